@@ -141,7 +141,7 @@ pub async fn slice(
             .table
             .unprocessed_keys(slot.run, slot.day, slot.selection, &coverage, limit)?;
     let mut cutter = Cutter::new(coverage.ranges(), batch);
-    let mut look = waiting.look(slot.run, slot.day);
+    let mut look = waiting.look(slot.run, slot.day, now);
     let mut ready: Vec<Cut> = Vec::new();
     let mut read = 0_u64;
     let mut last: Option<Key> = None;
@@ -149,7 +149,7 @@ pub async fn slice(
     // Whether a range goes now. Only live rows are still coming in, so only they are worth waiting for.
     let mut goes_now = |cut: &Cut| {
         let goes =
-            cut.full || slot.run != LIVE_RUN || look.has_waited(&cut.keys, now, settings.max_wait);
+            cut.full || slot.run != LIVE_RUN || look.has_waited(&cut.keys, settings.max_wait);
         waits += u64::from(!goes);
         goes
     };

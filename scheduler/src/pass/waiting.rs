@@ -1,4 +1,8 @@
 //! Partial ranges that wait to fill up. Memory only: a lost one waits once more, nothing worse.
+//!
+//! How long the oldest row of a range has been there is not known. It came after the last look that saw the whole day and did
+//! not see it, so that look is when its wait begins: `max_wait` bounds the row's wait, not that of what was made of it, and the
+//! time between two looks does not come on top.
 
 use std::{
     collections::HashMap,
@@ -7,10 +11,12 @@ use std::{
 
 use weldfleet_stores::{Day, Key, KeyRange};
 
-/// When the partial ranges of every day were first seen.
+/// Since when the partial ranges of every day may have been there.
 #[derive(Debug, Default)]
 pub struct Waiting {
     days: HashMap<(u64, Day), Vec<(KeyRange, Instant)>>,
+    /// When a day was last seen as a whole.
+    seen_whole: HashMap<(u64, Day), Instant>,
 }
 
 impl Waiting {
@@ -22,6 +28,7 @@ impl Waiting {
     /// Forgets every day that is not in `days`.
     pub fn keep_only(&mut self, days: &[(u64, Day)]) {
         self.days.retain(|day, _| days.contains(day));
+        self.seen_whole.retain(|day, _| days.contains(day));
     }
 
     /// When the longest waiting range will have waited for `max_wait`.
@@ -30,12 +37,13 @@ impl Waiting {
         seen.min().map(|seen| seen + max_wait)
     }
 
-    /// Looks at one day again.
-    pub fn look(&mut self, run: u64, day: Day) -> Look<'_> {
+    /// Looks at one day again, as it is now.
+    pub fn look(&mut self, run: u64, day: Day, now: Instant) -> Look<'_> {
         let before = self.days.remove(&(run, day)).unwrap_or_default();
         Look {
             waiting: self,
             day: (run, day),
+            now,
             before,
             seen: Vec::new(),
         }
@@ -47,21 +55,23 @@ impl Waiting {
 pub struct Look<'w> {
     waiting: &'w mut Waiting,
     day: (u64, Day),
+    now: Instant,
     before: Vec<(KeyRange, Instant)>,
     seen: Vec<(KeyRange, Instant)>,
 }
 
 impl Look<'_> {
     /// Whether this partial range has waited long enough. It is as old as the oldest range it overlaps: rows that were added at
-    /// either end do not make the others wait again.
-    pub fn has_waited(&mut self, keys: &KeyRange, now: Instant, max_wait: Duration) -> bool {
+    /// either end do not make the others wait again. A new one is as old as the last look at the whole day.
+    pub fn has_waited(&mut self, keys: &KeyRange, max_wait: Duration) -> bool {
         let overlapping = self
             .before
             .iter()
             .filter(|(range, _)| range.from <= keys.to && keys.from <= range.to)
             .map(|(_, seen)| *seen);
-        let since = overlapping.min().unwrap_or(now);
-        let waited = now.saturating_duration_since(since) >= max_wait;
+        let unseen = self.waiting.seen_whole.get(&self.day).copied();
+        let since = overlapping.min().or(unseen).unwrap_or(self.now);
+        let waited = self.now.saturating_duration_since(since) >= max_wait;
         if !waited {
             self.seen.push((keys.clone(), since));
         }
@@ -76,6 +86,8 @@ impl Look<'_> {
                 .into_iter()
                 .filter(|(range, _)| range.from > *last);
             self.seen.extend(unseen);
+        } else {
+            self.waiting.seen_whole.insert(self.day, self.now);
         }
         if !self.seen.is_empty() {
             self.waiting.days.insert(self.day, self.seen);
@@ -113,52 +125,68 @@ mod tests {
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut waiting = Waiting::new();
 
-        let mut look = waiting.look(0, day());
-        assert!(!look.has_waited(&keys(10, 12), start, MAX_WAIT));
+        let mut look = waiting.look(0, day(), start);
+        assert!(!look.has_waited(&keys(10, 12), MAX_WAIT));
         look.end(None);
         assert_eq!(waiting.next_due(MAX_WAIT), Some(after(5)));
 
-        // It grew at both ends; a second range is new.
-        let mut look = waiting.look(0, day());
-        assert!(!look.has_waited(&keys(8, 15), after(3), MAX_WAIT));
-        assert!(!look.has_waited(&keys(30, 31), after(3), MAX_WAIT));
+        // It grew at both ends; a second range is new, and came after the look before.
+        let mut look = waiting.look(0, day(), after(3));
+        assert!(!look.has_waited(&keys(8, 15), MAX_WAIT));
+        look.end(None);
+        let mut look = waiting.look(0, day(), after(4));
+        assert!(!look.has_waited(&keys(8, 15), MAX_WAIT));
+        assert!(!look.has_waited(&keys(30, 31), MAX_WAIT));
         look.end(None);
         assert_eq!(waiting.next_due(MAX_WAIT), Some(after(5)));
 
-        let mut look = waiting.look(0, day());
-        assert!(look.has_waited(&keys(8, 20), after(5), MAX_WAIT));
-        assert!(!look.has_waited(&keys(30, 31), after(5), MAX_WAIT));
+        let mut look = waiting.look(0, day(), after(5));
+        assert!(look.has_waited(&keys(8, 20), MAX_WAIT));
+        assert!(!look.has_waited(&keys(30, 31), MAX_WAIT));
         look.end(None);
         assert_eq!(waiting.next_due(MAX_WAIT), Some(after(8)));
+    }
+
+    #[test]
+    fn a_row_waits_no_longer_for_coming_just_after_a_look() {
+        let start = Instant::now();
+        let mut waiting = Waiting::new();
+        waiting.look(0, day(), start).end(None);
+        let mut look = waiting.look(0, day(), start + Duration::from_secs(2));
+        assert!(!look.has_waited(&keys(10, 12), MAX_WAIT));
+        look.end(None);
+        assert_eq!(waiting.next_due(MAX_WAIT), Some(start + MAX_WAIT));
     }
 
     #[test]
     fn what_was_not_looked_at_keeps_its_age() {
         let start = Instant::now();
         let mut waiting = Waiting::new();
-        let mut look = waiting.look(0, day());
-        assert!(!look.has_waited(&keys(10, 12), start, MAX_WAIT));
-        assert!(!look.has_waited(&keys(20, 22), start, MAX_WAIT));
-        look.end(None);
+        let mut look = waiting.look(0, day(), start);
+        assert!(!look.has_waited(&keys(10, 12), MAX_WAIT));
+        assert!(!look.has_waited(&keys(20, 22), MAX_WAIT));
+        look.end(Some(&keys(22, 22).to));
 
-        let look = waiting.look(0, day());
+        let look = waiting.look(0, day(), start);
         look.end(Some(&keys(15, 15).to));
-        let mut look = waiting.look(0, day());
-        let later = start + MAX_WAIT;
+        let mut look = waiting.look(0, day(), start + MAX_WAIT);
         assert!(
-            !look.has_waited(&keys(10, 12), later, MAX_WAIT),
+            !look.has_waited(&keys(10, 12), MAX_WAIT),
             "was seen to be gone"
         );
-        assert!(look.has_waited(&keys(20, 22), later, MAX_WAIT));
+        assert!(look.has_waited(&keys(20, 22), MAX_WAIT));
     }
 
     #[test]
     fn days_that_are_not_looked_at_any_more_are_forgotten() {
+        let start = Instant::now();
         let mut waiting = Waiting::new();
-        let mut look = waiting.look(7, day());
-        assert!(!look.has_waited(&keys(1, 1), Instant::now(), MAX_WAIT));
+        let mut look = waiting.look(7, day(), start);
+        assert!(!look.has_waited(&keys(1, 1), MAX_WAIT));
         look.end(None);
         waiting.keep_only(&[(0, day())]);
         assert_eq!(waiting.next_due(MAX_WAIT), None);
+        let mut look = waiting.look(7, day(), start + MAX_WAIT);
+        assert!(!look.has_waited(&keys(1, 1), MAX_WAIT));
     }
 }

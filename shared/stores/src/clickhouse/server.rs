@@ -100,9 +100,17 @@ impl Server {
     /// The server's version.
     pub async fn version(&self) -> Result<Version, StoreError> {
         let what = "read the server's version";
-        let text: String = self.one(what, "SELECT version()").await?;
-        text.parse()
-            .map_err(|()| StoreError::answer(what, format!("`{text}`")))
+        // Without settings and in the oldest format: a server that is too old must still be able to say so.
+        let cursor = self
+            .client
+            .query_raw("SELECT version()")
+            .fetch_bytes("TabSeparated")
+            .map_err(|error| self.failed(what, error))?;
+        let text = self.in_time(what, read_all(cursor)).await?;
+        let text = String::from_utf8_lossy(&text);
+        text.trim()
+            .parse()
+            .map_err(|()| StoreError::answer(what, format!("`{}`", text.trim())))
     }
 
     /// Runs a statement to its end.
@@ -212,6 +220,14 @@ impl Server {
             _ => StoreError::clickhouse(what, error),
         }
     }
+}
+
+async fn read_all(mut cursor: BytesCursor) -> Result<Vec<u8>, Error> {
+    let mut all = Vec::new();
+    while let Some(piece) = cursor.next().await? {
+        all.extend_from_slice(&piece);
+    }
+    Ok(all)
 }
 
 fn silent(what: &str, patience: Duration) -> StoreError {
