@@ -399,3 +399,58 @@ async fn the_mirror_is_mended() {
         .await;
     mirrored(5).await;
 }
+
+#[tokio::test]
+async fn ids_that_cannot_be_named_cost_no_other_row_its_verdict() {
+    let fleet = Fleet::start().await;
+    fleet
+        .clickhouse
+        .execute(
+            "CREATE TABLE spot_records (data_date UInt32, ck_local_time DateTime64(3), record_id String, umax Float32, imax Float32, \
+             u_curve Array(Float32), i_curve Array(Float32), part_no String, spot_name String, timer_name String) \
+             ENGINE = MergeTree PARTITION BY data_date ORDER BY (data_date, ck_local_time, record_id)",
+        )
+        .await;
+    fleet.migrate();
+    let add = async |ids: &str, rows: u32| {
+        fleet
+            .clickhouse
+            .execute(&format!(
+                "INSERT INTO spot_records (data_date, ck_local_time, record_id) SELECT toYYYYMMDD(now('Asia/Shanghai')), \
+                 toDateTime64('2026-11-24 01:00:00', 3) + number, {ids} FROM numbers({rows})"
+            ))
+            .await;
+    };
+    // 焊点 in GBK, and one that MySQL's key has no room for.
+    add(
+        "multiIf(number % 100 = 50, unhex('BAB8B5E3'), number = 7, repeat('x', 513), number = 8, repeat('x', 512), toString(number))",
+        300,
+    )
+    .await;
+    let hands = Hands::new(&fleet, TTL).await;
+    let _scheduler = fleet.scheduler();
+    let jobs = hands.pending_rows(296).await;
+    // While its range is outstanding.
+    add("concat('late ', unhex('FFFE'))", 2).await;
+    for job in jobs {
+        assert!(
+            hands.table.fetch(&range(&job)).await.is_ok(),
+            "the worker's look at the range stumbles over a row that is not its business"
+        );
+    }
+    hands.judge_all().await;
+    eventually("the late ones are marked too", SOON, async || {
+        let left = "spot_records WHERE alg_complete_time IS NULL";
+        (fleet.clickhouse.count(left).await == 0).then_some(())
+    })
+    .await;
+    let invalid = "spot_records WHERE alg_status = 'invalid' AND alg_error LIKE 'record_id: not utf-8%' AND alg_token > 0";
+    assert_eq!(fleet.clickhouse.count(invalid).await, 6);
+    assert_eq!(
+        fleet
+            .clickhouse
+            .count("spot_records WHERE alg_status = 'ok'")
+            .await,
+        296
+    );
+}

@@ -29,7 +29,7 @@ pub async fn keep(daemon: Daemon, id: String, lead: watch::Sender<Option<LeaderT
                 last_renewed = asked;
                 daemon.health.ready("start");
                 trouble::works(&daemon.health, REDIS);
-                show(&lead, token);
+                show(&lead, token, "another scheduler leads now");
                 if token.is_some() {
                     RENEW_EVERY
                 } else {
@@ -39,7 +39,7 @@ pub async fn keep(daemon: Daemon, id: String, lead: watch::Sender<Option<LeaderT
             Err(error) => {
                 trouble::note(&daemon.health, REDIS, &trouble::of_queue(&error));
                 if last_renewed.elapsed() >= TTL {
-                    show(&lead, None);
+                    show(&lead, None, "redis is away, so leadership has run out");
                 }
                 backoff.failed()
             }
@@ -62,13 +62,14 @@ pub async fn keep(daemon: Daemon, id: String, lead: watch::Sender<Option<LeaderT
     }
 }
 
-fn show(lead: &watch::Sender<Option<LeaderToken>>, token: Option<LeaderToken>) {
+/// `lost`: what to say if leadership was lost.
+fn show(lead: &watch::Sender<Option<LeaderToken>>, token: Option<LeaderToken>, lost: &'static str) {
     gauge!("weldfleet_scheduler_leader").set(if token.is_some() { 1.0 } else { 0.0 });
     lead.send_if_modified(|now| {
         let changed = *now != token;
         match (&now, token) {
             (_, Some(token)) if changed => tracing::info!(token = token.0, "this scheduler leads"),
-            (Some(_), None) => tracing::warn!("another scheduler leads now"),
+            (Some(_), None) => tracing::warn!("{lost}"),
             _ => {}
         }
         *now = token;

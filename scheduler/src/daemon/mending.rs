@@ -98,7 +98,10 @@ pub async fn run(daemon: Daemon) {
                             "the mirror is not looked after; judging goes on and the mirror lags"
                         );
                     }
-                    daemon.shown.mirror(json!({ "away": reason }));
+                    let behind = blind_lag(&daemon, mirror.as_ref()).await;
+                    daemon
+                        .shown
+                        .mirror(json!({ "away": reason, "lag_rows": behind }));
                     counter!("weldfleet_mirror_failures_total").increment(1);
                 }
             }
@@ -118,6 +121,8 @@ struct Open {
     checked: HashMap<Day, Checked>,
     older: VecDeque<Day>,
     older_due: Instant,
+    /// NOK rows that MySQL had of a day when it last answered.
+    mirrored: HashMap<Day, u64>,
 }
 
 impl Open {
@@ -132,6 +137,7 @@ impl Open {
             checked: HashMap::new(),
             older: VecDeque::new(),
             older_due: Instant::now(),
+            mirrored: HashMap::new(),
         }))
     }
 }
@@ -198,8 +204,9 @@ async fn mend_day(open: &Open, day: Day) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn show_lag(daemon: &Daemon, open: &Open, days: &[Day]) -> Result<(), StoreError> {
+async fn show_lag(daemon: &Daemon, open: &mut Open, days: &[Day]) -> Result<(), StoreError> {
     let lags = open.mirror.lag(days).await?;
+    open.mirrored = lags.iter().map(|lag| (lag.day, lag.mirrored)).collect();
     let behind: u64 = lags
         .iter()
         .map(|lag| lag.committed.abs_diff(lag.mirrored))
@@ -217,6 +224,19 @@ async fn show_lag(daemon: &Daemon, open: &Open, days: &[Day]) -> Result<(), Stor
         .shown
         .mirror(json!({ "lag_rows": behind, "days": days }));
     Ok(())
+}
+
+/// The lag while MySQL does not answer: what is committed by now, less what was there when it last did. `None` if nobody can tell.
+async fn blind_lag(daemon: &Daemon, open: Option<&Open>) -> Option<u64> {
+    let open = open?;
+    let mut behind = 0;
+    for (day, _) in daemon.touched.wanted() {
+        let committed = open.table.nok_count(day).await.ok()?;
+        let mirrored = open.mirrored.get(&day).copied().unwrap_or(0);
+        behind += committed.abs_diff(mirrored);
+    }
+    gauge!("weldfleet_mirror_lag_rows").set(behind as f64);
+    Some(behind)
 }
 
 /// One older day a time, in turn; the list of them is read anew after each round.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use weldfleet_queue::{Guard, GuardedEnqueue, LeaderToken, NewJob};
-use weldfleet_stores::{Coverage, Day, Key, LIVE_RUN, Range, Selection};
+use weldfleet_stores::{Coverage, Day, Key, LIVE_RUN, Range, Selection, StoreError};
 
 use super::{
     PassError,
@@ -154,7 +154,17 @@ pub async fn slice(
         goes
     };
 
-    'keys: while let Some(block) = stream.next().await? {
+    'keys: loop {
+        let block = match stream.next().await {
+            Ok(Some(block)) => block,
+            Ok(None) => break,
+            Err(StoreError::RecordId { hex }) => {
+                mark_unusable_ids(parts, slot, &hex).await?;
+                sliced.ended = Ended::Conflict;
+                break;
+            }
+            Err(error) => return Err(error.into()),
+        };
         for key in block.keys() {
             read += 1;
             let Some(cut) = cutter.push(key) else {
@@ -205,6 +215,17 @@ pub async fn slice(
         }
     }
     Ok(sliced)
+}
+
+/// Rows that no job can name are marked here, so that they cost nobody else's verdict; the next pass reads the day again.
+async fn mark_unusable_ids(parts: &Parts, slot: Slot<'_>, hex: &str) -> Result<(), PassError> {
+    let token = parts.queue.next_token().await?;
+    let rows = parts
+        .table
+        .mark_unusable_ids(slot.run, token, slot.day)
+        .await?;
+    tracing::error!(day = %slot.day, rows, example = hex, "rows marked invalid: their record_id is not utf-8, or too long");
+    Ok(())
 }
 
 async fn enqueue(

@@ -72,7 +72,6 @@ impl Columns {
 impl<'de> Deserialize<'de> for Columns {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let map = BTreeMap::<String, String>::deserialize(deserializer)?;
-        let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
         for (ours, theirs) in &map {
             if !Self::known().any(|known| known == ours) {
                 return Err(D::Error::custom(format!(
@@ -85,12 +84,19 @@ impl<'de> Deserialize<'de> for Columns {
                     "column `{ours}` is mapped to an empty name; remove the line to use our name"
                 )));
             }
+        }
+        let columns = Self(map);
+        // Also against the columns that keep our name: a result written over an input would be the end of it.
+        let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+        let optional = |ours: &str| TRUTH_COLUMNS.contains(&ours) && !columns.0.contains_key(ours);
+        for ours in Self::known().filter(|ours| !optional(ours)) {
+            let theirs = columns.name(ours);
             if let Some(other) = taken.insert(theirs, ours) {
                 return Err(D::Error::custom(format!(
                     "`{other}` and `{ours}` are both mapped to `{theirs}`; each needs a column of its own"
                 )));
             }
         }
-        Ok(Self(map))
+        Ok(columns)
     }
 }

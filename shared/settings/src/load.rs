@@ -73,7 +73,11 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`], naming the file or key.
     pub fn load(path: Option<&Path>) -> Result<Self, SettingsError> {
-        Self::load_with(path, std::env::vars())
+        // What is not UTF-8 cannot be a key of ours.
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self::load_with(path, environment)
     }
 
     /// [`Settings::load`] with the environment injected.

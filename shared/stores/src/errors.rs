@@ -76,10 +76,12 @@ pub enum StoreError {
         /// The larger key.
         second: String,
     },
-    /// A `record_id` that is not UTF-8.
-    #[error("record_id is not utf-8: 0x{hex}; drop the job to mark its rows invalid")]
+    /// A `record_id` that cannot be named.
+    #[error(
+        "record_id is not utf-8 or longer than 512 bytes: 0x{hex}…; the scheduler's next pass marks such rows invalid"
+    )]
     RecordId {
-        /// The bytes.
+        /// Its first bytes.
         hex: String,
     },
     /// The server or a setting cannot do what is asked.

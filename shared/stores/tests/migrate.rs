@@ -103,7 +103,8 @@ async fn a_table_with_data_only_gets_what_it_lacks() {
     plant
         .mysql(
             "CREATE TABLE nok_records (id INT AUTO_INCREMENT PRIMARY KEY, data_date INT UNSIGNED NOT NULL, \
-             record_id VARCHAR(64) NOT NULL, review_result VARCHAR(64), shift INT DEFAULT 3) DEFAULT CHARSET utf8mb4",
+             record_id VARCHAR(64) NOT NULL, part_no VARCHAR(20), ck_ticks INT, alg_complete_time DATETIME, rule_hits TEXT, \
+             review_result VARCHAR(64), shift INT DEFAULT 3) DEFAULT CHARSET utf8mb4",
         )
         .await;
     plant
@@ -132,6 +133,23 @@ async fn a_table_with_data_only_gets_what_it_lacks() {
             .ask("SELECT count(), sum(shift) FROM weld_test.spot_records")
             .await,
         "1000\t3000"
+    );
+
+    assert_eq!(
+        plant
+            .mysql(
+                "SELECT COLUMN_NAME, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, DATETIME_PRECISION FROM information_schema.COLUMNS \
+                 WHERE TABLE_NAME = 'nok_records' AND COLUMN_NAME IN ('part_no', 'ck_ticks', 'alg_complete_time', 'rule_hits') \
+                 ORDER BY COLUMN_NAME",
+            )
+            .await,
+        [
+            "alg_complete_time|datetime|NULL|3",
+            "ck_ticks|bigint|NULL|NULL",
+            "part_no|varchar|255|NULL",
+            "rule_hits|mediumtext|16777215|NULL"
+        ],
+        "columns too small for what is written into them were widened"
     );
 
     // Rows that were there before the columns can be updated.

@@ -89,9 +89,7 @@ fn free_port() -> u16 {
 #[tokio::test]
 async fn a_server_without_lightweight_update_is_refused_with_the_remedy() {
     let Some(server) = OldServer::start() else {
-        eprintln!(
-            "SKIPPED: no ClickHouse 18 here; Debian's package clickhouse-server is one"
-        );
+        eprintln!("SKIPPED: no ClickHouse 18 here; Debian's package clickhouse-server is one");
         return;
     };
     let mut settings = Settings::default();

@@ -9,7 +9,7 @@ use weldfleet_cli::{
     output::{self, Paint},
 };
 use weldfleet_queue::Queue;
-use weldfleet_settings::Settings;
+use weldfleet_settings::{Settings, secret::without_credentials};
 use weldfleet_stores::{
     audit_csv,
     clickhouse::{RowBlock, SourceTable},
@@ -162,7 +162,10 @@ async fn check_clickhouse(settings: &Settings, report: &mut Report) -> Option<So
     };
     report.ok(
         "clickhouse",
-        format!("{} version {version}", settings.clickhouse.url),
+        format!(
+            "{} version {version}",
+            without_credentials(&settings.clickhouse.url)
+        ),
     );
     report.ok("columns", source.schema().describe());
     for (grant, result) in source.check_grants().await {
@@ -200,7 +203,10 @@ async fn check_redis(settings: &Settings, report: &mut Report) {
     let shown = settings.redis.url.without_credentials();
     let queue = match Queue::new(weldfleet_fleet::queue_options(settings)) {
         Ok(queue) => queue,
-        Err(error) => return report.failed("redis", format!("redis.url = {shown}: {error}")),
+        Err(error) => {
+            let error = chain(&error.into());
+            return report.failed("redis", format!("redis.url = {shown}: {error}"));
+        }
     };
     match queue.check().await {
         Ok(check) => {
@@ -217,6 +223,7 @@ async fn check_redis(settings: &Settings, report: &mut Report) {
         }
         Err(error) => {
             report.unreachable = true;
+            let error = chain(&error.into());
             report.failed("redis", format!("redis.url = {shown}: {error}"));
         }
     }

@@ -22,7 +22,7 @@ pub fn run(settings: &Settings, file: &Path, json: bool) -> Result<Exit, Failure
     let text = read(file)?;
     let records = parse(&text, file).or_exit(Exit::Usage)?;
     let judging = Judging::from_settings(settings).or_exit(Exit::Usage)?;
-    let mut compute = Compute::new(judging.judge, judging.models)?;
+    let mut compute = Compute::new(judging.judge, judging.models).or_exit(Exit::Usage)?;
     let mut out = stdout().lock();
     for start in (0..records.len()).step_by(AT_ONCE) {
         let rows = start..(start + AT_ONCE).min(records.len());

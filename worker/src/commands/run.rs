@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use weldfleet_breaker::Tally;
-use weldfleet_cli::{Exit, Failure, OrExit};
+use weldfleet_cli::{Exit, Failure, OrExit, exit::chain};
 use weldfleet_queue::{
     Consumer, Job, Lease, Pause, Queue, Settlement, WorkerInfo,
     apalis::{LeasedBackend, Slot},
@@ -42,6 +42,7 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     let judging = Judging::from_settings(settings).or_exit(Exit::Usage)?;
     let metrics_handle = weldfleet_telemetry::install_metrics()?;
     let health = Health::default();
+    health.not_ready("start", "joining the fleet");
     let pool = Pool::start(
         judging.judge.clone(),
         judging.models.clone(),
@@ -75,6 +76,7 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
         () = stop.cancelled() => None,
     };
     if let Some((pipeline, consumer)) = started {
+        health.ready("start");
         work(settings, pipeline, consumer, &stop).await?;
     }
     server_stop.cancel();
@@ -132,8 +134,22 @@ async fn work(
         .backend(backend)
         .build(handler);
     let grace = settings.worker.shutdown_grace;
-    let running = tokio::spawn(worker.run());
-    stop.cancelled().await;
+    let mut running = tokio::spawn(worker.run());
+    let ended = tokio::select! {
+        () = stop.cancelled() => None,
+        ended = &mut running => Some(ended),
+    };
+    if let Some(ended) = ended {
+        let released = consumer.shutdown(Duration::ZERO).await.released;
+        tracing::error!(released, "the worker's loop ended by itself");
+        return match ended {
+            Ok(Ok(())) => Err(anyhow::anyhow!("the worker's loop ended by itself").into()),
+            Ok(Err(error)) => Err(anyhow::anyhow!("the worker's loop ended: {error}").into()),
+            Err(panic) => Err(anyhow::Error::new(panic)
+                .context("the worker's loop")
+                .into()),
+        };
+    }
     tracing::info!(grace = ?grace, leases = consumer.status().leases, "stopping: finishing ranges in flight");
     consumer.stop_claiming();
     let report = consumer.shutdown(grace).await;
@@ -185,7 +201,9 @@ async fn raise_token(source: &SourceTable, queue: &Queue, health: &Health) -> Re
                 health.ready("redis");
                 return Ok(());
             }
-            Err(error) => wait(health, "redis", error.to_string()).await,
+            Err(error) => {
+                wait(health, "redis", chain(&anyhow::Error::new(error))).await;
+            }
         }
     }
 }

@@ -46,10 +46,14 @@ impl Gate {
         Probe: Fn() -> Answer + Send + Sync + 'static,
         Answer: Future<Output = Result<(), StoreError>> + Send + 'static,
     {
-        self.consumer.hold(format!("{part} is away: {reason}"));
-        self.health.not_ready(part, reason.clone());
-        if !self.away().insert(part) {
-            return;
+        {
+            // As one step: an `open` in between would leave the gate open and say that it is closed.
+            let mut away = self.away();
+            self.consumer.hold(format!("{part} is away: {reason}"));
+            self.health.not_ready(part, reason.clone());
+            if !away.insert(part) {
+                return;
+            }
         }
         tracing::warn!(
             part,
@@ -76,8 +80,8 @@ impl Gate {
     }
 
     fn open(&self, part: &'static str) {
-        self.health.ready(part);
         let mut away = self.away();
+        self.health.ready(part);
         away.remove(part);
         if away.is_empty() {
             self.consumer.proceed();

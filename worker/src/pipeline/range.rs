@@ -7,7 +7,7 @@ use weldfleet_breaker::{Limits, Tally, decide};
 use weldfleet_failpoints::reach;
 use weldfleet_queue::{Lease, Queue, Settlement, apalis::Slot};
 use weldfleet_stores::{
-    Class, Range, StoreError,
+    Class, Range, Selection, StoreError,
     audit_csv::{self, AuditFile},
     clickhouse::{Attempt, EncodedResults, RowBlock, SourceTable},
 };
@@ -104,7 +104,7 @@ impl Pipeline {
                 let fields = counts.fields();
                 (Settlement::Ack { fields }, "acked")
             }
-            Err(stopped) => self.give_up(stopped),
+            Err(stopped) => self.give_up(stopped).await,
         };
         metrics::counter!("weldfleet_ranges_total", "outcome" => outcome_name).increment(1);
         metrics::histogram!("weldfleet_range_seconds").record(started.elapsed());
@@ -148,7 +148,9 @@ impl Pipeline {
         reach("worker::mirrored").await;
         held(lease)?;
         counts.publish();
-        self.trip_breaker(&counts).await;
+        if !matches!(range.selection, Selection::Status(_)) {
+            self.trip_breaker(&counts).await;
+        }
         Ok(counts)
     }
 
@@ -212,7 +214,7 @@ impl Pipeline {
         })
     }
 
-    /// Law 8; a tally that cannot be kept must not stop judging.
+    /// Law 8; a tally that cannot be kept must not stop judging. A range picked for its bad rows tells nothing about the plant.
     async fn trip_breaker(&self, counts: &Counts) {
         let tallied = self
             .tally
@@ -232,7 +234,7 @@ impl Pipeline {
         }
     }
 
-    fn give_up(&self, stopped: Stopped) -> (Settlement, &'static str) {
+    async fn give_up(&self, stopped: Stopped) -> (Settlement, &'static str) {
         match stopped {
             Stopped::Lost => {
                 tracing::warn!("lease lost, another worker has the range");
@@ -253,13 +255,20 @@ impl Pipeline {
                 tracing::error!(reason, "model failed, the range is retried");
                 (Settlement::retry(reason), "retried")
             }
-            Stopped::Store(error) => self.give_up_store(&error),
+            Stopped::Store(error) => self.give_up_store(&error).await,
         }
     }
 
-    fn give_up_store(&self, error: &StoreError) -> (Settlement, &'static str) {
+    async fn give_up_store(&self, error: &StoreError) -> (Settlement, &'static str) {
         let reason = error.chain();
-        match error.class() {
+        let mut class = error.class();
+        // A server that answers others while it is silent to this range is not away: the range is too much for it.
+        if matches!(error, StoreError::ClickHouseSilent { .. })
+            && self.source.server().answers_soon().await
+        {
+            class = Class::Retry;
+        }
+        match class {
             Class::Outage if matches!(error, StoreError::File { .. }) => {
                 let folder = self.save_dir.clone();
                 self.gate.close("save_dir", reason.clone(), move || {

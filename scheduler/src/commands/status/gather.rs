@@ -30,6 +30,10 @@ pub struct Report {
     pub days: Option<Vec<DayLine>>,
     /// Days older than the lookback that have rows left; only a backfill judges them.
     pub older_days: Option<Vec<OlderDay>>,
+    /// Rows left that are dated after today.
+    pub rows_later: Option<u64>,
+    /// Rows left whose `data_date` is no day.
+    pub rows_on_no_day: Option<u64>,
     /// Open runs and the latest closed ones, newest first.
     pub runs: Option<Vec<RunLine>>,
     /// Rows judged per second in the last minute.
@@ -222,10 +226,13 @@ impl Gatherer {
         let counts = table.day_counts(&days).await?;
         report.days = Some(counts.iter().map(DayLine::from).collect());
         if self.day.is_none()
-            && let Some(oldest) = live.last()
+            && let (Some(today), Some(oldest)) = (live.first(), live.last())
         {
-            let older = table.days_left_before(*oldest).await?;
-            let older = older.into_iter().filter(|(day, _)| !days.contains(day));
+            let elsewhere = table.left_elsewhere(*oldest, *today).await?;
+            report.rows_later = Some(elsewhere.later);
+            report.rows_on_no_day = Some(elsewhere.on_no_day);
+            let older = elsewhere.older.into_iter();
+            let older = older.filter(|(day, _)| !days.contains(day));
             report.older_days = Some(
                 older
                     .map(|(day, left)| OlderDay {
@@ -337,6 +344,17 @@ impl Gatherer {
             report.hints.push(format!(
                 "older days have rows left; `scheduler backfill --from {} --to {}` judges them",
                 first.day, last.day
+            ));
+        }
+        if let Some(rows) = report.rows_on_no_day.filter(|rows| *rows > 0) {
+            report.hints.push(format!(
+                "{rows} rows have a data_date that is no day, so nothing judges them; mend it in ClickHouse"
+            ));
+        }
+        if let Some(rows) = report.rows_later.filter(|rows| *rows > 0) {
+            report.hints.push(format!(
+                "{rows} rows are dated after today and wait for their day; scheduler.timezone = \"{}\"",
+                self.settings.scheduler.timezone.name()
             ));
         }
         let in_error: Vec<&DayLine> = report

@@ -7,6 +7,7 @@ use weldfleet_weld::Weld;
 use super::{
     arena::{Arena, Spare},
     native::Texts,
+    sql::LONGEST_ID,
 };
 use crate::{
     errors::StoreError,
@@ -35,17 +36,19 @@ impl Ids {
         }
     }
 
-    /// Refuses ids that are not UTF-8: they could not be named in a job.
+    /// Refuses ids that could not be named in a job or in MySQL; see [`Schema::has_usable_id`](super::Schema::has_usable_id).
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         let Self::Texts(texts) = self else {
             return Ok(());
         };
-        match texts.first_invalid() {
+        let too_long = || (0..texts.len()).find(|row| texts.bytes(*row).len() > LONGEST_ID);
+        match texts.first_invalid().or_else(too_long) {
             None => Ok(()),
             Some(row) => Err(StoreError::RecordId {
                 hex: texts
                     .bytes(row)
                     .iter()
+                    .take(32)
                     .map(|byte| format!("{byte:02x}"))
                     .collect(),
             }),

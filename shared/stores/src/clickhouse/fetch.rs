@@ -27,7 +27,7 @@ impl SourceTable {
             "{day} AND {between} AND {wanted}",
             day = schema.on_day(range.day),
             between = schema.between(&range.keys()),
-            wanted = schema.wanted(range.run, &range.selection),
+            wanted = schema.judgeable(range.run, &range.selection),
         );
         self.rows_where(range.day, &conditions).await
     }

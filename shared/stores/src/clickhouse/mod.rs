@@ -42,7 +42,7 @@ pub use runs::{NewRun, Run, RunState, Runs};
 pub use schema::{ColumnType, Schema};
 pub use server::{Server, Version};
 pub use simulated::SimulatedRows;
-pub use slices::{DayCounts, KeyBlock, KeyStream, Split};
+pub use slices::{DayCounts, KeyBlock, KeyStream, LeftElsewhere, Split};
 
 /// The plant's table of welds and the fleet's own tables beside it. Cheap to clone.
 #[derive(Clone)]

@@ -147,6 +147,11 @@ impl SourceTable {
         self.server.all("read committed rows", &sql).await
     }
 
+    /// How many welds of the day are NOK.
+    pub async fn nok_count(&self, day: Day) -> Result<u64, StoreError> {
+        Ok(self.nok_checksum(day, &[]).await?.nok)
+    }
+
     /// The checksum of the day's NOK rows, and of the rows with the given keys that have a verdict.
     pub(crate) async fn nok_checksum(
         &self,

@@ -110,7 +110,7 @@ const RESULTS_ALIAS: &str = "weldfleet_results";
 const PLACE_ALIAS: &str = "weldfleet_place";
 
 /// Updates that write what others read wait for each other: the guard relies on it.
-const UPDATE_SETTINGS: &[(&str, &str)] = &[
+pub(crate) const UPDATE_SETTINGS: &[(&str, &str)] = &[
     ("allow_experimental_lightweight_update", "1"),
     ("update_parallel_mode", "auto"),
     ("max_query_size", "33554432"),
@@ -215,7 +215,7 @@ impl SourceTable {
             source = schema.source,
             on_day = schema.on_day(range.day),
             between = schema.between(&range.keys()),
-            wanted = schema.wanted(range.run, &range.selection),
+            wanted = schema.judgeable(range.run, &range.selection),
         );
         self.server.execute("mark rows", &insert).await?;
         let wanted = self

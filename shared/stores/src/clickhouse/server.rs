@@ -97,6 +97,12 @@ impl Server {
         self.one::<u8>("ping", "SELECT 1").await.map(|_| ())
     }
 
+    /// Whether the server answers anything at all within seconds.
+    pub async fn answers_soon(&self) -> bool {
+        let ping = self.clone().with_patience(Duration::from_secs(5));
+        ping.ping().await.is_ok()
+    }
+
     /// The server's version.
     pub async fn version(&self) -> Result<Version, StoreError> {
         let what = "read the server's version";

@@ -8,6 +8,7 @@ use super::{
     block::Ids,
     fetch::{empty_ids, read_ids, read_ticks},
     native::Reader,
+    results::UPDATE_SETTINGS,
     schema::TimeType,
     server::HttpSource,
     sql,
@@ -106,6 +107,17 @@ pub enum Split {
     Two(Range, Range),
 }
 
+/// Rows without a verdict that are on no live day.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftElsewhere {
+    /// Older days, in order; a backfill judges them.
+    pub older: Vec<(Day, u64)>,
+    /// On days to come.
+    pub later: u64,
+    /// With a `data_date` that is no day of any calendar; nothing judges them.
+    pub on_no_day: u64,
+}
+
 #[derive(Row, Deserialize)]
 struct CountRow {
     day: u32,
@@ -160,25 +172,34 @@ impl SourceTable {
             .collect())
     }
 
-    /// Days before the given one that have rows left, with how many. Looks at every row's
-    /// completion mark (one byte, well packed): a second per thousand million rows, so not for every pass.
-    pub async fn days_left_before(&self, day: Day) -> Result<Vec<(Day, u64)>, StoreError> {
+    /// Rows left on days that no pass looks at by itself. Looks at every row's completion mark (one byte, well packed): a
+    /// second per thousand million rows, so not for every pass.
+    pub async fn left_elsewhere(
+        &self,
+        oldest: Day,
+        today: Day,
+    ) -> Result<LeftElsewhere, StoreError> {
         let schema = &self.schema;
         let sql = format!(
             "SELECT toUInt32({number}) AS day, count() AS left FROM {source} \
-             WHERE {complete} IS NULL AND {number} < {day} GROUP BY 1 ORDER BY 1",
+             WHERE {complete} IS NULL AND ({number} < {oldest} OR {number} > {today}) GROUP BY 1 ORDER BY 1",
             number = schema.day_number(),
             source = schema.source,
             complete = schema.column("alg_complete_time"),
         );
         let rows: Vec<LeftRow> = self
             .server
-            .all("count the rows of older days", &sql)
+            .all("count the rows of other days", &sql)
             .await?;
-        Ok(rows
-            .into_iter()
-            .filter_map(|row| Some((Day::new(row.day).ok()?, row.left)))
-            .collect())
+        let mut found = LeftElsewhere::default();
+        for row in rows {
+            match Day::new(row.day) {
+                Ok(day) if day < oldest => found.older.push((day, row.left)),
+                Ok(_) => found.later += row.left,
+                Err(_) => found.on_no_day += row.left,
+            }
+        }
+        Ok(found)
     }
 
     /// Keys of a day's rows that a run wants, in order, at most `limit`.
@@ -201,6 +222,49 @@ impl SourceTable {
             self.not_covered(covered)
         );
         self.keys_where(&filter, limit)
+    }
+
+    /// Marks a day's rows whose `record_id` cannot be named, which nothing else can do: `invalid`, with the reason. They are
+    /// told by their id alone, so one guarded UPDATE with constants does it. Returns how many there are now.
+    pub async fn mark_unusable_ids(
+        &self,
+        run: u64,
+        token: u64,
+        day: Day,
+    ) -> Result<u64, StoreError> {
+        let schema = &self.schema;
+        let Some(usable) = schema.has_usable_id() else {
+            return Ok(0);
+        };
+        let on_day = schema.on_day(day);
+        let sql = format!(
+            "UPDATE {source} SET {complete} = now64(3), {status} = 'invalid', {error} = {reason}, {alg_run} = {run}, {alg_token} = {token} \
+             WHERE {on_day} AND NOT {usable} AND {guard}",
+            source = schema.source,
+            complete = schema.column("alg_complete_time"),
+            status = schema.column("alg_status"),
+            error = schema.column("alg_error"),
+            reason = sql::literal(&format!(
+                "record_id: not utf-8, or longer than {} bytes",
+                sql::LONGEST_ID
+            )),
+            alg_run = schema.column("alg_run"),
+            alg_token = schema.column("alg_token"),
+            guard = schema.guard(run),
+        );
+        self.server
+            .execute_with("mark rows without a usable id", &sql, UPDATE_SETTINGS)
+            .await?;
+        self.server
+            .one(
+                "count rows without a usable id",
+                &format!(
+                    "SELECT count() FROM {} WHERE {on_day} AND NOT {usable} AND {} = {token}",
+                    schema.source,
+                    schema.column("alg_token"),
+                ),
+            )
+            .await
     }
 
     fn keys_where(&self, filter: &str, limit: u64) -> Result<KeyStream, StoreError> {
@@ -297,7 +361,7 @@ impl SourceTable {
             "{} AND {} AND {}",
             self.schema.on_day(range.day),
             self.schema.between(&range.keys()),
-            self.schema.wanted(range.run, &range.selection),
+            self.schema.judgeable(range.run, &range.selection),
         );
         let mut keys: Vec<Key> = Vec::new();
         let mut rows: Vec<u64> = Vec::new();

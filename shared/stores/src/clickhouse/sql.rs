@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use super::schema::{DayType, IdType, Schema, TimeType};
 use crate::range::{Day, IdRef, Key, KeyRange, Selection};
 
+/// Bytes of the longest `record_id` there is room for in MySQL's unique key.
+pub(crate) const LONGEST_ID: usize = 512;
+
 /// A quoted identifier; any UTF-8 name works.
 pub fn identifier(name: &str) -> String {
     let mut quoted = String::with_capacity(name.len() + 2);
@@ -88,6 +91,26 @@ impl Schema {
         match self.id {
             IdType::Number => format!("toUInt64({id})"),
             IdType::Text => format!("CAST({id} AS String)"),
+        }
+    }
+
+    /// Rows whose id can be named in a job and in MySQL (`None`: every id of the column can). The others are marked by the pass.
+    pub(crate) fn has_usable_id(&self) -> Option<String> {
+        let id = self.column("record_id");
+        match self.id {
+            IdType::Number => None,
+            IdType::Text => Some(format!(
+                "(isValidUTF8(CAST({id} AS String)) AND length(CAST({id} AS String)) <= {LONGEST_ID})"
+            )),
+        }
+    }
+
+    /// Rows that a run wants and that can be judged.
+    pub(crate) fn judgeable(&self, run: u64, selection: &Selection) -> String {
+        let wanted = self.wanted(run, selection);
+        match self.has_usable_id() {
+            None => wanted,
+            Some(usable) => format!("{wanted} AND {usable}"),
         }
     }
 

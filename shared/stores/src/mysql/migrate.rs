@@ -44,8 +44,9 @@ pub(crate) async fn apply(
     Ok(())
 }
 
-/// Name, type, collation, nullable, default, extra.
+/// Name, type, the type with its size, collation, nullable, default, extra.
 type ColumnRow = (
+    String,
     String,
     String,
     Option<String>,
@@ -56,6 +57,7 @@ type ColumnRow = (
 
 struct ExistingColumn {
     data_type: String,
+    column_type: String,
     collation: Option<String>,
     demands_value: bool,
 }
@@ -97,7 +99,7 @@ impl Look {
         let rows: Vec<ColumnRow> = in_time(
             "read columns",
             conn.exec(
-                "SELECT COLUMN_NAME, DATA_TYPE, COLLATION_NAME, IS_NULLABLE, COLUMN_DEFAULT, EXTRA \
+                "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, COLLATION_NAME, IS_NULLABLE, COLUMN_DEFAULT, EXTRA \
                  FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
                 (database, table),
             ),
@@ -121,18 +123,21 @@ impl Look {
         }
         let columns = rows
             .into_iter()
-            .map(|(name, data_type, collation, nullable, default, extra)| {
-                let extra = extra.to_ascii_lowercase();
-                let column = ExistingColumn {
-                    data_type: data_type.to_ascii_lowercase(),
-                    collation,
-                    demands_value: nullable == "NO"
-                        && default.is_none()
-                        && !extra.contains("auto_increment")
-                        && !extra.contains("generated"),
-                };
-                (name.to_ascii_lowercase(), column)
-            })
+            .map(
+                |(name, data_type, column_type, collation, nullable, default, extra)| {
+                    let extra = extra.to_ascii_lowercase();
+                    let column = ExistingColumn {
+                        data_type: data_type.to_ascii_lowercase(),
+                        column_type: column_type.to_ascii_lowercase(),
+                        collation,
+                        demands_value: nullable == "NO"
+                            && default.is_none()
+                            && !extra.contains("auto_increment")
+                            && !extra.contains("generated"),
+                    };
+                    (name.to_ascii_lowercase(), column)
+                },
+            )
             .collect();
         Ok(Self {
             collation: (*collation).to_owned(),
@@ -191,6 +196,9 @@ impl Look {
                 {
                     changes.push(format!("MODIFY COLUMN {column}"));
                 }
+                Some(found) if !holds(&found.column_type, column_type(column)) => {
+                    changes.push(format!("MODIFY COLUMN {column}"));
+                }
                 Some(_) => {}
             }
         }
@@ -234,13 +242,14 @@ impl Look {
             let Some(found) = self.columns.get(*name) else {
                 continue;
             };
-            let (is, needs) = (family(&found.data_type), family(type_word(column)));
-            if is != needs {
+            let same_kind =
+                family(&found.data_type) == family(&ColumnType::of(column_type(column)).name);
+            if !same_kind || found.data_type == "decimal" {
                 fault(
                     format!(
                         "column `{name}` is {}, expected {}",
-                        found.data_type,
-                        type_word(column)
+                        found.column_type,
+                        column_type(column)
                     ),
                     "change its type, or name another table",
                 );
@@ -284,12 +293,46 @@ fn columns(collation: &str) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-fn type_word(column: &str) -> &str {
-    column
-        .split_whitespace()
-        .nth(1)
-        .and_then(|word| word.split('(').next())
-        .unwrap_or_default()
+/// The type in a column's SQL, with its size.
+fn column_type(column: &str) -> &str {
+    column.split_whitespace().nth(1).unwrap_or_default()
+}
+
+/// Whether a column of the type `found` can hold, without loss, what one of the type `ours` of the same family can. What does not
+/// fit would be refused row by row, or never equal what ClickHouse holds.
+fn holds(found: &str, ours: &str) -> bool {
+    let (found, ours) = (ColumnType::of(found), ColumnType::of(ours));
+    match ours.name.as_str() {
+        "bigint" => found.name == "bigint",
+        "int" => matches!(found.name.as_str(), "int" | "bigint"),
+        "double" => matches!(found.name.as_str(), "double" | "float"),
+        // Characters; the texts without a size hold 64 kB and more.
+        "varchar" => !matches!(found.name.as_str(), "varchar" | "char") || found.size >= ours.size,
+        "mediumtext" => matches!(found.name.as_str(), "mediumtext" | "longtext" | "json"),
+        "text" => matches!(found.name.as_str(), "text" | "mediumtext" | "longtext"),
+        // Digits of a second.
+        "datetime" => found.size >= ours.size,
+        _ => true,
+    }
+}
+
+struct ColumnType {
+    name: String,
+    /// `n` of `name(n)`, else 0.
+    size: u32,
+}
+
+impl ColumnType {
+    fn of(text: &str) -> Self {
+        let text = text.to_ascii_lowercase();
+        let word = text.split_whitespace().next().unwrap_or_default();
+        let (name, rest) = word.split_once('(').unwrap_or((word, ""));
+        let digits = rest.split([',', ')']).next().unwrap_or_default();
+        Self {
+            name: name.to_owned(),
+            size: digits.parse().unwrap_or(0),
+        }
+    }
 }
 
 fn family(data_type: &str) -> &'static str {

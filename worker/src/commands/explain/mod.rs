@@ -7,7 +7,7 @@ use std::{path::Path, sync::Arc};
 use anyhow::Context;
 use weldfleet_cli::{Exit, Failure, OrExit};
 use weldfleet_settings::Settings;
-use weldfleet_stores::{Day, clickhouse::SourceTable};
+use weldfleet_stores::{Day, StoreError, clickhouse::SourceTable};
 use weldfleet_weld::{Verdict, judge::Workspace};
 
 use crate::{inference::compute::Compute, judging::Judging};
@@ -24,15 +24,8 @@ pub async fn run(
         .transpose()
         .or_exit(Exit::Usage)?;
     let judging = Judging::from_settings(settings).or_exit(Exit::Usage)?;
-    let source = SourceTable::inspect(settings).await.map_err(|error| {
-        let exit = if error.is_outage() {
-            Exit::Unreachable
-        } else {
-            Exit::Failed
-        };
-        Failure::new(exit, error)
-    })?;
-    let found = source.find(record_id, day).await?;
+    let source = SourceTable::inspect(settings).await.map_err(failed)?;
+    let found = source.find(record_id, day).await.map_err(failed)?;
     let Some((block, row)) = found else {
         let when = day.map_or_else(|| "any day".to_owned(), |day| format!("day {day}"));
         return Err(Failure::usage(format!(
@@ -42,7 +35,7 @@ pub async fn run(
     };
 
     let judge = Arc::clone(&judging.judge);
-    let mut compute = Compute::new(judging.judge, judging.models)?;
+    let mut compute = Compute::new(judging.judge, judging.models).or_exit(Exit::Usage)?;
     let verdicts = compute.judge(&block, row..row + 1)?;
     let verdict = verdicts.first().context("one weld gives one verdict")?;
     let mut workspace = Workspace::default();
@@ -69,6 +62,15 @@ pub async fn run(
     }
     println!("{heading}\n{}\n{}", in_words(verdict), png.display());
     Ok(Exit::Done)
+}
+
+fn failed(error: StoreError) -> Failure {
+    let exit = if error.is_outage() {
+        Exit::Unreachable
+    } else {
+        Exit::Failed
+    };
+    Failure::new(exit, error)
 }
 
 fn in_words(verdict: &Verdict) -> String {
