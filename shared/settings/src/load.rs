@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 use weldfleet_weld::BadValue;
 
-use crate::{Settings, secret::without_credentials};
+use crate::{Provider, Settings, secret::without_credentials};
 
 /// Where the configuration is when neither `--config` nor [`ENV_PATH`] says so.
 pub const DEFAULT_PATH: &str = "config/weldfleet.toml";
@@ -172,6 +172,7 @@ impl Settings {
         if let Some(threshold) = self.model.nok_threshold {
             probability("model.nok_threshold", threshold)?;
         }
+        self.check_model()?;
         if !self.model.enabled && !self.rules.enabled {
             return Err(SettingsError::key(
                 "model.enabled",
@@ -220,7 +221,39 @@ impl Settings {
             .map_err(|problem| in_section("validation", problem))?;
         Ok(())
     }
+
+    fn check_model(&self) -> Result<(), SettingsError> {
+        let at_most = |key: &str, value: u32, most: u32| {
+            if value > most {
+                return Err(SettingsError::key(
+                    key,
+                    format!("{value} is more than {most}; 0 lets the worker choose"),
+                ));
+            }
+            Ok(())
+        };
+        let model = &self.model;
+        at_most("model.threads", model.threads, MOST_THREADS)?;
+        at_most("model.batch_rows", model.batch_rows, MOST_BATCH_ROWS)?;
+        if model.cache_dir.as_os_str().is_empty() {
+            return Err(SettingsError::key("model.cache_dir", "must not be empty"));
+        }
+        if model.fp16 && model.provider != Provider::Tensorrt {
+            return Err(SettingsError::key(
+                "model.fp16",
+                format!(
+                    "only model.provider = \"tensorrt\" computes in half precision, and it is \"{}\"",
+                    model.provider.name()
+                ),
+            ));
+        }
+        Ok(())
+    }
 }
+
+/// The most that `model.threads` and `model.batch_rows` may be: far above what helps, below what exhausts a host.
+const MOST_THREADS: u32 = 1024;
+const MOST_BATCH_ROWS: u32 = 65_536;
 
 fn shown(duration: Duration) -> String {
     format!("{duration:?}")
