@@ -28,7 +28,7 @@ PREFIX = "features/"
 
 def feature_graph(config: dict) -> onnx.GraphProto:
     """From `curves` f32 [S] and `spans` i64 [N, 2] to `rows` f32 [N, 4, target_len]."""
-    length, scale = config["target_len"], config["scale"]
+    length = config["target_len"]
     constants = {
         "point": np.arange(length, dtype=np.int64)[None, :],
         "last": np.array(length - 1, dtype=np.int64),
@@ -39,7 +39,7 @@ def feature_graph(config: dict) -> onnx.GraphProto:
         "one_f32": np.array(1, dtype=np.float32),
         "zero_f32": np.array(0, dtype=np.float32),
         "channel_axis": np.array([1], dtype=np.int64),
-        "scale": np.array(scale, dtype=np.float32)[None, :, None],
+        "scale": np.array(config["scale"], dtype=np.float32)[None, :, None],
     }
     nodes = [
         helper.make_node("Split", [SPANS, "two_columns"], ["start", "points"], axis=1),
@@ -74,6 +74,7 @@ def feature_graph(config: dict) -> onnx.GraphProto:
         helper.make_node("Concat", [f"{name}_channel" for name in "uirp"], ["channels"], axis=1),
         helper.make_node("Mul", ["channels", "scale"], [ROWS]),
     ]
+    used = {name for node in nodes for name in node.input}
     return helper.make_graph(
         nodes,
         "curves_to_features",
@@ -82,7 +83,7 @@ def feature_graph(config: dict) -> onnx.GraphProto:
             helper.make_tensor_value_info(SPANS, TensorProto.INT64, ["N", 2]),
         ],
         [helper.make_tensor_value_info(ROWS, TensorProto.FLOAT, ["N", 4, length])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+        [numpy_helper.from_array(constants[name], name) for name in constants if name in used],
     )
 
 

@@ -107,20 +107,20 @@ mod tests {
     use std::path::Path;
 
     use weldfleet_settings::Provider;
-    use weldfleet_testkit::{onnxruntime_library, repository};
+    use weldfleet_testkit::{onnxruntime_gpu_library, onnxruntime_library, repository};
 
     use super::*;
 
     impl Models {
         /// Those of a folder of the repository, on the CPU.
         pub fn for_test(folder: &str) -> Self {
-            Self::with(&onnxruntime_library(), folder, Provider::Cpu)
+            Self::with(&onnxruntime_library(), folder)
         }
 
-        fn with(library: &Path, folder: &str, provider: Provider) -> Self {
+        fn with(library: &Path, folder: &str) -> Self {
             let settings = Model {
                 model_export_dir: repository().join(folder),
-                provider,
+                provider: Provider::Cpu,
                 ..Model::default()
             };
             Self {
@@ -128,6 +128,50 @@ mod tests {
                 catalog: Catalog::read(&settings).unwrap(),
             }
         }
+    }
+
+    /// Where there is a device file but no driver or library that works, only opening a model tells.
+    #[test]
+    fn a_gpu_that_does_not_work_is_refused_or_replaced() {
+        let Some(library) = onnxruntime_gpu_library() else {
+            eprintln!("skipped: no GPU build here; tools/parts.sh onnxruntime_gpu fetches it");
+            return;
+        };
+        if Path::new("/dev/nvidia0").exists() {
+            eprintln!("skipped: this machine has a GPU, so none can fail to work");
+            return;
+        }
+        let models = Models::with(&library, "models");
+        let on = |provider, by_auto| Models {
+            runtime: models.runtime.clone().forced(provider, by_auto),
+            catalog: models.catalog.clone(),
+        };
+        let settings = Model::default();
+        for (provider, needed) in [
+            (Provider::Cuda, "CUDA 13"),
+            (Provider::Tensorrt, "TensorRT 10"),
+        ] {
+            let models = on(provider, false);
+            let layout = candidates(provider, 1, &settings)[0];
+            let refusal = models.open_global(layout).err().expect("no device works");
+            let refusal = format!("{refusal:#}");
+            assert!(
+                refusal.contains("global/model.onnx") && refusal.contains(needed),
+                "{refusal}"
+            );
+            assert_eq!(
+                models.settled(&settings).runtime.provider(),
+                provider,
+                "what was asked for by name is not replaced"
+            );
+        }
+        let settled = on(Provider::Cuda, true).settled(&settings);
+        assert_eq!(settled.runtime.device(), "cpu");
+        assert!(
+            settled
+                .open_global(candidates(Provider::Cpu, 1, &settings)[0])
+                .is_ok()
+        );
     }
 
     #[test]

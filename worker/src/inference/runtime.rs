@@ -158,6 +158,9 @@ impl Runtime {
 }
 
 fn load_library(library: &Path) -> anyhow::Result<Environment> {
+    if let Some(loaded) = Environment::current() {
+        return Ok(loaded);
+    }
     ort::init_from(library)
         .map_err(|error| anyhow::anyhow!("{error}"))
         .and_then(|builder| {
@@ -252,6 +255,17 @@ fn settle(model: &Model, found: &Found) -> anyhow::Result<Provider> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Runtime {
+        /// As if this device had been found.
+        pub fn forced(self, provider: Provider, chosen_by_auto: bool) -> Self {
+            Self {
+                provider,
+                chosen_by_auto,
+                ..self
+            }
+        }
+    }
 
     fn settled(provider: Provider, device_id: u32, found: &Found) -> Result<Provider, String> {
         let model = Model {

@@ -288,7 +288,9 @@ fn engine_shapes(config: &InferenceConfig, rows: usize) -> EngineShapes {
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
     use crate::inference::{Models, tuning::probe::Probe};
 
@@ -342,6 +344,33 @@ pub mod tests {
                 outputs(&mut bound, &probe, 48),
                 outputs(&mut plain, &probe, 48),
                 "{folder}: after another batch size"
+            );
+        }
+    }
+
+    #[test]
+    #[ignore = "a measurement; cargo nextest run -p worker --run-ignored only --no-capture what_binding_costs"]
+    fn what_binding_costs_on_a_cpu() {
+        const ROWS: usize = 32;
+        for folder in ["bench/models/near-free", "models", "bench/models/cnn-raw"] {
+            let models = Models::for_test(folder);
+            let probe = Probe::new(models.catalog.set().global().config(), ROWS);
+            let mut sessions = [open(&models, ROWS), bound(&models, ROWS)];
+            let mut best = [Duration::MAX; 2];
+            // In turn, and the best of many, so that neither meets the worse half of a busy machine.
+            for _ in 0..200 {
+                for (session, best) in sessions.iter_mut().zip(&mut best) {
+                    let began = Instant::now();
+                    outputs(session, &probe, ROWS);
+                    *best = began.elapsed().min(*best);
+                }
+            }
+            let [batch, bound] = best.map(|time| time.as_secs_f64() * 1e6 / ROWS as f64);
+            let ratio = bound / batch;
+            println!("{folder}: {batch:.2} us a row, bound {bound:.2}, ratio {ratio:.3}");
+            assert!(
+                bound - batch < 10.0,
+                "copying a row takes {bound} - {batch} us"
             );
         }
     }

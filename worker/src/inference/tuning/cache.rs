@@ -130,7 +130,11 @@ impl Cache {
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let temporary = self.path.with_extension(format!("{}.tmp", process::id()));
+        // In containers that share the folder, all have the same process id and another host name.
+        let host = hostname::get()?.to_string_lossy().into_owned();
+        let temporary = self
+            .path
+            .with_extension(format!("{host}.{}.tmp", process::id()));
         let text = serde_json::to_string_pretty(content)?;
         fs::write(&temporary, text + "\n")?;
         fs::rename(&temporary, &self.path)?;
