@@ -61,6 +61,7 @@ impl Fleet {
             ("worker.shutdown_grace", "20s"),
             ("model.provider", "cpu"),
             ("model.threads", "1"),
+            ("model.batch_rows", "32"),
         ] {
             fleet.set(key, value);
         }

@@ -31,6 +31,8 @@ pub fn without_services(binary: &str) -> Command {
             "mysql://weld:weld@127.0.0.1:1/weld",
         )
         .env("WELDFLEET__MODEL__PROVIDER", "cpu")
+        .env("WELDFLEET__MODEL__THREADS", "1")
+        .env("WELDFLEET__MODEL__BATCH_ROWS", "32")
         .env("ORT_DYLIB_PATH", weldfleet_testkit::onnxruntime_library())
         .current_dir(weldfleet_testkit::repository());
     command

@@ -17,11 +17,14 @@ use weldfleet_tests::{process::without_services, repository};
 /// `[curves]` of the records in other units; for the reference it is
 /// `--curves '{"sample_interval_ms":0.5,"u_unit":"percent_of_umax","i_unit":"A","umax_unit":"mV"}'`.
 const OTHER_UNITS: &[(&str, &str)] = &[
-    ("SAMPLE_INTERVAL_MS", "0.5"),
-    ("U_UNIT", "percent_of_umax"),
-    ("I_UNIT", "A"),
-    ("UMAX_UNIT", "mV"),
+    ("WELDFLEET__CURVES__SAMPLE_INTERVAL_MS", "0.5"),
+    ("WELDFLEET__CURVES__U_UNIT", "percent_of_umax"),
+    ("WELDFLEET__CURVES__I_UNIT", "A"),
+    ("WELDFLEET__CURVES__UMAX_UNIT", "mV"),
 ];
+
+/// The same model, that it takes features and that it takes the curves as measured.
+const MODELS: [&str; 2] = ["models", "bench/models/cnn-raw"];
 
 fn unpacked(path: &Path) -> String {
     let mut text = String::new();
@@ -37,28 +40,39 @@ fn lines(text: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Judges the records by `worker predict --json` and compares; answers how many verdicts and hits there were.
-fn compare(name: &str, curves: &[(&str, &str)]) -> (usize, usize) {
-    let records = unpacked(&repository().join(format!("shared/weld/tests/data/{name}.jsonl.gz")));
-    let expected = lines(&unpacked(
-        &repository().join(format!("tests/tests/data/{name}.judged.jsonl.gz")),
-    ));
+/// What `worker predict --json` says of records, one a line.
+fn judged(records: &str, model: &str, environment: &[(&str, &str)]) -> Vec<Value> {
     let folder = tempfile::tempdir().expect("folder");
     let file = folder.path().join("records.jsonl");
     std::fs::write(&file, records).expect("write");
-
     let mut worker = without_services("worker");
     worker.args(["predict", "--json"]).arg(&file);
-    for (key, value) in curves {
-        worker.env(format!("WELDFLEET__CURVES__{key}"), value);
-    }
+    worker.env("WELDFLEET__MODEL__MODEL_EXPORT_DIR", model);
+    worker.envs(environment.iter().copied());
     let output = worker.output().expect("worker");
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let answers = lines(&String::from_utf8(output.stdout).expect("utf-8"));
+    lines(&String::from_utf8(output.stdout).expect("utf-8"))
+}
+
+fn close(one: &Value, other: &Value) -> bool {
+    match (one.as_f64(), other.as_f64()) {
+        (Some(one), Some(other)) => (one - other).abs() <= 1e-4,
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// Judges the records and compares; answers how many verdicts and hits there were.
+fn compare(name: &str, model: &str, curves: &[(&str, &str)]) -> (usize, usize) {
+    let records = unpacked(&repository().join(format!("shared/weld/tests/data/{name}.jsonl.gz")));
+    let expected = lines(&unpacked(
+        &repository().join(format!("tests/tests/data/{name}.judged.jsonl.gz")),
+    ));
+    let answers = judged(&records, model, curves);
     assert_eq!(answers.len(), expected.len());
 
     let (mut verdicts, mut hits) = (0, 0);
@@ -82,12 +96,7 @@ fn compare(name: &str, curves: &[(&str, &str)]) -> (usize, usize) {
             "front_thickness",
             "stack_thickness",
         ] {
-            let close = match (answer[name].as_f64(), expected[name].as_f64()) {
-                (Some(found), Some(wanted)) => (found - wanted).abs() <= 1e-4,
-                (None, None) => true,
-                _ => false,
-            };
-            assert!(close, "{name}{}", differ());
+            assert!(close(&answer[name], &expected[name]), "{name}{}", differ());
         }
         let none = Value::Array(Vec::new());
         assert_eq!(
@@ -108,18 +117,77 @@ fn compare(name: &str, curves: &[(&str, &str)]) -> (usize, usize) {
 
 #[test]
 fn five_hundred_records_are_judged_as_the_reference_judges_them() {
-    let (verdicts, hits) = compare("records", &[]);
-    assert!(
-        verdicts > 400 && hits > 300,
-        "{verdicts} verdicts and {hits} hits prove little"
-    );
+    for model in MODELS {
+        let (verdicts, hits) = compare("records", model, &[]);
+        assert!(
+            verdicts > 400 && hits > 300,
+            "{verdicts} verdicts and {hits} hits prove little"
+        );
+    }
 }
 
 #[test]
 fn records_in_other_units_too() {
-    let (verdicts, hits) = compare("records_other_units", OTHER_UNITS);
-    assert!(
-        verdicts > 30 && hits > 20,
-        "{verdicts} verdicts and {hits} hits prove little"
-    );
+    for model in MODELS {
+        let (verdicts, hits) = compare("records_other_units", model, OTHER_UNITS);
+        assert!(
+            verdicts > 30 && hits > 20,
+            "{verdicts} verdicts and {hits} hits prove little"
+        );
+    }
+}
+
+/// A curve of this many points that follows another one.
+fn of_length(curve: &[f64], points: usize) -> Vec<f64> {
+    let step = (curve.len() - 1) as f64 / (points - 1) as f64;
+    (0..points)
+        .map(|point| {
+            let place = point as f64 * step;
+            let left = (place as usize).min(curve.len() - 2);
+            curve[left] + (curve[left + 1] - curve[left]) * (place - left as f64)
+        })
+        .collect()
+}
+
+#[test]
+fn features_and_raw_curves_agree_at_any_length() {
+    let weld = std::fs::read_to_string(repository().join("tests/tests/data/weld.json"));
+    let weld: Value = serde_json::from_str(&weld.expect("record")).expect("json");
+    let lengths = [50, 51, 333, 600, 999, 1000, 1001, 1999, 5000, 20_000];
+    let mut records = String::new();
+    for points in lengths {
+        let mut record = weld.clone();
+        for name in ["u_curve", "i_curve"] {
+            let curve: Vec<f64> = serde_json::from_value(weld[name].clone()).expect("numbers");
+            record[name] = of_length(&curve, points).into();
+        }
+        records.push_str(&format!("{record}\n"));
+    }
+    let [features, raw] = MODELS.map(|model| judged(&records, model, &[]));
+    assert_eq!((features.len(), raw.len()), (lengths.len(), lengths.len()));
+    for ((points, features), raw) in lengths.iter().zip(&features).zip(&raw) {
+        let differ = || format!("{points} points\nfeatures: {features}\nraw:      {raw}");
+        assert!(features["ml_nok_prob"].is_number(), "{}", differ());
+        for name in [
+            "ml_nok_prob",
+            "diameter",
+            "indentation",
+            "front_thickness",
+            "stack_thickness",
+        ] {
+            assert!(close(&features[name], &raw[name]), "{name}, {}", differ());
+        }
+        assert_eq!(features["rule_hits"], raw["rule_hits"], "{}", differ());
+    }
+}
+
+#[test]
+fn no_batch_size_changes_a_bit_of_a_verdict() {
+    let records = unpacked(&repository().join("shared/weld/tests/data/records.jsonl.gz"));
+    for model in MODELS {
+        let [one, few, many] = ["1", "7", "500"]
+            .map(|rows| judged(&records, model, &[("WELDFLEET__MODEL__BATCH_ROWS", rows)]));
+        assert_eq!(one.len(), records.lines().count());
+        assert!(one == few && one == many, "{model}");
+    }
 }

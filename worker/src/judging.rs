@@ -10,7 +10,11 @@ use weldfleet_weld::{
     rules::{RuleSet, RulesFile},
 };
 
-use crate::inference::{Models, catalog::Catalog, runtime::Runtime};
+use crate::inference::{
+    Models,
+    layout::Layout,
+    tuning::{self, Origin, Plan, Tuning},
+};
 
 /// The judge with its models.
 #[derive(Clone)]
@@ -19,23 +23,23 @@ pub struct Judging {
     pub judge: Arc<Judge>,
     /// The models; `None` where they are off.
     pub models: Option<Models>,
+    /// How inference is laid out.
+    pub plan: Plan,
 }
 
 impl Judging {
-    /// Reads rules and models and settles the device.
+    /// Reads rules and models, settles the device and the layout on it.
     ///
     /// # Errors
     /// What is wrong with a file or the device, and the remedy.
-    pub fn from_settings(settings: &Settings) -> anyhow::Result<Self> {
+    pub fn from_settings(settings: &Settings, tuning: Tuning) -> anyhow::Result<Self> {
         let rules = if settings.rules.enabled {
             Some(read_rules(settings)?)
         } else {
             None
         };
         let models = if settings.model.enabled {
-            let catalog = Catalog::read(&settings.model)?;
-            let runtime = Runtime::load(&settings.model)?;
-            Some(Models { runtime, catalog })
+            Some(Models::load(&settings.model)?)
         } else {
             None
         };
@@ -48,21 +52,19 @@ impl Judging {
             settings.fusion.override_threshold,
         )
         .context("fusion")?;
+        let plan = match &models {
+            Some(models) => tuning::plan(models, &settings.model, tuning),
+            None => {
+                let cores = thread::available_parallelism().map_or(1, usize::from);
+                let layout = Layout::without_model(cores, &settings.model);
+                Plan::unmeasured(layout, Origin::Usual)
+            }
+        };
         Ok(Self {
             judge: Arc::new(judge),
             models,
+            plan,
         })
-    }
-
-    /// Compute threads: as configured, else one a core, or one where a GPU computes.
-    pub fn threads(&self, settings: &Settings) -> usize {
-        if settings.model.threads > 0 {
-            return settings.model.threads as usize;
-        }
-        if self.device() != "cpu" {
-            return 1;
-        }
-        thread::available_parallelism().map_or(1, |cores| cores.get())
     }
 
     /// The device in use.
@@ -86,6 +88,7 @@ impl Judging {
             "model_version": self.model_version(),
             "part_models": set.map_or(0, |set| set.len() - 1),
             "device": self.device(),
+            "layout": self.plan.describe(),
             "ml": self.models.is_some(),
             "rules": self.judge.rules().is_some(),
             "nok_threshold": set.map(|set| set.global().nok_threshold()),

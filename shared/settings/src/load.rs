@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 use weldfleet_weld::BadValue;
 
-use crate::{Settings, secret::without_credentials};
+use crate::{Provider, Settings, secret::without_credentials};
 
 /// Where the configuration is when neither `--config` nor [`ENV_PATH`] says so.
 pub const DEFAULT_PATH: &str = "config/weldfleet.toml";
@@ -176,6 +176,7 @@ impl Settings {
         if let Some(threshold) = self.model.nok_threshold {
             probability("model.nok_threshold", threshold)?;
         }
+        self.check_model()?;
         if !self.model.enabled && !self.rules.enabled {
             return Err(SettingsError::key(
                 "model.enabled",
@@ -224,7 +225,39 @@ impl Settings {
             .map_err(|problem| in_section("validation", problem))?;
         Ok(())
     }
+
+    fn check_model(&self) -> Result<(), SettingsError> {
+        let at_most = |key: &str, value: u32, most: u32| {
+            if value > most {
+                return Err(SettingsError::key(
+                    key,
+                    format!("{value} is more than {most}; 0 lets the worker choose"),
+                ));
+            }
+            Ok(())
+        };
+        let model = &self.model;
+        at_most("model.threads", model.threads, MOST_THREADS)?;
+        at_most("model.batch_rows", model.batch_rows, MOST_BATCH_ROWS)?;
+        if model.cache_dir.as_os_str().is_empty() {
+            return Err(SettingsError::key("model.cache_dir", "must not be empty"));
+        }
+        if model.fp16 && model.provider != Provider::Tensorrt {
+            return Err(SettingsError::key(
+                "model.fp16",
+                format!(
+                    "only model.provider = \"tensorrt\" computes in half precision, and it is \"{}\"",
+                    model.provider.name()
+                ),
+            ));
+        }
+        Ok(())
+    }
 }
+
+/// The most that `model.threads` and `model.batch_rows` may be: far above what helps, below what exhausts a host.
+const MOST_THREADS: u32 = 1024;
+const MOST_BATCH_ROWS: u32 = 65_536;
 
 fn shown(duration: Duration) -> String {
     format!("{duration:?}")
@@ -486,6 +519,10 @@ mod tests {
             ("[scheduler]\nhttp = \"9100\"\n", &[]),
             ("[model]\nenabled = false\n[rules]\nenabled = false\n", &[]),
             ("[model]\nprovider = \"gpu\"\n", &[]),
+            ("[model]\nbatch_rows = 100000\n", &[]),
+            ("[model]\nthreads = 1025\n", &[]),
+            ("[model]\ncache_dir = \"\"\n", &[]),
+            ("[model]\nprovider = \"cuda\"\nfp16 = true\n", &[]),
             ("[breaker]\ninvalid_share = 50\n", &[]),
             ("[fusion]\noverride_threshold = 0.0\n", &[]),
             ("[curves]\nsample_interval_ms = 0.0\n", &[]),

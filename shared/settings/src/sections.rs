@@ -298,10 +298,17 @@ pub struct Model {
     pub model_export_dir: PathBuf,
     /// Where it runs.
     pub provider: Provider,
-    /// GPU index.
+    /// GPU index among those the process sees; one process feeds one GPU.
     pub device_id: u32,
-    /// Inference threads; 0 is one single-threaded session per core.
+    /// Compute threads, each with a single-threaded session of its own; 0: the layout that tuning finds. On a GPU they
+    /// prepare batches and feed the device, so that their number is that of the batches in flight.
     pub threads: u32,
+    /// Rows of one inference; 0: tuned.
+    pub batch_rows: u32,
+    /// Folder of what is found out once: tuned layouts, TensorRT's engines.
+    pub cache_dir: PathBuf,
+    /// Whether TensorRT may compute in half precision; results then differ from those of other devices.
+    pub fp16: bool,
     /// Overrides the model's own threshold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nok_threshold: Option<f32>,
@@ -315,6 +322,9 @@ impl Default for Model {
             provider: Provider::Auto,
             device_id: 0,
             threads: 0,
+            batch_rows: 0,
+            cache_dir: "data/cache".into(),
+            fp16: false,
             nok_threshold: None,
         }
     }

@@ -14,5 +14,5 @@ pub mod programs;
 pub mod services;
 
 pub use eventually::eventually;
-pub use programs::{bin, onnxruntime_library, repository};
+pub use programs::{bin, onnxruntime_gpu_library, onnxruntime_library, repository};
 pub use services::{Service, Services};

@@ -44,13 +44,29 @@ pub fn onnxruntime_library() -> PathBuf {
     if let Some(path) = env::var_os("ORT_DYLIB_PATH") {
         return path.into();
     }
-    let parts = repository().join("tools/parts.sh");
-    run(Command::new(&parts).arg("onnxruntime"));
-    let paths = run(Command::new(&parts).arg("--paths"));
+    run(Command::new(parts()).arg("onnxruntime"));
+    path_of("ORT_DYLIB_PATH")
+}
+
+/// The ONNX Runtime library with CUDA and TensorRT, if it was fetched before; it is too large to fetch for a test.
+///
+/// # Panics
+/// When the list of parts cannot be read.
+pub fn onnxruntime_gpu_library() -> Option<PathBuf> {
+    Some(path_of("ORT_GPU_DYLIB_PATH")).filter(|path| path.is_file())
+}
+
+fn parts() -> PathBuf {
+    repository().join("tools/parts.sh")
+}
+
+/// Where `tools/parts.sh --paths` says a part is.
+fn path_of(variable: &str) -> PathBuf {
+    let paths = run(Command::new(parts()).arg("--paths"));
     let path = paths
         .lines()
-        .find_map(|line| line.strip_prefix("ORT_DYLIB_PATH="));
-    path.unwrap_or_else(|| panic!("tools/parts.sh --paths names no ORT_DYLIB_PATH: {paths}"))
+        .find_map(|line| line.strip_prefix(variable)?.strip_prefix('='));
+    path.unwrap_or_else(|| panic!("tools/parts.sh --paths names no {variable}: {paths}"))
         .into()
 }
 

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 
 use weldfleet_weld::{
     DecidedBy, Outcome, Status, Verdict, Weld,
-    features::InferenceConfig,
+    features::{InferenceConfig, InputKind},
     judge::{Batch, Judge, ModelSet, Prepared, Workspace},
     rules::{Level, Rule, RuleSet, RulesFile},
     units::CurveUnits,
@@ -87,6 +87,58 @@ fn says(nok_prob: f32) -> impl FnMut(Batch<'_>) -> Result<(), Infallible> {
         batch.regression.fill(1.25);
         Ok(())
     }
+}
+
+#[test]
+fn a_raw_model_gets_each_batchs_own_curves() {
+    let sound = curves();
+    let shorter: (Vec<f32>, Vec<f32>) = (sound.0[30..].to_vec(), sound.1[30..].to_vec());
+    let config = InferenceConfig {
+        input_kind: InputKind::Raw,
+        ..config("raw", 50)
+    };
+    let judge = Judge::new(
+        CurveUnits::default(),
+        ValidationLimits::default(),
+        Some(ModelSet::new(config, [], None).unwrap()),
+        None,
+        0.9999,
+    )
+    .unwrap();
+    let short = (sound.0[..10].to_vec(), sound.1[..10].to_vec());
+    let welds = [&sound, &short, &shorter, &shorter].map(|curves| weld("", curves));
+    let mut batches = Vec::new();
+    let verdicts = run(
+        &judge,
+        &welds,
+        |batch: Batch<'_>| -> Result<(), Infallible> {
+            for &[start, points] in batch.spans {
+                let start = usize::try_from(start).unwrap();
+                let points = usize::try_from(points).unwrap();
+                let curves = if points == 420 { &sound } else { &shorter };
+                let (u, i) = batch.curves[start..start + 2 * points].split_at(points);
+                assert_eq!((u, i), (curves.0.as_slice(), curves.1.as_slice()));
+            }
+            batches.push((batch.spans.to_vec(), batch.curves.len()));
+            batch.nok_prob.fill(0.1);
+            batch.regression.fill(1.0);
+            Ok(())
+        },
+    )
+    .unwrap();
+    assert_eq!(
+        batches,
+        [
+            (vec![[0, 420], [840, 390]], 840 + 780),
+            (vec![[0, 390]], 780)
+        ],
+        "two rows a batch, the invalid weld in none"
+    );
+    let statuses: Vec<Status> = verdicts.iter().map(|verdict| verdict.alg_status).collect();
+    assert_eq!(
+        statuses,
+        [Status::Ok, Status::Invalid, Status::Ok, Status::Ok]
+    );
 }
 
 #[test]

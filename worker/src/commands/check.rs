@@ -17,7 +17,10 @@ use weldfleet_stores::{
 };
 use weldfleet_weld::Verdict;
 
-use crate::{inference::pool::Pool, judging::Judging};
+use crate::{
+    inference::{pool::Pool, tuning::Tuning},
+    judging::Judging,
+};
 
 /// How one thing was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -117,7 +120,7 @@ pub async fn run(settings: &Settings, rows: u32, json: bool) -> Result<Exit, Fai
 }
 
 fn check_judging(settings: &Settings, report: &mut Report) -> Option<Judging> {
-    let judging = match Judging::from_settings(settings) {
+    let judging = match Judging::from_settings(settings, Tuning::Measure) {
         Ok(judging) => judging,
         Err(error) => {
             report.failed("model", chain(&error));
@@ -137,6 +140,7 @@ fn check_judging(settings: &Settings, report: &mut Report) -> Option<Judging> {
                     set.len() - 1
                 ),
             );
+            report.ok("layout", judging.plan.to_string());
         }
         None => report.warning("model", "switched off, the rules decide alone"),
     }
@@ -256,7 +260,8 @@ async fn check_rows(
         report.warning("rows", "the source table is empty, nothing to judge");
         return Value::Null;
     }
-    let pool = match Pool::start(judging.judge.clone(), judging.models.clone(), 1) {
+    let layout = judging.plan.layout.alone();
+    let pool = match Pool::start(judging.judge.clone(), judging.models.clone(), layout) {
         Ok(pool) => pool,
         Err(error) => {
             report.failed("rows", chain(&error));

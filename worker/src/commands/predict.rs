@@ -12,7 +12,10 @@ use weldfleet_cli::{Exit, Failure, OrExit};
 use weldfleet_settings::Settings;
 use weldfleet_weld::{Record, Verdict};
 
-use crate::{inference::compute::Compute, judging::Judging};
+use crate::{
+    inference::{compute::Compute, tuning::Tuning},
+    judging::Judging,
+};
 
 /// Records judged between two writes.
 const AT_ONCE: usize = 1024;
@@ -21,8 +24,9 @@ const AT_ONCE: usize = 1024;
 pub fn run(settings: &Settings, file: &Path, json: bool) -> Result<Exit, Failure> {
     let text = read(file)?;
     let records = parse(&text, file).or_exit(Exit::Usage)?;
-    let judging = Judging::from_settings(settings).or_exit(Exit::Usage)?;
-    let mut compute = Compute::new(judging.judge, judging.models).or_exit(Exit::Usage)?;
+    let judging = Judging::from_settings(settings, Tuning::OnlyRemembered).or_exit(Exit::Usage)?;
+    let layout = judging.plan.layout.alone();
+    let mut compute = Compute::new(judging.judge, judging.models, layout).or_exit(Exit::Usage)?;
     let mut out = stdout().lock();
     for start in (0..records.len()).step_by(AT_ONCE) {
         let rows = start..(start + AT_ONCE).min(records.len());

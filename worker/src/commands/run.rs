@@ -26,7 +26,7 @@ use weldfleet_stores::{
 use weldfleet_telemetry::{Health, http, http::Face, metrics};
 
 use crate::{
-    inference::pool::Pool,
+    inference::{pool::Pool, tuning::Tuning},
     judging::Judging,
     pipeline::{Gate, Mirroring, Pipeline, Writing},
 };
@@ -39,14 +39,14 @@ const WAIT_BETWEEN: Duration = Duration::from_millis(500);
 /// Runs until SIGTERM or ctrl-c.
 pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     let stop = stop_on_signal()?;
-    let judging = Judging::from_settings(settings).or_exit(Exit::Usage)?;
+    let judging = Judging::from_settings(settings, Tuning::Measure).or_exit(Exit::Usage)?;
     let metrics_handle = weldfleet_telemetry::install_metrics()?;
     let health = Health::default();
     health.not_ready("start", "joining the fleet");
     let pool = Pool::start(
         judging.judge.clone(),
         judging.models.clone(),
-        judging.threads(settings),
+        judging.plan.layout,
     )
     .or_exit(Exit::Usage)?;
     let info = worker_info(&judging);
@@ -68,6 +68,7 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
         worker,
         version = env!("CARGO_PKG_VERSION"),
         device = judging.device(),
+        layout = %judging.plan,
         model = judging.model_version(),
         "worker starts"
     );

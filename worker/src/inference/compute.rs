@@ -10,13 +10,8 @@ use weldfleet_weld::{
     judge::{Batch, Judge, ModelId, Prepared, Workspace},
 };
 
-use super::{Models, session::ModelSession, welds::Welds};
+use super::{Models, layout::Layout, session::ModelSession, welds::Welds};
 use crate::pipeline::clock::busy;
-
-/// Rows of one inference on CPU: small batches stay in the cache.
-const CPU_BATCH: usize = 32;
-/// Rows of one inference on a GPU.
-const GPU_BATCH: usize = 1024;
 
 /// Judges rows on the calling thread.
 pub struct Compute {
@@ -33,16 +28,15 @@ impl Compute {
     ///
     /// # Errors
     /// If it cannot be opened.
-    pub fn new(judge: Arc<Judge>, models: Option<Models>) -> anyhow::Result<Self> {
-        let batch_rows = batch_rows(models.as_ref());
-        let mut sessions = models.map(Sessions::new);
+    pub fn new(judge: Arc<Judge>, models: Option<Models>, layout: Layout) -> anyhow::Result<Self> {
+        let mut sessions = models.map(|models| Sessions::new(models, layout));
         if let Some(sessions) = &mut sessions {
             sessions.open_global()?;
         }
         Ok(Self {
             judge,
             sessions,
-            batch_rows,
+            batch_rows: layout.batch_rows,
             poison: poison_record(),
             workspace: Workspace::default(),
             prepared: Prepared::default(),
@@ -99,22 +93,18 @@ impl Compute {
     }
 }
 
-/// Rows of one inference on the device in use.
-pub fn batch_rows(models: Option<&Models>) -> usize {
-    let on_gpu = models.is_some_and(|models| models.runtime.device() != "cpu");
-    if on_gpu { GPU_BATCH } else { CPU_BATCH }
-}
-
 /// The sessions of one thread, opened as rows need them.
 struct Sessions {
     models: Models,
+    layout: Layout,
     open: HashMap<ModelId, ModelSession>,
 }
 
 impl Sessions {
-    fn new(models: Models) -> Self {
+    fn new(models: Models, layout: Layout) -> Self {
         Self {
             models,
+            layout,
             open: HashMap::new(),
         }
     }
@@ -128,7 +118,8 @@ impl Sessions {
         if !self.open.contains_key(&id) {
             let catalog = &self.models.catalog;
             let config = catalog.set().spec(id).config();
-            let session = ModelSession::open(&self.models.runtime, catalog.file(id), config, 1)?;
+            let file = catalog.file(id);
+            let session = ModelSession::open(&self.models.runtime, file, config, self.layout)?;
             self.open.insert(id, session);
         }
         self.open

@@ -2,27 +2,182 @@
 //!
 //! # Layout
 //! - [`runtime`]: loads ONNX Runtime once and answers which providers it has;
-//! - [`session`]: one model on one device, behind weld's `Model`;
 //! - [`catalog`]: the models of `model_export_dir`: `global/` and `parts/<part_no>/`;
+//! - [`session`]: one model on one device; [`bound`]: the pinned buffers of a session on a GPU;
+//! - [`layout`]: sessions, threads and rows of a batch; [`tuning`]: which layout, by measurement; [`hardware`]: names of devices;
 //! - [`compute`]: what one compute thread owns, and judging with it;
 //! - [`pool`]: the compute threads, fed with chunks of rows;
 //! - [`welds`]: rows of a table or records of a file, seen alike.
 //!
-//! On CPU one single-threaded session per core beats one session over all cores by a third, and
-//! small batches beat large ones (cache), so the pool has a thread per core and chunks stay small.
+//! On a CPU one single-threaded session per core usually beats one session over all cores by a third, and small batches
+//! beat large ones (cache). On a GPU each compute thread has a session, and so a stream, of its own: while the device works
+//! for one, the others validate, ask the rules and copy.
 
+pub mod bound;
 pub mod catalog;
 pub mod compute;
+pub mod hardware;
+pub mod layout;
 pub mod pool;
 pub mod runtime;
 pub mod session;
+pub mod tuning;
 pub mod welds;
+
+use std::thread;
+
+use weldfleet_settings::Model;
+
+use catalog::Catalog;
+use layout::{Layout, candidates};
+use runtime::Runtime;
+use session::ModelSession;
 
 /// What inference needs, where the model is on.
 #[derive(Clone)]
 pub struct Models {
     /// ONNX Runtime on the chosen device.
-    pub runtime: runtime::Runtime,
+    pub runtime: Runtime,
     /// The models found.
-    pub catalog: catalog::Catalog,
+    pub catalog: Catalog,
+}
+
+impl Models {
+    /// Reads the models and settles the device. Where `auto` found a GPU, the global model is tried on it: a driver or a
+    /// library that is missing shows only then.
+    ///
+    /// # Errors
+    /// What is wrong with a model's files or the device, and the remedy.
+    pub fn load(settings: &Model) -> anyhow::Result<Self> {
+        let catalog = Catalog::read(settings)?;
+        let runtime = Runtime::load(settings)?;
+        let models = Self { runtime, catalog };
+        Ok(models.settled(settings))
+    }
+
+    fn settled(self, settings: &Model) -> Self {
+        if !self.runtime.may_fall_back() {
+            return self;
+        }
+        let layout = candidates(self.runtime.provider(), 1, settings)[0];
+        match self.open_global(layout) {
+            Ok(_) => self,
+            Err(error) => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    device = self.runtime.device(),
+                    "the GPU cannot be used, using the cpu; model.provider = \"cuda\" would refuse to start"
+                );
+                Self {
+                    runtime: self.runtime.on_cpu(),
+                    ..self
+                }
+            }
+        }
+    }
+
+    /// A session of the global model.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn open_global(&self, layout: Layout) -> anyhow::Result<ModelSession> {
+        let set = self.catalog.set();
+        let file = self.catalog.file(set.for_part(""));
+        ModelSession::open(&self.runtime, file, set.global().config(), layout)
+    }
+}
+
+/// Makes things at the same time that take long to make one after the other.
+fn side_by_side<T: Send>(
+    count: usize,
+    make: impl Fn() -> anyhow::Result<T> + Sync,
+) -> anyhow::Result<Vec<T>> {
+    thread::scope(|scope| {
+        let making: Vec<_> = (0..count).map(|_| scope.spawn(&make)).collect();
+        let made = making.into_iter().map(|one| match one.join() {
+            Ok(made) => made,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        made.collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use weldfleet_settings::Provider;
+    use weldfleet_testkit::{onnxruntime_gpu_library, onnxruntime_library, repository};
+
+    use super::*;
+
+    impl Models {
+        /// Those of a folder of the repository, on the CPU.
+        pub fn for_test(folder: &str) -> Self {
+            Self::with(&onnxruntime_library(), folder)
+        }
+
+        fn with(library: &Path, folder: &str) -> Self {
+            let settings = Model {
+                model_export_dir: repository().join(folder),
+                provider: Provider::Cpu,
+                ..Model::default()
+            };
+            Self {
+                runtime: Runtime::with_library(library, &settings).unwrap(),
+                catalog: Catalog::read(&settings).unwrap(),
+            }
+        }
+    }
+
+    /// Where there is a device file but no driver or library that works, only opening a model tells.
+    #[test]
+    fn a_gpu_that_does_not_work_is_refused_or_replaced() {
+        let Some(library) = onnxruntime_gpu_library() else {
+            eprintln!("skipped: no GPU build here; tools/parts.sh onnxruntime_gpu fetches it");
+            return;
+        };
+        if Path::new("/dev/nvidia0").exists() {
+            eprintln!("skipped: this machine has a GPU, so none can fail to work");
+            return;
+        }
+        let models = Models::with(&library, "models");
+        let on = |provider, by_auto| Models {
+            runtime: models.runtime.clone().forced(provider, by_auto),
+            catalog: models.catalog.clone(),
+        };
+        let settings = Model::default();
+        for (provider, needed) in [
+            (Provider::Cuda, "CUDA 13"),
+            (Provider::Tensorrt, "TensorRT 10"),
+        ] {
+            let models = on(provider, false);
+            let layout = candidates(provider, 1, &settings)[0];
+            let refusal = models.open_global(layout).err().expect("no device works");
+            let refusal = format!("{refusal:#}");
+            assert!(
+                refusal.contains("global/model.onnx") && refusal.contains(needed),
+                "{refusal}"
+            );
+            assert_eq!(
+                models.settled(&settings).runtime.provider(),
+                provider,
+                "what was asked for by name is not replaced"
+            );
+        }
+        let settled = on(Provider::Cuda, true).settled(&settings);
+        assert_eq!(settled.runtime.device(), "cpu");
+        assert!(
+            settled
+                .open_global(candidates(Provider::Cpu, 1, &settings)[0])
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn whatever_fails_side_by_side_fails_the_whole() {
+        assert_eq!(side_by_side(3, || Ok(1)).unwrap(), [1, 1, 1]);
+        let failed = side_by_side(2, || anyhow::bail!("no")) as anyhow::Result<Vec<()>>;
+        assert_eq!(failed.unwrap_err().to_string(), "no");
+    }
 }

@@ -20,13 +20,9 @@ use weldfleet_queue::Lease;
 use weldfleet_telemetry::metrics;
 use weldfleet_weld::{Verdict, judge::Judge};
 
-use super::{
-    Models,
-    compute::{Compute, batch_rows},
-    welds::Welds,
-};
+use super::{Models, compute::Compute, layout::Layout, side_by_side, welds::Welds};
 
-/// Rows a thread takes at a time.
+/// Rows a thread takes at a time, at least: whole batches.
 const CHUNK_ROWS: usize = 128;
 
 /// Why a range was not judged.
@@ -58,19 +54,21 @@ struct Chunk {
 }
 
 impl Pool {
-    /// Starts the threads and opens the global model in each.
+    /// Starts the layout's threads and opens the global model in each.
     ///
     /// # Errors
     /// If a model cannot be opened or a thread cannot be started.
     pub fn start(
         judge: Arc<Judge>,
         models: Option<Models>,
-        threads: usize,
+        layout: Layout,
     ) -> anyhow::Result<Self> {
         let (chunks, queue) = unbounded();
-        let chunk_rows = CHUNK_ROWS.max(batch_rows(models.as_ref()));
-        for number in 0..threads.max(1) {
-            let compute = Compute::new(judge.clone(), models.clone())?;
+        let chunk_rows = CHUNK_ROWS.next_multiple_of(layout.batch_rows);
+        let ready = side_by_side(layout.sessions, || {
+            Compute::new(judge.clone(), models.clone(), layout)
+        })?;
+        for (number, compute) in ready.into_iter().enumerate() {
             let queue = queue.clone();
             thread::Builder::new()
                 .name(format!("compute-{number}"))

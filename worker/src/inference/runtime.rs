@@ -1,16 +1,24 @@
 //! ONNX Runtime, loaded once from a shared library, and where a model runs.
 
-use std::{env, path::PathBuf};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail};
 use ort::{
     environment::Environment,
-    ep::{self, ExecutionProvider, ExecutionProviderDispatch},
+    ep::{
+        self, ArenaExtendStrategy, ExecutionProvider, ExecutionProviderDispatch,
+        cuda::ConvAlgorithmSearch,
+    },
 };
 use weldfleet_settings::{Model, Provider};
 
 /// File name of the library when `ORT_DYLIB_PATH` does not say.
 const LIBRARY: &str = "libonnxruntime.so";
+/// Variable of NVIDIA's libraries; `0` keeps them from rounding to TF32. TensorRT has no option for it.
+const TF32_OVERRIDE: &str = "NVIDIA_TF32_OVERRIDE";
 
 /// ONNX Runtime with the device that was chosen.
 #[derive(Clone)]
@@ -18,6 +26,19 @@ pub struct Runtime {
     environment: Environment,
     provider: Provider,
     device_id: u32,
+    fp16: bool,
+    engines: PathBuf,
+    chosen_by_auto: bool,
+}
+
+/// The batch that TensorRT builds an engine for: `input:dimxdim,…`. One shape, so that no batch makes it build another.
+pub struct EngineShapes {
+    /// Smallest.
+    pub min: String,
+    /// The one to be fast with.
+    pub opt: String,
+    /// Largest.
+    pub max: String,
 }
 
 impl Runtime {
@@ -27,21 +48,32 @@ impl Runtime {
     /// # Errors
     /// If the library cannot be loaded or lacks the provider that was asked for.
     pub fn load(model: &Model) -> anyhow::Result<Self> {
-        let library = library();
-        let environment = ort::init_from(&library)
-            .map_err(|error| anyhow::anyhow!("{error}"))
-            .and_then(|builder| builder.with_name("weldfleet").with_telemetry(false).build().map_err(Into::into))
-            .with_context(|| {
-                format!(
-                    "cannot load ONNX Runtime from `{}`; set ORT_DYLIB_PATH to libonnxruntime.so of version 1.31",
-                    library.display()
-                )
-            })?;
-        let provider = settle(model)?;
+        Self::with_library(&library(), model)
+    }
+
+    /// [`Runtime::load`] from this library.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_library(library: &Path, model: &Model) -> anyhow::Result<Self> {
+        let environment = load_library(library)?;
+        let provider = settle(model, &Found::on_this_host())?;
+        if provider == Provider::Tensorrt
+            && !model.fp16
+            && env::var(TF32_OVERRIDE).as_deref() != Ok("0")
+        {
+            tracing::warn!(
+                "TensorRT may round to TF32, and its results then differ from other devices' in the fourth digit; \
+                 {TF32_OVERRIDE}=0 in the environment forbids it"
+            );
+        }
         Ok(Self {
             environment,
             provider,
             device_id: model.device_id,
+            fp16: model.fp16,
+            engines: model.cache_dir.join("tensorrt"),
+            chosen_by_auto: model.provider == Provider::Auto,
         })
     }
 
@@ -50,35 +82,97 @@ impl Runtime {
         &self.environment
     }
 
+    /// Where models run; never `auto`.
+    pub fn provider(&self) -> Provider {
+        self.provider
+    }
+
+    /// Whether models run on a GPU.
+    pub fn is_gpu(&self) -> bool {
+        self.provider != Provider::Cpu
+    }
+
+    /// Index of the GPU.
+    pub fn device_id(&self) -> i32 {
+        i32::try_from(self.device_id).unwrap_or(i32::MAX)
+    }
+
+    /// Whether `auto` took a GPU, so that the CPU may take its place.
+    pub fn may_fall_back(&self) -> bool {
+        self.chosen_by_auto && self.is_gpu()
+    }
+
+    /// The same on the CPU.
+    pub fn on_cpu(self) -> Self {
+        Self {
+            provider: Provider::Cpu,
+            ..self
+        }
+    }
+
     /// The device as people name it: `cpu`, `cuda:0`.
     pub fn device(&self) -> String {
-        match self.provider {
-            Provider::Cpu | Provider::Auto => "cpu".to_owned(),
-            gpu => format!("{}:{}", gpu.name(), self.device_id),
+        if self.is_gpu() {
+            format!("{}:{}", self.provider.name(), self.device_id)
+        } else {
+            "cpu".to_owned()
         }
     }
 
     /// What a session registers, best first; each refuses rather than falls back silently.
-    pub fn execution_providers(&self) -> Vec<ExecutionProviderDispatch> {
-        let device = i32::try_from(self.device_id).unwrap_or(i32::MAX);
-        let cuda = || {
-            ep::CUDA::default()
-                .with_device_id(device)
-                .build()
-                .error_on_failure()
-        };
+    pub fn execution_providers(&self, shapes: &EngineShapes) -> Vec<ExecutionProviderDispatch> {
         match self.provider {
-            Provider::Tensorrt => vec![
-                ep::TensorRT::default()
-                    .with_device_id(device)
-                    .build()
-                    .error_on_failure(),
-                cuda(),
-            ],
-            Provider::Cuda => vec![cuda()],
+            Provider::Tensorrt => vec![self.tensorrt(shapes), self.cuda()],
+            Provider::Cuda => vec![self.cuda()],
             Provider::Cpu | Provider::Auto => Vec::new(),
         }
     }
+
+    fn cuda(&self) -> ExecutionProviderDispatch {
+        ep::CUDA::default()
+            .with_device_id(self.device_id())
+            // ONNX Runtime's default rounds products to 10 bits; verdicts must not depend on the device.
+            .with_tf32(false)
+            // The exhaustive search times every algorithm at start, and may choose another one each time.
+            .with_conv_algorithm_search(ConvAlgorithmSearch::Heuristic)
+            // Shapes do not change, so that doubling would only waste memory that other sessions need.
+            .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
+            .build()
+            .error_on_failure()
+    }
+
+    fn tensorrt(&self, shapes: &EngineShapes) -> ExecutionProviderDispatch {
+        ep::TensorRT::default()
+            .with_device_id(self.device_id())
+            .with_fp16(self.fp16)
+            .with_engine_cache(true)
+            .with_engine_cache_path(self.engines.display())
+            .with_timing_cache(true)
+            .with_timing_cache_path(self.engines.display())
+            .with_profile_min_shapes(&shapes.min)
+            .with_profile_opt_shapes(&shapes.opt)
+            .with_profile_max_shapes(&shapes.max)
+            .build()
+            .error_on_failure()
+    }
+}
+
+fn load_library(library: &Path) -> anyhow::Result<Environment> {
+    if let Some(loaded) = Environment::current() {
+        return Ok(loaded);
+    }
+    ort::init_from(library)
+        .map_err(|error| anyhow::anyhow!("{error}"))
+        .and_then(|builder| {
+            let builder = builder.with_name("weldfleet").with_telemetry(false);
+            builder.build().map_err(Into::into)
+        })
+        .with_context(|| {
+            format!(
+                "cannot load ONNX Runtime from `{}`; set ORT_DYLIB_PATH to libonnxruntime.so of version 1.31",
+                library.display()
+            )
+        })
 }
 
 fn library() -> PathBuf {
@@ -92,46 +186,136 @@ fn library() -> PathBuf {
     beside_binary.unwrap_or_else(|| LIBRARY.into())
 }
 
-fn settle(model: &Model) -> anyhow::Result<Provider> {
-    let cuda = ep::CUDA::is_available().unwrap_or(false);
-    let tensorrt = ep::TensorRT::is_available().unwrap_or(false);
-    let device = device_present(model.device_id);
-    match model.provider {
-        Provider::Cpu => Ok(Provider::Cpu),
-        Provider::Auto if cuda && device => Ok(Provider::Cuda),
-        Provider::Auto => {
-            tracing::warn!(
-                "no CUDA device or provider found, using the cpu; model.provider = \"cuda\" would refuse to start"
-            );
-            Ok(Provider::Cpu)
-        }
-        wanted => {
-            let available = if wanted == Provider::Cuda {
-                cuda
-            } else {
-                tensorrt
-            };
-            if !available {
-                bail!(
-                    "model.provider = \"{}\", but this ONNX Runtime was built without it; \
-                     install onnxruntime-gpu and point ORT_DYLIB_PATH at it, or use \"auto\" or \"cpu\"",
-                    wanted.name()
-                );
-            }
-            if !device {
-                bail!(
-                    "model.provider = \"{}\", but there is no NVIDIA device {}; \
-                     check model.device_id and the driver, or use \"auto\" or \"cpu\"",
-                    wanted.name(),
-                    model.device_id
-                );
-            }
-            Ok(wanted)
+/// What this runtime was built with, and the GPUs this process sees.
+struct Found {
+    cuda: bool,
+    tensorrt: bool,
+    devices: u32,
+}
+
+impl Found {
+    fn on_this_host() -> Self {
+        Self {
+            cuda: ep::CUDA::is_available().unwrap_or(false),
+            tensorrt: ep::TensorRT::is_available().unwrap_or(false),
+            devices: devices(Path::new("/dev")),
         }
     }
 }
 
-/// Whether the driver shows this device; the runtime itself only tells at the first session.
-fn device_present(device_id: u32) -> bool {
-    PathBuf::from(format!("/dev/nvidia{device_id}")).exists() || PathBuf::from("/dev/dxg").exists()
+/// Number of GPUs; the runtime itself only tells at the first session. Their nodes are counted and not looked up by number,
+/// since in a container that was given the host's GPU 3 alone, `nvidia3` is device 0.
+fn devices(dev: &Path) -> u32 {
+    if dev.join("dxg").exists() {
+        return 1;
+    }
+    let Ok(entries) = fs::read_dir(dev) else {
+        return 0;
+    };
+    let numbered = entries.flatten().filter(|entry| {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix("nvidia"));
+        number.is_some_and(|number| number.parse::<u32>().is_ok())
+    });
+    u32::try_from(numbered.count()).unwrap_or(u32::MAX)
+}
+
+fn settle(model: &Model, found: &Found) -> anyhow::Result<Provider> {
+    let device = model.device_id < found.devices;
+    let available = match model.provider {
+        Provider::Cpu => return Ok(Provider::Cpu),
+        Provider::Auto if found.cuda && device => return Ok(Provider::Cuda),
+        Provider::Auto => {
+            tracing::warn!(
+                "no CUDA device or provider found, using the cpu; model.provider = \"cuda\" would refuse to start"
+            );
+            return Ok(Provider::Cpu);
+        }
+        Provider::Cuda => found.cuda,
+        Provider::Tensorrt => found.tensorrt,
+    };
+    let wanted = model.provider.name();
+    if !available {
+        bail!(
+            "model.provider = \"{wanted}\", but this ONNX Runtime was built without it; \
+             install onnxruntime-gpu and point ORT_DYLIB_PATH at it, or use \"auto\" or \"cpu\""
+        );
+    }
+    if !device {
+        bail!(
+            "model.provider = \"{wanted}\", but there is no NVIDIA device {} ({} found); \
+             check model.device_id and the driver, or use \"auto\" or \"cpu\"",
+            model.device_id,
+            found.devices
+        );
+    }
+    Ok(model.provider)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Runtime {
+        /// As if this device had been found.
+        pub fn forced(self, provider: Provider, chosen_by_auto: bool) -> Self {
+            Self {
+                provider,
+                chosen_by_auto,
+                ..self
+            }
+        }
+    }
+
+    fn settled(provider: Provider, device_id: u32, found: &Found) -> Result<Provider, String> {
+        let model = Model {
+            provider,
+            device_id,
+            ..Model::default()
+        };
+        settle(&model, found).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn auto_takes_a_gpu_only_where_library_and_device_are_there() {
+        let found = |cuda, devices| Found {
+            cuda,
+            tensorrt: cuda,
+            devices,
+        };
+        assert_eq!(
+            settled(Provider::Auto, 0, &found(true, 1)),
+            Ok(Provider::Cuda)
+        );
+        assert_eq!(
+            settled(Provider::Auto, 1, &found(true, 1)),
+            Ok(Provider::Cpu)
+        );
+        assert_eq!(
+            settled(Provider::Auto, 0, &found(false, 1)),
+            Ok(Provider::Cpu)
+        );
+        assert_eq!(
+            settled(Provider::Tensorrt, 1, &found(true, 2)),
+            Ok(Provider::Tensorrt)
+        );
+        let refusal = settled(Provider::Cuda, 2, &found(true, 2)).unwrap_err();
+        assert!(
+            refusal.contains("no NVIDIA device 2 (2 found)"),
+            "{refusal}"
+        );
+        let refusal = settled(Provider::Tensorrt, 0, &found(false, 2)).unwrap_err();
+        assert!(refusal.contains("built without it"), "{refusal}");
+    }
+
+    #[test]
+    fn gpus_are_counted_whatever_their_numbers() {
+        let dev = tempfile::tempdir().unwrap();
+        assert_eq!(devices(dev.path()), 0);
+        for name in ["nvidia3", "nvidia12", "nvidiactl", "nvidia-uvm", "null"] {
+            fs::write(dev.path().join(name), "").unwrap();
+        }
+        assert_eq!(devices(dev.path()), 2);
+        assert_eq!(devices(&dev.path().join("nothing")), 0);
+    }
 }

@@ -8,22 +8,52 @@ use ort::{
     session::{Session, builder::GraphOptimizationLevel},
     value::TensorRef,
 };
+use weldfleet_settings::Provider;
 use weldfleet_weld::{
-    features::{CHANNELS, InferenceConfig, REGRESSIONS},
+    features::{CHANNELS, InferenceConfig, InputKind, REGRESSIONS, Span},
     judge::Batch,
 };
 
-use super::runtime::Runtime;
+use super::{
+    bound::Bound,
+    layout::Layout,
+    runtime::{EngineShapes, Runtime},
+};
+
+/// Points a weld that TensorRT's engines of raw models are made for: usual, and at most on the average of a batch.
+const RAW_POINTS: (usize, usize) = (600, 8192);
 
 /// An ONNX Runtime session with the names and shapes its configuration promises, checked when it is opened.
 pub struct ModelSession {
     session: Session,
     config: InferenceConfig,
     path: String,
+    memory: Memory,
+}
+
+/// What a session reads its rows from.
+enum Memory {
+    /// The batch itself, of any size: nothing is copied or padded, which on a CPU would only cost time.
+    Batch,
+    /// Buffers of one size, bound to the session: the device copies from and to pinned memory, and no batch has a shape of
+    /// its own that something would have to be built for.
+    Bound { on_gpu: bool, bound: Box<Bound> },
+}
+
+/// Rows on their way through a model.
+pub struct Rows<'a> {
+    /// `[N, 4, L]`, or a raw model's samples.
+    pub curves: &'a [f32],
+    /// Of a raw model, one a row; else empty.
+    pub spans: &'a [Span],
+    /// `[N]`, to be filled.
+    pub nok_prob: &'a mut [f32],
+    /// `[N, 4]`, to be filled.
+    pub regression: &'a mut [f32],
 }
 
 impl ModelSession {
-    /// Opens `model.onnx` with this many threads and tries it on one row of zeros.
+    /// Opens `model.onnx` as the layout says and tries it on one row of zeros.
     ///
     /// # Errors
     /// If the file is no ONNX model, lacks an input or output of the configuration, or gives other shapes.
@@ -31,43 +61,59 @@ impl ModelSession {
         runtime: &Runtime,
         path: &Path,
         config: &InferenceConfig,
-        threads: usize,
+        layout: Layout,
     ) -> anyhow::Result<Self> {
         let shown = path.display().to_string();
-        let session = build(runtime, path, threads)
+        let session = build(runtime, path, config, layout)
             .with_context(|| format!("cannot open model `{shown}`"))?;
-        let names: Vec<&str> = session.inputs().iter().map(|input| input.name()).collect();
-        if !names.contains(&config.input.as_str()) {
-            bail!(
-                "model `{shown}` has inputs {names:?}, but its inference_config.json says input = \"{}\"",
-                config.input
-            );
-        }
-        let names: Vec<&str> = session
-            .outputs()
-            .iter()
-            .map(|output| output.name())
-            .collect();
-        for wanted in [&config.outputs.nok_prob, &config.outputs.regression] {
-            if !names.contains(&wanted.as_str()) {
-                bail!(
-                    "model `{shown}` has outputs {names:?}, but its inference_config.json names `{wanted}`"
-                );
+        check_names(&session, config, &shown)?;
+        let memory = if runtime.is_gpu() {
+            let device = Some(runtime.device_id());
+            let bound = Bound::new(&session, config, layout.batch_rows, device)
+                .with_context(|| format!("cannot bind buffers to model `{shown}`"))?;
+            Memory::Bound {
+                on_gpu: true,
+                bound: Box::new(bound),
             }
-        }
+        } else {
+            Memory::Batch
+        };
         let mut opened = Self {
             session,
             config: config.clone(),
             path: shown,
+            memory,
         };
         opened.try_once()?;
         Ok(opened)
     }
 
+    /// Changes the size of the batches it is prepared for.
+    ///
+    /// # Errors
+    /// If the buffers cannot be had.
+    pub fn use_batch(&mut self, rows: usize, runtime: &Runtime) -> anyhow::Result<()> {
+        if let Memory::Bound { on_gpu, bound } = &mut self.memory
+            && bound.rows() != rows
+        {
+            let device = on_gpu.then(|| runtime.device_id());
+            **bound = Bound::new(&self.session, &self.config, rows, device)?;
+        }
+        Ok(())
+    }
+
     fn try_once(&mut self) -> anyhow::Result<()> {
-        let curves = vec![0.0; self.config.row_len()];
-        let (mut nok_prob, mut regression) = ([f32::NAN], [f32::NAN; REGRESSIONS]);
-        self.run(1, &curves, &mut nok_prob, &mut regression)
+        let spans = [[0, 1]];
+        let (len, spans): (usize, &[Span]) = match self.config.input_kind {
+            InputKind::Features => (self.config.row_len(), &[]),
+            InputKind::Raw => (2, &spans),
+        };
+        self.run(Rows {
+            curves: &vec![0.0; len],
+            spans,
+            nok_prob: &mut [f32::NAN],
+            regression: &mut [f32::NAN; REGRESSIONS],
+        })
     }
 
     /// Fills the batch's outputs.
@@ -75,57 +121,281 @@ impl ModelSession {
     /// # Errors
     /// If the runtime fails or answers other shapes than `[N]` and `[N, 4]`.
     pub fn infer(&mut self, batch: Batch<'_>) -> anyhow::Result<()> {
-        self.run(batch.rows, batch.curves, batch.nok_prob, batch.regression)
+        self.run(Rows {
+            curves: batch.curves,
+            spans: batch.spans,
+            nok_prob: batch.nok_prob,
+            regression: batch.regression,
+        })
     }
 
-    fn run(
-        &mut self,
-        rows: usize,
-        curves: &[f32],
-        nok_prob: &mut [f32],
-        regression: &mut [f32],
-    ) -> anyhow::Result<()> {
+    /// [`ModelSession::infer`] for rows of any origin.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run(&mut self, rows: Rows<'_>) -> anyhow::Result<()> {
         let Self {
             session,
             config,
             path,
+            memory,
         } = self;
-        let shape = [rows, CHANNELS, config.target_len];
-        let input = TensorRef::from_array_view((shape, curves))?;
-        let outputs = session
-            .run(inputs![config.input.as_str() => input])
-            .with_context(|| format!("model `{path}` failed on {rows} rows"))?;
-        let take = |name: &str, into: &mut [f32]| -> anyhow::Result<()> {
-            let (shape, values) = outputs[name]
-                .try_extract_tensor::<f32>()
-                .with_context(|| format!("model `{path}`: output `{name}` is not f32"))?;
-            if values.len() != into.len() {
-                bail!(
-                    "model `{path}`: output `{name}` has shape {shape:?}, expected {} values for {rows} rows",
-                    into.len()
-                );
-            }
-            into.copy_from_slice(values);
-            Ok(())
-        };
-        take(&config.outputs.nok_prob, nok_prob)?;
-        take(&config.outputs.regression, regression)
+        let count = rows.nok_prob.len();
+        match memory {
+            Memory::Bound { bound, .. } => bound
+                .run(session, config, rows)
+                .with_context(|| format!("model `{path}` failed on {count} rows")),
+            Memory::Batch => run_on_batch(session, config, path, rows),
+        }
     }
 }
 
-fn build(runtime: &Runtime, path: &Path, threads: usize) -> anyhow::Result<Session> {
+fn run_on_batch(
+    session: &mut Session,
+    config: &InferenceConfig,
+    path: &str,
+    rows: Rows<'_>,
+) -> anyhow::Result<()> {
+    let count = rows.nok_prob.len();
+    let input = config.input.as_str();
+    let inputs = match config.input_kind {
+        InputKind::Features => {
+            let shape = [count, CHANNELS, config.target_len];
+            inputs![input => TensorRef::from_array_view((shape, rows.curves))?]
+        }
+        InputKind::Raw => {
+            let spans = ([count, 2], rows.spans.as_flattened());
+            inputs![
+                input => TensorRef::from_array_view(([rows.curves.len()], rows.curves))?,
+                config.spans.as_str() => TensorRef::from_array_view(spans)?,
+            ]
+        }
+    };
+    let outputs = session
+        .run(inputs)
+        .with_context(|| format!("model `{path}` failed on {count} rows"))?;
+    let take = |name: &str, into: &mut [f32]| -> anyhow::Result<()> {
+        let (shape, values) = outputs[name]
+            .try_extract_tensor::<f32>()
+            .with_context(|| format!("model `{path}`: output `{name}` is not f32"))?;
+        if values.len() != into.len() {
+            bail!(
+                "model `{path}`: output `{name}` has shape {shape:?}, expected {} values for {count} rows",
+                into.len()
+            );
+        }
+        into.copy_from_slice(values);
+        Ok(())
+    };
+    take(&config.outputs.nok_prob, rows.nok_prob)?;
+    take(&config.outputs.regression, rows.regression)
+}
+
+fn check_names(session: &Session, config: &InferenceConfig, shown: &str) -> anyhow::Result<()> {
+    let names: Vec<&str> = session.inputs().iter().map(|input| input.name()).collect();
+    let mut wanted = vec![("input", config.input.as_str())];
+    if config.input_kind == InputKind::Raw {
+        wanted.push(("spans", config.spans.as_str()));
+    }
+    for (key, name) in &wanted {
+        if !names.contains(name) {
+            bail!(
+                "model `{shown}` has inputs {names:?}, but its inference_config.json says {key} = \"{name}\""
+            );
+        }
+    }
+    if names.len() > wanted.len() {
+        bail!(
+            "model `{shown}` has inputs {names:?}, but its inference_config.json knows only {:?}; a model that takes \
+             curves as measured says input_kind = \"raw\"",
+            wanted.iter().map(|(_, name)| *name).collect::<Vec<_>>()
+        );
+    }
+    let names: Vec<&str> = session
+        .outputs()
+        .iter()
+        .map(|output| output.name())
+        .collect();
+    for wanted in [&config.outputs.nok_prob, &config.outputs.regression] {
+        if !names.contains(&wanted.as_str()) {
+            bail!(
+                "model `{shown}` has outputs {names:?}, but its inference_config.json names `{wanted}`"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn build(
+    runtime: &Runtime,
+    path: &Path,
+    config: &InferenceConfig,
+    layout: Layout,
+) -> anyhow::Result<Session> {
     let builder = Session::builder(runtime.environment())?;
     let step = |error: ort::Error<_>| anyhow::anyhow!("{error}");
-    let mut builder = builder
+    let builder = builder
         .with_optimization_level(GraphOptimizationLevel::All)
         .map_err(step)?
-        .with_intra_threads(threads)
+        .with_intra_threads(layout.threads)
         .map_err(step)?
         .with_inter_threads(1)
         .map_err(step)?
         .with_intra_op_spinning(false)
-        .map_err(step)?
-        .with_execution_providers(runtime.execution_providers())
         .map_err(step)?;
-    Ok(builder.commit_from_file(path)?)
+    let shapes = engine_shapes(config, layout.batch_rows);
+    let mut builder = builder
+        .with_execution_providers(runtime.execution_providers(&shapes))
+        .map_err(step)
+        .with_context(|| needs(runtime.provider()))?;
+    builder
+        .commit_from_file(path)
+        .map_err(anyhow::Error::from)
+        .with_context(|| needs(runtime.provider()))
+}
+
+/// What must be installed for a provider, said where a session cannot be had.
+fn needs(provider: Provider) -> &'static str {
+    match provider {
+        Provider::Cuda => "the CUDA provider needs an NVIDIA driver, CUDA 13 and cuDNN 9",
+        Provider::Tensorrt => {
+            "the TensorRT provider needs an NVIDIA driver, CUDA 13, cuDNN 9 and TensorRT 10"
+        }
+        Provider::Auto | Provider::Cpu => "the file must be an ONNX model",
+    }
+}
+
+fn engine_shapes(config: &InferenceConfig, rows: usize) -> EngineShapes {
+    let (input, spans) = (&config.input, &config.spans);
+    match config.input_kind {
+        InputKind::Features => {
+            let shape = format!("{input}:{rows}x{CHANNELS}x{}", config.target_len);
+            EngineShapes {
+                min: shape.clone(),
+                opt: shape.clone(),
+                max: shape,
+            }
+        }
+        InputKind::Raw => {
+            let shape = |samples: usize| format!("{input}:{samples},{spans}:{rows}x2");
+            EngineShapes {
+                min: shape(Bound::LEAST_SAMPLES),
+                opt: shape(rows * 2 * RAW_POINTS.0),
+                max: shape(rows * 2 * RAW_POINTS.1),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::inference::{Models, tuning::probe::Probe};
+
+    /// Opens a checked-in model with buffers bound in plain memory, as a GPU has them in pinned memory.
+    fn bound(models: &Models, rows: usize) -> ModelSession {
+        let mut session = open(models, rows);
+        let bound = Bound::new(&session.session, &session.config, rows, None).unwrap();
+        session.memory = Memory::Bound {
+            on_gpu: false,
+            bound: Box::new(bound),
+        };
+        session
+    }
+
+    fn open(models: &Models, batch_rows: usize) -> ModelSession {
+        let layout = Layout {
+            sessions: 1,
+            threads: 1,
+            batch_rows,
+        };
+        models.open_global(layout).unwrap()
+    }
+
+    /// Outputs of `rows` rows, `[N]` and `[N, 4]` one behind the other.
+    fn outputs(session: &mut ModelSession, probe: &Probe, rows: usize) -> Vec<f32> {
+        let (mut nok_prob, mut regression) =
+            (vec![f32::NAN; rows], vec![f32::NAN; rows * REGRESSIONS]);
+        let run = session.run(probe.rows(&mut nok_prob, &mut regression));
+        run.unwrap();
+        nok_prob.extend(regression);
+        nok_prob
+    }
+
+    #[test]
+    fn bound_buffers_give_the_same_bits_as_the_batch_itself_for_full_and_partial_batches() {
+        for folder in ["models", "bench/models/cnn-raw"] {
+            let models = Models::for_test(folder);
+            let probe = Probe::new(models.catalog.set().global().config(), 48);
+            let (mut plain, mut bound) = (open(&models, 48), bound(&models, 48));
+            for rows in [48, 5, 48, 1, 31] {
+                let expected = outputs(&mut plain, &probe, rows);
+                assert!(expected.iter().all(|value| value.is_finite()));
+                assert_eq!(
+                    outputs(&mut bound, &probe, rows),
+                    expected,
+                    "{folder}: {rows} of 48 rows"
+                );
+            }
+            bound.use_batch(64, &models.runtime).unwrap();
+            assert_eq!(
+                outputs(&mut bound, &probe, 48),
+                outputs(&mut plain, &probe, 48),
+                "{folder}: after another batch size"
+            );
+        }
+    }
+
+    #[test]
+    #[ignore = "a measurement; cargo nextest run -p worker --run-ignored only --no-capture what_binding_costs"]
+    fn what_binding_costs_on_a_cpu() {
+        const ROWS: usize = 32;
+        for folder in ["bench/models/near-free", "models", "bench/models/cnn-raw"] {
+            let models = Models::for_test(folder);
+            let probe = Probe::new(models.catalog.set().global().config(), ROWS);
+            let mut sessions = [open(&models, ROWS), bound(&models, ROWS)];
+            let mut best = [Duration::MAX; 2];
+            // In turn, and the best of many, so that neither meets the worse half of a busy machine.
+            for _ in 0..200 {
+                for (session, best) in sessions.iter_mut().zip(&mut best) {
+                    let began = Instant::now();
+                    outputs(session, &probe, ROWS);
+                    *best = began.elapsed().min(*best);
+                }
+            }
+            let [batch, bound] = best.map(|time| time.as_secs_f64() * 1e6 / ROWS as f64);
+            let ratio = bound / batch;
+            println!("{folder}: {batch:.2} us a row, bound {bound:.2}, ratio {ratio:.3}");
+            assert!(
+                bound - batch < 10.0,
+                "copying a row takes {bound} - {batch} us"
+            );
+        }
+    }
+
+    #[test]
+    fn more_rows_than_the_buffers_hold_are_refused() {
+        let models = Models::for_test("models");
+        let probe = Probe::new(models.catalog.set().global().config(), 9);
+        let mut session = bound(&models, 8);
+        let (mut nok_prob, mut regression) = (vec![0.0; 9], vec![0.0; 36]);
+        let refused = session.run(probe.rows(&mut nok_prob, &mut regression));
+        let refused = format!("{:#}", refused.unwrap_err());
+        assert!(refused.contains("9 rows, but buffers for 8"), "{refused}");
+    }
+
+    #[test]
+    fn engines_are_made_for_one_batch_size() {
+        let models = Models::for_test("models");
+        let shapes = engine_shapes(models.catalog.set().global().config(), 1024);
+        assert_eq!(
+            [&shapes.min, &shapes.opt, &shapes.max],
+            ["curves:1024x4x1000"; 3]
+        );
+        let raw = Models::for_test("bench/models/cnn-raw");
+        let shapes = engine_shapes(raw.catalog.set().global().config(), 1024);
+        assert_eq!(shapes.opt, "curves:1228800,spans:1024x2");
+    }
 }

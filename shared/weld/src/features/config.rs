@@ -16,6 +16,19 @@ pub enum Fit {
     Pad,
 }
 
+/// What a model is fed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputKind {
+    /// Rows of U, I, R and P: one input, f32 `[N, 4, L]`.
+    #[default]
+    Features,
+    /// The curves as measured, in V and kA; fitting, R, P and scale are inside the graph. Two inputs: samples f32 `[S]`,
+    /// every weld's voltages followed by its currents, and spans i64 `[N, 2]`, where in it each weld begins and how many
+    /// points it has.
+    Raw,
+}
+
 /// A channel of the tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Channel {
@@ -54,6 +67,9 @@ impl Default for OutputNames {
 pub struct InferenceConfig {
     /// Written to every row the model judged.
     pub model_version: String,
+    /// What the model is fed. With `raw`, `target_len` to `current_floor_ka` say what the graph makes of the curves.
+    #[serde(default)]
+    pub input_kind: InputKind,
     /// Points a channel, L.
     pub target_len: usize,
     /// How curves become `target_len` points.
@@ -67,9 +83,12 @@ pub struct InferenceConfig {
     pub current_floor_ka: f32,
     /// Probability from which the model says NOK.
     pub nok_threshold: f32,
-    /// Name of the ONNX input, f32 `[N, 4, L]`.
+    /// Name of the ONNX input that takes the curves: f32 `[N, 4, L]`, of a raw model f32 `[S]`.
     #[serde(default = "default_input")]
     pub input: String,
+    /// Name of a raw model's second input, i64 `[N, 2]`.
+    #[serde(default = "default_spans")]
+    pub spans: String,
     /// Names of the ONNX outputs.
     #[serde(default)]
     pub outputs: OutputNames,
@@ -84,6 +103,10 @@ fn default_current_floor_ka() -> f32 {
 
 fn default_input() -> String {
     "curves".to_owned()
+}
+
+fn default_spans() -> String {
+    "spans".to_owned()
 }
 
 /// Why an `inference_config.json` was refused.
@@ -159,6 +182,7 @@ impl InferenceConfig {
         }
         for (key, name) in [
             ("input", &self.input),
+            ("spans", &self.spans),
             ("outputs.nok_prob", &self.outputs.nok_prob),
             ("outputs.regression", &self.outputs.regression),
         ] {
@@ -173,7 +197,7 @@ impl InferenceConfig {
         Ok(())
     }
 
-    /// f32 values of one row: 4·L.
+    /// f32 values of one row of features: 4·L.
     #[must_use]
     pub fn row_len(&self) -> usize {
         CHANNELS * self.target_len
@@ -194,7 +218,11 @@ mod tests {
     #[test]
     fn the_least_file_has_the_contracts_names() {
         let config = InferenceConfig::from_json(&valid().to_string()).unwrap();
-        assert_eq!(config.input, "curves");
+        assert_eq!(config.input_kind, InputKind::Features);
+        assert_eq!(
+            (config.input.as_str(), config.spans.as_str()),
+            ("curves", "spans")
+        );
         assert_eq!(
             (
                 config.outputs.nok_prob.as_str(),
@@ -237,6 +265,12 @@ mod tests {
                 "`outputs.nok_prob` is empty",
             ),
             ("current_floor_ka", json!(0), "`current_floor_ka` is 0"),
+            (
+                "input_kind",
+                json!("curves"),
+                "unknown variant `curves`, expected `features` or `raw`",
+            ),
+            ("spans", json!(""), "`spans` is empty"),
         ];
         for (key, value, wanted) in cases {
             let mut config = valid();

@@ -1,9 +1,11 @@
-//! What a model is fed: `inference_config.json`, and rows of the `[N, 4, L]` tensor.
+//! What a model is fed: `inference_config.json`, rows of the `[N, 4, L]` tensor, or the curves themselves.
 
 mod config;
+mod raw;
 mod row;
 
-pub use config::{Channel, Fit, InferenceConfig, InferenceConfigError, OutputNames};
+pub use config::{Channel, Fit, InferenceConfig, InferenceConfigError, InputKind, OutputNames};
+pub use raw::{Span, lay_out, raw_len, write_raw};
 pub use row::{Resampling, write_row};
 
 /// Channels of the tensor: U, I, R, P.

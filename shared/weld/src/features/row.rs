@@ -137,11 +137,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Weld, features::Channel, units::CurveUnits, validation::ValidationLimits};
+    use crate::{
+        Weld,
+        features::{Channel, InputKind},
+        units::CurveUnits,
+        validation::ValidationLimits,
+    };
 
     fn config(fit: Fit, target_len: usize) -> InferenceConfig {
         InferenceConfig {
             model_version: "test".into(),
+            input_kind: InputKind::Features,
             target_len,
             fit,
             channels: vec![Channel::U, Channel::I, Channel::R, Channel::P],
@@ -149,6 +155,7 @@ mod tests {
             current_floor_ka: 1.0,
             nok_threshold: 0.5,
             input: "curves".into(),
+            spans: "spans".into(),
             outputs: super::super::OutputNames::default(),
             training: serde_json::Value::Null,
         }

@@ -14,7 +14,7 @@ use crate::{
     Status, Verdict, Weld,
     curves::Curves,
     explain::Explanation,
-    features::{REGRESSIONS, Resampling, write_row},
+    features::{InputKind, REGRESSIONS, Resampling, raw_len, write_raw, write_row},
     fusion::{Fusion, FusionError},
     rules::{Findings, RuleScratch, RuleSet},
     units::CurveUnits,
@@ -156,9 +156,17 @@ impl Judge {
         let model = self.models.as_ref().map(|models| {
             let id = models.for_part(weld.part_no);
             let config = models.spec(id).config();
-            let slot = prepared.add_row(id, config.row_len(), |row| {
-                write_row(curves, config, resampling, row)
-            });
+            let slot = match config.input_kind {
+                InputKind::Features => prepared.add_row(id, config.row_len(), |row| {
+                    write_row(curves, config, resampling, row)
+                }),
+                InputKind::Raw => {
+                    let slot =
+                        prepared.add_row(id, raw_len(curves), |samples| write_raw(curves, samples));
+                    prepared.add_span(id, curves.u().len());
+                    slot
+                }
+            };
             (id, slot)
         });
         Row::Ready(Ready { findings, model })

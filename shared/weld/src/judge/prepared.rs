@@ -1,8 +1,10 @@
 //! Welds between preparation and conclusion: the rules' word, and the tensors on their way to and from the models.
 
+use std::mem::take;
+
 use crate::{
     Status,
-    features::REGRESSIONS,
+    features::{REGRESSIONS, Span, lay_out},
     judge::models::{ModelId, ModelSet},
     rules::Findings,
 };
@@ -28,9 +30,12 @@ pub(super) struct Ready {
 #[derive(Debug, Clone, Default)]
 struct Tensor {
     rows: usize,
-    row_len: usize,
-    /// Grows and never shrinks: the first `rows · row_len` count.
+    /// Values of `curves` that count.
+    used: usize,
+    /// Grows and never shrinks.
     curves: Vec<f32>,
+    /// One a row where the model takes raw curves, else empty.
+    spans: Vec<Span>,
     nok_prob: Vec<f32>,
     regression: Vec<f32>,
 }
@@ -49,12 +54,46 @@ pub struct Batch<'a> {
     pub model: ModelId,
     /// Number of rows, N.
     pub rows: usize,
-    /// `[N, 4, L]`, contiguous.
+    /// `[N, 4, L]`, contiguous; of a raw model the samples, `[S]`.
     pub curves: &'a [f32],
+    /// Of a raw model, one a row; else empty.
+    pub spans: &'a [Span],
     /// `[N]`: probability of NOK, to be filled.
     pub nok_prob: &'a mut [f32],
     /// `[N, 4]`: diameter, indentation, front and stack thickness in mm, to be filled.
     pub regression: &'a mut [f32],
+}
+
+impl Tensor {
+    fn batches(&mut self, model: ModelId, max_rows: usize) -> impl Iterator<Item = Batch<'_>> {
+        let row_len = self.used / self.rows;
+        let mut curves = &self.curves[..self.used];
+        let mut spans = self.spans.as_mut_slice();
+        self.nok_prob
+            .chunks_mut(max_rows)
+            .zip(self.regression.chunks_mut(max_rows * REGRESSIONS))
+            .map(move |(nok_prob, regression)| {
+                let rows = nok_prob.len();
+                let known = rows.min(spans.len());
+                let (of_batch, later) = take(&mut spans).split_at_mut(known);
+                spans = later;
+                let values = if of_batch.is_empty() {
+                    rows * row_len
+                } else {
+                    lay_out(of_batch)
+                };
+                let (now, later) = curves.split_at(values);
+                curves = later;
+                Batch {
+                    model,
+                    rows,
+                    curves: now,
+                    spans: of_batch,
+                    nok_prob,
+                    regression,
+                }
+            })
+    }
 }
 
 impl Prepared {
@@ -84,20 +123,7 @@ impl Prepared {
             .iter_mut()
             .enumerate()
             .filter(|(_, tensor)| tensor.rows > 0)
-            .flat_map(move |(index, tensor)| {
-                let curves = &tensor.curves[..tensor.rows * tensor.row_len];
-                curves
-                    .chunks(max_rows * tensor.row_len)
-                    .zip(tensor.nok_prob.chunks_mut(max_rows))
-                    .zip(tensor.regression.chunks_mut(max_rows * REGRESSIONS))
-                    .map(move |((curves, nok_prob), regression)| Batch {
-                        model: ModelSet::id(index),
-                        rows: nok_prob.len(),
-                        curves,
-                        nok_prob,
-                        regression,
-                    })
-            })
+            .flat_map(move |(index, tensor)| tensor.batches(ModelSet::id(index), max_rows))
     }
 
     pub(super) fn clear(&mut self, models: usize) {
@@ -105,6 +131,8 @@ impl Prepared {
         self.tensors.resize_with(models, Tensor::default);
         for tensor in &mut self.tensors {
             tensor.rows = 0;
+            tensor.used = 0;
+            tensor.spans.clear();
         }
     }
 
@@ -112,19 +140,24 @@ impl Prepared {
     pub(super) fn add_row(
         &mut self,
         model: ModelId,
-        row_len: usize,
+        len: usize,
         write: impl FnOnce(&mut [f32]),
     ) -> usize {
         let tensor = &mut self.tensors[model.index()];
-        tensor.row_len = row_len;
-        let slot = tensor.rows;
-        let (from, to) = (slot * row_len, (slot + 1) * row_len);
+        let (slot, from, to) = (tensor.rows, tensor.used, tensor.used + len);
         if tensor.curves.len() < to {
             tensor.curves.resize(to, 0.0);
         }
         write(&mut tensor.curves[from..to]);
         tensor.rows += 1;
+        tensor.used = to;
         slot
+    }
+
+    /// Says of how many points the row is that was just added to a raw model's tensor.
+    pub(super) fn add_span(&mut self, model: ModelId, points: usize) {
+        let points = i64::try_from(points).unwrap_or(i64::MAX);
+        self.tensors[model.index()].spans.push([0, points]);
     }
 
     /// No output yet: NaN everywhere, so that what a model leaves out is seen.

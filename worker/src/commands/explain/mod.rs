@@ -10,7 +10,10 @@ use weldfleet_settings::Settings;
 use weldfleet_stores::{Day, StoreError, clickhouse::SourceTable};
 use weldfleet_weld::{Verdict, judge::Workspace};
 
-use crate::{inference::compute::Compute, judging::Judging};
+use crate::{
+    inference::{compute::Compute, tuning::Tuning},
+    judging::Judging,
+};
 
 /// Draws the weld's curves with pulses, peaks, rule hits and verdict, judged anew with this configuration.
 pub async fn run(
@@ -23,7 +26,7 @@ pub async fn run(
         .map(str::parse::<Day>)
         .transpose()
         .or_exit(Exit::Usage)?;
-    let judging = Judging::from_settings(settings).or_exit(Exit::Usage)?;
+    let judging = Judging::from_settings(settings, Tuning::OnlyRemembered).or_exit(Exit::Usage)?;
     let source = SourceTable::inspect(settings).await.map_err(failed)?;
     let found = source.find(record_id, day).await.map_err(failed)?;
     let Some((block, row)) = found else {
@@ -35,7 +38,8 @@ pub async fn run(
     };
 
     let judge = Arc::clone(&judging.judge);
-    let mut compute = Compute::new(judging.judge, judging.models).or_exit(Exit::Usage)?;
+    let layout = judging.plan.layout.alone();
+    let mut compute = Compute::new(judging.judge, judging.models, layout).or_exit(Exit::Usage)?;
     let verdicts = compute.judge(&block, row..row + 1)?;
     let verdict = verdicts.first().context("one weld gives one verdict")?;
     let mut workspace = Workspace::default();

@@ -1,0 +1,44 @@
+//! Rows to try a model on: plausible curves, since zeros and denormals have a speed of their own.
+
+use weldfleet_weld::features::{InferenceConfig, InputKind, Span, lay_out};
+
+use crate::inference::session::Rows;
+
+/// Points of a curve.
+const POINTS: usize = 600;
+
+/// Input of some rows, in memory.
+pub struct Probe {
+    curves: Vec<f32>,
+    spans: Vec<Span>,
+    row_len: usize,
+}
+
+impl Probe {
+    /// Rows as this model takes them.
+    pub fn new(config: &InferenceConfig, rows: usize) -> Self {
+        let (row_len, mut spans) = match config.input_kind {
+            InputKind::Features => (config.row_len(), Vec::new()),
+            InputKind::Raw => (2 * POINTS, vec![[0, POINTS as i64]; rows]),
+        };
+        lay_out(&mut spans);
+        // Between 0.5 and 1.5, near what scaled channels are; of rising steps, so that no two rows are equal.
+        let value = |k: usize| 0.5 + (k * 7919 % 4093) as f32 / 4093.0;
+        Self {
+            curves: (0..rows * row_len).map(value).collect(),
+            spans,
+            row_len,
+        }
+    }
+
+    /// As many of the rows as there is room for results.
+    pub fn rows<'a>(&'a self, nok_prob: &'a mut [f32], regression: &'a mut [f32]) -> Rows<'a> {
+        let rows = nok_prob.len();
+        Rows {
+            curves: &self.curves[..rows * self.row_len],
+            spans: &self.spans[..rows.min(self.spans.len())],
+            nok_prob,
+            regression,
+        }
+    }
+}
