@@ -18,8 +18,8 @@ use crate::{
 
 /// The day of the fleets.
 pub const DAY: u32 = 20_260_106;
-/// Acks this close to each other may be those of one group of ranges.
-const GROUP_MS: f64 = 50.0;
+/// Fewer acks than these make no rate.
+const FEW: usize = 4;
 /// A device, a core or the line of UPDATEs is used up from here on, %.
 const FULL: f64 = 90.0;
 
@@ -201,17 +201,30 @@ impl Marks {
     }
 }
 
-/// Rows a second between the last ack of the first group and the last ack of all. Ranges that were written together are
-/// acknowledged together, so a rate over a fixed time would depend on where in that rhythm it begins.
+/// Rows a second: the slope of the line through the acks, each at its time and the sum of the rows up to it. Ranges that
+/// were written together are acknowledged together, and workers that began together end together, so rows by a fixed time
+/// would depend on where in that rhythm it begins.
 fn rate(done: &[Done]) -> Option<f64> {
-    let first = done.first()?.finished_at;
-    let start = done
+    if done.len() < FEW {
+        return None;
+    }
+    let mut sum = 0.0;
+    let points: Vec<(f64, f64)> = done
         .iter()
-        .take_while(|job| job.finished_at <= first + GROUP_MS)
-        .count();
-    let (from, to) = (done.get(start - 1)?.finished_at, done.last()?.finished_at);
-    let rows: u64 = done[start..].iter().map(|job| job.rows).sum();
-    (rows > 0).then(|| rows as f64 * 1e3 / (to - from))
+        .map(|job| {
+            sum += job.rows as f64;
+            (job.finished_at / 1e3, sum)
+        })
+        .collect();
+    let count = points.len() as f64;
+    let time = points.iter().map(|(time, _)| time).sum::<f64>() / count;
+    let rows = points.iter().map(|(_, rows)| rows).sum::<f64>() / count;
+    let (mut both, mut square) = (0.0, 0.0);
+    for (at, sum) in points {
+        both += (at - time) * (sum - rows);
+        square += (at - time) * (at - time);
+    }
+    (square > 0.0).then(|| both / square)
 }
 
 fn push(fleet: Fleet, watched: &Watched, section: &mut Section) {
@@ -286,9 +299,10 @@ mod tests {
     fn groups_of_acks_do_not_bend_the_rate() {
         // Two ranges every second: 8,000 rows/s.
         let acks = [100.0, 101.0, 1100.0, 1101.0, 2100.0, 2101.0];
-        assert_eq!(rate(&done(&acks)), Some(8000.0));
-        assert_eq!(rate(&done(&[100.0, 101.0])), None);
-        assert_eq!(rate(&[]), None);
+        let measured = rate(&done(&acks)).expect("six acks are enough");
+        assert!((measured - 8000.0).abs() < 10.0, "{measured}");
+        assert_eq!(rate(&done(&[100.0, 101.0, 102.0])), None);
+        assert_eq!(rate(&done(&[100.0; 6])), None);
     }
 
     #[test]

@@ -90,7 +90,7 @@ struct Args {
     /// Seconds in which each fleet is watched
     #[arg(long, value_name = "S")]
     fleet_seconds: Option<u64>,
-    /// Where the figures go [default: bench/results/latest.json, with --quick bench/results/quick.json]
+    /// Where the figures go [default: latest.json in bench/results; quick.json with --quick, tried.json with --set]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// More settings of the programs, as section.key=value
@@ -112,7 +112,12 @@ impl Args {
     }
 
     fn json(&self) -> PathBuf {
-        let name = if self.quick { "quick" } else { "latest" };
+        // Figures of other settings must not pass for the product's own.
+        let name = match (self.quick, self.set.is_empty()) {
+            (true, _) => "quick",
+            (false, true) => "latest",
+            (false, false) => "tried",
+        };
         self.json
             .clone()
             .unwrap_or_else(|| repository().join(format!("bench/results/{name}.json")))
@@ -243,9 +248,9 @@ async fn fleets(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<(
         given => given.to_vec(),
     };
     let (rows, seconds) = if args.quick {
-        (200_000, 3)
+        (200_000, 6)
     } else {
-        (2_000_000, 12)
+        (2_000_000, 20)
     };
     let rows = args.fleet_rows.unwrap_or(rows);
     let time = Duration::from_secs(args.fleet_seconds.unwrap_or(seconds));
