@@ -42,8 +42,12 @@ test-compose: ## the images and docker-compose.yml in a private Docker engine (r
 
 .PHONY: bench
 bench: toolchain ## every figure of docs/PERFORMANCE.md, services included (BENCH="--quick" for a first look)
-	cargo build --release --locked --bin scheduler --bin worker --bin weldfleet-bench
+	cargo build --release --locked --package scheduler --package worker --package weldfleet-bench --package weldfleet-timed-device
 	target/release/weldfleet-bench $(BENCH)
+
+.PHONY: bench-report
+bench-report: toolchain ## write the tables of docs/PERFORMANCE.md and README from the figures of the last `make bench`
+	cargo run --release --locked --package weldfleet-bench -- --report
 
 .PHONY: bench-micro
 bench-micro: toolchain ## decoding, features and rules alone, by criterion

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use weldfleet_testkit::Service;
 
 use crate::{
+    days::CurveDay,
     numbers::Section,
     plant::{Metrics, Plant, Program, until},
     proc,
@@ -14,65 +15,15 @@ use crate::{
 /// The day of the drains.
 pub const DAY: u32 = 20_260_105;
 
+/// Time between two looks at the worker's metrics: the worker makes their text, so looking costs what is measured.
+const METRICS_EVERY: Duration = Duration::from_millis(250);
+/// Time between two looks at the number of finished jobs, which costs Redis a command.
+const DONE_EVERY: Duration = Duration::from_millis(50);
+
 /// Stages whose CPU time the worker counts itself, in the order of a row's way.
 const STAGES: &[&str] = &[
     "fetch", "prepare", "infer", "conclude", "audit", "encode", "results", "commit", "mirror",
 ];
-
-/// Makes the day once, and a copy of it from which each run starts.
-pub async fn make_day(plant: &Plant, rows: u64) -> Result<()> {
-    let (day, count) = (DAY.to_string(), rows.to_string());
-    plant.run(
-        "scheduler",
-        &[
-            "simulate",
-            "--day",
-            &day,
-            "--rows",
-            &count,
-            "--seed",
-            "7",
-            "--invalid-share",
-            "0.001",
-        ],
-    )?;
-    plant.sql("OPTIMIZE TABLE spot_records FINAL").await?;
-    plant
-        .sql("CREATE TABLE fresh_records AS spot_records")
-        .await?;
-    plant
-        .sql(&format!(
-            "ALTER TABLE fresh_records ATTACH PARTITION {DAY} FROM spot_records"
-        ))
-        .await?;
-    Ok(())
-}
-
-/// As if nobody had ever judged the day, and its jobs made.
-async fn reset(plant: &Plant, rows: u64) -> Result<()> {
-    plant.flush().await?;
-    plant.sql("TRUNCATE TABLE weld_results").await?;
-    plant.sql("TRUNCATE TABLE weld_runs").await?;
-    plant
-        .sql(&format!(
-            "ALTER TABLE spot_records REPLACE PARTITION {DAY} FROM fresh_records"
-        ))
-        .await?;
-    let _ = std::fs::remove_dir_all(plant.save_dir());
-    plant.run("scheduler", &["pause", "--reason", "bench"]).ok();
-    let scheduler = plant.spawn("scheduler", &["run"])?;
-    let day = DAY.to_string();
-    plant.run("scheduler", &["backfill", "--from", &day, "--to", &day])?;
-    let wanted = rows.div_ceil(4096);
-    until(
-        "the day is cut into jobs",
-        Duration::from_secs(60),
-        Duration::from_millis(50),
-        async || Ok(plant.jobs("pending").await? >= wanted),
-    )
-    .await?;
-    scheduler.stop().await
-}
 
 struct Marks {
     worker: Duration,
@@ -111,8 +62,8 @@ impl Marks {
 }
 
 /// One drain of the day with the model that is set.
-pub async fn run(plant: &Plant, rows: u64, section: &mut Section) -> Result<()> {
-    reset(plant, rows).await?;
+pub async fn run(plant: &Plant, day: CurveDay, section: &mut Section) -> Result<()> {
+    day.reset(plant).await?;
     let worker = plant.spawn("worker", &["run"])?;
     until(
         "the worker sees the pause",
@@ -125,19 +76,15 @@ pub async fn run(plant: &Plant, rows: u64, section: &mut Section) -> Result<()> 
     tokio::time::sleep(Duration::from_millis(300)).await;
     let before = Marks::take(plant, &worker).await?;
     plant.run("scheduler", &["resume"])?;
-    let samples = drain(plant, &worker, rows).await?;
+    let samples = drain(plant, &worker, day).await?;
     let (first, last) = plant.span_of_done().await?;
     // What follows the last ack (counters, the last audit file's thread) belongs to the run.
     tokio::time::sleep(Duration::from_millis(100)).await;
     let after = Marks::take(plant, &worker).await?;
-    let left = plant
-        .number(&format!(
-            "SELECT countIf(alg_complete_time IS NULL) FROM spot_records WHERE data_date = {DAY}"
-        ))
-        .await?;
+    let left = day.left(plant).await?;
     ensure!(left == 0.0, "{left} rows have no verdict");
 
-    let n = rows as f64;
+    let n = day.rows() as f64;
     let a_row =
         |after: Duration, before: Duration| (after.saturating_sub(before)).as_secs_f64() * 1e6 / n;
     section.push("rows/s", n * 1000.0 / (last - first));
@@ -202,19 +149,21 @@ struct Sample {
 }
 
 /// Looks at the worker until the day is done.
-async fn drain(plant: &Plant, worker: &Program, rows: u64) -> Result<Vec<Sample>> {
+async fn drain(plant: &Plant, worker: &Program, day: CurveDay) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
     let deadline = Instant::now() + Duration::from_secs(600);
-    let wanted = rows.div_ceil(4096);
+    let mut next = Instant::now();
     loop {
-        let done = plant.jobs("done").await?;
-        let metrics = worker.metrics().await?;
-        samples.push(Sample {
-            rows: metrics.sum("weldfleet_rows_total", ""),
-            wait: metrics.sum("weldfleet_compute_wait_microseconds_total", ""),
-            busy: metrics.sum("weldfleet_compute_busy_microseconds_total", ""),
-        });
-        if done >= wanted {
+        if Instant::now() >= next {
+            next += METRICS_EVERY;
+            let metrics = worker.metrics().await?;
+            samples.push(Sample {
+                rows: metrics.sum("weldfleet_rows_total", ""),
+                wait: metrics.sum("weldfleet_compute_wait_microseconds_total", ""),
+                busy: metrics.sum("weldfleet_compute_busy_microseconds_total", ""),
+            });
+        }
+        if plant.jobs("done").await? >= day.ranges() {
             return Ok(samples);
         }
         ensure!(
@@ -222,7 +171,7 @@ async fn drain(plant: &Plant, worker: &Program, rows: u64) -> Result<Vec<Sample>
             "the drain does not end; the worker says:\n{}",
             worker.log()
         );
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(DONE_EVERY).await;
     }
 }
 
@@ -242,8 +191,8 @@ fn waiting(samples: &[Sample], rows: f64) -> f64 {
 }
 
 /// From the start of the process to its first claim, jobs waiting.
-pub async fn start_to_claim(plant: &Plant, rows: u64, section: &mut Section) -> Result<()> {
-    reset(plant, rows).await?;
+pub async fn start_to_claim(plant: &Plant, day: CurveDay, section: &mut Section) -> Result<()> {
+    day.reset(plant).await?;
     plant.run("scheduler", &["resume"])?;
     let clock = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)?

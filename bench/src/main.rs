@@ -1,47 +1,68 @@
 //! `make bench`: every figure of `docs/PERFORMANCE.md` in one run, services included.
 //!
 //! # Layout
-//! - [`plant`]: private services, tables and the two programs; [`proc`]: what the kernel counts of them;
+//! - [`plant`]: private services, tables and the two programs; [`proc`]: what the kernel counts of them; [`machine`]: its name;
 //! - [`onnx`], [`reads`]: the two limits, ONNX Runtime and ClickHouse alone;
-//! - [`drain`]: the worker end to end; [`live`]: its latency at a plant's pace; [`slicing`]: large days;
-//! - [`numbers`]: medians, spread, the table and `bench/results/latest.json`.
+//! - [`drain`]: the worker end to end; [`fleet`]: many of them; [`live`]: latency at a plant's pace; [`days`]: their rows;
+//! - [`slicing`]: large days; [`writebacks`]: such a day after very many write-backs;
+//! - [`numbers`]: medians and spread; [`report`]: the figures as a file, and as the tables of the documentation.
 //!
 //! What must never live here: a second way to do what the product does. Rows are judged by the programs themselves,
 //! built with the same profile, and looked at from outside.
 
+mod days;
 mod drain;
+mod fleet;
 mod live;
+mod machine;
 mod numbers;
 mod onnx;
 mod plant;
 mod proc;
 mod reads;
+mod report;
 mod slicing;
+mod writebacks;
 
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
     time::Duration,
 };
 
 use anyhow::Result;
 use clap::Parser;
+use days::CurveDay;
+use fleet::Fleet;
 use numbers::{Report, Section};
-use ort::environment::Environment;
 use plant::Plant;
-use serde_json::json;
+use report::Document;
 use weldfleet_testkit::repository;
 
+/// What can be measured, in the order in which it is.
+const PARTS: [&str; 8] = [
+    "onnx",
+    "reads",
+    "near-free",
+    "cnn",
+    "live",
+    "fleet",
+    "slicing",
+    "write-backs",
+];
+
 #[derive(Parser)]
-#[command(about = "Measures the fleet: limits, end to end, slicing, latency")]
+#[command(about = "Measures the fleet: limits, end to end, latency, scaling, large days")]
 struct Args {
     /// One run of everything, small days
     #[arg(long)]
     quick: bool,
-    /// Only these parts
-    #[arg(long, value_delimiter = ',', value_parser = ["onnx", "reads", "near-free", "cnn", "slicing", "live"])]
+    /// Only these parts; the figures of others stay as they were
+    #[arg(long, value_delimiter = ',', value_parser = PARTS)]
     only: Vec<String>,
+    /// Measure nothing; write the tables of the documentation from the figures
+    #[arg(long, conflicts_with_all = ["quick", "only"])]
+    report: bool,
     /// Runs of each measurement
     #[arg(long)]
     runs: Option<usize>,
@@ -51,7 +72,25 @@ struct Args {
     /// Days of up to this many million rows are sliced
     #[arg(long)]
     millions: Option<u64>,
-    /// Where the figures go
+    /// Write-backs on the largest of them
+    #[arg(long, value_name = "N")]
+    writes: Option<u64>,
+    /// Rows of each
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    write_rows: u64,
+    /// Sizes of the fleet
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    workers: Vec<usize>,
+    /// Speeds of its devices, µs a row
+    #[arg(long, value_delimiter = ',', value_name = "US,US")]
+    device_us: Vec<f64>,
+    /// Rows that the fleet is given
+    #[arg(long, value_name = "N")]
+    fleet_rows: Option<u64>,
+    /// Seconds in which each fleet is watched
+    #[arg(long, value_name = "S")]
+    fleet_seconds: Option<u64>,
+    /// Where the figures go [default: latest.json in bench/results; quick.json with --quick, tried.json with --set]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// More settings of the programs, as section.key=value
@@ -62,6 +101,26 @@ struct Args {
 impl Args {
     fn wants(&self, part: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == part)
+    }
+
+    fn wants_any(&self, parts: &[&str]) -> bool {
+        parts.iter().any(|part| self.wants(part))
+    }
+
+    fn runs(&self) -> usize {
+        self.runs.unwrap_or(if self.quick { 1 } else { 3 })
+    }
+
+    fn json(&self) -> PathBuf {
+        // Figures of other settings must not pass for the product's own.
+        let name = match (self.quick, self.set.is_empty()) {
+            (true, _) => "quick",
+            (false, true) => "latest",
+            (false, false) => "tried",
+        };
+        self.json
+            .clone()
+            .unwrap_or_else(|| repository().join(format!("bench/results/{name}.json")))
     }
 }
 
@@ -83,139 +142,163 @@ fn main() -> ExitCode {
 }
 
 async fn run(args: &Args) -> Result<()> {
-    let runs = args.runs.unwrap_or(if args.quick { 1 } else { 3 });
-    let rows = args
-        .rows
-        .unwrap_or(if args.quick { 40_000 } else { 100_000 });
-    let millions = args.millions.unwrap_or(if args.quick { 1 } else { 10 });
-    let models = [
-        ("near-free", repository().join("bench/models/near-free")),
-        ("cnn", repository().join("models")),
-    ];
+    if args.report {
+        return Document::read(&args.json())?.write_tables(repository());
+    }
     let mut report = Report::default();
-
     if args.wants("onnx") {
-        let environment = onnx::environment()?;
-        for (name, folder) in &models {
-            onnx_limit(
-                &environment,
-                (name, folder.as_path()),
-                args.quick,
-                runs,
-                &mut report,
-            )?;
-        }
+        limits(args, &mut report)?;
     }
     let mut plant = Plant::start().await?;
     for setting in &args.set {
         let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
         plant.set(key, value);
     }
-    if ["reads", "near-free", "cnn"]
-        .iter()
-        .any(|part| args.wants(part))
-    {
-        drain::make_day(&plant, rows).await?;
-    }
-    if args.wants("reads") {
-        let mut section = Section::default();
-        reads::run(&plant, rows, &mut Section::default()).await?;
-        for _ in 0..runs {
-            reads::run(&plant, rows, &mut section).await?;
-        }
-        report.add("ClickHouse alone: Native, discarded, 2 streams", section);
-    }
-    for (name, folder) in &models {
-        if args.wants(name) {
-            plant.set("model.model_export_dir", &folder.display().to_string());
-            let mut section = Section::default();
-            for _ in 0..runs {
-                drain::run(&plant, rows, &mut section).await?;
-            }
-            drain::start_to_claim(&plant, rows, &mut section).await?;
-            report.add(&format!("worker end to end, {name}"), section);
-        }
+    let machine = machine::describe(&plant).await?;
+    if args.wants_any(&["reads", "near-free", "cnn"]) {
+        end_to_end(args, &mut plant, &mut report).await?;
     }
     if args.wants("live") {
         let mut section = Section::default();
         let time = Duration::from_secs(if args.quick { 10 } else { 30 });
-        for _ in 0..runs {
+        for _ in 0..args.runs() {
             live::run(&mut plant, 600, time, &mut section).await?;
         }
         report.add("live, CNN", section);
     }
-    if args.wants("slicing") {
-        for size in [1, 10, 100].into_iter().filter(|size| *size <= millions) {
-            let day = slicing::make_day(&plant, size).await?;
-            let mut section = Section::default();
-            slicing::look(&plant, day, &mut Section::default()).await?;
-            for _ in 0..runs {
-                slicing::look(&plant, day, &mut section).await?;
-            }
-            report.add(&format!("slicing a day of {size} million rows"), section);
-        }
+    if args.wants("fleet") {
+        fleets(args, &mut plant, &mut report).await?;
+    }
+    if args.wants_any(&["slicing", "write-backs"]) {
+        large_days(args, &plant, &mut report).await?;
     }
     drop(plant);
 
     println!("\n==== all of it, medians{}", report.table());
-    let path = args
-        .json
-        .clone()
-        .unwrap_or_else(|| repository().join("bench/results/latest.json"));
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let machine = json!({ "cores": std::thread::available_parallelism().map_or(1, usize::from) });
-    let document = json!({ "machine": machine, "rows": rows, "points": 600, "quick": args.quick, "measured": report.json() });
-    std::fs::write(&path, serde_json::to_string_pretty(&document)? + "\n")?;
-    println!("written: {}", path.display());
+    let path = args.json();
+    let document = if args.only.is_empty() {
+        Document::new(machine, report.json())
+    } else {
+        Document::read_or_empty(&path)?.with(machine, report.json())
+    };
+    document.write(&path)?;
+    println!("{}\nwritten: {}", document.summary(), path.display());
     Ok(())
 }
 
-/// Sweeps the layouts, then repeats the best.
-fn onnx_limit(
-    environment: &Environment,
-    (name, folder): (&str, &Path),
-    quick: bool,
-    runs: usize,
-    report: &mut Report,
-) -> Result<()> {
-    let tensors = Arc::new(onnx::Tensors::new(folder)?);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let time = Duration::from_millis(if quick { 300 } else { 1000 });
-    let batches: &[usize] = if quick {
-        &[16, 64]
-    } else {
-        &[4, 8, 16, 32, 64, 256, 1024]
-    };
-    let mut best: Option<(onnx::Layout, f64)> = None;
-    let mut section = Section::default();
-    for (sessions, threads) in [(1, 1), (cores, 1), (1, cores)] {
-        for &batch in batches {
-            let layout = onnx::Layout {
-                sessions,
-                threads,
-                batch,
-            };
-            let (rate, _) = onnx::rate(environment, folder, &tensors, layout, time)?;
-            section.push(&format!("{layout}, rows/s"), rate);
-            if best.is_none_or(|(_, most)| rate > most) {
-                best = Some((layout, rate));
+fn models() -> [(&'static str, PathBuf); 2] {
+    [
+        ("near-free", repository().join("bench/models/near-free")),
+        ("cnn", repository().join("models")),
+    ]
+}
+
+/// The limit of each model: layouts first, then the best again.
+fn limits(args: &Args, report: &mut Report) -> Result<()> {
+    let environment = onnx::environment()?;
+    for (name, folder) in models() {
+        let (layouts, best) = onnx::limit(&environment, &folder, args.quick, args.runs())?;
+        report.add(&format!("ONNX Runtime alone, {name}: layouts"), layouts);
+        report.add(&format!("ONNX Runtime alone, {name}: best"), best);
+    }
+    Ok(())
+}
+
+/// ClickHouse alone, and one worker with each model.
+async fn end_to_end(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<()> {
+    let rows = args
+        .rows
+        .unwrap_or(if args.quick { 40_000 } else { 100_000 });
+    let day = CurveDay::make(plant, drain::DAY, rows).await?;
+    if args.wants("reads") {
+        let mut section = Section::default();
+        reads::run(plant, day, &mut Section::default()).await?;
+        for _ in 0..args.runs() {
+            reads::run(plant, day, &mut section).await?;
+        }
+        report.add("ClickHouse alone: Native, discarded, 2 streams", section);
+    }
+    for (name, folder) in models() {
+        if args.wants(name) {
+            use_model(plant, &folder);
+            let mut section = Section::default();
+            for _ in 0..args.runs() {
+                drain::run(plant, day, &mut section).await?;
             }
+            drain::start_to_claim(plant, day, &mut section).await?;
+            report.add(&format!("worker end to end, {name}"), section);
         }
     }
-    report.add(&format!("ONNX Runtime alone, {name}: layouts"), section);
-    if let Some((layout, _)) = best {
-        let mut section = Section::default();
-        for _ in 0..runs {
-            let (rate, cpu) = onnx::rate(environment, folder, &tensors, layout, time * 2)?;
-            section.push("rows/s", rate);
-            section.push("CPU, µs a row", cpu);
+    Ok(())
+}
+
+fn use_model(plant: &mut Plant, folder: &Path) {
+    plant.set("model.model_export_dir", &folder.display().to_string());
+}
+
+async fn fleets(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<()> {
+    let or = |given: &[usize], quick: &[usize], full: &[usize]| match (given, args.quick) {
+        ([], true) => quick.to_vec(),
+        ([], false) => full.to_vec(),
+        (given, _) => given.to_vec(),
+    };
+    let sizes = or(&args.workers, &[1, 4], &[1, 2, 4, 8, 16, 32, 64]);
+    let devices = match args.device_us.as_slice() {
+        [] => vec![20.0, 400.0],
+        given => given.to_vec(),
+    };
+    let (rows, seconds) = if args.quick {
+        (200_000, 6)
+    } else {
+        (2_000_000, 20)
+    };
+    let rows = args.fleet_rows.unwrap_or(rows);
+    let time = Duration::from_secs(args.fleet_seconds.unwrap_or(seconds));
+    let day = CurveDay::make(plant, fleet::DAY, rows).await?;
+    for device_us in devices {
+        let mut section = Section::course();
+        for &workers in &sizes {
+            let fleet = Fleet {
+                workers,
+                device_us,
+                time,
+            };
+            fleet::run(plant, day, fleet, &mut section).await?;
         }
-        report.add(
-            &format!("ONNX Runtime alone, {name}: best, {layout}"),
-            section,
-        );
+        report.add(&format!("fleet, device of {device_us} µs a row"), section);
+    }
+    day.drop(plant).await
+}
+
+/// Looks at large days, and at the largest after its write-backs.
+async fn large_days(args: &Args, plant: &Plant, report: &mut Report) -> Result<()> {
+    let millions = args.millions.unwrap_or(if args.quick { 1 } else { 100 });
+    let mut sizes: Vec<u64> = [1, 10, 100]
+        .into_iter()
+        .filter(|size| *size < millions)
+        .collect();
+    sizes.push(millions);
+    if !args.wants("slicing") {
+        sizes = vec![millions];
+    }
+    for size in sizes {
+        let day = slicing::make_day(plant, size).await?;
+        if args.wants("slicing") {
+            let mut section = Section::default();
+            slicing::look(plant, day, &mut Section::default()).await?;
+            for _ in 0..args.runs() {
+                slicing::look(plant, day, &mut section).await?;
+            }
+            report.add(&format!("slicing a day of {size} million rows"), section);
+        }
+        if size == millions && args.wants("write-backs") {
+            let writes = args.writes.unwrap_or(if args.quick { 500 } else { 25_000 });
+            let mut section = Section::course();
+            writebacks::run(plant, day, writes, args.write_rows, &mut section).await?;
+            section.push("write-backs", writes as f64);
+            section.push("rows of the day, million", size as f64);
+            report.add("write-backs on one day, by tenths", section);
+        }
     }
     Ok(())
 }

@@ -16,6 +16,22 @@ impl Series {
         self.values.push(value);
     }
 
+    /// Adds another's measurements.
+    pub fn extend(&mut self, other: &Self) {
+        self.values.extend_from_slice(&other.values);
+    }
+
+    /// The measurement that this share of them does not exceed; NaN of none.
+    pub fn quantile(&self, share: f64) -> f64 {
+        let mut sorted = self.values.clone();
+        sorted.sort_by(f64::total_cmp);
+        let place = (share * sorted.len() as f64).ceil() as usize;
+        sorted
+            .get(place.saturating_sub(1))
+            .copied()
+            .unwrap_or(f64::NAN)
+    }
+
     /// The middle measurement; of an even number the mean of the two middle ones. NaN of none.
     pub fn median(&self) -> f64 {
         let mut sorted = self.values.clone();
@@ -45,9 +61,19 @@ impl Series {
 pub struct Section {
     order: Vec<String>,
     series: BTreeMap<String, Series>,
+    notes: BTreeMap<String, Vec<String>>,
+    course: bool,
 }
 
 impl Section {
+    /// For measurements of one thing as it goes on, from first to last, rather than again and again.
+    pub fn course() -> Self {
+        Self {
+            course: true,
+            ..Self::default()
+        }
+    }
+
     /// Adds a measurement of a quantity; its name ends in its unit.
     pub fn push(&mut self, quantity: &str, value: f64) {
         if !self.series.contains_key(quantity) {
@@ -57,6 +83,19 @@ impl Section {
             .entry(quantity.to_owned())
             .or_default()
             .push(value);
+    }
+
+    /// Adds a word beside the measurements of a course.
+    pub fn note(&mut self, name: &str, word: &str) {
+        self.notes
+            .entry(name.to_owned())
+            .or_default()
+            .push(word.to_owned());
+    }
+
+    /// Median of a quantity; NaN where it was not measured.
+    pub fn median(&self, quantity: &str) -> f64 {
+        self.series.get(quantity).map_or(f64::NAN, Series::median)
     }
 }
 
@@ -81,28 +120,29 @@ impl Report {
             .collect()
     }
 
-    /// For `latest.json`.
-    pub fn json(&self) -> Value {
-        let sections: serde_json::Map<String, Value> = self
-            .sections
+    /// For `latest.json`: sections by title, quantities by name.
+    pub fn json(&self) -> serde_json::Map<String, Value> {
+        self.sections
             .iter()
-            .map(|(title, section)| {
-                let quantities: serde_json::Map<String, Value> = section
-                    .order
-                    .iter()
-                    .map(|name| {
-                        let series = &section.series[name];
-                        let (low, high) = series.spread();
-                        let value = json!({
-                            "median": series.median(), "low": low, "high": high, "runs": series.values,
-                        });
-                        (name.clone(), value)
-                    })
-                    .collect();
-                (title.clone(), Value::Object(quantities))
-            })
-            .collect();
-        Value::Object(sections)
+            .map(|(title, section)| (title.clone(), section.json()))
+            .collect()
+    }
+}
+
+impl Section {
+    fn json(&self) -> Value {
+        let quantities = self.series.iter().map(|(name, series)| {
+            let (low, high) = series.spread();
+            let value = json!({
+                "median": series.median(), "low": low, "high": high, "runs": series.values,
+            });
+            (name.clone(), value)
+        });
+        let notes = self
+            .notes
+            .iter()
+            .map(|(name, words)| (name.clone(), json!({ "words": words })));
+        Value::Object(quantities.chain(notes).collect())
     }
 }
 
@@ -113,7 +153,10 @@ fn lines(title: &str, section: &Section) -> String {
         let (low, high) = series.spread();
         let median = shown(series.median());
         let runs = series.values.len();
-        let _ = if runs > 1 {
+        let _ = if section.course {
+            let values: Vec<String> = series.values.iter().copied().map(shown).collect();
+            writeln!(text, "  {name:<44} {}", values.join(" "))
+        } else if runs > 1 {
             writeln!(
                 text,
                 "  {name:<44} {median:>12}   {} to {}, {runs} runs",
@@ -124,11 +167,14 @@ fn lines(title: &str, section: &Section) -> String {
             writeln!(text, "  {name:<44} {median:>12}")
         };
     }
+    for (name, words) in &section.notes {
+        let _ = writeln!(text, "  {name:<44} {}", words.join(" "));
+    }
     text
 }
 
 /// Three significant digits where they matter, thousands grouped where they do not.
-fn shown(value: f64) -> String {
+pub fn shown(value: f64) -> String {
     if !value.is_finite() {
         return "-".to_owned();
     }

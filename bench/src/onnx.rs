@@ -22,11 +22,13 @@ use weldfleet_weld::{
     validation::ValidationLimits,
 };
 
+use crate::numbers::Section;
+
 /// Rows that are kept in memory; each session goes round and round over them.
 const ROWS: usize = 2048;
 
 /// Real tensors of simulated welds, `[rows, 4, L]`.
-pub struct Tensors {
+struct Tensors {
     config: InferenceConfig,
     values: Vec<f32>,
     rows: usize,
@@ -34,7 +36,7 @@ pub struct Tensors {
 
 impl Tensors {
     /// Makes them for the model of a folder.
-    pub fn new(model: &Path) -> Result<Self> {
+    fn new(model: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(model.join("global/inference_config.json"))?;
         let config = InferenceConfig::from_json(&text)?;
         let block = Simulator::new(SimulationOptions::new(20_260_101, ROWS as u64, 1))?
@@ -80,13 +82,13 @@ impl Tensors {
 
 /// How sessions are laid out over the cores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
+struct Layout {
     /// Sessions at work at once.
-    pub sessions: usize,
+    sessions: usize,
     /// Threads of each.
-    pub threads: usize,
+    threads: usize,
     /// Rows of one call.
-    pub batch: usize,
+    batch: usize,
 }
 
 impl std::fmt::Display for Layout {
@@ -109,8 +111,51 @@ pub fn environment() -> Result<Environment> {
         .map_err(|error| anyhow::anyhow!("{error}"))
 }
 
+/// Every layout once; then the best of them again and again.
+pub fn limit(
+    environment: &Environment,
+    model: &Path,
+    quick: bool,
+    runs: usize,
+) -> Result<(Section, Section)> {
+    let tensors = Arc::new(Tensors::new(model)?);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let time = Duration::from_millis(if quick { 300 } else { 1000 });
+    let batches: &[usize] = if quick {
+        &[16, 64]
+    } else {
+        &[4, 8, 16, 32, 64, 256, 1024]
+    };
+    let mut best: Option<(Layout, f64)> = None;
+    let mut layouts = Section::default();
+    for (sessions, threads) in [(1, 1), (cores, 1), (1, cores)] {
+        for &batch in batches {
+            let layout = Layout {
+                sessions,
+                threads,
+                batch,
+            };
+            let (rate, _) = rate(environment, model, &tensors, layout, time)?;
+            layouts.push(&format!("{layout}, rows/s"), rate);
+            if best.is_none_or(|(_, most)| rate > most) {
+                best = Some((layout, rate));
+            }
+        }
+    }
+    let mut section = Section::default();
+    if let Some((layout, _)) = best {
+        section.note("layout", &layout.to_string());
+        for _ in 0..runs {
+            let (rate, cpu) = rate(environment, model, &tensors, layout, time * 2)?;
+            section.push("rows/s", rate);
+            section.push("CPU, µs a row", cpu);
+        }
+    }
+    Ok((layouts, section))
+}
+
 /// Rows per second and CPU µs a row of one layout, over at least `time`.
-pub fn rate(
+fn rate(
     environment: &Environment,
     model: &Path,
     tensors: &Arc<Tensors>,

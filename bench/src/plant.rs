@@ -20,7 +20,7 @@ pub struct Plant {
     services: Services,
     pids: BTreeMap<Service, u32>,
     folder: TempDir,
-    settings: BTreeMap<String, String>,
+    variables: BTreeMap<String, String>,
     http: reqwest::Client,
     redis: redis::aio::ConnectionManager,
 }
@@ -47,7 +47,10 @@ impl Plant {
             services,
             pids,
             folder,
-            settings: BTreeMap::new(),
+            variables: BTreeMap::from([(
+                "ORT_DYLIB_PATH".to_owned(),
+                onnxruntime_library().display().to_string(),
+            )]),
             http: reqwest::Client::new(),
             redis,
         };
@@ -71,7 +74,12 @@ impl Plant {
     /// Changes a setting for programs started from now on.
     pub fn set(&mut self, key: &str, value: &str) {
         let variable = format!("WELDFLEET__{}", key.replace('.', "__").to_uppercase());
-        self.settings.insert(variable, value.to_owned());
+        self.set_variable(&variable, value);
+    }
+
+    /// Changes a variable in the environment of programs started from now on.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
     }
 
     /// The settings as this process reads them.
@@ -106,8 +114,7 @@ impl Plant {
             }
         }
         command
-            .envs(&self.settings)
-            .env("ORT_DYLIB_PATH", onnxruntime_library())
+            .envs(&self.variables)
             .current_dir(repository())
             .args(arguments)
             .stdin(Stdio::null());
@@ -193,20 +200,57 @@ impl Plant {
 
     /// When the first finished job was started and the last one ended, ms of Redis time.
     pub async fn span_of_done(&self) -> Result<(f64, f64)> {
+        let done = self.done().await?;
+        let first = done.iter().map(|job| job.started_at);
+        let last = done.iter().map(|job| job.finished_at);
+        Ok((
+            first.fold(f64::INFINITY, f64::min),
+            last.fold(0.0, f64::max),
+        ))
+    }
+
+    /// Every finished job, by the moment it ended.
+    pub async fn done(&self) -> Result<Vec<Done>> {
         let mut redis = self.redis.clone();
         let ids: Vec<String> = redis.zrange("weldfleet:{infer}:done", 0, -1).await?;
-        let (mut first, mut last) = (f64::INFINITY, 0.0_f64);
-        for id in ids {
-            let times: (f64, f64) = redis
-                .hmget(
+        let mut done = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(100) {
+            let mut pipe = redis::pipe();
+            for id in ids {
+                pipe.hmget(
                     format!("weldfleet:{{infer}}:job:{id}"),
-                    &["started_at", "finished_at"],
-                )
-                .await?;
-            first = first.min(times.0);
-            last = last.max(times.1);
+                    &["started_at", "finished_at", "rows"],
+                );
+            }
+            let jobs: Vec<(f64, f64, u64)> = pipe.query_async(&mut redis).await?;
+            done.extend(
+                jobs.into_iter()
+                    .map(|(started_at, finished_at, rows)| Done {
+                        started_at,
+                        finished_at,
+                        rows,
+                    }),
+            );
         }
-        Ok((first, last))
+        done.sort_by(|one, other| one.finished_at.total_cmp(&other.finished_at));
+        Ok(done)
+    }
+
+    /// Redis's clock, ms.
+    pub async fn redis_time(&self) -> Result<f64> {
+        let (seconds, micros): (f64, f64) = redis::cmd("TIME")
+            .query_async(&mut self.redis.clone())
+            .await?;
+        Ok(seconds * 1e3 + micros / 1e3)
+    }
+
+    /// Redis's version.
+    pub async fn redis_version(&self) -> Result<String> {
+        let info: redis::InfoDict = redis::cmd("INFO")
+            .arg("server")
+            .query_async(&mut self.redis.clone())
+            .await?;
+        info.get("redis_version").context("redis_version")
     }
 
     /// Empties Redis.
@@ -216,6 +260,17 @@ impl Plant {
             .await?;
         Ok(())
     }
+}
+
+/// A finished job.
+#[derive(Debug, Clone, Copy)]
+pub struct Done {
+    /// When its last attempt began, ms of Redis time.
+    pub started_at: f64,
+    /// When it was acknowledged.
+    pub finished_at: f64,
+    /// Rows of its range.
+    pub rows: u64,
 }
 
 /// A running program; killed when dropped.

@@ -43,6 +43,24 @@ pub fn threads_cpu(pid: u32, name: &str) -> Result<Duration> {
     Ok(total)
 }
 
+/// Time in which the machine's cores were busy and idle, all of them together.
+pub fn machine() -> Result<(Duration, Duration)> {
+    let stat = read("/proc/stat")?;
+    let first = stat.lines().next().unwrap_or_default();
+    // user nice system idle iowait irq softirq steal, in hundredths of a second.
+    let ticks: Vec<u64> = first
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|text| text.parse().ok())
+        .collect();
+    let idle: u64 = ticks.iter().skip(3).take(2).sum();
+    let busy = ticks.iter().take(8).sum::<u64>() - idle;
+    Ok((
+        Duration::from_millis(10 * busy),
+        Duration::from_millis(10 * idle),
+    ))
+}
+
 /// Largest resident memory so far, MB.
 pub fn peak_mb(pid: u32) -> Result<f64> {
     status_mb(pid, "VmHWM:")

@@ -5,10 +5,10 @@ use std::time::Instant;
 use anyhow::Result;
 use weldfleet_testkit::Service;
 
-use crate::{drain::DAY, numbers::Section, plant::Plant, proc};
+use crate::{days::CurveDay, drain::DAY, numbers::Section, plant::Plant, proc};
 
 /// One read of the whole day in two streams.
-pub async fn run(plant: &Plant, rows: u64, section: &mut Section) -> Result<()> {
+pub async fn run(plant: &Plant, day: CurveDay, section: &mut Section) -> Result<()> {
     let half = plant
         .sql(&format!("SELECT toUnixTimestamp64Milli(quantileExact(0.5)(ck_local_time)) FROM fresh_records WHERE data_date = {DAY}"))
         .await?;
@@ -27,7 +27,7 @@ pub async fn run(plant: &Plant, rows: u64, section: &mut Section) -> Result<()> 
         read(format!("ck_local_time < fromUnixTimestamp64Milli({half})")),
         read(format!("ck_local_time >= fromUnixTimestamp64Milli({half})")),
     )?;
-    let n = rows as f64;
+    let n = day.rows() as f64;
     section.push("rows/s", n / began.elapsed().as_secs_f64());
     let cpu = proc::cpu(pid)?.saturating_sub(cpu);
     section.push("ClickHouse CPU, µs a row", cpu.as_secs_f64() * 1e6 / n);

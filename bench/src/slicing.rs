@@ -9,7 +9,7 @@ use weldfleet_testkit::Service;
 use crate::{numbers::Section, plant::Plant, proc};
 
 /// Rows without a verdict, at the day's end.
-const LEFT: u64 = 1_000_000;
+pub const LEFT: u64 = 1_000_000;
 /// Ranges of 4,096 rows that a pass may enqueue at once, and one more.
 const LIMIT: u64 = 1001 * 4096;
 

@@ -1,0 +1,124 @@
+//! Days of welds with curves: made once, put back before each run as if nobody had ever judged them, and cut into jobs.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::plant::{Plant, until};
+
+/// Rows of a range.
+pub const RANGE: u64 = 4096;
+
+/// A day and how many rows it has.
+#[derive(Debug, Clone, Copy)]
+pub struct CurveDay {
+    day: u32,
+    rows: u64,
+}
+
+impl CurveDay {
+    /// Simulates the day and keeps a copy of it. Of a large day the first part is simulated, and the server copies it to later
+    /// hours under other ids: simulating costs more than judging.
+    pub async fn make(plant: &Plant, day: u32, rows: u64) -> Result<Self> {
+        const SIMULATED: u64 = 100_000;
+        let copies = rows.div_ceil(SIMULATED);
+        let minutes = 24 * 60 / copies;
+        let until = format!("{:02}:{:02}", minutes / 60, minutes % 60);
+        let first = rows.div_ceil(copies);
+        let (number, count) = (day.to_string(), first.to_string());
+        plant.run(
+            "scheduler",
+            &[
+                "simulate",
+                "--day",
+                &number,
+                "--rows",
+                &count,
+                "--seed",
+                "7",
+                "--invalid-share",
+                "0.001",
+                "--until",
+                &until,
+            ],
+        )?;
+        for copy in 1..copies {
+            plant
+                .sql(&format!(
+                    "INSERT INTO spot_records SELECT * REPLACE (record_id + {copy} * {SIMULATED} AS record_id, \
+                     ck_local_time + toIntervalMinute({copy} * {minutes}) AS ck_local_time) FROM spot_records \
+                     WHERE data_date = {day} AND record_id <= {SIMULATED}"
+                ))
+                .await?;
+        }
+        let table = format!("OPTIMIZE TABLE spot_records PARTITION {day} FINAL");
+        plant.sql(&table).await?;
+        plant
+            .sql("CREATE TABLE IF NOT EXISTS fresh_records AS spot_records")
+            .await?;
+        plant
+            .sql(&format!(
+                "ALTER TABLE fresh_records ATTACH PARTITION {day} FROM spot_records"
+            ))
+            .await?;
+        Ok(Self {
+            day,
+            rows: first * copies,
+        })
+    }
+
+    /// As if nobody had ever judged the day, its jobs made, the fleet paused.
+    pub async fn reset(self, plant: &Plant) -> Result<()> {
+        plant.flush().await?;
+        plant.sql("TRUNCATE TABLE weld_results").await?;
+        plant.sql("TRUNCATE TABLE weld_runs").await?;
+        plant
+            .sql(&format!(
+                "ALTER TABLE spot_records REPLACE PARTITION {} FROM fresh_records",
+                self.day
+            ))
+            .await?;
+        let _ = std::fs::remove_dir_all(plant.save_dir());
+        plant.run("scheduler", &["pause", "--reason", "bench"]).ok();
+        let scheduler = plant.spawn("scheduler", &["run"])?;
+        let day = self.day.to_string();
+        plant.run("scheduler", &["backfill", "--from", &day, "--to", &day])?;
+        until(
+            "the day is cut into jobs",
+            Duration::from_secs(60),
+            Duration::from_millis(50),
+            async || Ok(plant.jobs("pending").await? >= self.ranges()),
+        )
+        .await?;
+        scheduler.stop().await
+    }
+
+    /// Gives its room on the disk back.
+    pub async fn drop(self, plant: &Plant) -> Result<()> {
+        for table in ["spot_records", "fresh_records"] {
+            let sql = format!("ALTER TABLE {table} DROP PARTITION {}", self.day);
+            plant.sql(&sql).await?;
+        }
+        Ok(())
+    }
+
+    /// Rows without a verdict.
+    pub async fn left(self, plant: &Plant) -> Result<f64> {
+        plant
+            .number(&format!(
+                "SELECT countIf(alg_complete_time IS NULL) FROM spot_records WHERE data_date = {}",
+                self.day
+            ))
+            .await
+    }
+
+    /// How many rows it has.
+    pub fn rows(self) -> u64 {
+        self.rows
+    }
+
+    /// Ranges it is cut into.
+    pub fn ranges(self) -> u64 {
+        self.rows.div_ceil(RANGE)
+    }
+}

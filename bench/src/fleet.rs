@@ -1,0 +1,315 @@
+//! Many workers on one Redis and one ClickHouse. Their device is a timed wait ([`weldfleet-timed-device`]); everything else
+//! is real: the programs themselves, claims, reads, validation, features, rules, results, UPDATEs, audit files, mirror, acks.
+//!
+//! Workers, services and this program share the machine's cores, so the fleet bends where those are used up. That is why
+//! costs a row are measured beside the rate: from them follows where it would bend with cores for everybody.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use weldfleet_testkit::{Service, onnxruntime_library, repository};
+
+use crate::{
+    days::CurveDay,
+    numbers::Section,
+    plant::{Done, Plant, Program, until},
+    proc,
+};
+
+/// The day of the fleets.
+pub const DAY: u32 = 20_260_106;
+/// Fewer acks than these make no rate.
+const FEW: usize = 4;
+/// A device, a core or the line of UPDATEs is used up from here on, %.
+const FULL: f64 = 90.0;
+
+/// A fleet.
+#[derive(Debug, Clone, Copy)]
+pub struct Fleet {
+    /// Workers in it.
+    pub workers: usize,
+    /// Time of its devices, µs a row.
+    pub device_us: f64,
+    /// How long it is watched.
+    pub time: Duration,
+}
+
+/// Starts the fleet, lets it run in, and watches it at work.
+pub async fn run(
+    plant: &mut Plant,
+    day: CurveDay,
+    fleet: Fleet,
+    section: &mut Section,
+) -> Result<()> {
+    let own = std::env::current_exe()?;
+    let device = own.with_file_name("libweldfleet_timed_device.so");
+    ensure!(
+        device.is_file(),
+        "{} does not exist; `make bench` builds it",
+        device.display()
+    );
+    let real = onnxruntime_library().display().to_string();
+    let model = repository().join("bench/models/near-free");
+    plant.set("model.model_export_dir", &model.display().to_string());
+    // One thread prepares rows while the device is busy with the other's.
+    plant.set("model.threads", "2");
+    plant.set_variable("TIMED_DEVICE_US_A_ROW", &fleet.device_us.to_string());
+    plant.set_variable("TIMED_DEVICE_ONNXRUNTIME", &real);
+    plant.set_variable("ORT_DYLIB_PATH", &device.display().to_string());
+    let watched = watch(plant, day, fleet).await;
+    plant.set_variable("ORT_DYLIB_PATH", &real);
+    plant.set("model.threads", "0");
+    push(fleet, &watched?, section);
+    Ok(())
+}
+
+/// What was seen between two moments.
+struct Watched {
+    rate: f64,
+    rows: f64,
+    time: Duration,
+    worker: Duration,
+    clickhouse: Duration,
+    redis: Duration,
+    mysql: Duration,
+    busy: Duration,
+    idle: Duration,
+    ranges: f64,
+    updates: f64,
+    updating: Duration,
+    fetching: Duration,
+}
+
+async fn watch(plant: &Plant, day: CurveDay, fleet: Fleet) -> Result<Watched> {
+    day.reset(plant).await?;
+    let mut workers = Vec::with_capacity(fleet.workers);
+    for _ in 0..fleet.workers {
+        workers.push(plant.spawn("worker", &["run"])?);
+    }
+    for worker in &workers {
+        until(
+            "a worker sees the pause",
+            Duration::from_secs(60),
+            Duration::from_millis(50),
+            async || Ok(worker.log().contains("fleet is paused")),
+        )
+        .await
+        .with_context(|| worker.log())?;
+    }
+    plant.run("scheduler", &["resume"])?;
+    let first_round = u64::try_from(fleet.workers)?;
+    until(
+        "every worker has had its first range",
+        Duration::from_secs(300),
+        Duration::from_millis(100),
+        async || Ok(plant.jobs("done").await? >= first_round),
+    )
+    .await?;
+    let before = Marks::take(plant, &workers).await?;
+    let end = std::time::Instant::now() + fleet.time;
+    while std::time::Instant::now() < end && plant.jobs("pending").await? > 0 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let after = Marks::take(plant, &workers).await?;
+    let done: Vec<Done> = plant
+        .done()
+        .await?
+        .into_iter()
+        .filter(|job| (before.at..after.at).contains(&job.finished_at))
+        .collect();
+    let rate = rate(&done).with_context(|| {
+        format!(
+            "{} workers ended {} ranges in {:?}, too few for a rate; give more rows or more seconds",
+            fleet.workers,
+            done.len(),
+            fleet.time
+        )
+    })?;
+    let rows = after.rows - before.rows;
+    let waited = (after.inferring - before.inferring).as_secs_f64() * 1e6 / rows;
+    ensure!(
+        waited > 0.9 * fleet.device_us,
+        "an inference took {waited:.1} µs a row on a device of {} µs; the timed device is not in use",
+        fleet.device_us
+    );
+    Ok(Watched {
+        rate,
+        rows,
+        time: Duration::from_secs_f64((after.at - before.at) / 1e3),
+        worker: after.worker - before.worker,
+        clickhouse: after.clickhouse - before.clickhouse,
+        redis: after.redis - before.redis,
+        mysql: after.mysql - before.mysql,
+        busy: after.busy - before.busy,
+        idle: after.idle - before.idle,
+        ranges: done.len() as f64,
+        updates: after.updates - before.updates,
+        updating: after.updating - before.updating,
+        fetching: after.fetching - before.fetching,
+    })
+}
+
+struct Marks {
+    at: f64,
+    rows: f64,
+    worker: Duration,
+    clickhouse: Duration,
+    redis: Duration,
+    mysql: Duration,
+    busy: Duration,
+    idle: Duration,
+    inferring: Duration,
+    updates: f64,
+    updating: Duration,
+    fetching: Duration,
+}
+
+impl Marks {
+    async fn take(plant: &Plant, workers: &[Program]) -> Result<Self> {
+        let mut marks = Self {
+            at: 0.0,
+            rows: 0.0,
+            worker: Duration::ZERO,
+            clickhouse: proc::cpu(plant.pid(Service::ClickHouse))?,
+            redis: proc::cpu(plant.pid(Service::Redis))?,
+            mysql: proc::cpu(plant.pid(Service::MySql))?,
+            busy: Duration::ZERO,
+            idle: Duration::ZERO,
+            inferring: Duration::ZERO,
+            updates: 0.0,
+            updating: Duration::ZERO,
+            fetching: Duration::ZERO,
+        };
+        for worker in workers {
+            let metrics = worker.metrics().await?;
+            let seconds = |stage: &str| {
+                let label = format!("stage=\"{stage}\"");
+                Duration::from_secs_f64(metrics.sum("weldfleet_stage_seconds_sum", &label))
+            };
+            marks.rows += metrics.sum("weldfleet_rows_total", "");
+            marks.inferring += Duration::from_secs_f64(
+                metrics.sum("weldfleet_inference_microseconds_total", "") / 1e6,
+            );
+            marks.updates += metrics.sum("weldfleet_stage_seconds_count", "stage=\"commit\"");
+            marks.updating += seconds("commit");
+            marks.fetching += seconds("fetch");
+            marks.worker += proc::cpu(worker.pid())?;
+        }
+        (marks.busy, marks.idle) = proc::machine()?;
+        marks.at = plant.redis_time().await?;
+        Ok(marks)
+    }
+}
+
+/// Rows a second: the slope of the line through the acks, each at its time and the sum of the rows up to it. Ranges that
+/// were written together are acknowledged together, and workers that began together end together, so rows by a fixed time
+/// would depend on where in that rhythm it begins.
+fn rate(done: &[Done]) -> Option<f64> {
+    if done.len() < FEW {
+        return None;
+    }
+    let mut sum = 0.0;
+    let points: Vec<(f64, f64)> = done
+        .iter()
+        .map(|job| {
+            sum += job.rows as f64;
+            (job.finished_at / 1e3, sum)
+        })
+        .collect();
+    let count = points.len() as f64;
+    let time = points.iter().map(|(time, _)| time).sum::<f64>() / count;
+    let rows = points.iter().map(|(_, rows)| rows).sum::<f64>() / count;
+    let (mut both, mut square) = (0.0, 0.0);
+    for (at, sum) in points {
+        both += (at - time) * (sum - rows);
+        square += (at - time) * (at - time);
+    }
+    (square > 0.0).then(|| both / square)
+}
+
+fn push(fleet: Fleet, watched: &Watched, section: &mut Section) {
+    let seconds = watched.time.as_secs_f64();
+    let cores = (watched.busy + watched.idle).as_secs_f64() / seconds;
+    let a_row = |cpu: Duration| cpu.as_secs_f64() * 1e6 / watched.rows;
+    let share = |cpu: Duration| 100.0 * cpu.as_secs_f64() / (seconds * cores);
+    let devices = 100.0 * watched.rate * fleet.device_us / 1e6 / fleet.workers as f64;
+    let busy = share(watched.busy);
+    let waiting = watched.updating.as_secs_f64() / seconds;
+    section.push("workers", fleet.workers as f64);
+    section.push("rows/s", watched.rate);
+    section.push("devices busy, %", devices);
+    section.push("cores busy, %", busy);
+    section.push("  by ClickHouse, %", share(watched.clickhouse));
+    section.push("  by the workers, %", share(watched.worker));
+    section.push("  by Redis, %", share(watched.redis));
+    section.push("  by MySQL, %", share(watched.mysql));
+    section.push("ClickHouse CPU, µs a row", a_row(watched.clickhouse));
+    section.push("worker CPU, µs a row", a_row(watched.worker));
+    section.push(
+        "Redis CPU, µs a range",
+        watched.redis.as_secs_f64() * 1e6 / watched.ranges,
+    );
+    section.push(
+        "read of a range, ms",
+        mean_ms(watched.fetching, watched.ranges),
+    );
+    section.push("UPDATEs/s", watched.updates / seconds);
+    section.push("rows an UPDATE", watched.rows / watched.updates);
+    section.push(
+        "UPDATE with its wait, ms",
+        mean_ms(watched.updating, watched.updates),
+    );
+    section.push("UPDATEs under way or waiting", waiting);
+    section.note("limit", limit(devices, busy, waiting));
+}
+
+/// What is used up; the first that is, in the order in which more workers would help.
+fn limit(devices: f64, cores: f64, updates: f64) -> &'static str {
+    if devices >= FULL {
+        "devices"
+    } else if cores >= FULL {
+        "cores"
+    } else if 100.0 * updates >= FULL {
+        "UPDATEs"
+    } else {
+        "waits"
+    }
+}
+
+fn mean_ms(time: Duration, count: f64) -> f64 {
+    time.as_secs_f64() * 1e3 / count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(times: &[f64]) -> Vec<Done> {
+        times
+            .iter()
+            .map(|finished_at| Done {
+                started_at: 0.0,
+                finished_at: *finished_at,
+                rows: 4000,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn groups_of_acks_do_not_bend_the_rate() {
+        // Two ranges every second: 8,000 rows/s.
+        let acks = [100.0, 101.0, 1100.0, 1101.0, 2100.0, 2101.0];
+        let measured = rate(&done(&acks)).expect("six acks are enough");
+        assert!((measured - 8000.0).abs() < 10.0, "{measured}");
+        assert_eq!(rate(&done(&[100.0, 101.0, 102.0])), None);
+        assert_eq!(rate(&done(&[100.0; 6])), None);
+    }
+
+    #[test]
+    fn the_limit_is_what_is_used_up() {
+        assert_eq!(limit(99.0, 40.0, 0.1), "devices");
+        assert_eq!(limit(60.0, 97.0, 3.0), "cores");
+        assert_eq!(limit(60.0, 70.0, 1.0), "UPDATEs");
+        assert_eq!(limit(60.0, 70.0, 0.2), "waits");
+    }
+}
