@@ -127,6 +127,15 @@ fn check_judging(settings: &Settings, report: &mut Report) -> Option<Judging> {
             return None;
         }
     };
+    let opened = judging.models.as_ref().map_or(Ok(()), |models| {
+        let layout = judging.plan.layout.alone();
+        models.open_global(layout).map(|_| ())?;
+        models.try_parts(layout)
+    });
+    if let Err(error) = opened {
+        report.failed("model", chain(&error));
+        return None;
+    }
     match judging.judge.models() {
         Some(set) => {
             let global = set.global();

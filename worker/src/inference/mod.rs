@@ -6,6 +6,7 @@
 //! - [`session`]: one model on one device; [`bound`]: the pinned buffers of a session on a GPU;
 //! - [`layout`]: sessions, threads and rows of a batch; [`tuning`]: which layout, by measurement; [`hardware`]: names of devices;
 //! - [`compute`]: what one compute thread owns, and judging with it;
+//! - [`isolation`]: a chunk that fails, row by row;
 //! - [`pool`]: the compute threads, fed with chunks of rows;
 //! - [`welds`]: rows of a table or records of a file, seen alike.
 //!
@@ -17,6 +18,7 @@ pub mod bound;
 pub mod catalog;
 pub mod compute;
 pub mod hardware;
+pub mod isolation;
 pub mod layout;
 pub mod pool;
 pub mod runtime;
@@ -74,6 +76,17 @@ impl Models {
                 }
             }
         }
+    }
+
+    /// Opens the model of each part once, so that one that is broken is refused at the start and not at its first weld.
+    ///
+    /// # Errors
+    /// The first that cannot be opened.
+    pub fn try_parts(&self, layout: Layout) -> anyhow::Result<()> {
+        for (id, spec) in self.catalog.set().specs().skip(1) {
+            ModelSession::open(&self.runtime, self.catalog.file(id), spec.config(), layout)?;
+        }
+        Ok(())
     }
 
     /// A session of the global model.

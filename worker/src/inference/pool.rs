@@ -5,13 +5,7 @@
 //! ranges in flight finish one after the other. A thread owns its sessions (ONNX Runtime's are not shared) and
 //! opens a part's model when the first row needs it.
 
-use std::{
-    ops::Range,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    thread,
-    time::Instant,
-};
+use std::{ops::Range, sync::Arc, thread, time::Instant};
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -20,7 +14,7 @@ use weldfleet_queue::Lease;
 use weldfleet_telemetry::metrics;
 use weldfleet_weld::{Verdict, judge::Judge};
 
-use super::{Models, compute::Compute, layout::Layout, side_by_side, welds::Welds};
+use super::{Models, compute::Compute, isolation, layout::Layout, side_by_side, welds::Welds};
 
 /// Rows a thread takes at a time, at least: whole batches.
 const CHUNK_ROWS: usize = 128;
@@ -34,9 +28,9 @@ pub enum PoolError {
     /// The model failed as a whole.
     #[error("{0}")]
     Model(String),
-    /// A compute thread panicked.
+    /// A compute thread ended.
     #[error("{0}")]
-    Panicked(String),
+    Ended(&'static str),
 }
 
 /// Handle on the compute threads; they end when the last handle is dropped.
@@ -63,6 +57,9 @@ impl Pool {
         models: Option<Models>,
         layout: Layout,
     ) -> anyhow::Result<Self> {
+        if let Some(models) = &models {
+            models.try_parts(layout)?;
+        }
         let (chunks, queue) = unbounded();
         let chunk_rows = CHUNK_ROWS.next_multiple_of(layout.batch_rows);
         let ready = side_by_side(layout.sessions, || {
@@ -97,7 +94,7 @@ impl Pool {
                 done: done.clone(),
             };
             let sent = self.chunks.send(chunk);
-            sent.map_err(|_| PoolError::Panicked("every compute thread has ended".into()))?;
+            sent.map_err(|_| PoolError::Ended("every compute thread has ended"))?;
             chunks += 1;
         }
         drop(done);
@@ -111,7 +108,7 @@ impl Pool {
             }
         }
         if received < chunks {
-            return Err(PoolError::Panicked("a compute thread ended".into()));
+            return Err(PoolError::Ended("a compute thread ended"));
         }
         Ok(parts.concat())
     }
@@ -136,22 +133,5 @@ fn judge_chunk(compute: &mut Compute, chunk: &Chunk) -> Result<Vec<Verdict>, Poo
     if chunk.lease.as_ref().is_some_and(Lease::is_lost) {
         return Err(PoolError::Cancelled);
     }
-    let judged = catch_unwind(AssertUnwindSafe(|| {
-        compute.judge(chunk.welds.as_ref(), chunk.rows.clone())
-    }));
-    match judged {
-        Ok(verdicts) => {
-            verdicts.map_err(|error| PoolError::Model(weldfleet_cli::exit::chain(&error)))
-        }
-        Err(panic) => {
-            compute.reset();
-            Err(PoolError::Panicked(panic_text(panic.as_ref())))
-        }
-    }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without text".to_owned())
+    isolation::judge(compute, chunk.welds.as_ref(), chunk.rows.clone())
 }

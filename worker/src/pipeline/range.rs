@@ -200,7 +200,12 @@ impl Pipeline {
         });
         match written.await {
             Ok(results) => Ok(results?),
-            Err(panic) => Err(Stopped::Compute(PoolError::Panicked(panic.to_string()))),
+            Err(panic) => {
+                tracing::error!(%panic, "writing the audit file panicked");
+                Err(Stopped::Compute(PoolError::Ended(
+                    "writing the audit file panicked",
+                )))
+            }
         }
     }
 
@@ -244,12 +249,9 @@ impl Pipeline {
                 tracing::warn!("lease lost while judging, another worker has the range");
                 (Settlement::release("lease lost"), "lost")
             }
-            Stopped::Compute(PoolError::Panicked(reason)) => {
-                tracing::error!(reason, "compute thread panicked, the range is retried");
-                (
-                    Settlement::retry(format!("compute thread panicked: {reason}")),
-                    "retried",
-                )
+            Stopped::Compute(PoolError::Ended(reason)) => {
+                tracing::error!(reason, "the range is retried");
+                (Settlement::retry(reason), "retried")
             }
             Stopped::Compute(PoolError::Model(reason)) => {
                 tracing::error!(reason, "model failed, the range is retried");
