@@ -20,7 +20,7 @@ use weldfleet_queue::Lease;
 use weldfleet_telemetry::metrics;
 use weldfleet_weld::{Verdict, judge::Judge};
 
-use super::{Models, compute::Compute, layout::Layout, side_by_side, welds::Welds};
+use super::{Models, compute::Compute, first_then_rest, layout::Layout, welds::Welds};
 
 /// Rows a thread takes at a time, at least: whole batches.
 const CHUNK_ROWS: usize = 128;
@@ -65,7 +65,7 @@ impl Pool {
     ) -> anyhow::Result<Self> {
         let (chunks, queue) = unbounded();
         let chunk_rows = CHUNK_ROWS.next_multiple_of(layout.batch_rows);
-        let ready = side_by_side(layout.sessions, || {
+        let ready = first_then_rest(layout.sessions, || {
             Compute::new(judge.clone(), models.clone(), layout)
         })?;
         for (number, compute) in ready.into_iter().enumerate() {
