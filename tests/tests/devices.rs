@@ -55,10 +55,7 @@ fn message(line: &str) -> String {
     match serde_json::from_str::<Value>(line) {
         Ok(Value::Object(event)) => {
             let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
-            let fields = event
-                .get("fields")
-                .and_then(|fields| fields["message"].as_str());
-            format!("{} {}", text("level"), fields.unwrap_or(text("message")))
+            format!("{} {}", text("level"), text("message"))
         }
         _ => line.to_owned(),
     }
