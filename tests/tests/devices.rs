@@ -6,7 +6,7 @@ use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 use serde_json::Value;
 use weldfleet_testkit::onnxruntime_gpu_library;
-use weldfleet_tests::{process::without_services, repository};
+use weldfleet_tests::{Process, process::without_services, repository};
 
 /// `worker predict` of the checked-in weld.
 fn predict() -> Command {
@@ -55,10 +55,7 @@ fn message(line: &str) -> String {
     match serde_json::from_str::<Value>(line) {
         Ok(Value::Object(event)) => {
             let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
-            let fields = event
-                .get("fields")
-                .and_then(|fields| fields["message"].as_str());
-            format!("{} {}", text("level"), fields.unwrap_or(text("message")))
+            format!("{} {}", text("level"), text("message"))
         }
         _ => line.to_owned(),
     }
@@ -142,4 +139,23 @@ fn a_cache_that_cannot_be_written_costs_a_warning() {
     let (layout, log) = check(&file.join("cache"));
     assert!(layout.ends_with("measured"), "{layout}");
     assert!(log.contains("the tuned layout cannot be kept"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_workers_face_shows_device_and_layout() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mut command = without_services("worker");
+    command
+        .args(["run", "--log-format", "json"])
+        .env("WELDFLEET__WORKER__HTTP", "127.0.0.1:0");
+    let worker = Process::start(command, folder.path());
+    worker.http().await;
+    let (code, body) = worker.get("/").await;
+    assert_eq!(code, 200);
+    let face: Value = serde_json::from_str(&body).expect("json");
+    assert_eq!(face["device"], "cpu");
+    let layout = serde_json::json!({
+        "sessions": 1, "threads": 1, "batch_rows": 32, "origin": "configured", "rows_per_second": null,
+    });
+    assert_eq!(face["layout"], layout);
 }

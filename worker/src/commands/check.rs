@@ -120,7 +120,7 @@ pub async fn run(settings: &Settings, rows: u32, json: bool) -> Result<Exit, Fai
 }
 
 fn check_judging(settings: &Settings, report: &mut Report) -> Option<Judging> {
-    let judging = match Judging::from_settings(settings, Tuning::Measure) {
+    let judging = match Judging::from_settings(settings, Tuning::Thorough) {
         Ok(judging) => judging,
         Err(error) => {
             report.failed("model", chain(&error));

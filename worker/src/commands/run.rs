@@ -39,7 +39,7 @@ const WAIT_BETWEEN: Duration = Duration::from_millis(500);
 /// Runs until SIGTERM or ctrl-c.
 pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     let stop = stop_on_signal()?;
-    let judging = Judging::from_settings(settings, Tuning::Measure).or_exit(Exit::Usage)?;
+    let judging = Judging::from_settings(settings, Tuning::Quick).or_exit(Exit::Usage)?;
     let metrics_handle = weldfleet_telemetry::install_metrics()?;
     let health = Health::default();
     health.not_ready("start", "joining the fleet");

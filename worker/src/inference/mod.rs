@@ -100,24 +100,34 @@ impl Models {
     }
 }
 
-/// Makes things at the same time that take long to make one after the other.
-fn side_by_side<T: Send>(
+/// Makes sessions, the first alone and the others together: many would take long one after the other, and the others find
+/// the engine that TensorRT builds, for minutes, for the first.
+fn first_then_rest<T: Send>(
     count: usize,
     make: impl Fn() -> anyhow::Result<T> + Sync,
 ) -> anyhow::Result<Vec<T>> {
+    let mut all = vec![make()?];
     thread::scope(|scope| {
-        let making: Vec<_> = (0..count).map(|_| scope.spawn(&make)).collect();
-        let made = making.into_iter().map(|one| match one.join() {
-            Ok(made) => made,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        made.collect()
+        let making: Vec<_> = (1..count).map(|_| scope.spawn(&make)).collect();
+        for one in making {
+            match one.join() {
+                Ok(made) => all.push(made?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(all)
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{
+        path::Path,
+        sync::{
+            OnceLock,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
 
     use weldfleet_settings::Provider;
     use weldfleet_testkit::{onnxruntime_gpu_library, onnxruntime_library, repository};
@@ -136,8 +146,11 @@ mod tests {
                 provider: Provider::Cpu,
                 ..Model::default()
             };
+            // A process has one environment.
+            static LOADED: OnceLock<Runtime> = OnceLock::new();
+            let runtime = LOADED.get_or_init(|| Runtime::with_library(library, &settings).unwrap());
             Self {
-                runtime: Runtime::with_library(library, &settings).unwrap(),
+                runtime: runtime.clone(),
                 catalog: Catalog::read(&settings).unwrap(),
             }
         }
@@ -188,9 +201,15 @@ mod tests {
     }
 
     #[test]
-    fn whatever_fails_side_by_side_fails_the_whole() {
-        assert_eq!(side_by_side(3, || Ok(1)).unwrap(), [1, 1, 1]);
-        let failed = side_by_side(2, || anyhow::bail!("no")) as anyhow::Result<Vec<()>>;
-        assert_eq!(failed.unwrap_err().to_string(), "no");
+    fn as_many_are_made_as_wanted_and_one_failure_fails_all() {
+        let made = AtomicUsize::new(0);
+        let number = || Ok(made.fetch_add(1, Ordering::Relaxed));
+        assert_eq!(first_then_rest(3, number).unwrap().len(), 3);
+        let until_five = || match made.fetch_add(1, Ordering::Relaxed) {
+            5 => anyhow::bail!("the sixth fails"),
+            number => Ok(number),
+        };
+        let failed = first_then_rest(4, until_five).unwrap_err();
+        assert_eq!(failed.to_string(), "the sixth fails");
     }
 }

@@ -14,7 +14,7 @@ use weldfleet_queue::Lease;
 use weldfleet_telemetry::metrics;
 use weldfleet_weld::{Verdict, judge::Judge};
 
-use super::{Models, compute::Compute, isolation, layout::Layout, side_by_side, welds::Welds};
+use super::{Models, compute::Compute, first_then_rest, isolation, layout::Layout, welds::Welds};
 
 /// Rows a thread takes at a time, at least: whole batches.
 const CHUNK_ROWS: usize = 128;
@@ -62,7 +62,7 @@ impl Pool {
         }
         let (chunks, queue) = unbounded();
         let chunk_rows = CHUNK_ROWS.next_multiple_of(layout.batch_rows);
-        let ready = side_by_side(layout.sessions, || {
+        let ready = first_then_rest(layout.sessions, || {
             Compute::new(judge.clone(), models.clone(), layout)
         })?;
         for (number, compute) in ready.into_iter().enumerate() {

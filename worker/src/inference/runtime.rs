@@ -58,21 +58,16 @@ impl Runtime {
     pub fn with_library(library: &Path, model: &Model) -> anyhow::Result<Self> {
         let environment = load_library(library)?;
         let provider = settle(model, &Found::on_this_host())?;
-        if provider == Provider::Tensorrt
-            && !model.fp16
-            && env::var(TF32_OVERRIDE).as_deref() != Ok("0")
-        {
-            tracing::warn!(
-                "TensorRT may round to TF32, and its results then differ from other devices' in the fourth digit; \
-                 {TF32_OVERRIDE}=0 in the environment forbids it"
-            );
+        let engines = model.cache_dir.join("tensorrt");
+        if provider == Provider::Tensorrt {
+            prepare_tensorrt(&engines, model.fp16);
         }
         Ok(Self {
             environment,
             provider,
             device_id: model.device_id,
             fp16: model.fp16,
-            engines: model.cache_dir.join("tensorrt"),
+            engines,
             chosen_by_auto: model.provider == Provider::Auto,
         })
     }
@@ -157,10 +152,23 @@ impl Runtime {
     }
 }
 
-fn load_library(library: &Path) -> anyhow::Result<Environment> {
-    if let Some(loaded) = Environment::current() {
-        return Ok(loaded);
+fn prepare_tensorrt(engines: &Path, fp16: bool) {
+    if let Err(error) = fs::create_dir_all(engines) {
+        tracing::warn!(
+            %error,
+            folder = %engines.display(),
+            "TensorRT's engines cannot be kept, each start builds them for minutes; make model.cache_dir writable"
+        );
     }
+    if !fp16 && env::var(TF32_OVERRIDE).as_deref() != Ok("0") {
+        tracing::warn!(
+            "TensorRT may round to TF32, and its results then differ from other devices' in the fourth digit; \
+             {TF32_OVERRIDE}=0 in the environment forbids it"
+        );
+    }
+}
+
+fn load_library(library: &Path) -> anyhow::Result<Environment> {
     ort::init_from(library)
         .map_err(|error| anyhow::anyhow!("{error}"))
         .and_then(|builder| {

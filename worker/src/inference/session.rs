@@ -277,11 +277,14 @@ fn engine_shapes(config: &InferenceConfig, rows: usize) -> EngineShapes {
             }
         }
         InputKind::Raw => {
-            let shape = |samples: usize| format!("{input}:{samples},{spans}:{rows}x2");
+            let shape = |points: usize| {
+                let samples = (2 * points * rows).max(Bound::LEAST_SAMPLES);
+                format!("{input}:{samples},{spans}:{rows}x2")
+            };
             EngineShapes {
-                min: shape(Bound::LEAST_SAMPLES),
-                opt: shape(rows * 2 * RAW_POINTS.0),
-                max: shape(rows * 2 * RAW_POINTS.1),
+                min: shape(0),
+                opt: shape(RAW_POINTS.0),
+                max: shape(RAW_POINTS.1),
             }
         }
     }
@@ -396,6 +399,12 @@ mod tests {
         );
         let raw = Models::for_test("bench/models/cnn-raw");
         let shapes = engine_shapes(raw.catalog.set().global().config(), 1024);
+        assert_eq!(shapes.min, "curves:4096,spans:1024x2");
         assert_eq!(shapes.opt, "curves:1228800,spans:1024x2");
+        let shapes = engine_shapes(raw.catalog.set().global().config(), 1);
+        assert_eq!(
+            shapes.opt, "curves:4096,spans:1x2",
+            "never below the smallest"
+        );
     }
 }

@@ -64,7 +64,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Branch and commit; the compiler flags behind them say nothing more.
 fn onnxruntime() -> &'static str {
-    let build = ort::info();
+    let build = ort::info().trim_start_matches("ORT Build Info: ");
     build.split(", build type").next().unwrap_or(build)
 }
 

@@ -18,18 +18,15 @@ pub struct Choice {
     pub rows_per_second: f64,
 }
 
-/// The first layout, unless the fastest other one beats it by the margin; `None` if the first was not measured.
-pub fn choose(layouts: &[Layout], rates: &[Option<f64>]) -> Option<Choice> {
-    let mut measured = layouts.iter().zip(rates).map(|(layout, rate)| {
-        let rate = rate.filter(|rate| rate.is_finite() && *rate > 0.0)?;
-        Some(Choice {
-            layout: *layout,
-            rows_per_second: rate,
-        })
+/// The first layout, unless the fastest other one beats it by the margin; `None` if there is none.
+pub fn choose(layouts: &[Layout], rates: &[f64]) -> Option<Choice> {
+    let mut measured = layouts.iter().zip(rates).map(|(layout, rate)| Choice {
+        layout: *layout,
+        rows_per_second: *rate,
     });
-    let usual = measured.next()??;
+    let usual = measured.next()?;
     let mut best = usual;
-    for choice in measured.flatten() {
+    for choice in measured {
         if yields(&choice) > yields(&best) {
             best = choice;
         }
@@ -59,35 +56,23 @@ mod tests {
         }
     }
 
-    fn chosen(rates: &[Option<f64>]) -> Option<usize> {
+    fn chosen(rates: [f64; 3]) -> usize {
         let layouts = [layout(2, 32), layout(2, 8), layout(2, 64)];
-        choose(&layouts, rates).map(|choice| choice.layout.batch_rows)
+        choose(&layouts, &rates).unwrap().layout.batch_rows
     }
 
     #[test]
     fn noise_does_not_move_the_choice_and_a_clear_gain_does() {
-        assert_eq!(
-            chosen(&[Some(9000.0), Some(9700.0), Some(8000.0)]),
-            Some(32)
-        );
-        assert_eq!(
-            chosen(&[Some(9000.0), Some(9950.0), Some(12_000.0)]),
-            Some(64)
-        );
-        assert_eq!(chosen(&[Some(9000.0), Some(20_000.0), None]), Some(8));
-    }
-
-    #[test]
-    fn nothing_is_chosen_without_a_rate_of_the_usual_one() {
-        assert_eq!(chosen(&[None, Some(9000.0), Some(9000.0)]), None);
-        assert_eq!(chosen(&[Some(f64::NAN), Some(9000.0), None]), None);
+        assert_eq!(chosen([9000.0, 9700.0, 8000.0]), 32);
+        assert_eq!(chosen([9000.0, 10_300.0, 12_000.0]), 64);
+        assert_eq!(chosen([9000.0, 20_000.0, 15_000.0]), 8);
         assert_eq!(choose(&[], &[]), None);
     }
 
     #[test]
     fn one_thread_must_make_up_for_the_preparation_it_cannot_share() {
         let layouts = [layout(2, 32), layout(1, 32)];
-        let choose = |first, second| choose(&layouts, &[Some(first), Some(second)]);
+        let choose = |first, second| choose(&layouts, &[first, second]);
         // A near-free model: twice the rate, and yet the two threads yield more.
         let choice = choose(1_000_000.0, 2_000_000.0).unwrap();
         assert_eq!(choice.layout, layouts[0]);

@@ -8,8 +8,8 @@ use std::{
 use anyhow::Context;
 use weldfleet_weld::features::REGRESSIONS;
 
-use super::{budget, probe::Probe};
-use crate::inference::{Models, layout::Layout, session::ModelSession, side_by_side};
+use super::probe::Probe;
+use crate::inference::{Models, first_then_rest, layout::Layout, session::ModelSession};
 
 /// Time of one look at one layout.
 const SLICE: Duration = Duration::from_millis(15);
@@ -17,9 +17,12 @@ const SLICE: Duration = Duration::from_millis(15);
 const ROUNDS: usize = 2;
 
 /// Rows a second of each layout, in order; `None` where the time was up before its turn.
-pub fn rates(models: &Models, layouts: &[Layout]) -> anyhow::Result<Vec<Option<f64>>> {
+pub fn rates(
+    models: &Models,
+    layouts: &[Layout],
+    budget: Duration,
+) -> anyhow::Result<Vec<Option<f64>>> {
     let began = Instant::now();
-    let budget = budget(models.runtime.provider());
     let most_rows = layouts.iter().map(|layout| layout.batch_rows).max();
     let config = models.catalog.set().global().config();
     let probe = Probe::new(config, most_rows.unwrap_or(1));
@@ -55,7 +58,7 @@ impl Group {
             group.sessions.len() == layout.sessions && group.threads == layout.threads
         };
         if !groups.iter().any(fits) {
-            let sessions = side_by_side(layout.sessions, || models.open_global(layout))?;
+            let sessions = first_then_rest(layout.sessions, || models.open_global(layout))?;
             groups.push(Self {
                 threads: layout.threads,
                 sessions,

@@ -1,7 +1,7 @@
 //! Which layout suits model and device: measured once, then remembered.
 //!
 //! A worker that finds no choice in `model.cache_dir` measures the few [`candidates`] for a fraction of a second before it
-//! claims. The usual layout stays unless another one is clearly faster, so that noise decides nothing. On a CPU results are
+//! claims; `worker check` takes the time it needs. The usual layout stays unless another one is clearly faster, so that noise decides nothing. On a CPU results are
 //! bit-equal whatever is chosen.
 
 mod cache;
@@ -9,7 +9,10 @@ mod choice;
 mod measure;
 pub mod probe;
 
-use std::{fmt, thread, time::Instant};
+use std::{
+    fmt, thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use weldfleet_settings::{Model, Provider};
@@ -19,12 +22,15 @@ use super::{
     layout::{Layout, candidates},
 };
 use cache::{Cache, Key};
+use choice::Choice;
 
 /// Whether to measure where nothing is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tuning {
-    /// For whoever judges many rows.
-    Measure,
+    /// For a worker that is about to claim.
+    Quick,
+    /// For whoever has time to prepare a worker's start.
+    Thorough,
     /// For a command that is over before measuring would pay.
     OnlyRemembered,
 }
@@ -63,6 +69,14 @@ impl Plan {
         }
     }
 
+    fn measured(choice: Choice, origin: Origin) -> Self {
+        Self {
+            layout: choice.layout,
+            origin,
+            rows_per_second: Some(choice.rows_per_second),
+        }
+    }
+
     /// For `GET /`.
     pub fn describe(&self) -> Value {
         json!({
@@ -94,81 +108,90 @@ impl fmt::Display for Plan {
 
 /// The layout for these models on their device.
 pub fn plan(models: &Models, settings: &Model, tuning: Tuning) -> Plan {
-    let provider = models.runtime.provider();
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let candidates = candidates(provider, cores, settings);
-    if let [only] = candidates[..] {
-        let nothing_left = settings.batch_rows > 0;
-        let origin = if nothing_left {
-            Origin::Configured
-        } else {
-            Origin::Usual
-        };
-        return Plan::unmeasured(only, origin);
-    }
+    let candidates = candidates(models.runtime.provider(), cores, settings);
     let usual = Plan::unmeasured(candidates[0], Origin::Usual);
+    if candidates.len() == 1 {
+        return match settings.batch_rows {
+            0 => usual,
+            _ => Plan::unmeasured(candidates[0], Origin::Configured),
+        };
+    }
     let key = match Key::new(models, settings, cores) {
         Ok(key) => key,
         Err(error) => {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                "cannot tell which layout suits"
-            );
+            let error = format!("{error:#}");
+            tracing::warn!(error, "cannot tell which layout suits");
             return usual;
         }
     };
     let cache = Cache::in_folder(&settings.cache_dir);
-    match cache.find(&key) {
-        Ok(Some(choice)) if candidates.contains(&choice.layout) => {
-            return Plan {
-                layout: choice.layout,
-                origin: Origin::Remembered,
-                rows_per_second: Some(choice.rows_per_second),
-            };
-        }
-        Ok(_) => {}
-        Err(error) => tracing::warn!(
-            error = format!("{error:#}"),
-            "tuned layouts cannot be read, measuring anew"
-        ),
+    if let Some(choice) = remembered(&cache, &key, &candidates) {
+        return Plan::measured(choice, Origin::Remembered);
     }
-    if tuning == Tuning::OnlyRemembered {
+    let measured = match tuning {
+        Tuning::OnlyRemembered => None,
+        Tuning::Quick | Tuning::Thorough => measure(models, &candidates, tuning),
+    };
+    let Some(choice) = measured else {
         return usual;
+    };
+    if let Err(error) = cache.remember(key, choice) {
+        let error = format!("{error:#}");
+        tracing::warn!(
+            error,
+            "the tuned layout cannot be kept, the next start measures again"
+        );
     }
+    Plan::measured(choice, Origin::Measured)
+}
+
+/// A choice of an earlier start that is still one of the candidates.
+fn remembered(cache: &Cache, key: &Key, candidates: &[Layout]) -> Option<Choice> {
+    match cache.find(key) {
+        Ok(choice) => choice.filter(|choice| candidates.contains(&choice.layout)),
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "tuned layouts cannot be read, measuring anew");
+            None
+        }
+    }
+}
+
+/// `None` where it fails or a host is too busy to look at every candidate in time: half a look must not be remembered.
+fn measure(models: &Models, candidates: &[Layout], tuning: Tuning) -> Option<Choice> {
     let began = Instant::now();
-    let rates = match measure::rates(models, &candidates) {
+    let budget = budget(models.runtime.provider(), tuning);
+    let rates = match measure::rates(models, candidates, budget) {
         Ok(rates) => rates,
         Err(error) => {
-            tracing::warn!(error = format!("{error:#}"), "layouts cannot be measured");
-            return usual;
+            let error = format!("{error:#}");
+            tracing::warn!(error, "layouts cannot be measured");
+            return None;
         }
     };
-    let Some(choice) = choice::choose(&candidates, &rates) else {
-        return usual;
+    let Some(rates) = rates.into_iter().collect::<Option<Vec<f64>>>() else {
+        tracing::info!(
+            ?budget,
+            "no time to measure every layout, taking the usual one"
+        );
+        return None;
     };
+    let choice = choice::choose(candidates, &rates)?;
     tracing::info!(
         layout = %choice.layout,
         rows_per_second = choice.rows_per_second.round(),
         took = ?began.elapsed(),
         "layout is tuned"
     );
-    if let Err(error) = cache.remember(key, choice) {
-        tracing::warn!(
-            error = format!("{error:#}"),
-            "the tuned layout cannot be kept, the next start measures again"
-        );
-    }
-    Plan {
-        layout: choice.layout,
-        origin: Origin::Measured,
-        rows_per_second: Some(choice.rows_per_second),
-    }
+    Some(choice)
 }
 
-/// How long measuring may take: a worker on a CPU claims within its first second; a GPU takes longer to wake up anyway.
-fn budget(provider: Provider) -> std::time::Duration {
-    std::time::Duration::from_millis(match provider {
-        Provider::Cpu | Provider::Auto => 300,
-        Provider::Cuda | Provider::Tensorrt => 3000,
-    })
+/// How long measuring may take. A worker on a CPU claims within its first second; a GPU takes longer to wake up anyway.
+fn budget(provider: Provider, tuning: Tuning) -> Duration {
+    match (tuning, provider) {
+        (Tuning::Thorough, _) => Duration::from_secs(10),
+        (_, Provider::Cpu | Provider::Auto) => Duration::from_millis(300),
+        (_, Provider::Cuda | Provider::Tensorrt) => Duration::from_secs(3),
+    }
 }
