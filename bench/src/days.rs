@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::plant::{Plant, until};
 
@@ -85,11 +85,15 @@ impl CurveDay {
         plant.run("scheduler", &["backfill", "--from", &day, "--to", &day])?;
         until(
             "the day is cut into jobs",
-            Duration::from_secs(60),
+            Duration::from_secs(120),
             Duration::from_millis(50),
             async || Ok(plant.jobs("pending").await? >= self.ranges()),
         )
-        .await?;
+        .await
+        .with_context(|| {
+            let wanted = self.ranges();
+            format!("{wanted} jobs wanted; the scheduler says:\n{}", scheduler.log())
+        })?;
         scheduler.stop().await
     }
 

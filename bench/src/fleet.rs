@@ -205,7 +205,8 @@ impl Marks {
 /// were written together are acknowledged together, and workers that began together end together, so rows by a fixed time
 /// would depend on where in that rhythm it begins.
 fn rate(done: &[Done]) -> Option<f64> {
-    if done.len() < FEW {
+    let (first, last) = (done.first()?, done.last()?);
+    if done.len() < FEW || first.finished_at >= last.finished_at {
         return None;
     }
     let mut sum = 0.0;
@@ -224,7 +225,7 @@ fn rate(done: &[Done]) -> Option<f64> {
         both += (at - time) * (sum - rows);
         square += (at - time) * (at - time);
     }
-    (square > 0.0).then(|| both / square)
+    Some(both / square)
 }
 
 fn push(fleet: Fleet, watched: &Watched, section: &mut Section) {
