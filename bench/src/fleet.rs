@@ -20,6 +20,8 @@ use crate::{
 pub const DAY: u32 = 20_260_106;
 /// Fewer acks than these make no rate.
 const FEW: usize = 4;
+/// A small fleet is watched for longer, until it has acknowledged so many.
+const ENOUGH: u64 = 8;
 /// A device, a core or the line of UPDATEs is used up from here on, %.
 const FULL: f64 = 90.0;
 
@@ -119,7 +121,10 @@ async fn watch(plant: &Plant, day: CurveDay, fleet: Fleet) -> Result<Watched> {
     .await?;
     let before = Marks::take(plant, &workers).await?;
     let end = Instant::now() + fleet.time;
-    while Instant::now() < end && has_work(plant, fleet.workers).await? {
+    let enough = plant.jobs("done").await? + ENOUGH;
+    while has_work(plant, fleet.workers).await?
+        && (Instant::now() < end || plant.jobs("done").await? < enough)
+    {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let after = Marks::take(plant, &workers).await?;
