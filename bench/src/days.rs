@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 
 use crate::plant::{Plant, until};
 
@@ -46,8 +46,8 @@ impl CurveDay {
             plant
                 .sql(&format!(
                     "INSERT INTO spot_records SELECT * REPLACE (record_id + {copy} * {SIMULATED} AS record_id, \
-                     ck_local_time + toIntervalMinute({copy} * {minutes}) AS ck_local_time) FROM spot_records \
-                     WHERE data_date = {day} AND record_id <= {SIMULATED}"
+                     ck_local_time + toIntervalMinute({copy} * {minutes}) AS ck_local_time) FROM \
+                     (SELECT * FROM spot_records WHERE data_date = {day} AND record_id <= {SIMULATED})"
                 ))
                 .await?;
         }
@@ -61,10 +61,17 @@ impl CurveDay {
                 "ALTER TABLE fresh_records ATTACH PARTITION {day} FROM spot_records"
             ))
             .await?;
-        Ok(Self {
+        let made = Self {
             day,
             rows: first * copies,
-        })
+        };
+        let left = made.left(plant).await?;
+        ensure!(
+            left == made.rows as f64,
+            "{left} rows were made of {}",
+            made.rows
+        );
+        Ok(made)
     }
 
     /// As if nobody had ever judged the day, its jobs made, the fleet paused.
@@ -85,11 +92,18 @@ impl CurveDay {
         plant.run("scheduler", &["backfill", "--from", &day, "--to", &day])?;
         until(
             "the day is cut into jobs",
-            Duration::from_secs(60),
+            Duration::from_secs(120),
             Duration::from_millis(50),
             async || Ok(plant.jobs("pending").await? >= self.ranges()),
         )
-        .await?;
+        .await
+        .with_context(|| {
+            let wanted = self.ranges();
+            format!(
+                "{wanted} jobs wanted; the scheduler says:\n{}",
+                scheduler.log()
+            )
+        })?;
         scheduler.stop().await
     }
 

@@ -4,7 +4,7 @@
 //! Workers, services and this program share the machine's cores, so the fleet bends where those are used up. That is why
 //! costs a row are measured beside the rate: from them follows where it would bend with cores for everybody.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use weldfleet_testkit::{Service, onnxruntime_library, repository};
@@ -20,6 +20,8 @@ use crate::{
 pub const DAY: u32 = 20_260_106;
 /// Fewer acks than these make no rate.
 const FEW: usize = 4;
+/// A small fleet is watched for longer, until it has acknowledged so many.
+const ENOUGH: u64 = 8;
 /// A device, a core or the line of UPDATEs is used up from here on, %.
 const FULL: f64 = 90.0;
 
@@ -57,10 +59,22 @@ pub async fn run(
     plant.set_variable("TIMED_DEVICE_ONNXRUNTIME", &real);
     plant.set_variable("ORT_DYLIB_PATH", &device.display().to_string());
     let watched = watch(plant, day, fleet).await;
+    if let Ok(watched) = &watched {
+        println!(
+            "  {} workers on a device of {} µs a row: {:.0} rows/s",
+            fleet.workers, fleet.device_us, watched.rate
+        );
+    }
     plant.set_variable("ORT_DYLIB_PATH", &real);
     plant.set("model.threads", "0");
     push(fleet, &watched?, section);
     Ok(())
+}
+
+/// Whether every worker still has a range to compute and one behind it.
+async fn has_work(plant: &Plant, workers: usize) -> Result<bool> {
+    let there = plant.jobs("pending").await? + plant.jobs("leased").await?;
+    Ok(there >= 2 * u64::try_from(workers)?)
 }
 
 /// What was seen between two moments.
@@ -106,8 +120,11 @@ async fn watch(plant: &Plant, day: CurveDay, fleet: Fleet) -> Result<Watched> {
     )
     .await?;
     let before = Marks::take(plant, &workers).await?;
-    let end = std::time::Instant::now() + fleet.time;
-    while std::time::Instant::now() < end && plant.jobs("pending").await? > 0 {
+    let end = Instant::now() + fleet.time;
+    let enough = plant.jobs("done").await? + ENOUGH;
+    while has_work(plant, fleet.workers).await?
+        && (Instant::now() < end || plant.jobs("done").await? < enough)
+    {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let after = Marks::take(plant, &workers).await?;
@@ -119,10 +136,10 @@ async fn watch(plant: &Plant, day: CurveDay, fleet: Fleet) -> Result<Watched> {
         .collect();
     let rate = rate(&done).with_context(|| {
         format!(
-            "{} workers ended {} ranges in {:?}, too few for a rate; give more rows or more seconds",
+            "{} workers ended {} ranges in {:.1} s, too few for a rate; give more --fleet-rows or --fleet-seconds",
             fleet.workers,
             done.len(),
-            fleet.time
+            (after.at - before.at) / 1e3
         )
     })?;
     let rows = after.rows - before.rows;
@@ -205,7 +222,8 @@ impl Marks {
 /// were written together are acknowledged together, and workers that began together end together, so rows by a fixed time
 /// would depend on where in that rhythm it begins.
 fn rate(done: &[Done]) -> Option<f64> {
-    if done.len() < FEW {
+    let (first, last) = (done.first()?, done.last()?);
+    if done.len() < FEW || first.finished_at >= last.finished_at {
         return None;
     }
     let mut sum = 0.0;
@@ -224,7 +242,7 @@ fn rate(done: &[Done]) -> Option<f64> {
         both += (at - time) * (sum - rows);
         square += (at - time) * (at - time);
     }
-    (square > 0.0).then(|| both / square)
+    Some(both / square)
 }
 
 fn push(fleet: Fleet, watched: &Watched, section: &mut Section) {
