@@ -52,7 +52,9 @@ pub async fn run(spec: &str) -> Result<(), Error> {
     let spec: Spec = serde_json::from_str(spec)?;
     println!("ready");
     let mut go = String::new();
-    BufReader::new(tokio::io::stdin()).read_line(&mut go).await?;
+    BufReader::new(tokio::io::stdin())
+        .read_line(&mut go)
+        .await?;
     spec.peer.work(&spec).await
 }
 
@@ -76,10 +78,17 @@ impl Worker {
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        let (Some(stdin), Some(stdout), Some(pid)) = (child.stdin.take(), child.stdout.take(), child.id()) else {
+        let (Some(stdin), Some(stdout), Some(pid)) =
+            (child.stdin.take(), child.stdout.take(), child.id())
+        else {
             return Err("the worker has no pipes".into());
         };
-        let mut worker = Self { child, pid: i32::try_from(pid)?, stdin, lines: BufReader::new(stdout).lines() };
+        let mut worker = Self {
+            child,
+            pid: i32::try_from(pid)?,
+            stdin,
+            lines: BufReader::new(stdout).lines(),
+        };
         match worker.lines.next_line().await?.as_deref() {
             Some("ready") => Ok(worker),
             other => Err(format!("the worker said {other:?}").into()),

@@ -38,10 +38,22 @@ const CONTENDERS: [(&str, Peer, usize); 9] = [
     ("ours, one at a time", Peer::Ours, 1),
     ("ours, 16 at a time", Peer::Ours, 16),
     ("ours, 64 at a time", Peer::Ours, 64),
-    ("ours in an apalis worker, 16 at a time", Peer::OursInApalis, 16),
-    ("apalis-redis 1.0.0, batch of 10 (default)", Peer::ApalisRedis, 10),
+    (
+        "ours in an apalis worker, 16 at a time",
+        Peer::OursInApalis,
+        16,
+    ),
+    (
+        "apalis-redis 1.0.0, batch of 10 (default)",
+        Peer::ApalisRedis,
+        10,
+    ),
     ("apalis-redis 1.0.0, batch of 64", Peer::ApalisRedis, 64),
-    ("bullmq-official 1.4.4, one at a time (default)", Peer::BullMq, 1),
+    (
+        "bullmq-official 1.4.4, one at a time (default)",
+        Peer::BullMq,
+        1,
+    ),
     ("bullmq-official 1.4.4, concurrency 16", Peer::BullMq, 16),
 ];
 const WORKERS: [usize; 2] = [1, 4];
@@ -58,13 +70,19 @@ struct Run {
 
 pub async fn run(size: &Size) -> Result<Vec<Cost>, Error> {
     let server = Server::start().await?;
-    let mut runs: Vec<Vec<Run>> = (0..CONTENDERS.len() * WORKERS.len()).map(|_| Vec::new()).collect();
+    let mut runs: Vec<Vec<Run>> = (0..CONTENDERS.len() * WORKERS.len())
+        .map(|_| Vec::new())
+        .collect();
     for round in 1..=size.rounds {
         for (place, workers) in WORKERS.into_iter().enumerate() {
             for (number, (name, peer, batch)) in CONTENDERS.into_iter().enumerate() {
-                eprintln!("round {round} of {}: {name}, {workers} workers", size.rounds);
+                eprintln!(
+                    "round {round} of {}: {name}, {workers} workers",
+                    size.rounds
+                );
                 let measured = one(&server, peer, batch, workers, size.jobs).await;
-                let measured = measured.map_err(|error| format!("{name}, {workers} workers: {error}"))?;
+                let measured =
+                    measured.map_err(|error| format!("{name}, {workers} workers: {error}"))?;
                 runs[place * CONTENDERS.len() + number].push(measured);
             }
         }
@@ -74,9 +92,14 @@ pub async fn run(size: &Size) -> Result<Vec<Cost>, Error> {
         let floor = &runs[place * CONTENDERS.len()];
         for (number, (name, ..)) in CONTENDERS.into_iter().enumerate() {
             let own = &runs[place * CONTENDERS.len() + number];
-            let median = |pick: fn(&Run) -> f64| quantile(&own.iter().map(pick).collect::<Vec<_>>(), 0.5);
+            let median =
+                |pick: fn(&Run) -> f64| quantile(&own.iter().map(pick).collect::<Vec<_>>(), 0.5);
             let ratio = |pick: fn(&Run) -> f64| {
-                let ratios: Vec<f64> = own.iter().zip(floor).map(|(run, floor)| pick(run) / pick(floor)).collect();
+                let ratios: Vec<f64> = own
+                    .iter()
+                    .zip(floor)
+                    .map(|(run, floor)| pick(run) / pick(floor))
+                    .collect();
                 quantile(&ratios, 0.5)
             };
             costs.push(Cost {
@@ -95,12 +118,24 @@ pub async fn run(size: &Size) -> Result<Vec<Cost>, Error> {
     Ok(costs)
 }
 
-async fn one(server: &Server, peer: Peer, batch: usize, workers: usize, jobs: usize) -> Result<Run, Error> {
+async fn one(
+    server: &Server,
+    peer: Peer,
+    batch: usize,
+    workers: usize,
+    jobs: usize,
+) -> Result<Run, Error> {
     let mut redis = server.connect().await?;
     let _: () = redis::cmd("FLUSHALL").query_async(&mut redis).await?;
     let empty = Usage::of(&mut redis).await?;
     peer.enqueue(&server.url, jobs).await?;
-    let spec = Spec { peer, url: server.url.clone(), handler: Handler::Nothing, batch, lease_ms: None };
+    let spec = Spec {
+        peer,
+        url: server.url.clone(),
+        handler: Handler::Nothing,
+        batch,
+        lease_ms: None,
+    };
     let mut fleet = Vec::new();
     for _ in 0..workers {
         fleet.push(Worker::start(&spec).await?);

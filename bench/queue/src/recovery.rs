@@ -41,21 +41,47 @@ const MOST_STARTS: usize = 10;
 
 pub async fn run(patience: Duration) -> Result<Vec<Recovery>, Error> {
     eprintln!("recovery: up to {} s of waiting", patience.as_secs());
-    let all = CONTENDERS.into_iter().map(|(name, peer, lease_ms)| async move {
-        let tries = (0..TRIES).map(|_| reclaim(peer, lease_ms, patience));
-        let (reclaimed, crash) = tokio::join!(futures::future::join_all(tries), crash_loop(peer, lease_ms, patience));
-        let mut reclaim_s: Vec<f64> = reclaimed.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
-        reclaim_s.sort_by(f64::total_cmp);
-        Ok(Recovery { name: name.to_owned(), reclaim_s, tries: TRIES, crash: crash?, patience_s: patience.as_secs() })
-    });
+    let all = CONTENDERS
+        .into_iter()
+        .map(|(name, peer, lease_ms)| async move {
+            let tries = (0..TRIES).map(|_| reclaim(peer, lease_ms, patience));
+            let (reclaimed, crash) = tokio::join!(
+                futures::future::join_all(tries),
+                crash_loop(peer, lease_ms, patience)
+            );
+            let mut reclaim_s: Vec<f64> = reclaimed
+                .into_iter()
+                .collect::<Result<Vec<_>, _>>()?
+                .into_iter()
+                .flatten()
+                .collect();
+            reclaim_s.sort_by(f64::total_cmp);
+            Ok(Recovery {
+                name: name.to_owned(),
+                reclaim_s,
+                tries: TRIES,
+                crash: crash?,
+                patience_s: patience.as_secs(),
+            })
+        });
     futures::future::join_all(all).await.into_iter().collect()
 }
 
-async fn reclaim(peer: Peer, lease_ms: Option<u64>, patience: Duration) -> Result<Option<f64>, Error> {
+async fn reclaim(
+    peer: Peer,
+    lease_ms: Option<u64>,
+    patience: Duration,
+) -> Result<Option<f64>, Error> {
     let server = Server::start().await?;
     let mut redis = server.connect().await?;
     peer.enqueue(&server.url, 1).await?;
-    let spec = Spec { peer, url: server.url.clone(), handler: Handler::Hold, batch: 1, lease_ms };
+    let spec = Spec {
+        peer,
+        url: server.url.clone(),
+        handler: Handler::Hold,
+        batch: 1,
+        lease_ms,
+    };
     let mut holder = Worker::start(&spec).await?;
     holder.go().await?;
     if !holder.started().await? {
@@ -88,7 +114,13 @@ async fn crash_loop(peer: Peer, lease_ms: Option<u64>, patience: Duration) -> Re
     let server = Server::start().await?;
     let mut redis = server.connect().await?;
     peer.enqueue(&server.url, 1).await?;
-    let spec = Spec { peer, url: server.url.clone(), handler: Handler::Abort, batch: 1, lease_ms };
+    let spec = Spec {
+        peer,
+        url: server.url.clone(),
+        handler: Handler::Abort,
+        batch: 1,
+        lease_ms,
+    };
     let begun = Instant::now();
     let mut starts = 0;
     let mut worker = Worker::start(&spec).await?;
@@ -96,9 +128,16 @@ async fn crash_loop(peer: Peer, lease_ms: Option<u64>, patience: Duration) -> Re
     loop {
         let given_up = peer.given_up(&mut redis).await?;
         if given_up || starts >= MOST_STARTS || begun.elapsed() > patience {
-            return Ok(Crash { starts, given_up, seconds: begun.elapsed().as_secs_f64() });
+            return Ok(Crash {
+                starts,
+                given_up,
+                seconds: begun.elapsed().as_secs_f64(),
+            });
         }
-        let Ok(started) = tokio::time::timeout(Duration::from_millis(500), worker.started()).await else { continue };
+        let Ok(started) = tokio::time::timeout(Duration::from_millis(500), worker.started()).await
+        else {
+            continue;
+        };
         starts += usize::from(started?);
         worker.ended().await?;
         worker = Worker::start(&spec).await?;

@@ -69,11 +69,18 @@ pub async fn run(size: &Size) -> Result<Scale, Error> {
     eprintln!("scale: {} jobs are enqueued", size.jobs);
     let (empty, started) = (Usage::of(&mut redis).await?, Instant::now());
     enqueue(&queue, size.jobs).await?;
-    let (full, enqueue_s) = (Usage::of(&mut redis).await?, started.elapsed().as_secs_f64());
+    let (full, enqueue_s) = (
+        Usage::of(&mut redis).await?,
+        started.elapsed().as_secs_f64(),
+    );
     let each = |total: f64| total / size.jobs as f64;
 
     eprintln!("scale: {} workers start", size.workers);
-    let fleet = Arc::new(Fleet { pace: Mutex::new(Pace::Rest), claims_ms: Mutex::default(), done: AtomicU64::new(0) });
+    let fleet = Arc::new(Fleet {
+        pace: Mutex::new(Pace::Rest),
+        claims_ms: Mutex::default(),
+        done: AtomicU64::new(0),
+    });
     let mut tasks = Vec::new();
     for _ in 0..size.workers {
         let consumer = Consumer::start(queue.with_own_connection()?, WorkerInfo::new("scale"))?;
@@ -88,7 +95,16 @@ pub async fn run(size: &Size) -> Result<Scale, Error> {
     let steady = phase(&fleet, &mut redis, Pace::Steady, end).await?;
     eprintln!("scale: flat out");
     let all_done = async {
-        while fleet.done.load(Ordering::Relaxed) < size.jobs as u64 {
+        let mut told = Instant::now();
+        loop {
+            let done = fleet.done.load(Ordering::Relaxed);
+            if done >= size.jobs as u64 {
+                return;
+            }
+            if told.elapsed() > Duration::from_secs(10) {
+                told = Instant::now();
+                eprintln!("scale: {done} of {} jobs are done", size.jobs);
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -101,7 +117,8 @@ pub async fn run(size: &Size) -> Result<Scale, Error> {
     let before = Usage::of(&mut redis).await?;
     let started = Instant::now();
     tokio::time::sleep(Duration::from_secs(size.seconds)).await;
-    let idle_redis_core = (Usage::of(&mut redis).await?.cpu_s - before.cpu_s) / started.elapsed().as_secs_f64();
+    let idle_redis_core =
+        (Usage::of(&mut redis).await?.cpu_s - before.cpu_s) / started.elapsed().as_secs_f64();
     let pickup_ms = pickups(&fleet, &queue, size.pickups).await?;
 
     for task in tasks {
@@ -168,18 +185,31 @@ impl Fleet {
     }
 
     fn claimed_after(&self, time: Duration) {
-        self.claims_ms.lock().unwrap_or_else(PoisonError::into_inner).push(time.as_secs_f64() * 1e3);
+        self.claims_ms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(time.as_secs_f64() * 1e3);
     }
 
     fn take_claims(&self) -> Vec<f64> {
-        std::mem::take(&mut *self.claims_ms.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(
+            &mut *self
+                .claims_ms
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 }
 
-async fn work(fleet: Arc<Fleet>, consumer: Consumer, workers: usize) -> Result<(), weldfleet_queue::QueueError> {
+async fn work(
+    fleet: Arc<Fleet>,
+    consumer: Consumer,
+    workers: usize,
+) -> Result<(), weldfleet_queue::QueueError> {
     let cycle = Duration::from_secs_f64(workers as f64 / STEADY_JOBS_PER_S);
     // spread over the cycle, not all at once
-    let lag = cycle.mul_f64(f64::from(consumer.id().as_str().bytes().map(u32::from).sum::<u32>() % 97) / 97.0);
+    let lag = cycle
+        .mul_f64(f64::from(consumer.id().as_str().bytes().map(u32::from).sum::<u32>() % 97) / 97.0);
     let mut spread = false;
     loop {
         match fleet.pace() {
@@ -204,7 +234,11 @@ async fn work(fleet: Arc<Fleet>, consumer: Consumer, workers: usize) -> Result<(
     }
 }
 
-async fn claim(fleet: &Fleet, consumer: &Consumer, most: u32) -> Result<(), weldfleet_queue::QueueError> {
+async fn claim(
+    fleet: &Fleet,
+    consumer: &Consumer,
+    most: u32,
+) -> Result<(), weldfleet_queue::QueueError> {
     let started = Instant::now();
     let leases = consumer.try_next(most).await?;
     if leases.is_empty() {
@@ -218,13 +252,25 @@ async fn claim(fleet: &Fleet, consumer: &Consumer, most: u32) -> Result<(), weld
     Ok(())
 }
 
-async fn phase(fleet: &Fleet, redis: &mut MultiplexedConnection, pace: Pace, end: impl Future<Output = ()>) -> Result<Phase, Error> {
-    let (before, done_before, started) = (Usage::of(redis).await?, fleet.done.load(Ordering::Relaxed), Instant::now());
+async fn phase(
+    fleet: &Fleet,
+    redis: &mut MultiplexedConnection,
+    pace: Pace,
+    end: impl Future<Output = ()>,
+) -> Result<Phase, Error> {
+    let (before, done_before, started) = (
+        Usage::of(redis).await?,
+        fleet.done.load(Ordering::Relaxed),
+        Instant::now(),
+    );
     fleet.take_claims();
     fleet.set(pace);
     end.await;
     let seconds = started.elapsed().as_secs_f64();
-    let (after, done) = (Usage::of(redis).await?, fleet.done.load(Ordering::Relaxed) - done_before);
+    let (after, done) = (
+        Usage::of(redis).await?,
+        fleet.done.load(Ordering::Relaxed) - done_before,
+    );
     Ok(Phase {
         jobs_per_s: done as f64 / seconds,
         claim_ms: spread(&fleet.take_claims()),

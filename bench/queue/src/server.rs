@@ -24,19 +24,35 @@ impl Server {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "taskset", "-c", "0", "redis-server"])
-            .args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string()])
+            .args([
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--port",
+                &port.to_string(),
+            ])
             .stdout(Stdio::null())
             .spawn()?;
-        let mut server = Self { child, url: format!("redis://127.0.0.1:{port}/0") };
+        let mut server = Self {
+            child,
+            url: format!("redis://127.0.0.1:{port}/0"),
+        };
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             if let Ok(mut connection) = server.connect().await
-                && redis::cmd("PING").query_async::<String>(&mut connection).await.is_ok()
+                && redis::cmd("PING")
+                    .query_async::<String>(&mut connection)
+                    .await
+                    .is_ok()
             {
                 return Ok(server);
             }
             if let Some(status) = server.child.try_wait()? {
-                return Err(format!("redis-server on port {port} ended ({status}): is it installed?").into());
+                return Err(format!(
+                    "redis-server on port {port} ended ({status}): is it installed?"
+                )
+                .into());
             }
             if Instant::now() > deadline {
                 return Err(format!("redis-server on port {port} does not answer").into());
@@ -46,7 +62,9 @@ impl Server {
     }
 
     pub async fn connect(&self) -> Result<MultiplexedConnection, Error> {
-        Ok(redis::Client::open(self.url.as_str())?.get_multiplexed_async_connection().await?)
+        Ok(redis::Client::open(self.url.as_str())?
+            .get_multiplexed_async_connection()
+            .await?)
     }
 }
 

@@ -19,15 +19,14 @@ async fn main() -> Result<(), Error> {
         .init();
     let mut args = std::env::args().skip(1);
     let mut arg = |name: &str| {
-        args.next()
-            .ok_or_else(|| format!("missing argument {name}; usage: member URL STORE_URL QUEUE NAME TTL_MS MAX_JOBS"))
+        args.next().ok_or_else(|| {
+            format!(
+                "missing argument {name}; usage: member URL STORE_URL QUEUE NAME TTL_MS MAX_JOBS"
+            )
+        })
     };
-    let (url, store_url, queue, name) = (
-        arg("URL")?,
-        arg("STORE_URL")?,
-        arg("QUEUE")?,
-        arg("NAME")?,
-    );
+    let (url, store_url, queue, name) =
+        (arg("URL")?, arg("STORE_URL")?, arg("QUEUE")?, arg("NAME")?);
     let ttl = Duration::from_millis(arg("TTL_MS")?.parse()?);
     let max_jobs: u32 = arg("MAX_JOBS")?.parse()?;
 

@@ -1,14 +1,23 @@
 //! bullmq-official, as its README uses it.
 
-use bullmq::{BulkJob, Job, Queue, QueueOptions, Worker, WorkerOptions, options::RedisConnectionOptions, worker::CancellationToken};
+use bullmq::{
+    BulkJob, Job, Queue, QueueOptions, Worker, WorkerOptions, options::RedisConnectionOptions,
+    worker::CancellationToken,
+};
 
 use super::QUEUE;
 use crate::{Error, child::Spec};
 
 pub async fn enqueue(url: &str, jobs: usize) -> Result<(), Error> {
-    let queue = Queue::with_options(QUEUE, QueueOptions::new().connection(RedisConnectionOptions::new().url(url))).await?;
+    let queue = Queue::with_options(
+        QUEUE,
+        QueueOptions::new().connection(RedisConnectionOptions::new().url(url)),
+    )
+    .await?;
     for from in (0..jobs).step_by(200) {
-        let some = (from..(from + 200).min(jobs)).map(|n| BulkJob::new("job", n)).collect();
+        let some = (from..(from + 200).min(jobs))
+            .map(|n| BulkJob::new("job", n))
+            .collect();
         queue.add_bulk(some).await?;
     }
     Ok(())

@@ -47,7 +47,11 @@ impl Peer {
     /// Are all `jobs` done? One command.
     pub async fn done(self, redis: &mut MultiplexedConnection, jobs: usize) -> Result<bool, Error> {
         let (command, keys, wanted) = match self {
-            Self::Floor => ("EXISTS", vec!["floor:waiting".to_owned(), "floor:active".to_owned()], 0),
+            Self::Floor => (
+                "EXISTS",
+                vec!["floor:waiting".to_owned(), "floor:active".to_owned()],
+                0,
+            ),
             Self::Ours | Self::OursInApalis => ("EXISTS", ours::outstanding(), 0),
             Self::ApalisRedis => ("SCARD", vec![format!("{QUEUE}:done")], jobs),
             Self::BullMq => ("ZCARD", vec![format!("bull:{QUEUE}:completed")], jobs),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use apalis_core::{error::BoxDynError, worker::builder::WorkerBuilder};
-use weldfleet_queue::{Consumer, Job, NewJob, Options, Queue, Settlement, State, WorkerInfo, apalis::LeasedBackend};
+use weldfleet_queue::{
+    Consumer, Job, NewJob, Options, Queue, Settlement, State, WorkerInfo, apalis::LeasedBackend,
+};
 
 use super::QUEUE;
 use crate::{Error, child::Spec};
@@ -30,7 +32,9 @@ pub fn dead() -> String {
 }
 
 pub async fn enqueue(url: &str, jobs: usize) -> Result<(), Error> {
-    let jobs: Vec<NewJob> = (0..jobs).map(|n| NewJob::new(format!("{n:08}")).field("payload", "1")).collect();
+    let jobs: Vec<NewJob> = (0..jobs)
+        .map(|n| NewJob::new(format!("{n:08}")).field("payload", "1"))
+        .collect();
     queue(url, None)?.enqueue(&jobs).await?;
     Ok(())
 }
@@ -39,10 +43,14 @@ pub async fn work(spec: &Spec) -> Result<(), Error> {
     let consumer = Consumer::start(queue(&spec.url, spec.lease_ms)?, WorkerInfo::new("bench"))?;
     let (batch, handler) = (u32::try_from(spec.batch)?, spec.handler);
     loop {
-        let handled = consumer.next(batch).await?.into_iter().map(|lease| async move {
-            handler.run().await;
-            lease.settle(Settlement::ack()).await
-        });
+        let handled = consumer
+            .next(batch)
+            .await?
+            .into_iter()
+            .map(|lease| async move {
+                handler.run().await;
+                lease.settle(Settlement::ack()).await
+            });
         futures::future::join_all(handled).await;
     }
 }

@@ -26,7 +26,12 @@ async fn a_replica_takes_over_the_queues_slot() {
 #[tokio::test]
 #[ignore = "minutes: fault profile"]
 async fn replica_after_replica_takes_over() {
-    takeovers(size("JOBS", 20_000), size("MEMBERS", 8), size("FAILOVERS", 10)).await;
+    takeovers(
+        size("JOBS", 20_000),
+        size("MEMBERS", 8),
+        size("FAILOVERS", 10),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -61,7 +66,11 @@ async fn takeovers(jobs: usize, members: usize, count: usize) {
     trial.finish().await;
     let verdict = judge(&trial, Memory::Torn).await;
     let totals = trial.queue.stats().await.unwrap().totals;
-    assert_eq!(totals.get("deaths"), None, "no lease was taken for an outage");
+    assert_eq!(
+        totals.get("deaths"),
+        None,
+        "no lease was taken for an outage"
+    );
     assert!(forgotten > 0, "the heirs had everything: nothing was shown");
     println!(
         "cluster: {count} primaries replaced under {members} members in {:.0} s, {forgotten} acks forgotten by the heirs: {verdict}, no attempt spent",
@@ -81,7 +90,11 @@ async fn moves(jobs: usize, members: usize, count: usize) {
     trial.finish().await;
     let verdict = judge(&trial, Memory::Whole).await;
     let totals = trial.queue.stats().await.unwrap().totals;
-    assert_eq!(totals.get("deaths"), None, "no lease was taken for an outage");
+    assert_eq!(
+        totals.get("deaths"),
+        None,
+        "no lease was taken for an outage"
+    );
     println!(
         "cluster: the slot moved {count} times with {keys} keys under {members} members in {:.0} s: {verdict}, 0 acked twice, no attempt spent",
         trial.started.elapsed().as_secs_f64()
@@ -123,7 +136,11 @@ impl Cluster {
         }
         for (server, bus_port) in servers.iter().zip(&bus_ports).skip(1) {
             let port = server.port.to_string();
-            ok(servers[0].port, &["CLUSTER", "MEET", "127.0.0.1", &port, bus_port]).await;
+            ok(
+                servers[0].port,
+                &["CLUSTER", "MEET", "127.0.0.1", &port, bus_port],
+            )
+            .await;
         }
         let cluster = Self { servers };
         for server in &cluster.servers {
@@ -175,13 +192,17 @@ impl Cluster {
     async fn primary_of(&self, slot: u16) -> Option<usize> {
         let mut agreed = None;
         for server in &self.servers {
-            let Some(nodes) = nodes(server.port).await else { continue };
+            let Some(nodes) = nodes(server.port).await else {
+                continue;
+            };
             let owner = nodes.iter().find(|node| node.serves(slot))?;
             if *agreed.get_or_insert(owner.port) != owner.port {
                 return None;
             }
         }
-        self.servers.iter().position(|server| Some(server.port) == agreed)
+        self.servers
+            .iter()
+            .position(|server| Some(server.port) == agreed)
     }
 
     /// Cuts its replica off, lets the fleet work on, kills the primary of the queue's slot. Returns how many acks the heir does not know.
@@ -191,7 +212,11 @@ impl Cluster {
         in_sync(self.servers[old].port, 1).await;
         let primary_id = id(self.servers[old].port).await;
         let seen = nodes(self.servers[old].port).await.unwrap();
-        let replica = seen.iter().find(|node| node.follows == primary_id).unwrap().port;
+        let replica = seen
+            .iter()
+            .find(|node| node.follows == primary_id)
+            .unwrap()
+            .port;
         cut(self.servers[old].port, &[replica]).await;
         trial.until(trial.store.progress().await + 20).await;
         let known_before = done(trial).await.unwrap();
@@ -219,11 +244,21 @@ impl Cluster {
         let (source, target) = (self.servers[from].port, self.servers[to].port);
         let (source_id, target_id) = (id(source).await, id(target).await);
         let slot = slot.to_string();
-        ok(target, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source_id]).await;
-        ok(source, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target_id]).await;
+        ok(
+            target,
+            &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source_id],
+        )
+        .await;
+        ok(
+            source,
+            &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target_id],
+        )
+        .await;
         let mut moved = 0;
         loop {
-            let keys: Vec<String> = ask(source, &["CLUSTER", "GETKEYSINSLOT", &slot, "10"]).await.unwrap();
+            let keys: Vec<String> = ask(source, &["CLUSTER", "GETKEYSINSLOT", &slot, "10"])
+                .await
+                .unwrap();
             if keys.is_empty() {
                 break;
             }
@@ -247,7 +282,11 @@ impl Cluster {
 
     async fn primaries(&self) -> Vec<usize> {
         let nodes = nodes(self.servers[0].port).await.unwrap();
-        let is_primary = |port: u16| nodes.iter().any(|node| node.port == port && node.flags.contains("master"));
+        let is_primary = |port: u16| {
+            nodes
+                .iter()
+                .any(|node| node.port == port && node.flags.contains("master"))
+        };
         (0..self.servers.len())
             .filter(|place| is_primary(self.servers[*place].port))
             .collect()
@@ -285,7 +324,9 @@ struct Node {
 
 impl Node {
     fn serves(&self, slot: u16) -> bool {
-        self.slots.iter().any(|(first, last)| (*first..=*last).contains(&slot))
+        self.slots
+            .iter()
+            .any(|(first, last)| (*first..=*last).contains(&slot))
     }
 }
 

@@ -35,7 +35,10 @@ impl Owner {
     }
 
     async fn pass(&self) -> Result<(), QueueError> {
-        let lead = self.queue.try_lead("owner", Duration::from_secs(10)).await?;
+        let lead = self
+            .queue
+            .try_lead("owner", Duration::from_secs(10))
+            .await?;
         let Some(leader) = lead else { return Ok(()) };
         let plan = self.queue.plan(GROUP).await?;
         for job in plan.jobs.iter().filter(|job| job.state == State::Dead) {

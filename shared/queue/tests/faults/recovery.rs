@@ -47,7 +47,8 @@ async fn lane_of_kills(
     options.ttl = Duration::from_millis(TTL_MS);
     options.renew_every = options.ttl / 4;
     let queue = Queue::new(options).unwrap();
-    let start = |n: usize| Member::start(&server.url(), &store.url, &name, &format!("{name}-{n}"), 1);
+    let start =
+        |n: usize| Member::start(&server.url(), &store.url, &name, &format!("{name}-{n}"), 1);
     let mut pair = [start(0), start(1)];
     let mut times = Vec::new();
     for n in 0..kills {
@@ -84,7 +85,10 @@ async fn lane_of_kills(
 /// A Redis that has just started collects nothing for one lease: that wait is not what is measured.
 async fn settled_in(queue: &Queue) {
     eventually("redis to be up for one lease", || async {
-        let info = queue.command(redis::cmd("INFO").arg("server")).await.unwrap();
+        let info = queue
+            .command(redis::cmd("INFO").arg("server"))
+            .await
+            .unwrap();
         let text: String = redis::from_redis_value(info).unwrap();
         let uptime = text
             .lines()

@@ -40,14 +40,19 @@ fn value(text: &str, field: &str) -> Option<String> {
 /// Waits until `count` replicas of the primary have all that it had when this was asked.
 pub async fn in_sync(primary: u16, count: usize) {
     let wanted = eventually("the primary", || async {
-        info(primary, "replication", "master_repl_offset").await?.parse::<u64>().ok()
+        info(primary, "replication", "master_repl_offset")
+            .await?
+            .parse::<u64>()
+            .ok()
     })
     .await;
     eventually("the replicas to catch up", || async {
         let text: String = ask(primary, &["INFO", "replication"]).await.ok()?;
         let caught_up = (0..count).all(|n| {
             let replica = value(&text, &format!("slave{n}")).unwrap_or_default();
-            let offset = replica.split(',').find_map(|part| part.strip_prefix("offset="));
+            let offset = replica
+                .split(',')
+                .find_map(|part| part.strip_prefix("offset="));
             let offset: u64 = offset.and_then(|text| text.parse().ok()).unwrap_or(0);
             replica.contains("state=online") && offset >= wanted
         });
@@ -59,17 +64,23 @@ pub async fn in_sync(primary: u16, count: usize) {
 /// From now on nothing reaches these replicas: they cannot log in any more. What the primary confirms will be missed by its heir.
 pub async fn cut(primary: u16, replicas: &[u16]) {
     for replica in replicas {
-        let set: String = ask(*replica, &["CONFIG", "SET", "masterauth", "cut"]).await.unwrap();
+        let set: String = ask(*replica, &["CONFIG", "SET", "masterauth", "cut"])
+            .await
+            .unwrap();
         assert_eq!(set, "OK");
     }
-    let killed: usize = ask(primary, &["CLIENT", "KILL", "TYPE", "replica"]).await.unwrap();
+    let killed: usize = ask(primary, &["CLIENT", "KILL", "TYPE", "replica"])
+        .await
+        .unwrap();
     assert!(killed > 0, "there was no replica to cut off");
 }
 
 /// Undoes [`cut`].
 pub async fn mend(servers: &[u16]) {
     for server in servers {
-        let set: String = ask(*server, &["CONFIG", "SET", "masterauth", ""]).await.unwrap();
+        let set: String = ask(*server, &["CONFIG", "SET", "masterauth", ""])
+            .await
+            .unwrap();
         assert_eq!(set, "OK");
     }
 }

@@ -24,7 +24,12 @@ async fn sentinel_replaces_the_primary() {
 #[tokio::test]
 #[ignore = "minutes: fault profile"]
 async fn sentinel_replaces_primary_after_primary() {
-    failovers(size("JOBS", 20_000), size("MEMBERS", 8), size("FAILOVERS", 10)).await;
+    failovers(
+        size("JOBS", 20_000),
+        size("MEMBERS", 8),
+        size("FAILOVERS", 10),
+    )
+    .await;
 }
 
 async fn failovers(jobs: usize, members: usize, count: usize) {
@@ -45,7 +50,11 @@ async fn failovers(jobs: usize, members: usize, count: usize) {
     trial.finish().await;
     let verdict = judge(&trial, Memory::Torn).await;
     let totals = trial.queue.stats().await.unwrap().totals;
-    assert_eq!(totals.get("deaths"), None, "no lease was taken for an outage");
+    assert_eq!(
+        totals.get("deaths"),
+        None,
+        "no lease was taken for an outage"
+    );
     assert!(forgotten > 0, "the heirs had everything: nothing was shown");
     println!(
         "sentinel: {count} primaries replaced under {members} members in {:.0} s, {forgotten} acks forgotten by the heirs: {verdict}, no attempt spent",
@@ -106,7 +115,11 @@ impl Group {
         let old = self.primary().await;
         in_sync(old, 2).await;
         self.all_known().await;
-        let place = self.servers.iter().position(|server| server.port == old).unwrap();
+        let place = self
+            .servers
+            .iter()
+            .position(|server| server.port == old)
+            .unwrap();
         let all: Vec<u16> = self.servers.iter().map(|server| server.port).collect();
         let others: Vec<u16> = all.iter().copied().filter(|port| *port != old).collect();
         cut(old, &others).await;
@@ -122,7 +135,9 @@ impl Group {
         // sentinel would tell it after ten seconds
         let heir = self.primary().await;
         self.servers[place].start_again();
-        let _: redis::Value = ask(old, &["REPLICAOF", "127.0.0.1", &heir.to_string()]).await.unwrap();
+        let _: redis::Value = ask(old, &["REPLICAOF", "127.0.0.1", &heir.to_string()])
+            .await
+            .unwrap();
         in_sync(heir, 2).await;
         known_before.saturating_sub(known_after)
     }
@@ -146,7 +161,12 @@ impl Sentinel {
         let path = dir.path().join("sentinel.conf");
         let port = free_port();
         let mut config = std::fs::File::create(&path).unwrap();
-        writeln!(config, "bind 127.0.0.1\nport {port}\ndir {}", dir.path().display()).unwrap();
+        writeln!(
+            config,
+            "bind 127.0.0.1\nport {port}\ndir {}",
+            dir.path().display()
+        )
+        .unwrap();
         writeln!(config, "sentinel monitor {MASTER} 127.0.0.1 {primary} 2").unwrap();
         writeln!(config, "sentinel down-after-milliseconds {MASTER} 1000").unwrap();
         writeln!(config, "sentinel failover-timeout {MASTER} 3000").unwrap();

@@ -101,7 +101,10 @@ async fn storm(appendfsync: &str, memory: Memory) {
         "storm, appendfsync {appendfsync}: {} members, {} kills, {} zombies, {restarts} restarts in {:.0} s: {verdict}{}",
         trial.members.len(),
         faults.iter().filter(|fault| **fault == Fault::Kill).count(),
-        faults.iter().filter(|fault| **fault == Fault::Freeze).count(),
+        faults
+            .iter()
+            .filter(|fault| **fault == Fault::Freeze)
+            .count(),
         trial.started.elapsed().as_secs_f64(),
         if memory == Memory::Whole {
             ", 0 acked twice".to_owned()

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use weldfleet_queue::{Options, Queue, QueueError};
+use weldfleet_queue::{Options, Queue, QueueError, State};
 
 use crate::{
     member::{Member, TTL_MS},
@@ -123,12 +123,21 @@ impl Trial {
     /// Waits until every job has its effect and nothing is outstanding; nobody may have left on the way.
     pub async fn finish(&mut self) {
         self.until(self.jobs).await;
-        crate::server::eventually("the last jobs to be acked", || async {
-            let stats = self.queue.stats().await.ok()?;
-            let dead = stats.count(weldfleet_queue::State::Dead);
-            (stats.outstanding(0) == 0 && dead == 0).then_some(())
-        })
-        .await;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let stats = self.queue.stats().await;
+            if let Ok(stats) = &stats
+                && stats.outstanding(0) == 0
+                && stats.count(State::Dead) == 0
+            {
+                break;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the last jobs are not acked: {stats:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         self.stop.cancel();
         let owner = &mut self.owner;
         owner.await.unwrap().unwrap();

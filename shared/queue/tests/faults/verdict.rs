@@ -50,7 +50,10 @@ pub async fn judge(trial: &Trial, memory: Memory) -> Verdict {
     tokens_grow(&claims);
     let accepted: BTreeSet<_> = acks.iter().map(key).collect();
     for ack in &accepted {
-        assert!(effective.contains(ack), "{ack:?} was acked without an effect");
+        assert!(
+            effective.contains(ack),
+            "{ack:?} was acked without an effect"
+        );
     }
     replay(&claims, &accepted, memory);
     if memory == Memory::Whole {
