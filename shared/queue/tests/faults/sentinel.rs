@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    replication::{ask, cut, in_sync, info, mend},
+    replication::{self, ask, cut, in_sync, info, mend},
     server::{RedisServer, eventually},
     size,
     trial::{Plan, Trial},
@@ -135,9 +135,7 @@ impl Group {
         // sentinel would tell it after ten seconds
         let heir = self.primary().await;
         self.servers[place].start_again();
-        let _: redis::Value = ask(old, &["REPLICAOF", "127.0.0.1", &heir.to_string()])
-            .await
-            .unwrap();
+        replication::done(old, &["REPLICAOF", "127.0.0.1", &heir.to_string()]).await;
         in_sync(heir, 2).await;
         known_before.saturating_sub(known_after)
     }
