@@ -21,7 +21,7 @@ const SLOTS: usize = 16384;
 
 #[tokio::test]
 async fn a_replica_takes_over_the_queues_slot() {
-    takeovers(600, 3, 1).await;
+    takeovers(600, 3, 30, 1).await;
 }
 
 #[tokio::test]
@@ -30,6 +30,7 @@ async fn replica_after_replica_takes_over() {
     takeovers(
         size("JOBS", 20_000),
         size("MEMBERS", 8),
+        50,
         size("FAILOVERS", 10),
     )
     .await;
@@ -37,28 +38,34 @@ async fn replica_after_replica_takes_over() {
 
 #[tokio::test]
 async fn the_queues_slot_moves() {
-    moves(600, 3, 2).await;
+    moves(600, 3, 30, 2).await;
 }
 
 #[tokio::test]
 #[ignore = "minutes: fault profile"]
 async fn the_queues_slot_moves_again_and_again() {
-    moves(size("JOBS", 20_000), size("MEMBERS", 8), size("MOVES", 20)).await;
+    moves(
+        size("JOBS", 20_000),
+        size("MEMBERS", 8),
+        50,
+        size("MOVES", 20),
+    )
+    .await;
 }
 
 /// One attempt is all a job has: an outage that spent it would leave the job dead.
-fn plan(jobs: usize, members: usize) -> Plan {
+fn plan(jobs: usize, members: usize, ms: u64) -> Plan {
     Plan {
         jobs,
         members,
-        ms: 20,
+        ms,
         max_attempts: 1,
     }
 }
 
-async fn takeovers(jobs: usize, members: usize, count: usize) {
+async fn takeovers(jobs: usize, members: usize, ms: u64, count: usize) {
     let mut cluster = Cluster::start().await;
-    let mut trial = Trial::start(&cluster.url(), &plan(jobs, members)).await;
+    let mut trial = Trial::start(&cluster.url(), &plan(jobs, members, ms)).await;
     let mut forgotten = 0;
     for n in 1..=count {
         trial.until(jobs * n / (count + 1)).await;
@@ -79,9 +86,9 @@ async fn takeovers(jobs: usize, members: usize, count: usize) {
     );
 }
 
-async fn moves(jobs: usize, members: usize, count: usize) {
+async fn moves(jobs: usize, members: usize, ms: u64, count: usize) {
     let cluster = Cluster::start().await;
-    let mut trial = Trial::start(&cluster.url(), &plan(jobs, members)).await;
+    let mut trial = Trial::start(&cluster.url(), &plan(jobs, members, ms)).await;
     let mut keys = 0;
     for n in 1..=count {
         trial.until(jobs * n / (count + 1)).await;
@@ -219,7 +226,7 @@ impl Cluster {
             .unwrap()
             .port;
         cut(self.servers[old].port, &[replica]).await;
-        trial.until(trial.store.progress().await + 20).await;
+        trial.work_on(20).await;
         let known_before = done(trial).await.unwrap();
         self.servers[old].kill();
         eventually("the replica to take over", || async {

@@ -18,7 +18,7 @@ const MASTER: &str = "main";
 
 #[tokio::test]
 async fn sentinel_replaces_the_primary() {
-    failovers(600, 3, 1).await;
+    failovers(600, 3, 30, 1).await;
 }
 
 #[tokio::test]
@@ -27,18 +27,19 @@ async fn sentinel_replaces_primary_after_primary() {
     failovers(
         size("JOBS", 20_000),
         size("MEMBERS", 8),
+        50,
         size("FAILOVERS", 10),
     )
     .await;
 }
 
-async fn failovers(jobs: usize, members: usize, count: usize) {
+async fn failovers(jobs: usize, members: usize, ms: u64, count: usize) {
     let mut group = Group::start().await;
     // One attempt is all a job has: an outage that spent it would leave the job dead.
     let plan = Plan {
         jobs,
         members,
-        ms: 20,
+        ms,
         max_attempts: 1,
     };
     let mut trial = Trial::start(&group.url(), &plan).await;
@@ -123,7 +124,7 @@ impl Group {
         let all: Vec<u16> = self.servers.iter().map(|server| server.port).collect();
         let others: Vec<u16> = all.iter().copied().filter(|port| *port != old).collect();
         cut(old, &others).await;
-        trial.until(trial.store.progress().await + 20).await;
+        trial.work_on(20).await;
         let known_before = done(trial).await.unwrap();
         self.servers[place].kill();
         eventually("sentinel to name another primary", || async {

@@ -96,6 +96,20 @@ impl Trial {
         }
     }
 
+    /// Waits until `count` more jobs have their effect.
+    ///
+    /// # Panics
+    /// If there are not so many left.
+    pub async fn work_on(&mut self, count: usize) {
+        let goal = self.store.progress().await + count;
+        assert!(
+            goal <= self.jobs,
+            "the work ran out before the faults did: set JOBS higher than {}, or fewer faults",
+            self.jobs
+        );
+        self.until(goal).await;
+    }
+
     /// Have `count` jobs their effect?
     ///
     /// # Panics
