@@ -54,8 +54,12 @@ bench-micro: toolchain ## decoding, features and rules alone, by criterion
 	cargo bench --package weldfleet-bench --locked --benches
 
 .PHONY: bench-queue
-bench-queue: toolchain ## the queue beside a raw floor, on a Redis of its own
-	cargo run --release --locked --manifest-path bench/queue/Cargo.toml
+bench-queue: toolchain ## the queue beside its peers: cost, recovery, crash loops (BENCH="--quick" for a first look)
+	cargo run --release --locked --manifest-path bench/queue/Cargo.toml -- $(BENCH)
+
+.PHONY: bench-queue-scale
+bench-queue-scale: toolchain ## a thousand workers and a million jobs on one Redis (BENCH="--quick" for a first look)
+	cargo run --release --locked --manifest-path bench/queue/Cargo.toml -- scale $(BENCH)
 
 .PHONY: fmt
 fmt: toolchain ## format the code

@@ -57,8 +57,8 @@ build() {
     # shellcheck source=/dev/null
     source <(tools/parts.sh --paths)
     export ORT_DYLIB_PATH
-    step "programs with fail points"
-    cargo build "${FEATURES[@]}" --bins
+    step "programs with fail points, and the queue's test member"
+    cargo build "${FEATURES[@]}" --bins --example member
 }
 
 # run_tests PROFILE [FILTERSET] : with nextest where it is installed (a process for each test, clear summary), else
@@ -95,7 +95,6 @@ main() {
     faults)
         tools/toolchain.sh
         build
-        cargo build --locked --package weldfleet-queue --example member
         step "fault tests"
         run_tests faults 'binary(/faults/)'
         ;;

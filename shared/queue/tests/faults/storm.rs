@@ -1,0 +1,190 @@
+//! Kills, zombies and restarts of Redis, all over one fleet while it works.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+use rand::{RngExt, SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{
+    dump,
+    member::TTL_MS,
+    server::RedisServer,
+    size,
+    trial::{Plan, Trial},
+    verdict::{Memory, judge},
+};
+
+/// Longer than a lease, so that a zombie wakes up to work that is somebody else's.
+const FROZEN: Duration = Duration::from_millis(TTL_MS + 700);
+/// What a power cut may take with `appendfsync everysec`.
+const FORGOTTEN: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Kill,
+    Freeze,
+    Restart,
+}
+
+#[tokio::test]
+#[ignore = "minutes: fault profile"]
+async fn a_redis_that_syncs_always_loses_nothing_and_acks_nothing_twice() {
+    storm("always", Memory::Whole).await;
+}
+
+/// Every second restart is a power cut: Redis comes back without its last second.
+#[tokio::test]
+#[ignore = "minutes: fault profile"]
+async fn what_a_redis_that_syncs_every_second_forgets_is_rebuilt() {
+    storm("everysec", Memory::Torn).await;
+}
+
+async fn storm(appendfsync: &str, memory: Memory) {
+    let mut faults = vec![Fault::Kill; size("KILLS", 200)];
+    faults.resize(faults.len() + size("ZOMBIES", 100), Fault::Freeze);
+    faults.resize(faults.len() + size("RESTARTS", 20), Fault::Restart);
+    let mut dice = ChaCha8Rng::seed_from_u64(20_000);
+    faults.shuffle(&mut dice);
+
+    // one file that only grows, so that a power cut is a shorter file
+    let whole_log = ["--appendonly", "yes", "--auto-aof-rewrite-percentage", "0"];
+    let extra = [&whole_log[..], &["--appendfsync", appendfsync]].concat();
+    let mut server = RedisServer::start_with(&extra);
+    let mut trial = Trial::start(
+        &server.url(),
+        &Plan {
+            jobs: size("JOBS", 20_000),
+            members: size("MEMBERS", 8),
+            ms: 40,
+            // kills are nobody's fault here
+            max_attempts: 10_000,
+        },
+    )
+    .await;
+    let mut log = Log::of(&server).await;
+    let mut zombies = Zombies::default();
+    let mut restarts = 0;
+    for (n, fault) in faults.iter().enumerate() {
+        // spread over the whole work, so that every fault meets a busy fleet
+        let next = trial.jobs * n / faults.len();
+        while !trial.reached(next).await {
+            log.look();
+            zombies.thaw(&trial, FROZEN);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let place = dice.random_range(0..trial.members.len());
+        match fault {
+            Fault::Kill => {
+                zombies.bury(place);
+                trial.replace(place);
+            }
+            Fault::Freeze => zombies.freeze(&trial, place),
+            Fault::Restart => {
+                restarts += 1;
+                server.kill();
+                if memory == Memory::Torn && restarts % 2 == 0 {
+                    log.forget_the_last_second();
+                }
+                server.start_again();
+                dump::assert_sound(&trial.queue).await;
+            }
+        }
+    }
+    zombies.thaw(&trial, Duration::ZERO);
+    trial.finish().await;
+    let verdict = judge(&trial, memory).await;
+    println!(
+        "storm, appendfsync {appendfsync}: {} members, {} kills, {} zombies, {restarts} restarts in {:.0} s: {verdict}{}",
+        trial.members.len(),
+        faults.iter().filter(|fault| **fault == Fault::Kill).count(),
+        faults
+            .iter()
+            .filter(|fault| **fault == Fault::Freeze)
+            .count(),
+        trial.started.elapsed().as_secs_f64(),
+        if memory == Memory::Whole {
+            ", 0 acked twice".to_owned()
+        } else {
+            format!(", {} bytes of log forgotten", log.forgotten)
+        }
+    );
+}
+
+/// Members under SIGSTOP, and since when.
+#[derive(Default)]
+struct Zombies(Vec<(Instant, usize)>);
+
+impl Zombies {
+    fn freeze(&mut self, trial: &Trial, place: usize) {
+        if self.0.iter().all(|(_, frozen)| *frozen != place) {
+            trial.members[place].signal(Signal::SIGSTOP);
+            self.0.push((Instant::now(), place));
+        }
+    }
+
+    fn thaw(&mut self, trial: &Trial, after: Duration) {
+        self.0.retain(|(since, place)| {
+            let enough = since.elapsed() >= after;
+            if enough {
+                trial.members[*place].signal(Signal::SIGCONT);
+            }
+            !enough
+        });
+    }
+
+    fn bury(&mut self, place: usize) {
+        self.0.retain(|(_, frozen)| *frozen != place);
+    }
+}
+
+/// The append-only file of a Redis, and how long it was when.
+struct Log {
+    file: PathBuf,
+    lengths: Vec<(Instant, u64)>,
+    forgotten: u64,
+}
+
+impl Log {
+    async fn of(server: &RedisServer) -> Self {
+        let asked: Vec<String> = redis::cmd("CONFIG")
+            .arg("GET")
+            .arg("dir")
+            .query_async(&mut server.cli().await)
+            .await
+            .unwrap();
+        let file = PathBuf::from(&asked[1]).join("appendonlydir/appendonly.aof.1.incr.aof");
+        let mut log = Self {
+            file,
+            lengths: Vec::new(),
+            forgotten: 0,
+        };
+        log.look();
+        log
+    }
+
+    fn look(&mut self) {
+        self.lengths.push((Instant::now(), self.length()));
+    }
+
+    fn length(&self) -> u64 {
+        std::fs::metadata(&self.file).unwrap().len()
+    }
+
+    /// Cuts what was written in the last second, as far as it was looked at.
+    fn forget_the_last_second(&mut self) {
+        let old_enough = |(when, _): &&(Instant, u64)| when.elapsed() >= FORGOTTEN;
+        let Some((_, kept)) = self.lengths.iter().rev().find(old_enough) else {
+            return;
+        };
+        let (kept, written) = (*kept, self.length());
+        self.forgotten += written - kept;
+        let file = std::fs::OpenOptions::new().write(true).open(&self.file);
+        file.unwrap().set_len(kept).unwrap();
+        self.lengths.clear();
+        self.look();
+    }
+}
