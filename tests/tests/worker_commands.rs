@@ -424,7 +424,6 @@ async fn both_programs_tell_who_they_are_and_what_they_did() {
             "weldfleet_paused",
             "weldfleet_mirror_up",
             "weldfleet_mirror_lag_rows",
-            "weldfleet_dependency_up",
         ],
     )
     .await;
@@ -503,7 +502,10 @@ async fn predict_over_http_and_on_the_command_line_give_the_same_answers() {
     assert_eq!(parsed(&body), Value::Array(printed));
 
     for (bad, says) in [
-        (lines[0].replace("\"umax\"", "\"vmax\""), "vmax"),
+        (
+            lines[0].replace("\"umax\"", "\"vmax\""),
+            "missing field `umax`",
+        ),
         (
             lines[0].replace("\"u_curve\":[", "\"u_curve\":[\"high\","),
             "high",
