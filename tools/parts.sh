@@ -22,7 +22,10 @@ Fetches or installs what is missing, once:
   clickhouse       the ClickHouse engine $CHDB_VERSION (npm, checked; its launcher is built with cc)
   onnxruntime      libonnxruntime.so.$ONNXRUNTIME_VERSION (PyPI wheel, checked)
   onnxruntime_gpu  the same with its CUDA and TensorRT providers (PyPI wheel, checked)
+  cc               a C compiler and linker (apt)
+  curl             curl (apt)
   compose          Docker Compose $COMPOSE_VERSION, unless \`docker compose\` works (Debian package, checked)
+  old_clickhouse   Debian's ClickHouse server of 2018, which must be refused (apt)
 
 Cache: $CACHE
 EOF
@@ -113,6 +116,9 @@ have_python() { command -v python3 >/dev/null; }
 have_redis() { [[ -x /usr/bin/redis-server ]] || command -v redis-server >/dev/null; }
 have_mysql() { [[ -x /usr/sbin/mariadbd ]] || command -v mariadbd >/dev/null; }
 have_clickhouse() { [[ -x $(chdb_dir)/clickhouse ]]; }
+have_cc() { command -v cc >/dev/null; }
+have_curl() { command -v curl >/dev/null; }
+have_old_clickhouse() { [[ -x /usr/sbin/clickhouse-server ]]; }
 have_onnxruntime() { [[ -r $(onnxruntime_library) ]]; }
 have_onnxruntime_gpu() { [[ -r $(onnxruntime_gpu_library) ]]; }
 have_compose() { docker compose version >/dev/null 2>&1 || [[ -x $(compose_program) ]]; }
@@ -120,10 +126,13 @@ have_compose() { docker compose version >/dev/null 2>&1 || [[ -x $(compose_progr
 get_python() { apt_install python3; }
 get_redis() { apt_install redis-server redis-tools; }
 get_mysql() { apt_install mariadb-server mariadb-client; }
+get_cc() { apt_install gcc libc6-dev; }
+get_curl() { apt_install curl ca-certificates; }
+get_old_clickhouse() { apt_install clickhouse-server; }
 
 get_clickhouse() {
     need_program npm npm
-    need_program cc gcc libc6-dev
+    ensure cc
     log "fetching the ClickHouse engine $CHDB_VERSION (167 MB, once)"
     fetch_into "$(chdb_dir)" fill_clickhouse
 }
@@ -193,7 +202,7 @@ PYTHON
 
 get_compose() {
     [[ $(arch) == x64 ]] || die "no pinned Docker Compose for $(uname -m); install the docker compose plugin"
-    need_program curl curl ca-certificates
+    ensure curl
     need_program dpkg-deb dpkg
     log "fetching Docker Compose $COMPOSE_VERSION (13 MB, once)"
     fetch_into "$(dirname "$(compose_program)")" fill_compose

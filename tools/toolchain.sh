@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Says what is missing to compile here, and what to do about it. Prints nothing when all is there.
+# Makes sure that the code can be compiled here: says what to do about Rust, installs a C compiler where it may. Prints
+# nothing when all is there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,7 +16,4 @@ if [[ $(printf '%s\n' "$wanted" "$found" | sort --version-sort | head -n 1) != "
     echo "error: cargo is $found, the code needs $wanted; run \`rustup update\` or $remedy" >&2
     exit 1
 fi
-if ! command -v cc >/dev/null; then
-    echo "error: no C compiler and linker; run: apt-get install -y gcc libc6-dev" >&2
-    exit 1
-fi
+tools/parts.sh cc

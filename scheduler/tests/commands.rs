@@ -253,6 +253,28 @@ async fn simulated_rows_fit_a_foreign_table_and_are_added_to() {
 }
 
 #[tokio::test]
+async fn the_same_seed_gives_the_same_rows() {
+    const ROWS: &str = "20000";
+    let day = day_before(3);
+    let mut fleet = Fleet::start().await;
+    let mut inputs = Vec::new();
+    for (database, seed) in [("weld", "11"), ("weld_again", "11"), ("weld_other", "12")] {
+        fleet.set("clickhouse.database", database);
+        fleet.migrate();
+        let spoiled = ["--nok-rate", "0.05", "--invalid-share", "0.02"];
+        let simulate = ["simulate", "--day", &day, "--rows", ROWS, "--seed", seed];
+        fleet.succeed("scheduler", &[&simulate[..], &spoiled].concat());
+        let every_column = format!(
+            "SELECT count(), uniqExact(record_id), groupBitXor(cityHash64(*)) FROM {database}.spot_records"
+        );
+        inputs.push(fleet.clickhouse.value(&every_column).await);
+    }
+    assert!(inputs[0].starts_with("20000\t20000\t"), "{}", inputs[0]);
+    assert_eq!(inputs[0], inputs[1], "the same seed");
+    assert_ne!(inputs[0], inputs[2], "another seed");
+}
+
+#[tokio::test]
 async fn quality_and_drift_are_counted() {
     let fleet = Fleet::start().await;
     fleet.migrate();

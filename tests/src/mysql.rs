@@ -22,13 +22,14 @@ impl MySql {
             .unwrap_or_else(|error| panic!("mysql: {error}"))
     }
 
-    /// Runs a statement.
-    pub async fn execute(&self, sql: &str) {
+    /// Runs a statement; answers how many rows it changed.
+    pub async fn execute(&self, sql: &str) -> u64 {
         let mut connection = self.connection().await;
         connection
             .query_drop(sql)
             .await
             .unwrap_or_else(|error| panic!("{sql}: {error}"));
+        connection.affected_rows()
     }
 
     /// Rows of a SELECT, each value as text (`NULL` for null).

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
-use weldfleet_tests::{Fleet, Process, agree::Truth, eventually};
+use weldfleet_tests::{Fleet, Process, agree::Truth, clickhouse::Row, eventually};
 
 const MINUTES: Duration = Duration::from_secs(150);
 
@@ -48,6 +48,14 @@ async fn commits(fleet: &Fleet, condition: &str) -> BTreeMap<String, (String, St
         .collect()
 }
 
+/// Every verdict in key order, whichever run it is of.
+async fn verdicts(fleet: &Fleet) -> Vec<Row> {
+    fleet
+        .clickhouse
+        .verdicts("(SELECT * REPLACE (0 AS alg_run) FROM spot_records)")
+        .await
+}
+
 async fn runs(fleet: &Fleet, state: &str) -> u64 {
     fleet
         .clickhouse
@@ -57,12 +65,25 @@ async fn runs(fleet: &Fleet, state: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn live_waits_for_no_more_than_the_ranges_in_flight() {
-    let fleet = Fleet::with(&[
-        ("scheduler.batch_size", "100"),
-        ("worker.ranges_in_flight", "2"),
-        ("worker.commit_group", "1"),
-    ])
+    live_beside_a_backfill(
+        2,
+        &[
+            ("worker.ranges_in_flight", "2"),
+            ("worker.commit_group", "1"),
+        ],
+    )
     .await;
+}
+
+/// By default 3 ranges hold rows, and 8 more wait for a write that they share.
+#[tokio::test(flavor = "multi_thread")]
+async fn live_waits_for_no_more_than_the_ranges_in_flight_where_write_backs_are_shared() {
+    live_beside_a_backfill(3 + 8, &[]).await;
+}
+
+/// One worker that holds at most `in_flight` ranges works on a backfill when live rows come.
+async fn live_beside_a_backfill(in_flight: usize, settings: &[(&str, &str)]) {
+    let fleet = Fleet::with(&[&[("scheduler.batch_size", "100")], settings].concat()).await;
     fleet.migrate();
     let days = simulate_past(&fleet, 3, 2000, &[]).await;
     let _scheduler = fleet.scheduler();
@@ -95,6 +116,14 @@ async fn live_waits_for_no_more_than_the_ranges_in_flight() {
             .filter(|other| field(other, "started_at") > came && field(other, "started_at") < went)
             .collect();
         assert!(before.is_empty(), "{job:?} waited for {before:?}");
+        let held = past.iter().filter(|other| {
+            field(other, "started_at") <= came && field(other, "finished_at") > came
+        });
+        assert!(
+            held.clone().count() <= in_flight,
+            "{job:?} found more than {in_flight} ranges in flight: {:?}",
+            held.collect::<Vec<_>>()
+        );
     }
     // The tokens say the same: claims come in this order.
     let first = live
@@ -212,10 +241,7 @@ async fn a_backfill_is_done_once_and_again_only_by_force() {
     assert_eq!(commits(&fleet, "1").await, first);
 
     // By force it judges every row of its days again, and only those.
-    let verdicts = fleet
-        .clickhouse
-        .verdicts("(SELECT * REPLACE (0 AS alg_run) FROM spot_records)")
-        .await;
+    let before = verdicts(&fleet).await;
     let forced = json(&fleet.succeed(
         "scheduler",
         &backfill(&days, &["--force", "--wait", "--json"]),
@@ -234,14 +260,11 @@ async fn a_backfill_is_done_once_and_again_only_by_force() {
             assert!(token > &first[key].1, "{key}");
         }
     }
-    assert_eq!(
-        fleet
-            .clickhouse
-            .verdicts("(SELECT * REPLACE (0 AS alg_run) FROM spot_records)")
-            .await
-            .len(),
-        verdicts.len()
-    );
+    let after = verdicts(&fleet).await;
+    assert_eq!(after.len(), before.len(), "rows");
+    for (after, before) in after.iter().zip(&before) {
+        assert_eq!(after, before, "the same weld, judged again, is another");
+    }
     fleet.idle(MINUTES).await;
     let truth = Truth::read(
         &fleet.clickhouse,

@@ -10,12 +10,20 @@ const BATCH: u64 = 100;
 const OVER_RANGES: u64 = 3;
 const WORKERS: u64 = 2;
 const IN_FLIGHT: u64 = 2;
+/// By default 3 ranges of a worker hold rows, and 8 more wait for a write that they share.
+const IN_FLIGHT_BY_DEFAULT: u64 = 3 + 8;
 
+/// Each range is written back by itself.
 async fn plant(rows: u32) -> Fleet {
+    let mut fleet = plant_by_default(rows).await;
+    fleet.set("worker.ranges_in_flight", &IN_FLIGHT.to_string());
+    fleet.set("worker.commit_group", "1");
+    fleet
+}
+
+async fn plant_by_default(rows: u32) -> Fleet {
     let fleet = Fleet::with(&[
         ("scheduler.batch_size", &BATCH.to_string()),
-        ("worker.ranges_in_flight", &IN_FLIGHT.to_string()),
-        ("worker.commit_group", "1"),
         ("breaker.over_ranges", &OVER_RANGES.to_string()),
     ])
     .await;
@@ -150,6 +158,37 @@ async fn a_wrong_unit_pauses_the_fleet_within_its_bounds_and_it_says_why() {
         fleet
             .succeed("scheduler", &["resume"])
             .contains("not paused")
+    );
+}
+
+/// Ranges that wait for a shared write-back are in flight too, so the bound is theirs as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_unit_pauses_the_fleet_within_its_bounds_where_write_backs_are_shared() {
+    let mut fleet = plant_by_default(5000).await;
+    fleet.set("curves.u_unit", "mV");
+    let _scheduler = fleet.scheduler();
+    let _workers = [fleet.worker(), fleet.worker()];
+    let reason = paused(&fleet).await;
+    assert!(reason.contains("invalid or in error"), "{reason}");
+    eventually("no lease is held", MINUTES, async || {
+        (fleet.queue.count("leased").await == 0).then_some(())
+    })
+    .await;
+    let judged = fleet
+        .clickhouse
+        .count("spot_records WHERE alg_complete_time IS NOT NULL")
+        .await;
+    let most = BATCH * (OVER_RANGES + WORKERS * IN_FLIGHT_BY_DEFAULT);
+    assert!(
+        judged >= BATCH * OVER_RANGES && judged <= most,
+        "{judged} rows were judged, {most} are the most"
+    );
+    // One UPDATE gives all of its rows one time.
+    let shared = "(SELECT alg_complete_time, uniqExact(alg_token) AS attempts FROM spot_records \
+                  WHERE alg_complete_time IS NOT NULL GROUP BY alg_complete_time) WHERE attempts > 1";
+    assert!(
+        fleet.clickhouse.count(shared).await > 0,
+        "no write-back was shared: this proves nothing"
     );
 }
 

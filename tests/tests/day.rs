@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use weldfleet_tests::{
     Fleet, Process,
-    agree::{Counts, Truth},
+    agree::{Counts, Truth, text},
 };
 
 const MINUTES: Duration = Duration::from_secs(200);
@@ -94,6 +94,63 @@ async fn late_rows_in_a_range_that_is_done_are_judged() {
     assert_eq!(
         untouched, before,
         "rows that had a verdict were judged again"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_with_a_model_of_its_own_is_judged_by_that() {
+    const PART: &str = "TUNNEL";
+    let mut fleet = Fleet::start().await;
+    let models = fleet.folder().join("models");
+    let ours = weldfleet_tests::repository();
+    for (from, to) in [
+        ("models/global", "global".to_owned()),
+        ("bench/models/near-free/global", format!("parts/{PART}")),
+    ] {
+        let folder = models.join(to);
+        std::fs::create_dir_all(&folder).expect("folder");
+        for file in ["model.onnx", "inference_config.json"] {
+            std::fs::copy(ours.join(from).join(file), folder.join(file)).expect("copy");
+        }
+    }
+    fleet.set("model.model_export_dir", &models.display().to_string());
+    fleet.migrate();
+    fleet.simulate("today", 1500, &["--nok-rate", "0.1"]);
+    let _scheduler = fleet.scheduler();
+    let worker = fleet.worker();
+    fleet.judged(MINUTES).await;
+    fleet.idle(MINUTES).await;
+    everything_agrees(&fleet, &[&worker], 1500).await;
+
+    let (_, about) = worker.get("/").await;
+    let about: Value = serde_json::from_str(&about).expect("json");
+    assert_eq!(about["part_models"], 1);
+    let global = about["model_version"].as_str().expect("a version");
+    let rows = fleet
+        .clickhouse
+        .rows(
+            "SELECT record_id, part_no, model_version, ml_nok_prob, diameter, final_result FROM spot_records \
+             WHERE alg_status = 'ok'",
+        )
+        .await;
+    let says = fleet.predict("spot_records").await;
+    let mut judged = [0, 0];
+    for row in &rows {
+        let own = text(row, "part_no") == PART;
+        judged[usize::from(own)] += 1;
+        let model = if own { "near-free-1" } else { global };
+        assert_eq!(text(row, "model_version"), model, "{row:?}");
+        let says = &says[&text(row, "record_id").parse().expect("an id")];
+        assert_eq!(text(row, "final_result"), says["final_result"]);
+        for number in ["ml_nok_prob", "diameter"] {
+            let stored: f32 = text(row, number).parse().expect("a number");
+            let said = says[number].as_f64().expect("a number") as f32;
+            assert_eq!(stored.to_bits(), said.to_bits(), "{number} of {row:?}");
+        }
+    }
+    assert!(
+        judged[0] > 500 && judged[1] > 50,
+        "rows of each: {judged:?}"
     );
 }
 

@@ -14,7 +14,7 @@ use weldfleet_tests::{
 
 const ROWS: u64 = 3000;
 
-/// How long a service is away: three leases, or 20 s where there is time.
+/// How long a service is away: three leases, or 20 s where there is time (`make test-faults`).
 fn outage() -> Duration {
     if std::env::var_os("WELDFLEET_LONG_TESTS").is_some() {
         Duration::from_secs(20)
@@ -189,6 +189,7 @@ async fn mysql_away(goes: impl Fn(&Fleet), comes_back: impl Fn(&Fleet)) {
     let mut plant = HalfWay::start().await;
     let mirrored = plant.fleet.mysql.count("nok_records").await;
     goes(&plant.fleet);
+    let back_at = Instant::now() + outage();
     plant.go_on();
     plant.until_done().await;
     assert_no_attempt_spent(&plant.fleet).await;
@@ -206,6 +207,8 @@ async fn mysql_away(goes: impl Fn(&Fleet), comes_back: impl Fn(&Fleet)) {
     })
     .await;
 
+    // The outage itself.
+    tokio::time::sleep_until(back_at).await;
     comes_back(&plant.fleet);
     let nok = Truth::read(&plant.fleet.clickhouse, "spot_records")
         .await

@@ -1,0 +1,531 @@
+//! What a person asks a worker: is all there that you need, why is this weld NOK, who are you, what do you say of this record.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File},
+    path::Path,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use weldfleet_tests::{
+    Fleet, Process, Service,
+    agree::{Counts, Truth, text},
+    audit, repository,
+};
+
+const MINUTES: Duration = Duration::from_secs(120);
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// Exit code, standard output, standard error.
+fn said(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = fleet.run("worker", arguments);
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("utf-8");
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+// --- explain ---------------------------------------------------------------------------------------------------------
+
+/// Pixels by colour.
+fn colours(png: &Path) -> BTreeMap<[u8; 3], usize> {
+    let decoder = png::Decoder::new(File::open(png).expect("the picture"));
+    let mut reader = decoder.read_info().expect("a png");
+    let mut pixels = vec![0; reader.output_buffer_size()];
+    let frame = reader.next_frame(&mut pixels).expect("a whole png");
+    assert_eq!((frame.width, frame.height), (1280, 860));
+    assert_eq!(frame.color_type, png::ColorType::Rgb);
+    let mut colours = BTreeMap::new();
+    for pixel in pixels.chunks_exact(3) {
+        *colours.entry([pixel[0], pixel[1], pixel[2]]).or_default() += 1;
+    }
+    colours
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_draws_the_weld_or_says_why_it_cannot() {
+    const BAD: [u8; 3] = [200, 36, 46];
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let spoiled = ["--nok-rate", "0.3", "--invalid-share", "0.1"];
+    fleet.simulate("today", 200, &spoiled);
+    let says = fleet.predict("spot_records").await;
+    let one = |what: &str, wanted: &dyn Fn(&Value) -> bool| -> (String, Value) {
+        let found = says.iter().find(|(_, answer)| wanted(answer));
+        let (id, answer) = found.unwrap_or_else(|| panic!("none of the rows is {what}"));
+        (id.to_string(), answer.clone())
+    };
+    let (nok, why) = one("NOK by expulsion", &|answer| {
+        answer["final_result"] == "NOK" && answer["rule_hits"].to_string().contains("expulsion")
+    });
+    let (ok, _) = one("OK without a hit", &|answer| {
+        answer["final_result"] == "OK" && answer["rule_hits"] == json!([])
+    });
+    let (invalid, reason) = one("invalid", &|answer| answer["alg_status"] == "invalid");
+    let folder = fleet.folder().to_owned();
+    let explain = |id: &str, more: &[&str]| {
+        let png = folder.join(format!("{id}.png"));
+        let png = png.display().to_string();
+        let arguments = ["explain", "--record-id", id, "--png", &png];
+        said(&fleet, &[&arguments, more].concat())
+    };
+
+    let (code, out, err) = explain(&nok, &[]);
+    assert_eq!(code, Some(0), "{err}");
+    let probability = why["ml_nok_prob"].as_f64().expect("a probability");
+    for part in [
+        format!("weld {nok} on "),
+        format!(
+            "NOK   decided by {}",
+            why["decided_by"].as_str().unwrap_or("?")
+        ),
+        format!("({probability:.4})"),
+        format!("{nok}.png"),
+    ] {
+        assert!(out.contains(&part), "`{part}` is not in\n{out}");
+    }
+    let of_nok = colours(&folder.join(format!("{nok}.png")));
+    assert!(of_nok.len() > 100, "{} colours", of_nok.len());
+    let curves = [[30, 100, 190], [190, 90, 20], [96, 60, 160]];
+    for (curve, colour) in ["U", "I", "R"].iter().zip(curves) {
+        let pixels = of_nok.get(&colour).copied().unwrap_or_default();
+        assert!(pixels > 300, "{pixels} pixels of {curve}");
+    }
+    // The verdict and the line of the hit through three charts.
+    let red = of_nok.get(&BAD).copied().unwrap_or_default();
+    assert!(red > 600, "{red} pixels of the hit");
+
+    let (code, out, err) = explain(&ok, &[]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("\nOK   decided by "), "{out}");
+    let of_ok = colours(&folder.join(format!("{ok}.png")));
+    assert_eq!(of_ok.get(&BAD), None, "nothing is wrong with this weld");
+
+    let (code, _, err) = explain(&invalid, &[]);
+    let reason = reason["alg_error"].as_str().expect("a reason");
+    assert_eq!(code, Some(1), "{err}");
+    assert!(
+        err.contains("cannot be judged, so there is nothing to explain") && err.contains(reason),
+        "`{reason}` is not in\n{err}"
+    );
+    let (code, _, err) = explain("987654321", &[]);
+    assert_eq!(code, Some(2), "{err}");
+    let unknown = "no weld with record_id `987654321` on any day in `spot_records`";
+    assert!(err.contains(unknown), "{err}");
+    let (code, _, err) = explain("987654322", &["--day", "20200101"]);
+    assert_eq!(code, Some(2), "{err}");
+    assert!(err.contains("on day 20200101"), "{err}");
+    for id in [&invalid, "987654321", "987654322"] {
+        let png = folder.join(format!("{id}.png"));
+        assert!(!png.exists(), "a picture of nothing: {}", png.display());
+    }
+}
+
+// --- check -----------------------------------------------------------------------------------------------------------
+
+/// What a check must leave alone, in every store.
+#[derive(Debug, PartialEq)]
+struct Stores {
+    rows: String,
+    results: u64,
+    mirror: Vec<Vec<String>>,
+    files: BTreeSet<std::path::PathBuf>,
+    redis_keys: u64,
+}
+
+impl Stores {
+    async fn read(fleet: &Fleet) -> Self {
+        let rows = "SELECT count(), countIf(alg_complete_time IS NULL), groupBitXor(cityHash64(*)) FROM spot_records";
+        Self {
+            rows: fleet.clickhouse.value(rows).await,
+            results: fleet.clickhouse.count("weld_results").await,
+            mirror: fleet
+                .mysql
+                .rows("SELECT * FROM nok_records ORDER BY record_id")
+                .await,
+            files: files(&fleet.save_dir()),
+            redis_keys: fleet.queue.command(&["DBSIZE"]).await,
+        }
+    }
+}
+
+fn files(folder: &Path) -> BTreeSet<std::path::PathBuf> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        found.insert(entry.path());
+        found.extend(files(&entry.path()));
+    }
+    found
+}
+
+/// Half of today is judged, by a scheduler and a worker that are gone; the later half is not.
+async fn half_judged() -> Fleet {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let spoiled = ["--nok-rate", "0.2", "--invalid-share", "0.1"];
+    let morning = [&spoiled[..], &["--until", "06:00"]].concat();
+    fleet.simulate("today", 300, &morning);
+    {
+        let (_scheduler, _worker) = (fleet.scheduler(), fleet.worker());
+        fleet.judged(MINUTES).await;
+        fleet.idle(MINUTES).await;
+    }
+    let evening = [&spoiled[..], &["--since", "18:00"]].concat();
+    fleet.simulate("today", 300, &evening);
+    assert!(!audit::files(&fleet.save_dir()).is_empty());
+    fleet
+}
+
+/// The rows that a check looks at: the latest.
+const LATEST: &str = "(SELECT * FROM spot_records ORDER BY ck_local_time DESC LIMIT 100)";
+
+/// What is to be seen in the latest rows: judged, NOK, and the reasons of the others.
+async fn expected(fleet: &Fleet) -> (usize, usize, BTreeMap<String, usize>) {
+    let says = fleet.predict(LATEST).await;
+    assert_eq!(says.len(), 100);
+    let with = |result: &str| {
+        let answers = says.values();
+        answers
+            .filter(|says| says["final_result"] == result)
+            .count()
+    };
+    let (ok, nok) = (with("OK"), with("NOK"));
+    let mut reasons = BTreeMap::new();
+    for reason in says.values().filter_map(|says| says["alg_error"].as_str()) {
+        let code = reason.split(':').next().unwrap_or_default();
+        *reasons.entry(code.to_owned()).or_default() += 1;
+    }
+    assert!(reasons.len() > 1 && nok > 5, "{reasons:?} {nok}");
+    (ok + nok, nok, reasons)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_judges_100_rows_and_writes_nothing() {
+    let fleet = half_judged().await;
+    let before = Stores::read(&fleet).await;
+    let (judged, nok, reasons) = expected(&fleet).await;
+
+    let (code, out, err) = said(&fleet, &["check"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert_eq!(Stores::read(&fleet).await, before, "a check has written");
+    let summary = format!("100 rows judged without writing: {judged} of them, {nok} NOK");
+    assert!(out.contains(&summary), "`{summary}` is not in\n{out}");
+    for (reason, count) in &reasons {
+        let line = format!(" {count} x {reason}\n");
+        assert!(out.contains(&line), "`{line}` is not in\n{out}");
+    }
+    let lines: Vec<&str> = out.lines().collect();
+    for part in [
+        "model",
+        "rules",
+        "clickhouse",
+        "columns",
+        "grant",
+        "mysql",
+        "redis",
+        "save_dir",
+        "rows",
+    ] {
+        let told = lines
+            .iter()
+            .any(|line| line.split_whitespace().take(2).eq(["ok", part]));
+        assert!(told, "no line says that {part} is ok:\n{out}");
+    }
+
+    let (code, out, err) = said(&fleet, &["check", "--json"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert_eq!(Stores::read(&fleet).await, before, "a check has written");
+    let told = parsed(&out);
+    assert_eq!(told["ok"], true);
+    for check in told["checks"].as_array().expect("checks") {
+        let fields: Vec<&String> = check.as_object().expect("an object").keys().collect();
+        assert_eq!(fields, ["part", "state", "text"], "{check}");
+        assert!(
+            check["state"] == "ok" || check["state"] == "warning",
+            "{check}"
+        );
+    }
+    let sample = &told["sample"];
+    assert_eq!(sample["rows"], 100);
+    assert_eq!(
+        (&sample["judged"], &sample["nok"], &sample["reasons"]),
+        (&json!(judged), &json!(nok), &json!(reasons))
+    );
+    let maxima = format!(
+        "SELECT max(umax), max(arrayMax(arrayFilter(x -> isFinite(x), u_curve))), max(imax), \
+         max(arrayMax(arrayFilter(x -> isFinite(x), i_curve))) FROM {LATEST} WHERE isFinite(umax) AND isFinite(imax)"
+    );
+    let maxima = fleet.clickhouse.value(&maxima).await;
+    let names = ["umax", "u_curve maximum", "imax", "i_curve maximum"];
+    for (name, stored) in names.iter().zip(maxima.split('\t')) {
+        let stored: f32 = stored.parse().expect("a number");
+        let shown = sample["as_stored"][name]["max"].as_f64().expect("a number") as f32;
+        assert_eq!(
+            shown.to_bits(),
+            stored.to_bits(),
+            "{name}: {shown} {stored}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_fails_where_a_grant_is_missing() {
+    let mut fleet = Fleet::start().await;
+    fleet.migrate();
+    fleet.simulate("today", 120, &[]);
+    let before = Stores::read(&fleet).await;
+    fleet.set("clickhouse.user", "reader");
+    fleet.set("clickhouse.password", "reader");
+    let (code, out, err) = said(&fleet, &["check"]);
+    assert_eq!(code, Some(1), "{out}{err}");
+    let failed: Vec<&str> = out
+        .lines()
+        .filter(|line| line.starts_with("failed"))
+        .collect();
+    assert_eq!(failed.len(), 2, "{out}");
+    for (line, grant, table) in [
+        (failed[0], "ALTER UPDATE", "spot_records"),
+        (failed[1], "INSERT", "weld_results"),
+    ] {
+        let says = format!("clickhouse user may not {grant} on ");
+        assert!(
+            line.contains(&says) && line.contains(table) && line.contains("GRANT"),
+            "{line}"
+        );
+    }
+    assert!(out.contains("100 rows judged without writing"), "{out}");
+    let (code, out, _) = said(&fleet, &["check", "--json"]);
+    assert_eq!(code, Some(1), "{out}");
+    let told = parsed(&out);
+    assert_eq!(told["ok"], false);
+    let failed = told["checks"].as_array().expect("checks").iter();
+    let failed: Vec<&Value> = failed.filter(|check| check["state"] == "failed").collect();
+    assert_eq!(failed.len(), 2, "{told}");
+    assert!(failed.iter().all(|check| check["part"] == "grant"));
+    assert_eq!(Stores::read(&fleet).await, before, "a check has written");
+}
+
+// --- http ------------------------------------------------------------------------------------------------------------
+
+async fn about(process: &Process) -> Value {
+    let (code, body) = process.get("/").await;
+    assert_eq!(code, 200);
+    parsed(&body)
+}
+
+async fn post(worker: &Process, body: String) -> (u16, String) {
+    let url = format!("{}/predict", worker.http().await);
+    let request = reqwest::Client::new().post(url).body(body);
+    let answer = request.send().await.expect("an answer");
+    let status = answer.status().as_u16();
+    (status, answer.text().await.expect("body"))
+}
+
+/// A value in single precision, whoever printed it.
+fn single(value: &Value) -> Option<u32> {
+    value.as_f64().map(|number| (number as f32).to_bits())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_programs_tell_who_they_are_and_what_they_did() {
+    let mut fleet = Fleet::start().await;
+    fleet.migrate();
+    let spoiled = ["--nok-rate", "0.1", "--invalid-share", "0.02"];
+    fleet.simulate("today", 600, &spoiled);
+    let (scheduler, worker) = (fleet.scheduler(), fleet.worker());
+    fleet.judged(MINUTES).await;
+    fleet.idle(MINUTES).await;
+    let counts = Truth::read(&fleet.clickhouse, "spot_records")
+        .await
+        .counts();
+    let model = fs::read_to_string(repository().join("models/global/inference_config.json"));
+    let model = parsed(&model.expect("the model's configuration"));
+
+    let told = about(&worker).await;
+    assert_eq!(told["name"], "weldfleet worker");
+    assert_eq!(told["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(told["model_version"], model["model_version"]);
+    assert_eq!(
+        single(&told["nok_threshold"]),
+        single(&model["nok_threshold"])
+    );
+    assert_eq!(single(&told["override_threshold"]), single(&json!(0.9999)));
+    assert_eq!((&told["ml"], &told["rules"]), (&json!(true), &json!(true)));
+    assert_eq!(
+        (&told["device"], &told["part_models"]),
+        (&json!("cpu"), &json!(0))
+    );
+    assert_eq!(Counts::of_json(&told["rows"]), counts);
+
+    let told = about(&scheduler).await;
+    assert_eq!(told["name"], "scheduler");
+    assert_eq!(told["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        (&told["role"], &told["queue"]),
+        (&json!("leader"), &json!("infer"))
+    );
+    assert_eq!((&told["ml"], &told["rules"]), (&json!(true), &json!(true)));
+    let thresholds = &told["thresholds"];
+    assert_eq!(thresholds["override_threshold"], 0.9999);
+    assert_eq!(thresholds["batch_size"], 1000);
+    let told = weldfleet_tests::eventually("the scheduler has counted", MINUTES, async || {
+        let told = about(&scheduler).await;
+        let days = told["counts"]["days"].as_array()?.clone();
+        let today = days.into_iter().find(|day| day["total"] == 600)?;
+        (today["left"] == 0 && told["counts"]["outstanding"] != Value::Null)
+            .then_some((today, told))
+    });
+    let (today, told) = told.await;
+    assert_eq!(Counts::of_json(&today), counts);
+    assert_eq!(
+        (&told["paused"], &told["counts"]["open_runs"]),
+        (&Value::Null, &json!(0))
+    );
+
+    for process in [&scheduler, &worker] {
+        assert_eq!(process.get("/healthz").await, (200, "ok\n".to_owned()));
+        let (code, body) = process.get("/readyz").await;
+        assert_eq!(
+            (code, parsed(&body)),
+            (200, json!({"ready": true, "reasons": []}))
+        );
+    }
+    metrics_are_named(
+        &worker,
+        &[
+            "weldfleet_rows_total",
+            "weldfleet_ranges_total",
+            "weldfleet_range_seconds",
+            "weldfleet_stage_seconds",
+            "weldfleet_leases",
+            "weldfleet_dependency_up",
+        ],
+    )
+    .await;
+    metrics_are_named(
+        &scheduler,
+        &[
+            "weldfleet_day_rows",
+            "weldfleet_rows_left",
+            "weldfleet_jobs",
+            "weldfleet_jobs_outstanding",
+            "weldfleet_oldest_pending_seconds",
+            "weldfleet_pass_duration_seconds",
+            "weldfleet_ranges_enqueued_total",
+            "weldfleet_runs_open",
+            "weldfleet_scheduler_leader",
+            "weldfleet_workers",
+            "weldfleet_paused",
+            "weldfleet_mirror_up",
+            "weldfleet_mirror_lag_rows",
+        ],
+    )
+    .await;
+
+    // A judge that is switched off is told too.
+    fleet.set("rules.enabled", "false");
+    let told = about(&fleet.worker()).await;
+    assert_eq!((&told["ml"], &told["rules"]), (&json!(true), &json!(false)));
+    fleet.set("rules.enabled", "true");
+    fleet.set("model.enabled", "false");
+    let told = about(&fleet.worker()).await;
+    assert_eq!((&told["ml"], &told["rules"]), (&json!(false), &json!(true)));
+    assert_eq!(told["nok_threshold"], Value::Null);
+}
+
+/// Prometheus can read it, every name is ours, and dashboards find these.
+async fn metrics_are_named(process: &Process, wanted: &[&str]) {
+    let (code, text) = process.get("/metrics").await;
+    assert_eq!(code, 200);
+    let samples: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    let mut names = BTreeSet::new();
+    for sample in &samples {
+        let (series, value) = sample.rsplit_once(' ').expect("a name and a value");
+        assert!(value.parse::<f64>().is_ok(), "{sample}");
+        names.insert(series.split('{').next().unwrap_or_default());
+    }
+    let strange: Vec<_> = names
+        .iter()
+        .filter(|name| !name.starts_with("weldfleet_"))
+        .collect();
+    assert!(strange.is_empty(), "{strange:?}");
+    for name in wanted {
+        let parts = [(*name).to_owned(), format!("{name}_sum")];
+        assert!(
+            parts.iter().any(|name| names.contains(name.as_str())),
+            "no {name} in {names:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn predict_over_http_and_on_the_command_line_give_the_same_answers() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let spoiled = ["--nok-rate", "0.3", "--invalid-share", "0.1"];
+    fleet.simulate("today", 100, &spoiled);
+    let worker = fleet.worker();
+    let records = fleet
+        .clickhouse
+        .execute(
+            "SELECT record_id, data_date, toString(ck_local_time) AS ck_local_time, part_no, spot_name, timer_name, umax, imax, \
+             u_curve, i_curve FROM spot_records ORDER BY record_id FORMAT JSONEachRow SETTINGS \
+             output_format_json_quote_denormals = 0, output_format_json_quote_64bit_integers = 0",
+        )
+        .await;
+    let file = fleet.folder().join("records.jsonl");
+    fs::write(&file, &records).expect("write");
+    let file = file.display().to_string();
+    let printed = fleet.succeed("worker", &["predict", "--json", &file]);
+    let printed: Vec<Value> = printed.lines().map(parsed).collect();
+    assert_eq!(printed.len(), 100);
+    let results = |answer: &Value| text(answer.as_object().expect("an object"), "final_result");
+    let results: BTreeSet<String> = printed.iter().map(results).collect();
+    assert_eq!(results.len(), 3, "OK, NOK and neither: {results:?}");
+
+    let lines: Vec<&str> = records.lines().collect();
+    for (record, printed) in lines.iter().zip(&printed).take(20) {
+        let (code, body) = post(&worker, (*record).to_owned()).await;
+        assert_eq!((code, parsed(&body)), (200, printed.clone()));
+    }
+    let (code, body) = post(&worker, format!("[{}]", lines.join(","))).await;
+    assert_eq!(code, 200, "{body}");
+    assert_eq!(parsed(&body), Value::Array(printed));
+
+    for (bad, says) in [
+        (
+            lines[0].replace("\"umax\"", "\"vmax\""),
+            "missing field `umax`",
+        ),
+        (
+            lines[0].replace("\"u_curve\":[", "\"u_curve\":[\"high\","),
+            "high",
+        ),
+        (lines[0][..lines[0].len() / 2].to_owned(), "EOF"),
+    ] {
+        let (code, body) = post(&worker, bad).await;
+        let error = parsed(&body)["error"]
+            .as_str()
+            .expect("an error")
+            .to_owned();
+        assert_eq!(code, 400, "{error}");
+        assert!(
+            error.starts_with("not a record: ") && error.contains(says),
+            "{error}"
+        );
+    }
+    assert_eq!(worker.get("/predict").await.0, 405);
+    // It is judged here and now: no service is asked.
+    fleet.services.stop(Service::Redis);
+    let (code, _) = post(&worker, lines[0].to_owned()).await;
+    assert_eq!(code, 200);
+}
