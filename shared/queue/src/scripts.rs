@@ -19,6 +19,7 @@ const PARTS: &[(&str, &str)] = &[
     ("leave", include_str!("scripts/leave.lua")),
     ("collect_part", include_str!("scripts/collect_part.lua")),
     ("retain", include_str!("scripts/retain.lua")),
+    ("settle_part", include_str!("scripts/settle_part.lua")),
     ("add", include_str!("scripts/add.lua")),
 ];
 
@@ -59,9 +60,8 @@ macro_rules! scripts {
 }
 
 scripts! {
-    CLAIM = "claim";
+    TURN = "turn";
     RENEW = "renew";
-    SETTLE = "settle";
     COLLECT = "collect";
     HELLO = "hello";
     GOODBYE = "goodbye";

@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     ShutdownReport,
-    settler::ending,
+    courier::ending,
     shared::{Backoff, Shared},
 };
 use crate::{Outcome, Settlement, conn::lock, lease::Held};
@@ -40,7 +40,7 @@ pub(super) async fn run(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
         let said = timeout_at(farewell, async {
             let mut backoff = Backoff::new(Duration::from_millis(500));
             loop {
-                match shared.queue.settle(&chunk.iter().collect::<Vec<_>>()).await {
+                match shared.queue.settle(chunk).await {
                     Ok(outcomes) => {
                         return outcomes
                             .iter()

@@ -15,7 +15,7 @@ use std::{
 
 use redis::Value;
 
-pub(crate) use protocol::{Ending, Op, chance};
+pub(crate) use protocol::chance;
 pub use types::*;
 
 use crate::{

@@ -2,48 +2,21 @@
 
 use std::time::Duration;
 
+use redis::Value;
+
 use super::{
-    COLLECT_LIMIT, Claim, Collected, LeaseRef, Outcome, Pause, Queue, Renewal, millis,
+    COLLECT_LIMIT, Claim, Collected, Ending, LeaseRef, Outcome, Pause, Queue, Renewal, Turn, millis,
     owner::{invalid, push_fields},
 };
-use crate::{Fields, QueueError, WorkerId, conn::Arg, reply::Reply, scripts};
+use crate::{Fields, QueueError, Settlement, WorkerId, conn::Arg, reply::Reply, scripts};
 
 /// Leases that one script touches.
 const CHUNK: usize = 200;
 /// Jobs that one claim hands out.
 pub(crate) const MOST_CLAIMED: u32 = 100;
 
-/// How a lease ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Op {
-    Ack,
-    Retry,
-    Bury,
-    Release,
-    Split,
-}
-
-impl Op {
-    fn as_str(self) -> &'static str {
-        match self {
-            Op::Ack => "ack",
-            Op::Retry => "retry",
-            Op::Bury => "bury",
-            Op::Release => "release",
-            Op::Split => "split",
-        }
-    }
-}
-
-/// The end of one lease, as the script wants it.
-#[derive(Debug, Clone)]
-pub(crate) struct Ending {
-    pub lease: LeaseRef,
-    pub op: Op,
-    pub text: String,
-    pub delay: Duration,
-    pub fields: Fields,
-}
+/// Answer to the part of a turn that claims.
+const CLAIM_PARTS: usize = 8;
 
 impl Queue {
     /// Makes sure that every later token is larger than `floor` (call it at start with the largest token ever seen elsewhere).
@@ -73,26 +46,42 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn claim(&self, worker: &WorkerId, max: u32) -> Result<Claim, QueueError> {
-        let args = [
-            Arg::Text(worker.as_str()),
-            Arg::Number(u64::from(max.min(MOST_CLAIMED))),
-            Arg::Number(self.inner.ttl_ms),
-            Arg::Text(&self.options().weight_field),
-            Arg::Number(COLLECT_LIMIT),
-        ];
-        let value = self.run(&scripts::CLAIM, &args).await?;
-        let reply = Reply::of("claim");
-        let parts = reply.tuple(&value, 7)?;
-        let paused = match &parts[0] {
-            redis::Value::Nil => None,
+        Ok(self.turn(worker, &[], max).await?.claim)
+    }
+
+    /// Ends leases and then claims up to `max` jobs (at most 100), in one step and for the price of little more than the claim; at
+    /// most 200 endings. Each ending is answered as by [`ack`](Self::ack) and its like, in the order given.
+    ///
+    /// # Errors
+    /// [`QueueError::InvalidJob`] if a result field's name belongs to the protocol; else see [`QueueError`].
+    pub async fn turn(
+        &self,
+        worker: &WorkerId,
+        endings: &[Ending],
+        max: u32,
+    ) -> Result<Turn, QueueError> {
+        let most = Some(max.min(MOST_CLAIMED));
+        let value = self.run_turn(worker.as_str(), endings, most).await?;
+        let reply = Reply::of("turn");
+        let parts = reply.tuple(&value, CLAIM_PARTS)?;
+        Ok(Turn {
+            outcomes: outcomes(&parts[0], endings.len())?,
+            claim: self.read_claim(worker, parts)?,
+        })
+    }
+
+    fn read_claim(&self, worker: &WorkerId, parts: &[Value]) -> Result<Claim, QueueError> {
+        let reply = Reply::of("turn");
+        let paused = match &parts[1] {
+            Value::Nil => None,
             reason => Some(Pause {
                 reason: reply.text(reason)?,
-                by: reply.text(&parts[1])?,
-                since: reply.number(&parts[2])?,
+                by: reply.text(&parts[2])?,
+                since: reply.number(&parts[3])?,
             }),
         };
         let mut jobs = Vec::new();
-        for entry in reply.list(&parts[6])? {
+        for entry in reply.list(&parts[7])? {
             let entry = reply.tuple(entry, 4)?;
             let id = reply.text(&entry[0])?;
             // the hash is as it was before the claim; what the claim changed comes beside it
@@ -107,10 +96,72 @@ impl Queue {
         Ok(Claim {
             jobs,
             paused,
-            draining: reply.number(&parts[3])? == 1,
-            next_due: Some(Duration::from_millis(reply.number(&parts[4])?)),
-            born_at: reply.number(&parts[5])?,
+            draining: reply.number(&parts[4])? == 1,
+            next_due: Some(Duration::from_millis(reply.number(&parts[5])?)),
+            born_at: reply.number(&parts[6])?,
         })
+    }
+
+    /// `most` is `None` if no claim is wanted.
+    async fn run_turn(
+        &self,
+        worker: &str,
+        endings: &[Ending],
+        most: Option<u32>,
+    ) -> Result<Value, QueueError> {
+        let options = self.options();
+        let mut args = vec![
+            Arg::Text(worker),
+            most.map_or(Arg::Text("-1"), |most| Arg::Number(u64::from(most))),
+            Arg::Number(self.inner.ttl_ms),
+            Arg::Text(&options.weight_field),
+            Arg::Number(COLLECT_LIMIT),
+            Arg::Number(options.retain_done),
+            Arg::Number(millis(options.retain_done_for)),
+            Arg::Number(endings.len() as u64),
+        ];
+        for ending in endings {
+            self.push_ending(&mut args, ending)?;
+        }
+        self.run(&scripts::TURN, &args).await
+    }
+
+    fn push_ending<'a>(
+        &self,
+        args: &mut Vec<Arg<'a>>,
+        ending: &'a Ending,
+    ) -> Result<(), QueueError> {
+        const NONE: &Fields = &Vec::new();
+        let (op, text, delay, fields) = match &ending.settlement {
+            Settlement::Ack { fields } => {
+                if let Some(name) = self.reserved_field(fields) {
+                    return Err(invalid(
+                        &ending.lease.id,
+                        &format!(
+                            "result field {name:?} is a field of the protocol, choose another name"
+                        ),
+                    ));
+                }
+                ("ack", "", Duration::ZERO, fields)
+            }
+            Settlement::Retry { error, delay } => {
+                let delay = delay.unwrap_or_else(|| self.options().retry.delay(1, chance()));
+                ("retry", error.as_str(), delay, NONE)
+            }
+            Settlement::Bury { error } => ("bury", error.as_str(), Duration::ZERO, NONE),
+            Settlement::Release { reason } => ("release", reason.as_str(), Duration::ZERO, NONE),
+            Settlement::Split { reason } => ("split", reason.as_str(), Duration::ZERO, NONE),
+        };
+        args.extend([
+            Arg::Text(op),
+            Arg::Text(&ending.lease.id),
+            Arg::Number(ending.lease.token),
+            Arg::Text(text),
+            Arg::Number(millis(delay)),
+            Arg::Number(fields.len() as u64 * 2),
+        ]);
+        push_fields(args, fields);
+        Ok(())
     }
 
     /// Extends leases by one `ttl` from now, also those that ran out but were not collected yet. Answers in the order asked.
@@ -170,17 +221,11 @@ impl Queue {
     /// # Errors
     /// [`QueueError::InvalidJob`] if a result field's name belongs to the protocol; else see [`QueueError`].
     pub async fn ack(&self, lease: &LeaseRef, fields: &Fields) -> Result<Outcome, QueueError> {
-        if let Some(name) = self.reserved_field(fields) {
-            return Err(invalid(
-                &lease.id,
-                &format!("result field {name:?} is a field of the protocol, choose another name"),
-            ));
-        }
-        self.settle_one(lease, Op::Ack, "", Duration::ZERO, fields)
-            .await
+        let fields = fields.clone();
+        self.settle_one(lease, Settlement::Ack { fields }).await
     }
 
-    /// Ends a lease as failed: delayed (by the policy if `delay` is `None`, for the job's first attempt), or dead if attempts are used up.
+    /// Ends a lease as failed: delayed (by the policy if `delay` is `None`), or dead if attempts are used up.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -197,8 +242,11 @@ impl Queue {
                 self.options().retry.delay(attempts, chance())
             }
         };
-        self.settle_one(lease, Op::Retry, error, delay, &Vec::new())
-            .await
+        let settlement = Settlement::Retry {
+            error: error.to_owned(),
+            delay: Some(delay),
+        };
+        self.settle_one(lease, settlement).await
     }
 
     /// Ends a lease as failed for good.
@@ -206,8 +254,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn bury(&self, lease: &LeaseRef, error: &str) -> Result<Outcome, QueueError> {
-        self.settle_one(lease, Op::Bury, error, Duration::ZERO, &Vec::new())
-            .await
+        self.settle_one(lease, Settlement::bury(error)).await
     }
 
     /// Gives a lease back; no attempt is spent.
@@ -215,8 +262,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn release(&self, lease: &LeaseRef, reason: &str) -> Result<Outcome, QueueError> {
-        self.settle_one(lease, Op::Release, reason, Duration::ZERO, &Vec::new())
-            .await
+        self.settle_one(lease, Settlement::release(reason)).await
     }
 
     /// Ends a lease by handing the job to its owner for splitting.
@@ -228,68 +274,30 @@ impl Queue {
         lease: &LeaseRef,
         reason: &str,
     ) -> Result<Outcome, QueueError> {
-        self.settle_one(lease, Op::Split, reason, Duration::ZERO, &Vec::new())
-            .await
+        self.settle_one(lease, Settlement::split(reason)).await
     }
 
     async fn settle_one(
         &self,
         lease: &LeaseRef,
-        op: Op,
-        text: &str,
-        delay: Duration,
-        fields: &Fields,
+        settlement: Settlement,
     ) -> Result<Outcome, QueueError> {
         let ending = Ending {
             lease: lease.clone(),
-            op,
-            text: text.to_owned(),
-            delay,
-            fields: fields.clone(),
+            settlement,
         };
-        let outcomes = self.settle(&[&ending]).await?;
+        let outcomes = self.settle(&[ending]).await?;
         outcomes.first().copied().ok_or_else(|| QueueError::Reply {
             operation: "settle",
             detail: "an empty answer".to_owned(),
         })
     }
 
-    /// Ends leases in one step. Answers in the order asked. At most 200.
-    pub(crate) async fn settle(&self, endings: &[&Ending]) -> Result<Vec<Outcome>, QueueError> {
-        let mut args = vec![
-            Arg::Number(self.options().retain_done),
-            Arg::Number(millis(self.options().retain_done_for)),
-            Arg::Number(endings.len() as u64),
-        ];
-        for ending in endings {
-            args.extend([
-                Arg::Text(ending.op.as_str()),
-                Arg::Text(&ending.lease.id),
-                Arg::Number(ending.lease.token),
-                Arg::Text(&ending.text),
-                Arg::Number(millis(ending.delay)),
-                Arg::Number(ending.fields.len() as u64 * 2),
-            ]);
-            push_fields(&mut args, &ending.fields);
-        }
-        let value = self.run(&scripts::SETTLE, &args).await?;
-        let reply = Reply::of("settle");
-        let states = reply.tuple(&value, endings.len())?;
-        states
-            .iter()
-            .map(|state| {
-                let text = reply.text(state)?;
-                if text.is_empty() {
-                    return Ok(Outcome::Lost);
-                }
-                text.parse()
-                    .map(Outcome::Settled)
-                    .map_err(|detail| QueueError::Reply {
-                        operation: "settle",
-                        detail,
-                    })
-            })
-            .collect()
+    /// Ends leases in one step, without a claim. Answers in the order asked. At most 200.
+    pub(crate) async fn settle(&self, endings: &[Ending]) -> Result<Vec<Outcome>, QueueError> {
+        let value = self.run_turn("", endings, None).await?;
+        let parts = Reply::of("turn").tuple(&value, 1)?;
+        outcomes(&parts[0], endings.len())
     }
 
     /// Gives back everything a worker holds (only do this for a worker that has ended); returns how many. No attempt is spent.
@@ -359,6 +367,26 @@ pub(crate) struct Renewals {
     /// Leases that Redis holds for it.
     pub held: u64,
     pub renewals: Vec<Renewal>,
+}
+
+fn outcomes(value: &Value, endings: usize) -> Result<Vec<Outcome>, QueueError> {
+    let reply = Reply::of("turn");
+    reply
+        .tuple(value, endings)?
+        .iter()
+        .map(|state| {
+            let text = reply.text(state)?;
+            if text.is_empty() {
+                return Ok(Outcome::Lost);
+            }
+            text.parse()
+                .map(Outcome::Settled)
+                .map_err(|detail| QueueError::Reply {
+                    operation: "turn",
+                    detail,
+                })
+        })
+        .collect()
 }
 
 /// Uniform in 0..1, for jitter only.

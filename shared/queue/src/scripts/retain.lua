@@ -1,3 +1,7 @@
+-- So many acks apart, the finished jobs are looked through; one call forgets at most so many (about a millisecond).
+local TRIM_EVERY = 500
+local TRIM_MOST = 600
+
 -- Forgets finished jobs beyond `retain` in number or `retain_ms` in age; at most `limit` of them. Returns how many.
 local function trim_done(retain, retain_ms, limit)
   local key = base .. 'done'
