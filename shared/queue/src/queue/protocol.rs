@@ -15,8 +15,8 @@ const CHUNK: usize = 200;
 /// Jobs that one claim hands out.
 pub(crate) const MOST_CLAIMED: u32 = 100;
 
-/// Answer to the part of a turn that claims.
-const CLAIM_PARTS: usize = 8;
+/// What a turn answers before the jobs, if a claim was wanted.
+const CLAIM_PARTS: usize = 7;
 
 impl Queue {
     /// Makes sure that every later token is larger than `floor` (call it at start with the largest token ever seen elsewhere).
@@ -81,14 +81,16 @@ impl Queue {
             }),
         };
         let mut jobs = Vec::new();
-        for entry in reply.list(&parts[7])? {
-            let entry = reply.tuple(entry, 4)?;
-            let id = reply.text(&entry[0])?;
-            // the hash is as it was before the claim; what the claim changed comes beside it
-            if let Some(mut job) = reply.job(&id, &entry[3], &self.options().weight_field)? {
+        for entry in &parts[CLAIM_PARTS..] {
+            // the hash as it was before the claim; what the claim changed comes after it
+            let Some((hash, [id, token, attempts])) = reply.list(entry)?.split_last_chunk() else {
+                return Err(reply.wrong("a job", entry));
+            };
+            let id = reply.text(id)?;
+            if let Some(mut job) = reply.flat_job(&id, hash, &self.options().weight_field)? {
                 job.state = crate::State::Leased;
-                job.token = reply.number(&entry[1])?;
-                job.attempts = u32::try_from(reply.number(&entry[2])?).unwrap_or(u32::MAX);
+                job.token = reply.number(token)?;
+                job.attempts = u32::try_from(reply.number(attempts)?).unwrap_or(u32::MAX);
                 worker.as_str().clone_into(&mut job.worker);
                 jobs.push(job);
             }
@@ -371,22 +373,18 @@ pub(crate) struct Renewals {
 
 fn outcomes(value: &Value, endings: usize) -> Result<Vec<Outcome>, QueueError> {
     let reply = Reply::of("turn");
-    reply
-        .tuple(value, endings)?
-        .iter()
-        .map(|state| {
-            let text = reply.text(state)?;
-            if text.is_empty() {
-                return Ok(Outcome::Lost);
-            }
-            text.parse()
-                .map(Outcome::Settled)
-                .map_err(|detail| QueueError::Reply {
-                    operation: "turn",
-                    detail,
-                })
+    let text = reply.text(value)?;
+    let outcomes: Result<Vec<_>, _> = text
+        .split_whitespace()
+        .map(|state| match state {
+            "lost" => Ok(Outcome::Lost),
+            state => state.parse().map(Outcome::Settled),
         })
-        .collect()
+        .collect();
+    match outcomes {
+        Ok(outcomes) if outcomes.len() == endings => Ok(outcomes),
+        _ => Err(reply.wrong(&format!("{endings} states"), value)),
+    }
 }
 
 /// Uniform in 0..1, for jitter only.

@@ -1,5 +1,4 @@
--- So many acks apart, the finished jobs are looked through; one call forgets at most so many (about a millisecond).
-local TRIM_EVERY = 500
+-- What one call forgets at most: about a millisecond. A turn calls it at every 500th ack.
 local TRIM_MOST = 600
 
 -- Forgets finished jobs beyond `retain` in number or `retain_ms` in age; at most `limit` of them. Returns how many.
