@@ -41,7 +41,10 @@ fn assemble(name: &'static str, body: &str) -> Script {
                 .collect();
             code.push_str("local rare_parts\nlocal function rare()\nif rare_parts then return rare_parts end\n");
             code.push_str(&text);
-            code.push_str(&format!("rare_parts = {{{}}}\nreturn rare_parts\nend\n", names.join(", ")));
+            code.push_str(&format!(
+                "rare_parts = {{{}}}\nreturn rare_parts\nend\n",
+                names.join(", ")
+            ));
         }
     }
     code.push_str(body);

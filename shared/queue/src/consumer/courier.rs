@@ -270,6 +270,9 @@ fn take(shared: &Shared, claim: Claim) -> Claimed {
         leases.push(Lease::new(held));
     }
     drop(known);
+    if !leases.is_empty() {
+        shared.rouse_keeper();
+    }
     let mut seen = lock(&shared.seen);
     let paused = claim.paused.is_some();
     if paused && seen.paused.is_none() {

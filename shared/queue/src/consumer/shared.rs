@@ -42,6 +42,9 @@ pub(super) struct Shared {
     /// Callers of `next` that wait to be woken.
     pub idle: watch::Sender<usize>,
     pub woken: Notify,
+    /// Renewal is told rarely, since nothing is held.
+    pub dozing: AtomicBool,
+    pub rouse: Notify,
     /// Ends the threads.
     pub stop: CancellationToken,
     pub keeper_ended: CancellationToken,
@@ -86,8 +89,27 @@ impl Shared {
             suspect: AtomicBool::new(false),
             idle: watch::Sender::new(0),
             woken: Notify::new(),
+            dozing: AtomicBool::new(false),
+            rouse: Notify::new(),
             stop,
             keeper_ended: CancellationToken::new(),
+        }
+    }
+
+    /// Renewal may wait longer than usual, until [`rouse_keeper`](Self::rouse_keeper); false if something is held.
+    pub fn doze(&self) -> bool {
+        self.dozing.store(true, Ordering::SeqCst);
+        let idle = lock(&self.held).is_empty();
+        if !idle {
+            self.dozing.store(false, Ordering::SeqCst);
+        }
+        idle
+    }
+
+    /// There is something to renew or to tell.
+    pub fn rouse_keeper(&self) {
+        if self.dozing.swap(false, Ordering::SeqCst) {
+            self.rouse.notify_one();
         }
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use redis::Value;
 
 use super::{
-    COLLECT_LIMIT, Claim, Collected, Ending, LeaseRef, Outcome, Pause, Queue, Renewal, Turn, millis,
+    COLLECT_LIMIT, Claim, Collected, Ending, LeaseRef, Outcome, Pause, Queue, Renewal, Turn,
+    millis,
     owner::{invalid, push_fields},
 };
 use crate::{Fields, QueueError, Settlement, WorkerId, conn::Arg, reply::Reply, scripts};
@@ -13,7 +14,7 @@ use crate::{Fields, QueueError, Settlement, WorkerId, conn::Arg, reply::Reply, s
 /// Leases that one script touches.
 const CHUNK: usize = 200;
 /// Jobs that one claim hands out.
-pub(crate) const MOST_CLAIMED: u32 = 100;
+pub(crate) const MOST_CLAIMED: u32 = 64;
 
 /// What a turn answers before the jobs, if a claim was wanted.
 const CLAIM_PARTS: usize = 7;
@@ -40,7 +41,7 @@ impl Queue {
         Reply::of("next_token").number(&value)
     }
 
-    /// Claims up to `max` jobs (at most 100) for `worker`. Whoever calls this by hand should claim, renew or collect at least every
+    /// Claims up to `max` jobs (at most 64) for `worker`. Whoever calls this by hand should claim, renew or collect at least every
     /// half `ttl`, as a [`Consumer`](crate::Consumer) does: a longer silence reads as an outage, and nothing is collected for a `ttl` after one.
     ///
     /// # Errors
@@ -49,7 +50,7 @@ impl Queue {
         Ok(self.turn(worker, &[], max).await?.claim)
     }
 
-    /// Ends leases and then claims up to `max` jobs (at most 100), in one step and for the price of little more than the claim; at
+    /// Ends leases and then claims up to `max` jobs (at most 64), in one step and for the price of little more than the claim; at
     /// most 200 endings. Each ending is answered as by [`ack`](Self::ack) and its like, in the order given.
     ///
     /// # Errors
@@ -187,6 +188,7 @@ impl Queue {
         let mut renewals = Renewals {
             registered: true,
             held: 0,
+            workers: 0,
             renewals: Vec::with_capacity(leases.len()),
         };
         let mut chunks = leases.chunks(CHUNK);
@@ -203,10 +205,11 @@ impl Queue {
                 args.push(Arg::Number(lease.token));
             }
             let value = self.run(&scripts::RENEW, &args).await?;
-            let parts = reply.tuple(&value, 3)?;
+            let parts = reply.tuple(&value, 4)?;
             renewals.registered = reply.number(&parts[0])? == 1;
             renewals.held = reply.number(&parts[1])?;
-            for renewed in reply.tuple(&parts[2], chunk.len())? {
+            renewals.workers = reply.number(&parts[2])?;
+            for renewed in reply.tuple(&parts[3], chunk.len())? {
                 renewals.renewals.push(if reply.number(renewed)? == 1 {
                     Renewal::Renewed
                 } else {
@@ -368,6 +371,8 @@ pub(crate) struct Renewals {
     pub registered: bool,
     /// Leases that Redis holds for it.
     pub held: u64,
+    /// Registered workers.
+    pub workers: u64,
     pub renewals: Vec<Renewal>,
 }
 

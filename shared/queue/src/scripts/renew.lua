@@ -1,6 +1,6 @@
 -- @include prelude pending token history leave collect_part
 -- ARGV: worker, ttl ms, worker expiry ms, then id and token of each lease
--- Reply: {registered 0/1, leases that Redis holds for the worker, {1 renewed, 0 lost, …}}
+-- Reply: {registered 0/1, leases that Redis holds for the worker, registered workers, {1 renewed, 0 lost, …}}
 local worker, ttl = ARGV[1], tonumber(ARGV[2])
 local worker_key = base .. 'worker:' .. worker
 local s = redis.call('MGET', base .. 'activity', worker_key .. ':reserved', worker_key .. ':leases')
@@ -42,4 +42,4 @@ if registered == 1 then
   local silent = redis.call('ZRANGEBYSCORE', base .. 'workers', '-inf', now - expiry, 'LIMIT', 0, 100)
   if #silent > 0 then redis.call('ZREM', base .. 'workers', unpack(silent)) end
 end
-return {registered, held, renewed}
+return {registered, held, redis.call('ZCARD', base .. 'workers'), renewed}

@@ -30,20 +30,49 @@ const MAX_ATTEMPTS: u32 = 3;
 
 #[derive(Debug, Clone)]
 enum Command {
-    Enqueue { jobs: Vec<(u8, u8, u8, bool)> },
-    Claim { worker: u8, most: u8 },
-    Renew { worker: u8 },
-    End { lease: u8, end: End },
-    Turn { leases: (u8, u8), end: End, worker: u8, most: u8 },
+    Enqueue {
+        jobs: Vec<(u8, u8, u8, bool)>,
+    },
+    Claim {
+        worker: u8,
+        most: u8,
+    },
+    Renew {
+        worker: u8,
+    },
+    End {
+        lease: u8,
+        end: End,
+    },
+    Turn {
+        leases: (u8, u8),
+        end: End,
+        worker: u8,
+        most: u8,
+    },
     Collect,
-    Advance { ticks: i64 },
+    Advance {
+        ticks: i64,
+    },
     Pause,
     Resume,
-    Requeue { job: u8 },
-    Forget { job: u8, leased_too: bool },
-    Split { job: u8 },
-    Resolve { job: u8 },
-    ReleaseAll { worker: u8, keep_half: bool },
+    Requeue {
+        job: u8,
+    },
+    Forget {
+        job: u8,
+        leased_too: bool,
+    },
+    Split {
+        job: u8,
+    },
+    Resolve {
+        job: u8,
+    },
+    ReleaseAll {
+        worker: u8,
+        keep_half: bool,
+    },
     Flush,
 }
 
@@ -191,7 +220,11 @@ impl Run<'_> {
                     .turn(&worker(&name), &endings, u32::from(*most))
                     .await
                     .unwrap();
-                let states: Vec<_> = turn.outcomes.iter().map(|outcome| state(*outcome)).collect();
+                let states: Vec<_> = turn
+                    .outcomes
+                    .iter()
+                    .map(|outcome| state(*outcome))
+                    .collect();
                 same("settled", &states, &expected)?;
                 self.claimed(&name, usize::from(*most), &turn.claim)
             }
@@ -352,7 +385,12 @@ impl Run<'_> {
     }
 
     /// Ends a lease in the reference: the job's state afterwards, `None` if the lease is lost.
-    fn end(&mut self, lease: &LeaseRef, known: u64, end: End) -> Result<Option<&'static str>, String> {
+    fn end(
+        &mut self,
+        lease: &LeaseRef,
+        known: u64,
+        end: End,
+    ) -> Result<Option<&'static str>, String> {
         let was_leased = self
             .machine
             .jobs

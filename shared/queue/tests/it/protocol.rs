@@ -377,3 +377,30 @@ async fn dangerous_settings_are_warned_of() {
             .is_empty()
     );
 }
+
+#[tokio::test]
+async fn what_a_failover_may_forget_is_warned_of() {
+    let primary = RedisServer::start();
+    let port = primary.port.to_string();
+    let replica =
+        RedisServer::start_with(&["--appendonly", "yes", "--replicaof", "127.0.0.1", &port]);
+    let warned = |queue: Queue| async move {
+        let check = queue.check().await.unwrap();
+        check
+            .warnings
+            .into_iter()
+            .map(|warning| warning.code)
+            .collect::<Vec<_>>()
+    };
+    eventually("the replica to be noticed", || async {
+        (warned(primary.queue()).await == ["min-replicas-to-write"]).then_some(())
+    })
+    .await;
+    assert_eq!(warned(replica.queue()).await, ["role"]);
+    let _: () = redis::cmd("CONFIG")
+        .arg(&["SET", "min-replicas-to-write", "1"])
+        .query_async(&mut primary.cli().await)
+        .await
+        .unwrap();
+    assert!(warned(primary.queue()).await.is_empty());
+}

@@ -44,21 +44,28 @@ pub struct Worker {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Call {
-    Claim { most: usize },
+    Claim {
+        most: usize,
+    },
     Renew,
     Ack(Id, u64),
     Retry(Id, u64),
     /// An ack and a claim in one step.
-    Turn { ack: (Id, u64), most: usize },
+    Turn {
+        ack: (Id, u64),
+        most: usize,
+    },
 }
 
 impl Call {
     /// The token of the lease that it ends.
     fn ended(&mut self) -> Option<&mut u64> {
         match self {
-            Call::Ack(_, token) | Call::Retry(_, token) | Call::Turn { ack: (_, token), .. } => {
-                Some(token)
-            }
+            Call::Ack(_, token)
+            | Call::Retry(_, token)
+            | Call::Turn {
+                ack: (_, token), ..
+            } => Some(token),
             Call::Claim { .. } | Call::Renew => None,
         }
     }
@@ -471,10 +478,7 @@ impl Model for System {
                     world.workers[at].incarnation,
                     world.workers[at].leases.iter().cloned().collect::<Vec<_>>(),
                 );
-                if call.claims()
-                    && world.workers[at].suspect
-                    && fate != Fate::RequestLost
-                {
+                if call.claims() && world.workers[at].suspect && fate != Fate::RequestLost {
                     // before a claim, what an unanswered one may have taken goes back
                     let who = world.name(at);
                     for (id, job) in &world.redis.jobs {
