@@ -17,11 +17,9 @@ use crate::{
     Claim, Ending, Lease, Outcome, QueueError, Settled, Settlement,
     conn::lock,
     lease::{Ended, Held},
-    queue::chance,
+    queue::{MOST_ENDED, chance},
 };
 
-/// Leases that one call ends.
-const MOST_AT_ONCE: usize = 64;
 /// Tries for a lease whose end Redis refuses by itself (somebody changed the job's key by hand).
 const MOST_REFUSALS: u32 = 5;
 /// How long an ending that was handed in waits for the claim of whoever handed it in.
@@ -84,7 +82,7 @@ impl Courier {
         let mut request = None;
         let mut deadline = None;
         loop {
-            while items.len() < MOST_AT_ONCE
+            while items.len() < MOST_ENDED
                 && let Ok(ended) = self.endings.try_recv()
             {
                 items.push(self.item(ended));
@@ -95,7 +93,7 @@ impl Courier {
                 request = Some(next);
             }
             let urgent = items.iter().any(|item| !item.waits_for_company);
-            if request.is_some() || urgent || items.len() >= MOST_AT_ONCE {
+            if request.is_some() || urgent || items.len() >= MOST_ENDED {
                 return Some(request);
             }
             if !items.is_empty() {

@@ -15,7 +15,7 @@ use std::{
 
 use redis::Value;
 
-pub(crate) use protocol::chance;
+pub(crate) use protocol::{MOST_ENDED, chance};
 pub use types::*;
 
 use crate::{

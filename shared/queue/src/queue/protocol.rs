@@ -14,7 +14,9 @@ use crate::{Fields, QueueError, Settlement, WorkerId, conn::Arg, reply::Reply, s
 /// Leases that one script touches.
 const CHUNK: usize = 200;
 /// Jobs that one claim hands out.
-pub(crate) const MOST_CLAIMED: u32 = 64;
+const MOST_CLAIMED: u32 = 64;
+/// Leases that one turn ends.
+pub(crate) const MOST_ENDED: usize = 64;
 
 /// What a turn answers before the jobs, if a claim was wanted.
 const CLAIM_PARTS: usize = 7;
@@ -51,10 +53,10 @@ impl Queue {
     }
 
     /// Ends leases and then claims up to `max` jobs (at most 64), in one step and for the price of little more than the claim; at
-    /// most 200 endings. Each ending is answered as by [`ack`](Self::ack) and its like, in the order given.
+    /// most 64 endings. Each ending is answered as by [`ack`](Self::ack) and its like, in the order given.
     ///
     /// # Errors
-    /// [`QueueError::InvalidJob`] if a result field's name belongs to the protocol; else see [`QueueError`].
+    /// [`QueueError::InvalidJob`] if a result field's name belongs to the protocol or there are too many endings; else see [`QueueError`].
     pub async fn turn(
         &self,
         worker: &WorkerId,
@@ -112,6 +114,15 @@ impl Queue {
         endings: &[Ending],
         most: Option<u32>,
     ) -> Result<Value, QueueError> {
+        if let Some(surplus) = endings.get(MOST_ENDED) {
+            return Err(invalid(
+                &surplus.lease.id,
+                &format!(
+                    "{} leases cannot end in one step, at most {MOST_ENDED} can",
+                    endings.len()
+                ),
+            ));
+        }
         let options = self.options();
         let mut args = vec![
             Arg::Text(worker),
@@ -298,7 +309,7 @@ impl Queue {
         })
     }
 
-    /// Ends leases in one step, without a claim. Answers in the order asked. At most 200.
+    /// Ends leases in one step, without a claim. Answers in the order asked. At most 64.
     pub(crate) async fn settle(&self, endings: &[Ending]) -> Result<Vec<Outcome>, QueueError> {
         let value = self.run_turn("", endings, None).await?;
         let parts = Reply::of("turn").tuple(&value, 1)?;

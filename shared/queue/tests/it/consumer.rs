@@ -378,3 +378,49 @@ async fn a_flush_is_survived_and_the_worker_registers_again() {
         weldfleet_queue::Outcome::Lost
     );
 }
+
+/// Commands that Redis ran, those inside scripts counted.
+async fn commands(server: &RedisServer) -> u64 {
+    let stats: String = redis::cmd("INFO")
+        .arg("commandstats")
+        .query_async(&mut server.cli().await)
+        .await
+        .unwrap();
+    let calls = stats.lines().filter_map(|line| {
+        let calls = line.split_once("calls=")?.1.split(',').next()?;
+        calls.parse::<u64>().ok()
+    });
+    calls.sum()
+}
+
+#[tokio::test]
+async fn an_ending_that_is_handed_in_travels_with_the_next_claim() {
+    const JOBS: u64 = 2000;
+    let server = RedisServer::start_with(&["--appendonly", "no"]);
+    let queue = server.queue_with(|options| {
+        options.ttl = Duration::from_secs(60);
+        options.renew_every = Duration::from_secs(20);
+    });
+    let jobs: Vec<_> = (0..JOBS).map(|n| NewJob::new(format!("{n:05}"))).collect();
+    queue.enqueue(&jobs).await.unwrap();
+    let consumer = start(&queue);
+    eventually("registration", || async {
+        queue.workers().await.unwrap().pop()
+    })
+    .await;
+    let before = commands(&server).await;
+    let mut last = None;
+    for _ in 0..JOBS {
+        let lease = consumer.next(1).await.unwrap().remove(0);
+        lease.hand_in(Settlement::ack());
+        last = Some(lease);
+    }
+    // nobody claims any more: the last one goes alone, and soon
+    let last = last.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(1), last.settled());
+    assert_eq!(ended.await.unwrap(), Settled::Settled(State::Done));
+    let each = (commands(&server).await - before) as f64 / JOBS as f64;
+    println!("{each:.2} commands a job");
+    assert!(each < 12.1, "{each:.2} commands a job");
+    assert_eq!(queue.stats().await.unwrap().count(State::Done), JOBS);
+}
