@@ -7,7 +7,7 @@ use crate::{QueueError, conn::Link, reply::Reply};
 /// A setting that puts jobs at risk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// Short name, stable: `maxmemory-policy`, `appendonly`, `appendfsync`, `version`, `config`.
+    /// Short name, stable: `version`, `role`, `maxmemory-policy`, `appendonly`, `appendfsync`, `min-replicas-to-write`, `config`.
     pub code: &'static str,
     /// What it is now, what is at stake, what to set.
     pub text: String,
@@ -49,6 +49,30 @@ pub(crate) async fn check(link: &Link) -> Result<ServerCheck, QueueError> {
                 "redis {version} is older than {}.{}, which the queue is made for",
                 OLDEST.0, OLDEST.1
             ),
+        });
+    }
+    let replication = reply.text(&info_text(
+        link.send("check", redis::cmd("INFO").arg("replication"))
+            .await?,
+    ))?;
+    let field = |name: &str| {
+        let line = replication.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_default().trim().to_owned()
+    };
+    if field("role:") == "slave" {
+        warnings.push(Warning {
+            code: "role",
+            text: "this redis is a replica: every write will be refused; connect to the primary, or through redis+sentinel://".to_owned(),
+        });
+    }
+    let replicas = field("connected_slaves:");
+    if replicas.parse::<u32>().unwrap_or(0) > 0
+        && let Ok(Some(fewest)) = setting(link, "min-replicas-to-write").await
+        && fewest == "0"
+    {
+        warnings.push(Warning {
+            code: "min-replicas-to-write",
+            text: format!("min-replicas-to-write is 0 with {replicas} replicas: a primary that was cut off goes on accepting claims and acks which the failover then forgets; owners rebuild their jobs, but acked ones run again; set it to 1, with min-replicas-max-lag"),
         });
     }
     match setting(link, "maxmemory-policy").await {

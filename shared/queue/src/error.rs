@@ -1,7 +1,7 @@
 //! What can go wrong, from the caller's point of view.
 
 /// Errors of the queue. A lost lease is not an error but an [`Outcome`](crate::Outcome).
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueError {
     /// Redis cannot be reached, or does not answer; waiting helps. No attempt of any job was spent.

@@ -47,7 +47,7 @@ impl Keys {
         format!("{}worker:{id}", self.base)
     }
 
-    /// The set of jobs that one worker holds.
+    /// The jobs that one worker holds, a text with one id a line.
     #[must_use]
     pub fn worker_leases(&self, id: &str) -> String {
         format!("{}worker:{id}:leases", self.base)

@@ -110,7 +110,15 @@ pub(crate) struct Held {
     /// Milliseconds after `epoch` of the last sign of life.
     progress: AtomicU64,
     epoch: Instant,
-    endings: UnboundedSender<(Arc<Held>, Settlement)>,
+    endings: UnboundedSender<Ended>,
+}
+
+/// An end of a lease on its way to Redis.
+pub(crate) struct Ended {
+    pub held: Arc<Held>,
+    pub settlement: Settlement,
+    /// It may wait a moment for a claim to travel with.
+    pub waits_for_company: bool,
 }
 
 const HELD: u8 = 0;
@@ -170,9 +178,19 @@ impl Lease {
     /// Ends the lease. Waits through outages of Redis until it is settled or known to be lost; asking twice is harmless and the
     /// first settlement counts. If the future is dropped, the settlement goes on all the same.
     pub async fn settle(&self, settlement: Settlement) -> Settled {
-        let held = &self.handle.held;
-        held.end(settlement);
-        held.outcome.wait().await.clone()
+        self.handle.held.end(settlement, false);
+        self.settled().await
+    }
+
+    /// As [`settle`](Self::settle), without waiting for the answer: for whoever asks for the next job right after. The ending travels
+    /// with that claim in one call to Redis; if none is made within a millisecond, alone. [`settled`](Self::settled) has the answer.
+    pub fn hand_in(&self, settlement: Settlement) {
+        self.handle.held.end(settlement, true);
+    }
+
+    /// Waits until the lease has ended in whatever way, and says how.
+    pub async fn settled(&self) -> Settled {
+        self.handle.held.outcome.wait().await.clone()
     }
 }
 
@@ -194,13 +212,13 @@ impl Drop for Handle {
             } else {
                 Settlement::release("nobody took it")
             };
-            self.held.end(settlement);
+            self.held.end(settlement, false);
         }
     }
 }
 
 impl Held {
-    pub fn new(job: Job, endings: UnboundedSender<(Arc<Held>, Settlement)>) -> Self {
+    pub fn new(job: Job, endings: UnboundedSender<Ended>) -> Self {
         Self {
             job,
             phase: AtomicU8::new(HELD),
@@ -236,13 +254,17 @@ impl Held {
         self.phase.load(Ordering::Acquire) == HELD
     }
 
-    fn end(self: &Arc<Self>, settlement: Settlement) {
-        if self
+    fn end(self: &Arc<Self>, settlement: Settlement, waits_for_company: bool) {
+        let first = self
             .phase
             .compare_exchange(HELD, SETTLING, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
-            && self.endings.send((self.clone(), settlement)).is_err()
-        {
+            .is_ok();
+        let ended = Ended {
+            held: self.clone(),
+            settlement,
+            waits_for_company,
+        };
+        if first && self.endings.send(ended).is_err() {
             self.finish(Settled::Unknown);
         }
     }

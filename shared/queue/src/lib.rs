@@ -40,7 +40,8 @@ pub use keys::Keys;
 pub use lease::{Lease, Settlement};
 pub use options::Options;
 pub use queue::{
-    Claim, Collected, Enqueued, Group, GroupPlan, Guard, GuardedEnqueue, LeaderInfo, LeaderToken,
-    LeaseRef, Outcome, Page, Pause, Queue, Renewal, Settled, SplitOutcome, Stats, WorkerEntry,
+    Claim, Collected, Ending, Enqueued, Group, GroupPlan, Guard, GuardedEnqueue, LeaderInfo,
+    LeaderToken, LeaseRef, Outcome, Page, Pause, Queue, Renewal, Settled, SplitOutcome, Stats,
+    Turn, WorkerEntry,
 };
 pub use retry::RetryPolicy;

@@ -81,7 +81,11 @@ impl Reply {
                 .map(|(name, value)| Ok((self.text(name)?, self.text(value)?)))
                 .collect();
         }
-        self.list(value)?
+        self.flat_pairs(self.list(value)?)
+    }
+
+    fn flat_pairs(&self, values: &[Value]) -> Result<Vec<(String, String)>, QueueError> {
+        values
             .chunks_exact(2)
             .map(|pair| Ok((self.text(&pair[0])?, self.text(&pair[1])?)))
             .collect()
@@ -94,7 +98,25 @@ impl Reply {
         value: &Value,
         weight_field: &str,
     ) -> Result<Option<Job>, QueueError> {
-        let pairs = self.pairs(value)?;
+        self.job_of(id, self.pairs(value)?, weight_field)
+    }
+
+    /// As [`job`](Self::job), from names and values one after the other.
+    pub fn flat_job(
+        &self,
+        id: &str,
+        values: &[Value],
+        weight_field: &str,
+    ) -> Result<Option<Job>, QueueError> {
+        self.job_of(id, self.flat_pairs(values)?, weight_field)
+    }
+
+    fn job_of(
+        &self,
+        id: &str,
+        pairs: Vec<(String, String)>,
+        weight_field: &str,
+    ) -> Result<Option<Job>, QueueError> {
         if pairs.is_empty() {
             return Ok(None);
         }

@@ -19,19 +19,32 @@ const PARTS: &[(&str, &str)] = &[
     ("leave", include_str!("scripts/leave.lua")),
     ("collect_part", include_str!("scripts/collect_part.lua")),
     ("retain", include_str!("scripts/retain.lua")),
+    ("endings", include_str!("scripts/endings.lua")),
     ("add", include_str!("scripts/add.lua")),
 ];
 
+/// Directives are comments at the top of a script: `-- @include PART …` puts parts there, `-- @rarely PART …` puts them into a function
+/// `rare()` that makes what they define on its first call, since a hot script would otherwise make it all on every call.
 fn assemble(name: &'static str, body: &str) -> Script {
-    let wanted = body
-        .lines()
-        .next()
-        .and_then(|line| line.strip_prefix("-- @include "))
-        .unwrap_or_default();
+    let part = |wanted: &str| {
+        let found = PARTS.iter().find(|(known, _)| *known == wanted);
+        found.map_or("", |(_, text)| *text)
+    };
     let mut code = String::new();
-    for part in wanted.split_whitespace() {
-        if let Some((_, text)) = PARTS.iter().find(|(known, _)| *known == part) {
-            code.push_str(text);
+    for line in body.lines() {
+        if let Some(wanted) = line.strip_prefix("-- @include ") {
+            code.extend(wanted.split_whitespace().map(part));
+        } else if let Some(wanted) = line.strip_prefix("-- @rarely ") {
+            let text: String = wanted.split_whitespace().map(part).collect();
+            let names: Vec<_> = defined(&text)
+                .map(|name| format!("{name} = {name}"))
+                .collect();
+            code.push_str("local rare_parts\nlocal function rare()\nif rare_parts then return rare_parts end\n");
+            code.push_str(&text);
+            code.push_str(&format!(
+                "rare_parts = {{{}}}\nreturn rare_parts\nend\n",
+                names.join(", ")
+            ));
         }
     }
     code.push_str(body);
@@ -48,6 +61,16 @@ fn assemble(name: &'static str, body: &str) -> Script {
     Script { name, code, sha }
 }
 
+/// Names that a part defines at its top level.
+fn defined(part: &str) -> impl Iterator<Item = &str> {
+    part.lines().filter_map(|line| {
+        let rest = line.strip_prefix("local ")?;
+        let rest = rest.strip_prefix("function ").unwrap_or(rest);
+        rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+            .next()
+    })
+}
+
 macro_rules! scripts {
     ($($constant:ident = $name:literal;)*) => {
         $(pub(crate) static $constant: LazyLock<Script> =
@@ -59,9 +82,8 @@ macro_rules! scripts {
 }
 
 scripts! {
-    CLAIM = "claim";
+    TURN = "turn";
     RENEW = "renew";
-    SETTLE = "settle";
     COLLECT = "collect";
     HELLO = "hello";
     GOODBYE = "goodbye";

@@ -49,7 +49,8 @@ pub async fn work(spec: &Spec) -> Result<(), Error> {
             .into_iter()
             .map(|lease| async move {
                 handler.run().await;
-                lease.settle(Settlement::ack()).await
+                // travels with the next claim, as an apalis worker's does
+                lease.hand_in(Settlement::ack());
             });
         futures::future::join_all(handled).await;
     }

@@ -91,7 +91,6 @@ where
         let drop_when_lost = self.drop_when_lost;
         let handler = self.service.call(task);
         Box::pin(async move {
-            let _slot = slot;
             let mut running = AbortOnDrop(tokio::spawn(handler));
             let ended = tokio::select! {
                 ended = &mut running.0 => ended,
@@ -115,7 +114,12 @@ where
                     Some("handler was cancelled".into()),
                 ),
             };
-            let settled = lease.settle(settlement).await;
+            // The handler is done: its place is free, and the claim that fills it carries this ending to Redis.
+            lease.hand_in(settlement);
+            if let Some(slot) = slot {
+                slot.free();
+            }
+            let settled = lease.settled().await;
             error.map_or(Ok(settled), Err)
         })
     }

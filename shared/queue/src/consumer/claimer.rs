@@ -1,23 +1,16 @@
 //! Claims, and waits for something to claim.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{oneshot, watch};
+
+use super::{
+    courier::{Claimed, Request},
+    shared::{Backoff, Shared},
 };
+use crate::{Lease, QueueError, queue::chance};
 
-use tokio::sync::watch;
-
-use super::shared::{Backoff, Shared};
-use crate::{Claim, Lease, QueueError, conn::lock, lease::Held, queue::chance};
-
-pub(super) struct Claimed {
-    pub leases: Vec<Lease>,
-    paused: bool,
-    draining: bool,
-    next_due: Duration,
-}
-
-/// One claim. It runs as a task of its own: if the caller goes away, what was claimed is given back.
+/// One claim. If the caller goes away, what was claimed is given back.
 pub(super) async fn claim(shared: &Arc<Shared>, max: u32) -> Result<Claimed, QueueError> {
     {
         let control = shared.control.borrow();
@@ -33,73 +26,16 @@ pub(super) async fn claim(shared: &Arc<Shared>, max: u32) -> Result<Claimed, Que
             });
         }
     }
-    let (answer, waiting) = tokio::sync::oneshot::channel();
-    let task_shared = shared.clone();
-    tokio::spawn(async move {
-        let claimed = claim_now(&task_shared, max).await;
-        let _ = answer.send(claimed);
-    });
+    let (answer, waiting) = oneshot::channel();
+    shared
+        .requests
+        .send(Request { max, answer })
+        .map_err(|_| QueueError::ShutDown)?;
     let claimed = waiting.await.map_err(|_| QueueError::ShutDown)??;
     for lease in &claimed.leases {
         lease.start();
     }
     Ok(claimed)
-}
-
-async fn claim_now(shared: &Arc<Shared>, max: u32) -> Result<Claimed, QueueError> {
-    let _one_at_a_time = shared.claiming.lock().await;
-    if shared.control.borrow().stopped {
-        return Err(QueueError::ShutDown);
-    }
-    if shared.suspect.load(Ordering::Acquire) {
-        let released = shared
-            .queue
-            .release_except(&shared.id, &shared.references())
-            .await?;
-        shared.suspect.store(false, Ordering::Release);
-        if released > 0 {
-            tracing::info!(released, "gave back leases whose claim was never answered");
-        }
-    }
-    shared.claims_in_flight.fetch_add(1, Ordering::AcqRel);
-    let claim = shared.queue.claim(&shared.id, max).await;
-    let claimed = claim.map(|claim| take(shared, claim));
-    shared.claims_in_flight.fetch_sub(1, Ordering::AcqRel);
-    if claimed.is_err() {
-        shared.suspect.store(true, Ordering::Release);
-    }
-    claimed
-}
-
-fn take(shared: &Shared, claim: Claim) -> Claimed {
-    shared.note_birth(claim.born_at);
-    let mut leases = Vec::with_capacity(claim.jobs.len());
-    let mut known = lock(&shared.held);
-    for job in claim.jobs {
-        let held = Arc::new(Held::new(job, shared.endings.clone()));
-        if let Some(older) = known.insert(held.job.id.clone(), held.clone()) {
-            // the same job again: the earlier lease of it ran out without our notice
-            older.lose();
-        }
-        leases.push(Lease::new(held));
-    }
-    drop(known);
-    let mut seen = lock(&shared.seen);
-    let paused = claim.paused.is_some();
-    if paused && seen.paused.is_none() {
-        tracing::info!(
-            reason = claim.paused.as_ref().map(|pause| pause.reason.as_str()),
-            "the queue is paused"
-        );
-    }
-    seen.paused = claim.paused;
-    seen.draining = claim.draining;
-    Claimed {
-        leases,
-        paused,
-        draining: claim.draining,
-        next_due: claim.next_due.unwrap_or(Duration::MAX),
-    }
 }
 
 /// Claims until there is something.

@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::shared::{Backoff, Shared};
-use crate::{Queue, QueueError, Renewal, conn::lock, lease::Held};
+use crate::{Options, Queue, QueueError, Renewal, conn::lock, lease::Held, queue::chance};
 
 pub(super) fn start(shared: &Arc<Shared>, queue: Queue) -> Result<(), QueueError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -37,6 +37,9 @@ pub(super) fn start(shared: &Arc<Shared>, queue: Queue) -> Result<(), QueueError
     Ok(())
 }
 
+/// Idle workers that say together, in each `renew_every`, that the fleet lives.
+const IDLE_VOICES: u64 = 16;
+
 async fn keep(shared: &Weak<Shared>, queue: &Queue) {
     let renew_every = queue.options().renew_every;
     let mut backoff = Backoff::new((renew_every / 4).min(Duration::from_millis(500)));
@@ -47,14 +50,16 @@ async fn keep(shared: &Weak<Shared>, queue: &Queue) {
             return;
         };
         let next = match round(&shared, queue, &mut surplus_before).await {
-            Ok(()) => {
+            Ok(workers) => {
                 backoff = Backoff::new((renew_every / 4).min(Duration::from_millis(500)));
-                // a change of the free fields is told soon, not only with the next renewal
                 started
-                    + if shared.registered.load(Ordering::Acquire) {
-                        renew_every
-                    } else {
+                    + if !shared.registered.load(Ordering::Acquire) {
+                        // a change of the free fields is told soon, not only with the next renewal
                         Duration::from_millis(20)
+                    } else if shared.doze() {
+                        idle_nap(queue.options(), workers).mul_f64(0.8 + 0.2 * chance())
+                    } else {
+                        renew_every
                     }
             }
             Err(error) => {
@@ -64,17 +69,31 @@ async fn keep(shared: &Weak<Shared>, queue: &Queue) {
                 Instant::now() + backoff.delay()
             }
         };
-        drop(shared);
-        tokio::time::sleep_until(next).await;
+        // a worker that dozes is roused by its next lease
+        tokio::select! {
+            () = tokio::time::sleep_until(next) => {}
+            () = shared.rouse.notified() => {}
+        }
+        shared.dozing.store(false, Ordering::SeqCst);
     }
 }
 
-/// One renewal of everything held.
+/// The more workers there are, the less often an idle one must say that it lives: it stays listed, and somebody is always heard.
+fn idle_nap(options: &Options, workers: u64) -> Duration {
+    let turns = u32::try_from(workers / IDLE_VOICES).unwrap_or(u32::MAX);
+    let longest = (options.worker_expiry() / 3).max(options.renew_every);
+    options
+        .renew_every
+        .saturating_mul(turns.max(1))
+        .min(longest)
+}
+
+/// One renewal of everything held. Returns how many workers there are.
 async fn round(
     shared: &Shared,
     queue: &Queue,
     surplus_before: &mut bool,
-) -> Result<(), QueueError> {
+) -> Result<u64, QueueError> {
     let job_timeout = queue.options().job_timeout;
     let claims_before = shared.claims_in_flight.load(Ordering::Acquire);
     let held: Vec<Arc<Held>> = lock(&shared.held).values().cloned().collect();
@@ -111,5 +130,5 @@ async fn round(
             }
         }
     }
-    Ok(())
+    Ok(answer.workers)
 }

@@ -1,9 +1,9 @@
-//! One member of the fleet: `claimer` claims and waits, `waiter` is woken by Redis, `keeper` renews on its own thread,
-//! `settler` ends leases through outages, `shutdown` leaves in order. `shared` is what they share.
+//! One member of the fleet: `claimer` asks for jobs and waits, `waiter` is woken by Redis, `courier` tells Redis which leases end and
+//! asks it for new ones, through outages, `keeper` renews on its own thread, `shutdown` leaves in order. `shared` is what they share.
 
 mod claimer;
+mod courier;
 mod keeper;
-mod settler;
 mod shared;
 mod shutdown;
 mod waiter;
@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use courier::Courier;
 use shared::Shared;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -94,11 +95,23 @@ impl Consumer {
     /// # Errors
     /// [`QueueError::Options`] if its thread cannot be started.
     pub fn start(queue: Queue, info: WorkerInfo) -> Result<Self, QueueError> {
-        let (endings, received) = tokio::sync::mpsc::unbounded_channel();
+        let (endings, endings_out) = tokio::sync::mpsc::unbounded_channel();
+        let (requests, requests_out) = tokio::sync::mpsc::unbounded_channel();
         let stop = CancellationToken::new();
-        let shared = Arc::new(Shared::new(queue.clone(), info, endings, stop.clone()));
+        let shared = Arc::new(Shared::new(
+            queue.clone(),
+            info,
+            endings,
+            requests,
+            stop.clone(),
+        ));
         keeper::start(&shared, queue.with_own_connection()?)?;
-        tokio::spawn(settler::run(shared.clone(), received));
+        let courier = Courier {
+            shared: shared.clone(),
+            endings: endings_out,
+            requests: requests_out,
+        };
+        tokio::spawn(courier.run());
         let patience = queue.options().idle_poll + queue.options().response_timeout;
         tokio::spawn(waiter::run(
             shared.clone(),
@@ -171,6 +184,7 @@ impl Consumer {
     pub fn set_fields(&self, fields: BTreeMap<String, String>) {
         *lock(&self.shared.fields) = fields;
         self.shared.registered.store(false, Ordering::Release);
+        self.shared.rouse_keeper();
     }
 
     /// Stops claiming for good; handlers go on and their leases are renewed.

@@ -12,8 +12,12 @@ use std::{
 use tokio::sync::{Notify, mpsc::UnboundedSender, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::WorkerInfo;
-use crate::{LeaseRef, Pause, Queue, Settlement, WorkerId, conn::lock, lease::Held};
+use super::{WorkerInfo, courier::Request};
+use crate::{
+    LeaseRef, Pause, Queue, WorkerId,
+    conn::lock,
+    lease::{Ended, Held},
+};
 
 pub(super) struct Shared {
     pub id: WorkerId,
@@ -22,13 +26,15 @@ pub(super) struct Shared {
     pub registered: AtomicBool,
     /// Everything that Redis holds for this worker, as far as it knows.
     pub held: Mutex<HashMap<String, Arc<Held>>>,
-    pub endings: UnboundedSender<(Arc<Held>, Settlement)>,
+    /// To the courier.
+    pub endings: UnboundedSender<Ended>,
+    pub requests: UnboundedSender<Request>,
     pub control: watch::Sender<Control>,
     pub seen: Mutex<Seen>,
     /// A lease has ended.
     pub ended: Notify,
     pub lost: AtomicU64,
-    /// One claim at a time, so that what Redis holds for us can be compared with what we know.
+    /// Locked while a claim is under way.
     pub claiming: tokio::sync::Mutex<()>,
     pub claims_in_flight: AtomicUsize,
     /// Redis may hold leases for us that we have not heard of: the reply to a claim was lost.
@@ -36,6 +42,9 @@ pub(super) struct Shared {
     /// Callers of `next` that wait to be woken.
     pub idle: watch::Sender<usize>,
     pub woken: Notify,
+    /// Renewal is told rarely, since nothing is held.
+    pub dozing: AtomicBool,
+    pub rouse: Notify,
     /// Ends the threads.
     pub stop: CancellationToken,
     pub keeper_ended: CancellationToken,
@@ -59,7 +68,8 @@ impl Shared {
     pub fn new(
         queue: Queue,
         info: WorkerInfo,
-        endings: UnboundedSender<(Arc<Held>, Settlement)>,
+        endings: UnboundedSender<Ended>,
+        requests: UnboundedSender<Request>,
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -69,6 +79,7 @@ impl Shared {
             registered: AtomicBool::new(false),
             held: Mutex::default(),
             endings,
+            requests,
             control: watch::Sender::default(),
             seen: Mutex::default(),
             ended: Notify::new(),
@@ -78,8 +89,27 @@ impl Shared {
             suspect: AtomicBool::new(false),
             idle: watch::Sender::new(0),
             woken: Notify::new(),
+            dozing: AtomicBool::new(false),
+            rouse: Notify::new(),
             stop,
             keeper_ended: CancellationToken::new(),
+        }
+    }
+
+    /// Renewal may wait longer than usual, until [`rouse_keeper`](Self::rouse_keeper); false if something is held.
+    pub fn doze(&self) -> bool {
+        self.dozing.store(true, Ordering::SeqCst);
+        let idle = lock(&self.held).is_empty();
+        if !idle {
+            self.dozing.store(false, Ordering::SeqCst);
+        }
+        idle
+    }
+
+    /// There is something to renew or to tell.
+    pub fn rouse_keeper(&self) {
+        if self.dozing.swap(false, Ordering::SeqCst) {
+            self.rouse.notify_one();
         }
     }
 

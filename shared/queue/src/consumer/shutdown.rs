@@ -6,10 +6,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     ShutdownReport,
-    settler::ending,
+    courier::ending,
     shared::{Backoff, Shared},
 };
-use crate::{Outcome, Settlement, conn::lock, lease::Held};
+use crate::{Outcome, Settlement, conn::lock, lease::Held, queue::MOST_ENDED};
 
 /// How long the last words to Redis may take.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -36,11 +36,11 @@ pub(super) async fn run(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
         }
     }
     let farewell = Instant::now() + FAREWELL;
-    for chunk in endings.chunks(64) {
+    for chunk in endings.chunks(MOST_ENDED) {
         let said = timeout_at(farewell, async {
             let mut backoff = Backoff::new(Duration::from_millis(500));
             loop {
-                match shared.queue.settle(&chunk.iter().collect::<Vec<_>>()).await {
+                match shared.queue.settle(chunk).await {
                     Ok(outcomes) => {
                         return outcomes
                             .iter()

@@ -15,7 +15,7 @@ use std::{
 
 use redis::Value;
 
-pub(crate) use protocol::{Ending, Op, chance};
+pub(crate) use protocol::{MOST_ENDED, chance};
 pub use types::*;
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Expired leases, due jobs and stale reservations that one call takes care of, each.
-const COLLECT_LIMIT: u64 = 100;
+const COLLECT_LIMIT: u64 = 50;
 
 /// A handle on one queue. Cheap to clone; clones share the connection. Nothing is connected until the first call, and a call made
 /// while Redis is away fails with [`QueueError::Unavailable`] after the options' timeouts; the next call tries again.

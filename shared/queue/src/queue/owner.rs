@@ -9,8 +9,8 @@ use crate::{
     scripts,
 };
 
-/// Jobs that one script adds: about two milliseconds of Redis.
-const CHUNK: usize = 200;
+/// Jobs that one script adds: a few milliseconds of Redis.
+const CHUNK: usize = 64;
 /// Fields of one job.
 const MOST_FIELDS: usize = 64;
 
@@ -29,7 +29,7 @@ impl Queue {
         Ok(total)
     }
 
-    /// Adds jobs of one group if `guard` still holds: the leader leads and the group's plan has the expected version. Chunks of 200
+    /// Adds jobs of one group if `guard` still holds: the leader leads and the group's plan has the expected version. Chunks of 64
     /// are atomic; when a later chunk meets a conflict, the earlier ones stand (the next pass of the owner sees them). All jobs must
     /// be of the guard's group.
     ///
@@ -125,6 +125,8 @@ impl Queue {
         for job in jobs {
             let problem = if job.id.is_empty() || job.id.len() > 200 {
                 Some("its id must have 1 to 200 bytes".to_owned())
+            } else if job.id.contains('\n') {
+                Some("its id must not contain line breaks".to_owned())
             } else if job.priority > 99 {
                 Some(format!("priority = {}: must be 0 to 99", job.priority))
             } else if job.max_attempts == Some(0) {
@@ -249,7 +251,7 @@ impl Queue {
     }
 
     /// Replaces a job in `splitting` (or `dead`) by `children`, in one step: they run alone, with fresh attempts, and take the
-    /// parent's group, priority and age; the parent becomes done. At most 200 children.
+    /// parent's group, priority and age; the parent becomes done. At most 64 children.
     ///
     /// # Errors
     /// [`QueueError::InvalidJob`] before anything is sent; else see [`QueueError`].

@@ -2,48 +2,24 @@
 
 use std::time::Duration;
 
+use redis::Value;
+
 use super::{
-    COLLECT_LIMIT, Claim, Collected, LeaseRef, Outcome, Pause, Queue, Renewal, millis,
+    COLLECT_LIMIT, Claim, Collected, Ending, LeaseRef, Outcome, Pause, Queue, Renewal, Turn,
+    millis,
     owner::{invalid, push_fields},
 };
-use crate::{Fields, QueueError, WorkerId, conn::Arg, reply::Reply, scripts};
+use crate::{Fields, QueueError, Settlement, WorkerId, conn::Arg, reply::Reply, scripts};
 
 /// Leases that one script touches.
 const CHUNK: usize = 200;
 /// Jobs that one claim hands out.
-pub(crate) const MOST_CLAIMED: u32 = 100;
+const MOST_CLAIMED: u32 = 64;
+/// Leases that one turn ends.
+pub(crate) const MOST_ENDED: usize = 64;
 
-/// How a lease ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Op {
-    Ack,
-    Retry,
-    Bury,
-    Release,
-    Split,
-}
-
-impl Op {
-    fn as_str(self) -> &'static str {
-        match self {
-            Op::Ack => "ack",
-            Op::Retry => "retry",
-            Op::Bury => "bury",
-            Op::Release => "release",
-            Op::Split => "split",
-        }
-    }
-}
-
-/// The end of one lease, as the script wants it.
-#[derive(Debug, Clone)]
-pub(crate) struct Ending {
-    pub lease: LeaseRef,
-    pub op: Op,
-    pub text: String,
-    pub delay: Duration,
-    pub fields: Fields,
-}
+/// What a turn answers before the jobs, if a claim was wanted.
+const CLAIM_PARTS: usize = 7;
 
 impl Queue {
     /// Makes sure that every later token is larger than `floor` (call it at start with the largest token ever seen elsewhere).
@@ -67,39 +43,57 @@ impl Queue {
         Reply::of("next_token").number(&value)
     }
 
-    /// Claims up to `max` jobs (at most 100) for `worker`. Whoever calls this by hand should claim, renew or collect at least every
+    /// Claims up to `max` jobs (at most 64) for `worker`. Whoever calls this by hand should claim, renew or collect at least every
     /// half `ttl`, as a [`Consumer`](crate::Consumer) does: a longer silence reads as an outage, and nothing is collected for a `ttl` after one.
     ///
     /// # Errors
     /// See [`QueueError`].
     pub async fn claim(&self, worker: &WorkerId, max: u32) -> Result<Claim, QueueError> {
-        let args = [
-            Arg::Text(worker.as_str()),
-            Arg::Number(u64::from(max.min(MOST_CLAIMED))),
-            Arg::Number(self.inner.ttl_ms),
-            Arg::Text(&self.options().weight_field),
-            Arg::Number(COLLECT_LIMIT),
-        ];
-        let value = self.run(&scripts::CLAIM, &args).await?;
-        let reply = Reply::of("claim");
-        let parts = reply.tuple(&value, 7)?;
-        let paused = match &parts[0] {
-            redis::Value::Nil => None,
+        Ok(self.turn(worker, &[], max).await?.claim)
+    }
+
+    /// Ends leases and then claims up to `max` jobs (at most 64), in one step and for the price of little more than the claim; at
+    /// most 64 endings. Each ending is answered as by [`ack`](Self::ack) and its like, in the order given.
+    ///
+    /// # Errors
+    /// [`QueueError::InvalidJob`] if a result field's name belongs to the protocol or there are too many endings; else see [`QueueError`].
+    pub async fn turn(
+        &self,
+        worker: &WorkerId,
+        endings: &[Ending],
+        max: u32,
+    ) -> Result<Turn, QueueError> {
+        let most = Some(max.min(MOST_CLAIMED));
+        let value = self.run_turn(worker.as_str(), endings, most).await?;
+        let reply = Reply::of("turn");
+        let parts = reply.tuple(&value, CLAIM_PARTS)?;
+        Ok(Turn {
+            outcomes: outcomes(&parts[0], endings.len())?,
+            claim: self.read_claim(worker, parts)?,
+        })
+    }
+
+    fn read_claim(&self, worker: &WorkerId, parts: &[Value]) -> Result<Claim, QueueError> {
+        let reply = Reply::of("turn");
+        let paused = match &parts[1] {
+            Value::Nil => None,
             reason => Some(Pause {
                 reason: reply.text(reason)?,
-                by: reply.text(&parts[1])?,
-                since: reply.number(&parts[2])?,
+                by: reply.text(&parts[2])?,
+                since: reply.number(&parts[3])?,
             }),
         };
         let mut jobs = Vec::new();
-        for entry in reply.list(&parts[6])? {
-            let entry = reply.tuple(entry, 4)?;
-            let id = reply.text(&entry[0])?;
-            // the hash is as it was before the claim; what the claim changed comes beside it
-            if let Some(mut job) = reply.job(&id, &entry[3], &self.options().weight_field)? {
+        for entry in &parts[CLAIM_PARTS..] {
+            // the hash as it was before the claim; what the claim changed comes after it
+            let Some((hash, [id, token, attempts])) = reply.list(entry)?.split_last_chunk() else {
+                return Err(reply.wrong("a job", entry));
+            };
+            let id = reply.text(id)?;
+            if let Some(mut job) = reply.flat_job(&id, hash, &self.options().weight_field)? {
                 job.state = crate::State::Leased;
-                job.token = reply.number(&entry[1])?;
-                job.attempts = u32::try_from(reply.number(&entry[2])?).unwrap_or(u32::MAX);
+                job.token = reply.number(token)?;
+                job.attempts = u32::try_from(reply.number(attempts)?).unwrap_or(u32::MAX);
                 worker.as_str().clone_into(&mut job.worker);
                 jobs.push(job);
             }
@@ -107,10 +101,81 @@ impl Queue {
         Ok(Claim {
             jobs,
             paused,
-            draining: reply.number(&parts[3])? == 1,
-            next_due: Some(Duration::from_millis(reply.number(&parts[4])?)),
-            born_at: reply.number(&parts[5])?,
+            draining: reply.number(&parts[4])? == 1,
+            next_due: Some(Duration::from_millis(reply.number(&parts[5])?)),
+            born_at: reply.number(&parts[6])?,
         })
+    }
+
+    /// `most` is `None` if no claim is wanted.
+    async fn run_turn(
+        &self,
+        worker: &str,
+        endings: &[Ending],
+        most: Option<u32>,
+    ) -> Result<Value, QueueError> {
+        if let Some(surplus) = endings.get(MOST_ENDED) {
+            return Err(invalid(
+                &surplus.lease.id,
+                &format!(
+                    "{} leases cannot end in one step, at most {MOST_ENDED} can",
+                    endings.len()
+                ),
+            ));
+        }
+        let options = self.options();
+        let mut args = vec![
+            Arg::Text(worker),
+            most.map_or(Arg::Text("-1"), |most| Arg::Number(u64::from(most))),
+            Arg::Number(self.inner.ttl_ms),
+            Arg::Text(&options.weight_field),
+            Arg::Number(COLLECT_LIMIT),
+            Arg::Number(options.retain_done),
+            Arg::Number(millis(options.retain_done_for)),
+            Arg::Number(endings.len() as u64),
+        ];
+        for ending in endings {
+            self.push_ending(&mut args, ending)?;
+        }
+        self.run(&scripts::TURN, &args).await
+    }
+
+    fn push_ending<'a>(
+        &self,
+        args: &mut Vec<Arg<'a>>,
+        ending: &'a Ending,
+    ) -> Result<(), QueueError> {
+        const NONE: &Fields = &Vec::new();
+        let (op, text, delay, fields) = match &ending.settlement {
+            Settlement::Ack { fields } => {
+                if let Some(name) = self.reserved_field(fields) {
+                    return Err(invalid(
+                        &ending.lease.id,
+                        &format!(
+                            "result field {name:?} is a field of the protocol, choose another name"
+                        ),
+                    ));
+                }
+                ("ack", "", Duration::ZERO, fields)
+            }
+            Settlement::Retry { error, delay } => {
+                let delay = delay.unwrap_or_else(|| self.options().retry.delay(1, chance()));
+                ("retry", error.as_str(), delay, NONE)
+            }
+            Settlement::Bury { error } => ("bury", error.as_str(), Duration::ZERO, NONE),
+            Settlement::Release { reason } => ("release", reason.as_str(), Duration::ZERO, NONE),
+            Settlement::Split { reason } => ("split", reason.as_str(), Duration::ZERO, NONE),
+        };
+        args.extend([
+            Arg::Text(op),
+            Arg::Text(&ending.lease.id),
+            Arg::Number(ending.lease.token),
+            Arg::Text(text),
+            Arg::Number(millis(delay)),
+            Arg::Number(fields.len() as u64 * 2),
+        ]);
+        push_fields(args, fields);
+        Ok(())
     }
 
     /// Extends leases by one `ttl` from now, also those that ran out but were not collected yet. Answers in the order asked.
@@ -134,6 +199,7 @@ impl Queue {
         let mut renewals = Renewals {
             registered: true,
             held: 0,
+            workers: 0,
             renewals: Vec::with_capacity(leases.len()),
         };
         let mut chunks = leases.chunks(CHUNK);
@@ -150,10 +216,11 @@ impl Queue {
                 args.push(Arg::Number(lease.token));
             }
             let value = self.run(&scripts::RENEW, &args).await?;
-            let parts = reply.tuple(&value, 3)?;
+            let parts = reply.tuple(&value, 4)?;
             renewals.registered = reply.number(&parts[0])? == 1;
             renewals.held = reply.number(&parts[1])?;
-            for renewed in reply.tuple(&parts[2], chunk.len())? {
+            renewals.workers = reply.number(&parts[2])?;
+            for renewed in reply.tuple(&parts[3], chunk.len())? {
                 renewals.renewals.push(if reply.number(renewed)? == 1 {
                     Renewal::Renewed
                 } else {
@@ -170,17 +237,11 @@ impl Queue {
     /// # Errors
     /// [`QueueError::InvalidJob`] if a result field's name belongs to the protocol; else see [`QueueError`].
     pub async fn ack(&self, lease: &LeaseRef, fields: &Fields) -> Result<Outcome, QueueError> {
-        if let Some(name) = self.reserved_field(fields) {
-            return Err(invalid(
-                &lease.id,
-                &format!("result field {name:?} is a field of the protocol, choose another name"),
-            ));
-        }
-        self.settle_one(lease, Op::Ack, "", Duration::ZERO, fields)
-            .await
+        let fields = fields.clone();
+        self.settle_one(lease, Settlement::Ack { fields }).await
     }
 
-    /// Ends a lease as failed: delayed (by the policy if `delay` is `None`, for the job's first attempt), or dead if attempts are used up.
+    /// Ends a lease as failed: delayed (by the policy if `delay` is `None`), or dead if attempts are used up.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -197,8 +258,11 @@ impl Queue {
                 self.options().retry.delay(attempts, chance())
             }
         };
-        self.settle_one(lease, Op::Retry, error, delay, &Vec::new())
-            .await
+        let settlement = Settlement::Retry {
+            error: error.to_owned(),
+            delay: Some(delay),
+        };
+        self.settle_one(lease, settlement).await
     }
 
     /// Ends a lease as failed for good.
@@ -206,8 +270,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn bury(&self, lease: &LeaseRef, error: &str) -> Result<Outcome, QueueError> {
-        self.settle_one(lease, Op::Bury, error, Duration::ZERO, &Vec::new())
-            .await
+        self.settle_one(lease, Settlement::bury(error)).await
     }
 
     /// Gives a lease back; no attempt is spent.
@@ -215,8 +278,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn release(&self, lease: &LeaseRef, reason: &str) -> Result<Outcome, QueueError> {
-        self.settle_one(lease, Op::Release, reason, Duration::ZERO, &Vec::new())
-            .await
+        self.settle_one(lease, Settlement::release(reason)).await
     }
 
     /// Ends a lease by handing the job to its owner for splitting.
@@ -228,68 +290,30 @@ impl Queue {
         lease: &LeaseRef,
         reason: &str,
     ) -> Result<Outcome, QueueError> {
-        self.settle_one(lease, Op::Split, reason, Duration::ZERO, &Vec::new())
-            .await
+        self.settle_one(lease, Settlement::split(reason)).await
     }
 
     async fn settle_one(
         &self,
         lease: &LeaseRef,
-        op: Op,
-        text: &str,
-        delay: Duration,
-        fields: &Fields,
+        settlement: Settlement,
     ) -> Result<Outcome, QueueError> {
         let ending = Ending {
             lease: lease.clone(),
-            op,
-            text: text.to_owned(),
-            delay,
-            fields: fields.clone(),
+            settlement,
         };
-        let outcomes = self.settle(&[&ending]).await?;
+        let outcomes = self.settle(&[ending]).await?;
         outcomes.first().copied().ok_or_else(|| QueueError::Reply {
             operation: "settle",
             detail: "an empty answer".to_owned(),
         })
     }
 
-    /// Ends leases in one step. Answers in the order asked. At most 200.
-    pub(crate) async fn settle(&self, endings: &[&Ending]) -> Result<Vec<Outcome>, QueueError> {
-        let mut args = vec![
-            Arg::Number(self.options().retain_done),
-            Arg::Number(millis(self.options().retain_done_for)),
-            Arg::Number(endings.len() as u64),
-        ];
-        for ending in endings {
-            args.extend([
-                Arg::Text(ending.op.as_str()),
-                Arg::Text(&ending.lease.id),
-                Arg::Number(ending.lease.token),
-                Arg::Text(&ending.text),
-                Arg::Number(millis(ending.delay)),
-                Arg::Number(ending.fields.len() as u64 * 2),
-            ]);
-            push_fields(&mut args, &ending.fields);
-        }
-        let value = self.run(&scripts::SETTLE, &args).await?;
-        let reply = Reply::of("settle");
-        let states = reply.tuple(&value, endings.len())?;
-        states
-            .iter()
-            .map(|state| {
-                let text = reply.text(state)?;
-                if text.is_empty() {
-                    return Ok(Outcome::Lost);
-                }
-                text.parse()
-                    .map(Outcome::Settled)
-                    .map_err(|detail| QueueError::Reply {
-                        operation: "settle",
-                        detail,
-                    })
-            })
-            .collect()
+    /// Ends leases in one step, without a claim. Answers in the order asked. At most 64.
+    pub(crate) async fn settle(&self, endings: &[Ending]) -> Result<Vec<Outcome>, QueueError> {
+        let value = self.run_turn("", endings, None).await?;
+        let parts = Reply::of("turn").tuple(&value, 1)?;
+        outcomes(&parts[0], endings.len())
     }
 
     /// Gives back everything a worker holds (only do this for a worker that has ended); returns how many. No attempt is spent.
@@ -358,7 +382,25 @@ pub(crate) struct Renewals {
     pub registered: bool,
     /// Leases that Redis holds for it.
     pub held: u64,
+    /// Registered workers.
+    pub workers: u64,
     pub renewals: Vec<Renewal>,
+}
+
+fn outcomes(value: &Value, endings: usize) -> Result<Vec<Outcome>, QueueError> {
+    let reply = Reply::of("turn");
+    let text = reply.text(value)?;
+    let outcomes: Result<Vec<_>, _> = text
+        .split_whitespace()
+        .map(|state| match state {
+            "lost" => Ok(Outcome::Lost),
+            state => state.parse().map(Outcome::Settled),
+        })
+        .collect();
+    match outcomes {
+        Ok(outcomes) if outcomes.len() == endings => Ok(outcomes),
+        _ => Err(reply.wrong(&format!("{endings} states"), value)),
+    }
 }
 
 /// Uniform in 0..1, for jitter only.

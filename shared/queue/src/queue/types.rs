@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{Job, State, WorkerId};
+use crate::{Job, Settlement, State, WorkerId};
 
 /// A lease, named by job and token.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -11,6 +11,24 @@ pub struct LeaseRef {
     pub id: String,
     /// The token its claim was given.
     pub token: u64,
+}
+
+/// How a lease ends, for [`Queue::turn`](crate::Queue::turn).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// The lease.
+    pub lease: LeaseRef,
+    /// Its end; a retry without a delay waits as the policy says for a first attempt.
+    pub settlement: Settlement,
+}
+
+/// Answer to a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// What became of the leases that were to end, in the order given.
+    pub outcomes: Vec<Outcome>,
+    /// What was claimed after that.
+    pub claim: Claim,
 }
 
 /// Answer to a claim.

@@ -7,6 +7,8 @@ use crate::{QueueError, WorkerId, conn::Arg, reply::Reply, scripts};
 
 /// Workers that one listing shows.
 const MOST_LISTED: u64 = 10_000;
+/// Jobs that are named of each.
+const MOST_JOBS_LISTED: usize = 100;
 
 impl Queue {
     /// Lists a worker as alive, with free fields for people (host, device, …). Returns when this Redis first knew the queue, ms.
@@ -74,15 +76,11 @@ impl Queue {
         let mut pipeline = redis::pipe();
         for id in &ids {
             pipeline.cmd("HGETALL").arg(self.keys().worker(id));
-            pipeline.cmd("SCARD").arg(self.keys().worker_leases(id));
-            pipeline
-                .cmd("SRANDMEMBER")
-                .arg(self.keys().worker_leases(id))
-                .arg(100);
+            pipeline.cmd("GET").arg(self.keys().worker_leases(id));
         }
         let values = self.inner.link.send_all("workers", &pipeline).await?;
         let mut workers = Vec::with_capacity(ids.len());
-        for (id, parts) in ids.iter().zip(values.chunks_exact(3)) {
+        for (id, parts) in ids.iter().zip(values.chunks_exact(2)) {
             let mut fields: BTreeMap<String, String> =
                 reply.pairs(&parts[0])?.into_iter().collect();
             // the hash expires by itself when the worker falls silent
@@ -93,16 +91,15 @@ impl Queue {
                 continue;
             };
             fields.remove("leases");
-            let mut jobs = reply
-                .list(&parts[2])?
-                .iter()
-                .map(|job| reply.text(job))
-                .collect::<Result<Vec<_>, _>>()?;
+            let held = reply.text(&parts[1])?;
+            let mut jobs: Vec<_> = held.lines().map(str::to_owned).collect();
+            let leases = jobs.len() as u64;
+            jobs.truncate(MOST_JOBS_LISTED);
             jobs.sort();
             workers.push(WorkerEntry {
                 id: WorkerId::from_text(id.clone()),
                 silent_ms: now.saturating_sub(seen_at),
-                leases: reply.number(&parts[1])?,
+                leases,
                 jobs,
                 fields,
             });

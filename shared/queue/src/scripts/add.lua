@@ -13,13 +13,18 @@ local function add_job(at, weight_field, parent, parent_enqueued_at)
   end
   local state = delay > 0 and 'delayed' or 'pending'
   local enqueued_at = parent_enqueued_at or now
-  if fields > 0 then
-    redis.call('HSET', key, 'state', state, 'group', group, 'priority', priority, weight_field, weight, 'attempts', 0, 'deaths', 0,
-      'max_attempts', most, 'enqueued_at', enqueued_at, unpack(ARGV, from, from + fields - 1))
-  else
-    redis.call('HSET', key, 'state', state, 'group', group, 'priority', priority, weight_field, weight, 'attempts', 0, 'deaths', 0,
-      'max_attempts', most, 'enqueued_at', enqueued_at)
+  local record = {'state', state, 'priority', priority, 'attempts', '0', 'deaths', '0', 'max_attempts', most,
+    'enqueued_at', int(enqueued_at)}
+  if group ~= '' then
+    record[#record + 1] = 'group'
+    record[#record + 1] = group
   end
+  if weight ~= '0' then
+    record[#record + 1] = weight_field
+    record[#record + 1] = weight
+  end
+  for i = from, from + fields - 1 do record[#record + 1] = ARGV[i] end
+  redis.call('HSET', key, unpack(record))
   if parent then redis.call('HSET', key, 'solo', 1, 'parent', parent) end
   if delay > 0 then
     redis.call('HSET', key, 'not_before', now + delay)

@@ -8,6 +8,6 @@ redis.call('SET', base .. 'born', now, 'NX')
 held_until(ttl) -- notices a restart or a failover now, not when the first lease runs out
 redis.call('ZADD', base .. 'workers', now, worker)
 redis.call('HSETNX', key, 'started_at', now)
-redis.call('HSET', key, 'seen_at', now, 'leases', redis.call('SCARD', key .. ':leases'), unpack(ARGV, 4))
+redis.call('HSET', key, 'seen_at', now, 'leases', count_lines(redis.call('GET', key .. ':leases')), unpack(ARGV, 4))
 redis.call('PEXPIRE', key, expiry)
 return tonumber(redis.call('GET', base .. 'born'))

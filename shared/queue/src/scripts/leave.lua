@@ -1,7 +1,25 @@
+-- What a worker holds is one text, an id a line, so that a turn reads and writes it together with other keys.
+local function without(holds, id)
+  local from, to = string.find('\n' .. holds, '\n' .. id .. '\n', 1, true)
+  if not from then return holds end
+  return string.sub(holds, 1, from - 1) .. string.sub(holds, to)
+end
+
+local function count_lines(holds)
+  local _, lines = string.gsub(holds or '', '\n', '')
+  return lines
+end
+
+local function save_holds(worker, holds)
+  local key = base .. 'worker:' .. worker .. ':leases'
+  if holds == '' then redis.call('DEL', key) else redis.call('SET', key, holds) end
+end
+
 -- A job's lease ends, whatever the reason.
 local function leave_lease(id, worker, alone)
   redis.call('ZREM', base .. 'leased', id)
-  redis.call('SREM', base .. 'worker:' .. worker .. ':leases', id)
+  local holds = redis.call('GET', base .. 'worker:' .. worker .. ':leases')
+  if holds then save_holds(worker, without(holds, id)) end
   if alone then redis.call('DEL', base .. 'worker:' .. worker .. ':alone') end
 end
 

@@ -4,20 +4,25 @@
 local worker, limit = ARGV[1], tonumber(ARGV[2])
 local keep = {}
 for i = 3, #ARGV, 2 do keep[ARGV[i]] = ARGV[i + 1] end
-local held = redis.call('SSCAN', base .. 'worker:' .. worker .. ':leases', 0, 'COUNT', limit + #ARGV)[2]
-local released = 0
-for _, id in ipairs(held) do
+local holds = redis.call('GET', base .. 'worker:' .. worker .. ':leases')
+if not holds then return 0 end
+local left, released = holds, 0
+for id in string.gmatch(holds, '[^\n]+') do
   local key = base .. 'job:' .. id
   local f = redis.call('HMGET', key, 'state', 'worker', 'token', 'attempts', 'priority', 'enqueued_at', 'solo', 'alone')
-  if keep[id] ~= f[3] or f[1] ~= 'leased' then
-    leave_lease(id, worker, f[8] == '1')
-    if f[1] == 'leased' and f[2] == worker then
+  local its_own = f[1] == 'leased' and f[2] == worker
+  if not its_own or keep[id] ~= f[3] then
+    left = without(left, id)
+    if its_own then
+      redis.call('ZREM', base .. 'leased', id)
       redis.call('HSET', key, 'state', 'pending', 'attempts', math.max(tonumber(f[4]) - 1, 0), 'alone', 0)
       redis.call('ZADD', base .. 'pending', pending_score(tonumber(f[5]), tonumber(f[6]), f[7] == '1'), id)
+      if f[8] == '1' then redis.call('DEL', base .. 'worker:' .. worker .. ':alone') end
       released = released + 1
     end
     if released >= limit then break end
   end
 end
+if left ~= holds then save_holds(worker, left) end
 if released > 0 then wake(released) end
 return released

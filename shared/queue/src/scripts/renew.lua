@@ -1,9 +1,9 @@
 -- @include prelude pending token history leave collect_part
 -- ARGV: worker, ttl ms, worker expiry ms, then id and token of each lease
--- Reply: {registered 0/1, leases that Redis holds for the worker, {1 renewed, 0 lost, …}}
+-- Reply: {registered 0/1, leases that Redis holds for the worker, registered workers, {1 renewed, 0 lost, …}}
 local worker, ttl = ARGV[1], tonumber(ARGV[2])
 local worker_key = base .. 'worker:' .. worker
-local s = redis.call('MGET', base .. 'activity', worker_key .. ':reserved')
+local s = redis.call('MGET', base .. 'activity', worker_key .. ':reserved', worker_key .. ':leases')
 note_activity(s[1], ttl)
 redis.call('SET', base .. 'activity', now)
 
@@ -31,13 +31,15 @@ if s[2] then
   end
 end
 
-local held = redis.call('SCARD', worker_key .. ':leases')
+local held = count_lines(s[3])
 local registered = redis.call('EXISTS', worker_key)
 if registered == 1 then
   local expiry = tonumber(ARGV[3])
   redis.call('ZADD', base .. 'workers', now, worker)
   redis.call('HSET', worker_key, 'seen_at', now, 'leases', held)
   redis.call('PEXPIRE', worker_key, expiry)
-  redis.call('ZREMRANGEBYSCORE', base .. 'workers', '-inf', now - expiry)
+  -- those who fell silent; a few a call, so that the end of a large fleet does not hold everybody up
+  local silent = redis.call('ZRANGEBYSCORE', base .. 'workers', '-inf', now - expiry, 'LIMIT', 0, 100)
+  if #silent > 0 then redis.call('ZREM', base .. 'workers', unpack(silent)) end
 end
-return {registered, held, renewed}
+return {registered, held, redis.call('ZCARD', base .. 'workers'), renewed}

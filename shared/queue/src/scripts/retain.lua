@@ -1,3 +1,6 @@
+-- What one call forgets at most: about a millisecond. A turn calls it at every 500th ack.
+local TRIM_MOST = 600
+
 -- Forgets finished jobs beyond `retain` in number or `retain_ms` in age; at most `limit` of them. Returns how many.
 local function trim_done(retain, retain_ms, limit)
   local key = base .. 'done'

@@ -5,6 +5,7 @@ local parent, weight_field, children = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local key = base .. 'job:' .. parent
 local f = redis.call('HMGET', key, 'state', 'group', 'priority', 'enqueued_at')
 if f[1] ~= 'splitting' and f[1] ~= 'dead' then return {0, 0} end
+f[2] = f[2] or ''
 local at, added, ready = 4, 0, 0
 for _ = 1, children do
   ARGV[at + 1], ARGV[at + 2] = f[2], f[3]

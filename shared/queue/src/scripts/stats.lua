@@ -9,5 +9,13 @@ for _, state in ipairs({'pending', 'leased', 'delayed', 'splitting', 'dead', 'do
   reply[#reply + 1] = redis.call('ZCARD', base .. state)
 end
 reply[#reply + 1] = first[2] or ''
-reply[#reply + 1] = redis.call('HGETALL', base .. 'counts')
+local counts = redis.call('HGETALL', base .. 'counts')
+for i = 1, #counts, 2 do
+  local priority = string.match(counts[i], '^added:(%d+)$')
+  if priority then
+    counts[#counts + 1] = 'done:' .. priority
+    counts[#counts + 1] = redis.call('GET', base .. 'done:' .. priority) or '0'
+  end
+end
+reply[#reply + 1] = counts
 return reply

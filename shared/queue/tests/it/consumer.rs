@@ -70,13 +70,13 @@ async fn a_delayed_job_wakes_an_idle_worker_when_it_is_due() {
     leases[0].settle(Settlement::ack()).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// Three leases' time; the long profile sets `SPIN_S` to 60.
+#[tokio::test(flavor = "multi_thread")]
 async fn handlers_that_occupy_every_core_cost_no_lease() {
+    let spin = std::env::var("SPIN_S").map_or(6, |text| text.parse().unwrap());
+    let spin = Duration::from_secs(spin);
     let server = RedisServer::start();
-    let queue = server.queue_with(|options| {
-        options.ttl = Duration::from_millis(600);
-        options.renew_every = Duration::from_millis(150);
-    });
+    let queue = server.queue();
     let consumer = start(&queue);
     queue
         .enqueue(&[NewJob::new("a"), NewJob::new("b")])
@@ -84,11 +84,12 @@ async fn handlers_that_occupy_every_core_cost_no_lease() {
         .unwrap();
     let leases = consumer.next(2).await.unwrap();
     assert_eq!(leases.len(), 2);
-    // both threads of the runtime spin for several leases' time
-    let spinning: Vec<_> = (0..2)
+    // every thread of the runtime spins, and there is one for each core
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let spinning: Vec<_> = (0..cores)
         .map(|_| {
-            tokio::spawn(async {
-                let until = Instant::now() + Duration::from_secs(2);
+            tokio::spawn(async move {
+                let until = Instant::now() + spin;
                 while Instant::now() < until {
                     std::hint::spin_loop();
                 }
@@ -103,7 +104,7 @@ async fn handlers_that_occupy_every_core_cost_no_lease() {
                 .build()
                 .unwrap();
             runtime.block_on(async {
-                let until = Instant::now() + Duration::from_secs(2);
+                let until = Instant::now() + spin;
                 let mut stolen = 0;
                 while Instant::now() < until {
                     stolen += queue
@@ -376,4 +377,50 @@ async fn a_flush_is_survived_and_the_worker_registers_again() {
             .unwrap(),
         weldfleet_queue::Outcome::Lost
     );
+}
+
+/// Commands that Redis ran, those inside scripts counted.
+async fn commands(server: &RedisServer) -> u64 {
+    let stats: String = redis::cmd("INFO")
+        .arg("commandstats")
+        .query_async(&mut server.cli().await)
+        .await
+        .unwrap();
+    let calls = stats.lines().filter_map(|line| {
+        let calls = line.split_once("calls=")?.1.split(',').next()?;
+        calls.parse::<u64>().ok()
+    });
+    calls.sum()
+}
+
+#[tokio::test]
+async fn an_ending_that_is_handed_in_travels_with_the_next_claim() {
+    const JOBS: u64 = 2000;
+    let server = RedisServer::start_with(&["--appendonly", "no"]);
+    let queue = server.queue_with(|options| {
+        options.ttl = Duration::from_secs(60);
+        options.renew_every = Duration::from_secs(20);
+    });
+    let jobs: Vec<_> = (0..JOBS).map(|n| NewJob::new(format!("{n:05}"))).collect();
+    queue.enqueue(&jobs).await.unwrap();
+    let consumer = start(&queue);
+    eventually("registration", || async {
+        queue.workers().await.unwrap().pop()
+    })
+    .await;
+    let before = commands(&server).await;
+    let mut last = None;
+    for _ in 0..JOBS {
+        let lease = consumer.next(1).await.unwrap().remove(0);
+        lease.hand_in(Settlement::ack());
+        last = Some(lease);
+    }
+    // nobody claims any more: the last one goes alone, and soon
+    let last = last.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(1), last.settled());
+    assert_eq!(ended.await.unwrap(), Settled::Settled(State::Done));
+    let each = (commands(&server).await - before) as f64 / JOBS as f64;
+    println!("{each:.2} commands a job");
+    assert!(each < 12.1, "{each:.2} commands a job");
+    assert_eq!(queue.stats().await.unwrap().count(State::Done), JOBS);
 }

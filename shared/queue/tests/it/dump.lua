@@ -16,7 +16,9 @@ for _, state in ipairs({'pending', 'leased', 'delayed', 'splitting', 'dead', 'do
   end
 end
 for _, key in ipairs(redis.call('KEYS', base .. 'worker:*:leases')) do
-  dump.held[string.sub(after(key, 'worker:'), 1, -8)] = redis.call('SMEMBERS', key)
+  local ids = {}
+  for id in string.gmatch(redis.call('GET', key), '[^\n]+') do ids[#ids + 1] = id end
+  dump.held[string.sub(after(key, 'worker:'), 1, -8)] = ids
 end
 for _, key in ipairs(redis.call('KEYS', base .. 'outstanding:*')) do dump.outstanding[after(key, 'outstanding:')] = redis.call('SMEMBERS', key) end
 dump.counts = record(redis.call('HGETALL', base .. 'counts'))

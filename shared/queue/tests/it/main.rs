@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod apalis_worker;
+mod bounded;
 mod consumer;
 mod cookbook;
 mod deaths;

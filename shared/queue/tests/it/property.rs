@@ -14,7 +14,7 @@ use proptest::{
 };
 use serde::Deserialize;
 use weldfleet_queue::{
-    LeaseRef, NewJob, Outcome, Queue, Renewal, SplitOutcome,
+    Claim, Ending, LeaseRef, NewJob, Outcome, Queue, Renewal, Settlement, SplitOutcome,
     invariants::{JobView, Ledger, View, snapshot},
 };
 
@@ -30,19 +30,49 @@ const MAX_ATTEMPTS: u32 = 3;
 
 #[derive(Debug, Clone)]
 enum Command {
-    Enqueue { jobs: Vec<(u8, u8, u8, bool)> },
-    Claim { worker: u8, most: u8 },
-    Renew { worker: u8 },
-    End { lease: u8, end: End },
+    Enqueue {
+        jobs: Vec<(u8, u8, u8, bool)>,
+    },
+    Claim {
+        worker: u8,
+        most: u8,
+    },
+    Renew {
+        worker: u8,
+    },
+    End {
+        lease: u8,
+        end: End,
+    },
+    Turn {
+        leases: (u8, u8),
+        end: End,
+        worker: u8,
+        most: u8,
+    },
     Collect,
-    Advance { ticks: i64 },
+    Advance {
+        ticks: i64,
+    },
     Pause,
     Resume,
-    Requeue { job: u8 },
-    Forget { job: u8, leased_too: bool },
-    Split { job: u8 },
-    Resolve { job: u8 },
-    ReleaseAll { worker: u8, keep_half: bool },
+    Requeue {
+        job: u8,
+    },
+    Forget {
+        job: u8,
+        leased_too: bool,
+    },
+    Split {
+        job: u8,
+    },
+    Resolve {
+        job: u8,
+    },
+    ReleaseAll {
+        worker: u8,
+        keep_half: bool,
+    },
     Flush,
 }
 
@@ -58,7 +88,8 @@ fn command() -> impl Strategy<Value = Command> {
         4 => prop::collection::vec((0_u8..8, 0_u8..2, 0_u8..3, any::<bool>()), 1..4).prop_map(|jobs| Command::Enqueue { jobs }),
         8 => (0_u8..3, 1_u8..4).prop_map(|(worker, most)| Command::Claim { worker, most }),
         3 => (0_u8..3).prop_map(|worker| Command::Renew { worker }),
-        6 => (any::<u8>(), end).prop_map(|(lease, end)| Command::End { lease, end }),
+        6 => (any::<u8>(), end.clone()).prop_map(|(lease, end)| Command::End { lease, end }),
+        6 => (any::<(u8, u8)>(), end, 0_u8..3, 0_u8..4).prop_map(|(leases, end, worker, most)| Command::Turn { leases, end, worker, most }),
         3 => Just(Command::Collect),
         5 => prop_oneof![Just(7_i64), Just(23), Just(61), Just(113)].prop_map(|ticks| Command::Advance { ticks }),
         1 => Just(Command::Pause),
@@ -163,21 +194,39 @@ impl Run<'_> {
                     .claim(&worker(&name), u32::from(*most))
                     .await
                     .unwrap();
-                let (expected, draining) = self.machine.claim(&name, usize::from(*most), 0);
-                let ids: Vec<_> = claim.jobs.iter().map(|job| job.id.clone()).collect();
-                same(
-                    "claimed",
-                    &ids,
-                    &expected.iter().map(|(id, _)| id.clone()).collect(),
-                )?;
-                same("draining", &claim.draining, &draining)?;
-                for (job, (id, token)) in claim.jobs.iter().zip(expected) {
-                    self.ledger
-                        .claimed(&id, job.token)
-                        .map_err(|broken| broken.to_string())?;
-                    self.granted.push((id, job.token, token, name.clone()));
+                self.claimed(&name, usize::from(*most), &claim)
+            }
+            Command::Turn {
+                leases,
+                end,
+                worker: name,
+                most,
+            } => {
+                let name = format!("w{name}");
+                let mut endings = Vec::new();
+                let mut expected = Vec::new();
+                // two that may be the same, or of anybody
+                for lease in [leases.0, leases.1] {
+                    if let Some((lease, known)) = self.pick(lease) {
+                        endings.push(Ending {
+                            lease: lease.clone(),
+                            settlement: settlement(*end),
+                        });
+                        expected.push(self.end(&lease, known, *end)?);
+                    }
                 }
-                Ok(())
+                let turn = self
+                    .queue
+                    .turn(&worker(&name), &endings, u32::from(*most))
+                    .await
+                    .unwrap();
+                let states: Vec<_> = turn
+                    .outcomes
+                    .iter()
+                    .map(|outcome| state(*outcome))
+                    .collect();
+                same("settled", &states, &expected)?;
+                self.claimed(&name, usize::from(*most), &turn.claim)
             }
             Command::Renew { worker: name } => {
                 let name = format!("w{name}");
@@ -216,46 +265,21 @@ impl Run<'_> {
                 Ok(())
             }
             Command::End { lease, end } => {
-                if self.granted.is_empty() {
+                let Some((lease, known)) = self.pick(*lease) else {
                     return Ok(());
-                }
-                let (id, token, known, _) =
-                    self.granted[usize::from(*lease) % self.granted.len()].clone();
-                let was_leased = self
-                    .machine
-                    .jobs
-                    .get(&id)
-                    .is_some_and(|job| job.state == State::Leased && job.token == known);
-                let expected = self.machine.settle(&id, known, *end);
-                let lease = LeaseRef {
-                    id: id.clone(),
-                    token,
                 };
-                let outcome = match end {
-                    End::Ack => self.queue.ack(&lease, &Vec::new()).await,
-                    End::Retry { delay } => {
-                        let delay = Duration::from_millis(u64::try_from(*delay * TICK_MS).unwrap());
-                        self.queue.retry(&lease, "failed", Some(delay)).await
+                let expected = self.end(&lease, known, *end)?;
+                let outcome = match settlement(*end) {
+                    Settlement::Ack { fields } => self.queue.ack(&lease, &fields).await,
+                    Settlement::Retry { error, delay } => {
+                        self.queue.retry(&lease, &error, delay).await
                     }
-                    End::Bury => self.queue.bury(&lease, "hopeless").await,
-                    End::Release => self.queue.release(&lease, "later").await,
-                    End::Split => self.queue.hand_to_split(&lease, "too large").await,
+                    Settlement::Bury { error } => self.queue.bury(&lease, &error).await,
+                    Settlement::Release { reason } => self.queue.release(&lease, &reason).await,
+                    Settlement::Split { reason } => self.queue.hand_to_split(&lease, &reason).await,
+                    other => panic!("{other:?}"),
                 };
-                let state = match outcome.unwrap() {
-                    Outcome::Settled(state) => Some(state.as_str()),
-                    Outcome::Lost => None,
-                };
-                same("settled", &state, &expected.map(State::name))?;
-                // a lease that its holder ended before: the same answer again, and nothing changes
-                if state.is_some() && was_leased {
-                    self.ledger
-                        .accepted(&id, token)
-                        .map_err(|broken| broken.to_string())?;
-                    if *end == End::Ack {
-                        self.ledger.acked(&id);
-                    }
-                }
-                Ok(())
+                same("settled", &state(outcome.unwrap()), &expected)
             }
             Command::Collect => {
                 let collected = self.queue.collect().await.unwrap();
@@ -353,6 +377,57 @@ impl Run<'_> {
         }
     }
 
+    /// One of the leases ever granted, with its token in the reference.
+    fn pick(&self, lease: u8) -> Option<(LeaseRef, u64)> {
+        let at = usize::from(lease).checked_rem(self.granted.len())?;
+        let (id, token, known, _) = self.granted[at].clone();
+        Some((LeaseRef { id, token }, known))
+    }
+
+    /// Ends a lease in the reference: the job's state afterwards, `None` if the lease is lost.
+    fn end(
+        &mut self,
+        lease: &LeaseRef,
+        known: u64,
+        end: End,
+    ) -> Result<Option<&'static str>, String> {
+        let was_leased = self
+            .machine
+            .jobs
+            .get(&lease.id)
+            .is_some_and(|job| job.state == State::Leased && job.token == known);
+        let settled = self.machine.settle(&lease.id, known, end);
+        // a lease that its holder ended before: the same answer again, and nothing changes
+        if settled.is_some() && was_leased {
+            self.ledger
+                .accepted(&lease.id, lease.token)
+                .map_err(|broken| broken.to_string())?;
+            if end == End::Ack {
+                self.ledger.acked(&lease.id);
+            }
+        }
+        Ok(settled.map(State::name))
+    }
+
+    /// Claims in the reference and compares.
+    fn claimed(&mut self, name: &str, most: usize, claim: &Claim) -> Result<(), String> {
+        let (expected, draining) = self.machine.claim(name, most, 0);
+        let ids: Vec<_> = claim.jobs.iter().map(|job| job.id.clone()).collect();
+        same(
+            "claimed",
+            &ids,
+            &expected.iter().map(|(id, _)| id.clone()).collect(),
+        )?;
+        same("draining", &claim.draining, &draining)?;
+        for (job, (id, token)) in claim.jobs.iter().zip(expected) {
+            self.ledger
+                .claimed(&id, job.token)
+                .map_err(|broken| broken.to_string())?;
+            self.granted.push((id, job.token, token, name.to_owned()));
+        }
+        Ok(())
+    }
+
     /// Redis is as the reference says, and the invariants hold.
     async fn compare(&mut self) -> Result<(), String> {
         let redis::Value::BulkString(json) = self.script(include_str!("dump.lua"), 0).await else {
@@ -425,6 +500,28 @@ impl Run<'_> {
         self.ledger
             .all_there(&outstanding)
             .map_err(|broken| broken.to_string())
+    }
+}
+
+fn settlement(end: End) -> Settlement {
+    match end {
+        End::Ack => Settlement::ack(),
+        End::Retry { delay } => Settlement::Retry {
+            error: "failed".to_owned(),
+            delay: Some(Duration::from_millis(
+                u64::try_from(delay * TICK_MS).unwrap(),
+            )),
+        },
+        End::Bury => Settlement::bury("hopeless"),
+        End::Release => Settlement::release("later"),
+        End::Split => Settlement::split("too large"),
+    }
+}
+
+fn state(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Settled(state) => Some(state.as_str()),
+        Outcome::Lost => None,
     }
 }
 

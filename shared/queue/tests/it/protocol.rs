@@ -284,9 +284,9 @@ async fn cancel_takes_a_job_from_its_worker() {
 async fn finished_jobs_are_kept_by_count_and_age() {
     let server = RedisServer::start();
     let queue = server.queue_with(|options| options.retain_done = 10);
-    for round in 0..5 {
+    for round in 0..15 {
         let jobs: Vec<_> = (0..40)
-            .map(|n| NewJob::new(format!("{round}-{n:02}")))
+            .map(|n| NewJob::new(format!("{round:02}-{n:02}")))
             .collect();
         queue.enqueue(&jobs).await.unwrap();
         for job in queue.claim(&worker("w"), 40).await.unwrap().jobs {
@@ -294,12 +294,15 @@ async fn finished_jobs_are_kept_by_count_and_age() {
         }
     }
     let done = queue.stats().await.unwrap().count(State::Done);
-    assert!((10..=74).contains(&done), "{done} kept before the collect");
+    assert!(
+        (10..=150).contains(&done),
+        "{done} kept before the collect, the 500th ack trims"
+    );
     queue.collect().await.unwrap();
     let page = queue.list(State::Done, 0, 100).await.unwrap();
     assert_eq!(page.jobs.len(), 10);
     assert!(
-        page.jobs.iter().all(|job| job.id.starts_with("4-")),
+        page.jobs.iter().all(|job| job.id.starts_with("14-")),
         "the latest stay"
     );
 
@@ -307,7 +310,7 @@ async fn finished_jobs_are_kept_by_count_and_age() {
     tokio::time::sleep(Duration::from_millis(5)).await;
     assert_eq!(aged.collect().await.unwrap().trimmed, 10);
     assert_eq!(
-        queue.get("4-39").await.unwrap(),
+        queue.get("14-39").await.unwrap(),
         None,
         "the hash is gone too"
     );
@@ -373,4 +376,31 @@ async fn dangerous_settings_are_warned_of() {
             .warnings
             .is_empty()
     );
+}
+
+#[tokio::test]
+async fn what_a_failover_may_forget_is_warned_of() {
+    let primary = RedisServer::start();
+    let port = primary.port.to_string();
+    let replica =
+        RedisServer::start_with(&["--appendonly", "yes", "--replicaof", "127.0.0.1", &port]);
+    let warned = |queue: Queue| async move {
+        let check = queue.check().await.unwrap();
+        check
+            .warnings
+            .into_iter()
+            .map(|warning| warning.code)
+            .collect::<Vec<_>>()
+    };
+    eventually("the replica to be noticed", || async {
+        (warned(primary.queue()).await == ["min-replicas-to-write"]).then_some(())
+    })
+    .await;
+    assert_eq!(warned(replica.queue()).await, ["role"]);
+    let _: () = redis::cmd("CONFIG")
+        .arg(&["SET", "min-replicas-to-write", "1"])
+        .query_async(&mut primary.cli().await)
+        .await
+        .unwrap();
+    assert!(warned(primary.queue()).await.is_empty());
 }

@@ -44,10 +44,35 @@ pub struct Worker {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Call {
-    Claim { most: usize },
+    Claim {
+        most: usize,
+    },
     Renew,
     Ack(Id, u64),
     Retry(Id, u64),
+    /// An ack and a claim in one step.
+    Turn {
+        ack: (Id, u64),
+        most: usize,
+    },
+}
+
+impl Call {
+    /// The token of the lease that it ends.
+    fn ended(&mut self) -> Option<&mut u64> {
+        match self {
+            Call::Ack(_, token)
+            | Call::Retry(_, token)
+            | Call::Turn {
+                ack: (_, token), ..
+            } => Some(token),
+            Call::Claim { .. } | Call::Renew => None,
+        }
+    }
+
+    fn claims(&self) -> bool {
+        matches!(self, Call::Claim { .. } | Call::Turn { .. })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -151,44 +176,22 @@ impl World {
             .map(|(id, job)| (id.clone(), job.token))
             .collect();
         let answer = match call {
-            Call::Claim { most } => {
-                let skew = if worker == 1 { SKEW } else { 0 };
-                let (claimed, _) = self.redis.claim(&who, *most, skew);
-                for (id, token) in &claimed {
-                    let grows = self.ledger.claimed(id, *token).is_ok();
-                    self.fail(grows, GROW);
-                    let spent = self.spent.entry(id.clone()).or_default();
-                    *spent += 1;
-                    let within = *spent <= MAX_ATTEMPTS;
-                    self.fail(within, CLAIMS);
-                }
-                Answer::Claimed(claimed)
-            }
+            Call::Claim { most } => Answer::Claimed(self.claim(worker, &who, *most)),
             Call::Renew => Answer::Renewed(self.redis.renew(&who, known)),
-            Call::Ack(id, token) | Call::Retry(id, token) => {
-                let ack = matches!(call, Call::Ack(..));
-                let fresh = self
-                    .redis
-                    .jobs
-                    .get(id)
-                    .is_some_and(|job| job.state == State::Leased);
-                let end = if ack {
-                    End::Ack
-                } else {
-                    End::Retry { delay: 0 }
-                };
-                let settled = self.redis.settle(id, *token, end);
-                if settled.is_some() {
-                    let valid = self.ledger.accepted(id, *token).is_ok();
-                    self.fail(valid, STALE);
-                }
-                if ack && fresh && settled == Some(State::Done) {
-                    let own_effect = self.effects.get(id).is_some_and(|effect| effect >= token);
-                    self.fail(own_effect, OVERWRITE);
-                    self.ledger.acked(id);
-                    self.acked_with_effect.insert(id.clone());
-                }
+            Call::Ack(id, token) => {
+                self.settle(id, *token, End::Ack);
                 Answer::Settled
+            }
+            Call::Retry(id, token) => {
+                self.settle(id, *token, End::Retry { delay: 0 });
+                Answer::Settled
+            }
+            Call::Turn {
+                ack: (id, token),
+                most,
+            } => {
+                self.settle(id, *token, End::Ack);
+                Answer::Claimed(self.claim(worker, &who, *most))
             }
         };
         for (id, token) in in_force {
@@ -200,11 +203,48 @@ impl World {
         answer
     }
 
+    fn claim(&mut self, worker: usize, who: &str, most: usize) -> Vec<(Id, u64)> {
+        let skew = if worker == 1 { SKEW } else { 0 };
+        let (claimed, _) = self.redis.claim(who, most, skew);
+        for (id, token) in &claimed {
+            let grows = self.ledger.claimed(id, *token).is_ok();
+            self.fail(grows, GROW);
+            let spent = self.spent.entry(id.clone()).or_default();
+            *spent += 1;
+            let within = *spent <= MAX_ATTEMPTS;
+            self.fail(within, CLAIMS);
+        }
+        claimed
+    }
+
+    fn settle(&mut self, id: &str, token: u64, end: End) {
+        let fresh = self
+            .redis
+            .jobs
+            .get(id)
+            .is_some_and(|job| job.state == State::Leased);
+        let settled = self.redis.settle(id, token, end);
+        if settled.is_some() {
+            let valid = self.ledger.accepted(id, token).is_ok();
+            self.fail(valid, STALE);
+        }
+        if end == End::Ack && fresh && settled == Some(State::Done) {
+            let own_effect = self.effects.get(id).is_some_and(|effect| *effect >= token);
+            self.fail(own_effect, OVERWRITE);
+            self.ledger.acked(id);
+            self.acked_with_effect.insert(id.to_owned());
+        }
+    }
+
     /// The worker hears the answer, or an error.
     fn hear(&mut self, worker: usize, call: &Call, known: &[(Id, u64)], answer: Option<Answer>) {
         let worker = &mut self.workers[worker];
+        if let (Call::Turn { ack, .. }, Some(_)) = (call, &answer) {
+            worker.leases.remove(ack);
+            worker.written.remove(ack);
+        }
         match (call, answer) {
-            (Call::Claim { .. }, Some(Answer::Claimed(claimed))) => {
+            (Call::Claim { .. } | Call::Turn { .. }, Some(Answer::Claimed(claimed))) => {
                 // the same job again: the earlier lease of it is gone
                 worker
                     .leases
@@ -212,7 +252,7 @@ impl World {
                 worker.leases.extend(claimed);
                 worker.written.retain(|lease| worker.leases.contains(lease));
             }
-            (Call::Claim { .. }, _) => worker.suspect = true,
+            (Call::Claim { .. } | Call::Turn { .. }, _) => worker.suspect = true,
             (Call::Renew, Some(Answer::Renewed(renewed))) => {
                 for (lease, _) in known.iter().zip(renewed).filter(|(_, renewed)| !renewed) {
                     worker.leases.remove(lease);
@@ -274,11 +314,9 @@ impl World {
             .iter()
             .flat_map(|worker| worker.leases.iter().map(|(_, token)| *token))
             .collect();
-        if let Some((_, _, call, leases)) = &self.late {
+        if let Some((_, _, call, leases)) = &mut self.late {
             known.extend(leases.iter().map(|(_, token)| *token));
-            if let Call::Ack(_, token) | Call::Retry(_, token) = call {
-                known.insert(*token);
-            }
+            known.extend(call.ended().map(|token| *token));
         }
         let machines = || std::iter::once(&self.redis).chain(self.before.as_deref());
         let leased: BTreeSet<u64> = machines()
@@ -321,7 +359,7 @@ impl World {
         }
         if let Some((_, _, call, leases)) = &mut self.late {
             leases.iter_mut().for_each(|(_, token)| *token = of(*token));
-            if let Call::Ack(_, token) | Call::Retry(_, token) = call {
+            if let Some(token) = call.ended() {
                 *token = of(*token);
             }
         }
@@ -384,6 +422,10 @@ impl Model for System {
             for (id, token) in &worker.leases {
                 if worker.written.contains(&(id.clone(), *token)) {
                     calls.push(Call::Ack(id.clone(), *token));
+                    calls.push(Call::Turn {
+                        ack: (id.clone(), *token),
+                        most: 3 - worker.leases.len(),
+                    });
                 } else {
                     if world.faults.retries {
                         calls.push(Call::Retry(id.clone(), *token));
@@ -436,10 +478,7 @@ impl Model for System {
                     world.workers[at].incarnation,
                     world.workers[at].leases.iter().cloned().collect::<Vec<_>>(),
                 );
-                if matches!(call, Call::Claim { .. })
-                    && world.workers[at].suspect
-                    && fate != Fate::RequestLost
-                {
+                if call.claims() && world.workers[at].suspect && fate != Fate::RequestLost {
                     // before a claim, what an unanswered one may have taken goes back
                     let who = world.name(at);
                     for (id, job) in &world.redis.jobs {
@@ -476,9 +515,7 @@ impl Model for System {
                 let (at, incarnation, call, known) = world.late.take()?;
                 world.effect(at, incarnation, &call, &known);
                 // nobody hears the answer; a renewal of the worker shows that it holds more than it knows
-                if world.workers[at].incarnation == incarnation
-                    && matches!(call, Call::Claim { .. })
-                {
+                if world.workers[at].incarnation == incarnation && call.claims() {
                     world.workers[at].suspect = true;
                 }
             }

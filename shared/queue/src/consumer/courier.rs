@@ -1,0 +1,311 @@
+//! Carries what this worker has to say to Redis: one call ends leases and claims, so that a worker which works off one job after the
+//! other needs one call a job. An ending never waits for a job to come: it goes alone if nobody wants one. Endings are repeated
+//! through outages.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc::UnboundedReceiver, oneshot},
+    time::{Instant, sleep_until},
+};
+
+use super::shared::{Backoff, Shared};
+use crate::{
+    Claim, Ending, Lease, Outcome, QueueError, Settled, Settlement,
+    conn::lock,
+    lease::{Ended, Held},
+    queue::{MOST_ENDED, chance},
+};
+
+/// Tries for a lease whose end Redis refuses by itself (somebody changed the job's key by hand).
+const MOST_REFUSALS: u32 = 5;
+/// How long an ending that was handed in waits for the claim of whoever handed it in.
+const COMPANY: Duration = Duration::from_millis(1);
+
+/// Somebody wants up to `max` jobs.
+pub(super) struct Request {
+    pub max: u32,
+    pub answer: oneshot::Sender<Result<Claimed, QueueError>>,
+}
+
+/// Answer to a request.
+pub(super) struct Claimed {
+    pub leases: Vec<Lease>,
+    pub paused: bool,
+    pub draining: bool,
+    pub next_due: Duration,
+}
+
+struct Item {
+    held: Arc<Held>,
+    ending: Ending,
+    waits_for_company: bool,
+    refusals: u32,
+}
+
+pub(super) struct Courier {
+    pub shared: Arc<Shared>,
+    pub endings: UnboundedReceiver<Ended>,
+    pub requests: UnboundedReceiver<Request>,
+}
+
+impl Courier {
+    pub async fn run(mut self) {
+        let stop = self.shared.stop.clone();
+        let mut items = Vec::new();
+        let mut backoff = new_backoff(&self.shared);
+        while let Some(request) = self.gather(&mut items).await {
+            let request = request.filter(|request| !request.answer.is_closed());
+            let Err(error) = self.carry(&mut items, request).await else {
+                backoff = new_backoff(&self.shared);
+                continue;
+            };
+            if !error.is_outage() {
+                tracing::warn!(error = %crate::error::chain(&error), leases = items.len(), "settling failed, trying again");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(backoff.delay()) => {}
+                () = stop.cancelled() => break,
+            }
+        }
+        for item in items {
+            self.shared.forget(&item.held);
+            item.held.finish(Settled::Unknown);
+        }
+    }
+
+    /// Waits until there is something to say: adds to `items` what is to be ended, returns who wants jobs. `None` at the end.
+    async fn gather(&mut self, items: &mut Vec<Item>) -> Option<Option<Request>> {
+        let mut request = None;
+        let mut deadline = None;
+        loop {
+            while items.len() < MOST_ENDED
+                && let Ok(ended) = self.endings.try_recv()
+            {
+                items.push(self.item(ended));
+            }
+            while request.is_none()
+                && let Ok(next) = self.requests.try_recv()
+            {
+                request = Some(next);
+            }
+            let urgent = items.iter().any(|item| !item.waits_for_company);
+            if request.is_some() || urgent || items.len() >= MOST_ENDED {
+                return Some(request);
+            }
+            if !items.is_empty() {
+                deadline.get_or_insert_with(|| Instant::now() + COMPANY);
+            }
+            tokio::select! {
+                biased;
+                ended = self.endings.recv() => items.extend(ended.map(|ended| self.item(ended))),
+                next = self.requests.recv() => request = next,
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => return Some(None),
+                () = self.shared.stop.cancelled(), if items.is_empty() => return None,
+            }
+        }
+    }
+
+    fn item(&self, ended: Ended) -> Item {
+        Item {
+            ending: ending(&self.shared, &ended.held, ended.settlement),
+            held: ended.held,
+            waits_for_company: ended.waits_for_company,
+            refusals: 0,
+        }
+    }
+
+    /// Says it. What could not be ended stays in `items`; only that is an error here, a failed claim is its caller's.
+    async fn carry(
+        &self,
+        items: &mut Vec<Item>,
+        request: Option<Request>,
+    ) -> Result<(), QueueError> {
+        let Some(request) = request else {
+            return self.settle(items).await;
+        };
+        let shared = &self.shared;
+        // whoever shuts down waits for this
+        let under_way = shared.claiming.lock().await;
+        if shared.control.borrow().stopped {
+            drop(under_way);
+            let _ = request.answer.send(Err(QueueError::ShutDown));
+            return self.settle(items).await;
+        }
+        let turn = self.turn(items, request.max).await;
+        drop(under_way);
+        match turn {
+            Ok(claimed) => {
+                // if nobody listens any more, the leases go back by being dropped
+                drop(request.answer.send(Ok(claimed)));
+                Ok(())
+            }
+            Err(error) => {
+                let _ = request.answer.send(Err(error.clone()));
+                match items.is_empty() {
+                    true => Ok(()),
+                    false if error.is_outage() => again(items, error),
+                    false => self.settle_each(items).await,
+                }
+            }
+        }
+    }
+
+    async fn turn(&self, items: &mut Vec<Item>, max: u32) -> Result<Claimed, QueueError> {
+        let shared = &self.shared;
+        if shared.suspect.load(Ordering::Acquire) {
+            let released = shared
+                .queue
+                .release_except(&shared.id, &shared.references())
+                .await?;
+            shared.suspect.store(false, Ordering::Release);
+            if released > 0 {
+                tracing::info!(released, "gave back leases whose claim was never answered");
+            }
+        }
+        let endings: Vec<_> = items.iter().map(|item| item.ending.clone()).collect();
+        shared.claims_in_flight.fetch_add(1, Ordering::AcqRel);
+        let turn = shared.queue.turn(&shared.id, &endings, max).await;
+        let claimed = turn.map(|turn| {
+            for (item, outcome) in items.drain(..).zip(turn.outcomes) {
+                finish(shared, &item.held, outcome);
+            }
+            take(shared, turn.claim)
+        });
+        shared.claims_in_flight.fetch_sub(1, Ordering::AcqRel);
+        if claimed.is_err() {
+            shared.suspect.store(true, Ordering::Release);
+        }
+        claimed
+    }
+
+    async fn settle(&self, items: &mut Vec<Item>) -> Result<(), QueueError> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let endings: Vec<_> = items.iter().map(|item| item.ending.clone()).collect();
+        match self.shared.queue.settle(&endings).await {
+            Ok(outcomes) => {
+                for (item, outcome) in items.drain(..).zip(outcomes) {
+                    finish(&self.shared, &item.held, outcome);
+                }
+                Ok(())
+            }
+            Err(error) if error.is_outage() => again(items, error),
+            Err(_) => self.settle_each(items).await,
+        }
+    }
+
+    /// One lease may be to blame for a refusal: each by itself.
+    async fn settle_each(&self, items: &mut Vec<Item>) -> Result<(), QueueError> {
+        let shared = &self.shared;
+        let mut last = None;
+        for mut item in std::mem::take(items) {
+            match shared
+                .queue
+                .settle(std::slice::from_ref(&item.ending))
+                .await
+            {
+                Ok(outcomes) => {
+                    let outcome = outcomes.first().copied().unwrap_or(Outcome::Lost);
+                    finish(shared, &item.held, outcome);
+                }
+                Err(error) => {
+                    item.refusals += u32::from(!error.is_outage());
+                    last = Some(error);
+                    if item.refusals < MOST_REFUSALS {
+                        items.push(item);
+                    } else {
+                        tracing::error!(job = %item.held.job.id, "redis refuses to end this lease, it will run out");
+                        shared.forget(&item.held);
+                        item.held.finish(Settled::Unknown);
+                    }
+                }
+            }
+        }
+        last.map_or(Ok(()), |error| again(items, error))
+    }
+}
+
+/// What is left over goes with the next call, whether it has company or not.
+fn again(items: &mut [Item], error: QueueError) -> Result<(), QueueError> {
+    items
+        .iter_mut()
+        .for_each(|item| item.waits_for_company = false);
+    Err(error)
+}
+
+fn new_backoff(shared: &Shared) -> Backoff {
+    Backoff::new((shared.queue.options().ttl / 8).min(Duration::from_secs(1)))
+}
+
+fn finish(shared: &Shared, held: &Held, outcome: Outcome) {
+    let settled = match outcome {
+        Outcome::Settled(state) => Settled::Settled(state),
+        Outcome::Lost => {
+            shared.lost.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(job = %held.job.id, token = held.job.token, "lease was lost before it was settled");
+            Settled::Lost
+        }
+    };
+    shared.forget(held);
+    held.finish(settled);
+}
+
+fn take(shared: &Shared, claim: Claim) -> Claimed {
+    shared.note_birth(claim.born_at);
+    let mut leases = Vec::with_capacity(claim.jobs.len());
+    let mut known = lock(&shared.held);
+    for job in claim.jobs {
+        let held = Arc::new(Held::new(job, shared.endings.clone()));
+        if let Some(older) = known.insert(held.job.id.clone(), held.clone()) {
+            // the same job again: the earlier lease of it ran out without our notice
+            older.lose();
+        }
+        leases.push(Lease::new(held));
+    }
+    drop(known);
+    if !leases.is_empty() {
+        shared.rouse_keeper();
+    }
+    let mut seen = lock(&shared.seen);
+    let paused = claim.paused.is_some();
+    if paused && seen.paused.is_none() {
+        tracing::info!(
+            reason = claim.paused.as_ref().map(|pause| pause.reason.as_str()),
+            "the queue is paused"
+        );
+    }
+    seen.paused = claim.paused;
+    seen.draining = claim.draining;
+    Claimed {
+        leases,
+        paused,
+        draining: claim.draining,
+        next_due: claim.next_due.unwrap_or(Duration::MAX),
+    }
+}
+
+/// The end of a lease as the protocol takes it.
+pub(super) fn ending(shared: &Shared, held: &Held, mut settlement: Settlement) -> Ending {
+    match &mut settlement {
+        Settlement::Ack { fields } => {
+            while let Some(name) = shared.queue.reserved_field(fields).map(str::to_owned) {
+                tracing::error!(field = %name, job = %held.job.id, "result field is left out, its name belongs to the protocol");
+                fields.retain(|(field, _)| *field != name);
+            }
+        }
+        Settlement::Retry { delay, .. } => {
+            let policy = &shared.queue.options().retry;
+            delay.get_or_insert_with(|| policy.delay(held.job.attempts, chance()));
+        }
+        _ => {}
+    }
+    Ending {
+        lease: held.reference(),
+        settlement,
+    }
+}
