@@ -141,7 +141,8 @@ struct Stores {
 
 impl Stores {
     async fn read(fleet: &Fleet) -> Self {
-        let rows = "SELECT count(), countIf(alg_complete_time IS NULL), groupBitXor(cityHash64(*)) FROM spot_records";
+        // As text: the hash of a row with a NULL in it would be NULL.
+        let rows = "SELECT count(), countIf(alg_complete_time IS NULL), groupBitXor(cityHash64(toString(tuple(*)))) FROM spot_records";
         Self {
             rows: fleet.clickhouse.value(rows).await,
             results: fleet.clickhouse.count("weld_results").await,
