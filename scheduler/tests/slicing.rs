@@ -403,6 +403,11 @@ async fn the_mirror_is_mended() {
 #[tokio::test]
 async fn ids_that_cannot_be_named_cost_no_other_row_its_verdict() {
     let fleet = Fleet::start().await;
+    fleet.migrate();
+    fleet
+        .clickhouse
+        .execute("DROP TABLE spot_records SYNC")
+        .await;
     fleet
         .clickhouse
         .execute(

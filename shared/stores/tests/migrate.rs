@@ -103,7 +103,7 @@ async fn a_table_with_data_only_gets_what_it_lacks() {
     plant
         .mysql(
             "CREATE TABLE nok_records (id INT AUTO_INCREMENT PRIMARY KEY, data_date INT UNSIGNED NOT NULL, \
-             record_id VARCHAR(64) NOT NULL, part_no VARCHAR(20), ck_ticks INT, alg_complete_time DATETIME, rule_hits TEXT, \
+             record_id VARCHAR(64) NOT NULL, part_no VARCHAR(20), ck_ticks INT NOT NULL DEFAULT 0, alg_complete_time DATETIME, rule_hits TEXT, \
              review_result VARCHAR(64), shift INT DEFAULT 3) DEFAULT CHARSET utf8mb4",
         )
         .await;

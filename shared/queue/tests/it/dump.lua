@@ -22,4 +22,5 @@ for _, key in ipairs(redis.call('KEYS', base .. 'worker:*:leases')) do
 end
 for _, key in ipairs(redis.call('KEYS', base .. 'outstanding:*')) do dump.outstanding[after(key, 'outstanding:')] = redis.call('SMEMBERS', key) end
 dump.counts = record(redis.call('HGETALL', base .. 'counts'))
+for _, key in ipairs(redis.call('KEYS', base .. 'done:*')) do dump.counts[after(key, '')] = redis.call('GET', key) end
 return cjson.encode(dump)
