@@ -42,7 +42,8 @@ mysql_rows() {
         --batch --skip-column-names --execute "$1"
 }
 left() { clickhouse "SELECT count() FROM spot_records WHERE data_date = $DAY AND alg_complete_time IS NULL"; }
-number() { printf "%'d" "$1"; }
+# 50000 as 50,000, whatever the locale.
+number() { sed -E ':again; s/^([0-9]+)([0-9]{3})/\1,\2/; t again' <<<"$1"; }
 
 # A line a second until every row of the day has a verdict or a reason.
 watch_progress() {

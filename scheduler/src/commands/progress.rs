@@ -1,11 +1,12 @@
 //! Progress: a bar on a terminal, a plain line now and then elsewhere. On standard error, so that output stays clean.
 
 use std::{
+    fmt,
     io::IsTerminal,
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use weldfleet_cli::output::{grouped, spoken};
 
 /// Time between two plain lines.
@@ -20,16 +21,21 @@ pub struct Progress {
     said: Instant,
 }
 
+/// Rows a second, whole and grouped.
+fn rate(state: &ProgressState, out: &mut dyn fmt::Write) {
+    let _ = out.write_str(&grouped(state.per_sec() as u64));
+}
+
 impl Progress {
     /// Nothing of `rows` is done.
     pub fn new(what: &'static str, rows: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template(
-                "{prefix} {bar:30} {human_pos}/{human_len} rows, {per_sec:>12}, {eta} left {wide_msg}",
+                "{prefix} {bar:30} {human_pos}/{human_len} rows, {rate:>8} rows/s, {eta} left {wide_msg}",
             );
             let bar = ProgressBar::new(rows).with_prefix(what);
             if let Ok(style) = style {
-                bar.set_style(style);
+                bar.set_style(style.with_key("rate", rate));
             }
             bar
         });
