@@ -183,6 +183,10 @@ pub fn markdown() -> Result<(), Error> {
     for one in &results.recovery {
         println!("| {} | {} | {} |", one.name, reclaimed(one), outcome(one));
     }
+    if !path("queue-scale.json").exists() {
+        println!("\nNo scale run yet: `make bench-queue-scale`.");
+        return Ok(());
+    }
     let scale: Scale = read("queue-scale.json")?;
     println!("\n| scale | |\n|---|---|");
     for (what, value) in scale_rows(&scale) {
