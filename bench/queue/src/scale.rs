@@ -2,6 +2,7 @@
 //! thousand idle workers cost, and how soon an idle one picks up a new job.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -207,9 +208,8 @@ async fn work(
     workers: usize,
 ) -> Result<(), weldfleet_queue::QueueError> {
     let cycle = Duration::from_secs_f64(workers as f64 / STEADY_JOBS_PER_S);
-    // spread over the cycle, not all at once
-    let lag = cycle
-        .mul_f64(f64::from(consumer.id().as_str().bytes().map(u32::from).sum::<u32>() % 97) / 97.0);
+    // workers that know nothing of each other: each has its own place in the cycle, by chance
+    let lag = cycle.mul_f64(RandomState::new().hash_one(consumer.id().as_str()) as f64 / u64::MAX as f64);
     let mut spread = false;
     loop {
         match fleet.pace() {

@@ -19,6 +19,7 @@ const PARTS: &[(&str, &str)] = &[
     ("leave", include_str!("scripts/leave.lua")),
     ("collect_part", include_str!("scripts/collect_part.lua")),
     ("retain", include_str!("scripts/retain.lua")),
+    ("solo", include_str!("scripts/solo.lua")),
     ("endings", include_str!("scripts/endings.lua")),
     ("add", include_str!("scripts/add.lua")),
 ];

@@ -57,9 +57,9 @@ async fn keep(shared: &Weak<Shared>, queue: &Queue) {
                         // a change of the free fields is told soon, not only with the next renewal
                         Duration::from_millis(20)
                     } else if shared.doze() {
-                        idle_nap(queue.options(), workers).mul_f64(0.8 + 0.2 * chance())
+                        spread(idle_nap(queue.options(), workers))
                     } else {
-                        renew_every
+                        spread(renew_every)
                     }
             }
             Err(error) => {
@@ -69,13 +69,29 @@ async fn keep(shared: &Weak<Shared>, queue: &Queue) {
                 Instant::now() + backoff.delay()
             }
         };
-        // a worker that dozes is roused by its next lease
+        wait(&shared, next, renew_every).await;
+    }
+}
+
+/// Waits until `next`. A worker that dozes is roused by its next lease, which is as fresh as one just renewed; who changes the free
+/// fields wants it told at once.
+async fn wait(shared: &Shared, mut next: Instant, renew_every: Duration) {
+    loop {
         tokio::select! {
-            () = tokio::time::sleep_until(next) => {}
+            () = tokio::time::sleep_until(next) => break,
             () = shared.rouse.notified() => {}
         }
-        shared.dozing.store(false, Ordering::SeqCst);
+        if !shared.registered.load(Ordering::Acquire) {
+            break;
+        }
+        next = next.min(Instant::now() + spread(renew_every));
     }
+    shared.dozing.store(false, Ordering::SeqCst);
+}
+
+/// A little less, by chance: a fleet that started together does not speak together for ever.
+fn spread(time: Duration) -> Duration {
+    time.mul_f64(0.8 + 0.2 * chance())
 }
 
 /// The more workers there are, the less often an idle one must say that it lives: it stays listed, and somebody is always heard.

@@ -184,7 +184,7 @@ impl Consumer {
     pub fn set_fields(&self, fields: BTreeMap<String, String>) {
         *lock(&self.shared.fields) = fields;
         self.shared.registered.store(false, Ordering::Release);
-        self.shared.rouse_keeper();
+        self.shared.rouse.notify_one();
     }
 
     /// Stops claiming for good; handlers go on and their leases are renewed.

@@ -106,7 +106,7 @@ impl Shared {
         idle
     }
 
-    /// There is something to renew or to tell.
+    /// There is something to renew.
     pub fn rouse_keeper(&self) {
         if self.dozing.swap(false, Ordering::SeqCst) {
             self.rouse.notify_one();

@@ -86,14 +86,20 @@ impl Queue {
         let mut jobs = Vec::new();
         for entry in &parts[CLAIM_PARTS..] {
             // the hash as it was before the claim; what the claim changed comes after it
-            let Some((hash, [id, token, attempts])) = reply.list(entry)?.split_last_chunk() else {
+            let Some((claimed, hash)) = reply.list(entry)?.split_last() else {
                 return Err(reply.wrong("a job", entry));
             };
-            let id = reply.text(id)?;
-            if let Some(mut job) = reply.flat_job(&id, hash, &self.options().weight_field)? {
+            let claimed_text = reply.text(claimed)?;
+            let mut parts = claimed_text.splitn(3, ' ');
+            let mut part = || parts.next().filter(|part| !part.is_empty());
+            let (Some(Ok(attempts)), Some(Ok(token)), Some(id)) =
+                (part().map(str::parse), part().map(str::parse), part())
+            else {
+                return Err(reply.wrong("attempts, token and id", claimed));
+            };
+            if let Some(mut job) = reply.flat_job(id, hash, &self.options().weight_field)? {
                 job.state = crate::State::Leased;
-                job.token = reply.number(token)?;
-                job.attempts = u32::try_from(reply.number(attempts)?).unwrap_or(u32::MAX);
+                (job.token, job.attempts) = (token, attempts);
                 worker.as_str().clone_into(&mut job.worker);
                 jobs.push(job);
             }

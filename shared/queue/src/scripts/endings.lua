@@ -1,64 +1,59 @@
 -- The part of a turn that ends leases. Everything is read before anything is written: a key of a wrong type refuses the call without a
--- trace. Leaves in `states` the job's state now, or 'lost', per ending, and for the rest of the turn: the ids that left
--- each worker, and how many jobs of each priority are done, both with their names in a list.
-local states = {}
-local holders, left_by, priorities, done = {}, {}, {}, {}
+-- trace. Leaves in `states` the job's state now, or 'lost', per ending, and for the rest of the turn: the ids whose leases have ended
+-- and, one for one, their workers, the priorities of which jobs
+-- are done and, one for one, of how many.
+-- Tables are made with the room that most turns need (`{nil}`), or not before they are needed: growing one costs as much as a command.
+local states, left, holders, priorities, done, endings = {nil}, {nil}, {nil}, {nil}, {nil}, {nil}
 local time = int(now)
 local at = 9
-local endings = {}
-for n = 1, tonumber(ARGV[8]) do
+local count = tonumber(ARGV[8])
+for n = 1, count do
   local key = base .. 'job:' .. ARGV[at + 1]
   local job = redis.call('HMGET', key, 'state', 'token', 'worker', 'group', 'priority', 'error')
   if ARGV[at] ~= 'ack' or job[1] ~= 'leased' then
     job.more = redis.call('HMGET', key, 'attempts', 'max_attempts', 'enqueued_at', 'solo', 'history', 'settled')
   end
-  job.at = at
   endings[n] = job
   at = at + 6 + ARGV[at + 5]
 end
 
-if endings[1] then
-  local left, scored_done, left_by_group, ended, woken = {}, {}, {}, {}, 0
-  for n, f in ipairs(endings) do
-    local op, id, token = ARGV[f.at], ARGV[f.at + 1], ARGV[f.at + 2]
+if count > 0 then
+  local scored_done, left_by_group, woken = {nil, nil}, nil, 0
+  local ended = count > 1 and {}
+  at = 9
+  for n = 1, count do
+    local f, op, id, token, fields = endings[n], ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 5]
     local key = base .. 'job:' .. id
-    if ended[id] or f[1] ~= 'leased' or f[2] ~= token then
+    local before = ended and ended[id]
+    if before or f[1] ~= 'leased' or f[2] ~= token then
       -- asked again because the first answer was lost: the same answer
-      local settled = ended[id] or (f.more and f.more[6] == token and f[1])
+      local settled = before or (f.more and f.more[6] == token and f[1])
       states[n] = f[2] == token and settled or 'lost'
     else
-      local worker, priority, state = f[3], f[5], 'done'
+      local priority, state = f[5], 'done'
       left[#left + 1] = id
-      local ids = left_by[worker]
-      if ids then
-        ids[#ids + 1] = id
-      else
-        left_by[worker] = {id}
-        holders[#holders + 1] = worker
-      end
+      holders[#left] = f[3]
 
       if op == 'ack' then
         if f[4] and f[4] ~= '' then
+          left_by_group = left_by_group or {}
           local group = left_by_group[f[4]]
           if group then group[#group + 1] = id else left_by_group[f[4]] = {id} end
         end
         if f[6] and f[6] ~= '' then redis.call('HSET', key, 'error', '') end
-        local fields = tonumber(ARGV[f.at + 5])
-        if fields > 0 then
-          redis.call('HSET', key, 'state', 'done', 'finished_at', time, 'settled', token, unpack(ARGV, f.at + 6, f.at + 5 + fields))
+        if fields ~= '0' then
+          redis.call('HSET', key, 'state', 'done', 'finished_at', time, 'settled', token, unpack(ARGV, at + 6, at + 5 + fields))
         else
           redis.call('HSET', key, 'state', 'done', 'finished_at', time, 'settled', token)
         end
         scored_done[#scored_done + 1] = time
         scored_done[#scored_done + 1] = id
-        if done[priority] then
-          done[priority] = done[priority] + 1
-        else
-          done[priority] = 1
-          priorities[#priorities + 1] = priority
-        end
+        local place = 1
+        while priorities[place] and priorities[place] ~= priority do place = place + 1 end
+        priorities[place] = priority
+        done[place] = (done[place] or 0) + 1
       else
-        local r, attempts, text, delay, score = rare(), tonumber(f.more[1]), ARGV[f.at + 3], tonumber(ARGV[f.at + 4]), now
+        local r, attempts, text, delay, score = rare(), tonumber(f.more[1]), ARGV[at + 3], tonumber(ARGV[at + 4]), now
         if op == 'retry' then
           if attempts >= tonumber(f.more[2]) then
             state = 'dead'
@@ -93,13 +88,14 @@ if endings[1] then
         end
         if state == 'dead' then r.count('left', priority, 1) end
       end
-      ended[id] = state
+      if ended then ended[id] = state end
       states[n] = state
     end
+    at = at + 6 + fields
   end
 
   if left[1] then redis.call('ZREM', base .. 'leased', unpack(left)) end
-  for group, ids in pairs(left_by_group) do redis.call('SREM', base .. 'outstanding:' .. group, unpack(ids)) end
+  for group, ids in pairs(left_by_group or {}) do redis.call('SREM', base .. 'outstanding:' .. group, unpack(ids)) end
   if scored_done[1] then redis.call('ZADD', base .. 'done', unpack(scored_done)) end
   if woken > 0 then rare().wake(woken) end
 end

@@ -23,6 +23,14 @@ local function leave_lease(id, worker, alone)
   if alone then redis.call('DEL', base .. 'worker:' .. worker .. ':alone') end
 end
 
+-- A lease ends that another worker than the caller held; errors of type cannot break it off.
+local function leave_worker(id, worker)
+  local key = base .. 'worker:' .. worker
+  local s = redis.call('MGET', key .. ':leases', key .. ':alone')
+  if s[1] then save_holds(worker, without(s[1], id)) end
+  if s[2] == id then redis.call('DEL', key .. ':alone') end
+end
+
 local function leave_group(group, id)
   if group and group ~= '' then redis.call('SREM', base .. 'outstanding:' .. group, id) end
 end

@@ -1,4 +1,4 @@
--- What one call forgets at most: about a millisecond. A turn calls it at every 500th ack.
+-- What one call of `collect` forgets at most: about a millisecond.
 local TRIM_MOST = 600
 
 -- Forgets finished jobs beyond `retain` in number or `retain_ms` in age; at most `limit` of them. Returns how many.

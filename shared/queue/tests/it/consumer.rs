@@ -424,3 +424,59 @@ async fn an_ending_that_is_handed_in_travels_with_the_next_claim() {
     assert!(each < 12.1, "{each:.2} commands a job");
     assert_eq!(queue.stats().await.unwrap().count(State::Done), JOBS);
 }
+
+/// When the worker was last heard, in ms of Redis time.
+async fn seen_at(server: &RedisServer, queue: &Queue, consumer: &Consumer) -> Option<u64> {
+    redis::cmd("HGET")
+        .arg(queue.keys().worker(consumer.id().as_str()))
+        .arg("seen_at")
+        .query_async(&mut server.cli().await)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn an_idle_worker_of_a_large_fleet_speaks_seldom_and_its_next_lease_is_renewed_all_the_same()
+{
+    let server = RedisServer::start();
+    let queue = server.queue_with(|options| {
+        options.ttl = Duration::from_millis(900);
+        options.renew_every = Duration::from_millis(200);
+        options.worker_expiry = Some(Duration::from_secs(60));
+    });
+    for n in 0..300 {
+        let id = crate::server::worker(&format!("other-{n}"));
+        queue.register(&id, &Default::default()).await.unwrap();
+    }
+    let consumer = start(&queue);
+    // the renewal after its registration tells it how many they are
+    let registered = eventually("registration", || seen_at(&server, &queue, &consumer)).await;
+    let dozes_since = eventually("a renewal", || async {
+        seen_at(&server, &queue, &consumer)
+            .await
+            .filter(|seen| *seen > registered)
+    })
+    .await;
+    tokio::time::sleep(queue.options().ttl).await;
+    assert_eq!(
+        seen_at(&server, &queue, &consumer).await,
+        Some(dozes_since),
+        "it has nothing to say"
+    );
+
+    queue.enqueue(&[NewJob::new("j")]).await.unwrap();
+    let lease = consumer.next(1).await.unwrap().remove(0);
+    let until = Instant::now() + queue.options().ttl * 3;
+    while Instant::now() < until {
+        let thief = queue.claim(&crate::server::worker("thief"), 1).await;
+        assert!(
+            thief.unwrap().jobs.is_empty(),
+            "the lease was not renewed in time"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(
+        lease.settle(Settlement::ack()).await,
+        Settled::Settled(State::Done)
+    );
+}
