@@ -68,6 +68,7 @@ async fn main() -> Result<(), Error> {
                 workers: workers.unwrap_or(most_workers),
                 jobs: jobs.unwrap_or(most_jobs),
                 seconds: if args.quick { 5 } else { 20 },
+                idle_seconds: if args.quick { 10 } else { 60 },
                 pickups: if args.quick { 50 } else { 300 },
             };
             let results = scale::run(&size).await?;

@@ -130,10 +130,15 @@ fn scale_rows(scale: &Scale) -> Vec<(String, String)> {
             format!("{:.0} bytes", scale.bytes_a_job),
         ),
     ];
-    rows.extend(phase(
-        &format!("{} workers, one job at a time, steady", scale.workers),
-        &scale.steady,
-    ));
+    for (jobs_per_s, steady) in &scale.steady {
+        rows.extend(phase(
+            &format!(
+                "{} workers, one job at a time, {jobs_per_s} jobs/s asked for",
+                scale.workers
+            ),
+            steady,
+        ));
+    }
     rows.extend(phase(
         &format!("{} workers, 16 at a time, flat out", scale.workers),
         &scale.flat_out,

@@ -31,7 +31,7 @@ pub struct Options {
     pub retain_done_for: Duration,
     /// Name of the hash field that holds a job's [`weight`](crate::NewJob::weight). Default `weight`.
     pub weight_field: String,
-    /// How often an idle worker looks although nobody woke it. Default 5 s. Due jobs and expired leases wake it earlier.
+    /// How often idle workers look although nobody woke them: each of a few, a large fleet together. Default 5 s. Due jobs and expired leases wake it earlier.
     pub idle_poll: Duration,
     /// How long a worker that says nothing stays listed. Default three times `ttl`, at least 10 s.
     pub worker_expiry: Option<Duration>,

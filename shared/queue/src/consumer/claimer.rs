@@ -79,7 +79,7 @@ pub(super) async fn next(shared: &Arc<Shared>, max: u32) -> Result<Vec<Lease>, Q
                 .mul_f64(chance()),
         );
         let wait = due
-            .min(options.idle_poll.mul_f64(0.8 + 0.4 * chance()))
+            .min(shared.look_every().mul_f64(0.8 + 0.4 * chance()))
             .max(Duration::from_millis(1));
         if claimed.draining {
             // nothing is handed out until our own leases have ended

@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::shared::{Backoff, Shared};
-use crate::{Options, Queue, QueueError, Renewal, conn::lock, lease::Held, queue::chance};
+use crate::{Queue, QueueError, Renewal, conn::lock, lease::Held, queue::chance};
 
 pub(super) fn start(shared: &Arc<Shared>, queue: Queue) -> Result<(), QueueError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -37,9 +37,6 @@ pub(super) fn start(shared: &Arc<Shared>, queue: Queue) -> Result<(), QueueError
     Ok(())
 }
 
-/// Idle workers that say together, in each `renew_every`, that the fleet lives.
-const IDLE_VOICES: u64 = 16;
-
 async fn keep(shared: &Weak<Shared>, queue: &Queue) {
     let renew_every = queue.options().renew_every;
     let mut backoff = Backoff::new((renew_every / 4).min(Duration::from_millis(500)));
@@ -50,14 +47,14 @@ async fn keep(shared: &Weak<Shared>, queue: &Queue) {
             return;
         };
         let next = match round(&shared, queue, &mut surplus_before).await {
-            Ok(workers) => {
+            Ok(()) => {
                 backoff = Backoff::new((renew_every / 4).min(Duration::from_millis(500)));
                 started
                     + if !shared.registered.load(Ordering::Acquire) {
                         // a change of the free fields is told soon, not only with the next renewal
                         Duration::from_millis(20)
                     } else if shared.doze() {
-                        spread(idle_nap(queue.options(), workers))
+                        spread(idle_nap(&shared))
                     } else {
                         spread(renew_every)
                     }
@@ -94,22 +91,19 @@ fn spread(time: Duration) -> Duration {
     time.mul_f64(0.8 + 0.2 * chance())
 }
 
-/// The more workers there are, the less often an idle one must say that it lives: it stays listed, and somebody is always heard.
-fn idle_nap(options: &Options, workers: u64) -> Duration {
-    let turns = u32::try_from(workers / IDLE_VOICES).unwrap_or(u32::MAX);
+/// How often an idle worker says that it lives: it stays listed, and somebody is always heard.
+fn idle_nap(shared: &Shared) -> Duration {
+    let options = shared.queue.options();
     let longest = (options.worker_expiry() / 3).max(options.renew_every);
-    options
-        .renew_every
-        .saturating_mul(turns.max(1))
-        .min(longest)
+    shared.share(options.renew_every, u32::MAX).min(longest)
 }
 
-/// One renewal of everything held. Returns how many workers there are.
+/// One renewal of everything held.
 async fn round(
     shared: &Shared,
     queue: &Queue,
     surplus_before: &mut bool,
-) -> Result<u64, QueueError> {
+) -> Result<(), QueueError> {
     let job_timeout = queue.options().job_timeout;
     let claims_before = shared.claims_in_flight.load(Ordering::Acquire);
     let held: Vec<Arc<Held>> = lock(&shared.held).values().cloned().collect();
@@ -123,6 +117,7 @@ async fn round(
     // Renewals first: registering is for people.
     let references: Vec<_> = kept.iter().map(|held| held.reference()).collect();
     let answer = queue.renew_and_count(&shared.id, &references).await?;
+    shared.workers.store(answer.workers, Ordering::Relaxed);
     for (lease, renewal) in kept.iter().zip(&answer.renewals) {
         if *renewal == Renewal::Lost {
             shared.lose(lease, "another token holds the job, or it is gone");
@@ -146,5 +141,5 @@ async fn round(
             }
         }
     }
-    Ok(answer.workers)
+    Ok(())
 }

@@ -112,7 +112,8 @@ impl Consumer {
             requests: requests_out,
         };
         tokio::spawn(courier.run());
-        let patience = queue.options().idle_poll + queue.options().response_timeout;
+        let patience = queue.options().idle_poll * shared::MOST_SHARED_LOOKS
+            + queue.options().response_timeout;
         tokio::spawn(waiter::run(
             shared.clone(),
             queue.with_response_timeout(patience)?,

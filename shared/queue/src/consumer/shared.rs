@@ -19,6 +19,11 @@ use crate::{
     lease::{Ended, Held},
 };
 
+/// Workers that are heard often enough together.
+const ENOUGH: u64 = 16;
+/// A worker whose wake-up call is lost looks itself after so many `idle_poll`s at most, however large the fleet is.
+pub(super) const MOST_SHARED_LOOKS: u32 = 6;
+
 pub(super) struct Shared {
     pub id: WorkerId,
     pub queue: Queue,
@@ -34,6 +39,8 @@ pub(super) struct Shared {
     /// A lease has ended.
     pub ended: Notify,
     pub lost: AtomicU64,
+    /// Registered workers, as the last renewal counted them.
+    pub workers: AtomicU64,
     /// Locked while a claim is under way.
     pub claiming: tokio::sync::Mutex<()>,
     pub claims_in_flight: AtomicUsize,
@@ -84,6 +91,7 @@ impl Shared {
             seen: Mutex::default(),
             ended: Notify::new(),
             lost: AtomicU64::new(0),
+            workers: AtomicU64::new(1),
             claiming: tokio::sync::Mutex::default(),
             claims_in_flight: AtomicUsize::new(0),
             suspect: AtomicBool::new(false),
@@ -104,6 +112,17 @@ impl Shared {
             self.dozing.store(false, Ordering::SeqCst);
         }
         idle
+    }
+
+    /// The more workers there are, the less often each must do what one of them must do every `interval`; at most `most` times less.
+    pub fn share(&self, interval: Duration, most: u32) -> Duration {
+        let workers = self.workers.load(Ordering::Relaxed) / ENOUGH;
+        interval * u32::try_from(workers).unwrap_or(most).clamp(1, most)
+    }
+
+    /// How often an idle worker looks by itself: somebody of the fleet does so all the time.
+    pub fn look_every(&self) -> Duration {
+        self.share(self.queue.options().idle_poll, MOST_SHARED_LOOKS)
     }
 
     /// There is something to renew.

@@ -1,5 +1,5 @@
 //! Lets Redis wake an idle worker: it blocks on the wake list over a connection of its own, only while somebody waits. A lost token
-//! costs no more than `idle_poll`, since whoever waits looks by himself that often.
+//! costs no more than `idle_poll`, since somebody of those who wait looks by himself that often.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,13 +18,13 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Queue) {
 
 async fn wait(shared: Arc<Shared>, queue: Queue) {
     let key = queue.keys().named("wake");
-    let seconds = format!("{:.3}", queue.options().idle_poll.as_secs_f64());
     let mut idle = shared.idle.subscribe();
     let mut backoff = Backoff::new(Duration::from_secs(1));
     loop {
         if idle.wait_for(|waiting| *waiting > 0).await.is_err() {
             return;
         }
+        let seconds = format!("{:.3}", shared.look_every().as_secs_f64());
         match queue
             .inner
             .link

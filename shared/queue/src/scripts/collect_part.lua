@@ -103,8 +103,8 @@ local function collect(ttl, limit, weight_field, out)
   if out.expired + out.promoted > 0 then wake(out.expired + out.promoted) end
   out.more = full
 
-  -- what becomes due next; if nothing is known, look again in five seconds all the same
-  local next_due = now + 5000
+  -- what becomes due next; if nothing is known, look again all the same
+  local next_due = now + math.max(ttl, 5000)
   if full then
     next_due = now
   else
