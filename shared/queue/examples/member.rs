@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use weldfleet_queue::{Consumer, Lease, Options, Queue, Settled, Settlement, State, WorkerInfo};
 
 type Error = Box<dyn std::error::Error>;
@@ -36,8 +36,11 @@ async fn main() -> Result<(), Error> {
     options.retry.base = Duration::from_millis(50);
     let consumer = Consumer::start(Queue::new(options)?, WorkerInfo::new(&name))?;
     let mut member = Member {
+        // a zombie may wake up in the middle of a call
         store: redis::Client::open(store_url)?
-            .get_connection_manager()
+            .get_connection_manager_with_config(
+                ConnectionManagerConfig::new().set_response_timeout(None),
+            )
             .await?,
         commit: redis::Script::new(include_str!("../tests/faults/commit.lua")),
         name,
