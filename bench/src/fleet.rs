@@ -143,7 +143,13 @@ async fn watch(plant: &Plant, day: CurveDay, fleet: Fleet) -> Result<Watched> {
         )
     })?;
     let rows = after.rows - before.rows;
-    let waited = (after.inferring - before.inferring).as_secs_f64() * 1e6 / rows;
+    let inferring = after.inferring - before.inferring;
+    ensure!(
+        inferring > Duration::ZERO,
+        "{} workers had judged all rows before they were watched; give more --fleet-rows",
+        fleet.workers
+    );
+    let waited = inferring.as_secs_f64() * 1e6 / rows;
     ensure!(
         waited > 0.9 * fleet.device_us,
         "an inference took {waited:.1} µs a row on a device of {} µs; the timed device is not in use",

@@ -155,34 +155,41 @@ async fn run(args: &Args) -> Result<()> {
         plant.set(key, value);
     }
     let machine = machine::describe(&plant).await?;
-    if args.wants_any(&["reads", "near-free", "cnn"]) {
-        end_to_end(args, &mut plant, &mut report).await?;
-    }
-    if args.wants("live") {
-        let mut section = Section::default();
-        let time = Duration::from_secs(if args.quick { 10 } else { 30 });
-        for _ in 0..args.runs() {
-            live::run(&mut plant, 600, time, &mut section).await?;
-        }
-        report.add("live, CNN", section);
-    }
-    if args.wants("fleet") {
-        fleets(args, &mut plant, &mut report).await?;
-    }
-    if args.wants_any(&["slicing", "write-backs"]) {
-        large_days(args, &plant, &mut report).await?;
-    }
+    // what was measured counts, whatever ended the run
+    let ended = measure(args, &mut plant, &mut report).await;
     drop(plant);
 
     println!("\n==== all of it, medians{}", report.table());
     let path = args.json();
-    let document = if args.only.is_empty() {
+    let document = if args.only.is_empty() && ended.is_ok() {
         Document::new(machine, report.json())
     } else {
         Document::read_or_empty(&path)?.with(machine, report.json())
     };
     document.write(&path)?;
     println!("{}\nwritten: {}", document.summary(), path.display());
+    ended
+}
+
+/// The parts that need a plant.
+async fn measure(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<()> {
+    if args.wants_any(&["reads", "near-free", "cnn"]) {
+        end_to_end(args, plant, report).await?;
+    }
+    if args.wants("live") {
+        let mut section = Section::default();
+        let time = Duration::from_secs(if args.quick { 10 } else { 30 });
+        for _ in 0..args.runs() {
+            live::run(plant, 600, time, &mut section).await?;
+        }
+        report.add("live, CNN", section);
+    }
+    if args.wants("fleet") {
+        fleets(args, plant, report).await?;
+    }
+    if args.wants_any(&["slicing", "write-backs"]) {
+        large_days(args, plant, report).await?;
+    }
     Ok(())
 }
 
@@ -250,22 +257,29 @@ async fn fleets(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<(
     let (rows, seconds) = if args.quick {
         (200_000, 6)
     } else {
-        (2_000_000, 20)
+        // 64 workers prefetch 3 million rows, whose inference may be over before the fleet is watched
+        (6_000_000, 20)
     };
     let rows = args.fleet_rows.unwrap_or(rows);
     let time = Duration::from_secs(args.fleet_seconds.unwrap_or(seconds));
     let day = CurveDay::make(plant, fleet::DAY, rows).await?;
     for device_us in devices {
         let mut section = Section::course();
+        let mut ran = Ok(());
         for &workers in &sizes {
             let fleet = Fleet {
                 workers,
                 device_us,
                 time,
             };
-            fleet::run(plant, day, fleet, &mut section).await?;
+            ran = fleet::run(plant, day, fleet, &mut section).await;
+            if ran.is_err() {
+                break;
+            }
         }
+        // what was seen of smaller fleets counts, whatever ended the course
         report.add(&format!("fleet, device of {device_us} µs a row"), section);
+        ran?;
     }
     day.drop(plant).await
 }
