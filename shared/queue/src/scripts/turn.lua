@@ -73,9 +73,10 @@ if most >= 0 then
 
   -- the jobs to hand out, each followed by its score
   local taken, solo = {}, false
-  if alone and not paused and most > 0 then
+  local may_claim = not paused and most > 0
+  if may_claim and alone then
     reply[5] = 1 -- the worker of a job that must run alone gets nothing else
-  elseif not paused and most > 0 then
+  elseif may_claim then
     taken = redis.call('ZPOPMIN', base .. 'pending', most)
     if not taken[1] then
       redis.call('DEL', base .. 'wake')
