@@ -42,6 +42,13 @@ impl CurveDay {
                 &until,
             ],
         )?;
+        if copies > 1 {
+            // Each copy is a stretch of time of its own, so its parts need no merging, which would take twice the room on the disk.
+            let largest = "MODIFY SETTING max_bytes_to_merge_at_max_space_in_pool = 50000000";
+            plant
+                .sql(&format!("ALTER TABLE spot_records {largest}"))
+                .await?;
+        }
         for copy in 1..copies {
             plant
                 .sql(&format!(
@@ -51,8 +58,10 @@ impl CurveDay {
                 ))
                 .await?;
         }
-        let table = format!("OPTIMIZE TABLE spot_records PARTITION {day} FINAL");
-        plant.sql(&table).await?;
+        if copies == 1 {
+            let table = format!("OPTIMIZE TABLE spot_records PARTITION {day} FINAL");
+            plant.sql(&table).await?;
+        }
         plant
             .sql("CREATE TABLE IF NOT EXISTS fresh_records AS spot_records")
             .await?;
@@ -113,6 +122,10 @@ impl CurveDay {
             let sql = format!("ALTER TABLE {table} DROP PARTITION {}", self.day);
             plant.sql(&sql).await?;
         }
+        let merges = "RESET SETTING max_bytes_to_merge_at_max_space_in_pool";
+        plant
+            .sql(&format!("ALTER TABLE spot_records {merges}"))
+            .await?;
         Ok(())
     }
 

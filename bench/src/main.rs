@@ -146,9 +146,6 @@ async fn run(args: &Args) -> Result<()> {
         return Document::read(&args.json())?.write_tables(repository());
     }
     let mut report = Report::default();
-    if args.wants("onnx") {
-        limits(args, &mut report)?;
-    }
     let mut plant = Plant::start().await?;
     for setting in &args.set {
         let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
@@ -173,7 +170,7 @@ async fn run(args: &Args) -> Result<()> {
 
 /// The parts that need a plant.
 async fn measure(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<()> {
-    if args.wants_any(&["reads", "near-free", "cnn"]) {
+    if args.wants_any(&["onnx", "reads", "near-free", "cnn"]) {
         end_to_end(args, plant, report).await?;
     }
     if args.wants("live") {
@@ -200,18 +197,7 @@ fn models() -> [(&'static str, PathBuf); 2] {
     ]
 }
 
-/// The limit of each model: layouts first, then the best again.
-fn limits(args: &Args, report: &mut Report) -> Result<()> {
-    let environment = onnx::environment()?;
-    for (name, folder) in models() {
-        let (layouts, best) = onnx::limit(&environment, &folder, args.quick, args.runs())?;
-        report.add(&format!("ONNX Runtime alone, {name}: layouts"), layouts);
-        report.add(&format!("ONNX Runtime alone, {name}: best"), best);
-    }
-    Ok(())
-}
-
-/// ClickHouse alone, and one worker with each model.
+/// ClickHouse alone, and each model alone and in a worker.
 async fn end_to_end(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<()> {
     let rows = args
         .rows
@@ -225,16 +211,39 @@ async fn end_to_end(args: &Args, plant: &mut Plant, report: &mut Report) -> Resu
         }
         report.add("ClickHouse alone: Native, discarded, 2 streams", section);
     }
+    let environment = onnx::environment()?;
     for (name, folder) in models() {
-        if args.wants(name) {
-            use_model(plant, &folder);
-            let mut section = Section::default();
-            for _ in 0..args.runs() {
-                drain::run(plant, day, &mut section).await?;
+        let mut layouts = Section::default();
+        let limit = if args.wants("onnx") {
+            Some(onnx::Limit::find(
+                &environment,
+                &folder,
+                args.quick,
+                &mut layouts,
+            )?)
+        } else {
+            None
+        };
+        use_model(plant, &folder);
+        let (mut alone, mut worker) = (Section::default(), Section::default());
+        for _ in 0..args.runs() {
+            // the limit beside each run: a machine that changes its speed changes it for both
+            if let Some(limit) = &limit {
+                limit.measure(&mut alone)?;
             }
-            drain::start_to_claim(plant, day, &mut section).await?;
-            report.add(&format!("worker end to end, {name}"), section);
+            if args.wants(name) {
+                drain::run(plant, day, &mut worker).await?;
+            }
         }
+        if let Some(limit) = &limit {
+            limit.measure(&mut alone)?;
+        }
+        if args.wants(name) {
+            drain::start_to_claim(plant, day, &mut worker).await?;
+        }
+        report.add(&format!("ONNX Runtime alone, {name}: layouts"), layouts);
+        report.add(&format!("ONNX Runtime alone, {name}: best"), alone);
+        report.add(&format!("worker end to end, {name}"), worker);
     }
     Ok(())
 }

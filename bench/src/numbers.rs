@@ -93,6 +93,11 @@ impl Section {
             .push(word.to_owned());
     }
 
+    /// Says a word about all measurements.
+    pub fn remark(&mut self, name: &str, word: &str) {
+        self.notes.insert(name.to_owned(), vec![word.to_owned()]);
+    }
+
     /// Median of a quantity; NaN where it was not measured.
     pub fn median(&self, quantity: &str) -> f64 {
         self.series.get(quantity).map_or(f64::NAN, Series::median)
@@ -106,8 +111,11 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds a section and prints it at once.
+    /// Adds a section and prints it at once; one that nothing was measured of adds nothing.
     pub fn add(&mut self, title: &str, section: Section) {
+        if section.series.is_empty() {
+            return;
+        }
         print!("{}", lines(title, &section));
         self.sections.push((title.to_owned(), section));
     }

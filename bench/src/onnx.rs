@@ -1,7 +1,7 @@
 //! The limit: ONNX Runtime on tensors that are in memory already, by sessions, threads and batch.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -111,47 +111,70 @@ pub fn environment() -> Result<Environment> {
         .map_err(|error| anyhow::anyhow!("{error}"))
 }
 
-/// Every layout once; then the best of them again and again.
-pub fn limit(
-    environment: &Environment,
-    model: &Path,
-    quick: bool,
-    runs: usize,
-) -> Result<(Section, Section)> {
-    let tensors = Arc::new(Tensors::new(model)?);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let time = Duration::from_millis(if quick { 300 } else { 1000 });
-    let batches: &[usize] = if quick {
-        &[16, 64]
-    } else {
-        &[4, 8, 16, 32, 64, 256, 1024]
-    };
-    let mut best: Option<(Layout, f64)> = None;
-    let mut layouts = Section::default();
-    for (sessions, threads) in [(1, 1), (cores, 1), (1, cores)] {
-        for &batch in batches {
-            let layout = Layout {
-                sessions,
-                threads,
-                batch,
-            };
-            let (rate, _) = rate(environment, model, &tensors, layout, time)?;
-            layouts.push(&format!("{layout}, rows/s"), rate);
-            if best.is_none_or(|(_, most)| rate > most) {
-                best = Some((layout, rate));
+/// The best layout of a model, to be measured again and again.
+pub struct Limit {
+    environment: Environment,
+    model: PathBuf,
+    tensors: Arc<Tensors>,
+    layout: Layout,
+    time: Duration,
+}
+
+impl Limit {
+    /// Tries every layout once.
+    pub fn find(
+        environment: &Environment,
+        model: &Path,
+        quick: bool,
+        layouts: &mut Section,
+    ) -> Result<Self> {
+        let tensors = Arc::new(Tensors::new(model)?);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let time = Duration::from_millis(if quick { 300 } else { 1000 });
+        let batches: &[usize] = if quick {
+            &[16, 64]
+        } else {
+            &[4, 8, 16, 32, 64, 256, 1024]
+        };
+        let mut best: Option<(Layout, f64)> = None;
+        for (sessions, threads) in [(1, 1), (cores, 1), (1, cores)] {
+            for &batch in batches {
+                let layout = Layout {
+                    sessions,
+                    threads,
+                    batch,
+                };
+                let (rate, _) = rate(environment, model, &tensors, layout, time)?;
+                layouts.push(&format!("{layout}, rows/s"), rate);
+                if best.is_none_or(|(_, most)| rate > most) {
+                    best = Some((layout, rate));
+                }
             }
         }
+        let (layout, _) = best.context("no layout was tried")?;
+        Ok(Self {
+            environment: environment.clone(),
+            model: model.to_owned(),
+            tensors,
+            layout,
+            time: 2 * time,
+        })
     }
-    let mut section = Section::default();
-    if let Some((layout, _)) = best {
-        section.note("layout", &layout.to_string());
-        for _ in 0..runs {
-            let (rate, cpu) = rate(environment, model, &tensors, layout, time * 2)?;
-            section.push("rows/s", rate);
-            section.push("CPU, µs a row", cpu);
-        }
+
+    /// Measures the best layout once more.
+    pub fn measure(&self, section: &mut Section) -> Result<()> {
+        let (rate, cpu) = rate(
+            &self.environment,
+            &self.model,
+            &self.tensors,
+            self.layout,
+            self.time,
+        )?;
+        section.push("rows/s", rate);
+        section.push("CPU, µs a row", cpu);
+        section.remark("layout", &self.layout.to_string());
+        Ok(())
     }
-    Ok((layouts, section))
 }
 
 /// Rows per second and CPU µs a row of one layout, over at least `time`.
