@@ -4,7 +4,7 @@
 //! days of backfills often, every other day in turn.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use weldfleet_stores::{
     Day, StoreError,
     clickhouse::SourceTable,
-    mysql::{Mirror, NokTable},
+    mysql::{Mirror, MirrorLag, NokTable},
 };
 use weldfleet_telemetry::metrics::{counter, gauge};
 
@@ -78,12 +78,14 @@ pub async fn run(daemon: Daemon) {
     let mut mirror: Option<Open> = None;
     let mut backoff = Backoff::default();
     let mut away = false;
+    let mut blind = Blind::default();
     while !daemon.stop.is_cancelled() {
         let mut wait = daemon.settings.scheduler.poll_interval;
         if daemon.leads.borrow().is_some() {
             match mend(&daemon, &mut mirror).await {
                 Ok(()) => {
                     backoff.worked();
+                    blind = Blind::default();
                     if std::mem::take(&mut away) {
                         tracing::info!("the mirror is looked after again");
                     }
@@ -98,7 +100,7 @@ pub async fn run(daemon: Daemon) {
                             "the mirror is not looked after; judging goes on and the mirror lags"
                         );
                     }
-                    let behind = blind_lag(&daemon, mirror.as_ref()).await;
+                    let behind = blind.lag(&daemon, mirror.as_ref()).await;
                     daemon
                         .shown
                         .mirror(json!({ "away": reason, "lag_rows": behind }));
@@ -121,8 +123,8 @@ struct Open {
     checked: HashMap<Day, Checked>,
     older: VecDeque<Day>,
     older_due: Instant,
-    /// NOK rows that MySQL had of a day when it last answered.
-    mirrored: HashMap<Day, u64>,
+    /// How far each wanted day was behind when it was last checked.
+    lags: BTreeMap<Day, MirrorLag>,
 }
 
 impl Open {
@@ -137,7 +139,7 @@ impl Open {
             checked: HashMap::new(),
             older: VecDeque::new(),
             older_due: Instant::now(),
-            mirrored: HashMap::new(),
+            lags: BTreeMap::new(),
         }))
     }
 }
@@ -150,6 +152,8 @@ async fn mend(daemon: &Daemon, open: &mut Option<Open>) -> Result<(), StoreError
     let wanted = daemon.touched.wanted();
     open.checked
         .retain(|day, _| wanted.iter().any(|(wanted, _)| wanted == day));
+    open.lags
+        .retain(|day, _| wanted.iter().any(|(wanted, _)| wanted == day));
     let mut looked = false;
     for (day, busy) in &wanted {
         let now = Instant::now();
@@ -161,7 +165,8 @@ async fn mend(daemon: &Daemon, open: &mut Option<Open>) -> Result<(), StoreError
             continue;
         }
         looked = true;
-        mend_day(open, *day).await?;
+        let lag = mend_day(open, *day).await?;
+        open.lags.insert(*day, lag);
         let least = if *busy { BUSY_EVERY } else { Duration::ZERO };
         let pause = least.max(now.elapsed() * SHARE);
         open.checked.insert(
@@ -173,16 +178,16 @@ async fn mend(daemon: &Daemon, open: &mut Option<Open>) -> Result<(), StoreError
         );
     }
     if looked {
-        let days: Vec<Day> = wanted.iter().map(|(day, _)| *day).collect();
-        show_lag(daemon, open, &days).await?;
+        show_lag(daemon, &open.lags);
     }
     mend_next_older(open, &wanted).await
 }
 
-async fn mend_day(open: &Open, day: Day) -> Result<(), StoreError> {
-    let (committed, mirrored) = open.mirror.checksums(day).await?;
-    if committed == mirrored {
-        return Ok(());
+/// Makes the day's mirror equal; how far it is behind after that.
+async fn mend_day(open: &Open, day: Day) -> Result<MirrorLag, StoreError> {
+    let lag = open.mirror.lag_of(day).await?;
+    if lag.equal {
+        return Ok(lag);
     }
     let mended = open.mirror.mirror_day(day).await?;
     if mended.inserted + mended.updated + mended.removed > 0 {
@@ -201,19 +206,19 @@ async fn mend_day(open: &Open, day: Day) -> Result<(), StoreError> {
             counter!("weldfleet_mirror_rows_mended_total", "change" => change).increment(rows);
         }
     }
-    Ok(())
+    open.mirror.lag_of(day).await
 }
 
-async fn show_lag(daemon: &Daemon, open: &mut Open, days: &[Day]) -> Result<(), StoreError> {
-    let lags = open.mirror.lag(days).await?;
-    open.mirrored = lags.iter().map(|lag| (lag.day, lag.mirrored)).collect();
+/// What the checks found. Nothing is read for it: a large day would be read as often as the smallest.
+fn show_lag(daemon: &Daemon, lags: &BTreeMap<Day, MirrorLag>) {
     let behind: u64 = lags
-        .iter()
+        .values()
         .map(|lag| lag.committed.abs_diff(lag.mirrored))
         .sum();
     gauge!("weldfleet_mirror_lag_rows").set(behind as f64);
     let days: Vec<Value> = lags
-        .iter()
+        .values()
+        .rev()
         .map(|lag| {
             json!({
                 "day": lag.day.to_string(), "committed": lag.committed, "mirrored": lag.mirrored, "equal": lag.equal,
@@ -223,20 +228,36 @@ async fn show_lag(daemon: &Daemon, open: &mut Open, days: &[Day]) -> Result<(), 
     daemon
         .shown
         .mirror(json!({ "lag_rows": behind, "days": days }));
-    Ok(())
 }
 
-/// The lag while MySQL does not answer: what is committed by now, less what was there when it last did. `None` if nobody can tell.
-async fn blind_lag(daemon: &Daemon, open: Option<&Open>) -> Option<u64> {
-    let open = open?;
-    let mut behind = 0;
-    for (day, _) in daemon.touched.wanted() {
-        let committed = open.table.nok_count(day).await.ok()?;
-        let mirrored = open.mirrored.get(&day).copied().unwrap_or(0);
-        behind += committed.abs_diff(mirrored);
+/// The lag while MySQL does not answer, counted again as rarely as a day is checked.
+#[derive(Debug, Default)]
+struct Blind {
+    behind: Option<u64>,
+    due: Option<Instant>,
+}
+
+impl Blind {
+    /// What is committed by now, less what was mirrored when MySQL last answered. `None` if nobody can tell.
+    async fn lag(&mut self, daemon: &Daemon, open: Option<&Open>) -> Option<u64> {
+        let began = Instant::now();
+        if self.due.is_none_or(|due| began >= due) {
+            self.behind = Self::count(daemon, open?).await;
+            self.due = Some(Instant::now() + began.elapsed() * SHARE);
+            gauge!("weldfleet_mirror_lag_rows").set(self.behind? as f64);
+        }
+        self.behind
     }
-    gauge!("weldfleet_mirror_lag_rows").set(behind as f64);
-    Some(behind)
+
+    async fn count(daemon: &Daemon, open: &Open) -> Option<u64> {
+        let mut behind = 0;
+        for (day, _) in daemon.touched.wanted() {
+            let committed = open.table.nok_count(day).await.ok()?;
+            let mirrored = open.lags.get(&day).map_or(0, |lag| lag.mirrored);
+            behind += committed.abs_diff(mirrored);
+        }
+        Some(behind)
+    }
 }
 
 /// One older day a time, in turn; the list of them is read anew after each round.

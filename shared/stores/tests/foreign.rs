@@ -189,6 +189,7 @@ async fn a_foreign_table_is_completed_and_judged() {
     let (committed, mirrored) = mirror.checksums(autumn()).await.unwrap();
     assert_eq!(committed, mirrored);
     assert_eq!(committed.rows, 5);
+    assert_eq!(table.nok_count(autumn()).await.unwrap(), committed.nok);
     assert_eq!(
         mirror.mirror_day(autumn()).await.unwrap(),
         Default::default()

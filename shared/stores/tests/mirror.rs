@@ -66,6 +66,7 @@ async fn mysql_follows_what_is_committed() {
         (lag[0].committed, lag[0].mirrored, lag[0].equal),
         (4, 3, false)
     );
+    assert_eq!(table.nok_count(day()).await.unwrap(), 4);
     assert_eq!(mirror.mirror_day(day()).await.unwrap(), changed(1, 0, 0));
     assert!(mirror.lag(&[day()]).await.unwrap()[0].equal);
     assert_eq!(

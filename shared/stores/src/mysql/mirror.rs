@@ -200,17 +200,22 @@ impl Mirror {
         Ok((committed, mirrored))
     }
 
+    /// How far a day's mirror is behind. Reads the whole day on both sides.
+    pub async fn lag_of(&self, day: Day) -> Result<MirrorLag, StoreError> {
+        let (committed, mirrored) = self.checksums(day).await?;
+        Ok(MirrorLag {
+            day,
+            committed: committed.nok,
+            mirrored: mirrored.nok,
+            equal: committed == mirrored,
+        })
+    }
+
     /// How far the days' mirrors are behind.
     pub async fn lag(&self, days: &[Day]) -> Result<Vec<MirrorLag>, StoreError> {
         let mut lags = Vec::with_capacity(days.len());
         for day in days {
-            let (committed, mirrored) = self.checksums(*day).await?;
-            lags.push(MirrorLag {
-                day: *day,
-                committed: committed.nok,
-                mirrored: mirrored.nok,
-                equal: committed == mirrored,
-            });
+            lags.push(self.lag_of(*day).await?);
         }
         Ok(lags)
     }
