@@ -124,6 +124,40 @@ async fn mysql_follows_what_is_committed() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn ranges_far_apart_are_mirrored_and_nothing_between_them() {
+    let plant = Plant::ours(true).await;
+    let table = plant.table().await;
+    let mirror = plant.mirror().await;
+    insert(&table, day(), 0..1000).await;
+    let nok = [3, 49, 50, 500, 899, 900, 949, 950, 990];
+    judge(&table, 1, &range(0, 999), &nok, &ok()).await;
+    let (first, last, next) = (range(0, 49), range(900, 949), range(950, 989));
+    assert_eq!(
+        mirror.mirror_all(&[&last, &first, &next]).await.unwrap(),
+        changed(5, 0, 0)
+    );
+    assert_eq!(
+        plant
+            .mysql("SELECT record_id FROM nok_records ORDER BY ck_ticks")
+            .await,
+        ["3", "49", "900", "949", "950"]
+    );
+    // what is wrong inside is mended, what is wrong between stays for the day's check
+    plant
+        .mysql("UPDATE nok_records SET part_no = 'false' WHERE record_id IN ('49', '900')")
+        .await;
+    plant
+        .mysql(
+            "UPDATE nok_records SET ck_ticks = ck_ticks + 1, record_id = '4' WHERE record_id = '3'",
+        )
+        .await;
+    let mended = mirror.mirror_all(&[&first, &last]).await.unwrap();
+    assert_eq!(mended, changed(1, 2, 1));
+    assert_eq!(mirror.mirror_day(day()).await.unwrap(), changed(4, 0, 0));
+    assert!(mirror.lag(&[day()]).await.unwrap()[0].equal);
+}
+
 #[tokio::test]
 async fn a_review_outlives_the_verdict_it_was_of() {
     let plant = Plant::ours(true).await;

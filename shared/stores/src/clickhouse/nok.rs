@@ -79,13 +79,14 @@ impl TickSpan {
 }
 
 impl SourceTable {
-    /// Committed NOK rows between two keys.
+    /// Committed NOK rows of these ranges of keys.
     pub(crate) async fn nok_between(
         &self,
         day: Day,
-        keys: &KeyRange,
+        ranges: &[KeyRange],
     ) -> Result<Vec<NokRow>, StoreError> {
-        let filter = format!("{} AND {}", self.schema.between(keys), self.schema.is_nok());
+        let within = self.schema.between_any(ranges);
+        let filter = format!("{within} AND {}", self.schema.is_nok());
         self.committed_rows(day, &filter).await
     }
 

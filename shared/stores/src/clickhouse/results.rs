@@ -250,6 +250,7 @@ impl Schema {
             columns.join(", "),
             self.results
         );
+        let ranges: Vec<KeyRange> = group.iter().map(|attempt| attempt.range.keys()).collect();
         let hash = self.key_hash();
         let mut place = format!(
             "(transform({hash}, tupleElement(({all} AS {RESULTS_ALIAS}), 1), \
@@ -278,7 +279,7 @@ impl Schema {
             source = self.source,
             assignments = assignments.join(", "),
             day = self.on_day(day),
-            ranges = self.between_any(group),
+            ranges = self.between_any(&ranges),
             results = self.results,
             guard = self.guard(run),
         )
@@ -289,27 +290,6 @@ impl Schema {
             .column_type(ours)
             .map_or("Nullable(String)", |kind| kind.full.as_str());
         format!("{} = CAST({value} AS {full})", self.column(ours))
-    }
-
-    /// Rows of any of the ranges; the hull first, because the primary key takes that one.
-    fn between_any(&self, group: &[&Attempt]) -> String {
-        let first = group.iter().map(|attempt| &attempt.range.from).min();
-        let last = group.iter().map(|attempt| &attempt.range.to).max();
-        let (Some(first), Some(last)) = (first, last) else {
-            return "0".to_owned();
-        };
-        let hull = KeyRange {
-            from: first.clone(),
-            to: last.clone(),
-        };
-        if group.len() == 1 {
-            return self.between(&hull);
-        }
-        let each: Vec<String> = group
-            .iter()
-            .map(|attempt| self.between(&attempt.range.keys()))
-            .collect();
-        format!("({} AND ({}))", self.between(&hull), each.join(" OR "))
     }
 }
 

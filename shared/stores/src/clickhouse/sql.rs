@@ -187,6 +187,24 @@ impl Schema {
         )
     }
 
+    /// Rows of any of the ranges; their hull first, which is what is left where the server does not look into the alternatives.
+    pub(crate) fn between_any(&self, ranges: &[KeyRange]) -> String {
+        let first = ranges.iter().map(|keys| &keys.from).min();
+        let last = ranges.iter().map(|keys| &keys.to).max();
+        let (Some(first), Some(last)) = (first, last) else {
+            return "0".to_owned();
+        };
+        let hull = self.between(&KeyRange {
+            from: first.clone(),
+            to: last.clone(),
+        });
+        if ranges.len() == 1 {
+            return hull;
+        }
+        let each: Vec<String> = ranges.iter().map(|keys| self.between(keys)).collect();
+        format!("({hull} AND ({}))", each.join(" OR "))
+    }
+
     /// Rows at or behind a key (strictly behind it unless `inclusive`).
     pub(crate) fn not_before(&self, key: &Key, inclusive: bool) -> String {
         let (time, id) = (self.column("ck_local_time"), self.column("record_id"));

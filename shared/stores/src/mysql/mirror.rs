@@ -9,7 +9,7 @@
 //! A reviewer's columns are never named in a statement. A row that somebody reviewed stays when its
 //! weld is no longer NOK, with the verdict it now has.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{NokTable, table::StoredRow};
 use crate::{
@@ -76,26 +76,31 @@ impl Mirror {
 
     /// Makes MySQL equal to the committed NOK rows between the range's keys, whoever committed them.
     pub async fn mirror(&self, range: &Range) -> Result<Mirrored, StoreError> {
-        self.mirror_between(range.day, range.keys()).await
+        self.mirror_between(range.day, &[range.keys()]).await
     }
 
-    /// The same for several ranges, neighbours together with what lies between them.
+    /// The same for several ranges, neighbours together with what lies between them. ClickHouse is asked once a day,
+    /// however far apart its ranges are: a question costs it more than the rows of a range.
     pub async fn mirror_all(&self, ranges: &[&Range]) -> Result<Mirrored, StoreError> {
         let mut done = Mirrored::default();
-        for (day, keys) in neighbours(ranges) {
-            done += self.mirror_between(day, keys).await?;
+        for (day, ranges) in neighbours(ranges) {
+            done += self.mirror_between(day, &ranges).await?;
         }
         Ok(done)
     }
 
-    async fn mirror_between(&self, day: Day, keys: KeyRange) -> Result<Mirrored, StoreError> {
-        let span = TickSpan {
-            from: keys.from.ticks,
-            to: keys.to.ticks,
-        };
-        let mut stored = self.table.rows(day, span).await?;
-        stored.retain(|stored| between(&keys, &stored.row));
-        let committed = self.source.nok_between(day, &keys).await?;
+    /// Of ranges that do not overlap.
+    async fn mirror_between(&self, day: Day, ranges: &[KeyRange]) -> Result<Mirrored, StoreError> {
+        let mut stored = Vec::new();
+        for keys in ranges {
+            let span = TickSpan {
+                from: keys.from.ticks,
+                to: keys.to.ticks,
+            };
+            let rows = self.table.rows(day, span).await?;
+            stored.extend(rows.into_iter().filter(|row| between(keys, &row.row)));
+        }
+        let committed = self.source.nok_between(day, ranges).await?;
         self.bring_in_line(day, &committed, &stored).await
     }
 
@@ -221,27 +226,27 @@ impl Mirror {
     }
 }
 
-/// Ranges of a day as one where the gap between two is no longer than the longer of them.
-fn neighbours(ranges: &[&Range]) -> Vec<(Day, KeyRange)> {
+/// Ranges by day, those as one where the gap between two is no longer than the longer of them.
+fn neighbours(ranges: &[&Range]) -> BTreeMap<Day, Vec<KeyRange>> {
     let mut sorted: Vec<(Day, KeyRange)> = ranges
         .iter()
         .map(|range| (range.day, range.keys()))
         .collect();
     sorted.sort_by(|a, b| (a.0, &a.1.from).cmp(&(b.0, &b.1.from)));
     let length = |keys: &KeyRange| keys.to.ticks.saturating_sub(keys.from.ticks);
-    let mut merged: Vec<(Day, KeyRange)> = Vec::with_capacity(sorted.len());
+    let mut merged: BTreeMap<Day, Vec<KeyRange>> = BTreeMap::new();
     for (day, keys) in sorted {
-        match merged.last_mut() {
-            Some((before_day, before))
-                if *before_day == day
-                    && keys.from.ticks.saturating_sub(before.to.ticks)
-                        <= length(before).max(length(&keys)) =>
+        let of_day = merged.entry(day).or_default();
+        match of_day.last_mut() {
+            Some(before)
+                if keys.from.ticks.saturating_sub(before.to.ticks)
+                    <= length(before).max(length(&keys)) =>
             {
                 if before.to < keys.to {
                     before.to = keys.to;
                 }
             }
-            _ => merged.push((day, keys)),
+            _ => of_day.push(keys),
         }
     }
     merged
