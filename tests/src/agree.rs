@@ -181,6 +181,22 @@ impl Truth {
         counts
     }
 
+    /// Whether the mirror has come as far as the truth: each NOK weld under the token that it was last judged under.
+    pub async fn is_mirrored(&self, mysql: &MySql) -> bool {
+        let nok = self
+            .welds
+            .iter()
+            .filter(|(_, row)| text(row, "final_result") == "NOK");
+        let wanted: BTreeSet<(String, String)> = nok
+            .map(|(key, row)| (key.2.clone(), text(row, "alg_token")))
+            .collect();
+        let rows = mysql
+            .rows("SELECT record_id, alg_token FROM nok_records")
+            .await;
+        let there = rows.into_iter().map(|row| (row[0].clone(), row[1].clone()));
+        there.collect::<BTreeSet<_>>() == wanted
+    }
+
     /// The mirror holds exactly the NOK welds, with exactly their values.
     ///
     /// # Panics
