@@ -213,17 +213,17 @@ async fn end_to_end(args: &Args, plant: &mut Plant, report: &mut Report) -> Resu
     }
     let environment = onnx::environment()?;
     for (name, folder) in models() {
-        let mut layouts = Section::default();
-        let limit = if args.wants("onnx") {
-            Some(onnx::Limit::find(
+        let mut limit = None;
+        if args.wants("onnx") {
+            let mut layouts = Section::default();
+            limit = Some(onnx::Limit::find(
                 &environment,
                 &folder,
                 args.quick,
                 &mut layouts,
-            )?)
-        } else {
-            None
-        };
+            )?);
+            report.add(&format!("ONNX Runtime alone, {name}: layouts"), layouts);
+        }
         use_model(plant, &folder);
         let (mut alone, mut worker) = (Section::default(), Section::default());
         for _ in 0..args.runs() {
@@ -241,7 +241,6 @@ async fn end_to_end(args: &Args, plant: &mut Plant, report: &mut Report) -> Resu
         if args.wants(name) {
             drain::start_to_claim(plant, day, &mut worker).await?;
         }
-        report.add(&format!("ONNX Runtime alone, {name}: layouts"), layouts);
         report.add(&format!("ONNX Runtime alone, {name}: best"), alone);
         report.add(&format!("worker end to end, {name}"), worker);
     }

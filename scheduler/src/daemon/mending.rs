@@ -63,11 +63,12 @@ impl Touched {
     }
 }
 
-/// When a day is checked again.
+/// What a day's last check found, and when the next one is due.
 #[derive(Debug, Clone, Copy)]
 struct Checked {
     due: Instant,
     was_busy: bool,
+    lag: MirrorLag,
 }
 
 pub async fn run(daemon: Daemon) {
@@ -120,11 +121,9 @@ pub async fn run(daemon: Daemon) {
 struct Open {
     table: SourceTable,
     mirror: Mirror,
-    checked: HashMap<Day, Checked>,
+    checked: BTreeMap<Day, Checked>,
     older: VecDeque<Day>,
     older_due: Instant,
-    /// How far each wanted day was behind when it was last checked.
-    lags: BTreeMap<Day, MirrorLag>,
 }
 
 impl Open {
@@ -136,10 +135,9 @@ impl Open {
         Ok(Some(Self {
             mirror: Mirror::new(table.clone(), nok),
             table,
-            checked: HashMap::new(),
+            checked: BTreeMap::new(),
             older: VecDeque::new(),
             older_due: Instant::now(),
-            lags: BTreeMap::new(),
         }))
     }
 }
@@ -151,8 +149,6 @@ async fn mend(daemon: &Daemon, open: &mut Option<Open>) -> Result<(), StoreError
     let Some(open) = open else { return Ok(()) };
     let wanted = daemon.touched.wanted();
     open.checked
-        .retain(|day, _| wanted.iter().any(|(wanted, _)| wanted == day));
-    open.lags
         .retain(|day, _| wanted.iter().any(|(wanted, _)| wanted == day));
     let mut looked = false;
     for (day, busy) in &wanted {
@@ -166,7 +162,6 @@ async fn mend(daemon: &Daemon, open: &mut Option<Open>) -> Result<(), StoreError
         }
         looked = true;
         let lag = mend_day(open, *day).await?;
-        open.lags.insert(*day, lag);
         let least = if *busy { BUSY_EVERY } else { Duration::ZERO };
         let pause = least.max(now.elapsed() * SHARE);
         open.checked.insert(
@@ -174,11 +169,12 @@ async fn mend(daemon: &Daemon, open: &mut Option<Open>) -> Result<(), StoreError
             Checked {
                 due: Instant::now() + pause,
                 was_busy: *busy,
+                lag,
             },
         );
     }
     if looked {
-        show_lag(daemon, &open.lags);
+        show_lag(daemon, &open.checked);
     }
     mend_next_older(open, &wanted).await
 }
@@ -210,14 +206,11 @@ async fn mend_day(open: &Open, day: Day) -> Result<MirrorLag, StoreError> {
 }
 
 /// What the checks found. Nothing is read for it: a large day would be read as often as the smallest.
-fn show_lag(daemon: &Daemon, lags: &BTreeMap<Day, MirrorLag>) {
-    let behind: u64 = lags
-        .values()
-        .map(|lag| lag.committed.abs_diff(lag.mirrored))
-        .sum();
+fn show_lag(daemon: &Daemon, checked: &BTreeMap<Day, Checked>) {
+    let lags = || checked.values().map(|checked| checked.lag);
+    let behind: u64 = lags().map(|lag| lag.committed.abs_diff(lag.mirrored)).sum();
     gauge!("weldfleet_mirror_lag_rows").set(behind as f64);
-    let days: Vec<Value> = lags
-        .values()
+    let days: Vec<Value> = lags()
         .rev()
         .map(|lag| {
             json!({
@@ -253,7 +246,10 @@ impl Blind {
         let mut behind = 0;
         for (day, _) in daemon.touched.wanted() {
             let committed = open.table.nok_count(day).await.ok()?;
-            let mirrored = open.lags.get(&day).map_or(0, |lag| lag.mirrored);
+            let mirrored = open
+                .checked
+                .get(&day)
+                .map_or(0, |checked| checked.lag.mirrored);
             behind += committed.abs_diff(mirrored);
         }
         Some(behind)
