@@ -32,6 +32,19 @@ pub struct JobView {
     pub alone: bool,
     /// The plan it belongs to, empty if none.
     pub group: String,
+    /// Smaller is sooner.
+    pub priority: u32,
+    /// Its last attempt failed, and it says why.
+    pub failed: bool,
+}
+
+/// A lease as its worker's list has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HoldView {
+    /// Token of the lease.
+    pub token: u64,
+    /// Priority and group, if an ack may do without reading the job.
+    pub plain: Option<(u32, String)>,
 }
 
 /// A queue at one moment.
@@ -41,8 +54,8 @@ pub struct View {
     pub jobs: Vec<JobView>,
     /// The fencing counter.
     pub counter: u64,
-    /// What each worker holds.
-    pub held: BTreeMap<String, BTreeSet<String>>,
+    /// What each worker holds, by job id.
+    pub held: BTreeMap<String, BTreeMap<String, HoldView>>,
     /// The index of outstanding jobs by group.
     pub outstanding: BTreeMap<String, BTreeSet<String>>,
     /// Outstanding jobs that back-pressure counts: all but the dead.
@@ -115,12 +128,27 @@ pub fn snapshot(view: &View) -> Result<(), Broken> {
     let held: BTreeMap<&str, BTreeSet<&str>> = view
         .held
         .iter()
-        .filter(|(_, ids)| !ids.is_empty())
-        .map(|(worker, ids)| (worker.as_str(), ids.iter().map(String::as_str).collect()))
+        .filter(|(_, holds)| !holds.is_empty())
+        .map(|(worker, holds)| (worker.as_str(), holds.keys().map(String::as_str).collect()))
         .collect();
     must(held == leases, || {
         format!("jobs name their workers {leases:?}, workers hold {held:?}")
     })?;
+    for job in view.jobs.iter().filter(|job| job.state == "leased") {
+        let hold = &view.held[&job.worker][&job.id];
+        must(hold.token == job.token, || {
+            format!(
+                "job {} has token {}, its holder's list says {}",
+                job.id, job.token, hold.token
+            )
+        })?;
+        if let Some((priority, group)) = &hold.plain {
+            must(
+                (*priority, group) == (job.priority, &job.group) && !job.failed,
+                || format!("the list of its holder says {hold:?} of {job:?}"),
+            )?;
+        }
+    }
     for job in view
         .jobs
         .iter()
@@ -266,21 +294,30 @@ mod tests {
             worker: "w".into(),
             group: "g".into(),
             alone: true,
+            ..JobView::default()
+        };
+        let hold = HoldView {
+            token: 5,
+            plain: Some((0, "g".into())),
         };
         View {
             jobs: vec![job],
             counter: 5,
-            held: BTreeMap::from([("w".to_owned(), BTreeSet::from(["j".to_owned()]))]),
+            held: BTreeMap::from([("w".to_owned(), BTreeMap::from([("j".to_owned(), hold)]))]),
             outstanding: BTreeMap::from([("g".to_owned(), BTreeSet::from(["j".to_owned()]))]),
             counted: 1,
         }
+    }
+
+    fn hold(view: &mut View) -> &mut HoldView {
+        view.held.get_mut("w").unwrap().get_mut("j").unwrap()
     }
 
     #[test]
     fn every_invariant_can_be_broken() {
         assert_eq!(snapshot(&leased()), Ok(()));
         type Breakage = (&'static str, fn(&mut View));
-        let breakages: [Breakage; 9] = [
+        let breakages: [Breakage; 13] = [
             ("listed in", |view| {
                 view.jobs[0].listed_in.push("done".into())
             }),
@@ -289,6 +326,14 @@ mod tests {
             ("leased to nobody", |view| view.jobs[0].worker.clear()),
             ("without an attempt", |view| view.jobs[0].attempts = 0),
             ("workers hold", |view| view.held.clear()),
+            ("holder's list says", |view| hold(view).token = 4),
+            ("list of its holder", |view| {
+                hold(view).plain = Some((1, "g".into()))
+            }),
+            ("list of its holder", |view| {
+                hold(view).plain = Some((0, String::new()))
+            }),
+            ("list of its holder", |view| view.jobs[0].failed = true),
             ("must run alone", |view| {
                 let other = JobView {
                     id: "k".into(),
@@ -296,7 +341,8 @@ mod tests {
                     ..view.jobs[0].clone()
                 };
                 view.jobs.push(other);
-                view.held.get_mut("w").unwrap().insert("k".into());
+                let hold = hold(view).clone();
+                view.held.get_mut("w").unwrap().insert("k".into(), hold);
             }),
             ("the index says", |view| view.outstanding.clear()),
             ("back-pressure", |view| view.counted = 0),

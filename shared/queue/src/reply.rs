@@ -1,5 +1,7 @@
 //! Reading replies: each function says what it expected when it finds something else.
 
+use std::{borrow::Cow, mem};
+
 use redis::Value;
 
 use crate::{
@@ -81,14 +83,18 @@ impl Reply {
                 .map(|(name, value)| Ok((self.text(name)?, self.text(value)?)))
                 .collect();
         }
-        self.flat_pairs(self.list(value)?)
-    }
-
-    fn flat_pairs(&self, values: &[Value]) -> Result<Vec<(String, String)>, QueueError> {
-        values
+        self.list(value)?
             .chunks_exact(2)
             .map(|pair| Ok((self.text(&pair[0])?, self.text(&pair[1])?)))
             .collect()
+    }
+
+    /// A list of texts that a script packed into one, as MessagePack.
+    pub fn packed<'v>(&self, value: &'v Value) -> Result<Vec<Cow<'v, str>>, QueueError> {
+        let Value::BulkString(bytes) = value else {
+            return Err(self.wrong("a packed list", value));
+        };
+        unpack(bytes).ok_or_else(|| self.wrong("a packed list", value))
     }
 
     /// A job from its hash; `None` if the hash is empty.
@@ -98,28 +104,23 @@ impl Reply {
         value: &Value,
         weight_field: &str,
     ) -> Result<Option<Job>, QueueError> {
-        self.job_of(id, self.pairs(value)?, weight_field)
-    }
-
-    /// As [`job`](Self::job), from names and values one after the other.
-    pub fn flat_job(
-        &self,
-        id: &str,
-        values: &[Value],
-        weight_field: &str,
-    ) -> Result<Option<Job>, QueueError> {
-        self.job_of(id, self.flat_pairs(values)?, weight_field)
-    }
-
-    fn job_of(
-        &self,
-        id: &str,
-        pairs: Vec<(String, String)>,
-        weight_field: &str,
-    ) -> Result<Option<Job>, QueueError> {
+        let pairs = self.pairs(value)?;
         if pairs.is_empty() {
             return Ok(None);
         }
+        let pairs = pairs
+            .into_iter()
+            .map(|(name, value)| (Cow::Owned(name), Cow::Owned(value)));
+        self.job_of(id, pairs, weight_field).map(Some)
+    }
+
+    /// A job from names and values.
+    pub fn job_of<'v>(
+        &self,
+        id: &str,
+        pairs: impl Iterator<Item = (Cow<'v, str>, Cow<'v, str>)>,
+        weight_field: &str,
+    ) -> Result<Job, QueueError> {
         let mut job = Job {
             id: id.to_owned(),
             state: State::Pending,
@@ -144,31 +145,32 @@ impl Reply {
             parent: String::new(),
             fields: Vec::new(),
         };
-        for (name, text) in pairs {
-            let parsed = match name.as_str() {
+        for (name, mut text) in pairs {
+            let parsed = match name.as_ref() {
                 "state" => text.parse().map(|state| job.state = state).is_ok(),
-                "group" => put(&mut job.group, text.clone()),
+                "group" => put(&mut job.group, mem::take(&mut text).into_owned()),
                 "priority" => set(&mut job.priority, &text),
                 "attempts" => set(&mut job.attempts, &text),
                 "deaths" => set(&mut job.deaths, &text),
                 "lonely_deaths" => set(&mut job.lonely_deaths, &text),
                 "max_attempts" => set(&mut job.max_attempts, &text),
-                "worker" => put(&mut job.worker, text.clone()),
+                "worker" => put(&mut job.worker, mem::take(&mut text).into_owned()),
                 "token" => set(&mut job.token, &text),
                 "lease_until" => set(&mut job.lease_until, &text),
                 "enqueued_at" => set(&mut job.enqueued_at, &text),
                 "started_at" => set(&mut job.started_at, &text),
                 "finished_at" => set(&mut job.finished_at, &text),
                 "not_before" => set(&mut job.not_before, &text),
-                "error" => put(&mut job.error, text.clone()),
+                "error" => put(&mut job.error, mem::take(&mut text).into_owned()),
                 "history" => put(&mut job.history, text.lines().map(str::to_owned).collect()),
                 "solo" => put(&mut job.solo, text == "1"),
                 "poison" => put(&mut job.poison, text == "1"),
-                "parent" => put(&mut job.parent, text.clone()),
+                "parent" => put(&mut job.parent, mem::take(&mut text).into_owned()),
                 "alone" | "settled" => true,
                 name if name == weight_field => set(&mut job.weight, &text),
-                _ => {
-                    job.fields.push((name.clone(), text.clone()));
+                name => {
+                    let value = mem::take(&mut text).into_owned();
+                    job.fields.push((name.to_owned(), value));
                     true
                 }
             };
@@ -179,8 +181,20 @@ impl Reply {
                 });
             }
         }
-        Ok(Some(job))
+        Ok(job)
     }
+}
+
+fn unpack(mut bytes: &[u8]) -> Option<Vec<Cow<'_, str>>> {
+    let count = rmp::decode::read_array_len(&mut bytes).ok()?;
+    let mut texts = Vec::with_capacity(bytes.len().min(count as usize));
+    for _ in 0..count {
+        let length = rmp::decode::read_str_len(&mut bytes).ok()? as usize;
+        let (text, rest) = bytes.split_at_checked(length)?;
+        texts.push(String::from_utf8_lossy(text));
+        bytes = rest;
+    }
+    Some(texts)
 }
 
 fn set<T: std::str::FromStr>(target: &mut T, text: &str) -> bool {

@@ -125,8 +125,11 @@ impl Queue {
         for job in jobs {
             let problem = if job.id.is_empty() || job.id.len() > 200 {
                 Some("its id must have 1 to 200 bytes".to_owned())
-            } else if job.id.contains('\n') {
-                Some("its id must not contain line breaks".to_owned())
+            } else if job.id.contains(['\n', '\t']) || job.group.contains('\n') {
+                Some(
+                    "its id must not contain line breaks or tabs, its group no line breaks"
+                        .to_owned(),
+                )
             } else if job.priority > 99 {
                 Some(format!("priority = {}: must be 0 to 99", job.priority))
             } else if job.max_attempts == Some(0) {

@@ -86,23 +86,21 @@ impl Queue {
         let mut jobs = Vec::new();
         for entry in &parts[CLAIM_PARTS..] {
             // the hash as it was before the claim; what the claim changed comes after it
-            let Some((claimed, hash)) = reply.list(entry)?.split_last() else {
+            let packed = reply.packed(entry)?;
+            let Some((hash, [attempts, token, id])) = packed.split_last_chunk() else {
                 return Err(reply.wrong("a job", entry));
             };
-            let claimed_text = reply.text(claimed)?;
-            let mut parts = claimed_text.splitn(3, ' ');
-            let mut part = || parts.next().filter(|part| !part.is_empty());
-            let (Some(Ok(attempts)), Some(Ok(token)), Some(id)) =
-                (part().map(str::parse), part().map(str::parse), part())
-            else {
-                return Err(reply.wrong("attempts, token and id", claimed));
+            let (Ok(attempts), Ok(token)) = (attempts.parse(), token.parse()) else {
+                return Err(reply.wrong("attempts and token", entry));
             };
-            if let Some(mut job) = reply.flat_job(id, hash, &self.options().weight_field)? {
-                job.state = crate::State::Leased;
-                (job.token, job.attempts) = (token, attempts);
-                worker.as_str().clone_into(&mut job.worker);
-                jobs.push(job);
-            }
+            let pairs = hash
+                .chunks_exact(2)
+                .map(|pair| (pair[0].clone(), pair[1].clone()));
+            let mut job = reply.job_of(id, pairs, &self.options().weight_field)?;
+            job.state = crate::State::Leased;
+            (job.token, job.attempts) = (token, attempts);
+            worker.as_str().clone_into(&mut job.worker);
+            jobs.push(job);
         }
         Ok(Claim {
             jobs,
@@ -130,14 +128,18 @@ impl Queue {
             ));
         }
         let options = self.options();
+        // one text, as it is rarely needed
+        let settings = format!(
+            "{COLLECT_LIMIT} {} {} {}",
+            options.retain_done,
+            millis(options.retain_done_for),
+            options.weight_field
+        );
         let mut args = vec![
             Arg::Text(worker),
             most.map_or(Arg::Text("-1"), |most| Arg::Number(u64::from(most))),
             Arg::Number(self.inner.ttl_ms),
-            Arg::Text(&options.weight_field),
-            Arg::Number(COLLECT_LIMIT),
-            Arg::Number(options.retain_done),
-            Arg::Number(millis(options.retain_done_for)),
+            Arg::Text(&settings),
             Arg::Number(endings.len() as u64),
         ];
         for ending in endings {
@@ -151,8 +153,7 @@ impl Queue {
         args: &mut Vec<Arg<'a>>,
         ending: &'a Ending,
     ) -> Result<(), QueueError> {
-        const NONE: &Fields = &Vec::new();
-        let (op, text, delay, fields) = match &ending.settlement {
+        let (op, failure) = match &ending.settlement {
             Settlement::Ack { fields } => {
                 if let Some(name) = self.reserved_field(fields) {
                     return Err(invalid(
@@ -162,25 +163,28 @@ impl Queue {
                         ),
                     ));
                 }
-                ("ack", "", Duration::ZERO, fields)
+                ("ack", Err(fields))
             }
             Settlement::Retry { error, delay } => {
                 let delay = delay.unwrap_or_else(|| self.options().retry.delay(1, chance()));
-                ("retry", error.as_str(), delay, NONE)
+                ("retry", Ok((error, delay)))
             }
-            Settlement::Bury { error } => ("bury", error.as_str(), Duration::ZERO, NONE),
-            Settlement::Release { reason } => ("release", reason.as_str(), Duration::ZERO, NONE),
-            Settlement::Split { reason } => ("split", reason.as_str(), Duration::ZERO, NONE),
+            Settlement::Bury { error } => ("bury", Ok((error, Duration::ZERO))),
+            Settlement::Release { reason } => ("release", Ok((reason, Duration::ZERO))),
+            Settlement::Split { reason } => ("split", Ok((reason, Duration::ZERO))),
         };
         args.extend([
             Arg::Text(op),
             Arg::Text(&ending.lease.id),
             Arg::Number(ending.lease.token),
-            Arg::Text(text),
-            Arg::Number(millis(delay)),
-            Arg::Number(fields.len() as u64 * 2),
         ]);
-        push_fields(args, fields);
+        match failure {
+            Err(fields) => {
+                args.push(Arg::Number(fields.len() as u64 * 2));
+                push_fields(args, fields);
+            }
+            Ok((text, delay)) => args.extend([Arg::Text(text), Arg::Number(millis(delay))]),
+        }
         Ok(())
     }
 

@@ -1,8 +1,10 @@
--- What a worker holds is one text, an id a line, so that a turn reads and writes it together with other keys.
+-- What a worker holds is one text, so that a turn reads and writes it together with other keys. A line a lease, parted by
+-- tabs: id, token and, of a job without failures, priority and group, which is all that an ack needs to know.
 local function without(holds, id)
-  local from, to = string.find('\n' .. holds, '\n' .. id .. '\n', 1, true)
+  local from, after = string.find('\n' .. holds, '\n' .. id .. '\t', 1, true)
   if not from then return holds end
-  return string.sub(holds, 1, from - 1) .. string.sub(holds, to)
+  local _, to = string.find(holds, '\n', after, true)
+  return string.sub(holds, 1, from - 1) .. string.sub(holds, to + 1)
 end
 
 local function count_lines(holds)

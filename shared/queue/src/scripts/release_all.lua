@@ -7,7 +7,7 @@ for i = 3, #ARGV, 2 do keep[ARGV[i]] = ARGV[i + 1] end
 local holds = redis.call('GET', base .. 'worker:' .. worker .. ':leases')
 if not holds then return 0 end
 local left, released = holds, 0
-for id in string.gmatch(holds, '[^\n]+') do
+for id in string.gmatch(holds, '([^\t\n]+)\t[^\n]*\n') do
   local key = base .. 'job:' .. id
   local f = redis.call('HMGET', key, 'state', 'worker', 'token', 'attempts', 'priority', 'enqueued_at', 'solo', 'alone')
   local its_own = f[1] == 'leased' and f[2] == worker

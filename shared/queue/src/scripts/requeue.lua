@@ -6,7 +6,7 @@ if f[1] ~= 'dead' then return 0 end
 local solo = tonumber(f[4] or '0') > 0
 redis.call('ZREM', base .. 'dead', ARGV[1])
 redis.call('HSET', key, 'state', 'pending', 'attempts', 0, 'lonely_deaths', 0, 'finished_at', 0, 'solo', solo and 1 or 0)
-redis.call('HDEL', key, 'poison')
+redis.call('HDEL', key, 'poison', 'error') -- the history keeps it
 redis.call('ZADD', base .. 'pending', pending_score(tonumber(f[2]), tonumber(f[3]), solo), ARGV[1])
 count('added', f[2], 1)
 wake(1)

@@ -1,7 +1,7 @@
 -- @include prelude
 -- Reply: {now, token, born, paused or false, paused by, paused since, workers, pending, leased, delayed, splitting, dead, done,
 -- score of the first ordinary pending job or '', counts as field, value, …}
-local s = redis.call('MGET', base .. 'token', base .. 'born', base .. 'paused')
+local s = redis.call('MGET', base .. 'token', base .. 'born', base .. 'paused', base .. 'finished')
 local who = redis.call('HMGET', base .. 'meta', 'paused_by', 'paused_at')
 local first = redis.call('ZRANGEBYSCORE', base .. 'pending', 0, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
 local reply = {now, tonumber(s[1] or '0'), tonumber(s[2] or '0'), s[3], who[1] or '', tonumber(who[2] or '0'), redis.call('ZCARD', base .. 'workers')}
@@ -10,12 +10,9 @@ for _, state in ipairs({'pending', 'leased', 'delayed', 'splitting', 'dead', 'do
 end
 reply[#reply + 1] = first[2] or ''
 local counts = redis.call('HGETALL', base .. 'counts')
-for i = 1, #counts, 2 do
-  local priority = string.match(counts[i], '^added:(%d+)$')
-  if priority then
-    counts[#counts + 1] = 'done:' .. priority
-    counts[#counts + 1] = redis.call('GET', base .. 'done:' .. priority) or '0'
-  end
+for priority, done in string.gmatch(s[4] or '', '(%d+) (%d+)\n') do
+  counts[#counts + 1] = 'done:' .. priority
+  counts[#counts + 1] = done
 end
 reply[#reply + 1] = counts
 return reply

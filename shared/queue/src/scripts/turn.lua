@@ -3,41 +3,55 @@
 -- @include endings
 -- What a worker has to tell and to ask, in one step: ends leases, then claims. Endings come first, so that a worker which ends its
 -- only lease can be given a job that must run alone.
--- ARGV: worker, most jobs (-1: no claim is wanted), ttl ms, weight field, collect limit, retain count, retain ms, number of endings,
--- then per ending: op, id, token, text, delay ms, number of fields, fields
+-- ARGV: worker, most jobs (-1: no claim is wanted), ttl ms, 'collect-limit retain-count retain-ms weight-field', number of endings, then per
+-- ending: op, id, token and, of an ack, number of fields, fields; of another, text, delay ms
 -- Reply: per ending the job's state now or, if the lease was lost, 'lost', in one text; if a claim was wanted also: paused or false, paused by,
--- paused since, draining 0/1, next due ms from now, born, then per job {field, value, …, 'attempts token id'}. Few and flat lists, and numbers
--- that are text already: half the cost of a script is what passes between Lua and Redis.
+-- paused since, draining 0/1, next due ms from now, born, then per job a MessagePack list: field, value, …, attempts, token, id. Half the cost of
+-- a script is what passes between Lua and Redis: few and flat lists, numbers that are text already, and what is rarely needed in one text.
 -- Finished jobs are forgotten a few at a time, so that nobody waits for it.
 local TRIM_EVERY, TRIM_MOST = 100, 120
 
-local worker, most, ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local worker, most, ttl, count = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5])
 -- leases that are only ended are those of whoever held them
-if worker == '' then worker = holders[1] or '' end
+if worker == '' then worker = redis.call('HGET', base .. 'job:' .. (ARGV[7] or ''), 'worker') or '' end
 local worker_key = base .. 'worker:' .. worker
 
 -- One command reads, and at the end one writes, whatever this turn needs beside jobs and sets.
-local keys = {base .. 'paused', base .. 'token', base .. 'activity', base .. 'due', base .. 'born', worker_key .. ':alone',
-  worker_key .. ':leases', priorities[1] and base .. 'done:' .. priorities[1]}
-for i = 2, #priorities do keys[7 + i] = base .. 'done:' .. priorities[i] end
-local s = redis.call('MGET', unpack(keys, 1, 7 + #priorities))
-local paused, last_token, activity, due, born, alone, holds = s[1], s[2], s[3], tonumber(s[4] or '0'), s[5], s[6], s[7] or ''
-local holds_before, due_before = holds, due
+local s = redis.call('MGET', base .. 'paused', base .. 'token', base .. 'activity', base .. 'due', base .. 'born', worker_key .. ':alone',
+  worker_key .. ':leases', base .. 'finished')
+local paused, last_token, activity, due, born, alone = s[1], s[2], s[3], tonumber(s[4] or '0'), s[5], s[6]
+local lines = '\n' .. (s[7] or '')
+local lines_before, due_before = lines, due
 local update = {nil, nil, nil, nil, nil, nil, nil, nil}
 local u = 0
 
-for i = 1, #priorities do
-  local total = (s[7 + i] or 0) + done[i]
-  update[u + 1], update[u + 2] = keys[7 + i], int(total)
-  u = u + 2
-  if total % TRIM_EVERY < done[i] then rare().trim_done(tonumber(ARGV[6]), tonumber(ARGV[7]), TRIM_MOST) end
+local function settings()
+  local limit, retain, retain_ms, weight_field = string.match(ARGV[4], '^(%d+) (%d+) (%d+) (.*)$')
+  return tonumber(limit), tonumber(retain), tonumber(retain_ms), weight_field
+end
+
+local states, left, holders, priorities, done
+if count > 0 then states, left, holders, priorities, done = end_leases(count, worker, lines) else states, left, priorities = {}, {}, {} end
+if priorities[1] then
+  local finished = '\n' .. (s[8] or '')
+  for i, priority in ipairs(priorities) do
+    local from, to, total = string.find(finished, '\n' .. priority .. ' (%d+)\n')
+    total = (total or 0) + done[i]
+    finished = string.sub(finished, 1, from or -1) .. priority .. ' ' .. int(total) .. '\n' .. (from and string.sub(finished, to + 1) or '')
+    if total % TRIM_EVERY < done[i] then
+      local _, retain, retain_ms = settings()
+      rare().trim_done(retain, retain_ms, TRIM_MOST)
+    end
+  end
+  update[1], update[2] = base .. 'finished', string.sub(finished, 2)
+  u = 2
 end
 for i, id in ipairs(left) do
   if holders[i] ~= worker then
     rare().leave_worker(id, holders[i])
   else
-    local from, to = string.find('\n' .. holds, '\n' .. id .. '\n', 1, true)
-    if from then holds = string.sub(holds, 1, from - 1) .. string.sub(holds, to) end
+    local from, after = string.find(lines, '\n' .. id .. '\t', 1, true)
+    if from then lines = string.sub(lines, 1, from) .. string.sub(lines, string.find(lines, '\n', after, true) + 1) end
     if id == alone then
       redis.call('DEL', worker_key .. ':alone')
       alone = false
@@ -55,11 +69,12 @@ if most >= 0 then
   end
   if due <= now then
     -- what is collected may be this worker's own
-    if holds ~= holds_before then rare().save_holds(worker, holds) end
-    due = rare().collect(ttl, tonumber(ARGV[5]), ARGV[4], {expired = 0, dead = 0, splitting = 0, promoted = 0, held = 0})
+    if lines ~= lines_before then rare().save_holds(worker, string.sub(lines, 2)) end
+    local limit, _, _, weight_field = settings()
+    due = rare().collect(ttl, limit, weight_field, {expired = 0, dead = 0, splitting = 0, promoted = 0, held = 0})
     s = redis.call('MGET', worker_key .. ':alone', worker_key .. ':leases')
-    alone, holds = s[1], s[2] or ''
-    holds_before = holds
+    alone, lines = s[1], '\n' .. (s[2] or '')
+    lines_before = lines
   end
   if not born then
     reply[7] = time
@@ -81,7 +96,7 @@ if most >= 0 then
     if not taken[1] then
       redis.call('DEL', base .. 'wake')
     elseif string.sub(taken[2], 1, 1) == '-' then
-      taken, solo = rare().take_solo(taken, worker_key, holds == '', most, ttl)
+      taken, solo = rare().take_solo(taken, worker_key, lines == '\n', most, ttl)
       if not taken then
         taken, reply[5], due = {}, 1, math.min(due, now + ttl)
       end
@@ -97,13 +112,19 @@ if most >= 0 then
     local job = redis.call('HGETALL', key)
     local length = #job
     if length > 0 then
-      local attempts = '1'
+      local attempts, priority, group = '0', nil, ''
       for field = 1, length, 2 do
-        if job[field] == 'attempts' then
-          attempts = int(job[field + 1] + 1)
-          break
+        local name = job[field]
+        if name == 'attempts' then
+          attempts = job[field + 1]
+        elseif name == 'priority' then
+          priority = job[field + 1]
+        elseif name == 'group' then
+          group = job[field + 1]
         end
       end
+      local first = attempts == '0'
+      attempts = first and '1' or int(attempts + 1)
       last_token = math.max((last_token or 0) + 1, now_us)
       token = int(last_token)
       if solo then
@@ -114,11 +135,15 @@ if most >= 0 then
         redis.call('HSET', key, 'state', 'leased', 'worker', worker, 'token', token, 'lease_until', until_text, 'started_at', time,
           'attempts', attempts)
       end
-      holds = holds .. id .. '\n'
+      if first and priority then
+        lines = lines .. id .. '\t' .. token .. '\t' .. priority .. '\t' .. group .. '\n'
+      else
+        lines = lines .. id .. '\t' .. token .. '\t\n'
+      end
       scored[#scored + 1] = until_text
       scored[#scored + 1] = id
-      job[length + 1] = attempts .. ' ' .. token .. ' ' .. id
-      reply[7 + #scored / 2] = job
+      job[length + 1], job[length + 2], job[length + 3] = attempts, token, id
+      reply[7 + #scored / 2] = cmsgpack.pack(job)
     end
   end
   if token then
@@ -134,11 +159,11 @@ if most >= 0 then
   reply[6] = math.max(due - now, 0)
 end
 
-if holds ~= holds_before then
-  if holds == '' then
+if lines ~= lines_before then
+  if lines == '\n' then
     redis.call('DEL', worker_key .. ':leases')
   else
-    update[u + 1], update[u + 2] = worker_key .. ':leases', holds
+    update[u + 1], update[u + 2] = worker_key .. ':leases', string.sub(lines, 2)
     u = u + 2
   end
 end

@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod cluster;
+#[path = "../it/dump.rs"]
 mod dump;
 mod member;
 mod owner;

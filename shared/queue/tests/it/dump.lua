@@ -16,11 +16,14 @@ for _, state in ipairs({'pending', 'leased', 'delayed', 'splitting', 'dead', 'do
   end
 end
 for _, key in ipairs(redis.call('KEYS', base .. 'worker:*:leases')) do
-  local ids = {}
-  for id in string.gmatch(redis.call('GET', key), '[^\n]+') do ids[#ids + 1] = id end
-  dump.held[string.sub(after(key, 'worker:'), 1, -8)] = ids
+  local holds = {}
+  for id, token, plain in string.gmatch(redis.call('GET', key), '([^\t\n]+)\t([^\t\n]+)\t([^\n]*)\n') do
+    local priority, group = string.match(plain, '^(%d+)\t(.*)$')
+    holds[id] = {token = token, priority = priority, group = group}
+  end
+  dump.held[string.sub(after(key, 'worker:'), 1, -8)] = holds
 end
 for _, key in ipairs(redis.call('KEYS', base .. 'outstanding:*')) do dump.outstanding[after(key, 'outstanding:')] = redis.call('SMEMBERS', key) end
 dump.counts = record(redis.call('HGETALL', base .. 'counts'))
-for _, key in ipairs(redis.call('KEYS', base .. 'done:*')) do dump.counts[after(key, '')] = redis.call('GET', key) end
+for priority, done in string.gmatch(redis.call('GET', base .. 'finished') or '', '(%d+) (%d+)\n') do dump.counts['done:' .. priority] = done end
 return cjson.encode(dump)

@@ -7,6 +7,7 @@ mod bounded;
 mod consumer;
 mod cookbook;
 mod deaths;
+mod dump;
 mod outage;
 mod plans;
 mod property;

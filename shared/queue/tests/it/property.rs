@@ -4,7 +4,7 @@
 //! 100 ms; a sequence that took longer than a tick for real proves nothing about deadlines and is repeated.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
@@ -12,13 +12,13 @@ use proptest::{
     prelude::*,
     test_runner::{Config, TestCaseError, TestRunner},
 };
-use serde::Deserialize;
 use weldfleet_queue::{
     Claim, Ending, LeaseRef, NewJob, Outcome, Queue, Renewal, Settlement, SplitOutcome,
-    invariants::{JobView, Ledger, View, snapshot},
+    invariants::{JobView, Ledger, snapshot},
 };
 
 use crate::{
+    dump::{dump, view},
     reference::{End, Machine, Mutation, State},
     server::{RedisServer, worker},
 };
@@ -101,27 +101,6 @@ fn command() -> impl Strategy<Value = Command> {
         1 => (0_u8..3, any::<bool>()).prop_map(|(worker, keep_half)| Command::ReleaseAll { worker, keep_half }),
         1 => Just(Command::Flush),
     ]
-}
-
-#[derive(Deserialize)]
-struct Dump {
-    jobs: BTreeMap<String, BTreeMap<String, String>>,
-    listed: serde_json::Value,
-    held: serde_json::Value,
-    outstanding: serde_json::Value,
-    token: String,
-}
-
-/// Lua cannot tell an empty list from an empty record.
-fn lists(value: &serde_json::Value) -> BTreeMap<String, Vec<String>> {
-    serde_json::from_value(value.clone()).unwrap_or_default()
-}
-
-fn sets(value: &serde_json::Value) -> BTreeMap<String, BTreeSet<String>> {
-    lists(value)
-        .into_iter()
-        .map(|(name, ids)| (name, ids.into_iter().collect()))
-        .collect()
 }
 
 struct Run<'a> {
@@ -430,38 +409,19 @@ impl Run<'_> {
 
     /// Redis is as the reference says, and the invariants hold.
     async fn compare(&mut self) -> Result<(), String> {
-        let redis::Value::BulkString(json) = self.script(include_str!("dump.lua"), 0).await else {
-            panic!("no dump")
-        };
-        let mut text = String::from_utf8(json).unwrap();
-        text = text.replace("\"jobs\":[]", "\"jobs\":{}");
-        let dump: Dump = serde_json::from_str(&text).unwrap();
-        let listed = lists(&dump.listed);
+        let dump = dump(self.queue).await;
+        let view = view(&dump);
         let stats = self.queue.stats().await.unwrap();
-        let mut view = View {
-            counter: dump.token.parse().unwrap(),
-            held: sets(&dump.held),
-            outstanding: sets(&dump.outstanding),
-            counted: stats.outstanding.values().sum(),
-            ..View::default()
-        };
-        let every: BTreeSet<&String> = dump.jobs.keys().chain(listed.keys()).collect();
-        for id in every {
+        same(
+            "outstanding",
+            &stats.outstanding.values().sum(),
+            &view.counted,
+        )?;
+        for JobView { id, .. } in &view.jobs {
             let empty = BTreeMap::new();
             let fields = dump.jobs.get(id).unwrap_or(&empty);
             let text = |name: &str| fields.get(name).cloned().unwrap_or_default();
             let number = |name: &str| text(name).parse::<u64>().unwrap_or(0);
-            view.jobs.push(JobView {
-                id: id.clone(),
-                state: text("state"),
-                listed_in: listed.get(id).cloned().unwrap_or_default(),
-                token: number("token"),
-                attempts: u32::try_from(number("attempts")).unwrap(),
-                max_attempts: u32::try_from(number("max_attempts")).unwrap(),
-                worker: text("worker"),
-                alone: text("alone") == "1",
-                group: text("group"),
-            });
             let Some(job) = self.machine.jobs.get(id) else {
                 return Err(format!("{id} should not be there"));
             };

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use weldfleet_queue::{Job, LeaseRef, NewJob, Outcome, Queue, QueueError, Renewal, State};
+use redis::AsyncCommands;
+use weldfleet_queue::{
+    Ending, Job, LeaseRef, NewJob, Outcome, Queue, QueueError, Renewal, Settlement, State,
+};
 
 use crate::server::{RedisServer, eventually, worker};
 
@@ -115,6 +118,62 @@ async fn a_stale_token_changes_nothing() {
         Outcome::Settled(State::Done)
     );
     assert_eq!(queue.ack(&stale, &Vec::new()).await.unwrap(), Outcome::Lost);
+}
+
+#[tokio::test]
+async fn an_ack_of_a_job_that_was_removed_or_replaced_by_hand_is_lost_and_leaves_nothing() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    let jobs: Vec<_> = ["gone", "replaced", "whole"]
+        .map(|id| NewJob::new(id).group("day"))
+        .into();
+    queue.enqueue(&jobs).await.unwrap();
+    let claim = queue.claim(&worker("w"), 3).await.unwrap();
+    let key = |id| queue.keys().job(id);
+    let mut redis = server.cli().await;
+    let () = redis.del(key("gone")).await.unwrap();
+    let () = redis.set(key("replaced"), "by hand").await.unwrap();
+
+    let endings: Vec<_> = claim
+        .jobs
+        .iter()
+        .map(|job| Ending {
+            lease: lease(job),
+            settlement: Settlement::Ack {
+                fields: vec![("rows_ok".to_owned(), "7".to_owned())],
+            },
+        })
+        .collect();
+    let turn = queue.turn(&worker("w"), &endings, 0).await.unwrap();
+    assert_eq!(
+        turn.outcomes,
+        [Outcome::Lost, Outcome::Lost, Outcome::Settled(State::Done)]
+    );
+    let left: bool = redis.exists(key("gone")).await.unwrap();
+    assert!(!left, "an ack must not bring back a job without its fields");
+    let replaced: String = redis.get(key("replaced")).await.unwrap();
+    assert_eq!(replaced, "by hand");
+    let done: Vec<String> = redis
+        .zrange(queue.keys().state(State::Done), 0, -1)
+        .await
+        .unwrap();
+    assert_eq!(done, ["whole"]);
+}
+
+#[tokio::test]
+async fn a_dead_job_that_runs_again_is_done_without_its_old_error() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    queue.enqueue(&[NewJob::new("j")]).await.unwrap();
+    let job = claim_one(&queue, "w").await;
+    queue.bury(&lease(&job), "no disk").await.unwrap();
+    assert!(queue.requeue("j").await.unwrap());
+    let job = claim_one(&queue, "w").await;
+    assert_eq!((job.attempts, job.history.len()), (1, 1), "{job:?}");
+    queue.ack(&lease(&job), &Vec::new()).await.unwrap();
+    let done = queue.get("j").await.unwrap().unwrap();
+    assert_eq!((done.state, done.error.as_str()), (State::Done, ""));
+    assert!(done.history[0].contains("no disk"), "{done:?}");
 }
 
 #[tokio::test]

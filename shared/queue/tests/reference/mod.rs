@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use weldfleet_queue::invariants::{JobView, View};
+use weldfleet_queue::invariants::{HoldView, JobView, View};
 
 pub type Id = String;
 pub type Name = String;
@@ -513,12 +513,17 @@ impl Machine {
                 worker: job.worker.clone(),
                 alone: job.alone,
                 group: job.group.clone(),
+                ..JobView::default()
             });
             if job.state == State::Leased {
+                let hold = HoldView {
+                    token: job.token,
+                    plain: None,
+                };
                 view.held
                     .entry(job.worker.clone())
                     .or_default()
-                    .insert(id.clone());
+                    .insert(id.clone(), hold);
             }
             if job.state != State::Done {
                 view.counted += u64::from(job.state != State::Dead);

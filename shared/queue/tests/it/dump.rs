@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use weldfleet_queue::{
     Queue, State,
-    invariants::{JobView, View, snapshot},
+    invariants::{HoldView, JobView, View, snapshot},
 };
 
 use crate::server::eventually;
@@ -12,19 +12,30 @@ use crate::server::eventually;
 type Lists = BTreeMap<String, Vec<String>>;
 type Record = BTreeMap<String, String>;
 
+/// All that a queue keeps, as `dump.lua` writes it.
 #[derive(serde::Deserialize)]
-struct Dump {
+pub struct Dump {
+    /// The jobs' own records.
     #[serde(deserialize_with = "table")]
-    jobs: BTreeMap<String, Record>,
+    pub jobs: BTreeMap<String, Record>,
+    /// The state sets that list each job.
     #[serde(deserialize_with = "table")]
     listed: Lists,
     #[serde(deserialize_with = "table")]
-    held: Lists,
+    held: BTreeMap<String, serde_json::Value>,
     #[serde(deserialize_with = "table")]
     outstanding: Lists,
     #[serde(deserialize_with = "table")]
     counts: Record,
     token: String,
+}
+
+#[derive(serde::Deserialize)]
+struct Hold {
+    token: String,
+    priority: Option<String>,
+    #[serde(default)]
+    group: String,
 }
 
 /// Lua has one kind of table: an empty one is written as a list.
@@ -41,22 +52,28 @@ where
 }
 
 /// Every invariant of one moment holds now.
+#[allow(dead_code, reason = "the property tests say more")]
 pub async fn assert_sound(queue: &Queue) {
+    if let Err(broken) = snapshot(&view(&dump(queue).await)) {
+        panic!("broken: {broken}");
+    }
+}
+
+/// The whole queue as it is now.
+pub async fn dump(queue: &Queue) -> Dump {
     let mut command = redis::cmd("EVAL");
     command
-        .arg(include_str!("../it/dump.lua"))
+        .arg(include_str!("dump.lua"))
         .arg(1)
         .arg(queue.keys().state(State::Pending));
     // the first call after an outage may meet a connection that is no more
     let answer = eventually("redis", || async { queue.command(&command).await.ok() }).await;
     let json: String = redis::from_redis_value(answer).unwrap();
-    let dump: Dump = serde_json::from_str(&json).unwrap();
-    if let Err(broken) = snapshot(&view(&dump)) {
-        panic!("broken: {broken}");
-    }
+    serde_json::from_str(&json).unwrap()
 }
 
-fn view(dump: &Dump) -> View {
+/// The same for the invariants.
+pub fn view(dump: &Dump) -> View {
     let known: BTreeSet<&String> = dump.jobs.keys().chain(dump.listed.keys()).collect();
     let jobs = known.into_iter().map(|id| {
         let text = |name: &str| {
@@ -77,6 +94,8 @@ fn view(dump: &Dump) -> View {
             worker: text("worker"),
             alone: text("alone") == "1",
             group: text("group"),
+            priority: u32::try_from(number("priority")).unwrap(),
+            failed: !text("error").is_empty(),
         }
     });
     // per priority: added, and what left by each way
@@ -92,10 +111,22 @@ fn view(dump: &Dump) -> View {
     View {
         jobs: jobs.collect(),
         counter: dump.token.parse().unwrap(),
-        held: sets(&dump.held),
+        held: dump.held.iter().map(held).collect(),
         outstanding: sets(&dump.outstanding),
         counted: u64::try_from(counted).unwrap(),
     }
+}
+
+fn held((worker, holds): (&String, &serde_json::Value)) -> (String, BTreeMap<String, HoldView>) {
+    let holds: BTreeMap<String, Hold> = table(holds).unwrap();
+    let holds = holds.into_iter().map(|(id, hold)| {
+        let plain = hold
+            .priority
+            .map(|priority| (priority.parse().unwrap(), hold.group));
+        let token = hold.token.parse().unwrap();
+        (id, HoldView { token, plain })
+    });
+    (worker.clone(), holds.collect())
 }
 
 fn sets(lists: &Lists) -> BTreeMap<String, BTreeSet<String>> {
