@@ -13,12 +13,9 @@ local function add_job(at, weight_field, parent, parent_enqueued_at)
   end
   local state = delay > 0 and 'delayed' or 'pending'
   local enqueued_at = parent_enqueued_at or now
-  local record = {'state', state, 'priority', priority, 'attempts', '0', 'deaths', '0', 'max_attempts', most,
+  -- a claim looks for the first four at these places first
+  local record = {'state', state, 'priority', priority, 'attempts', '0', 'group', group, 'deaths', '0', 'max_attempts', most,
     'enqueued_at', int(enqueued_at)}
-  if group ~= '' then
-    record[#record + 1] = 'group'
-    record[#record + 1] = group
-  end
   if weight ~= '0' then
     record[#record + 1] = weight_field
     record[#record + 1] = weight

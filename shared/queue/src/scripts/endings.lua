@@ -15,60 +15,68 @@ local function write_done(key, token, error, from, fields)
   return true
 end
 
--- The part of a turn that ends leases, of the worker that is `lines` what it holds. What is read is read before anything is written. An ack
--- by who holds the lease reads nothing: its line has what it needs (see leave.lua). Returns the job's state now, or 'lost', per ending; the ids
--- whose leases have ended and, one for one, their workers; the priorities of which jobs are done and, one for one, of how many.
--- Tables are made with the room that most turns need (`{nil}`), or not before they are needed: growing one costs as much as a command.
-local function end_leases(count, worker, lines)
-  local states, left, holders, priorities, done, endings = {nil}, {nil}, {nil}, {nil}, {nil}, {nil}
+-- The part of a turn that ends leases. What is read is read before anything is written. An ack by who holds the lease reads nothing: its line
+-- in `lines`, what the worker holds, has what it needs (see leave.lua). Returns, in one text, the job's state now, or 'lost', per ending; what
+-- the worker holds then, and alone; and, if any are done, the priorities, each followed by how many.
+-- Tables are made when they are needed, with the room that most turns need (`{nil}`): growing one costs as much as a command.
+local function end_leases(count, worker, worker_key, lines, alone)
+  local read
   local at = 6
   for n = 1, count do
-    local op, id, token, priority, group = ARGV[at], ARGV[at + 1], ARGV[at + 2], nil, nil
-    if op == 'ack' then
-      local _, plain = string.find(lines, '\n' .. id .. '\t' .. token .. '\t', 1, true)
-      if plain then priority, group = string.match(lines, '^(%d+)\t([^\n]*)', plain + 1) end
-      at = at + 4 + ARGV[at + 3]
-    else
-      at = at + 5
-    end
-    if priority then
-      endings[n] = {'leased', token, worker, group, priority}
-    else
-      endings[n] = redis.call('HMGET', base .. 'job:' .. id, 'state', 'token', 'worker', 'group', 'priority', 'error', 'attempts',
+    local is_ack, id = ARGV[at] == 'ack', ARGV[at + 1]
+    local from, to = string.find(lines, '\n' .. id .. '\t' .. ARGV[at + 2] .. '\t', 1, true)
+    if not is_ack or not from or string.byte(lines, to + 1) == 10 then
+      read = read or {}
+      read[n] = redis.call('HMGET', base .. 'job:' .. id, 'state', 'token', 'worker', 'group', 'priority', 'error', 'attempts',
         'max_attempts', 'enqueued_at', 'solo', 'history', 'settled')
     end
+    at = is_ack and at + 4 + ARGV[at + 3] or at + 5
   end
 
-  local scored_done, left_by_group, woken = {nil, nil}, nil, 0
+  local states, left, done_at, done, left_by_group, woken = '', nil, nil, nil, nil, 0
   local ended = count > 1 and {}
   at = 6
   for n = 1, count do
-    local f, op, id, token = endings[n], ARGV[at], ARGV[at + 1], ARGV[at + 2]
+    local f, op, id, token = read and read[n], ARGV[at], ARGV[at + 1], ARGV[at + 2]
     local key, is_ack = base .. 'job:' .. id, op == 'ack'
-    local fields, before = is_ack and tonumber(ARGV[at + 3]), ended and ended[id]
-    if before or f[1] ~= 'leased' or f[2] ~= token then
+    local fields, before, state = is_ack and tonumber(ARGV[at + 3]), ended and ended[id], 'done'
+    if before or f and (f[1] ~= 'leased' or f[2] ~= token) then
       -- asked again because the first answer was lost: the same answer
-      local settled = before or (f[12] == token and f[1])
-      states[n] = f[2] == token and settled or 'lost'
-    elseif is_ack and not write_done(key, token, f[6], at + 4, fields) then
-      states[n] = 'lost'
+      state = before or f[12] == token and f[1]
+      if not state or f and f[2] ~= token then state = 'lost' end
+    elseif is_ack and not write_done(key, token, f and f[6], at + 4, fields) then
+      state = 'lost'
     else
-      local priority, state = f[5], 'done'
+      local priority, group = f and f[5], f and f[4]
+      left = left or {nil}
       left[#left + 1] = id
-      holders[#left] = f[3]
+      if f and f[3] ~= worker then
+        rare().leave_worker(id, f[3])
+      else
+        local from, to = string.find(lines, '\n' .. id .. '\t', 1, true)
+        if from then
+          local its_priority, its_group, last = string.match(lines, '^%d+\t(%d*)\t?([^\n]*)()', to + 1)
+          priority, group = priority or its_priority, group or its_group
+          lines = string.sub(lines, 1, from) .. string.sub(lines, last + 1)
+        end
+        if id == alone then
+          redis.call('DEL', worker_key .. ':alone')
+          alone = false
+        end
+      end
 
       if is_ack then
-        if f[4] and f[4] ~= '' then
+        if group and group ~= '' then
           left_by_group = left_by_group or {}
-          local group = left_by_group[f[4]]
-          if group then group[#group + 1] = id else left_by_group[f[4]] = {id} end
+          local ids = left_by_group[group]
+          if ids then ids[#ids + 1] = id else left_by_group[group] = {id} end
         end
-        scored_done[#scored_done + 1] = time
-        scored_done[#scored_done + 1] = id
+        done_at, done = done_at or {nil, nil}, done or {nil, nil}
+        done_at[#done_at + 1] = time
+        done_at[#done_at + 1] = id
         local place = 1
-        while priorities[place] and priorities[place] ~= priority do place = place + 1 end
-        priorities[place] = priority
-        done[place] = (done[place] or 0) + 1
+        while done[place] and done[place] ~= priority do place = place + 2 end
+        done[place], done[place + 1] = priority, (done[place + 1] or 0) + 1
       else
         local r, attempts, text, delay, score = rare(), tonumber(f[7]), ARGV[at + 3], tonumber(ARGV[at + 4]), now
         if op == 'retry' then
@@ -106,14 +114,14 @@ local function end_leases(count, worker, lines)
         if state == 'dead' then r.count('left', priority, 1) end
       end
       if ended then ended[id] = state end
-      states[n] = state
     end
+    states = n == 1 and state or states .. ' ' .. state
     at = is_ack and at + 4 + fields or at + 5
   end
 
-  if left[1] then redis.call('ZREM', base .. 'leased', unpack(left)) end
+  if left then redis.call('ZREM', base .. 'leased', unpack(left)) end
   for group, ids in pairs(left_by_group or {}) do redis.call('SREM', base .. 'outstanding:' .. group, unpack(ids)) end
-  if scored_done[1] then redis.call('ZADD', base .. 'done', unpack(scored_done)) end
+  if done_at then redis.call('ZADD', base .. 'done', unpack(done_at)) end
   if woken > 0 then rare().wake(woken) end
-  return states, left, holders, priorities, done
+  return states, lines, alone, done
 end

@@ -30,15 +30,18 @@ local function settings()
   return tonumber(limit), tonumber(retain), tonumber(retain_ms), weight_field
 end
 
-local states, left, holders, priorities, done
-if count > 0 then states, left, holders, priorities, done = end_leases(count, worker, lines) else states, left, priorities = {}, {}, {} end
-if priorities[1] then
+local states, done = '', nil
+if count > 0 then
+  states, lines, alone, done = end_leases(count, worker, worker_key, lines, alone)
+end
+if done then
   local finished = '\n' .. (s[8] or '')
-  for i, priority in ipairs(priorities) do
+  for i = 1, #done, 2 do
+    local priority, more = done[i], done[i + 1]
     local from, to, total = string.find(finished, '\n' .. priority .. ' (%d+)\n')
-    total = (total or 0) + done[i]
+    total = (total or 0) + more
     finished = string.sub(finished, 1, from or -1) .. priority .. ' ' .. int(total) .. '\n' .. (from and string.sub(finished, to + 1) or '')
-    if total % TRIM_EVERY < done[i] then
+    if total % TRIM_EVERY < more then
       local _, retain, retain_ms = settings()
       rare().trim_done(retain, retain_ms, TRIM_MOST)
     end
@@ -46,20 +49,8 @@ if priorities[1] then
   update[1], update[2] = base .. 'finished', string.sub(finished, 2)
   u = 2
 end
-for i, id in ipairs(left) do
-  if holders[i] ~= worker then
-    rare().leave_worker(id, holders[i])
-  else
-    local from, after = string.find(lines, '\n' .. id .. '\t', 1, true)
-    if from then lines = string.sub(lines, 1, from) .. string.sub(lines, string.find(lines, '\n', after, true) + 1) end
-    if id == alone then
-      redis.call('DEL', worker_key .. ':alone')
-      alone = false
-    end
-  end
-end
 
-local reply = {table.concat(states, ' '), false, '', '0', 0, 0, born, nil}
+local reply = {states, false, '', '0', 0, 0, born, nil}
 if most >= 0 then
   local silence = activity and now - activity or ttl
   if activity and silence > ttl / 2 then rare().note_activity(activity, ttl) end
@@ -112,16 +103,13 @@ if most >= 0 then
     local job = redis.call('HGETALL', key)
     local length = #job
     if length > 0 then
-      local attempts, priority, group = '0', nil, ''
-      for field = 1, length, 2 do
-        local name = job[field]
-        if name == 'attempts' then
-          attempts = job[field + 1]
-        elseif name == 'priority' then
-          priority = job[field + 1]
-        elseif name == 'group' then
-          group = job[field + 1]
-        end
+      local priority, attempts, group
+      if job[3] == 'priority' and job[5] == 'attempts' and job[7] == 'group' then
+        priority, attempts, group = job[4], job[6], job[8]
+      else
+        local f = {attempts = '0'}
+        for field = 1, length, 2 do f[job[field]] = job[field + 1] end
+        priority, attempts, group = f.priority, f.attempts, f.group
       end
       local first = attempts == '0'
       attempts = first and '1' or int(attempts + 1)
@@ -135,7 +123,7 @@ if most >= 0 then
         redis.call('HSET', key, 'state', 'leased', 'worker', worker, 'token', token, 'lease_until', until_text, 'started_at', time,
           'attempts', attempts)
       end
-      if first and priority then
+      if first and priority and group then
         lines = lines .. id .. '\t' .. token .. '\t' .. priority .. '\t' .. group .. '\n'
       else
         lines = lines .. id .. '\t' .. token .. '\t\n'
