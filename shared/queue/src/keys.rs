@@ -47,7 +47,7 @@ impl Keys {
         format!("{}worker:{id}", self.base)
     }
 
-    /// The jobs that one worker holds, a text with one id a line.
+    /// What one worker holds, a text with one lease a line: job id, token and what an ack needs to know, parted by tabs.
     #[must_use]
     pub fn worker_leases(&self, id: &str) -> String {
         format!("{}worker:{id}:leases", self.base)

@@ -162,6 +162,24 @@ impl Queue {
             .find(|name| PROTOCOL_FIELDS.contains(name) || *name == weight || name.is_empty())
     }
 
+    /// Result fields that an ending may write.
+    pub(super) fn validate_result(&self, id: &str, fields: &Fields) -> Result<(), QueueError> {
+        let mut names = std::collections::BTreeSet::new();
+        let problem = if fields.len() > MOST_FIELDS {
+            format!(
+                "has {} result fields, at most {MOST_FIELDS} are allowed",
+                fields.len()
+            )
+        } else if let Some(name) = self.reserved_field(fields) {
+            format!("result field {name:?} is a field of the protocol, choose another name")
+        } else if let Some((name, _)) = fields.iter().find(|(name, _)| !names.insert(name)) {
+            format!("result field {name:?} is given twice")
+        } else {
+            return Ok(());
+        };
+        Err(invalid(id, &problem))
+    }
+
     /// What is outstanding in a group (pending, leased, delayed, splitting and dead jobs) and the version to enqueue against.
     /// Read the truth that the jobs were made from only after this: then a job that ended in between has left its effect there.
     ///
@@ -299,12 +317,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn resolve(&self, id: &str, fields: &Fields) -> Result<bool, QueueError> {
-        if let Some(name) = self.reserved_field(fields) {
-            return Err(invalid(
-                id,
-                &format!("result field {name:?} is a field of the protocol, choose another name"),
-            ));
-        }
+        self.validate_result(id, fields)?;
         let mut args = vec![Arg::Text(id)];
         push_fields(&mut args, fields);
         self.run_flag(&scripts::RESOLVE, &args).await

@@ -155,14 +155,7 @@ impl Queue {
     ) -> Result<(), QueueError> {
         let (op, failure) = match &ending.settlement {
             Settlement::Ack { fields } => {
-                if let Some(name) = self.reserved_field(fields) {
-                    return Err(invalid(
-                        &ending.lease.id,
-                        &format!(
-                            "result field {name:?} is a field of the protocol, choose another name"
-                        ),
-                    ));
-                }
+                self.validate_result(&ending.lease.id, fields)?;
                 ("ack", Err(fields))
             }
             Settlement::Retry { error, delay } => {

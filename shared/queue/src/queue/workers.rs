@@ -92,7 +92,11 @@ impl Queue {
             };
             fields.remove("leases");
             let held = reply.text(&parts[1])?;
-            let mut jobs: Vec<_> = held.lines().map(str::to_owned).collect();
+            // a line a lease, which begins with the job's id
+            let mut jobs: Vec<_> = held
+                .lines()
+                .filter_map(|line| Some(line.split('\t').next()?.to_owned()))
+                .collect();
             let leases = jobs.len() as u64;
             jobs.truncate(MOST_JOBS_LISTED);
             jobs.sort();

@@ -11,6 +11,22 @@ local function add_job(at, weight_field, parent, parent_enqueued_at)
     redis.call('ZREM', base .. 'done', id)
     redis.call('DEL', key)
   end
+  if group ~= '' then redis.call('SADD', base .. 'groups', group) end
+  -- A job whose hash was removed by hand ends here: two jobs must not share an id.
+  local stray
+  if group ~= '' then
+    stray = redis.call('SADD', base .. 'outstanding:' .. group, id) == 0 and not known
+  else
+    stray = not known and redis.call('ZSCORE', base .. 'leased', id)
+  end
+  if stray then
+    redis.call('ZREM', base .. 'dead', id)
+    for _, other in ipairs({'pending', 'delayed', 'splitting'}) do
+      if redis.call('ZREM', base .. other, id) == 1 then count('left', priority, 1) end
+    end
+    leave_strays({id})
+    if group ~= '' then redis.call('SADD', base .. 'outstanding:' .. group, id) end
+  end
   local state = delay > 0 and 'delayed' or 'pending'
   local enqueued_at = parent_enqueued_at or now
   -- a claim looks for the first four at these places first
@@ -29,10 +45,6 @@ local function add_job(at, weight_field, parent, parent_enqueued_at)
     due_at(now + delay)
   else
     redis.call('ZADD', base .. 'pending', pending_score(tonumber(priority), enqueued_at, parent ~= nil), id)
-  end
-  if group ~= '' then
-    redis.call('SADD', base .. 'outstanding:' .. group, id)
-    redis.call('SADD', base .. 'groups', group)
   end
   return from + fields, state
 end

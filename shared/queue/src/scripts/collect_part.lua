@@ -20,15 +20,12 @@ local function held_until(ttl)
   return math.max(hold, now - uptime * 1000 + ttl)
 end
 
--- An expired lease: the death of its worker, which is charged to every job that worker held.
+-- An expired lease: the death of its worker, which is charged to every job that worker held. Returns the id if there is no such job any more.
 local function bury_or_return(id, out, weight_field)
   local key = base .. 'job:' .. id
-  local f = redis.call('HMGET', key, 'state', 'worker', 'token', 'attempts', 'max_attempts', 'deaths', 'lonely_deaths', 'priority',
+  local f = redis.pcall('HMGET', key, 'state', 'worker', 'token', 'attempts', 'max_attempts', 'deaths', 'lonely_deaths', 'priority',
     'enqueued_at', 'alone', 'history', weight_field)
-  if f[1] ~= 'leased' then
-    redis.call('ZREM', base .. 'leased', id) -- somebody removed the hash by hand
-    return
-  end
+  if f[1] ~= 'leased' then return id end
   local attempts, most = tonumber(f[4]), tonumber(f[5])
   local deaths, lonely = tonumber(f[6] or '0') + 1, tonumber(f[7] or '0')
   local alone = f[10] == '1'
@@ -70,7 +67,9 @@ local function collect(ttl, limit, weight_field, out)
     if hold > now then
       out.held = hold
     else
-      for _, id in ipairs(expired) do bury_or_return(id, out, weight_field) end
+      local strays = {}
+      for _, id in ipairs(expired) do strays[#strays + 1] = bury_or_return(id, out, weight_field) end
+      if strays[1] then leave_strays(strays) end
       full = #expired == limit
     end
   end

@@ -1,6 +1,6 @@
 local time = int(now)
 
--- False if the job is not there any more: somebody removed or replaced its hash by hand, which who has not read it finds out now.
+-- False if the job is not there any more: somebody removed its hash by hand or set another type, which who has not read it finds out now.
 local function write_done(key, token, error, from, fields)
   if error and error ~= '' then redis.call('HSET', key, 'error', '') end
   local last = from + fields - 1
@@ -15,11 +15,11 @@ local function write_done(key, token, error, from, fields)
   return true
 end
 
--- The part of a turn that ends leases. What is read is read before anything is written. An ack by who holds the lease reads nothing: its line
+-- The part of a turn that ends leases. Jobs that must be read are read before anything is written. An ack by who holds the lease reads nothing: its line
 -- in `lines`, what the worker holds, has what it needs (see leave.lua). Returns, in one text, the job's state now, or 'lost', per ending; what
--- the worker holds then, and alone; and, if any are done, the priorities, each followed by how many.
+-- the worker holds then, and alone; when something is due next, given when it was; and, if any are done, the priorities, each followed by how many.
 -- Tables are made when they are needed, with the room that most turns need (`{nil}`): growing one costs as much as a command.
-local function end_leases(count, worker, worker_key, lines, alone)
+local function end_leases(count, worker, worker_key, lines, alone, due)
   local read
   local at = 6
   for n = 1, count do
@@ -44,10 +44,9 @@ local function end_leases(count, worker, worker_key, lines, alone)
       -- asked again because the first answer was lost: the same answer
       state = before or f[12] == token and f[1]
       if not state or f and f[2] ~= token then state = 'lost' end
-    elseif is_ack and not write_done(key, token, f and f[6], at + 4, fields) then
-      state = 'lost'
     else
       local priority, group = f and f[5], f and f[4]
+      if is_ack and not write_done(key, token, f and f[6], at + 4, fields) then state = 'lost' end
       left = left or {nil}
       left[#left + 1] = id
       if f and f[3] ~= worker then
@@ -71,6 +70,10 @@ local function end_leases(count, worker, worker_key, lines, alone)
           local ids = left_by_group[group]
           if ids then ids[#ids + 1] = id else left_by_group[group] = {id} end
         end
+      end
+      if state == 'lost' then
+        rare().count('left', priority, 1)
+      elseif is_ack then
         done_at, done = done_at or {nil, nil}, done or {nil, nil}
         done_at[#done_at + 1] = time
         done_at[#done_at + 1] = id
@@ -87,7 +90,7 @@ local function end_leases(count, worker, worker_key, lines, alone)
           else
             state = 'delayed'
             score = now + delay
-            r.due_at(score)
+            due = math.min(due, score)
           end
         elseif op == 'bury' then
           state = 'dead'
@@ -123,5 +126,5 @@ local function end_leases(count, worker, worker_key, lines, alone)
   for group, ids in pairs(left_by_group or {}) do redis.call('SREM', base .. 'outstanding:' .. group, unpack(ids)) end
   if done_at then redis.call('ZADD', base .. 'done', unpack(done_at)) end
   if woken > 0 then rare().wake(woken) end
-  return states, lines, alone, done
+  return states, lines, alone, due, done
 end

@@ -1,4 +1,4 @@
--- @include prelude pending token add
+-- @include prelude pending token leave add
 -- ARGV: leader token or '', guarded group, expected version, weight field, number of jobs, then the jobs (see add.lua)
 -- Reply: {'ok' | 'conflict' | 'deposed', added, deduplicated, version}
 local leader, guarded, expected, weight_field, jobs = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])

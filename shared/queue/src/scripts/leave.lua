@@ -1,10 +1,11 @@
 -- What a worker holds is one text, so that a turn reads and writes it together with other keys. A line a lease, parted by
--- tabs: id, token and, of a job without failures, priority and group, which is all that an ack needs to know.
+-- tabs: id, token and, of a job in its first attempt, priority and group, which is all that an ack needs to know.
+-- Returns the others' lines, and this one's if it is there.
 local function without(holds, id)
   local from, after = string.find('\n' .. holds, '\n' .. id .. '\t', 1, true)
   if not from then return holds end
-  local _, to = string.find(holds, '\n', after, true)
-  return string.sub(holds, 1, from - 1) .. string.sub(holds, to + 1)
+  local to = string.find(holds, '\n', after, true)
+  return string.sub(holds, 1, from - 1) .. string.sub(holds, to + 1), string.sub(holds, from, to - 1)
 end
 
 local function count_lines(holds)
@@ -35,4 +36,26 @@ end
 
 local function leave_group(group, id)
   if group and group ~= '' then redis.call('SREM', base .. 'outstanding:' .. group, id) end
+end
+
+-- Jobs that are leased, but whose hash was removed or replaced by hand: nothing must be left by which their holders could end them. What is
+-- known of them is in those workers' lines.
+local function leave_strays(ids)
+  redis.call('ZREM', base .. 'leased', unpack(ids))
+  for _, worker in ipairs(redis.call('ZRANGE', base .. 'workers', 0, 999)) do
+    local key = base .. 'worker:' .. worker
+    local s = redis.call('MGET', key .. ':leases', key .. ':alone')
+    local holds = s[1] or ''
+    for _, id in ipairs(ids) do
+      local others, line = without(holds, id)
+      if line then
+        holds = others
+        local priority, group = string.match(line, '\t%d+\t(%d+)\t(.*)$')
+        if priority then count('left', priority, 1) end
+        leave_group(group, id)
+        if s[2] == id then redis.call('DEL', key .. ':alone') end
+      end
+    end
+    if s[1] and holds ~= s[1] then save_holds(worker, holds) end
+  end
 end

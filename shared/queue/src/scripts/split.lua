@@ -1,4 +1,4 @@
--- @include prelude pending token add leave
+-- @include prelude pending token leave add
 -- ARGV: parent, weight field, number of children, then the children (see add.lua; their group and priority are replaced by the parent's)
 -- Reply: {1, children added} or {0, 0} if the parent does not wait to be split
 local parent, weight_field, children = ARGV[1], ARGV[2], tonumber(ARGV[3])

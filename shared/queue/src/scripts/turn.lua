@@ -32,7 +32,7 @@ end
 
 local states, done = '', nil
 if count > 0 then
-  states, lines, alone, done = end_leases(count, worker, worker_key, lines, alone)
+  states, lines, alone, due, done = end_leases(count, worker, worker_key, lines, alone, due)
 end
 if done then
   local finished = '\n' .. (s[8] or '')
@@ -100,7 +100,7 @@ if most >= 0 then
   for i = 1, #taken, 2 do
     local id = taken[i]
     local key = base .. 'job:' .. id
-    local job = redis.call('HGETALL', key)
+    local job = redis.pcall('HGETALL', key) -- of no length if somebody removed or replaced it by hand
     local length = #job
     if length > 0 then
       local priority, attempts, group
@@ -140,11 +140,12 @@ if most >= 0 then
     u = u + 2
     due = math.min(due, until_ms)
   end
-  if due ~= due_before then
-    update[u + 1], update[u + 2] = base .. 'due', int(due)
-    u = u + 2
-  end
   reply[6] = math.max(due - now, 0)
+end
+
+if due ~= due_before then
+  update[u + 1], update[u + 2] = base .. 'due', int(due)
+  u = u + 2
 end
 
 if lines ~= lines_before then

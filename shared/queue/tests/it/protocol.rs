@@ -1,6 +1,6 @@
 //! Each operation, step by step.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use redis::AsyncCommands;
 use weldfleet_queue::{
@@ -14,6 +14,18 @@ fn lease(job: &Job) -> LeaseRef {
         id: job.id.clone(),
         token: job.token,
     }
+}
+
+fn acks(jobs: &[Job]) -> Vec<Ending> {
+    let fields = vec![("rows_ok".to_owned(), "7".to_owned())];
+    jobs.iter()
+        .map(|job| Ending {
+            lease: lease(job),
+            settlement: Settlement::Ack {
+                fields: fields.clone(),
+            },
+        })
+        .collect()
 }
 
 async fn claim_one(queue: &Queue, name: &str) -> Job {
@@ -121,30 +133,21 @@ async fn a_stale_token_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_ack_of_a_job_that_was_removed_or_replaced_by_hand_is_lost_and_leaves_nothing() {
+async fn jobs_removed_or_replaced_by_hand_are_lost_to_their_worker_and_leave_nothing() {
     let server = RedisServer::start();
     let queue = server.queue();
-    let jobs: Vec<_> = ["gone", "replaced", "whole"]
-        .map(|id| NewJob::new(id).group("day"))
-        .into();
+    let jobs = ["gone", "replaced", "whole"].map(|id| NewJob::new(id).group("day"));
     queue.enqueue(&jobs).await.unwrap();
     let claim = queue.claim(&worker("w"), 3).await.unwrap();
-    let key = |id| queue.keys().job(id);
     let mut redis = server.cli().await;
+    let key = |id| queue.keys().job(id);
     let () = redis.del(key("gone")).await.unwrap();
     let () = redis.set(key("replaced"), "by hand").await.unwrap();
 
-    let endings: Vec<_> = claim
-        .jobs
-        .iter()
-        .map(|job| Ending {
-            lease: lease(job),
-            settlement: Settlement::Ack {
-                fields: vec![("rows_ok".to_owned(), "7".to_owned())],
-            },
-        })
-        .collect();
-    let turn = queue.turn(&worker("w"), &endings, 0).await.unwrap();
+    let turn = queue
+        .turn(&worker("w"), &acks(&claim.jobs), 0)
+        .await
+        .unwrap();
     assert_eq!(
         turn.outcomes,
         [Outcome::Lost, Outcome::Lost, Outcome::Settled(State::Done)]
@@ -153,11 +156,126 @@ async fn an_ack_of_a_job_that_was_removed_or_replaced_by_hand_is_lost_and_leaves
     assert!(!left, "an ack must not bring back a job without its fields");
     let replaced: String = redis.get(key("replaced")).await.unwrap();
     assert_eq!(replaced, "by hand");
-    let done: Vec<String> = redis
-        .zrange(queue.keys().state(State::Done), 0, -1)
+    let mut listed = async |state| -> Vec<String> {
+        let key = queue.keys().state(state);
+        redis.zrange(key, 0, -1).await.unwrap()
+    };
+    assert_eq!(listed(State::Done).await, ["whole"]);
+    assert!(listed(State::Leased).await.is_empty());
+    let held: bool = redis.exists(queue.keys().worker_leases("w")).await.unwrap();
+    assert!(!held, "the worker holds nothing any more");
+    assert_eq!(queue.stats().await.unwrap().outstanding(0), 0);
+}
+
+#[tokio::test]
+async fn leases_removed_or_replaced_by_hand_do_not_stop_the_collection_of_others() {
+    let server = RedisServer::start();
+    let queue = server.queue_with(|options| {
+        options.ttl = Duration::from_millis(600);
+        options.renew_every = Duration::from_millis(100);
+    });
+    let jobs = ["gone", "replaced", "whole"].map(|id| NewJob::new(id).group("day"));
+    queue.enqueue(&jobs).await.unwrap();
+    queue
+        .register(&worker("w"), &BTreeMap::new())
         .await
         .unwrap();
-    assert_eq!(done, ["whole"]);
+    queue.claim(&worker("w"), 3).await.unwrap();
+    let mut redis = server.cli().await;
+    let () = redis.del(queue.keys().job("gone")).await.unwrap();
+    let replaced = queue.keys().job("replaced");
+    let () = redis.set(replaced, "by hand").await.unwrap();
+    eventually("the whole one is collected", || async {
+        queue.collect().await.unwrap();
+        let job = queue.get("whole").await.unwrap().unwrap();
+        Some(()).filter(|()| job.state == State::Pending)
+    })
+    .await;
+    let stats = queue.stats().await.unwrap();
+    assert_eq!((stats.count(State::Leased), stats.outstanding(0)), (0, 1));
+    let held: bool = redis.exists(queue.keys().worker_leases("w")).await.unwrap();
+    assert!(!held, "the dead worker holds nothing any more");
+}
+
+#[tokio::test]
+async fn a_job_made_anew_after_it_was_removed_by_hand_is_not_ended_by_its_old_worker() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    let (old, new) = (worker("old"), worker("new"));
+    queue.register(&old, &BTreeMap::new()).await.unwrap();
+    let mut redis = server.cli().await;
+    for job in [NewJob::new("j").group("day"), NewJob::new("k")] {
+        let id = job.id.clone();
+        queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+        let first = queue.claim(&old, 1).await.unwrap().jobs;
+        let () = redis.del(queue.keys().job(&id)).await.unwrap();
+        assert_eq!(queue.enqueue(&[job]).await.unwrap().added, 1);
+
+        let turn = queue.turn(&old, &acks(&first), 0).await.unwrap();
+        assert_eq!(turn.outcomes, [Outcome::Lost], "{id}");
+        let second = queue.claim(&new, 1).await.unwrap().jobs;
+        assert_eq!(second.len(), 1, "{id} is there to be claimed");
+        let turn = queue.turn(&old, &acks(&first), 0).await.unwrap();
+        assert_eq!(turn.outcomes, [Outcome::Lost], "{id}");
+        let turn = queue.turn(&new, &acks(&second), 0).await.unwrap();
+        assert_eq!(turn.outcomes, [Outcome::Settled(State::Done)], "{id}");
+        let stats = queue.stats().await.unwrap();
+        assert_eq!(stats.outstanding(0), 0, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_retry_is_due_for_the_worker_that_asked_for_it() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    queue.enqueue(&[NewJob::new("j")]).await.unwrap();
+    let job = claim_one(&queue, "w").await;
+    let ending = Ending {
+        lease: lease(&job),
+        settlement: Settlement::Retry {
+            error: "busy".to_owned(),
+            delay: Some(Duration::from_millis(300)),
+        },
+    };
+    let turn = queue.turn(&worker("w"), &[ending], 1).await.unwrap();
+    let next = turn.claim.next_due.unwrap();
+    assert!(next <= Duration::from_millis(300), "{next:?}");
+}
+
+#[tokio::test]
+async fn results_are_checked_before_anything_is_sent() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    queue.enqueue(&[NewJob::new("j")]).await.unwrap();
+    let job = claim_one(&queue, "w").await;
+    let field = |name: &str| (name.to_owned(), "1".to_owned());
+    let many = (0..65).map(|number| field(&format!("f{number}"))).collect();
+    for (fields, part) in [
+        (vec![field("token")], "field of the protocol"),
+        (vec![field("ok"), field("ok")], "given twice"),
+        (many, "at most 64"),
+    ] {
+        let error = queue.ack(&lease(&job), &fields).await.unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    let job = queue.get("j").await.unwrap().unwrap();
+    assert_eq!(job.state, State::Leased);
+}
+
+#[tokio::test]
+async fn the_list_of_workers_says_what_each_holds() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    let name = worker("w");
+    queue.register(&name, &BTreeMap::new()).await.unwrap();
+    let jobs = ["a", "b"].map(|id| NewJob::new(id).group("day"));
+    queue.enqueue(&jobs).await.unwrap();
+    queue.claim(&name, 2).await.unwrap();
+    let workers = queue.workers().await.unwrap();
+    assert_eq!(
+        (workers[0].leases, &*workers[0].jobs),
+        (2, &["a".to_owned(), "b".to_owned()][..])
+    );
 }
 
 #[tokio::test]
