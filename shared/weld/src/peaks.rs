@@ -112,29 +112,117 @@ fn find_summits(x: &[f64], prominence: f64, summits: &mut Vec<Summit>) -> bool {
     if prominence.is_nan() || prominence <= 0.0 {
         return false;
     }
-    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-    let (mut at, mut rising) = (0, false);
-    // x * 0 is 0 for a finite x and NaN for every other.
-    let mut taint = 0.0;
-    for (k, &value) in x.iter().enumerate() {
-        taint += value * 0.0;
-        if rising {
-            if value > high {
-                (high, at) = (value, k);
-            } else if high - value >= prominence {
-                if summits.len() == FEW {
-                    return false;
-                }
-                summits.push(Summit { at, until: k });
-                (low, rising) = (value, false);
+    let mut slope = Slope::Falling { low: f64::INFINITY };
+    let mut start = 0;
+    for block in x.chunks(BLOCK) {
+        let Some(extent) = extent(block) else {
+            return false;
+        };
+        if let Some(unturned) = slope.pass(block, start, extent, prominence) {
+            slope = unturned;
+        } else {
+            for (k, &value) in (start..).zip(block) {
+                slope = match slope.step(k, value, prominence) {
+                    Step::On(slope) => slope,
+                    Step::Summit(_) if summits.len() == FEW => return false,
+                    Step::Summit(at) => {
+                        summits.push(Summit { at, until: k });
+                        Slope::Falling { low: value }
+                    }
+                };
             }
-        } else if value < low {
-            low = value;
-        } else if value - low >= prominence {
-            (high, at, rising) = (value, k, true);
+        }
+        start += block.len();
+    }
+    true
+}
+
+/// Samples looked at together: most blocks of a weld hold no turn, and need no look at each of them.
+const BLOCK: usize = 32;
+/// Samples of a block that go side by side through the vector unit.
+const LANES: usize = 4;
+
+/// Lowest and highest sample of a block; None where one is not finite.
+fn extent(block: &[f64]) -> Option<[f64; 2]> {
+    let mut low = [f64::INFINITY; LANES];
+    let mut high = [f64::NEG_INFINITY; LANES];
+    // x * 0 is 0 for a finite x and NaN for every other.
+    let mut taint = [0.0; LANES];
+    let mut take = |lane: usize, value: f64| {
+        low[lane] = if value < low[lane] { value } else { low[lane] };
+        high[lane] = if value > high[lane] {
+            value
+        } else {
+            high[lane]
+        };
+        taint[lane] += value * 0.0;
+    };
+    let (groups, rest) = block.as_chunks::<LANES>();
+    for group in groups {
+        for (lane, value) in group.iter().enumerate() {
+            take(lane, *value);
         }
     }
-    taint == 0.0
+    for value in rest {
+        take(0, *value);
+    }
+    (taint == [0.0; LANES]).then(|| {
+        [
+            low.into_iter().fold(f64::INFINITY, f64::min),
+            high.into_iter().fold(f64::NEG_INFINITY, f64::max),
+        ]
+    })
+}
+
+/// Where a walk along the samples is.
+#[derive(Debug, Clone, Copy)]
+enum Slope {
+    /// Not risen by the prominence since the lowest sample.
+    Falling { low: f64 },
+    /// Not fallen by the prominence since the highest sample, the first of which is `at`.
+    Rising { high: f64, at: usize },
+}
+
+enum Step {
+    On(Slope),
+    /// Fallen by the prominence from the summit that is here.
+    Summit(usize),
+}
+
+impl Slope {
+    fn step(self, k: usize, value: f64, prominence: f64) -> Step {
+        Step::On(match self {
+            Self::Falling { low } if value - low >= prominence => {
+                Self::Rising { high: value, at: k }
+            }
+            Self::Falling { low } if value < low => Self::Falling { low: value },
+            Self::Rising { high, .. } if value > high => Self::Rising { high: value, at: k },
+            Self::Rising { high, at } if high - value >= prominence => return Step::Summit(at),
+            unchanged => unchanged,
+        })
+    }
+
+    /// Goes past a whole block in which it surely does not turn, whatever the order of its samples.
+    fn pass(
+        self,
+        block: &[f64],
+        start: usize,
+        [lowest, highest]: [f64; 2],
+        prominence: f64,
+    ) -> Option<Self> {
+        match self {
+            Self::Falling { low } => {
+                let low = low.min(lowest);
+                (highest - low < prominence).then_some(Self::Falling { low })
+            }
+            Self::Rising { high, .. } if high.max(highest) - lowest >= prominence => None,
+            Self::Rising { high, .. } if highest > high => {
+                let at = start + block.iter().position(|value| *value == highest)?;
+                Some(Self::Rising { high: highest, at })
+            }
+            rising @ Self::Rising { .. } => Some(rising),
+        }
+    }
 }
 
 /// Appends the summit's peak, and others of the same height behind it, as SciPy finds them: by walking to both sides until
