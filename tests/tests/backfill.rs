@@ -78,14 +78,14 @@ async fn live_waits_for_no_more_than_the_ranges_in_flight() {
 /// By default 3 ranges hold rows, and 8 more wait for a write that they share.
 #[tokio::test(flavor = "multi_thread")]
 async fn live_waits_for_no_more_than_the_ranges_in_flight_where_write_backs_are_shared() {
-    live_beside_a_backfill(3 + 8, &[]).await;
+    live_beside_a_backfill(3 + 16, &[]).await;
 }
 
 /// One worker that holds at most `in_flight` ranges works on a backfill when live rows come.
 async fn live_beside_a_backfill(in_flight: usize, settings: &[(&str, &str)]) {
     let fleet = Fleet::with(&[&[("scheduler.batch_size", "100")], settings].concat()).await;
     fleet.migrate();
-    let days = simulate_past(&fleet, 3, 2000, &[]).await;
+    let days = simulate_past(&fleet, 3, 3000, &[]).await;
     let _scheduler = fleet.scheduler();
     let _worker = fleet.worker();
     fleet.succeed("scheduler", &backfill(&days, &[]));
@@ -108,7 +108,7 @@ async fn live_beside_a_backfill(in_flight: usize, settings: &[(&str, &str)]) {
     };
     let jobs = fleet.queue.jobs("done").await;
     let (live, past): (Vec<_>, Vec<_>) = jobs.iter().partition(|job| job["run"] == "0");
-    assert_eq!((live.len(), past.len()), (5, 60));
+    assert_eq!((live.len(), past.len()), (5, 90));
     for job in &live {
         let (came, went) = (field(job, "enqueued_at"), field(job, "started_at"));
         let before: Vec<_> = past

@@ -10,8 +10,8 @@ const BATCH: u64 = 100;
 const OVER_RANGES: u64 = 3;
 const WORKERS: u64 = 2;
 const IN_FLIGHT: u64 = 2;
-/// By default 3 ranges of a worker hold rows, and 8 more wait for a write that they share.
-const IN_FLIGHT_BY_DEFAULT: u64 = 3 + 8;
+/// By default 3 ranges of a worker hold rows, and 16 more wait for a write that they share.
+const IN_FLIGHT_BY_DEFAULT: u64 = 3 + 16;
 
 /// Each range is written back by itself.
 async fn plant(rows: u32) -> Fleet {

@@ -253,7 +253,7 @@ impl Default for Worker {
     fn default() -> Self {
         Self {
             ranges_in_flight: 3,
-            commit_group: 8,
+            commit_group: 16,
             save_dir: "data/csv".into(),
             shutdown_grace: Duration::from_secs(60),
             http: SocketAddr::from(([127, 0, 0, 1], 9101)),

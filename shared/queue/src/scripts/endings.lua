@@ -27,8 +27,9 @@ local function end_leases(count, worker, worker_key, lines, alone, due)
     local from, to = string.find(lines, '\n' .. id .. '\t' .. ARGV[at + 2] .. '\t', 1, true)
     if not is_ack or not from or string.byte(lines, to + 1) == 10 then
       read = read or {}
-      read[n] = redis.call('HMGET', base .. 'job:' .. id, 'state', 'token', 'worker', 'group', 'priority', 'error', 'attempts',
+      local job = redis.pcall('HMGET', base .. 'job:' .. id, 'state', 'token', 'worker', 'group', 'priority', 'error', 'attempts',
         'max_attempts', 'enqueued_at', 'solo', 'history', 'settled')
+      read[n] = job.err and {} or job -- nothing of a job whose key somebody gave another type by hand: its lease is lost
     end
     at = is_ack and at + 4 + ARGV[at + 3] or at + 5
   end

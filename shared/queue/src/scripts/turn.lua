@@ -13,7 +13,10 @@ local TRIM_EVERY, TRIM_MOST = 100, 120
 
 local worker, most, ttl, count = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5])
 -- leases that are only ended are those of whoever held them
-if worker == '' then worker = redis.call('HGET', base .. 'job:' .. (ARGV[7] or ''), 'worker') or '' end
+if worker == '' then
+  local holder = redis.pcall('HGET', base .. 'job:' .. (ARGV[7] or ''), 'worker')
+  worker = type(holder) == 'string' and holder or ''
+end
 local worker_key = base .. 'worker:' .. worker
 
 -- One command reads, and at the end one writes, whatever this turn needs beside jobs and sets.

@@ -168,6 +168,41 @@ async fn jobs_removed_or_replaced_by_hand_are_lost_to_their_worker_and_leave_not
 }
 
 #[tokio::test]
+async fn a_job_replaced_by_hand_does_not_stop_the_other_endings_of_a_call() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    queue
+        .enqueue(&["replaced", "whole"].map(NewJob::new))
+        .await
+        .unwrap();
+    let claim = queue.claim(&worker("w"), 2).await.unwrap();
+    let mut redis = server.cli().await;
+    let () = redis
+        .set(queue.keys().job("replaced"), "by hand")
+        .await
+        .unwrap();
+    let retries: Vec<Ending> = claim
+        .jobs
+        .iter()
+        .map(|job| Ending {
+            lease: lease(job),
+            settlement: Settlement::Retry {
+                error: "busy".to_owned(),
+                delay: Some(Duration::ZERO),
+            },
+        })
+        .collect();
+    let turn = queue.turn(&worker("w"), &retries, 0).await.unwrap();
+    let wanted = [Outcome::Lost, Outcome::Settled(State::Pending)];
+    assert_eq!(turn.outcomes, wanted);
+    // Asked by nobody in particular, it is looked up who holds the job.
+    let of_nobody = queue.ack(&lease(&claim.jobs[0]), &Vec::new()).await;
+    assert_eq!(of_nobody.unwrap(), Outcome::Lost);
+    let replaced: String = redis.get(queue.keys().job("replaced")).await.unwrap();
+    assert_eq!(replaced, "by hand");
+}
+
+#[tokio::test]
 async fn leases_removed_or_replaced_by_hand_do_not_stop_the_collection_of_others() {
     let server = RedisServer::start();
     let queue = server.queue_with(|options| {
