@@ -118,7 +118,8 @@ async fn watch(plant: &Plant, day: CurveDay, fleet: Fleet) -> Result<Watched> {
         Duration::from_millis(100),
         async || Ok(plant.jobs("done").await? >= first_round),
     )
-    .await?;
+    .await
+    .with_context(|| workers[0].log())?;
     let before = Marks::take(plant, &workers).await?;
     let end = Instant::now() + fleet.time;
     let enough = plant.jobs("done").await? + ENOUGH;

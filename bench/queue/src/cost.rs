@@ -33,7 +33,7 @@ pub struct Cost {
 }
 
 /// Name, library, jobs in hand at once. The floor comes first in every round.
-const CONTENDERS: [(&str, Peer, usize); 9] = [
+const CONTENDERS: [(&str, Peer, usize); 10] = [
     ("raw floor: two EVALSHA a job, no guarantee", Peer::Floor, 1),
     ("ours, one at a time", Peer::Ours, 1),
     ("ours, 16 at a time", Peer::Ours, 16),
@@ -43,6 +43,7 @@ const CONTENDERS: [(&str, Peer, usize); 9] = [
         Peer::OursInApalis,
         16,
     ),
+    ("apalis-redis 1.0.0, one at a time", Peer::ApalisRedis, 1),
     (
         "apalis-redis 1.0.0, batch of 10 (default)",
         Peer::ApalisRedis,

@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use common::{Plant, day, insert, insert_at, key, nok, ok, range, verdicts};
 use weldfleet_stores::{Range, Selection, StoreError, clickhouse::Attempt};
 use weldfleet_weld::{Outcome, Status, Verdict};
@@ -360,4 +362,44 @@ async fn an_unreachable_server_is_an_outage_and_a_missing_table_is_not() {
     plant.services.kill(weldfleet_testkit::Service::ClickHouse);
     let error = table.fetch(&range(0, 9)).await.unwrap_err();
     assert!(error.is_outage(), "{}", error.chain());
+}
+
+#[tokio::test]
+async fn a_commit_waits_its_turn_for_longer_than_the_server_may_be_silent() {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let plant = Plant::ours(false).await;
+    let table = plant.table().await;
+    insert(&table, day(), 0..100).await;
+    let range = range(10, 59);
+    let block = table.fetch(&range).await.unwrap();
+    let given = verdicts(&block, 7, "m1");
+    table
+        .store_results(77, 0, "job-a", &block, &given)
+        .await
+        .unwrap();
+
+    let slow = "UPDATE weld_test.spot_records SET alg_error = toString(sleepEachRow(0.1)) WHERE record_id < 50 AND alg_status IS NULL \
+                SETTINGS allow_experimental_lightweight_update = 1, function_sleep_max_microseconds_per_block = 60000000";
+    let others = async {
+        plant.execute(slow).await;
+        Instant::now()
+    };
+    let ours = async {
+        let running =
+            "SELECT count() FROM system.processes WHERE query LIKE 'UPDATE%sleepEachRow%'";
+        while plant.ask(running).await == "0" {
+            tokio::task::yield_now().await;
+        }
+        let began = Instant::now();
+        let patient = table.clone().with_patience(PATIENCE);
+        patient.commit(&[attempt(77, &range)]).await.unwrap();
+        (began, Instant::now())
+    };
+    let (others_ended, (began, ended)) = tokio::join!(others, ours);
+    assert!(
+        others_ended - began > 2 * PATIENCE,
+        "the line was too short to prove anything"
+    );
+    assert!(ended > others_ended, "ours did not wait for its turn");
+    assert_eq!(table.committed(&range, 77).await.unwrap(), 50);
 }

@@ -30,7 +30,7 @@ pub mod simulated;
 pub mod slices;
 pub mod sql;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 pub use block::RowBlock;
 pub use inspection::JobCounts;
@@ -61,5 +61,11 @@ impl SourceTable {
     /// The server it is on.
     pub fn server(&self) -> &Server {
         &self.server
+    }
+
+    /// The same table, its server waited for at most this long.
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.server = self.server.with_patience(patience);
+        self
     }
 }

@@ -109,13 +109,6 @@ const COPIED: &[(&str, &str, Kind)] = &[
 const RESULTS_ALIAS: &str = "weldfleet_results";
 const PLACE_ALIAS: &str = "weldfleet_place";
 
-/// Updates that write what others read wait for each other: the guard relies on it.
-pub(crate) const UPDATE_SETTINGS: &[(&str, &str)] = &[
-    ("allow_experimental_lightweight_update", "1"),
-    ("update_parallel_mode", "auto"),
-    ("max_query_size", "33554432"),
-];
-
 impl SourceTable {
     /// Stores an attempt's results under its token. `verdicts[k]` is of row `k` of the block.
     pub async fn store_results(
@@ -165,9 +158,7 @@ impl SourceTable {
         }
         for ((run, day), group) in groups {
             let sql = self.schema.commit_sql(run, day, &group);
-            self.server
-                .execute_with("commit results", &sql, UPDATE_SETTINGS)
-                .await?;
+            self.server.update("commit results", &sql).await?;
         }
         Ok(())
     }

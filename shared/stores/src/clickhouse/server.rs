@@ -1,15 +1,31 @@
 //! Connection to ClickHouse: one client, settings of a request, time limits.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, pin::pin, str::FromStr, time::Duration};
 
 use bytes::Bytes;
 use clickhouse::{Client, Compression, RowOwned, RowRead, error::Error, query::BytesCursor};
 
-use super::native::{ChunkSource, Reader};
+use uuid::Uuid;
+
+use super::{
+    native::{ChunkSource, Reader},
+    sql,
+};
 use crate::errors::StoreError;
 
 /// How long an answer, or the next piece of one, is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a busy server takes for an answer that costs it nothing.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Updates that write what others read wait for each other: the guard of a write-back relies on it. They wait for as long as a job may.
+const UPDATE_SETTINGS: &[(&str, &str)] = &[
+    ("allow_experimental_lightweight_update", "1"),
+    ("update_parallel_mode", "auto"),
+    ("lock_acquire_timeout", "600"),
+    ("max_query_size", "33554432"),
+];
 
 /// A server's version; compares as it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,7 +115,7 @@ impl Server {
 
     /// Whether the server answers anything at all within seconds.
     pub async fn answers_soon(&self) -> bool {
-        let ping = self.clone().with_patience(Duration::from_secs(5));
+        let ping = self.clone().with_patience(SOON);
         ping.ping().await.is_ok()
     }
 
@@ -121,20 +137,48 @@ impl Server {
 
     /// Runs a statement to its end.
     pub async fn execute(&self, what: &str, sql: &str) -> Result<(), StoreError> {
-        self.execute_with(what, sql, &[]).await
+        self.in_time(what, self.client.query_raw(sql).execute())
+            .await
     }
 
-    pub(crate) async fn execute_with(
-        &self,
-        what: &str,
-        sql: &str,
-        settings: &[(&str, &str)],
-    ) -> Result<(), StoreError> {
-        let mut query = self.client.query_raw(sql);
-        for (name, value) in settings {
+    /// Runs an UPDATE to its end, once it is its turn.
+    ///
+    /// UPDATEs of a table wait for each other, in a large fleet for longer than a server may be silent. Giving up would not take
+    /// the statement out of the line, only put another one behind it. So this waits for as long as the server says that
+    /// the statement is there.
+    pub(crate) async fn update(&self, what: &str, sql: &str) -> Result<(), StoreError> {
+        let id = Uuid::new_v4().to_string();
+        let mut query = self.client.query_raw(sql).with_setting("query_id", &*id);
+        for (name, value) in UPDATE_SETTINGS {
             query = query.with_setting(*name, *value);
         }
-        self.in_time(what, query.execute()).await
+        let mut work = pin!(query.execute());
+        loop {
+            let waited = self.in_time(what, work.as_mut()).await;
+            if !matches!(waited, Err(StoreError::ClickHouseSilent { .. })) {
+                return waited;
+            }
+            if !self.is_running(&id).await {
+                // It may have ended since, and its answer be on the way.
+                let last = self.clone().with_patience(self.patience.min(SOON));
+                return match last.in_time(what, work.as_mut()).await {
+                    Err(StoreError::ClickHouseSilent { .. }) => waited,
+                    ended => ended,
+                };
+            }
+            tracing::info!(statement = what, "still waiting for its turn");
+        }
+    }
+
+    /// Whether the server says within seconds that it has this query.
+    async fn is_running(&self, id: &str) -> bool {
+        let sql = format!(
+            "SELECT count() FROM system.processes WHERE query_id = {}",
+            sql::literal(id)
+        );
+        let server = self.clone().with_patience(SOON);
+        let running = server.one::<u64>("look for a statement", &sql).await;
+        running.is_ok_and(|count| count > 0)
     }
 
     /// All rows of a small answer.

@@ -8,7 +8,6 @@ use super::{
     block::Ids,
     fetch::{empty_ids, read_ids, read_ticks},
     native::Reader,
-    results::UPDATE_SETTINGS,
     schema::TimeType,
     server::HttpSource,
     sql,
@@ -253,7 +252,7 @@ impl SourceTable {
             guard = schema.guard(run),
         );
         self.server
-            .execute_with("mark rows without a usable id", &sql, UPDATE_SETTINGS)
+            .update("mark rows without a usable id", &sql)
             .await?;
         self.server
             .one(
