@@ -65,6 +65,8 @@ impl CurveDay {
         plant
             .sql("CREATE TABLE IF NOT EXISTS fresh_records AS spot_records")
             .await?;
+        // The copy shares its files with the day that is judged, until they are merged: a large day would fill the disk.
+        plant.sql("SYSTEM STOP MERGES fresh_records").await?;
         plant
             .sql(&format!(
                 "ALTER TABLE fresh_records ATTACH PARTITION {day} FROM spot_records"
