@@ -1,13 +1,17 @@
 //! Days of welds with curves: made once, put back before each run as if nobody had ever judged them, and cut into jobs.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
+use nix::sys::statvfs::statvfs;
 
 use crate::plant::{Plant, until};
 
 /// Rows of a range.
 pub const RANGE: u64 = 4096;
+
+/// Room on the disk for a row of 600 points, with what is left of parts that were merged.
+const BYTES_A_ROW: u64 = 5500;
 
 /// A day and how many rows it has.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +25,14 @@ impl CurveDay {
     /// hours under other ids: simulating costs more than judging.
     pub async fn make(plant: &Plant, day: u32, rows: u64) -> Result<Self> {
         const SIMULATED: u64 = 100_000;
+        let room = free_bytes(&std::env::temp_dir())?;
+        ensure!(
+            room > rows * BYTES_A_ROW,
+            "{} GB are free in {}, {rows} rows need {}; make room, or give fewer --fleet-rows",
+            room >> 30,
+            std::env::temp_dir().display(),
+            (rows * BYTES_A_ROW) >> 30
+        );
         let copies = rows.div_ceil(SIMULATED);
         let minutes = 24 * 60 / copies;
         let until = format!("{:02}:{:02}", minutes / 60, minutes % 60);
@@ -150,4 +162,10 @@ impl CurveDay {
     pub fn ranges(self) -> u64 {
         self.rows.div_ceil(RANGE)
     }
+}
+
+fn free_bytes(folder: &Path) -> Result<u64> {
+    let disk = statvfs(folder)
+        .with_context(|| format!("cannot tell what is free in {}", folder.display()))?;
+    Ok(disk.blocks_available() * disk.fragment_size())
 }

@@ -153,8 +153,10 @@ async fn watch(plant: &Plant, day: CurveDay, fleet: Fleet) -> Result<Watched> {
     let waited = inferring.as_secs_f64() * 1e6 / rows;
     ensure!(
         waited > 0.9 * fleet.device_us,
-        "an inference took {waited:.1} µs a row on a device of {} µs; the timed device is not in use",
-        fleet.device_us
+        "an inference took {waited:.1} µs a row on a device of {} µs: the timed device is not in use, or {} workers had judged \
+         most rows before they were watched; give more --fleet-rows",
+        fleet.device_us,
+        fleet.workers
     );
     Ok(Watched {
         rate,

@@ -265,8 +265,8 @@ async fn fleets(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<(
     let (rows, seconds) = if args.quick {
         (200_000, 6)
     } else {
-        // 64 workers prefetch 3 million rows, whose inference may be over before the fleet is watched
-        (6_000_000, 20)
+        // 64 workers hold 5 million rows, whose inference must not be over before the fleet is watched
+        (12_000_000, 20)
     };
     let rows = args.fleet_rows.unwrap_or(rows);
     let time = Duration::from_secs(args.fleet_seconds.unwrap_or(seconds));
