@@ -75,7 +75,7 @@ async fn live_waits_for_no_more_than_the_ranges_in_flight() {
     .await;
 }
 
-/// By default 3 ranges hold rows, and 8 more wait for a write that they share.
+/// By default 3 ranges hold rows, and 16 more wait for a write that they share.
 #[tokio::test(flavor = "multi_thread")]
 async fn live_waits_for_no_more_than_the_ranges_in_flight_where_write_backs_are_shared() {
     live_beside_a_backfill(3 + 16, &[]).await;

@@ -4,7 +4,6 @@ use std::{fmt, pin::pin, str::FromStr, time::Duration};
 
 use bytes::Bytes;
 use clickhouse::{Client, Compression, RowOwned, RowRead, error::Error, query::BytesCursor};
-
 use uuid::Uuid;
 
 use super::{
@@ -19,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a busy server takes for an answer that costs it nothing.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Updates that write what others read wait for each other: the guard of a write-back relies on it. They wait for as long as a job may.
+/// Updates that write what others read wait for each other: the guard of a write-back relies on it. They wait as long as a job may by default.
 const UPDATE_SETTINGS: &[(&str, &str)] = &[
     ("allow_experimental_lightweight_update", "1"),
     ("update_parallel_mode", "auto"),
