@@ -4,7 +4,7 @@ local worker, ttl, expiry = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local key = base .. 'worker:' .. worker
 note_activity(redis.call('GET', base .. 'activity'), ttl)
 redis.call('SET', base .. 'activity', now)
-redis.call('SET', base .. 'born', now, 'NX')
+redis.call('SET', base .. 'born', int(now_us), 'NX')
 held_until(ttl) -- notices a restart or a failover now, not when the first lease runs out
 redis.call('ZADD', base .. 'workers', now, worker)
 redis.call('HSETNX', key, 'started_at', now)

@@ -1,7 +1,7 @@
 -- @include prelude token
 -- ARGV: id, ttl ms. Reply: token, or 0 if somebody else leads
 -- Before a leader enqueues anything it must be able to see that this Redis is new.
-redis.call('SET', base .. 'born', now, 'NX')
+redis.call('SET', base .. 'born', int(now_us), 'NX')
 local leads = redis.call('GET', base .. 'leader')
 if leads then
   local token, id = string.match(leads, '^(%d+) (.*)$')

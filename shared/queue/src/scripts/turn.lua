@@ -71,8 +71,8 @@ if most >= 0 then
     lines_before = lines
   end
   if not born then
-    reply[7] = time
-    update[u + 1], update[u + 2] = base .. 'born', time
+    reply[7] = int(now_us)
+    update[u + 1], update[u + 2] = base .. 'born', reply[7]
     u = u + 2
   end
   if paused then
