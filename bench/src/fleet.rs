@@ -22,6 +22,8 @@ pub const DAY: u32 = 20_260_106;
 const FEW: usize = 4;
 /// A small fleet is watched for longer, until it has acknowledged so many.
 const ENOUGH: u64 = 8;
+/// A fleet that has not ended a range a worker after so long, and takes no more of them, never will.
+const STUCK: Duration = Duration::from_secs(120);
 /// A device, a core or the line of UPDATEs is used up from here on, %.
 const FULL: f64 = 90.0;
 
@@ -32,6 +34,8 @@ pub struct Fleet {
     pub workers: usize,
     /// Time of its devices, µs a row.
     pub device_us: f64,
+    /// It has run in when it has held no more ranges than before for so long.
+    pub run_in: Duration,
     /// How long it is watched.
     pub time: Duration,
 }
@@ -77,6 +81,34 @@ async fn has_work(plant: &Plant, workers: usize) -> Result<bool> {
     Ok(there >= 2 * u64::try_from(workers)?)
 }
 
+/// Waits until the ranges under way are as many as they will be. As long as workers fill up, or ranges gather behind the
+/// UPDATEs, more rows go in than come out, and neither is the rate. Of slow devices that takes minutes.
+async fn run_in(plant: &Plant, fleet: Fleet) -> Result<()> {
+    let first_round = u64::try_from(fleet.workers)?;
+    let (mut most, mut since) = (0, Instant::now());
+    loop {
+        let leased = plant.jobs("leased").await?;
+        if leased > most {
+            (most, since) = (leased, Instant::now());
+        }
+        if since.elapsed() >= fleet.run_in && plant.jobs("done").await? >= first_round {
+            return Ok(());
+        }
+        ensure!(
+            has_work(plant, fleet.workers).await?,
+            "{} workers had not run in when the ranges ended; give more --fleet-rows",
+            fleet.workers
+        );
+        ensure!(
+            since.elapsed() < STUCK,
+            "{} workers hold {most} ranges and have not ended one each in {} s",
+            fleet.workers,
+            STUCK.as_secs()
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 /// What was seen between two moments.
 struct Watched {
     rate: f64,
@@ -111,15 +143,9 @@ async fn watch(plant: &Plant, day: CurveDay, fleet: Fleet) -> Result<Watched> {
         .with_context(|| worker.log())?;
     }
     plant.run("scheduler", &["resume"])?;
-    let first_round = u64::try_from(fleet.workers)?;
-    until(
-        "every worker has had its first range",
-        Duration::from_secs(300),
-        Duration::from_millis(100),
-        async || Ok(plant.jobs("done").await? >= first_round),
-    )
-    .await
-    .with_context(|| workers[0].log())?;
+    run_in(plant, fleet)
+        .await
+        .with_context(|| workers[0].log())?;
     let before = Marks::take(plant, &workers).await?;
     let end = Instant::now() + fleet.time;
     let enough = plant.jobs("done").await? + ENOUGH;

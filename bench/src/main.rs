@@ -257,16 +257,16 @@ async fn fleets(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<(
         ([], false) => full.to_vec(),
         (given, _) => given.to_vec(),
     };
-    let sizes = or(&args.workers, &[1, 4], &[1, 2, 4, 8, 16, 32, 64]);
+    let sizes = or(&args.workers, &[1, 2], &[1, 2, 4, 8, 16, 32, 64]);
     let devices = match args.device_us.as_slice() {
         [] => vec![20.0, 400.0],
         given => given.to_vec(),
     };
-    let (rows, seconds) = if args.quick {
-        (200_000, 6)
+    let (rows, run_in, seconds) = if args.quick {
+        (400_000, 0, 6)
     } else {
         // 64 workers hold 5 million rows, whose inference must not be over before the fleet is watched
-        (12_000_000, 20)
+        (10_000_000, 10, 40)
     };
     let rows = args.fleet_rows.unwrap_or(rows);
     let time = Duration::from_secs(args.fleet_seconds.unwrap_or(seconds));
@@ -278,6 +278,7 @@ async fn fleets(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<(
             let fleet = Fleet {
                 workers,
                 device_us,
+                run_in: Duration::from_secs(run_in),
                 time,
             };
             ran = fleet::run(plant, day, fleet, &mut section).await;
