@@ -42,7 +42,7 @@ pub struct Claim {
     pub draining: bool,
     /// When something becomes due (a delayed job, a lease that might run out), from now.
     pub next_due: Option<Duration>,
-    /// When this Redis first knew the queue, µs (two flushes within a millisecond differ); a change means that it forgot everything (a pause, too).
+    /// When this Redis first knew the queue, µs; a change means that it forgot everything (a pause, too).
     pub born_at: u64,
 }
 
