@@ -69,14 +69,19 @@ struct Run {
     client_us: f64,
 }
 
-pub async fn run(size: &Size) -> Result<Vec<Cost>, Error> {
+/// The floor and every contender whose name has `only` in it.
+pub async fn run(size: &Size, only: &str) -> Result<Vec<Cost>, Error> {
     let server = Server::start().await?;
-    let mut runs: Vec<Vec<Run>> = (0..CONTENDERS.len() * WORKERS.len())
+    let contenders: Vec<_> = CONTENDERS
+        .into_iter()
+        .filter(|(name, peer, _)| *peer == Peer::Floor || name.contains(only))
+        .collect();
+    let mut runs: Vec<Vec<Run>> = (0..contenders.len() * WORKERS.len())
         .map(|_| Vec::new())
         .collect();
     for round in 1..=size.rounds {
         for (place, workers) in WORKERS.into_iter().enumerate() {
-            for (number, (name, peer, batch)) in CONTENDERS.into_iter().enumerate() {
+            for (number, (name, peer, batch)) in contenders.iter().copied().enumerate() {
                 eprintln!(
                     "round {round} of {}: {name}, {workers} workers",
                     size.rounds
@@ -84,15 +89,15 @@ pub async fn run(size: &Size) -> Result<Vec<Cost>, Error> {
                 let measured = one(&server, peer, batch, workers, size.jobs).await;
                 let measured =
                     measured.map_err(|error| format!("{name}, {workers} workers: {error}"))?;
-                runs[place * CONTENDERS.len() + number].push(measured);
+                runs[place * contenders.len() + number].push(measured);
             }
         }
     }
     let mut costs = Vec::new();
     for (place, workers) in WORKERS.into_iter().enumerate() {
-        let floor = &runs[place * CONTENDERS.len()];
-        for (number, (name, ..)) in CONTENDERS.into_iter().enumerate() {
-            let own = &runs[place * CONTENDERS.len() + number];
+        let floor = &runs[place * contenders.len()];
+        for (number, (name, ..)) in contenders.iter().copied().enumerate() {
+            let own = &runs[place * contenders.len() + number];
             let median =
                 |pick: fn(&Run) -> f64| quantile(&own.iter().map(pick).collect::<Vec<_>>(), 0.5);
             let ratio = |pick: fn(&Run) -> f64| {

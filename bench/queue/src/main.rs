@@ -29,6 +29,9 @@ struct Args {
     /// Print the tables of the last runs for the README, and run nothing
     #[arg(long)]
     markdown: bool,
+    /// What a job costs the floor and those whose name has this text, nothing else; not written down
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -92,8 +95,11 @@ async fn main() -> Result<(), Error> {
                     rounds: 3,
                 }
             };
-            let cost = cost::run(&size).await?;
+            let cost = cost::run(&size, args.only.as_deref().unwrap_or_default()).await?;
             report::cost(&cost);
+            if args.only.is_some() {
+                return Ok(());
+            }
             let patience = if args.quick { 40 } else { 360 };
             let recovery = recovery::run(std::time::Duration::from_secs(patience)).await?;
             report::recovery(&recovery);

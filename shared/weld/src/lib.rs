@@ -27,6 +27,7 @@ pub mod record;
 pub mod rules;
 pub mod units;
 pub mod validation;
+mod vectors;
 pub mod verdict;
 
 pub use bad_value::BadValue;

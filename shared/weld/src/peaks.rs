@@ -5,6 +5,8 @@
 //! or no prominence is wanted, prominences come from two passes over all peaks with a stack of higher ones, so the whole
 //! is linear. Golden vectors hold all of them to the same answer.
 
+use crate::vectors::{lanes, widest};
+
 /// Which peaks are wanted. Intervals are inclusive, as in SciPy.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PeakQuery {
@@ -95,7 +97,11 @@ pub struct PeakScratch {
 /// Finds the peaks of `x`, in order, into `peaks` (cleared first). The first and last sample are never peaks.
 pub fn find_peaks(x: &[f64], query: &PeakQuery, scratch: &mut PeakScratch, peaks: &mut Vec<Peak>) {
     peaks.clear();
-    if find_summits(x, query.min_prominence, &mut scratch.summits) {
+    let few = widest(
+        #[inline(always)]
+        || find_summits(x, query.min_prominence, &mut scratch.summits),
+    );
+    if few {
         for summit in &scratch.summits {
             walk_from(x, *summit, query, peaks);
         }
@@ -107,6 +113,7 @@ pub fn find_peaks(x: &[f64], query: &PeakQuery, scratch: &mut PeakScratch, peaks
 /// Finds where `x` rises by at least `prominence` and then falls by as much. Every peak of that prominence, and no other, is
 /// as high as the summit between its rise and its fall. False, and nothing found, where `prominence` is not above 0, a sample
 /// is not finite, or there are more than [`FEW`].
+#[inline(always)]
 fn find_summits(x: &[f64], prominence: f64, summits: &mut Vec<Summit>) -> bool {
     summits.clear();
     if prominence.is_nan() || prominence <= 0.0 {
@@ -140,31 +147,25 @@ fn find_summits(x: &[f64], prominence: f64, summits: &mut Vec<Summit>) -> bool {
 /// Samples looked at together: most blocks of a weld hold no turn, and need no look at each of them.
 const BLOCK: usize = 32;
 /// Samples of a block that go side by side through the vector unit.
-const LANES: usize = 4;
+const LANES: usize = 8;
 
 /// Lowest and highest sample of a block; None where one is not finite.
+#[inline(always)]
 fn extent(block: &[f64]) -> Option<[f64; 2]> {
     let mut low = [f64::INFINITY; LANES];
     let mut high = [f64::NEG_INFINITY; LANES];
     // x * 0 is 0 for a finite x and NaN for every other.
     let mut taint = [0.0; LANES];
-    let mut take = |lane: usize, value: f64| {
-        low[lane] = if value < low[lane] { value } else { low[lane] };
-        high[lane] = if value > high[lane] {
-            value
-        } else {
-            high[lane]
-        };
-        taint[lane] += value * 0.0;
-    };
     let (groups, rest) = block.as_chunks::<LANES>();
     for group in groups {
-        for (lane, value) in group.iter().enumerate() {
-            take(lane, *value);
-        }
+        low = lanes(*group, low, lower);
+        high = lanes(*group, high, higher);
+        taint = lanes(*group, taint, |value, taint| value * 0.0 + taint);
     }
     for value in rest {
-        take(0, *value);
+        low[0] = lower(*value, low[0]);
+        high[0] = higher(*value, high[0]);
+        taint[0] += value * 0.0;
     }
     (taint == [0.0; LANES]).then(|| {
         [
@@ -172,6 +173,17 @@ fn extent(block: &[f64]) -> Option<[f64; 2]> {
             high.into_iter().fold(f64::NEG_INFINITY, f64::max),
         ]
     })
+}
+
+/// One instruction each, which `f64::min` is not.
+#[inline(always)]
+fn lower(a: f64, b: f64) -> f64 {
+    if a < b { a } else { b }
+}
+
+#[inline(always)]
+fn higher(a: f64, b: f64) -> f64 {
+    if a > b { a } else { b }
 }
 
 /// Where a walk along the samples is.
@@ -244,36 +256,70 @@ fn walk_from(x: &[f64], summit: Summit, query: &PeakQuery, peaks: &mut Vec<Peak>
             right_edge: k - 1,
         };
         let index = maximum.index();
-        let outwards = |from: Low, (k, value): (usize, &f64)| {
-            if *value < from.value {
-                Low {
-                    value: *value,
-                    index: k,
-                }
-            } else {
-                from
-            }
-        };
         let own = Low {
             value: height,
             index,
         };
-        let lower = |(_, value): &(usize, &f64)| **value <= height;
-        let left = x
-            .iter()
-            .enumerate()
-            .take(index)
-            .rev()
-            .take_while(lower)
-            .fold(own, outwards);
-        let right = x
-            .iter()
-            .enumerate()
-            .skip(index + 1)
-            .take_while(lower)
-            .fold(own, outwards);
+        let (left, right) = widest(
+            #[inline(always)]
+            || (lowest_before(x, own), lowest_behind(x, own)),
+        );
         peaks.extend(measure(x, maximum, left, right, query));
     }
+}
+
+/// The lowest sample before the peak, back to where something is higher; of equals the nearest, the peak itself if there is none.
+#[inline(always)]
+fn lowest_before(x: &[f64], peak: Low) -> Low {
+    let (mut from, mut lowest) = (peak.index, peak.value);
+    for block in x[..peak.index].rchunks(BLOCK) {
+        let passed = match extent(block) {
+            Some([_, highest]) if highest <= peak.value => block,
+            _ => {
+                let higher = block.iter().rposition(|value| *value > peak.value);
+                &block[higher.map_or(0, |at| at + 1)..]
+            }
+        };
+        from -= passed.len();
+        lowest = passed.iter().copied().fold(lowest, lower);
+        if passed.len() < block.len() {
+            break;
+        }
+    }
+    let nearest = x[from..peak.index]
+        .iter()
+        .rposition(|value| *value == lowest && lowest < peak.value);
+    nearest.map_or(peak, |at| Low {
+        value: lowest,
+        index: from + at,
+    })
+}
+
+/// The lowest sample behind the peak, likewise.
+#[inline(always)]
+fn lowest_behind(x: &[f64], peak: Low) -> Low {
+    let (mut until, mut lowest) = (peak.index + 1, peak.value);
+    for block in x[peak.index + 1..].chunks(BLOCK) {
+        let passed = match extent(block) {
+            Some([_, highest]) if highest <= peak.value => block,
+            _ => {
+                let higher = block.iter().position(|value| *value > peak.value);
+                &block[..higher.unwrap_or(block.len())]
+            }
+        };
+        until += passed.len();
+        lowest = passed.iter().copied().fold(lowest, lower);
+        if passed.len() < block.len() {
+            break;
+        }
+    }
+    let nearest = x[peak.index + 1..until]
+        .iter()
+        .position(|value| *value == lowest && lowest < peak.value);
+    nearest.map_or(peak, |at| Low {
+        value: lowest,
+        index: peak.index + 1 + at,
+    })
 }
 
 fn find_among_all(x: &[f64], query: &PeakQuery, scratch: &mut PeakScratch, peaks: &mut Vec<Peak>) {

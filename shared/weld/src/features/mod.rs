@@ -2,11 +2,13 @@
 
 mod config;
 mod raw;
+mod resampling;
 mod row;
 
 pub use config::{Channel, Fit, InferenceConfig, InferenceConfigError, InputKind, OutputNames};
 pub use raw::{Span, lay_out, raw_len, write_raw};
-pub use row::{Resampling, write_row};
+pub use resampling::Resampling;
+pub use row::write_row;
 
 /// Channels of the tensor: U, I, R, P.
 pub const CHANNELS: usize = 4;

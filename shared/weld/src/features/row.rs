@@ -1,78 +1,7 @@
 //! One weld into one row of the tensor.
 
-use super::{CHANNELS, Fit, InferenceConfig};
-use crate::curves::Curves;
-
-/// How curves of some length become rows of some length: for every point of the row the sample before it, and how far behind.
-/// Reusable; made anew when either length changes.
-#[derive(Debug, Clone, Default)]
-pub struct Resampling {
-    samples: usize,
-    len: usize,
-    places: Vec<Place>,
-    /// U and I of a sample, and by how much they rise to the next; in `f64`.
-    segments: Vec<[f64; 4]>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    left: u32,
-    fraction: f64,
-}
-
-impl Resampling {
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "positions are far below 2^32 and never negative"
-    )]
-    fn prepare(&mut self, samples: usize, len: usize) {
-        if (self.samples, self.len) == (samples, len) {
-            return;
-        }
-        (self.samples, self.len) = (samples, len);
-        let step = (samples - 1) as f64 / (len - 1) as f64;
-        let last_left = samples - 2;
-        self.places.clear();
-        self.places.extend((0..len).map(|j| {
-            let position = j as f64 * step;
-            let left = (position as usize).min(last_left);
-            Place {
-                left: left as u32,
-                fraction: position - left as f64,
-            }
-        }));
-    }
-
-    /// Interpolates both curves to the rows' length. U and I go side by side, as one vector.
-    fn write(&mut self, u_from: &[f32], i_from: &[f32], u: &mut [f32], i: &mut [f32]) {
-        self.prepare(u_from.len(), u.len());
-        let count = u_from.len() - 1;
-        self.segments.resize(count, [0.0; 4]);
-        let (u_to, i_to) = (&u_from[1..], &i_from[1..]);
-        for (k, segment) in self.segments.iter_mut().enumerate() {
-            let (u0, u1) = (f64::from(u_from[k]), f64::from(u_to[k]));
-            let (i0, i1) = (f64::from(i_from[k]), f64::from(i_to[k]));
-            *segment = [u0, i0, u1 - u0, i1 - i0];
-        }
-        let segments = self.segments.as_slice();
-        for ((place, u), i) in self.places.iter().zip(u).zip(i) {
-            let [u0, i0, du, di] = segments[place.left as usize];
-            *u = single(du * place.fraction + u0);
-            *i = single(di * place.fraction + i0);
-        }
-    }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "rounding to f32 is what is wanted"
-)]
-#[inline]
-fn single(value: f64) -> f32 {
-    value as f32
-}
+use super::{CHANNELS, Fit, InferenceConfig, resampling::Resampling};
+use crate::{curves::Curves, vectors::widest};
 
 /// Writes the row `[U…, I…, R…, P…]` of `curves` into `row` (4·L values, every one overwritten).
 ///
@@ -111,14 +40,17 @@ pub fn write_row(
         i[len - 1] = i_from[samples - 1];
     }
 
-    let floor = config.current_floor_ka;
-    let [u_scale, i_scale, r_scale, p_scale] = config.scale;
-    for (((u, i), r), p) in u
-        .iter_mut()
-        .zip(i.iter_mut())
-        .zip(r.iter_mut())
-        .zip(p.iter_mut())
-    {
+    widest(
+        #[inline(always)]
+        move || derive([u, i, r, p], config.current_floor_ka, config.scale),
+    );
+}
+
+/// From the fitted U and I to all channels, scaled.
+#[inline(always)]
+fn derive([u, i, r, p]: [&mut [f32]; CHANNELS], floor: f32, scale: [f32; CHANNELS]) {
+    let [u_scale, i_scale, r_scale, p_scale] = scale;
+    for (((u, i), r), p) in u.iter_mut().zip(i).zip(r).zip(p) {
         let (volts, kiloamperes) = (*u, *i);
         let milliohms = volts / kiloamperes;
         *r = if kiloamperes >= floor {

@@ -2,6 +2,7 @@
 //! and `interruption`, which compares each gap.
 
 use super::{Hit, Level, Pulse, Rule, RuleError, Segments, hit::rounded, set::Plan};
+use crate::vectors::widest;
 
 /// Products summed side by side.
 const LANES: usize = 8;
@@ -53,8 +54,11 @@ pub(super) fn low_energy(
     hits: &mut Vec<Hit>,
 ) -> Result<(), RuleError> {
     let settings = &plan.settings.low_energy;
-    let joules =
-        rounded(dot(&u[main.start..main.end], &i[main.start..main.end]) * plan.sample_interval_ms);
+    let sum = widest(
+        #[inline(always)]
+        || dot(&u[main.start..main.end], &i[main.start..main.end]),
+    );
+    let joules = rounded(sum * plan.sample_interval_ms);
     measurable(Rule::LowEnergy, joules, "J")?;
     let found = if joules < settings.flag_below_j {
         (Level::Flag, settings.flag_below_j)
@@ -126,6 +130,7 @@ fn measurable(rule: Rule, value: f64, unit: &str) -> Result<(), RuleError> {
     })
 }
 
+#[inline(always)]
 fn dot(x: &[f32], y: &[f32]) -> f64 {
     let mut sums = [0.0_f64; LANES];
     let (mut xs, mut ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));

@@ -4,6 +4,7 @@
 //! 2.2 to 6.0 %); medians of five samples some ms apart do.
 
 use super::{Hit, Level, Rule, RuleError, set::Plan};
+use crate::vectors::widest;
 
 /// Samples a median is taken of.
 pub(super) const MEDIAN: usize = 5;
@@ -43,10 +44,16 @@ pub(super) fn judge(
     if first >= end {
         return Ok(());
     }
-    sliding_medians(signal.x, medians);
-    let before = &medians[first - MEDIAN..end - MEDIAN];
-    let after = &medians[first + delay..end + delay];
-    if !any_candidate(before, after, plan.expulsion.candidate_ratio) {
+    let candidates = widest(
+        #[inline(always)]
+        || {
+            sliding_medians(signal.x, medians);
+            let before = &medians[first - MEDIAN..end - MEDIAN];
+            let after = &medians[first + delay..end + delay];
+            any_candidate(before, after, plan.expulsion.candidate_ratio)
+        },
+    );
+    if !candidates {
         return Ok(());
     }
     let scan = Scan {
@@ -83,6 +90,7 @@ pub(super) fn judge(
 }
 
 /// Whether any t deserves the exact look. Errs only towards yes; NaN and medians not above 0 count as yes.
+#[inline(always)]
 fn any_candidate(before: &[f32], after: &[f32], ratio: f32) -> bool {
     let mut any = false;
     for (before, after) in before.iter().zip(after) {
@@ -161,21 +169,22 @@ impl Scan<'_> {
 }
 
 /// `medians[k] = median(x[k..k + 5])`.
+#[inline(always)]
 fn sliding_medians(x: &[f32], medians: &mut Vec<f32>) {
     let windows = (x.len() + 1).saturating_sub(MEDIAN);
     medians.resize(windows, 0.0);
-    let (a, b, c, d, e) = (&x[..windows], &x[1..], &x[2..], &x[3..], &x[4..]);
-    for k in 0..windows {
-        medians[k] = median([a[k], b[k], c[k], d[k], e[k]]);
+    for (median, window) in medians.iter_mut().zip(x.array_windows()) {
+        *median = median_of(*window);
     }
 }
 
 fn median_at(x: &[f32], from: usize) -> f32 {
-    median([x[from], x[from + 1], x[from + 2], x[from + 3], x[from + 4]])
+    median_of([x[from], x[from + 1], x[from + 2], x[from + 3], x[from + 4]])
 }
 
 /// Median of five by minima and maxima, which the vectoriser turns into one instruction each.
-fn median([a, b, c, d, e]: [f32; MEDIAN]) -> f32 {
+#[inline(always)]
+fn median_of([a, b, c, d, e]: [f32; MEDIAN]) -> f32 {
     let low = |x: f32, y: f32| if x < y { x } else { y };
     let high = |x: f32, y: f32| if x > y { x } else { y };
     // Neither the lowest nor the highest of (a, b, c, d) can be the median of all five.
@@ -196,7 +205,7 @@ mod tests {
         fn the_network_is_the_median(values in prop::array::uniform5(prop_oneof![-9.0_f32..9.0, (-3_i8..3).prop_map(f32::from)])) {
             let mut sorted = values;
             sorted.sort_by(f32::total_cmp);
-            prop_assert_eq!(median(values), sorted[2]);
+            prop_assert_eq!(median_of(values), sorted[2]);
         }
     }
 }

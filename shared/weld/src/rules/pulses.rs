@@ -2,6 +2,9 @@
 
 use super::set::Plan;
 
+/// Samples looked at together.
+const BLOCK: usize = 32;
+
 /// A stretch of samples, `start` inclusive, `end` exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pulse {
@@ -44,14 +47,13 @@ impl Segments {
     pub(super) fn cut(&mut self, x: &[f32], threshold: f32, plan: &Plan) {
         self.pulses.clear();
         self.gaps.clear();
-        let mut from = 0;
-        while let Some(start) = x[from..].iter().position(|value| *value >= threshold) {
-            let start = from + start;
-            let end = x[start..]
-                .iter()
-                .position(|value| *value < threshold)
-                .map_or(x.len(), |length| start + length);
-            from = end;
+        let mut end = 0;
+        loop {
+            let start = end + run(&x[end..], |value| value < threshold);
+            if start == x.len() {
+                break;
+            }
+            end = start + run(&x[start..], |value| value >= threshold);
             if end - start < plan.min_pulse {
                 continue;
             }
@@ -77,6 +79,14 @@ impl Segments {
             }
         }
     }
+}
+
+/// How many samples at the start pass the test; looked at a block at a time, which the vector unit does at once.
+fn run(x: &[f32], passes: impl Fn(f32) -> bool + Copy) -> usize {
+    let all = |block: &&[f32; BLOCK]| block.iter().fold(true, |all, value| all & passes(*value));
+    let passed = BLOCK * x.as_chunks().0.iter().take_while(all).count();
+    let rest = x[passed..].iter().take_while(|value| passes(**value));
+    passed + rest.count()
 }
 
 fn is_pause(before: Pulse, until: usize, plan: &Plan) -> bool {

@@ -1,7 +1,10 @@
 //! `resistance_peak`: a peak of smoothed R where a good weld has none.
 
 use super::{Hit, Level, Pulse, Rule, set::Plan};
-use crate::peaks::{Peak, PeakScratch, find_peaks};
+use crate::{
+    peaks::{Peak, PeakScratch, find_peaks},
+    vectors::widest,
+};
 
 /// Reusable buffers, and what was seen in the last weld.
 #[derive(Debug, Clone, Default)]
@@ -40,7 +43,10 @@ impl Smoothed {
         if stretch.samples() < window {
             return;
         }
-        sliding_means(&r[stretch.start..stretch.end], window, &mut self.values);
+        widest(
+            #[inline(always)]
+            || sliding_means(&r[stretch.start..stretch.end], window, &mut self.values),
+        );
         find_peaks(
             &self.values,
             &plan.peak.query,
@@ -103,6 +109,7 @@ fn longest_trusted(trusted: Option<&[bool]>, from: usize, to: usize) -> Pulse {
     clippy::cast_precision_loss,
     reason = "a window is far below 2^52 samples"
 )]
+#[inline(always)]
 fn sliding_means(x: &[f32], window: usize, means: &mut Vec<f64>) {
     let count = x.len() + 1 - window;
     means.clear();
