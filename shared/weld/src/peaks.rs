@@ -273,15 +273,16 @@ fn walk_from(x: &[f64], summit: Summit, query: &PeakQuery, peaks: &mut Vec<Peak>
 fn lowest_before(x: &[f64], peak: Low) -> Low {
     let (mut from, mut lowest) = (peak.index, peak.value);
     for block in x[..peak.index].rchunks(BLOCK) {
-        let passed = match extent(block) {
-            Some([_, highest]) if highest <= peak.value => block,
+        let (passed, low) = match extent(block) {
+            Some([low, highest]) if highest <= peak.value => (block, low),
             _ => {
                 let higher = block.iter().rposition(|value| *value > peak.value);
-                &block[higher.map_or(0, |at| at + 1)..]
+                let passed = &block[higher.map_or(0, |at| at + 1)..];
+                (passed, passed.iter().copied().fold(lowest, lower))
             }
         };
         from -= passed.len();
-        lowest = passed.iter().copied().fold(lowest, lower);
+        lowest = lower(lowest, low);
         if passed.len() < block.len() {
             break;
         }
@@ -300,15 +301,16 @@ fn lowest_before(x: &[f64], peak: Low) -> Low {
 fn lowest_behind(x: &[f64], peak: Low) -> Low {
     let (mut until, mut lowest) = (peak.index + 1, peak.value);
     for block in x[peak.index + 1..].chunks(BLOCK) {
-        let passed = match extent(block) {
-            Some([_, highest]) if highest <= peak.value => block,
+        let (passed, low) = match extent(block) {
+            Some([low, highest]) if highest <= peak.value => (block, low),
             _ => {
                 let higher = block.iter().position(|value| *value > peak.value);
-                &block[..higher.unwrap_or(block.len())]
+                let passed = &block[..higher.unwrap_or(block.len())];
+                (passed, passed.iter().copied().fold(lowest, lower))
             }
         };
         until += passed.len();
-        lowest = passed.iter().copied().fold(lowest, lower);
+        lowest = lower(lowest, low);
         if passed.len() < block.len() {
             break;
         }

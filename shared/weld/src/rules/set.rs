@@ -8,7 +8,7 @@ use super::{
     resistance_peak::Smoothed,
     settings::RuleSettings,
 };
-use crate::{Outcome, curves::Curves, peaks::PeakQuery};
+use crate::{Outcome, curves::Curves, peaks::PeakQuery, vectors::widest};
 
 /// Why a rule could not judge a weld: the row becomes `error`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -279,6 +279,19 @@ impl RuleSet {
 /// R of every sample, 0 where I is below the floor. `trusted` is left empty where no sample is.
 fn resistance(u: &[f32], i: &[f32], floor: f32, r: &mut Vec<f32>, trusted: &mut Vec<bool>) {
     r.resize(u.len(), 0.0);
+    let below = widest(
+        #[inline(always)]
+        || divide(u, i, floor, r),
+    );
+    trusted.clear();
+    if below {
+        trusted.extend(i.iter().map(|i| *i >= floor));
+    }
+}
+
+/// Whether I is below the floor anywhere.
+#[inline(always)]
+fn divide(u: &[f32], i: &[f32], floor: f32, r: &mut [f32]) -> bool {
     let mut below = false;
     for ((r, u), i) in r.iter_mut().zip(u).zip(i) {
         let quotient = u / i;
@@ -286,8 +299,5 @@ fn resistance(u: &[f32], i: &[f32], floor: f32, r: &mut Vec<f32>, trusted: &mut 
         *r = if is_trusted { quotient } else { 0.0 };
         below |= !is_trusted;
     }
-    trusted.clear();
-    if below {
-        trusted.extend(i.iter().map(|i| *i >= floor));
-    }
+    below
 }
