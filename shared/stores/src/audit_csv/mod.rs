@@ -6,6 +6,7 @@
 
 use std::{
     borrow::Cow,
+    fmt::Write as _,
     fs::{self, File},
     io::{BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
@@ -135,7 +136,9 @@ fn write_part(
         field(&mut text, block.time_text(row));
         match block.id(row) {
             crate::IdRef::Text(id) => field(&mut text, id),
-            id @ crate::IdRef::Number(_) => number(&mut text, Some(id)),
+            crate::IdRef::Number(id) => {
+                let _ = write!(text, ",{id}"); // writing to a String cannot fail
+            }
         }
         field(&mut text, block.part_no(row));
         field(&mut text, block.spot_name(row));
@@ -185,13 +188,11 @@ fn field(text: &mut String, value: &str) {
     }
 }
 
-/// Appends a comma and a number, if there is one.
-fn number(text: &mut String, value: Option<impl std::fmt::Display>) {
-    use std::fmt::Write as _;
+/// Appends a comma and a number, if there is one: the shortest text that reads back as the same `f32`.
+fn number(text: &mut String, value: Option<f32>) {
     text.push(',');
     if let Some(value) = value {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{value}");
+        text.push_str(zmij::Buffer::new().format(value));
     }
 }
 

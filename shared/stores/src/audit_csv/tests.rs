@@ -165,3 +165,31 @@ fn leftovers_of_the_dead_go_and_the_livings_stay() {
         0
     );
 }
+
+#[test]
+fn a_number_reads_back_as_what_it_was() {
+    for value in [
+        0.0,
+        1.0,
+        -1.35,
+        0.1,
+        1e-7,
+        9.999_999e-1,
+        1.6e7,
+        f32::MAX,
+        f32::MIN_POSITIVE,
+        f32::INFINITY,
+        f32::NAN,
+    ] {
+        let mut text = String::new();
+        number(&mut text, Some(value));
+        let read: f32 = text.strip_prefix(',').unwrap().parse().unwrap();
+        assert!(
+            read == value || read.is_nan() && value.is_nan(),
+            "{value} became {text}"
+        );
+    }
+    let mut none = String::new();
+    number(&mut none, None);
+    assert_eq!(none, ",");
+}
