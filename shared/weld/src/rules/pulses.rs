@@ -49,11 +49,11 @@ impl Segments {
         self.gaps.clear();
         let mut end = 0;
         loop {
-            let start = end + run(&x[end..], |value| value < threshold);
+            let start = end + run(&x[end..], threshold, false);
             if start == x.len() {
                 break;
             }
-            end = start + run(&x[start..], |value| value >= threshold);
+            end = start + run(&x[start..], threshold, true);
             if end - start < plan.min_pulse {
                 continue;
             }
@@ -81,12 +81,16 @@ impl Segments {
     }
 }
 
-/// How many samples at the start pass the test; looked at a block at a time, which the vector unit does at once.
-fn run(x: &[f32], passes: impl Fn(f32) -> bool + Copy) -> usize {
-    let all = |block: &&[f32; BLOCK]| block.iter().fold(true, |all, value| all & passes(*value));
+/// For how many samples at the start current flows, or does not; a block at a time, which the vector unit compares at once.
+fn run(x: &[f32], threshold: f32, flows: bool) -> usize {
+    let goes_on = |value: &f32| (*value >= threshold) == flows;
+    let all = |block: &&[f32; BLOCK]| block.iter().fold(true, |all, value| all & goes_on(value));
     let passed = BLOCK * x.as_chunks().0.iter().take_while(all).count();
-    let rest = x[passed..].iter().take_while(|value| passes(**value));
-    passed + rest.count()
+    passed
+        + x[passed..]
+            .iter()
+            .take_while(|value| goes_on(value))
+            .count()
 }
 
 fn is_pause(before: Pulse, until: usize, plan: &Plan) -> bool {
@@ -150,5 +154,13 @@ mod tests {
         );
         assert_eq!(cut(&[(50, false)]), (vec![], vec![]));
         assert_eq!(cut(&[]), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_threshold_that_is_no_number_finds_nothing() {
+        let mut segments = Segments::default();
+        let plan = Plan::new(&RuleSettings::default(), 1.0);
+        segments.cut(&[1.0; 100], f32::NAN, &plan);
+        assert_eq!(segments, Segments::default());
     }
 }
