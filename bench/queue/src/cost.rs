@@ -76,6 +76,10 @@ pub async fn run(size: &Size, only: &str) -> Result<Vec<Cost>, Error> {
         .into_iter()
         .filter(|(name, peer, _)| *peer == Peer::Floor || name.contains(only))
         .collect();
+    if contenders.len() == 1 {
+        let names = CONTENDERS.map(|(name, ..)| name).join("; ");
+        return Err(format!("--only `{only}`: no name has this text; they are: {names}").into());
+    }
     let mut runs: Vec<Vec<Run>> = (0..contenders.len() * WORKERS.len())
         .map(|_| Vec::new())
         .collect();

@@ -5,7 +5,7 @@
 //! or no prominence is wanted, prominences come from two passes over all peaks with a stack of higher ones, so the whole
 //! is linear. Golden vectors hold all of them to the same answer.
 
-use crate::vectors::{lanes, widest};
+use crate::vectors::widest;
 
 /// Which peaks are wanted. Intervals are inclusive, as in SciPy.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -173,6 +173,12 @@ fn extent(block: &[f64]) -> Option<[f64; 2]> {
             high.into_iter().fold(f64::NEG_INFINITY, f64::max),
         ]
     })
+}
+
+/// `each` of two groups of values, lane by lane.
+#[inline(always)]
+fn lanes(a: [f64; LANES], b: [f64; LANES], each: impl Fn(f64, f64) -> f64) -> [f64; LANES] {
+    std::array::from_fn(|k| each(a[k], b[k]))
 }
 
 /// One instruction each, which `f64::min` is not.

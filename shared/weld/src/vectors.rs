@@ -7,13 +7,3 @@
 pub(crate) fn widest<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
 }
-
-/// `each` of two groups of values, lane by lane.
-#[inline(always)]
-pub(crate) fn lanes<T: Copy, const N: usize>(
-    a: [T; N],
-    b: [T; N],
-    each: impl Fn(T, T) -> T,
-) -> [T; N] {
-    std::array::from_fn(|k| each(a[k], b[k]))
-}
