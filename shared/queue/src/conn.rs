@@ -111,15 +111,12 @@ impl Link {
     pub async fn run(
         &self,
         script: &Script,
-        key: &str,
+        keys: &[String; 2],
         args: &[Arg<'_>],
     ) -> Result<Value, QueueError> {
-        // The second key is named and never there. While a Cluster moves the slot, some keys are on either side and a script that
-        // meets one of the other side breaks in the middle; with a missing key among those declared, Redis refuses it at the start.
-        let never = format!("{}never", key.strip_suffix("pending").unwrap_or(key));
         let command = |verb: &str, code: &str| {
             let mut cmd = redis::cmd(verb);
-            cmd.arg(code).arg(2).arg(key).arg(&never);
+            cmd.arg(code).arg(keys.len()).arg(&keys[..]);
             for arg in args {
                 match arg {
                     Arg::Text(text) => cmd.arg(*text),

@@ -1,6 +1,6 @@
 //! Reading replies: each function says what it expected when it finds something else.
 
-use std::{borrow::Cow, mem};
+use std::borrow::Cow;
 
 use redis::Value;
 
@@ -8,6 +8,10 @@ use crate::{
     QueueError,
     job::{Job, State},
 };
+
+/// ASCII's own characters for it: they part the records of a reply that is one text, and the units of a record. No text of a job has them.
+pub(crate) const RECORD_SEPARATOR: u8 = 0x1E;
+pub(crate) const UNIT_SEPARATOR: u8 = 0x1F;
 
 /// Takes a reply apart.
 pub(crate) struct Reply {
@@ -89,12 +93,20 @@ impl Reply {
             .collect()
     }
 
-    /// A list of texts that a script packed into one, as MessagePack.
-    pub fn packed<'v>(&self, value: &'v Value) -> Result<Vec<Cow<'v, str>>, QueueError> {
-        let Value::BulkString(bytes) = value else {
-            return Err(self.wrong("a packed list", value));
-        };
-        unpack(bytes).ok_or_else(|| self.wrong("a packed list", value))
+    /// A text of records, each of units; see [`records`](Self::records) and [`units`](Self::units).
+    pub fn joined<'v>(&self, value: &'v Value) -> Result<Cow<'v, str>, QueueError> {
+        match value {
+            Value::BulkString(bytes) => Ok(String::from_utf8_lossy(bytes)),
+            _ => Err(self.wrong("a text of records", value)),
+        }
+    }
+
+    pub fn records(text: &str) -> impl Iterator<Item = &str> {
+        text.split(char::from(RECORD_SEPARATOR))
+    }
+
+    pub fn units(record: &str) -> impl Iterator<Item = &str> {
+        record.split(char::from(UNIT_SEPARATOR))
     }
 
     /// A job from its hash; `None` if the hash is empty.
@@ -108,17 +120,17 @@ impl Reply {
         if pairs.is_empty() {
             return Ok(None);
         }
-        let pairs = pairs
-            .into_iter()
-            .map(|(name, value)| (Cow::Owned(name), Cow::Owned(value)));
-        self.job_of(id, pairs, weight_field).map(Some)
+        let texts = pairs
+            .iter()
+            .flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        self.job_of(id, texts, weight_field).map(Some)
     }
 
-    /// A job from names and values.
+    /// A job from names and values in turn.
     pub fn job_of<'v>(
         &self,
         id: &str,
-        pairs: impl Iterator<Item = (Cow<'v, str>, Cow<'v, str>)>,
+        mut texts: impl Iterator<Item = &'v str>,
         weight_field: &str,
     ) -> Result<Job, QueueError> {
         let mut job = Job {
@@ -145,31 +157,37 @@ impl Reply {
             parent: String::new(),
             fields: Vec::new(),
         };
-        for (name, mut text) in pairs {
-            let parsed = match name.as_ref() {
+        while let Some(name) = texts.next() {
+            let Some(text) = texts.next() else {
+                return Err(QueueError::Reply {
+                    operation: self.operation,
+                    detail: format!("job {id}: field {name} has no value"),
+                });
+            };
+            let parsed = match name {
                 "state" => text.parse().map(|state| job.state = state).is_ok(),
-                "group" => put(&mut job.group, mem::take(&mut text).into_owned()),
-                "priority" => set(&mut job.priority, &text),
-                "attempts" => set(&mut job.attempts, &text),
-                "deaths" => set(&mut job.deaths, &text),
-                "lonely_deaths" => set(&mut job.lonely_deaths, &text),
-                "max_attempts" => set(&mut job.max_attempts, &text),
-                "worker" => put(&mut job.worker, mem::take(&mut text).into_owned()),
-                "token" => set(&mut job.token, &text),
-                "lease_until" => set(&mut job.lease_until, &text),
-                "enqueued_at" => set(&mut job.enqueued_at, &text),
-                "started_at" => set(&mut job.started_at, &text),
-                "finished_at" => set(&mut job.finished_at, &text),
-                "not_before" => set(&mut job.not_before, &text),
-                "error" => put(&mut job.error, mem::take(&mut text).into_owned()),
+                "group" => put(&mut job.group, text.to_owned()),
+                "priority" => set(&mut job.priority, text),
+                "attempts" => set(&mut job.attempts, text),
+                "deaths" => set(&mut job.deaths, text),
+                "lonely_deaths" => set(&mut job.lonely_deaths, text),
+                "max_attempts" => set(&mut job.max_attempts, text),
+                "worker" => put(&mut job.worker, text.to_owned()),
+                "token" => set(&mut job.token, text),
+                "lease_until" => set(&mut job.lease_until, text),
+                "enqueued_at" => set(&mut job.enqueued_at, text),
+                "started_at" => set(&mut job.started_at, text),
+                "finished_at" => set(&mut job.finished_at, text),
+                "not_before" => set(&mut job.not_before, text),
+                "error" => put(&mut job.error, text.to_owned()),
                 "history" => put(&mut job.history, text.lines().map(str::to_owned).collect()),
                 "solo" => put(&mut job.solo, text == "1"),
                 "poison" => put(&mut job.poison, text == "1"),
-                "parent" => put(&mut job.parent, mem::take(&mut text).into_owned()),
+                "parent" => put(&mut job.parent, text.to_owned()),
                 "alone" | "settled" => true,
-                name if name == weight_field => set(&mut job.weight, &text),
+                name if name == weight_field => set(&mut job.weight, text),
                 name => {
-                    let value = mem::take(&mut text).into_owned();
+                    let value = text.to_owned();
                     job.fields.push((name.to_owned(), value));
                     true
                 }
@@ -183,18 +201,6 @@ impl Reply {
         }
         Ok(job)
     }
-}
-
-fn unpack(mut bytes: &[u8]) -> Option<Vec<Cow<'_, str>>> {
-    let count = rmp::decode::read_array_len(&mut bytes).ok()?;
-    let mut texts = Vec::with_capacity(bytes.len().min(count as usize));
-    for _ in 0..count {
-        let length = rmp::decode::read_str_len(&mut bytes).ok()? as usize;
-        let (text, rest) = bytes.split_at_checked(length)?;
-        texts.push(String::from_utf8_lossy(text));
-        bytes = rest;
-    }
-    Some(texts)
 }
 
 fn set<T: std::str::FromStr>(target: &mut T, text: &str) -> bool {

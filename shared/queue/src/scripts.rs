@@ -1,15 +1,10 @@
-//! The Lua scripts: each operation is one file, put together from shared parts named in its first line.
+//! The Lua scripts: each operation is one file, put together from shared parts named in its first lines, for one queue: what its keys begin
+//! with and its options stand in the text as constants.
 
-use std::sync::LazyLock;
+use crate::{Keys, Options, queue::millis};
 
-/// One script, ready for `EVALSHA`.
-#[derive(Debug)]
-pub(crate) struct Script {
-    /// Name of the operation, for errors.
-    pub name: &'static str,
-    pub code: String,
-    pub sha: String,
-}
+/// Expired leases, due jobs and stale reservations that one call takes care of, each.
+const COLLECT_LIMIT: u64 = 50;
 
 const PARTS: &[(&str, &str)] = &[
     ("prelude", include_str!("scripts/prelude.lua")),
@@ -20,13 +15,119 @@ const PARTS: &[(&str, &str)] = &[
     ("collect_part", include_str!("scripts/collect_part.lua")),
     ("retain", include_str!("scripts/retain.lua")),
     ("solo", include_str!("scripts/solo.lua")),
+    ("end_otherwise", include_str!("scripts/end_otherwise.lua")),
+    ("by_hand", include_str!("scripts/by_hand.lua")),
     ("endings", include_str!("scripts/endings.lua")),
     ("add", include_str!("scripts/add.lua")),
 ];
 
+macro_rules! scripts {
+    ($($operation:ident = $name:literal;)*) => {
+        /// What a script does.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Operation { $($operation),* }
+
+        impl Operation {
+            const ALL: &[Operation] = &[$(Operation::$operation),*];
+
+            /// Its name, for errors.
+            pub fn name(self) -> &'static str {
+                match self { $(Operation::$operation => $name),* }
+            }
+
+            fn body(self) -> &'static str {
+                match self { $(Operation::$operation => include_str!(concat!("scripts/", $name, ".lua"))),* }
+            }
+        }
+    };
+}
+
+scripts! {
+    Turn = "turn";
+    Renew = "renew";
+    Collect = "collect";
+    Hello = "hello";
+    Goodbye = "goodbye";
+    ReleaseAll = "release_all";
+    Enqueue = "enqueue";
+    Split = "split";
+    Resolve = "resolve";
+    Requeue = "requeue";
+    Forget = "forget";
+    Pause = "pause";
+    Resume = "resume";
+    RaiseToken = "raise_token";
+    NextToken = "next_token";
+    Lead = "lead";
+    Resign = "resign";
+    Stats = "stats";
+    Groups = "groups";
+}
+
+/// One script, ready for `EVALSHA`.
+#[derive(Debug)]
+pub(crate) struct Script {
+    pub name: &'static str,
+    pub code: String,
+    pub sha: String,
+}
+
+/// All scripts of one queue.
+#[derive(Debug)]
+pub(crate) struct Scripts(Vec<Script>);
+
+impl Scripts {
+    pub fn of(keys: &Keys, options: &Options) -> Self {
+        // longer names before those that they begin with
+        let constants = [
+            ("TTL_MS", millis(options.ttl).to_string()),
+            ("COLLECT_LIMIT", COLLECT_LIMIT.to_string()),
+            (
+                "RETAIN_DONE_MS",
+                millis(options.retain_done_for).to_string(),
+            ),
+            ("RETAIN_DONE", options.retain_done.to_string()),
+            (
+                "WEIGHT_FIELD",
+                format!("'{}'", escaped(&options.weight_field)),
+            ),
+        ];
+        let base = format!("'{}", escaped(keys.base()));
+        let made = Operation::ALL.iter().map(|operation| {
+            let mut code = assemble(operation.body()).replace("'$", &base);
+            for (name, value) in &constants {
+                code = code.replace(name, value);
+            }
+            let sha = redis::Script::new(&code).get_hash().to_owned();
+            let name = operation.name();
+            Script { name, code, sha }
+        });
+        Self(made.collect())
+    }
+
+    pub fn get(&self, operation: Operation) -> &Script {
+        &self.0[operation as usize]
+    }
+}
+
+/// `text` inside single quotes in Lua.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.chars() {
+        match byte {
+            '\'' | '\\' => out.extend(['\\', byte]),
+            control if control.is_ascii_control() => {
+                out.push_str(&format!("\\{:03}", control as u32));
+            }
+            other => out.push(other),
+        }
+    }
+    out
+}
+
 /// Directives are comments at the top of a script: `-- @include PART …` puts parts there, `-- @rarely PART …` puts them into a function
 /// `rare()` that makes what they define on its first call, since a hot script would otherwise make it all on every call.
-fn assemble(name: &'static str, body: &str) -> Script {
+fn assemble(body: &str) -> String {
     let part = |wanted: &str| {
         let found = PARTS.iter().find(|(known, _)| *known == wanted);
         found.map_or("", |(_, text)| *text)
@@ -50,16 +151,13 @@ fn assemble(name: &'static str, body: &str) -> Script {
     }
     code.push_str(body);
     // Comments cost the server nothing at run time, but it keeps every script in memory: send the code only.
-    let code: String = code
-        .lines()
+    code.lines()
         .filter(|line| !line.trim_start().starts_with("--") && !line.trim().is_empty())
         .fold(String::new(), |mut text, line| {
             text.push_str(line);
             text.push('\n');
             text
-        });
-    let sha = redis::Script::new(&code).get_hash().to_owned();
-    Script { name, code, sha }
+        })
 }
 
 /// Names that a part defines at its top level.
@@ -72,54 +170,50 @@ fn defined(part: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-macro_rules! scripts {
-    ($($constant:ident = $name:literal;)*) => {
-        $(pub(crate) static $constant: LazyLock<Script> =
-            LazyLock::new(|| assemble($name, include_str!(concat!("scripts/", $name, ".lua"))));)*
-
-        #[cfg(test)]
-        fn all() -> Vec<&'static Script> { vec![$(&$constant),*] }
-    };
-}
-
-scripts! {
-    TURN = "turn";
-    RENEW = "renew";
-    COLLECT = "collect";
-    HELLO = "hello";
-    GOODBYE = "goodbye";
-    RELEASE_ALL = "release_all";
-    ENQUEUE = "enqueue";
-    SPLIT = "split";
-    RESOLVE = "resolve";
-    REQUEUE = "requeue";
-    FORGET = "forget";
-    PAUSE = "pause";
-    RESUME = "resume";
-    RAISE_TOKEN = "raise_token";
-    NEXT_TOKEN = "next_token";
-    LEAD = "lead";
-    RESIGN = "resign";
-    STATS = "stats";
-    GROUPS = "groups";
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn scripts(options: &Options) -> Scripts {
+        Scripts::of(&Keys::new(options), options)
+    }
+
     #[test]
-    fn every_script_names_parts_that_exist() {
-        for script in all() {
-            let body = script.code.lines().next().unwrap_or_default();
+    fn every_script_is_complete() {
+        let scripts = scripts(&Options::new("redis://127.0.0.1", "infer"));
+        for operation in Operation::ALL {
+            let Script { name, code, .. } = scripts.get(*operation);
+            assert_eq!(*name, operation.name());
             assert!(
-                body.starts_with("local base"),
-                "{} does not begin with the prelude",
-                script.name
+                code.starts_with("local clock"),
+                "{name} does not begin with the prelude"
             );
+            for left in [
+                "'$",
+                "@include",
+                "TTL_MS",
+                "COLLECT_LIMIT",
+                "RETAIN_DONE",
+                "WEIGHT_FIELD",
+            ] {
+                assert!(!code.contains(left), "{name} has {left} left");
+            }
         }
         for (name, body) in PARTS {
             assert!(!body.contains("@include"), "{name} includes another part");
         }
+    }
+
+    #[test]
+    fn names_cannot_end_a_text() {
+        let mut options = Options::new("redis://127.0.0.1", "it's \\ a\nqueue");
+        options.weight_field = "'".to_owned();
+        let scripts = scripts(&options);
+        let code = &scripts.get(Operation::Enqueue).code;
+        assert!(
+            code.contains(r"'weldfleet:{it\'s \\ a\010queue}:job:'"),
+            "{code}"
+        );
+        assert!(code.contains(r"'\''"), "{code}");
     }
 }

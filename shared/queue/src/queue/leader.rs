@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{LeaderInfo, LeaderToken, Queue, millis};
-use crate::{QueueError, conn::Arg, reply::Reply, scripts};
+use crate::{QueueError, conn::Arg, reply::Reply, scripts::Operation};
 
 impl Queue {
     /// Takes or keeps leadership for `ttl`. The same `id` keeps its token; a new leader gets a larger one. `None` if somebody else leads.
@@ -17,7 +17,7 @@ impl Queue {
     ) -> Result<Option<LeaderToken>, QueueError> {
         let value = self
             .run(
-                &scripts::LEAD,
+                Operation::Lead,
                 &[Arg::Text(id), Arg::Number(millis(ttl).max(1))],
             )
             .await?;
@@ -30,7 +30,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn resign(&self, token: LeaderToken) -> Result<bool, QueueError> {
-        self.run_flag(&scripts::RESIGN, &[Arg::Number(token.0)])
+        self.run_flag(Operation::Resign, &[Arg::Number(token.0)])
             .await
     }
 

@@ -5,6 +5,7 @@ mod leader;
 mod operator;
 mod owner;
 mod protocol;
+mod turn;
 mod types;
 mod workers;
 
@@ -15,18 +16,16 @@ use std::{
 
 use redis::Value;
 
-pub(crate) use protocol::{MOST_ENDED, chance};
+pub(crate) use protocol::chance;
+pub(crate) use turn::MOST_ENDED;
 pub use types::*;
 
 use crate::{
     Health, Keys, Options, QueueError, ServerCheck, State,
     conn::{Arg, Link, SharedLink},
     endpoint::Endpoint,
-    scripts::Script,
+    scripts::{Operation, Scripts},
 };
-
-/// Expired leases, due jobs and stale reservations that one call takes care of, each.
-const COLLECT_LIMIT: u64 = 50;
 
 /// A handle on one queue. Cheap to clone; clones share the connection. Nothing is connected until the first call, and a call made
 /// while Redis is away fails with [`QueueError::Unavailable`] after the options' timeouts; the next call tries again.
@@ -40,9 +39,9 @@ pub(crate) struct Inner {
     pub options: Options,
     pub keys: Keys,
     pub link: SharedLink,
-    /// Routes every script call.
-    pending_key: String,
-    ttl_ms: u64,
+    scripts: Arc<Scripts>,
+    /// The keys that every script call names.
+    named_keys: [String; 2],
 }
 
 impl Queue {
@@ -52,28 +51,31 @@ impl Queue {
     /// [`QueueError::Options`].
     pub fn new(options: Options) -> Result<Self, QueueError> {
         options.validate()?;
+        let keys = Keys::new(&options);
+        let scripts = Arc::new(Scripts::of(&keys, &options));
+        Self::with_scripts(options, scripts)
+    }
+
+    fn with_scripts(options: Options, scripts: Arc<Scripts>) -> Result<Self, QueueError> {
         let endpoint = Endpoint::parse(&options.url)?;
         let link = Arc::new(Link::new(
             endpoint,
             options.connect_timeout,
             options.response_timeout,
         ));
-        Ok(Self::with_link(options, link))
-    }
-
-    fn with_link(options: Options, link: SharedLink) -> Self {
         let keys = Keys::new(&options);
-        let pending_key = keys.state(State::Pending);
-        let ttl_ms = millis(options.ttl);
-        Self {
+        // The first routes the call. The second is named and never there: while a Cluster moves the slot, some keys are on either side and
+        // a script that meets one of the other side breaks in the middle; with a missing key among those named, Redis refuses it at the start.
+        let named_keys = [keys.state(State::Pending), keys.named("never")];
+        Ok(Self {
             inner: Arc::new(Inner {
                 options,
                 keys,
                 link,
-                pending_key,
-                ttl_ms,
+                scripts,
+                named_keys,
             }),
-        }
+        })
     }
 
     /// The same queue over a connection of its own.
@@ -81,14 +83,14 @@ impl Queue {
     /// # Errors
     /// [`QueueError::Options`].
     pub fn with_own_connection(&self) -> Result<Self, QueueError> {
-        Self::new(self.inner.options.clone())
+        Self::with_scripts(self.inner.options.clone(), self.inner.scripts.clone())
     }
 
     /// As [`with_own_connection`](Self::with_own_connection), with another limit on how long a reply may take.
     pub(crate) fn with_response_timeout(&self, timeout: Duration) -> Result<Self, QueueError> {
         let mut options = self.inner.options.clone();
         options.response_timeout = timeout;
-        Self::new(options)
+        Self::with_scripts(options, self.inner.scripts.clone())
     }
 
     /// The options it was made with.
@@ -136,17 +138,16 @@ impl Queue {
         crate::check::check(&self.inner.link).await
     }
 
-    async fn run(&self, script: &Script, args: &[Arg<'_>]) -> Result<Value, QueueError> {
-        self.inner
-            .link
-            .run(script, &self.inner.pending_key, args)
-            .await
+    async fn run(&self, operation: Operation, args: &[Arg<'_>]) -> Result<Value, QueueError> {
+        let script = self.inner.scripts.get(operation);
+        let keys = &self.inner.named_keys;
+        self.inner.link.run(script, keys, args).await
     }
 
     /// For scripts that answer 0 or 1.
-    async fn run_flag(&self, script: &Script, args: &[Arg<'_>]) -> Result<bool, QueueError> {
-        let reply = self.run(script, args).await?;
-        Ok(crate::reply::Reply::of(script.name).number(&reply)? > 0)
+    async fn run_flag(&self, operation: Operation, args: &[Arg<'_>]) -> Result<bool, QueueError> {
+        let reply = self.run(operation, args).await?;
+        Ok(crate::reply::Reply::of(operation.name()).number(&reply)? > 0)
     }
 }
 

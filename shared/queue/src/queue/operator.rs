@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use redis::Value;
 
 use super::{Page, Pause, Queue, Stats};
-use crate::{Job, QueueError, State, conn::Arg, reply::Reply, scripts};
+use crate::{Job, QueueError, State, conn::Arg, reply::Reply, scripts::Operation};
 
 /// Width of one priority in the score of a pending job; see `scripts/pending.lua`.
 const PRIORITY_BAND: f64 = 1e13;
@@ -16,7 +16,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn pause(&self, reason: &str, by: &str) -> Result<bool, QueueError> {
-        self.run_flag(&scripts::PAUSE, &[Arg::Text(reason), Arg::Text(by)])
+        self.run_flag(Operation::Pause, &[Arg::Text(reason), Arg::Text(by)])
             .await
     }
 
@@ -25,7 +25,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn resume(&self) -> Result<bool, QueueError> {
-        self.run_flag(&scripts::RESUME, &[]).await
+        self.run_flag(Operation::Resume, &[]).await
     }
 
     /// Why claiming is stopped, if it is.
@@ -85,7 +85,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn stats(&self) -> Result<Stats, QueueError> {
-        let value = self.run(&scripts::STATS, &[]).await?;
+        let value = self.run(Operation::Stats, &[]).await?;
         let reply = Reply::of("stats");
         let parts = reply.tuple(&value, 15)?;
         let now = reply.number(&parts[0])?;
@@ -143,7 +143,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn requeue(&self, id: &str) -> Result<bool, QueueError> {
-        self.run_flag(&scripts::REQUEUE, &[Arg::Text(id)]).await
+        self.run_flag(Operation::Requeue, &[Arg::Text(id)]).await
     }
 
     /// Forgets a job that is not leased and not done: it is no longer outstanding and its hash is gone. False if there is none such.
@@ -151,7 +151,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn drop_job(&self, id: &str) -> Result<bool, QueueError> {
-        self.run_flag(&scripts::FORGET, &[Arg::Text(id), Arg::Number(0)])
+        self.run_flag(Operation::Forget, &[Arg::Text(id), Arg::Number(0)])
             .await
     }
 
@@ -160,7 +160,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn cancel(&self, id: &str) -> Result<bool, QueueError> {
-        self.run_flag(&scripts::FORGET, &[Arg::Text(id), Arg::Number(1)])
+        self.run_flag(Operation::Forget, &[Arg::Text(id), Arg::Number(1)])
             .await
     }
 }

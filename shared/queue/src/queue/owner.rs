@@ -5,12 +5,14 @@ use crate::{
     Fields, Job, NewJob, QueueError,
     conn::Arg,
     job::{PROTOCOL_FIELDS, State},
-    reply::Reply,
-    scripts,
+    reply::{RECORD_SEPARATOR, Reply, UNIT_SEPARATOR},
+    scripts::Operation,
 };
 
 /// Jobs that one script adds: a few milliseconds of Redis.
 const CHUNK: usize = 64;
+/// What no text of a job may contain.
+const SEPARATORS_NAMED: &str = "the control characters 0x1E and 0x1F";
 /// Fields of one job.
 const MOST_FIELDS: usize = 64;
 
@@ -90,11 +92,10 @@ impl Queue {
             Arg::Text(&leader),
             Arg::Text(guard.map(|guard| guard.group.as_str()).unwrap_or_default()),
             Arg::Number(version),
-            Arg::Text(&self.options().weight_field),
             Arg::Number(jobs.len() as u64),
         ];
         self.push_jobs(&mut args, jobs);
-        let value = self.run(&scripts::ENQUEUE, &args).await?;
+        let value = self.run(Operation::Enqueue, &args).await?;
         let reply = Reply::of("enqueue");
         let parts = reply.tuple(&value, 4)?;
         let enqueued = Enqueued {
@@ -123,6 +124,7 @@ impl Queue {
 
     fn validate(&self, jobs: &[NewJob]) -> Result<(), QueueError> {
         for job in jobs {
+            let texts = [job.id.as_str(), job.group.as_str()];
             let problem = if job.id.is_empty() || job.id.len() > 200 {
                 Some("its id must have 1 to 200 bytes".to_owned())
             } else if job.id.contains(['\n', '\t']) || job.group.contains('\n') {
@@ -130,6 +132,14 @@ impl Queue {
                     "its id must not contain line breaks or tabs, its group no line breaks"
                         .to_owned(),
                 )
+            } else if texts.into_iter().any(has_separator) {
+                Some(format!(
+                    "its id and group must not contain {SEPARATORS_NAMED}"
+                ))
+            } else if let Some(name) = separated_field(&job.fields) {
+                Some(format!(
+                    "its field {name:?} must not contain {SEPARATORS_NAMED}"
+                ))
             } else if job.priority > 99 {
                 Some(format!("priority = {}: must be 0 to 99", job.priority))
             } else if job.max_attempts == Some(0) {
@@ -172,6 +182,8 @@ impl Queue {
             )
         } else if let Some(name) = self.reserved_field(fields) {
             format!("result field {name:?} is a field of the protocol, choose another name")
+        } else if let Some(name) = separated_field(fields) {
+            format!("result field {name:?} must not contain {SEPARATORS_NAMED}")
         } else if let Some((name, _)) = fields.iter().find(|(name, _)| !names.insert(name)) {
             format!("result field {name:?} is given twice")
         } else {
@@ -253,7 +265,7 @@ impl Queue {
         let mut groups = std::collections::BTreeMap::new();
         let mut cursor = "0".to_owned();
         loop {
-            let page = self.run(&scripts::GROUPS, &[Arg::Text(&cursor)]).await?;
+            let page = self.run(Operation::Groups, &[Arg::Text(&cursor)]).await?;
             let parts = reply.tuple(&page, 2)?;
             for group in reply.list(&parts[1])?.chunks_exact(3) {
                 let name = reply.text(&group[0])?;
@@ -294,13 +306,9 @@ impl Queue {
         if children.iter().any(|child| child.id == parent) {
             return Err(invalid(parent, "cannot be its own child"));
         }
-        let mut args = vec![
-            Arg::Text(parent),
-            Arg::Text(&self.options().weight_field),
-            Arg::Number(children.len() as u64),
-        ];
+        let mut args = vec![Arg::Text(parent), Arg::Number(children.len() as u64)];
         self.push_jobs(&mut args, children);
-        let value = self.run(&scripts::SPLIT, &args).await?;
+        let value = self.run(Operation::Split, &args).await?;
         let reply = Reply::of("split");
         let parts = reply.tuple(&value, 2)?;
         let split = reply.number(&parts[0])? == 1;
@@ -320,8 +328,21 @@ impl Queue {
         self.validate_result(id, fields)?;
         let mut args = vec![Arg::Text(id)];
         push_fields(&mut args, fields);
-        self.run_flag(&scripts::RESOLVE, &args).await
+        self.run_flag(Operation::Resolve, &args).await
     }
+}
+
+fn has_separator(text: &str) -> bool {
+    text.bytes()
+        .any(|byte| matches!(byte, RECORD_SEPARATOR | UNIT_SEPARATOR))
+}
+
+/// The first field with a character that parts what a claim answers.
+fn separated_field(fields: &Fields) -> Option<&str> {
+    let separated = fields
+        .iter()
+        .find(|(name, value)| has_separator(name) || has_separator(value));
+    separated.map(|(name, _)| name.as_str())
 }
 
 pub(super) fn push_fields<'a>(args: &mut Vec<Arg<'a>>, fields: &'a Fields) {

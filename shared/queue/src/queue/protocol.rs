@@ -2,24 +2,15 @@
 
 use std::time::Duration;
 
-use redis::Value;
-
-use super::{
-    COLLECT_LIMIT, Claim, Collected, Ending, LeaseRef, Outcome, Pause, Queue, Renewal, Turn,
-    millis,
-    owner::{invalid, push_fields},
+use super::{Claim, Collected, Ending, LeaseRef, Outcome, Queue, Renewal, Turn, millis};
+use crate::{
+    Fields, QueueError, Settlement, WorkerId, conn::Arg, reply::Reply, scripts::Operation,
 };
-use crate::{Fields, QueueError, Settlement, WorkerId, conn::Arg, reply::Reply, scripts};
 
 /// Leases that one script touches.
 const CHUNK: usize = 200;
 /// Jobs that one claim hands out.
 const MOST_CLAIMED: u32 = 64;
-/// Leases that one turn ends.
-pub(crate) const MOST_ENDED: usize = 64;
-
-/// What a turn answers before the jobs, if a claim was wanted.
-const CLAIM_PARTS: usize = 7;
 
 impl Queue {
     /// Makes sure that every later token is larger than `floor` (call it at start with the largest token ever seen elsewhere).
@@ -29,7 +20,7 @@ impl Queue {
     /// See [`QueueError`].
     pub async fn raise_token(&self, floor: u64) -> Result<u64, QueueError> {
         let value = self
-            .run(&scripts::RAISE_TOKEN, &[Arg::Number(floor)])
+            .run(Operation::RaiseToken, &[Arg::Number(floor)])
             .await?;
         Reply::of("raise_token").number(&value)
     }
@@ -39,7 +30,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn next_token(&self) -> Result<u64, QueueError> {
-        let value = self.run(&scripts::NEXT_TOKEN, &[]).await?;
+        let value = self.run(Operation::NextToken, &[]).await?;
         Reply::of("next_token").number(&value)
     }
 
@@ -63,122 +54,9 @@ impl Queue {
         endings: &[Ending],
         max: u32,
     ) -> Result<Turn, QueueError> {
-        let most = Some(max.min(MOST_CLAIMED));
-        let value = self.run_turn(worker.as_str(), endings, most).await?;
-        let reply = Reply::of("turn");
-        let parts = reply.tuple(&value, CLAIM_PARTS)?;
-        Ok(Turn {
-            outcomes: outcomes(&parts[0], endings.len())?,
-            claim: self.read_claim(worker, parts)?,
-        })
-    }
-
-    fn read_claim(&self, worker: &WorkerId, parts: &[Value]) -> Result<Claim, QueueError> {
-        let reply = Reply::of("turn");
-        let paused = match &parts[1] {
-            Value::Nil => None,
-            reason => Some(Pause {
-                reason: reply.text(reason)?,
-                by: reply.text(&parts[2])?,
-                since: reply.number(&parts[3])?,
-            }),
-        };
-        let mut jobs = Vec::new();
-        for entry in &parts[CLAIM_PARTS..] {
-            // the hash as it was before the claim; what the claim changed comes after it
-            let packed = reply.packed(entry)?;
-            let Some((hash, [attempts, token, id])) = packed.split_last_chunk() else {
-                return Err(reply.wrong("a job", entry));
-            };
-            let (Ok(attempts), Ok(token)) = (attempts.parse(), token.parse()) else {
-                return Err(reply.wrong("attempts and token", entry));
-            };
-            let pairs = hash
-                .chunks_exact(2)
-                .map(|pair| (pair[0].clone(), pair[1].clone()));
-            let mut job = reply.job_of(id, pairs, &self.options().weight_field)?;
-            job.state = crate::State::Leased;
-            (job.token, job.attempts) = (token, attempts);
-            worker.as_str().clone_into(&mut job.worker);
-            jobs.push(job);
-        }
-        Ok(Claim {
-            jobs,
-            paused,
-            draining: reply.number(&parts[4])? == 1,
-            next_due: Some(Duration::from_millis(reply.number(&parts[5])?)),
-            born_at: reply.number(&parts[6])?,
-        })
-    }
-
-    /// `most` is `None` if no claim is wanted.
-    async fn run_turn(
-        &self,
-        worker: &str,
-        endings: &[Ending],
-        most: Option<u32>,
-    ) -> Result<Value, QueueError> {
-        if let Some(surplus) = endings.get(MOST_ENDED) {
-            return Err(invalid(
-                &surplus.lease.id,
-                &format!(
-                    "{} leases cannot end in one step, at most {MOST_ENDED} can",
-                    endings.len()
-                ),
-            ));
-        }
-        let options = self.options();
-        // one text, as it is rarely needed
-        let settings = format!(
-            "{COLLECT_LIMIT} {} {} {}",
-            options.retain_done,
-            millis(options.retain_done_for),
-            options.weight_field
-        );
-        let mut args = vec![
-            Arg::Text(worker),
-            most.map_or(Arg::Text("-1"), |most| Arg::Number(u64::from(most))),
-            Arg::Number(self.inner.ttl_ms),
-            Arg::Text(&settings),
-            Arg::Number(endings.len() as u64),
-        ];
-        for ending in endings {
-            self.push_ending(&mut args, ending)?;
-        }
-        self.run(&scripts::TURN, &args).await
-    }
-
-    fn push_ending<'a>(
-        &self,
-        args: &mut Vec<Arg<'a>>,
-        ending: &'a Ending,
-    ) -> Result<(), QueueError> {
-        let (op, failure) = match &ending.settlement {
-            Settlement::Ack { fields } => {
-                self.validate_result(&ending.lease.id, fields)?;
-                ("ack", Err(fields))
-            }
-            Settlement::Retry { error, delay } => {
-                let delay = delay.unwrap_or_else(|| self.options().retry.delay(1, chance()));
-                ("retry", Ok((error, delay)))
-            }
-            Settlement::Bury { error } => ("bury", Ok((error, Duration::ZERO))),
-            Settlement::Release { reason } => ("release", Ok((reason, Duration::ZERO))),
-            Settlement::Split { reason } => ("split", Ok((reason, Duration::ZERO))),
-        };
-        args.extend([
-            Arg::Text(op),
-            Arg::Text(&ending.lease.id),
-            Arg::Number(ending.lease.token),
-        ]);
-        match failure {
-            Err(fields) => {
-                args.push(Arg::Number(fields.len() as u64 * 2));
-                push_fields(args, fields);
-            }
-            Ok((text, delay)) => args.extend([Arg::Text(text), Arg::Number(millis(delay))]),
-        }
-        Ok(())
+        let most = max.min(MOST_CLAIMED);
+        let value = self.run_turn(worker.as_str(), endings, Some(most)).await?;
+        self.read_turn(worker, endings.len(), &value)
     }
 
     /// Extends leases by one `ttl` from now, also those that ran out but were not collected yet. Answers in the order asked.
@@ -211,14 +89,13 @@ impl Queue {
         while let Some(chunk) = next {
             let mut args = vec![
                 Arg::Text(worker.as_str()),
-                Arg::Number(self.inner.ttl_ms),
                 Arg::Number(millis(self.options().worker_expiry())),
             ];
             for lease in chunk {
                 args.push(Arg::Text(&lease.id));
                 args.push(Arg::Number(lease.token));
             }
-            let value = self.run(&scripts::RENEW, &args).await?;
+            let value = self.run(Operation::Renew, &args).await?;
             let parts = reply.tuple(&value, 4)?;
             renewals.registered = reply.number(&parts[0])? == 1;
             renewals.held = reply.number(&parts[1])?;
@@ -315,8 +192,8 @@ impl Queue {
     /// Ends leases in one step, without a claim. Answers in the order asked. At most 64.
     pub(crate) async fn settle(&self, endings: &[Ending]) -> Result<Vec<Outcome>, QueueError> {
         let value = self.run_turn("", endings, None).await?;
-        let parts = Reply::of("turn").tuple(&value, 1)?;
-        outcomes(&parts[0], endings.len())
+        let nobody = WorkerId::from_text("");
+        Ok(self.read_turn(&nobody, endings.len(), &value)?.outcomes)
     }
 
     /// Gives back everything a worker holds (only do this for a worker that has ended); returns how many. No attempt is spent.
@@ -345,7 +222,7 @@ impl Queue {
             args.push(Arg::Text(&lease.id));
             args.push(Arg::Number(lease.token));
         }
-        let value = self.run(&scripts::RELEASE_ALL, &args).await?;
+        let value = self.run(Operation::ReleaseAll, &args).await?;
         Reply::of("release_all").number(&value)
     }
 
@@ -355,15 +232,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn collect(&self) -> Result<Collected, QueueError> {
-        let options = self.options();
-        let args = [
-            Arg::Number(self.inner.ttl_ms),
-            Arg::Number(COLLECT_LIMIT),
-            Arg::Text(&options.weight_field),
-            Arg::Number(options.retain_done),
-            Arg::Number(millis(options.retain_done_for)),
-        ];
-        let value = self.run(&scripts::COLLECT, &args).await?;
+        let value = self.run(Operation::Collect, &[]).await?;
         let reply = Reply::of("collect");
         let parts = reply.tuple(&value, 7)?;
         Ok(Collected {
@@ -388,22 +257,6 @@ pub(crate) struct Renewals {
     /// Registered workers.
     pub workers: u64,
     pub renewals: Vec<Renewal>,
-}
-
-fn outcomes(value: &Value, endings: usize) -> Result<Vec<Outcome>, QueueError> {
-    let reply = Reply::of("turn");
-    let text = reply.text(value)?;
-    let outcomes: Result<Vec<_>, _> = text
-        .split_whitespace()
-        .map(|state| match state {
-            "lost" => Ok(Outcome::Lost),
-            state => state.parse().map(Outcome::Settled),
-        })
-        .collect();
-    match outcomes {
-        Ok(outcomes) if outcomes.len() == endings => Ok(outcomes),
-        _ => Err(reply.wrong(&format!("{endings} states"), value)),
-    }
 }
 
 /// Uniform in 0..1, for jitter only.

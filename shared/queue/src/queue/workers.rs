@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Queue, WorkerEntry, millis};
-use crate::{QueueError, WorkerId, conn::Arg, reply::Reply, scripts};
+use crate::{QueueError, WorkerId, conn::Arg, reply::Reply, scripts::Operation};
 
 /// Workers that one listing shows.
 const MOST_LISTED: u64 = 10_000;
@@ -22,7 +22,6 @@ impl Queue {
     ) -> Result<u64, QueueError> {
         let mut args = vec![
             Arg::Text(worker.as_str()),
-            Arg::Number(self.inner.ttl_ms),
             Arg::Number(millis(self.options().worker_expiry())),
         ];
         for (name, value) in fields
@@ -32,7 +31,7 @@ impl Queue {
             args.push(Arg::Text(name));
             args.push(Arg::Text(value));
         }
-        let value = self.run(&scripts::HELLO, &args).await?;
+        let value = self.run(Operation::Hello, &args).await?;
         Reply::of("register").number(&value)
     }
 
@@ -41,7 +40,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn deregister(&self, worker: &WorkerId) -> Result<(), QueueError> {
-        self.run(&scripts::GOODBYE, &[Arg::Text(worker.as_str())])
+        self.run(Operation::Goodbye, &[Arg::Text(worker.as_str())])
             .await
             .map(|_| ())
     }
@@ -92,9 +91,10 @@ impl Queue {
             };
             fields.remove("leases");
             let held = reply.text(&parts[1])?;
-            // a line a lease, which begins with the job's id
+            // a line a lease, each after a line break; it begins with the job's id
             let mut jobs: Vec<_> = held
                 .lines()
+                .skip(1)
                 .filter_map(|line| Some(line.split('\t').next()?.to_owned()))
                 .collect();
             let leases = jobs.len() as u64;

@@ -1,39 +1,39 @@
 -- Adds one job whose description starts at ARGV[at]: id, group, priority, weight, delay ms, max attempts, number of fields, fields.
 -- Returns the index of the next one, and the job's state or nil if its id is outstanding already.
-local function add_job(at, weight_field, parent, parent_enqueued_at)
+local function add_job(at, parent, parent_enqueued_at)
   local id, group, priority, weight, delay, most, fields =
     ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]), ARGV[at + 5], tonumber(ARGV[at + 6])
   local from = at + 7
-  local key = base .. 'job:' .. id
+  local key = '$job:' .. id
   local known = redis.call('HGET', key, 'state')
   if known and known ~= 'done' then return from + fields, nil end
   if known then
-    redis.call('ZREM', base .. 'done', id)
+    redis.call('ZREM', '$done', id)
     redis.call('DEL', key)
   end
-  if group ~= '' then redis.call('SADD', base .. 'groups', group) end
+  if group ~= '' then redis.call('SADD', '$groups', group) end
   -- A job whose hash was removed by hand ends here: two jobs must not share an id.
   local stray
   if group ~= '' then
-    stray = redis.call('SADD', base .. 'outstanding:' .. group, id) == 0 and not known
+    stray = redis.call('SADD', '$outstanding:' .. group, id) == 0 and not known
   else
-    stray = not known and redis.call('ZSCORE', base .. 'leased', id)
+    stray = not known and redis.call('ZSCORE', '$leased', id)
   end
   if stray then
-    redis.call('ZREM', base .. 'dead', id)
+    redis.call('ZREM', '$dead', id)
     for _, other in ipairs({'pending', 'delayed', 'splitting'}) do
-      if redis.call('ZREM', base .. other, id) == 1 then count('left', priority, 1) end
+      if redis.call('ZREM', '$' .. other, id) == 1 then count('left', priority, 1) end
     end
     leave_strays({id})
-    if group ~= '' then redis.call('SADD', base .. 'outstanding:' .. group, id) end
+    if group ~= '' then redis.call('SADD', '$outstanding:' .. group, id) end
   end
   local state = delay > 0 and 'delayed' or 'pending'
   local enqueued_at = parent_enqueued_at or now
-  -- a claim looks for the first four at these places first
+  -- a claim looks for the first four at these places
   local record = {'state', state, 'priority', priority, 'attempts', '0', 'group', group, 'deaths', '0', 'max_attempts', most,
-    'enqueued_at', int(enqueued_at)}
+    'enqueued_at', string.format('%d', enqueued_at)}
   if weight ~= '0' then
-    record[#record + 1] = weight_field
+    record[#record + 1] = WEIGHT_FIELD
     record[#record + 1] = weight
   end
   for i = from, from + fields - 1 do record[#record + 1] = ARGV[i] end
@@ -41,10 +41,10 @@ local function add_job(at, weight_field, parent, parent_enqueued_at)
   if parent then redis.call('HSET', key, 'solo', 1, 'parent', parent) end
   if delay > 0 then
     redis.call('HSET', key, 'not_before', now + delay)
-    redis.call('ZADD', base .. 'delayed', now + delay, id)
+    redis.call('ZADD', '$delayed', now + delay, id)
     due_at(now + delay)
   else
-    redis.call('ZADD', base .. 'pending', pending_score(tonumber(priority), enqueued_at, parent ~= nil), id)
+    redis.call('ZADD', '$pending', pending_score(tonumber(priority), enqueued_at, parent ~= nil), id)
   end
   return from + fields, state
 end
@@ -53,8 +53,8 @@ local PLAN_KEPT_MS = 14 * 24 * 3600 * 1000
 
 -- A plan's version changes with everything that joins it.
 local function bump_plan(group)
-  local version = token_after(redis.call('GET', base .. 'token'))
-  redis.call('SET', base .. 'token', version)
-  redis.call('SET', base .. 'plan:' .. group, version, 'PX', PLAN_KEPT_MS)
+  local version = token_after(redis.call('GET', '$token'))
+  redis.call('SET', '$token', version)
+  redis.call('SET', '$plan:' .. group, version, 'PX', PLAN_KEPT_MS)
   return version
 end

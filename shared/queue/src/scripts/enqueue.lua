@@ -1,19 +1,19 @@
 -- @include prelude pending token leave add
--- ARGV: leader token or '', guarded group, expected version, weight field, number of jobs, then the jobs (see add.lua)
+-- ARGV: leader token or '', guarded group, expected version, number of jobs, then the jobs (see add.lua)
 -- Reply: {'ok' | 'conflict' | 'deposed', added, deduplicated, version}
-local leader, guarded, expected, weight_field, jobs = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local leader, guarded, expected, jobs = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 if leader ~= '' then
-  local leads = redis.call('GET', base .. 'leader')
+  local leads = redis.call('GET', '$leader')
   if not leads or string.match(leads, '^(%d+) ') ~= leader then return {'deposed', 0, 0, 0} end
-  local version = redis.call('GET', base .. 'plan:' .. guarded) or '0'
+  local version = redis.call('GET', '$plan:' .. guarded) or '0'
   if version ~= expected then return {'conflict', 0, 0, tonumber(version)} end
 end
-local at, added, ready = 6, 0, 0
+local at, added, ready = 5, 0, 0
 local by_priority, groups = {}, {}
 for _ = 1, jobs do
   local group, priority = ARGV[at + 1], ARGV[at + 2]
   local state
-  at, state = add_job(at, weight_field)
+  at, state = add_job(at)
   if state then
     added = added + 1
     if state == 'pending' then ready = ready + 1 end

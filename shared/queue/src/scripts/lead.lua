@@ -1,15 +1,15 @@
 -- @include prelude token
 -- ARGV: id, ttl ms. Reply: token, or 0 if somebody else leads
 -- Before a leader enqueues anything it must be able to see that this Redis is new.
-redis.call('SET', base .. 'born', int(now_us), 'NX')
-local leads = redis.call('GET', base .. 'leader')
+redis.call('SET', '$born', time_us, 'NX')
+local leads = redis.call('GET', '$leader')
 if leads then
   local token, id = string.match(leads, '^(%d+) (.*)$')
   if id ~= ARGV[1] then return 0 end
-  redis.call('PEXPIRE', base .. 'leader', ARGV[2])
+  redis.call('PEXPIRE', '$leader', ARGV[2])
   return tonumber(token)
 end
-local token = token_after(redis.call('GET', base .. 'token'))
-redis.call('SET', base .. 'token', token)
-redis.call('SET', base .. 'leader', string.format('%.0f %s', token, ARGV[1]), 'PX', ARGV[2])
+local token = token_after(redis.call('GET', '$token'))
+redis.call('SET', '$token', token)
+redis.call('SET', '$leader', string.format('%.0f %s', token, ARGV[1]), 'PX', ARGV[2])
 return token

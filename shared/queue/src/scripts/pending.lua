@@ -13,22 +13,22 @@ end
 
 -- One token in the wake list wakes one idle worker; an empty claim clears the list, so that stale tokens cost one look at most.
 local function wake(jobs)
-  local room = math.min(jobs, WAKE_MOST - redis.call('LLEN', base .. 'wake'))
+  local room = math.min(jobs, WAKE_MOST - redis.call('LLEN', '$wake'))
   if room == 1 then
-    redis.call('RPUSH', base .. 'wake', '1')
+    redis.call('RPUSH', '$wake', '1')
   elseif room > 1 then
     local tokens = {}
     for i = 1, room do tokens[i] = '1' end
-    redis.call('RPUSH', base .. 'wake', unpack(tokens))
+    redis.call('RPUSH', '$wake', unpack(tokens))
   end
 end
 
 -- `due` is a lower bound of the time when something may become due; whoever adds something earlier lowers it.
 local function due_at(time)
-  local due = redis.call('GET', base .. 'due')
-  if due and tonumber(due) > time then redis.call('SET', base .. 'due', time) end
+  local due = redis.call('GET', '$due')
+  if due and tonumber(due) > time then redis.call('SET', '$due', time) end
 end
 
 local function count(what, priority, by)
-  return redis.call('HINCRBY', base .. 'counts', what .. ':' .. priority, by)
+  return redis.call('HINCRBY', '$counts', what .. ':' .. priority, by)
 end

@@ -4,20 +4,20 @@
 local worker, limit = ARGV[1], tonumber(ARGV[2])
 local keep = {}
 for i = 3, #ARGV, 2 do keep[ARGV[i]] = ARGV[i + 1] end
-local holds = redis.call('GET', base .. 'worker:' .. worker .. ':leases')
+local holds = redis.call('GET', '$worker:' .. worker .. ':leases')
 if not holds then return 0 end
 local left, released = holds, 0
-for id in string.gmatch(holds, '([^\t\n]+)\t[^\n]*\n') do
-  local key = base .. 'job:' .. id
+for id in string.gmatch(holds, '\n([^\t\n]+)\t[^\n]*') do
+  local key = '$job:' .. id
   local f = redis.call('HMGET', key, 'state', 'worker', 'token', 'attempts', 'priority', 'enqueued_at', 'solo', 'alone')
   local its_own = f[1] == 'leased' and f[2] == worker
   if not its_own or keep[id] ~= f[3] then
     left = without(left, id)
     if its_own then
-      redis.call('ZREM', base .. 'leased', id)
+      redis.call('ZREM', '$leased', id)
       redis.call('HSET', key, 'state', 'pending', 'attempts', math.max(tonumber(f[4]) - 1, 0), 'alone', 0)
-      redis.call('ZADD', base .. 'pending', pending_score(tonumber(f[5]), tonumber(f[6]), f[7] == '1'), id)
-      if f[8] == '1' then redis.call('DEL', base .. 'worker:' .. worker .. ':alone') end
+      redis.call('ZADD', '$pending', pending_score(tonumber(f[5]), tonumber(f[6]), f[7] == '1'), id)
+      if f[8] == '1' then redis.call('DEL', '$worker:' .. worker .. ':alone') end
       released = released + 1
     end
     if released >= limit then break end

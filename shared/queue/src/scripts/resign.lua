@@ -1,5 +1,5 @@
 -- @include prelude
 -- ARGV: token. Reply: 1 or 0
-local leads = redis.call('GET', base .. 'leader')
-if leads and string.match(leads, '^(%d+) ') == ARGV[1] then return redis.call('DEL', base .. 'leader') end
+local leads = redis.call('GET', '$leader')
+if leads and string.match(leads, '^(%d+) ') == ARGV[1] then return redis.call('DEL', '$leader') end
 return 0

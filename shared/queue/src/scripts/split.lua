@@ -1,21 +1,21 @@
 -- @include prelude pending token leave add
--- ARGV: parent, weight field, number of children, then the children (see add.lua; their group and priority are replaced by the parent's)
+-- ARGV: parent, number of children, then the children (see add.lua; their group and priority are replaced by the parent's)
 -- Reply: {1, children added} or {0, 0} if the parent does not wait to be split
-local parent, weight_field, children = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local key = base .. 'job:' .. parent
+local parent, children = ARGV[1], tonumber(ARGV[2])
+local key = '$job:' .. parent
 local f = redis.call('HMGET', key, 'state', 'group', 'priority', 'enqueued_at')
 if f[1] ~= 'splitting' and f[1] ~= 'dead' then return {0, 0} end
 f[2] = f[2] or ''
-local at, added, ready = 4, 0, 0
+local at, added, ready = 3, 0, 0
 for _ = 1, children do
   ARGV[at + 1], ARGV[at + 2] = f[2], f[3]
   local state
-  at, state = add_job(at, weight_field, parent, tonumber(f[4]))
+  at, state = add_job(at, parent, tonumber(f[4]))
   if state then added = added + 1 end
   if state == 'pending' then ready = ready + 1 end
 end
-redis.call('ZREM', base .. f[1], parent)
-redis.call('ZADD', base .. 'done', now, parent)
+redis.call('ZREM', '$' .. f[1], parent)
+redis.call('ZADD', '$done', now, parent)
 redis.call('HSET', key, 'state', 'done', 'finished_at', now, 'split_into', added)
 leave_group(f[2], parent)
 if f[1] == 'splitting' then count('left', f[3], 1) end
@@ -24,5 +24,5 @@ if added > 0 then
   if f[2] ~= '' then bump_plan(f[2]) end
   wake(ready)
 end
-redis.call('HINCRBY', base .. 'counts', 'splits', 1)
+redis.call('HINCRBY', '$counts', 'splits', 1)
 return {1, added}

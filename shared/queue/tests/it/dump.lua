@@ -17,7 +17,7 @@ for _, state in ipairs({'pending', 'leased', 'delayed', 'splitting', 'dead', 'do
 end
 for _, key in ipairs(redis.call('KEYS', base .. 'worker:*:leases')) do
   local holds = {}
-  for id, token, plain in string.gmatch(redis.call('GET', key), '([^\t\n]+)\t([^\t\n]+)\t([^\n]*)\n') do
+  for id, token, plain in string.gmatch(redis.call('GET', key), '\n([^\t\n]+)\t([^\t\n]+)\t([^\n]*)') do
     local priority, group = string.match(plain, '^(%d+)\t(.*)$')
     holds[id] = {token = token, priority = priority, group = group}
   end
@@ -25,5 +25,5 @@ for _, key in ipairs(redis.call('KEYS', base .. 'worker:*:leases')) do
 end
 for _, key in ipairs(redis.call('KEYS', base .. 'outstanding:*')) do dump.outstanding[after(key, 'outstanding:')] = redis.call('SMEMBERS', key) end
 dump.counts = record(redis.call('HGETALL', base .. 'counts'))
-for priority, done in string.gmatch(redis.call('GET', base .. 'finished') or '', '(%d+) (%d+)\n') do dump.counts['done:' .. priority] = done end
+for priority, done in string.gmatch(redis.call('GET', base .. 'finished') or '', '\n(%d+) (%d+)') do dump.counts['done:' .. priority] = done end
 return cjson.encode(dump)

@@ -1,0 +1,153 @@
+//! What `turn.lua` is asked, and how its answer reads.
+
+use std::time::Duration;
+
+use redis::Value;
+
+use super::{
+    Claim, Ending, Outcome, Pause, Queue, Turn, millis,
+    owner::{invalid, push_fields},
+    protocol::chance,
+};
+use crate::{
+    QueueError, Settlement, State, WorkerId,
+    conn::Arg,
+    reply::{Reply, UNIT_SEPARATOR},
+    scripts::Operation,
+};
+
+/// Leases that one turn ends.
+pub(crate) const MOST_ENDED: usize = 64;
+
+impl Queue {
+    /// `most` is `None` if no claim is wanted.
+    pub(super) async fn run_turn(
+        &self,
+        worker: &str,
+        endings: &[Ending],
+        most: Option<u32>,
+    ) -> Result<Value, QueueError> {
+        if let Some(surplus) = endings.get(MOST_ENDED) {
+            return Err(invalid(
+                &surplus.lease.id,
+                &format!(
+                    "{} leases cannot end in one step, at most {MOST_ENDED} can",
+                    endings.len()
+                ),
+            ));
+        }
+        let mut args = vec![
+            Arg::Text(worker),
+            most.map_or(Arg::Text("-1"), |most| Arg::Number(u64::from(most))),
+        ];
+        for ending in endings {
+            self.push_ending(&mut args, ending)?;
+        }
+        self.run(Operation::Turn, &args).await
+    }
+
+    fn push_ending<'a>(
+        &self,
+        args: &mut Vec<Arg<'a>>,
+        ending: &'a Ending,
+    ) -> Result<(), QueueError> {
+        let mut push = |op, more: [Option<Arg<'a>>; 2]| {
+            args.extend([
+                Arg::Text(op),
+                Arg::Text(&ending.lease.id),
+                Arg::Number(ending.lease.token),
+            ]);
+            args.extend(more.into_iter().flatten());
+        };
+        let mut otherwise = |op, text: &'a str, delay| {
+            push(
+                op,
+                [Some(Arg::Text(text)), Some(Arg::Number(millis(delay)))],
+            );
+        };
+        match &ending.settlement {
+            Settlement::Ack { fields } if fields.is_empty() => push("ack", [None, None]),
+            Settlement::Ack { fields } => {
+                self.validate_result(&ending.lease.id, fields)?;
+                push(
+                    "ack_with",
+                    [Some(Arg::Number(fields.len() as u64 * 2)), None],
+                );
+                push_fields(args, fields);
+            }
+            Settlement::Retry { error, delay } => {
+                let delay = delay.unwrap_or_else(|| self.options().retry.delay(1, chance()));
+                otherwise("retry", error, delay);
+            }
+            Settlement::Bury { error } => otherwise("bury", error, Duration::ZERO),
+            Settlement::Release { reason } => otherwise("release", reason, Duration::ZERO),
+            Settlement::Split { reason } => otherwise("split", reason, Duration::ZERO),
+        }
+        Ok(())
+    }
+
+    /// Takes the answer to a turn of `worker` apart; see `turn.lua`.
+    pub(super) fn read_turn(
+        &self,
+        worker: &WorkerId,
+        endings: usize,
+        value: &Value,
+    ) -> Result<Turn, QueueError> {
+        let reply = Reply::of("turn");
+        let text = reply.joined(value)?;
+        let mut records = Reply::records(&text);
+        let head: Vec<_> = Reply::units(records.next().unwrap_or_default()).collect();
+        let [states, now, due, born, notice @ ..] = &head[..] else {
+            return Err(reply.wrong("states, times and a notice", value));
+        };
+        let number = |text: &str| {
+            let number = text.parse::<u64>();
+            number.map_err(|_| reply.wrong("a time", value))
+        };
+        let outcomes: Vec<_> = states
+            .split_terminator(' ')
+            .map(outcome)
+            .collect::<Option<_>>()
+            .filter(|outcomes: &Vec<_>| outcomes.len() == endings)
+            .ok_or_else(|| reply.wrong(&format!("{endings} states"), value))?;
+        let paused = match notice {
+            ["paused", by, since, reason @ ..] => Some(Pause {
+                reason: reason.join(char::from(UNIT_SEPARATOR).encode_utf8(&mut [0])),
+                by: (*by).to_owned(),
+                since: number(since)?,
+            }),
+            _ => None,
+        };
+        let mut jobs = Vec::new();
+        for record in records {
+            let mut units = Reply::units(record);
+            let (Some(id), Some(token)) = (units.next(), units.next()) else {
+                return Err(reply.wrong("a job", value));
+            };
+            let mut job = reply.job_of(id, units, &self.options().weight_field)?;
+            job.state = State::Leased;
+            job.token = number(token)?;
+            worker.as_str().clone_into(&mut job.worker);
+            jobs.push(job);
+        }
+        Ok(Turn {
+            outcomes,
+            claim: Claim {
+                jobs,
+                paused,
+                draining: notice.first() == Some(&"draining"),
+                next_due: Some(Duration::from_millis(
+                    number(due)?.saturating_sub(number(now)?),
+                )),
+                born_at: number(born)?,
+            },
+        })
+    }
+}
+
+fn outcome(state: &str) -> Option<Outcome> {
+    match state {
+        "lost" => Some(Outcome::Lost),
+        state => state.parse().map(Outcome::Settled).ok(),
+    }
+}
