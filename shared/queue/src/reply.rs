@@ -9,9 +9,9 @@ use crate::{
     job::{Job, State},
 };
 
-/// ASCII's own characters for it: they part the records of a reply that is one text, and the units of a record. No text of a job has them.
-pub(crate) const RECORD_SEPARATOR: u8 = 0x1E;
-pub(crate) const UNIT_SEPARATOR: u8 = 0x1F;
+/// ASCII's own characters for it: they part the records of a reply that is one text, and the units of a record.
+pub(crate) const RECORD_SEPARATOR: char = '\x1E';
+pub(crate) const UNIT_SEPARATOR: char = '\x1F';
 
 /// Takes a reply apart.
 pub(crate) struct Reply {
@@ -102,11 +102,11 @@ impl Reply {
     }
 
     pub fn records(text: &str) -> impl Iterator<Item = &str> {
-        text.split(char::from(RECORD_SEPARATOR))
+        text.split(RECORD_SEPARATOR)
     }
 
     pub fn units(record: &str) -> impl Iterator<Item = &str> {
-        record.split(char::from(UNIT_SEPARATOR))
+        record.split(UNIT_SEPARATOR)
     }
 
     /// A job from its hash; `None` if the hash is empty.

@@ -16,7 +16,7 @@ const PARTS: &[(&str, &str)] = &[
     ("retain", include_str!("scripts/retain.lua")),
     ("solo", include_str!("scripts/solo.lua")),
     ("end_otherwise", include_str!("scripts/end_otherwise.lua")),
-    ("by_hand", include_str!("scripts/by_hand.lua")),
+    ("unusual", include_str!("scripts/unusual.lua")),
     ("endings", include_str!("scripts/endings.lua")),
     ("add", include_str!("scripts/add.lua")),
 ];

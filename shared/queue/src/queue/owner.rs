@@ -11,8 +11,6 @@ use crate::{
 
 /// Jobs that one script adds: a few milliseconds of Redis.
 const CHUNK: usize = 64;
-/// What no text of a job may contain.
-const SEPARATORS_NAMED: &str = "the control characters 0x1E and 0x1F";
 /// Fields of one job.
 const MOST_FIELDS: usize = 64;
 
@@ -124,22 +122,17 @@ impl Queue {
 
     fn validate(&self, jobs: &[NewJob]) -> Result<(), QueueError> {
         for job in jobs {
-            let texts = [job.id.as_str(), job.group.as_str()];
             let problem = if job.id.is_empty() || job.id.len() > 200 {
                 Some("its id must have 1 to 200 bytes".to_owned())
-            } else if job.id.contains(['\n', '\t']) || job.group.contains('\n') {
+            } else if job
+                .id
+                .contains(['\n', '\t', RECORD_SEPARATOR, UNIT_SEPARATOR])
+                || job.group.contains(['\n', RECORD_SEPARATOR, UNIT_SEPARATOR])
+            {
                 Some(
-                    "its id must not contain line breaks or tabs, its group no line breaks"
+                    "its id and its group must not contain line breaks or the characters 0x1E and 0x1F, its id no tabs"
                         .to_owned(),
                 )
-            } else if texts.into_iter().any(has_separator) {
-                Some(format!(
-                    "its id and group must not contain {SEPARATORS_NAMED}"
-                ))
-            } else if let Some(name) = separated_field(&job.fields) {
-                Some(format!(
-                    "its field {name:?} must not contain {SEPARATORS_NAMED}"
-                ))
             } else if job.priority > 99 {
                 Some(format!("priority = {}: must be 0 to 99", job.priority))
             } else if job.max_attempts == Some(0) {
@@ -182,8 +175,6 @@ impl Queue {
             )
         } else if let Some(name) = self.reserved_field(fields) {
             format!("result field {name:?} is a field of the protocol, choose another name")
-        } else if let Some(name) = separated_field(fields) {
-            format!("result field {name:?} must not contain {SEPARATORS_NAMED}")
         } else if let Some((name, _)) = fields.iter().find(|(name, _)| !names.insert(name)) {
             format!("result field {name:?} is given twice")
         } else {
@@ -330,19 +321,6 @@ impl Queue {
         push_fields(&mut args, fields);
         self.run_flag(Operation::Resolve, &args).await
     }
-}
-
-fn has_separator(text: &str) -> bool {
-    text.bytes()
-        .any(|byte| matches!(byte, RECORD_SEPARATOR | UNIT_SEPARATOR))
-}
-
-/// The first field with a character that parts what a claim answers.
-fn separated_field(fields: &Fields) -> Option<&str> {
-    let separated = fields
-        .iter()
-        .find(|(name, value)| has_separator(name) || has_separator(value));
-    separated.map(|(name, _)| name.as_str())
 }
 
 pub(super) fn push_fields<'a>(args: &mut Vec<Arg<'a>>, fields: &'a Fields) {

@@ -56,7 +56,9 @@ impl Queue {
     ) -> Result<Turn, QueueError> {
         let most = max.min(MOST_CLAIMED);
         let value = self.run_turn(worker.as_str(), endings, Some(most)).await?;
-        self.read_turn(worker, endings.len(), &value)
+        let (mut turn, unread) = self.read_turn(worker, endings.len(), &value)?;
+        turn.claim.jobs.extend(self.read_claimed(&unread).await?);
+        Ok(turn)
     }
 
     /// Extends leases by one `ttl` from now, also those that ran out but were not collected yet. Answers in the order asked.
@@ -193,7 +195,7 @@ impl Queue {
     pub(crate) async fn settle(&self, endings: &[Ending]) -> Result<Vec<Outcome>, QueueError> {
         let value = self.run_turn("", endings, None).await?;
         let nobody = WorkerId::from_text("");
-        Ok(self.read_turn(&nobody, endings.len(), &value)?.outcomes)
+        Ok(self.read_turn(&nobody, endings.len(), &value)?.0.outcomes)
     }
 
     /// Gives back everything a worker holds (only do this for a worker that has ended); returns how many. No attempt is spent.

@@ -5,15 +5,12 @@ use std::time::Duration;
 use redis::Value;
 
 use super::{
-    Claim, Ending, Outcome, Pause, Queue, Turn, millis,
+    Claim, Ending, LeaseRef, Outcome, Pause, Queue, Turn, millis,
     owner::{invalid, push_fields},
     protocol::chance,
 };
 use crate::{
-    QueueError, Settlement, State, WorkerId,
-    conn::Arg,
-    reply::{Reply, UNIT_SEPARATOR},
-    scripts::Operation,
+    Job, QueueError, Settlement, State, WorkerId, conn::Arg, reply::Reply, scripts::Operation,
 };
 
 /// Leases that one turn ends.
@@ -86,13 +83,13 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes the answer to a turn of `worker` apart; see `turn.lua`.
+    /// Takes the answer to a turn of `worker` apart; see `turn.lua`. Also returns the leases whose jobs it did not hand over.
     pub(super) fn read_turn(
         &self,
         worker: &WorkerId,
         endings: usize,
         value: &Value,
-    ) -> Result<Turn, QueueError> {
+    ) -> Result<(Turn, Vec<LeaseRef>), QueueError> {
         let reply = Reply::of("turn");
         let text = reply.joined(value)?;
         let mut records = Reply::records(&text);
@@ -112,25 +109,30 @@ impl Queue {
             .ok_or_else(|| reply.wrong(&format!("{endings} states"), value))?;
         let paused = match notice {
             ["paused", by, since, reason @ ..] => Some(Pause {
-                reason: reason.join(char::from(UNIT_SEPARATOR).encode_utf8(&mut [0])),
+                reason: reason.join(" "),
                 by: (*by).to_owned(),
                 since: number(since)?,
             }),
             _ => None,
         };
-        let mut jobs = Vec::new();
+        let (mut jobs, mut unread) = (Vec::new(), Vec::new());
         for record in records {
-            let mut units = Reply::units(record);
+            let mut units = Reply::units(record).peekable();
             let (Some(id), Some(token)) = (units.next(), units.next()) else {
                 return Err(reply.wrong("a job", value));
             };
+            let token = number(token)?;
+            if units.peek().is_none() {
+                let id = id.to_owned();
+                unread.push(LeaseRef { id, token });
+                continue;
+            }
             let mut job = reply.job_of(id, units, &self.options().weight_field)?;
-            job.state = State::Leased;
-            job.token = number(token)?;
+            (job.state, job.token) = (State::Leased, token);
             worker.as_str().clone_into(&mut job.worker);
             jobs.push(job);
         }
-        Ok(Turn {
+        let turn = Turn {
             outcomes,
             claim: Claim {
                 jobs,
@@ -141,7 +143,19 @@ impl Queue {
                 )),
                 born_at: number(born)?,
             },
-        })
+        };
+        Ok((turn, unread))
+    }
+
+    /// Jobs that were claimed, but not handed over. One that is not ours any more is left out.
+    pub(super) async fn read_claimed(&self, leases: &[LeaseRef]) -> Result<Vec<Job>, QueueError> {
+        let ids: Vec<_> = leases.iter().map(|lease| lease.id.clone()).collect();
+        let mut jobs = self.jobs(&ids).await?;
+        jobs.retain(|job| {
+            let lease = leases.iter().find(|lease| lease.id == job.id);
+            job.state == State::Leased && lease.is_some_and(|lease| lease.token == job.token)
+        });
+        Ok(jobs)
     }
 }
 

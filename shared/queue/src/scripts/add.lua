@@ -36,7 +36,11 @@ local function add_job(at, parent, parent_enqueued_at)
     record[#record + 1] = WEIGHT_FIELD
     record[#record + 1] = weight
   end
-  for i = from, from + fields - 1 do record[#record + 1] = ARGV[i] end
+  for i = from, from + fields - 1 do
+    record[#record + 1] = ARGV[i]
+    -- what parts the fields that a claim hands over: it must not find this job as it expects it
+    if string.find(ARGV[i], '[\30\31]') then record[1], record[2], record[3], record[4] = 'priority', priority, 'state', state end
+  end
   redis.call('HSET', key, unpack(record))
   if parent then redis.call('HSET', key, 'solo', 1, 'parent', parent) end
   if delay > 0 then

@@ -1,13 +1,13 @@
 -- @include prelude
--- @rarely pending history leave collect_part retain solo end_otherwise by_hand
+-- @rarely pending history leave collect_part retain solo end_otherwise unusual
 -- @include endings
 -- What a worker has to tell and to ask, in one step: ends leases, then claims. Endings come first, so that a worker which ends its
 -- only lease can be given a job that must run alone.
 -- ARGV: worker, most jobs (-1: no claim is wanted), then per ending: op, id, token and, of `ack`, nothing more, of `ack_with` number of fields,
 -- fields, of others text, delay ms
 -- Reply: one text of records parted by \30, their parts by \31. First: per ending the job's state now or, if the lease was lost, 'lost'; now, next due
--- time, birth, each ms; then 'draining', or 'paused', by whom, since when, why. Then a record a job: id, token, fields and values with attempts as they
--- are now. Half the cost of a script is what passes between Lua and Redis: hence one text, numbers that are text already, and few arguments.
+-- time, each ms, birth; then 'draining', or 'paused', by whom, since when, why. Then a record a job: id, token, fields and values, attempts as they
+-- are now; or only id and token, if a text of the job has one of the separators: it must be read from its hash. Half the cost of a script is what passes between Lua and Redis: hence one text, numbers that are text already, and few arguments.
 local worker, most = ARGV[1], ARGV[2] + 0
 -- leases that are only ended are those of whoever held them
 if worker == '' then
@@ -80,7 +80,10 @@ if most >= 0 then
     local key = '$job:' .. id
     local job = redis.pcall('HGETALL', key) -- of no length if somebody removed or replaced it by hand
     if #job > 0 then
-      if job[1] ~= 'state' or job[3] ~= 'priority' or job[5] ~= 'attempts' or job[7] ~= 'group' then job = rare().in_order(job) end
+      local separated = false
+      if job[1] ~= 'state' or job[3] ~= 'priority' or job[5] ~= 'attempts' or job[7] ~= 'group' then
+        job, separated = rare().in_order(job)
+      end
       last_token = last_token + 1
       if last_token <= now_us then
         last_token, token = now_us, time_us
@@ -104,7 +107,7 @@ if most >= 0 then
       scored[#scored + 1] = until_text
       scored[#scored + 1] = id
       job[1], job[2], job[6] = id, token, attempts
-      jobs = jobs .. '\30' .. table.concat(job, '\31')
+      jobs = jobs .. '\30' .. table.concat(job, '\31', 1, separated and 2 or #job)
     end
   end
   if token then

@@ -297,6 +297,144 @@ async fn results_are_checked_before_anything_is_sent() {
     assert_eq!(job.state, State::Leased);
 }
 
+/// A hash with a long text keeps no order, and these texts have the characters that part fields in the answer to a claim.
+#[tokio::test]
+async fn jobs_with_any_text_are_handed_over_whole() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    let texts = [
+        "x".repeat(5_000),
+        "a\x1eb".to_owned(),
+        "\x1fstate\x1fdone".to_owned(),
+        "两\0\n\t'\"\\".to_owned(),
+        String::new(),
+    ];
+    let jobs: Vec<_> = (1..)
+        .zip(&texts)
+        .map(|(n, text)| {
+            let many = (0..20).map(|n| (format!("{n}{text}"), text.clone()));
+            let mut job = NewJob::new(format!("j{n}"))
+                .group("day")
+                .priority(3)
+                .weight(n);
+            job.fields = many.collect();
+            job
+        })
+        .collect();
+    queue.enqueue(&jobs).await.unwrap();
+    let first = queue.claim(&worker("w"), 5).await.unwrap().jobs;
+    let again = Settlement::Retry {
+        error: "no\x1e good\x1f".to_owned(),
+        delay: Some(Duration::ZERO),
+    };
+    let retries: Vec<_> = first
+        .iter()
+        .map(|job| Ending {
+            lease: lease(job),
+            settlement: again.clone(),
+        })
+        .collect();
+    let mut second = queue
+        .turn(&worker("w"), &retries, 5)
+        .await
+        .unwrap()
+        .claim
+        .jobs;
+    second.sort_by(|a, b| a.id.cmp(&b.id));
+    for (job, claimed) in jobs.iter().zip(&second) {
+        let mut fields = claimed.fields.clone();
+        let mut expected = job.fields.clone();
+        fields.sort();
+        expected.sort();
+        assert_eq!(fields, expected, "{}", job.id);
+        assert_eq!(
+            (
+                &claimed.group,
+                claimed.priority,
+                claimed.weight,
+                claimed.attempts
+            ),
+            (&job.group, 3, job.weight, 2)
+        );
+        assert_eq!(claimed.error, "no  good ");
+    }
+    assert_eq!(second.len(), 5);
+    let outcomes = queue
+        .turn(&worker("w"), &acks(&second), 0)
+        .await
+        .unwrap()
+        .outcomes;
+    assert_eq!(outcomes, [Outcome::Settled(State::Done); 5]);
+    let stats = queue.stats().await.unwrap();
+    assert_eq!((stats.count(State::Done), stats.outstanding(3)), (5, 0));
+    assert_eq!(queue.groups().await.unwrap(), []);
+}
+
+/// An ack leaves no mark of its own in the job: what ended the leases before it must not be mistaken for it.
+#[tokio::test]
+async fn a_repeated_ending_is_answered_by_what_ended_the_lease() {
+    let server = RedisServer::start();
+    let queue = server.queue_with(|options| {
+        options.ttl = Duration::from_millis(300);
+        options.renew_every = Duration::from_millis(100);
+        options.max_attempts = 1;
+    });
+    let done = Outcome::Settled(State::Done);
+
+    queue.enqueue(&[NewJob::new("released")]).await.unwrap();
+    let released = lease(&claim_one(&queue, "w").await);
+    let pending = Outcome::Settled(State::Pending);
+    assert_eq!(queue.release(&released, "").await.unwrap(), pending);
+    assert_eq!(queue.release(&released, "").await.unwrap(), pending);
+    let acked = lease(&claim_one(&queue, "w").await);
+    for _ in 0..2 {
+        assert_eq!(queue.ack(&acked, &Vec::new()).await.unwrap(), done);
+        assert_eq!(queue.release(&released, "").await.unwrap(), Outcome::Lost);
+    }
+
+    queue.enqueue(&[NewJob::new("ran out")]).await.unwrap();
+    let ran_out = lease(&claim_one(&queue, "w").await);
+    eventually("its lease to run out", || async {
+        queue.collect().await.unwrap();
+        let job = queue.get("ran out").await.unwrap().unwrap();
+        (job.state == State::Dead).then_some(())
+    })
+    .await;
+    assert_eq!(
+        queue.ack(&ran_out, &Vec::new()).await.unwrap(),
+        Outcome::Lost
+    );
+    assert!(queue.requeue("ran out").await.unwrap());
+    assert_eq!(
+        queue.ack(&ran_out, &Vec::new()).await.unwrap(),
+        Outcome::Lost
+    );
+    let second = lease(&claim_one(&queue, "w").await);
+    for _ in 0..2 {
+        assert_eq!(queue.ack(&second, &Vec::new()).await.unwrap(), done);
+        assert_eq!(
+            queue.ack(&ran_out, &Vec::new()).await.unwrap(),
+            Outcome::Lost
+        );
+    }
+
+    queue.enqueue(&[NewJob::new("resolved")]).await.unwrap();
+    let resolved = lease(&claim_one(&queue, "w").await);
+    eventually("its lease to run out", || async {
+        queue.collect().await.unwrap();
+        queue
+            .resolve("resolved", &Vec::new())
+            .await
+            .unwrap()
+            .then_some(())
+    })
+    .await;
+    assert_eq!(
+        queue.ack(&resolved, &Vec::new()).await.unwrap(),
+        Outcome::Lost
+    );
+}
+
 #[tokio::test]
 async fn the_list_of_workers_says_what_each_holds() {
     let server = RedisServer::start();

@@ -1,17 +1,18 @@
--- Jobs that somebody changed with redis-cli.
+-- Jobs that are not as a turn expects them: large ones, whose hash keeps no order, or changed by somebody with redis-cli.
 
 -- `reply` is an error about a job's key. If the key has another type now, the job is gone; any other error ends the script.
 local function refuse(reply, key)
   if string.sub(reply.err, 1, 9) ~= 'WRONGTYPE' then redis.call('HSET', key, 'state', 'done') end -- fails with the error's own code
 end
 
--- The fields of a job, those first that a claim looks for: whoever adds a job writes them first, but a large hash keeps no order.
+-- The fields of a job with those first that a claim looks for, and whether a text in it has the characters that part fields.
 local function in_order(job)
   local first = {state = 1, priority = 3, attempts = 5, group = 7}
-  local ordered = {'state', '', 'priority', '0', 'attempts', '0', 'group', ''}
+  local ordered, separated = {'state', '', 'priority', '0', 'attempts', '0', 'group', ''}, false
   for i = 1, #job, 2 do
     local place = first[job[i]] or #ordered + 1
     ordered[place], ordered[place + 1] = job[i], job[i + 1]
+    separated = separated or string.find(job[i] .. job[i + 1], '[\30\31]') ~= nil
   end
-  return ordered
+  return ordered, separated
 end
