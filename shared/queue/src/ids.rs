@@ -24,10 +24,14 @@ impl WorkerId {
         Self(format!("{host}-{}-{}", std::process::id(), &random[..8]))
     }
 
-    /// An id as it was read from Redis or given by an operator.
+    /// An id as it was read from Redis or given by an operator. No id has control characters: they become `_`.
     #[must_use]
     pub fn from_text(text: impl Into<String>) -> Self {
-        Self(text.into())
+        let mut text = text.into();
+        if text.contains(char::is_control) {
+            text = text.replace(char::is_control, "_");
+        }
+        Self(text)
     }
 
     /// The id as text.

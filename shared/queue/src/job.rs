@@ -27,6 +27,7 @@ pub const PROTOCOL_FIELDS: &[&str] = &[
     "alone",
     "poison",
     "settled",
+    "separated",
     "split_into",
     "parent",
 ];

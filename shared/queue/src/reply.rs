@@ -184,7 +184,7 @@ impl Reply {
                 "solo" => put(&mut job.solo, text == "1"),
                 "poison" => put(&mut job.poison, text == "1"),
                 "parent" => put(&mut job.parent, text.to_owned()),
-                "alone" | "settled" => true,
+                "alone" | "settled" | "separated" => true,
                 name if name == weight_field => set(&mut job.weight, text),
                 name => {
                     let value = text.to_owned();

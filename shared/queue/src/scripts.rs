@@ -94,10 +94,12 @@ impl Scripts {
         ];
         let base = format!("'{}", escaped(keys.base()));
         let made = Operation::ALL.iter().map(|operation| {
-            let mut code = assemble(operation.body()).replace("'$", &base);
+            let mut code = assemble(operation.body());
             for (name, value) in &constants {
                 code = code.replace(name, value);
             }
+            // at last, so that nothing is looked for in what users choose
+            let code = code.replace("'$", &base);
             let sha = redis::Script::new(&code).get_hash().to_owned();
             let name = operation.name();
             Script { name, code, sha }
@@ -116,6 +118,7 @@ fn escaped(text: &str) -> String {
     for byte in text.chars() {
         match byte {
             '\'' | '\\' => out.extend(['\\', byte]),
+            '$' => out.push_str("\\036"),
             control if control.is_ascii_control() => {
                 out.push_str(&format!("\\{:03}", control as u32));
             }
@@ -207,13 +210,22 @@ mod tests {
     #[test]
     fn names_cannot_end_a_text() {
         let mut options = Options::new("redis://127.0.0.1", "it's \\ a\nqueue");
-        options.weight_field = "'".to_owned();
+        options.weight_field = "'$TTL_MS".to_owned();
         let scripts = scripts(&options);
         let code = &scripts.get(Operation::Enqueue).code;
         assert!(
             code.contains(r"'weldfleet:{it\'s \\ a\010queue}:job:'"),
             "{code}"
         );
-        assert!(code.contains(r"'\''"), "{code}");
+        assert!(code.contains(r"'\'\036TTL_MS'"), "{code}");
+    }
+
+    #[test]
+    fn a_queue_may_be_called_like_an_option() {
+        let options = Options::new("redis://127.0.0.1", "TTL_MS$WEIGHT_FIELD");
+        let scripts = scripts(&options);
+        let code = &scripts.get(Operation::Turn).code;
+        let base = Keys::new(&options).base().replace('$', "\\036");
+        assert!(code.contains(&format!("'{base}pending'")), "{code}");
     }
 }

@@ -5,7 +5,11 @@ local function add_job(at, parent, parent_enqueued_at)
     ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]), ARGV[at + 5], tonumber(ARGV[at + 6])
   local from = at + 7
   local key = '$job:' .. id
-  local known = redis.call('HGET', key, 'state')
+  local known = redis.pcall('HGET', key, 'state')
+  if type(known) == 'table' then -- somebody gave the key another type by hand: it is no job
+    redis.call('DEL', key)
+    known = false
+  end
   if known and known ~= 'done' then return from + fields, nil end
   if known then
     redis.call('ZREM', '$done', id)
@@ -36,10 +40,14 @@ local function add_job(at, parent, parent_enqueued_at)
     record[#record + 1] = WEIGHT_FIELD
     record[#record + 1] = weight
   end
+  local separated
   for i = from, from + fields - 1 do
     record[#record + 1] = ARGV[i]
-    -- what parts the fields that a claim hands over: it must not find this job as it expects it
-    if string.find(ARGV[i], '[\30\31]') then record[1], record[2], record[3], record[4] = 'priority', priority, 'state', state end
+    separated = separated or string.find(ARGV[i], '[\30\31]')
+  end
+  if separated then
+    record[#record + 1] = 'separated'
+    record[#record + 1] = '\30' -- a claim looks for it
   end
   redis.call('HSET', key, unpack(record))
   if parent then redis.call('HSET', key, 'solo', 1, 'parent', parent) end

@@ -3,7 +3,7 @@
 note_activity(redis.call('GET', '$activity'))
 local out = {expired = 0, dead = 0, splitting = 0, promoted = 0, held = 0}
 local due = collect(out)
-redis.call('MSET', '$activity', now, '$due', due)
+redis.call('MSET', '$activity', now, '$due', string.format('%d', due))
 local trimmed = trim_done(TRIM_MOST)
 local more = (out.more or trimmed == TRIM_MOST) and 1 or 0
 return {out.expired, out.dead, out.splitting, out.promoted, trimmed, out.held > 0 and 1 or 0, more}

@@ -77,7 +77,7 @@ local function collect(out)
   local due = redis.call('ZRANGEBYSCORE', '$delayed', '-inf', now, 'LIMIT', 0, COLLECT_LIMIT)
   if #due > 0 then
     for _, id in ipairs(due) do
-      local f = redis.call('HMGET', '$job:' .. id, 'priority', 'enqueued_at', 'solo')
+      local f = redis.pcall('HMGET', '$job:' .. id, 'priority', 'enqueued_at', 'solo')
       if f[1] then
         redis.call('HSET', '$job:' .. id, 'state', 'pending')
         redis.call('ZADD', '$pending', pending_score(tonumber(f[1]), tonumber(f[2]), f[3] == '1'), id)
@@ -91,7 +91,7 @@ local function collect(out)
   -- reservations whose worker does not call any more
   local stale = redis.call('ZRANGEBYSCORE', '$pending', RESERVED, RESERVED + now, 'LIMIT', 0, COLLECT_LIMIT)
   for _, id in ipairs(stale) do
-    local f = redis.call('HMGET', '$job:' .. id, 'priority', 'enqueued_at')
+    local f = redis.pcall('HMGET', '$job:' .. id, 'priority', 'enqueued_at')
     if f[1] then
       redis.call('ZADD', '$pending', pending_score(tonumber(f[1]), tonumber(f[2]), true), id)
     else

@@ -31,8 +31,8 @@ local function end_leases(worker, worker_key, lines, alone, due, finished)
 
     local state, job, priority, group, after = 'done', nil, nil, nil, nil
     local from, to = string.find(lines, '\n' .. id .. '\t' .. token .. '\t', 1, true)
-    if from then priority, group, after = string.match(lines, '^(%d+)\t([^\n]*)()', to + 1) end
-    if not is_ack or not priority then
+    if from then priority, group, after = string.match(lines, '^([^\t\n]*)\t?([^\n]*)()', to + 1) end
+    if not is_ack or not from or priority == '' then
       job = redis.pcall('HMGET', key, 'state', 'token', 'worker', 'group', 'priority', 'error', 'attempts', 'max_attempts', 'enqueued_at',
         'solo', 'history', 'settled')
       if job.err then job = {} end -- somebody gave the key another type by hand: it is no job
@@ -60,7 +60,7 @@ local function end_leases(worker, worker_key, lines, alone, due, finished)
       if job and job[3] ~= worker then
         rare().leave_worker(id, job[3])
       else
-        if from then lines = string.sub(lines, 1, from - 1) .. string.sub(lines, after or to + 1) end
+        if from then lines = string.sub(lines, 1, from - 1) .. string.sub(lines, after) end
         if id == alone then
           redis.call('DEL', worker_key .. ':alone')
           alone = false

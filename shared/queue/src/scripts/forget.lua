@@ -2,7 +2,7 @@
 -- Forgets a job that is not done. ARGV: id, '1' if a leased one may be forgotten too. Reply: 1 or 0
 local id = ARGV[1]
 local key = '$job:' .. id
-local f = redis.call('HMGET', key, 'state', 'group', 'priority', 'worker', 'alone')
+local f = redis.pcall('HMGET', key, 'state', 'group', 'priority', 'worker', 'alone')
 if not f[1] or f[1] == 'done' or (f[1] == 'leased' and ARGV[2] ~= '1') then return 0 end
 if f[1] == 'leased' then leave_lease(id, f[4], f[5] == '1') else redis.call('ZREM', '$' .. f[1], id) end
 leave_group(f[2], id)

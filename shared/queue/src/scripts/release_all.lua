@@ -9,7 +9,7 @@ if not holds then return 0 end
 local left, released = holds, 0
 for id in string.gmatch(holds, '\n([^\t\n]+)\t[^\n]*') do
   local key = '$job:' .. id
-  local f = redis.call('HMGET', key, 'state', 'worker', 'token', 'attempts', 'priority', 'enqueued_at', 'solo', 'alone')
+  local f = redis.pcall('HMGET', key, 'state', 'worker', 'token', 'attempts', 'priority', 'enqueued_at', 'solo', 'alone')
   local its_own = f[1] == 'leased' and f[2] == worker
   if not its_own or keep[id] ~= f[3] then
     left = without(left, id)

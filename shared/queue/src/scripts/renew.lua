@@ -11,7 +11,7 @@ local until_ms = now + TTL_MS
 local renewed, scored = {}, {}
 for i = 3, #ARGV, 2 do
   local key = '$job:' .. ARGV[i]
-  local f = redis.call('HMGET', key, 'state', 'token')
+  local f = redis.pcall('HMGET', key, 'state', 'token') -- of nothing if somebody gave the key another type by hand: that lease is lost
   if f[1] == 'leased' and f[2] == ARGV[i + 1] then
     redis.call('HSET', key, 'lease_until', until_ms)
     scored[#scored + 1] = until_ms

@@ -43,6 +43,7 @@ if most >= 0 then
   if due <= now then
     -- what is collected may be this worker's own
     if lines ~= lines_before then rare().save_holds(worker, lines) end
+    if u > 0 then redis.call('MSET', unpack(update, 1, u)) end
     due = rare().collect({expired = 0, dead = 0, splitting = 0, promoted = 0, held = 0})
     local holds = redis.call('MGET', leases_key, worker_key .. ':alone')
     lines, alone = holds[1] or '', holds[2]
@@ -80,10 +81,7 @@ if most >= 0 then
     local key = '$job:' .. id
     local job = redis.pcall('HGETALL', key) -- of no length if somebody removed or replaced it by hand
     if #job > 0 then
-      local separated = false
-      if job[1] ~= 'state' or job[3] ~= 'priority' or job[5] ~= 'attempts' or job[7] ~= 'group' then
-        job, separated = rare().in_order(job)
-      end
+      if job[1] ~= 'state' or job[3] ~= 'priority' or job[5] ~= 'attempts' or job[7] ~= 'group' then job = rare().in_order(job) end
       last_token = last_token + 1
       if last_token <= now_us then
         last_token, token = now_us, time_us
@@ -107,7 +105,9 @@ if most >= 0 then
       scored[#scored + 1] = until_text
       scored[#scored + 1] = id
       job[1], job[2], job[6] = id, token, attempts
-      jobs = jobs .. '\30' .. table.concat(job, '\31', 1, separated and 2 or #job)
+      local record = table.concat(job, '\31')
+      if string.find(record, '\30', 1, true) then record = id .. '\31' .. token end -- see add.lua
+      jobs = jobs .. '\30' .. record
     end
   end
   if token then

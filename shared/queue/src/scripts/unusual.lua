@@ -5,14 +5,13 @@ local function refuse(reply, key)
   if string.sub(reply.err, 1, 9) ~= 'WRONGTYPE' then redis.call('HSET', key, 'state', 'done') end -- fails with the error's own code
 end
 
--- The fields of a job with those first that a claim looks for, and whether a text in it has the characters that part fields.
+-- The fields of a job with those first that a claim looks for.
 local function in_order(job)
   local first = {state = 1, priority = 3, attempts = 5, group = 7}
-  local ordered, separated = {'state', '', 'priority', '0', 'attempts', '0', 'group', ''}, false
+  local ordered = {'state', '', 'priority', '0', 'attempts', '0', 'group', ''}
   for i = 1, #job, 2 do
     local place = first[job[i]] or #ordered + 1
     ordered[place], ordered[place + 1] = job[i], job[i + 1]
-    separated = separated or string.find(job[i] .. job[i + 1], '[\30\31]') ~= nil
   end
-  return ordered, separated
+  return ordered
 end

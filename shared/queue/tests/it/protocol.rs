@@ -306,6 +306,7 @@ async fn jobs_with_any_text_are_handed_over_whole() {
         "x".repeat(5_000),
         "a\x1eb".to_owned(),
         "\x1fstate\x1fdone".to_owned(),
+        format!("{}\x1f", "y".repeat(100)),
         "两\0\n\t'\"\\".to_owned(),
         String::new(),
     ];
@@ -322,7 +323,7 @@ async fn jobs_with_any_text_are_handed_over_whole() {
         })
         .collect();
     queue.enqueue(&jobs).await.unwrap();
-    let first = queue.claim(&worker("w"), 5).await.unwrap().jobs;
+    let first = queue.claim(&worker("w"), 6).await.unwrap().jobs;
     let again = Settlement::Retry {
         error: "no\x1e good\x1f".to_owned(),
         delay: Some(Duration::ZERO),
@@ -335,7 +336,7 @@ async fn jobs_with_any_text_are_handed_over_whole() {
         })
         .collect();
     let mut second = queue
-        .turn(&worker("w"), &retries, 5)
+        .turn(&worker("w"), &retries, 6)
         .await
         .unwrap()
         .claim
@@ -358,15 +359,15 @@ async fn jobs_with_any_text_are_handed_over_whole() {
         );
         assert_eq!(claimed.error, "no  good ");
     }
-    assert_eq!(second.len(), 5);
+    assert_eq!(second.len(), 6);
     let outcomes = queue
         .turn(&worker("w"), &acks(&second), 0)
         .await
         .unwrap()
         .outcomes;
-    assert_eq!(outcomes, [Outcome::Settled(State::Done); 5]);
+    assert_eq!(outcomes, [Outcome::Settled(State::Done); 6]);
     let stats = queue.stats().await.unwrap();
-    assert_eq!((stats.count(State::Done), stats.outstanding(3)), (5, 0));
+    assert_eq!((stats.count(State::Done), stats.outstanding(3)), (6, 0));
     assert_eq!(queue.groups().await.unwrap(), []);
 }
 
@@ -433,6 +434,60 @@ async fn a_repeated_ending_is_answered_by_what_ended_the_lease() {
         queue.ack(&resolved, &Vec::new()).await.unwrap(),
         Outcome::Lost
     );
+}
+
+#[tokio::test]
+async fn an_ending_asked_for_again_after_a_requeue_took_effect() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    queue.enqueue(&[NewJob::new("j")]).await.unwrap();
+    let buried = lease(&claim_one(&queue, "w").await);
+    queue.bury(&buried, "no").await.unwrap();
+    assert!(queue.requeue("j").await.unwrap());
+    let again = queue.bury(&buried, "no").await.unwrap();
+    assert_eq!(again, Outcome::Settled(State::Pending));
+    let acked = lease(&claim_one(&queue, "w").await);
+    for _ in 0..2 {
+        let outcome = queue.ack(&acked, &Vec::new()).await.unwrap();
+        assert_eq!(outcome, Outcome::Settled(State::Done));
+    }
+}
+
+/// Whoever meets a job that is none any more goes on with the others.
+#[tokio::test]
+async fn jobs_replaced_by_hand_stop_nobody() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    let mut redis = server.cli().await;
+    let jobs = ["a", "b", "c"].map(NewJob::new);
+    queue.enqueue(&jobs).await.unwrap();
+    let claimed = queue.claim(&worker("w"), 3).await.unwrap().jobs;
+    let retried = queue
+        .retry(
+            &lease(&claimed[0]),
+            "flaky",
+            Some(Duration::from_millis(20)),
+        )
+        .await
+        .unwrap();
+    assert_eq!(retried, Outcome::Settled(State::Delayed));
+    for id in ["a", "b"] {
+        let _: () = redis.set(queue.keys().job(id), "by hand").await.unwrap();
+    }
+
+    let held: Vec<_> = claimed[1..].iter().map(lease).collect();
+    let renewed = queue.renew(&worker("w"), &held).await.unwrap();
+    assert_eq!(renewed, [Renewal::Lost, Renewal::Renewed]);
+    eventually("the delayed job to be met", || async {
+        assert_eq!(queue.claim(&worker("v"), 3).await.unwrap().jobs, []);
+        (queue.stats().await.unwrap().count(State::Delayed) == 0).then_some(())
+    })
+    .await;
+    assert!(!queue.cancel("b").await.unwrap());
+    assert_eq!(queue.release_all(&worker("w")).await.unwrap(), 1);
+    let enqueued = queue.enqueue(&jobs).await.unwrap();
+    assert_eq!((enqueued.added, enqueued.deduplicated), (2, 1));
+    assert_eq!(queue.claim(&worker("v"), 3).await.unwrap().jobs.len(), 3);
 }
 
 #[tokio::test]
