@@ -22,7 +22,7 @@ local s = redis.call('MGET', '$paused', '$token', '$activity', '$due', '$born', 
 local paused, activity, due_text, born, finished, lines, alone = s[1], s[3], s[4] or '0', s[5], s[6] or '', s[7] or '', s[8]
 local due = due_text + 0
 local due_before, finished_before, lines_before = due, finished, lines
-local update = {nil, nil, nil, nil, nil, nil, nil, nil}
+local update = {nil, nil, nil, nil, nil, nil}
 local u = 0
 
 local states = ''
