@@ -36,6 +36,10 @@ test: ## every test, on real services (needs no GPU)
 test-faults: ## the long fault tests
 	tools/test.sh faults
 
+.PHONY: test-nightly
+test-nightly: ## the queue's longest proofs: the whole model, 10,000 random sequences, a million jobs due at once
+	tools/test.sh nightly
+
 .PHONY: test-compose
 test-compose: ## the images and docker-compose.yml in a private Docker engine (root)
 	tools/test-compose.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the checks and tests, on real services that every test starts for itself. The test runner speaks last.
 #
-# usage: tools/test.sh [all|lint|faults]      (default: all)
+# usage: tools/test.sh [all|lint|faults|nightly]      (default: all)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -105,6 +105,13 @@ main() {
         build
         step "fault tests, with services away for 20 s"
         WELDFLEET_LONG_TESTS=1 run_tests faults 'binary(/faults/)'
+        ;;
+    nightly)
+        tools/toolchain.sh
+        build
+        step "the queue: every interleaving of the model, 10,000 random sequences, a million jobs due at once, a minute without a free core"
+        PROPTEST_CASES=10000 BOUNDED_JOBS=1000000 SPIN_S=60 run_tests nightly \
+            'package(weldfleet-queue) and (binary(model) or test(property::) or test(bounded::) or test(handlers_that_occupy_every_core))'
         ;;
     *)
         sed -n '2,4s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2

@@ -1,5 +1,5 @@
 //! No call holds Redis up, however much there is: each is measured by the CPU time that Redis spent between its start and its end, which
-//! unlike a stopwatch does not count what the machine did meanwhile. `BOUNDED_JOBS=1000000` for the long profile.
+//! unlike a stopwatch does not count what the machine did meanwhile. `make test-nightly` sets `BOUNDED_JOBS` to a million.
 
 use std::{collections::BTreeMap, time::Duration};
 

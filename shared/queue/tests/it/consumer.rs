@@ -70,7 +70,7 @@ async fn a_delayed_job_wakes_an_idle_worker_when_it_is_due() {
     leases[0].settle(Settlement::ack()).await;
 }
 
-/// Three leases' time; the long profile sets `SPIN_S` to 60.
+/// Three leases' time; `make test-nightly` sets `SPIN_S` to 60.
 #[tokio::test(flavor = "multi_thread")]
 async fn handlers_that_occupy_every_core_cost_no_lease() {
     let spin = std::env::var("SPIN_S").map_or(6, |text| text.parse().unwrap());

@@ -547,7 +547,7 @@ async fn run(
     Ok(()) // the machine is too busy to say anything about deadlines
 }
 
-/// 500 sequences; the nightly profile sets `PROPTEST_CASES` to 10,000 or more.
+/// 500 sequences; `make test-nightly` sets `PROPTEST_CASES` to 10,000.
 #[test]
 fn random_sequences_agree_with_the_reference_and_keep_the_invariants() {
     let server = RedisServer::start_with(&["--appendonly", "no"]);
