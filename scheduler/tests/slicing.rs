@@ -348,8 +348,11 @@ async fn outages_are_waited_for_and_named() {
             (status == 503 && body.contains(name)).then_some(())
         })
         .await;
+        let (gauge, part) = ("weldfleet_dependency_up", format!("\"{name}\""));
+        assert_eq!(scheduler.metric(gauge, &[&part]).await, 0.0, "{name}");
         fleet.services.start_again(service);
         scheduler.ready().await;
+        assert_eq!(scheduler.metric(gauge, &[&part]).await, 1.0, "{name}");
     }
     // MySQL is no reason not to be ready.
     fleet.services.stop(Service::MySql);

@@ -421,6 +421,7 @@ async fn both_programs_tell_who_they_are_and_what_they_did() {
             "weldfleet_ranges_enqueued_total",
             "weldfleet_runs_open",
             "weldfleet_scheduler_leader",
+            "weldfleet_dependency_up",
             "weldfleet_workers",
             "weldfleet_paused",
             "weldfleet_mirror_up",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use weldfleet_queue::QueueError;
 use weldfleet_stores::StoreError;
-use weldfleet_telemetry::Health;
+use weldfleet_telemetry::{Health, metrics::gauge};
 
 use crate::{parts, pass::PassError};
 
@@ -14,6 +14,7 @@ pub const CLICKHOUSE: &str = "clickhouse";
 
 /// Notes that a part does not work; logs it the first time.
 pub fn note(health: &Health, part: &'static str, reason: &str) {
+    gauge!("weldfleet_dependency_up", "dependency" => part).set(0.0);
     health.ready("start");
     if health.not_ready(part, reason) {
         tracing::warn!(part, reason, "waiting for it to work again");
@@ -22,6 +23,7 @@ pub fn note(health: &Health, part: &'static str, reason: &str) {
 
 /// Notes that a part works; logs it if it did not before.
 pub fn works(health: &Health, part: &'static str) {
+    gauge!("weldfleet_dependency_up", "dependency" => part).set(1.0);
     if health.ready(part) {
         tracing::info!(part, "works again");
     }
