@@ -9,17 +9,19 @@ use crate::server::{RedisServer, worker};
 
 /// What one call may take of Redis.
 const MOST: Duration = Duration::from_millis(10);
+/// One call in so many may seem to take more: none of the short profile.
+const DISTURBED_ONE_IN: usize = 5_000;
 
 struct Watch {
     schedule: String,
-    worst: BTreeMap<&'static str, Duration>,
+    took: BTreeMap<&'static str, Vec<Duration>>,
 }
 
 impl Watch {
     fn new(server: &RedisServer) -> Self {
         Self {
             schedule: format!("/proc/{}/schedstat", server.pid()),
-            worst: BTreeMap::new(),
+            took: BTreeMap::new(),
         }
     }
 
@@ -32,15 +34,25 @@ impl Watch {
         let before = self.on_cpu();
         let answer = call.await;
         let took = self.on_cpu().saturating_sub(before);
-        let worst = self.worst.entry(name).or_default();
-        *worst = (*worst).max(took);
+        self.took.entry(name).or_default().push(took);
         answer
     }
 
     fn verdict(&self) {
-        println!("most that one call took of redis: {:?}", self.worst);
-        for (name, worst) in &self.worst {
-            assert!(*worst <= MOST, "{name} held redis up for {worst:?}");
+        for (name, took) in &self.took {
+            let mut sorted = took.clone();
+            sorted.sort_by(|a, b| b.cmp(a));
+            let (calls, worst, half) = (took.len(), sorted[0], sorted[took.len() / 2]);
+            println!(
+                "redis spent on {calls} calls of {name}: half of them {half:?} or less, worst {worst:?}"
+            );
+            // what the host takes from the machine is told to nobody: it looks like time on the CPU
+            let allowed = calls / DISTURBED_ONE_IN;
+            let above = sorted.iter().filter(|took| **took > MOST).count();
+            assert!(
+                above <= allowed,
+                "{name} held redis up: {above} calls took more than {MOST:?}, the worst {worst:?}"
+            );
         }
     }
 }
