@@ -531,3 +531,16 @@ async fn predict_over_http_and_on_the_command_line_give_the_same_answers() {
     let (code, _) = post(&worker, lines[0].to_owned()).await;
     assert_eq!(code, 200);
 }
+
+/// Who starts is told what the settings of Redis put at risk.
+#[tokio::test]
+async fn a_redis_that_may_drop_jobs_is_warned_of_at_start() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let dangerous = ["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"];
+    fleet.queue.command::<()>(&dangerous).await;
+    for process in [fleet.scheduler(), fleet.worker()] {
+        let warning = "maxmemory-policy is allkeys-lru: redis may silently drop jobs";
+        process.logged(warning, MINUTES).await;
+    }
+}

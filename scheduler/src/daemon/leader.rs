@@ -21,6 +21,7 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 pub async fn keep(daemon: Daemon, id: String, lead: watch::Sender<Option<LeaderToken>>) {
     let mut backoff = Backoff::default();
     let mut last_renewed = Instant::now();
+    let mut checked = false;
     while !daemon.stop.is_cancelled() {
         let asked = Instant::now();
         let wait = match daemon.queue.try_lead(&id, TTL).await {
@@ -29,6 +30,10 @@ pub async fn keep(daemon: Daemon, id: String, lead: watch::Sender<Option<LeaderT
                 last_renewed = asked;
                 daemon.health.ready("start");
                 trouble::works(&daemon.health, REDIS);
+                if !checked {
+                    daemon.queue.warn_of_settings().await;
+                    checked = true;
+                }
                 show(&lead, token, "another scheduler leads now");
                 if token.is_some() {
                     RENEW_EVERY

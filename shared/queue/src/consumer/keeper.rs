@@ -134,7 +134,12 @@ async fn round(
     if !answer.registered || !shared.registered.swap(true, Ordering::AcqRel) {
         let fields = lock(&shared.fields).clone();
         match queue.register(&shared.id, &fields).await {
-            Ok(born_at) => shared.note_birth(born_at),
+            Ok(born_at) => {
+                shared.note_birth(born_at);
+                if !shared.checked.swap(true, Ordering::AcqRel) {
+                    queue.warn_of_settings().await;
+                }
+            }
             Err(error) => {
                 shared.registered.store(false, Ordering::Release);
                 return Err(error);

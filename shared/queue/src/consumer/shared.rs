@@ -29,6 +29,8 @@ pub(super) struct Shared {
     pub queue: Queue,
     pub fields: Mutex<BTreeMap<String, String>>,
     pub registered: AtomicBool,
+    /// What the server's settings put at risk was said, once.
+    pub checked: AtomicBool,
     /// Everything that Redis holds for this worker, as far as it knows.
     pub held: Mutex<HashMap<String, Arc<Held>>>,
     /// To the courier.
@@ -84,6 +86,7 @@ impl Shared {
             queue,
             fields: Mutex::new(info.fields),
             registered: AtomicBool::new(false),
+            checked: AtomicBool::new(false),
             held: Mutex::default(),
             endings,
             requests,

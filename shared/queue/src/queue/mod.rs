@@ -138,6 +138,20 @@ impl Queue {
         crate::check::check(&self.inner.link).await
     }
 
+    /// Warns in the log of what the server's settings put at risk; for the start of whoever works with the queue. Says nothing if Redis is away.
+    pub async fn warn_of_settings(&self) {
+        match self.check().await {
+            Ok(check) => {
+                for warning in check.warnings {
+                    tracing::warn!(redis = %check.endpoint, setting = warning.code, "{}", warning.text);
+                }
+            }
+            Err(error) => {
+                tracing::debug!(error = %crate::error::chain(&error), "the settings of redis were not looked at");
+            }
+        }
+    }
+
     async fn run(&self, operation: Operation, args: &[Arg<'_>]) -> Result<Value, QueueError> {
         let script = self.inner.scripts.get(operation);
         let keys = &self.inner.named_keys;

@@ -77,8 +77,8 @@ local function collect(out)
   local due = redis.call('ZRANGEBYSCORE', '$delayed', '-inf', now, 'LIMIT', 0, COLLECT_LIMIT)
   if #due > 0 then
     for _, id in ipairs(due) do
-      local f = redis.pcall('HMGET', '$job:' .. id, 'priority', 'enqueued_at', 'solo')
-      if f[1] then
+      local f = redis.pcall('HMGET', '$job:' .. id, 'priority', 'enqueued_at', 'solo', 'state')
+      if f[4] == 'delayed' then -- else somebody removed it by hand, and perhaps another was made under its id
         redis.call('HSET', '$job:' .. id, 'state', 'pending')
         redis.call('ZADD', '$pending', pending_score(tonumber(f[1]), tonumber(f[2]), f[3] == '1'), id)
         out.promoted = out.promoted + 1

@@ -76,12 +76,20 @@ async fn storm(appendfsync: &str, memory: Memory) {
             zombies.thaw(&trial, FROZEN);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let place = dice.random_range(0..trial.members.len());
-        match fault {
-            Fault::Kill => {
-                zombies.bury(place);
-                trial.replace(place);
+        // whoever is frozen wakes up again: no kill makes a zombie less
+        let awake = loop {
+            let awake: Vec<_> = (0..trial.members.len())
+                .filter(|place| zombies.is_awake(*place))
+                .collect();
+            if !awake.is_empty() {
+                break awake;
             }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            zombies.thaw(&trial, FROZEN);
+        };
+        let place = awake[dice.random_range(0..awake.len())];
+        match fault {
+            Fault::Kill => trial.replace(place),
             Fault::Freeze => zombies.freeze(&trial, place),
             Fault::Restart => {
                 restarts += 1;
@@ -97,14 +105,16 @@ async fn storm(appendfsync: &str, memory: Memory) {
     zombies.thaw(&trial, Duration::ZERO);
     trial.finish().await;
     let verdict = judge(&trial, memory).await;
+    let planned = faults
+        .iter()
+        .filter(|fault| **fault == Fault::Freeze)
+        .count();
+    assert_eq!(zombies.woken, planned, "zombies that came back");
     println!(
         "storm, appendfsync {appendfsync}: {} members, {} kills, {} zombies, {restarts} restarts in {:.0} s: {verdict}{}",
         trial.members.len(),
         faults.iter().filter(|fault| **fault == Fault::Kill).count(),
-        faults
-            .iter()
-            .filter(|fault| **fault == Fault::Freeze)
-            .count(),
+        zombies.woken,
         trial.started.elapsed().as_secs_f64(),
         if memory == Memory::Whole {
             ", 0 acked twice".to_owned()
@@ -116,28 +126,30 @@ async fn storm(appendfsync: &str, memory: Memory) {
 
 /// Members under SIGSTOP, and since when.
 #[derive(Default)]
-struct Zombies(Vec<(Instant, usize)>);
+struct Zombies {
+    frozen: Vec<(Instant, usize)>,
+    woken: usize,
+}
 
 impl Zombies {
+    fn is_awake(&self, place: usize) -> bool {
+        self.frozen.iter().all(|(_, frozen)| *frozen != place)
+    }
+
     fn freeze(&mut self, trial: &Trial, place: usize) {
-        if self.0.iter().all(|(_, frozen)| *frozen != place) {
-            trial.members[place].signal(Signal::SIGSTOP);
-            self.0.push((Instant::now(), place));
-        }
+        trial.members[place].signal(Signal::SIGSTOP);
+        self.frozen.push((Instant::now(), place));
     }
 
     fn thaw(&mut self, trial: &Trial, after: Duration) {
-        self.0.retain(|(since, place)| {
+        self.frozen.retain(|(since, place)| {
             let enough = since.elapsed() >= after;
             if enough {
                 trial.members[*place].signal(Signal::SIGCONT);
+                self.woken += 1;
             }
             !enough
         });
-    }
-
-    fn bury(&mut self, place: usize) {
-        self.0.retain(|(_, frozen)| *frozen != place);
     }
 }
 

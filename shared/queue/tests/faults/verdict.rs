@@ -64,6 +64,13 @@ pub async fn judge(trial: &Trial, memory: Memory) -> Verdict {
             Some(&(trial.jobs as u64)),
             "acks accepted"
         );
+        // one that had disappeared would have been added again by its owner, without having left
+        let total = |what| stats.totals.get(what).copied().unwrap_or(0);
+        assert_eq!(
+            total("added"),
+            trial.jobs as u64 + total("left"),
+            "{stats:?}"
+        );
     }
     crate::dump::assert_sound(&trial.queue).await;
     Verdict {

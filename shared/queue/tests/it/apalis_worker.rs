@@ -223,3 +223,59 @@ async fn a_graceful_stop_lets_handlers_finish_and_gives_the_rest_back() {
     assert_eq!((endless.state, endless.attempts), (State::Pending, 0));
     assert_eq!(queue.get("waits").await.unwrap().unwrap().attempts, 0);
 }
+
+/// apalis's own layers lie around the handler: a panic that one of them caught, a handler that fails, one that does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_layers_of_apalis_work() {
+    use apalis::layers::{
+        catch_panic::CatchPanicLayer, prometheus::PrometheusLayer, tracing::TraceLayer,
+    };
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
+        .install_recorder()
+        .unwrap();
+    let server = RedisServer::start();
+    let queue = quick_retries(&server);
+    let consumer = Consumer::start(queue.clone(), WorkerInfo::new("host")).unwrap();
+    let worker = WorkerBuilder::new(consumer.id().as_str())
+        .backend(LeasedBackend::new(consumer.clone()).concurrency(2))
+        .layer(TraceLayer::new())
+        .layer(PrometheusLayer::default())
+        .layer(CatchPanicLayer::new())
+        .build(async |job: Job| match (job.id.as_str(), job.attempts) {
+            ("panics", 1) => panic!("out of cheese"),
+            ("fails", 1) => Err::<Settlement, BoxDynError>("flaky".into()),
+            _ => Ok(Settlement::ack()),
+        });
+    let stop = Arc::new(tokio::sync::Notify::new());
+    let stopped = stop.clone();
+    let running = tokio::spawn(worker.run_until(async move {
+        stopped.notified().await;
+        Ok::<(), std::io::Error>(())
+    }));
+    let jobs = ["plain", "panics", "fails"].map(NewJob::new);
+    queue.enqueue(&jobs).await.unwrap();
+    for (name, attempts, said) in [
+        ("plain", 1, ""),
+        ("panics", 2, "out of cheese"),
+        ("fails", 2, "flaky"),
+    ] {
+        let job = eventually(name, || state_of(&queue, name, State::Done)).await;
+        assert_eq!(job.attempts, attempts, "{name}");
+        assert!(
+            job.history.join("\n").contains(said),
+            "{name}: {:?}",
+            job.history
+        );
+    }
+    let text = metrics.render();
+    assert!(
+        text.contains("Job") && text.contains("status=\"Ok\""),
+        "{text}"
+    );
+    stop.notify_one();
+    tokio::time::timeout(Duration::from_secs(5), running)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+}

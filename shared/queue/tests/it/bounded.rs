@@ -46,11 +46,11 @@ impl Watch {
             println!(
                 "redis spent on {calls} calls of {name}: half of them {half:?} or less, worst {worst:?}"
             );
-            // what the host takes from the machine is told to nobody: it looks like time on the CPU
+            // what a shared host takes from the machine in the middle of a call looks like time on the CPU
             let allowed = calls / DISTURBED_ONE_IN;
             let above = sorted.iter().filter(|took| **took > MOST).count();
             assert!(
-                above <= allowed,
+                above <= allowed && worst <= MOST * 5,
                 "{name} held redis up: {above} calls took more than {MOST:?}, the worst {worst:?}"
             );
         }
@@ -66,7 +66,7 @@ async fn enqueue(watch: &mut Watch, queue: &Queue, total: usize, change: impl Fn
         let chunk: Vec<_> = (from..total.min(from + 64))
             .map(|n| {
                 let mut job = NewJob::new(format!("{n:08}"))
-                    .group(format!("g{}", n % 1000))
+                    .group(format!("g{}", n % 100))
                     .field("from", "a")
                     .field("to", "b");
                 change(&mut job);
