@@ -33,8 +33,9 @@ test: ## every test, on real services (needs no GPU)
 	tools/test.sh
 
 .PHONY: test-faults
-test-faults: ## the long fault tests
+test-faults: ## the long fault tests, then make test-nightly
 	tools/test.sh faults
+	tools/test.sh nightly
 
 .PHONY: test-nightly
 test-nightly: ## the queue's longest proofs: the whole model, 10,000 random sequences, a million jobs due at once
@@ -58,11 +59,11 @@ bench-micro: toolchain ## decoding, features and rules alone, by criterion
 	cargo bench --package weldfleet-bench --locked --benches
 
 .PHONY: bench-queue
-bench-queue: toolchain ## the queue beside its peers: cost, recovery, crash loops (BENCH="--quick" for a first look)
+bench-queue: toolchain ## the queue beside its peers: cost, recovery, crash loops; then at scale (BENCH="--quick" for a first look)
 	cargo run --release --locked --manifest-path bench/queue/Cargo.toml -- $(BENCH)
 
 .PHONY: bench-queue-scale
-bench-queue-scale: toolchain ## a thousand workers and a million jobs on one Redis (BENCH="--quick" for a first look)
+bench-queue-scale: toolchain ## only this of it: a thousand workers and a million jobs on one Redis (BENCH="--quick" for a first look)
 	cargo run --release --locked --manifest-path bench/queue/Cargo.toml -- scale $(BENCH)
 
 .PHONY: fmt

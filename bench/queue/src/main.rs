@@ -38,7 +38,7 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Part {
-    /// A thousand workers, a million jobs
+    /// Only this: a thousand workers, a million jobs
     Scale {
         #[arg(long)]
         workers: Option<usize>,
@@ -60,60 +60,66 @@ async fn main() -> Result<(), Error> {
         return child::run(spec).await;
     }
     server::leave_the_first_core()?;
-    match args.part {
-        Some(Part::Scale { workers, jobs }) => {
-            let (most_workers, most_jobs) = if args.quick {
-                (100, 20_000)
-            } else {
-                (1_000, 1_000_000)
-            };
-            let size = scale::Size {
-                workers: workers.unwrap_or(most_workers),
-                jobs: jobs.unwrap_or(most_jobs),
-                seconds: if args.quick { 5 } else { 20 },
-                idle_seconds: if args.quick { 10 } else { 60 },
-                pickups: if args.quick { 50 } else { 300 },
-            };
-            let results = scale::run(&size).await?;
-            report::scale(&results);
-            if args.quick {
-                Ok(())
-            } else {
-                report::write("queue-scale.json", &results)
-            }
-        }
-        _ => {
-            let size = if args.quick {
-                cost::Size {
-                    jobs: 2_000,
-                    rounds: 1,
-                }
-            } else {
-                // More due jobs than some 8,000 at once end every worker of apalis-redis 1.0.0 (it unpacks them all).
-                cost::Size {
-                    jobs: 6_000,
-                    rounds: 3,
-                }
-            };
-            let cost = cost::run(&size, args.only.as_deref().unwrap_or_default()).await?;
-            report::cost(&cost);
-            if args.only.is_some() {
-                return Ok(());
-            }
-            let patience = if args.quick { 40 } else { 360 };
-            let recovery = recovery::run(std::time::Duration::from_secs(patience)).await?;
-            report::recovery(&recovery);
-            let results = report::Results {
-                jobs: size.jobs,
-                rounds: size.rounds,
-                cost,
-                recovery,
-            };
-            if args.quick {
-                Ok(())
-            } else {
-                report::write("queue.json", &results)
-            }
-        }
+    if let Some(Part::Scale { workers, jobs }) = args.part {
+        return at_scale(args.quick, workers, jobs).await;
     }
+    beside_peers(args.quick, args.only.as_deref()).await?;
+    match args.only {
+        Some(_) => Ok(()),
+        None => at_scale(args.quick, None, None).await,
+    }
+}
+
+async fn beside_peers(quick: bool, only: Option<&str>) -> Result<(), Error> {
+    let size = if quick {
+        cost::Size {
+            jobs: 2_000,
+            rounds: 1,
+        }
+    } else {
+        // More due jobs than some 8,000 at once end every worker of apalis-redis 1.0.0 (it unpacks them all).
+        cost::Size {
+            jobs: 6_000,
+            rounds: 3,
+        }
+    };
+    let cost = cost::run(&size, only.unwrap_or_default()).await?;
+    report::cost(&cost);
+    if only.is_some() {
+        return Ok(());
+    }
+    let patience = if quick { 40 } else { 360 };
+    let recovery = recovery::run(std::time::Duration::from_secs(patience)).await?;
+    report::recovery(&recovery);
+    if quick {
+        return Ok(());
+    }
+    let results = report::Results {
+        jobs: size.jobs,
+        rounds: size.rounds,
+        cost,
+        recovery,
+    };
+    report::write("queue.json", &results)
+}
+
+async fn at_scale(quick: bool, workers: Option<usize>, jobs: Option<usize>) -> Result<(), Error> {
+    let (most_workers, most_jobs) = if quick {
+        (100, 20_000)
+    } else {
+        (1_000, 1_000_000)
+    };
+    let size = scale::Size {
+        workers: workers.unwrap_or(most_workers),
+        jobs: jobs.unwrap_or(most_jobs),
+        seconds: if quick { 5 } else { 20 },
+        idle_seconds: if quick { 10 } else { 60 },
+        pickups: if quick { 50 } else { 300 },
+    };
+    let results = scale::run(&size).await?;
+    report::scale(&results);
+    if quick {
+        return Ok(());
+    }
+    report::write("queue-scale.json", &results)
 }
