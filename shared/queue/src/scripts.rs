@@ -77,7 +77,7 @@ pub(crate) struct Script {
 pub(crate) struct Scripts(Vec<Script>);
 
 impl Scripts {
-    pub fn of(keys: &Keys, options: &Options) -> Self {
+    pub fn of(options: &Options) -> Self {
         // longer names before those that they begin with
         let constants = [
             ("TTL_MS", millis(options.ttl).to_string()),
@@ -92,7 +92,7 @@ impl Scripts {
                 format!("'{}'", escaped(&options.weight_field)),
             ),
         ];
-        let base = format!("'{}", escaped(keys.base()));
+        let base = format!("'{}", escaped(Keys::new(options).base()));
         let made = Operation::ALL.iter().map(|operation| {
             let mut code = assemble(operation.body());
             for (name, value) in &constants {
@@ -177,13 +177,9 @@ fn defined(part: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
-    fn scripts(options: &Options) -> Scripts {
-        Scripts::of(&Keys::new(options), options)
-    }
-
     #[test]
     fn every_script_is_complete() {
-        let scripts = scripts(&Options::new("redis://127.0.0.1", "infer"));
+        let scripts = Scripts::of(&Options::new("redis://127.0.0.1", "infer"));
         for operation in Operation::ALL {
             let Script { name, code, .. } = scripts.get(*operation);
             assert_eq!(*name, operation.name());
@@ -211,7 +207,7 @@ mod tests {
     fn names_cannot_end_a_text() {
         let mut options = Options::new("redis://127.0.0.1", "it's \\ a\nqueue");
         options.weight_field = "'$TTL_MS".to_owned();
-        let scripts = scripts(&options);
+        let scripts = Scripts::of(&options);
         let code = &scripts.get(Operation::Enqueue).code;
         assert!(
             code.contains(r"'weldfleet:{it\'s \\ a\010queue}:job:'"),
@@ -223,7 +219,7 @@ mod tests {
     #[test]
     fn a_queue_may_be_called_like_an_option() {
         let options = Options::new("redis://127.0.0.1", "TTL_MS$WEIGHT_FIELD");
-        let scripts = scripts(&options);
+        let scripts = Scripts::of(&options);
         let code = &scripts.get(Operation::Turn).code;
         let base = Keys::new(&options).base().replace('$', "\\036");
         assert!(code.contains(&format!("'{base}pending'")), "{code}");

@@ -51,8 +51,7 @@ impl Queue {
     /// [`QueueError::Options`].
     pub fn new(options: Options) -> Result<Self, QueueError> {
         options.validate()?;
-        let keys = Keys::new(&options);
-        let scripts = Arc::new(Scripts::of(&keys, &options));
+        let scripts = Arc::new(Scripts::of(&options));
         Self::with_scripts(options, scripts)
     }
 

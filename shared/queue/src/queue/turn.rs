@@ -48,38 +48,29 @@ impl Queue {
         args: &mut Vec<Arg<'a>>,
         ending: &'a Ending,
     ) -> Result<(), QueueError> {
-        let mut push = |op, more: [Option<Arg<'a>>; 2]| {
-            args.extend([
-                Arg::Text(op),
-                Arg::Text(&ending.lease.id),
-                Arg::Number(ending.lease.token),
-            ]);
-            args.extend(more.into_iter().flatten());
-        };
-        let mut otherwise = |op, text: &'a str, delay| {
-            push(
-                op,
-                [Some(Arg::Text(text)), Some(Arg::Number(millis(delay)))],
-            );
-        };
-        match &ending.settlement {
-            Settlement::Ack { fields } if fields.is_empty() => push("ack", [None, None]),
+        let (id, token) = (Arg::Text(&ending.lease.id), Arg::Number(ending.lease.token));
+        let (op, reason, delay) = match &ending.settlement {
+            Settlement::Ack { fields } if fields.is_empty() => {
+                args.extend([Arg::Text("ack"), id, token]);
+                return Ok(());
+            }
             Settlement::Ack { fields } => {
                 self.validate_result(&ending.lease.id, fields)?;
-                push(
-                    "ack_with",
-                    [Some(Arg::Number(fields.len() as u64 * 2)), None],
-                );
+                let texts = Arg::Number(fields.len() as u64 * 2);
+                args.extend([Arg::Text("ack_with"), id, token, texts]);
                 push_fields(args, fields);
+                return Ok(());
             }
             Settlement::Retry { error, delay } => {
                 let delay = delay.unwrap_or_else(|| self.options().retry.delay(1, chance()));
-                otherwise("retry", error, delay);
+                ("retry", error, delay)
             }
-            Settlement::Bury { error } => otherwise("bury", error, Duration::ZERO),
-            Settlement::Release { reason } => otherwise("release", reason, Duration::ZERO),
-            Settlement::Split { reason } => otherwise("split", reason, Duration::ZERO),
-        }
+            Settlement::Bury { error } => ("bury", error, Duration::ZERO),
+            Settlement::Release { reason } => ("release", reason, Duration::ZERO),
+            Settlement::Split { reason } => ("split", reason, Duration::ZERO),
+        };
+        let (reason, delay) = (Arg::Text(reason), Arg::Number(millis(delay)));
+        args.extend([Arg::Text(op), id, token, reason, delay]);
         Ok(())
     }
 

@@ -12,6 +12,8 @@ use apalis_core::{
     error::{AbortError, BoxDynError},
     worker::{builder::WorkerBuilder, event::Event, ext::event_listener::EventListenerExt},
 };
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use weldfleet_queue::{
     Consumer, Job, Lease, NewJob, Queue, Settlement, State, WorkerInfo, apalis::LeasedBackend,
 };
@@ -20,6 +22,23 @@ use crate::server::{RedisServer, eventually};
 
 fn quick_retries(server: &RedisServer) -> Queue {
     server.queue_with(|options| options.retry.base = Duration::from_millis(20))
+}
+
+/// For `run_until`: the end of a worker.
+fn until(stop: &CancellationToken) -> impl Future<Output = std::io::Result<()>> + Send + 'static {
+    let stop = stop.clone();
+    async move {
+        stop.cancelled().await;
+        Ok(())
+    }
+}
+
+async fn ended<E: std::fmt::Debug>(running: JoinHandle<Result<(), E>>) {
+    let ended = tokio::time::timeout(Duration::from_secs(5), running).await;
+    ended
+        .expect("the worker ends with its handlers")
+        .unwrap()
+        .unwrap();
 }
 
 async fn state_of(queue: &Queue, id: &str, state: State) -> Option<Job> {
@@ -74,12 +93,8 @@ async fn handlers_ack_retry_bury_and_panic() {
                 }
             }
         });
-    let stop = Arc::new(tokio::sync::Notify::new());
-    let stopped = stop.clone();
-    let running = tokio::spawn(worker.run_until(async move {
-        stopped.notified().await;
-        Ok::<(), std::io::Error>(())
-    }));
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(worker.run_until(until(&stop)));
     let names = ["plain", "panics", "fails", "slow", "released"];
     let mut jobs: Vec<_> = names.iter().map(|&name| NewJob::new(name)).collect();
     jobs.push(NewJob::new("hopeless"));
@@ -102,12 +117,8 @@ async fn handlers_ack_retry_bury_and_panic() {
     }
     let dead = eventually("hopeless", || state_of(&queue, "hopeless", State::Dead)).await;
     assert!(dead.error.contains("no such thing") && dead.attempts == 1);
-    stop.notify_one();
-    tokio::time::timeout(Duration::from_secs(5), running)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    stop.cancel();
+    ended(running).await;
     consumer.shutdown(Duration::from_secs(1)).await;
     assert_eq!(queue.stats().await.unwrap().count(State::Leased), 0);
 }
@@ -185,16 +196,8 @@ async fn a_graceful_stop_lets_handlers_finish_and_gives_the_rest_back() {
             let time = if job.id == "endless" { 60_000 } else { 300 };
             tokio::time::sleep(Duration::from_millis(time)).await;
         });
-    let context = Arc::new(tokio::sync::Notify::new());
-    let stop = context.clone();
-    let running = tokio::spawn(async move {
-        worker
-            .run_until(async move {
-                stop.notified().await;
-                Ok::<(), std::io::Error>(())
-            })
-            .await
-    });
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(worker.run_until(until(&stop)));
     queue
         .enqueue(&[
             NewJob::new("endless"),
@@ -207,14 +210,10 @@ async fn a_graceful_stop_lets_handlers_finish_and_gives_the_rest_back() {
         Some(()).filter(|()| consumer.status().leases == 2)
     })
     .await;
-    context.notify_one();
+    stop.cancel();
     let report = consumer.shutdown(Duration::from_millis(900)).await;
     assert_eq!(report.released, 1);
-    tokio::time::timeout(Duration::from_secs(5), running)
-        .await
-        .expect("the worker ends with its handlers")
-        .unwrap()
-        .unwrap();
+    ended(running).await;
     assert_eq!(
         queue.get("short").await.unwrap().unwrap().state,
         State::Done
@@ -246,12 +245,8 @@ async fn the_layers_of_apalis_work() {
             ("fails", 1) => Err::<Settlement, BoxDynError>("flaky".into()),
             _ => Ok(Settlement::ack()),
         });
-    let stop = Arc::new(tokio::sync::Notify::new());
-    let stopped = stop.clone();
-    let running = tokio::spawn(worker.run_until(async move {
-        stopped.notified().await;
-        Ok::<(), std::io::Error>(())
-    }));
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(worker.run_until(until(&stop)));
     let jobs = ["plain", "panics", "fails"].map(NewJob::new);
     queue.enqueue(&jobs).await.unwrap();
     for (name, attempts, said) in [
@@ -272,10 +267,6 @@ async fn the_layers_of_apalis_work() {
         text.contains("Job") && text.contains("status=\"Ok\""),
         "{text}"
     );
-    stop.notify_one();
-    tokio::time::timeout(Duration::from_secs(5), running)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    stop.cancel();
+    ended(running).await;
 }
