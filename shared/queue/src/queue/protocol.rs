@@ -114,7 +114,7 @@ impl Queue {
         Ok(renewals)
     }
 
-    /// Ends a lease as done. Asking again with the same token answers the same.
+    /// Ends a lease as done. Asking again with the same token changes nothing and answers with the job's state then.
     ///
     /// # Errors
     /// [`QueueError::InvalidJob`] if a result field's name belongs to the protocol; else see [`QueueError`].

@@ -40,7 +40,7 @@ local function end_leases(worker, worker_key, lines, alone, due, finished)
     end
 
     if job and (job[1] ~= 'leased' or job[2] ~= token) then
-      -- asked again because the first answer was lost: the same answer. An ack leaves no mark; done, but not by its holder, is what `settled` 0 says.
+      -- Asked again because the first answer was lost: what the job is now. An ack may have left no mark; `settled` 0: done, but not by its holder.
       local again = job[2] == token and (job[12] == token or job[1] == 'done' and job[12] ~= '0')
       state = again and job[1] or 'lost'
     else

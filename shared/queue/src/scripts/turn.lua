@@ -7,7 +7,8 @@
 -- fields, of others text, delay ms
 -- Reply: one text of records parted by \30, their parts by \31. First: per ending the job's state now or, if the lease was lost, 'lost'; now, next due
 -- time, each ms, birth; then 'draining', or 'paused', by whom, since when, why. Then a record a job: id, token, fields and values, attempts as they
--- are now; or only id and token, if a text of the job has one of the separators: it must be read from its hash. Half the cost of a script is what passes between Lua and Redis: hence one text, numbers that are text already, and few arguments.
+-- are now; or only id and token, if a text of the job has one of the separators: it must be read from its hash.
+-- Half the cost of a script is what passes between Lua and Redis: hence one text, numbers that are text already, and few arguments.
 local worker, most = ARGV[1], ARGV[2] + 0
 -- leases that are only ended are those of whoever held them
 if worker == '' then

@@ -9,8 +9,6 @@ use crate::server::{RedisServer, worker};
 
 /// What one call may take of Redis.
 const MOST: Duration = Duration::from_millis(10);
-/// One call in so many may take more: none of the short profile. Why some do is not known; a million jobs on a slow host exceed even this at times.
-const DISTURBED_ONE_IN: usize = 5_000;
 
 struct Watch {
     schedule: String,
@@ -46,12 +44,7 @@ impl Watch {
             println!(
                 "redis spent on {calls} calls of {name}: half of them {half:?} or less, worst {worst:?}"
             );
-            let allowed = calls / DISTURBED_ONE_IN;
-            let above = sorted.iter().filter(|took| **took > MOST).count();
-            assert!(
-                above <= allowed && worst <= MOST * 5,
-                "{name} held redis up: {above} calls took more than {MOST:?}, the worst {worst:?}"
-            );
+            assert!(worst <= MOST, "{name} held redis up for {worst:?}");
         }
     }
 }
@@ -65,6 +58,7 @@ async fn enqueue(watch: &mut Watch, queue: &Queue, total: usize, change: impl Fn
         let chunk: Vec<_> = (from..total.min(from + 64))
             .map(|n| {
                 let mut job = NewJob::new(format!("{n:08}"))
+                    // as many groups as one call lists
                     .group(format!("g{}", n % 100))
                     .field("from", "a")
                     .field("to", "b");
