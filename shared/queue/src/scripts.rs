@@ -4,7 +4,7 @@
 use crate::{Keys, Options, queue::millis};
 
 /// Expired leases, due jobs and stale reservations that one call takes care of, each.
-const COLLECT_LIMIT: u64 = 50;
+const COLLECT_LIMIT: u64 = 25;
 
 const PARTS: &[(&str, &str)] = &[
     ("prelude", include_str!("scripts/prelude.lua")),

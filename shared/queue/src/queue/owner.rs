@@ -9,8 +9,8 @@ use crate::{
     scripts::Operation,
 };
 
-/// Jobs that one script adds: a few milliseconds of Redis.
-const CHUNK: usize = 64;
+/// Jobs that one script adds.
+const CHUNK: usize = 32;
 /// Fields of one job.
 const MOST_FIELDS: usize = 64;
 
@@ -29,7 +29,7 @@ impl Queue {
         Ok(total)
     }
 
-    /// Adds jobs of one group if `guard` still holds: the leader leads and the group's plan has the expected version. Chunks of 64
+    /// Adds jobs of one group if `guard` still holds: the leader leads and the group's plan has the expected version. Chunks of 32
     /// are atomic; when a later chunk meets a conflict, the earlier ones stand (the next pass of the owner sees them). All jobs must
     /// be of the guard's group.
     ///
@@ -275,7 +275,7 @@ impl Queue {
     }
 
     /// Replaces a job in `splitting` (or `dead`) by `children`, in one step: they run alone, with fresh attempts, and take the
-    /// parent's group, priority and age; the parent becomes done. At most 64 children.
+    /// parent's group, priority and age; the parent becomes done. At most 32 children.
     ///
     /// # Errors
     /// [`QueueError::InvalidJob`] before anything is sent; else see [`QueueError`].

@@ -7,10 +7,12 @@ use crate::{
     Fields, QueueError, Settlement, WorkerId, conn::Arg, reply::Reply, scripts::Operation,
 };
 
-/// Leases that one script touches.
-const CHUNK: usize = 200;
+/// Leases that one script renews.
+const MOST_RENEWED: usize = 200;
+/// Leases that one script gives back.
+const MOST_RELEASED: u64 = 50;
 /// Jobs that one claim hands out.
-const MOST_CLAIMED: u32 = 64;
+const MOST_CLAIMED: u32 = 32;
 
 impl Queue {
     /// Makes sure that every later token is larger than `floor` (call it at start with the largest token ever seen elsewhere).
@@ -34,7 +36,7 @@ impl Queue {
         Reply::of("next_token").number(&value)
     }
 
-    /// Claims up to `max` jobs (at most 64) for `worker`. Whoever calls this by hand should claim, renew or collect at least every
+    /// Claims up to `max` jobs (at most 32) for `worker`. Whoever calls this by hand should claim, renew or collect at least every
     /// half `ttl`, as a [`Consumer`](crate::Consumer) does: a longer silence reads as an outage, and nothing is collected for a `ttl` after one.
     ///
     /// # Errors
@@ -43,8 +45,8 @@ impl Queue {
         Ok(self.turn(worker, &[], max).await?.claim)
     }
 
-    /// Ends leases and then claims up to `max` jobs (at most 64), in one step and for the price of little more than the claim; at
-    /// most 64 endings. Each ending is answered as by [`ack`](Self::ack) and its like, in the order given.
+    /// Ends leases and then claims up to `max` jobs (at most 32), in one step and for the price of little more than the claim; at
+    /// most 32 endings. Each ending is answered as by [`ack`](Self::ack) and its like, in the order given.
     ///
     /// # Errors
     /// [`QueueError::InvalidJob`] if a result field's name belongs to the protocol or there are too many endings; else see [`QueueError`].
@@ -85,7 +87,7 @@ impl Queue {
             workers: 0,
             renewals: Vec::with_capacity(leases.len()),
         };
-        let mut chunks = leases.chunks(CHUNK);
+        let mut chunks = leases.chunks(MOST_RENEWED);
         // without leases, one call still says that the worker lives
         let mut next = chunks.next().or(Some(&[]));
         while let Some(chunk) = next {
@@ -191,7 +193,7 @@ impl Queue {
         })
     }
 
-    /// Ends leases in one step, without a claim. Answers in the order asked. At most 64.
+    /// Ends leases in one step, without a claim. Answers in the order asked. At most 32.
     pub(crate) async fn settle(&self, endings: &[Ending]) -> Result<Vec<Outcome>, QueueError> {
         let value = self.run_turn("", endings, None).await?;
         let nobody = WorkerId::from_text("");
@@ -213,13 +215,13 @@ impl Queue {
         }
     }
 
-    /// Gives back what a worker holds besides `keep`; at most 200.
+    /// Gives back what a worker holds besides `keep`; at most 50.
     pub(crate) async fn release_except(
         &self,
         worker: &WorkerId,
         keep: &[LeaseRef],
     ) -> Result<u64, QueueError> {
-        let mut args = vec![Arg::Text(worker.as_str()), Arg::Number(CHUNK as u64)];
+        let mut args = vec![Arg::Text(worker.as_str()), Arg::Number(MOST_RELEASED)];
         for lease in keep {
             args.push(Arg::Text(&lease.id));
             args.push(Arg::Number(lease.token));

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Leases that one turn ends.
-pub(crate) const MOST_ENDED: usize = 64;
+pub(crate) const MOST_ENDED: usize = 32;
 
 impl Queue {
     /// `most` is `None` if no claim is wanted.

@@ -1,25 +1,35 @@
 //! No call holds Redis up, however much there is: each is measured by the CPU time that Redis spent between its start and its end, which
-//! unlike a stopwatch does not count what the machine did meanwhile. `make test-nightly` sets `BOUNDED_JOBS` to a million.
+//! unlike a stopwatch does not count what the machine did meanwhile. That time still has Redis's own housekeeping in it, ten times a second, and on a
+//! virtual machine the pauses that its host makes. Neither hits the same call of two equal runs: where a call of one run took too long, that call
+//! of a second run decides. `make test-nightly` sets `BOUNDED_JOBS` to a million.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use weldfleet_queue::{Ending, LeaseRef, NewJob, Queue, Settlement, State};
+use weldfleet_queue::{Ending, Job, LeaseRef, NewJob, Queue, Renewal, Settlement, State};
 
 use crate::server::{RedisServer, worker};
 
 /// What one call may take of Redis.
 const MOST: Duration = Duration::from_millis(10);
+/// Jobs that one call enqueues, claims or ends.
+const MOST_AT_ONCE: usize = 32;
+
+/// What each call of a kind took, in their order.
+type Took = BTreeMap<&'static str, Vec<Duration>>;
 
 struct Watch {
     schedule: String,
-    took: BTreeMap<&'static str, Vec<Duration>>,
+    took: Took,
 }
 
 impl Watch {
     fn new(server: &RedisServer) -> Self {
         Self {
             schedule: format!("/proc/{}/schedstat", server.pid()),
-            took: BTreeMap::new(),
+            took: Took::new(),
         }
     }
 
@@ -35,18 +45,38 @@ impl Watch {
         self.took.entry(name).or_default().push(took);
         answer
     }
+}
 
-    fn verdict(&self) {
-        for (name, took) in &self.took {
-            let mut sorted = took.clone();
-            sorted.sort_by(|a, b| b.cmp(a));
-            let (calls, worst, half) = (took.len(), sorted[0], sorted[took.len() / 2]);
-            println!(
-                "redis spent on {calls} calls of {name}: half of them {half:?} or less, worst {worst:?}"
-            );
-            assert!(worst <= MOST, "{name} held redis up for {worst:?}");
-        }
+/// The calls that took too long, by name and number.
+fn too_long(took: &Took) -> BTreeSet<(&'static str, usize)> {
+    for (name, took) in took {
+        let mut sorted = took.clone();
+        sorted.sort();
+        let (calls, half) = (took.len(), sorted[took.len() / 2]);
+        let worst = sorted[calls - 1];
+        println!(
+            "redis spent on {calls} calls of {name}: half of them {half:?} or less, worst {worst:?}"
+        );
     }
+    let numbered = took
+        .iter()
+        .flat_map(|(name, took)| took.iter().enumerate().map(|(n, took)| ((*name, n), *took)));
+    numbered
+        .filter(|(_, took)| *took > MOST)
+        .map(|(call, _)| call)
+        .collect()
+}
+
+/// `run` makes the same calls over the same data each time.
+async fn assert_bounded(run: impl AsyncFn() -> Took) {
+    let first = too_long(&run().await);
+    if first.is_empty() {
+        return;
+    }
+    println!("more than {MOST:?}: {first:?}; once more");
+    let second = too_long(&run().await);
+    let both: Vec<_> = first.intersection(&second).collect();
+    assert!(both.is_empty(), "held redis up in two runs: {both:?}");
 }
 
 fn jobs() -> usize {
@@ -54,8 +84,8 @@ fn jobs() -> usize {
 }
 
 async fn enqueue(watch: &mut Watch, queue: &Queue, total: usize, change: impl Fn(&mut NewJob)) {
-    for from in (0..total).step_by(64) {
-        let chunk: Vec<_> = (from..total.min(from + 64))
+    for from in (0..total).step_by(MOST_AT_ONCE) {
+        let chunk: Vec<_> = (from..total.min(from + MOST_AT_ONCE))
             .map(|n| {
                 let mut job = NewJob::new(format!("{n:08}"))
                     // as many groups as one call lists
@@ -67,6 +97,26 @@ async fn enqueue(watch: &mut Watch, queue: &Queue, total: usize, change: impl Fn
             })
             .collect();
         watch.call("enqueue", queue.enqueue(&chunk)).await.unwrap();
+    }
+}
+
+/// A worker with many leases renews them and gives them back.
+async fn hold_many(watch: &mut Watch, queue: &Queue) {
+    let (me, mut leases) = (worker("many"), Vec::new());
+    while leases.len() < 200 {
+        let claim = watch.call("claim", queue.claim(&me, MOST_AT_ONCE as u32));
+        leases.extend(claim.await.unwrap().jobs.into_iter().map(lease));
+    }
+    let renewals = watch.call("renew", queue.renew(&me, &leases)).await;
+    assert!(renewals.unwrap().iter().all(|one| *one == Renewal::Renewed));
+    let released = watch.call("release_all", queue.release_all(&me)).await;
+    assert_eq!(released.unwrap(), leases.len() as u64);
+}
+
+fn lease(job: Job) -> LeaseRef {
+    LeaseRef {
+        id: job.id,
+        token: job.token,
     }
 }
 
@@ -85,6 +135,10 @@ async fn raw(server: &RedisServer, command: &[&str]) {
 
 #[tokio::test]
 async fn a_flood_of_due_jobs_is_worked_off_without_holding_redis_up() {
+    assert_bounded(work_off_due_jobs).await;
+}
+
+async fn work_off_due_jobs() -> Took {
     let server = RedisServer::start_with(&["--appendonly", "no"]);
     let queue = server.queue_with(|options| {
         options.ttl = Duration::from_secs(60);
@@ -97,10 +151,11 @@ async fn a_flood_of_due_jobs_is_worked_off_without_holding_redis_up() {
     })
     .await;
     watch.call("resume", queue.resume()).await.unwrap();
+    hold_many(&mut watch, &queue).await;
     let (me, mut done, mut endings) = (worker("w"), 0, Vec::new());
     while done < total {
         let turn = watch
-            .call("turn", queue.turn(&me, &endings, 64))
+            .call("turn", queue.turn(&me, &endings, MOST_AT_ONCE as u32))
             .await
             .unwrap();
         done += turn.outcomes.len();
@@ -109,10 +164,7 @@ async fn a_flood_of_due_jobs_is_worked_off_without_holding_redis_up() {
             .jobs
             .into_iter()
             .map(|job| Ending {
-                lease: LeaseRef {
-                    id: job.id,
-                    token: job.token,
-                },
+                lease: lease(job),
                 settlement: Settlement::ack(),
             })
             .collect();
@@ -124,19 +176,26 @@ async fn a_flood_of_due_jobs_is_worked_off_without_holding_redis_up() {
         (0, 0),
         "{stats:?}"
     );
-    watch.verdict();
+    watch.took
 }
 
 #[tokio::test]
 async fn a_flood_of_expired_leases_is_collected_without_holding_redis_up() {
+    assert_bounded(collect_expired_leases).await;
+}
+
+async fn collect_expired_leases() -> Took {
     let server = RedisServer::start_with(&["--appendonly", "no"]);
     let long = server.queue_with(|options| options.ttl = Duration::from_secs(3600));
     let queue = server.queue();
     let (mut watch, total) = (Watch::new(&server), jobs());
     enqueue(&mut watch, &long, total, |_| {}).await;
-    for n in 0..total.div_ceil(64) {
+    for n in 0..total.div_ceil(MOST_AT_ONCE) {
         let name = worker(&format!("w{n}"));
-        let claim = watch.call("claim", long.claim(&name, 64)).await.unwrap();
+        let claim = watch
+            .call("claim", long.claim(&name, MOST_AT_ONCE as u32))
+            .await
+            .unwrap();
         assert!(!claim.jobs.is_empty());
     }
     // every lease runs out at once; by then Redis has been up for one ttl of the second handle
@@ -147,12 +206,16 @@ async fn a_flood_of_expired_leases_is_collected_without_holding_redis_up() {
     )
     .await;
     raw(&server, &["SET", &queue.keys().named("due"), "0"]).await;
-    let mut expired = 0;
+    let mut expired = loop {
+        let collected = queue.collect().await.unwrap();
+        if !collected.held {
+            break collected.expired;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
     while expired < total as u64 {
         let collected = watch.call("collect", queue.collect()).await.unwrap();
-        if collected.held {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        assert!(!collected.held);
         expired += collected.expired;
     }
     // all of them must run alone now; what people look at meanwhile costs as little
@@ -169,18 +232,14 @@ async fn a_flood_of_expired_leases_is_collected_without_holding_redis_up() {
     let me = worker("heir");
     for _ in 0..100 {
         let job = watch
-            .call("claim", queue.claim(&me, 64))
+            .call("claim", queue.claim(&me, MOST_AT_ONCE as u32))
             .await
             .unwrap()
             .jobs
             .remove(0);
         assert_eq!(job.deaths, 1);
-        let lease = LeaseRef {
-            id: job.id,
-            token: job.token,
-        };
         watch
-            .call("ack", queue.ack(&lease, &Vec::new()))
+            .call("ack", queue.ack(&lease(job), &Vec::new()))
             .await
             .unwrap();
     }
@@ -193,5 +252,26 @@ async fn a_flood_of_expired_leases_is_collected_without_holding_redis_up() {
         .await
         .unwrap();
     watch.call("resume", queue.resume()).await.unwrap();
-    watch.verdict();
+    watch.took
+}
+
+/// Runs of three calls each, of which these take too long.
+fn scripted(runs: [&'static [usize]; 2]) -> impl AsyncFn() -> Took {
+    let runs = std::cell::RefCell::new(runs.into_iter());
+    async move || {
+        let slow = runs.borrow_mut().next().unwrap();
+        let took = |n: usize| MOST * if slow.contains(&n) { 2 } else { 1 };
+        Took::from([("call", (0..3).map(took).collect())])
+    }
+}
+
+#[tokio::test]
+async fn a_pause_of_the_machine_is_not_held_against_a_call() {
+    assert_bounded(scripted([&[0, 2], &[1]])).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "held redis up in two runs: [(\"call\", 2)]")]
+async fn a_call_that_takes_too_long_each_time_is_noticed() {
+    assert_bounded(scripted([&[0, 2], &[1, 2]])).await;
 }
