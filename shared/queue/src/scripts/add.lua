@@ -1,3 +1,6 @@
+-- The jobs that end here because their hash was removed by hand, and their groups now; see end_strays.
+local strays, stray_groups = {}, {}
+
 -- Adds one job whose description starts at ARGV[at]: id, group, priority, weight, delay ms, max attempts, number of fields, fields.
 -- Returns the index of the next one, and the job's state or nil if its id is outstanding already.
 local function add_job(at, parent, parent_enqueued_at)
@@ -28,8 +31,8 @@ local function add_job(at, parent, parent_enqueued_at)
     for _, other in ipairs({'pending', 'delayed', 'splitting'}) do
       if redis.call('ZREM', '$' .. other, id) == 1 then count('left', priority, 1) end
     end
-    leave_strays({id})
-    if group ~= '' then redis.call('SADD', '$outstanding:' .. group, id) end
+    strays[#strays + 1] = id
+    stray_groups[id] = group
   end
   local state = delay > 0 and 'delayed' or 'pending'
   local enqueued_at = parent_enqueued_at or now
@@ -59,6 +62,15 @@ local function add_job(at, parent, parent_enqueued_at)
     redis.call('ZADD', '$pending', pending_score(tonumber(priority), enqueued_at, parent ~= nil), id)
   end
   return from + fields, state
+end
+
+-- To be called after the last job was added: it looks through all workers.
+local function end_strays()
+  if not strays[1] then return end
+  leave_strays(strays)
+  for id, group in pairs(stray_groups) do
+    if group ~= '' then redis.call('SADD', '$outstanding:' .. group, id) end
+  end
 end
 
 local PLAN_KEPT_MS = 14 * 24 * 3600 * 1000

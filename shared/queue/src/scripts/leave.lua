@@ -26,12 +26,14 @@ local function leave_lease(id, worker, alone)
   if alone then redis.call('DEL', '$worker:' .. worker .. ':alone') end
 end
 
--- A lease ends that another worker than the caller held; errors of type cannot break it off.
+-- A lease ends that another worker than the caller held; errors of type cannot break it off. Returns its line if it was there.
 local function leave_worker(id, worker)
   local key = '$worker:' .. worker
   local s = redis.call('MGET', key .. ':leases', key .. ':alone')
-  if s[1] then save_holds(worker, without(s[1], id)) end
+  local others, line = without(s[1] or '', id)
+  if line then save_holds(worker, others) end
   if s[2] == id then redis.call('DEL', key .. ':alone') end
+  return line
 end
 
 local function leave_group(group, id)
@@ -39,23 +41,23 @@ local function leave_group(group, id)
 end
 
 -- Jobs that are leased, but whose hash was removed or replaced by hand: nothing must be left by which their holders could end them. What is
--- known of them is in those workers' lines.
+-- known of them is in those workers' lines: all of them are looked through once, however many jobs there are.
 local function leave_strays(ids)
   redis.call('ZREM', '$leased', unpack(ids))
-  for _, worker in ipairs(redis.call('ZRANGE', '$workers', 0, 999)) do
-    local key = '$worker:' .. worker
-    local s = redis.call('MGET', key .. ':leases', key .. ':alone')
-    local holds = s[1] or ''
-    for _, id in ipairs(ids) do
-      local others, line = without(holds, id)
-      if line then
-        holds = others
-        local priority, group = string.match(line, '\t%d+\t(%d+)\t(.*)$')
-        if priority then count('left', priority, 1) end
-        leave_group(group, id)
-        if s[2] == id then redis.call('DEL', key .. ':alone') end
+  local stray = {}
+  for _, id in ipairs(ids) do stray[id] = true end
+  local workers = redis.call('ZRANGE', '$workers', 0, 999)
+  for first = 1, #workers, 100 do
+    local keys = {}
+    for i = first, math.min(first + 99, #workers) do keys[#keys + 1] = '$worker:' .. workers[i] .. ':leases' end
+    for i, holds in ipairs(redis.call('MGET', unpack(keys))) do
+      for id in string.gmatch(holds or '', '\n([^\t\n]+)\t') do
+        if stray[id] then
+          local priority, group = string.match(leave_worker(id, workers[first + i - 1]), '\t%d+\t(%d+)\t(.*)$')
+          if priority then count('left', priority, 1) end
+          leave_group(group, id)
+        end
       end
     end
-    if s[1] and holds ~= s[1] then save_holds(worker, holds) end
   end
 end

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use weldfleet_queue::{Ending, Job, LeaseRef, NewJob, Queue, Renewal, Settlement, State};
+use weldfleet_queue::{Ending, Job, LeaseRef, NewJob, Outcome, Queue, Renewal, Settlement, State};
 
 use crate::server::{RedisServer, worker};
 
@@ -133,6 +133,24 @@ async fn raw(server: &RedisServer, command: &[&str]) {
     let _: redis::Value = cmd.query_async(&mut connection).await.unwrap();
 }
 
+/// Every lease runs out at once. Returns how many the first collection took back, once Redis has been up for one ttl of `queue`.
+async fn expire_all(server: &RedisServer, queue: &Queue) -> u64 {
+    let leased = queue.keys().state(State::Leased);
+    raw(
+        server,
+        &["ZUNIONSTORE", &leased, "1", &leased, "WEIGHTS", "0"],
+    )
+    .await;
+    raw(server, &["SET", &queue.keys().named("due"), "0"]).await;
+    loop {
+        let collected = queue.collect().await.unwrap();
+        if !collected.held {
+            return collected.expired;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_flood_of_due_jobs_is_worked_off_without_holding_redis_up() {
     assert_bounded(work_off_due_jobs).await;
@@ -198,21 +216,7 @@ async fn collect_expired_leases() -> Took {
             .unwrap();
         assert!(!claim.jobs.is_empty());
     }
-    // every lease runs out at once; by then Redis has been up for one ttl of the second handle
-    let leased = queue.keys().state(State::Leased);
-    raw(
-        &server,
-        &["ZUNIONSTORE", &leased, "1", &leased, "WEIGHTS", "0"],
-    )
-    .await;
-    raw(&server, &["SET", &queue.keys().named("due"), "0"]).await;
-    let mut expired = loop {
-        let collected = queue.collect().await.unwrap();
-        if !collected.held {
-            break collected.expired;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+    let mut expired = expire_all(&server, &queue).await;
     while expired < total as u64 {
         let collected = watch.call("collect", queue.collect()).await.unwrap();
         assert!(!collected.held);
@@ -253,6 +257,60 @@ async fn collect_expired_leases() -> Took {
         .unwrap();
     watch.call("resume", queue.resume()).await.unwrap();
     watch.took
+}
+
+#[tokio::test]
+async fn jobs_whose_hashes_are_gone_are_made_anew_without_holding_redis_up() {
+    assert_bounded(make_anew).await;
+}
+
+/// Somebody deletes the hashes of all that a large fleet holds. What the fleet knows of them must go, wherever it is.
+async fn make_anew() -> Took {
+    let server = RedisServer::start_with(&["--appendonly", "no"]);
+    let long = server.queue_with(|options| options.ttl = Duration::from_secs(3600));
+    let queue = server.queue();
+    let (workers, total) = (1000, 8000);
+    let mut watch = Watch::new(&server);
+    enqueue(&mut watch, &long, total, |_| {}).await;
+    let mut leases = Vec::new();
+    for n in 0..workers {
+        let name = worker(&format!("w{n}"));
+        long.register(&name, &BTreeMap::new()).await.unwrap();
+        let claim = long.claim(&name, 8).await.unwrap();
+        leases.extend(claim.jobs.into_iter().map(lease));
+    }
+    assert_eq!(leases.len(), total);
+
+    forget_hashes(&server, &queue).await;
+    enqueue(&mut watch, &long, total, |_| {}).await;
+    assert_eq!(long.stats().await.unwrap().outstanding(0), total as u64);
+    for lease in &leases {
+        let outcome = long.ack(lease, &Vec::new()).await.unwrap();
+        assert_eq!(outcome, Outcome::Lost);
+    }
+    assert_eq!(
+        long.stats().await.unwrap().count(State::Pending),
+        total as u64
+    );
+
+    for n in 0..workers {
+        let claim = long.claim(&worker(&format!("w{n}")), 8).await.unwrap();
+        assert_eq!(claim.jobs.len(), 8);
+    }
+    forget_hashes(&server, &queue).await;
+    expire_all(&server, &queue).await;
+    while queue.stats().await.unwrap().count(State::Leased) > 0 {
+        watch.call("collect", queue.collect()).await.unwrap();
+    }
+    let stats = queue.stats().await.unwrap();
+    assert_eq!(stats.outstanding(0), 0, "{stats:?}");
+    watch.took
+}
+
+async fn forget_hashes(server: &RedisServer, queue: &Queue) {
+    let script = "for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('DEL', ARGV[1] .. id) end";
+    let (leased, hashes) = (queue.keys().state(State::Leased), queue.keys().job(""));
+    raw(server, &["EVAL", script, "1", &leased, &hashes]).await;
 }
 
 /// Runs of three calls each, of which these take too long.
