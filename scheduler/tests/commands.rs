@@ -12,6 +12,8 @@ use weldfleet_queue::State;
 use weldfleet_tests::{Fleet, Service, eventually};
 
 const TTL: Duration = Duration::from_secs(2);
+/// What the answers there look like is what they are.
+const COOKBOOK: &str = include_str!("../../docs/REDIS.md");
 
 fn text(output: &Output) -> (i32, String, String) {
     (
@@ -117,6 +119,7 @@ async fn waiting_ends_with_0_when_done_and_4_when_dead_letters_are_left() {
     assert_eq!(other_day, "0 of 0 jobs run again\n");
     let retried = fleet.succeed("scheduler", &["jobs", "retry", "--all", "--day", &day]);
     assert_eq!(retried, "1 of 1 jobs run again\n");
+    assert!(COOKBOOK.contains(&retried), "{retried}");
     hands.judge_all().await;
 
     let mut command = tokio::process::Command::from(fleet.command(
@@ -154,6 +157,7 @@ async fn dropped_jobs_give_their_rows_up() {
         dropped,
         "1 of 1 jobs dropped, 1,000 rows marked invalid (dropped)\n"
     );
+    assert!(COOKBOOK.contains(&dropped), "{dropped}");
     let marked = "spot_records WHERE alg_status = 'invalid' AND alg_error = 'dropped' AND final_result IS NULL";
     assert_eq!(fleet.clickhouse.count(marked).await, 1000);
     assert_eq!(hands.outstanding().await, 0);

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::parts::Parts;
 
-/// Ranges enqueued in one step.
-const CHUNK: usize = 200;
+/// Ranges that are enqueued together, as soon as there are so many: six scripts full.
+const CHUNK: usize = 192;
 
 /// What is to be sliced.
 #[derive(Debug, Clone, Copy)]

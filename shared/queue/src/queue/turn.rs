@@ -15,6 +15,8 @@ use crate::{
 
 /// Leases that one turn ends.
 pub(crate) const MOST_ENDED: usize = 32;
+/// Bytes that are kept of why a lease ended otherwise than done.
+const MOST_REASON: usize = 4096;
 
 impl Queue {
     /// `most` is `None` if no claim is wanted.
@@ -69,6 +71,7 @@ impl Queue {
             Settlement::Release { reason } => ("release", reason, Duration::ZERO),
             Settlement::Split { reason } => ("split", reason, Duration::ZERO),
         };
+        let reason = &reason[..reason.floor_char_boundary(MOST_REASON)];
         let (reason, delay) = (Arg::Text(reason), Arg::Number(millis(delay)));
         args.extend([Arg::Text(op), id, token, reason, delay]);
         Ok(())

@@ -1,5 +1,6 @@
--- The jobs that end here because their hash was removed by hand, and their groups now; see end_strays.
-local strays, stray_groups = {}, {}
+-- Jobs added of whose id there was no hash, with their groups. Mostly they are new, but somebody may have removed a hash by hand: see forget_namesakes.
+-- `left` are those of them that were counted as such.
+local made, made_groups, left = {}, {}, {}
 
 -- Adds one job whose description starts at ARGV[at]: id, group, priority, weight, delay ms, max attempts, number of fields, fields.
 -- Returns the index of the next one, and the job's state or nil if its id is outstanding already.
@@ -18,21 +19,17 @@ local function add_job(at, parent, parent_enqueued_at)
     redis.call('ZREM', '$done', id)
     redis.call('DEL', key)
   end
-  if group ~= '' then redis.call('SADD', '$groups', group) end
-  -- A job whose hash was removed by hand ends here: two jobs must not share an id.
-  local stray
-  if group ~= '' then
-    stray = redis.call('SADD', '$outstanding:' .. group, id) == 0 and not known
-  else
-    stray = not known and redis.call('ZSCORE', '$leased', id)
+  if not known then
+    made[#made + 1] = id
+    made_groups[id] = group
   end
-  if stray then
-    redis.call('ZREM', '$dead', id)
-    for _, other in ipairs({'pending', 'delayed', 'splitting'}) do
-      if redis.call('ZREM', '$' .. other, id) == 1 then count('left', priority, 1) end
+  if group ~= '' then
+    redis.call('SADD', '$groups', group)
+    if redis.call('SADD', '$outstanding:' .. group, id) == 0 and not known and redis.call('ZREM', '$dead', id) == 0 then
+      for _, other in ipairs({'pending', 'delayed', 'splitting'}) do redis.call('ZREM', '$' .. other, id) end
+      count('left', priority, 1)
+      left[id] = true
     end
-    strays[#strays + 1] = id
-    stray_groups[id] = group
   end
   local state = delay > 0 and 'delayed' or 'pending'
   local enqueued_at = parent_enqueued_at or now
@@ -64,11 +61,12 @@ local function add_job(at, parent, parent_enqueued_at)
   return from + fields, state
 end
 
--- To be called after the last job was added: it looks through all workers.
-local function end_strays()
-  if not strays[1] then return end
-  leave_strays(strays)
-  for id, group in pairs(stray_groups) do
+-- To be called after the last job was added. A job whose hash was removed by hand ends, wherever it still is listed: two jobs must not share an id.
+local function forget_namesakes()
+  if not made[1] then return end
+  redis.call('ZREM', '$done', unpack(made))
+  if not leave_strays(made, left) then return end
+  for id, group in pairs(made_groups) do
     if group ~= '' then redis.call('SADD', '$outstanding:' .. group, id) end
   end
 end

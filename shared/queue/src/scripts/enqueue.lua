@@ -21,7 +21,7 @@ for _ = 1, jobs do
     if group ~= '' then groups[group] = true end
   end
 end
-end_strays()
+forget_namesakes()
 for priority, n in pairs(by_priority) do count('added', priority, n) end
 local version = 0
 for group in pairs(groups) do version = bump_plan(group) end

@@ -40,24 +40,38 @@ local function leave_group(group, id)
   if group and group ~= '' then redis.call('SREM', '$outstanding:' .. group, id) end
 end
 
--- Jobs that are leased, but whose hash was removed or replaced by hand: nothing must be left by which their holders could end them. What is
--- known of them is in those workers' lines: all of them are looked through once, however many jobs there are.
-local function leave_strays(ids)
-  redis.call('ZREM', '$leased', unpack(ids))
+-- What the line of a lease tells of a job that is gone. It may be counted as left already.
+local function leave_line(id, line, counted)
+  local priority, group = string.match(line, '\t%d+\t(%d+)\t(.*)$')
+  if priority and not counted then count('left', priority, 1) end
+  leave_group(group, id)
+end
+
+-- If some of these jobs are leased, their hash was removed or replaced by hand: nothing must be left by which their holders could end them. What is
+-- known of them is in those workers' lines: they are looked through once, however many jobs there are, those of the thousand workers heard of last.
+-- Returns whether one was leased.
+local function leave_strays(ids, counted)
+  local strays = redis.call('ZREM', '$leased', unpack(ids))
+  if strays == 0 then return false end
   local stray = {}
   for _, id in ipairs(ids) do stray[id] = true end
-  local workers = redis.call('ZRANGE', '$workers', 0, 999)
+  local workers = redis.call('ZREVRANGE', '$workers', 0, 999)
   for first = 1, #workers, 100 do
     local keys = {}
     for i = first, math.min(first + 99, #workers) do keys[#keys + 1] = '$worker:' .. workers[i] .. ':leases' end
     for i, holds in ipairs(redis.call('MGET', unpack(keys))) do
-      for id in string.gmatch(holds or '', '\n([^\t\n]+)\t') do
+      local from = holds and string.find(holds, '\n', 1, true)
+      while from do
+        local to = string.find(holds, '\t', from, true) or from
+        local id = string.sub(holds, from + 1, to - 1)
         if stray[id] then
-          local priority, group = string.match(leave_worker(id, workers[first + i - 1]), '\t%d+\t(%d+)\t(.*)$')
-          if priority then count('left', priority, 1) end
-          leave_group(group, id)
+          leave_line(id, leave_worker(id, workers[first + i - 1]), counted and counted[id])
+          strays = strays - 1
+          if strays == 0 then return true end
         end
+        from = string.find(holds, '\n', to, true)
       end
     end
   end
+  return true
 end

@@ -7,7 +7,7 @@ for i = 3, #ARGV, 2 do keep[ARGV[i]] = ARGV[i + 1] end
 local holds = redis.call('GET', '$worker:' .. worker .. ':leases')
 if not holds then return 0 end
 local left, released = holds, 0
-for id in string.gmatch(holds, '\n([^\t\n]+)\t[^\n]*') do
+for line, id in string.gmatch(holds, '\n(([^\t\n]+)\t[^\n]*)') do
   local key = '$job:' .. id
   local f = redis.pcall('HMGET', key, 'state', 'worker', 'token', 'attempts', 'priority', 'enqueued_at', 'solo', 'alone')
   local its_own = f[1] == 'leased' and f[2] == worker
@@ -19,6 +19,8 @@ for id in string.gmatch(holds, '\n([^\t\n]+)\t[^\n]*') do
       redis.call('ZADD', '$pending', pending_score(tonumber(f[5]), tonumber(f[6]), f[7] == '1'), id)
       if f[8] == '1' then redis.call('DEL', '$worker:' .. worker .. ':alone') end
       released = released + 1
+    elseif not f[1] and redis.call('ZREM', '$leased', id) == 1 then -- somebody removed it by hand
+      leave_line(id, line)
     end
     if released >= limit then break end
   end

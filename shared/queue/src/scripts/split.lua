@@ -14,7 +14,7 @@ for _ = 1, children do
   if state then added = added + 1 end
   if state == 'pending' then ready = ready + 1 end
 end
-end_strays()
+forget_namesakes()
 redis.call('ZREM', '$' .. f[1], parent)
 redis.call('ZADD', '$done', now, parent)
 redis.call('HSET', key, 'state', 'done', 'finished_at', now, 'split_into', added)

@@ -10,6 +10,7 @@
 -- are now; or only id and token, if a text of the job has one of the separators: it must be read from its hash.
 -- Half the cost of a script is what passes between Lua and Redis: hence one text, numbers that are text already, and few arguments.
 local worker, most = ARGV[1], ARGV[2] + 0
+local LINES_MOST = 65536
 -- leases that are only ended are those of whoever held them
 if worker == '' then
   local holder = redis.pcall('HGET', '$job:' .. (ARGV[4] or ''), 'worker')
@@ -61,8 +62,8 @@ if most >= 0 then
   if paused then
     local who = redis.call('HMGET', '$meta', 'paused_by', 'paused_at')
     notice = 'paused\31' .. (who[1] or '') .. '\31' .. (who[2] or '0') .. '\31' .. paused
-  elseif most > 0 and alone then
-    notice = 'draining' -- the worker of a job that must run alone gets nothing else
+  elseif most > 0 and (alone or #lines > LINES_MOST) then
+    notice = 'draining' -- the worker of a job that must run alone gets nothing else, and each ending looks through the lines
   elseif most > 0 then
     taken = redis.call('ZPOPMIN', '$pending', most)
     if not taken[1] then

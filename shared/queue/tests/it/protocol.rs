@@ -239,12 +239,18 @@ async fn a_job_made_anew_after_it_was_removed_by_hand_is_not_ended_by_its_old_wo
     let (old, new) = (worker("old"), worker("new"));
     queue.register(&old, &BTreeMap::new()).await.unwrap();
     let mut redis = server.cli().await;
-    for job in [NewJob::new("j").group("day"), NewJob::new("k")] {
-        let id = job.id.clone();
-        queue.enqueue(std::slice::from_ref(&job)).await.unwrap();
+    for (id, group, group_anew) in [
+        ("j", "day", "day"),
+        ("k", "", ""),
+        ("l", "day", "night"),
+        ("m", "day", ""),
+    ] {
+        let job = |group| NewJob::new(id).group(group);
+        queue.enqueue(&[job(group)]).await.unwrap();
         let first = queue.claim(&old, 1).await.unwrap().jobs;
-        let () = redis.del(queue.keys().job(&id)).await.unwrap();
-        assert_eq!(queue.enqueue(&[job]).await.unwrap().added, 1);
+        let () = redis.del(queue.keys().job(id)).await.unwrap();
+        let anew = queue.enqueue(&[job(group_anew)]).await.unwrap();
+        assert_eq!(anew.added, 1);
 
         let turn = queue.turn(&old, &acks(&first), 0).await.unwrap();
         assert_eq!(turn.outcomes, [Outcome::Lost], "{id}");
@@ -256,7 +262,94 @@ async fn a_job_made_anew_after_it_was_removed_by_hand_is_not_ended_by_its_old_wo
         assert_eq!(turn.outcomes, [Outcome::Settled(State::Done)], "{id}");
         let stats = queue.stats().await.unwrap();
         assert_eq!(stats.outstanding(0), 0, "{id}");
+        assert!(queue.groups().await.unwrap().is_empty(), "{id}");
     }
+}
+
+#[tokio::test]
+async fn a_job_made_anew_after_it_was_removed_by_hand_is_in_one_state_and_counted_once() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    let mut redis = server.cli().await;
+    let job = NewJob::new("j").group("day");
+    for state in [
+        State::Pending,
+        State::Delayed,
+        State::Splitting,
+        State::Dead,
+        State::Done,
+    ] {
+        let mut first = job.clone();
+        if state == State::Delayed {
+            first.delay = Duration::from_secs(60);
+        }
+        queue.enqueue(&[first]).await.unwrap();
+        if !matches!(state, State::Pending | State::Delayed) {
+            let lease = lease(&claim_one(&queue, "w").await);
+            let ended = match state {
+                State::Splitting => queue.hand_to_split(&lease, "test").await,
+                State::Dead => queue.bury(&lease, "test").await,
+                _ => queue.ack(&lease, &Vec::new()).await,
+            };
+            assert_eq!(ended.unwrap(), Outcome::Settled(state));
+        }
+        let () = redis.del(queue.keys().job("j")).await.unwrap();
+
+        assert_eq!(
+            queue
+                .enqueue(std::slice::from_ref(&job))
+                .await
+                .unwrap()
+                .added,
+            1
+        );
+        let stats = queue.stats().await.unwrap();
+        assert_eq!(stats.outstanding(0), 1, "it was {state}");
+        assert_eq!(stats.count(State::Pending), 1, "it was {state}");
+        if state != State::Pending {
+            assert_eq!(stats.count(state), 0, "it was {state}");
+        }
+        let lease = lease(&claim_one(&queue, "w").await);
+        queue.ack(&lease, &Vec::new()).await.unwrap();
+        let stats = queue.stats().await.unwrap();
+        assert_eq!(
+            (stats.outstanding(0), stats.count(State::Done)),
+            (0, 1),
+            "it was {state}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_lease_given_back_whose_job_was_removed_by_hand_leaves_nothing() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    let jobs = ["gone", "whole"].map(|id| NewJob::new(id).group(id));
+    queue.enqueue(&jobs).await.unwrap();
+    queue.claim(&worker("w"), 2).await.unwrap();
+    let () = server
+        .cli()
+        .await
+        .del(queue.keys().job("gone"))
+        .await
+        .unwrap();
+    assert_eq!(queue.release_all(&worker("w")).await.unwrap(), 1);
+    let stats = queue.stats().await.unwrap();
+    assert_eq!((stats.count(State::Leased), stats.outstanding(0)), (0, 1));
+    let groups = queue.groups().await.unwrap();
+    let names: Vec<_> = groups.iter().map(|group| group.name.as_str()).collect();
+    assert_eq!(names, ["whole"]);
+}
+
+#[tokio::test]
+async fn a_long_reason_is_cut() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    queue.enqueue(&[NewJob::new("j")]).await.unwrap();
+    let job = claim_one(&queue, "w").await;
+    queue.bury(&lease(&job), &"é".repeat(5000)).await.unwrap();
+    let job = queue.get("j").await.unwrap().unwrap();
+    assert_eq!(job.error, "é".repeat(2048));
 }
 
 #[tokio::test]
