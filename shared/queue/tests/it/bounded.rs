@@ -9,7 +9,7 @@ use std::{
 };
 
 use weldfleet_queue::{
-    Collected, Ending, Job, LeaseRef, NewJob, Outcome, Queue, Renewal, Settlement, State,
+    Collected, Ending, Job, LeaseRef, NewJob, Outcome, Queue, Renewal, Settlement, State, WorkerId,
 };
 
 use crate::server::{RedisServer, worker};
@@ -132,34 +132,48 @@ async fn enqueue(
     }
 }
 
-/// A worker with many leases renews them and gives them back; one with as many as there may be ends them, and claims others. Returns how many ended.
+/// One worker gives back what a script can give back; one renews what a script can renew; one holds as many leases as there may be. All end theirs.
+/// Returns how many ended.
 async fn hold_many(watch: &mut Watch, queue: &Queue) -> usize {
-    let (me, mut leases) = (worker("many"), Vec::new());
-    while leases.len() < 200 {
-        let claim = watch.call("claim", queue.claim(&me, MOST_AT_ONCE as u32));
-        leases.extend(claim.await.unwrap().jobs.into_iter().map(lease));
-    }
-    let renewals = watch.call("renew", queue.renew(&me, &leases)).await;
-    assert!(renewals.unwrap().iter().all(|one| *one == Renewal::Renewed));
-    let released = watch.call("release_all", queue.release_all(&me)).await;
+    let few = worker("few");
+    let leases = claim_up_to(watch, queue, &few, 50).await;
+    let released = watch.call("release_all", queue.release_all(&few)).await;
     assert_eq!(released.unwrap(), leases.len() as u64);
 
-    let (me, mut leases) = (worker("most"), Vec::new());
-    loop {
-        let claim = watch.call("claim", queue.claim(&me, MOST_AT_ONCE as u32));
-        let claim = claim.await.unwrap();
+    let mut ended = 0;
+    for (me, wanted) in [(worker("many"), 200), (worker("most"), usize::MAX)] {
+        let leases = claim_up_to(watch, queue, &me, wanted).await;
+        assert!((150..2000).contains(&leases.len()), "{}", leases.len());
+        for chunk in leases.chunks(200) {
+            let renewals = watch.call("renew", queue.renew(&me, chunk)).await;
+            assert!(renewals.unwrap().iter().all(|one| *one == Renewal::Renewed));
+        }
+        for chunk in leases.chunks(MOST_AT_ONCE) {
+            let endings: Vec<_> = chunk.iter().cloned().map(ack).collect();
+            let turn = watch.call("turn", queue.turn(&me, &endings, 0));
+            ended += turn.await.unwrap().outcomes.len();
+        }
+    }
+    ended
+}
+
+/// Claims until there are so many leases, or as many as one worker may have.
+async fn claim_up_to(
+    watch: &mut Watch,
+    queue: &Queue,
+    me: &WorkerId,
+    wanted: usize,
+) -> Vec<LeaseRef> {
+    let mut leases = Vec::new();
+    while leases.len() < wanted {
+        let most = MOST_AT_ONCE.min(wanted - leases.len()) as u32;
+        let claim = watch.call("claim", queue.claim(me, most)).await.unwrap();
         if claim.draining {
             break;
         }
         leases.extend(claim.jobs.into_iter().map(lease));
     }
-    assert!((500..2000).contains(&leases.len()), "{}", leases.len());
-    for chunk in leases.chunks(MOST_AT_ONCE) {
-        let endings: Vec<_> = chunk.iter().cloned().map(ack).collect();
-        let turn = watch.call("turn", queue.turn(&me, &endings, 0));
-        assert_eq!(turn.await.unwrap().outcomes.len(), endings.len());
-    }
-    leases.len()
+    leases
 }
 
 fn ack(lease: LeaseRef) -> Ending {
