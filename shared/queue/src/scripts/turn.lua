@@ -10,7 +10,7 @@
 -- are now; or only id and token, if a text of the job has one of the separators: it must be read from its hash.
 -- Half the cost of a script is what passes between Lua and Redis: hence one text, numbers that are text already, and few arguments.
 local worker, most = ARGV[1], ARGV[2] + 0
-local LINES_MOST = 65536
+local LINES_MOST = 32768
 -- leases that are only ended are those of whoever held them
 if worker == '' then
   local holder = redis.pcall('HGET', '$job:' .. (ARGV[4] or ''), 'worker')
