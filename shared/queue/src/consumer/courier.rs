@@ -63,6 +63,8 @@ impl Courier {
                 backoff = new_backoff(&self.shared);
                 continue;
             };
+            // a Redis that was away may have forgotten endings that it confirmed
+            self.shared.suspect.store(true, Ordering::Release);
             if !error.is_outage() {
                 tracing::warn!(error = %crate::error::chain(&error), leases = items.len(), "settling failed, trying again");
             }
@@ -161,9 +163,10 @@ impl Courier {
                 .queue
                 .release_except(&shared.id, &shared.references())
                 .await?;
-            shared.suspect.store(false, Ordering::Release);
+            // there may be more than one call gives back
+            shared.suspect.store(released > 0, Ordering::Release);
             if released > 0 {
-                tracing::info!(released, "gave back leases whose claim was never answered");
+                tracing::info!(released, "gave back leases that nobody here knew of");
             }
         }
         let endings: Vec<_> = items.iter().map(|item| item.ending.clone()).collect();

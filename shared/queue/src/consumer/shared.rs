@@ -46,7 +46,7 @@ pub(super) struct Shared {
     /// Locked while a claim is under way.
     pub claiming: tokio::sync::Mutex<()>,
     pub claims_in_flight: AtomicUsize,
-    /// Redis may hold leases for us that we have not heard of: the reply to a claim was lost.
+    /// Redis may hold leases for us that we do not know of: the reply to a claim was lost, or Redis forgot their end.
     pub suspect: AtomicBool,
     /// Callers of `next` that wait to be woken.
     pub idle: watch::Sender<usize>,

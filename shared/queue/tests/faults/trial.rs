@@ -159,4 +159,22 @@ impl Trial {
             member.assert_alive();
         }
     }
+
+    /// No lease was taken for an outage.
+    pub async fn assert_no_death(&self) {
+        let stats = self.queue.stats().await.unwrap();
+        if stats.totals.contains_key("deaths") {
+            let mut died = Vec::new();
+            let mut at = Some(0);
+            while let Some(from) = at {
+                let page = self.queue.list(State::Done, from, 1000).await.unwrap();
+                died.extend(page.jobs.into_iter().filter(|job| job.deaths > 0));
+                at = page.next;
+            }
+            panic!(
+                "leases ran out: {:?}; of jobs still known: {died:#?}",
+                stats.totals
+            );
+        }
+    }
 }

@@ -22,6 +22,44 @@ fn start(queue: &Queue) -> Consumer {
     .unwrap()
 }
 
+/// What an heir of the primary that was cut off may have missed.
+#[tokio::test]
+async fn a_confirmed_ack_that_redis_forgot_is_found_as_soon_as_it_answers_again() {
+    let mut server = RedisServer::start();
+    let queue = server.queue_with(|options| {
+        options.ttl = Duration::from_secs(120);
+        options.renew_every = Duration::from_secs(40);
+    });
+    queue
+        .enqueue(&["first", "second"].map(NewJob::new))
+        .await
+        .unwrap();
+    let consumer = start(&queue);
+    let mut leases = consumer.next(2).await.unwrap();
+    let (second, first) = (leases.remove(1), leases.remove(0));
+    let _: () = redis::cmd("CONFIG")
+        .arg(&["SET", "appendonly", "no"])
+        .query_async(&mut server.cli().await)
+        .await
+        .unwrap();
+    let settled = first.settle(Settlement::ack()).await;
+    assert_eq!(settled, Settled::Settled(State::Done));
+
+    server.kill();
+    let settling = tokio::spawn(async move { second.settle(Settlement::ack()).await });
+    eventually("redis is missed", || async {
+        (!consumer.queue().health().up).then_some(())
+    })
+    .await;
+    server.start_again();
+    let settled = settling.await.unwrap();
+    assert_eq!(settled, Settled::Settled(State::Done));
+    let again = tokio::time::timeout(Duration::from_secs(2), consumer.next(1)).await;
+    let again = again.expect("before any renewal").unwrap();
+    assert_eq!(again[0].job().id, "first");
+    assert_eq!(again[0].job().attempts, 1, "no attempt was spent");
+}
+
 #[tokio::test]
 async fn an_idle_worker_is_woken_at_once() {
     let server = RedisServer::start();

@@ -504,7 +504,7 @@ async fn run(
     server: &RedisServer,
     commands: &[Command],
     mutation: Mutation,
-) -> Result<(), String> {
+) -> Result<(), TestCaseError> {
     for _ in 0..5 {
         let started = Instant::now();
         let mut connection = server.cli().await;
@@ -541,10 +541,13 @@ async fn run(
         if verdict.is_ok()
             || started.elapsed() < Duration::from_millis(TICK_MS.unsigned_abs() * 9 / 10)
         {
-            return verdict;
+            return verdict.map_err(TestCaseError::fail);
         }
     }
-    Ok(()) // the machine is too busy to say anything about deadlines
+    // another sequence is drawn instead; after a thousand such the test fails
+    Err(TestCaseError::reject(
+        "the machine is too busy to say anything about deadlines",
+    ))
 }
 
 /// 500 sequences; `make test-nightly` sets `PROPTEST_CASES` to 10,000.
@@ -574,9 +577,7 @@ fn random_sequences_agree_with_the_reference_and_keep_the_invariants() {
             ..config
         })
         .run(&prop::collection::vec(command(), 1..30), |commands| {
-            runtime
-                .block_on(run(&queue, &server, &commands, mutation))
-                .map_err(TestCaseError::fail)
+            runtime.block_on(run(&queue, &server, &commands, mutation))
         })
     };
     if let Err(error) = check(
