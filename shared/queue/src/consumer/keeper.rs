@@ -60,6 +60,7 @@ async fn keep(shared: &Weak<Shared>, queue: &Queue) {
                     }
             }
             Err(error) => {
+                shared.suspect.store(true, Ordering::Release);
                 if !error.is_outage() {
                     tracing::warn!(error = %crate::error::chain(&error), "renewal failed, trying again");
                 }

@@ -1,7 +1,10 @@
 //! Lets Redis wake an idle worker: it blocks on the wake list over a connection of its own, only while somebody waits. A lost token
 //! costs no more than `idle_poll`, since somebody of those who wait looks by himself that often.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use redis::Value;
 
@@ -42,7 +45,12 @@ async fn wait(shared: Arc<Shared>, queue: Queue) {
                 )
                 .await;
             }
-            Err(_) => tokio::time::sleep(backoff.delay()).await,
+            Err(_) => {
+                // whoever waits looks, and so gives back what a Redis that was away thinks we hold
+                shared.suspect.store(true, Ordering::Release);
+                shared.woken.notify_one();
+                tokio::time::sleep(backoff.delay()).await;
+            }
         }
     }
 }

@@ -9,7 +9,8 @@ use std::{
 };
 
 use weldfleet_queue::{
-    Consumer, LeaseRef, NewJob, Queue, QueueError, Settled, Settlement, State, WorkerInfo,
+    Consumer, Job, Lease, LeaseRef, NewJob, Queue, QueueError, Settled, Settlement, State,
+    WorkerInfo,
 };
 
 use crate::server::{RedisServer, eventually};
@@ -22,42 +23,79 @@ fn start(queue: &Queue) -> Consumer {
     .unwrap()
 }
 
-/// What an heir of the primary that was cut off may have missed.
-#[tokio::test]
-async fn a_confirmed_ack_that_redis_forgot_is_found_as_soon_as_it_answers_again() {
-    let mut server = RedisServer::start();
+/// A worker of a fleet that renews so rarely that only what it does itself can help.
+async fn forgetful() -> (RedisServer, Consumer) {
+    let server = RedisServer::start();
     let queue = server.queue_with(|options| {
         options.ttl = Duration::from_secs(120);
         options.renew_every = Duration::from_secs(40);
+        options.idle_poll = Duration::from_secs(30);
     });
-    queue
-        .enqueue(&["first", "second"].map(NewJob::new))
-        .await
-        .unwrap();
-    let consumer = start(&queue);
-    let mut leases = consumer.next(2).await.unwrap();
-    let (second, first) = (leases.remove(1), leases.remove(0));
-    let _: () = redis::cmd("CONFIG")
-        .arg(&["SET", "appendonly", "no"])
-        .query_async(&mut server.cli().await)
-        .await
-        .unwrap();
-    let settled = first.settle(Settlement::ack()).await;
-    assert_eq!(settled, Settled::Settled(State::Done));
+    let jobs = ["first", "second"].map(NewJob::new);
+    queue.enqueue(&jobs).await.unwrap();
+    (server, start(&queue))
+}
 
+/// From now on Redis confirms what it will not remember, as a primary does that is cut off from its heir.
+async fn remember_nothing_more(server: &RedisServer) {
+    let mut redis = server.cli().await;
+    let mut command = redis::cmd("CONFIG");
+    command.arg(&["SET", "appendonly", "no"]);
+    let _: () = command.query_async(&mut redis).await.unwrap();
+}
+
+async fn acked(lease: &Lease) {
+    let settled = lease.settle(Settlement::ack()).await;
+    assert_eq!(settled, Settled::Settled(State::Done));
+}
+
+#[tokio::test]
+async fn a_busy_worker_gives_back_at_once_what_redis_forgot_that_it_acked() {
+    let (mut server, consumer) = forgetful().await;
+    let leases = consumer.next(2).await.unwrap();
+    remember_nothing_more(&server).await;
+    acked(&leases[0]).await;
     server.kill();
-    let settling = tokio::spawn(async move { second.settle(Settlement::ack()).await });
+    let second = leases[1].clone();
+    let settling = tokio::spawn(async move { acked(&second).await });
     eventually("redis is missed", || async {
         (!consumer.queue().health().up).then_some(())
     })
     .await;
     server.start_again();
-    let settled = settling.await.unwrap();
-    assert_eq!(settled, Settled::Settled(State::Done));
-    let again = tokio::time::timeout(Duration::from_secs(2), consumer.next(1)).await;
-    let again = again.expect("before any renewal").unwrap();
-    assert_eq!(again[0].job().id, "first");
-    assert_eq!(again[0].job().attempts, 1, "no attempt was spent");
+    settling.await.unwrap();
+    comes_again(&consumer, leases[0].job()).await;
+}
+
+#[tokio::test]
+async fn an_idle_worker_gives_back_at_once_what_redis_forgot_that_it_acked() {
+    let (mut server, consumer) = forgetful().await;
+    let leases = consumer.next(1).await.unwrap();
+    remember_nothing_more(&server).await;
+    acked(&leases[0]).await;
+    acked(&consumer.next(1).await.unwrap()[0]).await;
+    let waiting = tokio::spawn({
+        let consumer = consumer.clone();
+        let job = leases[0].job().clone();
+        async move { comes_again(&consumer, &job).await }
+    });
+    eventually("it waits to be woken", || async {
+        let mut command = redis::cmd("INFO");
+        command.arg("clients");
+        let text: String = command.query_async(&mut server.cli().await).await.unwrap();
+        text.contains("blocked_clients:1").then_some(())
+    })
+    .await;
+    server.kill();
+    server.start_again();
+    waiting.await.unwrap();
+}
+
+/// Long before any renewal, and no attempt is spent.
+async fn comes_again(consumer: &Consumer, job: &Job) {
+    let again = tokio::time::timeout(Duration::from_secs(5), consumer.next(1)).await;
+    let again = again.expect("no renewal is needed for it").unwrap();
+    assert_eq!((&again[0].job().id, again[0].job().attempts), (&job.id, 1));
 }
 
 #[tokio::test]
