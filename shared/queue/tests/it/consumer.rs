@@ -71,6 +71,11 @@ async fn a_busy_worker_gives_back_at_once_what_redis_forgot_that_it_acked() {
 async fn an_idle_worker_gives_back_at_once_what_redis_forgot_that_it_acked() {
     let (mut server, consumer) = forgetful().await;
     let leases = consumer.next(1).await.unwrap();
+    // nothing that Redis remembers wakes anybody
+    let wake = consumer.queue().keys().named("wake");
+    let mut command = redis::cmd("DEL");
+    command.arg(&wake);
+    let _: i64 = command.query_async(&mut server.cli().await).await.unwrap();
     remember_nothing_more(&server).await;
     acked(&leases[0]).await;
     acked(&consumer.next(1).await.unwrap()[0]).await;
