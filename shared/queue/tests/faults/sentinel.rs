@@ -169,7 +169,8 @@ impl Sentinel {
         )
         .unwrap();
         writeln!(config, "sentinel monitor {MASTER} 127.0.0.1 {primary} 2").unwrap();
-        writeln!(config, "sentinel down-after-milliseconds {MASTER} 1000").unwrap();
+        // Sentinel connects once a second: with less, it may take a primary for down that it has just made one.
+        writeln!(config, "sentinel down-after-milliseconds {MASTER} 2500").unwrap();
         writeln!(config, "sentinel failover-timeout {MASTER} 3000").unwrap();
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "redis-server"])
