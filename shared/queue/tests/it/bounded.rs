@@ -9,10 +9,13 @@ use std::{
 };
 
 use weldfleet_queue::{
-    Collected, Ending, Job, LeaseRef, NewJob, Outcome, Queue, Renewal, Settlement, State, WorkerId,
+    Collected, Ending, LeaseRef, NewJob, Outcome, Queue, Renewal, Settlement, State, WorkerId,
 };
 
-use crate::server::{RedisServer, worker};
+use crate::{
+    protocol::lease,
+    server::{RedisServer, worker},
+};
 
 /// What one call may take of Redis.
 const MOST: Duration = Duration::from_millis(10);
@@ -149,7 +152,7 @@ async fn hold_many(watch: &mut Watch, queue: &Queue) -> usize {
             assert!(renewals.unwrap().iter().all(|one| *one == Renewal::Renewed));
         }
         for chunk in leases.chunks(MOST_AT_ONCE) {
-            let endings: Vec<_> = chunk.iter().cloned().map(ack).collect();
+            let endings = acks(chunk.iter().cloned());
             let turn = watch.call("turn", queue.turn(&me, &endings, 0));
             ended += turn.await.unwrap().outcomes.len();
         }
@@ -171,23 +174,18 @@ async fn claim_up_to(
         if claim.draining {
             break;
         }
-        leases.extend(claim.jobs.into_iter().map(lease));
+        leases.extend(claim.jobs.iter().map(lease));
     }
     leases
 }
 
-fn ack(lease: LeaseRef) -> Ending {
-    Ending {
+fn acks(leases: impl IntoIterator<Item = LeaseRef>) -> Vec<Ending> {
+    let settlement = Settlement::ack();
+    let ending = |lease| Ending {
         lease,
-        settlement: Settlement::ack(),
-    }
-}
-
-fn lease(job: Job) -> LeaseRef {
-    LeaseRef {
-        id: job.id,
-        token: job.token,
-    }
+        settlement: settlement.clone(),
+    };
+    leases.into_iter().map(ending).collect()
 }
 
 /// A command that may take its time.
@@ -243,12 +241,7 @@ async fn work_off_due_jobs() -> Took {
             .await
             .unwrap();
         done += turn.outcomes.len();
-        endings = turn
-            .claim
-            .jobs
-            .into_iter()
-            .map(|job| ack(lease(job)))
-            .collect();
+        endings = acks(turn.claim.jobs.iter().map(lease));
     }
     while watch.call("collect", queue.collect()).await.unwrap().more {}
     let stats = watch.call("stats", queue.stats()).await.unwrap();
@@ -290,12 +283,7 @@ async fn collect_expired_leases() -> Took {
         let turn = watch.call("turn", queue.turn(&me, &endings, MOST_AT_ONCE as u32));
         let turn = turn.await.unwrap();
         acked += turn.outcomes.len() as u64;
-        endings = turn
-            .claim
-            .jobs
-            .into_iter()
-            .map(|job| ack(lease(job)))
-            .collect();
+        endings = acks(turn.claim.jobs.iter().map(lease));
         assert!(endings.len() <= 1);
     }
     let turn = watch.call("turn", queue.turn(&me, &endings, 0)).await;
@@ -320,7 +308,7 @@ async fn collect_expired_leases() -> Took {
             .remove(0);
         assert_eq!(job.deaths, 1);
         watch
-            .call("ack", queue.ack(&lease(job), &Vec::new()))
+            .call("ack", queue.ack(&lease(&job), &Vec::new()))
             .await
             .unwrap();
     }
@@ -354,7 +342,7 @@ async fn make_anew() -> Took {
         let name = worker(&format!("w{n}"));
         long.register(&name, &BTreeMap::new()).await.unwrap();
         let claim = long.claim(&name, held).await.unwrap();
-        leases.extend(claim.jobs.into_iter().map(lease));
+        leases.extend(claim.jobs.iter().map(lease));
     }
     assert_eq!(leases.len(), total);
 

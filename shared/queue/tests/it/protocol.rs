@@ -9,7 +9,7 @@ use weldfleet_queue::{
 
 use crate::server::{RedisServer, eventually, worker};
 
-fn lease(job: &Job) -> LeaseRef {
+pub fn lease(job: &Job) -> LeaseRef {
     LeaseRef {
         id: job.id.clone(),
         token: job.token,
