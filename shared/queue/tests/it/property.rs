@@ -10,7 +10,7 @@ use std::{
 
 use proptest::{
     prelude::*,
-    test_runner::{Config, TestCaseError, TestRunner},
+    test_runner::{Config, TestCaseError, TestError, TestRunner},
 };
 use weldfleet_queue::{
     Claim, Ending, LeaseRef, NewJob, Outcome, Queue, Renewal, Settlement, SplitOutcome,
@@ -611,6 +611,10 @@ fn random_sequences_agree_with_the_reference_and_keep_the_invariants() {
                 ..Config::default()
             },
         );
-        assert!(outcome.is_err(), "{mutation:?} was not noticed");
+        // giving up on a busy machine is no notice
+        assert!(
+            matches!(outcome, Err(TestError::Fail(..))),
+            "{mutation:?} was not noticed: {outcome:?}"
+        );
     }
 }
