@@ -41,6 +41,14 @@ test-faults: ## the long fault tests, then make test-nightly
 test-nightly: ## the queue's longest proofs: the whole model, 10,000 random sequences, a million jobs due at once
 	tools/test.sh nightly
 
+.PHONY: test-parts
+test-parts: ## the same tests on other MySQLs, MariaDBs, Redises, Valkeys; writes docs/COMPATIBILITY.md (20 minutes; PARTS="--only …")
+	tools/test.sh parts $(PARTS)
+
+.PHONY: test-training
+test-training: ## every script of training/ on tables of its own, PyTorch included (fetches 3 GB once)
+	tools/test.sh training
+
 .PHONY: test-compose
 test-compose: ## the images and docker-compose.yml in a private Docker engine (root)
 	tools/test-compose.sh

@@ -6,6 +6,7 @@ set -euo pipefail
 readonly CHDB_VERSION=26.7.3-stable.1
 readonly ONNXRUNTIME_VERSION=1.31.1
 readonly COMPOSE_VERSION=2.26.1
+readonly DEBIAN_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
 readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/weldfleet
 TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly TOOLS
@@ -26,6 +27,11 @@ Fetches or installs what is missing, once:
   curl             curl (apt)
   compose          Docker Compose $COMPOSE_VERSION, unless \`docker compose\` works (Debian package, checked)
   old_clickhouse   Debian's ClickHouse server of 2018, which must be refused (apt)
+  mysql_9_7 mariadb_11_8 redis_8_0 valkey_8_1 valkey_9_1
+                   servers of other versions for \`make test-parts\` (signed Debian packages of newer suites,
+                   unpacked beside each other, nothing is installed)
+  training         NumPy, ONNX and ONNX Runtime for Python, as training/requirements.txt pins them (PyPI)
+  training_torch   the same with PyTorch (PyPI; some 3 GB)
 
 Cache: $CACHE
 EOF
@@ -52,6 +58,7 @@ chdb_dir() { echo "$CACHE/chdb-$CHDB_VERSION-$(arch)"; }
 onnxruntime_dir() { echo "$CACHE/onnxruntime-$ONNXRUNTIME_VERSION-$(arch)"; }
 onnxruntime_gpu_dir() { echo "$CACHE/onnxruntime-gpu-$ONNXRUNTIME_VERSION-$(arch)"; }
 compose_program() { echo "$CACHE/compose-$COMPOSE_VERSION-$(arch)/docker-compose"; }
+training_dir() { echo "$CACHE/training$1-$(sha256sum "$TOOLS/../training/requirements.txt" | cut -c1-12)-py$(python_tag)"; }
 onnxruntime_gpu_library() { echo "$(onnxruntime_gpu_dir)/libonnxruntime.so.$ONNXRUNTIME_VERSION"; }
 onnxruntime_library() { echo "$(onnxruntime_dir)/libonnxruntime.so.$ONNXRUNTIME_VERSION"; }
 
@@ -61,6 +68,14 @@ print_paths() {
     printf 'ORT_DYLIB_PATH=%q\n' "$(onnxruntime_library)"
     printf 'ORT_GPU_DYLIB_PATH=%q\n' "$(onnxruntime_gpu_library)"
     printf 'DOCKER_COMPOSE=%q\n' "$(compose_program)"
+    printf 'TRAINING_PYTHON=%q\n' "$(training_python || echo python3)"
+    printf 'TRAINING_LIBRARIES=%q\n' "$(training_dir '')"
+    printf 'TRAINING_TORCH_LIBRARIES=%q\n' "$(training_dir -torch)"
+    printf 'MYSQL_9_7=%q\n' "$(other_server mysql_9_7)"
+    printf 'MARIADB_11_8=%q\n' "$(other_server mariadb_11_8)"
+    printf 'REDIS_8_0=%q\n' "$(other_server redis_8_0)"
+    printf 'VALKEY_8_1=%q\n' "$(other_server valkey_8_1)"
+    printf 'VALKEY_9_1=%q\n' "$(other_server valkey_9_1)"
 }
 
 # --- installing -------------------------------------------------------------------------------------------------
@@ -215,6 +230,147 @@ fill_compose() {
     dpkg-deb --fsys-tarfile "$deb" |
         tar -x --strip-components=5 --no-same-owner ./usr/libexec/docker/cli-plugins/docker-compose || return 1
     rm -f "$deb"
+}
+
+# --- servers of other versions ------------------------------------------------------------------------------------
+
+# other_pin PART : Debian's suite, the package with its version, the program in it. Of a stable suite where there is a
+# choice: its versions stay.
+other_pin() {
+    case $1 in
+    mysql_9_7) echo sid mysql-server-core 9.7.4-2 usr/sbin/mysqld ;;
+    mariadb_11_8) echo trixie mariadb-server-core 1:11.8.9+ds-0+deb13u1 usr/sbin/mariadbd ;;
+    redis_8_0) echo trixie redis-server 5:8.0.2-3+deb13u3 usr/bin/redis-server ;;
+    valkey_8_1) echo trixie valkey-server 8.1.1+dfsg1-3+deb13u3 usr/bin/valkey-server ;;
+    valkey_9_1) echo sid valkey-server 9.1.2-1 usr/bin/valkey-server ;;
+    esac
+}
+
+other_server() { # other_server PART : the script that starts it
+    local suite package version program
+    read -r suite package version program < <(other_pin "$1")
+    echo "$CACHE/$package-${version//:/_}-$(arch)/$(basename "$program")"
+}
+
+have_mysql_9_7() { [[ -x $(other_server mysql_9_7) ]]; }
+have_mariadb_11_8() { [[ -x $(other_server mariadb_11_8) ]]; }
+have_redis_8_0() { [[ -x $(other_server redis_8_0) ]]; }
+have_valkey_8_1() { [[ -x $(other_server valkey_8_1) ]]; }
+have_valkey_9_1() { [[ -x $(other_server valkey_9_1) ]]; }
+get_mysql_9_7() { get_other mysql_9_7; }
+get_mariadb_11_8() { get_other mariadb_11_8; }
+get_redis_8_0() { get_other redis_8_0; }
+get_valkey_8_1() { get_other valkey_8_1; }
+get_valkey_9_1() { get_other valkey_9_1; }
+
+get_other() {
+    OTHER=$1
+    [[ -r $DEBIAN_KEYS ]] || apt_install debian-archive-keyring
+    local suite package version program
+    read -r suite package version program < <(other_pin "$OTHER")
+    log "fetching $package $version of Debian $suite with all that it needs (30 to 80 MB, once)"
+    fetch_into "$(dirname "$(other_server "$OTHER")")" fill_other
+}
+
+# The package and all that it needs, libc included, out of lists and a cache of their own: apt checks every file against
+# the suite's signed index, and neither its state nor dpkg's is touched.
+fill_other() {
+    local suite package version program found
+    read -r suite package version program < <(other_pin "$OTHER")
+    mkdir -p apt/lists/partial apt/cache/archives/partial
+    : >apt/status
+    echo "deb [signed-by=$DEBIAN_KEYS] http://deb.debian.org/debian $suite main" >apt/sources.list
+    local private=(
+        -o "Dir::Etc::SourceList=$PWD/apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
+        -o "Dir::State::Lists=$PWD/apt/lists" -o "Dir::State::Status=$PWD/apt/status"
+        -o "Dir::Cache=$PWD/apt/cache" -o APT::Sandbox::User=root -o Acquire::Languages=none
+        -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false -o APT::Keep-Downloaded-Packages=true
+    )
+    if ! apt-get "${private[@]}" -q update >apt/log 2>&1; then
+        tail -n 5 apt/log >&2
+        return 1
+    fi
+    found=$(apt-cache "${private[@]}" madison "$package" | awk '{ print $3 }' | paste -sd' ')
+    if [[ " $found " != *" $version "* ]]; then
+        log "Debian $suite has no $package $version any more but ${found:-none}; pin that in tools/parts.sh (other_pin)"
+        return 1
+    fi
+    if ! apt-get "${private[@]}" -q -y --no-install-recommends --download-only install "$package=$version" >>apt/log 2>&1; then
+        tail -n 5 apt/log >&2
+        return 1
+    fi
+    local deb
+    for deb in apt/cache/archives/*.deb; do dpkg-deb --extract "$deb" root || return 1; done
+    rm -rf apt root/usr/share/{doc,man,locale,perl} root/usr/lib/*/perl*
+    program_starter "$program" >"$(basename "$program")"
+    chmod 755 "$(basename "$program")"
+    "./$(basename "$program")" --version >/dev/null
+}
+
+# Its libc is newer than the machine's: it runs by its own loader, on its own libraries.
+program_starter() { # program_starter PROGRAM
+    local triplet loader share=mysql
+    [[ $1 != */mariadbd ]] || share=mariadb
+    case $(arch) in
+    x64) triplet=x86_64-linux-gnu loader=ld-linux-x86-64.so.2 ;;
+    arm64) triplet=aarch64-linux-gnu loader=ld-linux-aarch64.so.1 ;;
+    esac
+    cat <<EOF
+#!/bin/sh
+# Starts $1 out of the Debian packages in root/. Written by tools/parts.sh.
+root=\$(dirname "\$(readlink -f "\$0")")/root
+libraries=\$root/usr/lib/$triplet:\$root/lib/$triplet:\$root/usr/lib/mysql/private
+loader=\$root/usr/lib/$triplet/$loader
+EOF
+    case $1 in
+    */mysqld | */mariadbd)
+        cat <<EOF
+[ "\${1:-}" != --no-defaults ] || shift
+exec "\$loader" --library-path "\$libraries" "\$root/$1" --no-defaults --basedir="\$root/usr" \\
+    --lc-messages-dir="\$root/usr/share/$share" --character-sets-dir="\$root/usr/share/$share/charsets" \\
+    --plugin-dir="\$root/usr/lib/mysql/plugin" "\$@"
+EOF
+        ;;
+    *) echo "exec \"\$loader\" --library-path \"\$libraries\" \"\$root/$1\" \"\$@\"" ;;
+    esac
+}
+
+# --- Python for training/ ------------------------------------------------------------------------------------------
+
+# The same that tools/services.sh takes.
+training_python() { command -v /usr/bin/python3 || command -v python3; }
+python_tag() { "$(training_python)" -c 'import sys; print("%d%d" % sys.version_info[:2])' 2>/dev/null || echo 0; }
+
+have_training() { [[ -d $(training_dir '') ]]; }
+have_training_torch() { [[ -d $(training_dir -torch) ]]; }
+
+get_training() {
+    need_training_pip
+    log "fetching NumPy, ONNX and ONNX Runtime for Python (50 MB, once)"
+    fetch_into "$(training_dir '')" fill_training
+}
+
+get_training_torch() {
+    need_training_pip
+    log "fetching PyTorch for Python (some 3 GB, once)"
+    fetch_into "$(training_dir -torch)" fill_training_torch
+}
+
+need_training_pip() {
+    ensure python
+    "$(training_python)" -m pip --version >/dev/null 2>&1 || apt_install python3-pip
+}
+
+fill_training() {
+    grep -E '^(numpy|onnx|onnxruntime)==' "$TOOLS/../training/requirements.txt" >requirements.txt
+    pip_here requirements.txt
+}
+
+fill_training_torch() { pip_here "$TOOLS/../training/requirements.txt"; }
+
+pip_here() { # pip_here REQUIREMENTS : into the current folder, for PYTHONPATH
+    "$(training_python)" -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-warn-script-location \
+        --only-binary=:all: --target . --requirement "$1"
 }
 
 check_sha256() { # check_sha256 SUM FILE

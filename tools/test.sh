@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the checks and tests, on real services that every test starts for itself. The test runner speaks last.
 #
-# usage: tools/test.sh [all|lint|faults|nightly]      (default: all)
+# usage: tools/test.sh [all|lint|faults|nightly|training|parts [OPTION...]]      (default: all)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -36,7 +36,7 @@ lint() {
     fi
     if command -v shellcheck >/dev/null; then
         step "shell scripts"
-        shellcheck -x --severity=info tools/*.sh .ci/run
+        shellcheck -x --severity=info tools/*.sh .ci/run findings/*.sh training/*.sh
     else
         skip "shell scripts; shellcheck is not installed (apt-get install shellcheck)"
     fi
@@ -85,6 +85,17 @@ run_tests() {
     fi
 }
 
+# The scripts of training/ on the product's own tables; PyTorch's part where it was fetched for.
+training() { # training PART : training (NumPy, ONNX) or training_torch
+    step "training scripts"
+    tools/parts.sh "$1"
+    # shellcheck source=/dev/null
+    source <(tools/parts.sh --paths)
+    local libraries=$TRAINING_LIBRARIES
+    [[ $1 != training_torch ]] || libraries=$TRAINING_TORCH_LIBRARIES
+    PYTHONPATH=$libraries "$TRAINING_PYTHON" -m unittest discover --start-directory training
+}
+
 main() {
     case ${1:-all} in
     all)
@@ -93,6 +104,7 @@ main() {
         build
         step "examples in the documentation"
         cargo test "${FEATURES[@]}" --quiet --doc
+        training training
         step tests
         run_tests default
         ;;
@@ -112,6 +124,18 @@ main() {
         step "the queue: every interleaving of the model, 10,000 random sequences, a million jobs due at once, a minute without a free core"
         PROPTEST_CASES=10000 BOUNDED_JOBS=1000000 SPIN_S=60 run_tests nightly \
             'package(weldfleet-queue) and (binary(model) or test(property::) or test(bounded::) or test(handlers_that_occupy_every_core))'
+        ;;
+    training)
+        tools/toolchain.sh
+        build
+        training training_torch
+        ;;
+    parts)
+        tools/toolchain.sh
+        build
+        step "tests, once for all parts"
+        cargo nextest run "${FEATURES[@]}" --no-run
+        python3 tools/test_parts.py "${@:2}"
         ;;
     *)
         sed -n '2,4s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2

@@ -1,11 +1,11 @@
-"""python -m unittest discover training: needs numpy only; the tests of the wrapper also onnx and onnxruntime."""
+"""What needs no service. The tests of the wrapper need onnx and onnxruntime, all others numpy only."""
 
 import importlib.util
 import unittest
 
 import numpy as np
 
-from weldtrain import clickhouse, features, metrics
+from weldtrain import clickhouse, features, fitting, metrics
 
 
 class Features(unittest.TestCase):
@@ -30,6 +30,14 @@ class Features(unittest.TestCase):
 
 
 class Metrics(unittest.TestCase):
+    def test_what_was_not_measured_weighs_nothing(self):
+        values = np.array([[1.0, np.nan, np.nan], [3.0, 5.0, np.nan]])
+        self.assertEqual(metrics.mean_of_known(values), [2.0, 5.0, None])
+        mean, deviation = fitting.spread(np.array([[1, 2, 3, 4], [3, np.nan, 3, 8]], dtype=np.float32))
+        self.assertEqual((mean.tolist(), deviation.tolist()), ([2, 2, 3, 6], [1, 1, 1, 2]))
+        with self.assertRaisesRegex(SystemExit, "measured_stack_thickness"):
+            fitting.spread(np.array([[1, 2, 3, np.nan]], dtype=np.float32))
+
     def test_auc_pr(self):
         nok = np.array([True, False, True, False])
         self.assertEqual(metrics.auc_pr(np.array([0.9, 0.2, 0.8, 0.1]), nok), 1.0)
@@ -47,15 +55,30 @@ class Metrics(unittest.TestCase):
         self.assertTrue(0.2 < threshold < 0.6, threshold)
 
 
-class RowBinary(unittest.TestCase):
+class NativeBlocks(unittest.TestCase):
+    @staticmethod
+    def column(name, kind, data):
+        text = [bytes([len(word)]) + word.encode() for word in (name, kind)]
+        return b"".join(text) + data
+
     def test_reads_what_clickhouse_writes(self):
         curve = np.arange(200, dtype="<f4")
-        data = b"\xc8\x01" + curve.tobytes() + b"\x03NOK" + np.array([1.5], dtype="<f4").tobytes()
-        reader = clickhouse._RowBinary(data)
-        self.assertEqual(reader.floats().tolist(), curve.tolist())
-        self.assertEqual(reader.text(), "NOK")
-        self.assertEqual(reader.floats(1).tolist(), [1.5])
-        self.assertTrue(reader.done())
+        block = b"\x03\x02" + b"".join([
+            self.column("u", "Array(Float32)", np.array([200, 202], dtype="<u8").tobytes() + np.append(curve, [7, 8]).astype("<f4").tobytes()),
+            self.column("label", "String", b"\x03NOK\x00"),
+            self.column("mm", "Float32", np.array([1.5, np.nan], dtype="<f4").tobytes()),
+        ])
+        blocks = list(clickhouse.NativeBlocks(block + block))
+        self.assertEqual(len(blocks), 2)
+        for (_, _, curves), (name, kind, labels), (_, _, mm) in blocks:
+            self.assertEqual((name, kind, labels), ("label", "String", ["NOK", ""]))
+            self.assertEqual([one.tolist() for one in curves], [curve.tolist(), [7, 8]])
+            self.assertEqual((mm[0], np.isnan(mm[1])), (1.5, True))
+
+    def test_a_type_that_was_not_asked_for_is_named(self):
+        block = b"\x01\x01" + self.column("mm", "Nullable(Float32)", b"\x00\x00\x00\x00\x00")
+        with self.assertRaisesRegex(SystemExit, r"Nullable\(Float32\)"):
+            list(clickhouse.NativeBlocks(block))
 
 
 ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))

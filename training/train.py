@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import time
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import torch
 from weldtrain import card, clickhouse, config, export, metrics
 from weldtrain.fitting import Fitted, train
 from weldtrain.network import ExportedNet
+from weldtrain.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -65,7 +67,8 @@ def processor() -> str:
 def commands(args: argparse.Namespace) -> str:
     """The commands that made the model, fit to be pasted."""
     recipe = (ROOT / "training" / "days.sh").read_text().splitlines()
-    simulate = [line for line in recipe if "simulate" in line and not line.startswith("#")]
+    simulate = [line for line in recipe if "simulate --day" in line]
+    simulate = [re.sub(r'"\$\{ROWS:-(\d+)\}"', r"\1", line) for line in simulate]
     flags = f"--epochs {args.epochs} --batch {args.batch} --seed {args.seed} --threads {args.threads}"
     smoke = " --smoke" if args.smoke else ""
     return "\n".join([*simulate, f"python training/train.py {flags} --model-version {args.model_version}{smoke}"])
@@ -78,7 +81,11 @@ def main() -> None:
     server = clickhouse.Server(args.url, args.user, args.password, args.database)
 
     def load(which: list[int]) -> Fitted:
-        return Fitted.of([clickhouse.read_day(server, args.table, day, args.limit) for day in which])
+        data = Fitted.of([clickhouse.read_day(server, args.table, day, args.limit) for day in which])
+        if data.nok.all() or not data.nok.any():
+            missing = "OK" if data.nok.all() else "NOK"
+            raise SystemExit(f"no weld of {which} is labelled {missing}: nothing can be learned or told from these days")
+        return data
 
     start = time.monotonic()
     data = load(args.train_days)
@@ -89,9 +96,9 @@ def main() -> None:
 
     path = args.out / "model.onnx"
     export.export_onnx(exported, path)
-    runtime = export.Runtime(path)
+    runtime = Runtime(path)
     calibration = load(args.calibration_days)
-    probability, _ = run(runtime, calibration)
+    probability, _ = runtime.run(calibration)
     threshold = metrics.best_threshold(probability, calibration.nok)
     sample = calibration.rows(slice(0, 2_048))
     parity = export.check_parity(exported, runtime, sample)
@@ -100,7 +107,7 @@ def main() -> None:
     figures = {}
     for day in args.test_days:
         test = load([day])
-        figures[day] = card.evaluate(test, *run(runtime, test), threshold)
+        figures[day] = card.evaluate(test, *runtime.run(test), threshold)
         print(day, json.dumps(figures[day]))
     training = {
         "seed": args.seed, "epochs": args.epochs, "batch": args.batch, "train_days": args.train_days,
@@ -123,12 +130,6 @@ def main() -> None:
     worst = min(figure["auc_pr"] for figure in figures.values())
     if worst < (0.5 if args.smoke else 0.95):
         raise SystemExit(f"the model is not fit for use: AUC-PR {worst:.3f} on a held-out day")
-
-
-def run(runtime: export.Runtime, data: Fitted, batch: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    """Both outputs of the exported model for every weld."""
-    parts = [runtime(data.rows(slice(first, first + batch))) for first in range(0, len(data), batch)]
-    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ They listen on loopback only, on free ports, keep everything they write in one f
 process identity that was started. `up` leaves them running; `source DIR/env` points the programs at them. `run` keeps
 them in the foreground for a test: it prints `ready {"env": …, "directory": …}`, then answers each line
 `start|stop|kill|pause|cont SERVICE` on its stdin with `ok` or `error …`, and when its stdin closes (or it is killed)
-they are gone, with the folder if `run` made it.
+they are gone, with the folder if `run` made it. `version SERVICE` is answered by `ok` and what the server calls itself.
 """
 
 import argparse
@@ -126,9 +126,11 @@ def say(line: str) -> None:
 
 
 def answer(instance: Instance, words: list[str]) -> str:
-    if len(words) != 2 or words[0] not in ACTIONS or words[1] not in KINDS:
-        return f"error expected `{'|'.join(ACTIONS)} {'|'.join(KINDS)}`, got `{' '.join(words)}`"
+    if len(words) != 2 or words[0] not in (*ACTIONS, "version") or words[1] not in KINDS:
+        return f"error expected `{'|'.join(ACTIONS)}|version {'|'.join(KINDS)}`, got `{' '.join(words)}`"
     try:
+        if words[0] == "version":
+            return f"ok {instance.version(words[1])}"
         with instance.locked():
             act(instance, *words)
         return "ok"

@@ -146,6 +146,12 @@ class Instance:
     def _log_tail(self, name: str) -> str:
         return (self.directory / name / "log").read_text(errors="replace")[-2000:]
 
+    def version(self, name: str) -> str:
+        try:
+            return KINDS[name].version(self._known(name)["port"])
+        except OSError as error:
+            raise ServiceError(f"{name} does not tell its version: {error}") from error
+
     def stop(self, name: str) -> None:
         """Ends a service in the orderly way if it has one; it may be frozen. Its data and port are kept."""
         process = self.process(name)

@@ -1,5 +1,10 @@
-"""The three services: how each is prepared, started and seen to be ready. Nothing here remembers anything."""
+"""The three services: how each is prepared, started and seen to be ready. Nothing here remembers anything.
 
+Which server runs is said by the environment: CLICKHOUSE_LAUNCHER and CLICKHOUSE_LIBRARY, REDIS_SERVER (a Redis or a
+Valkey), MYSQL_SERVER (a MariaDB or a MySQL, as tools/parts.sh lays it out). The last two default to what is installed.
+"""
+
+import functools
 import os
 import pwd
 import shutil
@@ -20,15 +25,15 @@ def program(*names: str) -> str:
     raise ServiceError(f"{names[0]} is not installed; run tools/parts.sh")
 
 
-def account_for(name: str, folder: Path) -> Account | None:
-    """The account to drop to: none unless we are root, it exists, and it can reach `folder`."""
+def account_for(name: str, folder: Path, server: str) -> Account | None:
+    """The account to drop to: none unless we are root, it exists, and it can reach `folder` and the program."""
     if os.getuid() != 0:
         return None
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
         return None
-    if not all(parent.stat().st_mode & 0o001 for parent in folder.parents):
+    if not all(parent.stat().st_mode & 0o001 for parent in (*folder.parents, *Path(server).parents)):
         return None
     return Account(entry.pw_uid, entry.pw_gid)
 
@@ -56,14 +61,21 @@ class Service:
     def ready(self, port: int) -> bool:
         raise NotImplementedError
 
+    def version(self, port: int) -> str:
+        """What the running server calls itself."""
+        raise NotImplementedError
+
 
 class Redis(Service):
     """With an append-only file and without eviction, as the queue requires; DEBUG is allowed from loopback."""
 
     name = "redis"
 
+    def server(self) -> str:
+        return os.environ.get("REDIS_SERVER") or program("redis-server")
+
     def account(self, folder: Path) -> Account | None:
-        return account_for("redis", folder)
+        return account_for("redis", folder, self.server())
 
     def argv(self, folder: Path, port: int) -> list[str]:
         options = {
@@ -77,7 +89,7 @@ class Redis(Service):
             "enable-debug-command": "local",
             "daemonize": "no",
         }
-        return [program("redis-server")] + [word for key, value in options.items() for word in (f"--{key}", value)]
+        return [self.server()] + [word for key, value in options.items() for word in (f"--{key}", value)]
 
     def environment(self, port: int) -> dict[str, str]:
         return {"WELDFLEET__REDIS__URL": f"redis://127.0.0.1:{port}/0"}
@@ -86,6 +98,14 @@ class Redis(Service):
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
             connection.sendall(b"PING\r\n")
             return connection.recv(64).startswith(b"+PONG")  # `-LOADING` while it reads its file
+
+    def version(self, port: int) -> str:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(b"INFO server\r\nQUIT\r\n")
+            lines = connection.makefile("r", encoding="utf-8", errors="replace").read().splitlines()
+        facts = dict(line.split(":", 1) for line in lines if ":" in line)
+        # Valkey keeps `redis_version` at the last one it was compatible with.
+        return f"Valkey {facts['valkey_version']}" if "valkey_version" in facts else f"Redis {facts['redis_version']}"
 
 
 class ClickHouse(Service):
@@ -166,30 +186,52 @@ class ClickHouse(Service):
         except urllib.error.HTTPError:
             return False
 
+    def version(self, port: int) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/?query=SELECT+version()", timeout=5) as answer:
+            return f"ClickHouse {answer.read().decode().strip()}"
+
 
 class MySQL(Service):
-    """MariaDB with a database `weld`, a user `weld` (password `weld`) that owns it and every database `weld_…`, and
+    """MariaDB or MySQL with a database `weld`, a user `weld` (password `weld`) that owns it and every database `weld_…`, and
     `root` (password `root`) for tests of grants. Strict mode, as MySQL 8 has by default."""
 
     name = "mysql"
 
+    # A statement a line, in words that both know.
     BOOTSTRAP = """FLUSH PRIVILEGES;
 CREATE DATABASE IF NOT EXISTS weld CHARACTER SET utf8mb4;
-CREATE OR REPLACE USER weld@'127.0.0.1' IDENTIFIED BY 'weld';
-CREATE OR REPLACE USER root@'127.0.0.1' IDENTIFIED BY 'root';
+DROP USER IF EXISTS weld@'127.0.0.1', root@'127.0.0.1';
+CREATE USER weld@'127.0.0.1' IDENTIFIED BY 'weld';
+CREATE USER root@'127.0.0.1' IDENTIFIED BY 'root';
 GRANT ALL ON weld.* TO weld@'127.0.0.1';
 GRANT ALL ON `weld\\_%`.* TO weld@'127.0.0.1';
 GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
 """
+    # What mariadb-install-db feeds to its own server.
+    SYSTEM_TABLES = (
+        "mariadb_system_tables.sql",
+        "mariadb_performance_tables.sql",
+        "mariadb_system_tables_data.sql",
+        "fill_help_tables.sql",
+        "maria_add_gis_sp_bootstrap.sql",
+        "mariadb_sys_schema.sql",
+    )
+
+    def server(self) -> str:
+        return os.environ.get("MYSQL_SERVER") or program("mariadbd")
 
     def account(self, folder: Path) -> Account | None:
-        return account_for("mysql", folder)
+        return account_for("mysql", folder, self.server())
 
     def _common(self, folder: Path) -> list[str]:
         user = [] if self.account(folder) or os.getuid() != 0 else ["--user=root"]
         # Of its own: servers that share a tmpdir give their temporary tables the same names.
         tmpdir = f"--tmpdir={folder / 'tmp'}"
-        return ["--no-defaults", f"--datadir={folder / 'data'}", tmpdir, "--innodb-log-file-size=16M", *user]
+        if is_mariadb(self.server()):
+            own = ["--innodb-log-file-size=16M"]
+        else:
+            own = ["--innodb-redo-log-capacity=16M", "--mysqlx=OFF", "--secure-file-priv="]
+        return ["--no-defaults", f"--datadir={folder / 'data'}", tmpdir, *own, *user]
 
     def prepare(self, folder: Path) -> None:
         done = folder / "prepared"
@@ -200,10 +242,23 @@ GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
         if done.exists():
             return
         shutil.rmtree(folder / "data", ignore_errors=True)  # left by a preparation that was cut short
-        # --force: it would refuse a machine whose own name cannot be looked up, which nothing here needs.
-        install = [program("mariadb-install-db"), *self._common(folder), "--skip-test-db", "--force"]
-        self._run(install + ["--auth-root-authentication-method=normal"], folder, b"")
-        self._run([program("mariadbd"), *self._common(folder), "--bootstrap"], folder, self.BOOTSTRAP.encode())
+        server = [self.server(), *self._common(folder)]
+        if not is_mariadb(self.server()):
+            statements = folder / "bootstrap.sql"
+            statements.write_text(self.BOOTSTRAP)
+            self._run([*server, "--initialize-insecure", f"--init-file={statements}"], folder, b"")
+        elif os.environ.get("MYSQL_SERVER"):
+            (folder / "data").mkdir()
+            share = Path(self.server()).parent / "root/usr/share/mariadb"
+            tables = b"".join((share / name).read_bytes() for name in self.SYSTEM_TABLES)
+            head = b"CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket = NULL;\n"
+            self._run([*server, "--bootstrap"], folder, head + tables)
+            self._run([*server, "--bootstrap"], folder, self.BOOTSTRAP.encode())
+        else:
+            # --force: it would refuse a machine whose own name cannot be looked up, which nothing here needs.
+            install = [program("mariadb-install-db"), *self._common(folder), "--skip-test-db", "--force"]
+            self._run(install + ["--auth-root-authentication-method=normal"], folder, b"")
+            self._run([*server, "--bootstrap"], folder, self.BOOTSTRAP.encode())
         done.touch()
 
     def _run(self, argv: list[str], folder: Path, stdin: bytes) -> None:
@@ -222,7 +277,7 @@ GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
 
     def argv(self, folder: Path, port: int) -> list[str]:
         return [
-            program("mariadbd"),
+            self.server(),
             *self._common(folder),
             f"--port={port}",
             "--bind-address=127.0.0.1",
@@ -243,6 +298,20 @@ GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
             greeting = connection.recv(64)
             return len(greeting) > 5 and greeting[4] == 10  # protocol version of a server that lets us in
+
+    def version(self, port: int) -> str:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            # MariaDB 10 hides behind 5.5.5 from old replicas.
+            text = connection.recv(256)[5:].split(b"\0")[0].decode().removeprefix("5.5.5-")
+        return f"MariaDB {text}" if "MariaDB" in text else f"MySQL {text}"
+
+
+@functools.cache
+def is_mariadb(server: str) -> bool:
+    if not os.environ.get("MYSQL_SERVER"):
+        return True
+    answer = subprocess.run([server, "--no-defaults", "--version"], stdout=subprocess.PIPE, check=True)
+    return b"MariaDB" in answer.stdout
 
 
 KINDS: dict[str, Service] = {kind.name: kind for kind in (ClickHouse(), Redis(), MySQL())}

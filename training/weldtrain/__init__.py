@@ -7,6 +7,7 @@ fitting.py     the training loop
 metrics.py     precision, recall, AUC-PR, errors in mm, the threshold
 config.py      inference_config.json
 onnxfile.py    saving ONNX files
+runtime.py     a model in ONNX Runtime
 export.py      the network to ONNX, parity with ONNX Runtime
 card.py        MODEL_CARD.md
 """

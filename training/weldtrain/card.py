@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .fitting import Fitted
-from .metrics import auc_pr, precision_recall
+from .metrics import auc_pr, mean_of_known, precision_recall
 
 # Standard deviations of the simulated measurement, mm: no model can have a smaller error.
 LABEL_NOISE_MM = (0.12, 0.015, 0.015, 0.03)
@@ -29,8 +29,8 @@ def evaluate(data: Fitted, probability: np.ndarray, regression: np.ndarray, thre
         "false_alarms": int((called & ~data.nok).sum()),
         "override_recall": float((probability >= OVERRIDE)[data.nok].mean()) if data.nok.any() else 0.0,
         "override_false_alarms": int(((probability >= OVERRIDE) & ~data.nok).sum()),
-        "mae_mm": np.abs(difference).mean(axis=0).tolist(),
-        "rmse_mm": np.sqrt((difference**2).mean(axis=0)).tolist(),
+        "mae_mm": mean_of_known(np.abs(difference)),
+        "rmse_mm": [mean and float(np.sqrt(mean)) for mean in mean_of_known(difference**2)],
         "defects": {
             str(kind): {
                 "welds": int((data.defect == kind).sum()),
@@ -44,6 +44,10 @@ def evaluate(data: Fitted, probability: np.ndarray, regression: np.ndarray, thre
 
 def _row(*cells: object) -> str:
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def _mm(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.3f}"
 
 
 def _figures(days: dict[int, dict]) -> list[str]:
@@ -62,7 +66,7 @@ def _figures(days: dict[int, dict]) -> list[str]:
     line("OK welds at 0.9999", lambda d: d["override_false_alarms"])
     for k, name in enumerate(REGRESSION_NAMES):
         best = LABEL_NOISE_MM[k] * np.sqrt(2 / np.pi)
-        line(f"MAE of {name}, mm (label noise alone: {best:.3f})", lambda d, k=k: f"{d['mae_mm'][k]:.3f}")
+        line(f"MAE of {name}, mm (label noise alone: {best:.3f})", lambda d, k=k: _mm(d["mae_mm"][k]))
     return lines
 
 

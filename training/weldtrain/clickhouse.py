@@ -12,6 +12,18 @@ import numpy as np
 
 REGRESSIONS = ("measured_diameter", "measured_indentation", "measured_front_thickness", "measured_stack_thickness")
 
+# What is asked of the server, with the type that its answer must name. A plant's own types (Nullable, LowCardinality,
+# Decimal, text) are turned into these by the server, so that nothing here guesses; what is missing is NaN or empty.
+COLUMNS = {
+    "u": ("arrayMap(x -> ifNull(toFloat32(x), nan), u_curve)", "Array(Float32)"),
+    "i": ("arrayMap(x -> ifNull(toFloat32(x), nan), i_curve)", "Array(Float32)"),
+    "label": ("ifNull(toString(label), '')", "String"),
+    "defect": ("ifNull(toString(defect), '')", "String"),
+    **{name: (f"ifNull(toFloat32({name}), nan)", "Float32") for name in REGRESSIONS},
+}
+# What a profile of the server may not change about the answer.
+SETTINGS = {"output_format_native_encode_types_in_binary_format": "0", "http_write_exception_in_output_format": "0"}
+
 
 @dataclass(frozen=True)
 class Server:
@@ -32,14 +44,14 @@ class Day:
     i: list[np.ndarray]
     nok: np.ndarray  # bool [N]
     defect: np.ndarray  # str [N]
-    measured: np.ndarray  # f32 [N, 4], mm
+    measured: np.ndarray  # f32 [N, 4], mm; NaN where nothing was measured
 
     def __len__(self) -> int:
         return len(self.nok)
 
 
 def _query(server: Server, sql: str) -> bytes:
-    url = f"{server.url.rstrip('/')}/?{urllib.parse.urlencode({'database': server.database})}"
+    url = f"{server.url.rstrip('/')}/?{urllib.parse.urlencode({'database': server.database, **SETTINGS})}"
     token = base64.b64encode(f"{server.user}:{server.password}".encode()).decode()
     request = urllib.request.Request(url, data=sql.encode(), headers={"Authorization": f"Basic {token}"})
     try:
@@ -52,17 +64,37 @@ def _query(server: Server, sql: str) -> bytes:
         raise SystemExit(f"cannot reach clickhouse at {server.url}: {error.reason}") from error
 
 
-class _RowBinary:
-    """Reads FORMAT RowBinary from a buffer."""
+class NativeBlocks:
+    """Reads FORMAT Native, which names its columns and their types, from a buffer: a list of columns for each block."""
 
     def __init__(self, data: bytes):
         self.data = data
         self.at = 0
 
-    def done(self) -> bool:
-        return self.at >= len(self.data)
+    def __iter__(self):
+        while self.at < len(self.data):
+            columns, rows = self._number(), self._number()
+            yield [(self._text(), *self._column(rows)) for _ in range(columns)]
 
-    def _length(self) -> int:
+    def _column(self, rows: int) -> tuple[str, list | np.ndarray]:
+        kind = self._text()
+        match kind:
+            case "Float32":
+                return kind, self._array("<f4", rows)
+            case "String":
+                return kind, [self._text() for _ in range(rows)]
+            case "Array(Float32)":
+                ends = self._array("<u8", rows)
+                samples = self._array("<f4", int(ends[-1]) if rows else 0)
+                return kind, np.split(samples, ends[:-1].astype(np.int64)) if rows else []
+        raise SystemExit(f"clickhouse answered with a column of type {kind}, which nothing here asked for")
+
+    def _array(self, kind: str, count: int) -> np.ndarray:
+        values = np.frombuffer(self.data, dtype=kind, count=count, offset=self.at)
+        self.at += values.nbytes
+        return values
+
+    def _number(self) -> int:
         value, shift = 0, 0
         while True:
             byte = self.data[self.at]
@@ -72,14 +104,8 @@ class _RowBinary:
                 return value
             shift += 7
 
-    def floats(self, count: int | None = None) -> np.ndarray:
-        count = self._length() if count is None else count
-        values = np.frombuffer(self.data, dtype="<f4", count=count, offset=self.at)
-        self.at += 4 * count
-        return values
-
-    def text(self) -> str:
-        length = self._length()
+    def _text(self) -> str:
+        length = self._number()
         self.at += length
         return self.data[self.at - length : self.at].decode()
 
@@ -89,27 +115,32 @@ def _name(identifier: str) -> str:
 
 
 def read_day(server: Server, table: str, day: int, limit: int | None = None) -> Day:
-    """Every weld of `day` with sound curves (equal, at least 50 samples, finite); the first `limit` of them."""
+    """Every labelled weld of `day` with sound curves (equal, at least 50 samples, finite); the first `limit` of them."""
+    columns = ", ".join(f"CAST({sql} AS {kind}) AS `{name}`" for name, (sql, kind) in COLUMNS.items())
+    # In a query of their own, so that an alias never stands for a column of the table.
     sql = f"""
-        SELECT CAST(u_curve AS Array(Float32)), CAST(i_curve AS Array(Float32)),
-               toString(label), toString(defect), {", ".join(f"toFloat32({name})" for name in REGRESSIONS)}
-        FROM {_name(table)}
-        WHERE replaceAll(toString(data_date), '-', '') = '{day:08d}'
-          AND length(u_curve) = length(i_curve) AND length(u_curve) >= 50
-        ORDER BY ck_local_time, record_id {f"LIMIT {limit}" if limit else ""}
-        FORMAT RowBinary"""
-    reader = _RowBinary(_query(server, sql))
+        SELECT {columns}
+        FROM (
+            SELECT u_curve, i_curve, label, defect, {", ".join(REGRESSIONS)} FROM {_name(table)}
+            WHERE replaceAll(toString(data_date), '-', '') = '{day:08d}' AND label IN ('OK', 'NOK')
+              AND length(u_curve) = length(i_curve) AND length(u_curve) >= 50
+            ORDER BY ck_local_time, record_id {f"LIMIT {limit}" if limit else ""}
+        )
+        FORMAT Native"""
+    expected = [(name, kind) for name, (_, kind) in COLUMNS.items()]
     u, i, nok, defect, measured = [], [], [], [], []
-    while not reader.done():
-        u_curve, i_curve = reader.floats(), reader.floats()
-        label, kind, values = reader.text(), reader.text(), reader.floats(4)
-        if not (np.isfinite(u_curve).all() and np.isfinite(i_curve).all()):
-            continue
-        u.append(u_curve)
-        i.append(i_curve)
-        nok.append(label == "NOK")
-        defect.append(kind)
-        measured.append(values)
+    for block in NativeBlocks(_query(server, sql)):
+        found = [(name, kind) for name, kind, _ in block]
+        if found != expected:
+            raise SystemExit(f"clickhouse answered with columns {found}, asked for {expected}")
+        values = {name: column for name, _, column in block}
+        sound = [np.isfinite(one).all() and np.isfinite(other).all() for one, other in zip(values["u"], values["i"])]
+        u += [curve for curve, good in zip(values["u"], sound) if good]
+        i += [curve for curve, good in zip(values["i"], sound) if good]
+        sound = np.array(sound, dtype=bool)
+        nok.append(np.array(values["label"])[sound] == "NOK")
+        defect.append(np.array(values["defect"])[sound])
+        measured.append(np.stack([values[name] for name in REGRESSIONS], axis=1)[sound])
     if not u:
-        raise SystemExit(f"no welds of {day} in {table}, simulate the day first: see training/README.md")
-    return Day(day, u, i, np.array(nok), np.array(defect), np.array(measured, dtype=np.float32))
+        raise SystemExit(f"no labelled welds of {day} in {table}, simulate the day first: see training/README.md")
+    return Day(day, u, i, np.concatenate(nok), np.concatenate(defect), np.concatenate(measured))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import nn
 
 from . import features
 from .config import OUTPUTS
 from .onnxfile import save
+from .runtime import Runtime
 
 # Torch warns that torchvision is missing, which nothing here needs.
 logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -27,30 +26,6 @@ def export_onnx(net: nn.Module, path: Path) -> None:
         dynamic_shapes=({0: torch.export.Dim("N")},), opset_version=18, verbose=False,
     )
     save(program.model_proto, path)
-
-
-class Runtime:
-    """The exported model in single-threaded ONNX Runtime."""
-
-    def __init__(self, path: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-    def __call__(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        nok_prob, regression = self.session.run(list(OUTPUTS), {"curves": rows})
-        return nok_prob, regression
-
-    def microseconds_a_row(self, rows: np.ndarray, batch: int) -> float:
-        """Fastest of seven passes over `rows`: what the model costs, not what its neighbours on the machine do."""
-        passes = []
-        for _ in range(7):
-            start = time.perf_counter()
-            for first in range(0, len(rows), batch):
-                self(rows[first : first + batch])
-            passes.append((time.perf_counter() - start) / len(rows) * 1e6)
-        return min(passes)
 
 
 def check_parity(net: nn.Module, runtime: Runtime, rows: np.ndarray) -> tuple[float, float]:

@@ -1,17 +1,20 @@
-"""The training loop."""
+"""The training loop. Only the loop itself loads PyTorch: reading and judging need none."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
 
-from .clickhouse import Day
+from .clickhouse import REGRESSIONS, Day
 from .features import fit_curves, tensor
-from .network import WeldNet
+
+if TYPE_CHECKING:
+    import torch
+
+    from .network import WeldNet
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Fitted:
     i: np.ndarray  # f32 [N, L], kA
     nok: np.ndarray
     defect: np.ndarray
-    measured: np.ndarray
+    measured: np.ndarray  # NaN where nothing was measured
 
     @staticmethod
     def of(days: list[Day]) -> "Fitted":
@@ -42,15 +45,29 @@ class Fitted:
         return tensor(self.u[chosen], self.i[chosen])
 
 
+def spread(measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each measured value, f32 [4], over the welds that have it."""
+    for name, known in zip(REGRESSIONS, np.isfinite(measured).any(axis=0)):
+        if not known:
+            raise SystemExit(f"no weld of the training days has a {name}; the model must answer it, so some must be measured")
+    deviation = np.nanstd(measured, axis=0)
+    return np.nanmean(measured, axis=0), np.where(deviation > 0, deviation, np.float32(1))
+
+
 def train(data: Fitted, epochs: int, batch: int, seed: int, log=print) -> tuple[WeldNet, torch.Tensor, torch.Tensor]:
     """The trained network, and mean and standard deviation of the four measured values.
 
     Imbalance: days are simulated with a raised NOK share, and NOK welds weigh sqrt(OK/NOK) in the loss.
+    Most welds of a plant are never measured: what is missing weighs nothing.
     """
+    import torch
+    from torch import nn
+
+    from .network import WeldNet
+
     torch.manual_seed(seed)
     shuffle = np.random.default_rng(seed)
-    mean = torch.from_numpy(data.measured.mean(axis=0))
-    deviation = torch.from_numpy(data.measured.std(axis=0))
+    mean, deviation = (torch.from_numpy(figure) for figure in spread(data.measured))
     nok_weight = float(np.sqrt((~data.nok).sum() / max(1, data.nok.sum())))
     classification = nn.BCEWithLogitsLoss(pos_weight=torch.tensor(nok_weight))
 
@@ -70,7 +87,8 @@ def train(data: Fitted, epochs: int, batch: int, seed: int, log=print) -> tuple[
             target_mm = (torch.from_numpy(data.measured[chosen]) - mean) / deviation
             logit, normalised = net(torch.from_numpy(data.rows(chosen)))
             nok_loss = classification(logit, target_nok)
-            mm_loss = ((normalised - target_mm) ** 2).mean()
+            known = torch.isfinite(target_mm)
+            mm_loss = ((normalised - target_mm)[known] ** 2).mean() if known.any() else normalised.sum() * 0
             optimiser.zero_grad()
             (nok_loss + mm_loss).backward()
             optimiser.step()

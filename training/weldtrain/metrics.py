@@ -28,6 +28,12 @@ def precision_recall(called: np.ndarray, nok: np.ndarray) -> tuple[float, float]
     return (hits / called.sum() if called.any() else 1.0), hits / max(1, nok.sum())
 
 
+def mean_of_known(values: np.ndarray) -> list[float | None]:
+    """The mean of each column over its finite values; None where there is none."""
+    known = np.isfinite(values)
+    return [float(column[finite].mean()) if finite.any() else None for column, finite in zip(values.T, known.T)]
+
+
 def best_threshold(probability: np.ndarray, nok: np.ndarray) -> float:
     """The threshold with the best F1; of a stretch of equally good ones the middle, on the logit scale.
 

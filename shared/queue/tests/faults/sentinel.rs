@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     replication::{self, ask, cut, in_sync, info, mend},
-    server::{RedisServer, eventually},
+    server::{self, RedisServer, eventually},
     size,
     trial::{Plan, Trial},
     verdict::{Memory, judge},
@@ -173,7 +173,7 @@ impl Sentinel {
         writeln!(config, "sentinel down-after-milliseconds {MASTER} 2500").unwrap();
         writeln!(config, "sentinel failover-timeout {MASTER} 3000").unwrap();
         let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "redis-server"])
+            .args(["--pdeathsig", "KILL", &server::program()])
             .arg(path)
             .arg("--sentinel")
             .stdout(Stdio::null())

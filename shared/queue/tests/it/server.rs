@@ -118,12 +118,17 @@ impl RedisServer {
     }
 }
 
+/// `$REDIS_SERVER`, the path of a Redis or a Valkey, else the one that is installed.
+pub fn program() -> String {
+    std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
 fn spawn(port: u16, dir: &tempfile::TempDir, extra: &[String]) -> Child {
     Command::new("setpriv")
         .args([
             "--pdeathsig",
             "KILL",
-            "redis-server",
+            &program(),
             "--bind",
             "127.0.0.1",
             "--port",
