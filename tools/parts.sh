@@ -4,6 +4,7 @@
 set -euo pipefail
 
 readonly CHDB_VERSION=26.7.3-stable.1
+readonly CHDB_CORE_VERSION=26.9.0
 readonly ONNXRUNTIME_VERSION=1.31.1
 readonly COMPOSE_VERSION=2.26.1
 readonly DEBIAN_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -30,6 +31,7 @@ Fetches or installs what is missing, once:
   mysql_9_7 mariadb_11_8 redis_8_0 valkey_8_1 valkey_9_1
                    servers of other versions for \`make test-parts\` (signed Debian packages of newer suites,
                    unpacked beside each other, nothing is installed)
+  clickhouse_26_9  a newer ClickHouse engine, in process only, for \`make test-parts\` (PyPI wheel, checked)
   training         NumPy, ONNX and ONNX Runtime for Python, as training/requirements.txt pins them (PyPI)
   training_torch   the same with PyTorch (PyPI; some 3 GB)
 
@@ -55,6 +57,7 @@ arch() {
 # --- where things are -------------------------------------------------------------------------------------------
 
 chdb_dir() { echo "$CACHE/chdb-$CHDB_VERSION-$(arch)"; }
+chdb_core_dir() { echo "$CACHE/chdb-core-$CHDB_CORE_VERSION-$(arch)"; }
 onnxruntime_dir() { echo "$CACHE/onnxruntime-$ONNXRUNTIME_VERSION-$(arch)"; }
 onnxruntime_gpu_dir() { echo "$CACHE/onnxruntime-gpu-$ONNXRUNTIME_VERSION-$(arch)"; }
 compose_program() { echo "$CACHE/compose-$COMPOSE_VERSION-$(arch)/docker-compose"; }
@@ -71,6 +74,7 @@ print_paths() {
     printf 'TRAINING_PYTHON=%q\n' "$(training_python || echo python3)"
     printf 'TRAINING_LIBRARIES=%q\n' "$(training_dir '')"
     printf 'TRAINING_TORCH_LIBRARIES=%q\n' "$(training_dir -torch)"
+    printf 'CLICKHOUSE_26_9=%q\n' "$(chdb_core_dir)"
     printf 'MYSQL_9_7=%q\n' "$(other_server mysql_9_7)"
     printf 'MARIADB_11_8=%q\n' "$(other_server mariadb_11_8)"
     printf 'REDIS_8_0=%q\n' "$(other_server redis_8_0)"
@@ -234,22 +238,22 @@ fill_compose() {
 
 # --- servers of other versions ------------------------------------------------------------------------------------
 
-# other_pin PART : Debian's suite, the package with its version, the program in it. Of a stable suite where there is a
-# choice: its versions stay.
+# other_pin PART : Debian's suite, the package, its version, the server in it, a package of clients of the same version. Of
+# a stable suite where there is a choice: its versions stay.
 other_pin() {
     case $1 in
-    mysql_9_7) echo sid mysql-server-core 9.7.4-2 usr/sbin/mysqld ;;
-    mariadb_11_8) echo trixie mariadb-server-core 1:11.8.9+ds-0+deb13u1 usr/sbin/mariadbd ;;
-    redis_8_0) echo trixie redis-server 5:8.0.2-3+deb13u3 usr/bin/redis-server ;;
-    valkey_8_1) echo trixie valkey-server 8.1.1+dfsg1-3+deb13u3 usr/bin/valkey-server ;;
-    valkey_9_1) echo sid valkey-server 9.1.2-1 usr/bin/valkey-server ;;
+    mysql_9_7) echo sid mysql-server-core 9.7.4-2 mysqld mysql-client-core ;;
+    mariadb_11_8) echo trixie mariadb-server-core 1:11.8.9+ds-0+deb13u1 mariadbd ;;
+    redis_8_0) echo trixie redis-server 5:8.0.2-3+deb13u3 redis-server ;;
+    valkey_8_1) echo trixie valkey-server 8.1.1+dfsg1-3+deb13u3 valkey-server ;;
+    valkey_9_1) echo sid valkey-server 9.1.2-1 valkey-server ;;
     esac
 }
 
 other_server() { # other_server PART : the script that starts it
-    local suite package version program
-    read -r suite package version program < <(other_pin "$1")
-    echo "$CACHE/$package-${version//:/_}-$(arch)/$(basename "$program")"
+    local suite package version server clients
+    read -r suite package version server clients < <(other_pin "$1")
+    echo "$CACHE/$package-${version//:/_}-$(arch)/$server"
 }
 
 have_mysql_9_7() { [[ -x $(other_server mysql_9_7) ]]; }
@@ -266,8 +270,8 @@ get_valkey_9_1() { get_other valkey_9_1; }
 get_other() {
     OTHER=$1
     [[ -r $DEBIAN_KEYS ]] || apt_install debian-archive-keyring
-    local suite package version program
-    read -r suite package version program < <(other_pin "$OTHER")
+    local suite package version server clients
+    read -r suite package version server clients < <(other_pin "$OTHER")
     log "fetching $package $version of Debian $suite with all that it needs (30 to 80 MB, once)"
     fetch_into "$(dirname "$(other_server "$OTHER")")" fill_other
 }
@@ -275,8 +279,8 @@ get_other() {
 # The package and all that it needs, libc included, out of lists and a cache of their own: apt checks every file against
 # the suite's signed index, and neither its state nor dpkg's is touched.
 fill_other() {
-    local suite package version program found
-    read -r suite package version program < <(other_pin "$OTHER")
+    local suite package version server clients found
+    read -r suite package version server clients < <(other_pin "$OTHER")
     mkdir -p apt/lists/partial apt/cache/archives/partial
     : >apt/status
     echo "deb [signed-by=$DEBIAN_KEYS] http://deb.debian.org/debian $suite main" >apt/sources.list
@@ -295,44 +299,64 @@ fill_other() {
         log "Debian $suite has no $package $version any more but ${found:-none}; pin that in tools/parts.sh (other_pin)"
         return 1
     fi
-    if ! apt-get "${private[@]}" -q -y --no-install-recommends --download-only install "$package=$version" >>apt/log 2>&1; then
+    if ! apt-get "${private[@]}" -q -y --no-install-recommends --download-only install \
+        "$package=$version" ${clients:+"$clients=$version"} >>apt/log 2>&1; then
         tail -n 5 apt/log >&2
         return 1
     fi
     local deb
     for deb in apt/cache/archives/*.deb; do dpkg-deb --extract "$deb" root || return 1; done
     rm -rf apt root/usr/share/{doc,man,locale,perl} root/usr/lib/*/perl*
-    program_starter "$program" >"$(basename "$program")"
-    chmod 755 "$(basename "$program")"
-    "./$(basename "$program")" --version >/dev/null
+    starter >"$server"
+    chmod 755 "$server"
+    local other
+    for other in mysql mysqladmin redis-cli valkey-cli; do
+        [[ ! -x root/usr/bin/$other ]] || ln -s "$server" "$other"
+    done
+    "./$server" --version >/dev/null
 }
 
-# Its libc is newer than the machine's: it runs by its own loader, on its own libraries.
-program_starter() { # program_starter PROGRAM
-    local triplet loader share=mysql
-    [[ $1 != */mariadbd ]] || share=mariadb
+# Their libc is newer than the machine's: they run by their own loader, on their own libraries.
+starter() {
+    local triplet loader
     case $(arch) in
     x64) triplet=x86_64-linux-gnu loader=ld-linux-x86-64.so.2 ;;
     arm64) triplet=aarch64-linux-gnu loader=ld-linux-aarch64.so.1 ;;
     esac
     cat <<EOF
 #!/bin/sh
-# Starts $1 out of the Debian packages in root/. Written by tools/parts.sh.
+# Starts the program of this name out of the Debian packages in root/. Written by tools/parts.sh.
 root=\$(dirname "\$(readlink -f "\$0")")/root
+name=\$(basename "\$0")
 libraries=\$root/usr/lib/$triplet:\$root/lib/$triplet:\$root/usr/lib/mysql/private
-loader=\$root/usr/lib/$triplet/$loader
+program=\$root/usr/bin/\$name
+case \$name in
+mysqld | mariadbd)
+    [ "\${1:-}" != --no-defaults ] || shift
+    program=\$root/usr/sbin/\$name
+    share=\$root/usr/share/mysql
+    [ -d "\$share" ] || share=\$root/usr/share/mariadb
+    set -- --no-defaults --basedir="\$root/usr" --lc-messages-dir="\$share" --character-sets-dir="\$share/charsets" \\
+        --plugin-dir="\$root/usr/lib/mysql/plugin" "\$@"
+    ;;
+esac
+exec "\$root/usr/lib/$triplet/$loader" --library-path "\$libraries" "\$program" "\$@"
 EOF
-    case $1 in
-    */mysqld | */mariadbd)
-        cat <<EOF
-[ "\${1:-}" != --no-defaults ] || shift
-exec "\$loader" --library-path "\$libraries" "\$root/$1" --no-defaults --basedir="\$root/usr" \\
-    --lc-messages-dir="\$root/usr/share/$share" --character-sets-dir="\$root/usr/share/$share/charsets" \\
-    --plugin-dir="\$root/usr/lib/mysql/plugin" "\$@"
-EOF
-        ;;
-    *) echo "exec \"\$loader\" --library-path \"\$libraries\" \"\$root/$1\" \"\$@\"" ;;
-    esac
+}
+
+# Wheels hold newer engines than npm, but no launcher: Python loads them.
+have_clickhouse_26_9() { [[ -d $(chdb_core_dir) ]]; }
+
+get_clickhouse_26_9() {
+    [[ $(arch) == x64 ]] || die "no pinned chdb-core for $(uname -m)"
+    need_training_pip
+    log "fetching the ClickHouse engine of chdb-core $CHDB_CORE_VERSION (182 MB, once)"
+    fetch_into "$(chdb_core_dir)" fill_clickhouse_26_9
+}
+
+fill_clickhouse_26_9() {
+    echo "chdb-core==$CHDB_CORE_VERSION --hash=sha256:707e2ec3fe0f7953bac97942eaeb7a1ed1d66b1e56ecef3f0aa2130f61f6e735" >requirements.txt
+    pip_here requirements.txt --no-deps --require-hashes
 }
 
 # --- Python for training/ ------------------------------------------------------------------------------------------
@@ -368,9 +392,9 @@ fill_training() {
 
 fill_training_torch() { pip_here "$TOOLS/../training/requirements.txt"; }
 
-pip_here() { # pip_here REQUIREMENTS : into the current folder, for PYTHONPATH
+pip_here() { # pip_here REQUIREMENTS OPTION... : into the current folder, for PYTHONPATH
     "$(training_python)" -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-warn-script-location \
-        --only-binary=:all: --target . --requirement "$1"
+        --root-user-action=ignore --only-binary=:all: --target . --requirement "$@"
 }
 
 check_sha256() { # check_sha256 SUM FILE

@@ -111,7 +111,7 @@ prepare() {
         apt-get update -q >/dev/null
         DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >/dev/null
     fi
-    tools/parts.sh clickhouse compose
+    tools/parts.sh clickhouse compose redis_8_0 mysql_9_7
     # shellcheck source=/dev/null
     source <(tools/parts.sh --paths)
     COMPOSE=(docker compose)
@@ -144,6 +144,8 @@ build_standins() {
     cp -r "$toolchain/bin" "$toolchain/libexec" "$context/toolchain/" 2>/dev/null || cp -r "$toolchain/bin" "$context/toolchain/"
     cp -r "$toolchain/lib/." "$context/toolchain/lib/"
     cp -r "$(dirname "$CLICKHOUSE_LIBRARY")" "$context/chdb"
+    cp -r "$(dirname "$REDIS_8_0")" "$context/redis"
+    cp -r "$(dirname "$MYSQL_9_7")" "$context/mysql"
     STANDINS_CONTEXT=$context build -f docker/standins/compose.yml
     rm -rf "$context"
 }

@@ -1,21 +1,24 @@
 #!/usr/bin/env bash
-# The part of mysql:8's entrypoint that docker-compose.yml relies on, for MariaDB.
+# The part of mysql:9.7's entrypoint that docker-compose.yml relies on.
 set -euo pipefail
 data=/var/lib/mysql
-server=(mariadbd --no-defaults --datadir="$data" --skip-log-bin)
+# As a string of SQL.
+quoted() { local text=${1//\\/\\\\}; printf "'%s'" "${text//\'/\\\'}"; }
+server=(mysqld --no-defaults --datadir="$data/data" --skip-log-bin --mysqlx=OFF --secure-file-priv=)
 
 if [[ ! -e $data/prepared ]]; then
-    mariadb-install-db --no-defaults --datadir="$data" --auth-root-authentication-method=normal --skip-test-db >/dev/null
-    "${server[@]}" --bootstrap <<SQL
-FLUSH PRIVILEGES;
-CREATE DATABASE \`$MYSQL_DATABASE\` CHARACTER SET utf8mb4;
-CREATE USER '$MYSQL_USER'@'%' IDENTIFIED BY '$MYSQL_PASSWORD';
+    rm -rf "$data/data"
+    # A statement a line.
+    cat >"$data/setup.sql" <<SQL
+CREATE DATABASE \`$MYSQL_DATABASE\`;
+CREATE USER '$MYSQL_USER'@'%' IDENTIFIED BY $(quoted "$MYSQL_PASSWORD");
 GRANT ALL ON \`$MYSQL_DATABASE\`.* TO '$MYSQL_USER'@'%';
-CREATE OR REPLACE USER root@localhost IDENTIFIED BY '$MYSQL_ROOT_PASSWORD';
-CREATE OR REPLACE USER root@'%' IDENTIFIED BY '$MYSQL_ROOT_PASSWORD';
-GRANT ALL ON *.* TO root@localhost WITH GRANT OPTION;
+ALTER USER root@localhost IDENTIFIED BY $(quoted "$MYSQL_ROOT_PASSWORD");
+CREATE USER root@'%' IDENTIFIED BY $(quoted "$MYSQL_ROOT_PASSWORD");
 GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;
 SQL
+    "${server[@]}" --initialize-insecure --init-file="$data/setup.sql"
+    rm "$data/setup.sql"
     touch "$data/prepared"
 fi
-exec "${server[@]}" --bind-address=0.0.0.0 --skip-name-resolve --character-set-server=utf8mb4 --socket=/tmp/mysqld.sock "$@"
+exec "${server[@]}" --bind-address=0.0.0.0 --skip-name-resolve --socket=/tmp/mysqld.sock "$@"
