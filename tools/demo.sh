@@ -5,6 +5,7 @@
 # usage: tools/demo.sh [up|down]     (default: up; ROWS=50000 WORKERS=2 can be changed)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export ORT_DISABLE_TELEMETRY=1
 
 readonly ROWS=${ROWS:-50000} WORKERS=${WORKERS:-2}
 readonly RUN_DIR=.services/demo

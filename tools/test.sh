@@ -4,6 +4,7 @@
 # usage: tools/test.sh [all|lint|faults|nightly|training|parts [OPTION...]]      (default: all)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export ORT_DISABLE_TELEMETRY=1
 
 # The same features everywhere, so that nothing is compiled twice and the programs under test have their fail points.
 readonly FEATURES=(--workspace --locked --features failpoints)

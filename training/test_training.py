@@ -1,7 +1,10 @@
 """What needs no service. The tests of the wrapper need onnx and onnxruntime, all others numpy only."""
 
 import importlib.util
+import os
 import unittest
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is loaded, or it tells a collector
 
 import numpy as np
 

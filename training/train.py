@@ -14,6 +14,8 @@ import re
 import time
 from pathlib import Path
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is loaded, or it tells a collector
+
 import numpy as np
 import onnx
 import onnxruntime

@@ -621,6 +621,8 @@ def summary(name, rows):
 
 
 def judge_command(args):
+    import os
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before the library is loaded, or it tells a collector
     import onnxruntime
     folder = Path(args.model)
     config = json.loads((folder / "inference_config.json").read_text(encoding="utf-8"))

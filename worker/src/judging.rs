@@ -86,6 +86,7 @@ impl Judging {
         let set = self.judge.models();
         json!({
             "model_version": self.model_version(),
+            "model_sha256": self.models.as_ref().map(|models| models.catalog.global().digest()),
             "part_models": set.map_or(0, |set| set.len() - 1),
             "device": self.device(),
             "layout": self.plan.describe(),

@@ -25,6 +25,7 @@ use weldfleet_settings::Settings;
 use args::{Args, Command};
 
 fn main() -> ExitCode {
+    weldfleet_cli::environment::silence_onnx_runtime();
     weldfleet_failpoints::setup();
     weldfleet_cli::exit::finish(run(Args::parse()))
 }

@@ -1,12 +1,14 @@
 //! What the command lines of both binaries have in common.
 //!
 //! # Layout
+//! - [`environment`]: what libraries must find there;
 //! - [`exit`]: exit codes and the error that carries one;
 //! - [`output`]: tables, JSON, numbers for people, colour only on a terminal;
 //! - [`CommonArgs`]: `--config` and `--log-format`, before or after the subcommand.
 //!
 //! What must never live here: anything about welds, queues or stores.
 
+pub mod environment;
 pub mod exit;
 pub mod output;
 

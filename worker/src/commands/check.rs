@@ -1,5 +1,8 @@
 //! `worker check`: everything a worker would need, one line each; judges real rows without writing.
 
+mod alone;
+mod part_names;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
@@ -21,6 +24,10 @@ use crate::{
     inference::{pool::Pool, tuning::Tuning},
     judging::Judging,
 };
+use alone::Alike;
+
+/// Parts of a day that are looked at; a body shop welds some hundred.
+const MOST_PARTS: u32 = 10_000;
 
 /// How one thing was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -107,6 +114,7 @@ pub async fn run(settings: &Settings, rows: u32, json: bool) -> Result<Exit, Fai
     check_save_dir(settings, &mut report);
     let mut sample = Value::Null;
     if let (Some(judging), Some(source)) = (judging, source) {
+        check_parts(&judging, &source, &mut report).await;
         sample = check_rows(settings, &judging, &source, rows, &mut report).await;
     }
     if json {
@@ -250,6 +258,54 @@ fn check_save_dir(settings: &Settings, report: &mut Report) {
     }
 }
 
+/// Compares the part numbers that models are named after with those of the latest day.
+async fn check_parts(judging: &Judging, source: &SourceTable, report: &mut Report) {
+    let models = match &judging.models {
+        Some(models) if !models.catalog.parts().is_empty() => models.catalog.parts(),
+        _ => return,
+    };
+    let (day, rows) = match source.parts_of_latest_day(MOST_PARTS).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return,
+        Err(error) => return report.failed("parts", error.chain()),
+    };
+    if rows.len() >= MOST_PARTS as usize {
+        return report.warning(
+            "parts",
+            format!("{day} has {MOST_PARTS} part numbers or more, too many to compare with the part models"),
+        );
+    }
+    let names = part_names::compare(models, &rows);
+    for (row, alike) in &names.near {
+        // Quoted with escapes, so that blanks and what cannot be seen can.
+        report.warning(
+            "parts",
+            format!(
+                "{} rows of {day} name part_no {:?}, the model is of {}: they are judged by the global model; name its folder \
+                 as the rows do",
+                row.rows,
+                row.part_no,
+                alike.iter().map(|model| format!("{model:?}")).collect::<Vec<_>>().join(" and of ")
+            ),
+        );
+    }
+    for model in &names.unasked {
+        report.warning(
+            "parts",
+            format!("no row of {day} asks for the model of part_no {model:?}"),
+        );
+    }
+    if names == part_names::PartNames::default() {
+        report.ok(
+            "parts",
+            format!(
+                "{} with a model of their own, each seen on {day}",
+                models.len()
+            ),
+        );
+    }
+}
+
 /// Judges the latest rows and says what they look like.
 async fn check_rows(
     settings: &Settings,
@@ -291,7 +347,42 @@ async fn check_rows(
         State::Ok
     };
     report.add("rows", state, sample.in_words(settings));
+    if judging.models.is_some() {
+        check_alone(&pool, &block, &verdicts, layout.batch_rows, report).await;
+    }
     sample.as_json()
+}
+
+/// A verdict must not depend on the welds beside it.
+async fn check_alone(
+    pool: &Pool,
+    block: &Arc<RowBlock>,
+    verdicts: &[Verdict],
+    batch_rows: usize,
+    report: &mut Report,
+) {
+    match alone::compare(pool, block, verdicts).await {
+        Ok(Alike::Within(difference)) => report.ok(
+            "batches",
+            format!("each row alone and in batches of {batch_rows} alike, within {difference:.0e}"),
+        ),
+        Ok(Alike::No(row, output, together, alone)) => {
+            let shown = |value: Option<f32>| {
+                value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+            };
+            report.failed(
+                "batches",
+                format!(
+                    "record {}: {output} is {} in a batch of up to {batch_rows} rows and {} alone, so a weld's verdict depends on \
+                     the welds beside it; a dynamically quantised model does that: quantise it statically, or leave it as it was",
+                    block.id(row),
+                    shown(together),
+                    shown(alone)
+                ),
+            );
+        }
+        Err(error) => report.failed("batches", error.to_string()),
+    }
 }
 
 /// What the judged rows look like.

@@ -26,7 +26,11 @@ use weldfleet_stores::{
 use weldfleet_telemetry::{Health, http, http::Face, metrics};
 
 use crate::{
-    inference::{pool::Pool, tuning::Tuning},
+    inference::{
+        changes::{self, Noticed},
+        pool::Pool,
+        tuning::Tuning,
+    },
     judging::Judging,
     pipeline::{Gate, Mirroring, Pipeline, Writing},
 };
@@ -51,12 +55,14 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     .or_exit(Exit::Usage)?;
     let info = worker_info(&judging);
     let worker = info.id.to_string();
+    let models = judging.models.as_ref();
+    let changed = models.map(|models| changes::watch(models.catalog.clone()));
 
     let listener = http::bind(settings.worker.http, "worker.http")
         .await
         .or_exit(Exit::Usage)?;
     let face = Face {
-        describe: describe(&judging, &worker),
+        describe: describe(&judging, &worker, changed.unwrap_or_default()),
         health: health.clone(),
         metrics: metrics_handle,
     };
@@ -300,7 +306,7 @@ fn worker_info(judging: &Judging) -> WorkerInfo {
         .field("version", env!("CARGO_PKG_VERSION"))
 }
 
-fn describe(judging: &Judging, worker: &str) -> http::Describe {
+fn describe(judging: &Judging, worker: &str, changed: Noticed) -> http::Describe {
     let judging = judging.describe();
     let worker = worker.to_owned();
     Arc::new(move || {
@@ -309,6 +315,7 @@ fn describe(judging: &Judging, worker: &str) -> http::Describe {
             "version": env!("CARGO_PKG_VERSION"),
             "worker": worker,
             "rows": crate::pipeline::counts::totals(),
+            "model_files_changed": changed.all(),
         });
         if let (Some(answer), Some(judging)) = (answer.as_object_mut(), judging.as_object()) {
             answer.extend(judging.clone());

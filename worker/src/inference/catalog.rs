@@ -4,47 +4,58 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use weldfleet_settings::Model;
 use weldfleet_weld::{
     features::InferenceConfig,
     judge::{ModelId, ModelSet},
 };
 
-/// File names within a model's folder.
-const MODEL: &str = "model.onnx";
-const CONFIG: &str = "inference_config.json";
+use super::files::{CONFIG, MODEL, ModelFiles};
 
-/// Every model found: `global/` and `parts/<part_no>/`.
-#[derive(Debug, Clone)]
+/// Every model found: `global/` and `parts/<part_no>/`, read as a whole. Cheap to clone.
+#[derive(Clone)]
 pub struct Catalog {
     set: ModelSet,
-    /// Model files, by index of the set.
-    files: Vec<PathBuf>,
+    folder: PathBuf,
+    /// By index of the set.
+    files: Arc<[ModelFiles]>,
+    /// Part numbers, by index of the set less one.
+    parts: Arc<[String]>,
 }
 
 impl Catalog {
     /// Reads the folder; opens no model yet.
     ///
     /// # Errors
-    /// If there is no global model, or a configuration is missing or wrong; names the file.
+    /// If there is no global model, or a file is missing or wrong; names it.
     pub fn read(settings: &Model) -> anyhow::Result<Self> {
         let root = &settings.model_export_dir;
-        let (global_file, global) = read_one(&root.join("global")).with_context(|| {
+        let (global_files, global) = ModelFiles::read(&root.join("global")).with_context(|| {
             format!(
                 "model.model_export_dir = \"{}\": no usable global model; it needs global/{MODEL} and global/{CONFIG}",
                 root.display()
             )
         })?;
-        let parts = read_parts(&root.join("parts"))?;
-        let mut files = vec![global_file];
-        files.extend(parts.values().map(|(file, _)| file.clone()));
-        let configs = parts.into_iter().map(|(part, (_, config))| (part, config));
+        let mut files = vec![global_files];
+        let mut parts = Vec::new();
+        let mut configs = Vec::new();
+        for (part, (of_part, config)) in read_parts(root)? {
+            files.push(of_part);
+            parts.push(part.clone());
+            configs.push((part, config));
+        }
         let set = ModelSet::new(global, configs, settings.nok_threshold)
             .with_context(|| format!("models of `{}`", root.display()))?;
-        Ok(Self { set, files })
+        Ok(Self {
+            set,
+            folder: root.clone(),
+            files: files.into(),
+            parts: parts.into(),
+        })
     }
 
     /// The models as judging sees them.
@@ -52,34 +63,57 @@ impl Catalog {
         &self.set
     }
 
-    /// A model's file.
-    pub fn file(&self, id: ModelId) -> &Path {
+    /// `model_export_dir`.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What a model consists of.
+    pub fn files(&self, id: ModelId) -> &ModelFiles {
         &self.files[id.index()]
     }
-}
 
-fn read_one(folder: &Path) -> anyhow::Result<(PathBuf, InferenceConfig)> {
-    let file = folder.join(MODEL);
-    if !file.is_file() {
-        bail!("`{}` does not exist", file.display());
+    /// The global model's.
+    pub fn global(&self) -> &ModelFiles {
+        &self.files[0]
     }
-    let config = folder.join(CONFIG);
-    let text = fs::read_to_string(&config)
-        .with_context(|| format!("cannot read `{}`", config.display()))?;
-    let config =
-        InferenceConfig::from_json(&text).with_context(|| format!("`{}`", config.display()))?;
-    Ok((file, config))
+
+    /// Of all models.
+    pub fn all_files(&self) -> &[ModelFiles] {
+        &self.files
+    }
+
+    /// Parts that have a model of their own, in order.
+    pub fn parts(&self) -> &[String] {
+        &self.parts
+    }
 }
 
-fn read_parts(folder: &Path) -> anyhow::Result<BTreeMap<String, (PathBuf, InferenceConfig)>> {
+type Parts = BTreeMap<String, (ModelFiles, InferenceConfig)>;
+
+fn read_parts(root: &Path) -> anyhow::Result<Parts> {
     let mut parts = BTreeMap::new();
-    if !folder.is_dir() {
-        return Ok(parts);
+    for (part, folder) in part_folders(root)? {
+        let model =
+            ModelFiles::read(&folder).with_context(|| format!("model of part_no `{part}`"))?;
+        parts.insert(part, model);
     }
-    let entries =
-        fs::read_dir(folder).with_context(|| format!("cannot read `{}`", folder.display()))?;
-    for entry in entries {
-        let entry = entry.with_context(|| format!("cannot read `{}`", folder.display()))?;
+    Ok(parts)
+}
+
+/// The folders in `parts/`, with the part that each is named after.
+///
+/// # Errors
+/// If they cannot be listed, or a name is no text.
+pub fn part_folders(root: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let folder = root.join("parts");
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let shown = || format!("cannot read `{}`", folder.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(shown)? {
+        let entry = entry.with_context(shown)?;
         if !entry.path().is_dir() {
             continue;
         }
@@ -89,9 +123,7 @@ fn read_parts(folder: &Path) -> anyhow::Result<BTreeMap<String, (PathBuf, Infere
                 folder.display()
             )
         })?;
-        let model =
-            read_one(&entry.path()).with_context(|| format!("model of part_no `{part}`"))?;
-        parts.insert(part, model);
+        found.push((part, entry.path()));
     }
-    Ok(parts)
+    Ok(found)
 }

@@ -116,10 +116,7 @@ impl Sessions {
 
     fn session(&mut self, id: ModelId) -> anyhow::Result<&mut ModelSession> {
         if !self.open.contains_key(&id) {
-            let catalog = &self.models.catalog;
-            let config = catalog.set().spec(id).config();
-            let file = catalog.file(id);
-            let session = ModelSession::open(&self.models.runtime, file, config, self.layout)?;
+            let session = self.models.open(id, self.layout)?;
             self.open.insert(id, session);
         }
         self.open

@@ -3,6 +3,8 @@
 //! # Layout
 //! - [`runtime`]: loads ONNX Runtime once and answers which providers it has;
 //! - [`catalog`]: the models of `model_export_dir`: `global/` and `parts/<part_no>/`;
+//! - [`files`]: what a model consists of, read once; [`external`]: which files those are; [`changes`]: what became of them;
+//! - [`trial`]: whether a model keeps to its interface;
 //! - [`session`]: one model on one device; [`bound`]: the pinned buffers of a session on a GPU;
 //! - [`layout`]: sessions, threads and rows of a batch; [`tuning`]: which layout, by measurement; [`hardware`]: names of devices;
 //! - [`compute`]: what one compute thread owns, and judging with it;
@@ -16,19 +18,24 @@
 
 pub mod bound;
 pub mod catalog;
+pub mod changes;
 pub mod compute;
+pub mod external;
+pub mod files;
 pub mod hardware;
 pub mod isolation;
 pub mod layout;
 pub mod pool;
 pub mod runtime;
 pub mod session;
+pub mod trial;
 pub mod tuning;
 pub mod welds;
 
 use std::thread;
 
 use weldfleet_settings::Model;
+use weldfleet_weld::judge::ModelId;
 
 use catalog::Catalog;
 use layout::{Layout, candidates};
@@ -78,13 +85,16 @@ impl Models {
         }
     }
 
-    /// Opens the model of each part once, so that one that is broken is refused at the start and not at its first weld.
+    /// Tries the model of each part, so that one that is broken is refused at the start and not at its first weld.
     ///
     /// # Errors
-    /// The first that cannot be opened.
+    /// The first that cannot be opened, or does not keep to its interface.
     pub fn try_parts(&self, layout: Layout) -> anyhow::Result<()> {
-        for (id, spec) in self.catalog.set().specs().skip(1) {
-            ModelSession::open(&self.runtime, self.catalog.file(id), spec.config(), layout)?;
+        for (id, _) in self.catalog.set().specs().skip(1) {
+            self.try_once(id)?;
+            if self.runtime.is_gpu() {
+                self.open(id, layout)?;
+            }
         }
         Ok(())
     }
@@ -92,11 +102,25 @@ impl Models {
     /// A session of the global model.
     ///
     /// # Errors
-    /// If it cannot be opened.
+    /// As of [`Models::open`].
     pub fn open_global(&self, layout: Layout) -> anyhow::Result<ModelSession> {
-        let set = self.catalog.set();
-        let file = self.catalog.file(set.for_part(""));
-        ModelSession::open(&self.runtime, file, set.global().config(), layout)
+        self.open(self.catalog.set().for_part(""), layout)
+    }
+
+    /// A session of a model, which is tried first unless this process has done so.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or does not keep to its interface.
+    pub fn open(&self, id: ModelId, layout: Layout) -> anyhow::Result<ModelSession> {
+        self.try_once(id)?;
+        let config = self.catalog.set().spec(id).config();
+        ModelSession::open(&self.runtime, self.catalog.files(id), config, layout)
+    }
+
+    fn try_once(&self, id: ModelId) -> anyhow::Result<()> {
+        let files = self.catalog.files(id);
+        let config = self.catalog.set().spec(id).config();
+        files.tried(|| trial::run(&self.runtime, files, config))
     }
 }
 
@@ -141,8 +165,13 @@ mod tests {
         }
 
         fn with(library: &Path, folder: &str) -> Self {
+            Self::in_folder(library, &repository().join(folder))
+        }
+
+        /// Those of any folder, on the CPU.
+        pub fn in_folder(library: &Path, folder: &Path) -> Self {
             let settings = Model {
-                model_export_dir: repository().join(folder),
+                model_export_dir: folder.to_owned(),
                 provider: Provider::Cpu,
                 ..Model::default()
             };

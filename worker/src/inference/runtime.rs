@@ -115,9 +115,14 @@ impl Runtime {
     }
 
     /// What a session registers, best first; each refuses rather than falls back silently.
-    pub fn execution_providers(&self, shapes: &EngineShapes) -> Vec<ExecutionProviderDispatch> {
+    /// `digest` is the model's.
+    pub fn execution_providers(
+        &self,
+        shapes: &EngineShapes,
+        digest: &str,
+    ) -> Vec<ExecutionProviderDispatch> {
         match self.provider {
-            Provider::Tensorrt => vec![self.tensorrt(shapes), self.cuda()],
+            Provider::Tensorrt => vec![self.tensorrt(shapes, digest), self.cuda()],
             Provider::Cuda => vec![self.cuda()],
             Provider::Cpu | Provider::Auto => Vec::new(),
         }
@@ -136,12 +141,19 @@ impl Runtime {
             .error_on_failure()
     }
 
-    fn tensorrt(&self, shapes: &EngineShapes) -> ExecutionProviderDispatch {
+    fn tensorrt(&self, shapes: &EngineShapes, digest: &str) -> ExecutionProviderDispatch {
+        // ONNX Runtime names an engine after the names in its graph, which a model that was trained again shares with its
+        // predecessor: in one folder the new one would be given the old one's weights.
+        let engines = self.engines.join(&digest[..digest.len().min(16)]);
+        if let Err(error) = fs::create_dir_all(&engines) {
+            let folder = engines.display();
+            tracing::warn!(%error, %folder, "a model's engine cannot be kept");
+        }
         ep::TensorRT::default()
             .with_device_id(self.device_id())
             .with_fp16(self.fp16)
             .with_engine_cache(true)
-            .with_engine_cache_path(self.engines.display())
+            .with_engine_cache_path(engines.display())
             .with_timing_cache(true)
             .with_timing_cache_path(self.engines.display())
             .with_profile_min_shapes(&shapes.min)

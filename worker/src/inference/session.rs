@@ -1,8 +1,6 @@
 //! One model on one device.
 
-use std::path::Path;
-
-use anyhow::{Context, bail};
+use anyhow::{Context, ensure};
 use ort::{
     inputs,
     session::{Session, builder::GraphOptimizationLevel},
@@ -16,8 +14,10 @@ use weldfleet_weld::{
 
 use super::{
     bound::Bound,
+    files::ModelFiles,
     layout::Layout,
     runtime::{EngineShapes, Runtime},
+    trial,
 };
 
 /// Points a weld that TensorRT's engines of raw models are made for: usual, and at most on the average of a batch.
@@ -53,20 +53,20 @@ pub struct Rows<'a> {
 }
 
 impl ModelSession {
-    /// Opens `model.onnx` as the layout says and tries it on one row of zeros.
+    /// Makes a session of what was read at the start, as the layout says, and tries it on one row of zeros.
     ///
     /// # Errors
-    /// If the file is no ONNX model, lacks an input or output of the configuration, or gives other shapes.
+    /// If it is no ONNX model, or an input or output is not what the configuration says.
     pub fn open(
         runtime: &Runtime,
-        path: &Path,
+        files: &ModelFiles,
         config: &InferenceConfig,
         layout: Layout,
     ) -> anyhow::Result<Self> {
-        let shown = path.display().to_string();
-        let session = build(runtime, path, config, layout)
+        let shown = files.path().display().to_string();
+        let session = build(runtime, files, config, layout)
             .with_context(|| format!("cannot open model `{shown}`"))?;
-        check_names(&session, config, &shown)?;
+        trial::check_interface(&session, config, &shown)?;
         let memory = if runtime.is_gpu() {
             let device = Some(runtime.device_id());
             let bound = Bound::new(&session, config, layout.batch_rows, device)
@@ -174,61 +174,28 @@ fn run_on_batch(
     let outputs = session
         .run(inputs)
         .with_context(|| format!("model `{path}` failed on {count} rows"))?;
-    let take = |name: &str, into: &mut [f32]| -> anyhow::Result<()> {
+    let take = |name: &str, wanted: &[i64], into: &mut [f32]| -> anyhow::Result<()> {
         let (shape, values) = outputs[name]
             .try_extract_tensor::<f32>()
             .with_context(|| format!("model `{path}`: output `{name}` is not f32"))?;
-        if values.len() != into.len() {
-            bail!(
-                "model `{path}`: output `{name}` has shape {shape:?}, expected {} values for {count} rows",
-                into.len()
-            );
-        }
+        // As many values in another order would be other rows' values.
+        ensure!(
+            **shape == *wanted,
+            "model `{path}`: output `{name}` has shape {:?} for {count} rows, but must have {wanted:?}",
+            &**shape
+        );
         into.copy_from_slice(values);
         Ok(())
     };
-    take(&config.outputs.nok_prob, rows.nok_prob)?;
-    take(&config.outputs.regression, rows.regression)
-}
-
-fn check_names(session: &Session, config: &InferenceConfig, shown: &str) -> anyhow::Result<()> {
-    let names: Vec<&str> = session.inputs().iter().map(|input| input.name()).collect();
-    let mut wanted = vec![("input", config.input.as_str())];
-    if config.input_kind == InputKind::Raw {
-        wanted.push(("spans", config.spans.as_str()));
-    }
-    for (key, name) in &wanted {
-        if !names.contains(name) {
-            bail!(
-                "model `{shown}` has inputs {names:?}, but its inference_config.json says {key} = \"{name}\""
-            );
-        }
-    }
-    if names.len() > wanted.len() {
-        bail!(
-            "model `{shown}` has inputs {names:?}, but its inference_config.json knows only {:?}; a model that takes \
-             curves as measured says input_kind = \"raw\"",
-            wanted.iter().map(|(_, name)| *name).collect::<Vec<_>>()
-        );
-    }
-    let names: Vec<&str> = session
-        .outputs()
-        .iter()
-        .map(|output| output.name())
-        .collect();
-    for wanted in [&config.outputs.nok_prob, &config.outputs.regression] {
-        if !names.contains(&wanted.as_str()) {
-            bail!(
-                "model `{shown}` has outputs {names:?}, but its inference_config.json names `{wanted}`"
-            );
-        }
-    }
-    Ok(())
+    let count = count as i64;
+    take(&config.outputs.nok_prob, &[count], rows.nok_prob)?;
+    let regressions = [count, REGRESSIONS as i64];
+    take(&config.outputs.regression, &regressions, rows.regression)
 }
 
 fn build(
     runtime: &Runtime,
-    path: &Path,
+    files: &ModelFiles,
     config: &InferenceConfig,
     layout: Layout,
 ) -> anyhow::Result<Session> {
@@ -245,11 +212,16 @@ fn build(
         .map_err(step)?;
     let shapes = engine_shapes(config, layout.batch_rows);
     let mut builder = builder
-        .with_execution_providers(runtime.execution_providers(&shapes))
+        .with_execution_providers(runtime.execution_providers(&shapes, files.digest()))
         .map_err(step)
         .with_context(|| needs(runtime.provider()))?;
+    for file in files.weights() {
+        builder = builder
+            .with_external_initializer_file_in_memory(&file.name, file.bytes.clone())
+            .map_err(step)?;
+    }
     builder
-        .commit_from_file(path)
+        .commit_from_memory(files.graph())
         .map_err(anyhow::Error::from)
         .with_context(|| needs(runtime.provider()))
 }

@@ -22,6 +22,15 @@ pub struct JobCounts {
     pub error: u64,
 }
 
+/// A part, and how many rows name it.
+#[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
+pub struct PartRows {
+    /// `part_no`; empty where a row or the plant has none.
+    pub part_no: String,
+    /// Rows.
+    pub rows: u64,
+}
+
 impl SourceTable {
     /// What attempts of this job have committed in its range; for a retry that finds nothing left to do.
     pub async fn counts_of_job(&self, range: &Range, job: &str) -> Result<JobCounts, StoreError> {
@@ -40,8 +49,8 @@ impl SourceTable {
         self.server.one("count a job's rows", &sql).await
     }
 
-    /// The last welds of the latest day, judged or not, at most `limit`.
-    pub async fn latest_rows(&self, limit: u32) -> Result<RowBlock, StoreError> {
+    /// The latest day that has rows.
+    async fn latest_day(&self) -> Result<Option<Day>, StoreError> {
         let schema = &self.schema;
         let latest = format!(
             "SELECT toUInt32(max({})) FROM {}",
@@ -49,7 +58,33 @@ impl SourceTable {
             schema.source
         );
         let day: u32 = self.server.one("find the latest day", &latest).await?;
-        let Ok(day) = Day::new(day) else {
+        Ok(Day::new(day).ok())
+    }
+
+    /// Which parts the latest day's rows name, as workers read them, the most frequent first, at most `limit`.
+    pub async fn parts_of_latest_day(
+        &self,
+        limit: u32,
+    ) -> Result<Option<(Day, Vec<PartRows>)>, StoreError> {
+        let Some(day) = self.latest_day().await? else {
+            return Ok(None);
+        };
+        let schema = &self.schema;
+        let sql = format!(
+            "SELECT toValidUTF8({part}) AS part_no, count() AS rows FROM {source} WHERE {day} \
+             GROUP BY part_no ORDER BY rows DESC, part_no LIMIT {limit}",
+            part = schema.text("part_no"),
+            source = schema.source,
+            day = schema.on_day(day),
+        );
+        let parts = self.server.all("list the latest day's parts", &sql).await?;
+        Ok(Some((day, parts)))
+    }
+
+    /// The last welds of the latest day, judged or not, at most `limit`.
+    pub async fn latest_rows(&self, limit: u32) -> Result<RowBlock, StoreError> {
+        let schema = &self.schema;
+        let Some(day) = self.latest_day().await? else {
             return self.rows_where(Day::EPOCH, "0").await;
         };
         let conditions = format!(

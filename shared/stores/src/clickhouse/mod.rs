@@ -33,7 +33,7 @@ pub mod sql;
 use std::{sync::Arc, time::Duration};
 
 pub use block::RowBlock;
-pub use inspection::JobCounts;
+pub use inspection::{JobCounts, PartRows};
 pub use migrate::{Plan, Statement, Store};
 pub use quality::{Confusion, Quality, Shift};
 pub use reports::{Pace, RunOutcome};

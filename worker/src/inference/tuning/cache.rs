@@ -11,7 +11,6 @@ use std::{
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use weldfleet_settings::Model;
 
 use super::choice::Choice;
@@ -25,7 +24,7 @@ const MOST_ENTRIES: usize = 64;
 /// All that a choice depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
-    /// SHA-256 of the global model's file.
+    /// SHA-256 of the global model.
     model: String,
     /// Build of ONNX Runtime.
     onnxruntime: String,
@@ -41,25 +40,18 @@ pub struct Key {
 
 impl Key {
     /// Of these models on their device, with what is configured.
-    pub fn new(models: &Models, settings: &Model, cores: usize) -> anyhow::Result<Self> {
-        let file = models.catalog.file(models.catalog.set().for_part(""));
-        let bytes =
-            fs::read(file).with_context(|| format!("cannot read model `{}`", file.display()))?;
+    pub fn new(models: &Models, settings: &Model, cores: usize) -> Self {
         let provider = models.runtime.provider();
         let device = hardware::name(provider, settings.device_id);
-        Ok(Self {
-            model: hex(&Sha256::digest(&bytes)),
+        Self {
+            model: models.catalog.global().digest().to_owned(),
             onnxruntime: onnxruntime().to_owned(),
             device: format!("{} {device}", provider.name()),
             cores,
             threads: settings.threads,
             batch_rows: settings.batch_rows,
-        })
+        }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Branch and commit; the compiler flags behind them say nothing more.

@@ -117,14 +117,7 @@ pub fn plan(models: &Models, settings: &Model, tuning: Tuning) -> Plan {
             _ => Plan::unmeasured(candidates[0], Origin::Configured),
         };
     }
-    let key = match Key::new(models, settings, cores) {
-        Ok(key) => key,
-        Err(error) => {
-            let error = format!("{error:#}");
-            tracing::warn!(error, "cannot tell which layout suits");
-            return usual;
-        }
-    };
+    let key = Key::new(models, settings, cores);
     let cache = Cache::in_folder(&settings.cache_dir);
     if let Some(choice) = remembered(&cache, &key, &candidates) {
         return Plan::measured(choice, Origin::Remembered);

@@ -22,8 +22,12 @@ impl Probe {
             InputKind::Raw => (2 * POINTS, vec![[0, POINTS as i64]; rows]),
         };
         lay_out(&mut spans);
-        // Between 0.5 and 1.5, near what scaled channels are; of rising steps, so that no two rows are equal.
-        let value = |k: usize| 0.5 + (k * 7919 % 4093) as f32 / 4093.0;
+        // Between 0.25 and 2.4, near what scaled channels are; of rising steps, so that no two rows are equal, and some
+        // rows larger than others, as welds are.
+        let value = |k: usize| {
+            let size = [1.0, 0.5, 1.6][k / row_len % 3];
+            size * (0.5 + (k * 7919 % 4093) as f32 / 4093.0)
+        };
         Self {
             curves: (0..rows * row_len).map(value).collect(),
             spans,
@@ -33,9 +37,20 @@ impl Probe {
 
     /// As many of the rows as there is room for results.
     pub fn rows<'a>(&'a self, nok_prob: &'a mut [f32], regression: &'a mut [f32]) -> Rows<'a> {
+        self.rows_from(0, nok_prob, regression)
+    }
+
+    /// The same, from this row on.
+    pub fn rows_from<'a>(
+        &'a self,
+        first: usize,
+        nok_prob: &'a mut [f32],
+        regression: &'a mut [f32],
+    ) -> Rows<'a> {
         let rows = nok_prob.len();
         Rows {
-            curves: &self.curves[..rows * self.row_len],
+            curves: &self.curves[first * self.row_len..][..rows * self.row_len],
+            // All welds are of one length, so that the first spans lie where any would.
             spans: &self.spans[..rows.min(self.spans.len())],
             nok_prob,
             regression,

@@ -1,0 +1,284 @@
+//! Models that are replaced, misnamed or no models of ours, and what the library behind them keeps to itself.
+
+use std::{
+    env, fs,
+    net::TcpListener,
+    path::Path,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+use weldfleet_tests::{
+    Fleet, Process, agree::text, eventually, process::without_services, repository,
+};
+
+const MINUTES: Duration = Duration::from_secs(120);
+/// A part that the simulator makes, and how a person might name its folder.
+const PART: &str = "TUNNEL";
+const NEARLY: &str = "a-pillar-l ";
+
+fn copy(from: &str, to: &Path) {
+    fs::create_dir_all(to).expect("folder");
+    for file in ["model.onnx", "inference_config.json"] {
+        fs::copy(
+            repository().join(from).join("global").join(file),
+            to.join(file),
+        )
+        .expect("copy");
+    }
+}
+
+// --- check and run ---------------------------------------------------------------------------------------------------
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_names_parts_that_nobody_asks_for_and_a_replaced_model_judges_nothing() {
+    let mut fleet = Fleet::start().await;
+    fleet.migrate();
+    fleet.simulate("today", 300, &[]);
+    let models = fleet.folder().join("models");
+    copy("models", &models.join("global"));
+    for part in [PART, NEARLY, "NOBODY"] {
+        copy("bench/models/near-free", &models.join("parts").join(part));
+    }
+    fleet.set("model.model_export_dir", &models.display().to_string());
+
+    let checked = fleet.run("worker", &["check"]);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert_eq!(checked.status.code(), Some(0), "warnings only: {said}");
+    let about_parts: Vec<&str> = said
+        .lines()
+        .filter(|line| line.contains("parts  "))
+        .collect();
+    for part in [
+        r#"name part_no "A-PILLAR-L", the model is of "a-pillar-l ": they are judged by the global model"#,
+        r#"asks for the model of part_no "NOBODY""#,
+        r#"asks for the model of part_no "a-pillar-l ""#,
+    ] {
+        let line = about_parts.iter().find(|line| line.contains(part));
+        let line = line.unwrap_or_else(|| panic!("`{part}` is not in\n{said}"));
+        assert!(line.starts_with("warning"), "{line}");
+    }
+    assert_eq!(about_parts.len(), 3, "{said}");
+    assert!(
+        said.contains("each row alone and in batches of 32 alike, within "),
+        "{said}"
+    );
+
+    // A model whose rows depend on their batch, but on their tenth neighbour only.
+    copy(
+        "tests/tests/data/models/tenth-neighbour",
+        &models.join("global"),
+    );
+    let checked = fleet.run("worker", &["check"]);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert_eq!(checked.status.code(), Some(1), "{said}");
+    let failed: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("failed"))
+        .collect();
+    assert!(
+        failed.len() == 1 && failed[0].contains("in a batch of up to 32 rows and"),
+        "{said}"
+    );
+    copy("models", &models.join("global"));
+
+    replaced(&fleet, &models).await;
+}
+
+/// Puts another model under a running worker.
+async fn replaced(fleet: &Fleet, models: &Path) {
+    let says = fleet.predict("spot_records").await;
+    let worker = fleet.worker();
+    worker.ready().await;
+    let graph = models.join("parts").join(PART).join("model.onnx");
+    copy(
+        "bench/models/near-free-b",
+        graph.parent().expect("a folder"),
+    );
+    worker.logged(&graph.display().to_string(), MINUTES).await;
+    let (_, about) = worker.get("/").await;
+    let about: Value = serde_json::from_str(&about).expect("json");
+    let changed = &about["model_files_changed"];
+    assert_eq!(changed[graph.display().to_string()], "replaced", "{about}");
+    eventually("both files are noticed", MINUTES, async || {
+        let changed = worker.metric("weldfleet_model_files_changed", &[]).await;
+        (changed == 2.0).then_some(())
+    })
+    .await;
+
+    let _scheduler = fleet.scheduler();
+    fleet.judged(MINUTES).await;
+    fleet.idle(MINUTES).await;
+    let rows = "SELECT record_id, part_no, model_version, diameter FROM spot_records WHERE alg_status = 'ok'";
+    let mut of_part = 0;
+    for row in fleet.clickhouse.rows(rows).await {
+        let says = &says[&text(&row, "record_id").parse().expect("an id")];
+        assert_eq!(
+            text(&row, "model_version"),
+            says["model_version"].as_str().expect("a version")
+        );
+        let (stored, said): (f32, f32) = (
+            text(&row, "diameter").parse().expect("a number"),
+            says["diameter"].as_f64().expect("a number") as f32,
+        );
+        assert_eq!(stored.to_bits(), said.to_bits(), "{row:?}");
+        of_part += usize::from(text(&row, "part_no") == PART);
+    }
+    assert!(of_part > 10, "{of_part} rows of the part");
+}
+
+#[test]
+fn a_model_that_is_none_of_ours_is_refused_before_anything_is_claimed() {
+    for (model, said) in [
+        (
+            "transposed",
+            "output `regression` is f32 [4, N], but must be f32 [N, 4]",
+        ),
+        ("dynamic", "a dynamically quantised model does that"),
+    ] {
+        let folder = repository().join("tests/tests/data/models").join(model);
+        for arguments in [&["run"][..], &["predict", "tests/tests/data/weld.json"]] {
+            let mut command = without_services("worker");
+            command
+                .args(arguments)
+                .env("WELDFLEET__MODEL__MODEL_EXPORT_DIR", &folder);
+            let output = command.output().expect("a worker");
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+            assert!(error.contains(said), "{arguments:?}: {error}");
+            assert!(
+                error.contains(&format!("{model}/global/model.onnx")),
+                "{error}"
+            );
+        }
+    }
+}
+
+// --- what ONNX Runtime tells others ----------------------------------------------------------------------------------
+
+/// A command with next to nothing in its environment: ONNX Runtime keeps quiet by itself where it finds a build server's
+/// variables, and whatever wants to reach another host is sent to `proxy`.
+fn at_home(home: &Path, proxy: &str) -> Command {
+    let mut command = without_services("worker");
+    for (name, _) in env::vars_os() {
+        let kept = ["PATH", "ORT_DYLIB_PATH", "LD_LIBRARY_PATH"];
+        if !kept.iter().any(|kept| name == *kept) {
+            command.env_remove(name);
+        }
+    }
+    for name in [
+        "http_proxy",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ] {
+        command.env(name, proxy);
+    }
+    command
+        .env("HOME", home)
+        .env("WELDFLEET__WORKER__HTTP", "127.0.0.1:0");
+    command.env("WELDFLEET__WORKER__SAVE_DIR", home.with_file_name("csv"));
+    command.env("WELDFLEET__MODEL__CACHE_DIR", home.with_file_name("cache"));
+    command
+}
+
+/// Counts who connects.
+fn listen() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = calls.clone();
+    thread::spawn(move || {
+        while listener.accept().is_ok() {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    (url, calls)
+}
+
+/// Where the library's own connections end, other than at our services: the remote ends of a process's sockets.
+fn remote_ends(process: u32) -> Vec<String> {
+    let sockets: Vec<String> = fs::read_dir(format!("/proc/{process}/fd"))
+        .expect("a living process")
+        .flatten()
+        .filter_map(|entry| fs::read_link(entry.path()).ok())
+        .filter_map(|link| {
+            let link = link.to_str()?.strip_prefix("socket:[")?;
+            Some(link.strip_suffix(']')?.to_owned())
+        })
+        .collect();
+    let mut ends = Vec::new();
+    for table in ["tcp", "tcp6", "udp", "udp6"] {
+        let text = fs::read_to_string(format!("/proc/{process}/net/{table}")).unwrap_or_default();
+        for line in text.lines().skip(1) {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            if fields.len() > 9 && sockets.iter().any(|inode| inode == fields[9]) {
+                ends.push(format!("{table} {}", fields[2]));
+            }
+        }
+    }
+    ends
+}
+
+/// Loopback and no address, as the kernel writes them.
+fn is_here(end: &str) -> bool {
+    let (_, address) = end.split_once(' ').expect("a table and an address");
+    let (address, _) = address.split_once(':').expect("an address and a port");
+    [
+        "0100007F",
+        "00000000",
+        "00000000000000000000000001000000",
+        "0000000000000000FFFF00000100007F",
+        "00000000000000000000000000000000",
+    ]
+    .contains(&address)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_kept_at_home_and_nobody_is_called() {
+    let folder = tempfile::tempdir().expect("folder");
+    let home = folder.path().join("home");
+    fs::create_dir(&home).expect("home");
+    let (proxy, calls) = listen();
+    let kept = || -> Vec<_> {
+        let entries = fs::read_dir(&home).expect("home").flatten();
+        entries.map(|entry| entry.path()).collect()
+    };
+    let mut command = at_home(&home, &proxy);
+    let predicted = command
+        .args(["predict", "tests/tests/data/weld.json"])
+        .output();
+    let predicted = predicted.expect("a worker");
+    assert!(
+        predicted.status.success(),
+        "{}",
+        String::from_utf8_lossy(&predicted.stderr)
+    );
+    assert_eq!(kept(), Vec::<std::path::PathBuf>::new(), "after predict");
+
+    // Without services it waits for them, with its models loaded. The library writes at once and calls after ten seconds.
+    let mut command = at_home(&home, &proxy);
+    command.args(["run", "--log-format", "json"]);
+    let worker = Process::start(command, folder.path());
+    worker.logged("waiting for a dependency", MINUTES).await;
+    let began = std::time::Instant::now();
+    let what = "twelve seconds without a call";
+    eventually(what, MINUTES, async || {
+        let strange: Vec<_> = remote_ends(worker.id())
+            .into_iter()
+            .filter(|end| !is_here(end))
+            .collect();
+        assert!(strange.is_empty(), "{strange:?}");
+        assert_eq!(calls.load(Ordering::Relaxed), 0, "somebody is called");
+        (began.elapsed() > Duration::from_secs(12)).then_some(())
+    })
+    .await;
+    assert_eq!(kept(), Vec::<std::path::PathBuf>::new(), "after run");
+}

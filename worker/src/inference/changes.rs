@@ -1,0 +1,223 @@
+//! Files of models that are no longer what this process has read.
+//!
+//! It goes on with what it read: a graph, its weights and its configuration belong together, and half of a fleet under
+//! another model than the other half would be found out by nobody. So that a person who has replaced a file knows, the files
+//! are looked at now and then.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use weldfleet_telemetry::metrics;
+
+use super::{
+    catalog::{Catalog, part_folders},
+    files::{MODEL, ReadFile, Stamp},
+};
+
+/// Time between two looks.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// It holds something else.
+    Replaced,
+    /// It is not there, or cannot be read.
+    Gone,
+    /// A part has a model now that had none.
+    Added,
+}
+
+/// Changes by file, for whoever wants to show them. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Noticed(Arc<Mutex<BTreeMap<PathBuf, Change>>>);
+
+impl Noticed {
+    /// All at present.
+    pub fn all(&self) -> BTreeMap<PathBuf, Change> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Says what is new, and keeps it.
+    fn replace(&self, now: BTreeMap<PathBuf, Change>) {
+        let before = self.all();
+        for (file, change) in &now {
+            if before.get(file) != Some(change) {
+                tracing::warn!(
+                    file = %file.display(),
+                    ?change,
+                    "a model's file is not what this worker has read; it judges on with what it read, restart it to use the new one"
+                );
+            }
+        }
+        for file in before.keys().filter(|file| !now.contains_key(*file)) {
+            tracing::info!(file = %file.display(), "a model's file is again what this worker has read");
+        }
+        metrics::gauge!("weldfleet_model_files_changed").set(now.len() as f64);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+}
+
+/// Looks at the files as long as the process runs.
+pub fn watch(catalog: Catalog) -> Noticed {
+    let noticed = Noticed::default();
+    let told = noticed.clone();
+    tokio::spawn(async move {
+        let mut looker = Looker::new(catalog);
+        loop {
+            let look = tokio::task::spawn_blocking(move || {
+                let now = looker.look();
+                (looker, now)
+            });
+            // A look that panicked would do so again.
+            let Ok((back, now)) = look.await else { return };
+            looker = back;
+            told.replace(now);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    });
+    noticed
+}
+
+/// Compares what is there with what was read.
+struct Looker {
+    catalog: Catalog,
+    /// Of files that were read again, what the file system said then and what was found.
+    again: BTreeMap<PathBuf, (Stamp, Option<Change>)>,
+}
+
+impl Looker {
+    fn new(catalog: Catalog) -> Self {
+        Self {
+            catalog,
+            again: BTreeMap::new(),
+        }
+    }
+
+    fn look(&mut self) -> BTreeMap<PathBuf, Change> {
+        let mut changes = BTreeMap::new();
+        let catalog = self.catalog.clone();
+        for file in catalog.all_files().iter().flat_map(|one| one.read_files()) {
+            if let Some(change) = self.change(file) {
+                changes.insert(file.path.clone(), change);
+            }
+        }
+        changes.extend(added(&catalog));
+        changes
+    }
+
+    /// A file is read again only where the file system says that it is another one.
+    fn change(&mut self, file: &ReadFile) -> Option<Change> {
+        let Ok(stamp) = Stamp::of(&file.path) else {
+            return Some(Change::Gone);
+        };
+        if stamp == file.stamp {
+            return None;
+        }
+        if let Some((known, change)) = self.again.get(&file.path)
+            && *known == stamp
+        {
+            return *change;
+        }
+        let change = match digest(&file.path) {
+            Ok(digest) if digest == file.digest => None,
+            Ok(_) => Some(Change::Replaced),
+            Err(_) => return Some(Change::Gone),
+        };
+        self.again.insert(file.path.clone(), (stamp, change));
+        change
+    }
+}
+
+fn digest(path: &Path) -> io::Result<[u8; 32]> {
+    let mut whole = Sha256::new();
+    io::copy(&mut fs::File::open(path)?, &mut whole)?;
+    Ok(whole.finalize().into())
+}
+
+/// Models of parts that had none. A folder that cannot be listed now shows by its files.
+fn added(catalog: &Catalog) -> BTreeMap<PathBuf, Change> {
+    let folders = part_folders(catalog.folder()).unwrap_or_default();
+    folders
+        .into_iter()
+        .filter(|(part, _)| !catalog.parts().contains(part))
+        .map(|(_, folder)| folder.join(MODEL))
+        .filter(|file| file.is_file())
+        .map(|file| (file, Change::Added))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use weldfleet_settings::Model;
+    use weldfleet_testkit::repository;
+
+    use super::*;
+
+    fn copy(from: &str, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for file in ["model.onnx", "inference_config.json"] {
+            fs::copy(repository().join(from).join(file), to.join(file)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_changed_file_is_named_and_an_equal_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let global = folder.path().join("global");
+        let part = folder.path().join("parts/A");
+        copy("models/global", &global);
+        copy("bench/models/near-free/global", &part);
+        let settings = Model {
+            model_export_dir: folder.path().to_owned(),
+            ..Model::default()
+        };
+        let mut looker = Looker::new(Catalog::read(&settings).unwrap());
+        let mut look = || -> Vec<(String, Change)> {
+            let found = looker.look().into_iter();
+            let name = |path: PathBuf| {
+                let within = path.strip_prefix(folder.path()).unwrap();
+                within.display().to_string()
+            };
+            found.map(|(path, change)| (name(path), change)).collect()
+        };
+        let named = |file: &str, change| (file.to_owned(), change);
+        assert_eq!(look(), []);
+
+        // The same content under another inode, as a deployment that copies everything leaves it.
+        fs::remove_file(part.join(MODEL)).unwrap();
+        copy("bench/models/near-free/global", &part);
+        assert_eq!(look(), []);
+
+        copy("bench/models/near-free-b/global", &part);
+        let replaced = ["inference_config.json", "model.onnx"]
+            .map(|file| named(&format!("parts/A/{file}"), Change::Replaced));
+        assert_eq!(look(), replaced);
+        assert_eq!(look(), replaced, "it stays so");
+
+        copy("bench/models/near-free/global", &part);
+        copy(
+            "bench/models/near-free/global",
+            &folder.path().join("parts/B"),
+        );
+        fs::remove_file(global.join("inference_config.json")).unwrap();
+        assert_eq!(
+            look(),
+            [
+                named("global/inference_config.json", Change::Gone),
+                named("parts/B/model.onnx", Change::Added)
+            ]
+        );
+    }
+}

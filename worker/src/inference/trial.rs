@@ -1,0 +1,400 @@
+//! Whether a model keeps to its interface: tried once, on the CPU, before it judges anything.
+//!
+//! What a graph declares is compared with what its configuration promises, shape by shape. Then a few rows go through it,
+//! one alone, two and three at a time: numbers that hide no transposition, since no other dimension has them. Each row must
+//! get the same values whoever is with it. A model that quantises dynamically does not keep to that: it takes its scale
+//! from the whole batch, so that a weld's verdict would depend on the welds beside it.
+//!
+//! The CPU is asked whatever the device, since shapes are the graph's own, and a device would prepare itself for batches
+//! that it never sees again.
+
+use anyhow::{bail, ensure};
+use ort::{
+    session::Session,
+    value::{Outlet, TensorElementType, ValueType},
+};
+use weldfleet_weld::features::{CHANNELS, InferenceConfig, InputKind, REGRESSIONS};
+
+use super::{
+    files::ModelFiles, layout::Layout, runtime::Runtime, session::ModelSession,
+    tuning::probe::Probe,
+};
+
+/// Most by which a row's values may differ from those it gets alone.
+pub const TOLERANCE: f32 = 1e-4;
+/// Rows of the largest batch that is tried.
+const ROWS: usize = 3;
+
+/// Tries a model.
+///
+/// # Errors
+/// If it cannot be opened, or what it takes or gives is not what its configuration says.
+pub fn run(runtime: &Runtime, files: &ModelFiles, config: &InferenceConfig) -> anyhow::Result<()> {
+    let runtime = runtime.clone().on_cpu();
+    let layout = Layout {
+        sessions: 1,
+        threads: 1,
+        batch_rows: ROWS,
+    };
+    let mut session = ModelSession::open(&runtime, files, config, layout)?;
+    let probe = Probe::new(config, ROWS);
+    let alone = (0..ROWS)
+        .map(|row| outputs(&mut session, &probe, row, 1))
+        .collect::<anyhow::Result<Vec<_>>>()?
+        .concat();
+    for rows in 2..=ROWS {
+        let together = outputs(&mut session, &probe, 0, rows)?;
+        for (alone, together) in alone.iter().zip(&together) {
+            compare(files, config, alone, together, rows)?;
+        }
+    }
+    Ok(())
+}
+
+/// A row's `nok_prob`, then its regressions.
+type Outputs = [f32; 1 + REGRESSIONS];
+
+fn outputs(
+    session: &mut ModelSession,
+    probe: &Probe,
+    first: usize,
+    rows: usize,
+) -> anyhow::Result<Vec<Outputs>> {
+    let mut nok_prob = vec![f32::NAN; rows];
+    let mut regression = vec![f32::NAN; rows * REGRESSIONS];
+    session.run(probe.rows_from(first, &mut nok_prob, &mut regression))?;
+    let rows = nok_prob.iter().zip(regression.as_chunks::<REGRESSIONS>().0);
+    Ok(rows
+        .map(|(nok_prob, [a, b, c, d])| [*nok_prob, *a, *b, *c, *d])
+        .collect())
+}
+
+fn compare(
+    files: &ModelFiles,
+    config: &InferenceConfig,
+    alone: &Outputs,
+    together: &Outputs,
+    rows: usize,
+) -> anyhow::Result<()> {
+    for (k, (alone, together)) in alone.iter().zip(together).enumerate() {
+        // Made-up curves may be far from any weld, and what a model says of them large.
+        let allowed = TOLERANCE * alone.abs().max(1.0);
+        if !differs(*alone, *together, allowed) {
+            continue;
+        }
+        let output = match k {
+            0 => config.outputs.nok_prob.clone(),
+            k => format!("{}[{}]", config.outputs.regression, k - 1),
+        };
+        bail!(
+            "model `{}`: a row's output `{output}` is {alone} where the row is alone and {together} in a batch of {rows}, so a \
+             weld's verdict would depend on the welds beside it; a dynamically quantised model does that: quantise it \
+             statically, or leave it as it was",
+            files.path().display()
+        );
+    }
+    Ok(())
+}
+
+/// Whether two values are further apart than allowed; no number is like no number.
+pub fn differs(a: f32, b: f32, allowed: f32) -> bool {
+    let both_nan = a.is_nan() && b.is_nan();
+    !(both_nan || a == b || (a - b).abs() <= allowed)
+}
+
+/// One dimension as the contract has it.
+#[derive(Clone, Copy)]
+enum Dimension {
+    /// Any number, as many as a batch has; its name.
+    Free(&'static str),
+    Fixed(usize),
+}
+
+use Dimension::{Fixed, Free};
+
+/// Compares names, types and shapes that the graph declares with the configuration.
+///
+/// # Errors
+/// The first that is another one.
+pub fn check_interface(
+    session: &Session,
+    config: &InferenceConfig,
+    shown: &str,
+) -> anyhow::Result<()> {
+    let inputs = match config.input_kind {
+        InputKind::Features => vec![(
+            "input",
+            &config.input,
+            TensorElementType::Float32,
+            vec![Free("N"), Fixed(CHANNELS), Fixed(config.target_len)],
+        )],
+        InputKind::Raw => vec![
+            (
+                "input",
+                &config.input,
+                TensorElementType::Float32,
+                vec![Free("S")],
+            ),
+            (
+                "spans",
+                &config.spans,
+                TensorElementType::Int64,
+                vec![Free("N"), Fixed(2)],
+            ),
+        ],
+    };
+    let names: Vec<&str> = session.inputs().iter().map(Outlet::name).collect();
+    for (key, name, element, shape) in &inputs {
+        let Some(input) = session.inputs().iter().find(|input| input.name() == *name) else {
+            bail!(
+                "model `{shown}` has inputs {names:?}, but its inference_config.json says {key} = \"{name}\""
+            );
+        };
+        check_type("input", input, *element, shape, shown)?;
+    }
+    ensure!(
+        names.len() == inputs.len(),
+        "model `{shown}` has inputs {names:?}, but its inference_config.json knows only {:?}; a model that takes \
+         curves as measured says input_kind = \"raw\"",
+        inputs.iter().map(|(_, name, ..)| name).collect::<Vec<_>>()
+    );
+    let outputs = [
+        (&config.outputs.nok_prob, vec![Free("N")]),
+        (
+            &config.outputs.regression,
+            vec![Free("N"), Fixed(REGRESSIONS)],
+        ),
+    ];
+    for (name, shape) in &outputs {
+        let Some(output) = session
+            .outputs()
+            .iter()
+            .find(|output| output.name() == *name)
+        else {
+            let names: Vec<&str> = session.outputs().iter().map(Outlet::name).collect();
+            bail!(
+                "model `{shown}` has outputs {names:?}, but its inference_config.json names `{name}`"
+            );
+        };
+        check_type("output", output, TensorElementType::Float32, shape, shown)?;
+    }
+    Ok(())
+}
+
+fn check_type(
+    side: &str,
+    outlet: &Outlet,
+    wanted: TensorElementType,
+    shape: &[Dimension],
+    shown: &str,
+) -> anyhow::Result<()> {
+    let fits = match outlet.dtype() {
+        ValueType::Tensor {
+            ty, shape: told, ..
+        } => {
+            // A graph may leave a shape out, which looks like a scalar's; then only the trial tells.
+            let fits = told.is_empty() || told.len() == shape.len();
+            let mut dimensions = told.iter().zip(shape);
+            let fits = fits
+                && dimensions.all(|(told, wanted)| match wanted {
+                    Free(_) => *told < 0,
+                    Fixed(wanted) => *told < 0 || usize::try_from(*told) == Ok(*wanted),
+                });
+            *ty == wanted && fits
+        }
+        _ => false,
+    };
+    if fits {
+        return Ok(());
+    }
+    let wanted_shape: Vec<String> = shape
+        .iter()
+        .map(|dimension| match dimension {
+            Free(name) => (*name).to_owned(),
+            Fixed(length) => length.to_string(),
+        })
+        .collect();
+    bail!(
+        "model `{shown}`: {side} `{}` is {}, but must be {} [{}]",
+        outlet.name(),
+        told(outlet.dtype()),
+        element_name(wanted),
+        wanted_shape.join(", ")
+    )
+}
+
+/// A declared type as people write it.
+fn told(declared: &ValueType) -> String {
+    match declared {
+        ValueType::Tensor {
+            ty,
+            shape,
+            dimension_symbols,
+        } => {
+            let symbols = dimension_symbols
+                .iter()
+                .map(Some)
+                .chain(std::iter::repeat(None));
+            let dimensions: Vec<String> = shape
+                .iter()
+                .zip(symbols)
+                .map(|(length, symbol)| match symbol {
+                    _ if *length >= 0 => length.to_string(),
+                    Some(symbol) if !symbol.is_empty() => symbol.clone(),
+                    _ => "?".to_owned(),
+                })
+                .collect();
+            format!("{} [{}]", element_name(*ty), dimensions.join(", "))
+        }
+        _ => "no tensor".to_owned(),
+    }
+}
+
+fn element_name(element: TensorElementType) -> String {
+    match element {
+        TensorElementType::Float16 => "f16".to_owned(),
+        TensorElementType::Float32 => "f32".to_owned(),
+        TensorElementType::Float64 => "f64".to_owned(),
+        TensorElementType::Int64 => "i64".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use weldfleet_testkit::{onnxruntime_library, repository};
+
+    use super::*;
+    use crate::inference::Models;
+
+    fn folder(model: &str) -> PathBuf {
+        repository().join("tests/tests/data/models").join(model)
+    }
+
+    fn models(model: &str) -> Models {
+        Models::in_folder(&onnxruntime_library(), &folder(model))
+    }
+
+    fn layout(batch_rows: usize) -> Layout {
+        Layout {
+            sessions: 1,
+            threads: 1,
+            batch_rows,
+        }
+    }
+
+    #[test]
+    fn models_that_keep_to_the_interface_are_taken() {
+        for model in ["good", "external"] {
+            models(model).open_global(layout(32)).unwrap();
+        }
+        for folder in ["models", "bench/models/near-free", "bench/models/cnn-raw"] {
+            Models::for_test(folder).open_global(layout(32)).unwrap();
+        }
+    }
+
+    #[test]
+    fn other_shapes_types_and_inputs_are_refused_by_name() {
+        for (model, said) in [
+            (
+                "transposed",
+                "output `regression` is f32 [4, N], but must be f32 [N, 4]",
+            ),
+            (
+                "transposed-untold",
+                "output `regression` has shape [4, 1] for 1 rows, but must have [1, 4]",
+            ),
+            (
+                "probability-column",
+                "output `nok_prob` is f32 [N, 1], but must be f32 [N]",
+            ),
+            (
+                "probability-row",
+                "output `nok_prob` is f32 [1, N], but must be f32 [N]",
+            ),
+            (
+                "probability-scalar",
+                "output `nok_prob` has shape [] for 1 rows, but must have [1]",
+            ),
+            (
+                "swapped",
+                "output `nok_prob` is f32 [N, 4], but must be f32 [N]",
+            ),
+            (
+                "channels-last",
+                "input `curves` is f32 [N, 100, 4], but must be f32 [N, 4, 100]",
+            ),
+            (
+                "five-values",
+                "output `regression` is f32 [N, 5], but must be f32 [N, 4]",
+            ),
+            (
+                "one-row",
+                "input `curves` is f32 [1, 4, 100], but must be f32 [N, 4, 100]",
+            ),
+            (
+                "f64",
+                "output `regression` is f64 [N, 4], but must be f32 [N, 4]",
+            ),
+            ("f16", "output `nok_prob` is f16 [N], but must be f32 [N]"),
+            (
+                "one-more-input",
+                "has inputs [\"curves\", \"force\"], but its inference_config.json knows only [\"curves\"]",
+            ),
+        ] {
+            let refusal = models(model).open_global(layout(4)).err().expect(model);
+            let refusal = format!("{refusal:#}");
+            let path = folder(model).join("global/model.onnx");
+            assert!(
+                refusal.contains(said) && refusal.contains(&path.display().to_string()),
+                "{model}: {refusal}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_row_must_not_depend_on_its_batch() {
+        for model in ["dynamic", "normalised-by-batch"] {
+            let refusal = models(model).open_global(layout(4)).err().expect(model);
+            let refusal = format!("{refusal:#}");
+            assert!(
+                refusal.contains(&format!("models/{model}/global/model.onnx"))
+                    && refusal.contains("a row's output `regression[")
+                    && refusal.contains("where the row is alone and"),
+                "{model}: {refusal}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_the_same_for_whoever_asks_and_a_part_is_tried_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        for (from, to) in [("good", "global"), ("transposed", "parts/A")] {
+            let to = folder.path().join(to);
+            fs::create_dir_all(&to).unwrap();
+            for file in fs::read_dir(self::folder(from).join("global")).unwrap() {
+                let file = file.unwrap();
+                fs::copy(file.path(), to.join(file.file_name())).unwrap();
+            }
+        }
+        let models = Models::in_folder(&onnxruntime_library(), folder.path());
+        let refused = |models: &Models| format!("{:#}", models.try_parts(layout(4)).unwrap_err());
+        let refusal = refused(&models);
+        assert!(
+            refusal.contains("parts/A/model.onnx") && refusal.contains("[4, N]"),
+            "{refusal}"
+        );
+        assert_eq!(refused(&models.clone()), refusal);
+    }
+
+    #[test]
+    fn no_number_is_like_no_number_alone() {
+        assert!(!differs(1.0, 1.000_09, TOLERANCE));
+        assert!(differs(1.0, 1.000_2, TOLERANCE));
+        assert!(!differs(f32::NAN, f32::NAN, TOLERANCE));
+        assert!(differs(f32::NAN, 1.0, TOLERANCE));
+        assert!(!differs(f32::INFINITY, f32::INFINITY, TOLERANCE));
+    }
+}
