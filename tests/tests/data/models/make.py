@@ -68,7 +68,13 @@ def main():
     means = node("ReduceMean", "curves", "means", axes=[2], keepdims=0)
     transposed = [means, node("Transpose", "means", "regression", perm=[1, 0])]
     write("transposed", PROBABILITY + transposed, outputs=[NOK, value("regression", [4, "N"])])
-    write("transposed-untold", PROBABILITY + transposed, outputs=[NOK, value("regression", ["A", "B"])])
+    # How many rows are picked is known only when it runs, so that no shape can be inferred.
+    picked = [means, node("Transpose", "means", "turned", perm=[1, 0]),
+              node("ReduceMean", "curves", "of_channel", axes=[0, 2], keepdims=0), node("Greater", "of_channel least", "all"),
+              node("NonZero", "all", "which"), node("Squeeze", "which first", "rows"),
+              node("Gather", "turned rows", "regression", axis=0)]
+    write("transposed-untold", PROBABILITY + picked, outputs=[NOK, value("regression", ["A", "B"])],
+          constants=[constant("least", -1e9), constant("first", [0], np.int64)])
     column = PROBABILITY[:2] + [node("Add", "none third", "flat")]
     shaped = [node("Reshape", "flat shape", "nok_prob")]
     write("probability-column", column + shaped + MEANS, constants=[constant("shape", [-1, 1], np.int64)],
