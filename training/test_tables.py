@@ -14,6 +14,8 @@ import unittest
 import urllib.request
 from pathlib import Path
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is loaded
+
 import numpy as np
 import onnxruntime
 

@@ -11,3 +11,7 @@ runtime.py     a model in ONNX Runtime
 export.py      the network to ONNX, parity with ONNX Runtime
 card.py        MODEL_CARD.md
 """
+
+import os
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is loaded, or it tells a collector of this host
