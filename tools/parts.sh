@@ -15,7 +15,8 @@ readonly TOOLS
 usage() {
     cat <<EOF
 usage: tools/parts.sh [PART...]      (default: the first five)
-       tools/parts.sh --paths        print where the cached parts are (or will be), as shell assignments
+       tools/parts.sh --paths [all]  print where the cached parts are (or will be), as shell assignments; without
+                                     \`all\`, those that services and tests run on
 
 Fetches or installs what is missing, once:
   python           python3, which tools/services.sh is written in (apt)
@@ -61,16 +62,17 @@ chdb_core_dir() { echo "$CACHE/chdb-core-$CHDB_CORE_VERSION-$(arch)"; }
 onnxruntime_dir() { echo "$CACHE/onnxruntime-$ONNXRUNTIME_VERSION-$(arch)"; }
 onnxruntime_gpu_dir() { echo "$CACHE/onnxruntime-gpu-$ONNXRUNTIME_VERSION-$(arch)"; }
 compose_program() { echo "$CACHE/compose-$COMPOSE_VERSION-$(arch)/docker-compose"; }
-training_dir() { echo "$CACHE/training$1-$(sha256sum "$TOOLS/../training/requirements.txt" | cut -c1-12)-py$(python_tag)"; }
+training_dir() { echo "$CACHE/training$1-$(sha256sum "$TOOLS/../training/requirements.txt" | cut -c1-12)-$(python_tag)"; }
 onnxruntime_gpu_library() { echo "$(onnxruntime_gpu_dir)/libonnxruntime.so.$ONNXRUNTIME_VERSION"; }
 onnxruntime_library() { echo "$(onnxruntime_dir)/libonnxruntime.so.$ONNXRUNTIME_VERSION"; }
 
-print_paths() {
+print_paths() { # what every test asks for comes first and costs nothing; the rest some 30 ms, with `all`
     printf 'CLICKHOUSE_LAUNCHER=%q\n' "$(chdb_dir)/clickhouse"
     printf 'CLICKHOUSE_LIBRARY=%q\n' "$(chdb_dir)/libchdb.so"
     printf 'ORT_DYLIB_PATH=%q\n' "$(onnxruntime_library)"
     printf 'ORT_GPU_DYLIB_PATH=%q\n' "$(onnxruntime_gpu_library)"
     printf 'DOCKER_COMPOSE=%q\n' "$(compose_program)"
+    [[ ${1:-} == all ]] || return 0
     printf 'TRAINING_PYTHON=%q\n' "$(training_python || echo python3)"
     printf 'TRAINING_LIBRARIES=%q\n' "$(training_dir '')"
     printf 'TRAINING_TORCH_LIBRARIES=%q\n' "$(training_dir -torch)"
@@ -363,7 +365,7 @@ fill_clickhouse_26_9() {
 
 # The same that tools/services.sh takes.
 training_python() { command -v /usr/bin/python3 || command -v python3; }
-python_tag() { "$(training_python)" -c 'import sys; print("%d%d" % sys.version_info[:2])' 2>/dev/null || echo 0; }
+python_tag() { basename "$(readlink -f "$(training_python)")"; } # python3.11: the name alone, since --paths must be quick
 
 have_training() { [[ -d $(training_dir '') ]]; }
 have_training_torch() { [[ -d $(training_dir -torch) ]]; }
@@ -415,7 +417,7 @@ ensure() {
 main() {
     case ${1:-} in
     -h | --help) usage && exit 0 ;;
-    --paths) print_paths && exit 0 ;;
+    --paths) print_paths "${2:-}" && exit 0 ;;
     esac
     local parts=("$@") missing=() part
     [[ ${#parts[@]} -gt 0 ]] || parts=(python redis mysql clickhouse onnxruntime)

@@ -113,7 +113,7 @@ prepare() {
     fi
     tools/parts.sh clickhouse compose redis_8_0 mysql_9_7
     # shellcheck source=/dev/null
-    source <(tools/parts.sh --paths)
+    source <(tools/parts.sh --paths all)
     COMPOSE=(docker compose)
     docker compose version >/dev/null 2>&1 || COMPOSE=("$DOCKER_COMPOSE")
 }

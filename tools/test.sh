@@ -91,7 +91,7 @@ training() { # training PART : training (NumPy, ONNX) or training_torch
     step "training scripts"
     tools/parts.sh "$1"
     # shellcheck source=/dev/null
-    source <(tools/parts.sh --paths)
+    source <(tools/parts.sh --paths all)
     local libraries=$TRAINING_LIBRARIES
     [[ $1 != training_torch ]] || libraries=$TRAINING_TORCH_LIBRARIES
     PYTHONPATH=$libraries "$TRAINING_PYTHON" -m unittest discover --start-directory training

@@ -130,7 +130,7 @@ def run_all(wanted: list[Part], only_groups: list[str] | None, results: dict) ->
 
 
 def part_paths() -> dict[str, str]:
-    lines = subprocess.run([ROOT / "tools/parts.sh", "--paths"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    lines = subprocess.run([ROOT / "tools/parts.sh", "--paths", "all"], check=True, stdout=subprocess.PIPE, text=True).stdout
     return dict(line.split("=", 1) for line in lines.splitlines())
 
 
