@@ -250,7 +250,8 @@ pub mod tests {
     #[test]
     fn files_of_weights_are_found_wherever_the_graph_has_them() {
         let inside = field(5, &[field(9, &[0; 8]), number(14, 0)].concat());
-        let graph = |parts: &[Vec<u8>]| field(7, &[std::slice::from_ref(&inside), parts].concat().concat());
+        let graph =
+            |parts: &[Vec<u8>]| field(7, &[std::slice::from_ref(&inside), parts].concat().concat());
         assert!(files(&graph(&[])).unwrap().is_empty());
         let initializers = [
             field(5, &elsewhere("b.data")),
