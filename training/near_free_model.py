@@ -65,7 +65,8 @@ def main() -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     save(model, args.out / "model.onnx")
     training = {"made_by": "training/near_free_model.py"}
-    write_config(args.out / "inference_config.json", args.model_version, args.nok_threshold, training)
+    idle = features.Idle(8.0, 235.0)  # as models/global
+    write_config(args.out / "inference_config.json", args.model_version, args.nok_threshold, idle, training)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,43 @@ class Features(unittest.TestCase):
         self.assertEqual(row[3][:2].tolist(), [0.5, 0.09375])
 
 
+class IdleTime(unittest.TestCase):
+    """A weld of two pulses, recorded from early on to long after, with the sensors' noise."""
+
+    @staticmethod
+    def recording(before, after, interval_ms=1.0):
+        draw = np.random.default_rng(7)
+        lengths = [round(ms / interval_ms) for ms in (before, 60, 20, 300, after)]
+        u = np.concatenate([np.full(n, level) for n, level in zip(lengths, (0.0, 1.8, 0.0, 2.6, 0.0))])
+        i = np.concatenate([np.full(n, level) for n, level in zip(lengths, (0.0, 6.0, 0.0, 9.0, 0.0))])
+        noise = draw.normal(0.0, 0.01, (2, len(u)))
+        noise[:, lengths[0] : sum(lengths[:4])] = 0.0
+        noise[1, : lengths[0] // 2 : 50] = noise[1, len(u) - lengths[4] // 2 :: 50] = 3.0  # spikes are no current
+        return (u + noise[0]).astype(np.float32), (i + noise[1]).astype(np.float32)
+
+    def test_a_recorder_that_runs_longer_changes_nothing(self):
+        idle = features.Idle(0.0, 0.0)
+        short, long = self.recording(5, 12), self.recording(90, 1500)
+        for a, b in zip(*(features.fit_curves([u], [i], 1.0, idle) for u, i in (short, long))):
+            self.assertTrue((a == b).all())
+
+    def test_idle_time_is_kept_in_milliseconds_and_no_more_than_there_is(self):
+        for interval_ms in (1.0, 0.1):
+            _, i = self.recording(50, 400, interval_ms)
+            span = features.weld_span(i, interval_ms, features.Idle(8.0, 12.0))
+            self.assertEqual((span.start, span.stop), (round(42 / interval_ms), round(442 / interval_ms)))
+            self.assertEqual(features.weld_span(i, interval_ms, features.Idle(1e6, 1e6)), slice(0, len(i)))
+
+    def test_the_most_that_training_curves_have_cuts_none_of_them(self):
+        curves = [self.recording(*around)[1] for around in ((5, 200), (40, 12))]
+        self.assertEqual(features.most_idle(curves, 1.0), features.Idle(40.0, 200.0))
+
+    def test_without_current_nothing_is_cut(self):
+        i = np.zeros(300, dtype=np.float32)
+        i[100] = 8.0
+        self.assertEqual(features.weld_span(i, 1.0, features.Idle(1.0, 1.0)), slice(0, 300))
+
+
 class Metrics(unittest.TestCase):
     def test_what_was_not_measured_weighs_nothing(self):
         values = np.array([[1.0, np.nan, np.nan], [3.0, 5.0, np.nan]])
@@ -121,7 +158,8 @@ class RawModel(unittest.TestCase):
 
     def test_resampled_features_are_those_of_the_worker(self):
         curves = self.curves([2, 50, 599, 1000, 1001, 2400])
-        expected = features.tensor(*(features.fit_curves([weld[k] for weld in curves]) for k in (0, 1)))
+        u, i = ([weld[k] for weld in curves] for k in (0, 1))
+        expected = features.tensor(*features.fit_curves(u, i, 1.0, features.Idle(1e6, 1e6)))
         seen = self.features_of(curves, "resample")
         flows = (expected[:, 2] == 0) == (seen[:, 2] == 0)
         self.assertTrue(flows.all(), "R is masked at the same points")

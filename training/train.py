@@ -21,7 +21,7 @@ import onnx
 import onnxruntime
 import torch
 
-from weldtrain import card, clickhouse, config, export, metrics
+from weldtrain import card, clickhouse, config, export, features, metrics
 from weldtrain.fitting import Fitted, train
 from weldtrain.network import ExportedNet
 from weldtrain.runtime import Runtime
@@ -44,6 +44,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--train-days", type=days, default=days("20260901,20260902"), help="raised NOK share")
     parser.add_argument("--calibration-days", type=days, default=days("20260903,20260904"), help="natural NOK share")
     parser.add_argument("--test-days", type=days, default=days("20260905,20260906"), help="natural NOK share")
+    parser.add_argument("--sample-interval-ms", type=float, default=1.0, help="time between two samples of a curve")
+    idle = "idle time that is kept %s the weld, ms; default the most that a training curve has"
+    parser.add_argument("--idle-before-ms", type=float, help=idle % "before")
+    parser.add_argument("--idle-after-ms", type=float, help=idle % "after")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--seed", type=int, default=1)
@@ -56,6 +60,14 @@ def arguments() -> argparse.Namespace:
     args.out = args.out or ROOT / ("data/smoke-model" if args.smoke else "models/global")
     args.limit = 3_000 if args.smoke else None
     return args
+
+
+def kept_idle(args: argparse.Namespace, training_days: list[clickhouse.Day]) -> features.Idle:
+    most = features.most_idle([i for day in training_days for i in day.i], args.sample_interval_ms)
+    return features.Idle(
+        most.before_ms if args.idle_before_ms is None else args.idle_before_ms,
+        most.after_ms if args.idle_after_ms is None else args.idle_after_ms,
+    )
 
 
 def processor() -> str:
@@ -72,6 +84,9 @@ def commands(args: argparse.Namespace) -> str:
     simulate = [line for line in recipe if "simulate --day" in line]
     simulate = [re.sub(r'"\$\{ROWS:-(\d+)\}"', r"\1", line) for line in simulate]
     flags = f"--epochs {args.epochs} --batch {args.batch} --seed {args.seed} --threads {args.threads}"
+    for name in ("idle_before_ms", "idle_after_ms"):
+        if getattr(args, name) is not None:
+            flags += f" --{name.replace('_', '-')} {getattr(args, name):g}"
     smoke = " --smoke" if args.smoke else ""
     return "\n".join([*simulate, f"python training/train.py {flags} --model-version {args.model_version}{smoke}"])
 
@@ -82,15 +97,22 @@ def main() -> None:
     torch.use_deterministic_algorithms(True)
     server = clickhouse.Server(args.url, args.user, args.password, args.database)
 
-    def load(which: list[int]) -> Fitted:
-        data = Fitted.of([clickhouse.read_day(server, args.table, day, args.limit) for day in which])
-        if data.nok.all() or not data.nok.any():
-            missing = "OK" if data.nok.all() else "NOK"
-            raise SystemExit(f"no weld of {which} is labelled {missing}: nothing can be learned or told from these days")
-        return data
+    def read(which: list[int]) -> list[clickhouse.Day]:
+        loaded = [clickhouse.read_day(server, args.table, day, args.limit) for day in which]
+        for missing, absent in (("OK", all(day.nok.all() for day in loaded)), ("NOK", not any(day.nok.any() for day in loaded))):
+            if absent:
+                raise SystemExit(f"no weld of {which} is labelled {missing}: nothing can be learned or told from these days")
+        return loaded
 
     start = time.monotonic()
-    data = load(args.train_days)
+    training_days = read(args.train_days)
+    idle = kept_idle(args, training_days)
+
+    def fit(loaded: list[clickhouse.Day]) -> Fitted:
+        return Fitted.of(loaded, args.sample_interval_ms, idle)
+
+    data = fit(training_days)
+    del training_days
     print(f"read {len(data)} welds to train on, {int(data.nok.sum())} NOK, {time.monotonic() - start:.0f} s")
     net, mean, deviation = train(data, args.epochs, args.batch, args.seed)
     minutes = (time.monotonic() - start) / 60
@@ -99,7 +121,7 @@ def main() -> None:
     path = args.out / "model.onnx"
     export.export_onnx(exported, path)
     runtime = Runtime(path)
-    calibration = load(args.calibration_days)
+    calibration = fit(read(args.calibration_days))
     probability, _ = runtime.run(calibration)
     threshold = metrics.best_threshold(probability, calibration.nok)
     sample = calibration.rows(slice(0, 2_048))
@@ -108,14 +130,14 @@ def main() -> None:
 
     figures = {}
     for day in args.test_days:
-        test = load([day])
+        test = fit(read([day]))
         figures[day] = card.evaluate(test, *runtime.run(test), threshold)
         print(day, json.dumps(figures[day]))
     training = {
         "seed": args.seed, "epochs": args.epochs, "batch": args.batch, "train_days": args.train_days,
         "calibration_days": args.calibration_days, "test_days": args.test_days,
     }
-    config.write_config(args.out / "inference_config.json", args.model_version, threshold, training)
+    config.write_config(args.out / "inference_config.json", args.model_version, threshold, idle, training)
     speed = {batch: runtime.microseconds_a_row(sample[:1_024], batch) for batch in (1, 8, 32, 256)}
     proto = onnx.load(path)
     facts = {
@@ -126,6 +148,7 @@ def main() -> None:
         "train_nok": int(data.nok.sum()), "train_days": " and ".join(map(str, args.train_days)),
         "calibration_days": " and ".join(map(str, args.calibration_days)), "epochs": args.epochs, "batch": args.batch,
         "seed": args.seed, "threads": args.threads, "minutes": minutes, "nok_threshold": threshold,
+        "idle": idle,
     }
     card.write_card(args.out / "MODEL_CARD.md", facts, figures)
     print(f"wrote {args.out}: {path.stat().st_size} bytes, µs a row by batch {speed}")

@@ -83,7 +83,7 @@ impl SimulationOptions {
                 return Err(OptionsError::Share { name, value: share });
             }
         }
-        if !(0.05..=10.0).contains(&self.sample_interval_ms) {
+        if !(0.01..=20.0).contains(&self.sample_interval_ms) {
             return Err(OptionsError::SampleInterval(self.sample_interval_ms));
         }
         if let CurveLength::Fixed(points) = self.length {
@@ -131,7 +131,7 @@ pub enum OptionsError {
         curve_ms: f64,
     },
     /// A sample interval no controller has.
-    #[error("sample interval is {0} ms, give 0.05 to 10")]
+    #[error("sample interval is {0} ms, give 0.01 to 20")]
     SampleInterval(f64),
     /// An empty or impossible stretch of the day.
     #[error(

@@ -229,7 +229,7 @@ fn impossible_options_are_refused_by_name() {
     );
     assert_eq!(
         refused(|o| o.sample_interval_ms = 0.0),
-        "sample interval is 0 ms, give 0.05 to 10"
+        "sample interval is 0 ms, give 0.01 to 20"
     );
     assert!(refused(|o| o.until_ms = 0).starts_with("times from 0 to 0 ms"));
     assert!(

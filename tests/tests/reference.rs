@@ -1,7 +1,7 @@
 //! The worker's numbers equal those of a second implementation in NumPy, SciPy and ONNX Runtime's own Python.
 //!
 //! What that one says of the records is checked in; after a change of the model, of config/rules.toml or of the records
-//! make it again (the second with `--curves`, see `OTHER_UNITS`):
+//! make it again (some with `--curves`, see `OTHER_UNITS` and `TEN_KILOHERTZ`):
 //!
 //! ```sh
 //! python tools/reference/weld_reference.py judge --model models/global --rules config/rules.toml \
@@ -12,6 +12,7 @@ use std::{fs::File, io::Read, path::Path};
 
 use flate2::read::GzDecoder;
 use serde_json::Value;
+use weldfleet_simulator::{CurveLength, SimulationOptions, Simulator};
 use weldfleet_tests::{process::without_services, repository};
 
 /// `[curves]` of the records in other units; for the reference it is
@@ -22,6 +23,9 @@ const OTHER_UNITS: &[(&str, &str)] = &[
     ("WELDFLEET__CURVES__I_UNIT", "A"),
     ("WELDFLEET__CURVES__UMAX_UNIT", "mV"),
 ];
+
+/// For the reference `--curves '{"sample_interval_ms":0.1}'`.
+const TEN_KILOHERTZ: &[(&str, &str)] = &[("WELDFLEET__CURVES__SAMPLE_INTERVAL_MS", "0.1")];
 
 /// The same model, that it takes features and that it takes the curves as measured.
 const MODELS: [&str; 2] = ["models", "bench/models/cnn-raw"];
@@ -133,6 +137,92 @@ fn records_in_other_units_too() {
         assert!(
             verdicts > 30 && hits > 20,
             "{verdicts} verdicts and {hits} hits prove little"
+        );
+    }
+}
+
+#[test]
+fn records_that_begin_early_and_run_on_and_those_of_ten_kilohertz_too() {
+    for model in MODELS {
+        let (verdicts, hits) = compare("records_long_idle", model, &[]);
+        assert!(
+            verdicts > 30 && hits > 30,
+            "{verdicts} verdicts and {hits} hits prove little"
+        );
+        let (verdicts, hits) = compare("records_fast", model, TEN_KILOHERTZ);
+        assert!(
+            verdicts > 15 && hits > 3,
+            "{verdicts} verdicts and {hits} hits prove little"
+        );
+    }
+}
+
+/// Sound welds of one seed, recorded for this long, one a line; and after each weld the time without current, ms.
+fn recorded(points: usize) -> (String, Vec<usize>) {
+    const ROWS: u64 = 60;
+    let options = SimulationOptions {
+        nok_rate: 0.0,
+        length: CurveLength::Fixed(points),
+        ..SimulationOptions::new(20_261_128, ROWS, 5)
+    };
+    let block = Simulator::new(options).expect("options").block(0..ROWS);
+    let mut records = String::new();
+    let mut idle = Vec::new();
+    for row in 0..block.rows() {
+        let (u, i) = (block.u_curve(row), block.i_curve(row));
+        let record = serde_json::json!({
+            "record_id": row, "part_no": block.part_no[row], "umax": block.umax[row], "imax": block.imax[row],
+            "u_curve": u, "i_curve": i,
+        });
+        records.push_str(&format!("{record}\n"));
+        idle.push(
+            i.iter()
+                .rev()
+                .take_while(|i| **i < 0.05 * block.imax[row])
+                .count(),
+        );
+    }
+    (records, idle)
+}
+
+/// The recorder may run as long as it likes: no sound weld becomes NOK, and where a recording holds all the idle time that
+/// the model knows, a longer one gives the same numbers to the last bit.
+#[test]
+fn verdicts_do_not_depend_on_how_long_the_recorder_ran() {
+    let config = repository().join("models/global/inference_config.json");
+    let config: Value =
+        serde_json::from_str(&std::fs::read_to_string(config).expect("config")).expect("json");
+    let known = config["idle_after_ms"].as_f64().expect("idle_after_ms") as usize;
+    for model in MODELS {
+        for points in [450, 600, 800] {
+            for answer in judged(&recorded(points).0, model, &[]) {
+                assert_eq!(
+                    answer["final_result"], "OK",
+                    "{model}, {points} points: {answer}"
+                );
+                assert_eq!(
+                    answer["ml_result"], "OK",
+                    "{model}, {points} points: {answer}"
+                );
+            }
+        }
+        let (records, idle) = recorded(1000);
+        let short = judged(&records, model, &[]);
+        let long = judged(&recorded(2000).0, model, &[]);
+        let mut equal = 0;
+        for ((short, long), idle) in short.iter().zip(&long).zip(idle) {
+            let differ = || format!("{model}\n1000 points: {short}\n2000 points: {long}");
+            assert_eq!(short["final_result"], "OK", "{}", differ());
+            assert_eq!(long["final_result"], "OK", "{}", differ());
+            assert_eq!(short["ml_result"], long["ml_result"], "{}", differ());
+            if idle > known {
+                assert_eq!(short, long, "{model}");
+                equal += 1;
+            }
+        }
+        assert!(
+            equal > 30,
+            "{equal} recordings hold the idle time that the model knows"
         );
     }
 }

@@ -6,8 +6,8 @@
     python tools/reference/weld_reference.py judge --model models/global --rules config/rules.toml \
         --records FILE.jsonl[.gz] --out FILE.jsonl[.gz]    # judges any records with a real model
 
-Nothing here is taken from the Rust code; both follow docs and the comments of config/rules.toml. Curves are float32,
-R and P float32, every decision float64, so that both agree to the last bit where a limit is near.
+Nothing here is taken from the Rust code; both follow docs and the comments of config/rules.toml. Rules look at steps of
+about 1 ms, the model at the weld without the idle time around it. Curves are float32, R and P float32, every decision float64, so that both agree to the last bit where a limit is near.
 `expect` needs no model: probabilities and regressions are drawn by seed, some of them on a threshold or NaN.
 """
 
@@ -32,13 +32,14 @@ DEFAULT_CURVES = {
 OTHER_CURVES = {
     "sample_interval_ms": 0.5, "u_unit": "percent_of_umax", "i_unit": "A", "umax_unit": "mV", "imax_unit": "kA",
 }
+FAST_CURVES = DEFAULT_CURVES | {"sample_interval_ms": 0.1}
 DEFAULT_LIMITS = {
     "min_points": 50, "u_max_range": [0.2, 10.0], "i_max_range": [0.5, 60.0], "max_mismatch": 0.3,
 }
 DEFAULT_RULES = {
     "nok_on": ["expulsion:flag", "interruption", "short_pulse"],
-    "pulses": {"current_fraction": 0.10, "current_floor_ka": 1.0, "min_pulse_ms": 3.0, "max_pulses": 2,
-               "prepulse_ms": [40.0, 110.0], "pause_ms": [8.0, 40.0]},
+    "pulses": {"current_fraction": 0.10, "current_floor_ka": 1.0, "voltage_floor_v": 0.05, "min_pulse_ms": 3.0,
+               "max_pulses": 2, "prepulse_ms": [40.0, 110.0], "pause_ms": [8.0, 40.0]},
     "expulsion": {"enabled": True, "flag": 0.10, "warn": 0.06, "delay_ms": 4.0, "start_guard_ms": 30.0,
                   "end_guard_ms": 15.0, "refractory_ms": 20.0, "persist_ms": 30.0, "max_recovery": 0.30,
                   "max_current_change": 0.03},
@@ -101,8 +102,28 @@ def load(record, curves, limits):
 
 # --- features ---------------------------------------------------------------------------------------------------
 
-def features(u, i, config):
+def runs(active, least):
+    """[start, end) of every stretch of at least `least` active samples."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]).astype(int)))
+    return [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2]) if end - start >= least]
+
+
+def weld_span(i, config, dt):
+    """The samples that the model is fed: from the first to the last current, and the idle time around that it knows."""
+    flows = runs(i >= F32(0.05 * float(i.max())), max(1, math.floor(3.0 / dt + 0.5)))
+    before, after = config.get("idle_before_ms"), config.get("idle_after_ms")
+    start, end = 0, len(i)
+    if flows and before is not None:
+        start = max(start, flows[0][0] - math.floor(before / dt + 0.5))
+    if flows and after is not None:
+        end = min(end, flows[-1][1] + math.floor(after / dt + 0.5))
+    return slice(start, end)
+
+
+def features(u, i, config, dt):
     """[4, L] float32: U, I, R, P."""
+    span = weld_span(i, config, dt)
+    u, i = u[span], i[span]
     length = config["target_len"]
     if config["fit"] == "resample":
         at = np.linspace(0, len(u) - 1, length)
@@ -139,15 +160,24 @@ def rounded(value):
     return math.floor(value * 1e6 + 0.5) / 1e6
 
 
+def in_steps(x, step):
+    """Means of `step` samples; what fills no step is left out."""
+    whole = x[: len(x) // step * step].reshape(-1, step).astype(np.float64)
+    return (whole.sum(axis=1) / step).astype(F32)
+
+
 class Rules:
-    """One weld under one part's settings."""
+    """One weld under one part's settings, in steps of about 1 ms."""
 
     def __init__(self, settings, dt, u, i, umax, imax):
-        self.s, self.dt, self.u, self.i = settings, dt, u, i
+        self.step = max(1, math.floor(1.0 / dt + 0.5))
+        self.sampled = u, i, dt
+        self.s, self.dt, self.u, self.i = settings, dt * self.step, in_steps(u, self.step), in_steps(i, self.step)
         self.hits = []
+        self.blind = False
         pulses = settings["pulses"]
         self.on_voltage = float(imax) < pulses["current_floor_ka"]
-        active, top = (u, umax) if self.on_voltage else (i, imax)
+        active, top = (self.u, umax) if self.on_voltage else (self.i, imax)
         self.segment(active >= F32(pulses["current_fraction"] * float(top)), pulses)
 
     def samples(self, ms):
@@ -161,11 +191,8 @@ class Rules:
                           "limit": limit})
 
     def segment(self, active, pulses):
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], active, [False]]).astype(int)))
         self.pulses, self.gaps = [], []
-        for start, end in zip(edges[::2], edges[1::2]):
-            if end - start < self.samples(pulses["min_pulse_ms"]):
-                continue
+        for start, end in runs(active, self.samples(pulses["min_pulse_ms"])):
             if self.pulses:
                 last = self.pulses[-1]
                 pause = (len(self.pulses) < pulses["max_pulses"]
@@ -184,10 +211,11 @@ class Rules:
         if self.main:
             start, end = self.main
             u, i = self.u[start:end], self.i[start:end]
+            trusted = u >= F32(s["pulses"]["voltage_floor_v"])
             if self.on_voltage:
-                signal, trusted = u, np.ones(len(u), dtype=bool)
+                signal = u
             else:
-                trusted = i >= F32(s["pulses"]["current_floor_ka"])
+                trusted &= i >= F32(s["pulses"]["current_floor_ka"])
                 signal = np.divide(u, i, out=np.zeros_like(u), where=trusted)
             if s["expulsion"]["enabled"]:
                 self.expulsion(signal, trusted, i)
@@ -195,7 +223,7 @@ class Rules:
                 if s["resistance_peak"]["enabled"]:
                     self.resistance_peak(signal, trusted)
                 if s["low_energy"]["enabled"]:
-                    self.low_energy(u, i)
+                    self.low_energy()
                 if s["resistance_end_high"]["enabled"]:
                     self.resistance_end_high(signal, trusted)
         if s["interruption"]["enabled"]:
@@ -211,6 +239,8 @@ class Rules:
                     break
         self.hits.sort(key=lambda h: (h["t_ms"], RULE_ORDER.index(h["rule"])))
         nok = any(self.counts(entry, hit) for entry in s["nok_on"] for hit in self.hits)
+        if not nok and self.blind and any(entry.partition(":")[0] == "expulsion" for entry in s["nok_on"]):
+            raise Refused("error", "rule_error")
         return self.hits, "NOK" if nok else "OK"
 
     @staticmethod
@@ -228,13 +258,13 @@ class Rules:
             return float(np.median(values[at:at + 5]))
 
         depths = {}
+        self.blind = first < end
         for t in range(first, end):
             after_at = t + delay
             if not trusted[t - 5:after_at + 5].all():
                 continue
+            self.blind = False
             before, after = median(x, t - 5), median(x, after_at)
-            if before <= 0:
-                raise Refused("error", "rule_error")
             depth = 1.0 - after / before
             if depth < s["warn"]:
                 continue
@@ -283,8 +313,10 @@ class Rules:
             level = "flag" if prominence >= s["flag_mohm"] else "warn"
             self.hit("resistance_peak", level, self.main[0] + sample, float(prominence), s[f"{level}_mohm"])
 
-    def low_energy(self, u, i):
-        joules = rounded(float(np.dot(u.astype(np.float64), i.astype(np.float64))) * self.dt)
+    def low_energy(self):
+        u, i, dt = self.sampled
+        main = slice(self.main[0] * self.step, self.main[1] * self.step)
+        joules = rounded(float(np.dot(u[main].astype(np.float64), i[main].astype(np.float64))) * dt)
         for level in ("flag", "warn"):
             limit = self.s["low_energy"][f"{level}_below_j"]
             if joules < limit:
@@ -327,7 +359,7 @@ def judge(record, curves, limits, rules, config, model, override_threshold=0.999
         u, i, umax, imax = load(record, curves, limits)
         settings = parts.get(record.get("part_no", ""), base)
         hits, rule_result = Rules(settings, curves["sample_interval_ms"], u, i, umax, imax).run()
-        nok_prob, regression = model(features(u, i, config))
+        nok_prob, regression = model(features(u, i, config, curves["sample_interval_ms"]))
         if not np.isfinite(regression).all():
             raise Refused("error", "model_output")
         ml, final, decided_by = fuse(nok_prob, config["nok_threshold"], override_threshold, rule_result)
@@ -535,6 +567,54 @@ def generate():
             out.write(json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n")
 
 
+    generate_long_idle(np.random.default_rng(SEED + 2))
+    generate_fast(np.random.default_rng(SEED + 3))
+
+
+def generate_long_idle(rng):
+    """A recorder that began early and ran on, with the noise, the offset and the spikes of its sensors."""
+    with open_text(DATA / "records_long_idle.jsonl.gz", "w") as out:
+        for number in range(36):
+            kind = ["good", "expulsion", "voltage_only", "post_pulse", "interruption", "no_current"][number % 6]
+            u, i, _ = make(kind, rng)
+            around = [0, int(rng.integers(0, 300))][number % 2], int(rng.choice([0, 30, 400, 1400]))
+            top = i.max()
+            for place, samples in (("before", around[0]), ("after", around[1])):
+                idle_u = rng.normal(rng.choice([-0.02, 0.0, 0.02]), 0.008, samples)
+                idle_i = rng.normal(rng.choice([-0.01, 0.0, 0.01]) * top, 0.004 * top, samples)
+                for at in rng.integers(0, max(1, samples), 3 if samples else 0):
+                    idle_i[at:at + int(rng.integers(1, 3))] = 0.4 * top  # too short to be current
+                u = np.concatenate([idle_u, u] if place == "before" else [u, idle_u])
+                i = np.concatenate([idle_i, i] if place == "before" else [i, idle_i])
+            record = make_record(number, rng, np.round(u, 3), np.round(i, 3))
+            out.write(json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n")
+
+
+def generate_fast(rng):
+    """10 kHz, with the offsets that voltage sensors have."""
+    with open_text(DATA / "records_fast.jsonl.gz", "w") as out:
+        for number in range(18):
+            kind = ["good", "expulsion", "interruption", "sensor_dropout", "high_end", "voltage_only"][number % 6]
+            r, i, at, main = good_weld(rng, 0.1, prepulse=number % 2 == 0, main_ms=rng.uniform(195, 280),
+                                       current=0.8 if kind == "voltage_only" else None)
+            if kind == "expulsion":
+                r = drop(r, at + int(rng.uniform(0.3, 0.7) * main), rng.uniform(0.05, 0.2), 80)
+            if kind == "interruption":
+                start = at + int(rng.uniform(0.2, 0.7) * main)
+                i[start:start + int(rng.choice([25, 35, 120]))] *= rng.uniform(0, 0.05)
+            if kind == "high_end":
+                r = r + rng.uniform(0.05, 0.25) * logistic((np.arange(len(r)) - at - 0.6 * main) / 300)
+            if kind == "voltage_only":
+                r = r * 1.6
+            u, i = finish(rng, r, i, noise=0.012)
+            u = u + [-0.02, 0.0, 0.02][number // 6]
+            if kind == "sensor_dropout":
+                start = at + int(rng.uniform(0.2, 0.6) * main)
+                u[start:start + int(rng.uniform(80, 600))] = 0.0
+            record = make_record(number, rng, np.round(u, 3), i)
+            out.write(json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n")
+
+
 def make_record(number, rng, u, i):
     return {
         "record_id": 9_000_000_000 + number, "data_date": 20261122,
@@ -588,7 +668,8 @@ def expect():
     rng = np.random.default_rng(SEED + 1)
     rules = read_rules(DATA / "rules.toml")
     configs = {fit: json.loads((DATA / f"inference_config_{fit}.json").read_text()) for fit in ("resample", "pad")}
-    for name, curves in (("records", DEFAULT_CURVES), ("records_other_units", OTHER_CURVES)):
+    for name, curves in (("records", DEFAULT_CURVES), ("records_other_units", OTHER_CURVES),
+                         ("records_long_idle", DEFAULT_CURVES), ("records_fast", FAST_CURVES)):
         rows = []
         with open_text(DATA / f"{name}.expected.jsonl.gz", "w") as out:
             for k, record in enumerate(read_records(DATA / f"{name}.jsonl.gz")):
@@ -598,9 +679,10 @@ def expect():
                 expected["model"] = getattr(model, "last", None)
                 try:
                     u, i, *_ = load(record, curves, DEFAULT_LIMITS)
-                    fitted = {fit: features(u, i, config) for fit, config in configs.items()}
+                    fitted = {fit: features(u, i, config, curves["sample_interval_ms"])
+                              for fit, config in configs.items()}
                     expected["features"] = {fit: checksums(x) for fit, x in fitted.items()}
-                    if k % 60 == 0:
+                    if k % (60 if len(u) < 2000 else 12) == 0:
                         expected["rows"] = {fit: x.astype(float).ravel().tolist() for fit, x in fitted.items()}
                 except Refused:
                     pass

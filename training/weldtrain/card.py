@@ -95,7 +95,8 @@ welds. Train on your own labelled welds before acting on its verdicts.
 
 - {facts['parameters']} parameters, {facts['bytes']} bytes, {facts['operations']} ONNX operations; one thread of
   {facts['processor']}, a row: {speed}.
-- Input `curves` f32 [N, 4, 1000]: U, I, R, P, resampled and scaled as `inference_config.json` says.
+- Input `curves` f32 [N, 4, 1000]: U, I, R, P, resampled and scaled as `inference_config.json` says. Idle time beyond
+  {facts['idle'].before_ms:g} ms before and {facts['idle'].after_ms:g} ms after the weld is cut.
 - Parity with PyTorch {facts['torch']} over {facts['parity_rows']} welds: nok_prob within {facts['parity'][0]:.1e},
   regressions within {facts['parity'][1]:.1e} mm.
 

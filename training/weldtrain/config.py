@@ -10,7 +10,7 @@ from . import features
 OUTPUTS = ("nok_prob", "regression")
 
 
-def write_config(path: Path, model_version: str, nok_threshold: float, training: dict) -> None:
+def write_config(path: Path, model_version: str, nok_threshold: float, idle: features.Idle, training: dict) -> None:
     """inference_config.json."""
     config = {
         "model_version": model_version,
@@ -19,6 +19,8 @@ def write_config(path: Path, model_version: str, nok_threshold: float, training:
         "channels": list(features.CHANNELS),
         "scale": list(features.SCALE),
         "current_floor_ka": features.CURRENT_FLOOR_KA,
+        "idle_before_ms": idle.before_ms,
+        "idle_after_ms": idle.after_ms,
         "nok_threshold": nok_threshold,
         "input": "curves",
         "outputs": {name: name for name in OUTPUTS},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .clickhouse import REGRESSIONS, Day
-from .features import fit_curves, tensor
+from .features import Idle, fit_curves, tensor
 
 if TYPE_CHECKING:
     import torch
@@ -28,10 +28,12 @@ class Fitted:
     measured: np.ndarray  # NaN where nothing was measured
 
     @staticmethod
-    def of(days: list[Day]) -> "Fitted":
+    def of(days: list[Day], interval_ms: float = 1.0, idle: Idle | None = None) -> "Fitted":
+        """Without `idle` the curves are fitted whole."""
+        fitted = [fit_curves(day.u, day.i, interval_ms, idle) for day in days]
         return Fitted(
-            np.concatenate([fit_curves(day.u) for day in days]),
-            np.concatenate([fit_curves(day.i) for day in days]),
+            np.concatenate([u for u, _ in fitted]),
+            np.concatenate([i for _, i in fitted]),
             np.concatenate([day.nok for day in days]),
             np.concatenate([day.defect for day in days]),
             np.concatenate([day.measured for day in days]),

@@ -67,6 +67,18 @@ impl Judging {
         })
     }
 
+    /// What to say of models whose verdicts depend on how long the recorder ran; `None` where there are none.
+    pub fn warning_of_idle_time(&self) -> Option<String> {
+        let versions: Vec<&str> = self.judge.models()?.that_keep_idle_time().collect();
+        (!versions.is_empty()).then(|| {
+            format!(
+                "inference_config.json of {} lacks `idle_before_ms` or `idle_after_ms`, so verdicts depend on how long \
+                 the recorder ran: add the most idle time, in ms, that the training curves had before and after the weld",
+                versions.join(", ")
+            )
+        })
+    }
+
     /// The device in use.
     pub fn device(&self) -> String {
         self.models

@@ -39,6 +39,7 @@ pub struct Curves {
     sample_interval_ms: f64,
     umax: f32,
     imax: f32,
+    largest_current: f32,
     u: Vec<f32>,
     i: Vec<f32>,
 }
@@ -78,6 +79,7 @@ impl Curves {
             u: convert(weld.u, units.u_factor(self.umax), &mut self.u),
             i: convert(weld.i, units.i_factor(self.imax), &mut self.i),
         };
+        self.largest_current = measured.i.max;
         limits.check_measured(&measured)
     }
 
@@ -97,6 +99,12 @@ impl Curves {
     #[must_use]
     pub fn imax(&self) -> f32 {
         self.imax
+    }
+
+    /// Largest sample of the current, kA.
+    #[must_use]
+    pub fn largest_current(&self) -> f32 {
+        self.largest_current
     }
 
     /// Voltage, V.

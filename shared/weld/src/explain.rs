@@ -1,11 +1,13 @@
 //! What a person needs to see to understand what the rules said about one weld. All times in ms since the first sample.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 use crate::{
     Outcome,
     curves::Curves,
-    rules::{Basis, Findings, Hit, Pulse, RuleScratch},
+    rules::{Basis, Findings, Hit, Pulse, RuleScratch, RuleSet},
 };
 
 /// A stretch of time.
@@ -52,7 +54,11 @@ pub struct Explanation {
     pub u: Vec<f32>,
     /// Current, kA.
     pub i: Vec<f32>,
-    /// Resistance, mΩ; None where I is below the floor.
+    /// What the model was fed; None where the model is off.
+    pub fed: Option<Span>,
+    /// Time between two values of `r`, ms: the rules' own steps.
+    pub step_ms: f64,
+    /// Resistance, mΩ; None where I or U is below its floor.
     pub r: Vec<Option<f32>>,
     /// Smoothed R of the main pulse, mΩ.
     pub smoothed: Vec<Point>,
@@ -73,36 +79,34 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        reason = "for drawing"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "for drawing")]
     pub(crate) fn new(
         curves: &Curves,
-        floor: f64,
+        part_no: &str,
+        rules: &RuleSet,
+        fed: Option<Range<usize>>,
         findings: Option<Findings>,
         scratch: &RuleScratch,
     ) -> Self {
-        let dt = curves.sample_interval_ms();
-        let ms = |samples: usize| samples as f64 * dt;
+        let sample_interval_ms = curves.sample_interval_ms();
+        let step_ms = rules.step_ms(part_no);
+        let ms = |steps: usize| steps as f64 * step_ms;
         let span = |pulse: &Pulse| Span {
             start_ms: ms(pulse.start),
             end_ms: ms(pulse.end),
         };
-        let floor = floor as f32;
         let mut explanation = Self {
-            sample_interval_ms: dt,
+            sample_interval_ms,
             umax: curves.umax(),
             imax: curves.imax(),
             u: curves.u().to_vec(),
             i: curves.i().to_vec(),
-            r: curves
-                .u()
-                .iter()
-                .zip(curves.i())
-                .map(|(u, i)| (*i >= floor).then(|| u / i))
-                .collect(),
+            fed: fed.map(|fed| Span {
+                start_ms: fed.start as f64 * sample_interval_ms,
+                end_ms: fed.end as f64 * sample_interval_ms,
+            }),
+            step_ms,
+            r: rules.resistance(part_no, curves),
             smoothed: Vec::new(),
             pulses: Vec::new(),
             main_pulse: None,
@@ -116,7 +120,7 @@ impl Explanation {
             return explanation;
         };
         let smoothed = &scratch.smoothed;
-        let at = |index: usize| ms(smoothed.first_sample + index);
+        let at = |index: usize| ms(smoothed.first_step + index);
         explanation.smoothed = smoothed
             .values
             .iter()
@@ -133,7 +137,7 @@ impl Explanation {
                 t_ms: at(peak.index),
                 value: smoothed.values[peak.index],
                 prominence: peak.prominence,
-                width_ms: peak.width * dt,
+                width_ms: peak.width * step_ms,
             })
             .collect();
         explanation.pulses = scratch.segments.pulses.iter().map(span).collect();

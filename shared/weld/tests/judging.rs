@@ -357,7 +357,7 @@ fn switches_leave_out_what_is_off() {
 #[test]
 fn a_rule_that_cannot_judge_makes_an_error_and_asks_no_model() {
     let mut curves = curves();
-    curves.0[200..260].fill(0.0);
+    curves.0[10..400].fill(0.0);
     let mut asked = 0;
     let verdict = run(
         &judge(true, true),
@@ -372,9 +372,66 @@ fn a_rule_that_cannot_judge_makes_an_error_and_asks_no_model() {
     assert_eq!((verdict.alg_status, asked), (Status::Error, 0));
     let error = verdict.alg_error.unwrap();
     assert!(
-        error.starts_with("rule_error: rule expulsion: median before"),
+        error.starts_with("rule_error: rule expulsion: no stretch of the main pulse is above"),
         "{error}"
     );
+}
+
+#[test]
+fn a_stretch_without_resistance_is_left_out_and_the_weld_is_judged() {
+    for nothing in [0.0, -0.02, 0.02] {
+        let mut curves = curves();
+        curves.0[200..260].fill(nothing);
+        let verdict = run(&judge(true, true), &[weld("", &curves)], says(0.1))
+            .unwrap()
+            .remove(0);
+        assert_eq!(verdict.final_result, Some(Outcome::Ok), "{nothing} V");
+        assert_eq!(verdict.rule_hits_json(), "[]", "{nothing} V");
+    }
+}
+
+#[test]
+fn a_raw_model_gets_the_weld_without_idle_time_and_an_explanation_says_so() {
+    let sound = curves();
+    let mut long = (vec![0.01_f32; 70], vec![0.02_f32; 70]);
+    long.0.extend(&sound.0);
+    long.1.extend(&sound.1);
+    long.0.extend([-0.01; 500]);
+    long.1.extend([0.03; 500]);
+    let config = InferenceConfig {
+        input_kind: InputKind::Raw,
+        idle_before_ms: Some(3.0),
+        idle_after_ms: Some(5.0),
+        ..config("raw", 50)
+    };
+    let judge = Judge::new(
+        CurveUnits::default(),
+        ValidationLimits::default(),
+        Some(ModelSet::new(config, [], None).unwrap()),
+        None,
+        0.9999,
+    )
+    .unwrap();
+    let mut fed = Vec::new();
+    run(
+        &judge,
+        &[weld("", &long)],
+        |batch: Batch<'_>| -> Result<(), Infallible> {
+            assert_eq!(batch.spans, [[0, 408]]);
+            fed = batch.curves.to_vec();
+            batch.nok_prob.fill(0.1);
+            batch.regression.fill(1.0);
+            Ok(())
+        },
+    )
+    .unwrap();
+    assert_eq!(fed[..408], long.0[67..475]);
+    assert_eq!(fed[408..], long.1[67..475]);
+    let explanation = judge
+        .explain(&weld("", &long), &mut Workspace::default())
+        .unwrap();
+    let fed = explanation.fed.unwrap();
+    assert_eq!((fed.start_ms, fed.end_ms), (67.0, 475.0));
 }
 
 #[test]

@@ -26,6 +26,43 @@ fn config(version: &str, target_len: usize) -> InferenceConfig {
     .unwrap()
 }
 
+/// A model that is fed the weld and a little idle time around it.
+fn cutting(input_kind: &str, fit: &str, idle: [f64; 2]) -> Judge {
+    let config = InferenceConfig::from_json(
+        &serde_json::json!({
+            "model_version": "cutting", "input_kind": input_kind, "target_len": 96, "fit": fit,
+            "channels": ["U", "I", "R", "P"], "scale": [1, 1, 1, 1], "nok_threshold": 0.5,
+            "idle_before_ms": idle[0], "idle_after_ms": idle[1],
+        })
+        .to_string(),
+    )
+    .unwrap();
+    let models = ModelSet::new(config, [], None).unwrap();
+    let rules = RuleSet::new(&RulesFile::default(), 1.0);
+    let (units, limits) = (CurveUnits::default(), ValidationLimits::default());
+    Judge::new(units, limits, Some(models), Some(rules), 0.9999).unwrap()
+}
+
+/// What the model is fed: spans and values, bit by bit.
+fn fed(judge: &Judge, (u, i): &(Vec<f32>, Vec<f32>)) -> (Vec<[i64; 2]>, Vec<u32>) {
+    let weld = Weld {
+        part_no: "",
+        umax: 2.7,
+        imax: 9.0,
+        u,
+        i,
+    };
+    let (mut workspace, mut prepared) = (Workspace::default(), Prepared::default());
+    judge.prepare([weld], &mut workspace, &mut prepared);
+    let mut seen = (Vec::new(), Vec::new());
+    for batch in prepared.batches(1) {
+        seen.0.extend_from_slice(batch.spans);
+        seen.1
+            .extend(batch.curves.iter().map(|value| value.to_bits()));
+    }
+    seen
+}
+
 fn judge(limits: ValidationLimits) -> Judge {
     let models = ModelSet::new(
         config("global", 64),
@@ -231,6 +268,55 @@ proptest! {
         for (early, late) in early.hits.iter().zip(&late.hits) {
             prop_assert_eq!((early.rule, early.level, early.value), (late.rule, late.level, late.value));
             prop_assert_eq!(early.t_ms + shift as f64, late.t_ms);
+        }
+    }
+
+    /// A recorder that begins earlier and runs on gives the model the same to the bit, once it holds the idle time that
+    /// the model knows; sensors have noise, offsets and short spikes meanwhile.
+    #[test]
+    fn a_recorder_that_runs_longer_changes_nothing(
+        length in 60_usize..500,
+        pause in prop::option::of(1_usize..50),
+        idle in [0_usize..30, 0_usize..60],
+        before in prop::collection::vec((-0.03_f32..0.03, -0.4_f32..0.4), 0..300),
+        after in prop::collection::vec((-0.03_f32..0.03, -0.4_f32..0.4), 0..1500),
+        spikes in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..4),
+    ) {
+        let (mut u, mut i) = pulse(idle[0], length, &[(length / 2, 0.1)]);
+        (u.truncate(idle[0] + length), i.truncate(idle[0] + length));
+        if let Some(pause) = pause {
+            i[idle[0] + length / 3..(idle[0] + length / 3 + pause).min(idle[0] + length - 3)].fill(0.1);
+        }
+        u.extend(vec![0.004; idle[1]]);
+        i.extend(vec![0.02; idle[1]]);
+        let short = (u, i);
+        // A spike, or two samples of one, keep away from the weld and from one another.
+        let spiked = |samples: &[(f32, f32)], from_end: bool| -> (Vec<f32>, Vec<f32>) {
+            let mut samples = samples.to_vec();
+            for (at, twice) in &spikes {
+                let room = samples.len().saturating_sub(8) / 8;
+                if room > 0 {
+                    let place = 8 * at.index(room) + if from_end { 6 } else { 0 };
+                    samples[place].1 = 5.0;
+                    if *twice {
+                        samples[place + 1].1 = 5.0;
+                    }
+                }
+            }
+            samples.into_iter().unzip()
+        };
+        let (mut long_u, mut long_i) = spiked(&before, false);
+        let (after_u, after_i) = spiked(&after, true);
+        long_u.extend(short.0.iter().copied().chain(after_u));
+        long_i.extend(short.1.iter().copied().chain(after_i));
+        let long = (long_u, long_i);
+        for kind in ["features", "raw"] {
+            for fit in ["resample", "pad"] {
+                let judge = cutting(kind, fit, idle.map(|samples| samples as f64));
+                let (of_short, of_long) = (fed(&judge, &short), fed(&judge, &long));
+                prop_assert!(!of_short.1.is_empty());
+                prop_assert!(of_short == of_long, "{} {}", kind, fit);
+            }
         }
     }
 

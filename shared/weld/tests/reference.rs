@@ -76,6 +76,13 @@ fn other_units() -> CurveUnits {
     .unwrap()
 }
 
+fn ten_kilohertz() -> CurveUnits {
+    CurveUnits {
+        sample_interval_ms: 0.1,
+        ..CurveUnits::default()
+    }
+}
+
 /// Judges the records with the model's answers as the reference had them.
 fn judged(units: CurveUnits, records: &[Record], expected: &[Expected]) -> Vec<Verdict> {
     let rules = RulesFile::from_toml(&String::from_utf8(data("rules.toml")).unwrap()).unwrap();
@@ -194,10 +201,22 @@ fn verdicts_and_hits_in_other_units_and_sampling() {
 }
 
 #[test]
+fn verdicts_and_hits_of_records_that_begin_early_and_run_on() {
+    assert!(check_verdicts(CurveUnits::default(), "records_long_idle") > 20);
+}
+
+#[test]
+fn verdicts_and_hits_at_ten_kilohertz() {
+    assert!(check_verdicts(ten_kilohertz(), "records_fast") > 10);
+}
+
+#[test]
 fn features_of_the_reference_records() {
     for (name, units) in [
         ("records", CurveUnits::default()),
         ("records_other_units", other_units()),
+        ("records_long_idle", CurveUnits::default()),
+        ("records_fast", ten_kilohertz()),
     ] {
         let records: Vec<Record> = lines(&format!("{name}.jsonl.gz"));
         let expected: Vec<Expected> = lines(&format!("{name}.expected.jsonl.gz"));

@@ -157,6 +157,9 @@ fn check_judging(settings: &Settings, report: &mut Report) -> Option<Judging> {
                     set.len() - 1
                 ),
             );
+            if let Some(warning) = judging.warning_of_idle_time() {
+                report.warning("model", warning);
+            }
             report.ok("layout", judging.plan.to_string());
         }
         None => report.warning("model", "switched off, the rules decide alone"),

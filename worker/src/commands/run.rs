@@ -78,6 +78,9 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
         model = judging.model_version(),
         "worker starts"
     );
+    if let Some(warning) = judging.warning_of_idle_time() {
+        tracing::warn!("{warning}");
+    }
     let started = tokio::select! {
         started = start(settings, &health, pool, info) => Some(started?),
         () = stop.cancelled() => None,

@@ -81,6 +81,13 @@ pub struct InferenceConfig {
     /// R is 0 where I is below this, kA.
     #[serde(default = "default_current_floor_ka")]
     pub current_floor_ka: f32,
+    /// Idle time that is kept before the weld, ms: no more than every training curve had. Without it nothing is cut there,
+    /// and the verdict depends on how early the recorder began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_before_ms: Option<f64>,
+    /// Idle time that is kept after the weld, ms; as `idle_before_ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_after_ms: Option<f64>,
     /// Probability from which the model says NOK.
     pub nok_threshold: f32,
     /// Name of the ONNX input that takes the curves: f32 `[N, 4, L]`, of a raw model f32 `[S]`.
@@ -173,6 +180,20 @@ impl InferenceConfig {
                 "give kA above 0, at most 100",
             ));
         }
+        for (key, idle) in [
+            ("idle_before_ms", self.idle_before_ms),
+            ("idle_after_ms", self.idle_after_ms),
+        ] {
+            if let Some(ms) = idle
+                && !(0.0..=1e6).contains(&ms)
+            {
+                return Err(BadValue::new(
+                    key,
+                    ms,
+                    "give ms from 0 to 1000000, or leave it out to cut nothing",
+                ));
+            }
+        }
         if !(self.nok_threshold > 0.0 && self.nok_threshold <= 1.0) {
             return Err(BadValue::new(
                 "nok_threshold",
@@ -195,6 +216,12 @@ impl InferenceConfig {
             }
         }
         Ok(())
+    }
+
+    /// Whether a verdict of this model does not depend on how long the recorder ran.
+    #[must_use]
+    pub fn cuts_idle(&self) -> bool {
+        self.idle_before_ms.is_some() && self.idle_after_ms.is_some()
     }
 
     /// f32 values of one row of features: 4·L.
@@ -231,6 +258,7 @@ mod tests {
             ("nok_prob", "regression")
         );
         assert_eq!(config.current_floor_ka, 1.0);
+        assert!(!config.cuts_idle());
         assert_eq!(config.row_len(), 4000);
     }
 
@@ -265,6 +293,8 @@ mod tests {
                 "`outputs.nok_prob` is empty",
             ),
             ("current_floor_ka", json!(0), "`current_floor_ka` is 0"),
+            ("idle_before_ms", json!(-1), "`idle_before_ms` is -1"),
+            ("idle_after_ms", json!(1e7), "`idle_after_ms` is 10000000"),
             (
                 "input_kind",
                 json!("curves"),

@@ -1,11 +1,11 @@
 //! One weld into one row of the tensor.
 
-use super::{CHANNELS, Fit, InferenceConfig, resampling::Resampling};
+use super::{CHANNELS, Fit, InferenceConfig, resampling::Resampling, without_idle};
 use crate::{curves::Curves, vectors::widest};
 
 /// Writes the row `[U…, I…, R…, P…]` of `curves` into `row` (4·L values, every one overwritten).
 ///
-/// U and I are fitted to L points first, R = U/I (mΩ, 0 where the fitted I is below the floor) and P = U·I (kW) are
+/// Idle time is cut ([`without_idle`]), U and I are fitted to L points, R = U/I (mΩ, 0 where the fitted I is below the floor) and P = U·I (kW) are
 /// computed on these, then each channel is multiplied with its scale. Interpolation is done in `f64`, all else in `f32`.
 ///
 /// # Panics
@@ -18,7 +18,7 @@ pub fn write_row(
 ) {
     let len = config.target_len;
     assert_eq!(row.len(), CHANNELS * len, "row of the wrong length");
-    let (u_from, i_from) = (curves.u(), curves.i());
+    let (u_from, i_from) = without_idle(curves, config);
     let samples = u_from.len();
     assert!(samples > 0 && i_from.len() == samples, "no weld loaded");
     let (u, rest) = row.split_at_mut(len);
@@ -85,6 +85,8 @@ mod tests {
             channels: vec![Channel::U, Channel::I, Channel::R, Channel::P],
             scale: [1.0; 4],
             current_floor_ka: 1.0,
+            idle_before_ms: None,
+            idle_after_ms: None,
             nok_threshold: 0.5,
             input: "curves".into(),
             spans: "spans".into(),

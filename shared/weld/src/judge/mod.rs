@@ -14,9 +14,9 @@ use crate::{
     Status, Verdict, Weld,
     curves::Curves,
     explain::Explanation,
-    features::{InputKind, REGRESSIONS, Resampling, raw_len, write_raw, write_row},
+    features::{InputKind, REGRESSIONS, Resampling, weld_span, without_idle, write_raw, write_row},
     fusion::{Fusion, FusionError},
-    rules::{Findings, RuleScratch, RuleSet},
+    rules::{Findings, RuleScratch, RuleSet, RulesFile},
     units::CurveUnits,
     validation::ValidationLimits,
 };
@@ -161,9 +161,10 @@ impl Judge {
                     write_row(curves, config, resampling, row)
                 }),
                 InputKind::Raw => {
-                    let slot =
-                        prepared.add_row(id, raw_len(curves), |samples| write_raw(curves, samples));
-                    prepared.add_span(id, curves.u().len());
+                    let weld = without_idle(curves, config);
+                    let points = weld.0.len();
+                    let slot = prepared.add_row(id, 2 * points, |samples| write_raw(weld, samples));
+                    prepared.add_span(id, points);
                     slot
                 }
             };
@@ -270,9 +271,25 @@ impl Judge {
             .map(|set| set.judge(weld.part_no, curves, rules))
             .transpose()
             .map_err(|error| format!("rule_error: {error}"))?;
-        let floor = self.rules.as_ref().map_or(1.0, |set| {
-            set.settings(weld.part_no).pulses.current_floor_ka
+        let fed = self.models.as_ref().map(|models| {
+            let id = models.for_part(weld.part_no);
+            weld_span(curves, models.spec(id).config())
         });
-        Ok(Explanation::new(curves, floor, findings, rules))
+        // R is drawn with the rules off too.
+        let without_rules;
+        let set = if let Some(set) = &self.rules {
+            set
+        } else {
+            without_rules = RuleSet::new(&RulesFile::default(), self.units.sample_interval_ms);
+            &without_rules
+        };
+        Ok(Explanation::new(
+            curves,
+            weld.part_no,
+            set,
+            fed,
+            findings,
+            rules,
+        ))
     }
 }

@@ -126,6 +126,15 @@ impl ModelSet {
             .map(|(index, spec)| (ModelId(index), spec))
     }
 
+    /// Versions of the models whose verdicts depend on how long the recorder ran: their configurations say nothing of idle
+    /// time.
+    pub fn that_keep_idle_time(&self) -> impl Iterator<Item = &str> {
+        self.specs
+            .iter()
+            .filter(|spec| !spec.config.cuts_idle())
+            .map(|spec| &*spec.version)
+    }
+
     /// Number of models, at least 1.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "never empty")]

@@ -2,7 +2,7 @@
 //! and `interruption`, which compares each gap.
 
 use super::{Hit, Level, Pulse, Rule, RuleError, Segments, hit::rounded, set::Plan};
-use crate::vectors::widest;
+use crate::{curves::Curves, vectors::widest};
 
 /// Products summed side by side.
 const LANES: usize = 8;
@@ -10,9 +10,9 @@ const LANES: usize = 8;
 /// `interruption`: every gap inside a pulse that is long enough.
 pub(super) fn interruption(segments: &Segments, plan: &Plan, hits: &mut Vec<Hit>) {
     for gap in &segments.gaps {
-        if gap.samples() >= plan.interruption_flag {
+        if gap.steps() >= plan.interruption_flag {
             let limit = plan.settings.interruption.flag_ms;
-            let (t_ms, value) = (plan.ms(gap.start), plan.ms(gap.samples()));
+            let (t_ms, value) = (plan.ms(gap.start), plan.ms(gap.steps()));
             hits.push(Hit::new(
                 Rule::Interruption,
                 Level::Flag,
@@ -26,11 +26,11 @@ pub(super) fn interruption(segments: &Segments, plan: &Plan, hits: &mut Vec<Hit>
 
 /// `short_pulse`: length of the main pulse; a weld without any pulse has one of 0 ms.
 pub(super) fn short_pulse(main: Option<Pulse>, plan: &Plan, hits: &mut Vec<Hit>) {
-    let (start, samples) = main.map_or((0, 0), |main| (main.start, main.samples()));
+    let (start, steps) = main.map_or((0, 0), |main| (main.start, main.steps()));
     let settings = &plan.settings.short_pulse;
-    let found = if samples < plan.short_pulse_flag {
+    let found = if steps < plan.short_pulse_flag {
         (Level::Flag, settings.flag_below_ms)
-    } else if samples < plan.short_pulse_warn {
+    } else if steps < plan.short_pulse_warn {
         (Level::Warn, settings.warn_below_ms)
     } else {
         return;
@@ -39,26 +39,27 @@ pub(super) fn short_pulse(main: Option<Pulse>, plan: &Plan, hits: &mut Vec<Hit>)
         Rule::ShortPulse,
         found.0,
         plan.ms(start),
-        plan.ms(samples),
+        plan.ms(steps),
         found.1,
     ));
 }
 
-/// `low_energy`: ∫ U·I dt over the main pulse, J. Decided on the sum rounded to six decimals, so that the order of
-/// summation cannot matter.
+/// `low_energy`: ∫ U·I dt over the main pulse, J, of the samples and not the steps: a product of means would leave out what
+/// ripple brings. Decided on the sum rounded to six decimals, so that the order of summation cannot matter.
 pub(super) fn low_energy(
-    u: &[f32],
-    i: &[f32],
+    curves: &Curves,
     main: Pulse,
     plan: &Plan,
     hits: &mut Vec<Hit>,
 ) -> Result<(), RuleError> {
     let settings = &plan.settings.low_energy;
+    let (from, to) = (main.start * plan.grid.samples, main.end * plan.grid.samples);
+    let (u, i) = (&curves.u()[from..to], &curves.i()[from..to]);
     let sum = widest(
         #[inline(always)]
-        || dot(&u[main.start..main.end], &i[main.start..main.end]),
+        || dot(u, i),
     );
-    let joules = rounded(sum * plan.sample_interval_ms);
+    let joules = rounded(sum * curves.sample_interval_ms());
     measurable(Rule::LowEnergy, joules, "J")?;
     let found = if joules < settings.flag_below_j {
         (Level::Flag, settings.flag_below_j)
@@ -153,17 +154,18 @@ mod tests {
     fn a_pulse_as_long_as_its_limit_is_long_enough() {
         let mut settings = RuleSettings::default();
         settings.short_pulse.warn_below_ms = 250.0;
-        let plan = Plan::new(&settings, 0.5);
-        let level = |samples: usize| {
+        let plan = Plan::new(&settings, 0.75);
+        let level = |steps: usize| {
             let mut hits = Vec::new();
-            let (start, end) = (20, 20 + samples);
+            let (start, end) = (20, 20 + steps);
             short_pulse(Some(Pulse { start, end }), &plan, &mut hits);
             hits.first()
                 .map(|hit| (hit.level, hit.t_ms, hit.value, hit.limit))
         };
-        assert_eq!(level(399), Some((Level::Flag, 10.0, 199.5, 200.0)));
-        assert_eq!(level(400), Some((Level::Warn, 10.0, 200.0, 250.0)));
-        assert_eq!(level(499), Some((Level::Warn, 10.0, 249.5, 250.0)));
-        assert_eq!(level(500), None);
+        // 200 ms are 266.67 steps and 250 ms are 333.33, each to the nearest.
+        assert_eq!(level(266), Some((Level::Flag, 15.0, 199.5, 200.0)));
+        assert_eq!(level(267), Some((Level::Warn, 15.0, 200.25, 250.0)));
+        assert_eq!(level(332), Some((Level::Warn, 15.0, 249.0, 250.0)));
+        assert_eq!(level(333), None);
     }
 }

@@ -1,12 +1,12 @@
 //! `expulsion`: molten metal is thrown out, so R drops within some ms and stays low.
 //!
 //! Differences between neighbouring samples do not tell it from noise (a clean weld reaches 3.1 %, an expulsion
-//! 2.2 to 6.0 %); medians of five samples some ms apart do.
+//! 2.2 to 6.0 %); medians of five steps some ms apart do.
 
-use super::{Hit, Level, Rule, RuleError, set::Plan};
+use super::{Hit, Level, Rule, set::Plan};
 use crate::vectors::widest;
 
-/// Samples a median is taken of.
+/// Steps a median is taken of.
 pub(super) const MEDIAN: usize = 5;
 
 /// What the rule looks at: the main pulse only.
@@ -15,9 +15,9 @@ pub(super) struct Signal<'a> {
     pub x: &'a [f32],
     /// I, kA; None where the weld is judged on U.
     pub i: Option<&'a [f32]>,
-    /// Samples of `x` that mean something; None where all do.
+    /// Steps of `x` that mean something, all of them above 0; None where all do.
     pub trusted: Option<&'a [bool]>,
-    /// Index of the pulse's first sample in the curve.
+    /// Index of the pulse's first step in the curve.
     pub start: usize,
 }
 
@@ -27,22 +27,29 @@ struct Drop {
     depth: f64,
 }
 
-/// Appends the hits. `medians` is scratch.
+/// Appends the hits; `medians` is scratch. Answers whether anything could be told: false if the pulse is long enough, but
+/// no stretch of it can be trusted.
 pub(super) fn judge(
     signal: &Signal<'_>,
     plan: &Plan,
     medians: &mut Vec<f32>,
     hits: &mut Vec<Hit>,
-) -> Result<(), RuleError> {
+) -> bool {
     let samples = signal.x.len();
     let first = plan.expulsion.start_guard.max(MEDIAN);
     let delay = plan.expulsion.delay;
-    // t in first..end: outside of both guards, and with room for the samples after.
+    // t in first..end: outside of both guards, and with room for the steps after.
     let end = samples
         .saturating_sub(plan.expulsion.end_guard)
         .min((samples + 1).saturating_sub(delay + MEDIAN));
     if first >= end {
-        return Ok(());
+        return true;
+    }
+    let window = MEDIAN + delay + MEDIAN;
+    if let Some(trusted) = signal.trusted
+        && !has_run(&trusted[first - MEDIAN..end - 1 + delay + MEDIAN], window)
+    {
+        return false;
     }
     let candidates = widest(
         #[inline(always)]
@@ -54,7 +61,7 @@ pub(super) fn judge(
         },
     );
     if !candidates {
-        return Ok(());
+        return true;
     }
     let scan = Scan {
         signal,
@@ -64,13 +71,13 @@ pub(super) fn judge(
     };
     let mut t = first;
     while t < end {
-        let Some(depth) = scan.depth(t)? else {
+        let Some(depth) = scan.depth(t) else {
             t += 1;
             continue;
         };
         let mut deepest = Drop { t, depth };
         for later in t + 1..end.min(t + plan.expulsion.refractory.max(1)) {
-            if let Some(depth) = scan.depth(later)?
+            if let Some(depth) = scan.depth(later)
                 && depth > deepest.depth
             {
                 deepest = Drop { t: later, depth };
@@ -86,7 +93,16 @@ pub(super) fn judge(
         hits.push(Hit::new(Rule::Expulsion, level, t_ms, deepest.depth, limit));
         t = deepest.t + plan.expulsion.refractory.max(1);
     }
-    Ok(())
+    true
+}
+
+/// Whether `length` values in a row are true.
+fn has_run(trusted: &[bool], length: usize) -> bool {
+    let mut run = 0;
+    trusted.iter().any(|trusted| {
+        run = if *trusted { run + 1 } else { 0 };
+        run == length
+    })
 }
 
 /// Whether any t deserves the exact look. Errs only towards yes; NaN and medians not above 0 count as yes.
@@ -109,41 +125,26 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    /// The drop at t, if it is deep enough, no work of the current, and stays.
-    fn depth(&self, t: usize) -> Result<Option<f64>, RuleError> {
+    /// The drop at t, if it can be told, is deep enough, no work of the current, and stays.
+    fn depth(&self, t: usize) -> Option<f64> {
         let settings = &self.plan.settings.expulsion;
         let delay = self.plan.expulsion.delay;
         let after_from = t + delay;
         if !self.trusted(t - MEDIAN, after_from + MEDIAN) {
-            return Ok(None);
+            return None;
         }
         let before = f64::from(self.medians[t - MEDIAN]);
         let after = f64::from(self.medians[after_from]);
         let depth = 1.0 - after / before;
-        if !depth.is_finite() || before <= 0.0 {
-            return Err(RuleError {
-                rule: Rule::Expulsion,
-                problem: format!(
-                    "median before {} ms is {before}, so no drop can be told",
-                    self.t_ms(t)
-                ),
-            });
-        }
         if depth < settings.warn {
-            return Ok(None);
+            return None;
         }
         if let Some(i) = self.signal.i {
             let i_before = f64::from(median_at(i, t - MEDIAN));
             let i_after = f64::from(median_at(i, after_from));
             let change = (i_after - i_before).abs() / i_before;
-            if !change.is_finite() {
-                return Err(RuleError {
-                    rule: Rule::Expulsion,
-                    problem: format!("current before {} ms is {i_before} kA", self.t_ms(t)),
-                });
-            }
             if change > settings.max_current_change {
-                return Ok(None);
+                return None;
             }
         }
         let stays_from = (after_from + self.plan.expulsion.persist).min(self.end - 1 + delay);
@@ -151,20 +152,16 @@ impl Scan<'_> {
             let later = f64::from(self.medians[stays_from]);
             let recovery = (later - after) / (before - after);
             if recovery >= settings.max_recovery {
-                return Ok(None);
+                return None;
             }
         }
-        Ok(Some(depth))
+        Some(depth)
     }
 
     fn trusted(&self, from: usize, to: usize) -> bool {
         self.signal
             .trusted
             .is_none_or(|trusted| trusted[from..to].iter().all(|trusted| *trusted))
-    }
-
-    fn t_ms(&self, t: usize) -> f64 {
-        self.plan.ms(self.signal.start + t)
     }
 }
 

@@ -1,18 +1,21 @@
-//! Rules on the dynamic resistance of the main pulse, at the plant's own sampling.
+//! Rules on the dynamic resistance of the main pulse.
 //!
+//! - `grid`: the steps of about 1 ms in which they look at a weld, so that the sampling rate does not matter;
 //! - [`settings`]: what can be configured, with units and defaults; `file`: `rules.toml` and its per-part overrides;
-//! - `set`: settings turned into sample counts, one plan per part; evaluation;
+//! - `set`: settings turned into counts of steps, one plan per part; evaluation;
 //! - `pulses`, `expulsion`, `resistance_peak`, `bands`: the rules themselves; `hit`: what they report.
 //!
 //! Where a weld's `imax` is below `pulses.current_floor_ka`, R would be noise: such a weld is judged on U alone.
 //! Pulses, interruptions and expulsions are then looked for in U; rules that need R or I do not apply.
-//! A rule that meets a number it cannot judge is an error of the row, never an OK.
+//! R means something where I and U are above their floors. A stretch where they are not is left out. Where nothing is left
+//! for `expulsion` to look at, a weld without other faults is an error, never an OK.
 
 pub mod settings;
 
 mod bands;
 mod expulsion;
 mod file;
+mod grid;
 mod hit;
 mod pulses;
 mod resistance_peak;

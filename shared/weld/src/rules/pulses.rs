@@ -2,22 +2,22 @@
 
 use super::set::Plan;
 
-/// Samples looked at together.
+/// Steps looked at together.
 const BLOCK: usize = 32;
 
-/// A stretch of samples, `start` inclusive, `end` exclusive.
+/// A stretch of steps, `start` inclusive, `end` exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pulse {
-    /// First sample.
+    /// First step.
     pub start: usize,
-    /// One past the last sample.
+    /// One past the last step.
     pub end: usize,
 }
 
 impl Pulse {
-    /// Number of samples.
+    /// Number of steps.
     #[must_use]
-    pub fn samples(&self) -> usize {
+    pub fn steps(&self) -> usize {
         self.end - self.start
     }
 }
@@ -71,17 +71,14 @@ impl Segments {
         }
         self.main = None;
         for (index, pulse) in self.pulses.iter().enumerate() {
-            if self
-                .main()
-                .is_none_or(|main| pulse.samples() > main.samples())
-            {
+            if self.main().is_none_or(|main| pulse.steps() > main.steps()) {
                 self.main = Some(index);
             }
         }
     }
 }
 
-/// For how many samples at the start current flows, or does not; a block at a time, which the vector unit compares at once.
+/// For how many steps at the start current flows, or does not; a block at a time, which the vector unit compares at once.
 fn run(x: &[f32], threshold: f32, flows: bool) -> usize {
     let goes_on = |value: &f32| (*value >= threshold) == flows;
     let all = |block: &&[f32; BLOCK]| block.iter().fold(true, |all, value| all & goes_on(value));
@@ -95,7 +92,7 @@ fn run(x: &[f32], threshold: f32, flows: bool) -> usize {
 
 fn is_pause(before: Pulse, until: usize, plan: &Plan) -> bool {
     let within = |samples: usize, [least, most]: [usize; 2]| (least..=most).contains(&samples);
-    within(until - before.end, plan.pause) && within(before.samples(), plan.prepulse)
+    within(until - before.end, plan.pause) && within(before.steps(), plan.prepulse)
 }
 
 #[cfg(test)]
@@ -111,7 +108,7 @@ mod tests {
             .collect();
         let mut segments = Segments::default();
         segments.cut(&x, 0.1, &Plan::new(&RuleSettings::default(), 1.0));
-        let lengths = |pulses: &[Pulse]| pulses.iter().map(Pulse::samples).collect();
+        let lengths = |pulses: &[Pulse]| pulses.iter().map(Pulse::steps).collect();
         (lengths(&segments.pulses), lengths(&segments.gaps))
     }
 

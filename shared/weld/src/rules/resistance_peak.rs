@@ -11,8 +11,8 @@ use crate::{
 pub(crate) struct Smoothed {
     /// Means of `smooth_ms` of R, mΩ.
     pub values: Vec<f64>,
-    /// Sample of the curve at the centre of the first mean.
-    pub first_sample: usize,
+    /// Step of the curve at the centre of the first mean.
+    pub first_step: usize,
     /// Peaks of `values` with at least the warning's prominence and a width within bounds, at any time.
     pub peaks: Vec<Peak>,
     scratch: PeakScratch,
@@ -24,7 +24,7 @@ impl Smoothed {
         self.peaks.clear();
     }
 
-    /// Smooths the longest uninterrupted stretch of the main pulse's R (`r[0]` is the pulse's first sample) between the
+    /// Smooths the longest uninterrupted stretch of the main pulse's R (`r[0]` is the pulse's first step) between the
     /// guards, and appends the hits.
     pub(super) fn judge(
         &mut self,
@@ -39,8 +39,8 @@ impl Smoothed {
         let to = r.len().saturating_sub(plan.peak.end_guard).max(from);
         let stretch = longest_trusted(trusted, from, to);
         let window = plan.peak.smooth;
-        self.first_sample = main.start + stretch.start + (window - 1) / 2;
-        if stretch.samples() < window {
+        self.first_step = main.start + stretch.start + (window - 1) / 2;
+        if stretch.steps() < window {
             return;
         }
         widest(
@@ -55,8 +55,8 @@ impl Smoothed {
         );
         let settings = &plan.settings.resistance_peak;
         for peak in &self.peaks {
-            let sample = self.first_sample + peak.index;
-            if sample - main.start < plan.peak.after {
+            let step = self.first_step + peak.index;
+            if step - main.start < plan.peak.after {
                 continue;
             }
             let (level, limit) = if peak.prominence >= settings.flag_mohm {
@@ -67,7 +67,7 @@ impl Smoothed {
             hits.push(Hit::new(
                 Rule::ResistancePeak,
                 level,
-                plan.ms(sample),
+                plan.ms(step),
                 peak.prominence,
                 limit,
             ));
@@ -75,7 +75,7 @@ impl Smoothed {
     }
 }
 
-/// The longest stretch of trusted samples within `from..to`, of equals the first.
+/// The longest stretch of trusted steps within `from..to`, of equals the first.
 fn longest_trusted(trusted: Option<&[bool]>, from: usize, to: usize) -> Pulse {
     let Some(trusted) = trusted else {
         return Pulse {
@@ -97,7 +97,7 @@ fn longest_trusted(trusted: Option<&[bool]>, from: usize, to: usize) -> Pulse {
                 end: k + 1,
             };
         }
-        if stretch.samples() > longest.samples() {
+        if stretch.steps() > longest.steps() {
             longest = stretch;
         }
     }

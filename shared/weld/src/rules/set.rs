@@ -1,12 +1,13 @@
-//! Rules ready to run: settings turned into sample counts, one plan per part.
+//! Rules ready to run: settings turned into counts of steps, one plan per part.
 
 use std::collections::HashMap;
 
 use super::{
     Hit, Rule, RulesFile, Segments, bands,
     expulsion::{self, Signal},
+    grid::Grid,
     resistance_peak::Smoothed,
-    settings::RuleSettings,
+    settings::{PulseSettings, RuleSettings},
 };
 use crate::{Outcome, curves::Curves, peaks::PeakQuery, vectors::widest};
 
@@ -39,11 +40,11 @@ pub struct Findings {
     pub outcome: Outcome,
 }
 
-/// Settings of one part in samples.
+/// Settings of one part in steps.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub settings: RuleSettings,
-    pub sample_interval_ms: f64,
+    pub grid: Grid,
     pub min_pulse: usize,
     pub max_pulses: usize,
     pub prepulse: [usize; 2],
@@ -79,64 +80,65 @@ pub(super) struct PeakPlan {
 
 impl Plan {
     pub(super) fn new(settings: &RuleSettings, sample_interval_ms: f64) -> Self {
-        let samples = |ms: f64| samples(ms, sample_interval_ms);
+        let grid = Grid::new(sample_interval_ms);
+        let steps = |ms: f64| steps(ms, grid.step_ms);
         let expulsion = &settings.expulsion;
         let peak = &settings.resistance_peak;
         Self {
-            sample_interval_ms,
-            min_pulse: samples(settings.pulses.min_pulse_ms),
+            grid,
+            min_pulse: steps(settings.pulses.min_pulse_ms),
             max_pulses: settings.pulses.max_pulses,
-            prepulse: settings.pulses.prepulse_ms.map(samples),
-            pause: settings.pulses.pause_ms.map(samples),
+            prepulse: settings.pulses.prepulse_ms.map(steps),
+            pause: settings.pulses.pause_ms.map(steps),
             expulsion: ExpulsionPlan {
-                delay: samples(expulsion.delay_ms),
-                start_guard: samples(expulsion.start_guard_ms),
-                end_guard: samples(expulsion.end_guard_ms),
-                refractory: samples(expulsion.refractory_ms).max(1),
-                persist: samples(expulsion.persist_ms),
+                delay: steps(expulsion.delay_ms),
+                start_guard: steps(expulsion.start_guard_ms),
+                end_guard: steps(expulsion.end_guard_ms),
+                refractory: steps(expulsion.refractory_ms).max(1),
+                persist: steps(expulsion.persist_ms),
                 candidate_ratio: single(1.0 - expulsion.warn) + 1e-4,
             },
             peak: PeakPlan {
-                start_guard: samples(peak.start_guard_ms),
-                end_guard: samples(peak.end_guard_ms),
-                after: samples(peak.after_ms),
-                smooth: samples(peak.smooth_ms).max(1),
+                start_guard: steps(peak.start_guard_ms),
+                end_guard: steps(peak.end_guard_ms),
+                after: steps(peak.after_ms),
+                smooth: steps(peak.smooth_ms).max(1),
                 query: PeakQuery {
                     min_prominence: peak.warn_mohm,
                     width: [
-                        peak.min_width_ms / sample_interval_ms,
-                        peak.max_width_ms / sample_interval_ms,
+                        peak.min_width_ms / grid.step_ms,
+                        peak.max_width_ms / grid.step_ms,
                     ],
                     rel_height: peak.rel_height,
                 },
             },
-            interruption_flag: samples(settings.interruption.flag_ms).max(1),
-            short_pulse_flag: samples(settings.short_pulse.flag_below_ms),
-            short_pulse_warn: samples(settings.short_pulse.warn_below_ms),
-            end_window: samples(settings.resistance_end_high.window_ms).max(1),
-            end_guard: samples(settings.resistance_end_high.end_guard_ms),
+            interruption_flag: steps(settings.interruption.flag_ms).max(1),
+            short_pulse_flag: steps(settings.short_pulse.flag_below_ms),
+            short_pulse_warn: steps(settings.short_pulse.warn_below_ms),
+            end_window: steps(settings.resistance_end_high.window_ms).max(1),
+            end_guard: steps(settings.resistance_end_high.end_guard_ms),
             settings: settings.clone(),
         }
     }
 
-    /// Time of a sample since the curve's first, ms.
+    /// Time of a step's first sample since the curve's first, ms.
     #[expect(
         clippy::cast_precision_loss,
-        reason = "sample counts are far below 2^52"
+        reason = "counts of steps are far below 2^52"
     )]
-    pub(super) fn ms(&self, samples: usize) -> f64 {
-        samples as f64 * self.sample_interval_ms
+    pub(super) fn ms(&self, steps: usize) -> f64 {
+        steps as f64 * self.grid.step_ms
     }
 }
 
-/// To the nearest sample, halves upwards.
+/// To the nearest step, halves upwards.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "settings are from 0 to 1e6 ms and intervals from 0.01 ms"
+    reason = "settings are from 0 to 1e6 ms and steps from 0.67 ms"
 )]
-fn samples(ms: f64, sample_interval_ms: f64) -> usize {
-    (ms / sample_interval_ms + 0.5).floor() as usize
+fn steps(ms: f64, step_ms: f64) -> usize {
+    (ms / step_ms + 0.5).floor() as usize
 }
 
 #[expect(
@@ -164,6 +166,9 @@ pub struct RuleScratch {
     r: Vec<f32>,
     trusted: Vec<bool>,
     medians: Vec<f32>,
+    /// The curves in steps, where a step is more than a sample.
+    u_steps: Vec<f32>,
+    i_steps: Vec<f32>,
 }
 
 impl RuleSet {
@@ -193,10 +198,28 @@ impl RuleSet {
         self.parts.get(part_no).unwrap_or(&self.all)
     }
 
+    /// Time between two steps of a part's rules, ms.
+    pub(crate) fn step_ms(&self, part_no: &str) -> f64 {
+        self.plan(part_no).grid.step_ms
+    }
+
+    /// R of the whole curve in steps, mΩ; None where it is not trusted.
+    pub(crate) fn resistance(&self, part_no: &str, curves: &Curves) -> Vec<Option<f32>> {
+        let plan = self.plan(part_no);
+        let (mut u_steps, mut i_steps) = (Vec::new(), Vec::new());
+        let u = plan.grid.steps(curves.u(), &mut u_steps);
+        let i = plan.grid.steps(curves.i(), &mut i_steps);
+        let floors = Floors::new(&plan.settings);
+        u.iter()
+            .zip(i)
+            .map(|(u, i)| floors.trust(*u, *i).then(|| u / i))
+            .collect()
+    }
+
     /// Judges validated curves by the rules of `part_no`.
     ///
     /// # Errors
-    /// [`RuleError`] if a rule meets a number it cannot judge.
+    /// [`RuleError`] if a rule cannot judge the weld, and no other rule makes it NOK.
     pub fn judge(
         &self,
         part_no: &str,
@@ -205,56 +228,68 @@ impl RuleSet {
     ) -> Result<Findings, RuleError> {
         let plan = self.plan(part_no);
         let settings = &plan.settings;
-        let (u, i) = (curves.u(), curves.i());
+        let RuleScratch {
+            basis,
+            segments,
+            smoothed,
+            r,
+            trusted,
+            medians,
+            u_steps,
+            i_steps,
+        } = scratch;
+        let u = plan.grid.steps(curves.u(), u_steps);
+        let i = plan.grid.steps(curves.i(), i_steps);
         let mut hits = Vec::new();
-        scratch.smoothed.clear();
-        scratch.basis = if f64::from(curves.imax()) < settings.pulses.current_floor_ka {
+        let mut expulsion_told = true;
+        smoothed.clear();
+        *basis = if f64::from(curves.imax()) < settings.pulses.current_floor_ka {
             Basis::Voltage
         } else {
             Basis::Resistance
         };
-        let (active, top) = match scratch.basis {
+        let (active, top) = match basis {
             Basis::Resistance => (i, curves.imax()),
             Basis::Voltage => (u, curves.umax()),
         };
         let threshold = single(settings.pulses.current_fraction * f64::from(top));
-        scratch.segments.cut(active, threshold, plan);
+        segments.cut(active, threshold, plan);
 
-        if let Some(main) = scratch.segments.main() {
+        if let Some(main) = segments.main() {
             let (main_u, main_i) = (&u[main.start..main.end], &i[main.start..main.end]);
-            let with_resistance = scratch.basis == Basis::Resistance;
+            let with_resistance = *basis == Basis::Resistance;
+            let floors = Floors::new(settings);
             if with_resistance {
-                let floor = single(settings.pulses.current_floor_ka);
-                resistance(main_u, main_i, floor, &mut scratch.r, &mut scratch.trusted);
+                resistance(main_u, main_i, floors, r, trusted);
+            } else {
+                trusted.clear();
+                trusted.extend(main_u.iter().map(|u| *u >= floors.voltage));
             }
-            let trusted = (with_resistance && !scratch.trusted.is_empty())
-                .then_some(scratch.trusted.as_slice());
+            let trusted = (!trusted.is_empty()).then_some(trusted.as_slice());
             if settings.expulsion.enabled {
                 let signal = Signal {
-                    x: if with_resistance { &scratch.r } else { main_u },
+                    x: if with_resistance { r } else { main_u },
                     i: with_resistance.then_some(main_i),
                     trusted,
                     start: main.start,
                 };
-                expulsion::judge(&signal, plan, &mut scratch.medians, &mut hits)?;
+                expulsion_told = expulsion::judge(&signal, plan, medians, &mut hits);
             }
             if with_resistance && settings.resistance_peak.enabled {
-                scratch
-                    .smoothed
-                    .judge(&scratch.r, trusted, main, plan, &mut hits);
+                smoothed.judge(r, trusted, main, plan, &mut hits);
             }
             if with_resistance && settings.low_energy.enabled {
-                bands::low_energy(u, i, main, plan, &mut hits)?;
+                bands::low_energy(curves, main, plan, &mut hits)?;
             }
             if with_resistance && settings.resistance_end_high.enabled {
-                bands::resistance_end_high(&scratch.r, trusted, main, plan, &mut hits)?;
+                bands::resistance_end_high(r, trusted, main, plan, &mut hits)?;
             }
         }
         if settings.interruption.enabled {
-            bands::interruption(&scratch.segments, plan, &mut hits);
+            bands::interruption(segments, plan, &mut hits);
         }
         if settings.short_pulse.enabled {
-            bands::short_pulse(scratch.segments.main(), plan, &mut hits);
+            bands::short_pulse(segments.main(), plan, &mut hits);
         }
         if let Some(hit) = hits
             .iter()
@@ -269,6 +304,10 @@ impl RuleSet {
         let nok = hits
             .iter()
             .any(|hit| settings.nok_on.iter().any(|on| on.covers(hit)));
+        let could_object = || settings.nok_on.iter().any(|on| on.rule == Rule::Expulsion);
+        if !nok && !expulsion_told && could_object() {
+            return Err(nothing_to_tell(settings));
+        }
         Ok(Findings {
             hits,
             outcome: Outcome::nok_if(nok),
@@ -276,26 +315,64 @@ impl RuleSet {
     }
 }
 
-/// R of every sample, 0 where I is below the floor. `trusted` is left empty where no sample is.
-fn resistance(u: &[f32], i: &[f32], floor: f32, r: &mut Vec<f32>, trusted: &mut Vec<bool>) {
-    r.resize(u.len(), 0.0);
-    let below = widest(
-        #[inline(always)]
-        || divide(u, i, floor, r),
-    );
-    trusted.clear();
-    if below {
-        trusted.extend(i.iter().map(|i| *i >= floor));
+fn nothing_to_tell(settings: &RuleSettings) -> RuleError {
+    let PulseSettings {
+        current_floor_ka,
+        voltage_floor_v,
+        ..
+    } = settings.pulses;
+    RuleError {
+        rule: Rule::Expulsion,
+        problem: format!(
+            "no stretch of the main pulse is above {voltage_floor_v} V and {current_floor_ka} kA for long enough, \
+             so no drop can be told"
+        ),
     }
 }
 
-/// Whether I is below the floor anywhere.
+/// Below either, R is a sensor's noise and offset.
+#[derive(Debug, Clone, Copy)]
+struct Floors {
+    /// kA.
+    current: f32,
+    /// V, above 0.
+    voltage: f32,
+}
+
+impl Floors {
+    fn new(settings: &RuleSettings) -> Self {
+        Self {
+            current: single(settings.pulses.current_floor_ka),
+            voltage: single(settings.pulses.voltage_floor_v),
+        }
+    }
+
+    #[inline(always)]
+    fn trust(self, u: f32, i: f32) -> bool {
+        (i >= self.current) & (u >= self.voltage)
+    }
+}
+
+/// R of every step, 0 where I or U is below its floor. `trusted` is left empty where no step is.
+fn resistance(u: &[f32], i: &[f32], floors: Floors, r: &mut Vec<f32>, trusted: &mut Vec<bool>) {
+    r.resize(u.len(), 0.0);
+    let below = widest(
+        #[inline(always)]
+        || divide(u, i, floors, r),
+    );
+    trusted.clear();
+    if below {
+        trusted.extend(u.iter().zip(i).map(|(u, i)| floors.trust(*u, *i)));
+    }
+}
+
+/// Whether I or U is below its floor anywhere.
 #[inline(always)]
-fn divide(u: &[f32], i: &[f32], floor: f32, r: &mut [f32]) -> bool {
+fn divide(u: &[f32], i: &[f32], floors: Floors, r: &mut [f32]) -> bool {
     let mut below = false;
     for ((r, u), i) in r.iter_mut().zip(u).zip(i) {
         let quotient = u / i;
-        let is_trusted = *i >= floor;
+        let is_trusted = floors.trust(*u, *i);
         *r = if is_trusted { quotient } else { 0.0 };
         below |= !is_trusted;
     }

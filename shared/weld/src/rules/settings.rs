@@ -55,6 +55,8 @@ pub struct PulseSettings {
     pub current_fraction: f64,
     /// R is trusted where I is at least this, kA; a weld whose `imax` is below it is judged on U alone.
     pub current_floor_ka: f64,
+    /// And where U is at least this, V: below it a sensor's offset is as large as what it measures.
+    pub voltage_floor_v: f64,
     /// A stretch of current shorter than this is noise, ms.
     pub min_pulse_ms: f64,
     /// Most pulses of the weld program; 1 where it has no prepulse.
@@ -70,6 +72,7 @@ impl Default for PulseSettings {
         Self {
             current_fraction: 0.10,
             current_floor_ka: 1.0,
+            voltage_floor_v: 0.05,
             min_pulse_ms: 3.0,
             max_pulses: 2,
             prepulse_ms: [40.0, 110.0],
@@ -78,7 +81,7 @@ impl Default for PulseSettings {
     }
 }
 
-/// `[expulsion]`: drop(t) = 1 − median(5 samples from t + delay) / median(5 samples before t).
+/// `[expulsion]`: drop(t) = 1 − median(5 steps of 1 ms from t + delay) / median(5 before t).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExpulsionSettings {
@@ -275,6 +278,13 @@ impl RuleSettings {
                 "pulses.current_floor_ka",
                 pulses.current_floor_ka,
                 "give kA from 0.01 to 100",
+            ));
+        }
+        if !(0.001..=10.0).contains(&pulses.voltage_floor_v) {
+            return Err(BadValue::new(
+                "pulses.voltage_floor_v",
+                pulses.voltage_floor_v,
+                "give V from 0.001 to 10",
             ));
         }
         at_least_zero("pulses.min_pulse_ms", pulses.min_pulse_ms, MAX_MS)?;

@@ -25,6 +25,8 @@ const CURRENT: RGBColor = RGBColor(190, 90, 20);
 const RESISTANCE: RGBColor = RGBColor(96, 60, 160);
 const PULSE: RGBColor = RGBColor(232, 238, 246);
 const MAIN: RGBColor = RGBColor(222, 236, 226);
+/// Idle time that the model does not see.
+const CUT: RGBColor = RGBColor(240, 240, 240);
 const FONT: &str = "sans-serif";
 
 type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
@@ -146,6 +148,13 @@ fn shade(
             colour.mix(0.75).filled(),
         )
     };
+    if let Some(fed) = explanation.fed {
+        let end_ms = explanation.u.len() as f64 * explanation.sample_interval_ms;
+        let cut = [(0.0, fed.start_ms), (fed.end_ms, end_ms)];
+        for (start_ms, end_ms) in cut.into_iter().filter(|(start, end)| end > start) {
+            chart.draw_series([rectangle(&Span { start_ms, end_ms }, CUT)])?;
+        }
+    }
     for (index, pulse) in explanation.pulses.iter().enumerate() {
         let colour = if explanation.main_pulse == Some(index) {
             MAIN
@@ -185,11 +194,11 @@ fn curve(
 }
 
 fn resistance(area: &Area<'_>, end_ms: f64, explanation: &Explanation) -> anyhow::Result<()> {
-    let dt = explanation.sample_interval_ms;
+    let dt = explanation.step_ms;
     let y = resistance_range(explanation);
     let mut chart = chart(area, "R, mOhm", 0.0..end_ms, y.clone())?;
     shade(&mut chart, explanation, &y)?;
-    // R is drawn where current flows; each stretch is a line of its own.
+    // R is drawn where it can be told; each stretch is a line of its own.
     let mut stretch: Vec<(f64, f64)> = Vec::new();
     let mut stretches = Vec::new();
     for (index, value) in explanation.r.iter().enumerate() {

@@ -5,6 +5,8 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 
+use crate::vectors::widest;
+
 /// Points that go through the vector unit together.
 const TOGETHER: usize = 8;
 
@@ -21,9 +23,7 @@ pub struct Resampling {
 impl Resampling {
     #[expect(
         clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "positions are far below 2^32 and never negative"
+        reason = "curves are far below 2^52 samples"
     )]
     fn prepare(&mut self, samples: usize, len: usize) {
         if (self.samples, self.lefts.len()) == (samples, len) {
@@ -31,15 +31,14 @@ impl Resampling {
         }
         self.samples = samples;
         let step = (samples - 1) as f64 / (len - 1) as f64;
-        let last_left = samples - 2;
-        self.lefts.clear();
-        self.fractions.clear();
-        for j in 0..len {
-            let position = j as f64 * step;
-            let left = (position as usize).min(last_left);
-            self.lefts.push(left as u32);
-            self.fractions.push(position - left as f64);
-        }
+        let last_left = i32::try_from(samples - 2).unwrap_or(i32::MAX);
+        self.lefts.resize(len, 0);
+        self.fractions.resize(len, 0.0);
+        let (lefts, fractions) = (&mut self.lefts, &mut self.fractions);
+        widest(
+            #[inline(always)]
+            move || places(step, last_left, lefts, fractions),
+        );
     }
 
     /// Interpolates two curves of the same length, at least two samples, to the length of `u` and `i`, at least two points.
@@ -52,6 +51,21 @@ impl Resampling {
         for (from, to) in [(u_from, u), (i_from, i)] {
             one_by_one(from, &self.lefts, &self.fractions, to);
         }
+    }
+}
+
+/// Every weld may have another length, so this is worth the vector unit: 32-bit places, which it converts at once.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "positions are below 2^31, and the whole part is what is wanted"
+)]
+#[inline(always)]
+fn places(step: f64, last_left: i32, lefts: &mut [u32], fractions: &mut [f64]) {
+    for ((j, to_left), to_fraction) in (0_i32..).zip(lefts).zip(fractions) {
+        let position = f64::from(j) * step;
+        let left = (position as i32).min(last_left);
+        *to_left = left.cast_unsigned();
+        *to_fraction = position - f64::from(left);
     }
 }
 

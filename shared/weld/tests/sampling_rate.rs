@@ -1,0 +1,156 @@
+//! What the rules say of a weld depends neither on the recorder's rate nor on its voltage sensor's offset.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use weldfleet_weld::{
+    Weld,
+    curves::Curves,
+    rules::{Findings, Level, Rule, RuleError, RuleScratch, RuleSet, RulesFile},
+    units::CurveUnits,
+    validation::ValidationLimits,
+};
+
+const INTERVALS_MS: [f64; 4] = [1.0, 0.2, 0.1, 0.02];
+const OFFSETS_V: [f64; 3] = [-0.02, 0.0, 0.02];
+
+/// xorshift, and the sum of four of its numbers as a normal one.
+struct Noise(u64);
+
+impl Noise {
+    fn normal(&mut self) -> f64 {
+        let mut unit = || {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+        };
+        (unit() + unit() + unit() + unit() - 2.0) * 3.0_f64.sqrt()
+    }
+}
+
+/// What is special about a weld.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    /// R falls by 15 % within 6 ms.
+    Expulsion,
+    /// The voltage sensor sees nothing for 40 ms.
+    Dropout,
+    /// Nor for the whole main pulse.
+    Dead,
+}
+
+/// An aluminium weld: little resistance, a short prepulse, a pause in which the current sensor sees noise, a slow rise.
+fn aluminium(interval_ms: f64, offset: f64, fault: Fault) -> (Vec<f32>, Vec<f32>) {
+    const MAIN_AT: f64 = 45.0;
+    let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
+    let samples = (370.0 / interval_ms).round() as usize;
+    let mut weld = (Vec::with_capacity(samples), Vec::with_capacity(samples));
+    for k in 0..samples {
+        let t = k as f64 * interval_ms;
+        let since = |start: f64| t - start;
+        let (kiloamperes, milliohms) = match t {
+            t if t < 5.0 => (0.0, 0.0),
+            t if t < 24.0 => (13.0 * (1.0 - (-since(5.0) / 2.0).exp()), 0.0096),
+            t if t < MAIN_AT => (13.0 * (-since(24.0) / 0.5).exp(), 0.0096),
+            t if t < 350.0 => (37.0 * (1.0 - (-since(MAIN_AT) / 12.0).exp()), 0.0178),
+            _ => (37.0 * (-since(350.0) / 1.2).exp(), 0.0178),
+        };
+        let fallen = match fault {
+            Fault::Expulsion => 1.0 - 0.15 * (since(200.0) / 6.0).clamp(0.0, 1.0),
+            Fault::Dropout if (150.0..190.0).contains(&t) => 0.0,
+            Fault::Dead if t >= MAIN_AT => 0.0,
+            _ => 1.0,
+        };
+        let volts = milliohms * fallen * kiloamperes;
+        weld.0
+            .push((volts + offset + 0.005 * noise.normal()) as f32);
+        weld.1.push((kiloamperes + 0.15 * noise.normal()) as f32);
+    }
+    weld
+}
+
+fn findings(
+    interval_ms: f64,
+    offset: f64,
+    fault: Fault,
+    nok_on: &str,
+) -> Result<Findings, RuleError> {
+    let (mut u, i) = aluminium(interval_ms, offset, fault);
+    // What a dead sensor saw before it died: else validation would refuse the row.
+    u[0] = 0.65;
+    let top = |x: &[f32]| x.iter().copied().fold(f32::MIN, f32::max);
+    let weld = Weld {
+        part_no: "",
+        umax: top(&u),
+        imax: top(&i),
+        u: &u,
+        i: &i,
+    };
+    let units = CurveUnits {
+        sample_interval_ms: interval_ms,
+        ..CurveUnits::default()
+    };
+    let mut curves = Curves::default();
+    curves
+        .load(&weld, &units, &ValidationLimits::default())
+        .unwrap();
+    let rules = RulesFile::from_toml(&format!("nok_on = [{nok_on}]")).unwrap();
+    RuleSet::new(&rules, interval_ms).judge("", &curves, &mut RuleScratch::default())
+}
+
+/// Rule, level and roughly when.
+fn seen(interval_ms: f64, offset: f64, fault: Fault) -> Vec<(Rule, Level, f64)> {
+    let found = findings(interval_ms, offset, fault, "\"expulsion:flag\"")
+        .unwrap_or_else(|error| panic!("{interval_ms} ms, {offset} V, {fault:?}: {error}"));
+    found
+        .hits
+        .iter()
+        .map(|hit| (hit.rule, hit.level, hit.t_ms))
+        .collect()
+}
+
+#[test]
+fn a_weld_has_the_same_hits_at_every_rate_and_offset() {
+    // The prepulse is too short for a pause to follow: that gap is an interruption.
+    let pause = (Rule::Interruption, Level::Flag, 25.0);
+    let drop = (Rule::Expulsion, Level::Flag, 202.0);
+    for (fault, wanted) in [
+        (Fault::None, vec![pause]),
+        (Fault::Expulsion, vec![pause, drop]),
+        (Fault::Dropout, vec![pause]),
+    ] {
+        for interval_ms in INTERVALS_MS {
+            for offset in OFFSETS_V {
+                let found = seen(interval_ms, offset, fault);
+                let alike = found.len() == wanted.len()
+                    && found.iter().zip(&wanted).all(|(found, wanted)| {
+                        (found.0, found.1) == (wanted.0, wanted.1)
+                            && (found.2 - wanted.2).abs() < 6.0
+                    });
+                assert!(
+                    alike,
+                    "{fault:?} at {interval_ms} ms, {offset} V: {found:?}, not {wanted:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn where_nothing_can_be_told_the_weld_is_an_error_unless_another_rule_makes_it_nok() {
+    for interval_ms in INTERVALS_MS {
+        for offset in OFFSETS_V {
+            let error = findings(interval_ms, offset, Fault::Dead, "\"expulsion\"").unwrap_err();
+            assert_eq!(error.rule, Rule::Expulsion);
+            assert_eq!(
+                error.problem,
+                "no stretch of the main pulse is above 0.05 V and 1 kA for long enough, so no drop can be told"
+            );
+            for nok_on in ["\"expulsion\", \"interruption\"", "\"short_pulse\""] {
+                let found = findings(interval_ms, offset, Fault::Dead, nok_on).unwrap();
+                assert!(found.hits.iter().all(|hit| hit.rule != Rule::Expulsion));
+            }
+        }
+    }
+}
