@@ -16,7 +16,7 @@ cat >"$home/config/users.xml" <<XML
       <password/><networks><ip>127.0.0.1</ip></networks><profile>default</profile><quota>default</quota>
     </default>
     <$CLICKHOUSE_USER>
-      <password>$CLICKHOUSE_PASSWORD</password>
+      <password><![CDATA[${CLICKHOUSE_PASSWORD//]]>/]]]]><![CDATA[>}]]></password>
       <networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>
     </$CLICKHOUSE_USER>
   </users>

@@ -8,6 +8,12 @@
 //!
 //! What must never live here: judging a weld (`shared/weld`), SQL (`shared/stores`), Redis commands (`shared/queue`).
 
+#![warn(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "weldfleet_cli::door writes: a closed pipe or a full disk must not panic"
+)]
+
 mod args;
 mod commands;
 mod daemon;
@@ -16,17 +22,21 @@ mod pass;
 
 use std::{process::ExitCode, sync::Arc};
 
-use clap::Parser;
-use weldfleet_cli::{Exit, Failure, LogFormat, OrExit, exit::finish};
+use weldfleet_cli::{
+    Exit, Failure, LogFormat, OrExit,
+    exit::{arguments, finish},
+};
 use weldfleet_settings::Settings;
 use weldfleet_telemetry::logs;
 
 use args::{Args, Command};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
     weldfleet_failpoints::setup();
-    finish(start(args))
+    match arguments::<Args>() {
+        Ok(args) => finish(start(args)),
+        Err(code) => code,
+    }
 }
 
 fn start(args: Args) -> Result<Exit, Failure> {

@@ -1,54 +1,180 @@
 //! What the worker shows, and `POST /predict`.
+//!
+//! Whoever asks about a record must not hold up the fleet: a few requests at a time are read and judged, the others are
+//! told to come again; a body has a size and must come in time; when a client hangs up its work is dropped.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::State,
-    http::StatusCode,
+    body::Body,
+    extract::{Request, State},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
-use serde_json::{Value, json};
-use weldfleet_telemetry::http::Face;
+use http_body_util::{BodyExt as _, Limited};
+use serde_json::Value;
+use tokio::{
+    sync::Semaphore,
+    task::{JoinError, spawn_blocking},
+    time::timeout,
+};
+use weldfleet_settings::Settings;
+use weldfleet_telemetry::{http::Face, metrics};
 use weldfleet_weld::Record;
 
-use crate::{commands::predict::answer, inference::pool::Pool};
+use crate::{
+    commands::predict::answer,
+    inference::pool::Pool,
+    records::{Refusal, one_or_list},
+};
+
+/// Time that a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(20);
+/// Time and bytes that are spent on a body nobody wants, so that its sender reads the answer.
+const REFUSED_TIME: Duration = Duration::from_secs(2);
+const REFUSED_BYTES: usize = 16 * 1024 * 1024;
+/// Seconds after which whoever was told to come again may.
+const COME_AGAIN: &str = "1";
+
+/// What `/predict` works with.
+#[derive(Clone)]
+struct Predict {
+    pool: Pool,
+    max_bytes: usize,
+    at_once: u32,
+    turns: Arc<Semaphore>,
+}
 
 /// The face's routes and `/predict`.
-pub fn router(face: Face, pool: Pool) -> Router {
+pub fn router(face: Face, pool: Pool, settings: &Settings) -> Router {
+    let worker = &settings.worker;
+    let at_once = worker.predict_at_once;
+    let state = Predict {
+        pool,
+        max_bytes: worker.predict_max_bytes as usize,
+        at_once,
+        turns: Arc::new(Semaphore::new(at_once as usize)),
+    };
     let predict = Router::new()
         .route("/predict", post(predict))
-        .with_state(pool);
+        .with_state(state);
     face.router().merge(predict)
 }
 
-async fn predict(State(pool): State<Pool>, body: String) -> Response {
-    match judge(&pool, &body).await {
-        Ok(answer) => Json(answer).into_response(),
-        Err((status, error)) => (status, Json(json!({ "error": error }))).into_response(),
+/// An answer that holds no verdict.
+struct Refused(StatusCode, Refusal);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let Self(status, refusal) = self;
+        metrics::counter!("weldfleet_predict_refused_total", "code" => status.as_str().to_owned())
+            .increment(1);
+        let answer = (status, Json(refusal));
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return ([(header::RETRY_AFTER, COME_AGAIN)], answer).into_response();
+        }
+        answer.into_response()
     }
 }
 
-/// One record gives one answer; a list of records a list, in order.
-async fn judge(pool: &Pool, body: &str) -> Result<Value, (StatusCode, String)> {
-    let bad =
-        |error: serde_json::Error| (StatusCode::BAD_REQUEST, format!("not a record: {error}"));
-    let list = body.trim_start().starts_with('[');
-    let records: Vec<Record> = if list {
-        serde_json::from_str(body).map_err(bad)?
-    } else {
-        vec![serde_json::from_str(body).map_err(bad)?]
+impl From<JoinError> for Refused {
+    fn from(error: JoinError) -> Self {
+        failed(error)
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Refused {
+    Refused(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        Refusal::new(error, "the worker's log may tell more"),
+    )
+}
+
+async fn predict(State(predict): State<Predict>, request: Request) -> Result<Json<Value>, Refused> {
+    let Ok(_turn) = predict.turns.clone().try_acquire_owned() else {
+        swallow(request.into_body()).await;
+        return Err(Refused(
+            StatusCode::TOO_MANY_REQUESTS,
+            Refusal::new(
+                format_args!("{} requests are judged already", predict.at_once),
+                "come again in a second, send several records as one list, or raise worker.predict_at_once",
+            ),
+        ));
     };
+    let body = predict.read(request.into_body()).await?;
+    // Off the threads that keep leases alive: a body is thousands of numbers.
+    let (records, list) = spawn_blocking(move || {
+        let text = str::from_utf8(&body).map_err(|error| {
+            Refusal::new(format_args!("not UTF-8: {error}"), "send JSON in UTF-8")
+        })?;
+        one_or_list(text)
+    })
+    .await?
+    .map_err(|refusal| Refused(StatusCode::BAD_REQUEST, refusal))?;
+    judge(&predict.pool, records, list).await.map(Json)
+}
+
+impl Predict {
+    async fn read(&self, mut body: Body) -> Result<Vec<u8>, Refused> {
+        match timeout(BODY_TIME, self.collect(&mut body)).await {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(refused)) => {
+                swallow(body).await;
+                Err(refused)
+            }
+            Err(_) => Err(Refused(
+                StatusCode::REQUEST_TIMEOUT,
+                Refusal::new(
+                    format_args!("the body did not come within {} s", BODY_TIME.as_secs()),
+                    "send it at once",
+                ),
+            )),
+        }
+    }
+
+    async fn collect(&self, body: &mut Body) -> Result<Vec<u8>, Refused> {
+        let mut bytes = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| {
+                Refused(
+                    StatusCode::BAD_REQUEST,
+                    Refusal::new(format_args!("the body broke off: {error}"), "send it again"),
+                )
+            })?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            if bytes.len() + data.len() > self.max_bytes {
+                return Err(Refused(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    Refusal::new(
+                        format_args!("the body is longer than {} bytes", self.max_bytes),
+                        "send fewer records at a time, or raise worker.predict_max_bytes",
+                    ),
+                ));
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(bytes)
+    }
+}
+
+/// Reads a body that is not wanted: a client that is still sending may not see what it is told.
+async fn swallow(body: Body) {
+    let mut body = Limited::new(body, REFUSED_BYTES);
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _ = timeout(REFUSED_TIME, rest).await;
+}
+
+/// One record gives one answer; a list of records a list, in order.
+async fn judge(pool: &Pool, records: Vec<Record>, list: bool) -> Result<Value, Refused> {
     let records = Arc::new(records);
-    let failed = |error: String| (StatusCode::INTERNAL_SERVER_ERROR, error);
-    let verdicts = pool
-        .judge(records.clone(), None)
-        .await
-        .map_err(|error| failed(error.to_string()))?;
+    let verdicts = pool.judge(records.clone(), None).await.map_err(failed)?;
     let mut answers = Vec::with_capacity(verdicts.len());
     for (record, verdict) in records.iter().zip(&verdicts) {
-        answers.push(answer(record, verdict).map_err(|error| failed(error.to_string()))?);
+        answers.push(answer(record, verdict).map_err(failed)?);
     }
     Ok(match answers.pop() {
         Some(only) if !list => only,

@@ -5,9 +5,16 @@
 //! - [`judging`]: models, rules and fusion as configured, the same for every command;
 //! - [`inference`]: ONNX Runtime, sessions, compute threads;
 //! - [`pipeline`]: the way of a range, from claim to ack;
+//! - [`records`]: records as somebody sends them, and what is wrong with one;
 //! - [`http`]: what it shows and `POST /predict`.
 //!
 //! What must never live here: the lease protocol (`shared/queue`), SQL (`shared/stores`), rules (`shared/weld`).
+
+#![warn(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "weldfleet_cli::door writes: a closed pipe or a full disk must not panic"
+)]
 
 mod args;
 mod commands;
@@ -15,11 +22,14 @@ mod http;
 mod inference;
 mod judging;
 mod pipeline;
+mod records;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use weldfleet_cli::{Exit, Failure, LogFormat, OrExit};
+use weldfleet_cli::{
+    Exit, Failure, LogFormat, OrExit,
+    exit::{arguments, finish},
+};
 use weldfleet_settings::Settings;
 
 use args::{Args, Command};
@@ -27,7 +37,10 @@ use args::{Args, Command};
 fn main() -> ExitCode {
     weldfleet_cli::environment::silence_onnx_runtime();
     weldfleet_failpoints::setup();
-    weldfleet_cli::exit::finish(run(Args::parse()))
+    match arguments::<Args>() {
+        Ok(args) => finish(run(args)),
+        Err(code) => code,
+    }
 }
 
 fn run(args: Args) -> Result<Exit, Failure> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use weldfleet_cli::{
-    Exit, Failure,
+    Exit, Failure, out, outln,
     output::{self, grouped, table},
 };
 use weldfleet_settings::Settings;
@@ -47,7 +47,7 @@ pub async fn run(settings: Arc<Settings>, options: Backfill) -> Result<Exit, Fai
         if options.json {
             output::json(&outcome)?;
         } else {
-            println!("nothing to do: {}", nothing(&selection, &options));
+            outln!("nothing to do: {}", nothing(&selection, &options));
         }
         return Ok(Exit::Done);
     }
@@ -59,7 +59,7 @@ pub async fn run(settings: Arc<Settings>, options: Backfill) -> Result<Exit, Fai
     let run = parts.runs.insert(&new).await.map_err(store_failure)?;
     outcome["run"] = json!(run);
     if !options.json {
-        println!(
+        outln!(
             "run {run}: {} rows on {}; it goes on without this process (`scheduler status` shows it)",
             grouped(rows),
             if counts.len() == 1 {
@@ -141,8 +141,8 @@ fn print_days(counts: &[(Day, u64)], rows: u64) {
         .map(|(day, rows)| vec![day.iso(), grouped(*rows)])
         .collect();
     lines.push(vec!["all".to_owned(), grouped(rows)]);
-    print!("{}", table(&["day", "rows"], &lines));
-    println!("nothing was requested (--dry-run)");
+    out!("{}", table(&["day", "rows"], &lines));
+    outln!("nothing was requested (--dry-run)");
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use weldfleet_cli::{
-    Exit, Failure,
+    Exit, Failure, out,
     output::{self, Paint, grouped, table},
 };
 use weldfleet_settings::Settings;
@@ -44,7 +44,7 @@ pub async fn run(settings: &Settings, options: Drift) -> Result<Exit, Failure> {
             &json!({ "day": day.to_string(), "reference": reference.to_string(), "columns": columns }),
         )?;
     } else {
-        print!("{}", draw(&shifts, day, reference, Paint::for_stdout()));
+        out!("{}", draw(&shifts, day, reference, Paint::for_stdout()));
     }
     Ok(Exit::Done)
 }

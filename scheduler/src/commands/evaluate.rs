@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use weldfleet_cli::{
-    Exit, Failure,
+    Exit, Failure, out, outln,
     output::{self, grouped, table},
 };
 use weldfleet_settings::Settings;
@@ -30,9 +30,9 @@ pub async fn run(settings: &Settings, options: Evaluate) -> Result<Exit, Failure
         let days: Vec<Value> = found.iter().map(as_json).collect();
         output::json(&json!({ "days": days }))?;
     } else if found.is_empty() {
-        println!("no row from {from} to {to} has both a verdict and a label");
+        outln!("no row from {from} to {to} has both a verdict and a label");
     } else {
-        print!("{}", draw(&found));
+        out!("{}", draw(&found));
     }
     Ok(Exit::Done)
 }

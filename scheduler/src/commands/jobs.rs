@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use weldfleet_cli::{
-    Exit, Failure,
+    Exit, Failure, errln, out, outln,
     output::{self, grouped, table},
 };
 use weldfleet_queue::{Job, Queue, State};
@@ -122,11 +122,11 @@ async fn list(
         return Ok(Exit::Done);
     }
     if jobs.is_empty() {
-        println!("no such job");
+        outln!("no such job");
         return Ok(Exit::Done);
     }
     let rows: Vec<Vec<String>> = jobs.iter().map(line).collect();
-    print!(
+    out!(
         "{}",
         table(
             &[
@@ -136,7 +136,7 @@ async fn list(
         )
     );
     if more {
-        println!("… and more (--limit)");
+        outln!("… and more (--limit)");
     }
     Ok(Exit::Done)
 }
@@ -193,7 +193,7 @@ async fn show(settings: &Settings, id: &str, json: bool) -> Result<Exit, Failure
             }
             other => other.to_string(),
         };
-        println!("{name:width$}  {text}");
+        outln!("{name:width$}  {text}");
     }
     Ok(Exit::Done)
 }
@@ -229,13 +229,14 @@ async fn retry(
             requeued += 1;
         } else {
             refused += 1;
-            eprintln!(
+            errln!(
                 "{}: is {}, only dead jobs can be retried",
-                job.id, job.state
+                job.id,
+                job.state
             );
         }
     }
-    println!("{requeued} of {} jobs run again", jobs.len());
+    outln!("{requeued} of {} jobs run again", jobs.len());
     Ok(if refused > 0 {
         Exit::Failed
     } else {
@@ -274,7 +275,7 @@ async fn drop_jobs(
     for job in &jobs {
         if matches!(job.state, State::Leased | State::Done) {
             refused += 1;
-            eprintln!("{}: is {}, nothing to drop", job.id, job.state);
+            errln!("{}: is {}, nothing to drop", job.id, job.state);
             continue;
         }
         marked += mark_rows(&parts, job).await?;
@@ -282,13 +283,13 @@ async fn drop_jobs(
             dropped += 1;
         } else {
             refused += 1;
-            eprintln!(
+            errln!(
                 "{}: was claimed or finished at this moment; its rows keep what was written first",
                 job.id
             );
         }
     }
-    println!(
+    outln!(
         "{dropped} of {} jobs dropped, {} rows marked invalid ({DROPPED})",
         jobs.len(),
         grouped(marked)
@@ -304,7 +305,7 @@ async fn mark_rows(parts: &Parts, job: &Job) -> Result<u64, Failure> {
     let range = match weldfleet_fleet::range_of(job) {
         Ok(range) => range,
         Err(error) => {
-            eprintln!("{}: {error}; no row is marked", job.id);
+            errln!("{}: {error}; no row is marked", job.id);
             return Ok(0);
         }
     };

@@ -1,6 +1,6 @@
 //! `scheduler migrate`
 
-use weldfleet_cli::{Exit, Failure};
+use weldfleet_cli::{Exit, Failure, outln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::migrate;
 
@@ -9,12 +9,12 @@ use crate::parts::store_failure;
 pub async fn run(settings: &Settings, dry_run: bool) -> Result<Exit, Failure> {
     let plan = migrate::plan(settings).await.map_err(store_failure)?;
     if plan.statements.is_empty() {
-        println!("nothing to do: every table is as it should be");
+        outln!("nothing to do: every table is as it should be");
         return Ok(Exit::Done);
     }
     if dry_run {
         for statement in &plan.statements {
-            println!(
+            outln!(
                 "-- {}: {}\n{};\n",
                 statement.store,
                 statement.what,
@@ -27,7 +27,7 @@ pub async fn run(settings: &Settings, dry_run: bool) -> Result<Exit, Failure> {
         .await
         .map_err(store_failure)?;
     for statement in &plan.statements {
-        println!("{}: {}", statement.store, statement.what);
+        outln!("{}: {}", statement.store, statement.what);
     }
     Ok(Exit::Done)
 }

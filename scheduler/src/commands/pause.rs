@@ -1,7 +1,7 @@
 //! `scheduler pause` and `scheduler resume`
 
 use weldfleet_breaker::Tally;
-use weldfleet_cli::{Exit, Failure};
+use weldfleet_cli::{Exit, Failure, outln};
 use weldfleet_settings::Settings;
 
 use super::host;
@@ -12,12 +12,12 @@ pub async fn pause(settings: &Settings, reason: &str) -> Result<Exit, Failure> {
     let user = std::env::var("USER").unwrap_or_else(|_| "operator".to_owned());
     let by = format!("{user}@{}", host());
     if queue.pause(reason, &by).await.map_err(queue_failure)? {
-        println!("paused: nothing new is claimed; leases already held are finished");
+        outln!("paused: nothing new is claimed; leases already held are finished");
         return Ok(Exit::Done);
     }
     match queue.paused().await.map_err(queue_failure)? {
-        Some(pause) => println!("already paused by {}: {}", pause.by, pause.reason),
-        None => println!("somebody resumed at this moment; pause again if you mean it"),
+        Some(pause) => outln!("already paused by {}: {}", pause.by, pause.reason),
+        None => outln!("somebody resumed at this moment; pause again if you mean it"),
     }
     Ok(Exit::Done)
 }
@@ -31,9 +31,9 @@ pub async fn resume(settings: &Settings) -> Result<Exit, Failure> {
         .await
         .map_err(queue_failure)?;
     if queue.resume().await.map_err(queue_failure)? {
-        println!("resumed: workers claim again");
+        outln!("resumed: workers claim again");
     } else {
-        println!("was not paused");
+        outln!("was not paused");
     }
     Ok(Exit::Done)
 }

@@ -7,7 +7,10 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-use weldfleet_cli::output::{grouped, spoken};
+use weldfleet_cli::{
+    errln,
+    output::{grouped, spoken},
+};
 
 /// Time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -76,7 +79,7 @@ impl Progress {
         if !remark.is_empty() {
             line.push_str(&format!(" ({remark})"));
         }
-        eprintln!("{line}");
+        errln!("{line}");
     }
 
     /// Takes the bar away.

@@ -7,7 +7,7 @@ use jiff::{civil::Time, tz::TimeZone};
 use serde_json::json;
 use tokio::task::{JoinSet, spawn_blocking};
 use weldfleet_cli::{
-    Exit, Failure, OrExit,
+    Exit, Failure, OrExit, outln,
     output::{self, grouped},
 };
 use weldfleet_settings::Settings;
@@ -51,6 +51,13 @@ pub async fn run(settings: &Settings, options: Simulate) -> Result<Exit, Failure
         .last_record_number(day, &simulation.id_prefix)
         .await
         .map_err(store_failure)?;
+    let last = before.checked_add(options.rows).ok_or_else(|| {
+        anyhow::anyhow!(
+            "day {day} has a record_id of {before}, and {} more would pass {}, the last there is; simulate another day",
+            grouped(options.rows),
+            u64::MAX
+        )
+    })?;
     simulation.first_record_id = before + 1;
     // The same seed again must not make the same welds under new ids.
     simulation.seed = options.seed.wrapping_add(before);
@@ -61,7 +68,7 @@ pub async fn run(settings: &Settings, options: Simulate) -> Result<Exit, Failure
     insert_all(settings, &table, simulator, midnight_ms).await?;
     let seconds = began.elapsed().as_secs_f64();
 
-    let (first, last) = (before + 1, before + options.rows);
+    let first = before + 1;
     let rate = options.rows as f64 / seconds.max(1e-9);
     if options.json {
         output::json(&json!({
@@ -69,7 +76,7 @@ pub async fn run(settings: &Settings, options: Simulate) -> Result<Exit, Failure
             "seconds": seconds, "rows_per_second": rate,
         }))?;
     } else {
-        println!(
+        outln!(
             "inserted {} rows on {day} in {seconds:.1} s ({} rows/s); record ids {first} to {last}",
             grouped(options.rows),
             grouped(rate as u64),

@@ -3,10 +3,10 @@
 mod draw;
 mod gather;
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use weldfleet_cli::{
-    Exit, Failure,
+    Exit, Failure, door, out,
     output::{self, Paint},
 };
 use weldfleet_settings::Settings;
@@ -27,14 +27,13 @@ pub async fn run(settings: Arc<Settings>, options: StatusArgs) -> Result<Exit, F
             output::json(&report)?;
         } else {
             let text = draw::report(&report, Paint::for_stdout());
-            let mut out = std::io::stdout().lock();
             if options.watch {
                 // Home, the text with each line's rest erased, then everything below.
-                write!(out, "\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"))?;
+                out!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"));
             } else {
-                write!(out, "{text}")?;
+                out!("{text}");
             }
-            out.flush()?;
+            door::flush();
         }
         if !options.watch {
             let reached = report.problems.is_empty();
@@ -43,6 +42,9 @@ pub async fn run(settings: Arc<Settings>, options: StatusArgs) -> Result<Exit, F
             } else {
                 Exit::Unreachable
             });
+        }
+        if door::is_shut() {
+            return Ok(Exit::Done);
         }
         tokio::select! {
             () = tokio::time::sleep(REDRAW_EVERY) => {}

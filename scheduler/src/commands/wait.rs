@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 use weldfleet_cli::{
-    Exit, Failure,
+    Exit, Failure, errln, outln,
     output::{self, grouped, spoken},
 };
 use weldfleet_queue::{QueueError, State};
@@ -59,7 +59,7 @@ pub async fn until_done(
             () = tokio::time::sleep(LOOK_EVERY) => {}
             _ = tokio::signal::ctrl_c() => {
                 progress.end();
-                eprintln!("run {run} goes on without this process; `scheduler status` shows it");
+                errln!("run {run} goes on without this process; `scheduler status` shows it");
                 return Ok(Exit::Leftover);
             }
         }
@@ -86,7 +86,7 @@ pub async fn until_done(
 }
 
 fn say(run: u64, days: &[Day], outcome: &RunOutcome, dead: u64, took: Duration) {
-    println!(
+    outln!(
         "run {run} {} after {}: {} OK, {} NOK, {} invalid, {} poison, {} in error",
         if dead > 0 {
             "has only dead letters left"
@@ -101,7 +101,7 @@ fn say(run: u64, days: &[Day], outcome: &RunOutcome, dead: u64, took: Duration) 
         grouped(outcome.error),
     );
     if dead > 0 {
-        println!(
+        outln!(
             "{dead} dead letters: `scheduler jobs list --state dead --run {run}` shows them, \
              `scheduler jobs retry --all --run {run}` tries again"
         );
@@ -109,7 +109,7 @@ fn say(run: u64, days: &[Day], outcome: &RunOutcome, dead: u64, took: Duration) 
     if outcome.error > 0
         && let (Some(first), Some(last)) = (days.first(), days.last())
     {
-        println!(
+        outln!(
             "rows in error have the reason in alg_error; `scheduler backfill --from {first} --to {last} --status error` judges them again"
         );
     }

@@ -2,6 +2,8 @@
 
 use std::{fmt, process::ExitCode};
 
+use crate::door;
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -70,14 +72,39 @@ impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
 }
 
 /// Prints the error with its causes on standard error and returns the process's exit code.
+///
+/// A command that did its work but could not say so, on a full disk say, has failed.
 pub fn finish(result: Result<Exit, Failure>) -> ExitCode {
-    match result {
-        Ok(exit) => exit.into(),
+    let incomplete = door::incomplete();
+    let exit = match result {
+        Ok(_) if incomplete.is_some() => Exit::Failed,
+        Ok(exit) => exit,
         Err(failure) => {
-            eprintln!("error: {}", chain(&failure.error));
-            failure.exit.into()
+            crate::errln!("error: {}", chain(&failure.error));
+            failure.exit
         }
+    };
+    if let Some(reason) = incomplete {
+        crate::errln!("error: {reason}");
     }
+    exit.into()
+}
+
+/// The command line, or the exit code of a process that has only shown its help or what is wrong with it.
+///
+/// # Errors
+/// 0 after `--help` and `--version`, 2 after wrong usage.
+pub fn arguments<A: clap::Parser>() -> Result<A, ExitCode> {
+    A::try_parse().map_err(|error| {
+        let printed = error.print();
+        if error.use_stderr() {
+            return Exit::Usage.into();
+        }
+        if let Err(error) = printed {
+            door::failed(error);
+        }
+        finish(Ok(Exit::Done))
+    })
 }
 
 /// The error and its causes on one line, a cause that only repeats its parent left out.

@@ -1,6 +1,7 @@
 //! What the command lines of both binaries have in common.
 //!
 //! # Layout
+//! - [`door`]: the one way to standard output and standard error;
 //! - [`environment`]: what libraries must find there;
 //! - [`exit`]: exit codes and the error that carries one;
 //! - [`output`]: tables, JSON, numbers for people, colour only on a terminal;
@@ -8,6 +9,13 @@
 //!
 //! What must never live here: anything about welds, queues or stores.
 
+#![warn(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "`door` is the way out"
+)]
+
+pub mod door;
 pub mod environment;
 pub mod exit;
 pub mod output;

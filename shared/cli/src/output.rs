@@ -1,20 +1,16 @@
 //! Tables, JSON and numbers for people; colour only on a terminal.
 
-use std::{
-    io::{IsTerminal, Write, stdout},
-    time::Duration,
-};
+use std::{io::IsTerminal, time::Duration};
 
 use serde::Serialize;
 
 /// Prints a value as indented JSON on standard output.
 ///
 /// # Errors
-/// If standard output is closed or the value cannot be serialised.
+/// If the value cannot be serialised.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut out = stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    writeln!(out)?;
+    let text = serde_json::to_string_pretty(value)?;
+    crate::outln!("{text}");
     Ok(())
 }
 
@@ -26,9 +22,10 @@ pub struct Paint {
 
 impl Paint {
     /// Colours if standard output is a terminal.
+    #[expect(clippy::disallowed_methods, reason = "asks, does not write")]
     pub fn for_stdout() -> Self {
         Self {
-            on: stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+            on: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
         }
     }
 

@@ -25,6 +25,7 @@ enum Kind {
 }
 
 impl Endpoint {
+    /// No error repeats a part of the URL: where it is broken nobody can tell which part is the password.
     pub fn parse(url: &str) -> Result<Self, QueueError> {
         let refuse = |problem: &str| QueueError::Options(format!("url: {problem}"));
         let (scheme, rest) = url
@@ -35,13 +36,18 @@ impl Endpoint {
             "rediss" => (true, "redis"),
             "rediss+sentinel" => (true, "redis+sentinel"),
             "rediss+cluster" => (true, "redis+cluster"),
-            other => {
-                return Err(refuse(&format!(
-                    "unknown scheme {other:?}, expected redis, rediss, redis+sentinel or redis+cluster"
-                )));
+            _ => {
+                return Err(refuse(
+                    "unknown scheme, expected redis, rediss, redis+sentinel or redis+cluster",
+                ));
             }
         };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if path.contains('@') || authority.contains(['#', '?']) {
+            return Err(refuse(
+                "user or password hold a character that must be percent-encoded (# is %23, / is %2F, ? is %3F)",
+            ));
+        }
         let (credentials, hosts) = match authority.rsplit_once('@') {
             Some((credentials, hosts)) => (format!("{credentials}@"), hosts),
             None => (String::new(), authority),
@@ -87,7 +93,9 @@ impl Endpoint {
         };
         let database = parts.next().unwrap_or_default().to_owned();
         if !database.is_empty() && database.parse::<u32>().is_err() {
-            return Err(refuse(&format!("database {database:?} is not a number")));
+            return Err(refuse(
+                "the database, behind the last /, is not a number",
+            ));
         }
         Ok(Self {
             tls,
@@ -226,9 +234,15 @@ mod tests {
             ("redis:///", "no host"),
             ("redis+sentinel://h", "master"),
             ("redis://h/x", "not a number"),
+            ("redis://:hunter2#@h:1/0", "percent-encoded"),
+            ("redis://:a/hunter2@h:1/0", "percent-encoded"),
+            ("redis://:a?hunter2@h:1/0", "percent-encoded"),
+            ("redis://h/hunter2", "not a number"),
+            ("hunter2://h", "unknown scheme"),
         ] {
             let error = Endpoint::parse(url).err().unwrap().to_string();
             assert!(error.contains(part), "{url}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 use weldfleet_weld::BadValue;
 
-use crate::{Provider, Settings, secret::without_credentials};
+use crate::{ClickHouse, Provider, Settings, address};
 
 /// Where the configuration is when neither `--config` nor [`ENV_PATH`] says so.
 pub const DEFAULT_PATH: &str = "config/weldfleet.toml";
@@ -22,8 +22,12 @@ const ENV_PREFIX: &str = "WELDFLEET__";
 const SECRETS: &[(&str, &str)] = &[
     ("clickhouse", "password"),
     ("redis", "url"),
+    ("redis", "password"),
     ("mysql", "url"),
+    ("mysql", "password"),
 ];
+/// Sections of which no error shows a value: a secret may have got into any of their keys, or into a key that is none.
+const GUARDED: &[&str] = &["clickhouse", "redis", "mysql"];
 
 /// What is wrong with the configuration; each names the key or the file, and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -37,12 +41,16 @@ pub enum SettingsError {
         source: std::io::Error,
     },
     /// The file is not TOML.
-    #[error("configuration file `{}` is not valid TOML", path.display())]
+    #[error("configuration file `{}` is not valid TOML: line {line}, column {column}: {problem}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Where and why.
-        source: toml::de::Error,
+        /// From 1.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+        /// What is wrong. The line itself is not shown: it may hold a password.
+        problem: String,
     },
     /// A key is unknown, of the wrong type or outside its range.
     #[error("configuration key `{key}`{origin}: {problem}")]
@@ -73,10 +81,23 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`], naming the file or key.
     pub fn load(path: Option<&Path>) -> Result<Self, SettingsError> {
-        // What is not UTF-8 cannot be a key of ours.
-        let environment = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
+        let mut environment = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            // What is not UTF-8 cannot be a name of ours.
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => environment.push((name, value)),
+                Err(_) if name.starts_with(ENV_PREFIX) || name == ENV_PATH => {
+                    return Err(SettingsError::key(
+                        name,
+                        "the variable's value is not UTF-8; write it in UTF-8",
+                    ));
+                }
+                Err(_) => {}
+            }
+        }
         Self::load_with(path, environment)
     }
 
@@ -100,12 +121,25 @@ impl Settings {
             None => Table::new(),
         };
         let overridden = overlay(&mut tree, &environment)?;
-        read_secret_files(&mut tree)?;
-        let settings = deserialize(tree).map_err(|error| with_origin(error, &overridden))?;
+        read_secret_files(&mut tree).map_err(|error| with_origin(error, &overridden))?;
+        let mut settings = deserialize(tree).map_err(|error| with_origin(error, &overridden))?;
         settings
             .check()
             .map_err(|error| with_origin(error, &overridden))?;
+        settings.complete_urls();
         Ok(settings)
+    }
+
+    /// From here on the URLs alone say who logs in.
+    fn complete_urls(&mut self) {
+        let (redis, mysql) = (&mut self.redis, &mut self.mysql);
+        for (url, user, password) in [
+            (&mut redis.url, &mut redis.user, &mut redis.password),
+            (&mut mysql.url, &mut mysql.user, &mut mysql.password),
+        ] {
+            let (user, password) = (user.take(), password.take());
+            *url = address::with_credentials(url, user.as_deref(), password.as_ref());
+        }
     }
 
     /// Checks that need more than one key or a range.
@@ -151,6 +185,11 @@ impl Settings {
             self.worker.ranges_in_flight.into(),
         )?;
         at_least_one("worker.commit_group", self.worker.commit_group.into())?;
+        at_least_one(
+            "worker.predict_max_bytes",
+            self.worker.predict_max_bytes.into(),
+        )?;
+        at_least_one("worker.predict_at_once", self.worker.predict_at_once.into())?;
         at_least_one("breaker.over_ranges", self.breaker.over_ranges.into())?;
         at_least_one("breaker.same_verdict_rows", self.breaker.same_verdict_rows)?;
         let share = |key: &str, value: f64| {
@@ -196,21 +235,10 @@ impl Settings {
         if self.redis.queue.contains(['{', '}']) {
             return Err(SettingsError::key(
                 "redis.queue",
-                format!(
-                    "`{}` holds a brace; the queue name is the hash tag of its keys",
-                    self.redis.queue
-                ),
+                "holds a brace; the queue name is the hash tag of its keys",
             ));
         }
-        scheme("clickhouse.url", &self.clickhouse.url, &["http", "https"])?;
-        scheme(
-            "redis.url",
-            self.redis.url.expose(),
-            &["redis", "rediss", "redis+sentinel", "redis+cluster"],
-        )?;
-        if self.mysql.enabled {
-            scheme("mysql.url", self.mysql.url.expose(), &["mysql"])?;
-        }
+        self.check_addresses()?;
         let in_section = |section: &str, problem: BadValue| {
             SettingsError::key(
                 format!("{section}.{}", problem.key),
@@ -223,6 +251,55 @@ impl Settings {
         self.validation
             .check()
             .map_err(|problem| in_section("validation", problem))?;
+        Ok(())
+    }
+
+    fn check_addresses(&self) -> Result<(), SettingsError> {
+        let ClickHouse {
+            url,
+            user,
+            password,
+            ..
+        } = &self.clickhouse;
+        if address::has_credentials(url) {
+            return Err(SettingsError::key(
+                "clickhouse.url",
+                "holds user or password; give them as clickhouse.user and clickhouse.password (or password_file)",
+            ));
+        }
+        // They travel in HTTP headers.
+        let printable = |text: &str| text.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+        for (key, text) in [
+            ("clickhouse.user", user.as_str()),
+            ("clickhouse.password", password.expose()),
+        ] {
+            if !printable(text) {
+                return Err(SettingsError::key(
+                    key,
+                    "holds a character that ClickHouse's HTTP interface cannot be sent; use printable ASCII",
+                ));
+            }
+        }
+        let checked = |section: &str, url: &str, schemes: &[&str]| {
+            address::check(section, url, schemes)
+                .map_err(|problem| SettingsError::key(format!("{section}.url"), problem))
+        };
+        checked("clickhouse", url, &["http", "https"])?;
+        checked(
+            "redis",
+            self.redis.url.expose(),
+            &[
+                "redis",
+                "rediss",
+                "redis+sentinel",
+                "rediss+sentinel",
+                "redis+cluster",
+                "rediss+cluster",
+            ],
+        )?;
+        if self.mysql.enabled {
+            checked("mysql", self.mysql.url.expose(), &["mysql"])?;
+        }
         Ok(())
     }
 
@@ -263,34 +340,28 @@ fn shown(duration: Duration) -> String {
     format!("{duration:?}")
 }
 
-fn scheme(key: &str, url: &str, allowed: &[&str]) -> Result<(), SettingsError> {
-    let ok = url
-        .split_once("://")
-        .is_some_and(|(scheme, host)| allowed.contains(&scheme) && !host.is_empty());
-    if ok {
-        return Ok(());
-    }
-    Err(SettingsError::key(
-        key,
-        format!(
-            "`{}` is not of the form {}://host:port",
-            without_credentials(url),
-            allowed.join("|")
-        ),
-    ))
-}
-
 fn read(path: &Path) -> Result<Table, SettingsError> {
     let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Unreadable {
         path: path.into(),
         source,
     })?;
-    text.parse::<Table>()
-        .map_err(|source| SettingsError::Syntax {
+    // Editors on Windows put a mark before UTF-8.
+    let text = text.strip_prefix(BOM).unwrap_or(&text);
+    text.parse::<Table>().map_err(|error| {
+        let at = error.span().map_or(text.len(), |span| span.start);
+        let before = text.get(..at).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        SettingsError::Syntax {
             path: path.into(),
-            source,
-        })
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            problem: error.message().to_owned(),
+        }
+    })
 }
+
+/// The mark that some editors write at the beginning of a text in UTF-8.
+const BOM: char = '\u{feff}';
 
 /// Lays `WELDFLEET__SECTION__KEY` over the file; returns the keys it set, with their variable.
 fn overlay(
@@ -330,6 +401,17 @@ fn overlay(
         {
             // A secret in the environment replaces the file's, in whichever of its two forms either is.
             table.remove(&other);
+        }
+        if ["redis", "mysql"].contains(&section) && key == "url" && address::has_credentials(text) {
+            // So does a whole URL.
+            for part in ["user", "password", "password_file"] {
+                if !set
+                    .iter()
+                    .any(|(key, _)| *key == format!("{section}.{part}"))
+                {
+                    table.remove(part);
+                }
+            }
         }
         set.push((format!("{section}.{key}"), name.clone()));
     }
@@ -384,8 +466,11 @@ fn read_secret_files(tree: &mut Table) -> Result<(), SettingsError> {
                 format!("{section}.{key} is set too; keep one of the two"),
             ));
         }
-        let secret = std::fs::read_to_string(&path)
-            .map_err(|error| SettingsError::key(name, format!("cannot read `{path}`: {error}")))?;
+        // The path is not shown: a password may have been written in its place.
+        let secret = std::fs::read_to_string(&path).map_err(|error| {
+            SettingsError::key(name, format!("cannot read the file that it names: {error}"))
+        })?;
+        let secret = secret.strip_prefix(BOM).unwrap_or(&secret);
         let secret = secret.trim_end_matches(['\r', '\n']).to_owned();
         table.insert((*key).to_owned(), Value::String(secret));
     }
@@ -393,15 +478,23 @@ fn read_secret_files(tree: &mut Table) -> Result<(), SettingsError> {
 }
 
 fn deserialize(tree: Table) -> Result<Settings, SettingsError> {
+    let known = Table::try_from(Settings::default()).unwrap_or_default();
+    for (section, value) in &tree {
+        // A list would be taken for the section's values in some order.
+        if known.contains_key(section) && !value.is_table() {
+            return Err(SettingsError::key(section, "must be a [section]"));
+        }
+    }
     serde_path_to_error::deserialize(Value::Table(tree.clone())).map_err(|error| {
         let key = error.path().to_string();
-        if is_secret(&key) {
-            // The deserializer would quote the value.
-            return SettingsError::key(key, "must be a string in quotes");
-        }
         let message = error.into_inner().message().trim().to_owned();
+        if GUARDED.contains(&key.split('.').next().unwrap_or_default()) {
+            return SettingsError::key(key, without_value(&message));
+        }
         let quoted = |value: &String| message.contains(value.trim_matches('"'));
-        let value = shown_value(&tree, &key).filter(|value| !quoted(value));
+        // What stands in a key that is not known helps nobody, and may be a secret.
+        let unknown = message.starts_with("unknown field");
+        let value = shown_value(&tree, &key).filter(|value| !unknown && !quoted(value));
         let message = message.replace(
             "invalid socket address syntax",
             "not an address of the form 127.0.0.1:9100 (ip:port)",
@@ -411,9 +504,19 @@ fn deserialize(tree: Table) -> Result<Settings, SettingsError> {
     })
 }
 
-fn is_secret(key: &str) -> bool {
-    key.split_once('.')
-        .is_some_and(|path| SECRETS.contains(&path))
+/// The deserializer's message without the value that it quotes.
+fn without_value(message: &str) -> String {
+    let names_keys_only =
+        message.starts_with("unknown ") && !message.starts_with("unknown variant");
+    if names_keys_only {
+        return message.to_owned();
+    }
+    match message.rsplit_once(", expected ") {
+        Some((_, "a string")) => "must be a string in quotes".to_owned(),
+        Some((_, "a boolean")) => "must be true or false".to_owned(),
+        Some((_, expected)) => format!("is not {expected}"),
+        None => "has a value that cannot be used".to_owned(),
+    }
 }
 
 /// A scalar of the tree, for an error.
@@ -540,5 +643,155 @@ mod tests {
             })
             .collect();
         insta::assert_snapshot!(errors.join("\n"));
+    }
+
+    /// What any configuration says, of a broken one the error.
+    fn said(text: &str, environment: &[(&str, &str)]) -> String {
+        match load(text, environment) {
+            Ok(settings) => format!("{settings:?} {}", Table::try_from(&settings).unwrap()),
+            Err(error) => error,
+        }
+    }
+
+    #[test]
+    fn no_value_of_a_store_is_ever_shown() {
+        const SECRET: &str = "hunter2";
+        let mut texts = vec![
+            format!("clickhouse = \"{SECRET}\"\n"),
+            format!("redis = [\"{SECRET}\", \"{SECRET}\"]\n"),
+            format!("[[mysql]]\nurl = \"{SECRET}\"\n"),
+            format!("[clikhouse]\npassword = \"{SECRET}\"\n"),
+            format!("[clickhouse]\npassword = \"{SECRET}\n"),
+            format!("[clickhouse]\npassword = {SECRET}\n"),
+            format!("[clickhouse]\npassword {SECRET}\n"),
+            format!("[clickhouse]\npassword = \"{SECRET}\" x\n"),
+            format!("[clickhouse]\npassword = \"\\q{SECRET}\"\n"),
+            format!("[clickhouse]\npassword = \"{SECRET}\"\npassword = \"{SECRET}\"\n"),
+            format!("[clickhouse]\npassword = \"{SECRET}\"\npassword_file = \"{SECRET}\"\n"),
+            format!("password = \"{SECRET}\"\n"),
+            format!("[worker]\npassword = \"{SECRET}\"\n"),
+        ];
+        let keys = [
+            "url",
+            "url_file",
+            "user",
+            "password",
+            "password_file",
+            "pasword",
+            "queue",
+            "enabled",
+            "database",
+            "x",
+        ];
+        for section in GUARDED {
+            for key in keys {
+                for value in [
+                    format!("\"{SECRET}\""),
+                    format!("\"{SECRET}://{SECRET}\""),
+                    format!("\"redis://:a#{SECRET}@h\""),
+                    format!("\"mysql://u:a/{SECRET}@h:1/weld\""),
+                    format!("\"mysql://u:{SECRET}\""),
+                    format!("\"http://u:{SECRET}@h\""),
+                    format!("\"redis://h/{SECRET}\""),
+                    format!("\"{SECRET}{{}}\""),
+                    format!("\"{SECRET}\\n焊\""),
+                    format!("[\"{SECRET}\"]"),
+                    format!("{{ {SECRET} = \"{SECRET}\" }}"),
+                ] {
+                    texts.push(format!("[{section}]\n{key} = {value}\n"));
+                }
+                let variable = format!(
+                    "WELDFLEET__{}__{}",
+                    section.to_uppercase(),
+                    key.to_uppercase()
+                );
+                let told = said("", &[(&variable, SECRET)]);
+                let own = ["user", "queue", "database"].contains(&key);
+                assert!(own || !told.contains(SECRET), "{variable}: {told}");
+            }
+        }
+        for text in texts {
+            let told = match load(&text, &[]) {
+                Ok(_) => continue,
+                Err(error) => error,
+            };
+            // A key's name may be shown: it is not a value.
+            let told = told.replace(&format!(".{SECRET}"), "");
+            assert!(!told.contains(SECRET), "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_password_of_any_characters_gets_through() {
+        let any = "a#b/c?d@e%f:g h&i=j+k\"l'm\\n焊";
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let file = folder.path().join("password");
+        std::fs::write(&file, format!("\u{feff}{any}\r\n")).expect("write");
+        let file = file.display().to_string();
+        let by_value = [
+            ("WELDFLEET__REDIS__PASSWORD", any),
+            ("WELDFLEET__MYSQL__URL", "mysql://h:3306/weld"),
+            ("WELDFLEET__MYSQL__USER", "we@ld"),
+            ("WELDFLEET__MYSQL__PASSWORD", any),
+        ];
+        let by_file = [
+            ("WELDFLEET__REDIS__PASSWORD_FILE", file.as_str()),
+            ("WELDFLEET__MYSQL__URL", "mysql://we%40ld@h:3306/weld"),
+            ("WELDFLEET__MYSQL__PASSWORD_FILE", file.as_str()),
+        ];
+        for environment in [&by_value[..], &by_file[..]] {
+            let settings = load("", environment).expect("valid");
+            let encoded = "a%23b%2Fc%3Fd%40e%25f%3Ag%20h%26i%3Dj%2Bk%22l%27m%5Cn%E7%84%8A";
+            assert_eq!(
+                settings.redis.url.expose(),
+                format!("redis://:{encoded}@127.0.0.1:6379/0")
+            );
+            assert_eq!(
+                settings.mysql.url.expose(),
+                format!("mysql://we%40ld:{encoded}@h:3306/weld")
+            );
+            assert!(settings.redis.password.is_none() && settings.mysql.user.is_none());
+        }
+        // A whole URL in the environment is not mixed with a password of the file; one without credentials is.
+        let text = "[redis]\npassword = \"old\"\n";
+        for (url, whole) in [
+            ("redis://:new@h", "redis://:new@h"),
+            ("redis://h", "redis://:old@h"),
+        ] {
+            let settings = load(text, &[("WELDFLEET__REDIS__URL", url)]).expect("valid");
+            assert_eq!(settings.redis.url.expose(), whole);
+        }
+    }
+
+    #[test]
+    fn every_duration_has_a_bound() {
+        let defaults = Table::try_from(Settings::default()).expect("a table");
+        let mut durations = 0;
+        for (section, keys) in &defaults {
+            for (key, value) in keys.as_table().expect("a section") {
+                let is_duration = |value: &Value| {
+                    let text = value.as_str().unwrap_or_default();
+                    text.starts_with(|c: char| c.is_ascii_digit())
+                        && text.ends_with(|c: char| c.is_ascii_lowercase())
+                };
+                if !is_duration(value) {
+                    continue;
+                }
+                durations += 1;
+                for years in ["11", "300000000000", "999999999999999999999"] {
+                    let text = format!("[{section}]\n{key} = \"{years}years\"\n");
+                    let error = load(&text, &[]).expect_err(&text);
+                    let named = format!("`{section}.{key}`");
+                    assert!(error.contains(&named) && error.contains(years), "{error}");
+                }
+            }
+        }
+        assert!(durations >= 8, "{durations}");
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_the_file_is_nothing() {
+        let settings = load("\u{feff}[redis]\nqueue = \"a\"\n", &[]).expect("valid");
+        assert_eq!(settings.redis.queue, "a");
     }
 }

@@ -71,8 +71,14 @@ impl Default for ClickHouse {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Redis {
-    /// `redis://[user:password@]host:port/db`; or `url_file`.
+    /// `redis://[user:password@]host:port/db`; or `url_file`. Once loaded it holds `user` and `password` too.
     pub url: Secret,
+    /// User; takes the place of the URL's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Password as it is, not percent-encoded; takes the place of the URL's; or `password_file`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
     /// Queue name; the hash tag of every key.
     pub queue: String,
 }
@@ -81,6 +87,8 @@ impl Default for Redis {
     fn default() -> Self {
         Self {
             url: Secret::new("redis://127.0.0.1:6379/0"),
+            user: None,
+            password: None,
             queue: "infer".into(),
         }
     }
@@ -90,8 +98,14 @@ impl Default for Redis {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MySql {
-    /// `mysql://user:password@host:port/database`; or `url_file`.
+    /// `mysql://user:password@host:port/database`; or `url_file`. Once loaded it holds `user` and `password` too.
     pub url: Secret,
+    /// User; takes the place of the URL's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Password as it is, not percent-encoded; takes the place of the URL's; or `password_file`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
     /// Whether NOK rows are mirrored at all.
     pub enabled: bool,
 }
@@ -100,6 +114,8 @@ impl Default for MySql {
     fn default() -> Self {
         Self {
             url: Secret::new("mysql://weld:weld@127.0.0.1:3306/weld"),
+            user: None,
+            password: None,
             enabled: true,
         }
     }
@@ -114,7 +130,7 @@ pub struct Tables {
     /// MySQL table of NOK welds.
     pub result_table: String,
     /// How long attempts' results are kept in ClickHouse after their copy to the rows.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub results_ttl: Duration,
 }
 
@@ -135,10 +151,10 @@ pub struct Scheduler {
     /// Rows a range aims at.
     pub batch_size: u32,
     /// Time between passes.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub poll_interval: Duration,
     /// How long a partial range may wait to fill up, from when it was first seen.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub max_wait: Duration,
     /// Days before today that are looked at for late rows.
     pub lookback_days: u16,
@@ -208,15 +224,15 @@ impl<'de> Deserialize<'de> for Zone {
 #[serde(default, deny_unknown_fields)]
 pub struct Lease {
     /// Time after which an unrenewed job is given to another worker.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub ttl: Duration,
     /// Time between renewals.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub renew_every: Duration,
     /// Claims a job may use up before it is a dead letter.
     pub max_attempts: u32,
     /// Time without progress after which a worker lets its lease go.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub job_timeout: Duration,
 }
 
@@ -243,10 +259,14 @@ pub struct Worker {
     /// Folder of the audit csv.gz files.
     pub save_dir: PathBuf,
     /// Time a stopping worker gives its ranges to finish before it releases them.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub shutdown_grace: Duration,
     /// Listener of status, metrics and predict.
     pub http: SocketAddr,
+    /// The longest body of `POST /predict`, in bytes.
+    pub predict_max_bytes: u32,
+    /// Requests of `POST /predict` that are read and judged at a time; more are answered 429.
+    pub predict_at_once: u32,
 }
 
 impl Default for Worker {
@@ -257,6 +277,8 @@ impl Default for Worker {
             save_dir: "data/csv".into(),
             shutdown_grace: Duration::from_secs(60),
             http: SocketAddr::from(([127, 0, 0, 1], 9101)),
+            predict_max_bytes: 2 * 1024 * 1024,
+            predict_at_once: 4,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The HTTP face of a binary.
+//! The HTTP face of a binary: its routes. [`server`](crate::server) serves them.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -13,9 +13,9 @@ use axum::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::Health;
+pub use crate::server::serve;
 
 /// What `GET /` answers, made anew at each call.
 pub type Describe = Arc<dyn Fn() -> Value + Send + Sync>;
@@ -78,25 +78,10 @@ pub async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener>
     })
 }
 
-/// Serves until cancelled.
-///
-/// # Errors
-/// If the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let address = listener.local_addr()?;
-    tracing::info!(%address, "http listening");
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move { stop.cancelled().await })
-        .await
-        .context("http server ended")
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
     #[tokio::test]

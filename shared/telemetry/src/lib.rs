@@ -4,6 +4,7 @@
 //! - [`logs`]: tracing to standard error, text or JSON, level from `RUST_LOG`;
 //! - [`health`]: what the process waits for, with reasons: the source of `/readyz`;
 //! - [`http`]: the face: `GET /`, `/healthz`, `/readyz`, `/metrics`, and whatever a binary adds;
+//! - [`server`]: serves the face so that no client can hold the process up;
 //! - metrics go through the `metrics` facade, named `weldfleet_*` with units in the name.
 //!
 //! What must never live here: knowledge of welds, queues or stores.
@@ -11,6 +12,7 @@
 pub mod health;
 pub mod http;
 pub mod logs;
+pub mod server;
 
 pub use health::Health;
 pub use metrics;

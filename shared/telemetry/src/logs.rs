@@ -10,7 +10,11 @@ use tracing_subscriber::{EnvFilter, fmt};
 /// If a subscriber is already installed.
 pub fn init(json: bool, default: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(default))?;
-    let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // The default is `eprintln!`, which panics where standard error itself is what failed.
+        .log_internal_errors(false);
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let installed = if json {
         logs.json().flatten_event(true).try_init()

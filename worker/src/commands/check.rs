@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use weldfleet_cli::{
     Exit, Failure,
     exit::chain,
+    outln,
     output::{self, Paint},
 };
 use weldfleet_queue::Queue;
@@ -63,7 +64,7 @@ impl Report {
                 State::Warning => paint.yellow("warning"),
                 State::Failed => paint.red("failed "),
             };
-            println!(
+            outln!(
                 "{mark}  {part:<12} {}",
                 text.replace('\n', "\n                      ")
             );

@@ -2,82 +2,128 @@
 
 use std::{
     fs,
-    io::{Read, Write, stdin, stdout},
+    io::{Read, stdin},
     path::Path,
 };
 
-use anyhow::{Context, bail};
-use serde_json::Value;
-use weldfleet_cli::{Exit, Failure, OrExit};
+use anyhow::Context;
+use serde_json::{Value, json};
+use weldfleet_cli::{Exit, Failure, OrExit, door, errln, outln};
 use weldfleet_settings::Settings;
 use weldfleet_weld::{Record, Verdict};
 
 use crate::{
     inference::{compute::Compute, tuning::Tuning},
     judging::Judging,
+    records::{self, Refusal},
 };
 
 /// Records judged between two writes.
 const AT_ONCE: usize = 1024;
 
-/// Judges every record of `file` in order.
+/// A line of the file that was meant as a record and is none.
+struct Bad {
+    /// From 1.
+    line: usize,
+    refusal: Refusal,
+}
+
+/// Judges every record of `file` in order; a line that is no record costs that line only.
 pub fn run(settings: &Settings, file: &Path, json: bool) -> Result<Exit, Failure> {
-    let text = read(file)?;
-    let records = parse(&text, file).or_exit(Exit::Usage)?;
+    let lines = parse(&read(file)?)
+        .map_err(|refusal| Failure::usage(format!("`{}` {refusal}", file.display())))?;
+    let mut records = Vec::with_capacity(lines.len());
+    let mut order = Vec::with_capacity(lines.len());
+    for line in lines {
+        order.push(line.map(|record| records.push(record)));
+    }
+    let bad = order.len() - records.len();
+    if records.is_empty() {
+        for bad in order.iter().filter_map(|line| line.as_ref().err()) {
+            say_bad(file, bad, json);
+        }
+        return Ok(Exit::Usage);
+    }
     let judging = Judging::from_settings(settings, Tuning::OnlyRemembered).or_exit(Exit::Usage)?;
     let layout = judging.plan.layout.alone();
     let mut compute = Compute::new(judging.judge, judging.models, layout).or_exit(Exit::Usage)?;
-    let mut out = stdout().lock();
-    for start in (0..records.len()).step_by(AT_ONCE) {
-        let rows = start..(start + AT_ONCE).min(records.len());
-        let verdicts = compute.judge(&records, rows.clone())?;
-        for (row, verdict) in rows.zip(&verdicts) {
-            if json {
-                writeln!(out, "{}", answer(&records[row], verdict)?)?;
-            } else {
-                writeln!(out, "{}", in_words(&records[row], verdict))?;
-            }
+    let mut verdicts = Vec::new();
+    let mut next = 0;
+    for line in &order {
+        if door::is_shut() {
+            break;
         }
-    }
-    Ok(Exit::Done)
-}
-
-fn read(file: &Path) -> Result<String, Failure> {
-    let mut text = String::new();
-    if file == Path::new("-") {
-        stdin()
-            .read_to_string(&mut text)
-            .context("cannot read standard input")?;
-    } else {
-        text = fs::read_to_string(file)
-            .with_context(|| format!("cannot read `{}`", file.display()))
-            .or_exit(Exit::Usage)?;
-    }
-    Ok(text)
-}
-
-/// One record, or one a line; an error names the line and the field.
-fn parse(text: &str, file: &Path) -> anyhow::Result<Vec<Record>> {
-    match serde_json::from_str::<Value>(text) {
-        Ok(Value::Object(_)) => {
-            let record = serde_json::from_str(text)
-                .with_context(|| format!("`{}` is not a record", file.display()))?;
-            return Ok(vec![record]);
-        }
-        Ok(Value::Array(_)) => bail!("`{}` is a list; write one record a line", file.display()),
-        _ => {}
-    }
-    let mut records = Vec::new();
-    for (number, line) in text.lines().enumerate() {
-        if line.trim().is_empty() {
+        if let Err(bad) = line {
+            say_bad(file, bad, json);
             continue;
         }
-        let record = serde_json::from_str(line)
-            .with_context(|| format!("`{}` line {}: not a record", file.display(), number + 1))?;
-        records.push(record);
+        if next % AT_ONCE == 0 {
+            verdicts = compute.judge(&records, next..(next + AT_ONCE).min(records.len()))?;
+        }
+        let (record, verdict) = (&records[next], &verdicts[next % AT_ONCE]);
+        if json {
+            outln!("{}", answer(record, verdict)?);
+        } else {
+            outln!("{}", in_words(record, verdict));
+        }
+        next += 1;
     }
-    anyhow::ensure!(!records.is_empty(), "`{}` holds no record", file.display());
-    Ok(records)
+    Ok(if bad > 0 { Exit::Leftover } else { Exit::Done })
+}
+
+/// On standard error; with `--json` also in the verdict's place, so that answers and lines stay in step.
+fn say_bad(file: &Path, bad: &Bad, json: bool) {
+    let Bad { line, refusal } = bad;
+    if json {
+        outln!(
+            "{}",
+            json!({ "line": line, "error": refusal.error, "field": refusal.field, "remedy": refusal.remedy })
+        );
+    }
+    errln!("error: `{}` line {line}: {refusal}", file.display());
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    if file == Path::new("-") {
+        let mut text = Vec::new();
+        stdin()
+            .read_to_end(&mut text)
+            .context("cannot read standard input")?;
+        return Ok(text);
+    }
+    fs::read(file)
+        .with_context(|| format!("cannot read `{}`", file.display()))
+        .or_exit(Exit::Usage)
+}
+
+/// One record, however many lines it takes, or one a line.
+///
+/// # Errors
+/// If it holds nothing, or one record of several lines that is wrong as a whole.
+fn parse(text: &[u8]) -> Result<Vec<Result<Record, Bad>>, Refusal> {
+    let lines: Vec<(&[u8], usize)> = text
+        .split(|byte| *byte == b'\n')
+        .zip(1..)
+        .filter(|(line, _)| !line.trim_ascii().is_empty())
+        .collect();
+    let Some((first, _)) = lines.first() else {
+        return Err(Refusal::new("holds no record", "write one record a line"));
+    };
+    if lines.len() > 1 && !records::is_complete(first) {
+        return records::one(utf8(text)?).map(|record| vec![Ok(record)]);
+    }
+    let parsed = lines.into_iter().map(|(line, number)| {
+        utf8(line).and_then(records::one).map_err(|refusal| Bad {
+            line: number,
+            refusal,
+        })
+    });
+    Ok(parsed.collect())
+}
+
+fn utf8(text: &[u8]) -> Result<&str, Refusal> {
+    str::from_utf8(text)
+        .map_err(|error| Refusal::new(format_args!("not UTF-8: {error}"), "write it in UTF-8"))
 }
 
 /// The answer to one record: its key, then the result columns.

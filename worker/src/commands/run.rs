@@ -67,7 +67,7 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
         metrics: metrics_handle,
     };
     let server_stop = CancellationToken::new();
-    let router = crate::http::router(face, pool.clone());
+    let router = crate::http::router(face, pool.clone(), settings);
     let server = tokio::spawn(http::serve(listener, router, server_stop.clone()));
 
     tracing::info!(

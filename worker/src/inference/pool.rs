@@ -4,11 +4,15 @@
 //! tensors, infers in small batches and fuses. Chunks of the range that was given first are taken first, so
 //! ranges in flight finish one after the other. A thread owns its sessions (ONNX Runtime's are not shared) and
 //! opens a part's model when the first row needs it.
+//!
+//! Chunks of ranges go before records that somebody asked about (`POST /predict`, `check`): those wait, but for one
+//! turn in [`RANGES_BEFORE_ASIDE`] of each thread, so that a busy fleet still answers. What nobody waits for any more
+//! is not computed.
 
 use std::{ops::Range, sync::Arc, thread, time::Instant};
 
 use anyhow::Context;
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, select_biased, unbounded};
 use tokio::sync::mpsc;
 use weldfleet_queue::Lease;
 use weldfleet_telemetry::metrics;
@@ -18,6 +22,8 @@ use super::{Models, compute::Compute, first_then_rest, isolation, layout::Layout
 
 /// Rows a thread takes at a time, at least: whole batches.
 const CHUNK_ROWS: usize = 128;
+/// Chunks of ranges that a thread takes before it looks after records that somebody asked about.
+const RANGES_BEFORE_ASIDE: u32 = 16;
 
 /// Why a range was not judged.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +42,10 @@ pub enum PoolError {
 /// Handle on the compute threads; they end when the last handle is dropped.
 #[derive(Clone)]
 pub struct Pool {
+    /// Of ranges.
     chunks: Sender<Chunk>,
+    /// Of everything that has no lease.
+    asides: Sender<Chunk>,
     chunk_rows: usize,
 }
 
@@ -60,19 +69,28 @@ impl Pool {
         if let Some(models) = &models {
             models.try_parts(layout)?;
         }
-        let (chunks, queue) = unbounded();
+        let (chunks, ranges) = unbounded();
+        let (asides, rest) = unbounded();
         let chunk_rows = CHUNK_ROWS.next_multiple_of(layout.batch_rows);
         let ready = first_then_rest(layout.sessions, || {
             Compute::new(judge.clone(), models.clone(), layout)
         })?;
         for (number, compute) in ready.into_iter().enumerate() {
-            let queue = queue.clone();
+            let queues = Queues {
+                ranges: ranges.clone(),
+                asides: rest.clone(),
+                ranges_taken: 0,
+            };
             thread::Builder::new()
                 .name(format!("compute-{number}"))
-                .spawn(move || run(compute, &queue))
+                .spawn(move || run(compute, queues))
                 .context("cannot start a compute thread")?;
         }
-        Ok(Self { chunks, chunk_rows })
+        Ok(Self {
+            chunks,
+            asides,
+            chunk_rows,
+        })
     }
 
     /// Judges every row: one verdict a row, in order. Each finished chunk counts as progress of the lease.
@@ -85,6 +103,11 @@ impl Pool {
         lease: Option<&Lease>,
     ) -> Result<Vec<Verdict>, PoolError> {
         let (done, mut finished) = mpsc::unbounded_channel();
+        let queue = if lease.is_some() {
+            &self.chunks
+        } else {
+            &self.asides
+        };
         let mut chunks = 0;
         for start in (0..welds.count()).step_by(self.chunk_rows) {
             let chunk = Chunk {
@@ -93,7 +116,7 @@ impl Pool {
                 lease: lease.cloned(),
                 done: done.clone(),
             };
-            let sent = self.chunks.send(chunk);
+            let sent = queue.send(chunk);
             sent.map_err(|_| PoolError::Ended("every compute thread has ended"))?;
             chunks += 1;
         }
@@ -114,10 +137,49 @@ impl Pool {
     }
 }
 
-fn run(mut compute: Compute, queue: &Receiver<Chunk>) {
+/// What one thread takes from.
+struct Queues {
+    ranges: Receiver<Chunk>,
+    asides: Receiver<Chunk>,
+    /// Since the last one that was none.
+    ranges_taken: u32,
+}
+
+impl Queues {
+    /// The next chunk that somebody still waits for; none when the pool is no more.
+    fn next(&mut self) -> Option<Chunk> {
+        loop {
+            let chunk = self.take()?;
+            if !chunk.done.is_closed() {
+                return Some(chunk);
+            }
+        }
+    }
+
+    fn take(&mut self) -> Option<Chunk> {
+        if self.ranges_taken >= RANGES_BEFORE_ASIDE
+            && let Ok(chunk) = self.asides.try_recv()
+        {
+            self.ranges_taken = 0;
+            return Some(chunk);
+        }
+        select_biased! {
+            recv(self.ranges) -> chunk => {
+                self.ranges_taken = self.ranges_taken.saturating_add(1);
+                chunk.ok()
+            }
+            recv(self.asides) -> chunk => {
+                self.ranges_taken = 0;
+                chunk.ok()
+            }
+        }
+    }
+}
+
+fn run(mut compute: Compute, mut queues: Queues) {
     loop {
         let waiting = Instant::now();
-        let Ok(chunk) = queue.recv() else { return };
+        let Some(chunk) = queues.next() else { return };
         metrics::counter!("weldfleet_compute_wait_microseconds_total")
             .increment(waiting.elapsed().as_micros() as u64);
         let busy = Instant::now();
@@ -134,4 +196,57 @@ fn judge_chunk(compute: &mut Compute, chunk: &Chunk) -> Result<Vec<Verdict>, Poo
         return Err(PoolError::Cancelled);
     }
     isolation::judge(compute, chunk.welds.as_ref(), chunk.rows.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use weldfleet_weld::Record;
+
+    use super::*;
+
+    /// A chunk whose number is its first row, and whoever waits for it.
+    type Waiting = mpsc::UnboundedReceiver<(usize, Result<Vec<Verdict>, PoolError>)>;
+    fn chunk(number: usize) -> (Chunk, Waiting) {
+        let (done, waiting) = mpsc::unbounded_channel();
+        let chunk = Chunk {
+            welds: Arc::new(Vec::<Record>::new()),
+            rows: number..number,
+            lease: None,
+            done,
+        };
+        (chunk, waiting)
+    }
+
+    #[test]
+    fn ranges_go_first_the_rest_is_not_forgotten_and_what_nobody_waits_for_is_not_computed() {
+        let (to_ranges, ranges) = unbounded();
+        let (to_asides, asides) = unbounded();
+        let mut waiting = Vec::new();
+        for number in 0..20 {
+            let (chunk, waits) = chunk(number);
+            to_ranges.send(chunk).unwrap();
+            waiting.push(waits);
+        }
+        for number in 100..103 {
+            let (chunk, waits) = chunk(number);
+            to_asides.send(chunk).unwrap();
+            waiting.push(waits);
+        }
+        // The clients of range 3 and of record 100 have gone.
+        waiting.remove(20);
+        waiting.remove(3);
+        let mut queues = Queues {
+            ranges,
+            asides,
+            ranges_taken: 0,
+        };
+        let order: Vec<usize> = (0..21)
+            .filter_map(|_| queues.next().map(|chunk| chunk.rows.start))
+            .collect();
+        let first: Vec<usize> = (0..16).filter(|number| *number != 3).collect();
+        let then = [101, 16, 17, 18, 19, 102];
+        assert_eq!(order, [&first[..], &then].concat());
+        drop((to_ranges, to_asides));
+        assert!(queues.next().is_none(), "a thread ends with its pool");
+    }
 }

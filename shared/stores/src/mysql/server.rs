@@ -80,9 +80,10 @@ fn connecting(opts: &Opts) -> String {
 }
 
 fn options(settings: &MySql) -> Result<Opts, StoreError> {
-    let opts = Opts::from_url(settings.url.expose()).map_err(|error| {
+    // The library's own words may repeat a part of the URL, and with it of a password.
+    let opts = Opts::from_url(settings.url.expose()).map_err(|_| {
         StoreError::refused(
-            format!("mysql.url is not a mysql url: {error}"),
+            "mysql.url is not a mysql url, or has a query parameter that is unknown or wrong",
             "write mysql://user:password@host:3306/database",
         )
     })?;

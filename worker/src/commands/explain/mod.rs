@@ -5,7 +5,7 @@ mod draw;
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
-use weldfleet_cli::{Exit, Failure, OrExit};
+use weldfleet_cli::{Exit, Failure, OrExit, outln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{Day, StoreError, clickhouse::SourceTable};
 use weldfleet_weld::{Verdict, judge::Workspace};
@@ -64,7 +64,7 @@ pub async fn run(
             ));
         }
     }
-    println!("{heading}\n{}\n{}", in_words(verdict), png.display());
+    outln!("{heading}\n{}\n{}", in_words(verdict), png.display());
     Ok(Exit::Done)
 }
 
