@@ -27,7 +27,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => CurveLength::Program,
     };
     let simulator = Simulator::new(options)?;
-    #[expect(clippy::disallowed_methods, reason = "a stream of bytes whose errors are handled")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a stream of bytes whose errors are handled"
+    )]
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let start = Instant::now();
     let mut buffer = Vec::new();

@@ -47,13 +47,18 @@ pub struct Process {
 impl Process {
     /// Starts the command with its standard error in a file of its own.
     pub fn start(mut command: Command, folder: &Path) -> Self {
+        command.stdout(Stdio::null());
+        Self::start_as_is(command, folder)
+    }
+
+    /// [`Process::start`] that leaves standard output as the command has it.
+    pub fn start_as_is(mut command: Command, folder: &Path) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let log = folder.join(format!("process-{number}.log"));
         let file = File::create(&log).expect("log file");
         let child = command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
             .stderr(file)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));

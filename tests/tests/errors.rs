@@ -175,6 +175,88 @@ fn configuration() {
     snapshot!(said);
 }
 
+/// Whatever is wrong with it, neither program shows a value of the stores' sections.
+#[test]
+fn secrets() {
+    const SECRET: &str = "hunter2";
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("secret");
+    fs::write(&file, format!("redis://:a#{SECRET}@h:1/0\n")).expect("write");
+    let file = file.display().to_string();
+    let config = folder.path().join("weldfleet.toml");
+    for (section, text) in [
+        ("clickhouse", format!("pasword = \"{SECRET}\"")),
+        ("clickhouse", format!("password = \"{SECRET}")),
+        ("clickhouse", format!("password = {SECRET}")),
+        ("clickhouse", format!("password = [\"{SECRET}\"]")),
+        ("clickhouse", format!("password = \"{SECRET}\"")),
+        ("clickhouse", format!("password = \"焊{SECRET}\"")),
+        ("clickhouse", format!("password_file = \"{SECRET}\"")),
+        (
+            "clickhouse",
+            format!("url = \"http://weld:{SECRET}@127.0.0.1:1\""),
+        ),
+        (
+            "redis",
+            format!("url = \"redis://:{SECRET}@127.0.0.1:1/0\""),
+        ),
+        (
+            "redis",
+            format!("url = \"redis://:a/{SECRET}@127.0.0.1:1/0\""),
+        ),
+        ("redis", format!("url = \"redis://127.0.0.1:1/{SECRET}\"")),
+        ("redis", format!("url = \"redis://user:{SECRET}\"")),
+        ("redis", format!("url_file = \"{file}\"")),
+        ("redis", format!("password = \"{SECRET}\"")),
+        ("redis", format!("passwd = \"{SECRET}\"")),
+        (
+            "mysql",
+            format!("url = \"mysql://weld:{SECRET}@127.0.0.1:1/weld\""),
+        ),
+        (
+            "mysql",
+            format!("url = \"mysql://weld:a?{SECRET}@127.0.0.1:1/weld\""),
+        ),
+        (
+            "mysql",
+            format!("url = \"mysql://weld@127.0.0.1:1/weld?{SECRET}=1\""),
+        ),
+        (
+            "mysql",
+            format!("url = \"mysql://weld@127.0.0.1:1/weld?max_allowed_packet={SECRET}\""),
+        ),
+        ("mysql", format!("enabled = \"{SECRET}\"")),
+    ] {
+        fs::write(&config, format!("[{section}]\n{text}\n")).expect("write");
+        for (binary, command) in [
+            ("scheduler", "status"),
+            ("scheduler", "migrate"),
+            ("worker", "check"),
+        ] {
+            let mut command_line = without_services(binary);
+            for (name, _) in [
+                ("WELDFLEET__CLICKHOUSE__URL", "clickhouse"),
+                ("WELDFLEET__REDIS__URL", "redis"),
+                ("WELDFLEET__MYSQL__URL", "mysql"),
+            ]
+            .iter()
+            .filter(|(_, of)| *of == section)
+            {
+                command_line.env_remove(name);
+            }
+            command_line
+                .args([command, "--config", &config.display().to_string()])
+                .env("RUST_LOG", "debug");
+            let output = command_line.output().expect("output");
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert!(!said.contains(SECRET), "[{section}] {text}: {said}");
+            assert_ne!(output.status.code(), Some(101), "{said}");
+            assert_ne!(output.status.code(), Some(0), "{said}");
+        }
+    }
+}
+
 #[test]
 fn models_and_rules() {
     let mut said = Said::new();
@@ -308,6 +390,17 @@ fn records() {
             "the second of three lines",
             format!("{good}\n{{\"umax\":1}}\n{good}\n"),
         ),
+        ("a mark before it", format!("\u{feff}{good}\r\n")),
+        ("a list in a line", format!("{good}\n[1, 2]\n")),
+        (
+            "an id that is none",
+            with("\"record_id\":", "\"record_id\":-"),
+        ),
+        (
+            "one record over many lines, cut short",
+            good[..good.len() - 20].replace(',', ",\n"),
+        ),
+        ("one record over many lines", good.replace(',', ",\n")),
     ] {
         let file = said.file("weld.json", &text);
         said.run(title, "worker", &["predict", "--json", &file], &[]);
@@ -349,7 +442,8 @@ async fn records_over_http() {
     let mut command = without_services("worker");
     command
         .args(["run", "--log-format", "json"])
-        .env("WELDFLEET__WORKER__HTTP", "127.0.0.1:0");
+        .env("WELDFLEET__WORKER__HTTP", "127.0.0.1:0")
+        .env("WELDFLEET__WORKER__PREDICT_MAX_BYTES", "40000");
     let worker = Process::start(command, folder.path());
     let url = format!("{}/predict", worker.http().await);
     let good = fs::read_to_string(repository().join("tests/tests/data/weld.json")).expect("record");
@@ -360,6 +454,13 @@ async fn records_over_http() {
         ("without a curve", good.replace("u_curve", "a_curve")),
         ("a bad one in a list", format!("[{good},{{}}]")),
         ("an empty list", "[]".to_owned()),
+        ("an unknown key", good.replacen('{', "{\"colour\":1,", 1)),
+        (
+            "an id that is none",
+            good.replacen("\"record_id\":", "\"record_id\":-", 1),
+        ),
+        ("a list for a record", "[[1, 2]]".to_owned()),
+        ("too much", " ".repeat(40_001)),
     ] {
         let answer = reqwest::Client::new()
             .post(&url)
@@ -382,7 +483,7 @@ async fn records_over_http() {
     // Judging needs no service: it answers while it waits for all of them, and says so.
     let judged = reqwest::Client::new()
         .post(&url)
-        .body(good)
+        .body(format!("\u{feff}{good}"))
         .send()
         .await
         .expect("answer");

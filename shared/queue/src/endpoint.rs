@@ -93,9 +93,7 @@ impl Endpoint {
         };
         let database = parts.next().unwrap_or_default().to_owned();
         if !database.is_empty() && database.parse::<u32>().is_err() {
-            return Err(refuse(
-                "the database, behind the last /, is not a number",
-            ));
+            return Err(refuse("the database, behind the last /, is not a number"));
         }
         Ok(Self {
             tls,

@@ -43,8 +43,8 @@ impl fmt::Display for RecordId {
 
 /// A predict record: JSON under our column names.
 ///
-/// Curves and maxima are required, what only names the weld is not. Unknown fields are ignored, so that a row as
-/// ClickHouse prints it (`FORMAT JSONEachRow`) can be pasted whole. `null` and `"nan"` in a number is NaN, as
+/// Curves and maxima are required, what only names the weld is not. Other fields are ignored here, so that a row as
+/// ClickHouse prints it (`FORMAT JSONEachRow`) can be read whole; whoever takes records from people says which. `null` and `"nan"` in a number is NaN, as
 /// ClickHouse prints it, and so leads to an `invalid` verdict and not to a parse error.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Record {
