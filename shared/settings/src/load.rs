@@ -794,4 +794,44 @@ mod tests {
         let settings = load("\u{feff}[redis]\nqueue = \"a\"\n", &[]).expect("valid");
         assert_eq!(settings.redis.queue, "a");
     }
+
+    #[test]
+    fn compose_hands_any_password_through() {
+        let compose = include_str!("../../../docker-compose.yml");
+        let any = "p#a/s?s@w%r:d $x\"y'z\\%41";
+        let mut environment = Vec::new();
+        let mut passwords = 0;
+        for line in compose.lines().map(str::trim) {
+            let (name, value) = line.split_once(": ").unwrap_or_default();
+            if value.contains("_PASSWORD:-") {
+                passwords += 1;
+                let alone = value.starts_with("${") && value.find('}') == Some(value.len() - 1);
+                let in_list = value.contains(", \"${REDIS_PASSWORD:-weld}\", ");
+                assert!(
+                    alone || in_list,
+                    "a password inside of another text: {line}"
+                );
+            }
+            if name.starts_with(ENV_PREFIX) {
+                let value = if value.contains("_PASSWORD:-") {
+                    any
+                } else {
+                    value
+                };
+                environment.push((name, value));
+            }
+        }
+        assert_eq!(passwords, 8);
+        let settings = load("", &environment).expect("valid");
+        let encoded = "p%23a%2Fs%3Fs%40w%25r%3Ad%20%24x%22y%27z%5C%2541";
+        assert_eq!(settings.clickhouse.password.expose(), any);
+        assert_eq!(
+            settings.redis.url.expose(),
+            format!("redis://:{encoded}@redis:6379/0")
+        );
+        assert_eq!(
+            settings.mysql.url.expose(),
+            format!("mysql://weld:{encoded}@mysql:3306/weld")
+        );
+    }
 }
