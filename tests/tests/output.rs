@@ -222,10 +222,9 @@ async fn commands_survive_their_readers_and_passwords_may_hold_anything() {
     ] {
         fleet.mysql.rows(&statement).await;
     }
-    let set = fleet
-        .queue
-        .command::<String>(&["CONFIG", "SET", "requirepass", any]);
-    assert_eq!(set.await, "OK");
+    let require = ["CONFIG", "SET", "requirepass", any];
+    let set: String = fleet.queue.command(&require).await;
+    assert_eq!(set, "OK");
     fleet.set("mysql.user", "odd");
     fleet.set("mysql.password", any);
     fleet.set("redis.password", "hunter2");
