@@ -21,7 +21,7 @@ impl Secret {
     }
 
     /// The value as a URL without its credentials, for logs and errors:
-    /// `mysql://weld:pw@host/db` becomes `mysql://host/db`.
+    /// `mysql://weld:pw@host/db` becomes `mysql://host`.
     pub fn without_credentials(&self) -> String {
         without_credentials(&self.0)
     }
@@ -39,7 +39,7 @@ impl Serialize for Secret {
     }
 }
 
-/// Strips `user:password@` and any query from a URL.
+/// Scheme and hosts of a URL: no `user:password@`, no path, no query.
 pub fn without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return "<not a url>".to_owned();
@@ -47,8 +47,8 @@ pub fn without_credentials(url: &str) -> String {
     // A password may itself hold an unescaped `/`: whatever stands before the last `@` is credentials.
     let host_start = rest.rfind('@').map_or(0, |at| at + 1);
     let tail = &rest[host_start..];
-    let tail = tail.split(['?', '#']).next().unwrap_or_default();
-    format!("{scheme}://{tail}")
+    let hosts = tail.split(['/', '?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{hosts}")
 }
 
 #[cfg(test)]
@@ -60,11 +60,12 @@ mod tests {
         for (url, shown) in [
             (
                 "mysql://weld:weld@127.0.0.1:3306/weld",
-                "mysql://127.0.0.1:3306/weld",
+                "mysql://127.0.0.1:3306",
             ),
-            ("redis://:p/w@h:1/0", "redis://h:1/0"),
+            ("redis://:p/w@h:1/0", "redis://h:1"),
             ("http://127.0.0.1:8123", "http://127.0.0.1:8123"),
-            ("http://h/?password=x", "http://h/"),
+            ("http://h/?password=x", "http://h"),
+            ("redis://h/password", "redis://h"),
             ("weld:pw@host", "<not a url>"),
             ("localhost:8123", "<not a url>"),
         ] {

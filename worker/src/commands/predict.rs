@@ -31,7 +31,7 @@ struct Bad {
 /// Judges every record of `file` in order; a line that is no record costs that line only.
 pub fn run(settings: &Settings, file: &Path, json: bool) -> Result<Exit, Failure> {
     let lines = parse(&read(file)?)
-        .map_err(|refusal| Failure::usage(format!("`{}` {refusal}", file.display())))?;
+        .map_err(|refusal| Failure::usage(format!("`{}`: {refusal}", file.display())))?;
     let mut records = Vec::with_capacity(lines.len());
     let mut order = Vec::with_capacity(lines.len());
     for line in lines {
