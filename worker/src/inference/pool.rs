@@ -149,29 +149,23 @@ impl Queues {
     /// The next chunk that somebody still waits for; none when the pool is no more.
     fn next(&mut self) -> Option<Chunk> {
         loop {
-            let chunk = self.take()?;
-            if !chunk.done.is_closed() {
-                return Some(chunk);
+            let due = self.ranges_taken >= RANGES_BEFORE_ASIDE;
+            let aside = due.then(|| self.asides.try_recv().ok()).flatten();
+            let (chunk, of_range) = match aside {
+                Some(chunk) => (chunk, false),
+                None => select_biased! {
+                    recv(self.ranges) -> chunk => (chunk.ok()?, true),
+                    recv(self.asides) -> chunk => (chunk.ok()?, false),
+                },
+            };
+            if chunk.done.is_closed() {
+                continue;
             }
-        }
-    }
-
-    fn take(&mut self) -> Option<Chunk> {
-        if self.ranges_taken >= RANGES_BEFORE_ASIDE
-            && let Ok(chunk) = self.asides.try_recv()
-        {
-            self.ranges_taken = 0;
+            self.ranges_taken = match of_range {
+                true => (self.ranges_taken + 1).min(RANGES_BEFORE_ASIDE),
+                false => 0,
+            };
             return Some(chunk);
-        }
-        select_biased! {
-            recv(self.ranges) -> chunk => {
-                self.ranges_taken = self.ranges_taken.saturating_add(1);
-                chunk.ok()
-            }
-            recv(self.asides) -> chunk => {
-                self.ranges_taken = 0;
-                chunk.ok()
-            }
         }
     }
 }
@@ -243,8 +237,8 @@ mod tests {
         let order: Vec<usize> = (0..21)
             .filter_map(|_| queues.next().map(|chunk| chunk.rows.start))
             .collect();
-        let first: Vec<usize> = (0..16).filter(|number| *number != 3).collect();
-        let then = [101, 16, 17, 18, 19, 102];
+        let first: Vec<usize> = (0..17).filter(|number| *number != 3).collect();
+        let then = [101, 17, 18, 19, 102];
         assert_eq!(order, [&first[..], &then].concat());
         drop((to_ranges, to_asides));
         assert!(queues.next().is_none(), "a thread ends with its pool");
