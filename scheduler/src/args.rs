@@ -41,15 +41,27 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Create or upgrade the ClickHouse and MySQL tables; safe to repeat
+    #[command(after_help = "\
+Columns are added to a plant's own table. An INSERT into it that names no columns fails from then on, or stores values in the wrong
+columns; migrate says which kinds and, where system.query_log may be read, which inserts of the last week, and asks first.
+
+Examples:
+  scheduler migrate --dry-run    what would be done, and what would break
+  scheduler migrate --yes        on a plant's table with rows, without a question")]
     Migrate {
         /// Print the SQL and change nothing
         #[arg(long)]
         dry_run: bool,
+        /// Add columns to a plant's table with rows without a question
+        #[arg(long)]
+        yes: bool,
     },
     /// Slice today, the lookback days and every open run, until stopped; several may run, one leads
     Run,
     /// Judge past days, below live in priority; goes on without this process
     Backfill(Backfill),
+    /// Make the verdicts of finished days part of the rows' own parts, before a backup or an archive
+    Settle(Settle),
     /// Days, rows done and left, runs, jobs, workers, rate, mirror lag, pause
     Status(StatusArgs),
     /// List, show, retry or drop jobs; dead letters first of all
@@ -109,6 +121,33 @@ pub struct Backfill {
 
 fn parse_redo_status(text: &str) -> Result<Status, String> {
     parse_status(text).map_err(|_| "expected invalid, poison, error or ok".to_owned())
+}
+
+/// `settle`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Verdicts are written as patches, which BACKUP and FREEZE leave out, and for which MOVE and DETACH PARTITION are refused (344).
+The leader settles each day by itself once it is over, complete and quiet (tables.settle_after); this does it at once.
+The fleet stands still meanwhile, as a rule for seconds. Days with rows or jobs left are not settled.
+
+Examples:
+  scheduler settle --from 20261101 --to yesterday --wait && clickhouse-client -q 'BACKUP TABLE …'
+  scheduler settle --from 20261101 --to 20261101 --json
+
+Exit code 0 when every day is settled, 4 when any is left.")]
+pub struct Settle {
+    /// First day: YYYYMMDD, today or yesterday
+    #[arg(long, value_name = "DAY")]
+    pub from: DayArg,
+    /// Last day: YYYYMMDD, today or yesterday
+    #[arg(long, value_name = "DAY")]
+    pub to: DayArg,
+    /// Wait for rows and jobs that are left, until every day is settled
+    #[arg(long)]
+    pub wait: bool,
+    /// The outcome as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `status`

@@ -4,6 +4,7 @@
 //! - [`args`]: the command line; [`commands`]: one module per subcommand;
 //! - [`pass`]: the reconciler that slices days and runs into jobs; its essay is the place to begin;
 //! - [`daemon`]: the long-running tasks around the pass: leadership, collecting, mending the mirror, HTTP;
+//! - [`settle`]: applying the patch parts of finished days while the fleet stands still;
 //! - [`parts`]: the queue and ClickHouse, opened from the settings.
 //!
 //! What must never live here: judging a weld (`shared/weld`), SQL (`shared/stores`), Redis commands (`shared/queue`).
@@ -19,6 +20,7 @@ mod commands;
 mod daemon;
 mod parts;
 mod pass;
+mod settle;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -56,13 +58,14 @@ fn start(args: Args) -> Result<Exit, Failure> {
 
 async fn dispatch(settings: Arc<Settings>, command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Migrate { dry_run } => commands::migrate::run(&settings, dry_run).await,
+        Command::Migrate { dry_run, yes } => commands::migrate::run(&settings, dry_run, yes).await,
         Command::Run => {
             let queue = parts::queue(&settings)?;
             daemon::run(settings, queue, &commands::host()).await?;
             Ok(Exit::Done)
         }
         Command::Backfill(options) => commands::backfill::run(settings, options).await,
+        Command::Settle(options) => commands::settle::run(settings, options).await,
         Command::Status(options) => commands::status::run(settings, options).await,
         Command::Jobs(what) => commands::jobs::run(settings, what).await,
         Command::Pause { reason } => commands::pause::pause(&settings, &reason).await,

@@ -1,18 +1,26 @@
 //! `scheduler migrate`
 
-use weldfleet_cli::{Exit, Failure, outln};
+use std::io::IsTerminal;
+
+use weldfleet_cli::{Exit, Failure, errln, outln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::migrate;
 
 use crate::parts::store_failure;
 
-pub async fn run(settings: &Settings, dry_run: bool) -> Result<Exit, Failure> {
+pub async fn run(settings: &Settings, dry_run: bool, yes: bool) -> Result<Exit, Failure> {
     let plan = migrate::plan(settings).await.map_err(store_failure)?;
     if plan.statements.is_empty() {
         outln!("nothing to do: every table is as it should be");
         return Ok(Exit::Done);
     }
     if dry_run {
+        if let Some(notice) = &plan.notice {
+            for line in notice.to_string().lines() {
+                outln!("-- {line}");
+            }
+            outln!("");
+        }
         for statement in &plan.statements {
             outln!(
                 "-- {}: {}\n{};\n",
@@ -23,6 +31,15 @@ pub async fn run(settings: &Settings, dry_run: bool) -> Result<Exit, Failure> {
         }
         return Ok(Exit::Done);
     }
+    if let Some(notice) = &plan.notice {
+        errln!("{notice}");
+        if !yes && !agreed()? {
+            return Err(Failure::usage(format!(
+                "nothing was changed: {} columns would be added to {}; --yes adds them, --dry-run shows the SQL",
+                notice.columns, notice.table
+            )));
+        }
+    }
     migrate::apply(settings, &plan)
         .await
         .map_err(store_failure)?;
@@ -30,4 +47,15 @@ pub async fn run(settings: &Settings, dry_run: bool) -> Result<Exit, Failure> {
         outln!("{}: {}", statement.store, statement.what);
     }
     Ok(Exit::Done)
+}
+
+/// Asks whoever is at the terminal; without one nobody has agreed.
+fn agreed() -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Ok(false);
+    }
+    errln!("add the columns? [y/N]");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }

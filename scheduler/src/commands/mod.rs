@@ -7,6 +7,7 @@ pub mod jobs;
 pub mod migrate;
 pub mod pause;
 mod progress;
+pub mod settle;
 pub mod simulate;
 pub mod status;
 mod wait;

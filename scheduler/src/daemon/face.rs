@@ -32,6 +32,11 @@ impl Shown {
         }
     }
 
+    /// This process, for others.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     fn latest(&self) -> MutexGuard<'_, Latest> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,14 +4,16 @@
 //! - [`slicing`]: a pass each `poll_interval`, or as soon as a waiting range is due or a job must be split;
 //! - [`collecting`]: expired leases and due jobs, more often than passes;
 //! - [`mending`]: the MySQL mirror, apart from passes, so that a slow or absent MySQL delays no slicing;
+//! - [`settling`]: finished days, whose patch parts are applied;
 //! - [`face`]: what HTTP shows; [`trouble`]: outages, logged once.
 //!
-//! A standby runs the same tasks; without leadership slicing and mending idle. No error ends the daemon.
+//! A standby runs the same tasks; without leadership slicing, mending and settling idle. No error ends the daemon.
 
 mod collecting;
 mod face;
 mod leader;
 mod mending;
+mod settling;
 mod slicing;
 mod trouble;
 
@@ -72,11 +74,12 @@ pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> anyhow::R
     let leading = tokio::spawn(leader::keep(daemon.clone(), id, lead));
     let collecting = tokio::spawn(collecting::run(daemon.clone()));
     let mending = tokio::spawn(mending::run(daemon.clone()));
+    let settling = tokio::spawn(settling::run(daemon.clone()));
     slicing::run(daemon).await;
 
     // A task that panicked has said so on standard error; the others still get their orderly end.
-    let ended = tokio::join!(leading, collecting, mending);
-    for end in [ended.0, ended.1, ended.2] {
+    let ended = tokio::join!(leading, collecting, mending, settling);
+    for end in [ended.0, ended.1, ended.2, ended.3] {
         end?;
     }
     server.await??;

@@ -94,7 +94,15 @@ async fn open(daemon: &Daemon) -> Option<Parts> {
 
 fn advice(error: &StoreError) -> String {
     let mut text = trouble::of_store(error);
-    if !error.is_outage() && !text.contains("scheduler migrate") {
+    // No such table, no such database.
+    let missing = matches!(
+        error,
+        StoreError::ClickHouse {
+            code: Some(60 | 81),
+            ..
+        }
+    );
+    if missing {
         text.push_str("; `scheduler migrate` creates and upgrades the tables");
     }
     text

@@ -132,6 +132,9 @@ pub struct Tables {
     /// How long attempts' results are kept in ClickHouse after their copy to the rows.
     #[serde(with = "crate::duration")]
     pub results_ttl: Duration,
+    /// Time without a write after which the patch parts of a complete day that is over are applied.
+    #[serde(with = "humantime_serde")]
+    pub settle_after: Duration,
 }
 
 impl Default for Tables {
@@ -140,6 +143,7 @@ impl Default for Tables {
             source_table: "spot_records".into(),
             result_table: "nok_records".into(),
             results_ttl: Duration::from_secs(7 * 24 * 3600),
+            settle_after: Duration::from_secs(10 * 60),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What the stores lack, and adding it.
 //!
 //! A plan is read off the servers, so that the second plan of a migrated fleet is empty. A plant's own
-//! table only ever gets columns and settings it has not; what cannot be done is refused with the remedy.
+//! table only ever gets columns and settings it has not; what cannot be done is refused with the remedy, and what a plan would break is
+//! said in it.
 
 use std::{fmt, time::Duration};
 
@@ -15,7 +16,9 @@ use weldfleet_settings::{
 use super::{
     Schema, Server,
     schema::{qualified, supported_version},
+    settling,
     sql::{identifier, literal},
+    writers::{self, Notice},
 };
 use crate::{errors::StoreError, mysql};
 
@@ -60,17 +63,20 @@ pub struct Statement {
 pub struct Plan {
     /// The steps; none when all is there.
     pub statements: Vec<Statement>,
+    /// What people must agree to first.
+    pub notice: Option<Notice>,
 }
 
 /// Looks at both servers and says what is missing. Changes nothing.
 pub async fn plan(settings: &Settings) -> Result<Plan, StoreError> {
     let server = Server::new(&settings.clickhouse);
     supported_version(&server).await?;
-    let mut statements = clickhouse_statements(&server, settings).await?;
+    let mut plan = clickhouse_plan(&server, settings).await?;
     if settings.mysql.enabled {
-        statements.extend(mysql::migrate::statements(settings).await?);
+        let statements = mysql::migrate::statements(settings).await?;
+        plan.statements.extend(statements);
     }
-    Ok(Plan { statements })
+    Ok(plan)
 }
 
 /// Runs a plan. Safe to repeat after a failure: make a new plan and run that.
@@ -96,11 +102,9 @@ struct ExistingTable {
     create_table_query: String,
 }
 
-async fn clickhouse_statements(
-    server: &Server,
-    settings: &Settings,
-) -> Result<Vec<Statement>, StoreError> {
+async fn clickhouse_plan(server: &Server, settings: &Settings) -> Result<Plan, StoreError> {
     let mut statements = Vec::new();
+    let mut notice = None;
     let mut add = |what: String, sql: String| {
         statements.push(Statement {
             store: Store::ClickHouse,
@@ -137,11 +141,15 @@ async fn clickhouse_statements(
     let find = |name: &str| existing.iter().find(|table| table.name == name);
 
     let source = &settings.tables.source_table;
+    let has_patch_formats = settling::has_patch_formats(server).await?;
     match Schema::load(server, settings).await? {
-        None => add(
-            format!("create table `{source}`"),
-            create_source_table(settings),
-        ),
+        None => {
+            let mut create = create_source_table(settings);
+            if has_patch_formats {
+                create = settling::with_patch_format(&create);
+            }
+            add(format!("create table `{source}`"), create);
+        }
         Some(schema) => {
             if !schema.missing_settings.is_empty() {
                 let on: Vec<String> = schema
@@ -158,7 +166,14 @@ async fn clickhouse_statements(
                     ),
                 );
             }
+            if has_patch_formats
+                && let Some(sql) =
+                    settling::set_patch_format(&schema.source, &schema.create_table_query)
+            {
+                add(format!("fix the format of patch parts of `{source}`"), sql);
+            }
             if !schema.missing_results.is_empty() {
+                notice = writers::notice(server, &schema, schema.missing_results.len()).await?;
                 let columns: Vec<String> =
                     column_list(RESULT_COLUMN_LIST, RESULT_COLUMNS, settings)
                         .into_iter()
@@ -198,7 +213,7 @@ async fn clickhouse_statements(
             statement_text(WELD_RUNS).replace("{weld_runs}", &qualified(database, "weld_runs")),
         );
     }
-    Ok(statements)
+    Ok(Plan { statements, notice })
 }
 
 fn create_source_table(settings: &Settings) -> String {

@@ -10,6 +10,7 @@
 //! - [`results`]: an attempt's results, and their commit to the rows;
 //! - [`runs`]: backfill runs; [`reports`], [`quality`]: questions that people ask;
 //! - [`inspection`]: rows and grants that a person looks at;
+//! - [`settling`]: patch parts, and applying them; [`writers`]: inserts that added columns would break;
 //! - [`nok`]: committed NOK rows and checksums, for the mirror;
 //! - [`simulated`]: fast columnar insert of made-up welds.
 
@@ -26,9 +27,11 @@ pub mod results;
 pub mod runs;
 pub mod schema;
 pub mod server;
+pub mod settling;
 pub mod simulated;
 pub mod slices;
 pub mod sql;
+pub mod writers;
 
 use std::{sync::Arc, time::Duration};
 
@@ -41,6 +44,7 @@ pub use results::{Attempt, EncodedResults, MarkOutcome};
 pub use runs::{NewRun, Run, RunState, Runs};
 pub use schema::{ColumnType, Schema};
 pub use server::{Server, Version};
+pub use settling::{Applying, PatchedDay, PatchedPartition, Patches};
 pub use simulated::SimulatedRows;
 pub use slices::{DayCounts, KeyBlock, KeyStream, LeftElsewhere, Split};
 

@@ -155,6 +155,8 @@ pub struct Schema {
     pub missing_results: Vec<&'static str>,
     /// Settings lightweight UPDATE needs and the table has not.
     pub missing_settings: Vec<&'static str>,
+    /// The table as the server would make it again.
+    pub(crate) create_table_query: String,
     columns: BTreeMap<&'static str, Column>,
 }
 
@@ -447,6 +449,7 @@ impl Look<'_> {
             time_zone,
             missing_results,
             missing_settings: self.missing_settings(on_by_default),
+            create_table_query: self.table.create_table_query,
             columns,
         };
         if faults.is_empty() {

@@ -67,6 +67,7 @@ pub struct Server {
     client: Client,
     /// Without credentials, for people.
     shown_url: String,
+    user: String,
     database: String,
     patience: Duration,
 }
@@ -91,6 +92,7 @@ impl Server {
         Self {
             client,
             shown_url: weldfleet_settings::secret::without_credentials(&settings.url),
+            user: settings.user.clone(),
             database: settings.database.clone(),
             patience: PATIENCE,
         }
@@ -266,8 +268,26 @@ impl Server {
                 format!("{what} at clickhouse.url = {}", self.shown_url),
                 error,
             ),
-            _ => StoreError::clickhouse(what, error),
+            _ => match StoreError::clickhouse(what, error) {
+                StoreError::ClickHouse {
+                    what,
+                    code: code @ Some(192 | 193 | 194 | 516),
+                    source,
+                } => StoreError::ClickHouse {
+                    what: format!("{what}: {}", self.wrong_credentials()),
+                    code,
+                    source,
+                },
+                error => error,
+            },
         }
+    }
+
+    fn wrong_credentials(&self) -> String {
+        format!(
+            "the credentials are wrong; mend clickhouse.user = `{}` and clickhouse.password (or clickhouse.password_file)",
+            self.user
+        )
     }
 }
 

@@ -1,0 +1,179 @@
+//! `scheduler settle`: applies the patch parts of days at once, before a backup or an archive.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use weldfleet_cli::{
+    Exit, Failure,
+    output::{self, spoken},
+};
+use weldfleet_settings::Settings;
+use weldfleet_stores::Day;
+
+use super::host;
+use crate::{
+    args::Settle,
+    parts::{Parts, queue_failure, store_failure},
+    settle::{self, Applied, Rule, Seen, SettleError},
+};
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Longest standstill of the fleet; whoever asks for it is there to see it.
+const STANDSTILL: Duration = Duration::from_secs(3600);
+/// Days that are written meanwhile may need more than one.
+const MOST_ROUNDS: u32 = 3;
+/// Whoever asks says that the days are over, and does not want to wait.
+const RULE: Rule = Rule {
+    not_over: None,
+    quiet: Duration::ZERO,
+};
+
+pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failure> {
+    let zone = settings.scheduler.timezone.clone();
+    let (from, to) = (options.from.resolve(&zone)?, options.to.resolve(&zone)?);
+    if from > to {
+        return Err(Failure::usage(format!(
+            "--from {from} is after --to {to}; write the earlier day first"
+        )));
+    }
+    let parts = Parts::open(settings).await?;
+    let stop = CancellationToken::new();
+    let interrupted = stop.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            interrupted.cancel();
+        }
+    });
+    let began = Instant::now();
+    let mut stood_still = Duration::ZERO;
+    let mut rounds = 0;
+    let mut said = String::new();
+    let (seen, why) = loop {
+        let seen = settle::look(&parts.table, &parts.queue)
+            .await
+            .map_err(failure)?;
+        let mut why = String::new();
+        let ids = ready(&seen, from, to);
+        if !ids.is_empty() && !stop.is_cancelled() {
+            if !options.json {
+                eprintln!("applying patches; the fleet stands still until it is done");
+            }
+            let who = format!("scheduler settle on {}", host());
+            let applied = settle::apply(
+                &parts.table,
+                &parts.queue,
+                &who,
+                &ids,
+                STANDSTILL,
+                &stop,
+            );
+            match applied.await.map_err(failure)? {
+                Applied::Done(took) => {
+                    stood_still += took;
+                    rounds += 1;
+                    if rounds < MOST_ROUNDS {
+                        continue;
+                    }
+                    "they are written again and again".clone_into(&mut why);
+                }
+                Applied::Not(reason) => why = reason,
+            }
+        }
+        let left = left_over(&seen, from, to);
+        if left.is_empty() || !options.wait || stop.is_cancelled() {
+            break (seen, why);
+        }
+        let text = in_words(&left, &why);
+        if text != said {
+            eprintln!("waiting: {text}");
+            said = text;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = stop.cancelled() => {}
+        }
+    };
+    let left = left_over(&seen, from, to);
+    if options.json {
+        let left: Vec<_> = left
+            .iter()
+            .map(|(day, why)| json!({ "day": day.to_string(), "why": why }))
+            .collect();
+        output::json(&json!({
+            "from": from.to_string(), "to": to.to_string(), "left": left, "why": (!why.is_empty()).then_some(why),
+            "seconds": began.elapsed().as_secs_f64(), "stood_still_seconds": stood_still.as_secs_f64(),
+            "patch_bytes": seen.patches.bytes, "patch_limit_bytes": seen.patches.limit,
+        }))?;
+    } else if left.is_empty() {
+        let mut text = format!("settled: every day from {from} to {to}");
+        if !stood_still.is_zero() {
+            text.push_str(&format!("; the fleet stood still for {}", spoken(stood_still)));
+        }
+        println!("{text}");
+    } else {
+        for (day, why) in &left {
+            println!("{day} is not settled: {why}");
+        }
+        if !why.is_empty() {
+            println!("{why}");
+        }
+    }
+    Ok(if left.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Leftover
+    })
+}
+
+/// Partitions of the asked days that can be settled.
+fn ready(seen: &Seen, from: Day, to: Day) -> Vec<String> {
+    let partitions = seen.patches.partitions.iter();
+    partitions
+        .filter(|partition| {
+            let asked = partition.days.iter().any(|day| day.day >= from && day.day <= to);
+            asked && settle::obstacle(partition, seen, RULE).is_none()
+        })
+        .map(|partition| partition.id.clone())
+        .collect()
+}
+
+/// The asked days that are not settled, each with the reason.
+fn left_over(seen: &Seen, from: Day, to: Day) -> BTreeMap<Day, String> {
+    let mut left = BTreeMap::new();
+    for partition in &seen.patches.partitions {
+        let why = settle::obstacle(partition, seen, RULE);
+        for day in &partition.days {
+            if day.day >= from && day.day <= to {
+                let why = why
+                    .clone()
+                    .unwrap_or_else(|| "its patches are not applied yet".to_owned());
+                left.insert(day.day, why);
+            }
+        }
+    }
+    left
+}
+
+fn in_words(left: &BTreeMap<Day, String>, why: &str) -> String {
+    let mut text = match left.iter().next() {
+        Some((day, first)) if left.len() == 1 => format!("{day}: {first}"),
+        Some((_, first)) => format!("{} days; {first}", left.len()),
+        None => String::new(),
+    };
+    if !why.is_empty() {
+        text.push_str(&format!(" ({why})"));
+    }
+    text
+}
+
+fn failure(error: SettleError) -> Failure {
+    match error {
+        SettleError::Queue(error) => queue_failure(error),
+        SettleError::Store(error) => store_failure(error),
+    }
+}

@@ -1,0 +1,200 @@
+//! Finished days are settled while this scheduler leads; apart from passes, so that a table that cannot be settled delays no slicing.
+
+use std::time::{Duration, Instant};
+
+use weldfleet_cli::output::spoken;
+use weldfleet_stores::clickhouse::{Patches, SourceTable};
+use weldfleet_telemetry::metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+
+use super::Daemon;
+use crate::{
+    args::today,
+    settle::{self, Applied, Rule, Seen, SettleError},
+};
+
+/// Least and longest time between two looks.
+const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// A look may take this part of the time between two: 1/20.
+const SHARE: u32 = 20;
+/// How long a moment without leases is waited for before leases are asked to end.
+const FORBEAR: Duration = Duration::from_secs(120);
+/// Least and longest time between two tries after one that did not do.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
+/// How long the fleet may stand still for it; twice as long after each try that did not do.
+const STANDSTILL: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
+
+pub async fn run(daemon: Daemon) {
+    describe();
+    let mut table: Option<SourceTable> = None;
+    let mut settler = Settler::default();
+    while !daemon.stop.is_cancelled() {
+        let mut wait = LOOK_EVERY.0;
+        if daemon.leads.borrow().is_some() {
+            let began = Instant::now();
+            match settler.step(&daemon, &mut table).await {
+                Ok(idle) => wait = idle.max(began.elapsed() * SHARE),
+                // Outages are told by slicing.
+                Err(SettleError::Store(error)) if error.is_outage() => wait = LOOK_EVERY.1,
+                Err(SettleError::Queue(error)) if error.is_outage() => wait = LOOK_EVERY.1,
+                Err(error) => {
+                    let reason = crate::parts::chain(&error);
+                    wait = settler.did_not(&reason);
+                }
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = daemon.stop.cancelled() => {}
+        }
+    }
+}
+
+fn describe() {
+    describe_gauge!(
+        "weldfleet_days_unsettled",
+        Unit::Count,
+        "days before today whose verdicts are in patch parts still, so that backups and archives would leave them out"
+    );
+    describe_gauge!(
+        "weldfleet_patch_bytes",
+        Unit::Bytes,
+        "uncompressed bytes of the source table's patch parts"
+    );
+    describe_gauge!(
+        "weldfleet_patch_limit_bytes",
+        Unit::Bytes,
+        "bytes of patch parts from which ClickHouse refuses every UPDATE of the table"
+    );
+    describe_counter!(
+        "weldfleet_settlements_total",
+        Unit::Count,
+        "times that patch parts were applied, by outcome"
+    );
+    describe_histogram!(
+        "weldfleet_settling_duration_seconds",
+        Unit::Seconds,
+        "how long the fleet stood still while patch parts were applied"
+    );
+}
+
+/// What is remembered between looks is only about time: losing it costs a wait.
+#[derive(Debug, Default)]
+struct Settler {
+    /// Since when something has been ready.
+    ready_since: Option<Instant>,
+    /// Tries in a row that did not do.
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+impl Settler {
+    /// One look, and settling if it is time; how long to wait for the next.
+    async fn step(
+        &mut self,
+        daemon: &Daemon,
+        table: &mut Option<SourceTable>,
+    ) -> Result<Duration, SettleError> {
+        let table = match table {
+            Some(table) => table,
+            None => table.insert(SourceTable::inspect(&daemon.settings).await?),
+        };
+        settle::lift_abandoned(table, &daemon.queue).await?;
+        let seen = settle::look(table, &daemon.queue).await?;
+        let Ok(today) = today(&daemon.settings.scheduler.timezone) else {
+            return Ok(LOOK_EVERY.1);
+        };
+        show(&seen.patches, today);
+        let rule = Rule {
+            not_over: Some(today),
+            quiet: daemon.settings.tables.settle_after,
+        };
+        let ready = settle::ready(&seen, rule);
+        if ready.is_empty() {
+            self.ready_since = None;
+            let often = daemon.settings.tables.settle_after / 4;
+            return Ok(often.clamp(LOOK_EVERY.0, LOOK_EVERY.1));
+        }
+        if self.not_before.is_some_and(|time| Instant::now() < time) {
+            return Ok(LOOK_EVERY.1);
+        }
+        let waited = self.ready_since.get_or_insert_with(Instant::now).elapsed();
+        let leased = daemon
+            .queue
+            .stats()
+            .await?
+            .count(weldfleet_queue::State::Leased);
+        if leased > 0 && waited < FORBEAR {
+            return Ok(LOOK_EVERY.0);
+        }
+        self.settle(daemon, table, &seen, &ready).await
+    }
+
+    async fn settle(
+        &mut self,
+        daemon: &Daemon,
+        table: &SourceTable,
+        seen: &Seen,
+        ready: &[String],
+    ) -> Result<Duration, SettleError> {
+        let most = doubled(STANDSTILL, self.failures);
+        let who = daemon.shown.id();
+        match settle::apply(table, &daemon.queue, who, ready, most, &daemon.stop).await? {
+            Applied::Done(took) => {
+                self.failures = 0;
+                self.ready_since = None;
+                self.not_before = None;
+                counter!("weldfleet_settlements_total", "outcome" => "done").increment(1);
+                histogram!("weldfleet_settling_duration_seconds").record(took);
+                tracing::info!(
+                    partitions = ready.len(),
+                    bytes = seen.patches.bytes,
+                    stood_still = spoken(took),
+                    "days settled"
+                );
+                Ok(LOOK_EVERY.0)
+            }
+            Applied::Not(_) if daemon.stop.is_cancelled() => Ok(LOOK_EVERY.0),
+            Applied::Not(why) => Ok(self.did_not(&why)),
+        }
+    }
+
+    /// Notes a try that did not do; how long to wait.
+    fn did_not(&mut self, reason: &str) -> Duration {
+        let again = doubled(AGAIN, self.failures);
+        self.failures += 1;
+        self.ready_since = None;
+        self.not_before = Some(Instant::now() + again);
+        counter!("weldfleet_settlements_total", "outcome" => "failed").increment(1);
+        tracing::warn!(
+            reason,
+            again_in = spoken(again),
+            "days are not settled; judging goes on, backups and archives of them would leave verdicts out. \
+             `scheduler settle --from D --to D --wait` does it at once"
+        );
+        LOOK_EVERY.1
+    }
+}
+
+fn doubled((first, most): (Duration, Duration), times: u32) -> Duration {
+    (first * 2_u32.pow(times.min(8))).min(most)
+}
+
+fn show(patches: &Patches, today: weldfleet_stores::Day) {
+    let over = patches.days().into_iter().filter(|day| *day < today);
+    gauge!("weldfleet_days_unsettled").set(over.count() as f64);
+    gauge!("weldfleet_patch_bytes").set(patches.bytes as f64);
+    gauge!("weldfleet_patch_limit_bytes").set(patches.limit as f64);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_double_up_to_a_bound() {
+        let seconds = |times| doubled(STANDSTILL, times).as_secs();
+        assert_eq!([0, 1, 2, 3, 4, 99].map(seconds), [60, 120, 240, 480, 600, 600]);
+    }
+}

@@ -1,0 +1,309 @@
+//! Settling finished days, for the daemon and for `scheduler settle`.
+//!
+//! What is to be settled is read off the stores each time ([`look`]), so that a restart, another leader or a person in between change
+//! nothing. Patches are applied while nothing writes to the table, since a write-back that is under way meanwhile may be acknowledged and
+//! lost (see `weldfleet_stores::clickhouse::settling`). So the fleet is paused for that moment ([`apply`]): claims stop, leases end,
+//! the statement runs, claims go on. A process that dies in between leaves the pause behind; whoever leads lifts it ([`lift_abandoned`]).
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use tokio_util::sync::CancellationToken;
+use weldfleet_queue::{Pause, Queue, QueueError, State};
+use weldfleet_stores::{
+    Day, StoreError,
+    clickhouse::{PatchedPartition, Patches, SourceTable},
+};
+
+/// Who is said to have paused the fleet, in front of the process's own id.
+const PAUSED_BY: &str = "settling, ";
+/// How long leases may take to end. Less than [`ABANDONED`], so that no pause is lifted from under its owner.
+const DRAIN: Duration = Duration::from_secs(30);
+/// Age at which such a pause is nobody's any more, unless patches are being applied.
+const ABANDONED: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Either store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// Redis.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// ClickHouse.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What both stores say.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// What is not settled.
+    pub patches: Patches,
+    /// Outstanding jobs by day, dead ones included, of any run.
+    pub jobs: BTreeMap<Day, u64>,
+}
+
+/// Reads what is not settled and what is outstanding.
+pub async fn look(table: &SourceTable, queue: &Queue) -> Result<Seen, SettleError> {
+    Ok(Seen {
+        patches: table.patches().await?,
+        jobs: outstanding(queue).await?,
+    })
+}
+
+async fn outstanding(queue: &Queue) -> Result<BTreeMap<Day, u64>, QueueError> {
+    let mut jobs: BTreeMap<Day, u64> = BTreeMap::new();
+    for group in queue.groups().await? {
+        let day = group.name.rsplit_once(':').map(|(_, day)| day.parse());
+        if let Some(Ok(day)) = day
+            && group.outstanding > 0
+        {
+            *jobs.entry(day).or_default() += group.outstanding;
+        }
+    }
+    Ok(jobs)
+}
+
+/// When a partition may be settled.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// Days from this one on are not over yet; `None`: whoever asks knows that they are.
+    pub not_over: Option<Day>,
+    /// Time without a new patch.
+    pub quiet: Duration,
+}
+
+/// Why a partition cannot be settled now; `None`: it can.
+pub fn obstacle(partition: &PatchedPartition, seen: &Seen, rule: Rule) -> Option<String> {
+    let days = || partition.days.iter();
+    let late = |day: &Day| rule.not_over.is_some_and(|first| *day >= first);
+    if let Some(day) = days().find(|day| late(&day.day)) {
+        return Some(format!("{} is not over", day.day));
+    }
+    if let Some(day) = days().find(|day| day.left > 0) {
+        return Some(format!("{} has {} rows without a verdict", day.day, day.left));
+    }
+    if let Some((day, jobs)) = days().find_map(|day| Some((day.day, *seen.jobs.get(&day.day)?))) {
+        return Some(format!("{day} has {jobs} outstanding jobs"));
+    }
+    if partition.quiet_seconds < rule.quiet.as_secs() {
+        return Some(format!(
+            "was written {} s ago, and {} s must pass",
+            partition.quiet_seconds,
+            rule.quiet.as_secs()
+        ));
+    }
+    None
+}
+
+/// Partitions that can be settled. A table whose patches come near the server's limit would soon take no verdict at all: then all of them.
+pub fn ready(seen: &Seen, rule: Rule) -> Vec<String> {
+    let all = seen.patches.are_many();
+    let partitions = seen.patches.partitions.iter();
+    partitions
+        .filter(|partition| all || obstacle(partition, seen, rule).is_none())
+        .map(|partition| partition.id.clone())
+        .collect()
+}
+
+/// How applying patches ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    /// They are applied; the fleet stood still for so long.
+    Done(Duration),
+    /// Nothing was done, or not all of it; why, for people. The next try goes on.
+    Not(String),
+}
+
+/// Applies the patches of these partitions while the fleet stands still; what is not done after `most`, or when `stop` is cancelled,
+/// is left for the next time. Claims go on when this returns, except after an error: then [`lift_abandoned`] sees to it.
+pub async fn apply(
+    table: &SourceTable,
+    queue: &Queue,
+    who: &str,
+    partitions: &[String],
+    most: Duration,
+    stop: &CancellationToken,
+) -> Result<Applied, SettleError> {
+    if let Some(applying) = table.applying().await? {
+        return Ok(Applied::Not(under_way(&applying)));
+    }
+    let began = Instant::now();
+    let by = format!("{PAUSED_BY}{who}");
+    let ours = queue
+        .pause("finished days are settled; goes on by itself", &by)
+        .await?;
+    weldfleet_failpoints::reach("scheduler::settle_paused").await;
+    let outcome = while_still(table, queue, partitions, most, stop, began).await;
+    // After an error it is not known whether the server is at work.
+    if ours && outcome.is_ok() {
+        resume_if(queue, |pause| pause.by == by).await?;
+    }
+    outcome
+}
+
+async fn while_still(
+    table: &SourceTable,
+    queue: &Queue,
+    partitions: &[String],
+    most: Duration,
+    stop: &CancellationToken,
+    began: Instant,
+) -> Result<Applied, SettleError> {
+    loop {
+        let stats = queue.stats().await?;
+        if stats.paused.is_none() {
+            return Ok(Applied::Not("somebody let the fleet go on".to_owned()));
+        }
+        let held = stats.count(State::Leased) + stats.count(State::Splitting);
+        let updates = table.updates_under_way().await?;
+        if held == 0 && updates == 0 {
+            break;
+        }
+        if began.elapsed() >= DRAIN || stop.is_cancelled() {
+            return Ok(Applied::Not(format!(
+                "{held} ranges and {updates} UPDATEs did not end within {} s",
+                began.elapsed().as_secs()
+            )));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    table.apply_patches(partitions).await?;
+    weldfleet_failpoints::reach("scheduler::settle_applying").await;
+    while let Some(applying) = table.applying().await? {
+        if began.elapsed() >= most || stop.is_cancelled() {
+            table.stop_applying().await?;
+            return Ok(Applied::Not(format!(
+                "stopped after {} s; {}",
+                began.elapsed().as_secs(),
+                under_way(&applying)
+            )));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(Applied::Done(began.elapsed()))
+}
+
+fn under_way(applying: &weldfleet_stores::clickhouse::Applying) -> String {
+    let mut text = format!(
+        "the server has been applying patches for {} s, {} parts are left",
+        applying.seconds, applying.parts_left
+    );
+    if !applying.failed.is_empty() {
+        text.push_str(": ");
+        text.push_str(&applying.failed);
+    }
+    text
+}
+
+/// Lets the fleet go on if whoever paused it for settling is gone and the server is not at it.
+pub async fn lift_abandoned(table: &SourceTable, queue: &Queue) -> Result<(), SettleError> {
+    let stats = queue.stats().await?;
+    let now = stats.now;
+    let abandoned = |pause: &Pause| {
+        pause.by.starts_with(PAUSED_BY)
+            && now.saturating_sub(pause.since) >= ABANDONED.as_millis() as u64
+    };
+    if stats.paused.as_ref().is_some_and(abandoned) && table.applying().await?.is_none() {
+        tracing::warn!("a process that settled days is gone; the fleet goes on");
+        resume_if(queue, abandoned).await?;
+    }
+    Ok(())
+}
+
+async fn resume_if(queue: &Queue, ours: impl Fn(&Pause) -> bool) -> Result<(), QueueError> {
+    if queue.paused().await?.as_ref().is_some_and(ours) {
+        queue.resume().await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use weldfleet_stores::clickhouse::PatchedDay;
+
+    use super::*;
+
+    const QUIET: Duration = Duration::from_secs(600);
+
+    fn day(number: u32) -> Day {
+        Day::new(number).unwrap()
+    }
+
+    fn partition(days: &[(u32, u64)], quiet_seconds: u64) -> PatchedPartition {
+        PatchedPartition {
+            id: "p".to_owned(),
+            quiet_seconds,
+            days: days
+                .iter()
+                .map(|(number, left)| PatchedDay {
+                    day: day(*number),
+                    left: *left,
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn only_complete_quiet_days_that_are_over_are_settled() {
+        let rule = Rule {
+            not_over: Some(day(20_261_128)),
+            quiet: QUIET,
+        };
+        let why = |partition: &PatchedPartition, jobs: &[(u32, u64)]| {
+            let seen = Seen {
+                jobs: jobs.iter().map(|(of, jobs)| (day(*of), *jobs)).collect(),
+                ..Seen::default()
+            };
+            obstacle(partition, &seen, rule).unwrap_or_default()
+        };
+        let quiet = partition(&[(20_261_126, 0), (20_261_127, 0)], 600);
+        assert_eq!(why(&quiet, &[]), "");
+        assert_eq!(why(&quiet, &[(20_261_125, 3)]), "", "jobs of another day");
+        assert_eq!(
+            why(&quiet, &[(20_261_127, 3)]),
+            "20261127 has 3 outstanding jobs"
+        );
+        assert_eq!(
+            why(&partition(&[(20_261_126, 0), (20_261_127, 4)], 600), &[]),
+            "20261127 has 4 rows without a verdict"
+        );
+        assert_eq!(
+            why(&partition(&[(20_261_127, 0)], 599), &[]),
+            "was written 599 s ago, and 600 s must pass"
+        );
+        for later in [20_261_128, 20_261_129] {
+            assert_eq!(
+                why(&partition(&[(20_261_127, 0), (later, 0)], 9999), &[]),
+                format!("{later} is not over")
+            );
+        }
+        let asked = Rule {
+            not_over: None,
+            quiet: Duration::ZERO,
+        };
+        let today = partition(&[(20_261_128, 0)], 0);
+        assert_eq!(obstacle(&today, &Seen::default(), asked), None);
+    }
+
+    #[test]
+    fn near_the_limit_everything_is_settled() {
+        let rule = Rule {
+            not_over: Some(day(20_261_128)),
+            quiet: QUIET,
+        };
+        let mut seen = Seen {
+            patches: Patches {
+                bytes: 49,
+                limit: 100,
+                partitions: vec![partition(&[(20_261_128, 7)], 0)],
+            },
+            jobs: BTreeMap::from([(day(20_261_128), 5)]),
+        };
+        assert_eq!(ready(&seen, rule), Vec::<String>::new());
+        seen.patches.bytes = 50;
+        assert_eq!(ready(&seen, rule), ["p"]);
+    }
+}

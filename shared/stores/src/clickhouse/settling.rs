@@ -1,0 +1,314 @@
+//! Settling: patch parts, which hold what UPDATEs wrote, become part of the rows' own parts.
+//!
+//! Until then `BACKUP` and `FREEZE` leave the verdicts out, `MOVE` and `DETACH` answer 344, reads are several times dearer, and a table
+//! whose patch parts reach a limit takes no UPDATE any more (755). Nothing is remembered: `system.parts` says what is unsettled.
+//!
+//! Two facts of the server decide how this may be used:
+//! - on a table that is not replicated, `APPLY PATCHES IN PARTITION` applies the patches of *every* partition;
+//! - an UPDATE that is under way while patches are applied may be acknowledged and lost, whatever its partition
+//!   (<https://github.com/ClickHouse/ClickHouse/issues/116686>). So nothing may write to the table meanwhile: that is the caller's to
+//!   arrange, and [`SourceTable::updates_under_way`] tells.
+
+use clickhouse::Row;
+use serde::Deserialize;
+
+use super::{Server, SourceTable, sql::literal};
+use crate::{errors::StoreError, range::Day};
+
+/// Partitions that one statement names.
+const MOST_PARTITIONS: usize = 200;
+
+/// The patch parts of the source table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patches {
+    /// Bytes that count towards `limit`: those of applied patches, too, for the half minute in which they are still there.
+    pub bytes: u64,
+    /// Bytes beyond which the server refuses every UPDATE of the table.
+    pub limit: u64,
+    /// Partitions with patches that are not applied, in order.
+    pub partitions: Vec<PatchedPartition>,
+}
+
+impl Patches {
+    /// Half of what may be there is there.
+    pub fn are_many(&self) -> bool {
+        self.limit > 0 && self.bytes >= self.limit / 2
+    }
+
+    /// The days of all partitions, each once, in order.
+    pub fn days(&self) -> Vec<Day> {
+        let days = self.partitions.iter().flat_map(|partition| &partition.days);
+        let mut days: Vec<Day> = days.map(|day| day.day).collect();
+        days.sort_unstable();
+        days.dedup();
+        days
+    }
+}
+
+/// A partition with patches that are not applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatchedPartition {
+    /// Its id, as `system.parts` has it.
+    pub id: String,
+    /// Seconds since its newest patch part was written, by the server's clock.
+    pub quiet_seconds: u64,
+    /// Its days on which any row has a verdict or a reason, in order. A partition may hold several, and a day be in several.
+    pub days: Vec<PatchedDay>,
+}
+
+/// A day of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PatchedDay {
+    /// The day.
+    pub day: Day,
+    /// Rows of it in this partition that have neither verdict nor reason.
+    pub left: u64,
+}
+
+/// Patches that are being applied.
+#[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
+pub struct Applying {
+    /// Parts that are still to be done.
+    pub parts_left: u64,
+    /// Seconds since it was asked for, by the server's clock.
+    pub seconds: u64,
+    /// Why the last try failed; empty if none has.
+    pub failed: String,
+}
+
+#[derive(Row, Deserialize)]
+struct PartitionRow {
+    partition: String,
+    bytes: u64,
+    quiet_seconds: u64,
+    unapplied: u8,
+}
+
+#[derive(Row, Deserialize)]
+struct DayRow {
+    partition: String,
+    day: u32,
+    left: u64,
+}
+
+impl SourceTable {
+    /// What is not settled. Reads the partitions concerned: two narrow columns of each row.
+    pub async fn patches(&self) -> Result<Patches, StoreError> {
+        let schema = &self.schema;
+        // A patch is applied to a part whose version is not below its own: what the server compares, too.
+        let sql = format!(
+            "SELECT partition, sumIf(data_uncompressed_bytes, is_patch) AS bytes, \
+             toUInt64(greatest(0, toInt64(now()) - toInt64(maxIf(modification_time, is_patch)))) AS quiet_seconds, \
+             toUInt8(countIf(NOT is_patch) > 0 AND maxIf(data_version, is_patch) > minIf(data_version, NOT is_patch)) AS unapplied \
+             FROM (SELECT startsWith(partition_id, 'patch-') AS is_patch, data_version, data_uncompressed_bytes, modification_time, \
+             CAST(if(is_patch, replaceRegexpOne(partition_id, '^patch-[0-9a-f]+-', ''), partition_id) AS String) AS partition \
+             FROM system.parts WHERE active AND database = {} AND table = {}) \
+             GROUP BY partition HAVING countIf(is_patch) > 0 ORDER BY partition",
+            literal(&schema.database),
+            literal(&schema.table),
+        );
+        let found: Vec<PartitionRow> = self.server.all("read patch parts", &sql).await?;
+        let limits: Vec<String> = self
+            .server
+            .all(
+                "read the limit of patch parts",
+                "SELECT value FROM system.merge_tree_settings WHERE name = 'max_uncompressed_bytes_in_patches'",
+            )
+            .await?;
+        let mut patches = Patches {
+            bytes: found.iter().map(|row| row.bytes).sum(),
+            limit: limits
+                .first()
+                .and_then(|limit| limit.parse().ok())
+                .unwrap_or(0),
+            partitions: found
+                .into_iter()
+                .filter(|row| row.unapplied == 1)
+                .map(|row| PatchedPartition {
+                    id: row.partition,
+                    quiet_seconds: row.quiet_seconds,
+                    days: Vec::new(),
+                })
+                .collect(),
+        };
+        if patches.partitions.is_empty() {
+            return Ok(patches);
+        }
+        let ids: Vec<String> = patches
+            .partitions
+            .iter()
+            .map(|partition| literal(&partition.id))
+            .collect();
+        let complete = schema.column("alg_complete_time");
+        let sql = format!(
+            "SELECT CAST(_partition_id AS String) AS partition, toUInt32({day}) AS day, countIf({complete} IS NULL) AS left \
+             FROM {source} WHERE _partition_id IN ({ids}) GROUP BY 1, 2 HAVING countIf({complete} IS NOT NULL) > 0 ORDER BY 1, 2",
+            day = schema.day_number(),
+            source = schema.source,
+            ids = ids.join(", "),
+        );
+        let days: Vec<DayRow> = self
+            .server
+            .all("read the days of patch parts", &sql)
+            .await?;
+        for row in days {
+            // What is no day is judged by nobody, so its rows are never complete.
+            let (Ok(day), Some(partition)) = (
+                Day::new(row.day),
+                patches
+                    .partitions
+                    .iter_mut()
+                    .find(|partition| partition.id == row.partition),
+            ) else {
+                continue;
+            };
+            partition.days.push(PatchedDay {
+                day,
+                left: row.left,
+            });
+        }
+        Ok(patches)
+    }
+
+    /// Asks the server to apply the patches of these partitions, without waiting for it. As one statement, since each looks at every
+    /// part of the table. See the module for what must not happen meanwhile.
+    pub async fn apply_patches(&self, partitions: &[String]) -> Result<(), StoreError> {
+        for some in partitions.chunks(MOST_PARTITIONS) {
+            self.server
+                .execute("apply patches", &apply_sql(&self.schema.source, some))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Patches that are being applied, whoever asked for it; `None` when there are none.
+    pub async fn applying(&self) -> Result<Option<Applying>, StoreError> {
+        let sql = format!(
+            "SELECT toUInt64(max(parts_to_do)) AS parts_left, \
+             toUInt64(greatest(0, toInt64(now()) - toInt64(min(create_time)))) AS seconds, \
+             CAST(anyLast(latest_fail_reason) AS String) AS failed \
+             FROM system.mutations WHERE {} HAVING count() > 0",
+            self.unfinished()
+        );
+        let found: Vec<Applying> = self
+            .server
+            .all("look how patches are applied", &sql)
+            .await?;
+        Ok(found.into_iter().next())
+    }
+
+    /// Stops applying patches. What was applied stays; the rest is as it was.
+    pub async fn stop_applying(&self) -> Result<(), StoreError> {
+        let sql = format!("KILL MUTATION WHERE {} SYNC", self.unfinished());
+        self.server.execute("stop applying patches", &sql).await
+    }
+
+    fn unfinished(&self) -> String {
+        format!(
+            "database = {} AND table = {} AND NOT is_done AND command LIKE '%APPLY PATCHES%'",
+            literal(&self.schema.database),
+            literal(&self.schema.table)
+        )
+    }
+
+    /// UPDATEs of the table that the server is working on, those of clients that have hung up included.
+    pub async fn updates_under_way(&self) -> Result<u64, StoreError> {
+        // Spelt as the write-backs spell it; a plant's own UPDATE may spell the table's name otherwise, so any UPDATE counts.
+        self.server
+            .one(
+                "look for updates",
+                "SELECT count() FROM system.processes WHERE query_kind = 'Update'",
+            )
+            .await
+    }
+}
+
+fn apply_sql(source: &str, partitions: &[String]) -> String {
+    let commands: Vec<String> = partitions
+        .iter()
+        .map(|id| format!("APPLY PATCHES IN PARTITION ID {}", literal(id)))
+        .collect();
+    // The statement only asks: a client that waits for the end would learn of a failure late, and of nothing when it is cut off.
+    format!(
+        "ALTER TABLE {source} {} SETTINGS mutations_sync = 0, alter_sync = 0",
+        commands.join(", ")
+    )
+}
+
+/// The table setting that chooses the format of patch parts, where the server has a choice: the older one takes a fifth of the disk for
+/// UPDATEs of ranges, and a quarter of the time to count what is left.
+pub(crate) const PATCH_FORMAT: (&str, &str) = ("patch_parts_version", "v1");
+
+/// Whether the server knows [`PATCH_FORMAT`].
+pub(crate) async fn has_patch_formats(server: &Server) -> Result<bool, StoreError> {
+    let known: u64 = server
+        .one(
+            "read system.merge_tree_settings",
+            &format!(
+                "SELECT count() FROM system.merge_tree_settings WHERE name = {}",
+                literal(PATCH_FORMAT.0)
+            ),
+        )
+        .await?;
+    Ok(known > 0)
+}
+
+/// `name = 'value'` of [`PATCH_FORMAT`].
+pub(crate) fn patch_format() -> String {
+    format!("{} = {}", PATCH_FORMAT.0, literal(PATCH_FORMAT.1))
+}
+
+/// What turns [`PATCH_FORMAT`] on for an existing table, if its own text does not say so already.
+pub(crate) fn set_patch_format(source: &str, create_table_query: &str) -> Option<String> {
+    (!create_table_query.contains(&patch_format()))
+        .then(|| format!("ALTER TABLE {source} MODIFY SETTING {}", patch_format()))
+}
+
+/// Adds [`PATCH_FORMAT`] to a `CREATE TABLE` that ends in its settings.
+pub(crate) fn with_patch_format(create: &str) -> String {
+    format!("{create}, {}", patch_format())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_named_by_id_in_one_statement() {
+        let sql = apply_sql("`w`.`s`", &["20261120".to_owned(), "a'b".to_owned()]);
+        assert_eq!(
+            sql,
+            "ALTER TABLE `w`.`s` APPLY PATCHES IN PARTITION ID '20261120', APPLY PATCHES IN PARTITION ID 'a\\'b' \
+             SETTINGS mutations_sync = 0, alter_sync = 0"
+        );
+    }
+
+    #[test]
+    fn the_format_of_patches_is_chosen_once() {
+        let create = "CREATE TABLE s (a UInt8) ENGINE = MergeTree ORDER BY a SETTINGS index_granularity = 1024";
+        let made = with_patch_format(create);
+        assert_eq!(made, format!("{create}, patch_parts_version = 'v1'"));
+        assert_eq!(set_patch_format("`w`.`s`", &made), None);
+        for (older, why) in [
+            (create.to_owned(), "not set"),
+            (made.replace("'v1'", "'v2'"), "set otherwise"),
+        ] {
+            assert_eq!(
+                set_patch_format("`w`.`s`", &older).as_deref(),
+                Some("ALTER TABLE `w`.`s` MODIFY SETTING patch_parts_version = 'v1'"),
+                "{why}"
+            );
+        }
+    }
+
+    #[test]
+    fn half_of_the_limit_is_much() {
+        let of = |bytes, limit| Patches {
+            bytes,
+            limit,
+            partitions: Vec::new(),
+        };
+        assert!(!of(49, 100).are_many() && of(50, 100).are_many());
+        assert!(!of(50, 0).are_many(), "no limit");
+    }
+}
