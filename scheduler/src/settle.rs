@@ -19,10 +19,17 @@ use weldfleet_stores::{
 
 /// Who is said to have paused the fleet, in front of the process's own id.
 const PAUSED_BY: &str = "settling, ";
-/// How long leases may take to end. Less than [`ABANDONED`], so that no pause is lifted from under its owner.
-const DRAIN: Duration = Duration::from_secs(30);
-/// Age at which such a pause is nobody's any more, unless patches are being applied.
-const ABANDONED: Duration = Duration::from_secs(60);
+/// Leases may take this long to end: those of a worker that died run out meanwhile.
+fn drain(queue: &Queue) -> Duration {
+    queue.options().ttl
+}
+
+/// Age at which such a pause is nobody's any more, unless patches are being applied. Longer than [`drain`], so that none is lifted from
+/// under its owner.
+fn abandoned_after(queue: &Queue) -> Duration {
+    drain(queue) * 2
+}
+
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Either store failed.
@@ -83,7 +90,10 @@ pub fn obstacle(partition: &PatchedPartition, seen: &Seen, rule: Rule) -> Option
         return Some(format!("{} is not over", day.day));
     }
     if let Some(day) = days().find(|day| day.left > 0) {
-        return Some(format!("{} has {} rows without a verdict", day.day, day.left));
+        return Some(format!(
+            "{} has {} rows without a verdict",
+            day.day, day.left
+        ));
     }
     if let Some((day, jobs)) = days().find_map(|day| Some((day.day, *seen.jobs.get(&day.day)?))) {
         return Some(format!("{day} has {jobs} outstanding jobs"));
@@ -162,7 +172,7 @@ async fn while_still(
         if held == 0 && updates == 0 {
             break;
         }
-        if began.elapsed() >= DRAIN || stop.is_cancelled() {
+        if began.elapsed() >= drain(queue) || stop.is_cancelled() {
             return Ok(Applied::Not(format!(
                 "{held} ranges and {updates} UPDATEs did not end within {} s",
                 began.elapsed().as_secs()
@@ -201,11 +211,9 @@ fn under_way(applying: &weldfleet_stores::clickhouse::Applying) -> String {
 /// Lets the fleet go on if whoever paused it for settling is gone and the server is not at it.
 pub async fn lift_abandoned(table: &SourceTable, queue: &Queue) -> Result<(), SettleError> {
     let stats = queue.stats().await?;
-    let now = stats.now;
-    let abandoned = |pause: &Pause| {
-        pause.by.starts_with(PAUSED_BY)
-            && now.saturating_sub(pause.since) >= ABANDONED.as_millis() as u64
-    };
+    let (now, age) = (stats.now, abandoned_after(queue).as_millis() as u64);
+    let abandoned =
+        |pause: &Pause| pause.by.starts_with(PAUSED_BY) && now.saturating_sub(pause.since) >= age;
     if stats.paused.as_ref().is_some_and(abandoned) && table.applying().await?.is_none() {
         tracing::warn!("a process that settled days is gone; the fleet goes on");
         resume_if(queue, abandoned).await?;

@@ -27,11 +27,12 @@ fn scheduler(arguments: &[&str]) -> (i32, String, String) {
 
 #[test]
 fn help_of_every_command() {
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 16] = [
         &[],
         &["migrate"],
         &["run"],
         &["backfill"],
+        &["settle"],
         &["status"],
         &["jobs"],
         &["jobs", "list"],
@@ -61,7 +62,7 @@ fn help_of_every_command() {
 
 #[test]
 fn wrong_usage_is_refused_with_the_remedy() {
-    let wrong: [&[&str]; 16] = [
+    let wrong: [&[&str]; 17] = [
         &["backfill", "--from", "2026-11-22", "--to", "20261122"],
         &["backfill", "--from", "20260230", "--to", "20261122"],
         &["backfill", "--from", "20261102", "--to", "20261101"],
@@ -73,6 +74,7 @@ fn wrong_usage_is_refused_with_the_remedy() {
             "backfill", "--from", "20261101", "--to", "20261101", "--status", "error", "--force",
         ],
         &["backfill", "--from", "20261101"],
+        &["settle", "--from", "20261102", "--to", "20261101"],
         &["status", "--day", "tomorrow"],
         &["jobs", "list", "--state", "lost"],
         &["jobs", "drop", "--all"],

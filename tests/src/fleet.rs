@@ -140,9 +140,9 @@ impl Fleet {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// `scheduler migrate`.
+    /// `scheduler migrate`, agreed to.
     pub fn migrate(&self) {
-        self.succeed("scheduler", &["migrate"]);
+        self.succeed("scheduler", &["migrate", "--yes"]);
     }
 
     /// `scheduler simulate`, deterministic.

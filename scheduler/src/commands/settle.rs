@@ -9,7 +9,7 @@ use std::{
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use weldfleet_cli::{
-    Exit, Failure,
+    Exit, Failure, errln, outln,
     output::{self, spoken},
 };
 use weldfleet_settings::Settings;
@@ -61,17 +61,10 @@ pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failu
         let ids = ready(&seen, from, to);
         if !ids.is_empty() && !stop.is_cancelled() {
             if !options.json {
-                eprintln!("applying patches; the fleet stands still until it is done");
+                errln!("applying patches; the fleet stands still until it is done");
             }
             let who = format!("scheduler settle on {}", host());
-            let applied = settle::apply(
-                &parts.table,
-                &parts.queue,
-                &who,
-                &ids,
-                STANDSTILL,
-                &stop,
-            );
+            let applied = settle::apply(&parts.table, &parts.queue, &who, &ids, STANDSTILL, &stop);
             match applied.await.map_err(failure)? {
                 Applied::Done(took) => {
                     stood_still += took;
@@ -90,7 +83,7 @@ pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failu
         }
         let text = in_words(&left, &why);
         if text != said {
-            eprintln!("waiting: {text}");
+            errln!("waiting: {text}");
             said = text;
         }
         tokio::select! {
@@ -112,15 +105,18 @@ pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failu
     } else if left.is_empty() {
         let mut text = format!("settled: every day from {from} to {to}");
         if !stood_still.is_zero() {
-            text.push_str(&format!("; the fleet stood still for {}", spoken(stood_still)));
+            text.push_str(&format!(
+                "; the fleet stood still for {}",
+                spoken(stood_still)
+            ));
         }
-        println!("{text}");
+        outln!("{text}");
     } else {
         for (day, why) in &left {
-            println!("{day} is not settled: {why}");
+            outln!("{day} is not settled: {why}");
         }
         if !why.is_empty() {
-            println!("{why}");
+            outln!("{why}");
         }
     }
     Ok(if left.is_empty() {
@@ -135,7 +131,10 @@ fn ready(seen: &Seen, from: Day, to: Day) -> Vec<String> {
     let partitions = seen.patches.partitions.iter();
     partitions
         .filter(|partition| {
-            let asked = partition.days.iter().any(|day| day.day >= from && day.day <= to);
+            let asked = partition
+                .days
+                .iter()
+                .any(|day| day.day >= from && day.day <= to);
             asked && settle::obstacle(partition, seen, RULE).is_none()
         })
         .map(|partition| partition.id.clone())

@@ -144,7 +144,8 @@ impl Settler {
             Applied::Done(took) => {
                 self.failures = 0;
                 self.ready_since = None;
-                self.not_before = None;
+                // Applied patches count towards the limit for another half minute.
+                self.not_before = Some(Instant::now() + AGAIN.0);
                 counter!("weldfleet_settlements_total", "outcome" => "done").increment(1);
                 histogram!("weldfleet_settling_duration_seconds").record(took);
                 tracing::info!(
@@ -195,6 +196,9 @@ mod tests {
     #[test]
     fn times_double_up_to_a_bound() {
         let seconds = |times| doubled(STANDSTILL, times).as_secs();
-        assert_eq!([0, 1, 2, 3, 4, 99].map(seconds), [60, 120, 240, 480, 600, 600]);
+        assert_eq!(
+            [0, 1, 2, 3, 4, 99].map(seconds),
+            [60, 120, 240, 480, 600, 600]
+        );
     }
 }

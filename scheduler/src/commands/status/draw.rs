@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use weldfleet_cli::output::{Paint, grouped, spoken, table};
 use weldfleet_queue::State;
 
-use super::gather::{DayLine, Report};
+use super::gather::{DayLine, PatchLine, Report};
 
 /// Workers that said nothing for this long are shown as silent.
 const SILENT_MS: u64 = 15_000;
@@ -117,6 +117,14 @@ pub fn report(report: &Report, paint: Paint) -> String {
         };
         let _ = writeln!(text, "{}  {state}", paint.bold("mirror"));
     }
+    if let Some(patches) = &report.patches {
+        let _ = writeln!(
+            text,
+            "{}  {}",
+            paint.bold("patches"),
+            settled(patches, paint)
+        );
+    }
     if report.jobs.is_some() {
         let leader = report.leader.clone().unwrap_or_else(|| paint.red("nobody"));
         let _ = writeln!(text, "{}  {leader}", paint.bold("leader"));
@@ -170,6 +178,41 @@ pub fn report(report: &Report, paint: Paint) -> String {
     text
 }
 
+fn settled(patches: &PatchLine, paint: Paint) -> String {
+    let days = &patches.days_unsettled;
+    let days = match (days.first(), days.last()) {
+        (Some(first), Some(last)) if first == last => {
+            paint.yellow(&format!("{first} is not settled"))
+        }
+        (Some(first), Some(last)) => paint.yellow(&format!(
+            "{} days from {first} to {last} are not settled",
+            days.len()
+        )),
+        _ => paint.green("every finished day is settled"),
+    };
+    let mut text = format!("{days}, {} in patch parts", bytes(patches.bytes));
+    if patches.limit_bytes > 0 {
+        text.push_str(&format!(" of {} at most", bytes(patches.limit_bytes)));
+    }
+    text
+}
+
+/// Bytes as people say them.
+fn bytes(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut size = bytes as f64;
+    let mut unit = 0;
+    while size >= 1024.0 && unit + 1 < units.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{size:.1} {}", units[unit])
+    }
+}
+
 fn section(text: &mut String, paint: Paint, title: &str, body: &str) {
     let _ = writeln!(text, "{}\n{body}", paint.bold(title));
 }
@@ -207,4 +250,33 @@ fn days_table(days: &[DayLine], today: &str) -> String {
         ],
         &rows,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_settled_is_said_in_words() {
+        let line = |days: &[&str], bytes, limit_bytes| {
+            let patches = PatchLine {
+                days_unsettled: days.iter().map(|day| (*day).to_owned()).collect(),
+                bytes,
+                limit_bytes,
+            };
+            settled(&patches, Paint::plain())
+        };
+        assert_eq!(
+            line(&[], 0, 32_212_254_720),
+            "every finished day is settled, 0 B in patch parts of 30.0 GiB at most"
+        );
+        assert_eq!(
+            line(&["20261126"], 1_468_006, 32_212_254_720),
+            "20261126 is not settled, 1.4 MiB in patch parts of 30.0 GiB at most"
+        );
+        assert_eq!(
+            line(&["20261125", "20261126"], 2048, 0),
+            "2 days from 20261125 to 20261126 are not settled, 2.0 KiB in patch parts"
+        );
+    }
 }

@@ -50,6 +50,8 @@ pub struct Report {
     pub paused: Option<Pause>,
     /// How far MySQL is behind; `null` where it is off.
     pub mirror: Option<Vec<MirrorLine>>,
+    /// Verdicts that are in patch parts still.
+    pub patches: Option<PatchLine>,
     /// What could not be reached, and why.
     pub problems: Vec<String>,
     /// What is missing for work to go on.
@@ -110,6 +112,17 @@ pub struct MirrorLine {
     pub committed: u64,
     pub mirrored: u64,
     pub equal: bool,
+}
+
+/// What is not settled.
+#[derive(Debug, Clone, Serialize)]
+pub struct PatchLine {
+    /// Days before today that a backup or an archive would take without their verdicts.
+    pub days_unsettled: Vec<String>,
+    /// Bytes of patch parts, uncompressed.
+    pub bytes: u64,
+    /// Bytes from which the server refuses every UPDATE of the table; 0: it has no limit.
+    pub limit_bytes: u64,
 }
 
 /// Keeps its connections between looks.
@@ -285,6 +298,19 @@ impl Gatherer {
             report.eta_seconds = Some(left as f64 / pace.rows_per_second);
         }
         *seen = counts.iter().map(|counts| counts.day).collect();
+
+        let patches = table.patches().await?;
+        let over = |day: &Day| live.first().is_none_or(|today| day < today);
+        report.patches = Some(PatchLine {
+            days_unsettled: patches
+                .days()
+                .into_iter()
+                .filter(over)
+                .map(|day| day.to_string())
+                .collect(),
+            bytes: patches.bytes,
+            limit_bytes: patches.limit,
+        });
         Ok(())
     }
 
@@ -356,6 +382,16 @@ impl Gatherer {
                 "{rows} rows are dated after today and wait for their day; scheduler.timezone = \"{}\"",
                 self.settings.scheduler.timezone.name()
             ));
+        }
+        if let Some(patches) = &report.patches
+            && patches.limit_bytes > 0
+            && patches.bytes >= patches.limit_bytes / 2
+        {
+            report.hints.push(
+                "patch parts take more than half of what the server allows before it refuses every UPDATE; \
+                 `scheduler settle --from D --to D --wait` applies those of finished days"
+                    .to_owned(),
+            );
         }
         let in_error: Vec<&DayLine> = report
             .days

@@ -168,9 +168,7 @@ async fn logged(server: &Server, schema: &Schema) -> Result<Vec<LoggedInsert>, S
         .await
         .map_err(|error| error.chain())?;
     if there == 0 {
-        return Err(
-            "the server keeps no system.query_log that this user may read".to_owned(),
-        );
+        return Err("the server keeps no system.query_log that this user may read".to_owned());
     }
     // The table may be named with or without its database, and quoted or not: its name is somewhere in the text.
     let sql = format!(
@@ -355,8 +353,14 @@ mod tests {
             ),
             ("INSERT INTO spot_records (a, b) VALUES (1, 2)", None),
             ("INSERT INTO spot_records FORMAT Native", None),
-            ("INSERT INTO spot_records FORMAT JSONEachRow {\"a\": 1}", None),
-            ("INSERT INTO spot_records FORMAT RowBinaryWithNamesAndTypes", None),
+            (
+                "INSERT INTO spot_records FORMAT JSONEachRow {\"a\": 1}",
+                None,
+            ),
+            (
+                "INSERT INTO spot_records FORMAT RowBinaryWithNamesAndTypes",
+                None,
+            ),
             ("INSERT INTO other.spot_records VALUES (1)", None),
             ("INSERT INTO spot_records_old VALUES (1)", None),
             ("INSERT INTO stage SELECT * FROM spot_records", None),

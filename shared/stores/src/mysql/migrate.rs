@@ -29,6 +29,23 @@ pub(crate) async fn statements(settings: &Settings) -> Result<Vec<Statement>, St
     look.statements(&database, table)
 }
 
+/// Everything that would keep rows from being written as they are, each with its remedy.
+pub(crate) async fn check_columns(
+    conn: &mut Conn,
+    database: &str,
+    table: &str,
+) -> Result<(), StoreError> {
+    let look = Look::read(conn, database, table).await?;
+    let faults = look.all_faults();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(StoreError::Schema(SchemaError {
+        table: table.to_owned(),
+        faults,
+    }))
+}
+
 pub(crate) async fn apply(
     settings: &Settings,
     statements: &[&Statement],
@@ -59,7 +76,10 @@ struct ExistingColumn {
     data_type: String,
     column_type: String,
     collation: Option<String>,
+    nullable: bool,
+    /// A row that says nothing of the column is refused.
     demands_value: bool,
+    generated: bool,
 }
 
 struct Look {
@@ -130,6 +150,9 @@ impl Look {
                         data_type: data_type.to_ascii_lowercase(),
                         column_type: column_type.to_ascii_lowercase(),
                         collation,
+                        nullable: nullable == "YES",
+                        generated: extra.contains("generated")
+                            && !extra.contains("default_generated"),
                         demands_value: nullable == "NO"
                             && default.is_none()
                             && !extra.contains("auto_increment")
@@ -181,22 +204,18 @@ impl Look {
             );
             return Ok(statements);
         }
-        self.check(table, &wanted)?;
+        let faults = self.unmendable(&wanted);
+        if !faults.is_empty() {
+            return Err(StoreError::Schema(SchemaError {
+                table: table.to_owned(),
+                faults,
+            }));
+        }
         let mut changes: Vec<String> = Vec::new();
         for (name, column) in &wanted {
             match self.columns.get(*name) {
                 None => changes.push(format!("ADD COLUMN {column}")),
-                // Keys must compare by bytes, or two welds become one row.
-                Some(found)
-                    if UNIQUE_KEY.contains(name)
-                        && found
-                            .collation
-                            .as_deref()
-                            .is_some_and(|collation| !EXACT_COLLATIONS.contains(&collation)) =>
-                {
-                    changes.push(format!("MODIFY COLUMN {column}"));
-                }
-                Some(found) if !holds(&found.column_type, column_type(column)) => {
+                Some(found) if found.falls_short(name, column).is_some() => {
                     changes.push(format!("MODIFY COLUMN {column}"));
                 }
                 Some(_) => {}
@@ -218,7 +237,40 @@ impl Look {
         Ok(statements)
     }
 
-    fn check(&self, table: &str, wanted: &[(&'static str, String)]) -> Result<(), StoreError> {
+    /// What `migrate` cannot mend and what it has yet to mend.
+    fn all_faults(&self) -> Vec<SchemaFault> {
+        let fault = |problem: String| SchemaFault {
+            key: "tables.result_table".into(),
+            problem,
+            remedy: "run `scheduler migrate`".into(),
+        };
+        if self.columns.is_empty() {
+            return vec![fault("there is no such table".into())];
+        }
+        let wanted = columns(&self.collation);
+        let mut faults = self.unmendable(&wanted);
+        for (name, column) in &wanted {
+            match self.columns.get(*name) {
+                None => faults.push(fault(format!("no column `{name}`"))),
+                Some(found) if !same_kind(found, column) => {}
+                Some(found) => {
+                    let short = found.falls_short(name, column);
+                    faults.extend(short.map(|why| fault(format!("column `{name}` {why}"))));
+                }
+            }
+        }
+        let key: BTreeSet<String> = UNIQUE_KEY.iter().map(|name| (*name).to_owned()).collect();
+        if !self.unique_keys.contains(&key) {
+            faults.push(fault(format!(
+                "no unique key over ({}), so a weld could be there twice",
+                UNIQUE_KEY.join(", ")
+            )));
+        }
+        faults
+    }
+
+    /// What `migrate` cannot mend.
+    fn unmendable(&self, wanted: &[(&'static str, String)]) -> Vec<SchemaFault> {
         let mut faults = Vec::new();
         let mut fault = |problem: String, remedy: &str| {
             faults.push(SchemaFault {
@@ -242,9 +294,13 @@ impl Look {
             let Some(found) = self.columns.get(*name) else {
                 continue;
             };
-            let same_kind =
-                family(&found.data_type) == family(&ColumnType::of(column_type(column)).name);
-            if !same_kind || found.data_type == "decimal" {
+            if found.generated {
+                fault(
+                    format!("column `{name}` is generated, so nothing can be written into it"),
+                    "make it an ordinary column, or name another table",
+                );
+            }
+            if !same_kind(found, column) {
                 fault(
                     format!(
                         "column `{name}` is {}, expected {}",
@@ -269,15 +325,47 @@ impl Look {
                 );
             }
         }
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(StoreError::Schema(SchemaError {
-                table: table.to_owned(),
-                faults,
-            }))
-        }
+        faults
     }
+}
+
+impl ExistingColumn {
+    /// Why a value of ours might be refused, cut or confused with another; `None` if it is written as it is. Of a column of the
+    /// right kind.
+    fn falls_short(&self, name: &str, column: &str) -> Option<String> {
+        let ours = column_type(column);
+        if !holds(&self.column_type, ours) {
+            return Some(format!(
+                "is {}, narrower than {}",
+                self.column_type,
+                ours.to_ascii_lowercase()
+            ));
+        }
+        if let Some(collation) = self.collation.as_deref() {
+            // Keys must compare by bytes, or two welds become one row.
+            if UNIQUE_KEY.contains(&name) && !EXACT_COLLATIONS.contains(&collation) {
+                return Some(format!(
+                    "compares by {collation}, for which different keys may be equal"
+                ));
+            }
+            // `binary` is MariaDB's and MySQL's word for bytes of any character set.
+            if !collation.starts_with("utf8mb4") && collation != "binary" {
+                return Some(format!(
+                    "is of {collation}, which does not hold every character"
+                ));
+            }
+        }
+        if !self.nullable && column.contains(" NULL") && !column.contains("NOT NULL") {
+            return Some("takes no NULL, but not every weld has a value".into());
+        }
+        None
+    }
+}
+
+/// Whether a column can be made into one of ours without changing what its values are.
+fn same_kind(found: &ExistingColumn, column: &str) -> bool {
+    family(&found.data_type) == family(&ColumnType::of(column_type(column)).name)
+        && found.data_type != "decimal"
 }
 
 /// Our columns: name, and the column's SQL.

@@ -3,7 +3,10 @@
 use mysql_async::{Conn, Params, Row, Value, prelude::Queryable};
 use weldfleet_settings::Settings;
 
-use super::server::{Server, identifier, in_time};
+use super::{
+    migrate,
+    server::{Server, identifier, in_time},
+};
 use crate::{
     clickhouse::nok::{Checksum, MIRRORED, Mirrored, NokRow, TextKey, TickSpan},
     errors::{Class, StoreError},
@@ -24,7 +27,9 @@ const REVIEWED: &str = "(review_result IS NOT NULL OR reviewed_by IS NOT NULL \
 #[derive(Clone)]
 pub struct NokTable {
     server: Server,
+    /// Quoted, with its database.
     name: String,
+    table: String,
 }
 
 /// A mirrored row as MySQL holds it.
@@ -45,7 +50,12 @@ impl NokTable {
             identifier(server.database()),
             identifier(&settings.tables.result_table)
         );
-        Ok(Some(Self { server, name }))
+        let table = settings.tables.result_table.clone();
+        Ok(Some(Self {
+            server,
+            name,
+            table,
+        }))
     }
 
     /// The server it is on.
@@ -60,8 +70,18 @@ impl NokTable {
             return answers;
         }
         answers.push((format!("read {}", self.name), self.check().await));
+        answers.push((
+            format!("columns of {}", self.name),
+            self.check_columns().await,
+        ));
         answers.push((format!("write {}", self.name), self.check_write().await));
         answers
+    }
+
+    /// Whether every column takes what is written into it, every fault named.
+    async fn check_columns(&self) -> Result<(), StoreError> {
+        let mut conn = self.server.connect().await?;
+        migrate::check_columns(&mut conn, self.server.database(), &self.table).await
     }
 
     async fn check_write(&self) -> Result<(), StoreError> {

@@ -1,0 +1,290 @@
+//! Settling finished days: by the leader, by command, beside workers that write, after a crash; and what `migrate` asks.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod common;
+
+use std::{process::Output, time::Duration};
+
+use common::{Hands, SOON, day_before, lease};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use weldfleet_tests::{Fleet, Process, Service, eventually};
+
+const TTL: Duration = Duration::from_secs(2);
+
+fn text(output: &Output) -> (i32, String, String) {
+    (
+        output.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+/// Rows of a day that a backup would take with their verdicts.
+async fn settled_rows(fleet: &Fleet, day: &str) -> u64 {
+    fleet
+        .clickhouse
+        .count(&format!(
+            "spot_records WHERE data_date = {day} AND alg_complete_time IS NOT NULL SETTINGS apply_patch_parts = 0"
+        ))
+        .await
+}
+
+fn unsettled(fleet: &Fleet) -> Value {
+    fleet.status()["patches"]["days_unsettled"].clone()
+}
+
+#[tokio::test]
+async fn the_leader_settles_what_is_complete_and_goes_on_after_a_crash() {
+    let fleet = Fleet::with(&[("tables.settle_after", "1s")]).await;
+    fleet.migrate();
+    let (yesterday, older) = (day_before(1), day_before(3));
+    fleet.simulate(&yesterday, 1500, &[]);
+    fleet.simulate(&older, 100, &[]);
+    let hands = Hands::new(&fleet, TTL).await;
+    let mut scheduler = fleet.scheduler();
+    hands.pending_rows(1500).await;
+    let (first, second) = (
+        hands.claim(1).await.remove(0),
+        hands.claim(1).await.remove(0),
+    );
+    hands.judge(&first).await;
+    // The verdicts of the second are written, but its lease is not ended: there is no row left, and a job outstanding.
+    hands
+        .table
+        .mark(
+            second.token,
+            &second.id,
+            &common::range(&second),
+            weldfleet_weld::Status::Ok,
+            "",
+        )
+        .await
+        .unwrap();
+    hands.queue.bury(&lease(&second), "wait").await.unwrap();
+    assert_eq!(unsettled(&fleet), serde_json::json!([yesterday]));
+    let settle = ["settle", "--from", &older, "--to", "today"];
+    let (code, out, err) = text(&fleet.run("scheduler", &settle));
+    assert_eq!(
+        (code, out),
+        (
+            4,
+            format!("{yesterday} is not settled: {yesterday} has 1 outstanding jobs\n")
+        ),
+        "{err}"
+    );
+    assert_eq!(settled_rows(&fleet, &yesterday).await, 0);
+    scheduler.signal(Signal::SIGTERM);
+    assert!(scheduler.ended(SOON).await.success());
+
+    // The first leader dies while the fleet stands still for it.
+    let mut command = fleet.command("scheduler", &["run", "--log-format", "json"]);
+    command.env("FAILPOINTS", "scheduler::settle_paused=return(abort)");
+    let dies = Process::start(command, fleet.folder());
+    hands.queue.requeue(&second.id).await.unwrap();
+    hands.judge_all().await;
+    eventually(
+        "the leader died and left its pause behind",
+        SOON,
+        async || hands.queue.paused().await.unwrap(),
+    )
+    .await;
+    drop(dies);
+    assert_eq!(settled_rows(&fleet, &yesterday).await, 0);
+    let scheduler = fleet.scheduler();
+    eventually(
+        "the day is settled and the fleet goes on",
+        SOON,
+        async || {
+            let settled = settled_rows(&fleet, &yesterday).await;
+            (settled == 1500 && hands.queue.paused().await.unwrap().is_none()).then_some(())
+        },
+    )
+    .await;
+    assert_eq!(unsettled(&fleet), serde_json::json!([]));
+    eventually("metrics say so", SOON, async || {
+        let (_, metrics) = scheduler.get("/metrics").await;
+        let told = metrics.contains("weldfleet_days_unsettled 0")
+            && metrics.contains("weldfleet_patch_limit_bytes 32212254720")
+            && metrics.contains("weldfleet_settlements_total{outcome=\"done\"} 1")
+            && metrics.contains("# HELP weldfleet_patch_bytes ");
+        told.then_some(())
+    })
+    .await;
+    let shown = fleet.succeed("scheduler", &["status"]);
+    assert!(shown.contains("every finished day is settled"), "{shown}");
+    fleet
+        .clickhouse
+        .execute(&format!(
+            "ALTER TABLE spot_records DETACH PARTITION {yesterday}"
+        ))
+        .await;
+}
+
+#[tokio::test]
+async fn nothing_is_lost_beside_workers_that_write() {
+    let fleet = Fleet::with(&[
+        ("scheduler.batch_size", "50"),
+        ("tables.settle_after", "1h"),
+    ])
+    .await;
+    fleet.migrate();
+    let yesterday = day_before(1);
+    fleet.simulate(&yesterday, 2000, &[]);
+    let rows = 4000;
+    fleet.simulate("today", rows, &[]);
+    let _scheduler = fleet.scheduler();
+    let hands = Hands::new(&fleet, TTL).await;
+    let jobs = hands.pending_rows(u64::from(rows) + 2000).await.len() as u64;
+    let done = async || {
+        let queue = &hands.queue;
+        queue
+            .stats()
+            .await
+            .unwrap()
+            .count(weldfleet_queue::State::Done)
+    };
+    let work = async || {
+        let hands = Hands::new(&fleet, TTL).await;
+        loop {
+            for job in hands.claim(2).await {
+                hands.judge(&job).await;
+            }
+            if hands.outstanding().await == 0 {
+                break;
+            }
+        }
+    };
+    let settle = async || {
+        let mut settled = 0;
+        while hands.outstanding().await > 0 {
+            let mut command = tokio::process::Command::from(fleet.command(
+                "scheduler",
+                &["settle", "--from", &yesterday, "--to", &yesterday],
+            ));
+            settled += u32::from(command.output().await.unwrap().status.success());
+        }
+        settled
+    };
+    let (settled, ..) = tokio::join!(settle(), work(), work(), work());
+    assert!(settled > 0, "no day was settled meanwhile");
+
+    // Somebody's UPDATE of another day that is under way is waited for.
+    fleet
+        .clickhouse
+        .execute(&format!(
+            "UPDATE spot_records SET defect = 'none' WHERE data_date = {yesterday}"
+        ))
+        .await;
+    let day = day_before(0);
+    let slow = format!(
+        "UPDATE spot_records SET umax = 77 + sleepEachRow(0.006) WHERE data_date = {day} AND record_id <= 100 \
+         SETTINGS function_sleep_max_microseconds_per_block = 0"
+    );
+    let under_way = async || {
+        let updates = "system.processes WHERE query_kind = 'Update'";
+        eventually("the UPDATE has begun", SOON, async || {
+            (fleet.clickhouse.count(updates).await == 1).then_some(())
+        })
+        .await;
+        let mut command = tokio::process::Command::from(fleet.command(
+            "scheduler",
+            &["settle", "--from", &yesterday, "--to", &yesterday],
+        ));
+        text(&command.output().await.unwrap())
+    };
+    let (_, (code, out, err)) = tokio::join!(fleet.clickhouse.execute(&slow), under_way());
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(
+        fleet.clickhouse.count("spot_records WHERE umax = 77").await,
+        100
+    );
+    fleet.succeed(
+        "scheduler",
+        &["settle", "--from", &yesterday, "--to", "today", "--wait"],
+    );
+    assert_eq!(
+        fleet
+            .clickhouse
+            .count("spot_records WHERE alg_complete_time IS NULL")
+            .await,
+        0
+    );
+    // A write-back that was lost would have been made again.
+    assert_eq!(done().await, jobs);
+    assert_eq!(settled_rows(&fleet, &yesterday).await, 2000);
+}
+
+#[tokio::test]
+async fn migrate_asks_before_it_breaks_inserts_and_wrong_credentials_are_named() {
+    let mut fleet = Fleet::start().await;
+    let create = reqwest::Client::new()
+        .post(fleet.services.url(Service::ClickHouse))
+        .body("CREATE DATABASE weld");
+    assert!(create.send().await.unwrap().status().is_success());
+    fleet
+        .clickhouse
+        .execute(
+            "CREATE TABLE spot_records (data_date UInt32, ck_local_time DateTime64(3), record_id UInt64, umax Float32, imax Float32, \
+             u_curve Array(Float32), i_curve Array(Float32)) ENGINE = MergeTree ORDER BY record_id",
+        )
+        .await;
+    let insert = "INSERT INTO spot_records VALUES (20261122, 0, 1, 1, 1, [], [])";
+    fleet.clickhouse.execute(insert).await;
+    let columns = async || {
+        fleet
+            .clickhouse
+            .value("SELECT count() FROM system.columns WHERE table = 'spot_records'")
+            .await
+    };
+    let dry = fleet.succeed("scheduler", &["migrate", "--dry-run"]);
+    assert!(
+        dry.starts_with("-- weld.spot_records has rows and gets 17 columns.")
+            && dry.contains("ALTER TABLE"),
+        "{dry}"
+    );
+    let (code, out, err) = text(&fleet.run("scheduler", &["migrate"]));
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    for told in [
+        "RowBinary (33",
+        "nothing was changed: 17 columns would be added to weld.spot_records; --yes adds them",
+    ] {
+        assert!(err.contains(told), "{told}\nnot in\n{err}");
+    }
+    assert_eq!(columns().await, "7");
+    fleet.clickhouse.execute(insert).await;
+    let done = fleet.succeed("scheduler", &["migrate", "--yes"]);
+    assert!(done.contains("add result columns"), "{done}");
+    assert_eq!(columns().await, "24");
+    assert_eq!(
+        fleet.succeed("scheduler", &["migrate"]),
+        "nothing to do: every table is as it should be\n"
+    );
+
+    fleet.set("clickhouse.user", "weld");
+    fleet.set("clickhouse.password", "not-the-one");
+    let told = "clickhouse.user = `weld` and clickhouse.password";
+    for (binary, command) in [
+        ("scheduler", &["migrate"][..]),
+        ("scheduler", &["status"]),
+        ("worker", &["check"]),
+    ] {
+        let (code, out, err) = text(&fleet.run(binary, command));
+        let all = format!("{out}{err}");
+        assert!(
+            code != 0 && all.contains(told),
+            "{binary} {command:?}: {all}"
+        );
+        assert!(
+            !all.contains("scheduler migrate") && !all.contains("not-the-one"),
+            "{binary} {command:?}: {all}"
+        );
+    }
+    let scheduler = fleet.scheduler();
+    eventually("the daemon says so", SOON, async || {
+        let (_, reasons) = scheduler.get("/readyz").await;
+        (reasons.contains(told) && !reasons.contains("scheduler migrate")).then_some(())
+    })
+    .await;
+}
