@@ -32,9 +32,8 @@ pub async fn run(daemon: Daemon) {
     while !daemon.stop.is_cancelled() {
         let mut wait = LOOK_EVERY.0;
         if daemon.leads.borrow().is_some() {
-            let began = Instant::now();
             match settler.step(&daemon, &mut table).await {
-                Ok(idle) => wait = idle.max(began.elapsed() * SHARE),
+                Ok(idle) => wait = idle,
                 // Outages are told by slicing.
                 Err(SettleError::Store(error)) if error.is_outage() => wait = LOOK_EVERY.1,
                 Err(SettleError::Queue(error)) if error.is_outage() => wait = LOOK_EVERY.1,
@@ -101,7 +100,9 @@ impl Settler {
             None => table.insert(SourceTable::inspect(&daemon.settings).await?),
         };
         settle::lift_abandoned(table, &daemon.queue).await?;
+        let began = Instant::now();
         let seen = settle::look(table, &daemon.queue).await?;
+        let cost = began.elapsed() * SHARE;
         let Ok(today) = today(&daemon.settings.scheduler.timezone) else {
             return Ok(LOOK_EVERY.1);
         };
@@ -114,10 +115,10 @@ impl Settler {
         if ready.is_empty() {
             self.ready_since = None;
             let often = daemon.settings.tables.settle_after / 4;
-            return Ok(often.clamp(LOOK_EVERY.0, LOOK_EVERY.1));
+            return Ok(often.clamp(LOOK_EVERY.0, LOOK_EVERY.1).max(cost));
         }
         if self.not_before.is_some_and(|time| Instant::now() < time) {
-            return Ok(LOOK_EVERY.1);
+            return Ok(LOOK_EVERY.1.max(cost));
         }
         let waited = self.ready_since.get_or_insert_with(Instant::now).elapsed();
         let leased = daemon
@@ -126,7 +127,7 @@ impl Settler {
             .await?
             .count(weldfleet_queue::State::Leased);
         if leased > 0 && waited < FORBEAR {
-            return Ok(LOOK_EVERY.0);
+            return Ok(LOOK_EVERY.0.max(cost));
         }
         self.settle(daemon, table, &seen, &ready).await
     }

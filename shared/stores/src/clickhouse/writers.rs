@@ -130,7 +130,7 @@ pub(crate) async fn notice(
         .one(
             "look at the source table",
             &format!(
-                "SELECT toUInt64((SELECT count() FROM {})) AS rows, toUInt8(count() > 0) AS ours FROM system.columns \
+                "SELECT CAST(assumeNotNull((SELECT count() FROM {})) AS UInt64) AS rows, toUInt8(count() > 0) AS ours FROM system.columns \
                  WHERE database = {database} AND table = {table} AND comment = 'id within its day and time'",
                 schema.source
             ),
