@@ -191,7 +191,12 @@ impl Course {
         self.table.insert_results(&[&results]).await?;
         times.inserts.push(ms(began.elapsed()));
         let began = Instant::now();
-        self.table.commit(&[Attempt { token, range }]).await?;
+        let attempt = Attempt {
+            token,
+            range,
+            overrules: false,
+        };
+        self.table.commit(&[attempt]).await?;
         times.updates.push(ms(began.elapsed()));
         Ok(())
     }

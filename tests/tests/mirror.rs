@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weldfleet_tests::{Fleet, Process, agree::Truth, eventually};
+use weldfleet_tests::{Fleet, Process, agree::Truth, eventually, faults::FailPoint};
 
 const MINUTES: Duration = Duration::from_secs(120);
 /// A pass comes each 200 ms; this is generous to a slow machine.
@@ -50,11 +50,6 @@ async fn rows_deleted_falsified_or_made_up_by_hand_are_mended() {
         format!("UPDATE nok_records SET final_result = 'OK', rule_hits = '[]' WHERE record_id = '{}'", id(4)),
         format!("UPDATE nok_records SET part_no = NULL, diameter = NULL WHERE record_id = '{}'", id(5)),
         format!("UPDATE nok_records SET alg_token = 1, alg_complete_time = NOW(3) WHERE record_id = '{}'", id(6)),
-        format!("UPDATE nok_records SET record_id = 'not a number' WHERE record_id = '{}'", id(7)),
-        format!("UPDATE nok_records SET ck_ticks = ck_ticks + 1 WHERE record_id = '{}'", id(8)),
-        "INSERT INTO nok_records (data_date, ck_ticks, ck_local_time, record_id, final_result) SELECT data_date, ck_ticks, \
-         ck_local_time, '987654', 'NOK' FROM nok_records LIMIT 1"
-            .to_owned(),
         "DELETE FROM nok_records".to_owned(),
     ] {
         let mended = scheduler.log().matches("mirror mended").count();
@@ -73,6 +68,108 @@ async fn rows_deleted_falsified_or_made_up_by_hand_are_mended() {
         )
         .await;
     assert!(metric >= before.len() as f64, "{metric}");
+
+    // A record of no weld of the source may be of one that left it: it stays, is told of, and is no lag.
+    fleet
+        .mysql
+        .execute(
+            "INSERT INTO nok_records (data_date, ck_ticks, ck_local_time, record_id, final_result) SELECT data_date, ck_ticks, \
+             ck_local_time, '987654', 'NOK' FROM nok_records LIMIT 1",
+        )
+        .await;
+    let kept = async |rows: usize| {
+        eventually("kept rows are counted", NEXT_PASS, async || {
+            let count = scheduler.metric("weldfleet_mirror_kept_rows", &[]).await;
+            (count == rows as f64).then_some(())
+        })
+        .await;
+        let lag = scheduler.metric("weldfleet_mirror_lag_rows", &[]).await;
+        assert_eq!(lag, 0.0, "what is kept is no lag");
+        let status = fleet.status();
+        assert_eq!(status["mirror_kept_rows"], rows, "{status}");
+    };
+    kept(1).await;
+    // The whole day leaves the source, as retention and archives have it.
+    let day = fleet
+        .clickhouse
+        .value("SELECT any(data_date) FROM spot_records")
+        .await;
+    fleet
+        .clickhouse
+        .execute(&format!("ALTER TABLE spot_records DROP PARTITION {day}"))
+        .await;
+    kept(before.len() + 1).await;
+    assert_eq!(mirrored(&fleet).await.len(), before.len() + 1);
+    let checks = scheduler.log().matches("nok rows stay in mysql").count();
+    assert!(checks < 20, "{checks} looks at every row of a day at rest");
+}
+
+/// A good weld and an expulsion under one key: one of them comes before the worker reads, one while it judges, one afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_one_key_that_differ_get_no_verdict_whenever_they_come() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    fleet.simulate("today", 900, &["--nok-rate", "0.3"]);
+    let good = fleet
+        .clickhouse
+        .rows("SELECT toString(record_id) AS id FROM spot_records WHERE label = 'OK' ORDER BY ck_local_time LIMIT 3")
+        .await;
+    let good: Vec<&str> = good.iter().filter_map(|row| row["id"].as_str()).collect();
+    let rival = async |id: &str| {
+        let inputs = "part_no, spot_name, timer_name, umax, imax, u_curve, i_curve";
+        fleet
+            .clickhouse
+            .execute(&format!(
+                "INSERT INTO spot_records (data_date, ck_local_time, record_id, {inputs}) SELECT key.1, key.2, key.3, {inputs} FROM spot_records, \
+                 (SELECT (data_date, ck_local_time, record_id) AS key FROM spot_records WHERE record_id = {id} LIMIT 1) AS k \
+                 WHERE defect = 'expulsion' LIMIT 1"
+            ))
+            .await;
+    };
+    rival(good[0]).await;
+    let gate = FailPoint::new(&fleet, "worker::judged");
+    let _worker = fleet.worker_with(&[("FAILPOINTS", &gate.armed())]);
+    let _scheduler = fleet.scheduler();
+    gate.reached().await;
+    rival(good[1]).await;
+    gate.open();
+    fleet.judged(MINUTES).await;
+    rival(good[2]).await;
+    fleet.judged(MINUTES).await;
+    fleet.idle(MINUTES).await;
+
+    let ids = good.join(", ");
+    let refused = fleet
+        .clickhouse
+        .rows(&format!(
+            "SELECT alg_status, splitByChar(':', assumeNotNull(alg_error))[1] AS reason, final_result, toUInt32(count()) AS rows FROM spot_records \
+             WHERE record_id IN ({ids}) GROUP BY ALL"
+        ))
+        .await;
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    let one = &refused[0];
+    assert_eq!(
+        (&one["alg_status"], &one["reason"], &one["rows"]),
+        (&"invalid".into(), &"duplicate_key".into(), &6.into())
+    );
+    assert!(one["final_result"].is_null());
+    let others = fleet
+        .clickhouse
+        .count(&format!("spot_records WHERE alg_status = 'ok' AND record_id NOT IN ({ids})"))
+        .await;
+    assert_eq!(others, 897);
+    let quoted = good.join("', '");
+    let in_mysql = format!("SELECT record_id FROM nok_records WHERE record_id IN ('{quoted}')");
+    eventually("none of them is in mysql", NEXT_PASS, async || {
+        fleet.mysql.rows(&in_mysql).await.is_empty().then_some(())
+    })
+    .await;
+    let check = fleet.run("worker", &["check"]);
+    let check = String::from_utf8_lossy(&check.stdout).into_owned();
+    assert!(check.contains("3 keys of day"), "{check}");
+    let migrate = fleet.run("scheduler", &["migrate"]);
+    let migrate = String::from_utf8_lossy(&migrate.stderr).into_owned();
+    assert!(migrate.contains("3 keys of day"), "{migrate}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 CREATE TABLE {weld_results}
 (
     token UInt64,
-    key_hash UInt64 COMMENT 'cityHash64 of (data_date, ck_local_time, record_id)',
+    key_hash UInt64 COMMENT 'cityHash64 of the row: its key, _partition_id, _block_number, _block_offset',
     run UInt64,
     day UInt32,
     job String,

@@ -4,12 +4,15 @@ use std::io::IsTerminal;
 
 use weldfleet_cli::{Exit, Failure, errln, outln};
 use weldfleet_settings::Settings;
-use weldfleet_stores::clickhouse::migrate;
+use weldfleet_stores::clickhouse::{migrate, repeated_keys};
 
 use crate::parts::store_failure;
 
 pub async fn run(settings: &Settings, dry_run: bool, yes: bool) -> Result<Exit, Failure> {
     let plan = migrate::plan(settings).await.map_err(store_failure)?;
+    if let Some(repeated) = repeated_keys(settings).await.map_err(store_failure)? {
+        eprintln!("warning: {repeated}");
+    }
     if plan.statements.is_empty() {
         outln!("nothing to do: every table is as it should be");
         return Ok(Exit::Done);

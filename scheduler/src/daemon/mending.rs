@@ -1,7 +1,8 @@
 //! The MySQL mirror, mended by day: what an operator deleted, what a worker could not write while MySQL was away.
 //!
 //! Workers mirror what they commit; this task makes sure. It compares a checksum per day and mends the days that differ: live days and
-//! days of backfills often, every other day in turn.
+//! days of backfills often, every other day in turn. Records whose weld left the source, or came back without a verdict, are
+//! nobody's to mend: they are counted and shown.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -124,6 +125,8 @@ struct Open {
     checked: BTreeMap<Day, Checked>,
     older: VecDeque<Day>,
     older_due: Instant,
+    /// Rows of MySQL that stay although the source has no verdict for their weld, as last counted.
+    kept: u64,
 }
 
 impl Open {
@@ -138,6 +141,7 @@ impl Open {
             checked: BTreeMap::new(),
             older: VecDeque::new(),
             older_due: Instant::now(),
+            kept: 0,
         }))
     }
 }
@@ -150,7 +154,6 @@ async fn mend(daemon: &Daemon, open: &mut Option<Open>) -> Result<(), StoreError
     let wanted = daemon.touched.wanted();
     open.checked
         .retain(|day, _| wanted.iter().any(|(wanted, _)| wanted == day));
-    let mut looked = false;
     for (day, busy) in &wanted {
         let now = Instant::now();
         let due = open
@@ -160,7 +163,6 @@ async fn mend(daemon: &Daemon, open: &mut Option<Open>) -> Result<(), StoreError
         if !due || daemon.stop.is_cancelled() {
             continue;
         }
-        looked = true;
         let lag = mend_day(open, *day).await?;
         let least = if *busy { BUSY_EVERY } else { Duration::ZERO };
         let pause = least.max(now.elapsed() * SHARE);
@@ -173,10 +175,10 @@ async fn mend(daemon: &Daemon, open: &mut Option<Open>) -> Result<(), StoreError
             },
         );
     }
-    if looked {
-        show_lag(daemon, &open.checked);
-    }
-    mend_next_older(open, &wanted).await
+    show_lag(daemon, open);
+    mend_next_older(open, &wanted).await?;
+    show_lag(daemon, open);
+    Ok(())
 }
 
 /// Makes the day's mirror equal; how far it is behind after that.
@@ -186,6 +188,13 @@ async fn mend_day(open: &Open, day: Day) -> Result<MirrorLag, StoreError> {
         return Ok(lag);
     }
     let mended = open.mirror.mirror_day(day).await?;
+    if mended.kept > 0 {
+        tracing::warn!(
+            %day,
+            rows = mended.kept,
+            "nok rows stay in mysql although the source table has no row of their weld, or none with a verdict"
+        );
+    }
     if mended.inserted + mended.updated + mended.removed > 0 {
         tracing::info!(
             %day,
@@ -206,21 +215,22 @@ async fn mend_day(open: &Open, day: Day) -> Result<MirrorLag, StoreError> {
 }
 
 /// What the checks found. Nothing is read for it: a large day would be read as often as the smallest.
-fn show_lag(daemon: &Daemon, checked: &BTreeMap<Day, Checked>) {
-    let lags = || checked.values().map(|checked| checked.lag);
+fn show_lag(daemon: &Daemon, open: &Open) {
+    let lags = || open.checked.values().map(|checked| checked.lag);
     let behind: u64 = lags().map(|lag| lag.committed.abs_diff(lag.mirrored)).sum();
     gauge!("weldfleet_mirror_lag_rows").set(behind as f64);
+    gauge!("weldfleet_mirror_kept_rows").set(open.kept as f64);
     let days: Vec<Value> = lags()
         .rev()
         .map(|lag| {
             json!({
-                "day": lag.day.to_string(), "committed": lag.committed, "mirrored": lag.mirrored, "equal": lag.equal,
+                "day": lag.day.to_string(), "committed": lag.committed, "mirrored": lag.mirrored, "kept": lag.kept, "equal": lag.equal,
             })
         })
         .collect();
     daemon
         .shown
-        .mirror(json!({ "lag_rows": behind, "days": days }));
+        .mirror(json!({ "lag_rows": behind, "kept_rows": open.kept, "days": days }));
 }
 
 /// The lag while MySQL does not answer, counted again as rarely as a day is checked.
@@ -270,6 +280,7 @@ async fn mend_next_older(open: &mut Open, wanted: &[(Day, bool)]) -> Result<(), 
         }
     }
     open.older = open.table.days().await?.into_iter().rev().collect();
+    open.kept = open.mirror.kept_rows().await?;
     let live_only = open
         .older
         .iter()

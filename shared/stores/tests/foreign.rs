@@ -145,6 +145,7 @@ async fn a_foreign_table_is_completed_and_judged() {
             .commit(&[Attempt {
                 token,
                 range: range.clone(),
+                overrules: false,
             }])
             .await
             .unwrap();
@@ -280,6 +281,7 @@ async fn every_pair_of_key_types_goes_round() {
             .commit(&[Attempt {
                 token: 50,
                 range: range.clone(),
+                overrules: false,
             }])
             .await
             .unwrap();

@@ -33,6 +33,7 @@ async fn judge(table: &SourceTable, token: u64, range: &Range, noks: &[usize], o
         .commit(&[Attempt {
             token,
             range: range.clone(),
+            overrules: block.overrules(),
         }])
         .await
         .unwrap();
@@ -43,7 +44,12 @@ fn changed(inserted: u64, updated: u64, removed: u64) -> Mirrored {
         inserted,
         updated,
         removed,
+        kept: 0,
     }
+}
+
+fn with_kept(kept: u64, changed: Mirrored) -> Mirrored {
+    Mirrored { kept, ..changed }
 }
 
 #[tokio::test]
@@ -104,16 +110,29 @@ async fn mysql_follows_what_is_committed() {
             changed(0, 1, 0),
         ),
         (
-            "UPDATE nok_records SET record_id = 'x' WHERE record_id = '3'",
-            changed(1, 0, 1),
-        ),
-        (
             "UPDATE nok_records SET ck_local_time = '2026-11-22' WHERE record_id = '3'",
             changed(1, 0, 1),
         ),
         (
-            "INSERT INTO nok_records (data_date, ck_ticks, ck_local_time, record_id) VALUES (20261122, 5, '1970-01-01 00:00:00.005', '5')",
+            "INSERT INTO nok_records (data_date, ck_ticks, ck_local_time, record_id) VALUES (20261122, 1795305600050, '2026-11-22 00:00:00.050', '5')",
             changed(0, 0, 1),
+        ),
+        // Nobody can tell these from records of welds that left the source.
+        (
+            "UPDATE nok_records SET record_id = 'x' WHERE record_id = '3'",
+            with_kept(1, changed(1, 0, 0)),
+        ),
+        (
+            "INSERT INTO nok_records (data_date, ck_ticks, ck_local_time, record_id) VALUES (20261122, 5, '1970-01-01 00:00:00.005', '5')",
+            with_kept(2, changed(0, 0, 0)),
+        ),
+        (
+            "UPDATE nok_records SET umax = 1 WHERE record_id IN ('x', '77')",
+            with_kept(2, changed(0, 1, 0)),
+        ),
+        (
+            "DELETE FROM nok_records WHERE record_id IN ('x', '5')",
+            changed(0, 0, 0),
         ),
     ] {
         plant.mysql(sql).await;
@@ -153,8 +172,9 @@ async fn ranges_far_apart_are_mirrored_and_nothing_between_them() {
         )
         .await;
     let mended = mirror.mirror_all(&[&first, &last]).await.unwrap();
-    assert_eq!(mended, changed(1, 2, 1));
-    assert_eq!(mirror.mirror_day(day()).await.unwrap(), changed(4, 0, 0));
+    assert_eq!(mended, with_kept(1, changed(1, 2, 0)));
+    let mended = mirror.mirror_day(day()).await.unwrap();
+    assert_eq!(mended, with_kept(1, changed(4, 0, 0)));
     assert!(mirror.lag(&[day()]).await.unwrap()[0].equal);
 }
 
@@ -243,17 +263,119 @@ async fn a_review_outlives_the_verdict_it_was_of() {
         .mysql("UPDATE nok_records SET diameter = 1 WHERE record_id = '2'")
         .await;
     assert!(!mirror.lag(&[day()]).await.unwrap()[0].equal);
-    assert_eq!(mirror.mirror_day(day()).await.unwrap(), changed(0, 2, 0));
-    assert!(mirror.lag(&[day()]).await.unwrap()[0].equal);
+    let mended = mirror.mirror_day(day()).await.unwrap();
+    assert_eq!(mended, with_kept(1, changed(0, 1, 0)));
+    let lag = mirror.lag(&[day()]).await.unwrap();
+    assert!(lag[0].equal);
+    assert_eq!((lag[0].committed, lag[0].mirrored, lag[0].kept), (2, 2, 1));
     assert_eq!(
         plant
             .mysql(
                 "SELECT final_result, alg_token, review_note FROM nok_records WHERE record_id = '1'"
             )
             .await,
-        ["NULL|NULL|ground down"]
+        ["NOK|2|ground down"]
     );
-    assert_eq!(mirror.mirror_day(day()).await.unwrap(), changed(0, 0, 0));
+}
+
+/// `BACKUP` in one session: what is kept in memory belongs to it.
+async fn in_session(plant: &Plant, sql: &str) -> String {
+    let url = format!("{}/?session_id=backup", plant.settings.clickhouse.url);
+    let output = tokio::process::Command::new("curl")
+        .args(["-sS", "--fail-with-body", &url, "--data-binary", sql])
+        .output()
+        .await
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{sql}\n{text}");
+    text
+}
+
+/// A projection outlives its source: a backup has no patch parts, so what it brings back has no verdicts.
+#[tokio::test]
+async fn a_restored_backup_and_a_day_that_left_empty_nothing() {
+    let plant = Plant::ours(true).await;
+    let table = plant.table().await;
+    insert(&table, day(), 0..200).await;
+    let noks: Vec<usize> = (0..110).collect();
+    judge(&table, 1, &range(0, 199), &noks, &ok()).await;
+    let mirror = plant.mirror().await;
+    mirror.mirror_day(day()).await.unwrap();
+    plant
+        .mysql("UPDATE nok_records SET review_result = 'confirmed', reviewed_by = 'Li' WHERE ck_ticks % 100 = 0")
+        .await;
+    let everything = async || {
+        plant
+            .mysql("SELECT * FROM nok_records ORDER BY ck_ticks")
+            .await
+    };
+    let before = everything().await;
+    assert_eq!(before.len(), 110);
+    let equal_with = async |mirror: &weldfleet_stores::mysql::Mirror| {
+        let lag = mirror.lag_of(day()).await.unwrap();
+        (lag.equal, lag.committed, lag.mirrored, lag.kept)
+    };
+
+    in_session(&plant, "BACKUP DATABASE weld_test TO Memory('b')").await;
+    plant.execute("DROP DATABASE weld_test SYNC").await;
+    in_session(&plant, "RESTORE DATABASE weld_test FROM Memory('b')").await;
+    let verdicts = plant
+        .ask("SELECT count(), countIf(alg_complete_time IS NOT NULL) FROM weld_test.spot_records")
+        .await;
+    assert_eq!(
+        verdicts, "200\t0",
+        "a backup that knows patches proves nothing"
+    );
+
+    // A mirror that knows nothing, as after a restart, and one that remembers what it had found equal.
+    for mirror in [plant.mirror().await, mirror] {
+        let kept = with_kept(110, changed(0, 0, 0));
+        assert_eq!(mirror.mirror(&range(0, 199)).await.unwrap(), kept);
+        assert_eq!(mirror.survey_day(day()).await.unwrap(), kept);
+        assert_eq!(mirror.mirror_day(day()).await.unwrap(), kept);
+        assert_eq!(equal_with(&mirror).await, (true, 0, 0, 110));
+        assert_eq!(mirror.kept_rows().await.unwrap(), 110);
+        assert_eq!(everything().await, before);
+    }
+
+    // Half of it is judged again, differently, and one row is refused: that half follows, the other stays as it was.
+    let mirror = plant.mirror().await;
+    mirror.mirror_day(day()).await.unwrap();
+    judge(&table, 2, &range(0, 49), &[0, 1], &ok()).await;
+    let refused = Verdict::unjudged(Status::Invalid, "too_short: 3 points");
+    judge(&table, 3, &range(50, 59), &[], &refused).await;
+    assert!(!mirror.lag_of(day()).await.unwrap().equal);
+    // 0 and 1 are NOK as before; reviewed are 0, 10, … 50 of these, and they say what their weld is now.
+    let mended = mirror.mirror_day(day()).await.unwrap();
+    assert_eq!(mended, with_kept(50, changed(0, 7, 53)));
+    assert_eq!(equal_with(&mirror).await, (true, 2, 2, 50));
+    assert_eq!(everything().await[7..], before[60..]);
+
+    // OK verdicts change no checksum of NOK rows, and are seen all the same.
+    judge(&table, 4, &range(60, 109), &[], &ok()).await;
+    assert!(!mirror.lag_of(day()).await.unwrap().equal);
+    mirror.mirror_day(day()).await.unwrap();
+    assert_eq!(equal_with(&mirror).await, (true, 2, 2, 0));
+    let left = everything().await;
+    assert_eq!(left.len(), 12, "0, 1, and what is reviewed");
+
+    // The day leaves: by half, then wholly.
+    plant
+        .execute("DELETE FROM weld_test.spot_records WHERE record_id < 1")
+        .await;
+    let kept = with_kept(1, changed(0, 0, 0));
+    assert_eq!(mirror.mirror_day(day()).await.unwrap(), kept);
+    assert_eq!(equal_with(&mirror).await, (true, 1, 1, 1));
+    plant
+        .execute("ALTER TABLE weld_test.spot_records DROP PARTITION 20261122")
+        .await;
+    mirror.mirror_day(day()).await.unwrap();
+    let lag = mirror.lag_of(day()).await.unwrap();
+    assert!(lag.equal);
+    assert_eq!((lag.committed, lag.mirrored, lag.kept), (0, 0, 2));
+    assert_eq!(mirror.kept_rows().await.unwrap(), 2);
+    assert_eq!(plant.mirror().await.kept_rows().await.unwrap(), 2);
+    assert_eq!(everything().await, left);
 }
 
 #[tokio::test]
@@ -278,7 +400,11 @@ async fn a_large_day_is_mirrored_in_steps() {
         .await;
     assert_eq!(
         mirror.mirror_day(day()).await.unwrap(),
-        changed(25_000, 0, 15_000)
+        with_kept(15_000, changed(25_000, 0, 0))
     );
+    assert!(mirror.lag(&[day()]).await.unwrap()[0].equal);
+    plant.execute("TRUNCATE TABLE weld_test.spot_records").await;
+    let kept = with_kept(40_000, changed(0, 0, 0));
+    assert_eq!(mirror.mirror_day(day()).await.unwrap(), kept);
     assert!(mirror.lag(&[day()]).await.unwrap()[0].equal);
 }

@@ -14,6 +14,7 @@ fn attempt(token: u64, range: &Range) -> Attempt {
     Attempt {
         token,
         range: range.clone(),
+        overrules: false,
     }
 }
 

@@ -16,7 +16,7 @@ use weldfleet_queue::Queue;
 use weldfleet_settings::{Settings, secret::without_credentials};
 use weldfleet_stores::{
     audit_csv,
-    clickhouse::{RowBlock, SourceTable},
+    clickhouse::{RowBlock, SourceTable, repeated_keys},
     mysql::NokTable,
 };
 use weldfleet_weld::Verdict;
@@ -198,6 +198,11 @@ async fn check_clickhouse(settings: &Settings, report: &mut Report) -> Option<So
             Ok(()) => report.ok("grant", grant),
             Err(error) => report.failed("grant", format!("{grant}: {}", error.chain())),
         }
+    }
+    match repeated_keys(settings).await {
+        Ok(None) => report.ok("keys", "unique on the latest day"),
+        Ok(Some(repeated)) => report.warning("keys", repeated.to_string()),
+        Err(error) => report.warning("keys", error.chain()),
     }
     Some(source)
 }

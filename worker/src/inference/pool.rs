@@ -133,7 +133,9 @@ impl Pool {
         if received < chunks {
             return Err(PoolError::Ended("a compute thread ended"));
         }
-        Ok(parts.concat())
+        let mut verdicts = parts.concat();
+        welds.refuse(&mut verdicts);
+        Ok(verdicts)
     }
 }
 

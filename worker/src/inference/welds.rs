@@ -1,7 +1,7 @@
 //! Rows of a table or records of a file, seen alike.
 
 use weldfleet_stores::clickhouse::RowBlock;
-use weldfleet_weld::{Record, Weld};
+use weldfleet_weld::{Record, Verdict, Weld};
 
 /// Welds that can be judged, by place.
 pub trait Welds: Send + Sync {
@@ -11,6 +11,8 @@ pub trait Welds: Send + Sync {
     fn weld(&self, row: usize) -> Weld<'_>;
     /// Its `record_id` as text; empty where there is none.
     fn record_id(&self, row: usize) -> String;
+    /// Takes verdicts away that a weld cannot have for what is known of its neighbours.
+    fn refuse(&self, _verdicts: &mut [Verdict]) {}
 }
 
 impl Welds for RowBlock {
@@ -24,6 +26,10 @@ impl Welds for RowBlock {
 
     fn record_id(&self, row: usize) -> String {
         self.id(row).to_string()
+    }
+
+    fn refuse(&self, verdicts: &mut [Verdict]) {
+        self.refuse_conflicts(verdicts);
     }
 }
 

@@ -164,6 +164,7 @@ impl Pipeline {
         on_the_way: OnTheWay,
     ) -> Result<OnTheWay, Stopped> {
         held(lease)?;
+        let overrules = results.overrules();
         let on_the_way = self.writing.store(results, rows, lease, on_the_way).await?;
         reach("worker::stored").await;
 
@@ -171,6 +172,7 @@ impl Pipeline {
         let attempt = Attempt {
             token: lease.token(),
             range: range.clone(),
+            overrules,
         };
         Ok(self.writing.commit(attempt, lease, on_the_way).await?)
     }

@@ -115,7 +115,14 @@ pub fn report(report: &Report, paint: Paint) -> String {
         } else {
             paint.yellow(&behind.join(", "))
         };
-        let _ = writeln!(text, "{}  {state}", paint.bold("mirror"));
+        let kept = match report.mirror_kept_rows {
+            Some(rows) if rows > 0 => format!(
+                "; {} NOK rows of MySQL stay, the source has no verdict for them",
+                grouped(rows)
+            ),
+            _ => String::new(),
+        };
+        let _ = writeln!(text, "{}  {state}{kept}", paint.bold("mirror"));
     }
     if let Some(patches) = &report.patches {
         let _ = writeln!(

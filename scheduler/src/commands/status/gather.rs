@@ -52,6 +52,8 @@ pub struct Report {
     pub mirror: Option<Vec<MirrorLine>>,
     /// Verdicts that are in patch parts still.
     pub patches: Option<PatchLine>,
+    /// NOK rows of MySQL that stay although the source has no verdict for their weld.
+    pub mirror_kept_rows: Option<u64>,
     /// What could not be reached, and why.
     pub problems: Vec<String>,
     /// What is missing for work to go on.
@@ -111,6 +113,8 @@ pub struct MirrorLine {
     pub day: String,
     pub committed: u64,
     pub mirrored: u64,
+    /// Rows that stay although the source has no verdict for their weld.
+    pub kept: u64,
     pub equal: bool,
 }
 
@@ -325,13 +329,23 @@ impl Gatherer {
             }
             (None, None) => return Ok(()),
         };
-        let lag = mirror.lag(days).await?;
+        let mut lag = mirror.lag(days).await?;
+        for lag in lag.iter_mut().filter(|lag| !lag.equal) {
+            // What is kept is no lag; this process has not looked yet.
+            mirror.survey_day(lag.day).await?;
+            *lag = mirror.lag_of(lag.day).await?;
+        }
+        report.mirror_kept_rows = match self.day {
+            Some(_) => Some(lag.iter().map(|lag| lag.kept).sum()),
+            None => Some(mirror.kept_rows().await?),
+        };
         report.mirror = Some(
             lag.iter()
                 .map(|lag| MirrorLine {
                     day: lag.day.to_string(),
                     committed: lag.committed,
                     mirrored: lag.mirrored,
+                    kept: lag.kept,
                     equal: lag.equal,
                 })
                 .collect(),

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use weldfleet_weld::Weld;
+use weldfleet_weld::{Status, Verdict, Weld};
 
 use super::{
     arena::{Arena, Spare},
@@ -56,10 +56,15 @@ impl Ids {
     }
 }
 
+/// Reason code of rows that have one key and different content.
+pub(crate) const DUPLICATE_KEY: &str = "duplicate_key";
+
 /// Columns in order of arrival.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrived {
     pub hashes: Vec<u64>,
+    /// Whether each row is to be judged (1), or only to be compared with those that are (0).
+    pub wanted: Vec<u8>,
     pub ticks: Vec<i64>,
     pub ids: Ids,
     pub times: Texts,
@@ -72,11 +77,15 @@ pub(crate) struct Arrived {
 }
 
 impl Arrived {
-    fn key(&self, row: usize) -> KeyRef<'_> {
+    pub(crate) fn key(&self, row: usize) -> KeyRef<'_> {
         KeyRef {
             ticks: self.ticks[row],
             id: self.ids.get(row),
         }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ticks.len()
     }
 
     fn u(&self, row: usize) -> &[f32] {
@@ -114,12 +123,20 @@ fn span<'a>(ends: &[u64], values: &'a [f32], row: usize) -> &'a [f32] {
     &values[start..ends[row] as usize]
 }
 
-/// The welds of a range, in key order, each key once. Values are in the plant's units.
+/// The welds of a range, in key order. Values are in the plant's units.
+///
+/// Rows with one key and the same content are one weld, and one row of the block. Rows with one key and different content are
+/// each a row of the block, so that each gets the reason why it cannot be judged: nobody knows which of them is the weld.
 #[derive(Debug, Clone)]
 pub struct RowBlock {
     day: Day,
     order: Vec<u32>,
-    duplicates: usize,
+    /// Rows that arrived beside a row of the block, with the same key and content: the block's row, theirs.
+    twins: Vec<(usize, u32)>,
+    /// Rows of the block whose key others have with different content, in order, and how many rows have it.
+    conflicts: Vec<(usize, usize)>,
+    /// Whether one of the conflicting rows already has a verdict.
+    overrules: bool,
     arrived: Arrived,
     /// Where the arena goes.
     spare: Spare,
@@ -132,7 +149,7 @@ impl Drop for RowBlock {
 }
 
 impl RowBlock {
-    /// Orders what arrived, takes one row of each key and refuses two keys with one hash.
+    /// Orders what arrived, finds out which rows are one weld, and refuses two keys with one hash.
     pub(crate) fn new(day: Day, mut arrived: Arrived) -> Result<Self, StoreError> {
         arrived.ids.check()?;
         for texts in [
@@ -142,25 +159,61 @@ impl RowBlock {
         ] {
             texts.repair();
         }
-        let rows = arrived.ticks.len();
-        let mut order: Vec<u32> = (0..rows as u32).collect();
-        order.sort_unstable_by(|&a, &b| {
+        let mut sorted: Vec<u32> = (0..arrived.len() as u32).collect();
+        sorted.sort_unstable_by(|&a, &b| {
             let (a, b) = (a as usize, b as usize);
             arrived
                 .key(a)
                 .cmp(&arrived.key(b))
                 .then_with(|| arrived.compare_content(a, b))
         });
-        order.dedup_by(|later, first| arrived.key(*later as usize) == arrived.key(*first as usize));
-        let block = Self {
+        let mut block = Self {
             day,
-            duplicates: rows - order.len(),
-            order,
+            order: Vec::with_capacity(sorted.len()),
+            twins: Vec::new(),
+            conflicts: Vec::new(),
+            overrules: false,
             arrived,
             spare: Spare::default(),
         };
+        let mut rest = sorted.as_slice();
+        while let Some(first) = rest.first() {
+            let key = block.arrived.key(*first as usize);
+            let same_key = rest
+                .iter()
+                .take_while(|row| block.arrived.key(**row as usize) == key)
+                .count();
+            let (group, others) = rest.split_at(same_key);
+            rest = others;
+            block.take(group);
+        }
         block.check_hashes()?;
         Ok(block)
+    }
+
+    /// Takes the rows of one key, ordered by content.
+    fn take(&mut self, group: &[u32]) {
+        let arrived = &self.arrived;
+        let is_wanted = |row: &&u32| arrived.wanted[**row as usize] != 0;
+        let mut wanted = group.iter().filter(is_wanted);
+        let Some(first) = wanted.next() else {
+            return;
+        };
+        let weld = self.order.len();
+        let differ = |pair: &[u32]| {
+            arrived
+                .compare_content(pair[0] as usize, pair[1] as usize)
+                .is_ne()
+        };
+        if !group.windows(2).any(differ) {
+            self.order.push(*first);
+            self.twins.extend(wanted.map(|twin| (weld, *twin)));
+            return;
+        }
+        self.overrules |= !group.iter().all(|row| is_wanted(&row));
+        self.order.extend(group);
+        self.conflicts
+            .extend((weld..self.order.len()).map(|row| (row, group.len())));
     }
 
     /// Gives its arena back to these when it is dropped.
@@ -170,12 +223,10 @@ impl RowBlock {
     }
 
     fn check_hashes(&self) -> Result<(), StoreError> {
-        let mut by_hash: Vec<(u64, usize)> = (0..self.len())
-            .map(|row| (self.key_hash(row), row))
-            .collect();
+        let mut by_hash: Vec<(u64, usize)> = self.results().collect();
         by_hash.sort_unstable();
         for pair in by_hash.windows(2) {
-            if pair[0].0 == pair[1].0 {
+            if pair[0].0 == pair[1].0 && self.key(pair[0].1) != self.key(pair[1].1) {
                 let name = |row| format!("{} {}", self.time_text(row), self.id(row));
                 return Err(StoreError::HashCollision {
                     key_hash: pair[0].0,
@@ -206,9 +257,35 @@ impl RowBlock {
         self.order.is_empty()
     }
 
-    /// Rows left out because another has the same whole key.
+    /// Rows left out because another has the same whole key and the same content.
     pub fn duplicates(&self) -> usize {
-        self.duplicates
+        self.twins.len()
+    }
+
+    /// Whether it has rows with one key and different content, one of which has a verdict that must not stand.
+    pub fn overrules(&self) -> bool {
+        self.overrules
+    }
+
+    /// Takes the verdict of every row whose key others have with different content. `verdicts[k]` is of row `k`.
+    pub fn refuse_conflicts(&self, verdicts: &mut [Verdict]) {
+        for (row, rows) in &self.conflicts {
+            if let Some(verdict) = verdicts.get_mut(*row) {
+                let reason = format!("{DUPLICATE_KEY}: {rows} rows have this key and differ");
+                *verdict = Verdict::unjudged(Status::Invalid, reason);
+            }
+        }
+    }
+
+    /// The hash of every physical row that is to get a result, and the row of the block whose result that is.
+    pub(crate) fn results(&self) -> impl Iterator<Item = (u64, usize)> {
+        let own = (0..self.len()).map(|row| (self.row_hash(row), row));
+        let hashes = &self.arrived.hashes;
+        let of_twins = self
+            .twins
+            .iter()
+            .map(|(row, twin)| (hashes[*twin as usize], *row));
+        own.chain(of_twins)
     }
 
     /// The weld as it is judged.
@@ -228,8 +305,8 @@ impl RowBlock {
         self.arrived.key(self.at(row))
     }
 
-    /// ClickHouse's hash of the whole key; unique within the block.
-    pub fn key_hash(&self, row: usize) -> u64 {
+    /// ClickHouse's hash of the physical row; unique within the block.
+    pub fn row_hash(&self, row: usize) -> u64 {
         self.arrived.hashes[self.at(row)]
     }
 
@@ -285,6 +362,7 @@ mod tests {
         }
         Arrived {
             hashes: rows.iter().map(|row| row.0).collect(),
+            wanted: vec![1; rows.len()],
             ticks: rows.iter().map(|row| row.1).collect(),
             ids: Ids::Numbers(rows.iter().map(|row| row.2).collect()),
             times: texts.clone(),
@@ -302,24 +380,75 @@ mod tests {
         }
     }
 
+    fn reasons(block: &RowBlock) -> Vec<Option<String>> {
+        let judged = Verdict::unjudged(Status::Ok, "judged");
+        let mut verdicts = vec![judged; block.len()];
+        block.refuse_conflicts(&mut verdicts);
+        verdicts
+            .into_iter()
+            .map(|verdict| verdict.alg_error.map(|reason| reason.to_string()))
+            .collect()
+    }
+
     #[test]
-    fn the_same_one_of_duplicates_is_taken_in_whatever_order_they_come() {
+    fn rows_of_one_key_are_one_weld_if_equal_and_all_refused_if_not() {
         let day = Day::new(20_261_122).unwrap();
+        // Key (5, 2) twice alike, (5, 3) with two contents in three rows, (4, 9) alone.
         let mut rows = vec![
             (1, 5, 2, 1.5),
-            (2, 5, 1, 2.5),
-            (1, 5, 2, 0.5),
-            (3, 4, 9, 3.5),
+            (2, 5, 3, 2.5),
+            (3, 5, 2, 1.5),
+            (4, 4, 9, 3.5),
+            (5, 5, 3, 0.5),
+            (6, 5, 3, 2.5),
         ];
-        for _ in 0..4 {
+        for _ in 0..rows.len() {
             rows.rotate_left(1);
             let block = RowBlock::new(day, arrived(&rows)).unwrap();
-            let found: Vec<(u64, f32)> = (0..block.len())
-                .map(|row| (block.key_hash(row), block.weld(row).u[0]))
-                .collect();
-            assert_eq!(found, [(3, 3.5), (2, 2.5), (1, 0.5)]);
-            assert_eq!(block.duplicates(), 1);
+            let found: Vec<f32> = (0..block.len()).map(|row| block.weld(row).u[0]).collect();
+            assert_eq!(found, [3.5, 1.5, 0.5, 2.5, 2.5]);
+            assert_eq!((block.duplicates(), block.overrules()), (1, false));
+            let mut results: Vec<(u64, usize)> = block.results().collect();
+            results.sort_unstable();
+            let rows_of: Vec<f32> = results.iter().map(|(_, row)| found[*row]).collect();
+            assert_eq!(rows_of, [1.5, 2.5, 1.5, 3.5, 0.5, 2.5]);
+            let refused = Some("duplicate_key: 3 rows have this key and differ".to_owned());
+            let judged = Some("judged".to_owned());
+            assert_eq!(
+                reasons(&block),
+                [
+                    judged.clone(),
+                    judged,
+                    refused.clone(),
+                    refused.clone(),
+                    refused
+                ]
+            );
         }
+    }
+
+    #[test]
+    fn a_row_that_has_a_verdict_counts_only_where_it_differs_from_one_that_has_none() {
+        let day = Day::new(20_261_122).unwrap();
+        let mut three = arrived(&[
+            (1, 5, 2, 1.5),
+            (2, 5, 2, 1.5),
+            (3, 6, 2, 2.5),
+            (4, 6, 2, 0.5),
+            (5, 7, 2, 2.5),
+        ]);
+        three.wanted = vec![0, 1, 0, 1, 0];
+        let block = RowBlock::new(day, three).unwrap();
+        let hashes: Vec<u64> = block.results().map(|(hash, _)| hash).collect();
+        assert_eq!(hashes, [2, 4, 3], "1 stands as it is, 5 has no rival");
+        assert!(block.overrules());
+        assert_eq!(reasons(&block)[0].as_deref(), Some("judged"));
+        assert!(
+            reasons(&block)[1..]
+                .iter()
+                .flatten()
+                .all(|reason| reason.starts_with("duplicate_key: 2 rows"))
+        );
     }
 
     #[test]

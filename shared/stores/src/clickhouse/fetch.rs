@@ -4,32 +4,67 @@ use super::{
     SourceTable,
     block::{Arrived, Ids, RowBlock},
     native::{ChunkSource, Reader, Texts},
+    nok::KEYS,
     schema::{IdType, TimeType},
 };
 use crate::{
     errors::StoreError,
-    range::{Day, Range},
+    range::{Day, Range, Selection},
 };
 
-const COLUMNS: usize = 11;
+const COLUMNS: usize = 12;
 
 /// One thread reads as fast as several and costs less; ranges in flight are what runs in parallel.
 const FETCH_SETTINGS: &[(&str, &str)] = &[("max_threads", "1")];
 
 impl SourceTable {
-    /// The rows of the range that its run wants and may write, in key order.
+    /// The rows of the range that its run wants and may write, in key order, and those with the same key that differ from them.
+    ///
+    /// A row that has a verdict matters too: if one that has none has its key and other content, neither may keep a verdict.
+    /// Where the range is as it was cut, which is nearly always, one statement reads all of it, so that every row of a key is
+    /// seen at one moment for no price. Where more lies between its ends, judged before, the wanted rows are read first and then
+    /// the judged ones that have their keys: what was not there at the second look arrives after this attempt's rows, and the
+    /// attempt that will judge it looks back in the same way.
     ///
     /// # Errors
     /// [`StoreError::HashCollision`] when two welds of the range share a hash: split it between them.
     pub async fn fetch(&self, range: &Range) -> Result<RowBlock, StoreError> {
         let schema = &self.schema;
-        let conditions = format!(
-            "{day} AND {between} AND {wanted}",
-            day = schema.on_day(range.day),
-            between = schema.between(&range.keys()),
-            wanted = schema.judgeable(range.run, &range.selection),
+        let wanted = schema.wanted(range.run, &range.selection);
+        let wanted = format!("toUInt8(ifNull({wanted}, 0))");
+        let mut within = format!(
+            "{} AND {}",
+            schema.on_day(range.day),
+            schema.between(&range.keys())
         );
-        self.rows_where(range.day, &conditions).await
+        if let Some(usable) = schema.has_usable_id() {
+            within = format!("{within} AND {usable}");
+        }
+        if !matches!(range.selection, Selection::Status(_)) {
+            let cut = usize::try_from(range.rows).unwrap_or(usize::MAX);
+            let limit = range.rows.saturating_add(1);
+            let mut arrived = self.arrived();
+            self.read(&mut arrived, &wanted, &format!("{within} LIMIT {limit}"))
+                .await?;
+            if arrived.len() <= cut {
+                return self.block(range.day, arrived);
+            }
+            self.spare.put(arrived.curves);
+        }
+        let mut arrived = self.arrived();
+        let of_run = format!("{within} AND {wanted}");
+        self.read(&mut arrived, "toUInt8(1)", &of_run).await?;
+        let keys: Vec<(i64, String)> = (0..arrived.len())
+            .map(|row| arrived.key(row))
+            .map(|key| (key.ticks, key.id.to_string()))
+            .collect();
+        weldfleet_failpoints::reach("stores::between_looks").await;
+        for keys in keys.chunks(KEYS) {
+            let keys = schema.has_key(keys.iter().map(|(ticks, id)| (*ticks, id.as_str())));
+            let rivals = format!("{within} AND NOT {wanted} AND {keys}");
+            self.read(&mut arrived, "toUInt8(0)", &rivals).await?;
+        }
+        self.block(range.day, arrived)
     }
 
     /// Rows of one day that meet the conditions (SQL, may end with ORDER BY and LIMIT), in key order.
@@ -38,11 +73,44 @@ impl SourceTable {
         day: Day,
         conditions: &str,
     ) -> Result<RowBlock, StoreError> {
+        let mut arrived = self.arrived();
+        self.read(&mut arrived, "toUInt8(1)", conditions).await?;
+        self.block(day, arrived)
+    }
+
+    fn block(&self, day: Day, arrived: Arrived) -> Result<RowBlock, StoreError> {
+        Ok(RowBlock::new(day, arrived)?.returning_to(self.spare.clone()))
+    }
+
+    /// Room for rows; none has arrived yet.
+    fn arrived(&self) -> Arrived {
+        Arrived {
+            hashes: Vec::new(),
+            wanted: Vec::new(),
+            ticks: Vec::new(),
+            ids: empty_ids(self.schema.id),
+            times: Texts::default(),
+            part_no: Texts::default(),
+            spot_name: Texts::default(),
+            timer_name: Texts::default(),
+            umax: Vec::new(),
+            imax: Vec::new(),
+            curves: self.spare.take(),
+        }
+    }
+
+    /// Reads the rows that meet the conditions behind those that have arrived; `wanted` (SQL, `UInt8`) says which are to be judged.
+    async fn read(
+        &self,
+        arrived: &mut Arrived,
+        wanted: &str,
+        conditions: &str,
+    ) -> Result<(), StoreError> {
         let schema = &self.schema;
         let sql = format!(
-            "SELECT {hash}, {time}, {id}, toString({time}), {part}, {spot}, {timer}, \
+            "SELECT {hash}, {wanted}, {time}, {id}, toString({time}), {part}, {spot}, {timer}, \
              {umax}, {imax}, {u}, {i} FROM {source} WHERE {conditions}",
-            hash = schema.key_hash(),
+            hash = schema.row_hash(),
             time = schema.column("ck_local_time"),
             id = schema.id(),
             part = schema.text("part_no"),
@@ -52,24 +120,14 @@ impl SourceTable {
             imax = schema.number("imax", "Float32"),
             u = schema.curve("u_curve"),
             i = schema.curve("i_curve"),
-            source = schema.source,
+            source = schema.rows(),
         );
         let mut reader = self.server.native("fetch a range", &sql, FETCH_SETTINGS)?;
-        let mut arrived = Arrived {
-            hashes: Vec::new(),
-            ticks: Vec::new(),
-            ids: empty_ids(schema.id),
-            times: Texts::default(),
-            part_no: Texts::default(),
-            spot_name: Texts::default(),
-            timer_name: Texts::default(),
-            umax: Vec::new(),
-            imax: Vec::new(),
-            curves: self.spare.take(),
-        };
         while let Some(rows) = reader.block(COLUMNS).await? {
             reader.column("UInt64").await?;
             reader.numbers(rows, &mut arrived.hashes).await?;
+            reader.column("UInt8").await?;
+            reader.numbers(rows, &mut arrived.wanted).await?;
             read_ticks(&mut reader, schema.time, rows, &mut arrived.ticks).await?;
             read_ids(&mut reader, rows, &mut arrived.ids).await?;
             for texts in [
@@ -94,7 +152,7 @@ impl SourceTable {
                 reader.arrays(rows, ends, values).await?;
             }
         }
-        Ok(RowBlock::new(day, arrived)?.returning_to(self.spare.clone()))
+        Ok(())
     }
 }
 

@@ -40,7 +40,7 @@ impl SourceTable {
             "SELECT countIf({status} = 'ok' AND {verdict} = 'OK') AS ok, countIf({status} = 'ok' AND {verdict} = 'NOK') AS nok, \
              countIf({status} IN ('invalid', 'poison')) AS invalid, countIf({status} = 'error') AS error \
              FROM {source} WHERE {day} AND {between} AND {owner} = {job}",
-            source = schema.source,
+            source = schema.rows(),
             day = schema.on_day(range.day),
             between = schema.between(&range.keys()),
             owner = schema.column("alg_job"),
@@ -55,7 +55,7 @@ impl SourceTable {
         let latest = format!(
             "SELECT toUInt32(max({})) FROM {}",
             schema.day_number(),
-            schema.source
+            schema.rows()
         );
         let day: u32 = self.server.one("find the latest day", &latest).await?;
         Ok(Day::new(day).ok())
@@ -114,7 +114,7 @@ impl SourceTable {
                 let latest = format!(
                     "SELECT toUInt32(max({})) FROM {} WHERE {same_id}",
                     schema.day_number(),
-                    schema.source
+                    schema.rows()
                 );
                 match Day::new(self.server.one("find the weld's day", &latest).await?) {
                     Ok(day) => day,

@@ -9,8 +9,8 @@
 //! - [`fetch`], [`block`]: a range's rows in one arena, whose memory (`arena`) is used again;
 //! - [`results`]: an attempt's results, and their commit to the rows;
 //! - [`runs`]: backfill runs; [`reports`], [`quality`]: questions that people ask;
-//! - [`inspection`]: rows and grants that a person looks at;
 //! - [`settling`]: patch parts, and applying them; [`writers`]: inserts that added columns would break;
+//! - [`inspection`]: rows and grants that a person looks at; [`keys`]: whether keys identify welds;
 //! - [`nok`]: committed NOK rows and checksums, for the mirror;
 //! - [`simulated`]: fast columnar insert of made-up welds.
 
@@ -18,6 +18,7 @@ pub(crate) mod arena;
 pub mod block;
 pub mod fetch;
 pub mod inspection;
+pub mod keys;
 pub mod migrate;
 pub mod native;
 pub mod nok;
@@ -37,6 +38,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use block::RowBlock;
 pub use inspection::{JobCounts, PartRows};
+pub use keys::{RepeatedKeys, repeated_keys};
 pub use migrate::{Plan, Statement, Store};
 pub use quality::{Confusion, Quality, Shift};
 pub use reports::{Pace, RunOutcome};

@@ -1,9 +1,11 @@
 //! Committed NOK rows and a checksum over them, for the mirror.
 
+use std::collections::HashMap;
+
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{Schema, SourceTable, sql};
+use super::{Schema, SourceTable};
 use crate::{
     errors::StoreError,
     range::{Day, KeyRange},
@@ -41,7 +43,7 @@ pub(crate) struct NokRow {
 }
 
 /// What a day's rows in a store come to: equal in two stores only if the rows are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Row, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Row, Deserialize)]
 pub struct Checksum {
     /// Rows looked at.
     pub rows: u64,
@@ -51,8 +53,37 @@ pub struct Checksum {
     pub sum: u64,
 }
 
+impl std::ops::AddAssign for Checksum {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.nok += other.nok;
+        self.sum = self.sum.wrapping_add(other.sum);
+    }
+}
+
 /// A mirrored key: ticks, time as text, id as text.
 pub(crate) type TextKey = (i64, String, String);
+
+/// The part of a mirrored key that names the weld in the truth; the time as text is the ticks in other words.
+pub(crate) fn ticks_and_id(key: &TextKey) -> (i64, &str) {
+    (key.0, &key.2)
+}
+
+#[derive(Row, Deserialize)]
+struct NokOfDay {
+    day: u32,
+    nok: u64,
+}
+
+/// Keys that one statement names.
+pub(crate) const KEYS: usize = 5000;
+
+/// A day's judged rows and their tokens and times, summed up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Row, Deserialize)]
+pub(crate) struct JudgedStamp {
+    rows: u64,
+    sum: u64,
+}
 
 impl NokRow {
     pub(crate) fn key(&self) -> TextKey {
@@ -115,7 +146,7 @@ impl SourceTable {
                 &format!(
                     "SELECT {} AS ticks FROM {} WHERE {} AND {} AND {} ORDER BY {} LIMIT 1 OFFSET {skip}",
                     schema.ticks(),
-                    schema.source,
+                    schema.rows(),
                     schema.on_day(day),
                     schema.in_span(span),
                     schema.is_nok(),
@@ -132,15 +163,29 @@ impl SourceTable {
         day: Day,
         keys: &[TextKey],
     ) -> Result<Vec<NokRow>, StoreError> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
+        let mut found = Vec::new();
+        for keys in keys.chunks(KEYS) {
+            let filter = format!(
+                "{} AND {} IS NOT NULL",
+                self.schema.has_key(keys.iter().map(ticks_and_id)),
+                self.schema.column("alg_complete_time")
+            );
+            found.extend(self.committed_rows(day, &filter).await?);
         }
-        let filter = format!(
-            "{} AND {} IS NOT NULL",
-            self.schema.has_key(keys),
-            self.schema.column("alg_complete_time")
+        Ok(found)
+    }
+
+    /// What changes whenever a row of the day gets a verdict or another one.
+    pub(crate) async fn judged_stamp(&self, day: Day) -> Result<JudgedStamp, StoreError> {
+        let schema = &self.schema;
+        let sql = format!(
+            "SELECT count() AS rows, toUInt64(ifNull(sum(cityHash64({token}, {complete})), 0)) AS sum FROM {source} WHERE {day} AND {complete} IS NOT NULL",
+            token = schema.column("alg_token"),
+            complete = schema.column("alg_complete_time"),
+            source = schema.rows(),
+            day = schema.on_day(day),
         );
-        self.committed_rows(day, &filter).await
+        self.server.one("look what is judged", &sql).await
     }
 
     async fn committed_rows(&self, day: Day, filter: &str) -> Result<Vec<NokRow>, StoreError> {
@@ -155,11 +200,30 @@ impl SourceTable {
             "SELECT uniqExact({}, {}) FROM {} WHERE {} AND {}",
             schema.ticks(),
             schema.id_text(),
-            schema.source,
+            schema.rows(),
             schema.on_day(day),
             schema.is_nok(),
         );
         self.server.one("count nok rows", &sql).await
+    }
+
+    /// How many welds of each day are NOK in some version, for an overview: reads one column from end to end, which `FINAL` would
+    /// make many times dearer. Days without any are left out.
+    pub(crate) async fn nok_by_day(&self) -> Result<HashMap<u32, u64>, StoreError> {
+        let schema = &self.schema;
+        let sql = format!(
+            "SELECT toUInt32({}) AS day, uniqExact({}, {}) AS nok FROM {} WHERE {} GROUP BY 1",
+            schema.day_number(),
+            schema.ticks(),
+            schema.id_text(),
+            schema.source,
+            schema.is_nok(),
+        );
+        let rows: Vec<NokOfDay> = self
+            .server
+            .all("count the nok rows of all days", &sql)
+            .await?;
+        Ok(rows.into_iter().map(|row| (row.day, row.nok)).collect())
     }
 
     /// The checksum of the day's NOK rows, and of the rows with the given keys that have a verdict.
@@ -173,7 +237,7 @@ impl SourceTable {
         if !reviewed.is_empty() {
             filter = format!(
                 "({filter} OR ({} AND {} IS NOT NULL AND {} IS NOT NULL))",
-                schema.has_key(reviewed),
+                schema.has_key(reviewed.iter().map(ticks_and_id)),
                 schema.column("alg_complete_time"),
                 schema.column("final_result"),
             );
@@ -264,19 +328,6 @@ impl Schema {
         bounds.join(" AND ")
     }
 
-    fn has_key(&self, keys: &[TextKey]) -> String {
-        let list: Vec<String> = keys
-            .iter()
-            .map(|(ticks, _, id)| format!("({ticks}, {})", sql::literal(id)))
-            .collect();
-        format!(
-            "({}, {}) IN (({}))",
-            self.ticks(),
-            self.id_text(),
-            list.join(", ")
-        )
-    }
-
     /// Rows of the day as the mirror holds them, each key once: of duplicates a NOK one, then by content.
     fn mirrored(&self, day: Day, filter: &str) -> String {
         let time = self.column("ck_local_time");
@@ -312,7 +363,7 @@ impl Schema {
              cityHash64(m_part_no, m_spot_name, m_timer_name, m_umax, m_imax) LIMIT 1 BY ticks, m_record_id",
             renamed = renamed.join(", "),
             columns = columns.join(", "),
-            source = self.source,
+            source = self.rows(),
             day = self.on_day(day),
         )
     }

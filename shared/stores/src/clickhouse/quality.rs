@@ -164,7 +164,7 @@ impl SourceTable {
             day = schema.day_number(),
             counts = counts.join(", "),
             errors = errors.join(", "),
-            source = schema.source,
+            source = schema.rows(),
             days = schema.on_days(days),
             status = schema.column("alg_status"),
         );
@@ -230,7 +230,7 @@ impl SourceTable {
              FROM (SELECT assumeNotNull({value}) AS v, {is_reference} AS is_reference, {is_day} AS is_day, \
              arrayCount(x -> v > x, cuts) AS bin FROM {source} WHERE {both})",
             deciles = deciles.join(", "),
-            source = schema.source,
+            source = schema.rows(),
             reference_rows = usable(&is_reference),
             reference_bins = bins("is_reference"),
             day_bins = bins("is_day"),
@@ -250,7 +250,7 @@ impl SourceTable {
             let sql = format!(
                 "SELECT toFloat64(kolmogorovSmirnovTest('two-sided', 'asymp')(assumeNotNull({value}), toUInt8({is_day})).1) \
                  FROM {source} WHERE {both}",
-                source = schema.source,
+                source = schema.rows(),
                 both = usable(&schema.on_days(&[reference, day])),
             );
             ks = number(self.server.one(what, &sql).await?);

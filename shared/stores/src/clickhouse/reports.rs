@@ -51,7 +51,7 @@ struct PaceRow {
 }
 
 impl SourceTable {
-    /// Every day the table has rows of, in order. Reads one column; not for every pass.
+    /// Every day the table has rows of, whatever their version, in order. Reads one column; not for every pass.
     pub async fn days(&self) -> Result<Vec<Day>, StoreError> {
         let sql = format!(
             "SELECT DISTINCT toUInt32({}) AS day FROM {} ORDER BY 1",
@@ -76,7 +76,7 @@ impl SourceTable {
             "SELECT toUInt32({day}) AS day, count() AS rows FROM {source} WHERE {days} AND {wanted} \
              GROUP BY 1 ORDER BY 1",
             day = self.schema.day_number(),
-            source = self.schema.source,
+            source = self.schema.rows(),
             days = self.schema.on_days(days),
             wanted = self.schema.wanted(run, selection),
         );
@@ -96,7 +96,7 @@ impl SourceTable {
              countIf({status} = 'ok' AND {verdict} = 'NOK') AS nok, countIf({status} = 'invalid') AS invalid, \
              countIf({status} = 'poison') AS poison, countIf({status} = 'error') AS error \
              FROM {source} WHERE {days} AND {alg_run} = {run}",
-            source = self.schema.source,
+            source = self.schema.rows(),
             days = self.schema.on_days(days),
             alg_run = self.schema.column("alg_run"),
         );
@@ -110,7 +110,7 @@ impl SourceTable {
             "SELECT count() AS rows, \
              toFloat64(dateDiff('millisecond', assumeNotNull(min({complete})), now64(3))) / 1000 AS seconds \
              FROM {source} WHERE {days} AND {complete} > now64(3) - toIntervalSecond({seconds})",
-            source = self.schema.source,
+            source = self.schema.rows(),
             days = self.schema.on_days(days),
         );
         let row: PaceRow = self.server.one("measure the pace", &sql).await?;

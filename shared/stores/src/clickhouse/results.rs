@@ -6,6 +6,10 @@
 //! two attempts never mix inside a row, and a statement that finishes late changes nothing wrongly.
 //! Several attempts of one run and day share an UPDATE: its cost is mostly fixed.
 //!
+//! One verdict may be overruled: that of a row whose key another row has with different content. An attempt that saw both takes
+//! both verdicts away, and nothing but a later look at the rows gives one back: the later look has the larger token, so
+//! the guard compares tokens there. Such an attempt has an UPDATE of its own.
+//!
 //! In the UPDATE all columns come out of one scalar subquery, one array of tuples, so that the results
 //! are read once and what belongs to one row stays together. A `groupArray` per column would not do:
 //! where a column is nearly empty (`alg_error`), the server keeps it sparse and `groupArray` of a
@@ -19,10 +23,10 @@ use std::collections::BTreeMap;
 
 use weldfleet_weld::{Status, Verdict};
 
-use super::{RowBlock, Schema, SourceTable, native::Writer, sql};
+use super::{RowBlock, Schema, SourceTable, block::DUPLICATE_KEY, native::Writer, sql};
 use crate::{
     errors::StoreError,
-    range::{Day, KeyRange, Range},
+    range::{Day, KeyRange, LIVE_RUN, Range},
 };
 
 /// An attempt whose results are stored and which is to be committed.
@@ -32,12 +36,15 @@ pub struct Attempt {
     pub token: u64,
     /// Rows it was given.
     pub range: Range,
+    /// Whether it saw a key with different content in rows that have a verdict; see [`RowBlock::overrules`].
+    pub overrules: bool,
 }
 
 /// An attempt's results as they go to the server; far smaller than the rows they are of.
 #[derive(Debug)]
 pub struct EncodedResults {
     block: Vec<u8>,
+    overrules: bool,
 }
 
 impl EncodedResults {
@@ -58,19 +65,25 @@ impl EncodedResults {
                 format!("{} verdicts for {} rows", verdicts.len(), block.len()),
             ));
         }
+        let overrules = block.overrules();
         let block = if block.is_empty() {
             Vec::new()
         } else {
             results_block(token, run, job, block, verdicts)
         };
-        Ok(Self { block })
+        Ok(Self { block, overrules })
+    }
+
+    /// Whether their attempt overrules verdicts; see [`Attempt::overrules`].
+    pub fn overrules(&self) -> bool {
+        self.overrules
     }
 }
 
 /// What [`SourceTable::mark`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MarkOutcome {
-    /// Welds that were to be marked.
+    /// Rows that were to be marked.
     pub wanted: u64,
     /// Rows that now carry the mark; less where another attempt was there first.
     pub marked: u64,
@@ -157,8 +170,14 @@ impl SourceTable {
                 .push(attempt);
         }
         for ((run, day), group) in groups {
-            let sql = self.schema.commit_sql(run, day, &group);
-            self.server.update("commit results", &sql).await?;
+            let (alone, together): (Vec<&Attempt>, Vec<&Attempt>) =
+                group.into_iter().partition(|attempt| attempt.overrules);
+            let statements =
+                std::iter::once(together).chain(alone.into_iter().map(|one| vec![one]));
+            for attempts in statements.filter(|attempts| !attempts.is_empty()) {
+                let sql = self.schema.commit_sql(run, day, &attempts);
+                self.server.update("commit results", &sql).await?;
+            }
         }
         Ok(())
     }
@@ -171,7 +190,7 @@ impl SourceTable {
                 "count committed rows",
                 &format!(
                     "SELECT count() FROM {} WHERE {} AND {} AND {} = {token}",
-                    schema.source,
+                    schema.rows(),
                     schema.on_day(range.day),
                     schema.between(&range.keys()),
                     schema.column("alg_token"),
@@ -194,16 +213,16 @@ impl SourceTable {
         let insert = format!(
             "INSERT INTO {results} (token, key_hash, run, day, job, alg_status, alg_error, ml_nok_prob, \
              diameter, indentation, front_thickness, stack_thickness) \
-             SELECT DISTINCT toUInt64({token}), {hash}, toUInt64({run}), toUInt32({day}), {job}, {status}, {reason}, \
+             SELECT toUInt64({token}), {hash}, toUInt64({run}), toUInt32({day}), {job}, {status}, {reason}, \
              nan, nan, nan, nan, nan FROM {source} WHERE {on_day} AND {between} AND {wanted}",
             results = schema.results,
-            hash = schema.key_hash(),
+            hash = schema.row_hash(),
             run = range.run,
             day = range.day,
             job = sql::literal(job),
             status = sql::literal(status.as_str()),
             reason = sql::literal(reason),
-            source = schema.source,
+            source = schema.rows(),
             on_day = schema.on_day(range.day),
             between = schema.between(&range.keys()),
             wanted = schema.judgeable(range.run, &range.selection),
@@ -223,6 +242,7 @@ impl SourceTable {
         self.commit(&[Attempt {
             token,
             range: range.clone(),
+            overrules: false,
         }])
         .await?;
         let marked = self.committed(range, token).await?;
@@ -242,14 +262,14 @@ impl Schema {
             self.results
         );
         let ranges: Vec<KeyRange> = group.iter().map(|attempt| attempt.range.keys()).collect();
-        let hash = self.key_hash();
+        let hash = self.row_hash();
         let mut place = format!(
             "(transform({hash}, tupleElement(({all} AS {RESULTS_ALIAS}), 1), \
              arrayEnumerate(tupleElement({RESULTS_ALIAS}, 1)), toUInt32(0)) AS {PLACE_ALIAS})"
         );
         let mut assignments = vec![
             self.assign("alg_complete_time", "now64(3)"),
-            self.assign("alg_run", &run.to_string()),
+            self.assign("alg_run", &self.run_to_keep(run, group)),
         ];
         for (position, (ours, _, kind)) in COPIED.iter().enumerate() {
             let column = position + 2;
@@ -272,8 +292,48 @@ impl Schema {
             day = self.on_day(day),
             ranges = self.between_any(&ranges),
             results = self.results,
-            guard = self.guard(run),
+            guard = self.commit_guard(run, group),
         )
+    }
+
+    /// Which rows of the attempts' results may be written.
+    ///
+    /// A row that is refused for its key keeps that against an attempt with a smaller token, which looked at the rows before: it may
+    /// not have seen the other row. Only a run that overwrites verdicts could do that.
+    fn commit_guard(&self, run: u64, group: &[&Attempt]) -> String {
+        let guard = self.guard(run);
+        let (token, error) = (self.column("alg_token"), self.column("alg_error"));
+        if let [
+            Attempt {
+                token: own,
+                overrules: true,
+                ..
+            },
+        ] = group
+        {
+            return format!(
+                "({guard} OR ({token} < {own} AND {hash} IN (SELECT key_hash FROM {results} \
+                 WHERE token = {own} AND startsWith(alg_error, '{DUPLICATE_KEY}'))))",
+                hash = self.row_hash(),
+                results = self.results,
+            );
+        }
+        let smallest = group.iter().map(|attempt| attempt.token).min();
+        match smallest {
+            Some(smallest) if run != LIVE_RUN => format!(
+                "{guard} AND NOT (startsWith(ifNull({error}, ''), '{DUPLICATE_KEY}') AND ifNull({token}, 0) > {smallest})"
+            ),
+            _ => guard,
+        }
+    }
+
+    /// The run that a row carries afterwards: one that is overruled was done by the later of two runs, and stays so.
+    fn run_to_keep(&self, run: u64, group: &[&Attempt]) -> String {
+        if group.iter().any(|attempt| attempt.overrules) {
+            format!("greatest(ifNull({}, 0), {run})", self.column("alg_run"))
+        } else {
+            run.to_string()
+        }
     }
 
     fn assign(&self, ours: &'static str, value: &str) -> String {
@@ -291,14 +351,14 @@ fn results_block(
     block: &RowBlock,
     verdicts: &[Verdict],
 ) -> Vec<u8> {
+    let (hashes, verdicts): (Vec<u64>, Vec<&Verdict>) = block
+        .results()
+        .map(|(hash, row)| (hash, &verdicts[row]))
+        .unzip();
     let rows = verdicts.len();
     let mut out = Writer::new(5 + COPIED.len() - 2, rows, 512 + rows * 128);
     out.repeated("token", "UInt64", token);
-    out.numbers_from(
-        "key_hash",
-        "UInt64",
-        (0..rows).map(|row| block.key_hash(row)),
-    );
+    out.numbers("key_hash", "UInt64", &hashes);
     out.repeated("run", "UInt64", run);
     out.repeated("day", "UInt32", block.day().number());
     out.texts("job", std::iter::repeat_n(job, rows));
@@ -328,7 +388,7 @@ fn results_block(
         "rule_result",
         verdicts.iter().map(|v| v.rule_result.map_or("", outcome)),
     );
-    let hits: Vec<Option<String>> = verdicts.iter().map(hits_text).collect();
+    let hits: Vec<Option<String>> = verdicts.iter().map(|verdict| hits_text(verdict)).collect();
     out.texts(
         "rule_hits",
         verdicts

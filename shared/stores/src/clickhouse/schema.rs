@@ -157,6 +157,8 @@ pub struct Schema {
     pub missing_settings: Vec<&'static str>,
     /// The table as the server would make it again.
     pub(crate) create_table_query: String,
+    /// Whether the table keeps versions of a row (`ReplacingMergeTree`), of which the one that `FINAL` returns counts.
+    pub keeps_versions: bool,
     columns: BTreeMap<&'static str, Column>,
 }
 
@@ -450,6 +452,7 @@ impl Look<'_> {
             missing_results,
             missing_settings: self.missing_settings(on_by_default),
             create_table_query: self.table.create_table_query,
+            keeps_versions: self.engine_family() == "ReplacingMergeTree",
             columns,
         };
         if faults.is_empty() {
@@ -476,16 +479,26 @@ impl Look<'_> {
             .collect()
     }
 
-    fn check_engine(&self, faults: &mut Vec<SchemaFault>) {
+    /// The engine whatever keeps its parts.
+    fn engine_family(&self) -> &str {
         let engine = self.table.engine.as_str();
-        let family = engine
+        engine
             .strip_prefix("Replicated")
             .or_else(|| engine.strip_prefix("Shared"))
-            .unwrap_or(engine);
-        if !["MergeTree", "ReplacingMergeTree", "CoalescingMergeTree"].contains(&family) {
+            .unwrap_or(engine)
+    }
+
+    fn check_engine(&self, faults: &mut Vec<SchemaFault>) {
+        let engine = self.table.engine.as_str();
+        let family = self.engine_family();
+        if !["MergeTree", "ReplacingMergeTree"].contains(&family) {
+            let problem = match family {
+                "CoalescingMergeTree" => "merges a row's verdict into later rows with its key",
+                _ => "has no lightweight UPDATE",
+            };
             faults.push(SchemaFault {
                 key: "tables.source_table".into(),
-                problem: format!("engine {engine} has no lightweight UPDATE"),
+                problem: format!("engine {engine} {problem}"),
                 remedy: "name a table of the MergeTree family (for a view or Distributed table, the table below it), \
                          or copy the rows into one"
                     .into(),

@@ -150,7 +150,7 @@ impl SourceTable {
              countIf({complete} IS NOT NULL AND {status} = 'error') AS error \
              FROM {source} WHERE {days} GROUP BY 1 ORDER BY 1",
             day = schema.day_number(),
-            source = schema.source,
+            source = schema.rows(),
             days = schema.on_days(days),
         );
         let rows: Vec<CountRow> = self.server.all("count the rows of a day", &sql).await?;
@@ -179,12 +179,22 @@ impl SourceTable {
         today: Day,
     ) -> Result<LeftElsewhere, StoreError> {
         let schema = &self.schema;
-        let sql = format!(
-            "SELECT toUInt32({number}) AS day, count() AS left FROM {source} \
-             WHERE {complete} IS NULL AND ({number} < {oldest} OR {number} > {today}) GROUP BY 1 ORDER BY 1",
+        let left = format!(
+            "{complete} IS NULL AND ({number} < {oldest} OR {number} > {today})",
             number = schema.day_number(),
-            source = schema.source,
             complete = schema.column("alg_complete_time"),
+        );
+        // Versions are compared on those days alone that have such a row, whatever became of its weld.
+        let days = if schema.keeps_versions {
+            let (day, source) = (schema.column("data_date"), &schema.source);
+            format!("{day} IN (SELECT DISTINCT {day} FROM {source} WHERE {left}) AND ")
+        } else {
+            String::new()
+        };
+        let sql = format!(
+            "SELECT toUInt32({number}) AS day, count() AS left FROM {source} WHERE {days}{left} GROUP BY 1 ORDER BY 1",
+            number = schema.day_number(),
+            source = schema.rows(),
         );
         let rows: Vec<LeftRow> = self
             .server
@@ -259,7 +269,7 @@ impl SourceTable {
                 "count rows without a usable id",
                 &format!(
                     "SELECT count() FROM {} WHERE {on_day} AND NOT {usable} AND {} = {token}",
-                    schema.source,
+                    schema.rows(),
                     schema.column("alg_token"),
                 ),
             )
@@ -272,7 +282,7 @@ impl SourceTable {
         let sql = format!(
             "SELECT {time}, {} FROM {} WHERE {filter} ORDER BY {time}, {id} LIMIT {limit}",
             schema.id(),
-            schema.source,
+            schema.rows(),
         );
         let reader = self.server.native(
             "read unprocessed keys",
@@ -434,7 +444,7 @@ impl SourceTable {
                 "count the rows of a range",
                 &format!(
                     "SELECT count() FROM {} WHERE {} AND {}",
-                    self.schema.source,
+                    self.schema.rows(),
                     self.schema.on_day(day),
                     self.schema.between(keys),
                 ),

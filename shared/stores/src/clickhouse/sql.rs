@@ -162,8 +162,23 @@ impl Schema {
         }
     }
 
-    /// `cityHash64` of the weld's key. A day written `2026-11-22` is the day written `20261122`.
-    pub(crate) fn key_hash(&self) -> String {
+    /// Where rows are read: of a table that keeps versions, the version that counts.
+    ///
+    /// `FINAL` is the table's own notion of it, deleted rows included. Writes name the table itself: a result is of one
+    /// physical row (see [`Self::row_hash`]), whatever version of its weld that is.
+    pub(crate) fn rows(&self) -> String {
+        if self.keeps_versions {
+            format!("{} FINAL", self.source)
+        } else {
+            self.source.clone()
+        }
+    }
+
+    /// `cityHash64` of one physical row: the weld's key, and where the row was inserted, which merges, mutations and patches keep.
+    ///
+    /// The key alone would not do: a row with the same key that arrives after the fetch would get the verdict of the row that was
+    /// judged. If a server did move a row after all, its result would find no row, and the next pass would judge it again.
+    pub(crate) fn row_hash(&self) -> String {
         let day = match self.day {
             DayType::Text => format!(
                 "replaceAll(CAST({} AS String), '-', '')",
@@ -172,9 +187,26 @@ impl Schema {
             _ => self.column("data_date").to_owned(),
         };
         format!(
-            "cityHash64({day}, {}, {})",
+            "cityHash64({day}, {}, {}, _partition_id, _block_number, _block_offset)",
             self.column("ck_local_time"),
             self.column("record_id")
+        )
+    }
+
+    /// Rows of the day with any of these keys, given as ticks and id.
+    pub(crate) fn has_key<'k>(&self, keys: impl IntoIterator<Item = (i64, &'k str)>) -> String {
+        let list: Vec<String> = keys
+            .into_iter()
+            .map(|(ticks, id)| format!("({ticks}, {})", literal(id)))
+            .collect();
+        if list.is_empty() {
+            return "0".to_owned();
+        }
+        format!(
+            "({}, {}) IN (({}))",
+            self.ticks(),
+            self.id_text(),
+            list.join(", ")
         )
     }
 

@@ -6,16 +6,25 @@
 //! the same code. What is written was read back from ClickHouse, never taken from an attempt's memory:
 //! the attempt may not be the one that was committed.
 //!
+//! A record outlives its source. It is removed, or given another verdict, only where the source *has that weld's row and it says
+//! otherwise*. Rows that left the source (a day dropped, moved, expired) or came back without verdicts (a backup holds none that
+//! was not settled) erase nothing: their records are kept, counted, and no difference to mend. To know on a later look
+//! that the rest is equal, a day's look remembers what the kept records add to its checksum, and which rows were
+//! judged: as soon as one more is, a kept record may have to go, and the day is compared row by row again.
+//!
 //! A reviewer's columns are never named in a statement. A row that somebody reviewed stays when its
 //! weld is no longer NOK, with the verdict it now has.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use super::{NokTable, table::StoredRow};
 use crate::{
     clickhouse::{
         SourceTable,
-        nok::{Checksum, NokRow, TextKey, TickSpan},
+        nok::{Checksum, JudgedStamp, NokRow, TextKey, TickSpan, ticks_and_id},
     },
     errors::StoreError,
     range::{Day, IdRef, KeyRange, KeyRef, Range, RecordId},
@@ -29,6 +38,39 @@ const STEP: usize = 10_000;
 pub struct Mirror {
     source: SourceTable,
     table: NokTable,
+    /// By day, what the last look at all its rows kept; days that kept none are not there.
+    kept: Arc<Mutex<BTreeMap<Day, Kept>>>,
+}
+
+/// Records that stay although the source has no verdict for their weld.
+#[derive(Debug, Clone, Copy, Default)]
+struct Kept {
+    /// What they add to the checksum.
+    sums: Checksum,
+    /// What was judged when that was found out.
+    judged: JudgedStamp,
+}
+
+impl Kept {
+    fn add(&mut self, record: &StoredRow) {
+        if record.counts() {
+            self.sums.rows += 1;
+            self.sums.nok += u64::from(record.row.final_result == "NOK");
+            self.sums.sum = self.sums.sum.wrapping_add(record.crc);
+        }
+    }
+}
+
+/// What makes one side of a span equal to the other.
+#[derive(Default)]
+struct Difference {
+    /// Records to add or to change.
+    put: Vec<NokRow>,
+    /// Records whose weld says otherwise and that nobody has reviewed.
+    surplus: Vec<TextKey>,
+    /// What that comes to.
+    change: Mirrored,
+    kept: Kept,
 }
 
 /// What a mirror changed.
@@ -40,6 +82,8 @@ pub struct Mirrored {
     pub updated: u64,
     /// Rows that are not NOK any more and that nobody has reviewed.
     pub removed: u64,
+    /// Rows left alone although the source has no verdict for their weld.
+    pub kept: u64,
 }
 
 impl std::ops::AddAssign for Mirrored {
@@ -47,6 +91,7 @@ impl std::ops::AddAssign for Mirrored {
         self.inserted += other.inserted;
         self.updated += other.updated;
         self.removed += other.removed;
+        self.kept += other.kept;
     }
 }
 
@@ -57,16 +102,22 @@ pub struct MirrorLag {
     pub day: Day,
     /// Committed NOK welds in ClickHouse.
     pub committed: u64,
-    /// NOK rows in MySQL.
+    /// NOK rows in MySQL, save those that are kept.
     pub mirrored: u64,
-    /// Whether the rows are equal in content too.
+    /// NOK rows in MySQL of whose weld the source has no row, or none with a verdict. No lag: nothing is to be done about them.
+    pub kept: u64,
+    /// Whether all other rows are equal in content too.
     pub equal: bool,
 }
 
 impl Mirror {
     /// The mirror of a source table.
     pub fn new(source: SourceTable, table: NokTable) -> Self {
-        Self { source, table }
+        Self {
+            source,
+            table,
+            kept: Arc::default(),
+        }
     }
 
     /// The MySQL side.
@@ -101,23 +152,51 @@ impl Mirror {
             stored.extend(rows.into_iter().filter(|row| between(keys, &row.row)));
         }
         let committed = self.source.nok_between(day, ranges).await?;
-        self.bring_in_line(day, &committed, &stored).await
+        let difference = self.compare(day, &committed, &stored).await?;
+        self.write(day, difference).await
     }
 
     /// Makes MySQL equal to the day's committed NOK rows, in steps of bounded size.
     pub async fn mirror_day(&self, day: Day) -> Result<Mirrored, StoreError> {
+        self.walk(day, true).await
+    }
+
+    /// Looks at every row of the day, as [`Self::mirror_day`] does, and writes nothing: what is behind, and what is kept.
+    pub async fn survey_day(&self, day: Day) -> Result<Mirrored, StoreError> {
+        self.walk(day, false).await
+    }
+
+    async fn walk(&self, day: Day, writes: bool) -> Result<Mirrored, StoreError> {
         let mut done = Mirrored::default();
+        let mut kept = Kept {
+            // Before the rows: what is judged meanwhile makes the next look a thorough one.
+            judged: self.source.judged_stamp(day).await?,
+            ..Kept::default()
+        };
         let mut rest = TickSpan::ALL;
         loop {
             let step = self.step(day, rest).await?;
             let stored = self.table.rows(day, step).await?;
             let committed = self.source.nok_in_span(day, step).await?;
-            done += self.bring_in_line(day, &committed, &stored).await?;
+            let difference = self.compare(day, &committed, &stored).await?;
+            kept.sums += difference.kept.sums;
+            done += if writes {
+                self.write(day, difference).await?
+            } else {
+                difference.change
+            };
             if step.to >= rest.to {
-                return Ok(done);
+                break;
             }
             rest.from = step.to + 1;
         }
+        let mut days = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.sums.rows > 0 {
+            days.insert(day, kept);
+        } else {
+            days.remove(&day);
+        }
+        Ok(done)
     }
 
     /// The longest start of the span that holds at most [`STEP`] rows on either side, one tick at least.
@@ -134,66 +213,91 @@ impl Mirror {
         })
     }
 
-    /// Writes the difference of two lists of rows of one span.
-    async fn bring_in_line(
+    /// The difference of two lists of rows of one span.
+    async fn compare(
         &self,
         day: Day,
         committed: &[NokRow],
         stored: &[StoredRow],
-    ) -> Result<Mirrored, StoreError> {
-        let mut done = Mirrored::default();
+    ) -> Result<Difference, StoreError> {
+        let mut found = Difference::default();
         let mut there: HashMap<TextKey, &StoredRow> = stored
             .iter()
             .map(|stored| (stored.row.key(), stored))
             .collect();
-        let mut put: Vec<&NokRow> = Vec::new();
         for row in committed {
             match there.remove(&row.key()) {
                 None => {
-                    done.inserted += 1;
-                    put.push(row);
+                    found.change.inserted += 1;
+                    found.put.push(row.clone());
                 }
                 Some(stored) if !same(&stored.row, row) => {
-                    done.updated += 1;
-                    put.push(row);
+                    found.change.updated += 1;
+                    found.put.push(row.clone());
                 }
                 Some(_) => {}
             }
         }
-        let mut surplus: Vec<TextKey> = Vec::new();
-        let mut reviewed: HashMap<TextKey, &StoredRow> = HashMap::new();
-        for (key, stored) in there {
-            if stored.reviewed {
-                reviewed.insert(key, stored);
-            } else {
-                surplus.push(key);
-            }
-        }
-        surplus.sort_unstable();
-        let keys: Vec<TextKey> = reviewed.keys().cloned().collect();
+        // The rest is of no committed NOK row. It goes only where its weld has another verdict.
+        let mut rest: Vec<(TextKey, &StoredRow)> = there.into_iter().collect();
+        rest.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let keys: Vec<TextKey> = rest.iter().map(|(key, _)| key.clone()).collect();
         let verdicts = self.source.committed_at(day, &keys).await?;
-        for row in &verdicts {
-            if let Some(stored) = reviewed.remove(&row.key())
-                && !same(&stored.row, row)
-            {
-                done.updated += 1;
-                put.push(row);
+        let verdicts: HashMap<(i64, &str), &NokRow> = verdicts
+            .iter()
+            .map(|row| ((row.ticks, row.record_id.as_str()), row))
+            .collect();
+        for (key, stored) in rest {
+            match verdicts.get(&ticks_and_id(&key)) {
+                None => found.kept.add(stored),
+                Some(row) if row.key() == key && (stored.reviewed || row.final_result == "NOK") => {
+                    if !same(&stored.row, row) {
+                        found.change.updated += 1;
+                        found.put.push((*row).clone());
+                    }
+                }
+                // A copy of the weld's record with its time in other words; people have written into this one.
+                Some(_) if stored.reviewed => found.kept.add(stored),
+                Some(_) => found.surplus.push(key),
             }
         }
-        let mut orphans: Vec<TextKey> = reviewed
-            .into_iter()
-            .filter(|(_, stored)| !stored.row.final_result.is_empty())
-            .map(|(key, _)| key)
-            .collect();
-        orphans.sort_unstable();
-        done.updated += orphans.len() as u64;
-
+        found.change.removed = found.surplus.len() as u64;
+        found.change.kept = found.kept.sums.rows;
         // Writers that take rows in one order do not deadlock.
-        put.sort_by(|a, b| (a.ticks, &a.record_id).cmp(&(b.ticks, &b.record_id)));
+        found
+            .put
+            .sort_by(|a, b| (a.ticks, &a.record_id).cmp(&(b.ticks, &b.record_id)));
+        Ok(found)
+    }
+
+    async fn write(&self, day: Day, difference: Difference) -> Result<Mirrored, StoreError> {
+        let put: Vec<&NokRow> = difference.put.iter().collect();
         self.table.put(day, &put).await?;
-        self.table.clear(day, &orphans).await?;
-        done.removed = self.table.remove(day, &surplus).await?;
-        Ok(done)
+        let removed = self.table.remove(day, &difference.surplus).await?;
+        Ok(Mirrored {
+            removed,
+            ..difference.change
+        })
+    }
+
+    /// NOK rows of MySQL whose weld has no verdict in the source, of all days: as the last look at all rows of a day found, or
+    /// as many as MySQL has more than the source. Reads one column of the source from end to end; not for every pass.
+    pub async fn kept_rows(&self) -> Result<u64, StoreError> {
+        let stored = self.table.days().await?;
+        if stored.is_empty() {
+            return Ok(0);
+        }
+        let committed = self.source.nok_by_day().await?;
+        let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = stored.into_iter().map(|(number, stored)| {
+            let day = Day::new(number).ok();
+            let committed = committed.get(&number).copied().unwrap_or(0);
+            let found = day.and_then(|day| known.get(&day));
+            found
+                .map_or(0, |kept| kept.sums.nok)
+                .max(stored.saturating_sub(committed))
+        });
+        Ok(kept.sum())
     }
 
     /// The day's checksums, ClickHouse's and MySQL's; equal when the mirror is.
@@ -207,12 +311,24 @@ impl Mirror {
 
     /// How far a day's mirror is behind. Reads the whole day on both sides.
     pub async fn lag_of(&self, day: Day) -> Result<MirrorLag, StoreError> {
+        let kept = {
+            let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            known.get(&day).copied()
+        };
+        let may_have_to_go = match kept {
+            Some(kept) => self.source.judged_stamp(day).await? != kept.judged,
+            None => false,
+        };
+        let kept = kept.unwrap_or_default().sums;
         let (committed, mirrored) = self.checksums(day).await?;
+        let mut expected = committed;
+        expected += kept;
         Ok(MirrorLag {
             day,
             committed: committed.nok,
-            mirrored: mirrored.nok,
-            equal: committed == mirrored,
+            mirrored: mirrored.nok.saturating_sub(kept.nok),
+            kept: kept.nok,
+            equal: expected == mirrored && !may_have_to_go,
         })
     }
 

@@ -36,6 +36,15 @@ pub struct NokTable {
 pub(crate) struct StoredRow {
     pub row: NokRow,
     pub reviewed: bool,
+    /// What it adds to the day's checksum.
+    pub crc: u64,
+}
+
+impl StoredRow {
+    /// Whether the day's checksum counts it: a review alone, of a weld without a verdict, says nothing about the weld.
+    pub fn counts(&self) -> bool {
+        !(self.reviewed && self.row.final_result.is_empty())
+    }
 }
 
 impl NokTable {
@@ -123,8 +132,9 @@ impl NokTable {
             })
             .collect();
         let sql = format!(
-            "SELECT ck_ticks, {}, {REVIEWED} FROM {} WHERE data_date = ? AND ck_ticks BETWEEN ? AND ?",
+            "SELECT ck_ticks, {}, {REVIEWED}, CRC32(CONCAT_WS('|', {})) FROM {} WHERE data_date = ? AND ck_ticks BETWEEN ? AND ?",
             columns.join(", "),
+            checksum_text(),
             self.name
         );
         let mut conn = self.server.connect().await?;
@@ -194,27 +204,6 @@ impl NokTable {
         Ok(removed)
     }
 
-    /// Takes the verdict out of reviewed rows whose weld has none any more.
-    pub(crate) async fn clear(&self, day: Day, keys: &[TextKey]) -> Result<(), StoreError> {
-        let results: Vec<String> = MIRRORED
-            .iter()
-            .map(|(name, _)| *name)
-            .skip_while(|name| *name != "ml_nok_prob")
-            .map(|name| format!("{name} = NULL"))
-            .collect();
-        for batch in keys.chunks(BATCH) {
-            let sql = format!(
-                "UPDATE {} SET {} WHERE data_date = ? AND {}",
-                self.name,
-                results.join(", "),
-                keys_in(batch.len())
-            );
-            self.write("clear nok rows", &sql, key_values(day, batch))
-                .await?;
-        }
-        Ok(())
-    }
-
     /// Keys of reviewed rows that do not say NOK.
     pub(crate) async fn reviewed_not_nok(&self, day: Day) -> Result<Vec<TextKey>, StoreError> {
         let sql = format!(
@@ -242,6 +231,16 @@ impl NokTable {
         .await?;
         let (rows, nok, sum) = found.unwrap_or_default();
         Ok(Checksum { rows, nok, sum })
+    }
+
+    /// Days that have rows that say NOK, and how many, in order. Reads an index from end to end; not for every pass.
+    pub(crate) async fn days(&self) -> Result<Vec<(u32, u64)>, StoreError> {
+        let sql = format!(
+            "SELECT data_date, COUNT(*) FROM {} WHERE final_result = 'NOK' GROUP BY data_date ORDER BY data_date",
+            self.name
+        );
+        let mut conn = self.server.connect().await?;
+        in_time("list the days of the nok rows", conn.query(sql)).await
     }
 
     /// Rows of the day that say NOK.
@@ -377,9 +376,11 @@ fn stored_row(mut row: Row) -> Result<StoredRow, StoreError> {
         alg_job: text(next())?,
     };
     let reviewed = integer(&next()) != 0;
+    let crc = integer(&next()) as u64;
     Ok(StoredRow {
         row: stored,
         reviewed,
+        crc,
     })
 }
 

@@ -40,8 +40,9 @@ pub async fn run(
     let judge = Arc::clone(&judging.judge);
     let layout = judging.plan.layout.alone();
     let mut compute = Compute::new(judging.judge, judging.models, layout).or_exit(Exit::Usage)?;
-    let verdicts = compute.judge(&block, row..row + 1)?;
-    let verdict = verdicts.first().context("one weld gives one verdict")?;
+    let mut verdicts = compute.judge(&block, 0..block.len())?;
+    block.refuse_conflicts(&mut verdicts);
+    let verdict = verdicts.get(row).context("one weld gives one verdict")?;
     let mut workspace = Workspace::default();
     let explanation = judge.explain(&block.weld(row), &mut workspace);
     let heading = format!(
