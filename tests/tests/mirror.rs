@@ -45,11 +45,28 @@ async fn rows_deleted_falsified_or_made_up_by_hand_are_mended() {
         .await;
     let id = |place: usize| ids[place][0].clone();
     for damage in [
-        format!("DELETE FROM nok_records WHERE record_id IN ('{}', '{}', '{}')", id(0), id(1), id(2)),
-        format!("UPDATE nok_records SET ml_nok_prob = 0.5 WHERE record_id = '{}'", id(3)),
-        format!("UPDATE nok_records SET final_result = 'OK', rule_hits = '[]' WHERE record_id = '{}'", id(4)),
-        format!("UPDATE nok_records SET part_no = NULL, diameter = NULL WHERE record_id = '{}'", id(5)),
-        format!("UPDATE nok_records SET alg_token = 1, alg_complete_time = NOW(3) WHERE record_id = '{}'", id(6)),
+        format!(
+            "DELETE FROM nok_records WHERE record_id IN ('{}', '{}', '{}')",
+            id(0),
+            id(1),
+            id(2)
+        ),
+        format!(
+            "UPDATE nok_records SET ml_nok_prob = 0.5 WHERE record_id = '{}'",
+            id(3)
+        ),
+        format!(
+            "UPDATE nok_records SET final_result = 'OK', rule_hits = '[]' WHERE record_id = '{}'",
+            id(4)
+        ),
+        format!(
+            "UPDATE nok_records SET part_no = NULL, diameter = NULL WHERE record_id = '{}'",
+            id(5)
+        ),
+        format!(
+            "UPDATE nok_records SET alg_token = 1, alg_complete_time = NOW(3) WHERE record_id = '{}'",
+            id(6)
+        ),
         "DELETE FROM nok_records".to_owned(),
     ] {
         let mended = scheduler.log().matches("mirror mended").count();
@@ -155,7 +172,9 @@ async fn rows_of_one_key_that_differ_get_no_verdict_whenever_they_come() {
     assert!(one["final_result"].is_null());
     let others = fleet
         .clickhouse
-        .count(&format!("spot_records WHERE alg_status = 'ok' AND record_id NOT IN ({ids})"))
+        .count(&format!(
+            "spot_records WHERE alg_status = 'ok' AND record_id NOT IN ({ids})"
+        ))
         .await;
     assert_eq!(others, 897);
     let quoted = good.join("', '");
