@@ -426,6 +426,7 @@ async fn both_programs_tell_who_they_are_and_what_they_did() {
             "weldfleet_paused",
             "weldfleet_mirror_up",
             "weldfleet_mirror_lag_rows",
+            "weldfleet_mirror_kept_rows",
         ],
     )
     .await;

@@ -24,6 +24,7 @@ fn block(ids: &[&str]) -> RowBlock {
     let rows = ids.len();
     let arrived = Arrived {
         hashes: (0..rows as u64).collect(),
+        wanted: vec![1; rows],
         ticks: vec![7; rows],
         ids: Ids::Texts(texts(ids)),
         times: texts(&vec!["2026-11-22 00:00:00.007"; rows]),

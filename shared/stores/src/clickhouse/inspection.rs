@@ -74,7 +74,7 @@ impl SourceTable {
             "SELECT toValidUTF8({part}) AS part_no, count() AS rows FROM {source} WHERE {day} \
              GROUP BY part_no ORDER BY rows DESC, part_no LIMIT {limit}",
             part = schema.text("part_no"),
-            source = schema.source,
+            source = schema.rows(),
             day = schema.on_day(day),
         );
         let parts = self.server.all("list the latest day's parts", &sql).await?;
