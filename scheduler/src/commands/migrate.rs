@@ -11,7 +11,7 @@ use crate::parts::store_failure;
 pub async fn run(settings: &Settings, dry_run: bool, yes: bool) -> Result<Exit, Failure> {
     let plan = migrate::plan(settings).await.map_err(store_failure)?;
     if let Some(repeated) = repeated_keys(settings).await.map_err(store_failure)? {
-        eprintln!("warning: {repeated}");
+        errln!("warning: {repeated}");
     }
     if plan.statements.is_empty() {
         outln!("nothing to do: every table is as it should be");

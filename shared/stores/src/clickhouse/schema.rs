@@ -451,8 +451,8 @@ impl Look<'_> {
             time_zone,
             missing_results,
             missing_settings: self.missing_settings(on_by_default),
-            create_table_query: self.table.create_table_query,
             keeps_versions: self.engine_family() == "ReplacingMergeTree",
+            create_table_query: self.table.create_table_query,
             columns,
         };
         if faults.is_empty() {
