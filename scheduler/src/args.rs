@@ -221,6 +221,12 @@ pub enum Jobs {
         #[command(flatten)]
         filter: JobFilter,
     },
+    /// Make the queue this table's own, after the table was moved or restored onto another server
+    #[command(after_help = "\
+A queue belongs to the table whose fleet used it first; another fleet refuses to start. Stop every
+scheduler and worker of the queue first. Its outstanding jobs are forgotten: the next pass makes them
+again from the rows.")]
+    TakeQueue,
 }
 
 /// Which jobs.

@@ -24,12 +24,23 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Opens both; ClickHouse must answer, Redis is not asked yet.
+    /// Opens both; ClickHouse must answer, Redis need not yet. The queue must not be another table's.
     pub async fn open(settings: Arc<Settings>) -> Result<Self, Failure> {
         let queue = queue(&settings)?;
         let table = SourceTable::inspect(&settings)
             .await
             .map_err(store_failure)?;
+        let queue = match weldfleet_fleet::owner(&settings)
+            .await
+            .map_err(store_failure)?
+        {
+            Some(owner) => queue.owned_by(owner).map_err(queue_failure)?,
+            None => queue,
+        };
+        match queue.check_owner().await {
+            Err(error) if !error.is_outage() => return Err(queue_failure(error)),
+            _ => {}
+        }
         Ok(Self {
             queue,
             table,
@@ -42,7 +53,38 @@ impl Parts {
 /// The configured queue; nothing is connected yet.
 pub fn queue(settings: &Settings) -> Result<Queue, Failure> {
     let options = weldfleet_fleet::queue_options(settings);
-    Queue::new(options).map_err(|error| Failure::new(Exit::Usage, error))
+    Queue::new(options).map_err(|error| {
+        let error = match error {
+            QueueError::Options(problem) => {
+                anyhow::anyhow!("{}", weldfleet_fleet::wrong_option(&problem))
+            }
+            other => anyhow::Error::new(other),
+        };
+        Failure::new(Exit::Usage, error)
+    })
+}
+
+/// The configured queue for a command that needs no ClickHouse: Redis must answer, and the queue must not be another table's. Whose it is
+/// cannot be told while ClickHouse is away; a command that a person gave then goes on.
+pub async fn own_queue(settings: &Settings) -> Result<Queue, Failure> {
+    let queue = queue(settings)?;
+    queue.ping().await.map_err(queue_failure)?;
+    match weldfleet_fleet::owner(settings).await {
+        Ok(Some(owner)) => {
+            let queue = queue.owned_by(owner).map_err(queue_failure)?;
+            queue.check_owner().await.map_err(queue_failure)?;
+            Ok(queue)
+        }
+        Ok(None) => Ok(queue),
+        Err(error) => {
+            eprintln!(
+                "note: whether redis.queue = \"{}\" is this table's cannot be told: {}",
+                settings.redis.queue,
+                error.chain()
+            );
+            Ok(queue)
+        }
+    }
 }
 
 /// Exit code 3 when the store is away, else 1.
@@ -55,9 +97,16 @@ pub fn store_failure(error: StoreError) -> Failure {
     Failure::new(exit, error)
 }
 
-/// Exit code 3 when Redis is away, else 1.
+/// Exit code 3 when Redis is away or refuses writes, 2 when the queue is another fleet's, else 1.
 pub fn queue_failure(error: QueueError) -> Failure {
-    let exit = if error.is_outage() {
+    if let QueueError::Foreign { .. } = error {
+        let text = anyhow::anyhow!(
+            "redis.queue: {error}; {}",
+            weldfleet_fleet::foreign_remedy()
+        );
+        return Failure::new(Exit::Usage, text);
+    }
+    let exit = if error.is_outage() && !error.is_denied() {
         Exit::Unreachable
     } else {
         Exit::Failed

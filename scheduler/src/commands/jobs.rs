@@ -1,4 +1,4 @@
-//! `scheduler jobs`: list, show, retry, drop.
+//! `scheduler jobs`: list, show, retry, drop, take-queue.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use weldfleet_cli::{
     Exit, Failure, errln, out, outln,
     output::{self, grouped, table},
 };
-use weldfleet_queue::{Job, Queue, State};
+use weldfleet_queue::{Job, Queue, State, Taken};
 use weldfleet_settings::Settings;
 use weldfleet_stores::Day;
 use weldfleet_weld::Status;
 
 use crate::{
     args::{JobFilter, Jobs},
-    parts::{Parts, queue, queue_failure, store_failure},
+    parts::{Parts, own_queue, queue, queue_failure, store_failure},
 };
 
 /// Jobs read at a time.
@@ -49,6 +49,7 @@ pub async fn run(settings: Arc<Settings>, what: Jobs) -> Result<Exit, Failure> {
         Jobs::Drop {
             ids, all, filter, ..
         } => drop_jobs(settings, ids, all, &filter).await,
+        Jobs::TakeQueue => take_queue(&settings).await,
     }
 }
 
@@ -110,7 +111,7 @@ async fn list(
     limit: usize,
     json: bool,
 ) -> Result<Exit, Failure> {
-    let queue = queue(settings)?;
+    let queue = own_queue(settings).await?;
     let wanted = Wanted::new(filter, settings, &OUTSTANDING)?;
     // One more than shown, to know whether there is more.
     let mut jobs = find(&queue, &wanted, limit.saturating_add(1)).await?;
@@ -142,9 +143,14 @@ async fn list(
 }
 
 fn line(job: &Job) -> Vec<String> {
-    let error: String = job.error.chars().take(80).collect();
+    let error = if job.error.is_empty() {
+        job.unreadable.join(", ")
+    } else {
+        job.error.clone()
+    };
+    let error: String = error.chars().take(80).map(plain).collect();
     vec![
-        job.id.clone(),
+        job.id.chars().map(plain).collect(),
         job.state.to_string(),
         grouped(job.weight),
         format!("{}/{}", job.attempts, job.max_attempts),
@@ -154,22 +160,39 @@ fn line(job: &Job) -> Vec<String> {
     ]
 }
 
+/// Somebody may have put anything into a record by hand; a terminal must not obey it.
+fn plain(letter: char) -> char {
+    if letter.is_control() {
+        '\u{fffd}'
+    } else {
+        letter
+    }
+}
+
 /// The job with its own fields beside those of the protocol, `weight` under its name in Redis.
 fn as_json(job: &Job) -> Value {
     let mut value = json!(job);
     if let Value::Object(map) = &mut value {
         map.remove("fields");
+        if job.unreadable.is_empty() {
+            map.remove("unreadable");
+        }
         let weight = map.remove("weight").unwrap_or_default();
         map.insert("rows".to_owned(), weight);
         for (name, text) in &job.fields {
-            map.entry(name).or_insert_with(|| json!(text));
+            // what could not be read is shown as it is
+            if job.unreadable.is_empty() {
+                map.entry(name).or_insert_with(|| json!(text));
+            } else {
+                map.insert(name.clone(), json!(text));
+            }
         }
     }
     value
 }
 
 async fn show(settings: &Settings, id: &str, json: bool) -> Result<Exit, Failure> {
-    let job = get(&queue(settings)?, id).await?;
+    let job = get(&own_queue(settings).await?, id).await?;
     if json {
         output::json(&as_json(&job))?;
         return Ok(Exit::Done);
@@ -180,7 +203,7 @@ async fn show(settings: &Settings, id: &str, json: bool) -> Result<Exit, Failure
     let width = map.keys().map(String::len).max().unwrap_or(0);
     for (name, value) in &map {
         let text = match value {
-            Value::String(text) => text.clone(),
+            Value::String(text) => text.chars().map(plain).collect(),
             Value::Array(lines) => lines
                 .iter()
                 .filter_map(Value::as_str)
@@ -220,7 +243,7 @@ async fn retry(
     all: bool,
     filter: &JobFilter,
 ) -> Result<Exit, Failure> {
-    let queue = queue(settings)?;
+    let queue = own_queue(settings).await?;
     let jobs = chosen(settings, &queue, ids, all, filter).await?;
     let mut requeued = 0_u64;
     let mut refused = 0_u64;
@@ -299,6 +322,40 @@ async fn drop_jobs(
     } else {
         Exit::Done
     })
+}
+
+/// After the table was moved: the queue is this configuration's from now on.
+async fn take_queue(settings: &Settings) -> Result<Exit, Failure> {
+    let queue = queue(settings)?;
+    let owner = weldfleet_fleet::owner(settings)
+        .await
+        .map_err(store_failure)?;
+    let Some(owner) = owner else {
+        return Err(Failure::usage(format!(
+            "clickhouse has no table {}.{}; `scheduler migrate` creates it, or tables.source_table names another",
+            settings.clickhouse.database, settings.tables.source_table
+        )));
+    };
+    let name = owner.name.clone();
+    let queue = queue.owned_by(owner).map_err(queue_failure)?;
+    match queue.take().await.map_err(queue_failure)? {
+        Taken::Taken { forgotten } => {
+            println!(
+                "redis.queue = \"{}\" belongs to {name} now; {} outstanding jobs were forgotten, the next pass makes what is needed",
+                settings.redis.queue,
+                grouped(forgotten)
+            );
+            Ok(Exit::Done)
+        }
+        Taken::InUse { workers, leader } => {
+            let leader = leader.map_or_else(String::new, |id| format!(" and scheduler {id}"));
+            let error = anyhow::anyhow!(
+                "redis.queue = \"{}\" is in use by {workers} workers{leader}; stop them first (one that was killed is listed for a while)",
+                settings.redis.queue
+            );
+            Err(Failure::new(Exit::Failed, error))
+        }
+    }
 }
 
 async fn mark_rows(parts: &Parts, job: &Job) -> Result<u64, Failure> {

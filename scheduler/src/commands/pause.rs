@@ -5,10 +5,10 @@ use weldfleet_cli::{Exit, Failure, outln};
 use weldfleet_settings::Settings;
 
 use super::host;
-use crate::parts::{queue, queue_failure};
+use crate::parts::{own_queue, queue_failure};
 
 pub async fn pause(settings: &Settings, reason: &str) -> Result<Exit, Failure> {
-    let queue = queue(settings)?;
+    let queue = own_queue(settings).await?;
     let user = std::env::var("USER").unwrap_or_else(|_| "operator".to_owned());
     let by = format!("{user}@{}", host());
     if queue.pause(reason, &by).await.map_err(queue_failure)? {
@@ -23,8 +23,7 @@ pub async fn pause(settings: &Settings, reason: &str) -> Result<Exit, Failure> {
 }
 
 pub async fn resume(settings: &Settings) -> Result<Exit, Failure> {
-    let queue = queue(settings)?;
-    queue.ping().await.map_err(queue_failure)?;
+    let queue = own_queue(settings).await?;
     // First the breaker's counts, or it would trip again at the next range for what it tripped for.
     Tally::new(queue.clone())
         .reset()

@@ -22,6 +22,8 @@ pub async fn keep(daemon: Daemon, id: String, lead: watch::Sender<Option<LeaderT
     let mut backoff = Backoff::default();
     let mut last_renewed = Instant::now();
     let mut checked = false;
+    // Said by this task; what a pass found out is for the next pass to take back.
+    let mut down = true;
     while !daemon.stop.is_cancelled() {
         let asked = Instant::now();
         let wait = match daemon.queue.try_lead(&id, TTL).await {
@@ -29,7 +31,9 @@ pub async fn keep(daemon: Daemon, id: String, lead: watch::Sender<Option<LeaderT
                 backoff.worked();
                 last_renewed = asked;
                 daemon.health.ready("start");
-                trouble::works(&daemon.health, REDIS);
+                if std::mem::take(&mut down) {
+                    trouble::works(&daemon.health, REDIS);
+                }
                 if !checked {
                     daemon.queue.warn_of_settings().await;
                     checked = true;
@@ -42,9 +46,14 @@ pub async fn keep(daemon: Daemon, id: String, lead: watch::Sender<Option<LeaderT
                 }
             }
             Err(error) => {
+                down = true;
                 trouble::note(&daemon.health, REDIS, &trouble::of_queue(&error));
                 if last_renewed.elapsed() >= TTL {
-                    show(&lead, None, "redis is away, so leadership has run out");
+                    show(
+                        &lead,
+                        None,
+                        "redis does not work, so leadership has run out",
+                    );
                 }
                 backoff.failed()
             }

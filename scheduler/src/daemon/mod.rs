@@ -1,5 +1,6 @@
 //! The long-running scheduler: tasks that share nothing but the queue, ClickHouse and a few numbers to show.
 //!
+//! - [`owning`]: the queue is this table's, before anything else;
 //! - [`leader`]: who leads; renewed on a task of its own, so that a long pass does not lose leadership;
 //! - [`slicing`]: a pass each `poll_interval`, or as soon as a waiting range is due or a job must be split;
 //! - [`collecting`]: expired leases and due jobs, more often than passes;
@@ -14,6 +15,7 @@ mod face;
 mod leader;
 mod mending;
 mod settling;
+mod owning;
 mod slicing;
 mod trouble;
 
@@ -21,6 +23,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use weldfleet_cli::Failure;
 use weldfleet_queue::{LeaderToken, Queue, WorkerId};
 use weldfleet_settings::Settings;
 use weldfleet_telemetry::{Health, http, http::Face, install_metrics};
@@ -45,14 +48,14 @@ struct Daemon {
 }
 
 /// Runs until SIGTERM or SIGINT; resigns before it returns.
-pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> anyhow::Result<()> {
+pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
     let listener = http::bind(settings.scheduler.http, "scheduler.http").await?;
     let metrics = install_metrics()?;
     let id = WorkerId::unique(host).to_string();
     let (lead, leads) = watch::channel(None);
-    let daemon = Daemon {
+    let mut daemon = Daemon {
         shown: Arc::new(Shown::new(id.clone())),
         health: Health::default(),
         touched: Arc::default(),
@@ -71,6 +74,13 @@ pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> anyhow::R
         metrics,
     };
     let server = tokio::spawn(http::serve(listener, face.router(), stop.clone()));
+    match owning::own(&daemon).await? {
+        Some(queue) => daemon.queue = queue,
+        None => {
+            server.await.map_err(anyhow::Error::from)??;
+            return Ok(());
+        }
+    }
     let leading = tokio::spawn(leader::keep(daemon.clone(), id, lead));
     let collecting = tokio::spawn(collecting::run(daemon.clone()));
     let mending = tokio::spawn(mending::run(daemon.clone()));

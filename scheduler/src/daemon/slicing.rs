@@ -33,9 +33,14 @@ pub async fn run(daemon: Daemon) {
     let mut leads = daemon.leads.clone();
     let mut backoff = Backoff::default();
     let mut counted: Option<Instant> = None;
+    let mut queue_failed = false;
     while !daemon.stop.is_cancelled() {
         let token = *leads.borrow_and_update();
         let Some(token) = token else {
+            if std::mem::take(&mut queue_failed) {
+                // whoever leads now says how its passes go
+                trouble::works(&daemon.health, REDIS);
+            }
             tokio::select! {
                 _ = leads.changed() => {}
                 () = daemon.stop.cancelled() => {}
@@ -46,11 +51,13 @@ pub async fn run(daemon: Daemon) {
         let wait = match one(&daemon, &mut pass, token).await {
             Ok(summary) => {
                 backoff.worked();
+                queue_failed = false;
                 histogram!("weldfleet_pass_duration_seconds").record(began.elapsed());
                 show(&daemon, &summary);
                 until_next(&daemon, &summary, began)
             }
             Err((part, reason)) => {
+                queue_failed |= part == REDIS;
                 trouble::note(&daemon.health, part, &reason);
                 counter!("weldfleet_passes_failed_total", "part" => part).increment(1);
                 backoff.failed()
@@ -92,7 +99,7 @@ async fn open(daemon: &Daemon) -> Option<Parts> {
     }
 }
 
-fn advice(error: &StoreError) -> String {
+pub fn advice(error: &StoreError) -> String {
     let mut text = trouble::of_store(error);
     // No such table, no such database.
     let missing = matches!(
@@ -178,6 +185,20 @@ fn show(daemon: &Daemon, summary: &Summary) {
             daemon.health.ready("paused");
         }
     }
+    match summary.unreadable.first() {
+        Some((job, why)) => {
+            let reason = format!(
+                "job {job}: {why}; what it covers is not known, so its day waits; `scheduler jobs show {job}`, then `scheduler jobs drop {job}`"
+            );
+            if daemon.health.not_ready("jobs", reason.clone()) {
+                tracing::error!(reason, "the day waits until this job is dropped");
+            }
+        }
+        None => {
+            daemon.health.ready("jobs");
+        }
+    }
+    gauge!("weldfleet_jobs_unreadable").set(summary.unreadable.len() as f64);
     daemon.shown.queue(stats.clone(), summary.open_runs);
 }
 

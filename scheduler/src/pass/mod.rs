@@ -91,6 +91,8 @@ pub struct Summary {
     pub next_due: Option<Instant>,
     /// Somebody else leads.
     pub deposed: bool,
+    /// Jobs of which it cannot be told what they cover, and why: their days wait.
+    pub unreadable: Vec<(String, String)>,
     /// The queue when the pass began.
     pub stats: Stats,
 }
@@ -166,6 +168,7 @@ impl Pass {
             )
             .await?;
             summary.live_ranges += sliced.enqueued;
+            summary.unreadable.extend_from_slice(&sliced.unreadable);
             if sliced.is_busy() {
                 summary.busy_days.insert(day);
             }

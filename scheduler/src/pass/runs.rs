@@ -56,6 +56,7 @@ impl Pass {
                 )
                 .await?;
                 summary.backfill_ranges += sliced.enqueued;
+                summary.unreadable.extend_from_slice(&sliced.unreadable);
                 if sliced.is_busy() {
                     summary.busy_days.insert(*day);
                 }

@@ -40,7 +40,7 @@ pub enum Ended {
 }
 
 /// What slicing a day did and saw.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Sliced {
     /// Jobs that were outstanding before.
     pub outstanding: u64,
@@ -50,6 +50,8 @@ pub struct Sliced {
     pub waiting: u64,
     /// How it ended.
     pub ended: Ended,
+    /// Jobs of which it cannot be told what they cover, and why.
+    pub unreadable: Vec<(String, String)>,
 }
 
 impl Sliced {
@@ -110,6 +112,7 @@ pub async fn slice(
         enqueued: 0,
         waiting: 0,
         ended: Ended::Seen,
+        unreadable: Vec::new(),
     };
     if *free == 0 {
         sliced.ended = Ended::Full;
@@ -120,11 +123,14 @@ pub async fn slice(
         match weldfleet_fleet::range_of(job) {
             Ok(range) => covered.push(range.keys()),
             Err(error) => {
-                tracing::error!(job = job.id, %error, day = %slot.day, "the day waits until this job is dropped");
-                sliced.ended = Ended::Unreadable;
-                return Ok(sliced);
+                let named = (job.id.clone(), error.to_string());
+                sliced.unreadable.push(named);
             }
         }
+    }
+    if !sliced.unreadable.is_empty() {
+        sliced.ended = Ended::Unreadable;
+        return Ok(sliced);
     }
     let coverage = Coverage::new(covered);
     let mut guard = Guard {

@@ -26,7 +26,8 @@ impl Pass {
         let range = match weldfleet_fleet::range_of(job) {
             Ok(range) => range,
             Err(error) => {
-                tracing::warn!(job = job.id, %error, "cannot split a job that names no range; `scheduler jobs drop` removes it");
+                let named = (job.id.clone(), error.to_string());
+                summary.unreadable.push(named);
                 return Ok(());
             }
         };

@@ -1,16 +1,18 @@
 //! What scheduler and worker must agree on, made from the settings in one place.
 //!
 //! # Layout
-//! - [`queue_options`]: the queue both speak to;
+//! - [`queue_options`]: the queue both speak to; [`owner`]: whose it is;
 //! - [`range_of`]: the rows a job names;
 //! - [`breaker_limits`]: when the fleet stops itself.
 //!
 //! What must never live here: behaviour of either binary.
 
+use std::time::Duration;
 use weldfleet_breaker::Limits;
-use weldfleet_queue::{Job, Options};
-use weldfleet_settings::Settings;
-use weldfleet_stores::{Range, RangeError};
+
+use weldfleet_queue::{Job, Options, Owner};
+use weldfleet_settings::{Settings, secret::without_credentials};
+use weldfleet_stores::{Range, RangeError, StoreError, clickhouse::Server};
 
 /// The field of a job that holds its rows; the queue keeps it as the job's weight.
 const ROWS: &str = "rows";
@@ -26,11 +28,67 @@ pub fn queue_options(settings: &Settings) -> Options {
     options
 }
 
+/// How long ClickHouse is waited for to say which table this is.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whose the configured queue is: the plant's table. `None` if there is no such table yet, or nothing makes it out.
+///
+/// # Errors
+/// When ClickHouse cannot be asked.
+pub async fn owner(settings: &Settings) -> Result<Option<Owner>, StoreError> {
+    let server = Server::new(&settings.clickhouse).with_patience(PATIENCE);
+    let table = &settings.tables.source_table;
+    let marks = server.table_marks(table).await?.unwrap_or_default();
+    let name = format!(
+        "{}.{table} at {}",
+        settings.clickhouse.database,
+        without_credentials(&settings.clickhouse.url)
+    );
+    Ok((!marks.is_empty()).then_some(Owner { name, marks }))
+}
+
+/// What is wrong with the options of [`queue_options`], by the key of the configuration.
+pub fn wrong_option(problem: &str) -> String {
+    match problem.starts_with("url") {
+        true => format!("redis.{problem}"),
+        false => format!("queue option {problem}"),
+    }
+}
+
+/// What to do when the queue is another fleet's.
+pub fn foreign_remedy() -> &'static str {
+    "two fleets with one queue would take each other's jobs: name another redis.queue for this one; if the table of that fleet is this one \
+     (it was moved, or restored onto another server), stop everything that uses the queue and run `scheduler jobs take-queue`"
+}
+
+/// Why a job names no rows.
+#[derive(Debug)]
+pub enum BadJob {
+    /// Its record cannot be read.
+    Unreadable(String),
+    /// A field is missing or wrong: it was not made by this product's scheduler.
+    Range(RangeError),
+}
+
+impl std::fmt::Display for BadJob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreadable(what) => write!(f, "its record was changed: {what}"),
+            Self::Range(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for BadJob {}
+
 /// The rows a job names.
 ///
 /// # Errors
-/// If a field is missing or wrong: the job was not made by this product's scheduler.
-pub fn range_of(job: &Job) -> Result<Range, RangeError> {
+/// If a field is missing or wrong.
+pub fn range_of(job: &Job) -> Result<Range, BadJob> {
+    if !job.unreadable.is_empty() {
+        return Err(BadJob::Unreadable(job.unreadable.join(", ")));
+    }
     let rows = job.weight.to_string();
     Range::decode(|name| {
         if name == ROWS {
@@ -39,6 +97,7 @@ pub fn range_of(job: &Job) -> Result<Range, RangeError> {
             job.get(name)
         }
     })
+    .map_err(BadJob::Range)
 }
 
 /// When the fleet stops itself.

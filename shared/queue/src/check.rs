@@ -16,8 +16,8 @@ pub struct Warning {
 /// Answer of [`Queue::check`](crate::Queue::check).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerCheck {
-    /// Version of the server.
-    pub version: String,
+    /// Name and version of the server, as it calls itself: `redis 8.0.6`, `valkey 8.1.1`.
+    pub server: String,
     /// `host:port` that answered.
     pub endpoint: String,
     /// Settings that put jobs at risk; empty if there are none.
@@ -32,21 +32,16 @@ pub(crate) async fn check(link: &Link) -> Result<ServerCheck, QueueError> {
     let info = reply.text(&info_text(
         link.send("check", redis::cmd("INFO").arg("server")).await?,
     ))?;
-    let version = info
-        .lines()
-        .find_map(|line| line.strip_prefix("redis_version:"))
-        .unwrap_or("unknown")
-        .trim()
-        .to_owned();
+    let Server { name, compatible } = Server::of(&info);
     let mut warnings = Vec::new();
-    let mut numbers = version
+    let mut numbers = compatible
         .split('.')
         .map(|part| part.parse::<u32>().unwrap_or(0));
     if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < OLDEST {
         warnings.push(Warning {
             code: "version",
             text: format!(
-                "redis {version} is older than {}.{}, which the queue is made for",
+                "{name} works like redis {compatible}, older than {}.{}, which the queue is made for",
                 OLDEST.0, OLDEST.1
             ),
         });
@@ -96,10 +91,49 @@ pub(crate) async fn check(link: &Link) -> Result<ServerCheck, QueueError> {
         }
     }
     Ok(ServerCheck {
-        version,
+        server: name,
         endpoint: link.endpoint(),
         warnings,
     })
+}
+
+/// What a server says of itself.
+#[derive(Debug, PartialEq, Eq)]
+struct Server {
+    /// Name and version of its own.
+    name: String,
+    /// The version of redis that it works like.
+    compatible: String,
+}
+
+/// Servers that say of which redis they are a copy in `redis_version`, and of themselves in a field of their own.
+const OTHERS: &[&str] = &["valkey", "dragonfly", "keydb", "kvrocks", "garnet"];
+
+impl Server {
+    /// From the section `server` of `INFO`.
+    fn of(info: &str) -> Self {
+        let field = |name: &str| {
+            info.lines().find_map(|line| {
+                let (field, value) = line.split_once(':')?;
+                (field == name).then(|| value.trim().to_owned())
+            })
+        };
+        let compatible = field("redis_version").unwrap_or_else(|| "unknown".to_owned());
+        let named = field("server_name").filter(|name| !name.is_empty() && name != "redis");
+        let known = OTHERS.iter().map(|name| (*name).to_owned());
+        let own = named.clone().into_iter().chain(known).find_map(|name| {
+            let version = field(&format!("{name}_version"))?;
+            Some(format!(
+                "{name} {}",
+                version.trim_start_matches("df-v").trim_start_matches('v')
+            ))
+        });
+        let name = own.unwrap_or_else(|| match named {
+            Some(name) => format!("{name} (like redis {compatible})"),
+            None => format!("redis {compatible}"),
+        });
+        Self { name, compatible }
+    }
 }
 
 fn info_text(value: Value) -> Value {
@@ -118,4 +152,39 @@ async fn setting(link: &Link, name: &str) -> Result<Option<String>, QueueError> 
         .into_iter()
         .next()
         .map(|(_, value)| value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Server;
+
+    #[test]
+    fn servers_are_called_what_they_call_themselves() {
+        for (info, name, compatible) in [
+            (
+                "# Server\r\nredis_version:8.0.6\r\nredis_git_sha1:00000000\r\nredis_mode:standalone\r\ngcc_version:14.2.0\r\n",
+                "redis 8.0.6",
+                "8.0.6",
+            ),
+            (
+                "# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.1\r\nvalkey_release_stage:ga\r\nserver_mode:standalone\r\n",
+                "valkey 8.1.1",
+                "7.2.4",
+            ),
+            (
+                "# Server\r\nredis_version:7.4.0\r\ndragonfly_version:df-v1.27.1\r\nredis_mode:standalone\r\n",
+                "dragonfly 1.27.1",
+                "7.4.0",
+            ),
+            (
+                "redis_version:7.0.15\r\nserver_name:futuredb\r\n",
+                "futuredb (like redis 7.0.15)",
+                "7.0.15",
+            ),
+            ("", "redis unknown", "unknown"),
+        ] {
+            let server = Server::of(info);
+            assert_eq!((&*server.name, &*server.compatible), (name, compatible));
+        }
+    }
 }

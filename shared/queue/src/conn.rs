@@ -1,7 +1,8 @@
 //! One connection to Redis that survives outages: it reconnects on the next call, follows the primary (Sentinel, Cluster), and
-//! says since when Redis answers.
+//! says since when Redis works: it answers, and refuses neither writes nor what the protocol asks for.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -12,12 +13,17 @@ use redis::{
     aio::MultiplexedConnection,
 };
 
-use crate::{QueueError, endpoint::Endpoint, scripts::Script};
+use crate::{
+    QueueError,
+    endpoint::Endpoint,
+    said::{Meaning, Said},
+    scripts::Script,
+};
 
-/// Whether Redis answers, and since when.
+/// Whether Redis works, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// True if the last thing heard from Redis was an answer.
+    /// True if the last thing heard from Redis was an answer, and it refuses neither writes nor an operation of the protocol.
     pub up: bool,
     /// How long it has been so; since the start if nothing was heard yet.
     pub since: Duration,
@@ -36,6 +42,65 @@ pub(crate) struct Link {
     response_timeout: Duration,
     connection: tokio::sync::Mutex<Slot>,
     health: Mutex<HealthState>,
+    /// Shared by all connections of one member of the fleet.
+    refusals: Arc<Refusals>,
+}
+
+/// What Redis refuses although it answers; each is told once when it begins and once when it ends.
+#[derive(Default)]
+pub(crate) struct Refusals(Mutex<Refused>);
+
+#[derive(Default)]
+struct Refused {
+    /// A write was refused, and none has gone through since.
+    writes: Option<String>,
+    /// Operations that were refused for another reason the last time.
+    operations: BTreeMap<&'static str, String>,
+    since: Option<Instant>,
+}
+
+impl Refusals {
+    fn writes(&self, endpoint: &Endpoint, said: &Said) {
+        let mut refused = lock(&self.0);
+        if refused.writes.replace(said.to_string()).is_none() {
+            refused.since.get_or_insert_with(Instant::now);
+            tracing::warn!(endpoint = %endpoint, error = %said, "redis refuses writes, so nothing is claimed or settled");
+        }
+    }
+
+    fn operation(&self, name: &'static str, error: &QueueError) {
+        let text = crate::error::chain(error);
+        let mut refused = lock(&self.0);
+        if refused.operations.get(name) != Some(&text) {
+            tracing::warn!(operation = name, error = text, "refused, trying again");
+            refused.since.get_or_insert_with(Instant::now);
+            refused.operations.insert(name, text);
+        }
+    }
+
+    fn worked(&self, endpoint: &Endpoint, script: &Script) {
+        let mut refused = lock(&self.0);
+        if refused.since.is_none() {
+            return;
+        }
+        if script.proves_writes && refused.writes.take().is_some() {
+            tracing::info!(endpoint = %endpoint, "redis takes writes again");
+        }
+        if refused.operations.remove(script.name).is_some() {
+            tracing::info!(operation = script.name, "works again");
+        }
+        if refused.writes.is_none() && refused.operations.is_empty() {
+            refused.since = None;
+        }
+    }
+
+    /// What is refused now, and since when something is.
+    fn now(&self) -> Option<(String, Instant)> {
+        let refused = lock(&self.0);
+        let text = refused.writes.as_ref();
+        let text = text.or_else(|| refused.operations.values().next());
+        Some((text?.clone(), refused.since?))
+    }
 }
 
 #[derive(Default)]
@@ -62,9 +127,15 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    pub fn new(endpoint: Endpoint, connect_timeout: Duration, response_timeout: Duration) -> Self {
+    pub fn new(
+        endpoint: Endpoint,
+        connect_timeout: Duration,
+        response_timeout: Duration,
+        refusals: Arc<Refusals>,
+    ) -> Self {
         Self {
             endpoint,
+            refusals,
             connect_timeout,
             response_timeout,
             connection: tokio::sync::Mutex::default(),
@@ -80,16 +151,29 @@ impl Link {
         self.endpoint.to_string()
     }
 
+    /// What all connections of one member know together.
+    pub fn refusals(&self) -> Arc<Refusals> {
+        self.refusals.clone()
+    }
+
     pub fn health(&self) -> Health {
+        let refused = self.refusals.now();
         let state = lock(&self.health);
-        Health {
-            up: state.up,
-            since: state.since.elapsed(),
-            last_error: state.last_error.clone(),
+        match refused {
+            Some((error, since)) if state.up => Health {
+                up: false,
+                since: since.elapsed(),
+                last_error: Some(error),
+            },
+            _ => Health {
+                up: state.up,
+                since: state.since.elapsed(),
+                last_error: state.last_error.clone(),
+            },
         }
     }
 
-    fn heard(&self, error: Option<&RedisError>) {
+    fn heard(&self, error: Option<&Said>) {
         let mut state = lock(&self.health);
         let up = error.is_none();
         if state.up != up {
@@ -126,13 +210,26 @@ impl Link {
             cmd
         };
         let known = command("EVALSHA", &script.sha);
-        match self.send(script.name, &known).await {
+        let answer = match self.send(script.name, &known).await {
             Err(QueueError::Refused { source, .. })
-                if source.kind() == ErrorKind::Server(ServerErrorKind::NoScript) =>
+                if source.error().kind() == ErrorKind::Server(ServerErrorKind::NoScript) =>
             {
                 self.send(script.name, &command("EVAL", &script.code)).await
             }
             other => other,
+        };
+        if answer.is_ok() {
+            self.refusals.worked(&self.endpoint, script);
+        }
+        answer
+    }
+
+    /// Notes that an operation of the protocol was refused for a reason of its own.
+    pub fn refused(&self, operation: &'static str, error: &QueueError) {
+        if let QueueError::Refused { .. } | QueueError::Foreign { .. } | QueueError::Denied { .. } =
+            error
+        {
+            self.refusals.operation(operation, error);
         }
     }
 
@@ -164,23 +261,54 @@ impl Link {
         }
     }
 
-    /// Sends commands in one round trip; the replies in order.
+    /// Sends commands in one round trip; the replies in order. The first error among them is the error of all.
     pub async fn send_all(
         &self,
         operation: &'static str,
         pipeline: &redis::Pipeline,
     ) -> Result<Vec<Value>, QueueError> {
-        let (generation, mut connection) = self.connected().await?;
-        match pipeline.query_async::<Vec<Value>>(&mut connection).await {
-            Ok(values) => {
-                self.heard(None);
-                Ok(values)
-            }
-            Err(error) => {
-                self.react(generation, &error).await;
-                Err(self.classify(operation, error))
-            }
+        let values = self.send_each(operation, pipeline).await?;
+        let error = values.iter().find_map(|value| match value {
+            Value::ServerError(error) => Some(RedisError::from(error.clone())),
+            _ => None,
+        });
+        match error {
+            Some(error) => Err(self.classify(operation, error)),
+            None => Ok(values),
         }
+    }
+
+    /// Sends commands in one round trip; the replies in order, of which each may be [`Value::ServerError`].
+    pub async fn send_each(
+        &self,
+        operation: &'static str,
+        pipeline: &redis::Pipeline,
+    ) -> Result<Vec<Value>, QueueError> {
+        let (generation, mut connection) = self.connected().await?;
+        let sent = connection
+            .send_packed_commands(pipeline, 0, pipeline.len())
+            .await;
+        let error = match sent {
+            Ok(values) => {
+                let of_all = values.iter().find_map(|value| match value {
+                    Value::ServerError(error) => {
+                        let error = RedisError::from(error.clone());
+                        (Said::from(error.clone()).meaning() != Meaning::Other).then_some(error)
+                    }
+                    _ => None,
+                });
+                match of_all {
+                    Some(error) => error,
+                    None => {
+                        self.heard(None);
+                        return Ok(values);
+                    }
+                }
+            }
+            Err(error) => error,
+        };
+        self.react(generation, &error).await;
+        Err(self.classify(operation, error))
     }
 
     /// Drops a connection that is of no use any more; true if the call is worth repeating at once since it had no effect.
@@ -191,7 +319,11 @@ impl Link {
             slot.current = None;
             return true;
         }
-        if !is_outage(error) {
+        let said = Said::from(error.clone());
+        // a primary that became a replica, and who is not let in, may be another, or know us, next time
+        let connect_anew = said.meaning() == Meaning::Outage
+            || matches!(&*said.code(), "READONLY" | "NOAUTH" | "WRONGPASS");
+        if !connect_anew {
             return false;
         }
         let mut slot = self.connection.lock().await;
@@ -207,17 +339,33 @@ impl Link {
     }
 
     fn classify(&self, operation: &'static str, error: RedisError) -> QueueError {
-        if is_outage(&error) {
-            self.heard(Some(&error));
-            QueueError::Unavailable {
-                endpoint: self.endpoint.to_string(),
-                source: error,
+        let source = Said::from(error);
+        let endpoint = self.endpoint.to_string();
+        match source.meaning() {
+            Meaning::Outage => {
+                self.heard(Some(&source));
+                QueueError::Unavailable { endpoint, source }
             }
-        } else {
-            QueueError::Refused {
+            Meaning::RefusesWrites => {
+                self.heard(None);
+                self.refusals.writes(&self.endpoint, &source);
+                QueueError::RefusesWrites { endpoint, source }
+            }
+            Meaning::Denied => {
+                if source.code() != "NOPERM" {
+                    self.heard(Some(&source));
+                }
+                QueueError::Denied { endpoint, source }
+            }
+            Meaning::Foreign => QueueError::Foreign {
+                queue: String::new(),
+                owner: source.detail(),
+            },
+            Meaning::Other => QueueError::Refused {
                 operation,
-                source: error,
-            }
+                culprit: None,
+                source,
+            },
         }
     }
 
@@ -229,10 +377,7 @@ impl Link {
         if let Some((when, error)) = &slot.failed
             && when.elapsed() < SHARED_FAILURE
         {
-            return Err(QueueError::Unavailable {
-                endpoint: self.endpoint.to_string(),
-                source: error.clone(),
-            });
+            return Err(self.unconnected(error.clone()));
         }
         let moved_to = slot.moved_to.take();
         match self.connect(moved_to).await {
@@ -243,13 +388,20 @@ impl Link {
                 Ok((slot.generation, connection))
             }
             Err(error) => {
-                self.heard(Some(&error));
                 slot.failed = Some((Instant::now(), error.clone()));
-                Err(QueueError::Unavailable {
-                    endpoint: self.endpoint.to_string(),
-                    source: error,
-                })
+                Err(self.unconnected(error))
             }
+        }
+    }
+
+    /// Whatever keeps us from connecting is an outage, unless it is who we are.
+    fn unconnected(&self, error: RedisError) -> QueueError {
+        let source = Said::from(error);
+        self.heard(Some(&source));
+        let endpoint = self.endpoint.to_string();
+        match source.meaning() {
+            Meaning::Denied => QueueError::Denied { endpoint, source },
+            _ => QueueError::Unavailable { endpoint, source },
         }
     }
 
@@ -266,31 +418,6 @@ impl Link {
 pub(crate) enum Arg<'a> {
     Text(&'a str),
     Number(u64),
-}
-
-/// Waiting cures it: nobody there, no answer, a server that is loading, has been deposed, or a slot on its way.
-pub(crate) fn is_outage(error: &RedisError) -> bool {
-    match error.kind() {
-        ErrorKind::Io
-        | ErrorKind::Parse
-        | ErrorKind::ClusterConnectionNotFound
-        | ErrorKind::MasterNameNotFoundBySentinel
-        | ErrorKind::NoValidReplicasFoundBySentinel
-        | ErrorKind::Server(
-            ServerErrorKind::BusyLoading
-            | ServerErrorKind::Moved
-            | ServerErrorKind::Ask
-            | ServerErrorKind::TryAgain
-            | ServerErrorKind::ClusterDown
-            | ServerErrorKind::MasterDown
-            | ServerErrorKind::ReadOnly,
-        ) => true,
-        // scripts wrap what a command said
-        _ => {
-            let text = error.to_string();
-            text.contains("READONLY") || text.contains("MASTERDOWN") || text.contains("NOREPLICAS")
-        }
-    }
 }
 
 /// Locks; a panic elsewhere does not make the data wrong here.

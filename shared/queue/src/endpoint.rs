@@ -1,8 +1,11 @@
 //! Where the primary is: one address, several, Sentinel, or the Cluster node that serves the queue's slot.
 
-use std::fmt;
+use std::{fmt, io};
 
-use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo,
+    RedisError, aio::MultiplexedConnection,
+};
 
 use crate::QueueError;
 
@@ -10,11 +13,11 @@ use crate::QueueError;
 #[derive(Clone)]
 pub(crate) struct Endpoint {
     tls: bool,
-    /// `user:password@` or empty.
-    credentials: String,
-    hosts: Vec<String>,
+    username: Option<String>,
+    password: Option<String>,
+    hosts: Vec<(String, u16)>,
     kind: Kind,
-    database: String,
+    database: i64,
 }
 
 #[derive(Clone)]
@@ -24,8 +27,11 @@ enum Kind {
     Cluster,
 }
 
+/// What a url looks like, and what to do about a password that does not fit in.
+const EXPECTED: &str = "write redis://[user:password@]host:port/db, special characters of a password percent-encoded (# is %23, / is %2F, @ is %40, % is %25)";
+
 impl Endpoint {
-    /// No error repeats a part of the URL: where it is broken nobody can tell which part is the password.
+    /// No error repeats a part of the URL but a port: where it is broken nobody can tell which part is the password.
     pub fn parse(url: &str) -> Result<Self, QueueError> {
         let refuse = |problem: &str| QueueError::Options(format!("url: {problem}"));
         let (scheme, rest) = url
@@ -42,36 +48,36 @@ impl Endpoint {
                 ));
             }
         };
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        if path.contains('@') || authority.contains(['#', '?']) {
+        // A password may itself hold what parts a url: whatever stands before the last `@` is credentials.
+        let (credentials, rest) = match rest.rsplit_once('@') {
+            Some((credentials, rest)) => (Some(credentials), rest),
+            None => (None, rest),
+        };
+        if credentials.is_some_and(|text| text.contains(['#', '/', '?'])) {
             return Err(refuse(
                 "user or password hold a character that must be percent-encoded (# is %23, / is %2F, ? is %3F)",
             ));
         }
-        let (credentials, hosts) = match authority.rsplit_once('@') {
-            Some((credentials, hosts)) => (format!("{credentials}@"), hosts),
-            None => (String::new(), authority),
-        };
+        let (username, password) =
+            match credentials.map(|text| text.split_once(':').unwrap_or((text, ""))) {
+                Some((user, password)) => (decoded(user)?, decoded(password)?),
+                None => (None, None),
+            };
+        let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if hosts.contains(['#', '?']) || path.contains(['#', '?']) {
+            return Err(refuse(&format!("# and ? have no meaning here; {EXPECTED}")));
+        }
         let default_port = if kind == "redis+sentinel" {
             26379
         } else {
             6379
         };
-        let hosts: Vec<String> = hosts
+        let hosts: Vec<(String, u16)> = hosts
             .split(',')
             .map(str::trim)
             .filter(|host| !host.is_empty())
-            .map(|host| {
-                if host
-                    .rsplit_once(':')
-                    .is_some_and(|(_, port)| port.parse::<u16>().is_ok())
-                {
-                    host.to_owned()
-                } else {
-                    format!("{host}:{default_port}")
-                }
-            })
-            .collect();
+            .map(|host| address(host, default_port))
+            .collect::<Result<_, _>>()?;
         if hosts.is_empty() {
             return Err(refuse("no host, expected redis://host:port/db"));
         }
@@ -91,16 +97,26 @@ impl Endpoint {
             "redis+cluster" => Kind::Cluster,
             _ => Kind::Direct,
         };
-        let database = parts.next().unwrap_or_default().to_owned();
-        if !database.is_empty() && database.parse::<u32>().is_err() {
-            return Err(refuse("the database, behind the last /, is not a number"));
+        let database = match parts.next().unwrap_or_default() {
+            "" => 0,
+            number => number.parse::<u32>().map_err(|_| {
+                refuse(&format!(
+                    "what stands behind the host is not a number of a database; {EXPECTED}"
+                ))
+            })?,
+        };
+        if parts.any(|part| !part.is_empty()) {
+            return Err(refuse(&format!(
+                "nothing may stand behind the database; {EXPECTED}"
+            )));
         }
         Ok(Self {
             tls,
-            credentials,
+            username,
+            password,
             hosts,
             kind,
-            database,
+            database: i64::from(database),
         })
     }
 
@@ -110,19 +126,19 @@ impl Endpoint {
         config: &AsyncConnectionConfig,
         moved_to: Option<String>,
     ) -> Result<MultiplexedConnection, RedisError> {
-        if let Some(host) = moved_to {
-            return self
-                .open(&host, &self.credentials, &self.database, config)
-                .await;
+        if let Some(moved_to) = moved_to {
+            let (host, port) = address(&moved_to, 6379).map_err(|_| {
+                RedisError::from(io::Error::other("redirected to what is no address"))
+            })?;
+            return self.open(&host, port, self.login(), config).await;
         }
-        let mut last = RedisError::from((ErrorKind::Io, "no address to connect to"));
-        for host in &self.hosts {
+        let mut last = RedisError::from(io::Error::other("no address to connect to"));
+        for (host, port) in &self.hosts {
             let attempt = match &self.kind {
-                Kind::Direct | Kind::Cluster => {
-                    self.open(host, &self.credentials, &self.database, config)
-                        .await
+                Kind::Direct | Kind::Cluster => self.open(host, *port, self.login(), config).await,
+                Kind::Sentinel { master } => {
+                    self.through_sentinel(host, *port, master, config).await
                 }
-                Kind::Sentinel { master } => self.through_sentinel(host, master, config).await,
             };
             match attempt {
                 Ok(connection) => return Ok(connection),
@@ -135,29 +151,23 @@ impl Endpoint {
     async fn through_sentinel(
         &self,
         sentinel: &str,
+        port: u16,
         master: &str,
         config: &AsyncConnectionConfig,
     ) -> Result<MultiplexedConnection, RedisError> {
-        let mut asked = self.open(sentinel, "", "", config).await?;
+        let mut asked = self
+            .open(sentinel, port, RedisConnectionInfo::default(), config)
+            .await?;
         let address: Option<(String, u16)> = redis::cmd("SENTINEL")
             .arg("get-master-addr-by-name")
             .arg(master)
             .query_async(&mut asked)
             .await?;
         let Some((host, port)) = address else {
-            return Err(RedisError::from((
-                ErrorKind::MasterNameNotFoundBySentinel,
-                "sentinel does not know this master",
-            )));
+            let problem = format!("sentinel does not know a master called {master:?}");
+            return Err(RedisError::from(io::Error::other(problem)));
         };
-        let mut connection = self
-            .open(
-                &format!("{host}:{port}"),
-                &self.credentials,
-                &self.database,
-                config,
-            )
-            .await?;
+        let mut connection = self.open(&host, port, self.login(), config).await?;
         // a sentinel may not have heard of the failover yet
         let role: Vec<redis::Value> = redis::cmd("ROLE").query_async(&mut connection).await?;
         let is_primary =
@@ -165,31 +175,113 @@ impl Endpoint {
         if is_primary {
             Ok(connection)
         } else {
-            Err(RedisError::from((
-                ErrorKind::Io,
+            Err(RedisError::from(io::Error::other(
                 "sentinel named a replica",
             )))
         }
     }
 
+    /// Who we are to the primary.
+    fn login(&self) -> RedisConnectionInfo {
+        let mut login = RedisConnectionInfo::default().set_db(self.database);
+        if let Some(username) = &self.username {
+            login = login.set_username(username);
+        }
+        if let Some(password) = &self.password {
+            login = login.set_password(password);
+        }
+        login
+    }
+
     async fn open(
         &self,
         host: &str,
-        credentials: &str,
-        database: &str,
+        port: u16,
+        login: RedisConnectionInfo,
         config: &AsyncConnectionConfig,
     ) -> Result<MultiplexedConnection, RedisError> {
-        let scheme = if self.tls { "rediss" } else { "redis" };
-        let client = Client::open(format!("{scheme}://{credentials}{host}/{database}"))?;
-        client
+        let host = host.to_owned();
+        let address = if self.tls {
+            ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure: false,
+                tls_params: None,
+            }
+        } else {
+            ConnectionAddr::Tcp(host, port)
+        };
+        let info = address.into_connection_info()?.set_redis_settings(login);
+        Client::open(info)?
             .get_multiplexed_async_connection_with_config(config)
             .await
     }
 }
 
+/// `host`, `host:port`, `[v6]`, `[v6]:port`.
+fn address(text: &str, default_port: u16) -> Result<(String, u16), QueueError> {
+    let refuse = |problem: String| QueueError::Options(format!("url: {problem}"));
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, rest)) => (host, rest.strip_prefix(':')),
+        None => match text.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    if host.is_empty() {
+        return Err(refuse(
+            "no host before the port, expected redis://host:port/db".to_owned(),
+        ));
+    }
+    let port = match port {
+        None => default_port,
+        Some(port) => match port.parse::<u16>() {
+            Ok(port) if port > 0 => port,
+            // a number says nothing of a password
+            _ if !port.is_empty() && port.len() < 8 && port.bytes().all(|b| b.is_ascii_digit()) => {
+                return Err(refuse(format!("port {port} is not one of 1 to 65535")));
+            }
+            _ => return Err(refuse(format!("the port is not a number; {EXPECTED}"))),
+        },
+    };
+    Ok((host.to_owned(), port))
+}
+
+/// A user or password as it stands in a url; `None` if it is empty.
+fn decoded(text: &str) -> Result<Option<String>, QueueError> {
+    let refuse = || {
+        let problem = "in the user or the password, a % is not followed by two hexadecimal digits, or stands for what is no text";
+        QueueError::Options(format!("url: {problem}; {EXPECTED}"))
+    };
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        rest = behind;
+        if *first == b'%' {
+            let (digits, behind) = rest.split_at_checked(2).ok_or_else(refuse)?;
+            let digits = std::str::from_utf8(digits).map_err(|_| refuse())?;
+            if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                return Err(refuse());
+            }
+            bytes.push(u8::from_str_radix(digits, 16).map_err(|_| refuse())?);
+            rest = behind;
+        } else {
+            bytes.push(*first);
+        }
+    }
+    let text = String::from_utf8(bytes).map_err(|_| refuse())?;
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.hosts.join(","))?;
+        for (place, (host, port)) in self.hosts.iter().enumerate() {
+            let comma = if place > 0 { "," } else { "" };
+            match host.contains(':') {
+                true => write!(f, "{comma}[{host}]:{port}")?,
+                false => write!(f, "{comma}{host}:{port}")?,
+            }
+        }
         if let Kind::Sentinel { master } = &self.kind {
             write!(f, "/{master}")?;
         }
@@ -225,11 +317,41 @@ mod tests {
     }
 
     #[test]
+    fn a_password_may_hold_what_parts_a_url() {
+        for (url, password) in [
+            ("redis://:pa%23ss@h:1/0", "pa#ss"),
+            ("redis://u:a@b:c@h:1/0", "a@b:c"),
+            ("redis://:%40%25%2F@h:1", "@%/"),
+            ("redis://:p\u{e4}ss@h:1", "p\u{e4}ss"),
+        ] {
+            let endpoint = Endpoint::parse(url).unwrap();
+            assert_eq!(endpoint.password.as_deref(), Some(password), "{url}");
+            assert_eq!(endpoint.to_string(), "h:1", "{url}");
+        }
+        assert_eq!(
+            Endpoint::parse("redis://u:p@h")
+                .unwrap()
+                .username
+                .as_deref(),
+            Some("u")
+        );
+        assert_eq!(
+            Endpoint::parse("redis://[::1]:7/3").unwrap().to_string(),
+            "[::1]:7"
+        );
+    }
+
+    #[test]
     fn wrong_urls_say_what_is_wrong() {
         for (url, part) in [
             ("localhost", "scheme"),
             ("http://h", "unknown scheme"),
             ("redis:///", "no host"),
+            ("redis://:6379/0", "no host before the port"),
+            ("redis://h:99999", "port 99999"),
+            ("redis://h:0", "port 0"),
+            ("redis://h:abc", "port is not a number"),
+            ("redis://h:/0", "port is not a number"),
             ("redis+sentinel://h", "master"),
             ("redis://h/x", "not a number"),
             ("redis://:hunter2#@h:1/0", "percent-encoded"),
@@ -237,10 +359,37 @@ mod tests {
             ("redis://:a?hunter2@h:1/0", "percent-encoded"),
             ("redis://h/hunter2", "not a number"),
             ("hunter2://h", "unknown scheme"),
+            ("redis://h/0/1", "behind the database"),
+            ("redis://h/0?db=1", "percent-encoded"),
         ] {
             let error = Endpoint::parse(url).err().unwrap().to_string();
             assert!(error.contains(part), "{url}: {error}");
             assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_error_quotes_a_piece_of_a_password() {
+        for url in [
+            "s3cret",
+            "s3cret://h",
+            "s3:cret://h",
+            "redis://:s3cret",
+            "redis://u:s3cret:6379/0",
+            "redis://:s3cret/0@h/1/2",
+            "redis://:s3cret%@h:1",
+            "redis://:s3cret%zz@h:1",
+            "redis://:s3cret%ff@h:1",
+            "redis://:s3cret@h:1/x",
+            "redis://:s3cret@h:1x",
+            "redis://u:s3cret#h:1",
+            "redis://h/s3cret",
+        ] {
+            let error = Endpoint::parse(url)
+                .err()
+                .unwrap_or_else(|| panic!("{url}"));
+            let text = format!("{error} {error:?}");
+            assert!(!text.contains("cret"), "{url}: {text}");
         }
     }
 }

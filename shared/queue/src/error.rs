@@ -1,5 +1,7 @@
 //! What can go wrong, from the caller's point of view.
 
+use crate::said::Said;
+
 /// Errors of the queue. A lost lease is not an error but an [`Outcome`](crate::Outcome).
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -11,16 +13,45 @@ pub enum QueueError {
         endpoint: String,
         /// What the connection said.
         #[source]
-        source: redis::RedisError,
+        source: Said,
     },
-    /// Redis answered with an error that waiting does not cure (a full memory, a missing right, a wrong type under one of our keys).
-    #[error("redis refused {operation}")]
+    /// Redis answers, but takes no writes (its memory is full, its disk, it is a replica, or has too few). As good as away: nothing of the
+    /// queue works without writes, and nothing of it is changed meanwhile.
+    #[error("redis at {endpoint} answers but refuses writes")]
+    RefusesWrites {
+        /// Host and port, without credentials.
+        endpoint: String,
+        /// What Redis said.
+        #[source]
+        source: Said,
+    },
+    /// Redis does not accept the user or the password, or does not allow this user what the queue does; a person must mend it.
+    #[error("redis at {endpoint} does not let this user in, or do this")]
+    Denied {
+        /// Host and port, without credentials.
+        endpoint: String,
+        /// What Redis said.
+        #[source]
+        source: Said,
+    },
+    /// The queue belongs to another [`Owner`](crate::Owner).
+    #[error("the queue {queue:?} belongs to {owner}")]
+    Foreign {
+        /// Name of the queue.
+        queue: String,
+        /// The owner's name.
+        owner: String,
+    },
+    /// Redis answered with an error that waiting does not cure (a wrong type under one of our keys).
+    #[error("redis refused {operation}{}", culprit.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
     Refused {
         /// The operation of the protocol.
         operation: &'static str,
+        /// The key to blame and what to do about it, where it could be told.
+        culprit: Option<String>,
         /// What Redis said.
         #[source]
-        source: redis::RedisError,
+        source: Said,
     },
     /// A reply did not look as the protocol says.
     #[error("unexpected reply to {operation}: {detail}")]
@@ -47,10 +78,19 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    /// True when Redis is away: stop claiming, keep what is held, wait (an outage is not a failure of any job).
+    /// True when Redis is of no use for now: stop claiming, keep what is held, wait (an outage is not a failure of any job).
     #[must_use]
     pub fn is_outage(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. } | Self::RefusesWrites { .. } | Self::Denied { .. }
+        )
+    }
+
+    /// True when waiting alone cures nothing, although it is an outage for those who hold jobs: who starts says so and ends.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied { .. })
     }
 }
 

@@ -202,6 +202,8 @@ pub struct Job {
     pub poison: bool,
     /// Job it was split from, empty if none.
     pub parent: String,
+    /// What could not be read, field by field (somebody changed the record by hand); such a field has its default, and its text is among `fields`.
+    pub unreadable: Vec<String>,
     /// All other fields: the owner's, and results given at ack.
     pub fields: Fields,
 }

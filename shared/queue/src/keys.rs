@@ -8,6 +8,55 @@ pub struct Keys {
     base: String,
 }
 
+/// What a key of the queue holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    SortedSet,
+    Set,
+    List,
+    Hash,
+    Text,
+    /// A text that is a number.
+    Number,
+}
+
+impl Kind {
+    /// What `TYPE` says of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SortedSet => "zset",
+            Self::Set => "set",
+            Self::List => "list",
+            Self::Hash => "hash",
+            Self::Text | Self::Number => "string",
+        }
+    }
+}
+
+/// The keys that scripts cannot do without, and what each must hold.
+pub(crate) const FIXED: &[(&str, Kind)] = &[
+    ("pending", Kind::SortedSet),
+    ("leased", Kind::SortedSet),
+    ("delayed", Kind::SortedSet),
+    ("splitting", Kind::SortedSet),
+    ("dead", Kind::SortedSet),
+    ("done", Kind::SortedSet),
+    ("workers", Kind::SortedSet),
+    ("groups", Kind::Set),
+    ("wake", Kind::List),
+    ("meta", Kind::Hash),
+    ("counts", Kind::Hash),
+    ("token", Kind::Number),
+    ("born", Kind::Number),
+    ("due", Kind::Number),
+    ("activity", Kind::Number),
+    ("hold_until", Kind::Number),
+    ("finished", Kind::Text),
+    ("leader", Kind::Text),
+    ("paused", Kind::Text),
+    ("owner", Kind::Text),
+];
+
 impl Keys {
     /// Key names for `options`.
     #[must_use]

@@ -28,6 +28,7 @@ mod options;
 mod queue;
 mod reply;
 mod retry;
+mod said;
 mod scripts;
 
 pub use check::{ServerCheck, Warning};
@@ -38,10 +39,11 @@ pub use ids::WorkerId;
 pub use job::{Fields, Job, NewJob, State};
 pub use keys::Keys;
 pub use lease::{Lease, Settlement};
-pub use options::Options;
+pub use options::{Options, Owner};
 pub use queue::{
     Claim, Collected, Ending, Enqueued, Group, GroupPlan, Guard, GuardedEnqueue, LeaderInfo,
     LeaderToken, LeaseRef, Outcome, Page, Pause, Queue, Renewal, Settled, SplitOutcome, Stats,
-    Turn, WorkerEntry,
+    Taken, Turn, WorkerEntry,
 };
 pub use retry::RetryPolicy;
+pub use said::Said;

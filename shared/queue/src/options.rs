@@ -4,6 +4,26 @@ use std::time::Duration;
 
 use crate::{QueueError, RetryPolicy};
 
+/// Whose a queue is. Stamped on the queue at its first use; whoever comes with another one is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// For people.
+    pub name: String,
+    /// What makes it out: one mark in common is the same owner.
+    pub marks: Vec<String>,
+}
+
+impl Owner {
+    /// A line for the name and one for each mark.
+    pub(crate) fn text(&self) -> String {
+        let lines = std::iter::once(&self.name).chain(&self.marks);
+        let lines: Vec<String> = lines
+            .map(|line| line.replace(char::is_control, " "))
+            .collect();
+        lines.join("\n")
+    }
+}
+
 /// Settings of one queue. All processes of a fleet should use the same `prefix`, `queue`, `ttl` and retention.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -15,6 +35,8 @@ pub struct Options {
     pub prefix: String,
     /// Queue name; it is the hash tag, so a queue lives in one slot of a Cluster.
     pub queue: String,
+    /// Whose the queue is. Default: nobody asks.
+    pub owner: Option<Owner>,
     /// How long a lease lasts without renewal. Default 30 s, at least 100 ms.
     pub ttl: Duration,
     /// How often leases are renewed; at most `ttl / 3`. Default 10 s.
@@ -49,6 +71,7 @@ impl Options {
             url: url.into(),
             prefix: "weldfleet".to_owned(),
             queue: queue.into(),
+            owner: None,
             ttl: Duration::from_secs(30),
             renew_every: Duration::from_secs(10),
             max_attempts: 5,
@@ -80,6 +103,14 @@ impl Options {
             return refuse(format!(
                 "prefix = {:?}: must not be empty or contain braces",
                 self.prefix
+            ));
+        }
+        if let Some(owner) = &self.owner
+            && (owner.marks.is_empty() || owner.marks.iter().any(String::is_empty))
+        {
+            return refuse(format!(
+                "owner = {:?}: must have marks, none of them empty",
+                owner.name
             ));
         }
         if self.ttl < Duration::from_millis(100) {

@@ -13,6 +13,9 @@ use crate::{
 pub(crate) const RECORD_SEPARATOR: char = '\x1E';
 pub(crate) const UNIT_SEPARATOR: char = '\x1F';
 
+/// Characters that are shown of a text which could not be read.
+const MOST_SHOWN: usize = 60;
+
 /// Takes a reply apart.
 pub(crate) struct Reply {
     operation: &'static str,
@@ -109,13 +112,18 @@ impl Reply {
         record.split(UNIT_SEPARATOR)
     }
 
-    /// A job from its hash; `None` if the hash is empty.
+    /// A job from its hash; `None` if the hash is empty. A key that is no hash is a job of which nothing can be read.
     pub fn job(
         &self,
         id: &str,
         value: &Value,
         weight_field: &str,
     ) -> Result<Option<Job>, QueueError> {
+        if let Value::ServerError(_) = value {
+            let mut job = self.job_of(id, std::iter::empty(), weight_field)?;
+            job.unreadable.push("its key is not a hash".to_owned());
+            return Ok(Some(job));
+        }
         let pairs = self.pairs(value)?;
         if pairs.is_empty() {
             return Ok(None);
@@ -155,19 +163,18 @@ impl Reply {
             solo: false,
             poison: false,
             parent: String::new(),
+            unreadable: Vec::new(),
             fields: Vec::new(),
         };
         while let Some(name) = texts.next() {
             let Some(text) = texts.next() else {
-                return Err(QueueError::Reply {
-                    operation: self.operation,
-                    detail: format!("job {id}: field {name} has no value"),
-                });
+                job.unreadable.push(format!("{name:?} has no value"));
+                break;
             };
             let parsed = match name {
                 "state" => text.parse().map(|state| job.state = state).is_ok(),
                 "group" => put(&mut job.group, text.to_owned()),
-                "priority" => set(&mut job.priority, text),
+                "priority" => set(&mut job.priority, text) && job.priority <= 99,
                 "attempts" => set(&mut job.attempts, text),
                 "deaths" => set(&mut job.deaths, text),
                 "lonely_deaths" => set(&mut job.lonely_deaths, text),
@@ -193,10 +200,9 @@ impl Reply {
                 }
             };
             if !parsed {
-                return Err(QueueError::Reply {
-                    operation: self.operation,
-                    detail: format!("job {id}: field {name} is {text:?}"),
-                });
+                let shown: String = text.chars().take(MOST_SHOWN).collect();
+                job.unreadable.push(format!("{name} is {shown:?}"));
+                job.fields.push((name.to_owned(), text.to_owned()));
             }
         }
         Ok(job)

@@ -19,6 +19,7 @@ const PARTS: &[(&str, &str)] = &[
     ("unusual", include_str!("scripts/unusual.lua")),
     ("endings", include_str!("scripts/endings.lua")),
     ("add", include_str!("scripts/add.lua")),
+    ("owner", include_str!("scripts/owner.lua")),
 ];
 
 macro_rules! scripts {
@@ -62,12 +63,31 @@ scripts! {
     Resign = "resign";
     Stats = "stats";
     Groups = "groups";
+    Prune = "prune";
+    Own = "own";
+    Take = "take";
+}
+
+impl Operation {
+    /// It always writes, so its success shows that Redis takes writes. A claim may find nothing, an ending come too late.
+    fn proves_writes(self) -> bool {
+        matches!(
+            self,
+            Self::Renew
+                | Self::Collect
+                | Self::Hello
+                | Self::Lead
+                | Self::RaiseToken
+                | Self::NextToken
+        )
+    }
 }
 
 /// One script, ready for `EVALSHA`.
 #[derive(Debug)]
 pub(crate) struct Script {
     pub name: &'static str,
+    pub proves_writes: bool,
     pub code: String,
     pub sha: String,
 }
@@ -102,7 +122,12 @@ impl Scripts {
             let code = code.replace("'$", &base);
             let sha = redis::Script::new(&code).get_hash().to_owned();
             let name = operation.name();
-            Script { name, code, sha }
+            Script {
+                name,
+                proves_writes: operation.proves_writes(),
+                code,
+                sha,
+            }
         });
         Self(made.collect())
     }

@@ -12,7 +12,7 @@ use weldfleet_cli::{
     outln,
     output::{self, Paint},
 };
-use weldfleet_queue::Queue;
+use weldfleet_queue::{Queue, QueueError};
 use weldfleet_settings::{Settings, secret::without_credentials};
 use weldfleet_stores::{
     audit_csv,
@@ -234,17 +234,26 @@ async fn check_redis(settings: &Settings, report: &mut Report) {
     let queue = match Queue::new(weldfleet_fleet::queue_options(settings)) {
         Ok(queue) => queue,
         Err(error) => {
-            let error = chain(&error.into());
-            return report.failed("redis", format!("redis.url = {shown}: {error}"));
+            let error = chain(&super::run::queue_failure(error).error);
+            return report.failed("redis", error);
         }
     };
+    // ClickHouse has had a line of its own if it does not answer
+    let owner = weldfleet_fleet::owner(settings).await.ok().flatten();
+    let queue = owner
+        .and_then(|owner| queue.owned_by(owner).ok())
+        .unwrap_or(queue);
+    if let Err(error @ QueueError::Foreign { .. }) = queue.check_owner().await {
+        let error = chain(&super::run::queue_failure(error).error);
+        return report.failed("redis", error);
+    }
     match queue.check().await {
         Ok(check) => {
             report.ok(
                 "redis",
                 format!(
-                    "{shown} version {}, queue {}",
-                    check.version, settings.redis.queue
+                    "{shown} is {}, queue {}",
+                    check.server, settings.redis.queue
                 ),
             );
             for warning in check.warnings {
@@ -252,7 +261,7 @@ async fn check_redis(settings: &Settings, report: &mut Report) {
             }
         }
         Err(error) => {
-            report.unreachable = true;
+            report.unreachable |= error.is_outage() && !error.is_denied();
             let error = chain(&error.into());
             report.failed("redis", format!("redis.url = {shown}: {error}"));
         }

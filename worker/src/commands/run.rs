@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use weldfleet_breaker::Tally;
 use weldfleet_cli::{Exit, Failure, OrExit, exit::chain};
 use weldfleet_queue::{
-    Consumer, Job, Lease, Pause, Queue, Settlement, WorkerInfo,
+    Consumer, Job, Lease, Pause, Queue, QueueError, Settlement, WorkerInfo,
     apalis::{LeasedBackend, Slot},
 };
 use weldfleet_settings::Settings;
@@ -102,10 +102,12 @@ async fn start(
     pool: Pool,
     info: WorkerInfo,
 ) -> Result<(Arc<Pipeline>, Consumer), Failure> {
+    // what is wrong with the url is told at once, not once ClickHouse answers
+    let queue = Queue::new(weldfleet_fleet::queue_options(settings)).map_err(queue_failure)?;
     let source = inspect_source(settings, health).await?;
     let mirror =
         NokTable::new(settings)?.map(|table| Mirroring::new(Mirror::new(source.clone(), table)));
-    let queue = Queue::new(weldfleet_fleet::queue_options(settings)).or_exit(Exit::Usage)?;
+    let queue = own_queue(settings, queue, health).await?;
     raise_token(&source, &queue, health).await?;
     sweep_leftovers(&settings.worker.save_dir, &queue).await;
     tokio::spawn(sweep_again(settings.worker.save_dir.clone(), queue.clone()));
@@ -192,6 +194,43 @@ fn fatal(error: StoreError) -> Failure {
     let error = anyhow::Error::new(error)
         .context("the source table cannot be used; `scheduler migrate` prepares it");
     Failure::new(Exit::Failed, error)
+}
+
+/// Makes sure that the queue is this table's; waits while ClickHouse or Redis is away, ends where waiting cures nothing.
+async fn own_queue(settings: &Settings, queue: Queue, health: &Health) -> Result<Queue, Failure> {
+    let owner = loop {
+        match weldfleet_fleet::owner(settings).await {
+            Ok(owner) => break owner,
+            Err(error) if error.is_outage() => wait(health, "clickhouse", error.chain()).await,
+            Err(error) => return Err(fatal(error)),
+        }
+    };
+    health.ready("clickhouse");
+    let queue = match owner {
+        Some(owner) => queue.owned_by(owner).map_err(queue_failure)?,
+        None => queue,
+    };
+    loop {
+        match queue.own().await {
+            Ok(()) => return Ok(queue),
+            Err(error) if error.is_outage() && !error.is_denied() => {
+                wait(health, "redis", chain(&anyhow::Error::new(error))).await;
+            }
+            Err(error) => return Err(queue_failure(error)),
+        }
+    }
+}
+
+/// What keeps a worker from starting that is not an outage.
+pub fn queue_failure(error: QueueError) -> Failure {
+    match error {
+        QueueError::Options(problem) => Failure::usage(weldfleet_fleet::wrong_option(&problem)),
+        QueueError::Foreign { .. } => Failure::usage(format!(
+            "redis.queue: {error}; {}",
+            weldfleet_fleet::foreign_remedy()
+        )),
+        error => Failure::new(Exit::Failed, anyhow::Error::new(error).context("redis.url")),
+    }
 }
 
 /// Tokens must grow even if Redis has forgotten everything.
@@ -281,14 +320,14 @@ fn watch(health: Health, consumer: Consumer) {
             let redis = consumer.queue().health();
             if redis.up {
                 if health.ready("redis") {
-                    tracing::info!("redis answers again");
+                    tracing::info!("redis works again");
                 }
             } else {
                 let error = redis
                     .last_error
                     .unwrap_or_else(|| "not connected yet".to_owned());
                 if health.not_ready("redis", error.clone()) {
-                    tracing::warn!(error, "redis is away, claiming stops until it answers");
+                    tracing::warn!(error, "redis does not work, claiming stops until it does");
                 }
             }
             metrics::gauge!("weldfleet_dependency_up", "dependency" => "redis")

@@ -168,8 +168,11 @@ impl Gatherer {
             };
             report.problems.push(text);
         };
+        self.learn_owner().await;
+        let mut redis_works = false;
         match tokio::time::timeout(PATIENCE, self.look_at_redis(&mut report)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => redis_works = true,
+            Ok(Err(error @ QueueError::Foreign { .. })) => return Err(parts::queue_failure(error)),
             Ok(Err(error)) => problem(
                 &mut report,
                 "redis",
@@ -199,11 +202,22 @@ impl Gatherer {
                     .push(format!("the mirror lags: mysql: {}", silent())),
             }
         }
-        self.hint(&mut report);
+        self.hint(&mut report, redis_works);
         Ok(report)
     }
 
+    /// Whose the queue is; asked for until ClickHouse has answered.
+    async fn learn_owner(&mut self) {
+        if self.queue.options().owner.is_none()
+            && let Ok(Some(owner)) = weldfleet_fleet::owner(&self.settings).await
+            && let Ok(queue) = self.queue.owned_by(owner)
+        {
+            self.queue = queue;
+        }
+    }
+
     async fn look_at_redis(&self, report: &mut Report) -> Result<(), QueueError> {
+        self.queue.check_owner().await?;
         let stats = self.queue.stats().await?;
         report.jobs = Some(stats.states.clone());
         report.paused.clone_from(&stats.paused);
@@ -211,7 +225,8 @@ impl Gatherer {
         workers.sort_by(|a, b| a.silent_ms.cmp(&b.silent_ms).then_with(|| a.id.cmp(&b.id)));
         report.workers = Some(workers);
         report.leader = self.queue.leader().await?.map(|leader| leader.id);
-        Ok(())
+        // What can be read is shown; but without writes nothing goes on.
+        self.queue.works().await
     }
 
     async fn look_at_clickhouse(
@@ -353,13 +368,13 @@ impl Gatherer {
         Ok(())
     }
 
-    fn hint(&self, report: &mut Report) {
-        if report.jobs.is_some() && report.leader.is_none() {
+    fn hint(&self, report: &mut Report, redis_works: bool) {
+        if redis_works && report.leader.is_none() {
             report
                 .hints
                 .push("no scheduler leads; `scheduler run` starts one".to_owned());
         }
-        if report.workers.as_ref().is_some_and(Vec::is_empty) {
+        if redis_works && report.workers.as_ref().is_some_and(Vec::is_empty) {
             report
                 .hints
                 .push("no worker is running; `worker run` starts one".to_owned());

@@ -17,7 +17,7 @@ pub(super) async fn claim(shared: &Arc<Shared>, max: u32) -> Result<Claimed, Que
         if control.stopped {
             return Err(QueueError::ShutDown);
         }
-        if control.held.is_some() || max == 0 {
+        if control.holds().is_some() || max == 0 {
             return Ok(Claimed {
                 leases: Vec::new(),
                 paused: false,
@@ -47,7 +47,7 @@ pub(super) async fn next(shared: &Arc<Shared>, max: u32) -> Result<Vec<Lease>, Q
     loop {
         let (held, stopped) = {
             let control = control.borrow_and_update();
-            (control.held.is_some(), control.stopped)
+            (control.holds().is_some(), control.stopped)
         };
         if stopped {
             return Err(QueueError::ShutDown);
@@ -60,10 +60,8 @@ pub(super) async fn next(shared: &Arc<Shared>, max: u32) -> Result<Vec<Lease>, Q
         let claimed = match claim(shared, max).await {
             Ok(claimed) => claimed,
             Err(QueueError::ShutDown) => return Err(QueueError::ShutDown),
-            Err(error) => {
-                if !error.is_outage() {
-                    tracing::warn!(error = %crate::error::chain(&error), "claim failed, trying again");
-                }
+            // the connection has said why, once
+            Err(_) => {
                 interruptible(&mut control, tokio::time::sleep(backoff.delay())).await;
                 continue;
             }

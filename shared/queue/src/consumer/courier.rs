@@ -63,11 +63,11 @@ impl Courier {
                 backoff = new_backoff(&self.shared);
                 continue;
             };
+            // it tries until it works again
+            self.shared.rouse.notify_one();
             // a Redis that was away may have forgotten endings that it confirmed
             self.shared.suspect.store(true, Ordering::Release);
-            if !error.is_outage() {
-                tracing::warn!(error = %crate::error::chain(&error), leases = items.len(), "settling failed, trying again");
-            }
+            tracing::debug!(error = %crate::error::chain(&error), leases = items.len(), "settling failed, trying again");
             tokio::select! {
                 () = tokio::time::sleep(backoff.delay()) => {}
                 () = stop.cancelled() => break,

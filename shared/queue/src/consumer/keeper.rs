@@ -49,6 +49,7 @@ async fn keep(shared: &Weak<Shared>, queue: &Queue) {
         let next = match round(&shared, queue, &mut surplus_before).await {
             Ok(()) => {
                 backoff = Backoff::new((renew_every / 4).min(Duration::from_millis(500)));
+                belongs(&shared, None);
                 started
                     + if !shared.registered.load(Ordering::Acquire) {
                         // a change of the free fields is told soon, not only with the next renewal
@@ -61,14 +62,23 @@ async fn keep(shared: &Weak<Shared>, queue: &Queue) {
             }
             Err(error) => {
                 shared.suspect.store(true, Ordering::Release);
-                if !error.is_outage() {
-                    tracing::warn!(error = %crate::error::chain(&error), "renewal failed, trying again");
+                if let QueueError::Foreign { .. } = &error {
+                    belongs(&shared, Some(error.to_string()));
                 }
                 Instant::now() + backoff.delay()
             }
         };
         wait(&shared, next, renew_every).await;
     }
+}
+
+/// Nothing is claimed from a queue that is somebody else's.
+fn belongs(shared: &Shared, foreign: Option<String>) {
+    shared.control.send_if_modified(|control| {
+        let changed = control.foreign != foreign;
+        control.foreign = foreign;
+        changed
+    });
 }
 
 /// Waits until `next`. A worker that dozes is roused by its next lease, which is as fresh as one just renewed; who changes the free
@@ -79,7 +89,7 @@ async fn wait(shared: &Shared, mut next: Instant, renew_every: Duration) {
             () = tokio::time::sleep_until(next) => break,
             () = shared.rouse.notified() => {}
         }
-        if !shared.registered.load(Ordering::Acquire) {
+        if !shared.registered.load(Ordering::Acquire) || !shared.queue.health().up {
             break;
         }
         next = next.min(Instant::now() + spread(renew_every));

@@ -175,7 +175,7 @@ impl Consumer {
         ConsumerStatus {
             leases: lock(&self.shared.held).len(),
             paused: seen.paused,
-            held: self.shared.control.borrow().held.clone(),
+            held: self.shared.control.borrow().holds().cloned(),
             draining: seen.draining,
             lost: self.shared.lost.load(Ordering::Relaxed),
         }

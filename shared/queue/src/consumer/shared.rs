@@ -63,6 +63,15 @@ pub(super) struct Shared {
 pub(super) struct Control {
     pub stopped: bool,
     pub held: Option<String>,
+    /// The queue turned out to be somebody else's.
+    pub foreign: Option<String>,
+}
+
+impl Control {
+    /// Why nothing is claimed.
+    pub fn holds(&self) -> Option<&String> {
+        self.foreign.as_ref().or(self.held.as_ref())
+    }
 }
 
 /// What the last claim said about the queue.

@@ -15,12 +15,13 @@ impl Queue {
         id: &str,
         ttl: Duration,
     ) -> Result<Option<LeaderToken>, QueueError> {
-        let value = self
-            .run(
-                Operation::Lead,
-                &[Arg::Text(id), Arg::Number(millis(ttl).max(1))],
-            )
-            .await?;
+        let owner = self.owner_text();
+        let args = [
+            Arg::Text(id),
+            Arg::Number(millis(ttl).max(1)),
+            Arg::Text(&owner),
+        ];
+        let value = self.run(Operation::Lead, &args).await?;
         let token = Reply::of("lead").number(&value)?;
         Ok((token > 0).then_some(LeaderToken(token)))
     }

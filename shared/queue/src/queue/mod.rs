@@ -1,9 +1,12 @@
 //! One method per operation of the protocol: `owner.rs` for those who make jobs, `protocol.rs` for those who do them,
-//! `operator.rs` for people, `leader.rs` for several schedulers of which one leads.
+//! `operator.rs` for people, `leader.rs` for several schedulers of which one leads, `ownership.rs` for whose the queue is, `diagnosis.rs` for which
+//! key is to blame.
 
+mod diagnosis;
 mod leader;
 mod operator;
 mod owner;
+mod ownership;
 mod protocol;
 mod turn;
 mod types;
@@ -22,7 +25,7 @@ pub use types::*;
 
 use crate::{
     Health, Keys, Options, QueueError, ServerCheck, State,
-    conn::{Arg, Link, SharedLink},
+    conn::{Arg, Link, Refusals, SharedLink},
     endpoint::Endpoint,
     scripts::{Operation, Scripts},
 };
@@ -52,15 +55,20 @@ impl Queue {
     pub fn new(options: Options) -> Result<Self, QueueError> {
         options.validate()?;
         let scripts = Arc::new(Scripts::of(&options));
-        Self::with_scripts(options, scripts)
+        Self::with_scripts(options, scripts, Arc::default())
     }
 
-    fn with_scripts(options: Options, scripts: Arc<Scripts>) -> Result<Self, QueueError> {
+    fn with_scripts(
+        options: Options,
+        scripts: Arc<Scripts>,
+        refusals: Arc<Refusals>,
+    ) -> Result<Self, QueueError> {
         let endpoint = Endpoint::parse(&options.url)?;
         let link = Arc::new(Link::new(
             endpoint,
             options.connect_timeout,
             options.response_timeout,
+            refusals,
         ));
         let keys = Keys::new(&options);
         // The first routes the call. The second is named and never there: while a Cluster moves the slot, some keys are on either side and
@@ -82,14 +90,22 @@ impl Queue {
     /// # Errors
     /// [`QueueError::Options`].
     pub fn with_own_connection(&self) -> Result<Self, QueueError> {
-        Self::with_scripts(self.inner.options.clone(), self.inner.scripts.clone())
+        Self::with_scripts(
+            self.inner.options.clone(),
+            self.inner.scripts.clone(),
+            self.inner.link.refusals(),
+        )
     }
 
     /// As [`with_own_connection`](Self::with_own_connection), with another limit on how long a reply may take.
     pub(crate) fn with_response_timeout(&self, timeout: Duration) -> Result<Self, QueueError> {
         let mut options = self.inner.options.clone();
         options.response_timeout = timeout;
-        Self::with_scripts(options, self.inner.scripts.clone())
+        Self::with_scripts(
+            options,
+            self.inner.scripts.clone(),
+            self.inner.link.refusals(),
+        )
     }
 
     /// The options it was made with.
@@ -104,7 +120,7 @@ impl Queue {
         &self.inner.keys
     }
 
-    /// Whether Redis answers.
+    /// Whether Redis works: it answers, and what was last asked of this handle and of those made from it was not refused.
     #[must_use]
     pub fn health(&self) -> Health {
         self.inner.link.health()
@@ -129,17 +145,32 @@ impl Queue {
         self.inner.link.send("command", command).await
     }
 
-    /// Looks at the server's settings for what they put at risk.
+    /// Whether Redis works, tried now: a write goes through. Nothing is left behind.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`], [`QueueError::RefusesWrites`] or [`QueueError::Denied`].
+    pub async fn works(&self) -> Result<(), QueueError> {
+        let mut write = redis::cmd("SET");
+        write
+            .arg(self.keys().named("probe"))
+            .arg("1")
+            .arg("PX")
+            .arg(1000);
+        self.inner.link.send("probe", &write).await.map(|_| ())
+    }
+
+    /// Makes sure that Redis takes writes, and looks at the server's settings for what they put at risk.
     ///
     /// # Errors
     /// See [`QueueError`].
     pub async fn check(&self) -> Result<ServerCheck, QueueError> {
+        self.works().await?;
         crate::check::check(&self.inner.link).await
     }
 
     /// Warns in the log of what the server's settings put at risk; for the start of whoever works with the queue. Says nothing if Redis is away.
     pub async fn warn_of_settings(&self) {
-        match self.check().await {
+        match crate::check::check(&self.inner.link).await {
             Ok(check) => {
                 for warning in check.warnings {
                     tracing::warn!(redis = %check.endpoint, setting = warning.code, "{}", warning.text);
@@ -154,7 +185,14 @@ impl Queue {
     async fn run(&self, operation: Operation, args: &[Arg<'_>]) -> Result<Value, QueueError> {
         let script = self.inner.scripts.get(operation);
         let keys = &self.inner.named_keys;
-        self.inner.link.run(script, keys, args).await
+        match self.inner.link.run(script, keys, args).await {
+            Err(error) => {
+                let error = self.explained(error).await;
+                self.inner.link.refused(operation.name(), &error);
+                Err(error)
+            }
+            answer => answer,
+        }
     }
 
     /// For scripts that answer 0 or 1.

@@ -41,12 +41,24 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn get(&self, id: &str) -> Result<Option<Job>, QueueError> {
-        let value = self
-            .inner
-            .link
-            .send("get", redis::cmd("HGETALL").arg(self.keys().job(id)))
-            .await?;
-        Reply::of("get").job(id, &value, &self.options().weight_field)
+        let Some(mut job) = self.jobs(&[id.to_owned()]).await?.pop() else {
+            return Ok(None);
+        };
+        if !job.unreadable.is_empty() {
+            // its record may not say where it is, but the sets do
+            let mut pipeline = redis::pipe();
+            for state in State::ALL {
+                pipeline.cmd("ZSCORE").arg(self.keys().state(state)).arg(id);
+            }
+            let scores = self.inner.link.send_each("get", &pipeline).await?;
+            let listed = State::ALL.into_iter().zip(&scores);
+            let mut listed = listed
+                .filter(|(_, score)| matches!(score, Value::BulkString(_) | Value::Double(_)));
+            if let Some((state, _)) = listed.next() {
+                job.state = state;
+            }
+        }
+        Ok(Some(job))
     }
 
     /// Jobs in a state, oldest (or soonest) first; `cursor` 0 starts, `Page::next` goes on. A job that moves meanwhile may be missed
@@ -74,10 +86,11 @@ impl Queue {
             .map(|id| reply.text(id))
             .collect::<Result<Vec<_>, _>>()?;
         let next = (ids.len() as u64 > last - cursor).then_some(last + 1);
-        Ok(Page {
-            jobs: self.jobs(&ids).await?,
-            next,
-        })
+        let mut jobs = self.jobs(&ids).await?;
+        for job in jobs.iter_mut().filter(|job| !job.unreadable.is_empty()) {
+            job.state = state;
+        }
+        Ok(Page { jobs, next })
     }
 
     /// Counts, in constant time.

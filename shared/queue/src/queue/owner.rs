@@ -11,6 +11,8 @@ use crate::{
 
 /// Jobs that one script adds.
 const CHUNK: usize = 32;
+/// Ids that one script takes off a list.
+const PRUNED: usize = 500;
 /// Fields of one job.
 const MOST_FIELDS: usize = 64;
 
@@ -214,7 +216,11 @@ impl Queue {
                 .iter()
                 .map(|id| reply.text(id))
                 .collect::<Result<Vec<_>, _>>()?;
-            for job in self.jobs(&ids).await? {
+            let found = self.jobs(&ids).await?;
+            if found.len() < ids.len() {
+                self.prune(group, &ids, &found).await?;
+            }
+            for job in found {
                 if job.state != State::Done {
                     jobs.insert(job.id.clone(), job);
                 }
@@ -229,6 +235,22 @@ impl Queue {
         }
     }
 
+    /// Takes ids without a job off the group's list: somebody removed them by hand.
+    async fn prune(&self, group: &str, ids: &[String], found: &[Job]) -> Result<(), QueueError> {
+        let found: std::collections::BTreeSet<&str> =
+            found.iter().map(|job| job.id.as_str()).collect();
+        let gone: Vec<&String> = ids
+            .iter()
+            .filter(|id| !found.contains(id.as_str()))
+            .collect();
+        for some in gone.chunks(PRUNED) {
+            let mut args = vec![Arg::Text(group)];
+            args.extend(some.iter().map(|id| Arg::Text(id)));
+            self.run(Operation::Prune, &args).await?;
+        }
+        Ok(())
+    }
+
     /// The jobs with these ids that exist, in one round trip.
     pub(crate) async fn jobs(&self, ids: &[String]) -> Result<Vec<Job>, QueueError> {
         if ids.is_empty() {
@@ -239,7 +261,7 @@ impl Queue {
             pipeline.cmd("HGETALL").arg(self.keys().job(id));
         }
         let reply = Reply::of("get");
-        let values = self.inner.link.send_all("get", &pipeline).await?;
+        let values = self.inner.link.send_each("get", &pipeline).await?;
         let jobs = ids
             .iter()
             .zip(&values)

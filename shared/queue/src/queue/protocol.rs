@@ -60,6 +60,7 @@ impl Queue {
         let value = self.run_turn(worker.as_str(), endings, Some(most)).await?;
         let (mut turn, unread) = self.read_turn(worker, endings.len(), &value)?;
         turn.claim.jobs.extend(self.read_claimed(&unread).await?);
+        self.bury_unreadable(&mut turn.claim).await;
         Ok(turn)
     }
 
@@ -81,6 +82,7 @@ impl Queue {
         leases: &[LeaseRef],
     ) -> Result<Renewals, QueueError> {
         let reply = Reply::of("renew");
+        let owner = self.owner_text();
         let mut renewals = Renewals {
             registered: true,
             held: 0,
@@ -94,6 +96,7 @@ impl Queue {
             let mut args = vec![
                 Arg::Text(worker.as_str()),
                 Arg::Number(millis(self.options().worker_expiry())),
+                Arg::Text(&owner),
             ];
             for lease in chunk {
                 args.push(Arg::Text(&lease.id));

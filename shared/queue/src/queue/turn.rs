@@ -141,6 +141,42 @@ impl Queue {
         Ok((turn, unread))
     }
 
+    /// Jobs whose record cannot be read are not handed out: they wait in `dead` for a person, with the reason.
+    pub(super) async fn bury_unreadable(&self, claim: &mut Claim) {
+        let (whole, unreadable): (Vec<_>, Vec<_>) = std::mem::take(&mut claim.jobs)
+            .into_iter()
+            .partition(|job| job.unreadable.is_empty());
+        claim.jobs = whole;
+        if unreadable.is_empty() {
+            return;
+        }
+        let endings: Vec<Ending> = unreadable
+            .iter()
+            .map(|job| Ending {
+                lease: LeaseRef {
+                    id: job.id.clone(),
+                    token: job.token,
+                },
+                settlement: Settlement::bury(job.unreadable.join(", ")),
+            })
+            .collect();
+        // there may be more to claim behind them
+        claim.next_due = Some(Duration::ZERO);
+        let buried = self.settle(&endings).await;
+        for job in unreadable {
+            let (job, reason) = (job.id, job.unreadable.join(", "));
+            match &buried {
+                Ok(_) => {
+                    tracing::error!(job, reason, "a job that cannot be read waits in `dead`");
+                }
+                // its lease is given back or runs out, and whoever claims it next tries again
+                Err(error) => {
+                    tracing::warn!(job, reason, %error, "a job that cannot be read could not be buried");
+                }
+            }
+        }
+    }
+
     /// Jobs that were claimed, but not handed over. One that is not ours any more is left out.
     pub(super) async fn read_claimed(&self, leases: &[LeaseRef]) -> Result<Vec<Job>, QueueError> {
         let ids: Vec<_> = leases.iter().map(|lease| lease.id.clone()).collect();

@@ -149,6 +149,23 @@ pub enum SplitOutcome {
     NotSplitting,
 }
 
+/// Answer to [`Queue::take`](crate::Queue::take).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// It is the caller's now.
+    Taken {
+        /// Outstanding jobs of the owner before, which were forgotten.
+        forgotten: u64,
+    },
+    /// Somebody still works on it; nothing changed.
+    InUse {
+        /// Workers heard of lately.
+        workers: u64,
+        /// Who leads, if somebody does.
+        leader: Option<String>,
+    },
+}
+
 /// Proof of leadership, fenced by the queue's own token counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LeaderToken(pub u64);

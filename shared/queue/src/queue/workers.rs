@@ -20,9 +20,11 @@ impl Queue {
         worker: &WorkerId,
         fields: &BTreeMap<String, String>,
     ) -> Result<u64, QueueError> {
+        let owner = self.owner_text();
         let mut args = vec![
             Arg::Text(worker.as_str()),
             Arg::Number(millis(self.options().worker_expiry())),
+            Arg::Text(&owner),
         ];
         for (name, value) in fields
             .iter()

@@ -56,7 +56,7 @@ local function add_job(at, parent, parent_enqueued_at)
     redis.call('ZADD', '$delayed', now + delay, id)
     due_at(now + delay)
   else
-    redis.call('ZADD', '$pending', pending_score(tonumber(priority), enqueued_at, parent ~= nil), id)
+    redis.call('ZADD', '$pending', pending_score(priority, enqueued_at, parent ~= nil), id)
   end
   return from + fields, state
 end

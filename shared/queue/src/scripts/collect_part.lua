@@ -26,14 +26,15 @@ local function bury_or_return(id, out)
   local f = redis.pcall('HMGET', key, 'state', 'worker', 'token', 'attempts', 'max_attempts', 'deaths', 'lonely_deaths', 'priority',
     'enqueued_at', 'alone', 'history', WEIGHT_FIELD)
   if f[1] ~= 'leased' then return id end
-  local attempts, most = tonumber(f[4]), tonumber(f[5])
-  local deaths, lonely = tonumber(f[6] or '0') + 1, tonumber(f[7] or '0')
+  local attempts, most = whole(f[4], COUNT_MOST, 0), whole(f[5], COUNT_MOST, 1)
+  local deaths, lonely = whole(f[6], COUNT_MOST, 0) + 1, whole(f[7], COUNT_MOST, 0)
   local alone = f[10] == '1'
-  local weight = tonumber(f[12] or '0')
+  local weight = whole(f[12], 1e15, 0)
+  local worker = f[2] or ''
   if alone then lonely = lonely + 1 end
-  leave_lease(id, f[2], alone)
+  leave_lease(id, worker, alone)
 
-  local state, error, poison = 'pending', 'the lease of ' .. f[2] .. ' ran out', false
+  local state, error, poison = 'pending', 'the lease of ' .. worker .. ' ran out', false
   if alone and weight > 1 then
     state = 'splitting'
   elseif alone and lonely >= 2 then
@@ -43,13 +44,13 @@ local function bury_or_return(id, out)
     state = 'dead'
   end
   if alone then error = error .. ' while it ran this job alone' end
-  local line = string.format('%.0f attempt %d token %s: %s', now, attempts, f[3], error)
+  local line = string.format('%.0f attempt %d token %s: %s', now, attempts, f[3] or '', error)
   redis.call('HSET', key, 'state', state, 'deaths', deaths, 'lonely_deaths', lonely, 'solo', 1, 'alone', 0, 'settled', 0, 'error', error,
     'history', history_with(f[11], line))
   if poison then redis.call('HSET', key, 'poison', 1) end
   redis.call('HINCRBY', '$counts', 'deaths', 1)
   if state == 'pending' then
-    redis.call('ZADD', '$pending', pending_score(tonumber(f[8]), tonumber(f[9]), true), id)
+    redis.call('ZADD', '$pending', pending_score(f[8], f[9], true), id)
     out.expired = out.expired + 1
   else
     redis.call('ZADD', '$' .. state, now, id)
@@ -80,7 +81,7 @@ local function collect(out)
       local f = redis.pcall('HMGET', '$job:' .. id, 'priority', 'enqueued_at', 'solo', 'state')
       if f[4] == 'delayed' then -- else somebody removed it by hand, and perhaps another was made under its id
         redis.call('HSET', '$job:' .. id, 'state', 'pending')
-        redis.call('ZADD', '$pending', pending_score(tonumber(f[1]), tonumber(f[2]), f[3] == '1'), id)
+        redis.call('ZADD', '$pending', pending_score(f[1], f[2], f[3] == '1'), id)
         out.promoted = out.promoted + 1
       end
     end
@@ -93,7 +94,7 @@ local function collect(out)
   for _, id in ipairs(stale) do
     local f = redis.pcall('HMGET', '$job:' .. id, 'priority', 'enqueued_at')
     if f[1] then
-      redis.call('ZADD', '$pending', pending_score(tonumber(f[1]), tonumber(f[2]), true), id)
+      redis.call('ZADD', '$pending', pending_score(f[1], f[2], true), id)
     else
       redis.call('ZREM', '$pending', id)
     end

@@ -1,10 +1,10 @@
 -- A lease ends, but its job is not done: retry, bury, release or split. `job` is what end_leases read of it; at ARGV[at] stand the reason and the delay.
 -- Returns the job's state, the next due time and how many jobs became pending.
 local function end_otherwise(op, id, token, job, at, due, woken)
-  local key, priority, attempts, text, delay = '$job:' .. id, job[5], tonumber(job[7]), ARGV[at], tonumber(ARGV[at + 1])
+  local key, priority, attempts, text, delay = '$job:' .. id, job[5], whole(job[7], COUNT_MOST, 0), ARGV[at], tonumber(ARGV[at + 1])
   local state, score = 'pending', now
   if op == 'retry' then
-    if attempts >= tonumber(job[8]) then
+    if attempts >= whole(job[8], COUNT_MOST, 1) then
       state = 'dead'
     elseif delay > 0 then
       state = 'delayed'
@@ -19,7 +19,7 @@ local function end_otherwise(op, id, token, job, at, due, woken)
     attempts = math.max(attempts - 1, 0)
   end
   if state == 'pending' then
-    score = pending_score(tonumber(priority), tonumber(job[9]), job[10] == '1')
+    score = pending_score(priority, job[9], job[10] == '1')
     woken = woken + 1
   end
   redis.call('ZADD', '$' .. state, score, id)

@@ -3,6 +3,7 @@ local TRIM_EVERY, TRIM_MOST = 100, 120
 
 -- How many jobs are done is one text, a line a priority, each after a line break.
 local function add_finished(finished, priority, more)
+  if not priority or not string.find(priority, '^%d%d?$') then priority = '0' end -- somebody changed it by hand
   local from, to, total = string.find(finished, '\n' .. priority .. ' (%d+)')
   total = (total or 0) + more
   if total % TRIM_EVERY < more then rare().trim_done(TRIM_MOST) end
@@ -58,7 +59,7 @@ local function end_leases(worker, worker_key, lines, alone, due, finished)
       left = left or {nil}
       left[#left + 1] = id
       if job and job[3] ~= worker then
-        rare().leave_worker(id, job[3])
+        rare().leave_worker(id, job[3] or '')
       else
         if from then lines = string.sub(lines, 1, from - 1) .. string.sub(lines, after) end
         if id == alone then

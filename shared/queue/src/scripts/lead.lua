@@ -1,5 +1,7 @@
--- @include prelude token
--- ARGV: id, ttl ms. Reply: token, or 0 if somebody else leads
+-- @include prelude token owner
+-- ARGV: id, ttl ms, owner. Reply: token, or 0 if somebody else leads
+local foreign = refuse_other(ARGV[3], true)
+if foreign then return foreign end
 -- Before a leader enqueues anything it must be able to see that this Redis is new.
 redis.call('SET', '$born', time_us, 'NX')
 local leads = redis.call('GET', '$leader')

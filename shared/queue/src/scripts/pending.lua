@@ -5,8 +5,17 @@ local FREE = -1e15
 local PRIORITY = 1e13
 local WAKE_MOST = 500
 
+-- A number of a job's hash; `otherwise` if somebody wrote something else there by hand: no script may break off for one job.
+local function whole(text, most, otherwise)
+  local number = tonumber(text)
+  if number and number >= 0 and number <= most then return math.floor(number) end
+  return otherwise
+end
+
+local COUNT_MOST = 1e9
+
 local function pending_score(priority, enqueued_at, solo)
-  local score = priority * PRIORITY + enqueued_at
+  local score = whole(priority, 99, 0) * PRIORITY + whole(enqueued_at, PRIORITY - 1, now)
   if solo then return FREE + score end
   return score
 end
@@ -30,5 +39,5 @@ local function due_at(time)
 end
 
 local function count(what, priority, by)
-  return redis.call('HINCRBY', '$counts', what .. ':' .. priority, by)
+  return redis.call('HINCRBY', '$counts', what .. ':' .. string.format('%d', whole(priority, 99, 0)), by)
 end

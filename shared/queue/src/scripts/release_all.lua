@@ -15,8 +15,8 @@ for line, id in string.gmatch(holds, '\n(([^\t\n]+)\t[^\n]*)') do
     left = without(left, id)
     if its_own then
       redis.call('ZREM', '$leased', id)
-      redis.call('HSET', key, 'state', 'pending', 'attempts', math.max(tonumber(f[4]) - 1, 0), 'alone', 0)
-      redis.call('ZADD', '$pending', pending_score(tonumber(f[5]), tonumber(f[6]), f[7] == '1'), id)
+      redis.call('HSET', key, 'state', 'pending', 'attempts', math.max(whole(f[4], COUNT_MOST, 1) - 1, 0), 'alone', 0)
+      redis.call('ZADD', '$pending', pending_score(f[5], f[6], f[7] == '1'), id)
       if f[8] == '1' then redis.call('DEL', '$worker:' .. worker .. ':alone') end
       released = released + 1
     elseif not f[1] and redis.call('ZREM', '$leased', id) == 1 then -- somebody removed it by hand

@@ -1,15 +1,15 @@
 -- @include prelude pending token history leave collect_part
--- ARGV: worker, worker expiry ms, then id and token of each lease
+-- ARGV: worker, worker expiry ms, owner, then id and token of each lease
 -- Reply: {registered 0/1, leases that Redis holds for the worker, registered workers, {1 renewed, 0 lost, …}}
 local worker = ARGV[1]
 local worker_key = '$worker:' .. worker
-local s = redis.call('MGET', '$activity', worker_key .. ':reserved', worker_key .. ':leases')
+local s = redis.call('MGET', '$activity', worker_key .. ':reserved', worker_key .. ':leases', '$owner')
 note_activity(s[1])
 redis.call('SET', '$activity', now)
 
 local until_ms = now + TTL_MS
 local renewed, scored = {}, {}
-for i = 3, #ARGV, 2 do
+for i = 4, #ARGV, 2 do
   local key = '$job:' .. ARGV[i]
   local f = redis.pcall('HMGET', key, 'state', 'token') -- of nothing if somebody gave the key another type by hand: that lease is lost
   if f[1] == 'leased' and f[2] == ARGV[i + 1] then
@@ -33,6 +33,7 @@ end
 
 local held = count_lines(s[3])
 local registered = redis.call('EXISTS', worker_key)
+if ARGV[3] ~= '' and s[4] ~= ARGV[3] then registered = 0 end -- it registers again and is told whose the queue is
 if registered == 1 then
   local expiry = tonumber(ARGV[2])
   redis.call('ZADD', '$workers', now, worker)

@@ -2,7 +2,7 @@
 -- A job that waits to be split, or is dead, is done without running. ARGV: id, then result fields. Reply: 1 or 0
 local id = ARGV[1]
 local key = '$job:' .. id
-local f = redis.call('HMGET', key, 'state', 'group', 'priority')
+local f = redis.pcall('HMGET', key, 'state', 'group', 'priority')
 if f[1] ~= 'splitting' and f[1] ~= 'dead' then return 0 end
 redis.call('ZREM', '$' .. f[1], id)
 redis.call('ZADD', '$done', now, id)

@@ -3,14 +3,16 @@
 -- Reply: {1, children added} or {0, 0} if the parent does not wait to be split
 local parent, children = ARGV[1], tonumber(ARGV[2])
 local key = '$job:' .. parent
-local f = redis.call('HMGET', key, 'state', 'group', 'priority', 'enqueued_at')
+local f = redis.pcall('HMGET', key, 'state', 'group', 'priority', 'enqueued_at')
 if f[1] ~= 'splitting' and f[1] ~= 'dead' then return {0, 0} end
 f[2] = f[2] or ''
+local enqueued_at = whole(f[4], PRIORITY - 1, now)
+f[3] = string.format('%d', whole(f[3], 99, 0))
 local at, added, ready = 3, 0, 0
 for _ = 1, children do
   ARGV[at + 1], ARGV[at + 2] = f[2], f[3]
   local state
-  at, state = add_job(at, parent, tonumber(f[4]))
+  at, state = add_job(at, parent, enqueued_at)
   if state then added = added + 1 end
   if state == 'pending' then ready = ready + 1 end
 end

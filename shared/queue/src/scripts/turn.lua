@@ -39,8 +39,9 @@ if most >= 0 then
   local silence = activity and now - activity or TTL_MS
   if silence > TTL_MS / 16 then
     if activity then rare().note_activity(activity) end
-    update[u + 1], update[u + 2] = '$activity', time
-    u = u + 2
+    -- First of all, since a Redis without memory refuses this, but would let a claim and a collection pass: nothing may be handed out or charged
+    -- with a death while its holder cannot renew it.
+    redis.call('SET', '$activity', time)
   end
   if due <= now then
     -- what is collected may be this worker's own
@@ -81,7 +82,8 @@ if most >= 0 then
   for i = 1, #taken, 2 do
     local id = taken[i]
     local key = '$job:' .. id
-    local job = redis.pcall('HGETALL', key) -- of no length if somebody removed or replaced it by hand
+    local job -- of no length if somebody removed or replaced it by hand
+    if string.find(id, '%c') then job = rare().set_aside(id, key) else job = redis.pcall('HGETALL', key) end
     if #job > 0 then
       if job[1] ~= 'state' or job[3] ~= 'priority' or job[5] ~= 'attempts' or job[7] ~= 'group' then job = rare().in_order(job) end
       last_token = last_token + 1
@@ -91,7 +93,7 @@ if most >= 0 then
         token = string.format('%d', last_token)
       end
       local attempts = job[6]
-      if attempts == '0' then
+      if attempts == '0' and #job[4] < 3 and not string.find(job[8], '%c') then
         attempts = '1'
         lines = lines .. '\n' .. id .. '\t' .. token .. '\t' .. job[4] .. '\t' .. job[8]
       else

@@ -5,6 +5,17 @@ local function refuse(reply, key)
   if string.sub(reply.err, 1, 9) ~= 'WRONGTYPE' then redis.call('HSET', key, 'state', 'done') end -- fails with the error's own code
 end
 
+-- An id that no answer can carry: somebody put it into `pending` by hand. It waits in `dead` for a person. Returns a job of no fields.
+local function set_aside(id, key)
+  redis.call('ZADD', '$dead', now, id)
+  local fields = redis.pcall('HMGET', key, 'priority')
+  if not fields.err and redis.call('EXISTS', key) == 1 then
+    redis.call('HSET', key, 'state', 'dead', 'finished_at', now, 'error', 'its id has control characters')
+    count('left', fields[1], 1)
+  end
+  return {}
+end
+
 -- The fields of a job with those first that a claim looks for.
 local function in_order(job)
   local first = {state = 1, priority = 3, attempts = 5, group = 7}

@@ -6,12 +6,15 @@ mod apalis_worker;
 mod bounded;
 mod consumer;
 mod cookbook;
+mod damaged;
 mod deaths;
 mod dump;
 mod outage;
+mod ownership;
 mod plans;
 mod property;
 mod protocol;
 #[path = "../reference/mod.rs"]
 mod reference;
+mod refusals;
 mod server;

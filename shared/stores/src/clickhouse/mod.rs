@@ -9,6 +9,7 @@
 //! - [`fetch`], [`block`]: a range's rows in one arena, whose memory (`arena`) is used again;
 //! - [`results`]: an attempt's results, and their commit to the rows;
 //! - [`runs`]: backfill runs; [`reports`], [`quality`]: questions that people ask;
+//! - [`identity`]: what makes the table out among all others;
 //! - [`settling`]: patch parts, and applying them; [`writers`]: inserts that added columns would break;
 //! - [`inspection`]: rows and grants that a person looks at; [`keys`]: whether keys identify welds;
 //! - [`nok`]: committed NOK rows and checksums, for the mirror;
@@ -17,6 +18,7 @@
 pub(crate) mod arena;
 pub mod block;
 pub mod fetch;
+pub mod identity;
 pub mod inspection;
 pub mod keys;
 pub mod migrate;
