@@ -127,10 +127,13 @@ impl Endpoint {
         moved_to: Option<String>,
     ) -> Result<MultiplexedConnection, RedisError> {
         if let Some(moved_to) = moved_to {
-            let (host, port) = address(&moved_to, 6379).map_err(|_| {
-                RedisError::from(io::Error::other("redirected to what is no address"))
-            })?;
-            return self.open(&host, port, self.login(), config).await;
+            // without brackets, also around IPv6
+            let parts = moved_to.rsplit_once(':');
+            let Some((host, Ok(port))) = parts.map(|(host, port)| (host, port.parse())) else {
+                let problem = "redirected to what is no address";
+                return Err(RedisError::from(io::Error::other(problem)));
+            };
+            return self.open(host, port, self.login(), config).await;
         }
         let mut last = RedisError::from(io::Error::other("no address to connect to"));
         for (host, port) in &self.hosts {
@@ -224,6 +227,11 @@ fn address(text: &str, default_port: u16) -> Result<(String, u16), QueueError> {
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, rest)) => (host, rest.strip_prefix(':')),
         None => match text.rsplit_once(':') {
+            Some((host, _)) if host.contains(':') => {
+                return Err(refuse(format!(
+                    "more than one colon in a host; is the @ behind the password missing? {EXPECTED}"
+                )));
+            }
             Some((host, port)) => (host, Some(port)),
             None => (text, None),
         },

@@ -35,6 +35,12 @@ impl Said {
             Some("ERR") => {
                 let detail = without_script(self.0.detail().unwrap_or_default());
                 match detail.split_once(' ') {
+                    // what the user may not do outside a script has a code, inside it has none
+                    _ if detail.starts_with("The user executing the script")
+                        || detail.starts_with("ACL failure in script") =>
+                    {
+                        "NOPERM".to_owned()
+                    }
                     Some((code, _)) if is_code(code) => code.trim_start_matches('-').to_owned(),
                     _ => "ERR".to_owned(),
                 }

@@ -247,7 +247,11 @@ async fn check_redis(settings: &Settings, report: &mut Report) {
         let error = chain(&super::run::queue_failure(error).error);
         return report.failed("redis", error);
     }
-    match queue.check().await {
+    let checked = match queue.works().await {
+        Ok(()) => queue.check().await,
+        Err(error) => Err(error),
+    };
+    match checked {
         Ok(check) => {
             report.ok(
                 "redis",

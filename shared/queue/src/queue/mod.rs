@@ -159,18 +159,17 @@ impl Queue {
         self.inner.link.send("probe", &write).await.map(|_| ())
     }
 
-    /// Makes sure that Redis takes writes, and looks at the server's settings for what they put at risk.
+    /// Looks at the server's settings for what they put at risk.
     ///
     /// # Errors
     /// See [`QueueError`].
     pub async fn check(&self) -> Result<ServerCheck, QueueError> {
-        self.works().await?;
         crate::check::check(&self.inner.link).await
     }
 
     /// Warns in the log of what the server's settings put at risk; for the start of whoever works with the queue. Says nothing if Redis is away.
     pub async fn warn_of_settings(&self) {
-        match crate::check::check(&self.inner.link).await {
+        match self.check().await {
             Ok(check) => {
                 for warning in check.warnings {
                     tracing::warn!(redis = %check.endpoint, setting = warning.code, "{}", warning.text);

@@ -576,6 +576,7 @@ async fn jobs_replaced_by_hand_stop_nobody() {
         (queue.stats().await.unwrap().count(State::Delayed) == 0).then_some(())
     })
     .await;
+    assert!(queue.cancel("b").await.unwrap(), "a person gets rid of it");
     assert!(!queue.cancel("b").await.unwrap());
     assert_eq!(queue.release_all(&worker("w")).await.unwrap(), 1);
     let enqueued = queue.enqueue(&jobs).await.unwrap();

@@ -154,7 +154,6 @@ async fn a_redis_that_refuses_writes_is_as_good_as_away_and_costs_no_attempt() {
             "{text}"
         );
         assert!(!text.contains("script"), "{text}");
-        assert!(queue.check().await.is_err(), "whoever checks is told");
 
         // Other members, and the settlement of what is held, for longer than a lease lasts.
         let settled = tokio::spawn({
