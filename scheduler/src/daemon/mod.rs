@@ -14,8 +14,8 @@ mod collecting;
 mod face;
 mod leader;
 mod mending;
-mod settling;
 mod owning;
+mod settling;
 mod slicing;
 mod trouble;
 
