@@ -274,7 +274,7 @@ impl Server {
                     code: code @ Some(192 | 193 | 194 | 516),
                     source,
                 } => StoreError::ClickHouse {
-                    what: format!("{what}: {}", self.wrong_credentials()),
+                    what: format!("{what}: {}", self.refused_credentials()),
                     code,
                     source,
                 },
@@ -283,9 +283,9 @@ impl Server {
         }
     }
 
-    fn wrong_credentials(&self) -> String {
+    fn refused_credentials(&self) -> String {
         format!(
-            "the credentials are wrong; mend clickhouse.user = `{}` and clickhouse.password (or clickhouse.password_file)",
+            "these credentials are not accepted; mend clickhouse.user = `{}` and clickhouse.password (or clickhouse.password_file)",
             self.user
         )
     }
