@@ -65,6 +65,7 @@ scripts! {
     Groups = "groups";
     Prune = "prune";
     Own = "own";
+    Probe = "probe";
     Take = "take";
 }
 
@@ -73,7 +74,8 @@ impl Operation {
     fn proves_writes(self) -> bool {
         matches!(
             self,
-            Self::Renew
+            Self::Probe
+                | Self::Renew
                 | Self::Collect
                 | Self::Hello
                 | Self::Lead

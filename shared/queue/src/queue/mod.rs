@@ -150,13 +150,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError::Unavailable`], [`QueueError::RefusesWrites`] or [`QueueError::Denied`].
     pub async fn works(&self) -> Result<(), QueueError> {
-        let mut write = redis::cmd("SET");
-        write
-            .arg(self.keys().named("probe"))
-            .arg("1")
-            .arg("PX")
-            .arg(1000);
-        self.inner.link.send("probe", &write).await.map(|_| ())
+        self.run(Operation::Probe, &[]).await.map(|_| ())
     }
 
     /// Looks at the server's settings for what they put at risk.
