@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weldfleet_cli::{Exit, Failure};
+use weldfleet_cli::{Exit, Failure, errln};
 use weldfleet_queue::{Queue, QueueError};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
@@ -77,7 +77,7 @@ pub async fn own_queue(settings: &Settings) -> Result<Queue, Failure> {
         }
         Ok(None) => Ok(queue),
         Err(error) => {
-            eprintln!(
+            errln!(
                 "note: whether redis.queue = \"{}\" is this table's cannot be told: {}",
                 settings.redis.queue,
                 error.chain()

@@ -340,7 +340,7 @@ async fn take_queue(settings: &Settings) -> Result<Exit, Failure> {
     let queue = queue.owned_by(owner).map_err(queue_failure)?;
     match queue.take().await.map_err(queue_failure)? {
         Taken::Taken { forgotten } => {
-            println!(
+            outln!(
                 "redis.queue = \"{}\" belongs to {name} now; {} outstanding jobs were forgotten, the next pass makes what is needed",
                 settings.redis.queue,
                 grouped(forgotten)
