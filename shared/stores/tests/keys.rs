@@ -198,9 +198,9 @@ async fn an_attempt_that_looked_earlier_gives_no_verdict_back() {
     another(&plant, 4).await;
     let block = table.fetch(&all).await.unwrap();
     let late = store(&table, 3, &all, &block).await;
-    table.commit(&[late.clone()]).await.unwrap();
+    table.commit(std::slice::from_ref(&late)).await.unwrap();
     assert_eq!(rows_of(&plant, 4).await, refused(&[4, 104], 3));
-    table.commit(&[early.clone()]).await.unwrap();
+    table.commit(std::slice::from_ref(&early)).await.unwrap();
     assert_eq!(rows_of(&plant, 4).await, refused(&[4, 104], 3));
     assert_eq!(rows_of(&plant, 5).await, ["5|ok|-|2"]);
     // The other way round the result is the same, and the row keeps the newer run: it is not judged for ever.
