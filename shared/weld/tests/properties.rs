@@ -283,7 +283,8 @@ proptest! {
         spikes in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..4),
     ) {
         let (mut u, mut i) = pulse(idle[0], length, &[(length / 2, 0.1)]);
-        (u.truncate(idle[0] + length), i.truncate(idle[0] + length));
+        u.truncate(idle[0] + length);
+        i.truncate(idle[0] + length);
         if let Some(pause) = pause {
             i[idle[0] + length / 3..(idle[0] + length / 3 + pause).min(idle[0] + length - 3)].fill(0.1);
         }
