@@ -190,6 +190,7 @@ impl Settings {
             self.worker.predict_max_bytes.into(),
         )?;
         at_least_one("worker.predict_at_once", self.worker.predict_at_once.into())?;
+        at_least_one("worker.max_range_bytes", self.worker.max_range_bytes)?;
         at_least_one("breaker.over_ranges", self.breaker.over_ranges.into())?;
         at_least_one("breaker.same_verdict_rows", self.breaker.same_verdict_rows)?;
         let share = |key: &str, value: f64| {

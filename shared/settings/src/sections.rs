@@ -260,6 +260,8 @@ pub struct Worker {
     /// Ranges that may wait, beside those and without their rows, to share a write-back; they wait a second at most.
     /// 1: each range is written by itself. With `ranges_in_flight = 1` there are none beside.
     pub commit_group: u32,
+    /// Most bytes of decoded curves of one range; one that has more is split, a row that alone has more is `invalid`.
+    pub max_range_bytes: u64,
     /// Folder of the audit csv.gz files.
     pub save_dir: PathBuf,
     /// Time a stopping worker gives its ranges to finish before it releases them.
@@ -278,6 +280,7 @@ impl Default for Worker {
         Self {
             ranges_in_flight: 3,
             commit_group: 16,
+            max_range_bytes: 128 << 20,
             save_dir: "data/csv".into(),
             shutdown_grace: Duration::from_secs(60),
             http: SocketAddr::from(([127, 0, 0, 1], 9101)),

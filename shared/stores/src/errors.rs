@@ -7,9 +7,16 @@ use std::error::Error as StdError;
 pub enum Class {
     /// The server cannot be reached or cannot serve anybody now: wait for it, spend no attempt.
     Outage,
+    /// The server works, but not for us: a name, a grant, a password, a setting or a limit of an account. The same whatever
+    /// the rows: wait for a person, spend no attempt.
+    Refused,
     /// This statement was unlucky: try it again after a moment.
     Retry,
-    /// Nothing changes until a person, or other data, does.
+    /// The statement was too much for a limit, or for the memory there was: fewer rows may do.
+    Size,
+    /// A value of a row cannot be read: the others can be without it.
+    Data,
+    /// Nothing changes until a person, or other data, does; which of the two is not told by the error.
     Fatal,
 }
 
@@ -92,6 +99,17 @@ pub enum StoreError {
         /// What to do about it.
         remedy: String,
     },
+    /// More bytes of curves than a range may have.
+    #[error(
+        "curves of more than {limit} bytes ({rows} rows had been read); worker.max_range_bytes bounds them, scheduler.batch_size \
+         the rows of a range"
+    )]
+    RangeBytes {
+        /// The bound.
+        limit: u64,
+        /// Rows that had been read by then.
+        rows: u64,
+    },
     /// A file could not be written or read.
     #[error("{what}: {path}")]
     File {
@@ -99,6 +117,8 @@ pub enum StoreError {
         what: &'static str,
         /// To which file.
         path: std::path::PathBuf,
+        /// Bytes that were to be written; 0 where it was not about bytes.
+        bytes: u64,
         /// Why not.
         #[source]
         source: std::io::Error,
@@ -141,53 +161,193 @@ impl std::fmt::Display for SchemaError {
     }
 }
 
-/// ClickHouse's codes that are not [`Class::Fatal`], by class.
+/// ClickHouse's codes that are not [`Class::Fatal`], by class. What is not here is not guessed: whoever meets it asks the
+/// server whether it does the same kind of statement for other rows.
 pub const CLICKHOUSE_CODES: &[(i32, Class, &str)] = &[
-    (32, Class::Outage, "ATTEMPT_TO_READ_AFTER_EOF"),
+    (6, Class::Data, "CANNOT_PARSE_TEXT"),
+    (8, Class::Refused, "THERE_IS_NO_COLUMN"),
+    (10, Class::Refused, "NOT_FOUND_COLUMN_IN_BLOCK"),
+    (15, Class::Refused, "DUPLICATE_COLUMN"),
+    (16, Class::Refused, "NO_SUCH_COLUMN_IN_TABLE"),
+    (19, Class::Data, "SIZE_OF_FIXED_STRING_DOESNT_MATCH"),
+    (20, Class::Refused, "NUMBER_OF_COLUMNS_DOESNT_MATCH"),
+    (25, Class::Data, "CANNOT_PARSE_ESCAPE_SEQUENCE"),
+    (26, Class::Data, "CANNOT_PARSE_QUOTED_STRING"),
+    (27, Class::Data, "CANNOT_PARSE_INPUT_ASSERTION_FAILED"),
+    (38, Class::Data, "CANNOT_PARSE_DATE"),
+    (39, Class::Size, "TOO_LARGE_SIZE_COMPRESSED"),
+    (41, Class::Data, "CANNOT_PARSE_DATETIME"),
+    (43, Class::Refused, "ILLEGAL_TYPE_OF_ARGUMENT"),
+    (44, Class::Refused, "ILLEGAL_COLUMN"),
+    (46, Class::Refused, "UNKNOWN_FUNCTION"),
+    (47, Class::Refused, "UNKNOWN_IDENTIFIER"),
+    (48, Class::Refused, "NOT_IMPLEMENTED"),
+    (50, Class::Refused, "UNKNOWN_TYPE"),
+    (53, Class::Refused, "TYPE_MISMATCH"),
+    (60, Class::Refused, "UNKNOWN_TABLE"),
+    (62, Class::Refused, "SYNTAX_ERROR"),
+    (63, Class::Refused, "UNKNOWN_AGGREGATE_FUNCTION"),
+    (69, Class::Data, "ARGUMENT_OUT_OF_BOUND"),
+    (70, Class::Data, "CANNOT_CONVERT_TYPE"),
+    (72, Class::Data, "CANNOT_PARSE_NUMBER"),
+    (81, Class::Refused, "UNKNOWN_DATABASE"),
     (95, Class::Outage, "CANNOT_READ_FROM_SOCKET"),
     (96, Class::Outage, "CANNOT_WRITE_TO_SOCKET"),
-    (159, Class::Retry, "TIMEOUT_EXCEEDED"),
+    (115, Class::Refused, "UNKNOWN_SETTING"),
+    (117, Class::Data, "INCORRECT_DATA"),
+    (119, Class::Refused, "ENGINE_REQUIRED"),
+    (128, Class::Size, "TOO_LARGE_ARRAY_SIZE"),
+    (130, Class::Data, "CANNOT_READ_ARRAY_FROM_TEXT"),
+    (131, Class::Size, "TOO_LARGE_STRING_SIZE"),
+    (153, Class::Data, "ILLEGAL_DIVISION"),
+    (158, Class::Size, "TOO_MANY_ROWS"),
+    (159, Class::Size, "TIMEOUT_EXCEEDED"),
+    (160, Class::Size, "TOO_SLOW"),
+    (164, Class::Refused, "READONLY"),
+    (167, Class::Size, "TOO_DEEP_AST"),
+    (168, Class::Size, "TOO_BIG_AST"),
+    (173, Class::Size, "CANNOT_ALLOCATE_MEMORY"),
+    (190, Class::Data, "SIZES_OF_ARRAYS_DONT_MATCH"),
+    (191, Class::Size, "SET_SIZE_LIMIT_EXCEEDED"),
+    (192, Class::Refused, "UNKNOWN_USER"),
+    (193, Class::Refused, "WRONG_PASSWORD"),
+    (194, Class::Refused, "REQUIRED_PASSWORD"),
+    (195, Class::Refused, "IP_ADDRESS_NOT_ALLOWED"),
     (198, Class::Outage, "DNS_ERROR"),
     (201, Class::Outage, "QUOTA_EXCEEDED"),
     (202, Class::Outage, "TOO_MANY_SIMULTANEOUS_QUERIES"),
     (203, Class::Outage, "NO_FREE_CONNECTION"),
+    (204, Class::Outage, "CANNOT_FSYNC"),
+    (207, Class::Refused, "AMBIGUOUS_IDENTIFIER"),
     (209, Class::Outage, "SOCKET_TIMEOUT"),
     (210, Class::Outage, "NETWORK_ERROR"),
+    (214, Class::Outage, "CANNOT_STATVFS"),
+    (218, Class::Refused, "TABLE_IS_DROPPED"),
     (225, Class::Outage, "NO_ZOOKEEPER"),
+    (229, Class::Size, "QUERY_IS_TOO_LARGE"),
     (232, Class::Retry, "NO_SUCH_DATA_PART"),
     (234, Class::Outage, "NO_REPLICA_HAS_PART"),
     (236, Class::Outage, "ABORTED"),
-    (241, Class::Retry, "MEMORY_LIMIT_EXCEEDED"),
+    (241, Class::Size, "MEMORY_LIMIT_EXCEEDED"),
     (242, Class::Outage, "TABLE_IS_READ_ONLY"),
     (243, Class::Outage, "NOT_ENOUGH_SPACE"),
     (244, Class::Outage, "UNEXPECTED_ZOOKEEPER_ERROR"),
     (252, Class::Outage, "TOO_MANY_PARTS"),
     (254, Class::Outage, "NO_ACTIVE_REPLICAS"),
     (265, Class::Outage, "NO_AVAILABLE_REPLICA"),
+    (277, Class::Refused, "INDEX_NOT_USED"),
     (279, Class::Outage, "ALL_CONNECTION_TRIES_FAILED"),
     (285, Class::Outage, "TOO_FEW_LIVE_REPLICAS"),
     (286, Class::Outage, "UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE"),
     (289, Class::Outage, "REPLICA_IS_NOT_IN_QUORUM"),
+    (291, Class::Refused, "DATABASE_ACCESS_DENIED"),
+    (307, Class::Size, "TOO_MANY_BYTES"),
     (319, Class::Retry, "UNKNOWN_STATUS_OF_INSERT"),
+    (321, Class::Data, "VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE"),
+    (336, Class::Refused, "UNKNOWN_DATABASE_ENGINE"),
     (341, Class::Retry, "UNFINISHED"),
+    (344, Class::Refused, "SUPPORT_IS_DISABLED"),
+    (346, Class::Data, "CANNOT_CONVERT_CHARSET"),
+    (349, Class::Data, "CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN"),
+    (352, Class::Refused, "AMBIGUOUS_COLUMN_NAME"),
+    (354, Class::Data, "ZLIB_INFLATE_FAILED"),
     (364, Class::Outage, "RECEIVED_ERROR_TOO_MANY_REQUESTS"),
     (369, Class::Outage, "ALL_REPLICAS_ARE_STALE"),
+    (376, Class::Data, "CANNOT_PARSE_UUID"),
     (384, Class::Retry, "PART_IS_TEMPORARILY_LOCKED"),
+    (392, Class::Refused, "QUERY_IS_PROHIBITED"),
     (394, Class::Retry, "QUERY_WAS_CANCELLED"),
+    (395, Class::Data, "FUNCTION_THROW_IF_VALUE_IS_NON_ZERO"),
+    (396, Class::Size, "TOO_MANY_ROWS_OR_BYTES"),
+    (407, Class::Data, "DECIMAL_OVERFLOW"),
+    (411, Class::Outage, "PTHREAD_ERROR"),
     (416, Class::Retry, "REPLICA_STATUS_CHANGED"),
+    (420, Class::Refused, "CANNOT_UPDATE_COLUMN"),
     (439, Class::Outage, "CANNOT_SCHEDULE_TASK"),
+    (441, Class::Data, "CANNOT_PARSE_DOMAIN_VALUE_FROM_STRING"),
+    (446, Class::Refused, "FUNCTION_NOT_ALLOWED"),
+    (448, Class::Data, "BROTLI_READ_FAILED"),
+    (452, Class::Refused, "SETTING_CONSTRAINT_VIOLATION"),
+    (467, Class::Data, "CANNOT_PARSE_BOOL"),
+    (471, Class::Refused, "INVALID_SETTING_VALUE"),
+    (472, Class::Refused, "READONLY_SETTING"),
     (473, Class::Retry, "DEADLOCK_AVOIDED"),
+    (492, Class::Refused, "ACCESS_ENTITY_NOT_FOUND"),
+    (495, Class::Refused, "ACCESS_STORAGE_READONLY"),
+    (496, Class::Refused, "QUOTA_REQUIRES_CLIENT_KEY"),
+    (497, Class::Refused, "ACCESS_DENIED"),
     (499, Class::Outage, "S3_ERROR"),
+    (508, Class::Refused, "UNKNOWN_ACCESS_TYPE"),
+    (511, Class::Refused, "UNKNOWN_ROLE"),
+    (512, Class::Refused, "SET_NON_GRANTED_ROLE"),
+    (516, Class::Refused, "AUTHENTICATION_FAILED"),
+    (524, Class::Refused, "ALTER_OF_COLUMN_IS_FORBIDDEN"),
+    (525, Class::Refused, "INCORRECT_DISK_INDEX"),
+    (554, Class::Data, "LZMA_STREAM_DECODER_FAILED"),
+    (561, Class::Data, "ZSTD_DECODER_FAILED"),
+    (563, Class::Data, "CANNOT_READ_MAP_FROM_TEXT"),
+    (594, Class::Data, "BZIP2_STREAM_DECODER_FAILED"),
+    (620, Class::Refused, "QUERY_NOT_ALLOWED"),
+    (632, Class::Data, "UNEXPECTED_DATA_AFTER_PARSED_VALUE"),
+    (638, Class::Data, "SNAPPY_UNCOMPRESS_FAILED"),
+    (645, Class::Data, "NUMBER_OF_DIMENSIONS_MISMATCHED"),
     (659, Class::Retry, "UNKNOWN_STATUS_OF_TRANSACTION"),
+    (673, Class::Refused, "RESOURCE_ACCESS_DENIED"),
+    (675, Class::Data, "CANNOT_PARSE_IPV4"),
+    (676, Class::Data, "CANNOT_PARSE_IPV6"),
     (677, Class::Retry, "THREAD_WAS_CANCELED"),
+    (691, Class::Data, "UNKNOWN_ELEMENT_OF_ENUM"),
     (692, Class::Retry, "TOO_MANY_MUTATIONS"),
     (700, Class::Outage, "USER_SESSION_LIMIT_EXCEEDED"),
+    (703, Class::Refused, "INVALID_IDENTIFIER"),
+    (720, Class::Refused, "USER_EXPIRED"),
+    (727, Class::Refused, "UNEXPECTED_TABLE_ENGINE"),
+    (733, Class::Outage, "TABLE_IS_BEING_RESTARTED"),
     (735, Class::Retry, "QUERY_WAS_CANCELLED_BY_CLIENT"),
     (738, Class::Retry, "PART_IS_LOCKED"),
+    (741, Class::Refused, "TABLE_UUID_MISMATCH"),
     (745, Class::Outage, "SERVER_OVERLOADED"),
     (749, Class::Outage, "TCP_CONNECTION_LIMIT_REACHED"),
+    (755, Class::Refused, "TOO_LARGE_LIGHTWEIGHT_UPDATES"),
+    (760, Class::Data, "UNICODE_ERROR"),
     (762, Class::Outage, "HTTP_CONNECTION_LIMIT_REACHED"),
+    (763, Class::Refused, "SESSION_REFUSED"),
+    (765, Class::Refused, "UNKNOWN_MASKING_POLICY"),
+    (767, Class::Refused, "REQUIRED_SECOND_FACTOR"),
+    (774, Class::Refused, "TABLE_IS_PERMANENTLY_READ_ONLY"),
+    (776, Class::Outage, "RESOURCE_LIMIT_EXCEEDED"),
+    (777, Class::Size, "MEMORY_RESERVATION_KILLED"),
+    (778, Class::Size, "MEMORY_RESERVATION_FAILED"),
+    (774, Class::Refused, "TABLE_IS_PERMANENTLY_READ_ONLY"),
     (999, Class::Outage, "KEEPER_EXCEPTION"),
+];
+
+/// Letters of the longest [`StoreError::words`], the code's name aside.
+const MOST_WORDS: usize = 200;
+
+/// What a person can do about a code of ClickHouse that waits for one.
+const REMEDIES: &[(&[i32], &str)] = &[
+    (
+        &[192, 193, 194, 195, 516, 720, 763, 767],
+        "compare clickhouse.user and clickhouse.password with the server's account",
+    ),
+    (
+        &[164, 291, 446, 497, 508, 511, 512, 620, 673],
+        "give the account its grants back: `worker check` names them",
+    ),
+    (
+        &[8, 10, 15, 16, 43, 44, 47, 50, 53, 60, 81, 218, 352, 420],
+        "a table or a column is not what it was: put it back or map it under [columns]; `worker check` names it",
+    ),
+    (
+        &[115, 452, 471, 472],
+        "let the account change this setting: the statements depend on it",
+    ),
+    (
+        &[755],
+        "patch parts of the table are at their limit: `ALTER TABLE … APPLY PATCHES IN PARTITION` for finished days, or raise its \
+         max_uncompressed_bytes_in_patches",
+    ),
 ];
 
 /// MySQL's and MariaDB's codes that are not [`Class::Fatal`], by class.
@@ -225,16 +385,10 @@ impl StoreError {
             Self::ClickHouse { code, source, .. } => clickhouse_class(*code, source),
             Self::ClickHouseSilent { .. } | Self::MySqlSilent { .. } => Class::Outage,
             Self::MySql { source, .. } => mysql_class(source),
-            Self::File { source, .. } => match source.kind() {
-                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                    Class::Outage
-                }
-                std::io::ErrorKind::Interrupted => Class::Retry,
-                _ => Class::Fatal,
-            },
+            Self::RangeBytes { .. } | Self::HashCollision { .. } => Class::Data,
+            Self::File { source, .. } => file_class(source),
             Self::Answer { .. }
             | Self::Schema(_)
-            | Self::HashCollision { .. }
             | Self::RecordId { .. }
             | Self::Refused { .. } => Class::Fatal,
         }
@@ -243,6 +397,55 @@ impl StoreError {
     /// Whether to wait for the server and spend no attempt.
     pub fn is_outage(&self) -> bool {
         self.class() == Class::Outage
+    }
+
+    /// What a person can do about it, where the error's own text does not say.
+    pub fn remedy(&self) -> Option<&'static str> {
+        let Self::ClickHouse {
+            code: Some(code), ..
+        } = self
+        else {
+            return None;
+        };
+        REMEDIES
+            .iter()
+            .find(|(codes, _)| codes.contains(code))
+            .map(|(_, remedy)| *remedy)
+    }
+
+    /// The error, its causes and what to do about it in one line, for `/readyz`.
+    pub fn chain_and_remedy(&self) -> String {
+        let mut text = self.chain();
+        if let Some(remedy) = self.remedy() {
+            text.push_str("; ");
+            text.push_str(remedy);
+        }
+        text
+    }
+
+    /// What the server said, without its version, its stack and the text of our statement, and not for ever.
+    pub fn words(&self) -> String {
+        let text = self.chain();
+        let text = text
+            .split_once("DB::Exception: ")
+            .map_or(text.as_str(), |(_, said)| said);
+        let text = text.split(" (version ").next().unwrap_or(text);
+        let (text, name) = match text.rsplit_once(" (") {
+            Some((text, name)) if name.ends_with(')') && !name.contains(' ') => {
+                (text, format!(" ({name}"))
+            }
+            _ => (text, String::new()),
+        };
+        let end = [": In scope ", ": while executing ", ": While executing ", ": (while "]
+            .iter()
+            .filter_map(|start| text.find(start))
+            .min()
+            .unwrap_or(text.len());
+        let mut short: String = text[..end].chars().take(MOST_WORDS).collect();
+        if short.len() < end {
+            short.push('…');
+        }
+        short + &name
     }
 
     /// The error and its causes in one line, for logs and job fields.
@@ -325,6 +528,30 @@ fn clickhouse_class(code: Option<i32>, error: &clickhouse::error::Error) -> Clas
     }
 }
 
+/// No error of a file says anything about the rows that were to be in it. What goes by itself is an outage; what waits for a
+/// person (a folder that is none, a right that is missing) is refused.
+fn file_class(error: &std::io::Error) -> Class {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound
+        | ErrorKind::PermissionDenied
+        | ErrorKind::AlreadyExists
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::ReadOnlyFilesystem
+        | ErrorKind::InvalidFilename
+        | ErrorKind::InvalidInput
+        | ErrorKind::Unsupported
+        | ErrorKind::FileTooLarge
+        | ErrorKind::TooManyLinks => Class::Refused,
+        _ if error.raw_os_error() == Some(ELOOP) => Class::Refused,
+        _ => Class::Outage,
+    }
+}
+
+/// Too many levels of symbolic links; `ErrorKind` has no stable name for it.
+const ELOOP: i32 = 40;
+
 fn mysql_class(error: &mysql_async::Error) -> Class {
     use mysql_async::{DriverError, Error};
     match error {
@@ -360,8 +587,10 @@ mod tests {
     #[test]
     fn classes_follow_the_table() {
         for (text, class) in [
-            ("Code: 60. DB::Exception: Unknown table", Class::Fatal),
-            ("Code: 241. DB::Exception: Memory limit", Class::Retry),
+            ("Code: 60. DB::Exception: Unknown table", Class::Refused),
+            ("Code: 241. DB::Exception: Memory limit", Class::Size),
+            ("Code: 72. DB::Exception: Cannot read", Class::Data),
+            ("Code: 4711. DB::Exception: New in 30.1", Class::Fatal),
             (
                 "Code: 236. DB::Exception: Shutdown is called",
                 Class::Outage,
@@ -374,6 +603,64 @@ mod tests {
         let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         let error = StoreError::mysql("test", mysql_async::Error::from(reset));
         assert_eq!(error.class(), Class::Outage);
+    }
+
+    #[test]
+    fn trouble_that_a_person_mends_is_never_the_rows_and_says_what_to_do() {
+        for code in [16, 47, 60, 164, 192, 193, 452, 497, 516, 755] {
+            let error = answered(&format!("Code: {code}. DB::Exception: no"));
+            assert_eq!(error.class(), Class::Refused, "{code}");
+            assert!(!error.is_outage(), "{code}");
+            let text = error.chain_and_remedy();
+            assert!(text.contains("; "), "{text}");
+        }
+        for (codes, _) in REMEDIES {
+            for code in *codes {
+                let known = CLICKHOUSE_CODES.iter().find(|entry| entry.0 == *code);
+                assert!(
+                    matches!(known, Some((_, Class::Refused, _))),
+                    "{code} has a remedy and is not refused"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn words_are_the_servers_and_short() {
+        let said = answered(
+            "Code: 72. DB::Exception: Cannot read floating point value here: x]: while executing 'FUNCTION CAST(s :: 1,              'Array(Float32)'_String :: 2) -> CAST(s) Array(Float32) : 0'. (CANNOT_PARSE_NUMBER) (version 26.7.2.1)",
+        );
+        assert_eq!(
+            said.words(),
+            "Cannot read floating point value here: x] (CANNOT_PARSE_NUMBER)"
+        );
+        let long = answered(&format!("Code: 6. DB::Exception: {}. (X)", "焊".repeat(500)));
+        assert_eq!(long.words().chars().count(), MOST_WORDS + 5);
+        assert_eq!(
+            answered("Code: 72").words(),
+            "clickhouse: test: bad response: Code: 72"
+        );
+    }
+
+    #[test]
+    fn no_error_of_a_file_is_the_rows_fault() {
+        let class = |errno| {
+            let error = StoreError::File {
+                what: "test",
+                path: "x".into(),
+                bytes: 0,
+                source: std::io::Error::from_raw_os_error(errno),
+            };
+            error.class()
+        };
+        // Linux: EPERM ENOENT EACCES EEXIST ENOTDIR EISDIR EINVAL EFBIG EROFS EMLINK ENAMETOOLONG ELOOP
+        for errno in [1, 2, 13, 17, 20, 21, 22, 27, 30, 31, 36, 40] {
+            assert_eq!(class(errno), Class::Refused, "{errno}");
+        }
+        // EINTR EIO ENXIO EAGAIN ENOMEM EBUSY ENODEV ENFILE EMFILE ENOSPC ENOTCONN ETIMEDOUT EHOSTDOWN ESTALE EREMOTEIO EDQUOT
+        for errno in [4, 5, 6, 11, 12, 16, 19, 23, 24, 28, 107, 110, 112, 116, 121, 122] {
+            assert_eq!(class(errno), Class::Outage, "{errno}");
+        }
     }
 
     #[test]

@@ -8,11 +8,12 @@ use std::{
     borrow::Cow,
     fmt::Write as _,
     fs::{self, File},
-    io::{BufWriter, ErrorKind, Write},
+    io::{ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
 use flate2::{Compression, GzBuilder};
+use uuid::Uuid;
 use weldfleet_weld::{DecidedBy, Outcome, Verdict};
 
 use crate::{
@@ -99,11 +100,20 @@ pub fn write(
         return Ok(Some(path));
     }
     let part = folder.join(format!("{}-{}{PART}{}", file.job, file.token, file.worker));
-    write_part(&part, file, block, verdicts).map_err(|source| {
+    // Some 60 bytes a row, beside thousands of curves: packed first, so that whoever cannot write it knows how much it is.
+    let packed = packed(file, block, verdicts).map_err(|source| StoreError::File {
+        what: "pack an audit file",
+        path: part.clone(),
+        bytes: 0,
+        source,
+    })?;
+    let bytes = packed.len() as u64;
+    write_durably(&part, &packed).map_err(|source| {
         let _ = fs::remove_file(&part);
         StoreError::File {
             what: "write an audit file",
             path: part.clone(),
+            bytes,
             source,
         }
     })?;
@@ -111,21 +121,28 @@ pub fn write(
     fs::rename(&part, &path).map_err(|source| StoreError::File {
         what: "name an audit file",
         path: path.clone(),
+        bytes,
         source,
     })?;
     sync_folder(folder)?;
     Ok(Some(path))
 }
 
-fn write_part(
-    part: &Path,
+fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = File::create(path)?;
+    out.write_all(bytes)?;
+    out.sync_all()
+}
+
+fn packed(
     file: &AuditFile<'_>,
     block: &RowBlock,
     verdicts: &[Verdict],
-) -> std::io::Result<()> {
-    let out = BufWriter::with_capacity(64 * 1024, File::create(part)?);
+) -> std::io::Result<Vec<u8>> {
     // No time in the header: the same rows make the same bytes.
-    let mut gzip = GzBuilder::new().mtime(0).write(out, Compression::fast());
+    let mut gzip = GzBuilder::new()
+        .mtime(0)
+        .write(Vec::new(), Compression::fast());
     let mut text = String::with_capacity(2 * TEXT_BYTES);
     text.push_str(&HEADER.join(","));
     text.push('\n');
@@ -170,9 +187,7 @@ fn write_part(
         }
     }
     gzip.write_all(text.as_bytes())?;
-    let mut out = gzip.finish()?;
-    out.flush()?;
-    out.get_ref().sync_all()
+    gzip.finish()
 }
 
 /// Text that is packed at a time.
@@ -218,6 +233,7 @@ fn make_folder(folder: &Path) -> Result<(), StoreError> {
     fs::create_dir_all(folder).map_err(|source| StoreError::File {
         what: "make a folder for audit files",
         path: folder.to_owned(),
+        bytes: 0,
         source,
     })?;
     // The folder's own name must be as durable as what is in it.
@@ -225,26 +241,60 @@ fn make_folder(folder: &Path) -> Result<(), StoreError> {
 }
 
 fn sync_folder(folder: &Path) -> Result<(), StoreError> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|source| StoreError::File {
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // Some network file systems have no such thing for folders.
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
+            Ok(())
+        }
+        Err(source) => Err(StoreError::File {
             what: "make a folder durable",
             path: folder.to_owned(),
+            bytes: 0,
             source,
-        })
+        }),
+        Ok(()) => Ok(()),
+    }
 }
 
-/// Answers whether a file can be written in the folder now, which it makes if need be. Blocking, short.
-pub fn probe(save_dir: &Path) -> Result<(), StoreError> {
-    let path = save_dir.join(format!(".probe-{}", std::process::id()));
+/// The least that [`probe`] writes: what a small range's file has.
+pub const SMALL_FILE: u64 = 64 << 10;
+
+/// Answers whether a file of so many bytes can be written in the folder now, which it makes if need be. Blocking.
+///
+/// A full disk takes a byte where it does not take an audit file, and a file system that packs takes any number of zeros: so it
+/// writes as much as it is asked about, of bytes that cannot be packed, and makes them durable. Its file's name is nobody else's, on
+/// whatever host; what a probe that was killed leaves behind is swept like other leftovers.
+pub fn probe(folder: &Path, bytes: u64) -> Result<(), StoreError> {
+    let path = folder.join(format!(".probe{PART}{}", Uuid::new_v4()));
+    let bytes = bytes.max(SMALL_FILE);
     let failed = |source| StoreError::File {
         what: "cannot write audit files; give another folder with worker.save_dir",
         path: path.clone(),
+        bytes,
         source,
     };
-    std::fs::create_dir_all(save_dir).map_err(failed)?;
-    std::fs::write(&path, [0; 4096]).map_err(failed)?;
-    std::fs::remove_file(&path).map_err(failed)
+    fs::create_dir_all(folder).map_err(failed)?;
+    let written = write_durably(&path, &noise(bytes));
+    let removed = match fs::remove_file(&path) {
+        // Another worker swept it.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    };
+    written.map_err(failed)?;
+    removed.map_err(failed)?;
+    sync_folder(folder)
+}
+
+/// Bytes without a pattern (xorshift64).
+fn noise(bytes: u64) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let words = (0..bytes.div_ceil(8)).flat_map(|_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.take(bytes as usize).collect()
 }
 
 /// Removes temporary files of writers that are not alive; returns how many. Blocking.
@@ -258,6 +308,7 @@ pub fn sweep_leftovers(
         move |source| StoreError::File {
             what: "look for leftovers",
             path,
+            bytes: 0,
             source,
         }
     };
@@ -267,11 +318,15 @@ pub fn sweep_leftovers(
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(fail(save_dir)(error)),
     };
+    // A probe's may lie in the folder itself.
+    let mut folders = vec![save_dir.to_owned()];
     for day in days {
         let folder = day.map_err(fail(save_dir))?.path();
-        if !folder.is_dir() {
-            continue;
+        if folder.is_dir() {
+            folders.push(folder);
         }
+    }
+    for folder in folders {
         for entry in fs::read_dir(&folder).map_err(fail(&folder))? {
             let path = entry.map_err(fail(&folder))?.path();
             let name = path

@@ -5,7 +5,7 @@ use weldfleet_weld::Status;
 
 use super::*;
 use crate::{
-    Day,
+    Class, Day,
     clickhouse::{
         arena::Arena,
         block::{Arrived, Ids},
@@ -139,6 +139,56 @@ fn a_failure_leaves_nothing_and_names_the_file() {
             .starts_with("make a folder for audit files: "),
         "{error}"
     );
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_the_workers_trouble_and_says_how_much_was_to_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, loops, nowhere) = (
+        folder.path().join("file"),
+        folder.path().join("loop"),
+        folder.path().join("dangling"),
+    );
+    fs::write(&plain, "in the way").unwrap();
+    std::os::unix::fs::symlink(&loops, &loops).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("none"), &nowhere).unwrap();
+    let long = folder.path().join("x".repeat(300));
+    // The last two: a file system that takes no files, and a device that is always full.
+    for place in [&plain, &loops, &nowhere, &long, Path::new("/proc/self")] {
+        let written = write(&file(place, "w1"), &block(&["a"]), &verdicts(1)).unwrap_err();
+        let probed = probe(place, 1).unwrap_err();
+        for error in [written, probed] {
+            assert!(
+                matches!(error.class(), Class::Refused | Class::Outage),
+                "{}",
+                error.chain()
+            );
+            assert!(error.chain().contains(place.to_str().unwrap()));
+        }
+    }
+    assert!(write_durably(Path::new("/dev/full"), &noise(1)).is_err());
+}
+
+#[test]
+fn probes_do_not_meet_and_leave_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (outer, inner) = (folder.path().join("csv"), folder.path().join("csv/20261122"));
+    std::thread::scope(|threads| {
+        for _ in 0..64 {
+            threads.spawn(|| {
+                probe(&outer, 1).unwrap();
+                probe(&inner, 300_000).unwrap();
+                sweep_leftovers(&outer, |_| false).unwrap();
+            });
+        }
+    });
+    assert_eq!(names(&outer), ["20261122"]);
+    assert_eq!(names(&inner), Vec::<String>::new());
+    let noise = noise(300_001);
+    assert_eq!(noise.len(), 300_001);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), Compression::best());
+    packed.write_all(&noise).unwrap();
+    assert!(packed.finish().unwrap().len() > 290_000, "it can be packed");
 }
 
 #[test]

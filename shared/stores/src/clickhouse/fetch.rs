@@ -27,7 +27,8 @@ impl SourceTable {
     /// attempt that will judge it looks back in the same way.
     ///
     /// # Errors
-    /// [`StoreError::HashCollision`] when two welds of the range share a hash: split it between them.
+    /// [`StoreError::HashCollision`] when two welds of the range share a hash: split it between them. [`StoreError::RangeBytes`]
+    /// when their curves are too many to be held at once.
     pub async fn fetch(&self, range: &Range) -> Result<RowBlock, StoreError> {
         let schema = &self.schema;
         let wanted = schema.wanted(range.run, &range.selection);
@@ -150,6 +151,13 @@ impl SourceTable {
             ] {
                 reader.column("Array(Float32)").await?;
                 reader.arrays(rows, ends, values).await?;
+            }
+            let bytes = size_of_val(&*curves.u_values) + size_of_val(&*curves.i_values);
+            if bytes as u64 > self.range_bytes {
+                return Err(StoreError::RangeBytes {
+                    limit: self.range_bytes,
+                    rows: arrived.hashes.len() as u64,
+                });
             }
         }
         Ok(())

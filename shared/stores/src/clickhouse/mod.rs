@@ -13,6 +13,7 @@
 //! - [`settling`]: patch parts, and applying them; [`writers`]: inserts that added columns would break;
 //! - [`inspection`]: rows and grants that a person looks at; [`keys`]: whether keys identify welds;
 //! - [`nok`]: committed NOK rows and checksums, for the mirror;
+//! - [`probes`]: whether the server does what a worker needs of it;
 //! - [`simulated`]: fast columnar insert of made-up welds.
 
 pub(crate) mod arena;
@@ -24,6 +25,7 @@ pub mod keys;
 pub mod migrate;
 pub mod native;
 pub mod nok;
+pub mod probes;
 pub mod quality;
 pub mod reports;
 pub mod results;
@@ -42,6 +44,7 @@ pub use block::RowBlock;
 pub use inspection::{JobCounts, PartRows};
 pub use keys::{RepeatedKeys, repeated_keys};
 pub use migrate::{Plan, Statement, Store};
+pub use probes::Capability;
 pub use quality::{Confusion, Quality, Shift};
 pub use reports::{Pace, RunOutcome};
 pub use results::{Attempt, EncodedResults, MarkOutcome};
@@ -58,6 +61,8 @@ pub struct SourceTable {
     pub(crate) server: Server,
     pub(crate) schema: Arc<Schema>,
     spare: arena::Spare,
+    /// Most bytes of curves of a range.
+    range_bytes: u64,
 }
 
 impl SourceTable {

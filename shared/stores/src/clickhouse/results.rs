@@ -147,6 +147,11 @@ impl SourceTable {
         if body.is_empty() {
             return Ok(());
         }
+        self.insert_block(body).await
+    }
+
+    /// Inserts one body of `Native` blocks of results.
+    pub(super) async fn insert_block(&self, body: Vec<u8>) -> Result<(), StoreError> {
         let sql = format!(
             "INSERT INTO {} (token, key_hash, run, day, job, {}) FORMAT Native",
             self.schema.results,
@@ -344,7 +349,7 @@ impl Schema {
     }
 }
 
-fn results_block(
+pub(super) fn results_block(
     token: u64,
     run: u64,
     job: &str,

@@ -123,7 +123,7 @@ fn unwrap<'a>(text: &'a str, wrapper: &str) -> Option<&'a str> {
         .strip_suffix(')')
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct Column {
     plain: String,
     quoted: String,
@@ -131,7 +131,7 @@ struct Column {
 }
 
 /// Names, types and settings of the source table.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Schema {
     /// Database of every table.
     pub database: String,
@@ -218,6 +218,7 @@ impl SourceTable {
             server,
             schema: schema.into(),
             spare: Spare::default(),
+            range_bytes: settings.worker.max_range_bytes,
         })
     }
 }
@@ -236,7 +237,7 @@ fn missing_table(settings: &Settings) -> StoreError {
     })
 }
 
-/// Refuses a server that cannot run lightweight UPDATE.
+/// Refuses a server that cannot run lightweight UPDATE, and an account that may not send the settings that are pinned.
 pub(crate) async fn supported_version(server: &Server) -> Result<Version, StoreError> {
     let version = server.version().await?;
     if version < Version::LIGHTWEIGHT_UPDATE {
@@ -248,6 +249,7 @@ pub(crate) async fn supported_version(server: &Server) -> Result<Version, StoreE
             ),
         ));
     }
+    server.check_settings().await?;
     Ok(version)
 }
 

@@ -18,12 +18,75 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a busy server takes for an answer that costs it nothing.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Updates that write what others read wait for each other: the guard of a write-back relies on it. They wait as long as a job may by default.
-const UPDATE_SETTINGS: &[(&str, &str)] = &[
+/// Settings on which the meaning of our statements depends, sent with each of them: a profile of the server, of the account or of
+/// an old `compatibility` must not change an answer. Every server that has lightweight UPDATE knows them.
+///
+/// Limits of a profile stay as they are, but a limit must be an error: what is cut off at one (`break`) would be taken for all there is.
+pub const PINNED: &[(&str, &str)] = &[
+    // How a statement is read.
+    ("dialect", "clickhouse"),
+    ("enable_analyzer", "1"),
+    ("enable_positional_arguments", "1"),
+    ("max_query_size", "33554432"),
+    // A plant's column may be called what an alias of ours is called.
+    ("prefer_column_name_to_alias", "1"),
+    // Which rows there are: with the verdicts that were committed, without those that the plant deleted, as they are stored.
+    ("apply_patch_parts", "1"),
+    ("apply_deleted_mask", "1"),
+    ("apply_mutations_on_fly", "0"),
+    ("final", "0"),
+    ("do_not_merge_across_partitions_select_final", "0"),
+    ("additional_table_filters", "{}"),
+    ("additional_result_filter", ""),
+    ("limit", "0"),
+    ("offset", "0"),
+    ("extremes", "0"),
+    ("use_query_cache", "0"),
+    ("enable_parallel_replicas", "0"),
+    ("empty_result_for_aggregation_by_empty_set", "0"),
+    ("force_primary_key", "0"),
+    ("force_index_by_date", "0"),
+    // A limit is an error, never an end.
+    ("read_overflow_mode", "throw"),
+    ("read_overflow_mode_leaf", "throw"),
+    ("group_by_overflow_mode", "throw"),
+    ("sort_overflow_mode", "throw"),
+    ("distinct_overflow_mode", "throw"),
+    ("set_overflow_mode", "throw"),
+    ("join_overflow_mode", "throw"),
+    ("transfer_overflow_mode", "throw"),
+    ("result_overflow_mode", "throw"),
+    ("timeout_overflow_mode", "throw"),
+    // What values mean.
+    ("session_timezone", ""),
+    ("date_time_output_format", "simple"),
+    ("date_time_overflow_behavior", "ignore"),
+    ("enable_extended_results_for_datetime_functions", "0"),
+    ("precise_float_parsing", "1"),
+    ("join_use_nulls", "0"),
+    ("transform_null_in", "0"),
+    ("cast_keep_nullable", "0"),
+    ("aggregate_functions_null_for_empty", "0"),
+    ("use_variant_as_common_type", "0"),
+    // What goes over the wire.
+    ("output_format_native_encode_types_in_binary_format", "0"),
+    ("input_format_native_decode_types_in_binary_format", "0"),
+    ("output_format_native_write_json_as_string", "0"),
+    ("output_format_binary_encode_types_in_binary_format", "0"),
+    ("input_format_binary_decode_types_in_binary_format", "0"),
+    // When and how something is written: there when the server says so, and as it was given.
+    ("async_insert", "0"),
+    ("insert_null_as_default", "1"),
+    ("input_format_null_as_default", "1"),
+    ("input_format_defaults_for_omitted_fields", "1"),
+    ("data_type_default_nullable", "0"),
+    ("alter_sync", "1"),
+    // Updates that write what others read wait for each other: the guard of a write-back relies on it. They wait as long as a
+    // job may by default.
     ("allow_experimental_lightweight_update", "1"),
     ("update_parallel_mode", "auto"),
+    ("update_sequential_consistency", "1"),
     ("lock_acquire_timeout", "600"),
-    ("max_query_size", "33554432"),
 ];
 
 /// A server's version; compares as it should.
@@ -64,11 +127,15 @@ impl FromStr for Version {
 /// A ClickHouse server. Cheap to clone; clones share connections.
 #[derive(Clone)]
 pub struct Server {
+    /// Sends [`PINNED`] with every statement.
     client: Client,
+    /// Sends no settings.
+    plain: Client,
     /// Without credentials, for people.
     shown_url: String,
     user: String,
     database: String,
+    user: String,
     patience: Duration,
 }
 
@@ -83,17 +150,24 @@ impl Server {
         } else {
             Compression::Lz4
         };
-        let client = Client::default()
+        let plain = Client::default()
             .with_url(&settings.url)
             .with_user(&settings.user)
             .with_password(settings.password.expose())
             .with_compression(compression)
             .with_product_info("weldfleet", env!("CARGO_PKG_VERSION"));
+        let client = PINNED
+            .iter()
+            .fold(plain.clone(), |client, (name, value)| {
+                client.with_setting(*name, *value)
+            });
         Self {
             client,
+            plain,
             shown_url: weldfleet_settings::secret::without_credentials(&settings.url),
             user: settings.user.clone(),
             database: settings.database.clone(),
+            user: settings.user.clone(),
             patience: PATIENCE,
         }
     }
@@ -125,7 +199,7 @@ impl Server {
         let what = "read the server's version";
         // Without settings and in the oldest format: a server that is too old must still be able to say so.
         let cursor = self
-            .client
+            .plain
             .query_raw("SELECT version()")
             .fetch_bytes("TabSeparated")
             .map_err(|error| self.failed(what, error))?;
@@ -134,6 +208,28 @@ impl Server {
         text.trim()
             .parse()
             .map_err(|()| StoreError::answer(what, format!("`{}`", text.trim())))
+    }
+
+    /// Asks with all pinned settings whether this account may send them.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] names the setting that it may not, and what it is there.
+    pub(crate) async fn check_settings(&self) -> Result<(), StoreError> {
+        match self.ping().await {
+            Err(StoreError::ClickHouse {
+                code: Some(115 | 164 | 452 | 472),
+                source,
+                ..
+            }) => Err(StoreError::refused(
+                format!(
+                    "clickhouse account `{}` may not set what our statements depend on: {}",
+                    self.user,
+                    StoreError::clickhouse("settings", source).words()
+                ),
+                "drop the constraint (or `readonly`) from its profile",
+            )),
+            answered => answered,
+        }
     }
 
     /// Runs a statement to its end.
@@ -149,10 +245,7 @@ impl Server {
     /// the statement is there.
     pub(crate) async fn update(&self, what: &str, sql: &str) -> Result<(), StoreError> {
         let id = Uuid::new_v4().to_string();
-        let mut query = self.client.query_raw(sql).with_setting("query_id", &*id);
-        for (name, value) in UPDATE_SETTINGS {
-            query = query.with_setting(*name, *value);
-        }
+        let query = self.client.query_raw(sql).with_setting("query_id", &*id);
         let mut work = pin!(query.execute());
         loop {
             let waited = self.in_time(what, work.as_mut()).await;
@@ -231,10 +324,7 @@ impl Server {
         sql: &str,
         body: Vec<u8>,
     ) -> Result<(), StoreError> {
-        let mut insert = self
-            .client
-            .insert_formatted_with(sql)
-            .with_setting("async_insert", "0");
+        let mut insert = self.client.insert_formatted_with(sql);
         let work = async {
             insert.send(Bytes::from(body)).await?;
             insert.end().await
@@ -243,11 +333,7 @@ impl Server {
     }
 
     fn query(&self, sql: &str) -> clickhouse::query::Query {
-        self.client
-            .query_raw(sql)
-            .with_setting("max_query_size", "33554432")
-            // A plant's column may be called what an alias of ours is called.
-            .with_setting("prefer_column_name_to_alias", "1")
+        self.client.query_raw(sql)
     }
 
     async fn in_time<T>(

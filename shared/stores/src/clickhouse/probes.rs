@@ -1,0 +1,87 @@
+//! Whether the server does, now and for this account, what a worker needs of it: each capability is asked for by a statement of the
+//! same kind as those that need it, over no row or one. `SELECT 1` answers while a column is renamed, a grant is lost or patch parts are at
+//! their limit.
+
+use std::time::Duration;
+
+use super::{Attempt, SourceTable, results::results_block, schema::IdType};
+use crate::{
+    errors::{Class, StoreError},
+    range::{Day, Key, LIVE_RUN, Range, RecordId, Selection},
+};
+
+/// Longest wait for a probe's answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a worker does with ClickHouse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Capability {
+    /// Reads rows of the source table, with their curves.
+    Read,
+    /// Inserts into `weld_results`.
+    Store,
+    /// Copies results to rows of the source table.
+    Commit,
+    /// Reads committed NOK rows, for the mirror.
+    Follow,
+}
+
+impl Capability {
+    /// All of them, in the order in which a range needs them.
+    pub const ALL: [Self; 4] = [Self::Read, Self::Store, Self::Commit, Self::Follow];
+}
+
+impl SourceTable {
+    /// Does what the capability is for, to no row's change.
+    ///
+    /// # Errors
+    /// What the server says where it cannot. A row whose values cannot be read says nothing about the server.
+    pub async fn probe(&self, capability: Capability) -> Result<(), StoreError> {
+        let table = self.clone().with_patience(PATIENCE);
+        let nothing = self.nothing();
+        let answer = match capability {
+            Capability::Read => table.rows_where(Day::EPOCH, "1 LIMIT 1").await.map(|_| ()),
+            Capability::Store => {
+                let none = table.rows_where(Day::EPOCH, "0").await?;
+                let block = results_block(0, LIVE_RUN, "", &none, &[]);
+                table.insert_block(block).await
+            }
+            Capability::Commit => {
+                let attempt = Attempt {
+                    token: 0,
+                    range: nothing,
+                };
+                table.commit(&[attempt]).await
+            }
+            Capability::Follow => {
+                let keys = [nothing.keys()];
+                table.nok_between(Day::EPOCH, &keys).await.map(|_| ())
+            }
+        };
+        match answer {
+            Err(error) if error.class() == Class::Data => Ok(()),
+            answer => answer,
+        }
+    }
+
+    /// A range that no row is in.
+    fn nothing(&self) -> Range {
+        let id = match self.schema.id {
+            IdType::Number => RecordId::Number(0),
+            IdType::Text => RecordId::Text(String::new()),
+        };
+        let key = Key {
+            ticks: 0,
+            id,
+            text: String::new(),
+        };
+        Range {
+            run: LIVE_RUN,
+            day: Day::EPOCH,
+            selection: Selection::New,
+            from: key.clone(),
+            to: key,
+            rows: 0,
+        }
+    }
+}
