@@ -6,7 +6,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Hands, SOON, day_before, ids, range};
+use common::{Hands, SOON, day_before, ids, lease, range};
 use nix::sys::signal::Signal;
 use weldfleet_queue::{NewJob, State};
 use weldfleet_tests::{Fleet, Process, eventually};
@@ -401,6 +401,55 @@ async fn the_mirror_is_mended() {
         .execute("UPDATE spot_records SET final_result = 'OK', alg_token = 6 WHERE record_id = 10")
         .await;
     mirrored(5).await;
+}
+
+#[tokio::test]
+async fn rows_that_come_under_a_dead_job_are_sliced_and_the_dead_ones_stay_dead() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    fleet.simulate("today", 1000, &[]);
+    let hands = Hands::new(&fleet, TTL).await;
+    let scheduler = fleet.scheduler();
+    let jobs = hands.pending_rows(1000).await;
+    assert_eq!(jobs.len(), 1);
+    let bury = async |rows: u64| {
+        let mut buried = 0;
+        eventually("they are dead", SOON, async || {
+            for job in hands.claim(10).await {
+                hands
+                    .queue
+                    .bury(&lease(&job), "what a person must look at")
+                    .await
+                    .unwrap();
+                buried += job.weight;
+            }
+            (buried == rows).then_some(())
+        })
+        .await;
+    };
+    bury(1000).await;
+    passes(&scheduler, 15).await;
+    let dead = hands.queue.list(State::Dead, 0, 10).await.unwrap().jobs;
+    assert_eq!(ids(&dead), ids(&jobs), "nothing came, nothing was done");
+
+    // Ten rows come between its keys.
+    fleet.simulate("today", 10, &["--since", "12:00", "--until", "12:10"]);
+    let jobs = hands.pending_rows(1010).await;
+    assert_eq!(jobs.len(), 2, "its halves");
+    let left = "spot_records WHERE alg_complete_time IS NULL";
+    // One half dies again, the other is judged.
+    let claimed = hands.claim(10).await;
+    assert_eq!(claimed.len(), 2);
+    hands
+        .queue
+        .bury(&lease(&claimed[0]), "again")
+        .await
+        .unwrap();
+    hands.judge(&claimed[1]).await;
+    let judged = claimed[1].weight;
+    passes(&scheduler, 15).await;
+    assert_eq!(fleet.clickhouse.count(left).await, 1010 - judged);
+    assert_eq!(hands.outstanding().await, 1, "the dead half, and it stays");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! - [`args`]: the command line; [`commands`]: one file a subcommand;
 //! - [`judging`]: models, rules and fusion as configured, the same for every command;
 //! - [`inference`]: ONNX Runtime, sessions, compute threads;
+//! - [`needs`]: what a worker needs, the same for `run` and `check`;
 //! - [`pipeline`]: the way of a range, from claim to ack;
 //! - [`records`]: records as somebody sends them, and what is wrong with one;
 //! - [`http`]: what it shows and `POST /predict`.
@@ -21,6 +22,7 @@ mod commands;
 mod http;
 mod inference;
 mod judging;
+mod needs;
 mod pipeline;
 mod records;
 

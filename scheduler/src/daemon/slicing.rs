@@ -60,6 +60,11 @@ pub async fn run(daemon: Daemon) {
                 queue_failed |= part == REDIS;
                 trouble::note(&daemon.health, part, &reason);
                 counter!("weldfleet_passes_failed_total", "part" => part).increment(1);
+                if part == CLICKHOUSE
+                    && let Some(parts) = changed(&daemon, pass.parts()).await
+                {
+                    pass = Pass::new(parts);
+                }
                 backoff.failed()
             }
         };
@@ -97,6 +102,21 @@ async fn open(daemon: &Daemon) -> Option<Parts> {
             () = daemon.stop.cancelled() => return None,
         }
     }
+}
+
+/// The parts with the source table as it is now, if it can be worked with and is not what it was.
+async fn changed(daemon: &Daemon, parts: &Parts) -> Option<Parts> {
+    let table = SourceTable::inspect(&daemon.settings).await.ok()?;
+    if table.schema() == parts.table.schema() {
+        return None;
+    }
+    tracing::warn!("the source table has changed, reading it anew");
+    Some(Parts {
+        runs: Runs::new(&daemon.settings),
+        settings: daemon.settings.clone(),
+        queue: daemon.queue.clone(),
+        table,
+    })
 }
 
 pub fn advice(error: &StoreError) -> String {

@@ -44,7 +44,7 @@ pub fn of_queue(error: &QueueError) -> String {
 
 /// An error of a store in one line.
 pub fn of_store(error: &StoreError) -> String {
-    error.chain()
+    error.chain_and_remedy()
 }
 
 /// Waiting times that double from 250 ms to 5 s.

@@ -21,10 +21,12 @@
 //!
 //! - [`cut`]: keys to ranges, pure; [`waiting`]: partial ranges, pure;
 //! - [`slice`]: one day of one run; [`runs`]: backfills, and closing them;
-//! - [`splitting`]: halves of jobs that kill their worker, and poison;
+//! - [`splitting`]: halves of jobs that kill their worker or cannot be read, and rows that are marked; [`growth`]: rows that came under
+//!   a dead job;
 //! - [`memory`]: what must be announced when Redis forgot it.
 
 pub mod cut;
+mod growth;
 mod memory;
 mod runs;
 mod slice;
@@ -33,10 +35,11 @@ pub mod waiting;
 
 use std::{collections::BTreeSet, time::Instant};
 
-use weldfleet_queue::{LeaderToken, QueueError, Stats};
+use weldfleet_queue::{LeaderToken, QueueError, State, Stats};
 use weldfleet_stores::{Day, LIVE_RUN, Selection, StoreError};
 
 use crate::parts::Parts;
+use growth::Growth;
 use memory::Memory;
 use runs::FinishedDays;
 pub use slice::group;
@@ -103,6 +106,7 @@ pub struct Pass {
     waiting: Waiting,
     finished: FinishedDays,
     memory: Memory,
+    growth: Growth,
 }
 
 impl Pass {
@@ -113,6 +117,7 @@ impl Pass {
             waiting: Waiting::new(),
             finished: FinishedDays::default(),
             memory: Memory::default(),
+            growth: Growth::default(),
         }
     }
 
@@ -136,6 +141,8 @@ impl Pass {
         self.memory.compare(&self.parts, &stats, &live_days).await?;
         let mut summary = Summary::default();
         self.split_jobs(&mut summary).await?;
+        let dead = stats.count(State::Dead);
+        self.split_grown(dead, moment, &mut summary).await?;
 
         let most = u64::from(self.parts.settings.scheduler.max_outstanding);
         let mut live_free = most.saturating_sub(stats.outstanding(LIVE));

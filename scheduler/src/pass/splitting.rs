@@ -1,4 +1,5 @@
-//! Jobs that killed their worker while alone in it, and those that a worker handed back to be cut: halves, or poison.
+//! Jobs that killed their worker while alone in it, and those that a worker handed back to be cut: halves, or a row that is marked,
+//! `poison` or unreadable.
 
 use weldfleet_queue::{Job, NewJob, SplitOutcome, State};
 use weldfleet_stores::{Range, clickhouse::Split};
@@ -21,7 +22,11 @@ impl Pass {
         Ok(())
     }
 
-    async fn split_job(&self, job: &Job, summary: &mut Summary) -> Result<(), PassError> {
+    pub(super) async fn split_job(
+        &self,
+        job: &Job,
+        summary: &mut Summary,
+    ) -> Result<(), PassError> {
         let queue = &self.parts.queue;
         let range = match weldfleet_fleet::range_of(job) {
             Ok(range) => range,
@@ -38,7 +43,16 @@ impl Pass {
                     .resolve(&job.id, &outcome("nothing left to judge"))
                     .await?;
             }
-            Split::One(row) if job.poison => self.mark_poison(job, &row, summary).await?,
+            Split::One(row) if job.poison => {
+                let marked = self
+                    .mark(job, &row, Status::Poison, POISON_REASON, "poison")
+                    .await?;
+                summary.poisoned += marked;
+            }
+            Split::One(row) if is_unreadable(job) => {
+                self.mark(job, &row, Status::Invalid, &job.error, "unreadable")
+                    .await?;
+            }
             Split::One(row) => self.replace(job, &[row], summary).await?,
             Split::Two(first, second) => self.replace(job, &[first, second], summary).await?,
         }
@@ -72,27 +86,28 @@ impl Pass {
         Ok(())
     }
 
-    async fn mark_poison(
+    /// Gives the row its status and reason without judging it; returns how many rows have it now.
+    async fn mark(
         &self,
         job: &Job,
         row: &Range,
-        summary: &mut Summary,
-    ) -> Result<(), PassError> {
+        status: Status,
+        reason: &str,
+        told: &str,
+    ) -> Result<u64, PassError> {
         let token = self.parts.queue.next_token().await?;
-        let marked = self
-            .parts
-            .table
-            .mark(token, &job.id, row, Status::Poison, POISON_REASON)
-            .await?;
+        let table = &self.parts.table;
+        let marked = table.mark(token, &job.id, row, status, reason).await?;
         weldfleet_failpoints::reach("scheduler::before_resolve").await;
-        self.parts
-            .queue
-            .resolve(&job.id, &outcome("poison"))
-            .await?;
-        tracing::error!(job = job.id, record = %row.from, rows = marked.marked, "poison row marked; it is not judged");
-        summary.poisoned += marked.marked;
-        Ok(())
+        self.parts.queue.resolve(&job.id, &outcome(told)).await?;
+        tracing::error!(job = job.id, record = %row.from, rows = marked.marked, reason, "row marked; it is not judged");
+        Ok(marked.marked)
     }
+}
+
+/// Whether a worker could not read the only row of this job. A job of several rows of which one is left is tried alone first.
+fn is_unreadable(job: &Job) -> bool {
+    job.weight <= 1 && job.error.starts_with(weldfleet_fleet::UNREADABLE)
 }
 
 fn outcome(text: &str) -> Vec<(String, String)> {

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - [`queue_options`]: the queue both speak to; [`owner`]: whose it is;
-//! - [`range_of`]: the rows a job names;
+//! - [`range_of`]: the rows a job names; [`unreadable`]: what is said of rows that cannot be read;
 //! - [`breaker_limits`]: when the fleet stops itself.
 //!
 //! What must never live here: behaviour of either binary.
@@ -98,6 +98,14 @@ pub fn range_of(job: &Job) -> Result<Range, BadJob> {
         }
     })
     .map_err(BadJob::Range)
+}
+
+/// How the error of a job begins, and later the reason of its row, when a row of it cannot be read.
+pub const UNREADABLE: &str = "unreadable: ";
+
+/// The error of a job that is to be split until the row stands alone that cannot be read; then that row's reason.
+pub fn unreadable(words: &str) -> String {
+    format!("{UNREADABLE}{words}")
 }
 
 /// When the fleet stops itself.

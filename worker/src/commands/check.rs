@@ -14,16 +14,13 @@ use weldfleet_cli::{
 };
 use weldfleet_queue::{Queue, QueueError};
 use weldfleet_settings::{Settings, secret::without_credentials};
-use weldfleet_stores::{
-    audit_csv,
-    clickhouse::{RowBlock, SourceTable, repeated_keys},
-    mysql::NokTable,
-};
+use weldfleet_stores::clickhouse::{RowBlock, SourceTable, repeated_keys};
 use weldfleet_weld::Verdict;
 
 use crate::{
     inference::{pool::Pool, tuning::Tuning},
     judging::Judging,
+    needs,
 };
 use alone::Alike;
 
@@ -112,7 +109,7 @@ pub async fn run(settings: &Settings, rows: u32, json: bool) -> Result<Exit, Fai
     let source = check_clickhouse(settings, &mut report).await;
     check_mysql(settings, &mut report).await;
     check_redis(settings, &mut report).await;
-    check_save_dir(settings, &mut report);
+    check_save_dir(settings, &mut report).await;
     let mut sample = Value::Null;
     if let (Some(judging), Some(source)) = (judging, source) {
         check_parts(&judging, &source, &mut report).await;
@@ -193,10 +190,16 @@ async fn check_clickhouse(settings: &Settings, report: &mut Report) -> Option<So
         ),
     );
     report.ok("columns", source.schema().describe());
-    for (grant, result) in source.check_grants().await {
-        match result {
-            Ok(()) => report.ok("grant", grant),
-            Err(error) => report.failed("grant", format!("{grant}: {}", error.chain())),
+    let (grants, works) = needs::clickhouse(&source).await;
+    for (part, found) in [("grant", grants), ("works", works)] {
+        for (what, result) in found {
+            match result {
+                Ok(()) => report.ok(part, what),
+                Err(error) => {
+                    report.unreachable |= error.is_outage();
+                    report.failed(part, format!("{what}: {}", error.chain_and_remedy()));
+                }
+            }
         }
     }
     match repeated_keys(settings).await {
@@ -208,17 +211,17 @@ async fn check_clickhouse(settings: &Settings, report: &mut Report) -> Option<So
 }
 
 async fn check_mysql(settings: &Settings, report: &mut Report) {
-    let table = match NokTable::new(settings) {
-        Ok(Some(table)) => table,
-        Ok(None) => {
+    let found = match needs::mysql(settings).await {
+        Ok(found) if found.is_empty() => {
             return report.warning(
                 "mysql",
                 "switched off, NOK rows are in ClickHouse and the CSV only",
             );
         }
+        Ok(found) => found,
         Err(error) => return report.failed("mysql", error.chain()),
     };
-    for (what, result) in table.check_all().await {
+    for (what, result) in found {
         match result {
             Ok(()) => report.ok("mysql", what),
             Err(error) => {
@@ -272,9 +275,9 @@ async fn check_redis(settings: &Settings, report: &mut Report) {
     }
 }
 
-fn check_save_dir(settings: &Settings, report: &mut Report) {
+async fn check_save_dir(settings: &Settings, report: &mut Report) {
     let folder = &settings.worker.save_dir;
-    match audit_csv::probe(folder) {
+    match needs::save_dir(settings).await {
         Ok(()) => report.ok("save_dir", folder.display().to_string()),
         Err(error) => report.failed("save_dir", error.chain()),
     }

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -19,7 +19,7 @@ use weldfleet_queue::{
 };
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
-    StoreError, audit_csv,
+    Class, StoreError, audit_csv,
     clickhouse::SourceTable,
     mysql::{Mirror, NokTable},
 };
@@ -32,6 +32,7 @@ use crate::{
         tuning::Tuning,
     },
     judging::Judging,
+    needs::{self, Needs},
     pipeline::{Gate, Mirroring, Pipeline, Writing},
 };
 
@@ -81,13 +82,23 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     if let Some(warning) = judging.warning_of_idle_time() {
         tracing::warn!("{warning}");
     }
-    let started = tokio::select! {
-        started = start(settings, &health, pool, info) => Some(started?),
-        () = stop.cancelled() => None,
-    };
-    if let Some((pipeline, consumer)) = started {
+    let settings = Arc::new(settings.clone());
+    loop {
+        let started = tokio::select! {
+            started = start(&settings, &health, pool.clone(), info.clone()) => Some(started?),
+            () = stop.cancelled() => None,
+        };
+        let Some((pipeline, consumer)) = started else {
+            break;
+        };
         health.ready("start");
-        work(settings, pipeline, consumer, &stop).await?;
+        match work(&settings, pipeline, consumer, &stop).await? {
+            Ended::Stopped => break,
+            Ended::Changed => {
+                tracing::warn!("the source table has changed, reading it anew");
+                health.not_ready("start", "the source table has changed, reading it anew");
+            }
+        }
     }
     server_stop.cancel();
     server.await.context("http server")??;
@@ -95,9 +106,17 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Why work ended.
+enum Ended {
+    /// It was asked to.
+    Stopped,
+    /// The source table is not the one that was looked at.
+    Changed,
+}
+
 /// Waits for the dependencies, then joins the fleet.
 async fn start(
-    settings: &Settings,
+    settings: &Arc<Settings>,
     health: &Health,
     pool: Pool,
     info: WorkerInfo,
@@ -105,6 +124,7 @@ async fn start(
     // what is wrong with the url is told at once, not once ClickHouse answers
     let queue = Queue::new(weldfleet_fleet::queue_options(settings)).map_err(queue_failure)?;
     let source = inspect_source(settings, health).await?;
+    meet_needs(settings, &source, health).await?;
     let mirror =
         NokTable::new(settings)?.map(|table| Mirroring::new(Mirror::new(source.clone(), table)));
     let queue = own_queue(settings, queue, health).await?;
@@ -114,17 +134,23 @@ async fn start(
 
     let worker = info.id.to_string();
     let consumer = Consumer::start(queue.clone(), info)?;
-    watch(health.clone(), consumer.clone());
+    let needs = Needs {
+        settings: settings.clone(),
+        changed: CancellationToken::new(),
+    };
+    watch(health.clone(), consumer.clone(), needs.changed.clone());
     let pipeline = Pipeline {
         writing: Writing::new(settings, &source, mirror),
         source,
         pool,
         save_dir: settings.worker.save_dir.clone(),
         worker,
-        gate: Gate::new(health.clone(), consumer.clone()),
+        gate: Gate::new(health.clone(), consumer.clone(), needs.changed.clone()),
         tally: Tally::new(queue.clone()),
         limits: weldfleet_fleet::breaker_limits(settings),
         queue,
+        needs,
+        excused: Mutex::default(),
     };
     Ok((Arc::new(pipeline), consumer))
 }
@@ -135,7 +161,8 @@ async fn work(
     pipeline: Arc<Pipeline>,
     consumer: Consumer,
     stop: &CancellationToken,
-) -> Result<(), Failure> {
+) -> Result<Ended, Failure> {
+    let changed = pipeline.needs.changed.clone();
     let ranges = settings.worker.ranges_in_flight as usize;
     let backend = LeasedBackend::new(consumer.clone()).concurrency(ranges);
     let handler = move |_job: Job, lease: Lease, slot: Slot| {
@@ -147,9 +174,10 @@ async fn work(
         .build(handler);
     let grace = settings.worker.shutdown_grace;
     let mut running = tokio::spawn(worker.run());
-    let ended = tokio::select! {
-        () = stop.cancelled() => None,
-        ended = &mut running => Some(ended),
+    let (ended, why) = tokio::select! {
+        () = stop.cancelled() => (None, Ended::Stopped),
+        () = changed.cancelled() => (None, Ended::Changed),
+        ended = &mut running => (Some(ended), Ended::Stopped),
     };
     if let Some(ended) = ended {
         let released = consumer.shutdown(Duration::ZERO).await.released;
@@ -173,7 +201,7 @@ async fn work(
         );
     }
     running.abort();
-    Ok(())
+    Ok(why)
 }
 
 /// Looks at the source table; waits while ClickHouse is away, ends when it is wrong.
@@ -190,9 +218,81 @@ async fn inspect_source(settings: &Settings, health: &Health) -> Result<SourceTa
     }
 }
 
+/// Does not start where `worker check` says that something has failed; waits for what goes by itself.
+async fn meet_needs(
+    settings: &Settings,
+    source: &SourceTable,
+    health: &Health,
+) -> Result<(), Failure> {
+    loop {
+        let (grants, works) = needs::clickhouse(source).await;
+        let found = grants.into_iter().chain(works);
+        if met(health, "clickhouse", found).await? {
+            break;
+        }
+    }
+    loop {
+        let found = [("save_dir".to_owned(), needs::save_dir(settings).await)];
+        if met(health, "save_dir", found).await? {
+            break;
+        }
+    }
+    // A mirror that is away costs a lag; one that is wrong would cost it for ever.
+    let mirror = needs::mysql(settings).await;
+    for (what, result) in mirror.map_err(|error| unmet("mysql", error))? {
+        match result {
+            Err(error) if !goes_by_itself(&error) => {
+                return Err(unmet(&format!("mysql: {what}"), error));
+            }
+            Err(error) => {
+                tracing::warn!(
+                    what,
+                    error = error.chain(),
+                    "mirror lags, judging goes on; the scheduler mends it"
+                );
+            }
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether everything found works; waits a moment where something does not that goes by itself.
+async fn met(
+    health: &Health,
+    part: &'static str,
+    found: impl IntoIterator<Item = needs::Found>,
+) -> Result<bool, Failure> {
+    for (what, result) in found {
+        match result {
+            Ok(()) => {}
+            Err(error) if goes_by_itself(&error) => {
+                wait(health, part, error.chain_and_remedy()).await;
+                return Ok(false);
+            }
+            Err(error) => return Err(unmet(&what, error)),
+        }
+    }
+    health.ready(part);
+    Ok(true)
+}
+
+fn goes_by_itself(error: &StoreError) -> bool {
+    matches!(error.class(), Class::Outage | Class::Retry | Class::Size)
+}
+
+fn unmet(what: &str, error: StoreError) -> Failure {
+    let remedy = error
+        .remedy()
+        .unwrap_or("`worker check` looks at everything");
+    let error = anyhow::Error::new(error).context(format!("{what}: does not work; {remedy}"));
+    Failure::new(Exit::Failed, error)
+}
+
 fn fatal(error: StoreError) -> Failure {
-    let error = anyhow::Error::new(error)
-        .context("the source table cannot be used; `scheduler migrate` prepares it");
+    let remedy = error.remedy().unwrap_or("`scheduler migrate` prepares it");
+    let error =
+        anyhow::Error::new(error).context(format!("the source table cannot be used; {remedy}"));
     Failure::new(Exit::Failed, error)
 }
 
@@ -306,10 +406,10 @@ fn say_paused(health: &Health, pause: &Pause) {
     }
 }
 
-/// Keeps `/readyz` and gauges true to what the consumer sees.
-fn watch(health: Health, consumer: Consumer) {
+/// Keeps `/readyz` and gauges true to what the consumer sees, until `stop`.
+fn watch(health: Health, consumer: Consumer, stop: CancellationToken) {
     tokio::spawn(async move {
-        loop {
+        while !stop.is_cancelled() {
             let status = consumer.status();
             metrics::gauge!("weldfleet_leases").set(status.leases as f64);
             match status.paused {

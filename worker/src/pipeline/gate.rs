@@ -1,90 +1,171 @@
-//! Claiming stops while a dependency is away.
+//! Claiming stops while something that every range needs does not work.
+//!
+//! What failed is probed, not the server as such: a server that answers `SELECT 1` may refuse every UPDATE. A probe is of the same kind as
+//! what failed but cannot be the same in everything; so after it passed, the gate remembers how often the part failed until a range came
+//! through, and waits longer each time.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     future::Future,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
+use tokio_util::sync::CancellationToken;
 use weldfleet_queue::Consumer;
 use weldfleet_stores::StoreError;
 use weldfleet_telemetry::{Health, metrics};
 
-/// Time between two looks at a dependency that is away.
+/// Time between two looks at a part that does not work; doubled after each time that it seemed to and did not.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
+/// The longest.
+const PROBE_AT_LEAST_EVERY: Duration = Duration::from_secs(15);
 
-/// Holds the consumer while a dependency is away, and lets it go on when it answers.
+type Answer = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
+type Probe = Arc<dyn Fn() -> Answer + Send + Sync>;
+
+/// Holds the consumer while a part does not work, and lets it go on when it does.
 #[derive(Clone)]
 pub struct Gate {
     health: Health,
     consumer: Consumer,
-    away: Arc<Mutex<BTreeSet<&'static str>>>,
+    parts: Arc<Mutex<BTreeMap<&'static str, Part>>>,
+    stop: CancellationToken,
+}
+
+/// A part that does not work, or did not until lately.
+#[derive(Default)]
+struct Part {
+    /// What of it does not work; empty while the gate is open.
+    failing: BTreeMap<&'static str, Probe>,
+    /// Closings since a range last came through.
+    closings: u32,
 }
 
 impl Gate {
-    /// A gate before this consumer.
-    pub fn new(health: Health, consumer: Consumer) -> Self {
+    /// A gate before this consumer; it probes nothing any more when `stop` is cancelled.
+    pub fn new(health: Health, consumer: Consumer, stop: CancellationToken) -> Self {
         Self {
             health,
             consumer,
-            away: Arc::default(),
+            parts: Arc::default(),
+            stop,
         }
     }
 
-    fn away(&self) -> MutexGuard<'_, BTreeSet<&'static str>> {
-        // A panic elsewhere leaves the set whole: every change is one insert or remove.
-        self.away
+    fn parts(&self) -> MutexGuard<'_, BTreeMap<&'static str, Part>> {
+        // A panic elsewhere leaves the map whole: every change is one insert or remove.
+        self.parts
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Closes the gate for `part` and probes it in the background until it answers. Further calls for
-    /// the same part only refresh the reason.
-    pub fn close<Probe, Answer>(&self, part: &'static str, reason: String, probe: Probe)
-    where
-        Probe: Fn() -> Answer + Send + Sync + 'static,
-        Answer: Future<Output = Result<(), StoreError>> + Send + 'static,
+    /// Closes the gate for what `part` cannot do and probes that in the background until it can. Further calls for the same
+    /// only refresh the reason.
+    pub fn close<Asked, Asking>(
+        &self,
+        part: &'static str,
+        what: &'static str,
+        reason: String,
+        probe: Asked,
+    ) where
+        Asked: Fn() -> Asking + Send + Sync + 'static,
+        Asking: Future<Output = Result<(), StoreError>> + Send + 'static,
     {
-        {
+        let probe: Probe = Arc::new(move || Box::pin(probe()));
+        let pause = {
             // As one step: an `open` in between would leave the gate open and say that it is closed.
-            let mut away = self.away();
+            let mut parts = self.parts();
             self.consumer.hold(format!("{part} is away: {reason}"));
             self.health.not_ready(part, reason.clone());
-            if !away.insert(part) {
+            let state = parts.entry(part).or_default();
+            let watched = !state.failing.is_empty();
+            state.failing.insert(what, probe);
+            if watched {
                 return;
             }
-        }
+            state.closings += 1;
+            pause(state.closings)
+        };
         tracing::warn!(
             part,
+            what,
             reason,
-            "dependency is away, claiming stops until it answers"
+            "does not work, claiming stops until it does"
         );
         metrics::gauge!("weldfleet_dependency_up", "dependency" => part).set(0.0);
         let gate = self.clone();
-        let probe = Arc::new(probe);
         tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(PROBE_EVERY).await;
-                match probe().await {
-                    Ok(()) => break,
-                    Err(error) => {
-                        gate.health.not_ready(part, error.chain());
-                    }
-                }
+            tokio::select! {
+                () = gate.watch(part, pause) => {}
+                () = gate.stop.cancelled() => {}
             }
-            tracing::info!(part, "dependency answers again, claiming goes on");
-            metrics::gauge!("weldfleet_dependency_up", "dependency" => part).set(1.0);
-            gate.open(part);
         });
     }
 
-    fn open(&self, part: &'static str) {
-        let mut away = self.away();
+    async fn watch(&self, part: &'static str, first: Duration) {
+        let mut pause = first;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = PROBE_EVERY;
+            let Some((what, probe)) = self.failing(part) else {
+                return;
+            };
+            match probe().await {
+                Ok(()) => self.passed(part, what),
+                Err(error) => {
+                    if self.stop.is_cancelled() {
+                        return;
+                    }
+                    self.health.not_ready(part, error.chain_and_remedy());
+                }
+            }
+        }
+    }
+
+    fn failing(&self, part: &'static str) -> Option<(&'static str, Probe)> {
+        let parts = self.parts();
+        let (what, probe) = parts.get(part)?.failing.first_key_value()?;
+        Some((what, probe.clone()))
+    }
+
+    /// A probe passed; opens the gate if it was the last one.
+    fn passed(&self, part: &'static str, what: &'static str) {
+        let mut parts = self.parts();
+        let Some(state) = parts.get_mut(part) else {
+            return;
+        };
+        state.failing.remove(what);
+        if !state.failing.is_empty() {
+            return;
+        }
+        tracing::info!(part, "works again, claiming goes on");
+        metrics::gauge!("weldfleet_dependency_up", "dependency" => part).set(1.0);
         self.health.ready(part);
-        away.remove(part);
-        if away.is_empty() {
+        if parts.values().all(|part| part.failing.is_empty()) {
             self.consumer.proceed();
         }
+    }
+
+    /// A range came through: whatever seemed to work does.
+    pub fn worked(&self) {
+        self.parts().retain(|_, part| !part.failing.is_empty());
+    }
+}
+
+fn pause(closings: u32) -> Duration {
+    let doubled = PROBE_EVERY * 2_u32.saturating_pow(closings.saturating_sub(1).min(10));
+    doubled.min(PROBE_AT_LEAST_EVERY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_fails_again_and_again_is_looked_at_less_and_less() {
+        let pauses: Vec<u128> = (1..8).map(|n| pause(n).as_millis()).collect();
+        assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 15000, 15000]);
     }
 }

@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use weldfleet_queue::Lease;
-use weldfleet_stores::StoreError;
+use weldfleet_stores::{Class, StoreError};
 
 /// When a group goes.
 #[derive(Debug, Clone, Copy)]
@@ -162,7 +162,7 @@ async fn run<Item, C, Write, Written>(
         let written = write(group.iter().map(|waiting| waiting.item.clone()).collect()).await;
         match written {
             // One range's trouble must not be its neighbours': each by itself.
-            Err(error) if group.len() > 1 && !error.is_outage() => {
+            Err(error) if group.len() > 1 && may_be_ones(&error) => {
                 tracing::warn!(
                     error = error.chain(),
                     ranges = group.len(),
@@ -183,6 +183,11 @@ async fn run<Item, C, Write, Written>(
             }
         }
     }
+}
+
+/// Whether the trouble may be that of one range of a group.
+fn may_be_ones(error: &StoreError) -> bool {
+    !matches!(error.class(), Class::Outage | Class::Refused)
 }
 
 /// Those that may still be written; the others are told.

@@ -48,10 +48,13 @@ impl Mirroring {
                 metrics::gauge!("weldfleet_dependency_up", "dependency" => "mysql").set(1.0);
                 return Ok(());
             }
-            Ok(Err(error @ (StoreError::MySql { .. } | StoreError::MySqlSilent { .. }))) => {
-                error.chain()
+            // The side that is read: whatever it is, other ranges need it too.
+            Ok(Err(
+                error @ (StoreError::ClickHouse { .. } | StoreError::ClickHouseSilent { .. }),
+            )) => {
+                return Err(error);
             }
-            Ok(Err(error)) => return Err(error),
+            Ok(Err(error)) => error.chain(),
             Err(_) => format!("mysql: no answer for {} s", PATIENCE.as_secs()),
         };
         self.rest_from(Some(Instant::now()));

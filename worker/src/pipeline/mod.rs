@@ -12,16 +12,17 @@
 //! worker looks whether it still holds the lease. The commit (3) is guarded in ClickHouse itself, so a worker
 //! that lost its lease without knowing can waste work but not overwrite.
 //!
-//! A dependency that is away is not the job's failure: the range is given back without spending an
-//! attempt, [`gate`] stops claiming until the dependency answers, and says so in `/readyz`. MySQL is a
+//! What every range needs and does not work is not the job's failure: the range is given back without spending an attempt, [`gate`] stops
+//! claiming until it works again, and says so in `/readyz`. [`blame`] tells that from what is the range's own fault. MySQL is a
 //! mirror: without it judging goes on, and the scheduler's pass mends the day.
 //!
 //! # Layout
-//! - [`gate`]: which dependency is away, and waiting for it;
+//! - [`blame`]: whose fault it is that a range did not come through; [`gate`]: what does not work, and waiting for it;
 //! - [`mirroring`]: step 4, which must never hold up judging;
 //! - [`range`]: the steps above for one range; [`writing`]: steps 2 to 4 for several at once, by [`grouping`];
 //! - [`counts`]: what a finished range held; [`clock`]: what a stage costs.
 
+pub mod blame;
 pub mod clock;
 pub mod counts;
 pub mod gate;

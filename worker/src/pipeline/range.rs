@@ -1,27 +1,36 @@
 //! One range, the whole way.
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use tracing::Instrument;
 use weldfleet_breaker::{Limits, Tally, decide};
 use weldfleet_failpoints::reach;
 use weldfleet_queue::{Lease, Queue, Settlement, apalis::Slot};
 use weldfleet_stores::{
-    Class, Range, Selection, StoreError,
+    Range, Selection, StoreError,
     audit_csv::{self, AuditFile},
-    clickhouse::{Attempt, EncodedResults, RowBlock, SourceTable},
+    clickhouse::{Attempt, Capability, EncodedResults, RowBlock, SourceTable},
 };
 use weldfleet_telemetry::metrics;
 use weldfleet_weld::Verdict;
 
 use super::{
     Gate, Writing,
+    blame::{self, Case, Ending, Step},
     clock::{busy, timed},
     counts::Counts,
     grouping::{Failed, OnTheWay},
     writing::Place,
 };
-use crate::inference::pool::{Pool, PoolError};
+use crate::{
+    inference::pool::{Pool, PoolError},
+    needs::{Needs, probe_folder},
+};
 
 /// Everything a range needs on its way.
 pub struct Pipeline {
@@ -43,29 +52,34 @@ pub struct Pipeline {
     pub limits: Limits,
     /// For pausing it.
     pub queue: Queue,
+    /// What a look at the table needs.
+    pub needs: Needs,
+    /// Ranges given back for a trouble that looked like the server's, and how often.
+    pub excused: Mutex<HashMap<String, u32>>,
 }
+
+/// Ranges of which it is remembered how often they were given back.
+const MOST_EXCUSED: usize = 10_000;
 
 /// Why a range did not come through.
 enum Stopped {
     /// Its lease is gone: another worker has it, or will.
     Lost,
-    /// A store failed.
-    Store(Arc<StoreError>),
+    /// A store failed at this step.
+    Store(Step, Arc<StoreError>),
     /// The compute threads failed.
     Compute(PoolError),
 }
 
-impl From<StoreError> for Stopped {
-    fn from(error: StoreError) -> Self {
-        Self::Store(Arc::new(error))
+impl Stopped {
+    fn at(step: Step) -> impl Fn(StoreError) -> Self {
+        move |error| Self::Store(step, Arc::new(error))
     }
-}
 
-impl From<Failed> for Stopped {
-    fn from(failed: Failed) -> Self {
-        match failed {
+    fn writing(step: Step) -> impl Fn(Failed) -> Self {
+        move |failed| match failed {
             Failed::Lost => Self::Lost,
-            Failed::Store(error) => Self::Store(error),
+            Failed::Store(error) => Self::Store(step, error),
         }
     }
 }
@@ -102,9 +116,11 @@ impl Pipeline {
                     "range judged"
                 );
                 let fields = counts.fields();
+                self.gate.worked();
+                self.excused().remove(&lease.job().id);
                 (Settlement::Ack { fields }, "acked")
             }
-            Err(stopped) => self.give_up(stopped).await,
+            Err(stopped) => self.give_up(lease, &range, stopped).await,
         };
         metrics::counter!("weldfleet_ranges_total", "outcome" => outcome_name).increment(1);
         metrics::histogram!("weldfleet_range_seconds").record(started.elapsed());
@@ -115,7 +131,8 @@ impl Pipeline {
     async fn walk(&self, lease: &Lease, slot: &Slot, range: &Range) -> Result<Counts, Stopped> {
         let on_the_way = self.writing.expect();
         reach("worker::claimed").await;
-        let block = timed("fetch", self.source.fetch(range)).await?;
+        let block = timed("fetch", self.source.fetch(range)).await;
+        let block = block.map_err(Stopped::at(Step::Fetch))?;
         lease.progress();
         reach("worker::fetched").await;
 
@@ -144,7 +161,8 @@ impl Pipeline {
 
         reach("worker::committed").await;
         held(lease)?;
-        self.writing.follow(range, lease, on_the_way).await?;
+        let followed = self.writing.follow(range, lease, on_the_way).await;
+        followed.map_err(Stopped::writing(Step::Mirror))?;
         reach("worker::mirrored").await;
         held(lease)?;
         counts.publish();
@@ -165,7 +183,8 @@ impl Pipeline {
     ) -> Result<OnTheWay, Stopped> {
         held(lease)?;
         let overrules = results.overrules();
-        let on_the_way = self.writing.store(results, rows, lease, on_the_way).await?;
+        let stored = self.writing.store(results, rows, lease, on_the_way).await;
+        let on_the_way = stored.map_err(Stopped::writing(Step::Store))?;
         reach("worker::stored").await;
 
         held(lease)?;
@@ -174,7 +193,8 @@ impl Pipeline {
             range: range.clone(),
             overrules,
         };
-        Ok(self.writing.commit(attempt, lease, on_the_way).await?)
+        let committed = self.writing.commit(attempt, lease, on_the_way).await;
+        committed.map_err(Stopped::writing(Step::Commit))
     }
 
     /// The durable step 1; and what is to be stored in step 2, so that the rows can be let go.
@@ -195,13 +215,15 @@ impl Pipeline {
                 run,
                 worker: &worker,
             };
-            busy("audit", || audit_csv::write(&file, &block, &verdicts))?;
+            busy("audit", || audit_csv::write(&file, &block, &verdicts))
+                .map_err(Stopped::at(Step::Audit))?;
             busy("encode", || {
                 EncodedResults::new(token, run, &job, &block, &verdicts)
             })
+            .map_err(Stopped::at(Step::Store))
         });
         match written.await {
-            Ok(results) => Ok(results?),
+            Ok(results) => results,
             Err(panic) => {
                 tracing::error!(%panic, "writing the audit file panicked");
                 Err(Stopped::Compute(PoolError::Ended(
@@ -212,7 +234,8 @@ impl Pipeline {
     }
 
     async fn earlier_attempts(&self, lease: &Lease, range: &Range) -> Result<Counts, Stopped> {
-        let counts = self.source.counts_of_job(range, &lease.job().id).await?;
+        let counts = self.source.counts_of_job(range, &lease.job().id).await;
+        let counts = counts.map_err(Stopped::at(Step::Fetch))?;
         Ok(Counts {
             ok: counts.ok,
             nok: counts.nok,
@@ -241,7 +264,12 @@ impl Pipeline {
         }
     }
 
-    async fn give_up(&self, stopped: Stopped) -> (Settlement, &'static str) {
+    async fn give_up(
+        &self,
+        lease: &Lease,
+        range: &Range,
+        stopped: Stopped,
+    ) -> (Settlement, &'static str) {
         match stopped {
             Stopped::Lost => {
                 tracing::warn!("lease lost, another worker has the range");
@@ -259,49 +287,106 @@ impl Pipeline {
                 tracing::error!(reason, "model failed, the range is retried");
                 (Settlement::retry(reason), "retried")
             }
-            Stopped::Store(error) => self.give_up_store(&error).await,
+            Stopped::Store(step, error) => self.give_up_store(lease, range, step, &error).await,
         }
     }
 
-    async fn give_up_store(&self, error: &StoreError) -> (Settlement, &'static str) {
-        let reason = error.chain();
-        let mut class = error.class();
-        // A server that answers others while it is silent to this range is not away: the range is too much for it.
-        if matches!(error, StoreError::ClickHouseSilent { .. })
-            && self.source.server().answers_soon().await
-        {
-            class = Class::Retry;
+    /// Carries out what [`blame`] decides.
+    async fn give_up_store(
+        &self,
+        lease: &Lease,
+        range: &Range,
+        step: Step,
+        error: &StoreError,
+    ) -> (Settlement, &'static str) {
+        let job = lease.job();
+        let mut case = Case {
+            step,
+            class: blame::class_of(error),
+            works: None,
+            excused: self.excused().get(&job.id).copied().unwrap_or(0),
+            alone: job.weight <= 1,
+            attempt: job.attempts,
+            max_attempts: job.max_attempts,
+        };
+        let mut ending = blame::decide(&case);
+        let mut reason = error.chain();
+        if ending == Ending::Ask {
+            let asked = match step.capability() {
+                Some(capability) => self.needs.probe(&self.source, capability).await,
+                None => Ok(()),
+            };
+            case.works = Some(asked.is_ok());
+            if let Err(refusal) = asked {
+                // What the server says to a plain statement of the kind says more than what it said to this range.
+                reason = refusal.chain_and_remedy();
+            }
+            ending = blame::decide(&case);
+        } else if let Some(remedy) = error.remedy() {
+            reason = format!("{reason}; {remedy}");
         }
-        match class {
-            Class::Outage if matches!(error, StoreError::File { .. }) => {
-                let folder = self.save_dir.clone();
-                self.gate.close("save_dir", reason.clone(), move || {
-                    let folder = folder.clone();
-                    async move { audit_csv::probe(&folder) }
-                });
+        match ending {
+            Ending::Wait => {
+                self.wait_for(range, step, error, &reason);
+                if step == Step::Fetch {
+                    self.excuse(&job.id);
+                }
                 (Settlement::release(reason), "released")
             }
-            Class::Outage => {
-                let source = self.source.clone();
-                self.gate.close("clickhouse", reason.clone(), move || {
-                    let source = source.clone();
-                    async move { source.server().ping().await }
-                });
-                (Settlement::release(reason), "released")
-            }
-            Class::Retry => {
-                tracing::warn!(reason, "range failed, it is retried");
-                (Settlement::retry(reason), "retried")
-            }
-            Class::Fatal if matches!(error, StoreError::HashCollision { .. }) => {
-                tracing::warn!(reason, "range is split");
+            Ending::Split => {
+                tracing::warn!(reason, ?step, "range is split");
                 (Settlement::split(reason), "split")
             }
-            Class::Fatal => {
-                tracing::error!(reason, "range failed");
+            Ending::Unreadable => {
+                let reason = weldfleet_fleet::unreadable(&error.words());
+                tracing::warn!(reason, "range is split until the row stands alone");
+                (Settlement::split(reason), "split")
+            }
+            Ending::Retry | Ending::Ask => {
+                tracing::warn!(reason, ?step, "range failed, it is retried");
                 (Settlement::retry(reason), "retried")
             }
         }
+    }
+
+    /// Closes the gate until what the step needs works.
+    fn wait_for(&self, range: &Range, step: Step, error: &StoreError, reason: &str) {
+        let Some(capability) = step.capability() else {
+            let folder = self.save_dir.join(range.day.to_string());
+            let bytes = match error {
+                StoreError::File { bytes, .. } => *bytes,
+                _ => 0,
+            };
+            self.gate
+                .close("save_dir", "write", reason.to_owned(), move || {
+                    probe_folder(folder.clone(), bytes)
+                });
+            return;
+        };
+        let (needs, source) = (self.needs.clone(), self.source.clone());
+        let what = match capability {
+            Capability::Read => "read",
+            Capability::Store => "store",
+            Capability::Commit => "commit",
+            Capability::Follow => "follow",
+        };
+        self.gate
+            .close("clickhouse", what, reason.to_owned(), move || {
+                let (needs, source) = (needs.clone(), source.clone());
+                async move { needs.probe(&source, capability).await }
+            });
+    }
+
+    fn excused(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
+        self.excused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn excuse(&self, job: &str) {
+        let mut excused = self.excused();
+        if excused.len() >= MOST_EXCUSED {
+            excused.clear();
+        }
+        *excused.entry(job.to_owned()).or_default() += 1;
     }
 }
 

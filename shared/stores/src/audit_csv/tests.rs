@@ -172,7 +172,10 @@ fn a_folder_that_cannot_be_written_is_the_workers_trouble_and_says_how_much_was_
 #[test]
 fn probes_do_not_meet_and_leave_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let (outer, inner) = (folder.path().join("csv"), folder.path().join("csv/20261122"));
+    let (outer, inner) = (
+        folder.path().join("csv"),
+        folder.path().join("csv/20261122"),
+    );
     std::thread::scope(|threads| {
         for _ in 0..64 {
             threads.spawn(|| {

@@ -156,11 +156,9 @@ impl Server {
             .with_password(settings.password.expose())
             .with_compression(compression)
             .with_product_info("weldfleet", env!("CARGO_PKG_VERSION"));
-        let client = PINNED
-            .iter()
-            .fold(plain.clone(), |client, (name, value)| {
-                client.with_setting(*name, *value)
-            });
+        let client = PINNED.iter().fold(plain.clone(), |client, (name, value)| {
+            client.with_setting(*name, *value)
+        });
         Self {
             client,
             plain,

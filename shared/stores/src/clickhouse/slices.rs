@@ -437,6 +437,35 @@ impl SourceTable {
         Ok(stored.first().copied().unwrap_or(0).max(rows))
     }
 
+    /// How many rows of each of these ranges of a day a run still wants, in one question.
+    pub async fn count_wanted(
+        &self,
+        run: u64,
+        day: Day,
+        selection: &Selection,
+        ranges: &[KeyRange],
+    ) -> Result<Vec<u64>, StoreError> {
+        let schema = &self.schema;
+        let counts: Vec<String> = ranges
+            .iter()
+            .map(|keys| format!("countIf({})", schema.between(keys)))
+            .collect();
+        let what = "count what is left of ranges";
+        let sql = format!(
+            "SELECT CAST([{counts}] AS Array(UInt64)) FROM {source} WHERE {on_day} AND {within} AND {wanted}",
+            counts = counts.join(", "),
+            source = schema.source,
+            on_day = schema.on_day(day),
+            within = schema.between_any(ranges),
+            wanted = schema.judgeable(run, selection),
+        );
+        let counts: Vec<u64> = self.server.one(what, &sql).await?;
+        if counts.len() != ranges.len() {
+            return Err(StoreError::answer(what, "not one count a range"));
+        }
+        Ok(counts)
+    }
+
     /// Rows between two keys, whatever became of them; for tests and `jobs show`.
     pub async fn count_between(&self, day: Day, keys: &KeyRange) -> Result<u64, StoreError> {
         self.server

@@ -1,0 +1,259 @@
+//! Trouble of the server, of the account or of the worker's folder is not the range's: it spends no attempt, says what it is, and work goes
+//! on by itself when it is mended. What is the range's own costs no other row.
+
+use std::{fs, path::PathBuf};
+
+use serde_json::Value;
+use weldfleet_tests::{
+    Fleet, Process, Service,
+    clickhouse::ClickHouse,
+    eventually,
+    faults::{PATIENCE, assert_no_attempt_spent, assert_whole},
+};
+
+const ROWS: u32 = 200;
+
+/// A fleet that is paused, broken, let go on, and mended, again and again.
+struct Plant {
+    fleet: Fleet,
+    worker: Process,
+    _scheduler: Process,
+    rows: u64,
+}
+
+impl Plant {
+    async fn start() -> Self {
+        let mut fleet = Fleet::start().await;
+        fleet.set("clickhouse.user", "weld");
+        fleet.set("clickhouse.password", "weld");
+        fleet.migrate();
+        let (scheduler, worker) = (fleet.scheduler(), fleet.worker());
+        worker.ready().await;
+        Self {
+            fleet,
+            worker,
+            _scheduler: scheduler,
+            rows: 0,
+        }
+    }
+
+    /// Rows are waiting, nobody claims them.
+    async fn some_rows_wait(&mut self) {
+        self.fleet.succeed(
+            "scheduler",
+            &["pause", "--reason", "the test breaks something"],
+        );
+        self.fleet.simulate("today", ROWS, &["--nok-rate", "0.05"]);
+        self.rows += u64::from(ROWS);
+        eventually("their ranges are pending", PATIENCE, async || {
+            (self.fleet.queue.count("pending").await > 0).then_some(())
+        })
+        .await;
+    }
+
+    /// `/readyz` gives this reason for that part, nothing is leased, and no job has spent an attempt.
+    async fn says(&mut self, part: &str, words: &str) {
+        self.fleet.succeed("scheduler", &["resume"]);
+        let reason = eventually(
+            &format!("/readyz of the worker names {part} with `{words}`"),
+            PATIENCE,
+            async || {
+                let (status, body) = self.worker.get("/readyz").await;
+                let body: Value = serde_json::from_str(&body).ok()?;
+                let reasons = body["reasons"].as_array()?;
+                let reason = reasons.iter().find(|reason| reason["part"] == part)?;
+                let reason = reason["reason"].as_str()?.to_owned();
+                (status == 503 && reason.contains(words)).then_some(reason)
+            },
+        )
+        .await;
+        eventually("what was held is given back", PATIENCE, async || {
+            (self.fleet.queue.count("leased").await == 0).then_some(())
+        })
+        .await;
+        for job in self.fleet.queue.jobs("pending").await {
+            assert_eq!(job["attempts"], "0", "{reason}: {job:?}");
+        }
+        for state in ["delayed", "splitting", "dead"] {
+            assert_eq!(self.fleet.queue.count(state).await, 0, "{state}: {reason}");
+        }
+        assert!(self.worker.running(), "the worker has ended");
+    }
+
+    /// It goes on by itself.
+    async fn goes_on(&mut self) {
+        self.fleet.judged(PATIENCE).await;
+        self.fleet.idle(PATIENCE).await;
+        self.worker.ready().await;
+        assert_eq!(self.fleet.queue.count("dead").await, 0);
+    }
+
+    async fn sql(&self, sql: &str) {
+        self.fleet.clickhouse.execute(sql).await;
+    }
+
+    /// The server's accounts, changed; it reads them when it starts.
+    fn accounts(&self, from: &str, to: &str) {
+        let file = self.fleet.services.directory().join("clickhouse/users.xml");
+        let users = fs::read_to_string(&file).expect("users.xml");
+        assert!(users.contains(from), "{users}");
+        self.fleet.services.stop(Service::ClickHouse);
+        fs::write(&file, users.replace(from, to)).expect("users.xml");
+        self.fleet.services.start_again(Service::ClickHouse);
+    }
+
+    fn refuses_to_start(&self, key: &str, value: &str, words: &str) {
+        let mut command = self.fleet.command("worker", &["run"]);
+        let variable = format!("WELDFLEET__{}", key.replace('.', "__").to_uppercase());
+        let output = command.env(variable, value).output().expect("worker");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{key} = {value}: {said}");
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_the_ranges_fault_spends_no_attempt_and_goes_on_when_mended() {
+    let mut plant = Plant::start().await;
+
+    // A column is renamed, and back.
+    plant.some_rows_wait().await;
+    plant
+        .sql("ALTER TABLE spot_records RENAME COLUMN u_curve TO u_old")
+        .await;
+    plant.says("clickhouse", "u_curve").await;
+    plant
+        .sql("ALTER TABLE spot_records RENAME COLUMN u_old TO u_curve")
+        .await;
+    plant.goes_on().await;
+
+    // A column has another type from now on.
+    plant.some_rows_wait().await;
+    plant
+        .sql("ALTER TABLE spot_records MODIFY COLUMN umax Float64")
+        .await;
+    plant.fleet.succeed("scheduler", &["resume"]);
+    plant.goes_on().await;
+    plant
+        .worker
+        .logged("the source table has changed", PATIENCE)
+        .await;
+
+    // The fleet's own table is gone: reading works, and so does `SELECT 1`.
+    plant.some_rows_wait().await;
+    plant.sql("RENAME TABLE weld_results TO away").await;
+    plant.says("clickhouse", "weld_results").await;
+    plant.sql("RENAME TABLE away TO weld_results").await;
+    plant.goes_on().await;
+
+    // The account lost a grant, then its password.
+    for (right, wrong, words) in [
+        (
+            "<password>weld</password>",
+            "<grants><query>GRANT SELECT, SHOW ON *.*</query></grants><password>weld</password>",
+            "give the account its grants back",
+        ),
+        (
+            "<password>weld</password>",
+            "<password>rotated</password>",
+            "compare clickhouse.user and clickhouse.password",
+        ),
+    ] {
+        plant.some_rows_wait().await;
+        plant.accounts(right, wrong);
+        plant.says("clickhouse", words).await;
+        plant.accounts(wrong, right);
+        plant.goes_on().await;
+    }
+
+    // The folder of the audit files is none any more; root may write anywhere, but not into a file.
+    let save_dir: PathBuf = plant.fleet.save_dir();
+    let aside = save_dir.with_extension("aside");
+    plant.some_rows_wait().await;
+    fs::rename(&save_dir, &aside).expect("rename");
+    fs::write(&save_dir, "in the way").expect("write");
+    plant.says("save_dir", "Not a directory").await;
+    plant.refuses_to_start(
+        "worker.save_dir",
+        &save_dir.display().to_string(),
+        "Not a directory",
+    );
+    plant.refuses_to_start("tables.source_table", "nowhere", "no such table");
+    plant.refuses_to_start("clickhouse.password", "wrong", "clickhouse.password");
+    fs::remove_file(&save_dir).expect("remove");
+    fs::rename(&aside, &save_dir).expect("rename");
+    plant.goes_on().await;
+
+    assert_no_attempt_spent(&plant.fleet).await;
+    assert_whole(&plant.fleet, plant.rows).await;
+}
+
+/// A table whose curves are text that the server reads; one text is broken, one weld has more samples than a range may hold.
+async fn texts(clickhouse: &ClickHouse) {
+    clickhouse
+        .execute(
+            "CREATE TABLE texts (data_date UInt32, ck_local_time DateTime64(3), record_id UInt64, part_no String, spot_name String, \
+             timer_name String, umax Float32, imax Float32, u_text String, u_curve Array(Float32) ALIAS CAST(u_text AS Array(Float32)), \
+             i_curve Array(Float32)) ENGINE = MergeTree PARTITION BY data_date ORDER BY (ck_local_time, record_id)",
+        )
+        .await;
+    clickhouse
+        .execute(
+            "INSERT INTO texts SELECT data_date, ck_local_time, record_id, part_no, spot_name, timer_name, umax, imax, \
+             multiIf(record_id = 2718, '[1.0, x]', record_id = 31, toString(arrayWithConstant(2000000, 1.5)), toString(u_curve)), i_curve \
+             FROM spot_records",
+        )
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_read_costs_that_row() {
+    let mut fleet = Fleet::with(&[
+        ("scheduler.batch_size", "4096"),
+        ("worker.max_range_bytes", "7000000"),
+    ])
+    .await;
+    fleet.migrate();
+    fleet.simulate("today", 4000, &["--points", "200"]);
+    texts(&fleet.clickhouse).await;
+    fleet.set("tables.source_table", "texts");
+    fleet.migrate();
+
+    let (_scheduler, worker) = (fleet.scheduler(), fleet.worker());
+    fleet.judged_in("texts", PATIENCE).await;
+    fleet.idle(PATIENCE).await;
+    assert_eq!(fleet.queue.count("dead").await, 0);
+    let marked = fleet
+        .clickhouse
+        .rows("SELECT record_id, alg_error, alg_token > 0 AND alg_job != '' AS traced FROM texts WHERE alg_status = 'invalid' AND alg_error LIKE 'unreadable%' ORDER BY record_id")
+        .await;
+    let said: Vec<(&str, &str)> = marked
+        .iter()
+        .map(|row| {
+            let id = row["record_id"].as_str().unwrap_or_default();
+            (id, row["alg_error"].as_str().unwrap_or_default())
+        })
+        .collect();
+    assert!(
+        matches!(said[..], [("31", long), ("2718", broken)]
+            if long.starts_with("unreadable: curves of more than 7000000 bytes")
+                && broken.starts_with("unreadable: Cannot read floating point value here: x]")
+                && broken.ends_with("(CANNOT_PARSE_NUMBER)")),
+        "{marked:?}"
+    );
+    let judged = fleet
+        .clickhouse
+        .count("texts WHERE alg_status = 'ok'")
+        .await;
+    assert_eq!(judged, 3998);
+
+    // Two rows among 4,000: some twelve halvings each, an attempt for each half.
+    let mut attempts = 0;
+    for job in fleet.queue.jobs("done").await {
+        attempts += job["attempts"].parse::<u32>().expect("a number");
+    }
+    assert!((13..=52).contains(&attempts), "{attempts} attempts");
+    let held = worker.metric("weldfleet_dependency_up", &["clickhouse"]);
+    drop(held);
+    assert_eq!(worker.get("/readyz").await.0, 200);
+}

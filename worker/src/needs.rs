@@ -1,0 +1,88 @@
+//! What a worker needs before it claims and while it runs; `worker check` shows the same.
+
+use std::{path::PathBuf, sync::Arc};
+
+use tokio_util::sync::CancellationToken;
+use weldfleet_settings::Settings;
+use weldfleet_stores::{
+    StoreError, audit_csv,
+    clickhouse::{Capability, SourceTable},
+    mysql::NokTable,
+};
+
+/// Looks at what the worker needs while it runs.
+#[derive(Clone)]
+pub struct Needs {
+    /// For a fresh look at the table.
+    pub settings: Arc<Settings>,
+    /// Cancelled when the table is not the one that was looked at: the worker then reads it anew.
+    pub changed: CancellationToken,
+}
+
+impl Needs {
+    /// Whether the capability works now, on a table that is what it was.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn probe(
+        &self,
+        source: &SourceTable,
+        capability: Capability,
+    ) -> Result<(), StoreError> {
+        let now = SourceTable::inspect(&self.settings).await?;
+        if now.schema() != source.schema() {
+            self.changed.cancel();
+            return Err(StoreError::Refused {
+                what: "the source table has changed".to_owned(),
+                remedy: "the worker reads it anew".to_owned(),
+            });
+        }
+        source.probe(capability).await
+    }
+}
+
+/// One thing that is needed, and whether it is there.
+pub type Found = (String, Result<(), StoreError>);
+
+/// What this account may do in ClickHouse, and whether it works; the second list is empty where a grant is missing.
+pub async fn clickhouse(source: &SourceTable) -> (Vec<Found>, Vec<Found>) {
+    let grants = source.check_grants().await;
+    let mut works = Vec::new();
+    if grants.iter().all(|(_, result)| result.is_ok()) {
+        for capability in Capability::ALL {
+            let what = match capability {
+                Capability::Read => "reads rows",
+                Capability::Store => "stores results",
+                Capability::Commit => "updates rows",
+                Capability::Follow => "reads NOK rows",
+            };
+            works.push((what.to_owned(), source.probe(capability).await));
+        }
+    }
+    (grants, works)
+}
+
+/// Whether the mirror's table and this account's rights are what they must be; nothing where MySQL is switched off.
+pub async fn mysql(settings: &Settings) -> Result<Vec<Found>, StoreError> {
+    match NokTable::new(settings)? {
+        Some(table) => Ok(table.check_all().await),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Whether audit files can be written.
+pub async fn save_dir(settings: &Settings) -> Result<(), StoreError> {
+    probe_folder(settings.worker.save_dir.clone(), audit_csv::SMALL_FILE).await
+}
+
+/// Whether a file of so many bytes can be written in the folder.
+pub async fn probe_folder(folder: PathBuf, bytes: u64) -> Result<(), StoreError> {
+    let probed = tokio::task::spawn_blocking(move || audit_csv::probe(&folder, bytes)).await;
+    // A probe that panics has not shown that it works.
+    probed.unwrap_or_else(|panic| {
+        Err(StoreError::Refused {
+            what: format!("cannot look at worker.save_dir: {panic}"),
+            remedy: "see the log".to_owned(),
+        })
+    })
+}

@@ -1,0 +1,288 @@
+//! Whose fault it is that a range did not come through, and what becomes of its lease. Pure: the table of the module's tests is the whole of it.
+//!
+//! Only what is the range's own spends its attempts: its data, its size. Everything else (the network, a password, a grant, a renamed
+//! column, patch parts at their limit, a full disk) is the same for every range: the gate closes and the range is given back. An error alone does
+//! not always tell the two apart, and a new server brings new codes. So one rule stands behind the lists: *if the capability that the
+//! statement needs works for other rows, the fault is the range's own; if it does not, it is not.* The lists only save the question.
+//!
+//! The rule guards against the opposite fault, too: a range whose rows cannot be read for a trouble that looks like the server's is excused
+//! some times, then the question is asked all the same. So no range can hold the fleet for ever. Writes of no rows cannot be put to that
+//! test (a full disk and patch parts at their limit take them), and what they are refused for is never the range's own.
+
+use weldfleet_stores::{Class, StoreError, clickhouse::Capability};
+
+/// A range is given back so often for a trouble that looks like the server's before that is put to the test: some minutes.
+pub const EXCUSES: u32 = 20;
+/// Attempts at a range of many rows before it is split for an error that nobody knows. A split costs little, an attempt a delay.
+const TRIES: u32 = 2;
+
+/// Where on its way a range was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Reading its rows.
+    Fetch,
+    /// Its audit file.
+    Audit,
+    /// Its results.
+    Store,
+    /// Their commit.
+    Commit,
+    /// Reading what the mirror needs.
+    Mirror,
+}
+
+impl Step {
+    /// What of ClickHouse it needs; `None`: it is not about ClickHouse.
+    pub fn capability(self) -> Option<Capability> {
+        match self {
+            Self::Fetch => Some(Capability::Read),
+            Self::Audit => None,
+            Self::Store => Some(Capability::Store),
+            Self::Commit => Some(Capability::Commit),
+            Self::Mirror => Some(Capability::Follow),
+        }
+    }
+}
+
+/// What is known of a stopped range.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    /// Where it was stopped.
+    pub step: Step,
+    /// By what.
+    pub class: Class,
+    /// Whether the capability works for other rows now; `None`: nobody has asked.
+    pub works: Option<bool>,
+    /// Times it was given back before, for a trouble that looked like the server's.
+    pub excused: u32,
+    /// Whether it is one weld.
+    pub alone: bool,
+    /// This attempt's number, from 1.
+    pub attempt: u32,
+    /// Attempts it may use up.
+    pub max_attempts: u32,
+}
+
+/// What becomes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Ask whether the capability works, then decide again.
+    Ask,
+    /// The worker waits: gate closed, lease given back, no attempt spent.
+    Wait,
+    /// An attempt is spent; the last one makes it a dead letter.
+    Retry,
+    /// Halves of it may do.
+    Split,
+    /// Split until the row that cannot be read stands alone, then mark that: the scheduler does both.
+    Unreadable,
+}
+
+/// Decides.
+pub fn decide(case: &Case) -> Ending {
+    let looks_like_the_servers = matches!(case.class, Class::Outage | Class::Refused);
+    match case.step {
+        Step::Audit => return Ending::Wait,
+        Step::Fetch if case.class == Class::Data => return Ending::Unreadable,
+        Step::Fetch if looks_like_the_servers && case.excused >= EXCUSES => {}
+        _ if looks_like_the_servers => return Ending::Wait,
+        _ => {}
+    }
+    match case.works {
+        None => Ending::Ask,
+        Some(false) => Ending::Wait,
+        Some(true) => own_fault(case),
+    }
+}
+
+fn own_fault(case: &Case) -> Ending {
+    let last = case.attempt >= case.max_attempts;
+    if !last && (case.alone || case.attempt < tries(case)) {
+        return Ending::Retry;
+    }
+    match case.step {
+        // Its rows are committed: splitting finds none left and ends it, and the scheduler mends the mirror.
+        Step::Mirror => Ending::Split,
+        _ if !case.alone => Ending::Split,
+        // One row, and nothing that is known to have another cause: it is its values.
+        Step::Fetch if matches!(case.class, Class::Fatal | Class::Data) => Ending::Unreadable,
+        _ => Ending::Retry,
+    }
+}
+
+fn tries(case: &Case) -> u32 {
+    match case.class {
+        // Memory comes back, locks are released.
+        Class::Size | Class::Retry => case.max_attempts,
+        _ => TRIES,
+    }
+}
+
+/// The class of an error as far as a range is concerned.
+pub fn class_of(error: &StoreError) -> Class {
+    match error {
+        // Silent to this range; it may be too much for a server that answers others.
+        StoreError::ClickHouseSilent { .. } => Class::Size,
+        error => error.class(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRESH: Case = Case {
+        step: Step::Fetch,
+        class: Class::Fatal,
+        works: None,
+        excused: 0,
+        alone: false,
+        attempt: 1,
+        max_attempts: 5,
+    };
+    const STORES: [Step; 4] = [Step::Fetch, Step::Store, Step::Commit, Step::Mirror];
+    const CLASSES: [Class; 6] = [
+        Class::Outage,
+        Class::Refused,
+        Class::Retry,
+        Class::Size,
+        Class::Data,
+        Class::Fatal,
+    ];
+
+    fn every_case() -> impl Iterator<Item = Case> {
+        let steps = [
+            Step::Fetch,
+            Step::Audit,
+            Step::Store,
+            Step::Commit,
+            Step::Mirror,
+        ];
+        steps.into_iter().flat_map(|step| {
+            CLASSES.into_iter().flat_map(move |class| {
+                [None, Some(false), Some(true)]
+                    .into_iter()
+                    .flat_map(move |works| {
+                        [(0, false), (0, true), (EXCUSES, false), (EXCUSES, true)]
+                            .into_iter()
+                            .flat_map(move |(excused, alone)| {
+                                (1..=5).map(move |attempt| Case {
+                                    step,
+                                    class,
+                                    works,
+                                    excused,
+                                    alone,
+                                    attempt,
+                                    ..FRESH
+                                })
+                            })
+                    })
+            })
+        })
+    }
+
+    #[test]
+    fn no_attempt_is_spent_while_the_capability_does_not_work() {
+        for case in every_case().filter(|case| case.works == Some(false)) {
+            let data = case.step == Step::Fetch && case.class == Class::Data;
+            let ending = decide(&case);
+            assert!(
+                ending == Ending::Wait || data && ending == Ending::Unreadable,
+                "{case:?}: {ending:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_case_ends_after_one_question() {
+        for case in every_case().filter(|case| case.works.is_some()) {
+            assert_ne!(decide(&case), Ending::Ask, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_holds_the_fleet_for_ever() {
+        // Wherever the capability works, at most so many releases and attempts come before the end.
+        let works = every_case().filter(|case| case.works == Some(true));
+        for case in works.filter(|case| case.step == Step::Fetch) {
+            let may_wait = matches!(case.class, Class::Outage | Class::Refused);
+            let waits = decide(&case) == Ending::Wait;
+            assert_eq!(waits, may_wait && case.excused < EXCUSES, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn a_range_of_many_rows_is_never_dead_for_its_own_fault() {
+        for case in every_case() {
+            let dies = decide(&case) == Ending::Retry && case.attempt == case.max_attempts;
+            assert!(!dies || case.alone, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_is_marked_only_for_its_values() {
+        for case in every_case() {
+            if decide(&case) == Ending::Unreadable {
+                assert_eq!(case.step, Step::Fetch, "{case:?}");
+                let by_its_code = case.class == Class::Data;
+                let by_exclusion = case.alone
+                    && case.works == Some(true)
+                    && case.attempt == case.max_attempts
+                    && case.class == Class::Fatal;
+                assert!(by_its_code || by_exclusion, "{case:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_known_code_ends_as_its_list_says() {
+        use weldfleet_stores::errors::CLICKHOUSE_CODES;
+        for (code, class, name) in CLICKHOUSE_CODES {
+            for step in STORES {
+                let case = Case {
+                    step,
+                    class: *class,
+                    ..FRESH
+                };
+                let expected = match class {
+                    Class::Outage | Class::Refused => Ending::Wait,
+                    Class::Data if step == Step::Fetch => Ending::Unreadable,
+                    _ => Ending::Ask,
+                };
+                assert_eq!(decide(&case), expected, "{code} {name} at {step:?}");
+            }
+        }
+        // One that nobody knows.
+        assert_eq!(decide(&FRESH), Ending::Ask);
+        let own = Case {
+            works: Some(true),
+            ..FRESH
+        };
+        assert_eq!(decide(&own), Ending::Retry);
+        assert_eq!(decide(&Case { attempt: 2, ..own }), Ending::Split);
+        let last = Case {
+            alone: true,
+            attempt: 5,
+            ..own
+        };
+        assert_eq!(decide(&last), Ending::Unreadable);
+        let memory = Case {
+            class: Class::Size,
+            ..own
+        };
+        assert_eq!(
+            decide(&Case {
+                attempt: 4,
+                ..memory
+            }),
+            Ending::Retry
+        );
+        assert_eq!(
+            decide(&Case {
+                attempt: 5,
+                ..memory
+            }),
+            Ending::Split
+        );
+    }
+}
