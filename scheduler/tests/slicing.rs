@@ -413,7 +413,7 @@ async fn rows_that_come_under_a_dead_job_are_sliced_and_the_dead_ones_stay_dead(
     let jobs = hands.pending_rows(1000).await;
     assert_eq!(jobs.len(), 1);
     let bury = async |rows: u64| {
-        let mut buried = 0;
+        let buried = std::cell::Cell::new(0);
         eventually("they are dead", SOON, async || {
             for job in hands.claim(10).await {
                 hands
@@ -421,9 +421,9 @@ async fn rows_that_come_under_a_dead_job_are_sliced_and_the_dead_ones_stay_dead(
                     .bury(&lease(&job), "what a person must look at")
                     .await
                     .unwrap();
-                buried += job.weight;
+                buried.set(buried.get() + job.weight);
             }
-            (buried == rows).then_some(())
+            (buried.get() == rows).then_some(())
         })
         .await;
     };

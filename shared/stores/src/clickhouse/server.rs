@@ -194,10 +194,17 @@ impl Server {
 
     /// The server's version.
     pub async fn version(&self) -> Result<Version, StoreError> {
+        match self.version_by(&self.client).await {
+            // A server that is too old to know them must still be able to say so.
+            Err(error) if !error.is_outage() => self.version_by(&self.plain).await,
+            answered => answered,
+        }
+    }
+
+    async fn version_by(&self, client: &Client) -> Result<Version, StoreError> {
         let what = "read the server's version";
-        // Without settings and in the oldest format: a server that is too old must still be able to say so.
-        let cursor = self
-            .plain
+        // In the oldest format.
+        let cursor = client
             .query_raw("SELECT version()")
             .fetch_bytes("TabSeparated")
             .map_err(|error| self.failed(what, error))?;
