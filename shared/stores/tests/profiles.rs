@@ -118,6 +118,7 @@ async fn judge(table: &SourceTable, token: u64, from: u64, to: u64) {
     let attempt = Attempt {
         token,
         range: range.clone(),
+        overrules: block.overrules(),
     };
     table.commit(&[attempt]).await.unwrap();
     assert_eq!(table.committed(&range, token).await.unwrap(), to - from + 1);

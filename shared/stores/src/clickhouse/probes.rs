@@ -50,6 +50,7 @@ impl SourceTable {
                 let attempt = Attempt {
                     token: 0,
                     range: nothing,
+                    overrules: false,
                 };
                 table.commit(&[attempt]).await
             }
