@@ -135,7 +135,6 @@ pub struct Server {
     shown_url: String,
     user: String,
     database: String,
-    user: String,
     patience: Duration,
 }
 
@@ -165,7 +164,6 @@ impl Server {
             shown_url: weldfleet_settings::secret::without_credentials(&settings.url),
             user: settings.user.clone(),
             database: settings.database.clone(),
-            user: settings.user.clone(),
             patience: PATIENCE,
         }
     }
