@@ -133,7 +133,7 @@ pub struct Tables {
     #[serde(with = "crate::duration")]
     pub results_ttl: Duration,
     /// Time without a write after which the patch parts of a complete day that is over are applied.
-    #[serde(with = "humantime_serde")]
+    #[serde(with = "crate::duration")]
     pub settle_after: Duration,
 }
 

@@ -59,7 +59,7 @@ async fn from_nothing_as_users_with_passwords_and_twice() {
     let mut wrong = plant.settings.clone();
     wrong.clickhouse.password = Secret::new("not it");
     let error = migrate::plan(&wrong).await.unwrap_err();
-    assert_eq!(error.class(), Class::Fatal);
+    assert_eq!(error.class(), Class::Refused);
     assert!(!error.chain().contains("not it"), "{}", error.chain());
     let mut reader = plant.settings.clone();
     reader.clickhouse.user = "reader".into();

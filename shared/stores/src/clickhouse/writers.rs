@@ -221,7 +221,9 @@ fn without_columns(query: &str, database: &str, table: &str) -> Option<String> {
         }
         rest = list.split_once(')').map_or("", |(_, rest)| rest);
     }
-    let format = after_word(rest, "format").map(|format| {
+    // What stands behind VALUES is data, and so may be the word.
+    let data = starts_with_word(rest, "values");
+    let format = after_word(rest, "format").filter(|_| !data).map(|format| {
         let end = format
             .find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
             .unwrap_or(format.len());
