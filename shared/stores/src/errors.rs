@@ -318,7 +318,6 @@ pub const CLICKHOUSE_CODES: &[(i32, Class, &str)] = &[
     (776, Class::Outage, "RESOURCE_LIMIT_EXCEEDED"),
     (777, Class::Size, "MEMORY_RESERVATION_KILLED"),
     (778, Class::Size, "MEMORY_RESERVATION_FAILED"),
-    (774, Class::Refused, "TABLE_IS_PERMANENTLY_READ_ONLY"),
     (999, Class::Outage, "KEEPER_EXCEPTION"),
 ];
 
