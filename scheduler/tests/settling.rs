@@ -92,16 +92,19 @@ async fn the_leader_settles_what_is_complete_and_goes_on_after_a_crash() {
     .await;
     drop(dies);
     assert_eq!(settled_rows(&fleet, &yesterday).await, 0);
-    let scheduler = fleet.scheduler();
-    eventually(
-        "the day is settled and the fleet goes on",
-        SOON,
-        async || {
-            let settled = settled_rows(&fleet, &yesterday).await;
-            (settled == 1500 && hands.queue.paused().await.unwrap().is_none()).then_some(())
-        },
-    )
-    .await;
+    let mut scheduler = fleet.scheduler();
+    let settled = async || {
+        eventually(
+            "the day is settled and the fleet goes on",
+            SOON,
+            async || {
+                let settled = settled_rows(&fleet, &yesterday).await;
+                (settled == 1500 && hands.queue.paused().await.unwrap().is_none()).then_some(())
+            },
+        )
+        .await;
+    };
+    settled().await;
     assert_eq!(unsettled(&fleet), serde_json::json!([]));
     eventually("metrics say so", SOON, async || {
         let (_, metrics) = scheduler.get("/metrics").await;
@@ -114,6 +117,26 @@ async fn the_leader_settles_what_is_complete_and_goes_on_after_a_crash() {
     .await;
     let shown = fleet.succeed("scheduler", &["status"]);
     assert!(shown.contains("every finished day is settled"), "{shown}");
+
+    // Whoever dies while the server is at it leaves the rest to the server, and the pause to the next leader.
+    scheduler.signal(Signal::SIGTERM);
+    assert!(scheduler.ended(SOON).await.success());
+    fleet
+        .clickhouse
+        .execute(&format!(
+            "UPDATE spot_records SET alg_error = 'by hand' WHERE data_date = {yesterday}"
+        ))
+        .await;
+    assert_eq!(unsettled(&fleet), serde_json::json!([yesterday]));
+    let settle = ["settle", "--from", &yesterday, "--to", &yesterday];
+    let mut command = fleet.command("scheduler", &settle);
+    command.env("FAILPOINTS", "scheduler::settle_applying=return(abort)");
+    let died = command.output().unwrap();
+    assert!(!died.status.success(), "{:?}", text(&died));
+    assert!(hands.queue.paused().await.unwrap().is_some());
+    let _scheduler = fleet.scheduler();
+    settled().await;
+    assert_eq!(unsettled(&fleet), serde_json::json!([]));
     fleet
         .clickhouse
         .execute(&format!(

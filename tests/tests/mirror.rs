@@ -144,12 +144,18 @@ async fn rows_of_one_key_that_differ_get_no_verdict_whenever_they_come() {
             .await;
     };
     rival(good[0]).await;
-    let gate = FailPoint::new(&fleet, "worker::judged");
-    let _worker = fleet.worker_with(&[("FAILPOINTS", &gate.armed())]);
+    let judged = FailPoint::new(&fleet, "worker::judged");
+    let between_looks = FailPoint::new(&fleet, "stores::between_looks");
+    let armed = format!("{};{}", judged.armed(), between_looks.armed());
+    let _worker = fleet.worker_with(&[("FAILPOINTS", &armed)]);
     let _scheduler = fleet.scheduler();
-    gate.reached().await;
+    judged.reached().await;
     rival(good[1]).await;
-    gate.open();
+    judged.open();
+    // The rival is a range of its own, and the judged row is looked for after it was read; a third comes between these looks.
+    between_looks.reached().await;
+    rival(good[1]).await;
+    between_looks.open();
     fleet.judged(MINUTES).await;
     rival(good[2]).await;
     fleet.judged(MINUTES).await;
@@ -167,7 +173,7 @@ async fn rows_of_one_key_that_differ_get_no_verdict_whenever_they_come() {
     let one = &refused[0];
     assert_eq!(
         (&one["alg_status"], &one["reason"], &one["rows"]),
-        (&"invalid".into(), &"duplicate_key".into(), &6.into())
+        (&"invalid".into(), &"duplicate_key".into(), &7.into())
     );
     assert!(one["final_result"].is_null());
     let others = fleet

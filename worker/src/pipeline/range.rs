@@ -244,7 +244,7 @@ impl Pipeline {
         })
     }
 
-    /// Law 8; a tally that cannot be kept must not stop judging. A range picked for its bad rows tells nothing about the plant.
+    /// Law 8 of `docs/CONTRACT.md`; a tally that cannot be kept must not stop judging. A range picked for its bad rows tells nothing about the plant.
     async fn trip_breaker(&self, counts: &Counts) {
         let tallied = self
             .tally
