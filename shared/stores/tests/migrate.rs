@@ -440,7 +440,9 @@ async fn a_result_table_that_takes_less_than_is_written_is_named_by_check() {
              ADD COLUMN shift INT NOT NULL",
         )
         .await;
+    // MariaDB tells how wide an integer is shown, MySQL does not.
     let told = columns().await.unwrap_err();
+    let told = told.replace("int(10)", "int").replace("int(5)", "int");
     for fault in [
         "column `shift` takes no NULL and has no default",
         "column `imax` is decimal(5,2), expected DOUBLE; change its type, or name another table",
@@ -449,10 +451,10 @@ async fn a_result_table_that_takes_less_than_is_written_is_named_by_check() {
         "column `part_no` is varchar(20), narrower than varchar(255)",
         "column `spot_name` is of latin1_swedish_ci, which does not hold every character",
         "column `umax` takes no NULL, but not every weld has a value",
-        "column `alg_run` is int(10) unsigned, narrower than bigint",
+        "column `alg_run` is int unsigned, narrower than bigint",
         "column `alg_complete_time` is datetime, narrower than datetime(3)",
         "column `rule_hits` is text, narrower than mediumtext",
-        "column `data_date` is smallint(5) unsigned, narrower than int",
+        "column `data_date` is smallint unsigned, narrower than int",
         "no column `review_note`",
         "no unique key over (data_date, ck_ticks, ck_local_time, record_id), so a weld could be there twice",
     ] {
