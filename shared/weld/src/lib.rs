@@ -24,6 +24,7 @@ pub mod fusion;
 pub mod judge;
 pub mod peaks;
 pub mod record;
+mod rounding;
 pub mod rules;
 pub mod units;
 pub mod validation;

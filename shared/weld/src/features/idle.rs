@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::InferenceConfig;
+use crate::rounding::{samples, single};
 use crate::{curves::Curves, vectors::widest};
 
 /// Current flows where it is at least this share of the curve's largest sample …
@@ -92,24 +93,6 @@ fn flow(i: &[f32], threshold: f32, least: usize) -> Option<Range<usize>> {
         }
         end -= run;
     }
-}
-
-/// To the nearest sample, halves upwards.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "idle times are from 0 to 1e6 ms and intervals from 0.01 ms"
-)]
-fn samples(ms: f64, sample_interval_ms: f64) -> usize {
-    (ms / sample_interval_ms + 0.5).floor() as usize
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "rounding to f32 is what is wanted"
-)]
-fn single(value: f64) -> f32 {
-    value as f32
 }
 
 #[cfg(test)]

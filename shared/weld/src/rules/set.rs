@@ -9,6 +9,7 @@ use super::{
     resistance_peak::Smoothed,
     settings::{PulseSettings, RuleSettings},
 };
+use crate::rounding::{samples, single};
 use crate::{Outcome, curves::Curves, peaks::PeakQuery, vectors::widest};
 
 /// Why a rule could not judge a weld: the row becomes `error`.
@@ -81,7 +82,7 @@ pub(super) struct PeakPlan {
 impl Plan {
     pub(super) fn new(settings: &RuleSettings, sample_interval_ms: f64) -> Self {
         let grid = Grid::new(sample_interval_ms);
-        let steps = |ms: f64| steps(ms, grid.step_ms);
+        let steps = |ms: f64| samples(ms, grid.step_ms);
         let expulsion = &settings.expulsion;
         let peak = &settings.resistance_peak;
         Self {
@@ -129,24 +130,6 @@ impl Plan {
     pub(super) fn ms(&self, steps: usize) -> f64 {
         steps as f64 * self.grid.step_ms
     }
-}
-
-/// To the nearest step, halves upwards.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "settings are from 0 to 1e6 ms and steps from 0.67 ms"
-)]
-fn steps(ms: f64, step_ms: f64) -> usize {
-    (ms / step_ms + 0.5).floor() as usize
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "rounding to f32 is what is wanted"
-)]
-fn single(value: f64) -> f32 {
-    value as f32
 }
 
 /// Rules of all parts, for one sampling interval.
