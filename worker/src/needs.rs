@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
@@ -46,18 +47,18 @@ pub type Found = (String, Result<(), StoreError>);
 
 /// What this account may do in ClickHouse, and whether it works; the second list is empty where a grant is missing.
 pub async fn clickhouse(source: &SourceTable) -> (Vec<Found>, Vec<Found>) {
-    let grants = source.check_grants().await;
-    let mut works = Vec::new();
-    if grants.iter().all(|(_, result)| result.is_ok()) {
-        for capability in Capability::ALL {
-            let what = match capability {
-                Capability::Read => "reads rows",
-                Capability::Store => "stores results",
-                Capability::Commit => "updates rows",
-                Capability::Follow => "reads NOK rows",
-            };
-            works.push((what.to_owned(), source.probe(capability).await));
-        }
+    let capabilities = Capability::ALL.map(|capability| async move {
+        let what = match capability {
+            Capability::Read => "reads rows",
+            Capability::Store => "stores results",
+            Capability::Commit => "updates rows",
+            Capability::Follow => "reads NOK rows",
+        };
+        (what.to_owned(), source.probe(capability).await)
+    });
+    let (grants, mut works) = tokio::join!(source.check_grants(), join_all(capabilities));
+    if grants.iter().any(|(_, result)| result.is_err()) {
+        works.clear();
     }
     (grants, works)
 }

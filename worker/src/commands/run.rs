@@ -224,22 +224,30 @@ async fn meet_needs(
     source: &SourceTable,
     health: &Health,
 ) -> Result<(), Failure> {
-    loop {
-        let (grants, works) = needs::clickhouse(source).await;
-        let found = grants.into_iter().chain(works);
-        if met(health, "clickhouse", found).await? {
-            break;
+    let clickhouse = async {
+        loop {
+            let (grants, works) = needs::clickhouse(source).await;
+            let found = grants.into_iter().chain(works);
+            if met(health, "clickhouse", found).await? {
+                return Ok(());
+            }
         }
-    }
-    loop {
-        let found = [("save_dir".to_owned(), needs::save_dir(settings).await)];
-        if met(health, "save_dir", found).await? {
-            break;
+    };
+    let save_dir = async {
+        loop {
+            let found = [("save_dir".to_owned(), needs::save_dir(settings).await)];
+            if met(health, "save_dir", found).await? {
+                return Ok(());
+            }
         }
-    }
-    // A mirror that is away costs a lag; one that is wrong would cost it for ever.
-    let mirror = needs::mysql(settings).await;
-    for (what, result) in mirror.map_err(|error| unmet("mysql", error))? {
+    };
+    tokio::try_join!(clickhouse, save_dir, meet_mirror(settings)).map(|_| ())
+}
+
+/// A mirror that is away costs a lag; one that is wrong would cost it for ever.
+async fn meet_mirror(settings: &Settings) -> Result<(), Failure> {
+    let found = needs::mysql(settings).await;
+    for (what, result) in found.map_err(|error| unmet("mysql", error))? {
         match result {
             Err(error) if !goes_by_itself(&error) => {
                 return Err(unmet(&format!("mysql: {what}"), error));

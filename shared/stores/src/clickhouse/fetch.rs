@@ -79,6 +79,11 @@ impl SourceTable {
         self.block(day, arrived)
     }
 
+    /// A block without a row.
+    pub(crate) fn no_rows(&self) -> Result<RowBlock, StoreError> {
+        self.block(Day::EPOCH, self.arrived())
+    }
+
     fn block(&self, day: Day, arrived: Arrived) -> Result<RowBlock, StoreError> {
         Ok(RowBlock::new(day, arrived)?.returning_to(self.spare.clone()))
     }

@@ -141,8 +141,7 @@ impl SourceTable {
             ("SELECT", &schema.results),
             ("INSERT", &schema.results),
         ];
-        let mut answers = Vec::with_capacity(wanted.len());
-        for (grant, table) in wanted {
+        let answers = wanted.map(|(grant, table)| async move {
             let granted: Result<u8, StoreError> = self
                 .server
                 .one("check a grant", &format!("CHECK GRANT {grant} ON {table}"))
@@ -155,8 +154,8 @@ impl SourceTable {
                 )),
                 Err(error) => Err(error),
             };
-            answers.push((format!("{grant} on {table}"), answer));
-        }
-        answers
+            (format!("{grant} on {table}"), answer)
+        });
+        futures::future::join_all(answers).await
     }
 }
