@@ -16,6 +16,10 @@ demo: build ## a day of welds judged by two workers, from nothing, on this machi
 demo-down: ## stop what the demo left running
 	tools/demo.sh down
 
+.PHONY: demo-recording
+demo-recording: build ## the demo once more, with a `kill -9`, drawn as docs/images/demo.svg
+	tools/demo-recording.py
+
 .PHONY: services
 services: ## ClickHouse, Redis and MariaDB of this checkout's own, on free ports
 	tools/services.sh up
