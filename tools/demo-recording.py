@@ -4,7 +4,7 @@
 usage: tools/demo-recording.py [--rows N] [--out FILE]      (after `make build`; `make demo-recording` does both)
 
 The picture plays in any browser and in a README: its animation is CSS, it holds no script and no picture. Where nothing
-moves (print, reduced motion) it shows the end. Waits longer than a moment are cut short, and leases are set to 3 s.
+moves (print, reduced motion) it shows the end. Long waits are cut short. Leases last 3 s, so that nobody waits for 30.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import pty
 import re
 import signal
 import sys
+import termios
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,19 +51,19 @@ def number(text: str) -> int:
 
 def record(rows: int) -> list[tuple[float, str]]:
     """What the demo printed, and when; with a worker killed as soon as some rows are judged."""
-    os.environ.update(
-        ROWS=str(rows), TERM="xterm", WELDFLEET__LEASE__TTL="3s", WELDFLEET__LEASE__RENEW_EVERY="1s"
-    )
+    settings = {"ROWS": str(rows), "WELDFLEET__LEASE__TTL": "3s", "WELDFLEET__LEASE__RENEW_EVERY": "1s"}
     pid, terminal = pty.fork()
     if pid == 0:
+        without_carriage_returns(sys.stdout.fileno())
         os.chdir(ROOT)
-        os.execv("tools/demo.sh", ["tools/demo.sh", "up"])
-    events: list[tuple[float, str]] = [(time.monotonic(), "\x1b[1m$ make demo\x1b[0m\n")]
+        os.execve("tools/demo.sh", ["tools/demo.sh", "up"], os.environ | {"TERM": "xterm"} | settings)
+    asked = " ".join(f"{key}={value}" for key, value in settings.items())
+    events = [(time.monotonic(), f"\x1b[1m$ {asked} make demo\x1b[0m\n")]
     killed = False
     while chunk := read(terminal):
         sys.stdout.write(chunk)
         sys.stdout.flush()
-        events.append((time.monotonic(), chunk.replace("\r\n", "\n")))
+        events.append((time.monotonic(), chunk))
         found = PROGRESS.findall(chunk)
         if not killed and found and 0 < number(found[-1][0]) < number(found[-1][1]):
             events.append((time.monotonic(), kill_worker()))
@@ -72,6 +73,13 @@ def record(rows: int) -> list[tuple[float, str]]:
     if not killed:
         raise SystemExit("error: all rows were judged at once, no worker was killed; give more --rows")
     return events
+
+
+def without_carriage_returns(terminal: int) -> None:
+    """Line feeds stay what the program wrote."""
+    attributes = termios.tcgetattr(terminal)
+    attributes[1] &= ~termios.OPOST
+    termios.tcsetattr(terminal, termios.TCSANOW, attributes)
 
 
 def read(terminal: int) -> str:
@@ -84,7 +92,7 @@ def read(terminal: int) -> str:
 def kill_worker() -> str:
     pid = int((RUN_DIR / "worker-1.pid").read_text())
     os.kill(pid, signal.SIGKILL)
-    return f"\r\x1b[K\x1b[31m$ kill -9 {pid}   # one of the two workers; its leases run out after 3 s\x1b[0m\n"
+    return f"\n\x1b[31m$ kill -9 {pid}   # one of the two workers; its leases expire within 3 s\x1b[0m\n"
 
 
 def replay(events: list[tuple[float, str]]) -> tuple[list[Shown], float]:
@@ -109,9 +117,9 @@ def replay(events: list[tuple[float, str]]) -> tuple[list[Shown], float]:
             text += chunk[position : control.start()]
             position = control.end()
             if control[0] == "\n":
-                put()
-                if text == END:
+                if text.startswith(END):
                     return shown, now
+                put()
                 line, text, style = line + 1, "", "plain"
             elif control[0] == "\r" or control[2] == "K":
                 text = ""
@@ -124,9 +132,7 @@ def replay(events: list[tuple[float, str]]) -> tuple[list[Shown], float]:
 
 def draw(shown: list[Shown], length: float) -> str:
     """The SVG. Each text has its own moments; the whole sheet moves up where a terminal would scroll."""
-    shown = [one for one in shown if END not in one.text and one.begin < length and one.end != one.begin]
-    while shown and not shown[-1].text.strip():
-        shown.pop()
+    shown = [one for one in shown if one.end != one.begin]
     bottom = max(one.line for one in shown)
     whole = length + LAST
     width, height = MARGIN * 2 + COLUMNS * CHARACTER, MARGIN * 2 + 20 + ROWS * LINE
