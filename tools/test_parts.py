@@ -205,7 +205,7 @@ def run_tests(groups: list[str], environment: dict[str, str]) -> dict[str, dict]
 
 
 def write_table(results: dict) -> None:
-    lines = ["| part | calls itself | date | ran, tests passed | failed | what differs |", "|---|---|---|---|---|---|"]
+    lines = ["| service | calls itself | date | ran, tests passed | failed | what differs |", "|---|---|---|---|---|---|"]
     for part in PARTS:
         result = results.get(part.name)
         if not result:
