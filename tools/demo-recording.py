@@ -159,7 +159,7 @@ def draw(shown: list[Shown], length: float) -> str:
             top = one.line - ROWS + 1
             scroll.append(f"{percent(one.begin)}{{transform:translateY({-top * LINE}px)}}")
     top = max(0, bottom - ROWS + 1)
-    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img">
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img">
 <title>The demo: a day of simulated welds is judged while one of two workers is killed</title>
 <style>
 text{{font:{FONT}px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;white-space:pre;fill:#d7dae0;\
@@ -181,7 +181,7 @@ animation:{whole:.1f}s step-end infinite}}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=100_000, help="welds of the day (default: %(default)s)")
+    parser.add_argument("--rows", type=int, default=50_000, help="welds of the day (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=OUT, help="the picture to write (default: docs/images/demo.svg)")
     arguments = parser.parse_args()
     picture = draw(*replay(record(arguments.rows)))

@@ -35,6 +35,7 @@ start_program() {
     shift
     setsid "$@" </dev/null >"$RUN_DIR/$name.log" 2>&1 &
     echo $! >"$RUN_DIR/$name.pid"
+    disown # so that bash has nothing to say when somebody kills it
 }
 
 clickhouse() { curl -sS --fail-with-body "$WELDFLEET__CLICKHOUSE__URL/?database=weld" --data-binary "$1"; }
