@@ -27,10 +27,8 @@ const STUCK: Duration = Duration::from_secs(120);
 /// A device, a core or the line of UPDATEs is used up from here on, %.
 const FULL: f64 = 90.0;
 
-/// A fleet.
 #[derive(Debug, Clone, Copy)]
 pub struct Fleet {
-    /// Workers in it.
     pub workers: usize,
     /// Time of its devices, µs a row.
     pub device_us: f64,

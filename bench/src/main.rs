@@ -125,7 +125,7 @@ impl Args {
 }
 
 fn main() -> ExitCode {
-    weldfleet_cli::environment::silence_onnx_runtime();
+    weldfleet_service::environment::silence_onnx_runtime();
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

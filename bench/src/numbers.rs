@@ -11,12 +11,10 @@ pub struct Series {
 }
 
 impl Series {
-    /// Adds a measurement.
     pub fn push(&mut self, value: f64) {
         self.values.push(value);
     }
 
-    /// Adds another's measurements.
     pub fn extend(&mut self, other: &Self) {
         self.values.extend_from_slice(&other.values);
     }
@@ -120,7 +118,6 @@ impl Report {
         self.sections.push((title.to_owned(), section));
     }
 
-    /// The whole table.
     pub fn table(&self) -> String {
         self.sections
             .iter()

@@ -85,7 +85,6 @@ impl Tensors {
 struct Layout {
     /// Sessions at work at once.
     sessions: usize,
-    /// Threads of each.
     threads: usize,
     /// Rows of one call.
     batch: usize,

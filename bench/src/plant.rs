@@ -250,7 +250,6 @@ impl Plant {
         Ok(seconds * 1e3 + micros / 1e3)
     }
 
-    /// Redis's version.
     pub async fn redis_version(&self) -> Result<String> {
         let info: redis::InfoDict = redis::cmd("INFO")
             .arg("server")
@@ -259,7 +258,6 @@ impl Plant {
         info.get("redis_version").context("redis_version")
     }
 
-    /// Empties Redis.
     pub async fn flush(&self) -> Result<()> {
         redis::cmd("FLUSHALL")
             .exec_async(&mut self.redis.clone())
@@ -268,7 +266,6 @@ impl Plant {
     }
 }
 
-/// A finished job.
 #[derive(Debug, Clone, Copy)]
 pub struct Done {
     /// When its last attempt began, ms of Redis time.
@@ -287,7 +284,6 @@ pub struct Program {
 }
 
 impl Program {
-    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

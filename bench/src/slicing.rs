@@ -39,7 +39,6 @@ pub async fn make_day(plant: &Plant, millions: u64) -> Result<Day> {
     Ok(Day::new(day)?)
 }
 
-/// One look.
 pub async fn look(plant: &Plant, day: Day, section: &mut Section) -> Result<()> {
     let table = SourceTable::inspect(&plant.settings()?).await?;
     let pid = plant.pid(Service::ClickHouse);

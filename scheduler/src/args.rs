@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use clap::{Parser, Subcommand};
 use jiff::Timestamp;
-use weldfleet_cli::CommonArgs;
 use weldfleet_queue::State;
+use weldfleet_service::CommonArgs;
 use weldfleet_settings::Zone;
 use weldfleet_simulator::CurveLength;
 use weldfleet_stores::{Day, RangeError, range::parse_status};

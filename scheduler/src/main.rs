@@ -2,34 +2,34 @@
 //!
 //! # Layout
 //! - [`args`]: the command line; [`commands`]: one module per subcommand;
-//! - [`pass`]: the reconciler that slices days and runs into jobs; its essay is the place to begin;
-//! - [`daemon`]: the long-running tasks around the pass: leadership, collecting, mending the mirror, HTTP;
-//! - [`settle`]: applying the patch parts of finished days while the fleet stands still;
-//! - [`parts`]: the queue and ClickHouse, opened from the settings.
+//! - [`pass`]: the reconciler that slices days and runs into jobs; its documentation is the place to begin;
+//! - [`daemon`]: the long-running tasks around the pass: leadership, collecting, fixing the mirror, HTTP;
+//! - [`settle`]: applying the patch deps of finished days while the fleet stands still;
+//! - [`dependencies`]: the queue and ClickHouse, opened from the settings.
 //!
 //! What must never live here: judging a weld (`shared/weld`), SQL (`shared/stores`), Redis commands (`shared/queue`).
 
 #![warn(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "weldfleet_cli::door writes: a closed pipe or a full disk must not panic"
+    reason = "weldfleet_service::stdio writes: a closed pipe or a full disk must not panic"
 )]
 
 mod args;
 mod commands;
 mod daemon;
-mod parts;
+mod dependencies;
 mod pass;
 mod settle;
 
 use std::{process::ExitCode, sync::Arc};
 
-use weldfleet_cli::{
+use weldfleet_service::logs;
+use weldfleet_service::{
     Exit, Failure, LogFormat, OrExit,
     exit::{arguments, finish},
 };
 use weldfleet_settings::Settings;
-use weldfleet_telemetry::logs;
 
 use args::{Args, Command};
 
@@ -60,7 +60,7 @@ async fn dispatch(settings: Arc<Settings>, command: Command) -> Result<Exit, Fai
     match command {
         Command::Migrate { dry_run, yes } => commands::migrate::run(&settings, dry_run, yes).await,
         Command::Run => {
-            let queue = parts::queue(&settings)?;
+            let queue = dependencies::queue(&settings)?;
             daemon::run(settings, queue, &commands::host()).await?;
             Ok(Exit::Done)
         }

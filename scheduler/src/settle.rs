@@ -32,13 +32,10 @@ fn abandoned_after(queue: &Queue) -> Duration {
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Either store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
-    /// Redis.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// ClickHouse.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

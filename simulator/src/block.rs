@@ -17,11 +17,9 @@ pub struct SimulatedBlock {
     pub data_date: u32,
     /// Put before the number where record ids are text.
     pub id_prefix: String,
-    /// Record id.
     pub record_id: Vec<u64>,
     /// ms since local midnight, not falling.
     pub time_ms: Vec<u32>,
-    /// Part number.
     pub part_no: Vec<&'static str>,
     /// Name of the spot, unique in the plant.
     pub spot_name: Vec<&'static str>,
@@ -39,7 +37,6 @@ pub struct SimulatedBlock {
     pub i_offsets: Vec<u64>,
     /// Current samples, kA.
     pub i_values: Vec<f32>,
-    /// Ground truth.
     pub label: Vec<Label>,
     /// Why it is NOK.
     pub defect: Vec<Defect>,
@@ -56,7 +53,6 @@ pub struct SimulatedBlock {
 }
 
 impl SimulatedBlock {
-    /// Number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.record_id.len()

@@ -30,7 +30,6 @@ pub struct SimulationOptions {
     pub nok_rate: f64,
     /// Share of rows that validation has to refuse, 0 to 1.
     pub invalid_share: f64,
-    /// Samples a curve.
     pub length: CurveLength,
     /// Time between two samples, ms.
     pub sample_interval_ms: f64,
@@ -116,20 +115,10 @@ pub enum OptionsError {
     Day(u32),
     /// A share that is none.
     #[error("{name} is {value}, give a share from 0 to 1")]
-    Share {
-        /// The option.
-        name: &'static str,
-        /// Its value.
-        value: f64,
-    },
+    Share { name: &'static str, value: f64 },
     /// A curve that cannot hold a two-pulse weld, or an absurdly long one.
     #[error("{points} points are {curve_ms} ms of curve, give 450 to 10000 ms")]
-    Length {
-        /// Points asked.
-        points: usize,
-        /// What they last.
-        curve_ms: f64,
-    },
+    Length { points: usize, curve_ms: f64 },
     /// A sample interval no controller has.
     #[error("sample interval is {0} ms, give 0.01 to 20")]
     SampleInterval(f64),
@@ -145,10 +134,5 @@ pub enum OptionsError {
     },
     /// Ids past the end of UInt64.
     #[error("record ids from {first} leave no room for {rows} rows, begin lower")]
-    RecordIds {
-        /// First id.
-        first: u64,
-        /// Rows asked.
-        rows: u64,
-    },
+    RecordIds { first: u64, rows: u64 },
 }

@@ -14,11 +14,9 @@ pub struct StackUp {
 /// A two-pulse weld program on a constant-current timer. Times in ms, current in kA.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Program {
-    /// Preheating pulse.
     pub preheat_ms: f64,
     /// Pause between the pulses.
     pub pause_ms: f64,
-    /// Main pulse.
     pub main_ms: f64,
     /// Current of the main pulse.
     pub main_ka: f64,
@@ -111,7 +109,6 @@ pub struct Spot {
 /// One timer with its gun: welds the spots of its sequence again and again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timer {
-    /// Its name.
     pub name: String,
     /// The part it welds.
     pub part_no: &'static str,
@@ -121,7 +118,6 @@ pub struct Timer {
     pub welds_per_dress: u64,
 }
 
-/// The body shop.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plant {
     /// All timers. A part is welded by two.

@@ -28,22 +28,17 @@ pub const MEASUREMENT_NOISE_MM: [f64; 4] = [0.12, 0.015, 0.015, 0.03];
 pub struct Timing {
     /// Idle before the preheating pulse.
     pub lead_ms: f64,
-    /// Preheating pulse.
     pub preheat_ms: f64,
-    /// Pause.
     pub pause_ms: f64,
-    /// Main pulse.
     pub main_ms: f64,
     /// 10–90 % rise of the current.
     pub rise_ms: f64,
-    /// The whole curve.
     pub curve_ms: f64,
 }
 
 /// Nugget and thicknesses, mm: diameter, indentation, front thickness, stack thickness.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Geometry {
-    /// Nugget diameter.
     pub diameter: f64,
     /// Indentation of the front sheet.
     pub indentation: f64,
@@ -56,11 +51,9 @@ pub struct Geometry {
 /// One weld, before it becomes samples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weld {
-    /// Ground truth.
     pub defect: Defect,
     /// Heat relative to the program's.
     pub heat: f64,
-    /// Pulses.
     pub timing: Timing,
     /// Plateau of the preheating pulse, kA.
     pub preheat_ka: f64,

@@ -3,9 +3,7 @@
 /// Whether the weld is acceptable: no defect, hence a nugget of at least 4·√t mm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Label {
-    /// Acceptable.
     Ok,
-    /// Not acceptable.
     Nok,
 }
 

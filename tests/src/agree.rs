@@ -43,18 +43,14 @@ const NUMBERS: &[&str] = &[
 /// Welds by what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Judged OK.
     pub ok: u64,
-    /// Judged NOK.
     pub nok: u64,
-    /// Refused by validation.
     pub invalid: u64,
     /// Could not be judged.
     pub error: u64,
 }
 
 impl Counts {
-    /// All welds.
     pub fn welds(&self) -> u64 {
         self.ok + self.nok + self.invalid + self.error
     }

@@ -24,7 +24,6 @@ impl ClickHouse {
         }
     }
 
-    /// Runs a statement.
     pub async fn execute(&self, sql: &str) -> String {
         let answer = self
             .http

@@ -15,7 +15,6 @@ use crate::{Process, clickhouse::ClickHouse, mysql::MySql, queue::Queue};
 
 /// Services, configuration and a folder of one test; everything ends with it.
 pub struct Fleet {
-    /// The services.
     pub services: Services,
     /// ClickHouse, seen from outside.
     pub clickhouse: ClickHouse,

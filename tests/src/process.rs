@@ -65,7 +65,6 @@ impl Process {
         Self { child, log }
     }
 
-    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -83,7 +82,7 @@ impl Process {
         .await;
     }
 
-    /// The address its HTTP face listens on, read from its log.
+    /// The address its status page listens on, read from its log.
     pub async fn http(&self) -> String {
         eventually(
             "the http address in the log",
@@ -128,7 +127,6 @@ impl Process {
         .await;
     }
 
-    /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("pid"));
         signal::kill(pid, signal).unwrap_or_else(|error| panic!("kill {pid}: {error}"));

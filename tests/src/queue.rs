@@ -10,7 +10,6 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Connects.
     pub async fn connect(url: &str) -> Self {
         let client = redis::Client::open(url).expect("url");
         let connection = client
@@ -25,7 +24,6 @@ impl Queue {
         format!("weldfleet:{{infer}}:{name}")
     }
 
-    /// Any command.
     pub async fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
@@ -50,7 +48,6 @@ impl Queue {
             .await
     }
 
-    /// A job's hash.
     pub async fn job(&self, id: &str) -> BTreeMap<String, String> {
         self.command(&["HGETALL", &Self::key(&format!("job:{id}"))])
             .await
@@ -77,7 +74,6 @@ impl Queue {
         seconds * 1000 + microseconds / 1000
     }
 
-    /// The fencing counter.
     pub async fn token(&self) -> u64 {
         let token: Option<u64> = self.command(&["GET", &Self::key("token")]).await;
         token.unwrap_or(0)

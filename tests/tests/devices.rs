@@ -104,7 +104,7 @@ fn check(cache: &Path) -> (String, String) {
         .expect("worker");
     let report: Value = serde_json::from_slice(&output.stdout).expect("json");
     let checks = report["checks"].as_array().expect("checks");
-    let layout = checks.iter().find(|check| check["part"] == "layout");
+    let layout = checks.iter().find(|check| check["check"] == "layout");
     let text = layout.expect("a layout")["text"].as_str().expect("text");
     (
         text.to_owned(),
@@ -152,10 +152,10 @@ async fn the_workers_face_shows_device_and_layout() {
     worker.http().await;
     let (code, body) = worker.get("/").await;
     assert_eq!(code, 200);
-    let face: Value = serde_json::from_str(&body).expect("json");
-    assert_eq!(face["device"], "cpu");
+    let page: Value = serde_json::from_str(&body).expect("json");
+    assert_eq!(page["device"], "cpu");
     let layout = serde_json::json!({
         "sessions": 1, "threads": 1, "batch_rows": 32, "origin": "configured", "rows_per_second": null,
     });
-    assert_eq!(face["layout"], layout);
+    assert_eq!(page["layout"], layout);
 }

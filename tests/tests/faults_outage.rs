@@ -80,17 +80,23 @@ impl HalfWay {
     }
 
     /// Both programs say in `/readyz` that they wait for `part`.
-    async fn say_they_wait_for(&self, part: &str) {
+    async fn say_they_wait_for(&self, component: &str) {
         let [first, second] = &self.workers;
         for process in [first, second, &self.scheduler] {
-            eventually(&format!("/readyz names {part}"), PATIENCE, async || {
-                let (status, body) = process.get("/readyz").await;
-                let body: Value = serde_json::from_str(&body).ok()?;
-                let reasons = body["reasons"].as_array()?;
-                let reason = reasons.iter().find(|reason| reason["part"] == part)?;
-                let says_why = reason["reason"].as_str().is_some_and(|why| why.len() > 10);
-                (status == 503 && says_why).then_some(())
-            })
+            eventually(
+                &format!("/readyz names {component}"),
+                PATIENCE,
+                async || {
+                    let (status, body) = process.get("/readyz").await;
+                    let body: Value = serde_json::from_str(&body).ok()?;
+                    let reasons = body["reasons"].as_array()?;
+                    let reason = reasons
+                        .iter()
+                        .find(|reason| reason["component"] == component)?;
+                    let says_why = reason["reason"].as_str().is_some_and(|why| why.len() > 10);
+                    (status == 503 && says_why).then_some(())
+                },
+            )
             .await;
         }
     }

@@ -69,11 +69,11 @@ async fn rows_deleted_falsified_or_made_up_by_hand_are_mended() {
         ),
         "DELETE FROM nok_records".to_owned(),
     ] {
-        let mended = scheduler.log().matches("mirror mended").count();
+        let fixed = scheduler.log().matches("mirror fixed").count();
         let damaged = fleet.mysql.execute(&damage).await;
         assert!(damaged > 0, "this changes nothing: {damage}");
-        eventually(&format!("mended: {damage}"), NEXT_PASS, async || {
-            let says_so = scheduler.log().matches("mirror mended").count() > mended;
+        eventually(&format!("fixed: {damage}"), NEXT_PASS, async || {
+            let says_so = scheduler.log().matches("mirror fixed").count() > fixed;
             (says_so && mirrored(&fleet).await == before).then_some(())
         })
         .await;
@@ -221,7 +221,7 @@ async fn the_mirror_of_a_day_long_past_is_mended_too() {
     assert_ne!(mirrored(&fleet).await, before);
     // Not live, and this scheduler knows of no backfill.
     let _scheduler = fleet.scheduler();
-    eventually("the old day is mended", NEXT_PASS, async || {
+    eventually("the old day is fixed", NEXT_PASS, async || {
         (mirrored(&fleet).await == before).then_some(())
     })
     .await;

@@ -189,7 +189,6 @@ fn at_home(home: &Path, proxy: &str) -> Command {
     command
 }
 
-/// Counts who connects.
 fn listen() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));

@@ -33,7 +33,6 @@ fn said(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, String, String) {
 
 // --- explain ---------------------------------------------------------------------------------------------------------
 
-/// Pixels by colour.
 fn colours(png: &Path) -> BTreeMap<[u8; 3], usize> {
     let decoder = png::Decoder::new(File::open(png).expect("the picture"));
     let mut reader = decoder.read_info().expect("a png");
@@ -246,7 +245,7 @@ async fn check_judges_100_rows_and_writes_nothing() {
     assert_eq!(told["ok"], true);
     for check in told["checks"].as_array().expect("checks") {
         let fields: Vec<&String> = check.as_object().expect("an object").keys().collect();
-        assert_eq!(fields, ["part", "state", "text"], "{check}");
+        assert_eq!(fields, ["check", "state", "text"], "{check}");
         assert!(
             check["state"] == "ok" || check["state"] == "warning",
             "{check}"
@@ -308,7 +307,7 @@ async fn check_fails_where_a_grant_is_missing() {
     let failed = told["checks"].as_array().expect("checks").iter();
     let failed: Vec<&Value> = failed.filter(|check| check["state"] == "failed").collect();
     assert_eq!(failed.len(), 2, "{told}");
-    assert!(failed.iter().all(|check| check["part"] == "grant"));
+    assert!(failed.iter().all(|check| check["check"] == "grant"));
     assert_eq!(Stores::read(&fleet).await, before, "a check has written");
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use weldfleet_cli::CommonArgs;
+use weldfleet_service::CommonArgs;
 
 /// Judges welds: claims ranges, runs the model and the rules, writes the verdicts back.
 #[derive(Debug, Parser)]

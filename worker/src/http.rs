@@ -20,8 +20,8 @@ use tokio::{
     task::{JoinError, spawn_blocking},
     time::timeout,
 };
+use weldfleet_service::{http::StatusPage, metrics};
 use weldfleet_settings::Settings;
-use weldfleet_telemetry::{http::Face, metrics};
 use weldfleet_weld::Record;
 
 use crate::{
@@ -47,8 +47,8 @@ struct Predict {
     turns: Arc<Semaphore>,
 }
 
-/// The face's routes and `/predict`.
-pub fn router(face: Face, pool: Pool, settings: &Settings) -> Router {
+/// The page's routes and `/predict`.
+pub fn router(page: StatusPage, pool: Pool, settings: &Settings) -> Router {
     let worker = &settings.worker;
     let at_once = worker.predict_at_once;
     let state = Predict {
@@ -60,7 +60,7 @@ pub fn router(face: Face, pool: Pool, settings: &Settings) -> Router {
     let predict = Router::new()
         .route("/predict", post(predict))
         .with_state(state);
-    face.router().merge(predict)
+    page.router().merge(predict)
 }
 
 /// An answer that holds no verdict.

@@ -13,7 +13,7 @@ use weldfleet_weld::{
 use crate::inference::{
     Models,
     layout::Layout,
-    tuning::{self, Origin, Plan, Tuning},
+    tuning::{self, ChosenLayout, Origin, Tuning},
 };
 
 /// The judge with its models.
@@ -24,7 +24,7 @@ pub struct Judging {
     /// The models; `None` where they are off.
     pub models: Option<Models>,
     /// How inference is laid out.
-    pub plan: Plan,
+    pub layout: ChosenLayout,
 }
 
 impl Judging {
@@ -52,18 +52,18 @@ impl Judging {
             settings.fusion.override_threshold,
         )
         .context("fusion")?;
-        let plan = match &models {
-            Some(models) => tuning::plan(models, &settings.model, tuning),
+        let layout = match &models {
+            Some(models) => tuning::choose(models, &settings.model, tuning),
             None => {
                 let cores = thread::available_parallelism().map_or(1, usize::from);
-                let layout = Layout::without_model(cores, &settings.model);
-                Plan::unmeasured(layout, Origin::Usual)
+                let unmeasured = Layout::without_model(cores, &settings.model);
+                ChosenLayout::unmeasured(unmeasured, Origin::Usual)
             }
         };
         Ok(Self {
             judge: Arc::new(judge),
             models,
-            plan,
+            layout,
         })
     }
 
@@ -101,7 +101,7 @@ impl Judging {
             "model_sha256": self.models.as_ref().map(|models| models.catalog.global().digest()),
             "part_models": set.map_or(0, |set| set.len() - 1),
             "device": self.device(),
-            "layout": self.plan.describe(),
+            "layout": self.layout.describe(),
             "ml": self.models.is_some(),
             "rules": self.judge.rules().is_some(),
             "nok_threshold": set.map(|set| set.global().nok_threshold()),

@@ -14,7 +14,7 @@
 #![warn(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "weldfleet_cli::door writes: a closed pipe or a full disk must not panic"
+    reason = "weldfleet_service::stdio writes: a closed pipe or a full disk must not panic"
 )]
 
 mod args;
@@ -28,7 +28,7 @@ mod records;
 
 use std::process::ExitCode;
 
-use weldfleet_cli::{
+use weldfleet_service::{
     Exit, Failure, LogFormat, OrExit,
     exit::{arguments, finish},
 };
@@ -37,7 +37,7 @@ use weldfleet_settings::Settings;
 use args::{Args, Command};
 
 fn main() -> ExitCode {
-    weldfleet_cli::environment::silence_onnx_runtime();
+    weldfleet_service::environment::silence_onnx_runtime();
     weldfleet_failpoints::setup();
     match arguments::<Args>() {
         Ok(args) => finish(run(args)),
@@ -52,7 +52,7 @@ fn run(args: Args) -> Result<Exit, Failure> {
     } else {
         "warn,ort=error"
     };
-    weldfleet_telemetry::logs::init(args.common.log_format == LogFormat::Json, level)?;
+    weldfleet_service::logs::init(args.common.log_format == LogFormat::Json, level)?;
     let settings = Settings::load(args.common.config.as_deref()).or_exit(Exit::Usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

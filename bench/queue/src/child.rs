@@ -46,7 +46,6 @@ pub struct Spec {
     pub lease_ms: Option<u64>,
 }
 
-/// The child's side.
 pub async fn run(spec: &str) -> Result<(), Error> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     let spec: Spec = serde_json::from_str(spec)?;

@@ -168,7 +168,6 @@ async fn enqueue(queue: &Queue, jobs: usize) -> Result<(), Error> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pace {
-    /// Nobody claims.
     Rest,
     /// One job at a time, together so many a second.
     Steady(u32),

@@ -23,13 +23,9 @@ pub struct Document(Value);
 /// One quantity: its middle, its spread, and every measurement in order.
 #[derive(Debug, Clone)]
 pub struct Measured {
-    /// The middle.
     pub median: f64,
-    /// The smallest.
     pub low: f64,
-    /// The largest.
     pub high: f64,
-    /// All of them.
     pub runs: Vec<f64>,
 }
 
@@ -39,7 +35,6 @@ impl Document {
         Self(json!({ "machine": machine, "measured": measured }))
     }
 
-    /// From a file.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path)
             .with_context(|| format!("cannot read {}; `make bench` writes it", path.display()))?;
@@ -65,7 +60,6 @@ impl Document {
         Self(json!({ "machine": machine, "measured": all }))
     }
 
-    /// To a file.
     pub fn write(&self, path: &Path) -> Result<()> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;

@@ -11,7 +11,6 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// An idle device.
     pub const fn idle() -> Self {
         Self {
             free_at: Mutex::new(None),

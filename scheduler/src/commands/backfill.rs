@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use weldfleet_cli::{
+use weldfleet_service::{
     Exit, Failure, out, outln,
     output::{self, grouped, table},
 };
@@ -13,7 +13,7 @@ use weldfleet_stores::{Day, Selection, clickhouse::NewRun};
 use super::wait;
 use crate::{
     args::{Backfill, today},
-    parts::{Parts, store_failure},
+    dependencies::{Dependencies, store_failure},
 };
 
 /// Longest backfill: an older day is more likely a slip of the finger.
@@ -22,9 +22,9 @@ const MOST_DAYS: usize = 3660;
 pub async fn run(settings: Arc<Settings>, options: Backfill) -> Result<Exit, Failure> {
     let days = days(&options, today(&settings.scheduler.timezone)?)?;
     let selection = selection(&options);
-    let parts = Parts::open(settings).await?;
+    let deps = Dependencies::open(settings).await?;
     // No run is newer than one that does not exist yet.
-    let counts = parts
+    let counts = deps
         .table
         .wanted_rows(u64::MAX, &days, &selection)
         .await
@@ -56,7 +56,7 @@ pub async fn run(settings: Arc<Settings>, options: Backfill) -> Result<Exit, Fai
         to: options.to,
         selection,
     };
-    let run = parts.runs.insert(&new).await.map_err(store_failure)?;
+    let run = deps.runs.insert(&new).await.map_err(store_failure)?;
     outcome["run"] = json!(run);
     if !options.json {
         outln!(
@@ -71,7 +71,7 @@ pub async fn run(settings: Arc<Settings>, options: Backfill) -> Result<Exit, Fai
     }
     if options.wait {
         return wait::until_done(
-            &parts,
+            &deps,
             run,
             &days,
             &new.selection,

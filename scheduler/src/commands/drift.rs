@@ -1,7 +1,7 @@
 //! `scheduler drift`: how far the distributions of one day have moved from another's.
 
 use serde_json::{Value, json};
-use weldfleet_cli::{
+use weldfleet_service::{
     Exit, Failure, out,
     output::{self, Paint, grouped, table},
 };
@@ -11,7 +11,7 @@ use weldfleet_stores::{
     clickhouse::{Shift, SourceTable, quality::DRIFTING},
 };
 
-use crate::{args::Drift, parts::store_failure};
+use crate::{args::Drift, dependencies::store_failure};
 
 /// Index from which a distribution has moved; the usual limits.
 const MOVED: f64 = 0.25;

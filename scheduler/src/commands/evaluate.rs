@@ -1,7 +1,7 @@
 //! `scheduler evaluate`: verdicts against labels and measured values.
 
 use serde_json::{Value, json};
-use weldfleet_cli::{
+use weldfleet_service::{
     Exit, Failure, out, outln,
     output::{self, grouped, table},
 };
@@ -11,7 +11,7 @@ use weldfleet_stores::{
     clickhouse::{Confusion, Quality, SourceTable, quality::REGRESSIONS},
 };
 
-use crate::{args::Evaluate, parts::store_failure};
+use crate::{args::Evaluate, dependencies::store_failure};
 
 pub async fn run(settings: &Settings, options: Evaluate) -> Result<Exit, Failure> {
     let zone = &settings.scheduler.timezone;

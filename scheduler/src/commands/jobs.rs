@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use weldfleet_cli::{
+use weldfleet_queue::{Job, Queue, State, Taken};
+use weldfleet_service::{
     Exit, Failure, errln, out, outln,
     output::{self, grouped, table},
 };
-use weldfleet_queue::{Job, Queue, State, Taken};
 use weldfleet_settings::Settings;
 use weldfleet_stores::Day;
 use weldfleet_weld::Status;
 
 use crate::{
     args::{JobFilter, Jobs},
-    parts::{Parts, own_queue, queue, queue_failure, store_failure},
+    dependencies::{Dependencies, own_queue, queue, queue_failure, store_failure},
 };
 
 /// Jobs read at a time.
@@ -292,8 +292,8 @@ async fn drop_jobs(
     all: bool,
     filter: &JobFilter,
 ) -> Result<Exit, Failure> {
-    let parts = Parts::open(settings.clone()).await?;
-    let jobs = chosen(&settings, &parts.queue, ids, all, filter).await?;
+    let deps = Dependencies::open(settings.clone()).await?;
+    let jobs = chosen(&settings, &deps.queue, ids, all, filter).await?;
     let (mut dropped, mut marked, mut refused) = (0_u64, 0_u64, 0_u64);
     for job in &jobs {
         if matches!(job.state, State::Leased | State::Done) {
@@ -301,8 +301,8 @@ async fn drop_jobs(
             errln!("{}: is {}, nothing to drop", job.id, job.state);
             continue;
         }
-        marked += mark_rows(&parts, job).await?;
-        if parts.queue.drop_job(&job.id).await.map_err(queue_failure)? {
+        marked += mark_rows(&deps, job).await?;
+        if deps.queue.drop_job(&job.id).await.map_err(queue_failure)? {
             dropped += 1;
         } else {
             refused += 1;
@@ -358,7 +358,7 @@ async fn take_queue(settings: &Settings) -> Result<Exit, Failure> {
     }
 }
 
-async fn mark_rows(parts: &Parts, job: &Job) -> Result<u64, Failure> {
+async fn mark_rows(deps: &Dependencies, job: &Job) -> Result<u64, Failure> {
     let range = match weldfleet_fleet::range_of(job) {
         Ok(range) => range,
         Err(error) => {
@@ -366,8 +366,8 @@ async fn mark_rows(parts: &Parts, job: &Job) -> Result<u64, Failure> {
             return Ok(0);
         }
     };
-    let token = parts.queue.next_token().await.map_err(queue_failure)?;
-    let outcome = parts
+    let token = deps.queue.next_token().await.map_err(queue_failure)?;
+    let outcome = deps
         .table
         .mark(token, &job.id, &range, Status::Invalid, DROPPED)
         .await

@@ -2,11 +2,11 @@
 
 use std::io::IsTerminal;
 
-use weldfleet_cli::{Exit, Failure, errln, outln};
+use weldfleet_service::{Exit, Failure, errln, outln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::{migrate, repeated_keys};
 
-use crate::parts::store_failure;
+use crate::dependencies::store_failure;
 
 pub async fn run(settings: &Settings, dry_run: bool, yes: bool) -> Result<Exit, Failure> {
     let plan = migrate::plan(settings).await.map_err(store_failure)?;

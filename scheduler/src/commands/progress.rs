@@ -7,7 +7,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-use weldfleet_cli::{
+use weldfleet_service::{
     errln,
     output::{grouped, spoken},
 };

@@ -1,4 +1,4 @@
-//! `scheduler settle`: applies the patch parts of days at once, before a backup or an archive.
+//! `scheduler settle`: applies the patch deps of days at once, before a backup or an archive.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use weldfleet_cli::{
+use weldfleet_service::{
     Exit, Failure, errln, outln,
     output::{self, spoken},
 };
@@ -18,7 +18,7 @@ use weldfleet_stores::Day;
 use super::host;
 use crate::{
     args::Settle,
-    parts::{Parts, queue_failure, store_failure},
+    dependencies::{Dependencies, queue_failure, store_failure},
     settle::{self, Applied, Rule, Seen, SettleError},
 };
 
@@ -41,7 +41,7 @@ pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failu
             "--from {from} is after --to {to}; write the earlier day first"
         )));
     }
-    let parts = Parts::open(settings).await?;
+    let deps = Dependencies::open(settings).await?;
     let stop = CancellationToken::new();
     let interrupted = stop.clone();
     tokio::spawn(async move {
@@ -54,7 +54,7 @@ pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failu
     let mut rounds = 0;
     let mut said = String::new();
     let (seen, why) = loop {
-        let seen = settle::look(&parts.table, &parts.queue)
+        let seen = settle::look(&deps.table, &deps.queue)
             .await
             .map_err(failure)?;
         let mut why = String::new();
@@ -64,7 +64,7 @@ pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failu
                 errln!("applying patches; the fleet stands still until it is done");
             }
             let who = format!("scheduler settle on {}", host());
-            let applied = settle::apply(&parts.table, &parts.queue, &who, &ids, STANDSTILL, &stop);
+            let applied = settle::apply(&deps.table, &deps.queue, &who, &ids, STANDSTILL, &stop);
             match applied.await.map_err(failure)? {
                 Applied::Done(took) => {
                     stood_still += took;

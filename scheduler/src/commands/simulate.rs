@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use jiff::{civil::Time, tz::TimeZone};
 use serde_json::json;
 use tokio::task::{JoinSet, spawn_blocking};
-use weldfleet_cli::{
+use weldfleet_service::{
     Exit, Failure, OrExit, outln,
     output::{self, grouped},
 };
@@ -19,7 +19,7 @@ use weldfleet_stores::{
 use weldfleet_weld::units::CurveUnits;
 
 use super::progress::Progress;
-use crate::{args::Simulate, parts::store_failure};
+use crate::{args::Simulate, dependencies::store_failure};
 
 /// Rows made and inserted at a time.
 const BLOCK: u64 = 8192;

@@ -5,9 +5,10 @@ mod gather;
 
 use std::{sync::Arc, time::Duration};
 
-use weldfleet_cli::{
-    Exit, Failure, door, out,
+use weldfleet_service::{
+    Exit, Failure, out,
     output::{self, Paint},
+    stdio,
 };
 use weldfleet_settings::Settings;
 
@@ -33,7 +34,7 @@ pub async fn run(settings: Arc<Settings>, options: StatusArgs) -> Result<Exit, F
             } else {
                 out!("{text}");
             }
-            door::flush();
+            stdio::flush();
         }
         if !options.watch {
             let reached = report.problems.is_empty();
@@ -43,7 +44,7 @@ pub async fn run(settings: Arc<Settings>, options: StatusArgs) -> Result<Exit, F
                 Exit::Unreachable
             });
         }
-        if door::is_shut() {
+        if stdio::is_closed() {
             return Ok(Exit::Done);
         }
         tokio::select! {

@@ -6,11 +6,11 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use weldfleet_cli::{
+use weldfleet_queue::{QueueError, State};
+use weldfleet_service::{
     Exit, Failure, errln, outln,
     output::{self, grouped, spoken},
 };
-use weldfleet_queue::{QueueError, State};
 use weldfleet_stores::{
     Day, Selection, StoreError,
     clickhouse::{RunOutcome, RunState},
@@ -18,7 +18,7 @@ use weldfleet_stores::{
 
 use super::progress::Progress;
 use crate::{
-    parts::{Parts, store_failure},
+    dependencies::{Dependencies, store_failure},
     pass::group,
 };
 
@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Waits for the run; ends with 0 when every row is done, 4 when dead letters or rows in error are left or the wait was interrupted.
 pub async fn until_done(
-    parts: &Parts,
+    deps: &Dependencies,
     run: u64,
     days: &[Day],
     selection: &Selection,
@@ -35,9 +35,9 @@ pub async fn until_done(
 ) -> Result<Exit, Failure> {
     let began = Instant::now();
     let mut progress = Progress::new("judging", rows);
-    let mut stuck = Stuck::new(parts.settings.scheduler.poll_interval);
+    let mut stuck = Stuck::new(deps.settings.scheduler.poll_interval);
     let dead = loop {
-        match look(parts, run, days, selection).await {
+        match look(deps, run, days, selection).await {
             Ok(seen) => {
                 let total = rows.max(seen.left);
                 progress.show(total - seen.left, total, &seen.remark);
@@ -48,12 +48,12 @@ pub async fn until_done(
                     break seen.dead;
                 }
             }
-            Err(Trouble::Fatal(error)) => {
+            Err(LookError::Fatal(error)) => {
                 progress.end();
                 return Err(store_failure(error));
             }
             // An outage is not the end: the run is in ClickHouse, and the fleet waits too.
-            Err(Trouble::Away(remark)) => progress.show(0, rows, &remark),
+            Err(LookError::Away(remark)) => progress.show(0, rows, &remark),
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -65,7 +65,7 @@ pub async fn until_done(
         }
     };
     progress.end();
-    let outcome = parts
+    let outcome = deps
         .table
         .run_outcome(run, days)
         .await
@@ -121,17 +121,16 @@ struct Seen {
     left: u64,
     outstanding: u64,
     dead: u64,
-    /// Somebody slices.
     led: bool,
     remark: String,
 }
 
-enum Trouble {
+enum LookError {
     Away(String),
     Fatal(StoreError),
 }
 
-impl From<StoreError> for Trouble {
+impl From<StoreError> for LookError {
     fn from(error: StoreError) -> Self {
         if error.is_outage() {
             Self::Away("clickhouse does not answer; waiting".to_owned())
@@ -141,24 +140,24 @@ impl From<StoreError> for Trouble {
     }
 }
 
-impl From<QueueError> for Trouble {
+impl From<QueueError> for LookError {
     fn from(error: QueueError) -> Self {
         Self::Away(format!("{error}; waiting"))
     }
 }
 
 async fn look(
-    parts: &Parts,
+    deps: &Dependencies,
     run: u64,
     days: &[Day],
     selection: &Selection,
-) -> Result<Seen, Trouble> {
-    let closed = parts
+) -> Result<Seen, LookError> {
+    let closed = deps
         .runs
         .get(run)
         .await?
         .is_some_and(|run| run.state == RunState::Closed);
-    let left = parts.table.wanted_rows(run, days, selection).await?;
+    let left = deps.table.wanted_rows(run, days, selection).await?;
     let left: u64 = left.iter().map(|(_, rows)| rows).sum();
     if closed {
         return Ok(Seen {
@@ -170,8 +169,8 @@ async fn look(
             remark: String::new(),
         });
     }
-    let stats = parts.queue.stats().await?;
-    let groups: BTreeMap<String, u64> = parts
+    let stats = deps.queue.stats().await?;
+    let groups: BTreeMap<String, u64> = deps
         .queue
         .groups()
         .await?
@@ -187,7 +186,7 @@ async fn look(
         let run = run.to_string();
         let mut cursor = Some(0);
         while let Some(at) = cursor {
-            let page = parts.queue.list(State::Dead, at, 500).await?;
+            let page = deps.queue.list(State::Dead, at, 500).await?;
             dead += page
                 .jobs
                 .iter()
@@ -196,7 +195,7 @@ async fn look(
             cursor = page.next;
         }
     }
-    let led = parts.queue.leader().await?.is_some();
+    let led = deps.queue.leader().await?.is_some();
     let remark = if let Some(pause) = &stats.paused {
         format!("the fleet is paused: {}", pause.reason)
     } else if !led {

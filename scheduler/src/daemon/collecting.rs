@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weldfleet_telemetry::metrics::counter;
+use weldfleet_service::metrics::counter;
 
 use super::Daemon;
 

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use weldfleet_queue::LeaderToken;
-use weldfleet_telemetry::metrics::gauge;
+use weldfleet_service::metrics::gauge;
 
 use super::{
     Daemon,
-    trouble::{self, Backoff, REDIS},
+    outage::{self, Backoff, REDIS},
 };
 
 /// How long leadership lasts without renewal: what a standby waits for after a leader was killed.
@@ -32,7 +32,7 @@ pub async fn keep(daemon: Daemon, id: String, lead: watch::Sender<Option<LeaderT
                 last_renewed = asked;
                 daemon.health.ready("start");
                 if std::mem::take(&mut down) {
-                    trouble::works(&daemon.health, REDIS);
+                    outage::ends(&daemon.health, REDIS);
                 }
                 if !checked {
                     daemon.queue.warn_of_settings().await;
@@ -47,7 +47,7 @@ pub async fn keep(daemon: Daemon, id: String, lead: watch::Sender<Option<LeaderT
             }
             Err(error) => {
                 down = true;
-                trouble::note(&daemon.health, REDIS, &trouble::of_queue(&error));
+                outage::begins(&daemon.health, REDIS, &outage::of_queue(&error));
                 if last_renewed.elapsed() >= TTL {
                     show(
                         &lead,
@@ -69,7 +69,7 @@ pub async fn keep(daemon: Daemon, id: String, lead: watch::Sender<Option<LeaderT
         match daemon.queue.resign(token).await {
             Ok(_) => tracing::info!("resigned"),
             Err(error) => tracing::warn!(
-                error = trouble::of_queue(&error),
+                error = outage::of_queue(&error),
                 "could not resign; leadership runs out"
             ),
         }

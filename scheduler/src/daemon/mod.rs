@@ -4,32 +4,31 @@
 //! - [`leader`]: who leads; renewed on a task of its own, so that a long pass does not lose leadership;
 //! - [`slicing`]: a pass each `poll_interval`, or as soon as a waiting range is due or a job must be split;
 //! - [`collecting`]: expired leases and due jobs, more often than passes;
-//! - [`mending`]: the MySQL mirror, apart from passes, so that a slow or absent MySQL delays no slicing;
+//! - [`mirror_reconciler`]: the MySQL mirror, apart from passes, so that a slow or absent MySQL delays no slicing;
 //! - [`settling`]: finished days, whose patch parts are applied;
-//! - [`face`]: what HTTP shows; [`trouble`]: outages, logged once.
+//! - [`status_page`]: what HTTP shows; [`outage`]: what is away, logged once.
 //!
-//! A standby runs the same tasks; without leadership slicing, mending and settling idle. No error ends the daemon.
+//! A standby runs the same tasks; without leadership slicing, reconciling and settling idle. No error ends the daemon.
 
 mod collecting;
-mod face;
 mod leader;
-mod mending;
+mod mirror_reconciler;
+mod outage;
 mod owning;
 mod settling;
 mod slicing;
-mod trouble;
+mod status_page;
 
 use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use weldfleet_cli::Failure;
 use weldfleet_queue::{LeaderToken, Queue, WorkerId};
+use weldfleet_service::{Failure, Health, http, http::StatusPage, install_metrics, signals};
 use weldfleet_settings::Settings;
-use weldfleet_telemetry::{Health, http, http::Face, install_metrics};
 
-use face::Shown;
-use mending::Touched;
+use mirror_reconciler::Touched;
+use status_page::Shown;
 
 /// What the tasks share.
 #[derive(Clone)]
@@ -49,8 +48,7 @@ struct Daemon {
 
 /// Runs until SIGTERM or SIGINT; resigns before it returns.
 pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> Result<(), Failure> {
-    let stop = CancellationToken::new();
-    stop_on_signal(stop.clone())?;
+    let stop = signals::stop()?;
     let listener = http::bind(settings.scheduler.http, "scheduler.http").await?;
     let metrics = install_metrics()?;
     let id = WorkerId::unique(host).to_string();
@@ -68,12 +66,12 @@ pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> Result<()
     daemon.health.not_ready("start", "nothing was reached yet");
     tracing::info!(id, queue = daemon.settings.redis.queue, "scheduler started");
 
-    let face = Face {
-        describe: face::describe(&daemon),
+    let page = StatusPage {
+        describe: status_page::describe(&daemon),
         health: daemon.health.clone(),
         metrics,
     };
-    let server = tokio::spawn(http::serve(listener, face.router(), stop.clone()));
+    let server = tokio::spawn(http::serve(listener, page.router(), stop.clone()));
     match owning::own(&daemon).await? {
         Some(queue) => daemon.queue = queue,
         None => {
@@ -83,30 +81,16 @@ pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> Result<()
     }
     let leading = tokio::spawn(leader::keep(daemon.clone(), id, lead));
     let collecting = tokio::spawn(collecting::run(daemon.clone()));
-    let mending = tokio::spawn(mending::run(daemon.clone()));
+    let reconciling = tokio::spawn(mirror_reconciler::run(daemon.clone()));
     let settling = tokio::spawn(settling::run(daemon.clone()));
     slicing::run(daemon).await;
 
     // A task that panicked has said so on standard error; the others still get their orderly end.
-    let ended = tokio::join!(leading, collecting, mending, settling);
+    let ended = tokio::join!(leading, collecting, reconciling, settling);
     for end in [ended.0, ended.1, ended.2, ended.3] {
         end?;
     }
     server.await??;
     tracing::info!("scheduler stopped");
-    Ok(())
-}
-
-fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("stopping on SIGTERM"),
-            _ = interrupt.recv() => tracing::info!("stopping on SIGINT"),
-        }
-        stop.cancel();
-    });
     Ok(())
 }

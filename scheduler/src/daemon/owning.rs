@@ -1,14 +1,15 @@
 //! Before anything else: the queue is this table's.
 
-use weldfleet_cli::Failure;
 use weldfleet_queue::Queue;
+use weldfleet_service::Failure;
 use weldfleet_stores::{StoreError, clickhouse::SourceTable};
 
 use super::{
-    Daemon, slicing,
-    trouble::{self, Backoff, CLICKHOUSE, REDIS},
+    Daemon,
+    outage::{self, Backoff, CLICKHOUSE, REDIS},
+    slicing,
 };
-use crate::parts::queue_failure;
+use crate::dependencies::queue_failure;
 
 /// Waits until ClickHouse says which table this is, and Redis that the queue is its; `None` when stopped.
 ///
@@ -19,25 +20,25 @@ pub async fn own(daemon: &Daemon) -> Result<Option<Queue>, Failure> {
     loop {
         match owned(daemon).await {
             Ok(queue) => {
-                trouble::works(&daemon.health, CLICKHOUSE);
+                outage::ends(&daemon.health, CLICKHOUSE);
                 match queue.own().await {
                     Ok(()) => {
-                        trouble::works(&daemon.health, REDIS);
+                        outage::ends(&daemon.health, REDIS);
                         return Ok(Some(queue));
                     }
                     Err(error) if !error.is_outage() || error.is_denied() => {
                         return Err(queue_failure(error));
                     }
                     Err(error) => {
-                        trouble::note(&daemon.health, REDIS, &trouble::of_queue(&error));
+                        outage::begins(&daemon.health, REDIS, &outage::of_queue(&error));
                     }
                 }
             }
             Err(error) => {
-                trouble::note(&daemon.health, CLICKHOUSE, &slicing::advice(&error));
+                outage::begins(&daemon.health, CLICKHOUSE, &slicing::advice(&error));
                 match daemon.queue.ping().await {
-                    Ok(_) => trouble::works(&daemon.health, REDIS),
-                    Err(error) => trouble::note(&daemon.health, REDIS, &trouble::of_queue(&error)),
+                    Ok(_) => outage::ends(&daemon.health, REDIS),
+                    Err(error) => outage::begins(&daemon.health, REDIS, &outage::of_queue(&error)),
                 }
             }
         }

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use weldfleet_cli::output::spoken;
-use weldfleet_stores::clickhouse::{Patches, SourceTable};
-use weldfleet_telemetry::metrics::{
+use weldfleet_service::metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
+use weldfleet_service::{exit::causes, output::spoken};
+use weldfleet_stores::clickhouse::{Patches, SourceTable};
 
 use super::Daemon;
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 
 /// Least and longest time between two looks.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// A look may take this part of the time between two: 1/20.
+/// A look may take this share of the time between two: 1/20.
 const SHARE: u32 = 20;
 /// How long a moment without leases is waited for before leases are asked to end.
 const FORBEAR: Duration = Duration::from_secs(120);
@@ -38,7 +38,7 @@ pub async fn run(daemon: Daemon) {
                 Err(SettleError::Store(error)) if error.is_outage() => wait = LOOK_EVERY.1,
                 Err(SettleError::Queue(error)) if error.is_outage() => wait = LOOK_EVERY.1,
                 Err(error) => {
-                    let reason = crate::parts::chain(&error);
+                    let reason = causes(&error);
                     wait = settler.did_not(&reason);
                 }
             }
@@ -54,27 +54,27 @@ fn describe() {
     describe_gauge!(
         "weldfleet_days_unsettled",
         Unit::Count,
-        "days before today whose verdicts are in patch parts still, so that backups and archives would leave them out"
+        "days before today whose verdicts are in patch deps still, so that backups and archives would leave them out"
     );
     describe_gauge!(
         "weldfleet_patch_bytes",
         Unit::Bytes,
-        "uncompressed bytes of the source table's patch parts"
+        "uncompressed bytes of the source table's patch deps"
     );
     describe_gauge!(
         "weldfleet_patch_limit_bytes",
         Unit::Bytes,
-        "bytes of patch parts from which ClickHouse refuses every UPDATE of the table"
+        "bytes of patch deps from which ClickHouse refuses every UPDATE of the table"
     );
     describe_counter!(
         "weldfleet_settlements_total",
         Unit::Count,
-        "times that patch parts were applied, by outcome"
+        "times that patch deps were applied, by outcome"
     );
     describe_histogram!(
         "weldfleet_settling_duration_seconds",
         Unit::Seconds,
-        "how long the fleet stood still while patch parts were applied"
+        "how long the fleet stood still while patch deps were applied"
     );
 }
 

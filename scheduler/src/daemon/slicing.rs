@@ -2,21 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use weldfleet_cli::output::spoken;
 use weldfleet_queue::{LeaderToken, State};
+use weldfleet_service::metrics::{counter, gauge, histogram};
+use weldfleet_service::output::spoken;
 use weldfleet_stores::{
     StoreError,
     clickhouse::{Runs, SourceTable},
 };
-use weldfleet_telemetry::metrics::{counter, gauge, histogram};
 
 use super::{
     Daemon,
-    trouble::{self, Backoff, CLICKHOUSE, REDIS},
+    outage::{self, Backoff, CLICKHOUSE, REDIS},
 };
 use crate::{
     args::today,
-    parts::Parts,
+    dependencies::Dependencies,
     pass::{BACKFILL, LIVE, Moment, Pass, Summary},
 };
 
@@ -26,10 +26,10 @@ const COUNT_EVERY: Duration = Duration::from_secs(5);
 const SHORTEST: Duration = Duration::from_millis(20);
 
 pub async fn run(daemon: Daemon) {
-    let Some(parts) = open(&daemon).await else {
+    let Some(deps) = open(&daemon).await else {
         return;
     };
-    let mut pass = Pass::new(parts);
+    let mut pass = Pass::new(deps);
     let mut leads = daemon.leads.clone();
     let mut backoff = Backoff::default();
     let mut counted: Option<Instant> = None;
@@ -39,7 +39,7 @@ pub async fn run(daemon: Daemon) {
         let Some(token) = token else {
             if std::mem::take(&mut queue_failed) {
                 // whoever leads now says how its passes go
-                trouble::works(&daemon.health, REDIS);
+                outage::ends(&daemon.health, REDIS);
             }
             tokio::select! {
                 _ = leads.changed() => {}
@@ -56,14 +56,14 @@ pub async fn run(daemon: Daemon) {
                 show(&daemon, &summary);
                 until_next(&daemon, &summary, began)
             }
-            Err((part, reason)) => {
-                queue_failed |= part == REDIS;
-                trouble::note(&daemon.health, part, &reason);
-                counter!("weldfleet_passes_failed_total", "part" => part).increment(1);
-                if part == CLICKHOUSE
-                    && let Some(parts) = changed(&daemon, pass.parts()).await
+            Err((dependency, reason)) => {
+                queue_failed |= dependency == REDIS;
+                outage::begins(&daemon.health, dependency, &reason);
+                counter!("weldfleet_passes_failed_total", "dependency" => dependency).increment(1);
+                if dependency == CLICKHOUSE
+                    && let Some(deps) = changed(&daemon, pass.deps()).await
                 {
-                    pass = Pass::new(parts);
+                    pass = Pass::new(deps);
                 }
                 backoff.failed()
             }
@@ -82,20 +82,20 @@ pub async fn run(daemon: Daemon) {
 }
 
 /// Waits until ClickHouse answers and the tables are what they must be; `None` when stopped.
-async fn open(daemon: &Daemon) -> Option<Parts> {
+async fn open(daemon: &Daemon) -> Option<Dependencies> {
     let mut backoff = Backoff::default();
     loop {
         match SourceTable::inspect(&daemon.settings).await {
             Ok(table) => {
-                trouble::works(&daemon.health, CLICKHOUSE);
-                return Some(Parts {
+                outage::ends(&daemon.health, CLICKHOUSE);
+                return Some(Dependencies {
                     runs: Runs::new(&daemon.settings),
                     settings: daemon.settings.clone(),
                     queue: daemon.queue.clone(),
                     table,
                 });
             }
-            Err(error) => trouble::note(&daemon.health, CLICKHOUSE, &advice(&error)),
+            Err(error) => outage::begins(&daemon.health, CLICKHOUSE, &advice(&error)),
         }
         tokio::select! {
             () = tokio::time::sleep(backoff.failed()) => {}
@@ -104,14 +104,14 @@ async fn open(daemon: &Daemon) -> Option<Parts> {
     }
 }
 
-/// The parts with the source table as it is now, if it can be worked with and is not what it was.
-async fn changed(daemon: &Daemon, parts: &Parts) -> Option<Parts> {
+/// The dependencies with the source table as it is now, if it can be worked with and is not what it was.
+async fn changed(daemon: &Daemon, deps: &Dependencies) -> Option<Dependencies> {
     let table = SourceTable::inspect(&daemon.settings).await.ok()?;
-    if table.schema() == parts.table.schema() {
+    if table.schema() == deps.table.schema() {
         return None;
     }
     tracing::warn!("the source table has changed, reading it anew");
-    Some(Parts {
+    Some(Dependencies {
         runs: Runs::new(&daemon.settings),
         settings: daemon.settings.clone(),
         queue: daemon.queue.clone(),
@@ -120,7 +120,7 @@ async fn changed(daemon: &Daemon, parts: &Parts) -> Option<Parts> {
 }
 
 pub fn advice(error: &StoreError) -> String {
-    let mut text = trouble::of_store(error);
+    let mut text = outage::of_store(error);
     // No such table, no such database.
     let missing = matches!(
         error,
@@ -149,9 +149,9 @@ async fn one(
     let summary = pass
         .run(leader, moment)
         .await
-        .map_err(|error| trouble::of_pass(&error))?;
-    trouble::works(&daemon.health, REDIS);
-    trouble::works(&daemon.health, CLICKHOUSE);
+        .map_err(|error| outage::of_pass(&error))?;
+    outage::ends(&daemon.health, REDIS);
+    outage::ends(&daemon.health, CLICKHOUSE);
     daemon.health.ready("clock");
     daemon.touched.note(pass.live_days(today), &summary);
     Ok(summary)
@@ -229,7 +229,7 @@ async fn count_rows(daemon: &Daemon, pass: &Pass) {
     };
     let days = pass.live_days(today);
     let began = Instant::now();
-    let Ok(counts) = pass.parts().table.day_counts(&days).await else {
+    let Ok(counts) = pass.deps().table.day_counts(&days).await else {
         return;
     };
     if began.elapsed() > COUNT_EVERY {

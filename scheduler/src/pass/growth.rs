@@ -64,7 +64,7 @@ impl Pass {
                 self.growth.next = 0;
             }
             let page = self
-                .parts
+                .deps
                 .queue
                 .list(State::Dead, self.growth.next, PAGE)
                 .await?;
@@ -98,7 +98,7 @@ impl Pass {
         for (range, jobs) in days.into_values() {
             let keys: Vec<KeyRange> = jobs.iter().map(|(_, keys)| keys.clone()).collect();
             let counts = self
-                .parts
+                .deps
                 .table
                 .count_wanted(range.run, range.day, &range.selection, &keys)
                 .await?;

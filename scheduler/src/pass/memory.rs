@@ -4,7 +4,7 @@ use weldfleet_queue::{Pause, Stats};
 use weldfleet_stores::Day;
 
 use super::PassError;
-use crate::parts::Parts;
+use crate::dependencies::Dependencies;
 
 /// Redis as the last pass saw it.
 #[derive(Debug, Default)]
@@ -17,14 +17,14 @@ impl Memory {
     /// Compares; lifts the fencing counter above every token in ClickHouse where Redis is new to this process.
     pub async fn compare(
         &mut self,
-        parts: &Parts,
+        deps: &Dependencies,
         stats: &Stats,
         live_days: &[Day],
     ) -> Result<(), PassError> {
         if self.born_at != Some(stats.born_at) {
             // Before anything is enqueued, so before anything can be claimed.
-            let largest = parts.table.max_token(live_days).await?;
-            parts.queue.raise_token(largest).await?;
+            let largest = deps.table.max_token(live_days).await?;
+            deps.queue.raise_token(largest).await?;
             if stats.born_at == 0 {
                 // It forgot who leads, too: nothing of this pass will be accepted, and the next one tells.
                 return Ok(());

@@ -12,14 +12,14 @@
 //! - jobs are added under the leader's fencing token: of two schedulers that both believe to lead, one is refused;
 //! - a range never reaches over a covered one ([`cut`]).
 //!
-//! What is remembered is only about time and effort: since when a partial range has been waiting ([`waiting`]), which days of a run
+//! What is remembered is only about time and effort: since when a partial range has been waiting ([`partial_ranges`]), which days of a run
 //! were seen to be finished ([`runs`]), and what Redis and the pause looked like last time ([`memory`]). Losing it costs a wait or a query.
 //!
 //! What was rejected: telling the pass what to do ("a backfill was requested", "these rows came"), because a message that is lost or
 //! comes twice is then a bug; a cursor of how far a day was sliced, because late rows lie before it; rows that carry the id of their
 //! job, because that is a write of every row before its first useful one.
 //!
-//! - [`cut`]: keys to ranges, pure; [`waiting`]: partial ranges, pure;
+//! - [`cut`]: keys to ranges, pure; [`partial_ranges`]: partial ranges, pure;
 //! - [`slice`]: one day of one run; [`runs`]: backfills, and closing them;
 //! - [`splitting`]: halves of jobs that kill their worker or cannot be read, and rows that are marked; [`growth`]: rows that came under
 //!   a dead job;
@@ -28,33 +28,31 @@
 pub mod cut;
 mod growth;
 mod memory;
+pub mod partial_ranges;
 mod runs;
 mod slice;
 mod splitting;
-pub mod waiting;
 
 use std::{collections::BTreeSet, time::Instant};
 
 use weldfleet_queue::{LeaderToken, QueueError, State, Stats};
 use weldfleet_stores::{Day, LIVE_RUN, Selection, StoreError};
 
-use crate::parts::Parts;
+use crate::dependencies::Dependencies;
 use growth::Growth;
 use memory::Memory;
+use partial_ranges::PartialRanges;
 use runs::FinishedDays;
 pub use slice::group;
-use slice::{Ended, Slot};
-use waiting::Waiting;
+use slice::{DayOfRun, SliceEnd};
 
 /// Priority of live days: first.
 pub const LIVE: u8 = 0;
-/// Priority of backfills.
 pub const BACKFILL: u8 = 1;
 
 /// When a pass takes place. Given, not read, so that a test can say what day it is.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
-    /// For waiting.
     pub at: Instant,
     /// The day that is going on in the plant.
     pub today: Day,
@@ -63,10 +61,8 @@ pub struct Moment {
 /// Why a pass stopped. What it did until then stands; the next one goes on.
 #[derive(Debug, thiserror::Error)]
 pub enum PassError {
-    /// Redis.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// ClickHouse.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -74,7 +70,6 @@ pub enum PassError {
 /// What a pass did and saw.
 #[derive(Debug, Default)]
 pub struct Summary {
-    /// Live ranges added.
     pub live_ranges: u64,
     /// Ranges added for backfills.
     pub backfill_ranges: u64,
@@ -92,7 +87,6 @@ pub struct Summary {
     pub backfill_days: BTreeSet<Day>,
     /// When the longest waiting partial range must go.
     pub next_due: Option<Instant>,
-    /// Somebody else leads.
     pub deposed: bool,
     /// Jobs of which it cannot be told what they cover, and why: their days wait.
     pub unreadable: Vec<(String, String)>,
@@ -102,8 +96,8 @@ pub struct Summary {
 
 /// The pass and its little memory.
 pub struct Pass {
-    parts: Parts,
-    waiting: Waiting,
+    deps: Dependencies,
+    waiting: PartialRanges,
     finished: FinishedDays,
     memory: Memory,
     growth: Growth,
@@ -111,10 +105,10 @@ pub struct Pass {
 
 impl Pass {
     /// A pass that remembers nothing.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(deps: Dependencies) -> Self {
         Self {
-            parts,
-            waiting: Waiting::new(),
+            deps,
+            waiting: PartialRanges::new(),
             finished: FinishedDays::default(),
             memory: Memory::default(),
             growth: Growth::default(),
@@ -122,13 +116,13 @@ impl Pass {
     }
 
     /// What it works on.
-    pub fn parts(&self) -> &Parts {
-        &self.parts
+    pub fn deps(&self) -> &Dependencies {
+        &self.deps
     }
 
     /// The live days at this moment, the current one first.
     pub fn live_days(&self, today: Day) -> Vec<Day> {
-        let lookback = i32::from(self.parts.settings.scheduler.lookback_days);
+        let lookback = i32::from(self.deps.settings.scheduler.lookback_days);
         (0..=lookback)
             .filter_map(|days| today.offset(-days))
             .collect()
@@ -136,20 +130,20 @@ impl Pass {
 
     /// Makes what is missing.
     pub async fn run(&mut self, leader: LeaderToken, moment: Moment) -> Result<Summary, PassError> {
-        let stats = self.parts.queue.stats().await?;
+        let stats = self.deps.queue.stats().await?;
         let live_days = self.live_days(moment.today);
-        self.memory.compare(&self.parts, &stats, &live_days).await?;
+        self.memory.compare(&self.deps, &stats, &live_days).await?;
         let mut summary = Summary::default();
         self.split_jobs(&mut summary).await?;
         let dead = stats.count(State::Dead);
         self.split_grown(dead, moment, &mut summary).await?;
 
-        let most = u64::from(self.parts.settings.scheduler.max_outstanding);
+        let most = u64::from(self.deps.settings.scheduler.max_outstanding);
         let mut live_free = most.saturating_sub(stats.outstanding(LIVE));
         let mut backfill_free = most.saturating_sub(stats.outstanding(BACKFILL));
         summary.stats = stats;
 
-        let open_runs = self.parts.runs.open().await?;
+        let open_runs = self.deps.runs.open().await?;
         let mut looked_at: Vec<(u64, Day)> = live_days.iter().map(|day| (LIVE_RUN, *day)).collect();
         looked_at.extend(
             open_runs
@@ -159,14 +153,14 @@ impl Pass {
         self.waiting.keep_only(&looked_at);
 
         for day in live_days {
-            let slot = Slot {
+            let slot = DayOfRun {
                 run: LIVE_RUN,
                 day,
                 selection: &Selection::New,
                 priority: LIVE,
             };
             let sliced = slice::slice(
-                &self.parts,
+                &self.deps,
                 &mut self.waiting,
                 slot,
                 leader,
@@ -179,7 +173,7 @@ impl Pass {
             if sliced.is_busy() {
                 summary.busy_days.insert(day);
             }
-            if sliced.ended == Ended::Deposed {
+            if sliced.ended == SliceEnd::Deposed {
                 summary.deposed = true;
                 return Ok(summary);
             }
@@ -187,9 +181,7 @@ impl Pass {
         self.slice_runs(&open_runs, leader, &mut backfill_free, moment, &mut summary)
             .await?;
         if live_free > 0 {
-            summary.next_due = self
-                .waiting
-                .next_due(self.parts.settings.scheduler.max_wait);
+            summary.next_due = self.waiting.next_due(self.deps.settings.scheduler.max_wait);
         }
         Ok(summary)
     }

@@ -7,7 +7,7 @@ use weldfleet_stores::{Day, clickhouse::Run};
 
 use super::{
     BACKFILL, Moment, Pass, PassError, Summary,
-    slice::{self, Ended, Slot},
+    slice::{self, DayOfRun, SliceEnd},
 };
 
 /// Days of open runs in which nothing was left when they were last looked at. A hint that saves queries: a run is closed only in a
@@ -40,27 +40,21 @@ impl Pass {
                 if finished.contains(day) {
                     continue;
                 }
-                let slot = Slot {
+                let slot = DayOfRun {
                     run: run.run,
                     day: *day,
                     selection: &run.selection,
                     priority: BACKFILL,
                 };
-                let sliced = slice::slice(
-                    &self.parts,
-                    &mut self.waiting,
-                    slot,
-                    leader,
-                    free,
-                    moment.at,
-                )
-                .await?;
+                let sliced =
+                    slice::slice(&self.deps, &mut self.waiting, slot, leader, free, moment.at)
+                        .await?;
                 summary.backfill_ranges += sliced.enqueued;
                 summary.unreadable.extend_from_slice(&sliced.unreadable);
                 if sliced.is_busy() {
                     summary.busy_days.insert(*day);
                 }
-                if sliced.ended == Ended::Deposed {
+                if sliced.ended == SliceEnd::Deposed {
                     summary.deposed = true;
                     return Ok(());
                 }
@@ -69,7 +63,7 @@ impl Pass {
                 }
             }
             if looks_at_all && finished.len() == days.len() {
-                self.parts.runs.close(run.run).await?;
+                self.deps.runs.close(run.run).await?;
                 tracing::info!(run = run.run, from = %run.from, to = %run.to, "run done");
                 summary.closed.push(run.run);
                 summary.open_runs -= 1;

@@ -8,16 +8,16 @@ use weldfleet_stores::{Coverage, Day, Key, LIVE_RUN, Range, Selection, StoreErro
 use super::{
     PassError,
     cut::{Cut, Cutter},
-    waiting::Waiting,
+    partial_ranges::PartialRanges,
 };
-use crate::parts::Parts;
+use crate::dependencies::Dependencies;
 
 /// Ranges that are enqueued together, as soon as there are so many: six scripts full.
 const CHUNK: usize = 192;
 
 /// What is to be sliced.
 #[derive(Debug, Clone, Copy)]
-pub struct Slot<'s> {
+pub struct DayOfRun<'s> {
     pub run: u64,
     pub day: Day,
     pub selection: &'s Selection,
@@ -26,14 +26,13 @@ pub struct Slot<'s> {
 
 /// How slicing a day ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum SliceEnd {
     /// Every wanted row was seen.
     Seen,
     /// The priority class is full.
     Full,
     /// Somebody else changed the plan: the next pass reads it again.
     Conflict,
-    /// Somebody else leads.
     Deposed,
     /// A job of the day names no range: what it covers is not known, so nothing can be said to be uncovered.
     Unreadable,
@@ -44,12 +43,10 @@ pub enum Ended {
 pub struct Sliced {
     /// Jobs that were outstanding before.
     pub outstanding: u64,
-    /// Jobs added.
     pub enqueued: u64,
     /// Partial ranges that wait.
     pub waiting: u64,
-    /// How it ended.
-    pub ended: Ended,
+    pub ended: SliceEnd,
     /// Jobs of which it cannot be told what they cover, and why.
     pub unreadable: Vec<(String, String)>,
 }
@@ -57,10 +54,9 @@ pub struct Sliced {
 impl Sliced {
     /// Nothing outstanding and nothing wanted.
     pub fn is_finished(&self) -> bool {
-        self.ended == Ended::Seen && self.outstanding + self.enqueued + self.waiting == 0
+        self.ended == SliceEnd::Seen && self.outstanding + self.enqueued + self.waiting == 0
     }
 
-    /// Something is outstanding.
     pub fn is_busy(&self) -> bool {
         self.outstanding + self.enqueued > 0
     }
@@ -97,25 +93,25 @@ pub fn job(range: &Range) -> NewJob {
 /// Cuts the rows of a day that a run wants and nothing covers into ranges, and enqueues those that are full or have waited,
 /// `free` of them at most.
 pub async fn slice(
-    parts: &Parts,
-    waiting: &mut Waiting,
-    slot: Slot<'_>,
+    deps: &Dependencies,
+    partial: &mut PartialRanges,
+    of: DayOfRun<'_>,
     leader: LeaderToken,
     free: &mut u64,
     now: Instant,
 ) -> Result<Sliced, PassError> {
-    let group = group(slot.run, slot.day);
-    // Before the rows: see the essay of this module.
-    let plan = parts.queue.plan(&group).await?;
+    let group = group(of.run, of.day);
+    // Before the rows: see the documentation of this module.
+    let plan = deps.queue.plan(&group).await?;
     let mut sliced = Sliced {
         outstanding: plan.jobs.len() as u64,
         enqueued: 0,
         waiting: 0,
-        ended: Ended::Seen,
+        ended: SliceEnd::Seen,
         unreadable: Vec::new(),
     };
     if *free == 0 {
-        sliced.ended = Ended::Full;
+        sliced.ended = SliceEnd::Full;
         return Ok(sliced);
     }
     let mut covered = Vec::with_capacity(plan.jobs.len());
@@ -129,7 +125,7 @@ pub async fn slice(
         }
     }
     if !sliced.unreadable.is_empty() {
-        sliced.ended = Ended::Unreadable;
+        sliced.ended = SliceEnd::Unreadable;
         return Ok(sliced);
     }
     let coverage = Coverage::new(covered);
@@ -139,23 +135,21 @@ pub async fn slice(
         version: plan.version,
     };
 
-    let settings = &parts.settings.scheduler;
+    let settings = &deps.settings.scheduler;
     let batch = u64::from(settings.batch_size);
     let limit = (*free + 1).saturating_mul(batch);
-    let mut stream =
-        parts
-            .table
-            .unprocessed_keys(slot.run, slot.day, slot.selection, &coverage, limit)?;
+    let mut stream = deps
+        .table
+        .unprocessed_keys(of.run, of.day, of.selection, &coverage, limit)?;
     let mut cutter = Cutter::new(coverage.ranges(), batch);
-    let mut look = waiting.look(slot.run, slot.day, now);
+    let mut scan = partial.scan(of.run, of.day, now);
     let mut ready: Vec<Cut> = Vec::new();
     let mut read = 0_u64;
     let mut last: Option<Key> = None;
     let mut waits = 0_u64;
     // Whether a range goes now. Only live rows are still coming in, so only they are worth waiting for.
     let mut goes_now = |cut: &Cut| {
-        let goes =
-            cut.full || slot.run != LIVE_RUN || look.has_waited(&cut.keys, settings.max_wait);
+        let goes = cut.full || of.run != LIVE_RUN || scan.has_waited(&cut.keys, settings.max_wait);
         waits += u64::from(!goes);
         goes
     };
@@ -165,8 +159,8 @@ pub async fn slice(
             Ok(Some(block)) => block,
             Ok(None) => break,
             Err(StoreError::RecordId { hex }) => {
-                mark_unusable_ids(parts, slot, &hex).await?;
-                sliced.ended = Ended::Conflict;
+                mark_unusable_ids(deps, of, &hex).await?;
+                sliced.ended = SliceEnd::Conflict;
                 break;
             }
             Err(error) => return Err(error.into()),
@@ -182,24 +176,24 @@ pub async fn slice(
             }
             ready.push(cut);
             if ready.len() as u64 == *free {
-                sliced.ended = Ended::Full;
+                sliced.ended = SliceEnd::Full;
                 break 'keys;
             }
         }
         if ready.len() >= CHUNK {
-            let ended = enqueue(parts, slot, &mut guard, &mut ready, &mut sliced, free).await?;
-            if ended != Ended::Seen {
+            let ended = enqueue(deps, of, &mut guard, &mut ready, &mut sliced, free).await?;
+            if ended != SliceEnd::Seen {
                 sliced.ended = ended;
                 break 'keys;
             }
         }
     }
     drop(stream);
-    if sliced.ended == Ended::Seen {
+    if sliced.ended == SliceEnd::Seen {
         let tail = cutter.finish();
         let cut_short = read >= limit;
         if cut_short {
-            sliced.ended = Ended::Full;
+            sliced.ended = SliceEnd::Full;
         }
         // The tail of a stream that was cut short is not the tail of its gap.
         if let Some(tail) = tail.filter(|tail| tail.full || !cut_short)
@@ -210,13 +204,13 @@ pub async fn slice(
         }
     }
     sliced.waiting = waits;
-    look.end(match sliced.ended {
-        Ended::Seen => None,
+    scan.end(match sliced.ended {
+        SliceEnd::Seen => None,
         _ => last.as_ref(),
     });
-    if matches!(sliced.ended, Ended::Seen | Ended::Full) && !ready.is_empty() {
-        let ended = enqueue(parts, slot, &mut guard, &mut ready, &mut sliced, free).await?;
-        if ended != Ended::Seen {
+    if matches!(sliced.ended, SliceEnd::Seen | SliceEnd::Full) && !ready.is_empty() {
+        let ended = enqueue(deps, of, &mut guard, &mut ready, &mut sliced, free).await?;
+        if ended != SliceEnd::Seen {
             sliced.ended = ended;
         }
     }
@@ -224,54 +218,55 @@ pub async fn slice(
 }
 
 /// Rows that no job can name are marked here, so that they cost nobody else's verdict; the next pass reads the day again.
-async fn mark_unusable_ids(parts: &Parts, slot: Slot<'_>, hex: &str) -> Result<(), PassError> {
-    let token = parts.queue.next_token().await?;
-    let rows = parts
-        .table
-        .mark_unusable_ids(slot.run, token, slot.day)
-        .await?;
-    tracing::error!(day = %slot.day, rows, example = hex, "rows marked invalid: their record_id is not utf-8, or too long");
+async fn mark_unusable_ids(
+    deps: &Dependencies,
+    of: DayOfRun<'_>,
+    hex: &str,
+) -> Result<(), PassError> {
+    let token = deps.queue.next_token().await?;
+    let rows = deps.table.mark_unusable_ids(of.run, token, of.day).await?;
+    tracing::error!(day = %of.day, rows, example = hex, "rows marked invalid: their record_id is not utf-8, or too long");
     Ok(())
 }
 
 async fn enqueue(
-    parts: &Parts,
-    slot: Slot<'_>,
+    deps: &Dependencies,
+    of: DayOfRun<'_>,
     guard: &mut Guard,
     ready: &mut Vec<Cut>,
     sliced: &mut Sliced,
     free: &mut u64,
-) -> Result<Ended, PassError> {
+) -> Result<SliceEnd, PassError> {
     let mut cuts = std::mem::take(ready);
     let mut keys: Vec<&mut Key> = cuts
         .iter_mut()
         .flat_map(|cut| [&mut cut.keys.from, &mut cut.keys.to])
         .collect();
-    parts.table.name_keys(&mut keys).await?;
+    deps.table.name_keys(&mut keys).await?;
     let jobs: Vec<NewJob> = cuts
         .into_iter()
         .map(|cut| {
             let range = Range {
-                run: slot.run,
-                day: slot.day,
-                selection: slot.selection.clone(),
+                run: of.run,
+                day: of.day,
+                selection: of.selection.clone(),
                 from: cut.keys.from,
                 to: cut.keys.to,
                 rows: cut.rows,
             };
-            job(&range).group(&guard.group).priority(slot.priority)
+            job(&range).group(&guard.group).priority(of.priority)
         })
         .collect();
     weldfleet_failpoints::reach("scheduler::before_enqueue").await;
-    let answer = parts.queue.enqueue_guarded(guard, &jobs).await?;
+    let answer = deps.queue.enqueue_guarded(guard, &jobs).await?;
     weldfleet_failpoints::reach("scheduler::after_enqueue").await;
     let (added, ended) = match answer {
         GuardedEnqueue::Enqueued { jobs, version } => {
             guard.version = version;
-            (jobs.added, Ended::Seen)
+            (jobs.added, SliceEnd::Seen)
         }
-        GuardedEnqueue::Conflict { jobs, .. } => (jobs.added, Ended::Conflict),
-        GuardedEnqueue::Deposed { jobs } => (jobs.added, Ended::Deposed),
+        GuardedEnqueue::Conflict { jobs, .. } => (jobs.added, SliceEnd::Conflict),
+        GuardedEnqueue::Deposed { jobs } => (jobs.added, SliceEnd::Deposed),
     };
     sliced.enqueued += added;
     *free = free.saturating_sub(added);

@@ -15,7 +15,7 @@ const POISON_REASON: &str = "poison: killed its worker twice while it was judged
 
 impl Pass {
     pub(super) async fn split_jobs(&self, summary: &mut Summary) -> Result<(), PassError> {
-        let page = self.parts.queue.list(State::Splitting, 0, MOST).await?;
+        let page = self.deps.queue.list(State::Splitting, 0, MOST).await?;
         for job in page.jobs {
             self.split_job(&job, summary).await?;
         }
@@ -27,7 +27,7 @@ impl Pass {
         job: &Job,
         summary: &mut Summary,
     ) -> Result<(), PassError> {
-        let queue = &self.parts.queue;
+        let queue = &self.deps.queue;
         let range = match weldfleet_fleet::range_of(job) {
             Ok(range) => range,
             Err(error) => {
@@ -36,7 +36,7 @@ impl Pass {
                 return Ok(());
             }
         };
-        match self.parts.table.midpoint(&range).await? {
+        match self.deps.table.midpoint(&range).await? {
             Split::Empty => {
                 tracing::info!(job = job.id, "nothing left of a job that was to be split");
                 queue
@@ -62,15 +62,15 @@ impl Pass {
     async fn replace(
         &self,
         job: &Job,
-        parts: &[Range],
+        children: &[Range],
         summary: &mut Summary,
     ) -> Result<(), PassError> {
-        let children: Vec<NewJob> = parts
+        let jobs: Vec<NewJob> = children
             .iter()
-            .map(|part| {
-                let child = slice::job(part);
+            .map(|child| {
+                let child = slice::job(child);
                 // Rows that are equal in the whole key are one weld, which cannot be split further.
-                if parts.len() == 1 {
+                if children.len() == 1 {
                     child.weight(1)
                 } else {
                     child
@@ -78,8 +78,8 @@ impl Pass {
             })
             .collect();
         weldfleet_failpoints::reach("scheduler::before_split").await;
-        if let SplitOutcome::Split(into) = self.parts.queue.split(&job.id, &children).await? {
-            let rows: u64 = parts.iter().map(|part| part.rows).sum();
+        if let SplitOutcome::Split(into) = self.deps.queue.split(&job.id, &jobs).await? {
+            let rows: u64 = children.iter().map(|child| child.rows).sum();
             tracing::warn!(job = job.id, rows, into, why = job.error, "split");
             summary.split += 1;
         }
@@ -95,11 +95,11 @@ impl Pass {
         reason: &str,
         told: &str,
     ) -> Result<u64, PassError> {
-        let token = self.parts.queue.next_token().await?;
-        let table = &self.parts.table;
+        let token = self.deps.queue.next_token().await?;
+        let table = &self.deps.table;
         let marked = table.mark(token, &job.id, row, status, reason).await?;
         weldfleet_failpoints::reach("scheduler::before_resolve").await;
-        self.parts.queue.resolve(&job.id, &outcome(told)).await?;
+        self.deps.queue.resolve(&job.id, &outcome(told)).await?;
         tracing::error!(job = job.id, record = %row.from, rows = marked.marked, reason, "row marked; it is not judged");
         Ok(marked.marked)
     }

@@ -115,7 +115,6 @@ pub fn range(job: &Job) -> Range {
     .unwrap()
 }
 
-/// Ids in order.
 pub fn ids(jobs: &[Job]) -> Vec<String> {
     let mut ids: Vec<String> = jobs.iter().map(|job| job.id.clone()).collect();
     ids.sort();

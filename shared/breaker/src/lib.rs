@@ -25,9 +25,7 @@ pub struct Limits {
 /// What one finished range held, in rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RangeCounts {
-    /// Judged OK.
     pub ok: u64,
-    /// Judged NOK.
     pub nok: u64,
     /// Invalid or in error.
     pub unjudged: u64,
@@ -38,7 +36,6 @@ pub struct RangeCounts {
 pub struct Window {
     /// Ranges in the window.
     pub ranges: u32,
-    /// Their rows.
     pub rows: u64,
     /// Those invalid or in error.
     pub unjudged: u64,

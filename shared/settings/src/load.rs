@@ -35,15 +35,12 @@ pub enum SettingsError {
     /// The configuration file cannot be read.
     #[error("cannot read configuration file `{}`; give another with --config or ${ENV_PATH}", path.display())]
     Unreadable {
-        /// The file.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// The file is not TOML.
     #[error("configuration file `{}` is not valid TOML: line {line}, column {column}: {problem}", path.display())]
     Syntax {
-        /// The file.
         path: PathBuf,
         /// From 1.
         line: usize,

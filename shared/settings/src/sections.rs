@@ -26,15 +26,10 @@ pub struct Settings {
     pub curves: CurveUnits,
     /// What a weld must look like to be judged.
     pub validation: ValidationLimits,
-    /// The slicing daemon.
     pub scheduler: Scheduler,
-    /// Leases of jobs.
     pub lease: Lease,
-    /// The worker process.
     pub worker: Worker,
-    /// The ONNX model.
     pub model: Model,
-    /// The rule model.
     pub rules: Rules,
     /// How the two are fused.
     pub fusion: Fusion,
@@ -48,7 +43,6 @@ pub struct Settings {
 pub struct ClickHouse {
     /// HTTP interface, `http://host:8123`.
     pub url: String,
-    /// User name.
     pub user: String,
     /// Password; or `password_file`.
     pub password: Secret,
@@ -154,7 +148,6 @@ impl Default for Tables {
 pub struct Scheduler {
     /// Rows a range aims at.
     pub batch_size: u32,
-    /// Time between passes.
     #[serde(with = "crate::duration")]
     pub poll_interval: Duration,
     /// How long a partial range may wait to fill up, from when it was first seen.
@@ -189,7 +182,6 @@ impl Default for Scheduler {
 pub struct Zone(TimeZone);
 
 impl Zone {
-    /// The zone's rules.
     pub fn rules(&self) -> &TimeZone {
         &self.0
     }
@@ -230,7 +222,6 @@ pub struct Lease {
     /// Time after which an unrenewed job is given to another worker.
     #[serde(with = "crate::duration")]
     pub ttl: Duration,
-    /// Time between renewals.
     #[serde(with = "crate::duration")]
     pub renew_every: Duration,
     /// Claims a job may use up before it is a dead letter.
@@ -297,7 +288,6 @@ pub enum Provider {
     /// A GPU if there is one, else the CPU with a warning.
     #[default]
     Auto,
-    /// The CPU.
     Cpu,
     /// CUDA, or refuse to start.
     Cuda,
@@ -325,7 +315,6 @@ pub struct Model {
     pub enabled: bool,
     /// Folder that holds `global/` and optionally `parts/<part_no>/`.
     pub model_export_dir: PathBuf,
-    /// Where it runs.
     pub provider: Provider,
     /// GPU index among those the process sees; one process feeds one GPU.
     pub device_id: u32,

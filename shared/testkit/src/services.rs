@@ -31,7 +31,6 @@ pub enum Service {
 }
 
 impl Service {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::ClickHouse, Self::Redis, Self::MySql];
 
     fn section(self) -> &'static str {

@@ -37,7 +37,6 @@ pub struct PeakMark {
 pub struct Point {
     /// When, ms.
     pub t_ms: f64,
-    /// The value.
     pub value: f64,
 }
 
@@ -62,7 +61,6 @@ pub struct Explanation {
     pub r: Vec<Option<f32>>,
     /// Smoothed R of the main pulse, mΩ.
     pub smoothed: Vec<Point>,
-    /// Pulses.
     pub pulses: Vec<Span>,
     /// Index of the main pulse in `pulses`.
     pub main_pulse: Option<usize>,
@@ -70,7 +68,6 @@ pub struct Explanation {
     pub gaps: Vec<Span>,
     /// Peaks of smoothed R, hits or not.
     pub peaks: Vec<PeakMark>,
-    /// Hits.
     pub hits: Vec<Hit>,
     /// The rules' word; None where they are off.
     pub rule_result: Option<Outcome>,

@@ -5,7 +5,6 @@ use crate::{BadValue, DecidedBy, Outcome};
 /// Why a fusion cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FusionError {
-    /// Nothing would judge.
     #[error("model and rules are both off, so nothing could judge a weld; turn one on")]
     NoJudge,
     /// A value outside its range.
@@ -27,16 +26,13 @@ pub enum NotFused {
     MissingRuleResult,
 }
 
-/// A fused verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fused {
     /// The model's word; None where it is off.
     pub ml_result: Option<Outcome>,
     /// The rules' word; None where they are off.
     pub rule_result: Option<Outcome>,
-    /// The verdict.
     pub final_result: Outcome,
-    /// What decided.
     pub decided_by: DecidedBy,
 }
 
@@ -96,7 +92,6 @@ impl Fusion {
         self.rules_on
     }
 
-    /// The override's threshold.
     #[must_use]
     pub fn override_threshold(&self) -> f32 {
         self.override_threshold

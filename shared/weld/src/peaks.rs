@@ -19,7 +19,6 @@ pub struct PeakQuery {
 }
 
 impl PeakQuery {
-    /// Every local maximum.
     pub const ALL: Self = Self {
         min_prominence: 0.0,
         width: [0.0, f64::INFINITY],
@@ -52,7 +51,6 @@ pub struct Peak {
     pub right_crossing: f64,
 }
 
-/// A local maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Maximum {
     left_edge: usize,

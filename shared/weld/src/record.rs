@@ -28,7 +28,6 @@ pub struct Weld<'a> {
 pub enum RecordId {
     /// UInt64.
     Number(u64),
-    /// Text.
     Text(String),
 }
 
@@ -66,16 +65,12 @@ pub struct Record {
     /// Name of the weld timer.
     #[serde(default)]
     pub timer_name: String,
-    /// Maximum voltage.
     #[serde(deserialize_with = "number")]
     pub umax: f32,
-    /// Maximum current.
     #[serde(deserialize_with = "number")]
     pub imax: f32,
-    /// Voltage curve.
     #[serde(deserialize_with = "numbers")]
     pub u_curve: Vec<f32>,
-    /// Current curve.
     #[serde(deserialize_with = "numbers")]
     pub i_curve: Vec<f32>,
 }

@@ -7,10 +7,8 @@ use crate::BadValue;
 /// Unit of the voltage curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum CurveVoltageUnit {
-    /// Volt.
     #[default]
     V,
-    /// Millivolt.
     #[serde(rename = "mV")]
     Millivolt,
     /// Percent of the row's own `umax`.
@@ -21,11 +19,9 @@ pub enum CurveVoltageUnit {
 /// Unit of the current curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum CurveCurrentUnit {
-    /// Kiloampere.
     #[default]
     #[serde(rename = "kA")]
     Kiloampere,
-    /// Ampere.
     A,
     /// Percent of the row's own `imax`.
     #[serde(rename = "percent_of_imax")]
@@ -35,10 +31,8 @@ pub enum CurveCurrentUnit {
 /// Unit of `umax`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum VoltageUnit {
-    /// Volt.
     #[default]
     V,
-    /// Millivolt.
     #[serde(rename = "mV")]
     Millivolt,
 }
@@ -46,11 +40,9 @@ pub enum VoltageUnit {
 /// Unit of `imax`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum CurrentUnit {
-    /// Kiloampere.
     #[default]
     #[serde(rename = "kA")]
     Kiloampere,
-    /// Ampere.
     A,
 }
 

@@ -71,7 +71,6 @@ impl Reason {
         Self::NegativeCurrent,
     ];
 
-    /// The stable code.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -92,7 +91,6 @@ impl Reason {
 /// A row that validation refused. Displays as `reason_code: measured value, limit`, the text of `alg_error`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
-    /// The reason.
     pub reason: Reason,
     /// Measured value and limit.
     pub detail: String,

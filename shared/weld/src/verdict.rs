@@ -9,10 +9,8 @@ use crate::rules::Hit;
 /// What a judge says about a weld.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum Outcome {
-    /// Good.
     #[serde(rename = "OK")]
     Ok,
-    /// Not good.
     #[serde(rename = "NOK")]
     Nok,
 }
@@ -38,7 +36,6 @@ impl Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Judged.
     Ok,
     /// Refused by validation; `alg_error` has the reason.
     Invalid,

@@ -6,13 +6,13 @@ mod part_names;
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
-use weldfleet_cli::{
+use weldfleet_queue::{Queue, QueueError};
+use weldfleet_service::{
     Exit, Failure,
     exit::chain,
     outln,
     output::{self, Paint},
 };
-use weldfleet_queue::{Queue, QueueError};
 use weldfleet_settings::{Settings, secret::without_credentials};
 use weldfleet_stores::clickhouse::{RowBlock, SourceTable, repeated_keys};
 use weldfleet_weld::Verdict;
@@ -36,10 +36,9 @@ enum State {
     Failed,
 }
 
-/// One line.
 #[derive(Debug, serde::Serialize)]
 struct Finding {
-    part: String,
+    check: String,
     state: State,
     text: String,
 }
@@ -52,7 +51,7 @@ struct Report {
 }
 
 impl Report {
-    fn add(&mut self, part: &str, state: State, text: impl Into<String>) {
+    fn add(&mut self, check: &str, state: State, text: impl Into<String>) {
         let text = text.into();
         if !self.quiet {
             let paint = Paint::for_stdout();
@@ -62,27 +61,27 @@ impl Report {
                 State::Failed => paint.red("failed "),
             };
             outln!(
-                "{mark}  {part:<12} {}",
+                "{mark}  {check:<12} {}",
                 text.replace('\n', "\n                      ")
             );
         }
         self.findings.push(Finding {
-            part: part.to_owned(),
+            check: check.to_owned(),
             state,
             text,
         });
     }
 
-    fn ok(&mut self, part: &str, text: impl Into<String>) {
-        self.add(part, State::Ok, text);
+    fn ok(&mut self, check: &str, text: impl Into<String>) {
+        self.add(check, State::Ok, text);
     }
 
-    fn warning(&mut self, part: &str, text: impl Into<String>) {
-        self.add(part, State::Warning, text);
+    fn warning(&mut self, check: &str, text: impl Into<String>) {
+        self.add(check, State::Warning, text);
     }
 
-    fn failed(&mut self, part: &str, text: impl Into<String>) {
-        self.add(part, State::Failed, text);
+    fn failed(&mut self, check: &str, text: impl Into<String>) {
+        self.add(check, State::Failed, text);
     }
 
     fn exit(&self) -> Exit {
@@ -134,7 +133,7 @@ fn check_judging(settings: &Settings, report: &mut Report) -> Option<Judging> {
         }
     };
     let opened = judging.models.as_ref().map_or(Ok(()), |models| {
-        let layout = judging.plan.layout.alone();
+        let layout = judging.layout.layout.one_session();
         models.open_global(layout).map(|_| ())?;
         models.try_parts(layout)
     });
@@ -158,7 +157,7 @@ fn check_judging(settings: &Settings, report: &mut Report) -> Option<Judging> {
             if let Some(warning) = judging.warning_of_idle_time() {
                 report.warning("model", warning);
             }
-            report.ok("layout", judging.plan.to_string());
+            report.ok("layout", judging.layout.to_string());
         }
         None => report.warning("model", "switched off, the rules decide alone"),
     }
@@ -350,7 +349,7 @@ async fn check_rows(
         report.warning("rows", "the source table is empty, nothing to judge");
         return Value::Null;
     }
-    let layout = judging.plan.layout.alone();
+    let layout = judging.layout.layout.one_session();
     let pool = match Pool::start(judging.judge.clone(), judging.models.clone(), layout) {
         Ok(pool) => pool,
         Err(error) => {

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use weldfleet_cli::{Exit, Failure, OrExit, door, errln, outln};
+use weldfleet_service::{Exit, Failure, OrExit, errln, outln, stdio};
 use weldfleet_settings::Settings;
 use weldfleet_weld::{Record, Verdict};
 
@@ -45,12 +45,12 @@ pub fn run(settings: &Settings, file: &Path, json: bool) -> Result<Exit, Failure
         return Ok(Exit::Usage);
     }
     let judging = Judging::from_settings(settings, Tuning::OnlyRemembered).or_exit(Exit::Usage)?;
-    let layout = judging.plan.layout.alone();
+    let layout = judging.layout.layout.one_session();
     let mut compute = Compute::new(judging.judge, judging.models, layout).or_exit(Exit::Usage)?;
     let mut verdicts = Vec::new();
     let mut next = 0;
     for line in &order {
-        if door::is_shut() {
+        if stdio::is_closed() {
             break;
         }
         if let Err(bad) = line {

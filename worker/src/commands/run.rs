@@ -9,13 +9,20 @@ use std::{
 use anyhow::Context;
 use apalis::prelude::{BoxDynError, WorkerBuilder};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use weldfleet_breaker::Tally;
-use weldfleet_cli::{Exit, Failure, OrExit, exit::chain};
 use weldfleet_queue::{
     Consumer, Job, Lease, Pause, Queue, QueueError, Settlement, WorkerInfo,
     apalis::{LeasedBackend, Slot},
+};
+use weldfleet_service::{
+    Exit, Failure, Health, OrExit,
+    exit::causes,
+    http,
+    http::StatusPage,
+    metrics,
+    outage::{self, CLICKHOUSE, REDIS},
+    signals,
 };
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
@@ -23,7 +30,6 @@ use weldfleet_stores::{
     clickhouse::SourceTable,
     mysql::{Mirror, NokTable},
 };
-use weldfleet_telemetry::{Health, http, http::Face, metrics};
 
 use crate::{
     inference::{
@@ -38,20 +44,18 @@ use crate::{
 
 /// Time between two looks at what `/readyz` tells.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
-/// Time between two tries at a dependency that is away at start.
-const WAIT_BETWEEN: Duration = Duration::from_millis(500);
 
 /// Runs until SIGTERM or ctrl-c.
 pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
-    let stop = stop_on_signal()?;
+    let stop = signals::stop()?;
     let judging = Judging::from_settings(settings, Tuning::Quick).or_exit(Exit::Usage)?;
-    let metrics_handle = weldfleet_telemetry::install_metrics()?;
+    let metrics_handle = weldfleet_service::install_metrics()?;
     let health = Health::default();
     health.not_ready("start", "joining the fleet");
     let pool = Pool::start(
         judging.judge.clone(),
         judging.models.clone(),
-        judging.plan.layout,
+        judging.layout.layout,
     )
     .or_exit(Exit::Usage)?;
     let info = worker_info(&judging);
@@ -62,20 +66,20 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     let listener = http::bind(settings.worker.http, "worker.http")
         .await
         .or_exit(Exit::Usage)?;
-    let face = Face {
+    let page = StatusPage {
         describe: describe(&judging, &worker, changed.unwrap_or_default()),
         health: health.clone(),
         metrics: metrics_handle,
     };
     let server_stop = CancellationToken::new();
-    let router = crate::http::router(face, pool.clone(), settings);
+    let router = crate::http::router(page, pool.clone(), settings);
     let server = tokio::spawn(http::serve(listener, router, server_stop.clone()));
 
     tracing::info!(
         worker,
         version = env!("CARGO_PKG_VERSION"),
         device = judging.device(),
-        layout = %judging.plan,
+        layout = %judging.layout,
         model = judging.model_version(),
         "worker starts"
     );
@@ -106,7 +110,6 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Why work ended.
 enum Ended {
     /// It was asked to.
     Stopped,
@@ -209,10 +212,12 @@ async fn inspect_source(settings: &Settings, health: &Health) -> Result<SourceTa
     loop {
         match SourceTable::inspect(settings).await {
             Ok(source) => {
-                health.ready("clickhouse");
+                outage::ends(health, CLICKHOUSE);
                 return Ok(source);
             }
-            Err(error) if error.is_outage() => wait(health, "clickhouse", error.chain()).await,
+            Err(error) if error.is_outage() => {
+                outage::wait(health, CLICKHOUSE, &error.chain()).await
+            }
             Err(error) => return Err(fatal(error)),
         }
     }
@@ -228,7 +233,7 @@ async fn meet_needs(
         loop {
             let (grants, works) = needs::clickhouse(source).await;
             let found = grants.into_iter().chain(works);
-            if met(health, "clickhouse", found).await? {
+            if met(health, CLICKHOUSE, found).await? {
                 return Ok(());
             }
         }
@@ -256,7 +261,7 @@ async fn meet_mirror(settings: &Settings) -> Result<(), Failure> {
                 tracing::warn!(
                     what,
                     error = error.chain(),
-                    "mirror lags, judging goes on; the scheduler mends it"
+                    "mirror lags, judging goes on; the scheduler fixes it"
                 );
             }
             Ok(()) => {}
@@ -268,20 +273,20 @@ async fn meet_mirror(settings: &Settings) -> Result<(), Failure> {
 /// Whether everything found works; waits a moment where something does not that goes by itself.
 async fn met(
     health: &Health,
-    part: &'static str,
+    component: &'static str,
     found: impl IntoIterator<Item = needs::Found>,
 ) -> Result<bool, Failure> {
     for (what, result) in found {
         match result {
             Ok(()) => {}
             Err(error) if goes_by_itself(&error) => {
-                wait(health, part, error.chain_and_remedy()).await;
+                outage::wait(health, component, &error.chain_and_remedy()).await;
                 return Ok(false);
             }
             Err(error) => return Err(unmet(&what, error)),
         }
     }
-    health.ready(part);
+    outage::ends(health, component);
     Ok(true)
 }
 
@@ -309,11 +314,13 @@ async fn own_queue(settings: &Settings, queue: Queue, health: &Health) -> Result
     let owner = loop {
         match weldfleet_fleet::owner(settings).await {
             Ok(owner) => break owner,
-            Err(error) if error.is_outage() => wait(health, "clickhouse", error.chain()).await,
+            Err(error) if error.is_outage() => {
+                outage::wait(health, CLICKHOUSE, &error.chain()).await
+            }
             Err(error) => return Err(fatal(error)),
         }
     };
-    health.ready("clickhouse");
+    outage::ends(health, CLICKHOUSE);
     let queue = match owner {
         Some(owner) => queue.owned_by(owner).map_err(queue_failure)?,
         None => queue,
@@ -322,7 +329,7 @@ async fn own_queue(settings: &Settings, queue: Queue, health: &Health) -> Result
         match queue.own().await {
             Ok(()) => return Ok(queue),
             Err(error) if error.is_outage() && !error.is_denied() => {
-                wait(health, "redis", chain(&anyhow::Error::new(error))).await;
+                outage::wait(health, REDIS, &causes(&error)).await;
             }
             Err(error) => return Err(queue_failure(error)),
         }
@@ -347,29 +354,22 @@ async fn raise_token(source: &SourceTable, queue: &Queue, health: &Health) -> Re
         let floor = match source.max_token(&[]).await {
             Ok(floor) => floor,
             Err(error) if error.is_outage() => {
-                wait(health, "clickhouse", error.chain()).await;
+                outage::wait(health, CLICKHOUSE, &error.chain()).await;
                 continue;
             }
             Err(error) => return Err(fatal(error)),
         };
-        health.ready("clickhouse");
+        outage::ends(health, CLICKHOUSE);
         match queue.raise_token(floor).await {
             Ok(_) => {
-                health.ready("redis");
+                outage::ends(health, REDIS);
                 return Ok(());
             }
             Err(error) => {
-                wait(health, "redis", chain(&anyhow::Error::new(error))).await;
+                outage::wait(health, REDIS, &causes(&error)).await;
             }
         }
     }
-}
-
-async fn wait(health: &Health, part: &'static str, reason: String) {
-    if health.not_ready(part, reason.clone()) {
-        tracing::warn!(part, reason, "waiting for a dependency");
-    }
-    tokio::time::sleep(WAIT_BETWEEN).await;
 }
 
 /// A worker that was killed just before this start is still listed as alive, like a living one; its files go when it no longer is.
@@ -472,19 +472,4 @@ fn describe(judging: &Judging, worker: &str, changed: Noticed) -> http::Describe
         }
         answer
     })
-}
-
-fn stop_on_signal() -> anyhow::Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let token = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        token.cancel();
-    });
-    Ok(stop)
 }

@@ -12,7 +12,7 @@ use ort::{
 };
 use weldfleet_weld::features::{CHANNELS, InferenceConfig, InputKind, REGRESSIONS, Span};
 
-use super::session::Rows;
+use super::rows::Rows;
 
 /// A row that no weld fills: one point, the first there is.
 const NO_WELD: Span = [0, 1];

@@ -73,12 +73,10 @@ impl Catalog {
         &self.files[id.index()]
     }
 
-    /// The global model's.
     pub fn global(&self) -> &ModelFiles {
         &self.files[0]
     }
 
-    /// Of all models.
     pub fn all_files(&self) -> &[ModelFiles] {
         &self.files
     }

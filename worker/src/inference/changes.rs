@@ -14,7 +14,7 @@ use std::{
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use weldfleet_telemetry::metrics;
+use weldfleet_service::metrics;
 
 use super::{
     catalog::{Catalog, part_folders},
@@ -41,7 +41,6 @@ pub enum Change {
 pub struct Noticed(Arc<Mutex<BTreeMap<PathBuf, Change>>>);
 
 impl Noticed {
-    /// All at present.
     pub fn all(&self) -> BTreeMap<PathBuf, Change> {
         self.0
             .lock()

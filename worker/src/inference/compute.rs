@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use anyhow::Context;
 use weldfleet_failpoints::poison_record;
-use weldfleet_telemetry::metrics;
+use weldfleet_service::metrics;
 use weldfleet_weld::{
     Verdict,
     judge::{Batch, Judge, ModelId, Prepared, Workspace},

@@ -19,7 +19,6 @@ use super::external;
 
 /// File names within a model's folder.
 pub const MODEL: &str = "model.onnx";
-/// As above.
 pub const CONFIG: &str = "inference_config.json";
 
 /// What a model consists of, in memory.
@@ -42,9 +41,7 @@ pub struct Weights {
 
 /// A file as it was when it was read.
 pub struct ReadFile {
-    /// Where.
     pub path: PathBuf,
-    /// What it held.
     pub digest: [u8; 32],
     /// What the file system said of it.
     pub stamp: Stamp,

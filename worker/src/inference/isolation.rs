@@ -64,7 +64,7 @@ fn attempt(
 ) -> Result<Vec<Verdict>, Failed> {
     match catch_unwind(AssertUnwindSafe(|| compute.judge(welds, rows))) {
         Ok(Ok(verdicts)) => Ok(verdicts),
-        Ok(Err(error)) => Err(Failed::Model(weldfleet_cli::exit::chain(&error))),
+        Ok(Err(error)) => Err(Failed::Model(weldfleet_service::exit::chain(&error))),
         Err(panic) => {
             compute.reset();
             Err(Failed::Panic(panic_text(panic.as_ref())))

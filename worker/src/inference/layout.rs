@@ -31,7 +31,7 @@ impl Layout {
     }
 
     /// The same with one session.
-    pub fn alone(self) -> Self {
+    pub fn one_session(self) -> Self {
         Self {
             sessions: 1,
             ..self

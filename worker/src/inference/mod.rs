@@ -4,8 +4,8 @@
 //! - [`runtime`]: loads ONNX Runtime once and answers which providers it has;
 //! - [`catalog`]: the models of `model_export_dir`: `global/` and `parts/<part_no>/`;
 //! - [`files`]: what a model consists of, read once; [`external`]: which files those are; [`changes`]: what became of them;
-//! - [`trial`]: whether a model keeps to its interface;
-//! - [`session`]: one model on one device; [`bound`]: the pinned buffers of a session on a GPU;
+//! - [`interface`]: what a graph declares; [`trial`]: whether it keeps to it;
+//! - [`session`]: one model on one device, fed with [`rows`]; [`bound`]: the pinned buffers of a session on a GPU;
 //! - [`layout`]: sessions, threads and rows of a batch; [`tuning`]: which layout, by measurement; [`hardware`]: names of devices;
 //! - [`compute`]: what one compute thread owns, and judging with it;
 //! - [`isolation`]: a chunk that fails, row by row;
@@ -23,9 +23,11 @@ pub mod compute;
 pub mod external;
 pub mod files;
 pub mod hardware;
+pub mod interface;
 pub mod isolation;
 pub mod layout;
 pub mod pool;
+pub mod rows;
 pub mod runtime;
 pub mod session;
 pub mod trial;
@@ -47,7 +49,6 @@ use session::ModelSession;
 pub struct Models {
     /// ONNX Runtime on the chosen device.
     pub runtime: Runtime,
-    /// The models found.
     pub catalog: Catalog,
 }
 

@@ -15,7 +15,7 @@ use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, select_biased, unbounded};
 use tokio::sync::mpsc;
 use weldfleet_queue::Lease;
-use weldfleet_telemetry::metrics;
+use weldfleet_service::metrics;
 use weldfleet_weld::{Verdict, judge::Judge};
 
 use super::{Models, compute::Compute, first_then_rest, isolation, layout::Layout, welds::Welds};
@@ -42,7 +42,6 @@ pub enum PoolError {
 /// Handle on the compute threads; they end when the last handle is dropped.
 #[derive(Clone)]
 pub struct Pool {
-    /// Of ranges.
     chunks: Sender<Chunk>,
     /// Of everything that has no lease.
     asides: Sender<Chunk>,

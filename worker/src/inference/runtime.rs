@@ -33,11 +33,9 @@ pub struct Runtime {
 
 /// The batch that TensorRT builds an engine for: `input:dimxdim,…`. One shape, so that no batch makes it build another.
 pub struct EngineShapes {
-    /// Smallest.
     pub min: String,
     /// The one to be fast with.
     pub opt: String,
-    /// Largest.
     pub max: String,
 }
 

@@ -15,9 +15,10 @@ use weldfleet_weld::{
 use super::{
     bound::Bound,
     files::ModelFiles,
+    interface,
     layout::Layout,
+    rows::Rows,
     runtime::{EngineShapes, Runtime},
-    trial,
 };
 
 /// Points a weld that TensorRT's engines of raw models are made for: usual, and at most on the average of a batch.
@@ -40,18 +41,6 @@ enum Memory {
     Bound { on_gpu: bool, bound: Box<Bound> },
 }
 
-/// Rows on their way through a model.
-pub struct Rows<'a> {
-    /// `[N, 4, L]`, or a raw model's samples.
-    pub curves: &'a [f32],
-    /// Of a raw model, one a row; else empty.
-    pub spans: &'a [Span],
-    /// `[N]`, to be filled.
-    pub nok_prob: &'a mut [f32],
-    /// `[N, 4]`, to be filled.
-    pub regression: &'a mut [f32],
-}
-
 impl ModelSession {
     /// Makes a session of what was read at the start, as the layout says, and tries it on one row of zeros.
     ///
@@ -66,7 +55,7 @@ impl ModelSession {
         let shown = files.path().display().to_string();
         let session = build(runtime, files, config, layout)
             .with_context(|| format!("cannot open model `{shown}`"))?;
-        trial::check_interface(&session, config, &shown)?;
+        interface::check(&session, config, &shown)?;
         let memory = if runtime.is_gpu() {
             let device = Some(runtime.device_id());
             let bound = Bound::new(&session, config, layout.batch_rows, device)

@@ -1,6 +1,6 @@
 //! Whether a model keeps to its interface: tried once, on the CPU, before it judges anything.
 //!
-//! What a graph declares is compared with what its configuration promises, shape by shape. Then a few rows go through it,
+//! What a graph declares was compared with what its configuration promises by [`interface`](super::interface). Here a few rows go through it,
 //! one alone, two and three at a time: numbers that hide no transposition, since no other dimension has them. Each row must
 //! get the same values whoever is with it. A model that quantises dynamically does not keep to that: it takes its scale
 //! from the whole batch, so that a weld's verdict would depend on the welds beside it.
@@ -8,12 +8,8 @@
 //! The CPU is asked whatever the device, since shapes are the graph's own, and a device would prepare itself for batches
 //! that it never sees again.
 
-use anyhow::{bail, ensure};
-use ort::{
-    session::Session,
-    value::{Outlet, TensorElementType, ValueType},
-};
-use weldfleet_weld::features::{CHANNELS, InferenceConfig, InputKind, REGRESSIONS};
+use anyhow::bail;
+use weldfleet_weld::features::{InferenceConfig, REGRESSIONS};
 
 use super::{
     files::ModelFiles, layout::Layout, runtime::Runtime, session::ModelSession,
@@ -100,164 +96,6 @@ fn compare(
 pub fn differs(a: f32, b: f32, allowed: f32) -> bool {
     let both_nan = a.is_nan() && b.is_nan();
     !(both_nan || a == b || (a - b).abs() <= allowed)
-}
-
-/// One dimension as the contract has it.
-#[derive(Clone, Copy)]
-enum Dimension {
-    /// Any number, as many as a batch has; its name.
-    Free(&'static str),
-    Fixed(usize),
-}
-
-use Dimension::{Fixed, Free};
-
-/// Compares names, types and shapes that the graph declares with the configuration.
-///
-/// # Errors
-/// The first that is another one.
-pub fn check_interface(
-    session: &Session,
-    config: &InferenceConfig,
-    shown: &str,
-) -> anyhow::Result<()> {
-    let inputs = match config.input_kind {
-        InputKind::Features => vec![(
-            "input",
-            &config.input,
-            TensorElementType::Float32,
-            vec![Free("N"), Fixed(CHANNELS), Fixed(config.target_len)],
-        )],
-        InputKind::Raw => vec![
-            (
-                "input",
-                &config.input,
-                TensorElementType::Float32,
-                vec![Free("S")],
-            ),
-            (
-                "spans",
-                &config.spans,
-                TensorElementType::Int64,
-                vec![Free("N"), Fixed(2)],
-            ),
-        ],
-    };
-    let names: Vec<&str> = session.inputs().iter().map(Outlet::name).collect();
-    for (key, name, element, shape) in &inputs {
-        let Some(input) = session.inputs().iter().find(|input| input.name() == *name) else {
-            bail!(
-                "model `{shown}` has inputs {names:?}, but its inference_config.json says {key} = \"{name}\""
-            );
-        };
-        check_type("input", input, *element, shape, shown)?;
-    }
-    ensure!(
-        names.len() == inputs.len(),
-        "model `{shown}` has inputs {names:?}, but its inference_config.json knows only {:?}; a model that takes \
-         curves as measured says input_kind = \"raw\"",
-        inputs.iter().map(|(_, name, ..)| name).collect::<Vec<_>>()
-    );
-    let outputs = [
-        (&config.outputs.nok_prob, vec![Free("N")]),
-        (
-            &config.outputs.regression,
-            vec![Free("N"), Fixed(REGRESSIONS)],
-        ),
-    ];
-    for (name, shape) in &outputs {
-        let Some(output) = session
-            .outputs()
-            .iter()
-            .find(|output| output.name() == *name)
-        else {
-            let names: Vec<&str> = session.outputs().iter().map(Outlet::name).collect();
-            bail!(
-                "model `{shown}` has outputs {names:?}, but its inference_config.json names `{name}`"
-            );
-        };
-        check_type("output", output, TensorElementType::Float32, shape, shown)?;
-    }
-    Ok(())
-}
-
-fn check_type(
-    side: &str,
-    outlet: &Outlet,
-    wanted: TensorElementType,
-    shape: &[Dimension],
-    shown: &str,
-) -> anyhow::Result<()> {
-    let fits = match outlet.dtype() {
-        ValueType::Tensor {
-            ty, shape: told, ..
-        } => {
-            // A graph may leave a shape out, which looks like a scalar's; then only the trial tells.
-            let fits = told.is_empty() || told.len() == shape.len();
-            let mut dimensions = told.iter().zip(shape);
-            let fits = fits
-                && dimensions.all(|(told, wanted)| match wanted {
-                    Free(_) => *told < 0,
-                    Fixed(wanted) => *told < 0 || usize::try_from(*told) == Ok(*wanted),
-                });
-            *ty == wanted && fits
-        }
-        _ => false,
-    };
-    if fits {
-        return Ok(());
-    }
-    let wanted_shape: Vec<String> = shape
-        .iter()
-        .map(|dimension| match dimension {
-            Free(name) => (*name).to_owned(),
-            Fixed(length) => length.to_string(),
-        })
-        .collect();
-    bail!(
-        "model `{shown}`: {side} `{}` is {}, but must be {} [{}]",
-        outlet.name(),
-        told(outlet.dtype()),
-        element_name(wanted),
-        wanted_shape.join(", ")
-    )
-}
-
-/// A declared type as people write it.
-fn told(declared: &ValueType) -> String {
-    match declared {
-        ValueType::Tensor {
-            ty,
-            shape,
-            dimension_symbols,
-        } => {
-            let symbols = dimension_symbols
-                .iter()
-                .map(Some)
-                .chain(std::iter::repeat(None));
-            let dimensions: Vec<String> = shape
-                .iter()
-                .zip(symbols)
-                .map(|(length, symbol)| match symbol {
-                    _ if *length >= 0 => length.to_string(),
-                    Some(symbol) if !symbol.is_empty() => symbol.clone(),
-                    _ => "?".to_owned(),
-                })
-                .collect();
-            format!("{} [{}]", element_name(*ty), dimensions.join(", "))
-        }
-        _ => "no tensor".to_owned(),
-    }
-}
-
-fn element_name(element: TensorElementType) -> String {
-    match element {
-        TensorElementType::Float16 => "f16".to_owned(),
-        TensorElementType::Float32 => "f32".to_owned(),
-        TensorElementType::Float64 => "f64".to_owned(),
-        TensorElementType::Int64 => "i64".to_owned(),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,7 @@ use weldfleet_weld::{Record, Verdict, Weld};
 
 /// Welds that can be judged, by place.
 pub trait Welds: Send + Sync {
-    /// How many.
     fn count(&self) -> usize;
-    /// One of them.
     fn weld(&self, row: usize) -> Weld<'_>;
     /// Its `record_id` as text; empty where there is none.
     fn record_id(&self, row: usize) -> String;

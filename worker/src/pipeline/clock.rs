@@ -7,7 +7,7 @@ use std::{
 };
 
 use nix::time::{ClockId, clock_gettime};
-use weldfleet_telemetry::metrics;
+use weldfleet_service::metrics;
 
 /// CPU time of the calling thread so far.
 pub fn thread_cpu() -> Duration {

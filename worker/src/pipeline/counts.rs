@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use weldfleet_breaker::RangeCounts;
-use weldfleet_telemetry::metrics;
+use weldfleet_service::metrics;
 use weldfleet_weld::{Outcome, Status, Verdict};
 
 /// What this process has judged since its start: ok, nok, invalid, error.

@@ -14,8 +14,8 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 use weldfleet_queue::Consumer;
+use weldfleet_service::{Health, metrics};
 use weldfleet_stores::StoreError;
-use weldfleet_telemetry::{Health, metrics};
 
 /// Time between two looks at a part that does not work; doubled after each time that it seemed to and did not.
 const PROBE_EVERY: Duration = Duration::from_millis(500);

@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use weldfleet_service::metrics;
 use weldfleet_stores::{Range, StoreError, mysql::Mirror};
-use weldfleet_telemetry::metrics;
 
 /// Longest wait for the mirror of one range.
 const PATIENCE: Duration = Duration::from_secs(5);

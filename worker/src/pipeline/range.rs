@@ -11,12 +11,12 @@ use tracing::Instrument;
 use weldfleet_breaker::{Limits, Tally, decide};
 use weldfleet_failpoints::reach;
 use weldfleet_queue::{Lease, Queue, Settlement, apalis::Slot};
+use weldfleet_service::metrics;
 use weldfleet_stores::{
     Range, Selection, StoreError,
     audit_csv::{self, AuditFile},
     clickhouse::{Attempt, Capability, EncodedResults, RowBlock, SourceTable},
 };
-use weldfleet_telemetry::metrics;
 use weldfleet_weld::Verdict;
 
 use super::{

@@ -2,8 +2,8 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use weldfleet_cli::output::{Paint, grouped, spoken, table};
 use weldfleet_queue::State;
+use weldfleet_service::output::{Paint, grouped, spoken, table};
 
 use super::gather::{DayLine, PatchLine, Report};
 
@@ -197,7 +197,7 @@ fn settled(patches: &PatchLine, paint: Paint) -> String {
         )),
         _ => paint.green("every finished day is settled"),
     };
-    let mut text = format!("{days}, {} in patch parts", bytes(patches.bytes));
+    let mut text = format!("{days}, {} in patch deps", bytes(patches.bytes));
     if patches.limit_bytes > 0 {
         text.push_str(&format!(" of {} at most", bytes(patches.limit_bytes)));
     }
@@ -275,15 +275,15 @@ mod tests {
         };
         assert_eq!(
             line(&[], 0, 32_212_254_720),
-            "every finished day is settled, 0 B in patch parts of 30.0 GiB at most"
+            "every finished day is settled, 0 B in patch deps of 30.0 GiB at most"
         );
         assert_eq!(
             line(&["20261126"], 1_468_006, 32_212_254_720),
-            "20261126 is not settled, 1.4 MiB in patch parts of 30.0 GiB at most"
+            "20261126 is not settled, 1.4 MiB in patch deps of 30.0 GiB at most"
         );
         assert_eq!(
             line(&["20261125", "20261126"], 2048, 0),
-            "2 days from 20261125 to 20261126 are not settled, 2.0 KiB in patch parts"
+            "2 days from 20261125 to 20261126 are not settled, 2.0 KiB in patch deps"
         );
     }
 }

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
-use weldfleet_cli::Failure;
 use weldfleet_queue::{Pause, Queue, QueueError, State, WorkerEntry};
+use weldfleet_service::Failure;
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day, StoreError,
@@ -12,7 +12,7 @@ use weldfleet_stores::{
     mysql::{Mirror, NokTable},
 };
 
-use crate::{args::today, parts};
+use crate::{args::today, dependencies};
 
 /// Window of the rate.
 const PACE_SECONDS: u32 = 60;
@@ -40,7 +40,6 @@ pub struct Report {
     pub rows_per_second: Option<f64>,
     /// Seconds until nothing is left at this pace.
     pub eta_seconds: Option<f64>,
-    /// Jobs by state.
     pub jobs: Option<BTreeMap<State, u64>>,
     /// Workers, silent ones last.
     pub workers: Option<Vec<WorkerEntry>>,
@@ -50,7 +49,7 @@ pub struct Report {
     pub paused: Option<Pause>,
     /// How far MySQL is behind; `null` where it is off.
     pub mirror: Option<Vec<MirrorLine>>,
-    /// Verdicts that are in patch parts still.
+    /// Verdicts that are in patch deps still.
     pub patches: Option<PatchLine>,
     /// NOK rows of MySQL that stay although the source has no verdict for their weld.
     pub mirror_kept_rows: Option<u64>,
@@ -60,7 +59,6 @@ pub struct Report {
     pub hints: Vec<String>,
 }
 
-/// One day.
 #[derive(Debug, Clone, Serialize)]
 pub struct DayLine {
     pub day: String,
@@ -95,7 +93,6 @@ pub struct OlderDay {
     pub left: u64,
 }
 
-/// One run.
 #[derive(Debug, Clone, Serialize)]
 pub struct RunLine {
     pub run: u64,
@@ -123,7 +120,7 @@ pub struct MirrorLine {
 pub struct PatchLine {
     /// Days before today that a backup or an archive would take without their verdicts.
     pub days_unsettled: Vec<String>,
-    /// Bytes of patch parts, uncompressed.
+    /// Bytes of patch deps, uncompressed.
     pub bytes: u64,
     /// Bytes from which the server refuses every UPDATE of the table; 0: it has no limit.
     pub limit_bytes: u64,
@@ -141,7 +138,7 @@ pub struct Gatherer {
 impl Gatherer {
     pub fn new(settings: Arc<Settings>, day: Option<Day>) -> Result<Self, Failure> {
         Ok(Self {
-            queue: parts::queue(&settings)?,
+            queue: dependencies::queue(&settings)?,
             settings,
             day,
             table: None,
@@ -159,12 +156,12 @@ impl Gatherer {
             today: today.to_string(),
             ..Report::default()
         };
-        let problem = |report: &mut Report, part: &str, text: String| {
+        let problem = |report: &mut Report, dependency: &str, text: String| {
             // An error of a store begins with its name already.
-            let text = if text.starts_with(part) {
+            let text = if text.starts_with(dependency) {
                 text
             } else {
-                format!("{part}: {text}")
+                format!("{dependency}: {text}")
             };
             report.problems.push(text);
         };
@@ -172,7 +169,9 @@ impl Gatherer {
         let mut redis_works = false;
         match tokio::time::timeout(PATIENCE, self.look_at_redis(&mut report)).await {
             Ok(Ok(())) => redis_works = true,
-            Ok(Err(error @ QueueError::Foreign { .. })) => return Err(parts::queue_failure(error)),
+            Ok(Err(error @ QueueError::Foreign { .. })) => {
+                return Err(dependencies::queue_failure(error));
+            }
             Ok(Err(error)) => problem(
                 &mut report,
                 "redis",
@@ -403,7 +402,7 @@ impl Gatherer {
         }
         if let Some(rows) = report.rows_on_no_day.filter(|rows| *rows > 0) {
             report.hints.push(format!(
-                "{rows} rows have a data_date that is no day, so nothing judges them; mend it in ClickHouse"
+                "{rows} rows have a data_date that is no day, so nothing judges them; fix it in ClickHouse"
             ));
         }
         if let Some(rows) = report.rows_later.filter(|rows| *rows > 0) {
@@ -417,7 +416,7 @@ impl Gatherer {
             && patches.bytes >= patches.limit_bytes / 2
         {
             report.hints.push(
-                "patch parts take more than half of what the server allows before it refuses every UPDATE; \
+                "patch deps take more than half of what the server allows before it refuses every UPDATE; \
                  `scheduler settle --from D --to D --wait` applies those of finished days"
                     .to_owned(),
             );
@@ -440,7 +439,7 @@ impl Gatherer {
 }
 
 fn one_line(error: &QueueError) -> String {
-    crate::parts::chain(error)
+    weldfleet_service::exit::causes(error)
 }
 
 fn silent() -> String {

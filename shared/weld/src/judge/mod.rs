@@ -103,7 +103,6 @@ impl Judge {
         self.rules.as_ref()
     }
 
-    /// The fusion.
     #[must_use]
     pub fn fusion(&self) -> &Fusion {
         &self.fusion

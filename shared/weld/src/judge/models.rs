@@ -97,7 +97,6 @@ impl ModelSet {
         Ok(Self { specs, by_part })
     }
 
-    /// The global model.
     #[must_use]
     pub fn global(&self) -> &ModelSpec {
         &self.specs[0]

@@ -9,12 +9,10 @@ use crate::{
     rules::Findings,
 };
 
-/// A prepared weld.
 #[derive(Debug, Clone)]
 pub(super) enum Row {
     /// Not to be judged: status and `alg_error`.
     Refused(Status, String),
-    /// To be concluded.
     Ready(Ready),
 }
 
@@ -50,7 +48,6 @@ pub struct Prepared {
 /// Rows for one call of one model.
 #[derive(Debug)]
 pub struct Batch<'a> {
-    /// The model.
     pub model: ModelId,
     /// Number of rows, N.
     pub rows: usize,

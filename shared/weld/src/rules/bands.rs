@@ -1,18 +1,18 @@
 //! Rules that compare one number of the main pulse with a band: `short_pulse`, `low_energy`, `resistance_end_high`,
 //! and `interruption`, which compares each gap.
 
-use super::{Hit, Level, Pulse, Rule, RuleError, Segments, hit::rounded, set::Plan};
+use super::{Hit, Level, Pulse, Rule, RuleError, Segments, hit::rounded, stepped::SteppedSettings};
 use crate::{curves::Curves, vectors::widest};
 
 /// Products summed side by side.
 const LANES: usize = 8;
 
 /// `interruption`: every gap inside a pulse that is long enough.
-pub(super) fn interruption(segments: &Segments, plan: &Plan, hits: &mut Vec<Hit>) {
+pub(super) fn interruption(segments: &Segments, stepped: &SteppedSettings, hits: &mut Vec<Hit>) {
     for gap in &segments.gaps {
-        if gap.steps() >= plan.interruption_flag {
-            let limit = plan.settings.interruption.flag_ms;
-            let (t_ms, value) = (plan.ms(gap.start), plan.ms(gap.steps()));
+        if gap.steps() >= stepped.interruption_flag {
+            let limit = stepped.settings.interruption.flag_ms;
+            let (t_ms, value) = (stepped.ms(gap.start), stepped.ms(gap.steps()));
             hits.push(Hit::new(
                 Rule::Interruption,
                 Level::Flag,
@@ -25,12 +25,12 @@ pub(super) fn interruption(segments: &Segments, plan: &Plan, hits: &mut Vec<Hit>
 }
 
 /// `short_pulse`: length of the main pulse; a weld without any pulse has one of 0 ms.
-pub(super) fn short_pulse(main: Option<Pulse>, plan: &Plan, hits: &mut Vec<Hit>) {
+pub(super) fn short_pulse(main: Option<Pulse>, stepped: &SteppedSettings, hits: &mut Vec<Hit>) {
     let (start, steps) = main.map_or((0, 0), |main| (main.start, main.steps()));
-    let settings = &plan.settings.short_pulse;
-    let found = if steps < plan.short_pulse_flag {
+    let settings = &stepped.settings.short_pulse;
+    let found = if steps < stepped.short_pulse_flag {
         (Level::Flag, settings.flag_below_ms)
-    } else if steps < plan.short_pulse_warn {
+    } else if steps < stepped.short_pulse_warn {
         (Level::Warn, settings.warn_below_ms)
     } else {
         return;
@@ -38,8 +38,8 @@ pub(super) fn short_pulse(main: Option<Pulse>, plan: &Plan, hits: &mut Vec<Hit>)
     hits.push(Hit::new(
         Rule::ShortPulse,
         found.0,
-        plan.ms(start),
-        plan.ms(steps),
+        stepped.ms(start),
+        stepped.ms(steps),
         found.1,
     ));
 }
@@ -49,11 +49,14 @@ pub(super) fn short_pulse(main: Option<Pulse>, plan: &Plan, hits: &mut Vec<Hit>)
 pub(super) fn low_energy(
     curves: &Curves,
     main: Pulse,
-    plan: &Plan,
+    stepped: &SteppedSettings,
     hits: &mut Vec<Hit>,
 ) -> Result<(), RuleError> {
-    let settings = &plan.settings.low_energy;
-    let (from, to) = (main.start * plan.grid.samples, main.end * plan.grid.samples);
+    let settings = &stepped.settings.low_energy;
+    let (from, to) = (
+        main.start * stepped.grid.samples,
+        main.end * stepped.grid.samples,
+    );
     let (u, i) = (&curves.u()[from..to], &curves.i()[from..to]);
     let sum = widest(
         #[inline(always)]
@@ -71,7 +74,7 @@ pub(super) fn low_energy(
     hits.push(Hit::new(
         Rule::LowEnergy,
         found.0,
-        plan.ms(main.start),
+        stepped.ms(main.start),
         joules,
         found.1,
     ));
@@ -84,12 +87,12 @@ pub(super) fn resistance_end_high(
     r: &[f32],
     trusted: Option<&[bool]>,
     main: Pulse,
-    plan: &Plan,
+    stepped: &SteppedSettings,
     hits: &mut Vec<Hit>,
 ) -> Result<(), RuleError> {
-    let settings = &plan.settings.resistance_end_high;
-    let to = r.len().saturating_sub(plan.end_guard);
-    let from = to.saturating_sub(plan.end_window);
+    let settings = &stepped.settings.resistance_end_high;
+    let to = r.len().saturating_sub(stepped.end_guard);
+    let from = to.saturating_sub(stepped.end_window);
     let is_trusted = |k: usize| trusted.is_none_or(|trusted| trusted[k]);
     let (mut sum, mut count) = (0.0, 0_u32);
     for k in (from..to).filter(|k| is_trusted(*k)) {
@@ -109,7 +112,7 @@ pub(super) fn resistance_end_high(
     } else {
         return Ok(());
     };
-    let t_ms = plan.ms(main.start + from);
+    let t_ms = stepped.ms(main.start + from);
     hits.push(Hit::new(
         Rule::ResistanceEndHigh,
         found.0,
@@ -154,11 +157,11 @@ mod tests {
     fn a_pulse_as_long_as_its_limit_is_long_enough() {
         let mut settings = RuleSettings::default();
         settings.short_pulse.warn_below_ms = 250.0;
-        let plan = Plan::new(&settings, 0.75);
+        let stepped = SteppedSettings::new(&settings, 0.75);
         let level = |steps: usize| {
             let mut hits = Vec::new();
             let (start, end) = (20, 20 + steps);
-            short_pulse(Some(Pulse { start, end }), &plan, &mut hits);
+            short_pulse(Some(Pulse { start, end }), &stepped, &mut hits);
             hits.first()
                 .map(|hit| (hit.level, hit.t_ms, hit.value, hit.limit))
         };

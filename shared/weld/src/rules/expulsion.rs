@@ -3,7 +3,7 @@
 //! Differences between neighbouring samples do not tell it from noise (a clean weld reaches 3.1 %, an expulsion
 //! 2.2 to 6.0 %); medians of five steps some ms apart do.
 
-use super::{Hit, Level, Rule, set::Plan};
+use super::{Hit, Level, Rule, stepped::SteppedSettings};
 use crate::vectors::widest;
 
 /// Steps a median is taken of.
@@ -31,16 +31,16 @@ struct Drop {
 /// no stretch of it can be trusted.
 pub(super) fn judge(
     signal: &Signal<'_>,
-    plan: &Plan,
+    stepped: &SteppedSettings,
     medians: &mut Vec<f32>,
     hits: &mut Vec<Hit>,
 ) -> bool {
     let samples = signal.x.len();
-    let first = plan.expulsion.start_guard.max(MEDIAN);
-    let delay = plan.expulsion.delay;
+    let first = stepped.expulsion.start_guard.max(MEDIAN);
+    let delay = stepped.expulsion.delay;
     // t in first..end: outside of both guards, and with room for the steps after.
     let end = samples
-        .saturating_sub(plan.expulsion.end_guard)
+        .saturating_sub(stepped.expulsion.end_guard)
         .min((samples + 1).saturating_sub(delay + MEDIAN));
     if first >= end {
         return true;
@@ -57,7 +57,7 @@ pub(super) fn judge(
             sliding_medians(signal.x, medians);
             let before = &medians[first - MEDIAN..end - MEDIAN];
             let after = &medians[first + delay..end + delay];
-            any_candidate(before, after, plan.expulsion.candidate_ratio)
+            any_candidate(before, after, stepped.expulsion.candidate_ratio)
         },
     );
     if !candidates {
@@ -65,7 +65,7 @@ pub(super) fn judge(
     }
     let scan = Scan {
         signal,
-        plan,
+        stepped,
         medians,
         end,
     };
@@ -76,22 +76,22 @@ pub(super) fn judge(
             continue;
         };
         let mut deepest = Drop { t, depth };
-        for later in t + 1..end.min(t + plan.expulsion.refractory.max(1)) {
+        for later in t + 1..end.min(t + stepped.expulsion.refractory.max(1)) {
             if let Some(depth) = scan.depth(later)
                 && depth > deepest.depth
             {
                 deepest = Drop { t: later, depth };
             }
         }
-        let settings = &plan.settings.expulsion;
+        let settings = &stepped.settings.expulsion;
         let (level, limit) = if deepest.depth >= settings.flag {
             (Level::Flag, settings.flag)
         } else {
             (Level::Warn, settings.warn)
         };
-        let t_ms = plan.ms(signal.start + deepest.t);
+        let t_ms = stepped.ms(signal.start + deepest.t);
         hits.push(Hit::new(Rule::Expulsion, level, t_ms, deepest.depth, limit));
-        t = deepest.t + plan.expulsion.refractory.max(1);
+        t = deepest.t + stepped.expulsion.refractory.max(1);
     }
     true
 }
@@ -118,7 +118,7 @@ fn any_candidate(before: &[f32], after: &[f32], ratio: f32) -> bool {
 
 struct Scan<'a> {
     signal: &'a Signal<'a>,
-    plan: &'a Plan,
+    stepped: &'a SteppedSettings,
     medians: &'a [f32],
     /// One past the last t.
     end: usize,
@@ -127,8 +127,8 @@ struct Scan<'a> {
 impl Scan<'_> {
     /// The drop at t, if it can be told, is deep enough, no work of the current, and stays.
     fn depth(&self, t: usize) -> Option<f64> {
-        let settings = &self.plan.settings.expulsion;
-        let delay = self.plan.expulsion.delay;
+        let settings = &self.stepped.settings.expulsion;
+        let delay = self.stepped.expulsion.delay;
         let after_from = t + delay;
         if !self.trusted(t - MEDIAN, after_from + MEDIAN) {
             return None;
@@ -147,7 +147,7 @@ impl Scan<'_> {
                 return None;
             }
         }
-        let stays_from = (after_from + self.plan.expulsion.persist).min(self.end - 1 + delay);
+        let stays_from = (after_from + self.stepped.expulsion.persist).min(self.end - 1 + delay);
         if self.trusted(after_from, stays_from + MEDIAN) {
             let later = f64::from(self.medians[stays_from]);
             let recovery = (later - after) / (before - after);

@@ -20,7 +20,6 @@ pub struct RulesFile {
 /// Why a `rules.toml` was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RulesFileError {
-    /// Not TOML.
     #[error("not valid TOML")]
     Syntax(#[source] toml::de::Error),
     /// An unknown key or a value of the wrong type.

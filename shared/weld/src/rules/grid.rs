@@ -9,7 +9,6 @@ const STEP_MS: f64 = 1.0;
 /// How samples become steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Grid {
-    /// Samples a step.
     pub samples: usize,
     /// Time between two steps, ms.
     pub step_ms: f64,

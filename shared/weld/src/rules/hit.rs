@@ -23,7 +23,6 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Every rule.
     pub const ALL: [Self; 6] = [
         Self::Expulsion,
         Self::Interruption,
@@ -57,7 +56,6 @@ impl fmt::Display for Rule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// Worth a look.
     Warn,
     /// A defect by this rule.
     Flag,
@@ -66,9 +64,7 @@ pub enum Level {
 /// One report of one rule. Numbers are rounded to six decimals after the decision.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Hit {
-    /// The rule.
     pub rule: Rule,
-    /// How grave.
     pub level: Level,
     /// When, ms since the curve's first sample.
     pub t_ms: f64,
@@ -108,7 +104,6 @@ pub fn hits_json(hits: &[Hit]) -> String {
 /// An entry of `nok_on`: `"rule"` (any level) or `"rule:flag"` / `"rule:warn"` (that level or graver).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NokOn {
-    /// The rule.
     pub rule: Rule,
     /// The least grave level that counts.
     pub level: Level,

@@ -2,7 +2,7 @@
 //!
 //! - `grid`: the steps of about 1 ms in which they look at a weld, so that the sampling rate does not matter;
 //! - [`settings`]: what can be configured, with units and defaults; `file`: `rules.toml` and its per-part overrides;
-//! - `set`: settings turned into counts of steps, one plan per part; evaluation;
+//! - `stepped`: settings in steps; `set`: those of every part, and judging by them;
 //! - `pulses`, `expulsion`, `resistance_peak`, `bands`: the rules themselves; `hit`: what they report.
 //!
 //! Where a weld's `imax` is below `pulses.current_floor_ka`, R would be noise: such a weld is judged on U alone.
@@ -20,6 +20,7 @@ mod hit;
 mod pulses;
 mod resistance_peak;
 mod set;
+mod stepped;
 
 pub use file::{RulesFile, RulesFileError};
 pub use hit::{Hit, Level, NokOn, Rule, hits_json};

@@ -1,6 +1,6 @@
 //! Where current flows: pulses, and the gaps inside them.
 
-use super::set::Plan;
+use super::stepped::SteppedSettings;
 
 /// Steps looked at together.
 const BLOCK: usize = 32;
@@ -8,14 +8,12 @@ const BLOCK: usize = 32;
 /// A stretch of steps, `start` inclusive, `end` exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pulse {
-    /// First step.
     pub start: usize,
     /// One past the last step.
     pub end: usize,
 }
 
 impl Pulse {
-    /// Number of steps.
     #[must_use]
     pub fn steps(&self) -> usize {
         self.end - self.start
@@ -25,7 +23,6 @@ impl Pulse {
 /// A weld cut into pulses. Reusable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Segments {
-    /// In time.
     pub pulses: Vec<Pulse>,
     /// Stretches without current inside a pulse, in time.
     pub gaps: Vec<Pulse>,
@@ -34,7 +31,6 @@ pub struct Segments {
 }
 
 impl Segments {
-    /// The main pulse.
     #[must_use]
     pub fn main(&self) -> Option<Pulse> {
         self.main.map(|index| self.pulses[index])
@@ -42,9 +38,9 @@ impl Segments {
 
     /// Cuts `x` where it is at least `threshold`.
     ///
-    /// Stretches shorter than `plan.min_pulse` are noise. A gap is a pause of the weld program if its length, that of
+    /// Stretches shorter than `stepped.min_pulse` are noise. A gap is a pause of the weld program if its length, that of
     /// the pulse before it and the number of pulses so far all allow it; every other gap lies inside a pulse.
-    pub(super) fn cut(&mut self, x: &[f32], threshold: f32, plan: &Plan) {
+    pub(super) fn cut(&mut self, x: &[f32], threshold: f32, stepped: &SteppedSettings) {
         self.pulses.clear();
         self.gaps.clear();
         let mut end = 0;
@@ -54,12 +50,14 @@ impl Segments {
                 break;
             }
             end = start + run(&x[start..], threshold, true);
-            if end - start < plan.min_pulse {
+            if end - start < stepped.min_pulse {
                 continue;
             }
             let pulses = self.pulses.len();
             match self.pulses.last_mut() {
-                Some(pulse) if pulses >= plan.max_pulses || !is_pause(*pulse, start, plan) => {
+                Some(pulse)
+                    if pulses >= stepped.max_pulses || !is_pause(*pulse, start, stepped) =>
+                {
                     self.gaps.push(Pulse {
                         start: pulse.end,
                         end: start,
@@ -90,9 +88,9 @@ fn run(x: &[f32], threshold: f32, flows: bool) -> usize {
             .count()
 }
 
-fn is_pause(before: Pulse, until: usize, plan: &Plan) -> bool {
+fn is_pause(before: Pulse, until: usize, stepped: &SteppedSettings) -> bool {
     let within = |samples: usize, [least, most]: [usize; 2]| (least..=most).contains(&samples);
-    within(until - before.end, plan.pause) && within(before.steps(), plan.prepulse)
+    within(until - before.end, stepped.pause) && within(before.steps(), stepped.prepulse)
 }
 
 #[cfg(test)]
@@ -107,7 +105,11 @@ mod tests {
             .flat_map(|(samples, flows)| vec![if *flows { 1.0 } else { 0.0 }; *samples])
             .collect();
         let mut segments = Segments::default();
-        segments.cut(&x, 0.1, &Plan::new(&RuleSettings::default(), 1.0));
+        segments.cut(
+            &x,
+            0.1,
+            &SteppedSettings::new(&RuleSettings::default(), 1.0),
+        );
         let lengths = |pulses: &[Pulse]| pulses.iter().map(Pulse::steps).collect();
         (lengths(&segments.pulses), lengths(&segments.gaps))
     }
@@ -156,8 +158,8 @@ mod tests {
     #[test]
     fn a_threshold_that_is_no_number_finds_nothing() {
         let mut segments = Segments::default();
-        let plan = Plan::new(&RuleSettings::default(), 1.0);
-        segments.cut(&[1.0; 100], f32::NAN, &plan);
+        let stepped = SteppedSettings::new(&RuleSettings::default(), 1.0);
+        segments.cut(&[1.0; 100], f32::NAN, &stepped);
         assert_eq!(segments, Segments::default());
     }
 }

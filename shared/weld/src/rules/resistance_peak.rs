@@ -1,6 +1,6 @@
 //! `resistance_peak`: a peak of smoothed R where a good weld has none.
 
-use super::{Hit, Level, Pulse, Rule, set::Plan};
+use super::{Hit, Level, Pulse, Rule, stepped::SteppedSettings};
 use crate::{
     peaks::{Peak, PeakScratch, find_peaks},
     vectors::widest,
@@ -31,14 +31,14 @@ impl Smoothed {
         r: &[f32],
         trusted: Option<&[bool]>,
         main: Pulse,
-        plan: &Plan,
+        stepped: &SteppedSettings,
         hits: &mut Vec<Hit>,
     ) {
         self.clear();
-        let from = plan.peak.start_guard.min(r.len());
-        let to = r.len().saturating_sub(plan.peak.end_guard).max(from);
+        let from = stepped.peak.start_guard.min(r.len());
+        let to = r.len().saturating_sub(stepped.peak.end_guard).max(from);
         let stretch = longest_trusted(trusted, from, to);
-        let window = plan.peak.smooth;
+        let window = stepped.peak.smooth;
         self.first_step = main.start + stretch.start + (window - 1) / 2;
         if stretch.steps() < window {
             return;
@@ -49,14 +49,14 @@ impl Smoothed {
         );
         find_peaks(
             &self.values,
-            &plan.peak.query,
+            &stepped.peak.query,
             &mut self.scratch,
             &mut self.peaks,
         );
-        let settings = &plan.settings.resistance_peak;
+        let settings = &stepped.settings.resistance_peak;
         for peak in &self.peaks {
             let step = self.first_step + peak.index;
-            if step - main.start < plan.peak.after {
+            if step - main.start < stepped.peak.after {
                 continue;
             }
             let (level, limit) = if peak.prominence >= settings.flag_mohm {
@@ -67,7 +67,7 @@ impl Smoothed {
             hits.push(Hit::new(
                 Rule::ResistancePeak,
                 level,
-                plan.ms(step),
+                stepped.ms(step),
                 peak.prominence,
                 limit,
             ));

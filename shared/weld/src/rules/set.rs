@@ -1,24 +1,21 @@
-//! Rules ready to run: settings turned into counts of steps, one plan per part.
+//! Rules ready to run: the settings of each part in steps, and judging by them.
 
 use std::collections::HashMap;
 
 use super::{
     Hit, Rule, RulesFile, Segments, bands,
     expulsion::{self, Signal},
-    grid::Grid,
     resistance_peak::Smoothed,
     settings::{PulseSettings, RuleSettings},
+    stepped::SteppedSettings,
 };
-use crate::rounding::{samples, single};
-use crate::{Outcome, curves::Curves, peaks::PeakQuery, vectors::widest};
+use crate::{Outcome, curves::Curves, rounding::single, vectors::widest};
 
 /// Why a rule could not judge a weld: the row becomes `error`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("rule {rule}: {problem}")]
 pub struct RuleError {
-    /// The rule.
     pub rule: Rule,
-    /// What it met.
     pub problem: String,
 }
 
@@ -41,102 +38,11 @@ pub struct Findings {
     pub outcome: Outcome,
 }
 
-/// Settings of one part in steps.
-#[derive(Debug, Clone)]
-pub(super) struct Plan {
-    pub settings: RuleSettings,
-    pub grid: Grid,
-    pub min_pulse: usize,
-    pub max_pulses: usize,
-    pub prepulse: [usize; 2],
-    pub pause: [usize; 2],
-    pub expulsion: ExpulsionPlan,
-    pub peak: PeakPlan,
-    pub interruption_flag: usize,
-    pub short_pulse_flag: usize,
-    pub short_pulse_warn: usize,
-    pub end_window: usize,
-    pub end_guard: usize,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct ExpulsionPlan {
-    pub delay: usize,
-    pub start_guard: usize,
-    pub end_guard: usize,
-    pub refractory: usize,
-    pub persist: usize,
-    /// A ratio after/before above this is surely no hit, whatever `f32` rounding did.
-    pub candidate_ratio: f32,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct PeakPlan {
-    pub start_guard: usize,
-    pub end_guard: usize,
-    pub after: usize,
-    pub smooth: usize,
-    pub query: PeakQuery,
-}
-
-impl Plan {
-    pub(super) fn new(settings: &RuleSettings, sample_interval_ms: f64) -> Self {
-        let grid = Grid::new(sample_interval_ms);
-        let steps = |ms: f64| samples(ms, grid.step_ms);
-        let expulsion = &settings.expulsion;
-        let peak = &settings.resistance_peak;
-        Self {
-            grid,
-            min_pulse: steps(settings.pulses.min_pulse_ms),
-            max_pulses: settings.pulses.max_pulses,
-            prepulse: settings.pulses.prepulse_ms.map(steps),
-            pause: settings.pulses.pause_ms.map(steps),
-            expulsion: ExpulsionPlan {
-                delay: steps(expulsion.delay_ms),
-                start_guard: steps(expulsion.start_guard_ms),
-                end_guard: steps(expulsion.end_guard_ms),
-                refractory: steps(expulsion.refractory_ms).max(1),
-                persist: steps(expulsion.persist_ms),
-                candidate_ratio: single(1.0 - expulsion.warn) + 1e-4,
-            },
-            peak: PeakPlan {
-                start_guard: steps(peak.start_guard_ms),
-                end_guard: steps(peak.end_guard_ms),
-                after: steps(peak.after_ms),
-                smooth: steps(peak.smooth_ms).max(1),
-                query: PeakQuery {
-                    min_prominence: peak.warn_mohm,
-                    width: [
-                        peak.min_width_ms / grid.step_ms,
-                        peak.max_width_ms / grid.step_ms,
-                    ],
-                    rel_height: peak.rel_height,
-                },
-            },
-            interruption_flag: steps(settings.interruption.flag_ms).max(1),
-            short_pulse_flag: steps(settings.short_pulse.flag_below_ms),
-            short_pulse_warn: steps(settings.short_pulse.warn_below_ms),
-            end_window: steps(settings.resistance_end_high.window_ms).max(1),
-            end_guard: steps(settings.resistance_end_high.end_guard_ms),
-            settings: settings.clone(),
-        }
-    }
-
-    /// Time of a step's first sample since the curve's first, ms.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "counts of steps are far below 2^52"
-    )]
-    pub(super) fn ms(&self, steps: usize) -> f64 {
-        steps as f64 * self.grid.step_ms
-    }
-}
-
 /// Rules of all parts, for one sampling interval.
 #[derive(Debug, Clone)]
 pub struct RuleSet {
-    all: Plan,
-    parts: HashMap<String, Plan>,
+    all: SteppedSettings,
+    parts: HashMap<String, SteppedSettings>,
 }
 
 /// Reusable buffers of [`RuleSet::judge`]; after a call, what it saw.
@@ -159,11 +65,16 @@ impl RuleSet {
     #[must_use]
     pub fn new(file: &RulesFile, sample_interval_ms: f64) -> Self {
         Self {
-            all: Plan::new(&file.all, sample_interval_ms),
+            all: SteppedSettings::new(&file.all, sample_interval_ms),
             parts: file
                 .parts
                 .iter()
-                .map(|(part, settings)| (part.clone(), Plan::new(settings, sample_interval_ms)))
+                .map(|(part, settings)| {
+                    (
+                        part.clone(),
+                        SteppedSettings::new(settings, sample_interval_ms),
+                    )
+                })
                 .collect(),
         }
     }
@@ -171,10 +82,10 @@ impl RuleSet {
     /// The settings that apply to a part.
     #[must_use]
     pub fn settings(&self, part_no: &str) -> &RuleSettings {
-        &self.plan(part_no).settings
+        &self.stepped(part_no).settings
     }
 
-    fn plan(&self, part_no: &str) -> &Plan {
+    fn stepped(&self, part_no: &str) -> &SteppedSettings {
         if self.parts.is_empty() {
             return &self.all;
         }
@@ -183,16 +94,16 @@ impl RuleSet {
 
     /// Time between two steps of a part's rules, ms.
     pub(crate) fn step_ms(&self, part_no: &str) -> f64 {
-        self.plan(part_no).grid.step_ms
+        self.stepped(part_no).grid.step_ms
     }
 
     /// R of the whole curve in steps, mΩ; None where it is not trusted.
     pub(crate) fn resistance(&self, part_no: &str, curves: &Curves) -> Vec<Option<f32>> {
-        let plan = self.plan(part_no);
+        let stepped = self.stepped(part_no);
         let (mut u_steps, mut i_steps) = (Vec::new(), Vec::new());
-        let u = plan.grid.steps(curves.u(), &mut u_steps);
-        let i = plan.grid.steps(curves.i(), &mut i_steps);
-        let floors = Floors::new(&plan.settings);
+        let u = stepped.grid.steps(curves.u(), &mut u_steps);
+        let i = stepped.grid.steps(curves.i(), &mut i_steps);
+        let floors = Floors::new(&stepped.settings);
         u.iter()
             .zip(i)
             .map(|(u, i)| floors.trust(*u, *i).then(|| u / i))
@@ -209,8 +120,8 @@ impl RuleSet {
         curves: &Curves,
         scratch: &mut RuleScratch,
     ) -> Result<Findings, RuleError> {
-        let plan = self.plan(part_no);
-        let settings = &plan.settings;
+        let stepped = self.stepped(part_no);
+        let settings = &stepped.settings;
         let RuleScratch {
             basis,
             segments,
@@ -221,8 +132,8 @@ impl RuleSet {
             u_steps,
             i_steps,
         } = scratch;
-        let u = plan.grid.steps(curves.u(), u_steps);
-        let i = plan.grid.steps(curves.i(), i_steps);
+        let u = stepped.grid.steps(curves.u(), u_steps);
+        let i = stepped.grid.steps(curves.i(), i_steps);
         let mut hits = Vec::new();
         let mut expulsion_told = true;
         smoothed.clear();
@@ -236,7 +147,7 @@ impl RuleSet {
             Basis::Voltage => (u, curves.umax()),
         };
         let threshold = single(settings.pulses.current_fraction * f64::from(top));
-        segments.cut(active, threshold, plan);
+        segments.cut(active, threshold, stepped);
 
         if let Some(main) = segments.main() {
             let (main_u, main_i) = (&u[main.start..main.end], &i[main.start..main.end]);
@@ -256,23 +167,23 @@ impl RuleSet {
                     trusted,
                     start: main.start,
                 };
-                expulsion_told = expulsion::judge(&signal, plan, medians, &mut hits);
+                expulsion_told = expulsion::judge(&signal, stepped, medians, &mut hits);
             }
             if with_resistance && settings.resistance_peak.enabled {
-                smoothed.judge(r, trusted, main, plan, &mut hits);
+                smoothed.judge(r, trusted, main, stepped, &mut hits);
             }
             if with_resistance && settings.low_energy.enabled {
-                bands::low_energy(curves, main, plan, &mut hits)?;
+                bands::low_energy(curves, main, stepped, &mut hits)?;
             }
             if with_resistance && settings.resistance_end_high.enabled {
-                bands::resistance_end_high(r, trusted, main, plan, &mut hits)?;
+                bands::resistance_end_high(r, trusted, main, stepped, &mut hits)?;
             }
         }
         if settings.interruption.enabled {
-            bands::interruption(segments, plan, &mut hits);
+            bands::interruption(segments, stepped, &mut hits);
         }
         if settings.short_pulse.enabled {
-            bands::short_pulse(segments.main(), plan, &mut hits);
+            bands::short_pulse(segments.main(), stepped, &mut hits);
         }
         if let Some(hit) = hits
             .iter()

@@ -5,7 +5,7 @@ mod draw;
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
-use weldfleet_cli::{Exit, Failure, OrExit, outln};
+use weldfleet_service::{Exit, Failure, OrExit, outln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{Day, StoreError, clickhouse::SourceTable};
 use weldfleet_weld::{Verdict, judge::Workspace};
@@ -38,7 +38,7 @@ pub async fn run(
     };
 
     let judge = Arc::clone(&judging.judge);
-    let layout = judging.plan.layout.alone();
+    let layout = judging.layout.layout.one_session();
     let mut compute = Compute::new(judging.judge, judging.models, layout).or_exit(Exit::Usage)?;
     let mut verdicts = compute.judge(&block, 0..block.len())?;
     block.refuse_conflicts(&mut verdicts);

@@ -60,7 +60,6 @@ fn onnxruntime() -> &'static str {
     build.split(", build type").next().unwrap_or(build)
 }
 
-/// The file.
 pub struct Cache {
     path: PathBuf,
 }

@@ -12,7 +12,6 @@ const PREPARATION: f64 = 6e-6;
 /// A layout and what it was measured to do.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
-    /// The layout.
     pub layout: Layout,
     /// Rows a second of the model alone.
     pub rows_per_second: f64,

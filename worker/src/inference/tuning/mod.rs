@@ -40,7 +40,6 @@ pub enum Tuning {
 pub enum Origin {
     /// Nothing was left to choose.
     Configured,
-    /// The usual one.
     Usual,
     /// Measured by this process.
     Measured,
@@ -50,8 +49,7 @@ pub enum Origin {
 
 /// A layout, and why it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Plan {
-    /// The layout.
+pub struct ChosenLayout {
     pub layout: Layout,
     /// Where it comes from.
     pub origin: Origin,
@@ -59,7 +57,7 @@ pub struct Plan {
     pub rows_per_second: Option<f64>,
 }
 
-impl Plan {
+impl ChosenLayout {
     /// A layout that nobody measured.
     pub fn unmeasured(layout: Layout, origin: Origin) -> Self {
         Self {
@@ -100,27 +98,27 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Plan {
+impl fmt::Display for ChosenLayout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}, {}", self.layout, self.origin.name())
     }
 }
 
 /// The layout for these models on their device.
-pub fn plan(models: &Models, settings: &Model, tuning: Tuning) -> Plan {
+pub fn choose(models: &Models, settings: &Model, tuning: Tuning) -> ChosenLayout {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let candidates = candidates(models.runtime.provider(), cores, settings);
-    let usual = Plan::unmeasured(candidates[0], Origin::Usual);
+    let usual = ChosenLayout::unmeasured(candidates[0], Origin::Usual);
     if candidates.len() == 1 {
         return match settings.batch_rows {
             0 => usual,
-            _ => Plan::unmeasured(candidates[0], Origin::Configured),
+            _ => ChosenLayout::unmeasured(candidates[0], Origin::Configured),
         };
     }
     let key = Key::new(models, settings, cores);
     let cache = Cache::in_folder(&settings.cache_dir);
     if let Some(choice) = remembered(&cache, &key, &candidates) {
-        return Plan::measured(choice, Origin::Remembered);
+        return ChosenLayout::measured(choice, Origin::Remembered);
     }
     let measured = match tuning {
         Tuning::OnlyRemembered => None,
@@ -136,7 +134,7 @@ pub fn plan(models: &Models, settings: &Model, tuning: Tuning) -> Plan {
             "the tuned layout cannot be kept, the next start measures again"
         );
     }
-    Plan::measured(choice, Origin::Measured)
+    ChosenLayout::measured(choice, Origin::Measured)
 }
 
 /// A choice of an earlier start that is still one of the candidates.

@@ -2,7 +2,7 @@
 
 use weldfleet_weld::features::{InferenceConfig, InputKind, Span, lay_out};
 
-use crate::inference::session::Rows;
+use crate::inference::rows::Rows;
 
 /// Points of a curve.
 const POINTS: usize = 600;

@@ -1,8 +1,8 @@
-//! The MySQL mirror, mended by day: what an operator deleted, what a worker could not write while MySQL was away.
+//! The mirror reconciler: MySQL made equal to ClickHouse by day: what an operator deleted, what a worker could not write while MySQL was away.
 //!
-//! Workers mirror what they commit; this task makes sure. It compares a checksum per day and mends the days that differ: live days and
+//! Workers mirror what they commit; this task makes sure. It compares a checksum per day and reconciles the days that differ: live days and
 //! days of backfills often, every other day in turn. Records whose weld left the source, or came back without a verdict, are
-//! nobody's to mend: they are counted and shown.
+//! left alone, counted and shown.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -11,19 +11,19 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use weldfleet_service::metrics::{counter, gauge};
 use weldfleet_stores::{
     Day, StoreError,
     clickhouse::SourceTable,
     mysql::{Mirror, MirrorLag, NokTable},
 };
-use weldfleet_telemetry::metrics::{counter, gauge};
 
-use super::{Daemon, trouble::Backoff};
+use super::{Daemon, outage::Backoff};
 use crate::pass::Summary;
 
 /// Least time between two checks of a day whose ranges are being judged: workers are writing it.
 const BUSY_EVERY: Duration = Duration::from_secs(10);
-/// A check may take this part of the time between two: 1/20.
+/// A check may take this share of the time between two: 1/20.
 const SHARE: u32 = 20;
 /// Least time between two readings of the list of older days.
 const LIST_EVERY: Duration = Duration::from_secs(10);
@@ -84,7 +84,7 @@ pub async fn run(daemon: Daemon) {
     while !daemon.stop.is_cancelled() {
         let mut wait = daemon.settings.scheduler.poll_interval;
         if daemon.leads.borrow().is_some() {
-            match mend(&daemon, &mut mirror).await {
+            match reconcile(&daemon, &mut mirror).await {
                 Ok(()) => {
                     backoff.worked();
                     blind = Blind::default();
@@ -146,7 +146,7 @@ impl Open {
     }
 }
 
-async fn mend(daemon: &Daemon, open: &mut Option<Open>) -> Result<(), StoreError> {
+async fn reconcile(daemon: &Daemon, open: &mut Option<Open>) -> Result<(), StoreError> {
     if open.is_none() {
         *open = Open::new(daemon).await?;
     }
@@ -163,7 +163,7 @@ async fn mend(daemon: &Daemon, open: &mut Option<Open>) -> Result<(), StoreError
         if !due || daemon.stop.is_cancelled() {
             continue;
         }
-        let lag = mend_day(open, *day).await?;
+        let lag = reconcile_day(open, *day).await?;
         let least = if *busy { BUSY_EVERY } else { Duration::ZERO };
         let pause = least.max(now.elapsed() * SHARE);
         open.checked.insert(
@@ -176,39 +176,39 @@ async fn mend(daemon: &Daemon, open: &mut Option<Open>) -> Result<(), StoreError
         );
     }
     show_lag(daemon, open);
-    mend_next_older(open, &wanted).await?;
+    reconcile_next_older(open, &wanted).await?;
     show_lag(daemon, open);
     Ok(())
 }
 
 /// Makes the day's mirror equal; how far it is behind after that.
-async fn mend_day(open: &Open, day: Day) -> Result<MirrorLag, StoreError> {
+async fn reconcile_day(open: &Open, day: Day) -> Result<MirrorLag, StoreError> {
     let lag = open.mirror.lag_of(day).await?;
     if lag.equal {
         return Ok(lag);
     }
-    let mended = open.mirror.mirror_day(day).await?;
-    if mended.kept > 0 {
+    let reconciled = open.mirror.mirror_day(day).await?;
+    if reconciled.kept > 0 {
         tracing::warn!(
             %day,
-            rows = mended.kept,
+            rows = reconciled.kept,
             "nok rows stay in mysql although the source table has no row of their weld, or none with a verdict"
         );
     }
-    if mended.inserted + mended.updated + mended.removed > 0 {
+    if reconciled.inserted + reconciled.updated + reconciled.removed > 0 {
         tracing::info!(
             %day,
-            inserted = mended.inserted,
-            updated = mended.updated,
-            removed = mended.removed,
-            "mirror mended"
+            inserted = reconciled.inserted,
+            updated = reconciled.updated,
+            removed = reconciled.removed,
+            "mirror reconciled"
         );
         for (change, rows) in [
-            ("inserted", mended.inserted),
-            ("updated", mended.updated),
-            ("removed", mended.removed),
+            ("inserted", reconciled.inserted),
+            ("updated", reconciled.updated),
+            ("removed", reconciled.removed),
         ] {
-            counter!("weldfleet_mirror_rows_mended_total", "change" => change).increment(rows);
+            counter!("weldfleet_mirror_rows_reconciled_total", "change" => change).increment(rows);
         }
     }
     open.mirror.lag_of(day).await
@@ -267,14 +267,14 @@ impl Blind {
 }
 
 /// One older day a time, in turn; the list of them is read anew after each round.
-async fn mend_next_older(open: &mut Open, wanted: &[(Day, bool)]) -> Result<(), StoreError> {
+async fn reconcile_next_older(open: &mut Open, wanted: &[(Day, bool)]) -> Result<(), StoreError> {
     let began = Instant::now();
     if began < open.older_due {
         return Ok(());
     }
     while let Some(day) = open.older.pop_front() {
         if !wanted.iter().any(|(wanted, _)| *wanted == day) {
-            mend_day(open, day).await?;
+            reconcile_day(open, day).await?;
             open.older_due = Instant::now() + began.elapsed() * SHARE;
             return Ok(());
         }

@@ -13,14 +13,13 @@ use weldfleet_stores::{Day, Key, KeyRange};
 
 /// Since when the partial ranges of every day may have been there.
 #[derive(Debug, Default)]
-pub struct Waiting {
+pub struct PartialRanges {
     days: HashMap<(u64, Day), Vec<(KeyRange, Instant)>>,
     /// When a day was last seen as a whole.
     seen_whole: HashMap<(u64, Day), Instant>,
 }
 
-impl Waiting {
-    /// Nothing waits.
+impl PartialRanges {
     pub fn new() -> Self {
         Self::default()
     }
@@ -37,10 +36,10 @@ impl Waiting {
         seen.min().map(|seen| seen + max_wait)
     }
 
-    /// Looks at one day again, as it is now.
-    pub fn look(&mut self, run: u64, day: Day, now: Instant) -> Look<'_> {
+    /// Begins a scan of one day as it is now.
+    pub fn scan(&mut self, run: u64, day: Day, now: Instant) -> Scan<'_> {
         let before = self.days.remove(&(run, day)).unwrap_or_default();
-        Look {
+        Scan {
             waiting: self,
             day: (run, day),
             now,
@@ -50,17 +49,17 @@ impl Waiting {
     }
 }
 
-/// One look at a day: what was waiting before, what waits now.
+/// One scan of a day: what was waiting before, what waits now.
 #[derive(Debug)]
-pub struct Look<'w> {
-    waiting: &'w mut Waiting,
+pub struct Scan<'w> {
+    waiting: &'w mut PartialRanges,
     day: (u64, Day),
     now: Instant,
     before: Vec<(KeyRange, Instant)>,
     seen: Vec<(KeyRange, Instant)>,
 }
 
-impl Look<'_> {
+impl Scan<'_> {
     /// Whether this partial range has waited long enough. It is as old as the oldest range it overlaps: rows that were added at
     /// either end do not make the others wait again. A new one is as old as the last look at the whole day.
     pub fn has_waited(&mut self, keys: &KeyRange, max_wait: Duration) -> bool {
@@ -78,7 +77,7 @@ impl Look<'_> {
         waited
     }
 
-    /// The look has ended behind `last`; what waited behind it was not looked at and keeps waiting. `None`: everything was seen.
+    /// The scan has ended behind `last`; what waited behind it was not looked at and keeps waiting. `None`: everything was seen.
     pub fn end(mut self, last: Option<&Key>) {
         if let Some(last) = last {
             let unseen = self
@@ -123,70 +122,70 @@ mod tests {
     fn a_partial_range_waits_once_however_it_grows() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let mut waiting = Waiting::new();
+        let mut waiting = PartialRanges::new();
 
-        let mut look = waiting.look(0, day(), start);
-        assert!(!look.has_waited(&keys(10, 12), MAX_WAIT));
-        look.end(None);
+        let mut scan = waiting.scan(0, day(), start);
+        assert!(!scan.has_waited(&keys(10, 12), MAX_WAIT));
+        scan.end(None);
         assert_eq!(waiting.next_due(MAX_WAIT), Some(after(5)));
 
         // It grew at both ends; a second range is new, and came after the look before.
-        let mut look = waiting.look(0, day(), after(3));
-        assert!(!look.has_waited(&keys(8, 15), MAX_WAIT));
-        look.end(None);
-        let mut look = waiting.look(0, day(), after(4));
-        assert!(!look.has_waited(&keys(8, 15), MAX_WAIT));
-        assert!(!look.has_waited(&keys(30, 31), MAX_WAIT));
-        look.end(None);
+        let mut scan = waiting.scan(0, day(), after(3));
+        assert!(!scan.has_waited(&keys(8, 15), MAX_WAIT));
+        scan.end(None);
+        let mut scan = waiting.scan(0, day(), after(4));
+        assert!(!scan.has_waited(&keys(8, 15), MAX_WAIT));
+        assert!(!scan.has_waited(&keys(30, 31), MAX_WAIT));
+        scan.end(None);
         assert_eq!(waiting.next_due(MAX_WAIT), Some(after(5)));
 
-        let mut look = waiting.look(0, day(), after(5));
-        assert!(look.has_waited(&keys(8, 20), MAX_WAIT));
-        assert!(!look.has_waited(&keys(30, 31), MAX_WAIT));
-        look.end(None);
+        let mut scan = waiting.scan(0, day(), after(5));
+        assert!(scan.has_waited(&keys(8, 20), MAX_WAIT));
+        assert!(!scan.has_waited(&keys(30, 31), MAX_WAIT));
+        scan.end(None);
         assert_eq!(waiting.next_due(MAX_WAIT), Some(after(8)));
     }
 
     #[test]
     fn a_row_waits_no_longer_for_coming_just_after_a_look() {
         let start = Instant::now();
-        let mut waiting = Waiting::new();
-        waiting.look(0, day(), start).end(None);
-        let mut look = waiting.look(0, day(), start + Duration::from_secs(2));
-        assert!(!look.has_waited(&keys(10, 12), MAX_WAIT));
-        look.end(None);
+        let mut waiting = PartialRanges::new();
+        waiting.scan(0, day(), start).end(None);
+        let mut scan = waiting.scan(0, day(), start + Duration::from_secs(2));
+        assert!(!scan.has_waited(&keys(10, 12), MAX_WAIT));
+        scan.end(None);
         assert_eq!(waiting.next_due(MAX_WAIT), Some(start + MAX_WAIT));
     }
 
     #[test]
     fn what_was_not_looked_at_keeps_its_age() {
         let start = Instant::now();
-        let mut waiting = Waiting::new();
-        let mut look = waiting.look(0, day(), start);
-        assert!(!look.has_waited(&keys(10, 12), MAX_WAIT));
-        assert!(!look.has_waited(&keys(20, 22), MAX_WAIT));
-        look.end(Some(&keys(22, 22).to));
+        let mut waiting = PartialRanges::new();
+        let mut scan = waiting.scan(0, day(), start);
+        assert!(!scan.has_waited(&keys(10, 12), MAX_WAIT));
+        assert!(!scan.has_waited(&keys(20, 22), MAX_WAIT));
+        scan.end(Some(&keys(22, 22).to));
 
-        let look = waiting.look(0, day(), start);
-        look.end(Some(&keys(15, 15).to));
-        let mut look = waiting.look(0, day(), start + MAX_WAIT);
+        let scan = waiting.scan(0, day(), start);
+        scan.end(Some(&keys(15, 15).to));
+        let mut scan = waiting.scan(0, day(), start + MAX_WAIT);
         assert!(
-            !look.has_waited(&keys(10, 12), MAX_WAIT),
+            !scan.has_waited(&keys(10, 12), MAX_WAIT),
             "was seen to be gone"
         );
-        assert!(look.has_waited(&keys(20, 22), MAX_WAIT));
+        assert!(scan.has_waited(&keys(20, 22), MAX_WAIT));
     }
 
     #[test]
     fn days_that_are_not_looked_at_any_more_are_forgotten() {
         let start = Instant::now();
-        let mut waiting = Waiting::new();
-        let mut look = waiting.look(7, day(), start);
-        assert!(!look.has_waited(&keys(1, 1), MAX_WAIT));
-        look.end(None);
+        let mut waiting = PartialRanges::new();
+        let mut scan = waiting.scan(7, day(), start);
+        assert!(!scan.has_waited(&keys(1, 1), MAX_WAIT));
+        scan.end(None);
         waiting.keep_only(&[(0, day())]);
         assert_eq!(waiting.next_due(MAX_WAIT), None);
-        let mut look = waiting.look(7, day(), start + MAX_WAIT);
-        assert!(!look.has_waited(&keys(1, 1), MAX_WAIT));
+        let mut scan = waiting.scan(7, day(), start + MAX_WAIT);
+        assert!(!scan.has_waited(&keys(1, 1), MAX_WAIT));
     }
 }

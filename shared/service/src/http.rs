@@ -1,4 +1,4 @@
-//! The HTTP face of a binary: its routes. [`server`](crate::server) serves them.
+//! The status page of a binary: its routes. [`server`](crate::server) serves them.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -20,9 +20,8 @@ pub use crate::server::serve;
 /// What `GET /` answers, made anew at each call.
 pub type Describe = Arc<dyn Fn() -> Value + Send + Sync>;
 
-/// What the face shows.
 #[derive(Clone)]
-pub struct Face {
+pub struct StatusPage {
     /// Content of `GET /`.
     pub describe: Describe,
     /// Source of `/readyz`.
@@ -31,7 +30,7 @@ pub struct Face {
     pub metrics: PrometheusHandle,
 }
 
-impl Face {
+impl StatusPage {
     /// The routes every binary has.
     pub fn router(self) -> Router {
         Router::new()
@@ -43,12 +42,12 @@ impl Face {
     }
 }
 
-async fn describe(State(face): State<Face>) -> Json<Value> {
-    Json((face.describe)())
+async fn describe(State(page): State<StatusPage>) -> Json<Value> {
+    Json((page.describe)())
 }
 
-async fn ready(State(face): State<Face>) -> Response {
-    let reasons = face.health.reasons();
+async fn ready(State(page): State<StatusPage>) -> Response {
+    let reasons = page.health.reasons();
     let status = if reasons.is_empty() {
         StatusCode::OK
     } else {
@@ -58,12 +57,12 @@ async fn ready(State(face): State<Face>) -> Response {
     (status, Json(body)).into_response()
 }
 
-async fn metrics(State(face): State<Face>) -> Response {
+async fn metrics(State(page): State<StatusPage>) -> Response {
     let content_type = [(
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
     )];
-    (content_type, face.metrics.render()).into_response()
+    (content_type, page.metrics.render()).into_response()
 }
 
 /// Binds the listener; `key` names the setting in the error.
@@ -87,7 +86,7 @@ mod tests {
     #[tokio::test]
     async fn readiness_gives_its_reasons() -> anyhow::Result<()> {
         let health = Health::default();
-        let face = Face {
+        let page = StatusPage {
             describe: Arc::new(|| json!({"name": "worker"})),
             health: health.clone(),
             metrics: crate::install_metrics()?,
@@ -96,7 +95,7 @@ mod tests {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)), "worker.http").await?;
         let base = format!("http://{}", listener.local_addr()?);
         let stop = CancellationToken::new();
-        let server = tokio::spawn(serve(listener, face.router(), stop.clone()));
+        let server = tokio::spawn(serve(listener, page.router(), stop.clone()));
 
         let ready = reqwest::get(format!("{base}/readyz")).await?;
         assert_eq!(ready.status(), 200);
@@ -104,7 +103,7 @@ mod tests {
         let waiting = reqwest::get(format!("{base}/readyz")).await?;
         assert_eq!(waiting.status(), 503);
         let body: Value = waiting.json().await?;
-        assert_eq!(body["reasons"][0]["part"], "redis");
+        assert_eq!(body["reasons"][0]["component"], "redis");
         let metrics = reqwest::get(format!("{base}/metrics"))
             .await?
             .text()

@@ -29,7 +29,6 @@ impl Paint {
         }
     }
 
-    /// Never colours.
     pub fn plain() -> Self {
         Self { on: false }
     }
@@ -42,27 +41,22 @@ impl Paint {
         }
     }
 
-    /// Good news.
     pub fn green(self, text: &str) -> String {
         self.wrap("32", text)
     }
 
-    /// Needs a look.
     pub fn yellow(self, text: &str) -> String {
         self.wrap("33", text)
     }
 
-    /// Needs a person.
     pub fn red(self, text: &str) -> String {
         self.wrap("31", text)
     }
 
-    /// A heading.
     pub fn bold(self, text: &str) -> String {
         self.wrap("1", text)
     }
 
-    /// Secondary.
     pub fn dim(self, text: &str) -> String {
         self.wrap("2", text)
     }

@@ -1,5 +1,5 @@
 //! Trouble of the server, of the account or of the worker's folder is not the range's: it spends no attempt, says what it is, and work goes
-//! on by itself when it is mended. What is the range's own costs no other row.
+//! on by itself when it is fixed. What is the range's own costs no other row.
 
 use std::{fs, path::PathBuf};
 
@@ -13,7 +13,7 @@ use weldfleet_tests::{
 
 const ROWS: u32 = 200;
 
-/// A fleet that is paused, broken, let go on, and mended, again and again.
+/// A fleet that is paused, broken, let go on, and fixed, again and again.
 struct Plant {
     fleet: Fleet,
     worker: Process,
@@ -52,16 +52,18 @@ impl Plant {
     }
 
     /// `/readyz` gives this reason for that part, nothing is leased, and no job has spent an attempt.
-    async fn says(&mut self, part: &str, words: &str) {
+    async fn says(&mut self, component: &str, words: &str) {
         self.fleet.succeed("scheduler", &["resume"]);
         let reason = eventually(
-            &format!("/readyz of the worker names {part} with `{words}`"),
+            &format!("/readyz of the worker names {component} with `{words}`"),
             PATIENCE,
             async || {
                 let (status, body) = self.worker.get("/readyz").await;
                 let body: Value = serde_json::from_str(&body).ok()?;
                 let reasons = body["reasons"].as_array()?;
-                let reason = reasons.iter().find(|reason| reason["part"] == part)?;
+                let reason = reasons
+                    .iter()
+                    .find(|reason| reason["component"] == component)?;
                 let reason = reason["reason"].as_str()?.to_owned();
                 (status == 503 && reason.contains(words)).then_some(reason)
             },

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use weldfleet_cli::{Exit, Failure, errln};
 use weldfleet_queue::{Queue, QueueError};
+use weldfleet_service::{Exit, Failure, errln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     StoreError,
@@ -12,18 +12,14 @@ use weldfleet_stores::{
 
 /// The queue and ClickHouse.
 #[derive(Clone)]
-pub struct Parts {
-    /// The configuration.
+pub struct Dependencies {
     pub settings: Arc<Settings>,
-    /// The work.
     pub queue: Queue,
-    /// The truth.
     pub table: SourceTable,
-    /// Backfill requests.
     pub runs: Runs,
 }
 
-impl Parts {
+impl Dependencies {
     /// Opens both; ClickHouse must answer, Redis need not yet. The queue must not be another table's.
     pub async fn open(settings: Arc<Settings>) -> Result<Self, Failure> {
         let queue = queue(&settings)?;
@@ -112,19 +108,4 @@ pub fn queue_failure(error: QueueError) -> Failure {
         Exit::Failed
     };
     Failure::new(exit, anyhow::Error::new(error).context("redis.url"))
-}
-
-/// The error and its causes in one line, a cause that only repeats left out.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let line = error.to_string();
-        if !text.contains(&line) {
-            text.push_str(": ");
-            text.push_str(&line);
-        }
-        cause = error.source();
-    }
-    text
 }

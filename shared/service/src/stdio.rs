@@ -1,4 +1,4 @@
-//! The one door through which a command speaks.
+//! Standard output and standard error of a command.
 //!
 //! `println!` panics when its reader has gone (`… | head`) or the disk behind it is full. Here the first failure of
 //! standard output is remembered and what comes after it is left out; the command itself goes on, because what it does
@@ -13,15 +13,15 @@ use std::{
 };
 
 /// The first failure of standard output.
-static TROUBLE: Mutex<Option<io::Error>> = Mutex::new(None);
+static FAILURE: Mutex<Option<io::Error>> = Mutex::new(None);
 
-fn trouble() -> MutexGuard<'static, Option<io::Error>> {
-    TROUBLE
+fn failure() -> MutexGuard<'static, Option<io::Error>> {
+    FAILURE
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the door")]
+#[expect(clippy::disallowed_methods, reason = "the one place that may")]
 fn standard_output() -> io::StdoutLock<'static> {
     io::stdout().lock()
 }
@@ -37,27 +37,27 @@ pub fn flush() {
 }
 
 /// Whether nothing can be said any more: what prints without end, or only to print, ends then.
-pub fn is_shut() -> bool {
-    trouble().is_some()
+pub fn is_closed() -> bool {
+    failure().is_some()
 }
 
 fn attempt(work: impl FnOnce(&mut io::StdoutLock<'static>) -> io::Result<()>) {
-    let mut trouble = trouble();
-    if trouble.is_none() {
-        *trouble = work(&mut standard_output()).err();
+    let mut failure = failure();
+    if failure.is_none() {
+        *failure = work(&mut standard_output()).err();
     }
 }
 
 /// Notes that somebody else's write to standard output failed.
 pub(crate) fn failed(error: io::Error) {
-    trouble().get_or_insert(error);
+    failure().get_or_insert(error);
 }
 
 /// Why standard output is incomplete, in words; a reader that has gone is no reason.
 pub(crate) fn incomplete() -> Option<String> {
     flush();
-    let trouble = trouble();
-    let error = trouble.as_ref()?;
+    let failure = failure();
+    let error = failure.as_ref()?;
     (error.kind() != ErrorKind::BrokenPipe)
         .then(|| format!("cannot write to standard output: {error}"))
 }
@@ -67,20 +67,20 @@ pub fn write_err(text: fmt::Arguments<'_>) {
     let _ = io::stderr().lock().write_fmt(text);
 }
 
-/// `print!` through the [door](crate::door).
+/// `print!` through the [`stdio`](crate::stdio).
 #[macro_export]
 macro_rules! out {
-    ($($text:tt)*) => { $crate::door::write(format_args!($($text)*)) };
+    ($($text:tt)*) => { $crate::stdio::write(format_args!($($text)*)) };
 }
 
-/// `println!` through the [door](crate::door).
+/// `println!` through the [`stdio`](crate::stdio).
 #[macro_export]
 macro_rules! outln {
-    ($($text:tt)*) => { $crate::door::write(format_args!("{}\n", format_args!($($text)*))) };
+    ($($text:tt)*) => { $crate::stdio::write(format_args!("{}\n", format_args!($($text)*))) };
 }
 
-/// `eprintln!` through the [door](crate::door).
+/// `eprintln!` through the [`stdio`](crate::stdio).
 #[macro_export]
 macro_rules! errln {
-    ($($text:tt)*) => { $crate::door::write_err(format_args!("{}\n", format_args!($($text)*))) };
+    ($($text:tt)*) => { $crate::stdio::write_err(format_args!("{}\n", format_args!($($text)*))) };
 }

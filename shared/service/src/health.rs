@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 
-/// Reasons why a process is not ready, by the part that gives them; ready when there are none.
+/// Reasons why a process is not ready, by the component that gives them; ready when there are none.
 #[derive(Debug, Clone, Default)]
 pub struct Health {
     reasons: Arc<Mutex<BTreeMap<&'static str, String>>>,
@@ -16,8 +16,8 @@ pub struct Health {
 /// One reason, as `/readyz` lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reason {
-    /// The part: `redis`, `clickhouse`, `paused`, …
-    pub part: &'static str,
+    /// The component: `redis`, `clickhouse`, `paused`, …
+    pub component: &'static str,
     /// What it waits for.
     pub reason: String,
 }
@@ -30,29 +30,29 @@ impl Health {
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The part is not ready; answers whether that is news.
-    pub fn not_ready(&self, part: &'static str, reason: impl Into<String>) -> bool {
-        self.lock().insert(part, reason.into()).is_none()
+    /// The component is not ready; answers whether that is news.
+    pub fn not_ready(&self, component: &'static str, reason: impl Into<String>) -> bool {
+        self.lock().insert(component, reason.into()).is_none()
     }
 
-    /// The part is ready; answers whether that is news.
-    pub fn ready(&self, part: &'static str) -> bool {
-        self.lock().remove(part).is_some()
+    /// The component is ready; answers whether that is news.
+    pub fn ready(&self, component: &'static str) -> bool {
+        self.lock().remove(component).is_some()
     }
 
     /// Why the process is not ready; empty when it is.
     pub fn reasons(&self) -> Vec<Reason> {
         self.lock()
             .iter()
-            .map(|(part, reason)| Reason {
-                part,
+            .map(|(component, reason)| Reason {
+                component,
                 reason: reason.clone(),
             })
             .collect()
     }
 
-    /// Whether this part is ready.
-    pub fn is_ready(&self, part: &str) -> bool {
-        !self.lock().contains_key(part)
+    /// Whether this component is ready.
+    pub fn is_ready(&self, component: &str) -> bool {
+        !self.lock().contains_key(component)
     }
 }

@@ -1,4 +1,4 @@
-//! Serves the HTTP face so that no client can hold the process up.
+//! Serves the status page so that no client can hold the process up.
 //!
 //! Whoever connects costs a file descriptor that ranges need too, and may send half a request and fall silent. So
 //! connections are few: a newcomer takes the place of the one that has been idle longest. A request's head must come
@@ -34,7 +34,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
 /// What clients may take.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+struct ConnectionLimits {
     connections: usize,
     /// Time for a request's head, counted from the connection's start or the answer before.
     head: Duration,
@@ -44,7 +44,7 @@ struct Limits {
     farewell: Duration,
 }
 
-impl Limits {
+impl ConnectionLimits {
     fn of_this_process() -> Self {
         let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
         let connections = (descriptors / SHARE_OF_DESCRIPTORS).clamp(4, CONNECTIONS);
@@ -66,11 +66,11 @@ pub async fn serve(
     router: Router,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    serve_within(Limits::of_this_process(), listener, router, stop).await
+    serve_within(ConnectionLimits::of_this_process(), listener, router, stop).await
 }
 
 async fn serve_within(
-    limits: Limits,
+    limits: ConnectionLimits,
     listener: TcpListener,
     router: Router,
     stop: CancellationToken,
@@ -119,7 +119,7 @@ async fn serve_within(
 }
 
 async fn connection(
-    limits: Limits,
+    limits: ConnectionLimits,
     stream: TcpStream,
     router: Router,
     seat: Arc<Seat>,
@@ -150,7 +150,6 @@ async fn connection(
     let _ = timeout(limits.farewell, serving).await;
 }
 
-/// Who is connected.
 #[derive(Debug, Default)]
 struct Seats {
     taken: Mutex<Taken>,
@@ -231,7 +230,7 @@ mod tests {
         task: tokio::task::JoinHandle<anyhow::Result<()>>,
     }
 
-    async fn start(limits: Limits, router: Router) -> anyhow::Result<Server> {
+    async fn start(limits: ConnectionLimits, router: Router) -> anyhow::Result<Server> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
@@ -260,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn half_sent_requests_leave_room_and_are_closed_in_time() -> anyhow::Result<()> {
-        let limits = Limits {
+        let limits = ConnectionLimits {
             connections: 4,
             head: Duration::from_millis(300),
             lifetime: AGES,
@@ -286,7 +285,7 @@ mod tests {
     #[tokio::test]
     async fn clients_do_not_delay_the_end_and_answers_under_way_are_finished() -> anyhow::Result<()>
     {
-        let limits = Limits {
+        let limits = ConnectionLimits {
             connections: 80,
             head: AGES,
             lifetime: AGES,
@@ -318,7 +317,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_does_not_last_for_ever() -> anyhow::Result<()> {
-        let limits = Limits {
+        let limits = ConnectionLimits {
             connections: 4,
             head: AGES,
             lifetime: Duration::from_millis(200),

@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use crate::door;
+use crate::stdio;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
 ///
 /// A command that did its work but could not say so, on a full disk say, has failed.
 pub fn finish(result: Result<Exit, Failure>) -> ExitCode {
-    let incomplete = door::incomplete();
+    let incomplete = stdio::incomplete();
     let exit = match result {
         Ok(_) if incomplete.is_some() => Exit::Failed,
         Ok(exit) => exit,
@@ -101,25 +101,31 @@ pub fn arguments<A: clap::Parser>() -> Result<A, ExitCode> {
             return Exit::Usage.into();
         }
         if let Err(error) = printed {
-            door::failed(error);
+            stdio::failed(error);
         }
         finish(Ok(Exit::Done))
     })
 }
 
-/// The error and its causes on one line, a cause that only repeats its parent left out.
+/// The error and its causes on one line, a cause that only repeats what was said left out.
 pub fn chain(error: &anyhow::Error) -> String {
+    causes(&**error)
+}
+
+/// As [`chain`], of any error.
+pub fn causes(error: &dyn std::error::Error) -> String {
     let mut text = String::new();
-    for cause in error.chain() {
-        let cause = cause.to_string();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let cause = error.to_string();
         let cause = cause.trim();
-        if text.contains(cause) {
-            continue;
+        if !text.contains(cause) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(cause);
         }
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(cause);
+        next = error.source();
     }
     text
 }

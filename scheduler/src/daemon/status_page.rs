@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use weldfleet_queue::Stats;
+use weldfleet_service::http::Describe;
 use weldfleet_stores::{Day, clickhouse::DayCounts};
-use weldfleet_telemetry::http::Describe;
 
 use super::Daemon;
 

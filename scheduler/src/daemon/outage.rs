@@ -1,0 +1,35 @@
+//! Outages as the daemon tells them: whose an error is, and the error in one line.
+
+use weldfleet_queue::QueueError;
+pub use weldfleet_service::{
+    Backoff,
+    outage::{CLICKHOUSE, REDIS, ends},
+};
+use weldfleet_service::{Health, exit::causes, outage};
+use weldfleet_stores::StoreError;
+
+use crate::pass::PassError;
+
+/// Notes that a dependency does not work; what it says is more than that nothing was reached yet.
+pub fn begins(health: &Health, dependency: &'static str, reason: &str) {
+    health.ready("start");
+    outage::begins(health, dependency, reason);
+}
+
+/// Which dependency an error of a pass comes from, and the error in one line.
+pub fn of_pass(error: &PassError) -> (&'static str, String) {
+    match error {
+        PassError::Queue(error) => (REDIS, of_queue(error)),
+        PassError::Store(error) => (CLICKHOUSE, of_store(error)),
+    }
+}
+
+/// An error of the queue in one line.
+pub fn of_queue(error: &QueueError) -> String {
+    causes(error)
+}
+
+/// An error of a store in one line.
+pub fn of_store(error: &StoreError) -> String {
+    error.chain_and_remedy()
+}

@@ -1,0 +1,44 @@
+//! How long to wait between two tries.
+
+use std::time::Duration;
+
+/// First wait.
+const FIRST: Duration = Duration::from_millis(250);
+/// Longest wait.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Waits that double from 250 ms to 5 s.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// How long to wait after one more failure.
+    pub fn failed(&mut self) -> Duration {
+        let wait = FIRST.saturating_mul(2_u32.saturating_pow(self.failures));
+        self.failures = self.failures.saturating_add(1);
+        wait.min(LONGEST)
+    }
+
+    /// It worked.
+    pub fn worked(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_longer_and_longer_but_never_long() {
+        let mut backoff = Backoff::default();
+        let waits: Vec<u128> = (0..7).map(|_| backoff.failed().as_millis()).collect();
+        assert_eq!(waits, [250, 500, 1000, 2000, 4000, 5000, 5000]);
+        backoff.failures = u32::MAX;
+        assert_eq!(backoff.failed(), LONGEST);
+        backoff.worked();
+        assert_eq!(backoff.failed(), FIRST);
+    }
+}

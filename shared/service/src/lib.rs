@@ -1,0 +1,84 @@
+//! What every program of the fleet has, whatever it does: a command line, an end, log lines, a status page.
+//!
+//! # Layout
+//! - [`CommonArgs`]: `--config` and `--log-format`, before or after the subcommand;
+//! - [`stdio`]: the one way to standard output and standard error; [`output`]: tables, JSON, numbers for people, colour only on a terminal;
+//! - [`exit`]: exit codes, the error that carries one, an error and its causes in one line;
+//! - [`environment`]: what libraries must find there;
+//! - [`signals`]: what ends a program; [`backoff`]: how long to wait between two tries; [`outage`]: what is away, told once;
+//! - [`logs`]: tracing to standard error, text or JSON, level from `RUST_LOG`;
+//! - [`health`]: what the process waits for, with reasons: the source of `/readyz`;
+//! - [`http`]: the status page: `GET /`, `/healthz`, `/readyz`, `/metrics`, and whatever a program adds; [`server`] serves it so that
+//!   no client can hold the process up;
+//! - metrics go through the `metrics` facade, named `weldfleet_*` with units in the name.
+//!
+//! What must never live here: knowledge of welds, queues or stores.
+
+#![warn(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "`stdio` writes: a closed pipe or a full disk must not panic"
+)]
+
+pub mod backoff;
+pub mod environment;
+pub mod exit;
+pub mod health;
+pub mod http;
+pub mod logs;
+pub mod outage;
+pub mod output;
+pub mod server;
+pub mod signals;
+pub mod stdio;
+
+use std::path::PathBuf;
+
+pub use backoff::Backoff;
+pub use exit::{Exit, Failure, OrExit};
+pub use health::Health;
+pub use metrics;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Arguments that every subcommand accepts.
+#[derive(Debug, Clone, clap::Args)]
+pub struct CommonArgs {
+    /// Configuration file [default: $WELDFLEET_CONFIG, else config/weldfleet.toml]
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Everywhere")]
+    pub config: Option<PathBuf>,
+    /// How log lines are written to standard error
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t = LogFormat::Text,
+        env = "WELDFLEET_LOG_FORMAT",
+        help_heading = "Everywhere"
+    )]
+    pub log_format: LogFormat,
+}
+
+/// Log line formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Upper bounds of the histograms of durations, in seconds.
+const SECONDS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+
+/// Installs the process-wide metrics recorder; the handle renders `/metrics`.
+///
+/// # Errors
+/// If a recorder is already installed.
+pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
+    Ok(PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?
+        .install_recorder()?)
+}
