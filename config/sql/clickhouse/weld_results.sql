@@ -1,5 +1,5 @@
 -- Results of attempts, by fencing token, until their copy to the rows is old enough.
--- No column is Nullable: groupArray would skip NULLs and shift columns against each other.
+-- No column is Nullable: groupArray would skip NULLs and shift columns against each other. NaN and empty text: none.
 CREATE TABLE {weld_results}
 (
     token UInt64,
@@ -8,19 +8,7 @@ CREATE TABLE {weld_results}
     day UInt32,
     job String,
     created DateTime DEFAULT now(),
-    alg_status String,
-    alg_error String,
-    ml_nok_prob Float32 COMMENT 'NaN: none',
-    ml_result String,
-    rule_result String,
-    rule_hits String,
-    final_result String,
-    decided_by String,
-    diameter Float32,
-    indentation Float32,
-    front_thickness Float32,
-    stack_thickness Float32,
-    model_version String
+    {result_columns}
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMMDD(created)

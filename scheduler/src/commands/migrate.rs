@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use weldfleet_service::{Exit, Failure, errln, outln};
 use weldfleet_settings::Settings;
-use weldfleet_stores::clickhouse::{migrate, repeated_keys};
+use weldfleet_stores::{clickhouse::repeated_keys, migrate};
 
 use crate::dependencies::store_failure;
 

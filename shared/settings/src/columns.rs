@@ -19,25 +19,7 @@ pub const INPUT_COLUMNS: &[&str] = &[
 ];
 
 /// Columns the fleet writes back to the source table.
-pub const RESULT_COLUMNS: &[&str] = &[
-    "alg_complete_time",
-    "alg_status",
-    "alg_error",
-    "ml_nok_prob",
-    "ml_result",
-    "rule_result",
-    "rule_hits",
-    "final_result",
-    "decided_by",
-    "diameter",
-    "indentation",
-    "front_thickness",
-    "stack_thickness",
-    "model_version",
-    "alg_run",
-    "alg_token",
-    "alg_job",
-];
+pub const RESULT_COLUMNS: &[&str] = weldfleet_weld::columns::RESULT_COLUMN_NAMES;
 
 /// Ground truth of simulated or destructively tested welds; optional in a plant's table.
 pub const TRUTH_COLUMNS: &[&str] = &[

@@ -7,8 +7,8 @@ use std::error::Error as StdError;
 pub enum Class {
     /// The server cannot be reached or cannot serve anybody now: wait for it, spend no attempt.
     Outage,
-    /// The server works, but not for us: a name, a grant, a password, a setting or a limit of an account. The same whatever
-    /// the rows: wait for a person, spend no attempt.
+    /// The server works, but not for us: a name, a grant, a password, a setting or a limit of an account. The same
+    /// whatever the rows: wait for a person, spend no attempt.
     Refused,
     /// This statement was unlucky: try it again after a moment.
     Retry,
@@ -161,8 +161,8 @@ impl std::fmt::Display for SchemaError {
     }
 }
 
-/// ClickHouse's codes that are not [`Class::Fatal`], by class. What is not here is not guessed: whoever meets it asks the
-/// server whether it does the same kind of statement for other rows.
+/// ClickHouse's codes that are not [`Class::Fatal`], by class. What is not here is not guessed: whoever meets it asks
+/// the server whether it does the same kind of statement for other rows.
 pub const CLICKHOUSE_CODES: &[(i32, Class, &str)] = &[
     (6, Class::Data, "CANNOT_PARSE_TEXT"),
     (8, Class::Refused, "THERE_IS_NO_COLUMN"),
@@ -532,8 +532,8 @@ fn clickhouse_class(code: Option<i32>, error: &clickhouse::error::Error) -> Clas
     }
 }
 
-/// No error of a file says anything about the rows that were to be in it. What goes by itself is an outage; what waits for a
-/// person (a folder that is none, a right that is missing) is refused.
+/// No error of a file says anything about the rows that were to be in it. What goes by itself is an outage; what waits
+/// for a person (a folder that is none, a right that is missing) is refused.
 fn file_class(error: &std::io::Error) -> Class {
     use std::io::ErrorKind;
     match error.kind() {
@@ -610,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_that_a_person_mends_is_never_the_rows_and_says_what_to_do() {
+    fn a_failure_that_a_person_must_see_to_is_never_the_rows_and_says_what_to_do() {
         for code in [16, 47, 60, 164, 192, 193, 452, 497, 516, 755] {
             let error = answered(&format!("Code: {code}. DB::Exception: no"));
             assert_eq!(error.is_outage(), code == 755, "{code}");
@@ -663,7 +663,8 @@ mod tests {
         for errno in [1, 2, 13, 17, 20, 21, 22, 27, 30, 31, 36, 40] {
             assert_eq!(class(errno), Class::Refused, "{errno}");
         }
-        // EINTR EIO ENXIO EAGAIN ENOMEM EBUSY ENODEV ENFILE EMFILE ENOSPC ENOTCONN ETIMEDOUT EHOSTDOWN ESTALE EREMOTEIO EDQUOT
+        // EINTR EIO ENXIO EAGAIN ENOMEM EBUSY ENODEV ENFILE EMFILE ENOSPC ENOTCONN ETIMEDOUT EHOSTDOWN ESTALE EREMOTEIO
+        // EDQUOT
         for errno in [
             4, 5, 6, 11, 12, 16, 19, 23, 24, 28, 107, 110, 112, 116, 121, 122,
         ] {

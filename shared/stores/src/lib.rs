@@ -8,20 +8,24 @@
 //!   reads, fetch into a [`clickhouse::RowBlock`], write-back, runs;
 //! - [`mysql`]: the projection for the people who act on NOK welds, and [`mysql::Mirror`], which
 //!   makes it equal to what is committed;
-//! - [`audit_csv`]: one csv.gz per attempt, complete or absent.
+//! - [`audit_csv`]: one csv.gz per attempt, complete or absent;
+//! - [`migrate`]: what either server lacks, and adding it; `columns`: the result columns' SQL types.
 //!
-//! SQL that creates or upgrades tables is in `config/sql`, embedded at build time.
+//! SQL that creates or upgrades tables is in `config/sql`, embedded at build time. The result columns in it come from
+//! [`weldfleet_weld::columns`].
 //!
 //! What must never live here: judging (that is `weldfleet-weld`), leases and jobs (that is
 //! `weldfleet-queue`), and the wall clock: times in ClickHouse are ClickHouse's.
 
 pub mod audit_csv;
 pub mod clickhouse;
+mod columns;
 pub mod errors;
+pub mod migrate;
 pub mod mysql;
 pub mod range;
+mod statement;
 
 pub use errors::{Class, StoreError};
-pub use range::{
-    Coverage, Day, IdRef, Key, KeyRange, KeyRef, LIVE_RUN, Range, RangeError, RecordId, Selection,
-};
+pub use range::{Coverage, Day, Key, KeyRange, KeyRef, LIVE_RUN, Range, RangeError, Selection};
+pub use weldfleet_weld::{IdRef, RecordId};

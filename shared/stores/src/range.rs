@@ -7,7 +7,7 @@
 use std::{cmp::Ordering, fmt, str::FromStr};
 
 use jiff::civil::Date;
-use weldfleet_weld::Status;
+use weldfleet_weld::{IdRef, RecordId, Status};
 
 /// What is wrong with a day, a key or a range given as text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -121,59 +121,6 @@ impl FromStr for Day {
             return Err(bad());
         }
         Self::new(text.parse().map_err(|_| bad())?).map_err(|_| bad())
-    }
-}
-
-/// A weld's `record_id`: a number (ordered as such) or text (ordered by bytes).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RecordId {
-    /// From an unsigned integer column.
-    Number(u64),
-    /// From a `String` column.
-    Text(String),
-}
-
-impl RecordId {
-    /// Borrows the id.
-    pub fn as_ref(&self) -> IdRef<'_> {
-        match self {
-            Self::Number(number) => IdRef::Number(*number),
-            Self::Text(text) => IdRef::Text(text),
-        }
-    }
-}
-
-impl fmt::Display for RecordId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_ref().fmt(f)
-    }
-}
-
-/// A borrowed [`RecordId`]; same order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum IdRef<'a> {
-    /// From an unsigned integer column.
-    Number(u64),
-    /// From a `String` column.
-    Text(&'a str),
-}
-
-impl IdRef<'_> {
-    /// An owned copy.
-    pub fn to_owned(self) -> RecordId {
-        match self {
-            Self::Number(number) => RecordId::Number(number),
-            Self::Text(text) => RecordId::Text(text.to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for IdRef<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number(number) => number.fmt(f),
-            Self::Text(text) => f.write_str(text),
-        }
     }
 }
 

@@ -7,7 +7,8 @@ mod common;
 use common::{MIDNIGHT_MS, Plant, insert_at, verdicts};
 use weldfleet_stores::{
     Coverage, Day, Key, KeyRange, LIVE_RUN, Range, RecordId, Selection,
-    clickhouse::{Attempt, SourceTable, migrate},
+    clickhouse::{Attempt, SourceTable},
+    migrate,
 };
 
 const TABLE: &str = "weld_test.`焊点记录`";

@@ -8,11 +8,12 @@ use common::{Plant, day, insert};
 use weldfleet_settings::Secret;
 use weldfleet_stores::{
     Class, StoreError,
-    clickhouse::{Server, SourceTable, migrate},
+    clickhouse::{Server, SourceTable},
+    migrate,
     mysql::NokTable,
 };
 
-fn whats(plan: &migrate::Plan) -> Vec<&str> {
+fn whats(plan: &migrate::Migration) -> Vec<&str> {
     plan.statements
         .iter()
         .map(|step| step.what.as_str())

@@ -12,7 +12,7 @@ use std::{
 };
 
 use weldfleet_settings::Settings;
-use weldfleet_stores::{Class, clickhouse::migrate};
+use weldfleet_stores::{Class, migrate};
 
 const PROGRAM: &str = "/usr/sbin/clickhouse-server";
 

@@ -7,7 +7,8 @@
 //! - [`curves`]: the one pass that converts and measures a weld's curves; all later steps read its result;
 //! - [`features`]: `inference_config.json`, and the rows of the `[N, 4, L]` input tensor;
 //! - [`peaks`]: `find_peaks` with SciPy's semantics; [`rules`]: pulses, the six rules, `rules.toml`;
-//! - [`fusion`]: Soft-AND of model and rules; [`verdict`]: the result columns of one weld;
+//! - [`fusion`]: Soft-AND of model and rules; [`verdict`]: what comes of one weld;
+//! - [`columns`]: the result columns, one list for all that store and show them;
 //! - [`judge`]: all of these as one pipeline, in steps that a worker can spread over threads;
 //! - [`explain`]: what a person needs to see to understand one verdict.
 //!
@@ -17,6 +18,7 @@
 //! that do not depend on the order of summation, so that another implementation can agree to the last bit.
 
 mod bad_value;
+pub mod columns;
 pub mod curves;
 pub mod explain;
 pub mod features;
@@ -32,5 +34,5 @@ mod vectors;
 pub mod verdict;
 
 pub use bad_value::BadValue;
-pub use record::{Record, RecordId, Weld};
+pub use record::{IdRef, Record, RecordId, Weld};
 pub use verdict::{DecidedBy, Outcome, Status, Verdict};

@@ -22,8 +22,8 @@ pub struct Weld<'a> {
     pub i: &'a [f32],
 }
 
-/// An id: UInt64 in some plants, text in others.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A weld's `record_id`: a number (ordered as such) or text (ordered by bytes).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum RecordId {
     /// UInt64.
@@ -31,11 +31,48 @@ pub enum RecordId {
     Text(String),
 }
 
+impl RecordId {
+    /// Borrows the id.
+    #[must_use]
+    pub fn as_ref(&self) -> IdRef<'_> {
+        match self {
+            Self::Number(number) => IdRef::Number(*number),
+            Self::Text(text) => IdRef::Text(text),
+        }
+    }
+}
+
 impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
+/// A borrowed [`RecordId`]; same order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IdRef<'a> {
+    /// UInt64.
+    Number(u64),
+    /// Text.
+    Text(&'a str),
+}
+
+impl IdRef<'_> {
+    /// An owned copy.
+    #[must_use]
+    pub fn to_owned(self) -> RecordId {
+        match self {
+            Self::Number(number) => RecordId::Number(number),
+            Self::Text(text) => RecordId::Text(text.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for IdRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(number) => number.fmt(f),
-            Self::Text(text) => text.fmt(f),
+            Self::Text(text) => f.write_str(text),
         }
     }
 }
@@ -43,8 +80,9 @@ impl fmt::Display for RecordId {
 /// A predict record: JSON under our column names.
 ///
 /// Curves and maxima are required, what only names the weld is not. Other fields are ignored here, so that a row as
-/// ClickHouse prints it (`FORMAT JSONEachRow`) can be read whole; whoever takes records from people says which. `null` and `"nan"` in a number is NaN, as
-/// ClickHouse prints it, and so leads to an `invalid` verdict and not to a parse error.
+/// ClickHouse prints it (`FORMAT JSONEachRow`) can be read whole; whoever takes records from people says which. `null`
+/// and `"nan"` in a number is NaN, as ClickHouse prints it, and so leads to an `invalid` verdict and not to a parse
+/// error.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Record {
     /// Id of the weld within its day and time.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::rules::Hit;
+use crate::{columns::verdict_columns, rules::Hit};
 
 /// What a judge says about a weld.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -85,8 +85,8 @@ impl DecidedBy {
     }
 }
 
-/// The result columns of one weld, under their contract names. Serialises as the answer of `predict`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// The result columns of one weld that judging fills, under their contract names; see [`crate::columns`].
+#[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     /// What became of the row.
     pub alg_status: Status,
@@ -113,7 +113,6 @@ pub struct Verdict {
     /// What is left of the stack, mm.
     pub stack_thickness: Option<f32>,
     /// Version of the model that judged. None where none did.
-    #[serde(serialize_with = "optional_text")]
     pub model_version: Option<Arc<str>>,
 }
 
@@ -138,14 +137,20 @@ impl Verdict {
         }
     }
 
-    /// `rule_hits` as the JSON list that stores hold; `[]` where there are none.
+    /// What decided, for people; empty where the row was not judged.
     #[must_use]
-    pub fn rule_hits_json(&self) -> String {
-        crate::rules::hits_json(&self.rule_hits)
+    pub fn decision(&self) -> String {
+        self.decided_by.map_or("", DecidedBy::as_str).to_owned()
     }
 }
 
-#[expect(clippy::ref_option, reason = "the signature serde asks for")]
-fn optional_text<S: Serializer>(text: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
-    text.as_deref().serialize(serializer)
+/// As the answer of `predict`.
+impl Serialize for Verdict {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut answer = serializer.serialize_map(None)?;
+        for (column, read) in verdict_columns() {
+            answer.serialize_entry(column.name, &read(self))?;
+        }
+        answer.end()
+    }
 }

@@ -8,7 +8,7 @@ use weldfleet_weld::{
     DecidedBy, Outcome, Status, Verdict, Weld,
     features::{InferenceConfig, InputKind},
     judge::{Batch, Judge, ModelSet, Prepared, Workspace},
-    rules::{Level, Rule, RuleSet, RulesFile},
+    rules::{Level, Rule, RuleSet, RulesFile, hits_json},
     units::CurveUnits,
     validation::ValidationLimits,
 };
@@ -386,7 +386,7 @@ fn a_stretch_without_resistance_is_left_out_and_the_weld_is_judged() {
             .unwrap()
             .remove(0);
         assert_eq!(verdict.final_result, Some(Outcome::Ok), "{nothing} V");
-        assert_eq!(verdict.rule_hits_json(), "[]", "{nothing} V");
+        assert_eq!(hits_json(&verdict.rule_hits), "[]", "{nothing} V");
     }
 }
 
@@ -452,7 +452,7 @@ fn a_verdict_serialises_under_the_contracts_names() {
         })
     );
     assert_eq!(
-        verdict.rule_hits_json(),
+        hits_json(&verdict.rule_hits),
         r#"[{"rule":"interruption","level":"flag","t_ms":200.0,"value":4.0,"limit":3.0}]"#
     );
 }

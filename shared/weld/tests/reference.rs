@@ -12,7 +12,7 @@ use weldfleet_weld::{
     curves::Curves,
     features::{InferenceConfig, Resampling, write_row},
     judge::{Batch, Judge, ModelSet, Prepared, Workspace},
-    rules::{RuleSet, RulesFile},
+    rules::{RuleSet, RulesFile, hits_json},
     units::CurveUnits,
     validation::ValidationLimits,
 };
@@ -160,7 +160,7 @@ fn check_verdicts(units: CurveUnits, name: &str) -> usize {
             text(verdict.rule_result),
             expected.rule_result,
             "{id}: {}",
-            verdict.rule_hits_json()
+            hits_json(&verdict.rule_hits)
         );
         assert_eq!(text(verdict.final_result), expected.final_result, "{id}");
         assert_eq!(
@@ -168,7 +168,8 @@ fn check_verdicts(units: CurveUnits, name: &str) -> usize {
             expected.decided_by,
             "{id}"
         );
-        let found: serde_json::Value = serde_json::from_str(&verdict.rule_hits_json()).unwrap();
+        let found: serde_json::Value =
+            serde_json::from_str(&hits_json(&verdict.rule_hits)).unwrap();
         let wanted = expected
             .rule_hits
             .clone()

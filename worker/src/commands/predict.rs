@@ -154,10 +154,7 @@ fn in_words(record: &Record, verdict: &Verdict) -> String {
         let reason = verdict.alg_error.as_deref().unwrap_or_default();
         return format!("{id}  {}  {reason}", verdict.alg_status.as_str());
     };
-    let mut text = format!("{id}  {}", result.as_str());
-    if let Some(decided_by) = verdict.decided_by {
-        text.push_str(&format!("  by {}", decided_by.as_str()));
-    }
+    let mut text = format!("{id}  {}  by {}", result.as_str(), verdict.decision());
     if let Some(probability) = verdict.ml_nok_prob {
         text.push_str(&format!("  nok_prob {probability:.4}"));
     }

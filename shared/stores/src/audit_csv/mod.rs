@@ -10,44 +10,36 @@ use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 use flate2::{Compression, GzBuilder};
 use uuid::Uuid;
-use weldfleet_weld::{DecidedBy, Outcome, Verdict};
-
-use crate::{
-    clickhouse::{RowBlock, results::hits_text},
-    errors::StoreError,
+use weldfleet_weld::{
+    Verdict,
+    columns::{AttemptField, Cell, Origin, RESULT_COLUMNS},
 };
 
-/// Columns, in order; our names whatever the plant calls them.
-pub const HEADER: &[&str] = &[
-    "data_date",
-    "ck_local_time",
-    "record_id",
-    "part_no",
-    "spot_name",
-    "timer_name",
-    "umax",
-    "imax",
-    "alg_status",
-    "alg_error",
-    "ml_nok_prob",
-    "ml_result",
-    "rule_result",
-    "rule_hits",
-    "final_result",
-    "decided_by",
-    "diameter",
-    "indentation",
-    "front_thickness",
-    "stack_thickness",
-    "model_version",
-    "alg_run",
-    "alg_token",
-    "alg_job",
-];
+use crate::{clickhouse::RowBlock, errors::StoreError};
+
+/// Columns, in order: what names a weld, then its result columns; our names whatever the plant calls them.
+pub static HEADER: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let mut names = vec![
+        "data_date",
+        "ck_local_time",
+        "record_id",
+        "part_no",
+        "spot_name",
+        "timer_name",
+        "umax",
+        "imax",
+    ];
+    let results = RESULT_COLUMNS
+        .iter()
+        .filter(|column| !matches!(column.origin, Origin::Commit));
+    names.extend(results.map(|column| column.name));
+    names
+});
 
 /// What a temporary name holds between the file's name and its writer's.
 const PART: &str = ".csv.gz.part-";
@@ -100,7 +92,8 @@ pub fn write(
         return Ok(Some(path));
     }
     let part = folder.join(format!("{}-{}{PART}{}", file.job, file.token, file.worker));
-    // Some 60 bytes a row, beside thousands of curves: packed first, so that whoever cannot write it knows how much it is.
+    // Some 60 bytes a row, beside thousands of curves: packed first, so that whoever cannot write it knows how much it
+    // is.
     let packed = packed(file, block, verdicts).map_err(|source| StoreError::File {
         what: "pack an audit file",
         path: part.clone(),
@@ -147,7 +140,7 @@ fn packed(
     text.push_str(&HEADER.join(","));
     text.push('\n');
     let day = block.day().to_string();
-    let ending = format!(",{},{},{}\n", file.run, file.token, quoted(file.job));
+    let (run, token) = (file.run.to_string(), file.token.to_string());
     for (row, verdict) in verdicts.iter().enumerate() {
         text.push_str(&day);
         field(&mut text, block.time_text(row));
@@ -162,25 +155,19 @@ fn packed(
         field(&mut text, block.timer_name(row));
         number(&mut text, Some(block.umax(row)));
         number(&mut text, Some(block.imax(row)));
-        field(&mut text, verdict.alg_status.as_str());
-        field(&mut text, verdict.alg_error.as_deref().unwrap_or_default());
-        number(&mut text, verdict.ml_nok_prob);
-        field(&mut text, verdict.ml_result.map_or("", Outcome::as_str));
-        field(&mut text, verdict.rule_result.map_or("", Outcome::as_str));
-        let hits = hits_text(verdict);
-        let none = verdict.rule_result.map_or("", |_| "[]");
-        field(&mut text, hits.as_deref().unwrap_or(none));
-        field(&mut text, verdict.final_result.map_or("", Outcome::as_str));
-        field(&mut text, verdict.decided_by.map_or("", DecidedBy::as_str));
-        number(&mut text, verdict.diameter);
-        number(&mut text, verdict.indentation);
-        number(&mut text, verdict.front_thickness);
-        number(&mut text, verdict.stack_thickness);
-        field(
-            &mut text,
-            verdict.model_version.as_deref().unwrap_or_default(),
-        );
-        text.push_str(&ending);
+        for column in RESULT_COLUMNS {
+            match column.origin {
+                Origin::Commit => {}
+                Origin::Attempt(AttemptField::Run) => field(&mut text, &run),
+                Origin::Attempt(AttemptField::Token) => field(&mut text, &token),
+                Origin::Attempt(AttemptField::Job) => field(&mut text, file.job),
+                Origin::Verdict(read) => match read(verdict) {
+                    Cell::Float(value) => number(&mut text, value),
+                    cell => field(&mut text, &cell.text()),
+                },
+            }
+        }
+        text.push('\n');
         if text.len() >= TEXT_BYTES {
             gzip.write_all(text.as_bytes())?;
             text.clear();
@@ -266,9 +253,9 @@ pub const SMALL_FILE: u64 = 64 << 10;
 
 /// Answers whether a file of so many bytes can be written in the folder now, which it makes if need be. Blocking.
 ///
-/// A full disk takes a byte where it does not take an audit file, and a file system that packs takes any number of zeros: so it
-/// writes as much as it is asked about, of bytes that cannot be packed, and makes them durable. Its file's name is nobody else's, on
-/// whatever host; what a probe that was killed leaves behind is swept like other leftovers.
+/// A full disk takes a byte where it does not take an audit file, and a file system that packs takes any number of
+/// zeros: so it writes as much as it is asked about, of bytes that cannot be packed, and makes them durable. Its file's
+/// name is nobody else's, on whatever host; what a probe that was killed leaves behind is swept like other leftovers.
 pub fn probe(folder: &Path, bytes: u64) -> Result<(), StoreError> {
     let path = folder.join(format!(".probe{PART}{}", Uuid::new_v4()));
     let bytes = bytes.max(SMALL_FILE);

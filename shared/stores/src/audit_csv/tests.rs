@@ -142,7 +142,7 @@ fn a_failure_leaves_nothing_and_names_the_file() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_the_workers_trouble_and_says_how_much_was_to_be_written() {
+fn a_folder_that_cannot_be_written_is_the_workers_failure_and_says_how_much_was_to_be_written() {
     let folder = tempfile::tempdir().unwrap();
     let (plain, loops, nowhere) = (
         folder.path().join("file"),

@@ -1,5 +1,5 @@
-//! The memory of curves, used again: a range's samples fill some ten megabytes, and fresh pages for them cost as much as
-//! copying the samples.
+//! The memory of curves, used again: a range's samples fill some ten megabytes, and fresh pages for them cost as much
+//! as copying the samples.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

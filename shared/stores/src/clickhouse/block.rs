@@ -10,8 +10,9 @@ use super::{
     sql::LONGEST_ID,
 };
 use crate::{
+    IdRef,
     errors::StoreError,
-    range::{Day, IdRef, KeyRef},
+    range::{Day, KeyRef},
 };
 
 /// Record ids of a column.
@@ -36,7 +37,8 @@ impl Ids {
         }
     }
 
-    /// Refuses ids that could not be named in a job or in MySQL; see [`Schema::has_usable_id`](super::Schema::has_usable_id).
+    /// Refuses ids that could not be named in a job or in MySQL; see
+    /// [`Schema::has_usable_id`](super::Schema::has_usable_id).
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         let Self::Texts(texts) = self else {
             return Ok(());
@@ -125,8 +127,9 @@ fn span<'a>(ends: &[u64], values: &'a [f32], row: usize) -> &'a [f32] {
 
 /// The welds of a range, in key order. Values are in the plant's units.
 ///
-/// Rows with one key and the same content are one weld, and one row of the block. Rows with one key and different content are
-/// each a row of the block, so that each gets the reason why it cannot be judged: nobody knows which of them is the weld.
+/// Rows with one key and the same content are one weld, and one row of the block. Rows with one key and different
+/// content are each a row of the block, so that each gets the reason why it cannot be judged: nobody knows which of
+/// them is the weld.
 #[derive(Debug, Clone)]
 pub struct RowBlock {
     day: Day,

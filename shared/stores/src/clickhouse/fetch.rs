@@ -18,17 +18,18 @@ const COLUMNS: usize = 12;
 const FETCH_SETTINGS: &[(&str, &str)] = &[("max_threads", "1")];
 
 impl SourceTable {
-    /// The rows of the range that its run wants and may write, in key order, and those with the same key that differ from them.
+    /// The rows of the range that its run wants and may write, in key order, and those with the same key that differ
+    /// from them.
     ///
-    /// A row that has a verdict matters too: if one that has none has its key and other content, neither may keep a verdict.
-    /// Where the range is as it was cut, which is nearly always, one statement reads all of it, so that every row of a key is
-    /// seen at one moment for no price. Where more lies between its ends, judged before, the wanted rows are read first and then
-    /// the judged ones that have their keys: what was not there at the second look arrives after this attempt's rows, and the
-    /// attempt that will judge it looks back in the same way.
+    /// A row that has a verdict matters too: if one that has none has its key and other content, neither may keep a
+    /// verdict. Where the range is as it was cut, which is nearly always, one statement reads all of it, so that every
+    /// row of a key is seen at one moment for no price. Where more lies between its ends, judged before, the wanted
+    /// rows are read first and then the judged ones that have their keys: what was not there at the second look arrives
+    /// after this attempt's rows, and the attempt that will judge it looks back in the same way.
     ///
     /// # Errors
-    /// [`StoreError::HashCollision`] when two welds of the range share a hash: split it between them. [`StoreError::RangeBytes`]
-    /// when their curves are too many to be held at once.
+    /// [`StoreError::HashCollision`] when two welds of the range share a hash: split it between them.
+    /// [`StoreError::RangeBytes`] when their curves are too many to be held at once.
     pub async fn fetch(&self, range: &Range) -> Result<RowBlock, StoreError> {
         let schema = &self.schema;
         let wanted = schema.wanted(range.run, &range.selection);
@@ -105,7 +106,8 @@ impl SourceTable {
         }
     }
 
-    /// Reads the rows that meet the conditions behind those that have arrived; `wanted` (SQL, `UInt8`) says which are to be judged.
+    /// Reads the rows that meet the conditions behind those that have arrived; `wanted` (SQL, `UInt8`) says which are
+    /// to be judged.
     async fn read(
         &self,
         arrived: &mut Arrived,

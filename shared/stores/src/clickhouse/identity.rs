@@ -1,20 +1,21 @@
 //! What makes the plant's table out among all others, whatever it is called and by whatever URL it is reached.
 
-use super::{Server, sql};
+use super::{Server, quote};
 use crate::errors::StoreError;
 
 /// A server that was given no UUID of its own, or a table in a database without them.
 const NONE: &str = "00000000-0000-0000-0000-000000000000";
 
 impl Server {
-    /// Marks of a table of this server's database, of which one in common is the same table: its UUID survives a rename, its place (server,
-    /// database and name) a restore from a backup or a new `CREATE`. `None` if there is no such table; empty if it cannot be made out.
+    /// Marks of a table of this server's database, of which one in common is the same table: its UUID survives a
+    /// rename, its place (server, database and name) a restore from a backup or a new `CREATE`. `None` if there is no
+    /// such table; empty if it cannot be made out.
     pub async fn table_marks(&self, table: &str) -> Result<Option<Vec<String>>, StoreError> {
         let database = self.database();
         let sql = format!(
             "SELECT toString(uuid), toString(serverUUID()) FROM system.tables WHERE database = {} AND name = {}",
-            sql::literal(database),
-            sql::literal(table)
+            quote::literal(database),
+            quote::literal(table)
         );
         let found: Vec<(String, String)> = self.all("ask for the table's UUID", &sql).await?;
         Ok(found.into_iter().next().map(|(table_id, server)| {

@@ -3,10 +3,11 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{RowBlock, SourceTable, schema::IdType, sql};
+use super::{RowBlock, SourceTable, quote, schema::IdType};
 use crate::{
+    IdRef,
     errors::StoreError,
-    range::{Day, IdRef, Range},
+    range::{Day, Range},
 };
 
 /// What one job left in its rows.
@@ -44,7 +45,7 @@ impl SourceTable {
             day = schema.on_day(range.day),
             between = schema.between(&range.keys()),
             owner = schema.column("alg_job"),
-            job = sql::literal(job),
+            job = quote::literal(job),
         );
         self.server.one("count a job's rows", &sql).await
     }
@@ -105,7 +106,7 @@ impl SourceTable {
         let id = match (schema.id, record_id.parse::<u64>()) {
             (IdType::Number, Ok(number)) => number.to_string(),
             (IdType::Number, Err(_)) => return Ok(None),
-            (IdType::Text, _) => sql::literal(record_id),
+            (IdType::Text, _) => quote::literal(record_id),
         };
         let same_id = format!("{} = {id}", schema.column("record_id"));
         let day = match day {

@@ -1,274 +1,257 @@
-//! What the stores lack, and adding it.
-//!
-//! A plan is read off the servers, so that the second plan of a migrated fleet is empty. A plant's own
-//! table only ever gets columns and settings it has not; what cannot be done is refused with the remedy, and what a plan would break is
-//! said in it.
+//! What ClickHouse lacks, and adding it.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use clickhouse::Row;
 use serde::Deserialize;
 use weldfleet_settings::{
     Settings,
-    columns::{INPUT_COLUMNS, RESULT_COLUMNS, TRUTH_COLUMNS},
+    columns::{INPUT_COLUMNS, TRUTH_COLUMNS},
 };
+use weldfleet_weld::columns::{RESULT_COLUMNS, ResultColumn, verdict_columns};
 
 use super::{
     Schema, Server,
-    schema::{qualified, supported_version},
+    quote::{identifier, literal, qualified},
+    schema::supported_version,
     settling,
-    sql::{identifier, literal},
     writers::{self, Notice},
 };
-use crate::{errors::StoreError, mysql};
+use crate::{
+    columns::{results_type, source_type},
+    errors::StoreError,
+    statement::{Statement, Store, without_comments},
+};
 
 const SOURCE_TABLE: &str = include_str!("../../../../config/sql/clickhouse/source_table.sql");
-const RESULT_COLUMN_LIST: &str =
-    include_str!("../../../../config/sql/clickhouse/result_columns.sql");
 const TRUTH_COLUMN_LIST: &str = include_str!("../../../../config/sql/clickhouse/truth_columns.sql");
 const WELD_RESULTS: &str = include_str!("../../../../config/sql/clickhouse/weld_results.sql");
 const WELD_RUNS: &str = include_str!("../../../../config/sql/clickhouse/weld_runs.sql");
 
-/// Which server a statement is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Store {
-    /// ClickHouse.
-    ClickHouse,
-    /// MySQL.
-    MySql,
-}
+/// Time that a statement may take: a column added to a large table, a setting of a busy one.
+const PATIENCE: Duration = Duration::from_secs(600);
 
-impl fmt::Display for Store {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ClickHouse => "clickhouse",
-            Self::MySql => "mysql",
-        })
-    }
-}
-
-/// One step of a migration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Statement {
-    /// The server it is for.
-    pub store: Store,
-    /// What it does, in a few words.
-    pub what: String,
-    /// The SQL.
-    pub sql: String,
-}
-
-/// Everything that is missing, in the order in which it is added.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// The steps; none when all is there.
-    pub statements: Vec<Statement>,
-    /// What people must agree to first.
-    pub notice: Option<Notice>,
-}
-
-/// Looks at both servers and says what is missing. Changes nothing.
-pub async fn plan(settings: &Settings) -> Result<Plan, StoreError> {
+/// What is missing, and what people must agree to before it is added.
+pub(crate) async fn statements(
+    settings: &Settings,
+) -> Result<(Vec<Statement>, Option<Notice>), StoreError> {
     let server = Server::new(&settings.clickhouse);
     supported_version(&server).await?;
-    let mut plan = clickhouse_plan(&server, settings).await?;
-    if settings.mysql.enabled {
-        let statements = mysql::migrate::statements(settings).await?;
-        plan.statements.extend(statements);
-    }
-    Ok(plan)
+    let mut steps = Steps::default();
+    steps.database(&server).await?;
+    let notice = steps.source_table(&server, settings).await?;
+    steps.weld_results(&server, settings).await?;
+    steps.weld_runs(&server).await?;
+    Ok((steps.0, notice))
 }
 
-/// Runs a plan. Safe to repeat after a failure: make a new plan and run that.
-pub async fn apply(settings: &Settings, plan: &Plan) -> Result<(), StoreError> {
-    let server = Server::new(&settings.clickhouse).with_patience(Duration::from_secs(600));
-    let (clickhouse, mysql): (Vec<_>, Vec<_>) = plan
-        .statements
-        .iter()
-        .partition(|statement| statement.store == Store::ClickHouse);
-    for statement in clickhouse {
+pub(crate) async fn apply(
+    settings: &Settings,
+    statements: &[&Statement],
+) -> Result<(), StoreError> {
+    let server = Server::new(&settings.clickhouse).with_patience(PATIENCE);
+    for statement in statements {
         server.execute(&statement.what, &statement.sql).await?;
     }
-    if !mysql.is_empty() {
-        mysql::migrate::apply(settings, &mysql).await?;
-    }
-    // What was made must be what the fleet can work with.
-    super::SourceTable::inspect(settings).await.map(|_| ())
+    Ok(())
 }
 
-#[derive(Row, Deserialize)]
-struct ExistingTable {
-    name: String,
-    create_table_query: String,
-}
+#[derive(Default)]
+struct Steps(Vec<Statement>);
 
-async fn clickhouse_plan(server: &Server, settings: &Settings) -> Result<Plan, StoreError> {
-    let mut statements = Vec::new();
-    let mut notice = None;
-    let mut add = |what: String, sql: String| {
-        statements.push(Statement {
+impl Steps {
+    fn add(&mut self, what: String, sql: String) {
+        self.0.push(Statement {
             store: Store::ClickHouse,
             what,
             sql,
         });
-    };
-    let database = server.database();
-    let databases: u64 = server
-        .one(
-            "read system.databases",
-            &format!(
-                "SELECT count() FROM system.databases WHERE name = {}",
-                literal(database)
-            ),
-        )
-        .await?;
-    if databases == 0 {
-        add(
-            format!("create database `{database}`"),
-            format!("CREATE DATABASE IF NOT EXISTS {}", identifier(database)),
-        );
     }
-    let existing: Vec<ExistingTable> = server
-        .all(
-            "read system.tables",
-            &format!(
-                "SELECT name, create_table_query FROM system.tables WHERE database = {} \
-                 AND name IN ('weld_results', 'weld_runs')",
-                literal(database)
-            ),
-        )
-        .await?;
-    let find = |name: &str| existing.iter().find(|table| table.name == name);
 
-    let source = &settings.tables.source_table;
-    let has_patch_formats = settling::has_patch_formats(server).await?;
-    match Schema::load(server, settings).await? {
-        None => {
+    async fn database(&mut self, server: &Server) -> Result<(), StoreError> {
+        let database = server.database();
+        let databases: u64 = server
+            .one(
+                "read system.databases",
+                &format!(
+                    "SELECT count() FROM system.databases WHERE name = {}",
+                    literal(database)
+                ),
+            )
+            .await?;
+        if databases == 0 {
+            self.add(
+                format!("create database `{database}`"),
+                format!("CREATE DATABASE IF NOT EXISTS {}", identifier(database)),
+            );
+        }
+        Ok(())
+    }
+
+    async fn source_table(
+        &mut self,
+        server: &Server,
+        settings: &Settings,
+    ) -> Result<Option<Notice>, StoreError> {
+        let source = &settings.tables.source_table;
+        let has_patch_formats = settling::has_patch_formats(server).await?;
+        let Some(schema) = Schema::load(server, settings).await? else {
             let mut create = create_source_table(settings);
             if has_patch_formats {
                 create = settling::with_patch_format(&create);
             }
-            add(format!("create table `{source}`"), create);
+            self.add(format!("create table `{source}`"), create);
+            return Ok(None);
+        };
+        if !schema.missing_settings.is_empty() {
+            let on: Vec<String> = schema
+                .missing_settings
+                .iter()
+                .map(|name| format!("{name} = 1"))
+                .collect();
+            self.add(
+                format!("turn on lightweight UPDATE of `{source}`"),
+                format!(
+                    "ALTER TABLE {} MODIFY SETTING {}",
+                    schema.source,
+                    on.join(", ")
+                ),
+            );
         }
-        Some(schema) => {
-            if !schema.missing_settings.is_empty() {
-                let on: Vec<String> = schema
-                    .missing_settings
-                    .iter()
-                    .map(|name| format!("{name} = 1"))
-                    .collect();
-                add(
-                    format!("turn on lightweight UPDATE of `{source}`"),
-                    format!(
-                        "ALTER TABLE {} MODIFY SETTING {}",
-                        schema.source,
-                        on.join(", ")
-                    ),
-                );
-            }
-            if has_patch_formats
-                && let Some(sql) =
-                    settling::set_patch_format(&schema.source, &schema.create_table_query)
-            {
-                add(format!("fix the format of patch parts of `{source}`"), sql);
-            }
-            if !schema.missing_results.is_empty() {
-                notice = writers::notice(server, &schema, schema.missing_results.len()).await?;
-                let columns: Vec<String> =
-                    column_list(RESULT_COLUMN_LIST, RESULT_COLUMNS, settings)
-                        .into_iter()
-                        .filter(|(ours, _)| schema.missing_results.contains(ours))
-                        .map(|(_, column)| format!("ADD COLUMN IF NOT EXISTS {column}"))
-                        .collect();
-                add(
-                    format!("add result columns to `{source}`"),
-                    format!("ALTER TABLE {} {}", schema.source, columns.join(", ")),
-                );
-            }
+        if has_patch_formats
+            && let Some(sql) =
+                settling::set_patch_format(&schema.source, &schema.create_table_query)
+        {
+            self.add(format!("fix the format of patch parts of `{source}`"), sql);
         }
+        if schema.missing_results.is_empty() {
+            return Ok(None);
+        }
+        let columns: Vec<String> = RESULT_COLUMNS
+            .iter()
+            .filter(|column| schema.missing_results.contains(&column.name))
+            .map(|column| format!("ADD COLUMN IF NOT EXISTS {}", in_source(column, settings)))
+            .collect();
+        self.add(
+            format!("add result columns to `{source}`"),
+            format!("ALTER TABLE {} {}", schema.source, columns.join(", ")),
+        );
+        writers::notice(server, &schema, schema.missing_results.len()).await
     }
 
-    let ttl = settings.tables.results_ttl.as_secs().max(1);
-    let results = qualified(database, "weld_results");
-    match find("weld_results") {
-        None => add(
-            "create table `weld_results`".into(),
-            statement_text(WELD_RESULTS)
-                .replace("{weld_results}", &results)
-                .replace("{results_ttl}", &ttl.to_string()),
-        ),
-        Some(table) => {
-            let wanted = format!("toIntervalSecond({ttl})");
-            if !table.create_table_query.contains(&wanted) {
-                add(
-                    format!("keep results for {ttl} s"),
-                    format!("ALTER TABLE {results} MODIFY TTL created + {wanted}"),
-                );
-            }
+    async fn weld_results(
+        &mut self,
+        server: &Server,
+        settings: &Settings,
+    ) -> Result<(), StoreError> {
+        let ttl = settings.tables.results_ttl.as_secs().max(1);
+        let results = qualified(server.database(), "weld_results");
+        let columns = || {
+            verdict_columns()
+                .map(|(column, _)| (column.name, results_type(column.kind)))
+                .map(|(name, sql_type)| (name, format!("{name} {sql_type}")))
+        };
+        let Some(table) = OwnTable::read(server, "weld_results").await? else {
+            let columns: Vec<String> = columns().map(|(_, column)| column).collect();
+            self.add(
+                "create table `weld_results`".into(),
+                without_comments(WELD_RESULTS)
+                    .replace("{weld_results}", &results)
+                    .replace("{result_columns}", &columns.join(",\n    "))
+                    .replace("{results_ttl}", &ttl.to_string()),
+            );
+            return Ok(());
+        };
+        let missing: Vec<String> = columns()
+            .filter(|(name, _)| !table.columns.iter().any(|column| column == name))
+            .map(|(_, column)| format!("ADD COLUMN IF NOT EXISTS {column}"))
+            .collect();
+        if !missing.is_empty() {
+            self.add(
+                "add result columns to `weld_results`".into(),
+                format!("ALTER TABLE {results} {}", missing.join(", ")),
+            );
         }
+        let wanted = format!("toIntervalSecond({ttl})");
+        if !table.create_table_query.contains(&wanted) {
+            self.add(
+                format!("keep results for {ttl} s"),
+                format!("ALTER TABLE {results} MODIFY TTL created + {wanted}"),
+            );
+        }
+        Ok(())
     }
-    if find("weld_runs").is_none() {
-        add(
-            "create table `weld_runs`".into(),
-            statement_text(WELD_RUNS).replace("{weld_runs}", &qualified(database, "weld_runs")),
-        );
+
+    async fn weld_runs(&mut self, server: &Server) -> Result<(), StoreError> {
+        if OwnTable::read(server, "weld_runs").await?.is_none() {
+            let runs = qualified(server.database(), "weld_runs");
+            self.add(
+                "create table `weld_runs`".into(),
+                without_comments(WELD_RUNS).replace("{weld_runs}", &runs),
+            );
+        }
+        Ok(())
     }
-    Ok(Plan { statements, notice })
+}
+
+/// A table beside the plant's, as it is.
+#[derive(Row, Deserialize)]
+struct OwnTable {
+    create_table_query: String,
+    columns: Vec<String>,
+}
+
+impl OwnTable {
+    async fn read(server: &Server, name: &str) -> Result<Option<Self>, StoreError> {
+        let (database, name) = (literal(server.database()), literal(name));
+        let found: Vec<Self> = server
+            .all(
+                "read system.tables",
+                &format!(
+                    "SELECT create_table_query, (SELECT groupArray(name) FROM system.columns \
+                     WHERE database = {database} AND table = {name}) AS columns \
+                     FROM system.tables WHERE database = {database} AND name = {name}"
+                ),
+            )
+            .await?;
+        Ok(found.into_iter().next())
+    }
+}
+
+/// A result column of the source table: the plant's name of it and its type.
+fn in_source(column: &ResultColumn, settings: &Settings) -> String {
+    format!(
+        "{} {}",
+        identifier(settings.columns.name(column.name)),
+        source_type(column.kind)
+    )
 }
 
 fn create_source_table(settings: &Settings) -> String {
-    let list = |text, names| {
-        column_list(text, names, settings)
-            .into_iter()
-            .map(|(_, column)| column)
-            .collect::<Vec<_>>()
-            .join(",\n    ")
-    };
+    let results: Vec<String> = RESULT_COLUMNS
+        .iter()
+        .map(|column| in_source(column, settings))
+        .collect();
+    let truth = without_comments(TRUTH_COLUMN_LIST).replace('\n', ",\n    ");
     let table = qualified(&settings.clickhouse.database, &settings.tables.source_table);
-    let sql = statement_text(SOURCE_TABLE)
+    let sql = without_comments(SOURCE_TABLE)
         .replace("{source_table}", &table)
         .replace("{record_id_type}", "UInt64")
-        .replace(
-            "{result_columns}",
-            &list(RESULT_COLUMN_LIST, RESULT_COLUMNS),
-        )
-        .replace("{truth_columns}", &list(TRUTH_COLUMN_LIST, TRUTH_COLUMNS));
-    with_names(&sql, INPUT_COLUMNS, settings)
-}
-
-/// The columns of a list file: our name, and `their name and type` as SQL.
-fn column_list(
-    text: &str,
-    names: &'static [&'static str],
-    settings: &Settings,
-) -> Vec<(&'static str, String)> {
-    statement_text(text)
-        .lines()
-        .filter_map(|line| {
-            let ours = names
-                .iter()
-                .find(|name| line.starts_with(&format!("{{{name}}} ")))?;
-            Some((*ours, with_names(line.trim(), &[ours], settings)))
-        })
-        .collect()
+        .replace("{result_columns}", &results.join(",\n    "))
+        .replace("{truth_columns}", &truth);
+    with_names(&sql, INPUT_COLUMNS.iter().chain(TRUTH_COLUMNS), settings)
 }
 
 /// Puts the plant's column names where the file has `{ours}`.
-fn with_names(sql: &str, names: &[&str], settings: &Settings) -> String {
-    names.iter().fold(sql.to_owned(), |sql, ours| {
+fn with_names<'n>(
+    sql: &str,
+    names: impl Iterator<Item = &'n &'n str>,
+    settings: &Settings,
+) -> String {
+    names.fold(sql.to_owned(), |sql, ours| {
         sql.replace(
             &format!("{{{ours}}}"),
             &identifier(settings.columns.name(ours)),
         )
     })
-}
-
-/// A file's SQL without its comments.
-pub(crate) fn statement_text(file: &str) -> String {
-    file.lines()
-        .filter(|line| !line.trim_start().starts_with("--"))
-        .collect::<Vec<_>>()
-        .join("\n")
-        .trim()
-        .to_owned()
 }

@@ -334,11 +334,11 @@ impl Writer {
     }
 
     /// A column of texts, one a row.
-    pub fn texts<'a>(&mut self, name: &str, values: impl Iterator<Item = &'a str>) {
+    pub fn texts<T: AsRef<str>>(&mut self, name: &str, values: impl Iterator<Item = T>) {
         self.column(name, "String");
         let mut count = 0;
         for value in values {
-            put_text(&mut self.out, value.as_bytes());
+            put_text(&mut self.out, value.as_ref().as_bytes());
             count += 1;
         }
         debug_assert_eq!(count, self.rows);

@@ -4,42 +4,26 @@ use std::collections::HashMap;
 
 use clickhouse::Row;
 use serde::Deserialize;
+use weldfleet_weld::columns::ValueKind;
 
 use super::{Schema, SourceTable};
 use crate::{
+    columns::mirrored,
     errors::StoreError,
     range::{Day, KeyRange},
 };
 
-/// Longest text of a short column in the mirror; longer ones are cut on both sides alike.
-pub(crate) const SHORT_TEXT: usize = 255;
-
-/// A committed row as the mirror holds it. Empty text and NaN stand for NULL.
+/// A committed row as the mirror holds it: its key, then the values of [`mirrored`] by what they are, each in its
+/// order. Empty text and NaN stand for NULL.
 #[derive(Debug, Clone, PartialEq, Row, Deserialize)]
 pub(crate) struct NokRow {
     pub ticks: i64,
     pub ck_local_time: String,
     pub record_id: String,
-    pub part_no: String,
-    pub spot_name: String,
-    pub timer_name: String,
-    pub umax: f64,
-    pub imax: f64,
-    pub ml_nok_prob: f64,
-    pub ml_result: String,
-    pub rule_result: String,
-    pub rule_hits: String,
-    pub final_result: String,
-    pub decided_by: String,
-    pub diameter: f64,
-    pub indentation: f64,
-    pub front_thickness: f64,
-    pub stack_thickness: f64,
-    pub model_version: String,
-    pub alg_complete_time: String,
-    pub alg_run: u64,
-    pub alg_token: u64,
-    pub alg_job: String,
+    /// Words, texts and times.
+    pub texts: Vec<String>,
+    pub floats: Vec<f64>,
+    pub integers: Vec<u64>,
 }
 
 /// What a day's rows in a store come to: equal in two stores only if the rows are.
@@ -92,6 +76,44 @@ impl NokRow {
             self.ck_local_time.clone(),
             self.record_id.clone(),
         )
+    }
+
+    pub(crate) fn final_result(&self) -> &str {
+        mirrored()
+            .filter(|(_, kind)| Array::of(*kind) == Array::Texts)
+            .zip(&self.texts)
+            .find(|((name, _), _)| *name == "final_result")
+            .map_or("", |(_, text)| text)
+    }
+
+    pub(crate) fn is_nok(&self) -> bool {
+        self.final_result() == "NOK"
+    }
+}
+
+/// The arrays of a [`NokRow`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Array {
+    Texts,
+    Floats,
+    Integers,
+}
+
+impl Array {
+    fn of(kind: ValueKind) -> Self {
+        match kind {
+            ValueKind::Word(_) | ValueKind::Text | ValueKind::Time => Self::Texts,
+            ValueKind::Float => Self::Floats,
+            ValueKind::Integer => Self::Integers,
+        }
+    }
+
+    fn sql(self) -> String {
+        let values: Vec<&str> = mirrored()
+            .filter(|(_, kind)| Self::of(*kind) == self)
+            .map(|(name, _)| name)
+            .collect();
+        format!("[{}]", values.join(", "))
     }
 }
 
@@ -189,7 +211,13 @@ impl SourceTable {
     }
 
     async fn committed_rows(&self, day: Day, filter: &str) -> Result<Vec<NokRow>, StoreError> {
-        let sql = format!("SELECT * FROM ({})", self.schema.mirrored(day, filter));
+        let sql = format!(
+            "SELECT ticks, ck_local_time, record_id, {} AS texts, {} AS floats, {} AS integers FROM ({})",
+            Array::Texts.sql(),
+            Array::Floats.sql(),
+            Array::Integers.sql(),
+            self.schema.mirrored(day, filter)
+        );
         self.server.all("read committed rows", &sql).await
     }
 
@@ -207,8 +235,8 @@ impl SourceTable {
         self.server.one("count nok rows", &sql).await
     }
 
-    /// How many welds of each day are NOK in some version, for an overview: reads one column from end to end, which `FINAL` would
-    /// make many times dearer. Days without any are left out.
+    /// How many welds of each day are NOK in some version, for an overview: reads one column from end to end, which
+    /// `FINAL` would make many times dearer. Days without any are left out.
     pub(crate) async fn nok_by_day(&self) -> Result<HashMap<u32, u64>, StoreError> {
         let schema = &self.schema;
         let sql = format!(
@@ -258,51 +286,16 @@ fn checksum_text() -> String {
             "if(isFinite({name}), toString(toInt64(floor(least(greatest({name}, -1e9), 1e9) * 1e6 + 0.5))), '')"
         )
     };
-    let mut parts = vec!["toString(ticks)".to_owned()];
-    for (name, kind) in MIRRORED {
-        parts.push(match kind {
-            Mirrored::Text | Mirrored::Time => (*name).to_owned(),
-            Mirrored::Float => number(name),
-            Mirrored::Integer => format!("toString({name})"),
-        });
-    }
-    parts.join(", ")
+    let mut values: Vec<String> = ["toString(ticks)", "ck_local_time", "record_id"]
+        .map(str::to_owned)
+        .into();
+    values.extend(mirrored().map(|(name, kind)| match Array::of(kind) {
+        Array::Texts => name.to_owned(),
+        Array::Floats => number(name),
+        Array::Integers => format!("toString({name})"),
+    }));
+    values.join(", ")
 }
-
-/// How a mirrored column is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mirrored {
-    Text,
-    Float,
-    Integer,
-    Time,
-}
-
-/// Columns of the mirror behind the day and the ticks, in the order of [`NokRow`].
-pub(crate) const MIRRORED: &[(&str, Mirrored)] = &[
-    ("ck_local_time", Mirrored::Text),
-    ("record_id", Mirrored::Text),
-    ("part_no", Mirrored::Text),
-    ("spot_name", Mirrored::Text),
-    ("timer_name", Mirrored::Text),
-    ("umax", Mirrored::Float),
-    ("imax", Mirrored::Float),
-    ("ml_nok_prob", Mirrored::Float),
-    ("ml_result", Mirrored::Text),
-    ("rule_result", Mirrored::Text),
-    ("rule_hits", Mirrored::Text),
-    ("final_result", Mirrored::Text),
-    ("decided_by", Mirrored::Text),
-    ("diameter", Mirrored::Float),
-    ("indentation", Mirrored::Float),
-    ("front_thickness", Mirrored::Float),
-    ("stack_thickness", Mirrored::Float),
-    ("model_version", Mirrored::Text),
-    ("alg_complete_time", Mirrored::Time),
-    ("alg_run", Mirrored::Integer),
-    ("alg_token", Mirrored::Integer),
-    ("alg_job", Mirrored::Text),
-];
 
 impl Schema {
     fn is_nok(&self) -> String {
@@ -331,34 +324,19 @@ impl Schema {
     /// Rows of the day as the mirror holds them, each key once: of duplicates a NOK one, then by content.
     fn mirrored(&self, day: Day, filter: &str) -> String {
         let time = self.column("ck_local_time");
-        let short = |text: String| format!("substringUTF8(toValidUTF8({text}), 1, {SHORT_TEXT})");
         let mut columns = vec![
             format!("{} AS ticks", self.ticks()),
             format!("toString({time}) AS time_text"),
+            format!("{} AS m_record_id", self.id_text()),
         ];
-        for (ours, kind) in MIRRORED.iter().skip(1) {
-            let value = match (*ours, kind) {
-                ("record_id", _) => self.id_text(),
-                ("rule_hits", _) => self.text("rule_hits"),
-                (ours, Mirrored::Text) => short(self.text(ours)),
-                (ours, Mirrored::Float) => self.number(ours, "Float64"),
-                (ours, Mirrored::Integer) => {
-                    format!("ifNull({}, toUInt64(0))", self.column(ours))
-                }
-                (ours, Mirrored::Time) => format!(
-                    "ifNull(toString(toDateTime64({}, 3, 'UTC')), '')",
-                    self.column(ours)
-                ),
-            };
-            columns.push(format!("{value} AS m_{ours}"));
-        }
-        let renamed: Vec<String> = MIRRORED
-            .iter()
-            .skip(1)
+        columns.extend(
+            mirrored().map(|(ours, kind)| format!("{} AS m_{ours}", self.value(ours, kind))),
+        );
+        let renamed: Vec<String> = mirrored()
             .map(|(ours, _)| format!("m_{ours} AS {ours}"))
             .collect();
         format!(
-            "SELECT ticks, time_text AS ck_local_time, {renamed} FROM (SELECT {columns} FROM {source} \
+            "SELECT ticks, time_text AS ck_local_time, m_record_id AS record_id, {renamed} FROM (SELECT {columns} FROM {source} \
              WHERE {day} AND {filter}) ORDER BY ticks, m_record_id, m_final_result = 'NOK' DESC, m_alg_token DESC, \
              cityHash64(m_part_no, m_spot_name, m_timer_name, m_umax, m_imax) LIMIT 1 BY ticks, m_record_id",
             renamed = renamed.join(", "),
@@ -366,5 +344,24 @@ impl Schema {
             source = self.rows(),
             day = self.on_day(day),
         )
+    }
+
+    /// A column as the mirror holds it. Words are cut where MySQL's column ends, on both sides alike.
+    fn value(&self, ours: &'static str, kind: ValueKind) -> String {
+        match kind {
+            ValueKind::Word(longest) => {
+                format!(
+                    "substringUTF8(toValidUTF8({}), 1, {longest})",
+                    self.text(ours)
+                )
+            }
+            ValueKind::Text => self.text(ours),
+            ValueKind::Float => self.number(ours, "Float64"),
+            ValueKind::Integer => format!("ifNull({}, toUInt64(0))", self.column(ours)),
+            ValueKind::Time => format!(
+                "ifNull(toString(toDateTime64({}, 3, 'UTC')), '')",
+                self.column(ours)
+            ),
+        }
     }
 }

@@ -1,13 +1,14 @@
-//! Whether the server does, now and for this account, what a worker needs of it: each capability is asked for by a statement of the
-//! same kind as those that need it, over no row or one. `SELECT 1` answers while a column is renamed, a grant is lost or patch parts are at
-//! their limit.
+//! Whether the server does, now and for this account, what a worker needs of it: each capability is asked for by a
+//! statement of the same kind as those that need it, over no row or one. `SELECT 1` answers while a column is renamed,
+//! a grant is lost or patch parts are at their limit.
 
 use std::time::Duration;
 
 use super::{Attempt, SourceTable, results::results_block, schema::IdType};
 use crate::{
+    RecordId,
     errors::{Class, StoreError},
-    range::{Day, Key, LIVE_RUN, Range, RecordId, Selection},
+    range::{Day, Key, LIVE_RUN, Range, Selection},
 };
 
 /// Longest wait for a probe's answer.

@@ -3,7 +3,7 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{SourceTable, schema::IdType, sql};
+use super::{SourceTable, quote, schema::IdType};
 use crate::{
     errors::StoreError,
     range::{Day, Selection},
@@ -123,14 +123,14 @@ impl SourceTable {
         })
     }
 
-    /// The largest number that a `record_id` of the day has, 0 if there is none. Where ids are text, those that are `prefix` and a
-    /// number count.
+    /// The largest number that a `record_id` of the day has, 0 if there is none. Where ids are text, those that are
+    /// `prefix` and a number count.
     pub async fn last_record_number(&self, day: Day, prefix: &str) -> Result<u64, StoreError> {
         let id = self.schema.column("record_id");
         let number = match self.schema.id {
             IdType::Number => format!("toUInt64({id})"),
             IdType::Text => {
-                let prefix = sql::literal(prefix);
+                let prefix = quote::literal(prefix);
                 format!(
                     "if(startsWith({id}, {prefix}), toUInt64OrZero(substring({id}, length({prefix}) + 1)), toUInt64(0))"
                 )

@@ -6,9 +6,9 @@
 //! two attempts never mix inside a row, and a statement that finishes late changes nothing wrongly.
 //! Several attempts of one run and day share an UPDATE: its cost is mostly fixed.
 //!
-//! One verdict may be overruled: that of a row whose key another row has with different content. An attempt that saw both takes
-//! both verdicts away, and nothing but a later look at the rows gives one back: the later look has the larger token, so
-//! the guard compares tokens there. Such an attempt has an UPDATE of its own.
+//! One verdict may be overruled: that of a row whose key another row has with different content. An attempt that saw
+//! both takes both verdicts away, and nothing but a later look at the rows gives one back. The later look has the
+//! larger token, so the guard compares tokens there. Such an attempt has an UPDATE of its own.
 //!
 //! In the UPDATE all columns come out of one scalar subquery, one array of tuples, so that the results
 //! are read once and what belongs to one row stays together. A `groupArray` per column would not do:
@@ -21,10 +21,21 @@
 
 use std::collections::BTreeMap;
 
-use weldfleet_weld::{Status, Verdict};
+use weldfleet_weld::{
+    Status, Verdict,
+    columns::{
+        AttemptField, Cell, Origin, RESULT_COLUMNS, ResultColumn, ValueKind, verdict_columns,
+    },
+};
 
-use super::{RowBlock, Schema, SourceTable, block::DUPLICATE_KEY, native::Writer, sql};
+use super::{
+    RowBlock, Schema, SourceTable,
+    block::DUPLICATE_KEY,
+    native::Writer,
+    quote::{list, literal},
+};
 use crate::{
+    columns::{results_type, source_type},
     errors::StoreError,
     range::{Day, KeyRange, LIVE_RUN, Range},
 };
@@ -89,34 +100,16 @@ pub struct MarkOutcome {
     pub marked: u64,
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    /// NULL never.
-    Number,
-    /// NaN stands for NULL.
-    Float,
-    /// The empty text stands for NULL.
-    Text,
+/// Where a column's values are in `weld_results`; `None`: each row's are made when it is committed.
+fn stored_as(column: &ResultColumn) -> Option<&'static str> {
+    match column.origin {
+        Origin::Verdict(_) => Some(column.name),
+        Origin::Attempt(AttemptField::Token) => Some("token"),
+        Origin::Attempt(AttemptField::Job) => Some("job"),
+        // The row may keep the run of a verdict that is overruled.
+        Origin::Attempt(AttemptField::Run) | Origin::Commit => None,
+    }
 }
-
-/// Columns of `weld_results` that are copied to the rows, under the same names.
-const COPIED: &[(&str, &str, Kind)] = &[
-    ("alg_token", "token", Kind::Number),
-    ("alg_job", "job", Kind::Text),
-    ("alg_status", "alg_status", Kind::Text),
-    ("alg_error", "alg_error", Kind::Text),
-    ("ml_nok_prob", "ml_nok_prob", Kind::Float),
-    ("ml_result", "ml_result", Kind::Text),
-    ("rule_result", "rule_result", Kind::Text),
-    ("rule_hits", "rule_hits", Kind::Text),
-    ("final_result", "final_result", Kind::Text),
-    ("decided_by", "decided_by", Kind::Text),
-    ("diameter", "diameter", Kind::Float),
-    ("indentation", "indentation", Kind::Float),
-    ("front_thickness", "front_thickness", Kind::Float),
-    ("stack_thickness", "stack_thickness", Kind::Float),
-    ("model_version", "model_version", Kind::Text),
-];
 
 /// Names of the shared expressions in an UPDATE; no plant's column is called that.
 const RESULTS_ALIAS: &str = "weldfleet_results";
@@ -152,14 +145,11 @@ impl SourceTable {
 
     /// Inserts one body of `Native` blocks of results.
     pub(super) async fn insert_block(&self, body: Vec<u8>) -> Result<(), StoreError> {
+        let columns: Vec<&str> = verdict_columns().map(|(column, _)| column.name).collect();
         let sql = format!(
             "INSERT INTO {} (token, key_hash, run, day, job, {}) FORMAT Native",
             self.schema.results,
-            COPIED[2..]
-                .iter()
-                .map(|(_, name, _)| *name)
-                .collect::<Vec<_>>()
-                .join(", ")
+            columns.join(", ")
         );
         self.server.insert_native("store results", &sql, body).await
     }
@@ -215,18 +205,21 @@ impl SourceTable {
         reason: &str,
     ) -> Result<MarkOutcome, StoreError> {
         let schema = &self.schema;
+        let verdict = Verdict::unjudged(status, reason);
+        let (names, values): (Vec<&str>, Vec<String>) = verdict_columns()
+            .map(|(column, read)| (column.name, constant(column.kind, read(&verdict))))
+            .unzip();
         let insert = format!(
-            "INSERT INTO {results} (token, key_hash, run, day, job, alg_status, alg_error, ml_nok_prob, \
-             diameter, indentation, front_thickness, stack_thickness) \
-             SELECT toUInt64({token}), {hash}, toUInt64({run}), toUInt32({day}), {job}, {status}, {reason}, \
-             nan, nan, nan, nan, nan FROM {source} WHERE {on_day} AND {between} AND {wanted}",
+            "INSERT INTO {results} (token, key_hash, run, day, job, {names}) \
+             SELECT toUInt64({token}), {hash}, toUInt64({run}), toUInt32({day}), {job}, {values} \
+             FROM {source} WHERE {on_day} AND {between} AND {wanted}",
             results = schema.results,
+            names = names.join(", "),
+            values = values.join(", "),
             hash = schema.row_hash(),
             run = range.run,
             day = range.day,
-            job = sql::literal(job),
-            status = sql::literal(status.as_str()),
-            reason = sql::literal(reason),
+            job = literal(job),
             source = schema.rows(),
             on_day = schema.on_day(range.day),
             between = schema.between(&range.keys()),
@@ -257,8 +250,8 @@ impl SourceTable {
 
 impl Schema {
     fn commit_sql(&self, run: u64, day: Day, group: &[&Attempt]) -> String {
-        let tokens = sql::list(group.iter().map(|attempt| attempt.token));
-        let columns: Vec<&str> = COPIED.iter().map(|(_, name, _)| *name).collect();
+        let tokens = list(group.iter().map(|attempt| attempt.token));
+        let columns: Vec<&str> = RESULT_COLUMNS.iter().filter_map(stored_as).collect();
         // One result a row, the same in every column, should two attempts of the group have judged it.
         let all = format!(
             "(SELECT groupArray((key_hash, {})) FROM (SELECT * FROM {} WHERE token IN ({tokens}) \
@@ -272,22 +265,22 @@ impl Schema {
             "(transform({hash}, tupleElement(({all} AS {RESULTS_ALIAS}), 1), \
              arrayEnumerate(tupleElement({RESULTS_ALIAS}, 1)), toUInt32(0)) AS {PLACE_ALIAS})"
         );
-        let mut assignments = vec![
-            self.assign("alg_complete_time", "now64(3)"),
-            self.assign("alg_run", &self.run_to_keep(run, group)),
-        ];
-        for (position, (ours, _, kind)) in COPIED.iter().enumerate() {
-            let column = position + 2;
-            let value = format!("arrayElement(tupleElement({RESULTS_ALIAS}, {column}), {place})");
-            let value = match kind {
-                Kind::Number => value,
-                Kind::Float => {
-                    format!("if(isNaN({value} AS weldfleet_{ours}), NULL, weldfleet_{ours})")
+        // The first of the tuple is the hash.
+        let mut stored = 1;
+        let mut assignments = Vec::with_capacity(RESULT_COLUMNS.len());
+        for column in RESULT_COLUMNS {
+            let value = match column.origin {
+                Origin::Commit => "now64(3)".to_owned(),
+                Origin::Attempt(AttemptField::Run) => self.run_to_keep(run, group),
+                Origin::Attempt(AttemptField::Token | AttemptField::Job) | Origin::Verdict(_) => {
+                    stored += 1;
+                    let value =
+                        format!("arrayElement(tupleElement({RESULTS_ALIAS}, {stored}), {place})");
+                    PLACE_ALIAS.clone_into(&mut place);
+                    null_if_none(column, &value)
                 }
-                Kind::Text => format!("nullIf({value}, '')"),
             };
-            assignments.push(self.assign(ours, &value));
-            PLACE_ALIAS.clone_into(&mut place);
+            assignments.push(self.assign(column, &value));
         }
         format!(
             "UPDATE {source} SET {assignments} WHERE {day} AND {ranges} \
@@ -303,8 +296,8 @@ impl Schema {
 
     /// Which rows of the attempts' results may be written.
     ///
-    /// A row that is refused for its key keeps that against an attempt with a smaller token, which looked at the rows before: it may
-    /// not have seen the other row. Only a run that overwrites verdicts could do that.
+    /// A row that is refused for its key keeps that against an attempt with a smaller token, which looked at the rows
+    /// before: it may not have seen the other row. Only a run that overwrites verdicts could do that.
     fn commit_guard(&self, run: u64, group: &[&Attempt]) -> String {
         let guard = self.guard(run);
         let (token, error) = (self.column("alg_token"), self.column("alg_error"));
@@ -341,13 +334,37 @@ impl Schema {
         }
     }
 
-    fn assign(&self, ours: &'static str, value: &str) -> String {
+    fn assign(&self, column: &'static ResultColumn, value: &str) -> String {
         let full = self
-            .column_type(ours)
-            .map_or("Nullable(String)", |kind| kind.full.as_str());
-        format!("{} = CAST({value} AS {full})", self.column(ours))
+            .column_type(column.name)
+            .map_or(source_type(column.kind), |found| found.full.as_str());
+        format!("{} = CAST({value} AS {full})", self.column(column.name))
     }
 }
+
+/// A value of `weld_results` as a row has it: what stands for "there is none" becomes NULL.
+fn null_if_none(column: &ResultColumn, value: &str) -> String {
+    let name = column.name;
+    match column.kind {
+        ValueKind::Word(_) | ValueKind::Text => format!("nullIf({value}, '')"),
+        ValueKind::Float => {
+            format!("if(isNaN({value} AS weldfleet_{name}), NULL, weldfleet_{name})")
+        }
+        ValueKind::Integer | ValueKind::Time => value.to_owned(),
+    }
+}
+
+/// A cell as a literal of `weld_results`.
+fn constant(kind: ValueKind, cell: Cell<'_>) -> String {
+    match kind {
+        ValueKind::Float if cell.float().is_nan() => "nan".to_owned(),
+        ValueKind::Float => cell.float().to_string(),
+        _ => literal(&cell.text()),
+    }
+}
+
+/// Columns of `weld_results` that say whose a result is: token, hash, run, day and job.
+const OF_THE_ATTEMPT: usize = 5;
 
 pub(super) fn results_block(
     token: u64,
@@ -361,74 +378,23 @@ pub(super) fn results_block(
         .map(|(hash, row)| (hash, &verdicts[row]))
         .unzip();
     let rows = verdicts.len();
-    let mut out = Writer::new(5 + COPIED.len() - 2, rows, 512 + rows * 128);
+    let columns = OF_THE_ATTEMPT + verdict_columns().count();
+    let mut out = Writer::new(columns, rows, 512 + rows * 128);
     out.repeated("token", "UInt64", token);
     out.numbers("key_hash", "UInt64", &hashes);
     out.repeated("run", "UInt64", run);
     out.repeated("day", "UInt32", block.day().number());
     out.texts("job", std::iter::repeat_n(job, rows));
-    let float = |out: &mut Writer, name: &str, value: fn(&Verdict) -> Option<f32>| {
-        out.numbers_from(
-            name,
-            "Float32",
-            verdicts
-                .iter()
-                .map(|verdict| value(verdict).unwrap_or(f32::NAN)),
-        );
-    };
-    out.texts("alg_status", verdicts.iter().map(|v| v.alg_status.as_str()));
-    out.texts(
-        "alg_error",
-        verdicts
-            .iter()
-            .map(|v| v.alg_error.as_deref().unwrap_or_default()),
-    );
-    float(&mut out, "ml_nok_prob", |v| v.ml_nok_prob);
-    let outcome = weldfleet_weld::Outcome::as_str;
-    out.texts(
-        "ml_result",
-        verdicts.iter().map(|v| v.ml_result.map_or("", outcome)),
-    );
-    out.texts(
-        "rule_result",
-        verdicts.iter().map(|v| v.rule_result.map_or("", outcome)),
-    );
-    let hits: Vec<Option<String>> = verdicts.iter().map(|verdict| hits_text(verdict)).collect();
-    out.texts(
-        "rule_hits",
-        verdicts
-            .iter()
-            .zip(&hits)
-            .map(|(verdict, hits)| match hits {
-                Some(hits) => hits.as_str(),
-                None if verdict.rule_result.is_some() => "[]",
-                None => "",
-            }),
-    );
-    out.texts(
-        "final_result",
-        verdicts.iter().map(|v| v.final_result.map_or("", outcome)),
-    );
-    out.texts(
-        "decided_by",
-        verdicts
-            .iter()
-            .map(|v| v.decided_by.map_or("", weldfleet_weld::DecidedBy::as_str)),
-    );
-    float(&mut out, "diameter", |v| v.diameter);
-    float(&mut out, "indentation", |v| v.indentation);
-    float(&mut out, "front_thickness", |v| v.front_thickness);
-    float(&mut out, "stack_thickness", |v| v.stack_thickness);
-    out.texts(
-        "model_version",
-        verdicts
-            .iter()
-            .map(|v| v.model_version.as_deref().unwrap_or_default()),
-    );
+    for (column, read) in verdict_columns() {
+        let cells = verdicts.iter().map(|verdict| read(verdict));
+        match column.kind {
+            ValueKind::Float => out.numbers_from(
+                column.name,
+                results_type(column.kind),
+                cells.map(Cell::float),
+            ),
+            _ => out.texts(column.name, cells.map(Cell::text)),
+        }
+    }
     out.finish()
-}
-
-/// Hits as JSON; `None`, which costs nothing, where there are none.
-pub(crate) fn hits_text(verdict: &Verdict) -> Option<String> {
-    (!verdict.rule_hits.is_empty()).then(|| verdict.rule_hits_json())
 }

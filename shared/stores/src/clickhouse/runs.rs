@@ -9,8 +9,7 @@ use weldfleet_settings::Settings;
 
 use super::{
     Server,
-    schema::qualified,
-    sql::{list, literal},
+    quote::{list, literal, qualified},
 };
 use crate::{
     errors::StoreError,

@@ -8,13 +8,17 @@ use weldfleet_settings::{
     Settings,
     columns::{INPUT_COLUMNS, RESULT_COLUMNS, TRUTH_COLUMNS},
 };
+use weldfleet_weld::columns::ValueKind;
 
 use super::{
     Server, SourceTable, Version,
     arena::Spare,
-    sql::{identifier, literal},
+    quote::{identifier, literal, qualified},
 };
-use crate::errors::{SchemaError, SchemaFault, StoreError};
+use crate::{
+    columns::{plain_type, result_column},
+    errors::{SchemaError, SchemaFault, StoreError},
+};
 
 /// Input columns that a plant may lack; they read as empty text.
 pub const OPTIONAL_COLUMNS: &[&str] = &["part_no", "spot_name", "timer_name"];
@@ -254,7 +258,7 @@ pub(crate) async fn supported_version(server: &Server) -> Result<Version, StoreE
 }
 
 impl Schema {
-    /// The table's shape, `None` if there is no such table. Faults that `migrate` cannot mend are errors.
+    /// The table's shape, `None` if there is no such table. What `migrate` cannot change is an error.
     pub(crate) async fn load(
         server: &Server,
         settings: &Settings,
@@ -296,12 +300,12 @@ impl Schema {
                  AND name IN ('enable_block_number_column', 'enable_block_offset_column')",
             )
             .await?;
-        let look = Look {
+        let found = FoundTable {
             settings,
             table: found,
             columns: rows,
         };
-        look.into_schema(server, version, &on_by_default).map(Some)
+        found.into_schema(server, version, &on_by_default).map(Some)
     }
 
     /// The plant's name of one of our columns, quoted. Ours, quoted, if the table lacks it.
@@ -387,13 +391,14 @@ impl Schema {
     }
 }
 
-struct Look<'a> {
+/// The source table as the server describes it, and what it is to be.
+struct FoundTable<'a> {
     settings: &'a Settings,
     table: TableRow,
     columns: Vec<ColumnRow>,
 }
 
-impl Look<'_> {
+impl FoundTable<'_> {
     fn into_schema(
         self,
         server: &Server,
@@ -594,6 +599,15 @@ impl Look<'_> {
 
 /// Whether a column's type will do, and what would.
 fn fits(ours: &str, kind: &ColumnType) -> (bool, &'static str) {
+    if let Some(column) = result_column(ours) {
+        let fits = match column.kind {
+            ValueKind::Word(_) | ValueKind::Text => kind.is_text(),
+            ValueKind::Float => kind.bare.starts_with("Float"),
+            ValueKind::Integer => kind.bare == "UInt64",
+            ValueKind::Time => kind.is_time(),
+        };
+        return (fits, plain_type(column.kind));
+    }
     match ours {
         "record_id" => (
             kind.is_unsigned() || kind.is_text(),
@@ -622,14 +636,7 @@ fn fits(ours: &str, kind: &ColumnType) -> (bool, &'static str) {
             kind.array_item().is_some_and(|item| item.is_number()),
             "Array(Float32) or another array of numbers",
         ),
-        "alg_complete_time" => (kind.is_time(), "Nullable(DateTime64(3))"),
-        "alg_run" | "alg_token" => (kind.bare == "UInt64", "Nullable(UInt64)"),
-        "alg_status" | "alg_error" | "ml_result" | "rule_result" | "rule_hits" | "final_result"
-        | "decided_by" | "model_version" | "alg_job" => (kind.is_text(), "Nullable(String)"),
         "label" | "defect" => (kind.is_text() || kind.bare.starts_with("Enum"), "String"),
-        "ml_nok_prob" | "diameter" | "indentation" | "front_thickness" | "stack_thickness" => {
-            (kind.bare.starts_with("Float"), "Nullable(Float32)")
-        }
         _ => (kind.is_number(), "a number"),
     }
 }
@@ -643,9 +650,4 @@ fn time_type(bare: &str) -> (TimeType, Option<String>) {
     }
     let zone = arguments("DateTime").and_then(|mut parts| zone(parts.next()));
     (TimeType::Seconds, zone)
-}
-
-/// A table's quoted name with its database.
-pub(crate) fn qualified(database: &str, table: &str) -> String {
-    format!("{}.{}", identifier(database), identifier(table))
 }

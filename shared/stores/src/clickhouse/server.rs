@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     native::{ChunkSource, Reader},
-    sql,
+    quote,
 };
 use crate::errors::StoreError;
 
@@ -18,10 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a busy server takes for an answer that costs it nothing.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Settings on which the meaning of our statements depends, sent with each of them: a profile of the server, of the account or of
-/// an old `compatibility` must not change an answer. Every server that has lightweight UPDATE knows them.
+/// Settings on which the meaning of our statements depends, sent with each of them: a profile of the server, of the
+/// account or of an old `compatibility` must not change an answer. Every server that has lightweight UPDATE knows them.
 ///
-/// Limits of a profile stay as they are, but a limit must be an error: what is cut off at one (`break`) would be taken for all there is.
+/// Limits of a profile stay as they are, but a limit must be an error: what is cut off at one (`break`) would be taken
+/// for all there is.
 pub const PINNED: &[(&str, &str)] = &[
     // How a statement is read.
     ("dialect", "clickhouse"),
@@ -30,7 +31,8 @@ pub const PINNED: &[(&str, &str)] = &[
     ("max_query_size", "33554432"),
     // A plant's column may be called what an alias of ours is called.
     ("prefer_column_name_to_alias", "1"),
-    // Which rows there are: with the verdicts that were committed, without those that the plant deleted, as they are stored.
+    // Which rows there are: with the verdicts that were committed, without those that the plant deleted, as they are
+    // stored.
     ("apply_patch_parts", "1"),
     ("apply_deleted_mask", "1"),
     ("apply_mutations_on_fly", "0"),
@@ -81,8 +83,8 @@ pub const PINNED: &[(&str, &str)] = &[
     ("input_format_defaults_for_omitted_fields", "1"),
     ("data_type_default_nullable", "0"),
     ("alter_sync", "1"),
-    // Updates that write what others read wait for each other: the guard of a write-back relies on it. They wait as long as a
-    // job may by default.
+    // Updates that write what others read wait for each other: the guard of a write-back relies on it. They wait as
+    // long as a job may by default.
     ("allow_experimental_lightweight_update", "1"),
     ("update_parallel_mode", "auto"),
     ("update_sequential_consistency", "1"),
@@ -243,9 +245,9 @@ impl Server {
 
     /// Runs an UPDATE to its end, once it is its turn.
     ///
-    /// UPDATEs of a table wait for each other, in a large fleet for longer than a server may be silent. Giving up would not take
-    /// the statement out of the line, only put another one behind it. So this waits for as long as the server says that
-    /// the statement is there.
+    /// UPDATEs of a table wait for each other, in a large fleet for longer than a server may be silent. Giving up would
+    /// not take the statement out of the line, only put another one behind it. So this waits for as long as the server
+    /// says that the statement is there.
     pub(crate) async fn update(&self, what: &str, sql: &str) -> Result<(), StoreError> {
         let id = Uuid::new_v4().to_string();
         let query = self.client.query_raw(sql).with_setting("query_id", &*id);
@@ -271,7 +273,7 @@ impl Server {
     async fn is_running(&self, id: &str) -> bool {
         let sql = format!(
             "SELECT count() FROM system.processes WHERE query_id = {}",
-            sql::literal(id)
+            quote::literal(id)
         );
         let server = self.clone().with_patience(SOON);
         let running = server.one::<u64>("look for a statement", &sql).await;

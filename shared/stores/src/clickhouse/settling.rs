@@ -1,18 +1,19 @@
 //! Settling: patch parts, which hold what UPDATEs wrote, become part of the rows' own parts.
 //!
-//! Until then `BACKUP` and `FREEZE` leave the verdicts out, `MOVE` and `DETACH` answer 344, reads are several times dearer, and a table
-//! whose patch parts reach a limit takes no UPDATE any more (755). Nothing is remembered: `system.parts` says what is unsettled.
+//! Until then `BACKUP` and `FREEZE` leave the verdicts out, `MOVE` and `DETACH` answer 344, reads are several times
+//! dearer, and a table whose patch parts reach a limit takes no UPDATE any more (755). Nothing is remembered:
+//! `system.parts` says what is unsettled.
 //!
 //! Two facts of the server decide how this may be used:
 //! - on a table that is not replicated, `APPLY PATCHES IN PARTITION` applies the patches of *every* partition;
 //! - an UPDATE that is under way while patches are applied may be acknowledged and lost, whatever its partition
-//!   (<https://github.com/ClickHouse/ClickHouse/issues/116686>). So nothing may write to the table meanwhile: that is the caller's to
-//!   arrange, and [`SourceTable::updates_under_way`] tells.
+//!   (<https://github.com/ClickHouse/ClickHouse/issues/116686>). So nothing may write to the table meanwhile: that is
+//!   the caller's to arrange, and [`SourceTable::updates_under_way`] tells.
 
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{Server, SourceTable, sql::literal};
+use super::{Server, SourceTable, quote::literal};
 use crate::{errors::StoreError, range::Day};
 
 /// Partitions that one statement names.
@@ -21,7 +22,8 @@ const MOST_PARTITIONS: usize = 200;
 /// The patch parts of the source table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patches {
-    /// Bytes that count towards `limit`: those of applied patches, too, for the half minute in which they are still there.
+    /// Bytes that count towards `limit`: those of applied patches, too, for the half minute in which they are still
+    /// there.
     pub bytes: u64,
     /// Bytes beyond which the server refuses every UPDATE of the table.
     pub limit: u64,
@@ -52,7 +54,8 @@ pub struct PatchedPartition {
     pub id: String,
     /// Seconds since its newest patch part was written, by the server's clock.
     pub quiet_seconds: u64,
-    /// Its days on which any row has a verdict or a reason, in order. A partition may hold several, and a day be in several.
+    /// Its days on which any row has a verdict or a reason, in order. A partition may hold several, and a day be in
+    /// several.
     pub days: Vec<PatchedDay>,
 }
 
@@ -170,8 +173,8 @@ impl SourceTable {
         Ok(patches)
     }
 
-    /// Asks the server to apply the patches of these partitions, without waiting for it. As one statement, since each looks at every
-    /// part of the table. See the module for what must not happen meanwhile.
+    /// Asks the server to apply the patches of these partitions, without waiting for it. As one statement, since each
+    /// looks at every part of the table. See the module for what must not happen meanwhile.
     pub async fn apply_patches(&self, partitions: &[String]) -> Result<(), StoreError> {
         for some in partitions.chunks(MOST_PARTITIONS) {
             self.server
@@ -213,7 +216,8 @@ impl SourceTable {
 
     /// UPDATEs of the table that the server is working on, those of clients that have hung up included.
     pub async fn updates_under_way(&self) -> Result<u64, StoreError> {
-        // Spelt as the write-backs spell it; a plant's own UPDATE may spell the table's name otherwise, so any UPDATE counts.
+        // Spelt as the write-backs spell it; a plant's own UPDATE may spell the table's name otherwise, so any UPDATE
+        // counts.
         self.server
             .one(
                 "look for updates",
@@ -228,15 +232,16 @@ fn apply_sql(source: &str, partitions: &[String]) -> String {
         .iter()
         .map(|id| format!("APPLY PATCHES IN PARTITION ID {}", literal(id)))
         .collect();
-    // The statement only asks: a client that waits for the end would learn of a failure late, and of nothing when it is cut off.
+    // The statement only asks: a client that waits for the end would learn of a failure late, and of nothing when it is
+    // cut off.
     format!(
         "ALTER TABLE {source} {} SETTINGS mutations_sync = 0, alter_sync = 0",
         commands.join(", ")
     )
 }
 
-/// The table setting that chooses the format of patch parts, where the server has a choice: the older one takes a fifth of the disk for
-/// UPDATEs of ranges, and a quarter of the time to count what is left.
+/// The table setting that chooses the format of patch parts, where the server has a choice: the older one takes a fifth
+/// of the disk for UPDATEs of ranges, and a quarter of the time to count what is left.
 pub(crate) const PATCH_FORMAT: (&str, &str) = ("patch_parts_version", "v1");
 
 /// Whether the server knows [`PATCH_FORMAT`].

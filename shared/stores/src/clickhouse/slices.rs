@@ -8,6 +8,7 @@ use super::{
     block::Ids,
     fetch::{empty_ids, read_ids, read_ticks},
     native::Reader,
+    quote,
     schema::TimeType,
     server::HttpSource,
     sql,
@@ -171,8 +172,8 @@ impl SourceTable {
             .collect())
     }
 
-    /// Rows left on days that no pass looks at by itself. Looks at every row's completion mark (one byte, well packed): a
-    /// second per thousand million rows, so not for every pass.
+    /// Rows left on days that no pass looks at by itself. Looks at every row's completion mark (one byte, well packed):
+    /// a second per thousand million rows, so not for every pass.
     pub async fn left_elsewhere(
         &self,
         oldest: Day,
@@ -233,8 +234,8 @@ impl SourceTable {
         self.keys_where(&filter, limit)
     }
 
-    /// Marks a day's rows whose `record_id` cannot be named, which nothing else can do: `invalid`, with the reason. They are
-    /// told by their id alone, so one guarded UPDATE with constants does it. Returns how many there are now.
+    /// Marks a day's rows whose `record_id` cannot be named, which nothing else can do: `invalid`, with the reason.
+    /// They are told by their id alone, so one guarded UPDATE with constants does it. Returns how many there are now.
     pub async fn mark_unusable_ids(
         &self,
         run: u64,
@@ -253,7 +254,7 @@ impl SourceTable {
             complete = schema.column("alg_complete_time"),
             status = schema.column("alg_status"),
             error = schema.column("alg_error"),
-            reason = sql::literal(&format!(
+            reason = quote::literal(&format!(
                 "record_id: not utf-8, or longer than {} bytes",
                 sql::LONGEST_ID
             )),
@@ -318,8 +319,8 @@ impl SourceTable {
         let ticks = self.schema.ticks();
         let first = starts[0];
         let last = ends[ends.len() - 1];
-        let starts = sql::array(starts);
-        let ends = sql::array(ends);
+        let starts = quote::array(starts);
+        let ends = quote::array(ends);
         format!(
             " AND NOT ({ticks} > {first} AND {ticks} < {last} \
              AND {ticks} > roundDown({ticks}, CAST({starts} AS Array(Int64))) \
@@ -333,12 +334,12 @@ impl SourceTable {
         if keys.is_empty() {
             return Ok(());
         }
-        let ticks = sql::array(keys.iter().map(|key| key.ticks));
+        let ticks = quote::array(keys.iter().map(|key| key.ticks));
         let zone = self
             .schema
             .time_zone
             .as_deref()
-            .map(|zone| format!(", {}", sql::literal(zone)))
+            .map(|zone| format!(", {}", quote::literal(zone)))
             .unwrap_or_default();
         let (integer, kind) = match self.schema.time {
             TimeType::Seconds if zone.is_empty() => ("UInt32", "DateTime".to_owned()),
@@ -351,7 +352,7 @@ impl SourceTable {
                 "print times",
                 &format!(
                     "SELECT arrayMap(x -> toString(reinterpret(x, {})), CAST({ticks} AS Array({integer})))",
-                    sql::literal(&kind)
+                    quote::literal(&kind)
                 ),
             )
             .await?;

@@ -1,69 +1,16 @@
-//! Quoting, bounds and guards: the only places where a name or a value becomes SQL text.
+//! Bounds and guards: conditions on rows of the source table.
 
-use std::fmt::Write as _;
-
-use super::schema::{DayType, IdType, Schema, TimeType};
-use crate::range::{Day, IdRef, Key, KeyRange, Selection};
+use super::{
+    quote::literal,
+    schema::{DayType, IdType, Schema, TimeType},
+};
+use crate::{
+    IdRef,
+    range::{Day, Key, KeyRange, Selection},
+};
 
 /// Bytes of the longest `record_id` there is room for in MySQL's unique key.
 pub(crate) const LONGEST_ID: usize = 512;
-
-/// A quoted identifier; any UTF-8 name works.
-pub fn identifier(name: &str) -> String {
-    let mut quoted = String::with_capacity(name.len() + 2);
-    quoted.push('`');
-    for letter in name.chars() {
-        if matches!(letter, '`' | '\\') {
-            quoted.push('\\');
-        }
-        quoted.push(letter);
-    }
-    quoted.push('`');
-    quoted
-}
-
-/// A quoted string literal.
-pub fn literal(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('\'');
-    for letter in text.chars() {
-        match letter {
-            '\'' | '\\' => {
-                quoted.push('\\');
-                quoted.push(letter);
-            }
-            '\0' => quoted.push_str("\\0"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            _ => quoted.push(letter),
-        }
-    }
-    quoted.push('\'');
-    quoted
-}
-
-/// Numbers as `[1, 2]`, one literal however many.
-pub fn array(numbers: impl IntoIterator<Item = i64>) -> String {
-    let mut text = String::from("[");
-    for (place, number) in numbers.into_iter().enumerate() {
-        if place > 0 {
-            text.push(',');
-        }
-        let _ = write!(text, "{number}");
-    }
-    text.push(']');
-    text
-}
-
-/// Tokens as `1,2`.
-pub(crate) fn list(numbers: impl IntoIterator<Item = u64>) -> String {
-    numbers
-        .into_iter()
-        .map(|number| number.to_string())
-        .collect::<Vec<_>>()
-        .join(",")
-}
 
 impl Schema {
     /// `ck_local_time` at an instant, free of time zones: the column's own integer, reinterpreted.
@@ -94,7 +41,8 @@ impl Schema {
         }
     }
 
-    /// Rows whose id can be named in a job and in MySQL (`None`: every id of the column can). The others are marked by the pass.
+    /// Rows whose id can be named in a job and in MySQL (`None`: every id of the column can). The others are marked by
+    /// the pass.
     pub(crate) fn has_usable_id(&self) -> Option<String> {
         let id = self.column("record_id");
         match self.id {
@@ -174,10 +122,12 @@ impl Schema {
         }
     }
 
-    /// `cityHash64` of one physical row: the weld's key, and where the row was inserted, which merges, mutations and patches keep.
+    /// `cityHash64` of one physical row: the weld's key, and where the row was inserted, which merges, mutations and
+    /// patches keep.
     ///
-    /// The key alone would not do: a row with the same key that arrives after the fetch would get the verdict of the row that was
-    /// judged. If a server did move a row after all, its result would find no row, and the next pass would judge it again.
+    /// The key alone would not do: a row with the same key that arrives after the fetch would get the verdict of the
+    /// row that was judged. If a server did move a row after all, its result would find no row, and the next pass would
+    /// judge it again.
     pub(crate) fn row_hash(&self) -> String {
         let day = match self.day {
             DayType::Text => format!(
@@ -219,7 +169,8 @@ impl Schema {
         )
     }
 
-    /// Rows of any of the ranges; their hull first, which is what is left where the server does not look into the alternatives.
+    /// Rows of any of the ranges; their hull first, which is what is left where the server does not look into the
+    /// alternatives.
     pub(crate) fn between_any(&self, ranges: &[KeyRange]) -> String {
         let first = ranges.iter().map(|keys| &keys.from).min();
         let last = ranges.iter().map(|keys| &keys.to).max();

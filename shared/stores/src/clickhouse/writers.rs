@@ -1,13 +1,14 @@
 //! Who writes into the plant's table, and whom added columns would break.
 //!
-//! An INSERT that names its columns goes on as before. One without a list means all columns, and there are more of them afterwards.
+//! An INSERT that names its columns goes on as before. One without a list means all columns, and there are more of them
+//! afterwards.
 
 use std::fmt;
 
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{Server, schema::Schema, sql::literal};
+use super::{Server, quote::literal, schema::Schema};
 use crate::errors::StoreError;
 
 /// Inserts that are listed one by one.
@@ -45,7 +46,8 @@ pub struct Notice {
     pub columns: usize,
     /// Inserts without a column list, the most frequent first; or why they could not be looked for.
     pub inserts: Result<Vec<LoggedInsert>, String>,
-    /// Tables of the same columns, such as an archive: parts cannot be exchanged with them any more, nor rows by `SELECT *`.
+    /// Tables of the same columns, such as an archive: parts cannot be exchanged with them any more, nor rows by
+    /// `SELECT *`.
     pub alike: Vec<String>,
 }
 
@@ -190,7 +192,8 @@ async fn logged(server: &Server, schema: &Schema) -> Result<Vec<LoggedInsert>, S
         .collect())
 }
 
-/// The beginning of an INSERT into the table that names no columns and whose format does not either; `None` for any other statement.
+/// The beginning of an INSERT into the table that names no columns and whose format does not either; `None` for any
+/// other statement.
 fn without_columns(query: &str, database: &str, table: &str) -> Option<String> {
     let mut words = Words(query);
     words.keyword("insert")?;

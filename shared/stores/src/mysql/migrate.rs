@@ -7,11 +7,9 @@ use weldfleet_settings::Settings;
 
 use super::server::{Server, identifier, in_time};
 use crate::{
-    clickhouse::{
-        Statement,
-        migrate::{Store, statement_text},
-    },
+    columns::{mirrored, mysql_type, result_column},
     errors::{SchemaError, SchemaFault, StoreError},
+    statement::{Statement, Store, without_comments},
 };
 
 const RESULT_TABLE: &str = include_str!("../../../../config/sql/mysql/result_table.sql");
@@ -24,9 +22,9 @@ const EXACT_COLLATIONS: &[&str] = &["utf8mb4_0900_bin", "utf8mb4_nopad_bin"];
 pub(crate) async fn statements(settings: &Settings) -> Result<Vec<Statement>, StoreError> {
     let (mut conn, database) = Server::without_database(&settings.mysql).await?;
     let table = &settings.tables.result_table;
-    let look = Look::read(&mut conn, &database, table).await?;
+    let found = ExistingTable::read(&mut conn, &database, table).await?;
     let _ = conn.disconnect().await;
-    look.statements(&database, table)
+    found.statements(&database, table)
 }
 
 /// Everything that would keep rows from being written as they are, each with its remedy.
@@ -35,8 +33,8 @@ pub(crate) async fn check_columns(
     database: &str,
     table: &str,
 ) -> Result<(), StoreError> {
-    let look = Look::read(conn, database, table).await?;
-    let faults = look.all_faults();
+    let found = ExistingTable::read(conn, database, table).await?;
+    let faults = found.all_faults();
     if faults.is_empty() {
         return Ok(());
     }
@@ -82,14 +80,15 @@ struct ExistingColumn {
     generated: bool,
 }
 
-struct Look {
+/// The result table as it is, and what the server offers.
+struct ExistingTable {
     collation: String,
     has_database: bool,
     columns: BTreeMap<String, ExistingColumn>,
     unique_keys: Vec<BTreeSet<String>>,
 }
 
-impl Look {
+impl ExistingTable {
     async fn read(conn: &mut Conn, database: &str, table: &str) -> Result<Self, StoreError> {
         let found: Vec<String> = in_time(
             "read collations",
@@ -197,14 +196,14 @@ impl Look {
                 .collect();
             add(
                 format!("create table `{table}`"),
-                statement_text(RESULT_TABLE)
+                without_comments(RESULT_TABLE)
                     .replace("{result_table}", &target)
                     .replace("{result_columns}", &list.join(",\n"))
                     .replace("{collation}", &self.collation),
             );
             return Ok(statements);
         }
-        let faults = self.unmendable(&wanted);
+        let faults = self.unfit(&wanted);
         if !faults.is_empty() {
             return Err(StoreError::Schema(SchemaError {
                 table: table.to_owned(),
@@ -237,7 +236,7 @@ impl Look {
         Ok(statements)
     }
 
-    /// What `migrate` cannot mend and what it has yet to mend.
+    /// What `migrate` cannot change and what it has yet to change.
     fn all_faults(&self) -> Vec<SchemaFault> {
         let fault = |problem: String| SchemaFault {
             key: "tables.result_table".into(),
@@ -248,7 +247,7 @@ impl Look {
             return vec![fault("there is no such table".into())];
         }
         let wanted = columns(&self.collation);
-        let mut faults = self.unmendable(&wanted);
+        let mut faults = self.unfit(&wanted);
         for (name, column) in &wanted {
             match self.columns.get(*name) {
                 None => faults.push(fault(format!("no column `{name}`"))),
@@ -269,8 +268,8 @@ impl Look {
         faults
     }
 
-    /// What `migrate` cannot mend.
-    fn unmendable(&self, wanted: &[(&'static str, String)]) -> Vec<SchemaFault> {
+    /// What `migrate` cannot change.
+    fn unfit(&self, wanted: &[(&'static str, String)]) -> Vec<SchemaFault> {
         let mut faults = Vec::new();
         let mut fault = |problem: String, remedy: &str| {
             faults.push(SchemaFault {
@@ -330,8 +329,8 @@ impl Look {
 }
 
 impl ExistingColumn {
-    /// Why a value of ours might be refused, cut or confused with another; `None` if it is written as it is. Of a column of the
-    /// right kind.
+    /// Why a value of ours might be refused, cut or confused with another; `None` if it is written as it is. Of a
+    /// column of the right kind.
     fn falls_short(&self, name: &str, column: &str) -> Option<String> {
         let ours = column_type(column);
         if !holds(&self.column_type, ours) {
@@ -370,15 +369,26 @@ fn same_kind(found: &ExistingColumn, column: &str) -> bool {
 
 /// Our columns: name, and the column's SQL.
 fn columns(collation: &str) -> Vec<(&'static str, String)> {
-    COLUMN_LIST
-        .lines()
-        .filter(|line| !line.starts_with("--"))
-        .filter_map(|line| {
-            let name = line.split_whitespace().next()?;
-            let text = format!("CHARACTER SET utf8mb4 COLLATE {collation}");
-            Some((name, line.replace("{text}", &text)))
-        })
-        .collect()
+    let text = format!("CHARACTER SET utf8mb4 COLLATE {collation}");
+    let mut columns = Vec::new();
+    for line in COLUMN_LIST.lines().filter(|line| !line.starts_with("--")) {
+        match line.split_whitespace().next() {
+            Some("{mirrored_columns}") => columns.extend(mirrored_columns(&text)),
+            Some(name) => columns.push((name, line.replace("{text}", &text))),
+            None => {}
+        }
+    }
+    columns
+}
+
+fn mirrored_columns(text: &str) -> impl Iterator<Item = (&'static str, String)> {
+    mirrored().map(move |(name, kind)| {
+        let mut column = format!("{name} {} NULL", mysql_type(kind, text));
+        if let Some(result) = result_column(name) {
+            column.push_str(&format!(" COMMENT '{}'", result.meaning));
+        }
+        (name, column)
+    })
 }
 
 /// The type in a column's SQL, with its size.
@@ -386,8 +396,8 @@ fn column_type(column: &str) -> &str {
     column.split_whitespace().nth(1).unwrap_or_default()
 }
 
-/// Whether a column of the type `found` can hold, without loss, what one of the type `ours` of the same family can. What does not
-/// fit would be refused row by row, or never equal what ClickHouse holds.
+/// Whether a column of the type `found` can hold, without loss, what one of the type `ours` of the same family can.
+/// What does not fit would be refused row by row, or never equal what ClickHouse holds.
 fn holds(found: &str, ours: &str) -> bool {
     let (found, ours) = (ColumnType::of(found), ColumnType::of(ours));
     match ours.name.as_str() {

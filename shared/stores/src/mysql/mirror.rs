@@ -2,15 +2,16 @@
 //!
 //! There is one function, [`Mirror::bring_in_line`]: read both sides of a span, write the difference.
 //! A worker runs it for its range after the commit, the scheduler's pass for a day whose checksums
-//! differ, so a lost or falsified row, a MySQL outage and a verdict that changed are all mended by
+//! differ, so a lost or falsified row, a MySQL outage and a verdict that changed are all put right by
 //! the same code. What is written was read back from ClickHouse, never taken from an attempt's memory:
 //! the attempt may not be the one that was committed.
 //!
-//! A record outlives its source. It is removed, or given another verdict, only where the source *has that weld's row and it says
-//! otherwise*. Rows that left the source (a day dropped, moved, expired) or came back without verdicts (a backup holds none that
-//! was not settled) erase nothing: their records are kept, counted, and no difference to mend. To know on a later look
-//! that the rest is equal, a day's look remembers what the kept records add to its checksum, and which rows were
-//! judged: as soon as one more is, a kept record may have to go, and the day is compared row by row again.
+//! A record outlives its source. It is removed, or given another verdict, only where the source *has that weld's row
+//! and it says otherwise*. Rows that left the source (a day dropped, moved, expired) or came back without verdicts (a
+//! backup holds none that was not settled) erase nothing: their records are kept, counted, and no difference to remove.
+//! To know on a later look that the rest is equal, a day's look remembers what the kept records add to its checksum,
+//! and which rows were judged: as soon as one more is, a kept record may have to go, and the day is compared row by row
+//! again.
 //!
 //! A reviewer's columns are never named in a statement. A row that somebody reviewed stays when its
 //! weld is no longer NOK, with the verdict it now has.
@@ -22,12 +23,13 @@ use std::{
 
 use super::{NokTable, table::StoredRow};
 use crate::{
+    IdRef, RecordId,
     clickhouse::{
         SourceTable,
         nok::{Checksum, JudgedStamp, NokRow, TextKey, TickSpan, ticks_and_id},
     },
     errors::StoreError,
-    range::{Day, IdRef, KeyRange, KeyRef, Range, RecordId},
+    range::{Day, KeyRange, KeyRef, Range},
 };
 
 /// Rows of a side that a step of a day's mirror holds, more only where they share one tick.
@@ -55,7 +57,7 @@ impl Kept {
     fn add(&mut self, record: &StoredRow) {
         if record.counts() {
             self.sums.rows += 1;
-            self.sums.nok += u64::from(record.row.final_result == "NOK");
+            self.sums.nok += u64::from(record.row.is_nok());
             self.sums.sum = self.sums.sum.wrapping_add(record.crc);
         }
     }
@@ -104,7 +106,8 @@ pub struct MirrorLag {
     pub committed: u64,
     /// NOK rows in MySQL, save those that are kept.
     pub mirrored: u64,
-    /// NOK rows in MySQL of whose weld the source has no row, or none with a verdict. No lag: nothing is to be done about them.
+    /// NOK rows in MySQL of whose weld the source has no row, or none with a verdict. No lag: nothing is to be done
+    /// about them.
     pub kept: u64,
     /// Whether all other rows are equal in content too.
     pub equal: bool,
@@ -161,7 +164,8 @@ impl Mirror {
         self.walk(day, true).await
     }
 
-    /// Looks at every row of the day, as [`Self::mirror_day`] does, and writes nothing: what is behind, and what is kept.
+    /// Looks at every row of the day, as [`Self::mirror_day`] does, and writes nothing: what is behind, and what is
+    /// kept.
     pub async fn survey_day(&self, day: Day) -> Result<Mirrored, StoreError> {
         self.walk(day, false).await
     }
@@ -250,7 +254,7 @@ impl Mirror {
         for (key, stored) in rest {
             match verdicts.get(&ticks_and_id(&key)) {
                 None => found.kept.add(stored),
-                Some(row) if row.key() == key && (stored.reviewed || row.final_result == "NOK") => {
+                Some(row) if row.key() == key && (stored.reviewed || row.is_nok()) => {
                     if !same(&stored.row, row) {
                         found.change.updated += 1;
                         found.put.push((*row).clone());
@@ -280,8 +284,9 @@ impl Mirror {
         })
     }
 
-    /// NOK rows of MySQL whose weld has no verdict in the source, of all days: as the last look at all rows of a day found, or
-    /// as many as MySQL has more than the source. Reads one column of the source from end to end; not for every pass.
+    /// NOK rows of MySQL whose weld has no verdict in the source, of all days: as the last look at all rows of a day
+    /// found, or as many as MySQL has more than the source. Reads one column of the source from end to end; not for
+    /// every pass.
     pub async fn kept_rows(&self) -> Result<u64, StoreError> {
         let stored = self.table.days().await?;
         if stored.is_empty() {
@@ -385,39 +390,15 @@ fn between(keys: &KeyRange, row: &NokRow) -> bool {
 
 /// Whether two rows say the same, numbers to a millionth.
 fn same(a: &NokRow, b: &NokRow) -> bool {
-    let millionths = |x: f64| {
+    let millionths = |x: &f64| {
         x.is_finite()
             .then(|| (x.clamp(-1e9, 1e9) * 1e6 + 0.5).floor() as i64)
     };
-    let floats = |row: &NokRow| {
-        [
-            row.umax,
-            row.imax,
-            row.ml_nok_prob,
-            row.diameter,
-            row.indentation,
-            row.front_thickness,
-            row.stack_thickness,
-        ]
-        .map(millionths)
-    };
-    let texts = |row: &NokRow| {
-        [
-            row.part_no.clone(),
-            row.spot_name.clone(),
-            row.timer_name.clone(),
-            row.ml_result.clone(),
-            row.rule_result.clone(),
-            row.rule_hits.clone(),
-            row.final_result.clone(),
-            row.decided_by.clone(),
-            row.model_version.clone(),
-            row.alg_complete_time.clone(),
-            row.alg_job.clone(),
-        ]
-    };
     a.key() == b.key()
-        && (a.alg_run, a.alg_token) == (b.alg_run, b.alg_token)
-        && floats(a) == floats(b)
-        && texts(a) == texts(b)
+        && a.integers == b.integers
+        && a.texts == b.texts
+        && a.floats
+            .iter()
+            .map(millionths)
+            .eq(b.floats.iter().map(millionths))
 }

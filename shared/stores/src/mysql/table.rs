@@ -2,16 +2,21 @@
 
 use mysql_async::{Conn, Params, Row, Value, prelude::Queryable};
 use weldfleet_settings::Settings;
+use weldfleet_weld::columns::ValueKind;
 
 use super::{
     migrate,
     server::{Server, identifier, in_time},
 };
 use crate::{
-    clickhouse::nok::{Checksum, MIRRORED, Mirrored, NokRow, TextKey, TickSpan},
+    clickhouse::nok::{Checksum, NokRow, TextKey, TickSpan},
+    columns::mirrored,
     errors::{Class, StoreError},
     range::Day,
 };
+
+/// The columns that tell one weld from another.
+const KEY: [&str; 4] = ["data_date", "ck_ticks", "ck_local_time", "record_id"];
 
 /// Rows a statement writes.
 const BATCH: usize = 200;
@@ -43,7 +48,7 @@ pub(crate) struct StoredRow {
 impl StoredRow {
     /// Whether the day's checksum counts it: a review alone, of a weld without a verdict, says nothing about the weld.
     pub fn counts(&self) -> bool {
-        !(self.reviewed && self.row.final_result.is_empty())
+        !(self.reviewed && self.row.final_result().is_empty())
     }
 }
 
@@ -109,10 +114,9 @@ impl NokTable {
     /// Answers when the table can be read.
     pub async fn check(&self) -> Result<(), StoreError> {
         let mut conn = self.server.connect().await?;
-        let columns: Vec<&str> = MIRRORED.iter().map(|(name, _)| *name).collect();
         let sql = format!(
-            "SELECT data_date, ck_ticks, {}, {REVIEWED} FROM {} LIMIT 0",
-            columns.join(", "),
+            "SELECT {}, {REVIEWED} FROM {} LIMIT 0",
+            column_names().join(", "),
             self.name
         );
         in_time("read the result table", conn.query_drop(sql)).await
@@ -124,15 +128,15 @@ impl NokTable {
         day: Day,
         span: TickSpan,
     ) -> Result<Vec<StoredRow>, StoreError> {
-        let columns: Vec<String> = MIRRORED
-            .iter()
+        let columns: Vec<String> = mirrored()
             .map(|(name, kind)| match kind {
-                Mirrored::Time => time_text(name),
-                _ => (*name).to_owned(),
+                ValueKind::Time => time_text(name),
+                _ => name.to_owned(),
             })
             .collect();
         let sql = format!(
-            "SELECT ck_ticks, {}, {REVIEWED}, CRC32(CONCAT_WS('|', {})) FROM {} WHERE data_date = ? AND ck_ticks BETWEEN ? AND ?",
+            "SELECT ck_ticks, ck_local_time, record_id, {}, {REVIEWED}, CRC32(CONCAT_WS('|', {})) FROM {} \
+             WHERE data_date = ? AND ck_ticks BETWEEN ? AND ?",
             columns.join(", "),
             checksum_text(),
             self.name
@@ -168,15 +172,14 @@ impl NokTable {
 
     /// Adds rows, or gives those that are there these values. Review columns are not named.
     pub(crate) async fn put(&self, day: Day, rows: &[&NokRow]) -> Result<(), StoreError> {
-        let names: Vec<&str> = MIRRORED.iter().map(|(name, _)| *name).collect();
-        let updates: Vec<String> = names[2..]
-            .iter()
-            .map(|name| format!("{name} = VALUES({name})"))
+        let names = column_names();
+        let updates: Vec<String> = mirrored()
+            .map(|(name, _)| format!("{name} = VALUES({name})"))
             .collect();
-        let marks = format!("({})", vec!["?"; names.len() + 2].join(", "));
+        let marks = format!("({})", vec!["?"; names.len()].join(", "));
         for batch in rows.chunks(BATCH) {
             let sql = format!(
-                "INSERT INTO {} (data_date, ck_ticks, {}) VALUES {} ON DUPLICATE KEY UPDATE {}",
+                "INSERT INTO {} ({}) VALUES {} ON DUPLICATE KEY UPDATE {}",
                 self.name,
                 names.join(", "),
                 vec![marks.as_str(); batch.len()].join(", "),
@@ -315,33 +318,34 @@ fn float_value(number: f64) -> Value {
     }
 }
 
+/// Every column of ours that a row is written with.
+fn column_names() -> Vec<&'static str> {
+    KEY.into_iter()
+        .chain(mirrored().map(|(name, _)| name))
+        .collect()
+}
+
+/// In the order of [`column_names`].
 fn row_values(day: Day, row: &NokRow) -> Vec<Value> {
-    vec![
+    let mut values = vec![
         Value::from(day.number()),
         Value::from(row.ticks),
         Value::from(row.ck_local_time.as_str()),
         Value::from(row.record_id.as_str()),
-        text_value(&row.part_no),
-        text_value(&row.spot_name),
-        text_value(&row.timer_name),
-        float_value(row.umax),
-        float_value(row.imax),
-        float_value(row.ml_nok_prob),
-        text_value(&row.ml_result),
-        text_value(&row.rule_result),
-        text_value(&row.rule_hits),
-        text_value(&row.final_result),
-        text_value(&row.decided_by),
-        float_value(row.diameter),
-        float_value(row.indentation),
-        float_value(row.front_thickness),
-        float_value(row.stack_thickness),
-        text_value(&row.model_version),
-        text_value(&row.alg_complete_time),
-        Value::from(row.alg_run),
-        Value::from(row.alg_token),
-        text_value(&row.alg_job),
-    ]
+    ];
+    let (mut texts, mut floats, mut integers) =
+        (row.texts.iter(), row.floats.iter(), row.integers.iter());
+    values.extend(mirrored().map(|(_, kind)| {
+        let value = match kind {
+            ValueKind::Word(_) | ValueKind::Text | ValueKind::Time => {
+                texts.next().map(|text| text_value(text))
+            }
+            ValueKind::Float => floats.next().map(|number| float_value(*number)),
+            ValueKind::Integer => integers.next().map(|number| Value::from(*number)),
+        };
+        value.unwrap_or(Value::NULL)
+    }));
+    values
 }
 
 fn stored_row(mut row: Row) -> Result<StoredRow, StoreError> {
@@ -350,31 +354,23 @@ fn stored_row(mut row: Row) -> Result<StoredRow, StoreError> {
         place += 1;
         row.take::<Value, _>(place - 1).unwrap_or(Value::NULL)
     };
-    let stored = NokRow {
+    let mut stored = NokRow {
         ticks: integer(&next()) as i64,
         ck_local_time: text(next())?,
         record_id: text(next())?,
-        part_no: text(next())?,
-        spot_name: text(next())?,
-        timer_name: text(next())?,
-        umax: float(&next()),
-        imax: float(&next()),
-        ml_nok_prob: float(&next()),
-        ml_result: text(next())?,
-        rule_result: text(next())?,
-        rule_hits: text(next())?,
-        final_result: text(next())?,
-        decided_by: text(next())?,
-        diameter: float(&next()),
-        indentation: float(&next()),
-        front_thickness: float(&next()),
-        stack_thickness: float(&next()),
-        model_version: text(next())?,
-        alg_complete_time: text(next())?,
-        alg_run: integer(&next()) as u64,
-        alg_token: integer(&next()) as u64,
-        alg_job: text(next())?,
+        texts: Vec::new(),
+        floats: Vec::new(),
+        integers: Vec::new(),
     };
+    for (_, kind) in mirrored() {
+        match kind {
+            ValueKind::Word(_) | ValueKind::Text | ValueKind::Time => {
+                stored.texts.push(text(next())?);
+            }
+            ValueKind::Float => stored.floats.push(float(&next())),
+            ValueKind::Integer => stored.integers.push(integer(&next()) as u64),
+        }
+    }
     let reviewed = integer(&next()) != 0;
     let crc = integer(&next()) as u64;
     Ok(StoredRow {
@@ -427,16 +423,19 @@ fn time_text(name: &str) -> String {
 /// The row's text over which both stores compute CRC32, as bytes whatever the collations.
 fn checksum_text() -> String {
     let bytes = |value: String| format!("IFNULL(CAST({value} AS BINARY), '')");
-    let mut parts = vec![bytes("ck_ticks".into())];
-    for (name, kind) in MIRRORED {
-        parts.push(match kind {
-            Mirrored::Text => bytes(format!("CONVERT({name} USING utf8mb4)")),
-            Mirrored::Time => bytes(time_text(name)),
-            Mirrored::Float => bytes(format!(
-                "CAST(FLOOR(LEAST(GREATEST({name}, -1e9), 1e9) * 1e6 + 0.5e0) AS SIGNED)"
-            )),
-            Mirrored::Integer => bytes(format!("IFNULL({name}, 0)")),
-        });
-    }
-    parts.join(", ")
+    let text = |name: &str| bytes(format!("CONVERT({name} USING utf8mb4)"));
+    let mut values = vec![
+        bytes("ck_ticks".into()),
+        text("ck_local_time"),
+        text("record_id"),
+    ];
+    values.extend(mirrored().map(|(name, kind)| match kind {
+        ValueKind::Word(_) | ValueKind::Text => text(name),
+        ValueKind::Time => bytes(time_text(name)),
+        ValueKind::Float => bytes(format!(
+            "CAST(FLOOR(LEAST(GREATEST({name}, -1e9), 1e9) * 1e6 + 0.5e0) AS SIGNED)"
+        )),
+        ValueKind::Integer => bytes(format!("IFNULL({name}, 0)")),
+    }));
+    values.join(", ")
 }

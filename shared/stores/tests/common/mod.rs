@@ -8,7 +8,8 @@ use mysql_async::prelude::Queryable;
 use weldfleet_settings::{Secret, Settings};
 use weldfleet_stores::{
     Day, Key, LIVE_RUN, Range, RecordId, Selection,
-    clickhouse::{RowBlock, Server, SimulatedRows, SourceTable, migrate},
+    clickhouse::{RowBlock, Server, SimulatedRows, SourceTable},
+    migrate,
     mysql::{Mirror, NokTable},
 };
 use weldfleet_testkit::{Service, Services};

@@ -79,22 +79,22 @@ fn failed(error: StoreError) -> Failure {
 }
 
 fn in_words(verdict: &Verdict) -> String {
-    let mut parts = vec![match verdict.final_result {
-        Some(result) => result.as_str().to_owned(),
-        None => verdict.alg_status.as_str().to_owned(),
-    }];
-    if let Some(decided_by) = verdict.decided_by {
-        parts.push(format!("decided by {}", decided_by.as_str()));
-    }
+    let mut said = match verdict.final_result {
+        Some(result) => vec![
+            result.as_str().to_owned(),
+            format!("decided by {}", verdict.decision()),
+        ],
+        None => vec![verdict.alg_status.as_str().to_owned()],
+    };
     if let Some(result) = verdict.ml_result {
         let probability = verdict.ml_nok_prob.unwrap_or(f32::NAN);
-        parts.push(format!("model {} ({probability:.4})", result.as_str()));
+        said.push(format!("model {} ({probability:.4})", result.as_str()));
     }
     if let Some(result) = verdict.rule_result {
-        parts.push(format!("rules {}", result.as_str()));
+        said.push(format!("rules {}", result.as_str()));
     }
     if let Some(diameter) = verdict.diameter {
-        parts.push(format!("nugget {diameter:.2} mm"));
+        said.push(format!("nugget {diameter:.2} mm"));
     }
-    parts.join("   ")
+    said.join("   ")
 }

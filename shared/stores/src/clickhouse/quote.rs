@@ -1,0 +1,65 @@
+//! Quoting: the only place where a name or a value becomes SQL text.
+
+use std::fmt::Write as _;
+
+/// A quoted identifier; any UTF-8 name works.
+pub fn identifier(name: &str) -> String {
+    let mut quoted = String::with_capacity(name.len() + 2);
+    quoted.push('`');
+    for letter in name.chars() {
+        if matches!(letter, '`' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(letter);
+    }
+    quoted.push('`');
+    quoted
+}
+
+/// A quoted string literal.
+pub fn literal(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('\'');
+    for letter in text.chars() {
+        match letter {
+            '\'' | '\\' => {
+                quoted.push('\\');
+                quoted.push(letter);
+            }
+            '\0' => quoted.push_str("\\0"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            _ => quoted.push(letter),
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
+
+/// Numbers as `[1, 2]`, one literal however many.
+pub fn array(numbers: impl IntoIterator<Item = i64>) -> String {
+    let mut text = String::from("[");
+    for (place, number) in numbers.into_iter().enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        let _ = write!(text, "{number}");
+    }
+    text.push(']');
+    text
+}
+
+/// Tokens as `1,2`.
+pub(crate) fn list(numbers: impl IntoIterator<Item = u64>) -> String {
+    numbers
+        .into_iter()
+        .map(|number| number.to_string())
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+/// A table's quoted name with its database.
+pub(crate) fn qualified(database: &str, table: &str) -> String {
+    format!("{}.{}", identifier(database), identifier(table))
+}
