@@ -91,13 +91,13 @@ class Tables(unittest.TestCase):
             self.assertEqual(len(self.read(day)), ROWS)
         day = self.read(DAYS[1])
         rows = self.plant.query(
-            f"SELECT u_curve, i_curve, label, defect, {', '.join(clickhouse.REGRESSIONS)} FROM {TABLE} "
+            f"SELECT u_curve, i_curve, label, label_defect, {', '.join(clickhouse.REGRESSIONS)} FROM {TABLE} "
             f"WHERE data_date = {DAYS[1]} ORDER BY ck_local_time, record_id FORMAT JSONEachRow"
         )
         for number, row in enumerate(map(json.loads, rows.splitlines())):
             self.assertEqual(day.u[number].tolist(), np.array(row["u_curve"], dtype=np.float32).tolist())
             self.assertEqual(day.i[number].tolist(), np.array(row["i_curve"], dtype=np.float32).tolist())
-            self.assertEqual((day.nok[number], day.defect[number]), (row["label"] == "NOK", row["defect"]))
+            self.assertEqual((day.nok[number], day.defect[number]), (row["label"] == "NOK", row["label_defect"]))
             stored = np.array([row[name] for name in clickhouse.REGRESSIONS], dtype=np.float32)
             self.assertEqual(day.measured[number].tolist(), stored.tolist())
         self.assertTrue(day.nok.any() and not day.nok.all())
@@ -110,7 +110,7 @@ class Tables(unittest.TestCase):
             f"SELECT toDate(toString(data_date)) AS data_date, ck_local_time, toString(record_id) AS record_id, "
             f"CAST(u_curve AS Array(Nullable(Float64))) AS u_curve, CAST(i_curve AS Array(Float64)) AS i_curve, "
             f"CAST(nullIf(multiIf(n % 4 = 1, '', n % 4 = 2, '?', label), '?') AS LowCardinality(Nullable(String))) AS label, "
-            f"CAST(nullIf(defect, '') AS Nullable(String)) AS defect, "
+            f"CAST(nullIf(label_defect, '') AS Nullable(String)) AS label_defect, "
             f"CAST(if(n % 8 = 0, measured_diameter, NULL) AS Nullable(Decimal(9, 4))) AS measured_diameter, "
             f"if(n % 8 = 0, toString(measured_indentation), NULL) AS measured_indentation, "
             f"measured_front_thickness, CAST(NULL AS Nullable(Float32)) AS measured_stack_thickness "

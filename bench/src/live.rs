@@ -116,7 +116,7 @@ async fn insert(
         i_ends: &block.i_offsets,
         i_values: &block.i_values,
         label: &labels,
-        defect: &defects,
+        label_defect: &defects,
         measured_diameter: &block.measured_diameter,
         measured_indentation: &block.measured_indentation,
         measured_front_thickness: &block.measured_front_thickness,

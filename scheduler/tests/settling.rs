@@ -197,7 +197,7 @@ async fn nothing_is_lost_beside_workers_that_write() {
     fleet
         .clickhouse
         .execute(&format!(
-            "UPDATE spot_records SET defect = 'none' WHERE data_date = {yesterday}"
+            "UPDATE spot_records SET label_defect = 'none' WHERE data_date = {yesterday}"
         ))
         .await;
     let day = day_before(0);

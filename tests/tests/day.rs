@@ -79,8 +79,8 @@ async fn late_rows_in_a_range_that_is_done_are_judged() {
         .clickhouse
         .execute(
             "INSERT INTO spot_records (data_date, ck_local_time, record_id, part_no, spot_name, timer_name, umax, imax, u_curve, \
-             i_curve, label, defect) SELECT data_date, ck_local_time, record_id + 1000000, part_no, spot_name, timer_name, umax, imax, \
-             u_curve, i_curve, label, defect FROM spot_records WHERE alg_token IS NOT NULL ORDER BY ck_local_time LIMIT 300 OFFSET 500",
+             i_curve, label, label_defect) SELECT data_date, ck_local_time, record_id + 1000000, part_no, spot_name, timer_name, umax, imax, \
+             u_curve, i_curve, label, label_defect FROM spot_records WHERE alg_token IS NOT NULL ORDER BY ck_local_time LIMIT 300 OFFSET 500",
         )
         .await;
     fleet.judged(MINUTES).await;

@@ -139,7 +139,7 @@ async fn rows_of_one_key_that_differ_get_no_verdict_whenever_they_come() {
             .execute(&format!(
                 "INSERT INTO spot_records (data_date, ck_local_time, record_id, {inputs}) SELECT key.1, key.2, key.3, {inputs} FROM spot_records, \
                  (SELECT (data_date, ck_local_time, record_id) AS key FROM spot_records WHERE record_id = {id} LIMIT 1) AS k \
-                 WHERE defect = 'expulsion' LIMIT 1"
+                 WHERE label_defect = 'expulsion' LIMIT 1"
             ))
             .await;
     };

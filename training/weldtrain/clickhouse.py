@@ -18,7 +18,7 @@ COLUMNS = {
     "u": ("arrayMap(x -> ifNull(toFloat32(x), nan), u_curve)", "Array(Float32)"),
     "i": ("arrayMap(x -> ifNull(toFloat32(x), nan), i_curve)", "Array(Float32)"),
     "label": ("ifNull(toString(label), '')", "String"),
-    "defect": ("ifNull(toString(defect), '')", "String"),
+    "label_defect": ("ifNull(toString(label_defect), '')", "String"),
     **{name: (f"ifNull(toFloat32({name}), nan)", "Float32") for name in REGRESSIONS},
 }
 # What a profile of the server may not change about the answer.
@@ -121,7 +121,7 @@ def read_day(server: Server, table: str, day: int, limit: int | None = None) -> 
     sql = f"""
         SELECT {columns}
         FROM (
-            SELECT u_curve, i_curve, label, defect, {", ".join(REGRESSIONS)} FROM {_name(table)}
+            SELECT u_curve, i_curve, label, label_defect, {", ".join(REGRESSIONS)} FROM {_name(table)}
             WHERE replaceAll(toString(data_date), '-', '') = '{day:08d}' AND label IN ('OK', 'NOK')
               AND length(u_curve) = length(i_curve) AND length(u_curve) >= 50
             ORDER BY ck_local_time, record_id {f"LIMIT {limit}" if limit else ""}
@@ -139,7 +139,7 @@ def read_day(server: Server, table: str, day: int, limit: int | None = None) -> 
         i += [curve for curve, good in zip(values["i"], sound) if good]
         sound = np.array(sound, dtype=bool)
         nok.append(np.array(values["label"])[sound] == "NOK")
-        defect.append(np.array(values["defect"])[sound])
+        defect.append(np.array(values["label_defect"])[sound])
         measured.append(np.stack([values[name] for name in REGRESSIONS], axis=1)[sound])
     if not u:
         raise SystemExit(f"no labelled welds of {day} in {table}, simulate the day first: see training/README.md")

@@ -1,6 +1,6 @@
 -- What simulated or destructively tested welds really are; only in a table of our own making.
 {label} LowCardinality(String)
-{defect} LowCardinality(String)
+{label_defect} LowCardinality(String)
 {measured_diameter} Nullable(Float32)
 {measured_indentation} Nullable(Float32)
 {measured_front_thickness} Nullable(Float32)

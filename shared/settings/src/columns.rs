@@ -24,7 +24,7 @@ pub const RESULT_COLUMNS: &[&str] = weldfleet_weld::columns::RESULT_COLUMN_NAMES
 /// Ground truth of simulated or destructively tested welds; optional in a plant's table.
 pub const TRUTH_COLUMNS: &[&str] = &[
     "label",
-    "defect",
+    "label_defect",
     "measured_diameter",
     "measured_indentation",
     "measured_front_thickness",

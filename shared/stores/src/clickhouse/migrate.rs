@@ -13,7 +13,7 @@ use weldfleet_weld::columns::{RESULT_COLUMNS, ResultColumn, verdict_columns};
 use super::{
     Schema, Server,
     quote::{identifier, literal, qualified},
-    schema::supported_version,
+    schema::{OLD_TRUTH, supported_version},
     settling,
     writers::{self, Notice},
 };
@@ -123,6 +123,16 @@ impl Steps {
                 settling::set_patch_format(&schema.source, &schema.create_table_query)
         {
             self.add(format!("fix the format of patch parts of `{source}`"), sql);
+        }
+        if schema.has_old_truth {
+            self.add(
+                format!("rename the simulated truth of `{source}`"),
+                format!(
+                    "ALTER TABLE {} RENAME COLUMN {OLD_TRUTH} TO {}",
+                    schema.source,
+                    identifier(settings.columns.name("label_defect"))
+                ),
+            );
         }
         if schema.missing_results.is_empty() {
             return Ok(None);

@@ -26,6 +26,12 @@ pub const OPTIONAL_COLUMNS: &[&str] = &["part_no", "spot_name", "timer_name"];
 /// Settings of the source table that lightweight UPDATE needs.
 pub const UPDATE_SETTINGS: &[&str] = &["enable_block_number_column", "enable_block_offset_column"];
 
+/// The comment that our own CREATE TABLE gives `record_id`: what tells such a table from a plant's.
+pub(crate) const OWN_RECORD_ID: &str = "id within its day and time";
+
+/// What `label_defect` was called in such a table.
+pub(crate) const OLD_TRUTH: &str = "defect";
+
 /// How `record_id` is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdType {
@@ -159,6 +165,8 @@ pub struct Schema {
     pub missing_results: Vec<&'static str>,
     /// Settings lightweight UPDATE needs and the table has not.
     pub missing_settings: Vec<&'static str>,
+    /// Whether a table of our own making has the truth under the name that it had: `defect`.
+    pub has_old_truth: bool,
     /// The table as the server would make it again.
     pub(crate) create_table_query: String,
     /// Whether the table keeps versions of a row (`ReplacingMergeTree`), of which the one that `FINAL` returns counts.
@@ -172,6 +180,7 @@ struct ColumnRow {
     r#type: String,
     default_kind: String,
     in_key: u8,
+    comment: String,
 }
 
 #[derive(Debug, Row, Deserialize)]
@@ -288,7 +297,7 @@ impl Schema {
                 "read system.columns",
                 &format!(
                     "SELECT name, type, default_kind, toUInt8(is_in_partition_key OR is_in_sorting_key OR is_in_primary_key \
-                     OR is_in_sampling_key) AS in_key FROM system.columns WHERE {here} ORDER BY position"
+                     OR is_in_sampling_key) AS in_key, comment FROM system.columns WHERE {here} ORDER BY position"
                 ),
             )
             .await?;
@@ -412,7 +421,7 @@ impl FoundTable<'_> {
         let known = [INPUT_COLUMNS, RESULT_COLUMNS, TRUTH_COLUMNS];
         for ours in known.into_iter().flatten().copied() {
             let theirs = self.settings.columns.name(ours);
-            match self.columns.iter().find(|row| row.name == theirs) {
+            match self.found(theirs) {
                 Some(row) => {
                     let kind = ColumnType::parse(&row.r#type);
                     self.check_column(ours, row, &kind, &mut faults);
@@ -458,6 +467,7 @@ impl FoundTable<'_> {
             time_zone,
             missing_results,
             missing_settings: self.missing_settings(on_by_default),
+            has_old_truth: self.has_old_truth(),
             keeps_versions: self.engine_family() == "ReplacingMergeTree",
             create_table_query: self.table.create_table_query,
             columns,
@@ -470,6 +480,23 @@ impl FoundTable<'_> {
                 faults,
             }))
         }
+    }
+
+    /// A column of the table, save one that `migrate` is to rename.
+    fn found(&self, theirs: &str) -> Option<&ColumnRow> {
+        let mut columns = self.columns.iter();
+        columns
+            .find(|row| row.name == theirs)
+            .filter(|row| row.name != OLD_TRUTH || !self.has_old_truth())
+    }
+
+    fn has_old_truth(&self) -> bool {
+        let has = |name: &str, fits: &dyn Fn(&ColumnRow) -> bool| {
+            self.columns.iter().any(|row| row.name == name && fits(row))
+        };
+        has("record_id", &|row| row.comment == OWN_RECORD_ID)
+            && has(OLD_TRUTH, &|row| row.r#type == "LowCardinality(String)")
+            && !has("label_defect", &|_| true)
     }
 
     fn missing_settings(&self, on_by_default: &[String]) -> Vec<&'static str> {
@@ -636,7 +663,7 @@ fn fits(ours: &str, kind: &ColumnType) -> (bool, &'static str) {
             kind.array_item().is_some_and(|item| item.is_number()),
             "Array(Float32) or another array of numbers",
         ),
-        "label" | "defect" => (kind.is_text() || kind.bare.starts_with("Enum"), "String"),
+        "label" | "label_defect" => (kind.is_text() || kind.bare.starts_with("Enum"), "String"),
         _ => (kind.is_number(), "a number"),
     }
 }

@@ -41,8 +41,8 @@ pub struct SimulatedRows<'a> {
     pub i_values: &'a [f32],
     /// `label`.
     pub label: &'a [&'a str],
-    /// `defect`.
-    pub defect: &'a [&'a str],
+    /// `label_defect`.
+    pub label_defect: &'a [&'a str],
     /// `measured_diameter`, mm.
     pub measured_diameter: &'a [f32],
     /// `measured_indentation`, mm.
@@ -66,7 +66,7 @@ impl SourceTable {
             ("spot_name", rows.spot_name),
             ("timer_name", rows.timer_name),
             ("label", rows.label),
-            ("defect", rows.defect),
+            ("label_defect", rows.label_defect),
         ];
         let floats: [(&'static str, &[f32]); 6] = [
             ("umax", rows.umax),

@@ -8,7 +8,11 @@ use std::fmt;
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{Server, quote::literal, schema::Schema};
+use super::{
+    Server,
+    quote::literal,
+    schema::{OWN_RECORD_ID, Schema},
+};
 use crate::errors::StoreError;
 
 /// Inserts that are listed one by one.
@@ -127,13 +131,12 @@ pub(crate) async fn notice(
     columns: usize,
 ) -> Result<Option<Notice>, StoreError> {
     let (database, table) = (literal(&schema.database), literal(&schema.table));
-    // The comment that our own CREATE TABLE gives a column.
     let facts: Facts = server
         .one(
             "look at the source table",
             &format!(
                 "SELECT CAST(assumeNotNull((SELECT count() FROM {})) AS UInt64) AS rows, toUInt8(count() > 0) AS ours FROM system.columns \
-                 WHERE database = {database} AND table = {table} AND comment = 'id within its day and time'",
+                 WHERE database = {database} AND table = {table} AND comment = '{OWN_RECORD_ID}'",
                 schema.source
             ),
         )

@@ -148,7 +148,7 @@ pub async fn insert_at(table: &SourceTable, day: Day, ids: &[u64], times: &[i64]
             i_ends: &ends,
             i_values: &curve,
             label: &vec!["OK"; rows],
-            defect: &vec!["none"; rows],
+            label_defect: &vec!["none"; rows],
             measured_diameter: &scalar,
             measured_indentation: &scalar,
             measured_front_thickness: &scalar,
