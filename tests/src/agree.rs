@@ -24,6 +24,7 @@ const TEXTS: &[&str] = &[
     "rule_hits",
     "final_result",
     "decided_by",
+    "defect",
     "model_version",
     "alg_run",
     "alg_token",

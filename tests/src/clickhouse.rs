@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 /// The result columns that an undisturbed and a disturbed run must agree on: all but times, tokens and job ids.
 pub const VERDICT_COLUMNS: &str = "alg_status, alg_error, ml_nok_prob, ml_result, rule_result, rule_hits, final_result, \
-     decided_by, diameter, indentation, front_thickness, stack_thickness, model_version, alg_run";
+     decided_by, defect, diameter, indentation, front_thickness, stack_thickness, model_version, alg_run";
 
 /// A client of the database `weld`.
 pub struct ClickHouse {

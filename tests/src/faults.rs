@@ -93,7 +93,7 @@ pub struct EndState {
 }
 
 const MIRRORED: &str = "data_date, ck_ticks, ck_local_time, record_id, part_no, spot_name, timer_name, umax, imax, ml_nok_prob, \
-     ml_result, rule_result, rule_hits, final_result, decided_by, diameter, indentation, front_thickness, stack_thickness, \
+     ml_result, rule_result, rule_hits, final_result, decided_by, defect, diameter, indentation, front_thickness, stack_thickness, \
      model_version, alg_run, review_result, reviewed_by, reviewed_at, review_note";
 
 impl EndState {

@@ -50,7 +50,8 @@ fn colours(png: &Path) -> BTreeMap<[u8; 3], usize> {
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_draws_the_weld_or_says_why_it_cannot() {
     const BAD: [u8; 3] = [200, 36, 46];
-    let fleet = Fleet::start().await;
+    let names = "{ ml = \"小焊核\", expulsion = \"飞溅\", override = \"高置信度\" }";
+    let fleet = Fleet::with(&[("fusion.defect_names", names)]).await;
     fleet.migrate();
     let spoiled = ["--nok-rate", "0.3", "--invalid-share", "0.1"];
     fleet.simulate("today", 200, &spoiled);
@@ -63,6 +64,8 @@ async fn explain_draws_the_weld_or_says_why_it_cannot() {
     let (nok, why) = one("NOK by expulsion", &|answer| {
         answer["final_result"] == "NOK" && answer["rule_hits"].to_string().contains("expulsion")
     });
+    let defects = why["defect"].as_str().unwrap_or_default();
+    assert!(["小焊核,飞溅", "高置信度"].contains(&defects), "{why}");
     let (ok, _) = one("OK without a hit", &|answer| {
         answer["final_result"] == "OK" && answer["rule_hits"] == json!([])
     });
@@ -84,6 +87,7 @@ async fn explain_draws_the_weld_or_says_why_it_cannot() {
             "NOK   decided by {}",
             why["decided_by"].as_str().unwrap_or("?")
         ),
+        format!("({})", why["defect"].as_str().unwrap_or("?")),
         format!("({probability:.4})"),
         format!("{nok}.png"),
     ] {

@@ -51,7 +51,8 @@ impl Judging {
             rules,
             settings.fusion.override_threshold,
         )
-        .context("fusion")?;
+        .context("fusion")?
+        .with_defect_names(&settings.fusion.defect_names);
         let layout = match &models {
             Some(models) => tuning::choose(models, &settings.model, tuning),
             None => {

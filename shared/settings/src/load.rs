@@ -632,6 +632,9 @@ mod tests {
             ("[mysql]\nurl_file = \"/no/such/file\"\n", &[]),
             ("", &[("WELDFLEET__SCHEDULER__BATCH_SIZE", "many")]),
             ("", &[("WELDFLEET__BATCH_SIZE", "1")]),
+            ("[fusion]\ndefect_names = { mll = \"小焊核\" }\n", &[]),
+            ("[fusion.defect_names]\nexpulsion = \"a,b\"\n", &[]),
+            ("", &[("WELDFLEET__FUSION__DEFECT_NAMES", "{ ml = \"\" }")]),
         ];
         let errors: Vec<String> = cases
             .iter()

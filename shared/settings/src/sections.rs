@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use weldfleet_weld::{units::CurveUnits, validation::ValidationLimits};
+use weldfleet_weld::{defects::DefectNames, units::CurveUnits, validation::ValidationLimits};
 
 use crate::{Columns, Secret};
 
@@ -373,12 +373,15 @@ impl Default for Rules {
 pub struct Fusion {
     /// NOK probability from which the model overrules the rules (absolute).
     pub override_threshold: f32,
+    /// What people call the defect that a judge or rule finds.
+    pub defect_names: DefectNames,
 }
 
 impl Default for Fusion {
     fn default() -> Self {
         Self {
             override_threshold: 0.9999,
+            defect_names: DefectNames::default(),
         }
     }
 }

@@ -318,7 +318,7 @@ async fn added_columns_are_announced_with_the_inserts_that_they_break() {
         (found.table.as_str(), found.columns, found.alike.as_slice()),
         (
             "weld_test.spot_records",
-            17,
+            18,
             &["weld_test.archive".to_owned()][..]
         )
     );
@@ -417,6 +417,67 @@ async fn added_columns_are_announced_with_the_inserts_that_they_break() {
     let plan = migrate::plan(&ours.settings).await.unwrap();
     assert_eq!(whats(&plan), ["add result columns to `spot_records`"]);
     assert_eq!(plan.notice, None);
+}
+
+#[tokio::test]
+async fn a_fleet_of_an_earlier_version_gets_the_new_column_and_keeps_its_truth() {
+    let plant = Plant::ours(true).await;
+    insert(&plant.table().await, day(), 0..100).await;
+    for sql in [
+        "ALTER TABLE weld_test.spot_records DROP COLUMN defect",
+        "ALTER TABLE weld_test.spot_records RENAME COLUMN label_defect TO defect",
+        "ALTER TABLE weld_test.weld_results DROP COLUMN defect",
+        "UPDATE weld_test.spot_records SET alg_status = 'ok', alg_complete_time = now64(3), alg_run = 0 WHERE record_id < 50",
+    ] {
+        plant.execute(sql).await;
+    }
+    plant
+        .mysql("ALTER TABLE nok_records DROP COLUMN defect")
+        .await;
+    let error = SourceTable::inspect(&plant.settings).await.err().unwrap();
+    assert!(
+        error
+            .to_string()
+            .ends_with("result columns are missing: defect; run `scheduler migrate`"),
+        "{error}"
+    );
+    let plan = migrate::plan(&plant.settings).await.unwrap();
+    assert_eq!(
+        whats(&plan),
+        [
+            "rename the simulated truth of `spot_records`",
+            "add result columns to `spot_records`",
+            "add result columns to `weld_results`",
+            "complete table `nok_records`",
+        ]
+    );
+    migrate::apply(&plant.settings, &plan).await.unwrap();
+    assert_eq!(migrate::plan(&plant.settings).await.unwrap().statements, []);
+
+    let (table, range) = (plant.table().await, common::range(50, 99));
+    let block = table.fetch(&range).await.unwrap();
+    let verdicts = vec![common::nok(); block.len()];
+    table
+        .store_results(7, 0, "job", &block, &verdicts)
+        .await
+        .unwrap();
+    table
+        .commit(&[weldfleet_stores::clickhouse::Attempt {
+            token: 7,
+            range,
+            overrules: false,
+        }])
+        .await
+        .unwrap();
+    assert_eq!(
+        plant
+            .ask(
+                "SELECT countIf(label_defect = 'none'), countIf(alg_status = 'ok'), countIf(defect = '小焊核,飞溅'), \
+                 countIf(defect IS NULL) FROM weld_test.spot_records"
+            )
+            .await,
+        "100\t100\t50\t50"
+    );
 }
 
 #[tokio::test]

@@ -78,9 +78,9 @@ async fn mysql_follows_what_is_committed() {
     assert_eq!(
         plant
             .mysql("SELECT data_date, ck_ticks, ck_local_time, record_id, part_no, umax, ml_nok_prob, final_result, rule_hits, \
-                    decided_by, front_thickness, model_version, alg_run, alg_token, alg_job, review_result FROM nok_records WHERE record_id = '77'")
+                    decided_by, defect, front_thickness, model_version, alg_run, alg_token, alg_job, review_result FROM nok_records WHERE record_id = '77'")
             .await,
-        ["20261122|1795305600770|2026-11-22 00:00:00.770|77|P1|9.625|0.75|NOK|[]|soft_and|0.8999999761581421|m1|0|1|job|NULL"]
+        ["20261122|1795305600770|2026-11-22 00:00:00.770|77|P1|9.625|0.75|NOK|[]|soft_and|小焊核,飞溅|0.8999999761581421|m1|0|1|job|NULL"]
     );
 
     // Every kind of falsification shows in the checksum and is mended.

@@ -135,6 +135,12 @@ pub const RESULT_COLUMNS: &[ResultColumn] = &[
         "soft_and, override, ml or rule",
     ),
     verdict(
+        "defect",
+        ValueKind::Word(255),
+        |v| Cell::Text(v.defect.as_deref().unwrap_or_default()),
+        "what said NOK, in words for people; several with a comma between",
+    ),
+    verdict(
         "diameter",
         ValueKind::Float,
         |v| Cell::Float(v.diameter),

@@ -8,6 +8,7 @@
 //! - [`features`]: `inference_config.json`, and the rows of the `[N, 4, L]` input tensor;
 //! - [`peaks`]: `find_peaks` with SciPy's semantics; [`rules`]: pulses, the six rules, `rules.toml`;
 //! - [`fusion`]: Soft-AND of model and rules; [`verdict`]: what comes of one weld;
+//! - [`defects`]: what said NOK, in words for people;
 //! - [`columns`]: the result columns, one list for all that store and show them;
 //! - [`judge`]: all of these as one pipeline, in steps that a worker can spread over threads;
 //! - [`explain`]: what a person needs to see to understand one verdict.
@@ -20,6 +21,7 @@
 mod bad_value;
 pub mod columns;
 pub mod curves;
+pub mod defects;
 pub mod explain;
 pub mod features;
 pub mod fusion;

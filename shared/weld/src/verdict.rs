@@ -104,6 +104,8 @@ pub struct Verdict {
     pub final_result: Option<Outcome>,
     /// What decided. None where the row was not judged.
     pub decided_by: Option<DecidedBy>,
+    /// What said NOK, in words for people; several with a comma between. None where the verdict is not NOK.
+    pub defect: Option<Arc<str>>,
     /// Nugget diameter, mm.
     pub diameter: Option<f32>,
     /// Indentation, mm.
@@ -129,6 +131,7 @@ impl Verdict {
             rule_hits: Vec::new(),
             final_result: None,
             decided_by: None,
+            defect: None,
             diameter: None,
             indentation: None,
             front_thickness: None,
@@ -137,10 +140,14 @@ impl Verdict {
         }
     }
 
-    /// What decided, for people; empty where the row was not judged.
+    /// What decided and, of a NOK weld, who said so; for people. Empty where the row was not judged.
     #[must_use]
     pub fn decision(&self) -> String {
-        self.decided_by.map_or("", DecidedBy::as_str).to_owned()
+        let decided_by = self.decided_by.map_or("", DecidedBy::as_str);
+        match &self.defect {
+            Some(defect) => format!("{decided_by} ({defect})"),
+            None => decided_by.to_owned(),
+        }
     }
 }
 

@@ -447,7 +447,7 @@ fn a_verdict_serialises_under_the_contracts_names() {
         serde_json::json!({
             "alg_status": "ok", "alg_error": null, "ml_nok_prob": 0.75, "ml_result": "NOK", "rule_result": "NOK",
             "rule_hits": [{"rule": "interruption", "level": "flag", "t_ms": 200.0, "value": 4.0, "limit": 3.0}],
-            "final_result": "NOK", "decided_by": "soft_and", "diameter": 1.25, "indentation": 1.25,
+            "final_result": "NOK", "decided_by": "soft_and", "defect": "ml,interruption", "diameter": 1.25, "indentation": 1.25,
             "front_thickness": 1.25, "stack_thickness": 1.25, "model_version": "of A"
         })
     );

@@ -113,7 +113,7 @@ fn holds_every_row_under_our_names() {
             "too_short: \"3\" points\nonly"
         ]
     );
-    assert_eq!(row[21..], ["0", "42", "20261122-0-7-abcd"]);
+    assert_eq!(row[22..], ["0", "42", "20261122-0-7-abcd"]);
     assert_eq!(names(&folder.path().join("20261122")).len(), 1);
 }
 

@@ -188,6 +188,7 @@ pub fn ok() -> Verdict {
         rule_hits: Vec::new(),
         final_result: Some(Outcome::Ok),
         decided_by: Some(DecidedBy::SoftAnd),
+        defect: None,
         diameter: Some(5.1),
         indentation: Some(0.2),
         front_thickness: Some(0.9),
@@ -202,6 +203,7 @@ pub fn nok() -> Verdict {
         ml_result: Some(Outcome::Nok),
         rule_result: Some(Outcome::Nok),
         final_result: Some(Outcome::Nok),
+        defect: Some(Arc::from("小焊核,飞溅")),
         ..ok()
     }
 }

@@ -13,6 +13,7 @@ pub use prepared::{Batch, Prepared};
 use crate::{
     Status, Verdict, Weld,
     curves::Curves,
+    defects::{DefectNames, Defects, NokRules},
     explain::Explanation,
     features::{InputKind, REGRESSIONS, Resampling, weld_span, without_idle, write_raw, write_row},
     fusion::{Fusion, FusionError},
@@ -67,6 +68,7 @@ pub struct Judge {
     models: Option<ModelSet>,
     rules: Option<RuleSet>,
     fusion: Fusion,
+    defects: Defects,
 }
 
 impl Judge {
@@ -88,7 +90,15 @@ impl Judge {
             models,
             rules,
             fusion,
+            defects: Defects::default(),
         })
+    }
+
+    /// The same judge, which calls what it finds by these names.
+    #[must_use]
+    pub fn with_defect_names(mut self, names: &DefectNames) -> Self {
+        self.defects = Defects::new(names);
+        self
     }
 
     /// The models; None where the model is off.
@@ -210,6 +220,10 @@ impl Judge {
             .fusion
             .decide(nok_prob, nok_threshold, rule_result)
             .map_err(|error| format!("model_output: {error}"))?;
+        let nok_rules = findings
+            .as_ref()
+            .map_or(NokRules::default(), |findings| findings.nok_rules);
+        let defect = self.defects.of(&fused, nok_rules);
         let regression = |k: usize| model.map(|(.., regression)| regression[k]);
         Ok(Verdict {
             alg_status: Status::Ok,
@@ -222,6 +236,7 @@ impl Judge {
                 .unwrap_or_default(),
             final_result: Some(fused.final_result),
             decided_by: Some(fused.decided_by),
+            defect,
             diameter: regression(0),
             indentation: regression(1),
             front_thickness: regression(2),

@@ -9,7 +9,7 @@ use super::{
     settings::{PulseSettings, RuleSettings},
     stepped::SteppedSettings,
 };
-use crate::{Outcome, curves::Curves, rounding::single, vectors::widest};
+use crate::{Outcome, curves::Curves, defects::NokRules, rounding::single, vectors::widest};
 
 /// Why a rule could not judge a weld: the row becomes `error`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +36,8 @@ pub struct Findings {
     pub hits: Vec<Hit>,
     /// NOK if any hit is in `nok_on`.
     pub outcome: Outcome,
+    /// The rules of those hits.
+    pub nok_rules: NokRules,
 }
 
 /// Rules of all parts, for one sampling interval.
@@ -195,9 +197,13 @@ impl RuleSet {
             });
         }
         hits.sort_by(|a, b| a.t_ms.total_cmp(&b.t_ms).then(a.rule.cmp(&b.rule)));
-        let nok = hits
-            .iter()
-            .any(|hit| settings.nok_on.iter().any(|on| on.covers(hit)));
+        let mut nok_rules = NokRules::default();
+        for hit in &hits {
+            if settings.nok_on.iter().any(|on| on.covers(hit)) {
+                nok_rules.insert(hit.rule);
+            }
+        }
+        let nok = !nok_rules.is_empty();
         let could_object = || settings.nok_on.iter().any(|on| on.rule == Rule::Expulsion);
         if !nok && !expulsion_told && could_object() {
             return Err(nothing_to_tell(settings));
@@ -205,6 +211,7 @@ impl RuleSet {
         Ok(Findings {
             hits,
             outcome: Outcome::nok_if(nok),
+            nok_rules,
         })
     }
 }
