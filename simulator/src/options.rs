@@ -28,6 +28,8 @@ pub struct SimulationOptions {
     pub seed: u64,
     /// Share of NOK welds, 0 to 1. A plant has about 0.006.
     pub nok_rate: f64,
+    /// Share of welds with a burn mark, apart from the other NOK welds, 0 to 1.
+    pub burn_rate: f64,
     /// Share of rows that validation has to refuse, 0 to 1.
     pub invalid_share: f64,
     pub length: CurveLength,
@@ -44,7 +46,7 @@ pub struct SimulationOptions {
 }
 
 impl SimulationOptions {
-    /// A day of a plant: 0.6 % NOK, nothing invalid, 600 samples of 1 ms, record ids from 1, spread over 24 hours.
+    /// A day of a plant: 0.6 % NOK, no burn marks, nothing invalid, 600 samples of 1 ms, record ids from 1, spread over 24 hours.
     #[must_use]
     pub fn new(day: u32, rows: u64, seed: u64) -> Self {
         Self {
@@ -52,6 +54,7 @@ impl SimulationOptions {
             rows,
             seed,
             nok_rate: 0.006,
+            burn_rate: 0.0,
             invalid_share: 0.0,
             length: CurveLength::Fixed(600),
             sample_interval_ms: 1.0,
@@ -76,6 +79,7 @@ impl SimulationOptions {
         }
         for (name, share) in [
             ("nok_rate", self.nok_rate),
+            ("burn_rate", self.burn_rate),
             ("invalid_share", self.invalid_share),
         ] {
             if !(0.0..=1.0).contains(&share) {

@@ -7,7 +7,7 @@
 use crate::noise::RowNoise;
 use crate::options::{CurveLength, SimulationOptions};
 use crate::plant::{MAIN_MS, STACK_UPS, Spot, StackUp};
-use crate::resistance::{Expulsion, ResistanceModel};
+use crate::resistance::{Expulsion, Hill, ResistanceModel};
 use crate::truth::Defect;
 
 /// Heat of an acceptable weld. Nuggets are undersize below 0.856; the small gap keeps label and diameter consistent.
@@ -65,6 +65,8 @@ pub struct Weld {
     pub main: ResistanceModel,
     /// Expulsions (or one harmless splash), in order of time.
     pub expulsions: Vec<Expulsion>,
+    /// The burn mark's.
+    pub hill: Option<Hill>,
     /// Onset and length of a failing current, ms of the main pulse.
     pub interruption: Option<(f64, f64)>,
     /// What the weld became, before measurement noise.
@@ -79,16 +81,22 @@ pub fn nugget_mm(heat: f64, minimum_mm: f64) -> f64 {
 }
 
 impl Weld {
-    /// Draws the weld of `spot` with electrodes of `wear` (0 freshly dressed, 1 due for a dress).
+    /// Draws the weld of `spot` with electrodes of `wear` (0 freshly dressed, 1 due for a dress), with a burn mark where it
+    /// `burns`.
     pub(crate) fn draw(
         options: &SimulationOptions,
         spot: &Spot,
         wear: f64,
+        burns: bool,
         noise: &mut RowNoise,
     ) -> Self {
         let stack = &STACK_UPS[spot.stack_up];
         let timing = draw_timing(options, stack, noise);
-        let defect = draw_defect(options.nok_rate, noise);
+        let defect = if burns {
+            Defect::Burn
+        } else {
+            draw_defect(options.nok_rate, noise)
+        };
 
         // The stepper raises the current as the electrodes wear, so that the heat stays.
         let wear = if defect == Defect::WornElectrode {
@@ -123,6 +131,7 @@ impl Weld {
                 extra_indentation = noise.between(0.08, 0.20);
                 gap = noise.between(0.1, 0.4);
             }
+            Defect::Burn => extra_indentation = noise.between(0.03, 0.08),
             _ => {}
         }
 
@@ -146,6 +155,7 @@ impl Weld {
             }
             _ => Vec::new(),
         };
+        let hill = (defect == Defect::Burn).then(|| draw_hill(timing.main_ms, noise));
         let interruption = (defect == Defect::Interruption).then(|| {
             (
                 noise.between(0.12, 0.80) * timing.main_ms,
@@ -176,6 +186,7 @@ impl Weld {
             preheat,
             main,
             expulsions,
+            hill,
             interruption,
             geometry,
         }
@@ -235,7 +246,9 @@ fn draw_defect(nok_rate: f64, noise: &mut RowNoise) -> Defect {
 
 fn draw_heat(defect: Defect, own_heat: f64, noise: &mut RowNoise) -> f64 {
     match defect {
-        Defect::None | Defect::Interruption => own_heat.clamp(SOUND_HEAT.0, SOUND_HEAT.1),
+        Defect::None | Defect::Interruption | Defect::Burn => {
+            own_heat.clamp(SOUND_HEAT.0, SOUND_HEAT.1)
+        }
         Defect::Expulsion => noise.between(1.03, 1.22),
         Defect::Undersize => noise.between(0.58, 0.845),
         Defect::StickWeld => noise.between(0.28, 0.50),
@@ -251,6 +264,18 @@ fn draw_expulsion(main_ms: f64, depth: (f64, f64), noise: &mut RowNoise) -> Expu
         depth: noise.between(depth.0, depth.1),
         recovery: noise.between(0.0, 0.15),
     }
+}
+
+/// A hill of 0.05 to 0.12 mΩ that begins after the β peak and is over before the pulse ends, for some 45 to 75 ms at half its
+/// height.
+fn draw_hill(main_ms: f64, noise: &mut RowNoise) -> Hill {
+    let rises_at = noise.between(0.34, 0.46) * main_ms;
+    let rise = (rises_at, noise.between(3.0, 6.0));
+    let fall = (
+        rises_at + noise.between(45.0, 70.0),
+        noise.between(10.0, 14.0),
+    );
+    Hill::new(rise, fall, noise.between(50.0, 120.0))
 }
 
 /// One to three expulsions, at least 45 ms apart.
@@ -294,7 +319,7 @@ mod tests {
             let spot = &timer.spots[row as usize / 16 % timer.spots.len()];
             let wear = noise.unit();
             (
-                Weld::draw(&options, spot, wear, &mut noise),
+                Weld::draw(&options, spot, wear, false, &mut noise),
                 &STACK_UPS[spot.stack_up],
             )
         })
@@ -325,7 +350,7 @@ mod tests {
             seen.insert(weld.defect);
             let minimum = stack.minimum_diameter_mm();
             match weld.defect {
-                Defect::None => panic!("an OK weld at a NOK rate of 1"),
+                Defect::None | Defect::Burn => panic!("{:?} at a NOK rate of 1", weld.defect),
                 Defect::Expulsion => {
                     assert!((1..=3).contains(&weld.expulsions.len()));
                     for expulsion in &weld.expulsions {

@@ -106,6 +106,66 @@ impl ResistanceSteps {
     }
 }
 
+/// A burn mark: R rises late in the pulse, stays up for a while and comes back slowly.
+///
+/// H·(s((t−a)/wa) − s((t−b)/wb)), s logistic. The fall is slow, for a fast one would be an expulsion's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hill {
+    /// a, middle of the rise, ms of welding time in the main pulse.
+    pub rises_at: f64,
+    /// wa: a fourth of the rise, ms.
+    pub rise_width: f64,
+    /// b, middle of the fall, ms.
+    pub falls_at: f64,
+    /// wb.
+    pub fall_width: f64,
+    /// H, µΩ.
+    scale: f64,
+}
+
+impl Hill {
+    /// A hill whose top is `height` µΩ; each flank by its middle and its width.
+    #[must_use]
+    pub fn new(
+        (rises_at, rise_width): (f64, f64),
+        (falls_at, fall_width): (f64, f64),
+        height: f64,
+    ) -> Self {
+        let mut hill = Self {
+            rises_at,
+            rise_width,
+            falls_at,
+            fall_width,
+            scale: 1.0,
+        };
+        hill.scale = height / hill.top();
+        hill
+    }
+
+    /// What the hill adds to R at `t` ms, µΩ.
+    #[must_use]
+    pub fn at(&self, t: f64) -> f64 {
+        self.scale * self.shape(t)
+    }
+
+    fn shape(&self, t: f64) -> f64 {
+        let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
+        logistic((t - self.rises_at) / self.rise_width)
+            - logistic((t - self.falls_at) / self.fall_width)
+    }
+
+    /// The largest shape, looked for each millisecond between rise and fall.
+    fn top(&self) -> f64 {
+        let mut top = 0.0_f64;
+        let mut t = self.rises_at;
+        while t <= self.falls_at {
+            top = top.max(self.shape(t));
+            t += 1.0;
+        }
+        top
+    }
+}
+
 /// Molten metal thrown out: R falls and stays low.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Expulsion {

@@ -15,6 +15,10 @@ use crate::waveform;
 /// Tip dresses an electrode cap lasts; each leaves a little wear behind.
 const DRESSES_PER_CAP: u64 = 25;
 
+/// Welds of a spot in a row that burn once one does, until somebody looks at the cap.
+const BURN_SPELL: u64 = 3;
+const BURN_SEED: u64 = 0x6275_726e_206d_6172;
+
 /// A day of welds. Row `i` depends on the options and `i` alone, so ranges may be made in any order and in parallel.
 #[derive(Debug, Clone)]
 pub struct Simulator {
@@ -83,7 +87,8 @@ impl Simulator {
             .chance(options.invalid_share)
             .then(|| Reason::ALL[noise.below(Reason::ALL.len() as u64) as usize]);
         let time_ms = self.time_ms(row, &mut noise);
-        let weld = Weld::draw(options, spot, wear, &mut noise);
+        let burns = self.burns(timer_index, turn, timer.spots.len() as u64);
+        let weld = Weld::draw(options, spot, wear, burns, &mut noise);
 
         let (u_start, i_start) = (block.u_values.len(), block.i_values.len());
         waveform::write(
@@ -131,6 +136,18 @@ impl Simulator {
         if let Some(reason) = spoiled {
             corrupt::spoil_last(block, reason, &mut noise);
         }
+    }
+
+    /// Whether the timer's weld number `turn` of the day burns: a spot does for [`BURN_SPELL`] of its welds in a row.
+    fn burns(&self, timer: usize, turn: u64, spots: u64) -> bool {
+        let options = &self.options;
+        if options.burn_rate <= 0.0 {
+            return false;
+        }
+        let spell = turn / spots / BURN_SPELL;
+        // A stream of its own for each spot's spell, far from the rows'.
+        let place = (timer as u64 * spots + turn % spots) << 32 | spell;
+        RowNoise::new(options.seed ^ BURN_SEED, options.day, place).chance(options.burn_rate)
     }
 
     /// Row `row`'s slot of the day, and anywhere within it: not falling from row to row.

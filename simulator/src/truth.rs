@@ -35,11 +35,13 @@ pub enum Defect {
     PoorFitUp,
     /// The current fails for some milliseconds inside the main pulse.
     Interruption,
+    /// A dirty or worn cap burns the sheet: a late hill of R, at a spot several times in a row.
+    Burn,
 }
 
 impl Defect {
     /// Every value, in the order of the `defect` column's dictionary.
-    pub const ALL: [Defect; 7] = [
+    pub const ALL: [Defect; 8] = [
         Defect::None,
         Defect::Expulsion,
         Defect::Undersize,
@@ -47,6 +49,7 @@ impl Defect {
         Defect::WornElectrode,
         Defect::PoorFitUp,
         Defect::Interruption,
+        Defect::Burn,
     ];
 
     /// The text stored in the `defect` column; `none` for an OK weld.
@@ -60,6 +63,7 @@ impl Defect {
             Defect::WornElectrode => "worn_electrode",
             Defect::PoorFitUp => "poor_fit_up",
             Defect::Interruption => "interruption",
+            Defect::Burn => "burn",
         }
     }
 

@@ -53,7 +53,7 @@ pub(crate) fn write(
     );
     sampler.idle(samples(timing.pause_ms));
     let main_samples = samples(timing.main_ms);
-    if weld.expulsions.is_empty() && weld.interruption.is_none() {
+    if weld.expulsions.is_empty() && weld.interruption.is_none() && weld.hill.is_none() {
         sampler.plain_pulse(main_samples, weld.main_ka, rise_ratio, &weld.main);
     } else {
         sampler.disturbed_pulse(main_samples, rise_ratio, weld);
@@ -111,7 +111,7 @@ impl Sampler<'_> {
         }
     }
 
-    /// The main pulse with expulsions or an interruption. While the current fails, the weld's own time stands still.
+    /// The main pulse with expulsions, a hill or an interruption. While the current fails, the weld's own time stands still.
     fn disturbed_pulse(&mut self, samples: usize, rise_ratio: f64, weld: &Weld) {
         let failure_ratio = (-self.interval_ms / FAILURE_TAU_MS).exp();
         let (fails_at, fails_for) = weld.interruption.unwrap_or((f64::INFINITY, 0.0));
@@ -124,6 +124,9 @@ impl Sampler<'_> {
             } else {
                 self.current_ka = weld.main_ka - (weld.main_ka - self.current_ka) * rise_ratio;
                 self.resistance = steps.next();
+                if let Some(hill) = &weld.hill {
+                    self.resistance += hill.at(welding_ms);
+                }
                 for expulsion in &weld.expulsions {
                     self.resistance *= expulsion.factor(welding_ms);
                 }

@@ -44,9 +44,10 @@ DEFAULT_RULES = {
                   "end_guard_ms": 15.0, "refractory_ms": 20.0, "persist_ms": 30.0, "max_recovery": 0.30,
                   "max_current_change": 0.03},
     "interruption": {"enabled": True, "flag_ms": 3.0},
-    "resistance_peak": {"enabled": True, "flag_mohm": 0.020, "warn_mohm": 0.010, "min_width_ms": 5.0,
-                        "max_width_ms": 1000.0, "rel_height": 0.5, "smooth_ms": 5.0, "after_ms": 120.0,
-                        "start_guard_ms": 15.0, "end_guard_ms": 15.0},
+    "resistance_peak": {"enabled": True, "measure": "prominence", "flag_mohm": 0.020, "warn_mohm": 0.010,
+                        "min_prominence_mohm": 0.010, "min_width_ms": 5.0, "max_width_ms": 1000.0, "rel_height": 0.5,
+                        "smooth_ms": 5.0, "after_ms": 120.0, "begin_after_ms": 0.0, "start_guard_ms": 15.0,
+                        "end_guard_ms": 15.0},
     "short_pulse": {"enabled": True, "flag_below_ms": 200.0, "warn_below_ms": 0.0},
     "low_energy": {"enabled": True, "flag_below_j": 1500.0, "warn_below_j": 2500.0},
     "resistance_end_high": {"enabled": True, "flag_above_mohm": 0.45, "warn_above_mohm": 0.38, "window_ms": 10.0,
@@ -164,6 +165,27 @@ def in_steps(x, step):
     """Means of `step` samples; what fills no step is left out."""
     whole = x[: len(x) // step * step].reshape(-1, step).astype(np.float64)
     return (whole.sum(axis=1) / step).astype(F32)
+
+
+def hill(x, peak, left_base, rel_height):
+    """Height over the foot (the lowest sample before the peak), where a fifth of it is risen, and the width."""
+    foot, top = float(x[left_base]), float(x[peak])
+    height = top - foot
+
+    def left(level):
+        k = peak
+        while k > left_base and x[k] > level:
+            k -= 1
+        return k + (float((level - x[k]) / (x[k + 1] - x[k])) if x[k] < level else 0.0)
+
+    def right(level):
+        k = peak
+        while k < len(x) - 1 and x[k] > level:
+            k += 1
+        return k - (float((level - x[k]) / (x[k - 1] - x[k])) if x[k] < level else 0.0)
+
+    level = top - height * rel_height
+    return {"at": peak, "height": height, "begin": left(foot + 0.2 * height), "width": right(level) - left(level)}
 
 
 class Rules:
@@ -305,13 +327,25 @@ class Rules:
             return
         smooth = np.convolve(r[begin:stop].astype(np.float64), np.ones(window), "valid") / window
         widths = (s["min_width_ms"] / self.dt, s["max_width_ms"] / self.dt)
-        peaks, found = find_peaks(smooth, prominence=s["warn_mohm"], width=widths, rel_height=s["rel_height"])
-        for peak, prominence in zip(peaks, found["prominences"]):
-            sample = begin + (window - 1) // 2 + int(peak)
-            if sample < self.samples(s["after_ms"]):
+        by_height = s["measure"] == "height"
+        query = {"prominence": s["min_prominence_mohm"], "width": 0} if by_height else {
+            "prominence": s["warn_mohm"], "width": widths}
+        peaks, found = find_peaks(smooth, rel_height=s["rel_height"], **query)
+        first = begin + (window - 1) // 2
+        seen = []
+        for peak, prominence, base in zip(peaks, found["prominences"], found["left_bases"]):
+            seen.append(hill(smooth, int(peak), int(base), s["rel_height"]) | {"prominence": float(prominence)})
+        if by_height:
+            # A lower peak on the rise of a higher one, with no valley between, is part of that hill.
+            seen = [one for k, one in enumerate(seen) if not any(later["begin"] <= one["at"] for later in seen[k + 1:])]
+            seen = [one for one in seen if one["height"] >= s["warn_mohm"] and widths[0] <= one["width"] <= widths[1]]
+        for one in seen:
+            sample = first + one["at"]
+            if sample < self.samples(s["after_ms"]) or one["begin"] + first < s["begin_after_ms"] / self.dt:
                 continue
-            level = "flag" if prominence >= s["flag_mohm"] else "warn"
-            self.hit("resistance_peak", level, self.main[0] + sample, float(prominence), s[f"{level}_mohm"])
+            value = one["height" if by_height else "prominence"]
+            level = "flag" if value >= s["flag_mohm"] else "warn"
+            self.hit("resistance_peak", level, self.main[0] + sample, value, s[f"{level}_mohm"])
 
     def low_energy(self):
         u, i, dt = self.sampled
@@ -470,6 +504,13 @@ def make(kind, rng, dt=1.0):
     elif kind == "late_peak":
         t = np.arange(len(r)) - at - rng.uniform(0.2, 0.8) * main
         r = r + rng.uniform(0.004, 0.04) * np.exp(-((t * dt / rng.uniform(3, 40)) ** 2))
+    elif kind == "burn":
+        # A hill that may begin early, be low, stay up to the pulse's end, or carry a dent.
+        onset, length = at + rng.uniform(0.02, 0.75) * main, rng.uniform(15, 110)
+        t = (np.arange(len(r)) - onset) * dt
+        rise, fall = rng.uniform(2, 8), rng.uniform(3, 18)
+        dent = rng.choice([0.0, 0.0, 0.15, 0.4]) * np.exp(-(((t - length / 2) / 8) ** 2))
+        r = r + rng.uniform(0.02, 0.12) * (logistic(t / rise) - logistic((t - length) / fall)) * (1 - dent)
     elif kind == "high_end":
         r = r + rng.uniform(0.02, 0.25) * logistic((np.arange(len(r)) - at - 0.6 * main) * dt / 30)
     elif kind == "post_pulse":
@@ -569,6 +610,7 @@ def generate():
 
     generate_long_idle(np.random.default_rng(SEED + 2))
     generate_fast(np.random.default_rng(SEED + 3))
+    generate_burns(np.random.default_rng(SEED + 4))
 
 
 def generate_long_idle(rng):
@@ -612,6 +654,16 @@ def generate_fast(rng):
                 start = at + int(rng.uniform(0.2, 0.6) * main)
                 u[start:start + int(rng.uniform(80, 600))] = 0.0
             record = make_record(number, rng, np.round(u, 3), i)
+            out.write(json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n")
+
+
+def generate_burns(rng):
+    """Hills of R, for the parts that are measured by height."""
+    with open_text(DATA / "records_burn.jsonl.gz", "w") as out:
+        for number in range(80):
+            u, i, _ = make(["burn", "burn", "burn", "late_peak", "good"][number % 5], rng)
+            record = make_record(number, rng, u, i)
+            record["part_no"] = ["BURN", "BURN-WIDE", "BURN-LATE"][number % 3]
             out.write(json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n")
 
 
@@ -669,7 +721,8 @@ def expect():
     rules = read_rules(DATA / "rules.toml")
     configs = {fit: json.loads((DATA / f"inference_config_{fit}.json").read_text()) for fit in ("resample", "pad")}
     for name, curves in (("records", DEFAULT_CURVES), ("records_other_units", OTHER_CURVES),
-                         ("records_long_idle", DEFAULT_CURVES), ("records_fast", FAST_CURVES)):
+                         ("records_long_idle", DEFAULT_CURVES), ("records_fast", FAST_CURVES),
+                         ("records_burn", DEFAULT_CURVES)):
         rows = []
         with open_text(DATA / f"{name}.expected.jsonl.gz", "w") as out:
             for k, record in enumerate(read_records(DATA / f"{name}.jsonl.gz")):

@@ -463,8 +463,9 @@ fn lowest_first(x: &[f64], from: usize, to: usize) -> Low {
     low
 }
 
+/// Interpolated position where `x` falls to `height` on the way from the peak back to the base; the base if it does not.
 #[expect(clippy::cast_precision_loss, reason = "indices are far below 2^52")]
-fn crossing_left(x: &[f64], peak: usize, base: usize, height: f64) -> f64 {
+pub(crate) fn crossing_left(x: &[f64], peak: usize, base: usize, height: f64) -> f64 {
     let mut k = peak;
     while base < k && height < x[k] {
         k -= 1;
@@ -476,8 +477,9 @@ fn crossing_left(x: &[f64], peak: usize, base: usize, height: f64) -> f64 {
     at
 }
 
+/// And on the way forward.
 #[expect(clippy::cast_precision_loss, reason = "indices are far below 2^52")]
-fn crossing_right(x: &[f64], peak: usize, base: usize, height: f64) -> f64 {
+pub(crate) fn crossing_right(x: &[f64], peak: usize, base: usize, height: f64) -> f64 {
     let mut k = peak;
     while k < base && height < x[k] {
         k += 1;

@@ -211,6 +211,12 @@ fn verdicts_and_hits_at_ten_kilohertz() {
     assert!(check_verdicts(ten_kilohertz(), "records_fast") > 10);
 }
 
+/// Hills measured by height, and peaks that must begin late.
+#[test]
+fn verdicts_and_hits_of_burn_marks() {
+    assert!(check_verdicts(CurveUnits::default(), "records_burn") > 40);
+}
+
 #[test]
 fn features_of_the_reference_records() {
     for (name, units) in [
@@ -218,6 +224,7 @@ fn features_of_the_reference_records() {
         ("records_other_units", other_units()),
         ("records_long_idle", CurveUnits::default()),
         ("records_fast", ten_kilohertz()),
+        ("records_burn", CurveUnits::default()),
     ] {
         let records: Vec<Record> = lines(&format!("{name}.jsonl.gz"));
         let expected: Vec<Expected> = lines(&format!("{name}.expected.jsonl.gz"));

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use proptest::prelude::*;
 use weldfleet_weld::{
     Weld,
     curves::Curves,
@@ -150,6 +151,108 @@ fn where_nothing_can_be_told_the_weld_is_an_error_unless_another_rule_makes_it_n
             for nok_on in ["\"expulsion\", \"interruption\"", "\"short_pulse\""] {
                 let found = findings(interval_ms, offset, Fault::Dead, nok_on).unwrap();
                 assert!(found.hits.iter().all(|hit| hit.rule != Rule::Expulsion));
+            }
+        }
+    }
+}
+
+/// The rule for burn marks.
+const BURN: &str = r#"
+nok_on = ["resistance_peak:flag"]
+[resistance_peak]
+measure = "height"
+flag_mohm = 0.065
+warn_mohm = 0.040
+min_width_ms = 30.0
+after_ms = 0.0
+begin_after_ms = 40.0
+"#;
+
+/// A hill of R: where it begins in the main pulse, how long it rises, lasts and falls, ms; mΩ.
+#[derive(Debug, Clone, Copy)]
+struct Hill {
+    begin: f64,
+    rise: f64,
+    lasts: f64,
+    fall: f64,
+    height: f64,
+}
+
+impl Hill {
+    fn at(&self, t: f64) -> f64 {
+        let smooth = |x: f64| {
+            let x = x.clamp(0.0, 1.0);
+            x * x * (3.0 - 2.0 * x)
+        };
+        let top = self.begin + self.rise + self.lasts;
+        self.height * (smooth((t - self.begin) / self.rise) - smooth((t - top) / self.fall))
+    }
+
+    /// Hits by the rule for burn marks, of a steel weld of 400 ms whose R falls from 0.29 to 0.27 mΩ.
+    fn hits(&self, interval_ms: f64, noise_v: f64) -> Vec<(Level, f64, f64)> {
+        let mut noise = Noise(0x2545_F491_4F6C_DD1D);
+        let samples = (430.0 / interval_ms).round() as usize;
+        let (mut u, mut i) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
+        for k in 0..samples {
+            let since = (k as f64 + 0.5) * interval_ms - 10.0;
+            let kiloamperes = match since {
+                t if t < 0.0 => 0.0,
+                t if t < 400.0 => 9.0 * (1.0 - (-t / 3.0).exp()),
+                t => 9.0 * (-(t - 400.0) / 1.2).exp(),
+            };
+            let milliohms = 0.27 + 0.02 * (-since.max(0.0) / 80.0).exp() + self.at(since);
+            u.push((milliohms * kiloamperes + noise_v * noise.normal()) as f32);
+            i.push(kiloamperes as f32);
+        }
+        let top = |x: &[f32]| x.iter().copied().fold(f32::MIN, f32::max);
+        let weld = Weld {
+            part_no: "",
+            umax: top(&u),
+            imax: top(&i),
+            u: &u,
+            i: &i,
+        };
+        let units = CurveUnits {
+            sample_interval_ms: interval_ms,
+            ..CurveUnits::default()
+        };
+        let mut curves = Curves::default();
+        curves
+            .load(&weld, &units, &ValidationLimits::default())
+            .unwrap();
+        let rules = RuleSet::new(&RulesFile::from_toml(BURN).unwrap(), interval_ms);
+        let found = rules
+            .judge("", &curves, &mut RuleScratch::default())
+            .unwrap();
+        found
+            .hits
+            .iter()
+            .filter(|hit| hit.rule == Rule::ResistancePeak)
+            .map(|hit| (hit.level, hit.t_ms, hit.value))
+            .collect()
+    }
+}
+
+proptest! {
+    /// Heights are clear of the limits, lengths of the least width, and begins of 40 ms; noise is a sensor's.
+    #[test]
+    fn a_hill_is_the_same_at_every_rate(
+        early: bool, begin in 60.0_f64..200.0, rise in 10.0_f64..30.0, lasts in 25.0_f64..60.0, fall in 15.0_f64..60.0,
+        height in prop_oneof![0.010_f64..0.035, 0.044..0.061, 0.070..0.12], noise_v in 0.0_f64..0.006,
+    ) {
+        let begin = if early { begin / 12.0 } else { begin };
+        let hill = Hill { begin, rise, lasts, fall, height };
+        let slow = hill.hits(1.0, noise_v);
+        let wanted = usize::from(!early && height > 0.04);
+        prop_assert_eq!(slow.len(), wanted, "{:?}: {:?}", hill, slow);
+        for interval_ms in [0.2, 0.1] {
+            let fast = hill.hits(interval_ms, noise_v);
+            prop_assert_eq!(fast.len(), wanted, "{} ms, {:?}: {:?}", interval_ms, hill, fast);
+            for (slow, fast) in slow.iter().zip(&fast) {
+                prop_assert_eq!(slow.0, fast.0);
+                prop_assert!((slow.2 - fast.2).abs() < 0.004, "{} ms, {:?}: {:?} {:?}", interval_ms, hill, slow, fast);
+                // Anywhere on the flat top.
+                prop_assert!((slow.1 - fast.1).abs() <= lasts + 10.0, "{} ms: {:?} {:?}", interval_ms, slow, fast);
             }
         }
     }

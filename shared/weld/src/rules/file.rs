@@ -170,6 +170,18 @@ mod tests {
                 "nok_on = [\"explosion\"]",
                 "rules are expulsion, interruption, resistance_peak",
             ),
+            (
+                "[resistance_peak]\nmeasure = \"area\"",
+                "unknown variant `area`, expected `prominence` or `height`",
+            ),
+            (
+                "[resistance_peak]\nmeasure = \"height\"\nmin_prominence_mohm = 0.05",
+                "`resistance_peak.min_prominence_mohm` is 0.05: it may not be above `resistance_peak.warn_mohm`, which is 0.01",
+            ),
+            (
+                "[resistance_peak]\nbegin_after_ms = -1.0",
+                "`resistance_peak.begin_after_ms` is -1: give a number from 0 to 1000000",
+            ),
             ("parts = 3", "`parts` must be a table"),
             ("[parts]\nP1 = 3", "parts.\"P1\": must be a table"),
             (

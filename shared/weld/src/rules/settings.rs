@@ -143,26 +143,43 @@ impl Default for InterruptionSettings {
     }
 }
 
+/// What of a peak is compared with the limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeakMeasure {
+    /// Over the higher of the two bases, as SciPy defines it.
+    #[default]
+    Prominence,
+    /// Over the foot of the rise alone, however far R falls behind the peak.
+    Height,
+}
+
 /// `[resistance_peak]`: a peak of smoothed R after the β peak's time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResistancePeakSettings {
     /// Whether the rule is asked.
     pub enabled: bool,
-    /// Prominence from which it is a flag, mΩ.
+    /// What `flag_mohm` and `warn_mohm` are compared with.
+    pub measure: PeakMeasure,
+    /// From which it is a flag, mΩ.
     pub flag_mohm: f64,
-    /// Prominence from which it is a warning, mΩ.
+    /// From which it is a warning, mΩ.
     pub warn_mohm: f64,
+    /// Least prominence of a peak that is measured by its height, mΩ.
+    pub min_prominence_mohm: f64,
     /// Least width, ms.
     pub min_width_ms: f64,
     /// Greatest width, ms.
     pub max_width_ms: f64,
-    /// Where the width is measured, as a share of the prominence below the peak.
+    /// Where the width is measured, as a share of the prominence (or height, see `measure`) below the peak.
     pub rel_height: f64,
     /// R is averaged over this, ms.
     pub smooth_ms: f64,
     /// Peaks before this are a good weld's own, ms since the pulse's beginning.
     pub after_ms: f64,
+    /// Nor do hills count that begin before this, ms since the pulse's beginning; 0 for any.
+    pub begin_after_ms: f64,
     /// This much of the pulse's beginning is not looked at, ms.
     pub start_guard_ms: f64,
     /// Nor of its end, ms.
@@ -173,13 +190,16 @@ impl Default for ResistancePeakSettings {
     fn default() -> Self {
         Self {
             enabled: true,
+            measure: PeakMeasure::Prominence,
             flag_mohm: 0.020,
             warn_mohm: 0.010,
+            min_prominence_mohm: 0.010,
             min_width_ms: 5.0,
             max_width_ms: 1000.0,
             rel_height: 0.5,
             smooth_ms: 5.0,
             after_ms: 120.0,
+            begin_after_ms: 0.0,
             start_guard_ms: 15.0,
             end_guard_ms: 15.0,
         }
@@ -322,6 +342,7 @@ impl RuleSettings {
             ("resistance_peak.min_width_ms", peak.min_width_ms),
             ("resistance_peak.max_width_ms", peak.max_width_ms),
             ("resistance_peak.after_ms", peak.after_ms),
+            ("resistance_peak.begin_after_ms", peak.begin_after_ms),
             ("resistance_peak.start_guard_ms", peak.start_guard_ms),
             ("resistance_peak.end_guard_ms", peak.end_guard_ms),
             ("short_pulse.flag_below_ms", short.flag_below_ms),
@@ -341,6 +362,19 @@ impl RuleSettings {
             "resistance_peak.flag_mohm",
             peak.flag_mohm,
         )?;
+        above_zero(
+            "resistance_peak.min_prominence_mohm",
+            peak.min_prominence_mohm,
+            1e6,
+        )?;
+        if peak.measure == PeakMeasure::Height {
+            ordered(
+                "resistance_peak.min_prominence_mohm",
+                peak.min_prominence_mohm,
+                "resistance_peak.warn_mohm",
+                peak.warn_mohm,
+            )?;
+        }
         ordered(
             "resistance_peak.min_width_ms",
             peak.min_width_ms,

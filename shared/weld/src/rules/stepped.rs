@@ -1,6 +1,9 @@
 //! Settings as rules use them: times in steps of the [`grid`](super::grid).
 
-use super::{grid::Grid, settings::RuleSettings};
+use super::{
+    grid::Grid,
+    settings::{PeakMeasure, RuleSettings},
+};
 use crate::{
     peaks::PeakQuery,
     rounding::{samples, single},
@@ -41,6 +44,10 @@ pub(super) struct PeakSteps {
     pub end_guard: usize,
     pub after: usize,
     pub smooth: usize,
+    /// Where hills may begin, and how wide they must be, in steps that need not be whole.
+    pub begin_after: f64,
+    pub width: [f64; 2],
+    /// Heights and their widths are measured afterwards.
     pub query: PeakQuery,
 }
 
@@ -50,6 +57,10 @@ impl SteppedSettings {
         let steps = |ms: f64| samples(ms, grid.step_ms);
         let expulsion = &settings.expulsion;
         let peak = &settings.resistance_peak;
+        let width = [
+            peak.min_width_ms / grid.step_ms,
+            peak.max_width_ms / grid.step_ms,
+        ];
         Self {
             grid,
             min_pulse: steps(settings.pulses.min_pulse_ms),
@@ -69,13 +80,19 @@ impl SteppedSettings {
                 end_guard: steps(peak.end_guard_ms),
                 after: steps(peak.after_ms),
                 smooth: steps(peak.smooth_ms).max(1),
-                query: PeakQuery {
-                    min_prominence: peak.warn_mohm,
-                    width: [
-                        peak.min_width_ms / grid.step_ms,
-                        peak.max_width_ms / grid.step_ms,
-                    ],
-                    rel_height: peak.rel_height,
+                begin_after: peak.begin_after_ms / grid.step_ms,
+                width,
+                query: match peak.measure {
+                    PeakMeasure::Prominence => PeakQuery {
+                        min_prominence: peak.warn_mohm,
+                        width,
+                        rel_height: peak.rel_height,
+                    },
+                    PeakMeasure::Height => PeakQuery {
+                        min_prominence: peak.min_prominence_mohm,
+                        rel_height: peak.rel_height,
+                        ..PeakQuery::ALL
+                    },
                 },
             },
             interruption_flag: steps(settings.interruption.flag_ms).max(1),
