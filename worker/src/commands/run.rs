@@ -261,7 +261,7 @@ async fn meet_mirror(settings: &Settings) -> Result<(), Failure> {
                 tracing::warn!(
                     what,
                     error = error.chain(),
-                    "mirror lags, judging goes on; the scheduler fixes it"
+                    "mirror lags, judging goes on; the scheduler reconciles it"
                 );
             }
             Ok(()) => {}

@@ -11,7 +11,7 @@ use weldfleet_weld::{
 };
 
 use super::{Models, layout::Layout, session::ModelSession, welds::Welds};
-use crate::pipeline::clock::busy;
+use crate::clock::busy;
 
 /// Judges rows on the calling thread.
 pub struct Compute {

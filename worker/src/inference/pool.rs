@@ -14,11 +14,11 @@ use std::{ops::Range, sync::Arc, thread, time::Instant};
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, select_biased, unbounded};
 use tokio::sync::mpsc;
-use weldfleet_queue::Lease;
 use weldfleet_service::metrics;
 use weldfleet_weld::{Verdict, judge::Judge};
 
 use super::{Models, compute::Compute, first_then_rest, isolation, layout::Layout, welds::Welds};
+use crate::lease::HeldLease;
 
 /// Rows a thread takes at a time, at least: whole batches.
 const CHUNK_ROWS: usize = 128;
@@ -51,7 +51,7 @@ pub struct Pool {
 struct Chunk {
     welds: Arc<dyn Welds>,
     rows: Range<usize>,
-    lease: Option<Lease>,
+    lease: Option<Arc<dyn HeldLease>>,
     done: mpsc::UnboundedSender<(usize, Result<Vec<Verdict>, PoolError>)>,
 }
 
@@ -99,7 +99,7 @@ impl Pool {
     pub async fn judge(
         &self,
         welds: Arc<dyn Welds>,
-        lease: Option<&Lease>,
+        lease: Option<Arc<dyn HeldLease>>,
     ) -> Result<Vec<Verdict>, PoolError> {
         let (done, mut finished) = mpsc::unbounded_channel();
         let queue = if lease.is_some() {
@@ -112,7 +112,7 @@ impl Pool {
             let chunk = Chunk {
                 welds: welds.clone(),
                 rows: start..(start + self.chunk_rows).min(welds.count()),
-                lease: lease.cloned(),
+                lease: lease.clone(),
                 done: done.clone(),
             };
             let sent = queue.send(chunk);
@@ -125,7 +125,7 @@ impl Pool {
         while let Some((start, part)) = finished.recv().await {
             parts[start / self.chunk_rows] = part?;
             received += 1;
-            if let Some(lease) = lease {
+            if let Some(lease) = &lease {
                 lease.progress();
             }
         }
@@ -187,7 +187,7 @@ fn run(mut compute: Compute, mut queues: Queues) {
 }
 
 fn judge_chunk(compute: &mut Compute, chunk: &Chunk) -> Result<Vec<Verdict>, PoolError> {
-    if chunk.lease.as_ref().is_some_and(Lease::is_lost) {
+    if chunk.lease.as_ref().is_some_and(|lease| lease.is_lost()) {
         return Err(PoolError::Cancelled);
     }
     isolation::judge(compute, chunk.welds.as_ref(), chunk.rows.clone())
@@ -200,8 +200,8 @@ mod tests {
     use super::*;
 
     /// A chunk whose number is its first row, and whoever waits for it.
-    type Waiting = mpsc::UnboundedReceiver<(usize, Result<Vec<Verdict>, PoolError>)>;
-    fn chunk(number: usize) -> (Chunk, Waiting) {
+    type Waits = mpsc::UnboundedReceiver<(usize, Result<Vec<Verdict>, PoolError>)>;
+    fn chunk(number: usize) -> (Chunk, Waits) {
         let (done, waiting) = mpsc::unbounded_channel();
         let chunk = Chunk {
             welds: Arc::new(Vec::<Record>::new()),

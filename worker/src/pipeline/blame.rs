@@ -1,19 +1,24 @@
-//! Whose fault it is that a range did not come through, and what becomes of its lease. Pure: the table of the module's tests is the whole of it.
+//! Whose fault it is that a range did not come through, and what becomes of its lease. Pure: the table of the module's
+//! tests is the whole of it.
 //!
-//! Only what is the range's own spends its attempts: its data, its size. Everything else (the network, a password, a grant, a renamed
-//! column, patch parts at their limit, a full disk) is the same for every range: the gate closes and the range is given back. An error alone does
-//! not always tell the two apart, and a new server brings new codes. So one rule stands behind the lists: *if the capability that the
-//! statement needs works for other rows, the fault is the range's own; if it does not, it is not.* The lists only save the question.
+//! Only what is the range's own spends its attempts: its data, its size. Everything else (the network, a password, a
+//! grant, a renamed column, patch parts at their limit, a full disk) is the same for every range: the gate closes and
+//! the range is given back. An error alone does not always tell the two apart, and a new server brings new codes. So
+//! one rule stands behind the lists: *if the capability that the statement needs works for other rows, the fault is the
+//! range's own; if it does not, it is not.* The lists only save the question.
 //!
-//! The rule guards against the opposite fault, too: a range whose rows cannot be read for a trouble that looks like the server's is excused
-//! some times, then the question is asked all the same. So no range can hold the fleet for ever. Writes of no rows cannot be put to that
-//! test (a full disk and patch parts at their limit take them), and what they are refused for is never the range's own.
+//! The rule guards against the opposite fault, too. A range whose rows cannot be read for what looks like the server's
+//! failure is excused some times, then the question is asked all the same. So no range can hold the fleet for ever.
+//! Writes of no rows cannot be put to that test (a full disk and patch parts at their limit take them), and what they
+//! are refused for is never the range's own.
 
 use weldfleet_stores::{Class, StoreError, clickhouse::Capability};
 
-/// A range is given back so often for a trouble that looks like the server's before that is put to the test: some minutes.
+/// A range is given back so often for what looks like the server's failure before that is put to the test: some
+/// minutes.
 pub const EXCUSES: u32 = 20;
-/// Attempts at a range of many rows before it is split for an error that nobody knows. A split costs little, an attempt a delay.
+/// Attempts at a range of many rows before it is split for an error that nobody knows. A split costs little, an attempt
+/// a delay.
 const TRIES: u32 = 2;
 
 /// Where on its way a range was stopped.
@@ -53,10 +58,10 @@ pub struct Case {
     pub class: Class,
     /// Whether the capability works for other rows now; `None`: nobody has asked.
     pub works: Option<bool>,
-    /// Times it was given back before, for a trouble that looked like the server's.
+    /// Times it was given back before, for what looked like the server's failure.
     pub excused: u32,
     /// Whether it is one weld.
-    pub alone: bool,
+    pub one_weld: bool,
     /// This attempt's number, from 1.
     pub attempt: u32,
     /// Attempts it may use up.
@@ -97,13 +102,13 @@ pub fn decide(case: &Case) -> Ending {
 
 fn own_fault(case: &Case) -> Ending {
     let last = case.attempt >= case.max_attempts;
-    if !last && (case.alone || case.attempt < tries(case)) {
+    if !last && (case.one_weld || case.attempt < tries(case)) {
         return Ending::Retry;
     }
     match case.step {
-        // Its rows are committed: splitting finds none left and ends it, and the scheduler mends the mirror.
+        // Its rows are committed: splitting finds none left and ends it, and the scheduler reconciles the mirror.
         Step::Mirror => Ending::Split,
-        _ if !case.alone => Ending::Split,
+        _ if !case.one_weld => Ending::Split,
         // One row, and nothing that is known to have another cause: it is its values.
         Step::Fetch if matches!(case.class, Class::Fatal | Class::Data) => Ending::Unreadable,
         _ => Ending::Retry,
@@ -136,7 +141,7 @@ mod tests {
         class: Class::Fatal,
         works: None,
         excused: 0,
-        alone: false,
+        one_weld: false,
         attempt: 1,
         max_attempts: 5,
     };
@@ -165,13 +170,13 @@ mod tests {
                     .flat_map(move |works| {
                         [(0, false), (0, true), (EXCUSES, false), (EXCUSES, true)]
                             .into_iter()
-                            .flat_map(move |(excused, alone)| {
+                            .flat_map(move |(excused, one_weld)| {
                                 (1..=5).map(move |attempt| Case {
                                     step,
                                     class,
                                     works,
                                     excused,
-                                    alone,
+                                    one_weld,
                                     attempt,
                                     ..FRESH
                                 })
@@ -215,7 +220,7 @@ mod tests {
     fn a_range_of_many_rows_is_never_dead_for_its_own_fault() {
         for case in every_case() {
             let dies = decide(&case) == Ending::Retry && case.attempt == case.max_attempts;
-            assert!(!dies || case.alone, "{case:?}");
+            assert!(!dies || case.one_weld, "{case:?}");
         }
     }
 
@@ -225,7 +230,7 @@ mod tests {
             if decide(&case) == Ending::Unreadable {
                 assert_eq!(case.step, Step::Fetch, "{case:?}");
                 let by_its_code = case.class == Class::Data;
-                let by_exclusion = case.alone
+                let by_exclusion = case.one_weld
                     && case.works == Some(true)
                     && case.attempt == case.max_attempts
                     && case.class == Class::Fatal;
@@ -261,7 +266,7 @@ mod tests {
         assert_eq!(decide(&own), Ending::Retry);
         assert_eq!(decide(&Case { attempt: 2, ..own }), Ending::Split);
         let last = Case {
-            alone: true,
+            one_weld: true,
             attempt: 5,
             ..own
         };

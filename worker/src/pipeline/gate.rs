@@ -1,8 +1,8 @@
 //! Claiming stops while something that every range needs does not work.
 //!
-//! What failed is probed, not the server as such: a server that answers `SELECT 1` may refuse every UPDATE. A probe is of the same kind as
-//! what failed but cannot be the same in everything; so after it passed, the gate remembers how often the part failed until a range came
-//! through, and waits longer each time.
+//! What failed is probed, not the server as such: a server that answers `SELECT 1` may refuse every UPDATE. A probe is
+//! of the same kind as what failed but cannot be the same in everything. So after it passed, the gate remembers how
+//! often the dependency failed until a range came through, and waits longer each time.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use weldfleet_queue::Consumer;
 use weldfleet_service::{Health, metrics};
 use weldfleet_stores::StoreError;
 
-/// Time between two looks at a part that does not work; doubled after each time that it seemed to and did not.
+/// Time between two looks at a dependency that does not work; doubled after each time that it seemed to and did not.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// The longest.
 const PROBE_AT_LEAST_EVERY: Duration = Duration::from_secs(15);
@@ -25,18 +25,18 @@ const PROBE_AT_LEAST_EVERY: Duration = Duration::from_secs(15);
 type Answer = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 type Probe = Arc<dyn Fn() -> Answer + Send + Sync>;
 
-/// Holds the consumer while a part does not work, and lets it go on when it does.
+/// Holds the consumer while a dependency does not work, and lets it go on when it does.
 #[derive(Clone)]
 pub struct Gate {
     health: Health,
     consumer: Consumer,
-    parts: Arc<Mutex<BTreeMap<&'static str, Part>>>,
+    dependencies: Arc<Mutex<BTreeMap<&'static str, DependencyState>>>,
     stop: CancellationToken,
 }
 
-/// A part that does not work, or did not until lately.
+/// A dependency that does not work, or did not until lately.
 #[derive(Default)]
-struct Part {
+struct DependencyState {
     /// What of it does not work; empty while the gate is open.
     failing: BTreeMap<&'static str, Probe>,
     /// Closings since a range last came through.
@@ -49,23 +49,23 @@ impl Gate {
         Self {
             health,
             consumer,
-            parts: Arc::default(),
+            dependencies: Arc::default(),
             stop,
         }
     }
 
-    fn parts(&self) -> MutexGuard<'_, BTreeMap<&'static str, Part>> {
+    fn dependencies(&self) -> MutexGuard<'_, BTreeMap<&'static str, DependencyState>> {
         // A panic elsewhere leaves the map whole: every change is one insert or remove.
-        self.parts
+        self.dependencies
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Closes the gate for what `part` cannot do and probes that in the background until it can. Further calls for the same
-    /// only refresh the reason.
+    /// Closes the gate for what `dependency` cannot do and probes that in the background until it can. Further calls
+    /// for the same only refresh the reason.
     pub fn close<Asked, Asking>(
         &self,
-        part: &'static str,
+        dependency: &'static str,
         what: &'static str,
         reason: String,
         probe: Asked,
@@ -76,10 +76,11 @@ impl Gate {
         let probe: Probe = Arc::new(move || Box::pin(probe()));
         let pause = {
             // As one step: an `open` in between would leave the gate open and say that it is closed.
-            let mut parts = self.parts();
-            self.consumer.hold(format!("{part} is away: {reason}"));
-            self.health.not_ready(part, reason.clone());
-            let state = parts.entry(part).or_default();
+            let mut dependencies = self.dependencies();
+            self.consumer
+                .hold(format!("{dependency} is away: {reason}"));
+            self.health.not_ready(dependency, reason.clone());
+            let state = dependencies.entry(dependency).or_default();
             let watched = !state.failing.is_empty();
             state.failing.insert(what, probe);
             if watched {
@@ -89,68 +90,68 @@ impl Gate {
             pause(state.closings)
         };
         tracing::warn!(
-            part,
+            dependency,
             what,
             reason,
             "does not work, claiming stops until it does"
         );
-        metrics::gauge!("weldfleet_dependency_up", "dependency" => part).set(0.0);
+        metrics::gauge!("weldfleet_dependency_up", "dependency" => dependency).set(0.0);
         let gate = self.clone();
         tokio::spawn(async move {
             tokio::select! {
-                () = gate.watch(part, pause) => {}
+                () = gate.watch(dependency, pause) => {}
                 () = gate.stop.cancelled() => {}
             }
         });
     }
 
-    async fn watch(&self, part: &'static str, first: Duration) {
+    async fn watch(&self, dependency: &'static str, first: Duration) {
         let mut pause = first;
         loop {
             tokio::time::sleep(pause).await;
             pause = PROBE_EVERY;
-            let Some((what, probe)) = self.failing(part) else {
+            let Some((what, probe)) = self.failing(dependency) else {
                 return;
             };
             match probe().await {
-                Ok(()) => self.passed(part, what),
+                Ok(()) => self.passed(dependency, what),
                 Err(error) => {
                     if self.stop.is_cancelled() {
                         return;
                     }
-                    self.health.not_ready(part, error.chain_and_remedy());
+                    self.health.not_ready(dependency, error.chain_and_remedy());
                 }
             }
         }
     }
 
-    fn failing(&self, part: &'static str) -> Option<(&'static str, Probe)> {
-        let parts = self.parts();
-        let (what, probe) = parts.get(part)?.failing.first_key_value()?;
+    fn failing(&self, dependency: &'static str) -> Option<(&'static str, Probe)> {
+        let dependencies = self.dependencies();
+        let (what, probe) = dependencies.get(dependency)?.failing.first_key_value()?;
         Some((what, probe.clone()))
     }
 
     /// A probe passed; opens the gate if it was the last one.
-    fn passed(&self, part: &'static str, what: &'static str) {
-        let mut parts = self.parts();
-        let Some(state) = parts.get_mut(part) else {
+    fn passed(&self, dependency: &'static str, what: &'static str) {
+        let mut dependencies = self.dependencies();
+        let Some(state) = dependencies.get_mut(dependency) else {
             return;
         };
         state.failing.remove(what);
         if !state.failing.is_empty() {
             return;
         }
-        tracing::info!(part, "works again, claiming goes on");
-        metrics::gauge!("weldfleet_dependency_up", "dependency" => part).set(1.0);
-        self.health.ready(part);
-        if parts.values().all(|part| part.failing.is_empty()) {
+        tracing::info!(dependency, "works again, claiming goes on");
+        metrics::gauge!("weldfleet_dependency_up", "dependency" => dependency).set(1.0);
+        self.health.ready(dependency);
+        if dependencies.values().all(|one| one.failing.is_empty()) {
             self.consumer.proceed();
         }
     }
 
     /// A range came through: whatever seemed to work does.
     pub fn worked(&self) {
-        self.parts().retain(|_, part| !part.failing.is_empty());
+        self.dependencies().retain(|_, one| !one.failing.is_empty());
     }
 }
 
@@ -164,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_that_fails_again_and_again_is_looked_at_less_and_less() {
+    fn a_dependency_that_fails_again_and_again_is_looked_at_less_and_less() {
         let pauses: Vec<u128> = (1..8).map(|n| pause(n).as_millis()).collect();
         assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 15000, 15000]);
     }

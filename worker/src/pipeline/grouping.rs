@@ -1,9 +1,9 @@
 //! Writes that are cheaper together: ranges that are ready at nearly the same time share a statement.
 //!
-//! A statement's cost is mostly fixed (a part to make, an UPDATE to plan), so under load one for several ranges saves most of
-//! ClickHouse's work. A range comes in by itself, waits for company and goes its own way afterwards; whether it still holds
-//! its lease is asked once more when the group goes, after the wait. Nobody waits in vain: when no other range is on its way
-//! here, the group goes at once.
+//! A statement's cost is mostly fixed (a part to make, an UPDATE to plan), so under load one for several ranges saves
+//! most of ClickHouse's work. A range comes in by itself, waits for company and goes its own way afterwards; whether it
+//! still holds its lease is asked once more when the group goes, after the wait. Nobody waits in vain: when no other
+//! range is on its way here, the group goes at once.
 
 use std::{
     sync::{
@@ -17,12 +17,13 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
 };
-use weldfleet_queue::Lease;
 use weldfleet_stores::{Class, StoreError};
+
+use crate::lease::HeldLease;
 
 /// When a group goes.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct GroupLimits {
     /// With so many rows, without waiting longer.
     pub rows: u64,
     /// With so many ranges.
@@ -40,7 +41,7 @@ pub enum Failed {
     Store(Arc<StoreError>),
 }
 
-/// Ranges on their way to a grouping; while there are any, it is worth waiting.
+/// Ranges on their way to a grouping; while there are any, it is worth pending.
 #[derive(Debug, Clone, Default)]
 pub struct Upstream(Arc<AtomicUsize>);
 
@@ -66,47 +67,29 @@ impl Drop for OnTheWay {
     }
 }
 
-/// A claim on a range, as far as a write needs to know it.
-pub trait Claim: Clone + Send + Sync + 'static {
-    /// Whether it is known to be lost.
-    fn is_lost(&self) -> bool;
-    /// Tells that its holder is getting on.
-    fn progress(&self);
-}
-
-impl Claim for Lease {
-    fn is_lost(&self) -> bool {
-        Lease::is_lost(self)
-    }
-
-    fn progress(&self) {
-        Lease::progress(self);
-    }
-}
-
-struct Waiting<Item, C> {
+struct Pending<Item, L> {
     item: Arc<Item>,
     rows: u64,
-    claim: C,
+    lease: L,
     answer: oneshot::Sender<Result<(), Failed>>,
 }
 
-impl<Item, C: Claim> Waiting<Item, C> {
+impl<Item, L: HeldLease> Pending<Item, L> {
     fn answer(self, written: Result<(), Failed>) {
-        self.claim.progress();
+        self.lease.progress();
         // Nobody waits for a range that was given up meanwhile.
         let _ = self.answer.send(written);
     }
 }
 
 /// Puts items together and writes them in groups, one group at a time; ends when the last clone is dropped.
-pub struct Grouping<Item, C> {
-    items: mpsc::UnboundedSender<Waiting<Item, C>>,
+pub struct Grouping<Item, L> {
+    items: mpsc::UnboundedSender<Pending<Item, L>>,
 }
 
-impl<Item: Send + Sync + 'static, C: Claim> Grouping<Item, C> {
+impl<Item: Send + Sync + 'static, L: HeldLease + Clone> Grouping<Item, L> {
     /// Starts the task that writes groups with `write`, which must be safe to repeat for some of a group.
-    pub fn start<Write, Written>(limits: Limits, upstream: Upstream, write: Write) -> Self
+    pub fn start<Write, Written>(limits: GroupLimits, upstream: Upstream, write: Write) -> Self
     where
         Write: Fn(Vec<Arc<Item>>) -> Written + Send + Sync + 'static,
         Written: Future<Output = Result<(), StoreError>> + Send + 'static,
@@ -124,32 +107,32 @@ impl<Item: Send + Sync + 'static, C: Claim> Grouping<Item, C> {
         &self,
         item: Item,
         rows: u64,
-        claim: &C,
+        lease: &L,
         on_the_way: OnTheWay,
     ) -> Result<(), Failed> {
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting {
+        let pending = Pending {
             item: Arc::new(item),
             rows,
-            claim: claim.clone(),
+            lease: lease.clone(),
             answer,
         };
         // First no longer expected, then there: a group does not wait for the one that completes it.
         drop(on_the_way);
-        if self.items.send(waiting).is_err() {
+        if self.items.send(pending).is_err() {
             return Err(Failed::Lost);
         }
         answered.await.unwrap_or(Err(Failed::Lost))
     }
 }
 
-async fn run<Item, C, Write, Written>(
-    limits: Limits,
+async fn run<Item, L, Write, Written>(
+    limits: GroupLimits,
     upstream: Upstream,
-    mut received: mpsc::UnboundedReceiver<Waiting<Item, C>>,
+    mut received: mpsc::UnboundedReceiver<Pending<Item, L>>,
     write: Write,
 ) where
-    C: Claim,
+    L: HeldLease,
     Write: Fn(Vec<Arc<Item>>) -> Written,
     Written: Future<Output = Result<(), StoreError>>,
 {
@@ -159,19 +142,19 @@ async fn run<Item, C, Write, Written>(
         if group.is_empty() {
             continue;
         }
-        let written = write(group.iter().map(|waiting| waiting.item.clone()).collect()).await;
+        let written = write(group.iter().map(|pending| pending.item.clone()).collect()).await;
         match written {
-            // One range's trouble must not be its neighbours': each by itself.
+            // What is wrong with one range must not cost its neighbours: each by itself.
             Err(error) if group.len() > 1 && may_be_ones(&error) => {
                 tracing::warn!(
                     error = error.chain(),
                     ranges = group.len(),
                     "a shared write failed, writing one by one"
                 );
-                for waiting in group {
-                    for waiting in still_held(vec![waiting]) {
-                        let written = write(vec![waiting.item.clone()]).await;
-                        waiting.answer(written.map_err(|error| Failed::Store(Arc::new(error))));
+                for pending in group {
+                    for pending in still_held(vec![pending]) {
+                        let written = write(vec![pending.item.clone()]).await;
+                        pending.answer(written.map_err(|error| Failed::Store(Arc::new(error))));
                     }
                 }
             }
@@ -179,33 +162,33 @@ async fn run<Item, C, Write, Written>(
                 let written = written.map_err(|error| Failed::Store(Arc::new(error)));
                 group
                     .into_iter()
-                    .for_each(|waiting| waiting.answer(written.clone()));
+                    .for_each(|pending| pending.answer(written.clone()));
             }
         }
     }
 }
 
-/// Whether the trouble may be that of one range of a group.
+/// Whether it may be the fault of one range of a group.
 fn may_be_ones(error: &StoreError) -> bool {
     !matches!(error.class(), Class::Outage | Class::Refused)
 }
 
 /// Those that may still be written; the others are told.
-fn still_held<Item, C: Claim>(group: Vec<Waiting<Item, C>>) -> Vec<Waiting<Item, C>> {
+fn still_held<Item, L: HeldLease>(group: Vec<Pending<Item, L>>) -> Vec<Pending<Item, L>> {
     let (lost, held): (Vec<_>, Vec<_>) = group
         .into_iter()
-        .partition(|waiting| waiting.claim.is_lost());
+        .partition(|pending| pending.lease.is_lost());
     lost.into_iter()
-        .for_each(|waiting| waiting.answer(Err(Failed::Lost)));
+        .for_each(|pending| pending.answer(Err(Failed::Lost)));
     held
 }
 
-async fn gather<Item, C>(
-    limits: Limits,
+async fn gather<Item, L>(
+    limits: GroupLimits,
     upstream: &Upstream,
-    received: &mut mpsc::UnboundedReceiver<Waiting<Item, C>>,
-    first: Waiting<Item, C>,
-) -> Vec<Waiting<Item, C>> {
+    received: &mut mpsc::UnboundedReceiver<Pending<Item, L>>,
+    first: Pending<Item, L>,
+) -> Vec<Pending<Item, L>> {
     let until = Instant::now() + limits.window;
     let mut rows = first.rows;
     let mut group = vec![first];
@@ -236,7 +219,7 @@ mod tests {
     #[derive(Clone, Default)]
     struct Paper(Arc<AtomicBool>, Arc<AtomicU64>);
 
-    impl Claim for Paper {
+    impl HeldLease for Paper {
         fn is_lost(&self) -> bool {
             self.0.load(Ordering::Acquire)
         }
@@ -256,7 +239,7 @@ mod tests {
     ) -> (Arc<Grouping<u32, Paper>>, Groups) {
         let groups = Groups::default();
         let log = groups.clone();
-        let limits = Limits {
+        let limits = GroupLimits {
             rows: u64::MAX,
             ranges,
             window,

@@ -1,7 +1,7 @@
 //! Step 4: MySQL follows what was committed, and never holds up judging.
 //!
-//! A mirror that is away costs nothing but a lag: the range is acked all the same, and the scheduler's pass
-//! makes the day equal again. After a failure the mirror is left alone for a moment, so that a server which
+//! A mirror that is away costs nothing but a lag: the range is acked all the same, and the scheduler's mirror
+//! reconciler makes the day equal again. After a failure the mirror is left alone for a moment, so that a server which
 //! accepts connections and answers nothing does not cost every range its patience.
 
 use std::{
@@ -62,7 +62,7 @@ impl Mirroring {
         metrics::counter!("weldfleet_mirror_failures_total").increment(1);
         tracing::warn!(
             error = failure,
-            "mirror lags, judging goes on; the scheduler mends it"
+            "mirror lags, judging goes on; the scheduler reconciles it"
         );
         Ok(())
     }

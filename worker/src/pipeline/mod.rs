@@ -6,29 +6,34 @@
 //!                    threads
 //! ```
 //!
-//! Every handler call takes one range the whole way, and `ranges_in_flight` calls run at once, so that
-//! one range is fetched and another written while a third computes. Each durable step is idempotent
-//! under the attempt's fencing token, and a fail point stands between every two; before each write the
-//! worker looks whether it still holds the lease. The commit (3) is guarded in ClickHouse itself, so a worker
-//! that lost its lease without knowing can waste work but not overwrite.
+//! Every handler call takes one range the whole way, and `ranges_in_flight` calls run at once, so that one range is
+//! fetched and another written while a third computes. Each durable step is idempotent under the attempt's fencing
+//! token, and a fail point stands between every two; before each write the worker looks whether it still holds the
+//! lease. The commit (3) is guarded in ClickHouse itself, so a worker that lost its lease without knowing can waste
+//! work but not overwrite. That the steps come in this order is in the types of [`stages`]: another order does not
+//! compile.
 //!
-//! What every range needs and does not work is not the job's failure: the range is given back without spending an attempt, [`gate`] stops
-//! claiming until it works again, and says so in `/readyz`. [`blame`] tells that from what is the range's own fault. MySQL is a
-//! mirror: without it judging goes on, and the scheduler's pass mends the day.
+//! What every range needs and does not work is not the job's failure. The range is given back without spending an
+//! attempt, [`gate`] stops claiming until it works again, and says so in `/readyz`. [`blame`] tells that from what is
+//! the range's own fault. MySQL is a mirror: without it judging goes on, and the scheduler's pass makes the day equal
+//! again.
 //!
 //! # Layout
-//! - [`blame`]: whose fault it is that a range did not come through; [`gate`]: what does not work, and waiting for it;
-//! - [`mirroring`]: step 4, which must never hold up judging;
-//! - [`range`]: the steps above for one range; [`writing`]: steps 2 to 4 for several at once, by [`grouping`];
-//! - [`counts`]: what a finished range held; [`clock`]: what a stage costs.
+//! - [`range`]: one range, the whole way; [`stages`]: its steps, one after the other;
+//! - [`writing`]: steps 2 to 4 for several ranges at once, by [`grouping`]; [`mirroring`]: step 4, which must never
+//!   hold up judging;
+//! - [`giving_up`]: how the lease of a range ends that did not come through; [`blame`]: whose fault that is; [`gate`]:
+//!   what does not work, and waiting for it;
+//! - [`counts`]: what a finished range held.
 
 pub mod blame;
-pub mod clock;
 pub mod counts;
 pub mod gate;
+pub mod giving_up;
 pub mod grouping;
 pub mod mirroring;
 pub mod range;
+pub mod stages;
 pub mod writing;
 
 pub use gate::Gate;

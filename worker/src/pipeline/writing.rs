@@ -1,7 +1,8 @@
 //! Steps 2 to 4, results, commit and mirror, for several ranges at once.
 //!
-//! A range that is judged and has its audit file needs little more than its results, some hundred bytes a row. It gives its
-//! place among `ranges_in_flight` to the next one and waits here, beside at most `commit_group` others, for company.
+//! A range that is judged and has its audit file needs little more than its results, some hundred bytes a row. It gives
+//! its place among `ranges_in_flight` to the next one and waits here, beside at most `commit_group` others, for
+//! company.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,10 +15,10 @@ use weldfleet_stores::{
 };
 
 use super::{
-    clock::timed,
-    grouping::{Failed, Grouping, Limits, OnTheWay, Upstream},
+    grouping::{Failed, GroupLimits, Grouping, OnTheWay, Upstream},
     mirroring::Mirroring,
 };
+use crate::clock::timed;
 
 /// Longest wait for company: a CNN on two cores judges two or three ranges in that time, and live rows can spare it.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -45,8 +46,8 @@ impl Writing {
     pub fn new(settings: &Settings, source: &SourceTable, mirror: Option<Mirroring>) -> Self {
         let group = settings.worker.commit_group as usize;
         // A worker that is to take one range at a time takes one, and with a group of one there is nobody to wait for.
-        let alone = settings.worker.ranges_in_flight == 1 || group == 1;
-        let limits = |window| Limits {
+        let one_by_one = settings.worker.ranges_in_flight == 1 || group == 1;
+        let limits = |window| GroupLimits {
             rows: ROWS,
             ranges: group,
             window,
@@ -98,7 +99,7 @@ impl Writing {
             )
         });
         Self {
-            places: (!alone).then(|| Arc::new(Semaphore::new(group))),
+            places: (!one_by_one).then(|| Arc::new(Semaphore::new(group))),
             judging,
             storing,
             committing,

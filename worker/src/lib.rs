@@ -1,0 +1,81 @@
+//! The worker: claims ranges of welds, judges them, writes the verdicts back.
+//!
+//! # Layout
+//! - `args`: the command line; `commands`: one file a subcommand;
+//! - `judging`: models, rules and fusion as configured, the same for every command;
+//! - `inference`: ONNX Runtime, sessions, compute threads; `lease`: what it and the pipeline ask of a lease;
+//! - `needs`: what a worker needs, the same for `run` and `check`;
+//! - [`pipeline`]: the way of a range, from claim to ack; `clock`: what a stage costs;
+//! - `records`: records as somebody sends them, and what is wrong with one;
+//! - `http`: what it shows and `POST /predict`.
+//!
+//! What must never live here: the lease protocol (`shared/queue`), SQL (`shared/stores`), rules (`shared/weld`).
+
+#![warn(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "weldfleet_service::stdio writes: a closed pipe or a full disk must not panic"
+)]
+
+mod args;
+mod clock;
+mod commands;
+mod http;
+mod inference;
+mod judging;
+mod lease;
+mod needs;
+pub mod pipeline;
+mod records;
+
+use std::process::ExitCode;
+
+use weldfleet_service::{
+    Exit, Failure, LogFormat, OrExit,
+    exit::{arguments, finish},
+};
+use weldfleet_settings::Settings;
+
+use args::{Args, Command};
+
+/// The program.
+pub fn main() -> ExitCode {
+    weldfleet_service::environment::silence_onnx_runtime();
+    weldfleet_failpoints::setup();
+    match arguments::<Args>() {
+        Ok(args) => finish(run(args)),
+        Err(code) => code,
+    }
+}
+
+fn run(args: Args) -> Result<Exit, Failure> {
+    let daemon = matches!(args.command, Command::Run);
+    let level = if daemon {
+        "info,ort=warn"
+    } else {
+        "warn,ort=error"
+    };
+    weldfleet_service::logs::init(args.common.log_format == LogFormat::Json, level)?;
+    let settings = Settings::load(args.common.config.as_deref()).or_exit(Exit::Usage)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("io")
+        .build()?;
+    match args.command {
+        Command::Run => runtime.block_on(commands::run::run(&settings)),
+        Command::Check { rows, json } => {
+            runtime.block_on(commands::check::run(&settings, rows, json))
+        }
+        Command::Predict { file, json } => commands::predict::run(&settings, &file, json),
+        Command::Explain {
+            record_id,
+            day,
+            png,
+        } => runtime.block_on(commands::explain::run(
+            &settings,
+            &record_id,
+            day.as_deref(),
+            &png,
+        )),
+    }
+}
