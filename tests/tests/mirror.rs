@@ -69,11 +69,11 @@ async fn rows_deleted_falsified_or_made_up_by_hand_are_mended() {
         ),
         "DELETE FROM nok_records".to_owned(),
     ] {
-        let fixed = scheduler.log().matches("mirror fixed").count();
+        let fixed = scheduler.log().matches("mirror reconciled").count();
         let damaged = fleet.mysql.execute(&damage).await;
         assert!(damaged > 0, "this changes nothing: {damage}");
         eventually(&format!("fixed: {damage}"), NEXT_PASS, async || {
-            let says_so = scheduler.log().matches("mirror fixed").count() > fixed;
+            let says_so = scheduler.log().matches("mirror reconciled").count() > fixed;
             (says_so && mirrored(&fleet).await == before).then_some(())
         })
         .await;
