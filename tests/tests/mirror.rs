@@ -80,7 +80,7 @@ async fn rows_deleted_falsified_or_made_up_by_hand_are_mended() {
     }
     let metric = scheduler
         .metric(
-            "weldfleet_mirror_rows_mended_total",
+            "weldfleet_mirror_rows_reconciled_total",
             &["change=\"inserted\""],
         )
         .await;
