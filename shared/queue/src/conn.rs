@@ -40,7 +40,7 @@ pub(crate) struct Link {
     endpoint: Endpoint,
     connect_timeout: Duration,
     response_timeout: Duration,
-    connection: tokio::sync::Mutex<Slot>,
+    connection: tokio::sync::Mutex<Current>,
     health: Mutex<HealthState>,
     /// Shared by all connections of one member of the fleet.
     refusals: Arc<Refusals>,
@@ -104,7 +104,8 @@ impl Refusals {
 }
 
 #[derive(Default)]
-struct Slot {
+/// The connection in use, and what came of the last attempt to make one.
+struct Current {
     current: Option<(u64, MultiplexedConnection)>,
     generation: u64,
     /// Set by a redirection.

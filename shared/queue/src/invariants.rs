@@ -28,8 +28,8 @@ pub struct JobView {
     pub max_attempts: u32,
     /// Who holds it.
     pub worker: String,
-    /// It is being run alone.
-    pub alone: bool,
+    /// It is being run isolated.
+    pub isolated: bool,
     /// The plan it belongs to, empty if none.
     pub group: String,
     /// Smaller is sooner.
@@ -152,11 +152,11 @@ pub fn snapshot(view: &View) -> Result<(), Broken> {
     for job in view
         .jobs
         .iter()
-        .filter(|job| job.alone && job.state == "leased")
+        .filter(|job| job.isolated && job.state == "leased")
     {
         let beside = leases.get(job.worker.as_str()).map_or(0, BTreeSet::len);
         must(beside == 1, || {
-            format!("job {} must run alone, its worker holds {beside}", job.id)
+            format!("job {} must run isolated, its worker holds {beside}", job.id)
         })?;
     }
     let indexed: BTreeMap<&str, BTreeSet<&str>> = view
@@ -293,7 +293,7 @@ mod tests {
             max_attempts: 3,
             worker: "w".into(),
             group: "g".into(),
-            alone: true,
+            isolated: true,
             ..JobView::default()
         };
         let hold = HoldView {
@@ -334,10 +334,10 @@ mod tests {
                 hold(view).plain = Some((0, String::new()))
             }),
             ("list of its holder", |view| view.jobs[0].failed = true),
-            ("must run alone", |view| {
+            ("must run isolated", |view| {
                 let other = JobView {
                     id: "k".into(),
-                    alone: false,
+                    isolated: false,
                     ..view.jobs[0].clone()
                 };
                 view.jobs.push(other);

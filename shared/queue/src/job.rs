@@ -12,7 +12,7 @@ pub const PROTOCOL_FIELDS: &[&str] = &[
     "priority",
     "attempts",
     "deaths",
-    "lonely_deaths",
+    "isolated_deaths",
     "max_attempts",
     "worker",
     "token",
@@ -23,8 +23,8 @@ pub const PROTOCOL_FIELDS: &[&str] = &[
     "not_before",
     "error",
     "history",
-    "solo",
-    "alone",
+    "isolate",
+    "isolated",
     "poison",
     "settled",
     "separated",
@@ -44,7 +44,7 @@ pub enum State {
     Leased,
     /// Waits for its time (a retry).
     Delayed,
-    /// Killed its worker while alone in it; its owner must split it.
+    /// Killed its worker while it ran isolated; its owner must split it.
     Splitting,
     /// Needs a person.
     Dead,
@@ -102,8 +102,8 @@ pub struct NewJob {
     pub group: String,
     /// Smaller is sooner, 0 to 99.
     pub priority: u8,
-    /// How many units it could be split into. More than 1: after a lonely death it goes to `splitting`. 1: after two lonely deaths it
-    /// goes to `splitting` marked `poison`. 0: nobody splits, after two lonely deaths it is dead.
+    /// How many units it could be split into. More than 1: after an isolated death it goes to `splitting`. 1: after two isolated deaths it
+    /// goes to `splitting` marked `poison`. 0: nobody splits, after two isolated deaths it is dead.
     pub weight: u64,
     /// Wait this long before the first run.
     pub delay: Duration,
@@ -172,10 +172,10 @@ pub struct Job {
     pub weight: u64,
     /// Claims so far; a release gives its one back.
     pub attempts: u32,
-    /// Leases that ran out under it, alone or not.
+    /// Leases that ran out under it, isolated or not.
     pub deaths: u32,
     /// Leases that ran out while it was the only job of its worker.
-    pub lonely_deaths: u32,
+    pub isolated_deaths: u32,
     /// Claims it may use up.
     pub max_attempts: u32,
     /// Who holds it, or held it last.
@@ -196,8 +196,8 @@ pub struct Job {
     pub error: String,
     /// What happened to it, oldest first, one line each, bounded; only failures are recorded.
     pub history: Vec<String>,
-    /// It runs alone in its worker.
-    pub solo: bool,
+    /// It must run isolated: as the only job of its worker.
+    pub isolate: bool,
     /// It cannot be split further and kills its worker.
     pub poison: bool,
     /// Job it was split from, empty if none.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    courier::{Claimed, Request},
+    settler::{Claimed, Request},
     shared::{Backoff, Shared},
 };
 use crate::{Lease, QueueError, queue::chance};

@@ -1,9 +1,9 @@
-//! One member of the fleet: `claimer` asks for jobs and waits, `waiter` is woken by Redis, `courier` tells Redis which leases end and
-//! asks it for new ones, through outages, `keeper` renews on its own thread, `shutdown` leaves in order. `shared` is what they share.
+//! One member of the fleet: `claimer` asks for jobs and waits, `waiter` is woken by Redis, `settler` tells Redis which leases end and
+//! asks it for new ones, through outages, `heartbeat` renews on its own thread, `shutdown` leaves in order. `shared` is what they share.
 
 mod claimer;
-mod courier;
-mod keeper;
+mod settler;
+mod heartbeat;
 mod shared;
 mod shutdown;
 mod waiter;
@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use courier::Courier;
+use settler::Settler;
 use shared::Shared;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -56,7 +56,7 @@ pub struct ConsumerStatus {
     pub paused: Option<Pause>,
     /// Why this process does not claim ([`Consumer::hold`]).
     pub held: Option<String>,
-    /// A job that must run alone waits for this worker's other leases to end.
+    /// A job that must run isolated waits for this worker's other leases to end.
     pub draining: bool,
     /// Leases lost so far.
     pub lost: u64,
@@ -105,13 +105,13 @@ impl Consumer {
             requests,
             stop.clone(),
         ));
-        keeper::start(&shared, queue.with_own_connection()?)?;
-        let courier = Courier {
+        heartbeat::start(&shared, queue.with_own_connection()?)?;
+        let settler = Settler {
             shared: shared.clone(),
             endings: endings_out,
             requests: requests_out,
         };
-        tokio::spawn(courier.run());
+        tokio::spawn(settler.run());
         let patience = queue.options().idle_poll * shared::MOST_SHARED_LOOKS
             + queue.options().response_timeout;
         tokio::spawn(waiter::run(

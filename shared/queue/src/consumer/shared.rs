@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::{Notify, mpsc::UnboundedSender, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{WorkerInfo, courier::Request};
+use super::{WorkerInfo, settler::Request};
 use crate::{
     LeaseRef, Pause, Queue, WorkerId,
     conn::lock,
@@ -33,7 +33,7 @@ pub(super) struct Shared {
     pub checked: AtomicBool,
     /// Everything that Redis holds for this worker, as far as it knows.
     pub held: Mutex<HashMap<String, Arc<Held>>>,
-    /// To the courier.
+    /// To the settler.
     pub endings: UnboundedSender<Ended>,
     pub requests: UnboundedSender<Request>,
     pub control: watch::Sender<Control>,
@@ -56,7 +56,7 @@ pub(super) struct Shared {
     pub rouse: Notify,
     /// Ends the threads.
     pub stop: CancellationToken,
-    pub keeper_ended: CancellationToken,
+    pub heartbeat_ended: CancellationToken,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -112,11 +112,11 @@ impl Shared {
             dozing: AtomicBool::new(false),
             rouse: Notify::new(),
             stop,
-            keeper_ended: CancellationToken::new(),
+            heartbeat_ended: CancellationToken::new(),
         }
     }
 
-    /// Renewal may wait longer than usual, until [`rouse_keeper`](Self::rouse_keeper); false if something is held.
+    /// Renewal may wait longer than usual, until [`rouse_heartbeat`](Self::rouse_heartbeat); false if something is held.
     pub fn doze(&self) -> bool {
         self.dozing.store(true, Ordering::SeqCst);
         let idle = lock(&self.held).is_empty();
@@ -138,7 +138,7 @@ impl Shared {
     }
 
     /// There is something to renew.
-    pub fn rouse_keeper(&self) {
+    pub fn rouse_heartbeat(&self) {
         if self.dozing.swap(false, Ordering::SeqCst) {
             self.rouse.notify_one();
         }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     ShutdownReport,
-    courier::ending,
+    settler::ending,
     shared::{Backoff, Shared},
 };
 use crate::{Outcome, Settlement, conn::lock, lease::Held, queue::MOST_ENDED};
@@ -61,7 +61,7 @@ pub(super) async fn run(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
         report.unconfirmed += lock(&shared.held).len() as u64;
     }
     shared.stop.cancel();
-    shared.keeper_ended.cancelled().await;
+    shared.heartbeat_ended.cancelled().await;
     if let Err(error) = timeout_at(farewell, shared.queue.deregister(&shared.id))
         .await
         .unwrap_or(Ok(()))

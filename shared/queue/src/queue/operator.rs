@@ -151,7 +151,7 @@ impl Queue {
         Ok(stats)
     }
 
-    /// Puts a dead job back to pending with fresh attempts; its deaths and history stay and, if it ever died, it runs alone. False if it is not dead.
+    /// Puts a dead job back to pending with fresh attempts; its deaths and history stay and, if it ever died, it runs isolated. False if it is not dead.
     ///
     /// # Errors
     /// See [`QueueError`].

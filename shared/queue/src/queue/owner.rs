@@ -296,7 +296,7 @@ impl Queue {
         }
     }
 
-    /// Replaces a job in `splitting` (or `dead`) by `children`, in one step: they run alone, with fresh attempts, and take the
+    /// Replaces a job in `splitting` (or `dead`) by `children`, in one step: they run isolated, with fresh attempts, and take the
     /// parent's group, priority and age; the parent becomes done. At most 32 children.
     ///
     /// # Errors

@@ -38,7 +38,7 @@ pub struct Claim {
     pub jobs: Vec<Job>,
     /// Set while the queue is paused.
     pub paused: Option<Pause>,
-    /// A job that must run alone waits for this worker, or it holds as many leases as one may (32 kB of lines, some hundred): nothing is handed out
+    /// A job that must run isolated waits for this worker, or it holds as many leases as one may (32 kB of lines, some hundred): nothing is handed out
     /// until leases have ended.
     pub draining: bool,
     /// When something becomes due (a delayed job, a lease that might run out), from now.

@@ -50,7 +50,7 @@ local function add_job(at, parent, parent_enqueued_at)
     record[#record + 1] = '\30' -- a claim looks for it
   end
   redis.call('HSET', key, unpack(record))
-  if parent then redis.call('HSET', key, 'solo', 1, 'parent', parent) end
+  if parent then redis.call('HSET', key, 'isolate', 1, 'parent', parent) end
   if delay > 0 then
     redis.call('HSET', key, 'not_before', now + delay)
     redis.call('ZADD', '$delayed', now + delay, id)

@@ -1,4 +1,4 @@
--- @include prelude pending token history leave collect_part retain
+-- @include prelude pending token history leave reclaim retain
 -- Reply: {expired, dead, splitting, promoted, trimmed, held 0/1, more 0/1}
 note_activity(redis.call('GET', '$activity'))
 redis.call('SET', '$activity', now) -- first of all: see turn.lua

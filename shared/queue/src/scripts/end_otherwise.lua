@@ -24,10 +24,10 @@ local function end_otherwise(op, id, token, job, at, due, woken)
   end
   redis.call('ZADD', '$' .. state, score, id)
   if op == 'release' then
-    redis.call('HSET', key, 'state', state, 'attempts', attempts, 'alone', 0, 'settled', token)
+    redis.call('HSET', key, 'state', state, 'attempts', attempts, 'isolated', 0, 'settled', token)
   else
     text = string.gsub(text, '[\30\31]', ' ') -- they part what a claim answers
-    redis.call('HSET', key, 'state', state, 'alone', 0, 'settled', token, 'error', text, 'history',
+    redis.call('HSET', key, 'state', state, 'isolated', 0, 'settled', token, 'error', text, 'history',
       history_with(job[11], string.format('%.0f attempt %d token %s: %s: %s', now, attempts, token, op, text)))
     if state == 'delayed' then redis.call('HSET', key, 'not_before', score) end
     if state == 'dead' or state == 'splitting' then redis.call('HSET', key, 'finished_at', now) end

@@ -14,9 +14,9 @@ end
 
 -- The part of a turn that ends leases. Each ending reads its job just before it writes it, unless it is the ack of a job in its first attempt by who
 -- holds the lease: its line in `lines`, what the worker holds, has all that is needed (see leave.lua). What the endings have in common is done at
--- last. Returns, in one text, each job's state now, or 'lost'; and of the worker's lines, its lonely job, the next due time and the counts of
+-- last. Returns, in one text, each job's state now, or 'lost'; and of the worker's lines, its isolated job, the next due time and the counts of
 -- jobs done what they are now. Tables are made when they are needed, with the room that most turns need (`{nil}`): growing one costs as much as a command.
-local function end_leases(worker, worker_key, lines, alone, due, finished)
+local function end_leases(worker, worker_key, lines, isolated, due, finished)
   local states, left, done, left_by_group, woken = '', nil, nil, nil, 0
   local done_priority, done_count = nil, 0
   local at = 3
@@ -35,7 +35,7 @@ local function end_leases(worker, worker_key, lines, alone, due, finished)
     if from then priority, group, after = string.match(lines, '^([^\t\n]*)\t?([^\n]*)()', to + 1) end
     if not is_ack or not from or priority == '' then
       job = redis.pcall('HMGET', key, 'state', 'token', 'worker', 'group', 'priority', 'error', 'attempts', 'max_attempts', 'enqueued_at',
-        'solo', 'history', 'settled')
+        'isolate', 'history', 'settled')
       if job.err then job = {} end -- somebody gave the key another type by hand: it is no job
       group, priority = job[4], job[5]
     end
@@ -62,9 +62,9 @@ local function end_leases(worker, worker_key, lines, alone, due, finished)
         rare().leave_worker(id, job[3] or '')
       else
         if from then lines = string.sub(lines, 1, from - 1) .. string.sub(lines, after) end
-        if id == alone then
-          redis.call('DEL', worker_key .. ':alone')
-          alone = false
+        if id == isolated then
+          redis.call('DEL', worker_key .. ':isolated')
+          isolated = false
         end
       end
       if is_ack and group and group ~= '' then
@@ -101,5 +101,5 @@ local function end_leases(worker, worker_key, lines, alone, due, finished)
     finished = add_finished(finished, done_priority, done_count)
   end
   if woken > 0 then rare().wake(woken) end
-  return states, lines, alone, due, finished
+  return states, lines, isolated, due, finished
 end

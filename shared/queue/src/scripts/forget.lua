@@ -2,7 +2,7 @@
 -- Forgets a job that is not done. ARGV: id, '1' if a leased one may be forgotten too. Reply: 1 or 0
 local id = ARGV[1]
 local key = '$job:' .. id
-local f = redis.pcall('HMGET', key, 'state', 'group', 'priority', 'worker', 'alone')
+local f = redis.pcall('HMGET', key, 'state', 'group', 'priority', 'worker', 'isolated')
 if f.err or (not f[1] and redis.call('EXISTS', key) == 1) then
   -- Its key has another type, or no state, by hand: only the sets know where it is.
   for _, state in ipairs({'pending', 'delayed', 'splitting', 'dead'}) do

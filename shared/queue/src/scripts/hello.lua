@@ -1,4 +1,4 @@
--- @include prelude pending token history leave collect_part owner
+-- @include prelude pending token history leave reclaim owner
 -- A worker registers (also after Redis came back). ARGV: worker, worker expiry ms, owner, then fields
 local worker, expiry = ARGV[1], tonumber(ARGV[2])
 local key = '$worker:' .. worker

@@ -19,20 +19,20 @@ local function save_holds(worker, holds)
 end
 
 -- A job's lease ends, whatever the reason.
-local function leave_lease(id, worker, alone)
+local function leave_lease(id, worker, isolated)
   redis.call('ZREM', '$leased', id)
   local holds = redis.call('GET', '$worker:' .. worker .. ':leases')
   if holds then save_holds(worker, without(holds, id)) end
-  if alone then redis.call('DEL', '$worker:' .. worker .. ':alone') end
+  if isolated then redis.call('DEL', '$worker:' .. worker .. ':isolated') end
 end
 
 -- A lease ends that another worker than the caller held; errors of type cannot break it off. Returns its line if it was there.
 local function leave_worker(id, worker)
   local key = '$worker:' .. worker
-  local s = redis.call('MGET', key .. ':leases', key .. ':alone')
+  local s = redis.call('MGET', key .. ':leases', key .. ':isolated')
   local others, line = without(s[1] or '', id)
   if line then save_holds(worker, others) end
-  if s[2] == id then redis.call('DEL', key .. ':alone') end
+  if s[2] == id then redis.call('DEL', key .. ':isolated') end
   return line
 end
 

@@ -1,4 +1,4 @@
--- Order of the pending set. Jobs that must run alone come first, in two bands below zero: those that a busy worker has reserved
+-- Order of the pending set. Jobs that must run isolated come first, in two bands below zero: those that a busy worker has reserved
 -- for itself (scored by when the reservation ends), then the free ones. Then all others by priority and age.
 local RESERVED = -2e15
 local FREE = -1e15
@@ -14,9 +14,9 @@ end
 
 local COUNT_MOST = 1e9
 
-local function pending_score(priority, enqueued_at, solo)
+local function pending_score(priority, enqueued_at, isolate)
   local score = whole(priority, 99, 0) * PRIORITY + whole(enqueued_at, PRIORITY - 1, now)
-  if solo then return FREE + score end
+  if isolate then return FREE + score end
   return score
 end
 

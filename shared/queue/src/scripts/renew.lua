@@ -1,4 +1,4 @@
--- @include prelude pending token history leave collect_part
+-- @include prelude pending token history leave reclaim
 -- ARGV: worker, worker expiry ms, owner, then id and token of each lease
 -- Reply: {registered 0/1, leases that Redis holds for the worker, registered workers, {1 renewed, 0 lost, …}}
 local worker = ARGV[1]

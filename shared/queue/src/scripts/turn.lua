@@ -1,8 +1,8 @@
 -- @include prelude
--- @rarely pending history leave collect_part retain solo end_otherwise unusual
+-- @rarely pending history leave reclaim retain isolated end_otherwise unusual
 -- @include endings
 -- What a worker has to tell and to ask, in one step: ends leases, then claims. Endings come first, so that a worker which ends its
--- only lease can be given a job that must run alone.
+-- only lease can be given a job that must run isolated.
 -- ARGV: worker, most jobs (-1: no claim is wanted), then per ending: op, id, token and, of `ack`, nothing more, of `ack_with` number of fields,
 -- fields, of others text, delay ms
 -- Reply: one text of records parted by \30, their parts by \31. First: per ending the job's state now or, if the lease was lost, 'lost'; now, next due
@@ -20,15 +20,15 @@ local worker_key = '$worker:' .. worker
 local leases_key = worker_key .. ':leases'
 
 -- One command reads, and at the end one writes, whatever this turn needs beside jobs and sets.
-local s = redis.call('MGET', '$paused', '$token', '$activity', '$due', '$born', '$finished', leases_key, worker_key .. ':alone')
-local paused, activity, due_text, born, finished, lines, alone = s[1], s[3], s[4] or '0', s[5], s[6] or '', s[7] or '', s[8]
+local s = redis.call('MGET', '$paused', '$token', '$activity', '$due', '$born', '$finished', leases_key, worker_key .. ':isolated')
+local paused, activity, due_text, born, finished, lines, isolated = s[1], s[3], s[4] or '0', s[5], s[6] or '', s[7] or '', s[8]
 local due = due_text + 0
 local due_before, finished_before, lines_before = due, finished, lines
 local update = {nil, nil, nil, nil, nil, nil}
 local u = 0
 
 local states = ''
-if ARGV[3] then states, lines, alone, due, finished = end_leases(worker, worker_key, lines, alone, due, finished) end
+if ARGV[3] then states, lines, isolated, due, finished = end_leases(worker, worker_key, lines, isolated, due, finished) end
 if finished ~= finished_before then
   update[1], update[2] = '$finished', finished
   u = 2
@@ -48,8 +48,8 @@ if most >= 0 then
     if lines ~= lines_before then rare().save_holds(worker, lines) end
     if u > 0 then redis.call('MSET', unpack(update, 1, u)) end
     due = rare().collect({expired = 0, dead = 0, splitting = 0, promoted = 0, held = 0})
-    local holds = redis.call('MGET', leases_key, worker_key .. ':alone')
-    lines, alone = holds[1] or '', holds[2]
+    local holds = redis.call('MGET', leases_key, worker_key .. ':isolated')
+    lines, isolated = holds[1] or '', holds[2]
     lines_before = lines
   end
   if not born then
@@ -59,18 +59,18 @@ if most >= 0 then
   end
 
   -- the jobs to hand out, each followed by its score
-  local taken, solo = {}, false
+  local taken, isolate = {}, false
   if paused then
     local who = redis.call('HMGET', '$meta', 'paused_by', 'paused_at')
     notice = 'paused\31' .. (who[1] or '') .. '\31' .. (who[2] or '0') .. '\31' .. paused
-  elseif most > 0 and (alone or #lines > LINES_MOST) then
-    notice = 'draining' -- the worker of a job that must run alone gets nothing else, and each ending looks through the lines
+  elseif most > 0 and (isolated or #lines > LINES_MOST) then
+    notice = 'draining' -- the worker of a job that must run isolated gets nothing else, and each ending looks through the lines
   elseif most > 0 then
     taken = redis.call('ZPOPMIN', '$pending', most)
     if not taken[1] then
       redis.call('DEL', '$wake')
     elseif string.sub(taken[2], 1, 1) == '-' then
-      taken, solo = rare().take_solo(taken, worker_key, lines == '', most)
+      taken, isolate = rare().take_isolated(taken, worker_key, lines == '', most)
       if not taken then
         taken, notice, due = {}, 'draining', math.min(due, now + TTL_MS)
       end
@@ -102,9 +102,9 @@ if most >= 0 then
       end
       redis.call('HSET', key, 'state', 'leased', 'worker', worker, 'token', token, 'lease_until', until_text, 'started_at', time,
         'attempts', attempts)
-      if solo then
-        redis.call('HSET', key, 'alone', 1)
-        redis.call('SET', worker_key .. ':alone', id)
+      if isolate then
+        redis.call('HSET', key, 'isolated', 1)
+        redis.call('SET', worker_key .. ':isolated', id)
       end
       scored[#scored + 1] = until_text
       scored[#scored + 1] = id

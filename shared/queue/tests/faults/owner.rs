@@ -42,7 +42,7 @@ impl Owner {
         let Some(leader) = lead else { return Ok(()) };
         let plan = self.queue.plan(GROUP).await?;
         for job in plan.jobs.iter().filter(|job| job.state == State::Dead) {
-            // its members were killed while it ran alone: not its fault, as an operator knows
+            // its members were killed while it ran isolated: not its fault, as an operator knows
             self.queue.requeue(&job.id).await?;
         }
         // only now the truth: what left the plan meanwhile has its effect there

@@ -278,7 +278,7 @@ async fn collect_expired_leases() -> Took {
     while expired < total as u64 / 2 {
         expired += watch.collect(&queue).await.expired;
     }
-    // the other half by those who work, each job alone now
+    // the other half by those who work, each job isolated now
     while queue.stats().await.unwrap().count(State::Leased) > endings.len() as u64 {
         let turn = watch.call("turn", queue.turn(&me, &endings, MOST_AT_ONCE as u32));
         let turn = turn.await.unwrap();

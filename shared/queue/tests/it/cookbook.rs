@@ -30,7 +30,7 @@ async fn stage(queue: &Queue, quick: &Queue) {
             .collect();
         queue.register(&host(n), &fields).await.unwrap();
     }
-    // one that kills its workers, alone the second time
+    // one that kills its workers, isolated the second time
     queue
         .enqueue(&[job("20261122-0-1795290900000-7c1d22e0", 0)])
         .await

@@ -1,4 +1,4 @@
-//! Workers that die: who runs alone, what is split, what is poison, and how many deaths it takes.
+//! Workers that die: who runs isolated, what is split, what is poison, and how many deaths it takes.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -32,7 +32,7 @@ async fn collected(queue: &Queue, state: State) -> Vec<weldfleet_queue::Job> {
 }
 
 #[tokio::test]
-async fn innocents_of_a_shared_death_come_through_and_each_runs_alone() {
+async fn innocents_of_a_shared_death_come_through_and_each_runs_isolated() {
     let server = RedisServer::start();
     let queue = short(&server);
     queue
@@ -48,7 +48,7 @@ async fn innocents_of_a_shared_death_come_through_and_each_runs_alone() {
     let heir = worker("heir");
     for _ in 0..3 {
         let jobs = claimed(&queue, &heir, 5).await;
-        assert_eq!(jobs.len(), 1, "a job that has died is claimed alone");
+        assert_eq!(jobs.len(), 1, "a job that has died is claimed isolated");
         assert_eq!((jobs[0].deaths, jobs[0].attempts), (1, 2));
         let more = queue.claim(&heir, 5).await.unwrap();
         assert!(
@@ -69,7 +69,7 @@ async fn innocents_of_a_shared_death_come_through_and_each_runs_alone() {
 }
 
 #[tokio::test]
-async fn a_busy_worker_reserves_a_job_that_must_run_alone_and_cannot_starve_it() {
+async fn a_busy_worker_reserves_a_job_that_must_run_isolated_and_cannot_starve_it() {
     let server = RedisServer::start();
     let queue = server.queue_with(|options| {
         options.ttl = Duration::from_millis(400);
@@ -103,7 +103,7 @@ async fn a_busy_worker_reserves_a_job_that_must_run_alone_and_cannot_starve_it()
         )
         .await
         .unwrap();
-    // make `other` hold an ordinary job, then let both meet the solo job
+    // make `other` hold an ordinary job, then let both meet the isolated job
     let reserved = {
         let jobs = queue.claim(&other, 1).await.unwrap().jobs;
         assert_eq!(jobs[0].id, "poor", "an idle worker takes it at once");
@@ -147,12 +147,12 @@ async fn a_busy_worker_reserves_a_job_that_must_run_alone_and_cannot_starve_it()
     assert_eq!(
         (then.len(), then[0].id.as_str()),
         (1, "poor"),
-        "then it gets that job, alone"
+        "then it gets that job, isolated"
     );
 }
 
 #[tokio::test]
-async fn a_lonely_death_splits_and_a_unit_needs_two() {
+async fn an_isolated_death_splits_and_a_unit_needs_two() {
     let server = RedisServer::start();
     let queue = short(&server);
     queue
@@ -160,13 +160,13 @@ async fn a_lonely_death_splits_and_a_unit_needs_two() {
         .await
         .unwrap();
     let _ = claimed(&queue, &worker("w1"), 1).await; // first death: shared, as far as anybody knows
-    let alone = claimed(&queue, &worker("w2"), 1).await; // second: alone
-    assert_eq!(alone[0].deaths, 1);
+    let isolated = claimed(&queue, &worker("w2"), 1).await; // second: isolated
+    assert_eq!(isolated[0].deaths, 1);
     let splitting = collected(&queue, State::Splitting).await;
     assert_eq!(
         (
             splitting[0].id.as_str(),
-            splitting[0].lonely_deaths,
+            splitting[0].isolated_deaths,
             splitting[0].poison
         ),
         ("two", 1, false)
@@ -200,7 +200,7 @@ async fn a_lonely_death_splits_and_a_unit_needs_two() {
         ["left", "right"]
     );
 
-    // left kills twice, alone each time; right is innocent
+    // left kills twice, isolated each time; right is innocent
     for death in 0..2 {
         let jobs = claimed(&queue, &worker(&format!("l{death}")), 3).await;
         assert_eq!(
@@ -223,7 +223,7 @@ async fn a_lonely_death_splits_and_a_unit_needs_two() {
         }
     }
     let poison = collected(&queue, State::Splitting).await;
-    assert!(poison[0].poison && poison[0].lonely_deaths == 2);
+    assert!(poison[0].poison && poison[0].isolated_deaths == 2);
     assert!(
         queue
             .resolve("left", &vec![("fate".to_owned(), "poison".to_owned())])
@@ -246,7 +246,7 @@ async fn a_job_nobody_can_split_is_buried_with_its_history() {
     assert_eq!(
         (
             dead[0].deaths,
-            dead[0].lonely_deaths,
+            dead[0].isolated_deaths,
             dead[0].attempts,
             dead[0].poison
         ),
@@ -254,7 +254,7 @@ async fn a_job_nobody_can_split_is_buried_with_its_history() {
     );
     assert_eq!(dead[0].history.len(), 3);
     assert!(
-        dead[0].history[2].contains("alone"),
+        dead[0].history[2].contains("isolated"),
         "{:?}",
         dead[0].history
     );

@@ -92,7 +92,7 @@ pub fn view(dump: &Dump) -> View {
             attempts: u32::try_from(number("attempts")).unwrap(),
             max_attempts: u32::try_from(number("max_attempts")).unwrap(),
             worker: text("worker"),
-            alone: text("alone") == "1",
+            isolated: text("isolated") == "1",
             group: text("group"),
             priority: u32::try_from(number("priority")).unwrap(),
             failed: !text("error").is_empty(),

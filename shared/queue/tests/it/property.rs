@@ -437,16 +437,16 @@ impl Run<'_> {
             )?;
             same(
                 &format!("{id} deaths"),
-                &(number("deaths"), number("lonely_deaths")),
-                &(u64::from(job.deaths), u64::from(job.lonely_deaths)),
+                &(number("deaths"), number("isolated_deaths")),
+                &(u64::from(job.deaths), u64::from(job.isolated_deaths)),
             )?;
             same(
-                &format!("{id} solo, poison"),
-                &(text("solo") == "1", text("poison") == "1"),
-                &(job.solo, job.poison),
+                &format!("{id} isolate, poison"),
+                &(text("isolate") == "1", text("poison") == "1"),
+                &(job.isolate, job.poison),
             )?;
             if job.state == State::Leased {
-                same(&format!("{id} alone"), &(text("alone") == "1"), &job.alone)?;
+                same(&format!("{id} isolated"), &(text("isolated") == "1"), &job.isolated)?;
             }
         }
         same("jobs", &view.jobs.len(), &self.machine.jobs.len())?;

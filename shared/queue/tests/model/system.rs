@@ -583,13 +583,13 @@ impl Model for System {
             },
         ));
         properties.push(Property::sometimes(
-            "sometimes a job runs alone",
+            "sometimes a job runs isolated",
             |_, world: &World| {
                 world
                     .redis
                     .jobs
                     .values()
-                    .any(|job| job.alone && job.state == State::Leased)
+                    .any(|job| job.isolated && job.state == State::Leased)
             },
         ));
         properties.push(Property::sometimes(

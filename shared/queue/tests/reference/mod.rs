@@ -42,9 +42,9 @@ pub struct Job {
     pub attempts: u32,
     pub max_attempts: u32,
     pub deaths: u32,
-    pub lonely_deaths: u32,
-    pub solo: bool,
-    pub alone: bool,
+    pub isolated_deaths: u32,
+    pub isolate: bool,
+    pub isolated: bool,
     pub poison: bool,
     pub worker: Name,
     pub token: u64,
@@ -163,7 +163,7 @@ impl Machine {
         delay: i64,
         max_attempts: u32,
         age: u64,
-        solo: bool,
+        isolate: bool,
     ) -> bool {
         if self
             .jobs
@@ -185,9 +185,9 @@ impl Machine {
             attempts: 0,
             max_attempts,
             deaths: 0,
-            lonely_deaths: 0,
-            solo,
-            alone: false,
+            isolated_deaths: 0,
+            isolate,
+            isolated: false,
             poison: false,
             worker: String::new(),
             token: 0,
@@ -210,14 +210,14 @@ impl Machine {
         for job in self.jobs.values_mut() {
             match job.state {
                 State::Leased if job.due_in - skew <= 0 && !held => {
-                    let alone = job.alone;
+                    let isolated = job.isolated;
                     job.deaths += 1;
-                    job.lonely_deaths += u32::from(alone);
-                    job.solo = true;
-                    job.alone = false;
-                    job.state = if alone && job.weight > 1 {
+                    job.isolated_deaths += u32::from(isolated);
+                    job.isolate = true;
+                    job.isolated = false;
+                    job.state = if isolated && job.weight > 1 {
                         State::Splitting
-                    } else if alone && job.lonely_deaths >= 2 {
+                    } else if isolated && job.isolated_deaths >= 2 {
                         job.poison = true;
                         if job.weight == 1 {
                             State::Splitting
@@ -252,7 +252,7 @@ impl Machine {
             .count()
     }
 
-    /// The pending jobs in the order in which they are claimed: reserved, free solo, others.
+    /// The pending jobs in the order in which they are claimed: reserved, free isolate, others.
     fn pending(&self) -> Vec<(&Id, &Job)> {
         let mut pending: Vec<_> = self
             .jobs
@@ -260,7 +260,7 @@ impl Machine {
             .filter(|(_, job)| job.state == State::Pending)
             .collect();
         pending.sort_by_key(|(id, job)| {
-            let band = match (job.solo, job.reserved_in) {
+            let band = match (job.isolate, job.reserved_in) {
                 (true, Some(left)) => return (0, 0, left, 0, (*id).clone()),
                 (true, None) => 1,
                 (false, _) => 2,
@@ -283,13 +283,13 @@ impl Machine {
         if self
             .jobs
             .values()
-            .any(|job| job.state == State::Leased && job.worker == worker && job.alone)
+            .any(|job| job.state == State::Leased && job.worker == worker && job.isolated)
         {
             return (Vec::new(), true);
         }
         let pending = self.pending();
         let mut ids: Vec<Id> = Vec::new();
-        if pending.first().is_some_and(|(_, job)| job.solo) {
+        if pending.first().is_some_and(|(_, job)| job.isolate) {
             if self.holds(worker) == 0 {
                 ids.push(pending[0].0.clone());
             } else {
@@ -299,12 +299,12 @@ impl Machine {
                     .map(|(id, _)| id)
                     .filter(|id| {
                         self.jobs.get(*id).is_some_and(|job| {
-                            job.state == State::Pending && job.solo && job.reserved_in.is_some()
+                            job.state == State::Pending && job.isolate && job.reserved_in.is_some()
                         })
                     });
                 let free = pending
                     .iter()
-                    .find(|(_, job)| job.solo && job.reserved_in.is_none())
+                    .find(|(_, job)| job.isolate && job.reserved_in.is_none())
                     .map(|(id, _)| (*id).clone());
                 if let Some(reserve) = still.cloned().or(free) {
                     if let Some(job) = self.jobs.get_mut(&reserve) {
@@ -317,7 +317,7 @@ impl Machine {
                 ids.extend(
                     pending
                         .iter()
-                        .filter(|(_, job)| !job.solo)
+                        .filter(|(_, job)| !job.isolate)
                         .take(most)
                         .map(|(id, _)| (*id).clone()),
                 );
@@ -336,12 +336,12 @@ impl Machine {
                 job.worker = worker.to_owned();
                 job.token = token;
                 job.due_in = self.ttl;
-                job.alone = job.solo;
+                job.isolated = job.isolate;
                 job.reserved_in = None;
                 claimed.push((id, token));
             }
         }
-        if claimed.iter().any(|(id, _)| self.jobs[id].alone) {
+        if claimed.iter().any(|(id, _)| self.jobs[id].isolated) {
             self.reservations.remove(worker);
         }
         (claimed, false)
@@ -392,7 +392,7 @@ impl Machine {
             job.attempts += 1;
         }
         job.settled = token;
-        job.alone = false;
+        job.isolated = false;
         job.state = match end {
             End::Ack => State::Done,
             End::Retry { .. } if job.attempts >= job.max_attempts => State::Dead,
@@ -420,7 +420,7 @@ impl Machine {
             {
                 job.state = State::Pending;
                 job.attempts = job.attempts.saturating_sub(1);
-                job.alone = false;
+                job.isolated = false;
             }
         }
     }
@@ -457,9 +457,9 @@ impl Machine {
             Some(job) if job.state == State::Dead => {
                 job.state = State::Pending;
                 job.attempts = 0;
-                job.lonely_deaths = 0;
+                job.isolated_deaths = 0;
                 job.poison = false;
-                job.solo = job.deaths > 0;
+                job.isolate = job.deaths > 0;
                 true
             }
             _ => false,
@@ -511,7 +511,7 @@ impl Machine {
                 attempts: job.attempts,
                 max_attempts: job.max_attempts,
                 worker: job.worker.clone(),
-                alone: job.alone,
+                isolated: job.isolated,
                 group: job.group.clone(),
                 ..JobView::default()
             });

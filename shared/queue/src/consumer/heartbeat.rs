@@ -18,10 +18,10 @@ pub(super) fn start(shared: &Arc<Shared>, queue: Queue) -> Result<(), QueueError
             QueueError::Options(format!("renewal: its runtime cannot be started: {error}"))
         })?;
     let stop = shared.stop.clone();
-    let ended = shared.keeper_ended.clone();
+    let ended = shared.heartbeat_ended.clone();
     let shared = Arc::downgrade(shared);
     std::thread::Builder::new()
-        .name("queue-keeper".to_owned())
+        .name("queue-heartbeat".to_owned())
         .spawn(move || {
             let _ended = ended.drop_guard();
             runtime.block_on(async {

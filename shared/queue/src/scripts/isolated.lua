@@ -1,6 +1,6 @@
--- The first of what was taken from `pending`, ids and scores, must run alone. Other rules hold, none of which are for what was taken:
--- it goes back. Returns ids and scores to hand out and whether they run alone, or nothing if the worker must end its leases first.
-local function take_solo(taken, worker_key, idle, most)
+-- The first of what was taken from `pending`, ids and scores, must run isolated. Other rules hold, none of which are for what was taken:
+-- it goes back. Returns ids and scores to hand out and whether they run isolated, or nothing if the worker must end its leases first.
+local function take_isolated(taken, worker_key, idle, most)
   local back = {}
   for i = 1, #taken, 2 do
     back[i] = taken[i + 1]
@@ -8,7 +8,7 @@ local function take_solo(taken, worker_key, idle, most)
   end
   redis.call('ZADD', '$pending', unpack(back))
   local reserved = redis.call('GET', worker_key .. ':reserved')
-  local solo = idle
+  local isolate = idle
   if idle then
     taken = {taken[1], taken[2]}
     if reserved then redis.call('DEL', worker_key .. ':reserved') end
@@ -26,5 +26,5 @@ local function take_solo(taken, worker_key, idle, most)
     taken = redis.call('ZRANGEBYSCORE', '$pending', 0, '+inf', 'WITHSCORES', 'LIMIT', 0, most)
   end
   for i = 1, #taken, 2 do redis.call('ZREM', '$pending', taken[i]) end
-  return taken, solo
+  return taken, isolate
 end

@@ -46,13 +46,13 @@ struct Item {
     refusals: u32,
 }
 
-pub(super) struct Courier {
+pub(super) struct Settler {
     pub shared: Arc<Shared>,
     pub endings: UnboundedReceiver<Ended>,
     pub requests: UnboundedReceiver<Request>,
 }
 
-impl Courier {
+impl Settler {
     pub async fn run(mut self) {
         let stop = self.shared.stop.clone();
         let mut items = Vec::new();
@@ -272,7 +272,7 @@ fn take(shared: &Shared, claim: Claim) -> Claimed {
     }
     drop(known);
     if !leases.is_empty() {
-        shared.rouse_keeper();
+        shared.rouse_heartbeat();
     }
     let mut seen = lock(&shared.seen);
     let paused = claim.paused.is_some();

@@ -23,29 +23,29 @@ end
 -- An expired lease: the death of its worker, which is charged to every job that worker held. Returns the id if there is no such job any more.
 local function bury_or_return(id, out)
   local key = '$job:' .. id
-  local f = redis.pcall('HMGET', key, 'state', 'worker', 'token', 'attempts', 'max_attempts', 'deaths', 'lonely_deaths', 'priority',
-    'enqueued_at', 'alone', 'history', WEIGHT_FIELD)
+  local f = redis.pcall('HMGET', key, 'state', 'worker', 'token', 'attempts', 'max_attempts', 'deaths', 'isolated_deaths', 'priority',
+    'enqueued_at', 'isolated', 'history', WEIGHT_FIELD)
   if f[1] ~= 'leased' then return id end
   local attempts, most = whole(f[4], COUNT_MOST, 0), whole(f[5], COUNT_MOST, 1)
-  local deaths, lonely = whole(f[6], COUNT_MOST, 0) + 1, whole(f[7], COUNT_MOST, 0)
-  local alone = f[10] == '1'
+  local deaths, isolated_deaths = whole(f[6], COUNT_MOST, 0) + 1, whole(f[7], COUNT_MOST, 0)
+  local isolated = f[10] == '1'
   local weight = whole(f[12], 1e15, 0)
   local worker = f[2] or ''
-  if alone then lonely = lonely + 1 end
-  leave_lease(id, worker, alone)
+  if isolated then isolated_deaths = isolated_deaths + 1 end
+  leave_lease(id, worker, isolated)
 
   local state, error, poison = 'pending', 'the lease of ' .. worker .. ' ran out', false
-  if alone and weight > 1 then
+  if isolated and weight > 1 then
     state = 'splitting'
-  elseif alone and lonely >= 2 then
+  elseif isolated and isolated_deaths >= 2 then
     poison = true
     if weight == 1 then state = 'splitting' else state = 'dead' end
   elseif attempts >= most then
     state = 'dead'
   end
-  if alone then error = error .. ' while it ran this job alone' end
+  if isolated then error = error .. ' while it ran isolated' end
   local line = string.format('%.0f attempt %d token %s: %s', now, attempts, f[3] or '', error)
-  redis.call('HSET', key, 'state', state, 'deaths', deaths, 'lonely_deaths', lonely, 'solo', 1, 'alone', 0, 'settled', 0, 'error', error,
+  redis.call('HSET', key, 'state', state, 'deaths', deaths, 'isolated_deaths', isolated_deaths, 'isolate', 1, 'isolated', 0, 'settled', 0, 'error', error,
     'history', history_with(f[11], line))
   if poison then redis.call('HSET', key, 'poison', 1) end
   redis.call('HINCRBY', '$counts', 'deaths', 1)
@@ -78,7 +78,7 @@ local function collect(out)
   local due = redis.call('ZRANGEBYSCORE', '$delayed', '-inf', now, 'LIMIT', 0, COLLECT_LIMIT)
   if #due > 0 then
     for _, id in ipairs(due) do
-      local f = redis.pcall('HMGET', '$job:' .. id, 'priority', 'enqueued_at', 'solo', 'state')
+      local f = redis.pcall('HMGET', '$job:' .. id, 'priority', 'enqueued_at', 'isolate', 'state')
       if f[4] == 'delayed' then -- else somebody removed it by hand, and perhaps another was made under its id
         redis.call('HSET', '$job:' .. id, 'state', 'pending')
         redis.call('ZADD', '$pending', pending_score(f[1], f[2], f[3] == '1'), id)
