@@ -221,6 +221,18 @@ pub enum Jobs {
         #[command(flatten)]
         filter: JobFilter,
     },
+    /// Find jobs whose record and lists disagree, since somebody changed keys of the queue by hand, and mend them
+    #[command(after_help = "\
+Without --yes it only says what is wrong. A job is mended in one step, so the fleet may go on meanwhile.
+A job whose record is gone is forgotten: the next pass makes it again from its rows.")]
+    Repair {
+        /// Mend what is found
+        #[arg(long)]
+        yes: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Make the queue this table's own, after the table was moved or restored onto another server
     #[command(after_help = "\
 A queue belongs to the table whose fleet used it first; another fleet refuses to start. Stop every

@@ -27,7 +27,7 @@ fn scheduler(arguments: &[&str]) -> (i32, String, String) {
 
 #[test]
 fn help_of_every_command() {
-    let commands: [&[&str]; 16] = [
+    let commands: [&[&str]; 17] = [
         &[],
         &["migrate"],
         &["run"],
@@ -39,6 +39,7 @@ fn help_of_every_command() {
         &["jobs", "show"],
         &["jobs", "retry"],
         &["jobs", "drop"],
+        &["jobs", "repair"],
         &["pause"],
         &["resume"],
         &["simulate"],

@@ -1,6 +1,6 @@
-//! `scheduler jobs`: list, show, retry, drop, take-queue.
+//! `scheduler jobs`: list, show, retry, drop, repair, take-queue.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 use weldfleet_queue::{Job, Queue, State, Taken};
@@ -49,6 +49,7 @@ pub async fn run(settings: Arc<Settings>, what: Jobs) -> Result<Exit, Failure> {
         Jobs::Drop {
             ids, all, filter, ..
         } => drop_jobs(settings, ids, all, &filter).await,
+        Jobs::Repair { yes, json } => repair(&settings, yes, json).await,
         Jobs::TakeQueue => take_queue(&settings).await,
     }
 }
@@ -322,6 +323,55 @@ async fn drop_jobs(
     } else {
         Exit::Done
     })
+}
+
+/// Exit code 1 if something is wrong and is left so.
+async fn repair(settings: &Settings, mend: bool, json: bool) -> Result<Exit, Failure> {
+    let queue = own_queue(settings).await?;
+    let found = queue.repair(mend).await.map_err(queue_failure)?;
+    let sound = found.jobs.is_empty() && found.miscounted.as_ref().is_none_or(BTreeMap::is_empty);
+    let exit = if sound || mend {
+        Exit::Done
+    } else {
+        Exit::Failed
+    };
+    if json {
+        output::json(&json!({
+            "jobs": found.jobs,
+            "miscounted": found.miscounted,
+            "mended": mend && !sound,
+        }))?;
+        return Ok(exit);
+    }
+    for job in &found.jobs {
+        let id: String = job.id.chars().map(plain).collect();
+        let faults: String = job.faults.join("; ").chars().map(plain).collect();
+        outln!("{id}: {faults}");
+    }
+    match &found.miscounted {
+        Some(miscounted) => {
+            for (priority, surplus) in miscounted {
+                outln!(
+                    "outstanding jobs of priority {priority}: {surplus:+} counted beyond those there are"
+                );
+            }
+        }
+        None => outln!(
+            "whether the counts are right cannot be told while jobs come and go; `scheduler pause` and try again"
+        ),
+    }
+    outln!(
+        "{}",
+        match (sound, mend) {
+            (true, _) => "nothing is damaged".to_owned(),
+            (false, true) => format!("{} damaged jobs mended", found.jobs.len()),
+            (false, false) => format!(
+                "{} damaged jobs, nothing was changed; --yes mends them",
+                found.jobs.len()
+            ),
+        }
+    );
+    Ok(exit)
 }
 
 /// After the table was moved: the queue is this configuration's from now on.

@@ -40,7 +40,7 @@ pub(crate) struct Link {
     endpoint: Endpoint,
     connect_timeout: Duration,
     response_timeout: Duration,
-    connection: tokio::sync::Mutex<Current>,
+    connection: tokio::sync::Mutex<ConnState>,
     health: Mutex<HealthState>,
     /// Shared by all connections of one member of the fleet.
     refusals: Arc<Refusals>,
@@ -103,9 +103,9 @@ impl Refusals {
     }
 }
 
-#[derive(Default)]
 /// The connection in use, and what came of the last attempt to make one.
-struct Current {
+#[derive(Default)]
+struct ConnState {
     current: Option<(u64, MultiplexedConnection)>,
     generation: u64,
     /// Set by a redirection.
@@ -315,9 +315,9 @@ impl Link {
     /// Drops a connection that is of no use any more; true if the call is worth repeating at once since it had no effect.
     async fn react(&self, generation: u64, error: &RedisError) -> bool {
         if let Some((address, _)) = error.redirect_node() {
-            let mut slot = self.connection.lock().await;
-            slot.moved_to = Some(address.to_owned());
-            slot.current = None;
+            let mut state = self.connection.lock().await;
+            state.moved_to = Some(address.to_owned());
+            state.current = None;
             return true;
         }
         let said = Said::from(error.clone());
@@ -327,14 +327,14 @@ impl Link {
         if !connect_anew {
             return false;
         }
-        let mut slot = self.connection.lock().await;
-        if slot
+        let mut state = self.connection.lock().await;
+        if state
             .current
             .as_ref()
             .is_some_and(|(current, _)| *current == generation)
         {
-            slot.current = None;
-            slot.moved_to = None;
+            state.current = None;
+            state.moved_to = None;
         }
         false
     }
@@ -371,25 +371,25 @@ impl Link {
     }
 
     async fn connected(&self) -> Result<(u64, MultiplexedConnection), QueueError> {
-        let mut slot = self.connection.lock().await;
-        if let Some((generation, connection)) = &slot.current {
+        let mut state = self.connection.lock().await;
+        if let Some((generation, connection)) = &state.current {
             return Ok((*generation, connection.clone()));
         }
-        if let Some((when, error)) = &slot.failed
+        if let Some((when, error)) = &state.failed
             && when.elapsed() < SHARED_FAILURE
         {
             return Err(self.unconnected(error.clone()));
         }
-        let moved_to = slot.moved_to.take();
+        let moved_to = state.moved_to.take();
         match self.connect(moved_to).await {
             Ok(connection) => {
-                slot.generation += 1;
-                slot.failed = None;
-                slot.current = Some((slot.generation, connection.clone()));
-                Ok((slot.generation, connection))
+                state.generation += 1;
+                state.failed = None;
+                state.current = Some((state.generation, connection.clone()));
+                Ok((state.generation, connection))
             }
             Err(error) => {
-                slot.failed = Some((Instant::now(), error.clone()));
+                state.failed = Some((Instant::now(), error.clone()));
                 Err(self.unconnected(error))
             }
         }

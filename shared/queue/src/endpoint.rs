@@ -16,12 +16,12 @@ pub(crate) struct Endpoint {
     username: Option<String>,
     password: Option<String>,
     hosts: Vec<(String, u16)>,
-    kind: Kind,
+    topology: Topology,
     database: i64,
 }
 
 #[derive(Clone)]
-enum Kind {
+enum Topology {
     Direct,
     Sentinel { master: String },
     Cluster,
@@ -82,7 +82,7 @@ impl Endpoint {
             return Err(refuse("no host, expected redis://host:port/db"));
         }
         let mut parts = path.split('/');
-        let kind = match kind {
+        let topology = match kind {
             "redis+sentinel" => {
                 let master = parts
                     .next()
@@ -90,12 +90,12 @@ impl Endpoint {
                     .ok_or_else(|| {
                         refuse("no master name, expected redis+sentinel://host:port/<master>/<db>")
                     })?;
-                Kind::Sentinel {
+                Topology::Sentinel {
                     master: master.to_owned(),
                 }
             }
-            "redis+cluster" => Kind::Cluster,
-            _ => Kind::Direct,
+            "redis+cluster" => Topology::Cluster,
+            _ => Topology::Direct,
         };
         let database = match parts.next().unwrap_or_default() {
             "" => 0,
@@ -115,7 +115,7 @@ impl Endpoint {
             username,
             password,
             hosts,
-            kind,
+            topology,
             database: i64::from(database),
         })
     }
@@ -137,9 +137,11 @@ impl Endpoint {
         }
         let mut last = RedisError::from(io::Error::other("no address to connect to"));
         for (host, port) in &self.hosts {
-            let attempt = match &self.kind {
-                Kind::Direct | Kind::Cluster => self.open(host, *port, self.login(), config).await,
-                Kind::Sentinel { master } => {
+            let attempt = match &self.topology {
+                Topology::Direct | Topology::Cluster => {
+                    self.open(host, *port, self.login(), config).await
+                }
+                Topology::Sentinel { master } => {
                     self.through_sentinel(host, *port, master, config).await
                 }
             };
@@ -290,7 +292,7 @@ impl fmt::Display for Endpoint {
                 false => write!(f, "{comma}{host}:{port}")?,
             }
         }
-        if let Kind::Sentinel { master } = &self.kind {
+        if let Topology::Sentinel { master } = &self.topology {
             write!(f, "/{master}")?;
         }
         Ok(())

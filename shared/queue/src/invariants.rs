@@ -1,7 +1,7 @@
 //! What must always be true of the protocol, as plain functions without dependencies. The property tests call them after every step
-//! against a real Redis, the model after every transition; whoever operates a queue may call them over a dump.
+//! against a real Redis, the model after every transition, [`Queue::repair`](crate::Queue::repair) over a queue that somebody changed by hand.
 //!
-//! Two kinds: [`snapshot`] looks at one moment, [`Ledger`] follows what was promised over time.
+//! Two kinds: [`faults`] and [`snapshot`] look at one moment, [`Ledger`] follows what was promised over time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,17 +34,6 @@ pub struct JobView {
     pub group: String,
     /// Smaller is sooner.
     pub priority: u32,
-    /// Its last attempt failed, and it says why.
-    pub failed: bool,
-}
-
-/// A lease as its worker's list has it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HoldView {
-    /// Token of the lease.
-    pub token: u64,
-    /// Priority and group, if an ack may do without reading the job.
-    pub plain: Option<(u32, String)>,
 }
 
 /// A queue at one moment.
@@ -54,126 +43,188 @@ pub struct View {
     pub jobs: Vec<JobView>,
     /// The fencing counter.
     pub counter: u64,
-    /// What each worker holds, by job id.
-    pub held: BTreeMap<String, BTreeMap<String, HoldView>>,
+    /// What each worker holds: tokens by job id.
+    pub held: BTreeMap<String, BTreeMap<String, u64>>,
     /// The index of outstanding jobs by group.
     pub outstanding: BTreeMap<String, BTreeSet<String>>,
     /// Outstanding jobs that back-pressure counts: all but the dead.
     pub counted: u64,
 }
 
-/// A broken invariant, in words.
+/// A broken invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken(pub String);
+pub struct Broken {
+    /// The job it is about, if it is about one.
+    pub job: Option<String>,
+    /// In words.
+    pub text: String,
+}
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        if let Some(job) = &self.job {
+            write!(f, "job {job}: ")?;
+        }
+        f.write_str(&self.text)
     }
 }
 
 impl std::error::Error for Broken {}
-
-fn must(holds: bool, text: impl FnOnce() -> String) -> Result<(), Broken> {
-    if holds { Ok(()) } else { Err(Broken(text())) }
-}
 
 /// What must be true at every moment.
 ///
 /// # Errors
 /// The first invariant that is broken.
 pub fn snapshot(view: &View) -> Result<(), Broken> {
-    let mut leases = BTreeMap::<&str, BTreeSet<&str>>::new();
-    let mut outstanding = BTreeMap::<&str, BTreeSet<&str>>::new();
+    faults(view).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Every invariant of one moment that is broken, job by job, those of the whole queue at last.
+#[must_use]
+pub fn faults(view: &View) -> Vec<Broken> {
+    let mut faults = Faults::default();
+    let places = Places::of(view);
     let mut counted = 0;
     for job in &view.jobs {
-        let id = &job.id;
-        must(job.listed_in == [job.state.as_str()], || {
-            format!("job {id} says {}, listed in {:?}", job.state, job.listed_in)
-        })?;
-        must(job.attempts <= job.max_attempts, || {
-            format!(
-                "job {id} has {} attempts of {}",
-                job.attempts, job.max_attempts
-            )
-        })?;
-        must(job.token <= view.counter, || {
-            format!(
-                "job {id} has token {}, the counter is at {}",
-                job.token, view.counter
-            )
-        })?;
-        if job.state == "leased" {
-            must(job.token > 0 && !job.worker.is_empty(), || {
-                format!("job {id} is leased to nobody")
-            })?;
-            must(job.attempts > 0, || {
-                format!("job {id} is leased without an attempt")
-            })?;
-            leases.entry(&job.worker).or_default().insert(id);
-        }
-        if job.state == "pending" || job.state == "delayed" {
-            must(job.attempts < job.max_attempts, || {
-                format!("job {id} is {} without an attempt left", job.state)
-            })?;
-        }
-        if OUTSTANDING.contains(&job.state.as_str()) {
-            counted += u64::from(job.state != "dead");
-            if !job.group.is_empty() {
-                outstanding.entry(&job.group).or_default().insert(id);
-            }
-        }
+        let outstanding = OUTSTANDING.contains(&job.state.as_str());
+        counted += u64::from(outstanding && job.state != "dead");
+        check_record(&mut faults, job, view.counter);
+        check_holders(&mut faults, job, &places);
+        let group = (outstanding && !job.group.is_empty()).then_some(job.group.as_str());
+        let listed = places.groups_of(&job.id);
+        faults.unless(listed == group.into_iter().collect(), &job.id, || {
+            format!("outstanding in group {group:?}, the index says {listed:?}")
+        });
     }
-    // one worker holds a lease, exactly the one the job names
-    let held: BTreeMap<&str, BTreeSet<&str>> = view
-        .held
-        .iter()
-        .filter(|(_, holds)| !holds.is_empty())
-        .map(|(worker, holds)| (worker.as_str(), holds.keys().map(String::as_str).collect()))
-        .collect();
-    must(held == leases, || {
-        format!("jobs name their workers {leases:?}, workers hold {held:?}")
-    })?;
-    for job in view.jobs.iter().filter(|job| job.state == "leased") {
-        let hold = &view.held[&job.worker][&job.id];
-        must(hold.token == job.token, || {
-            format!(
-                "job {} has token {}, its holder's list says {}",
-                job.id, job.token, hold.token
-            )
-        })?;
-        if let Some((priority, group)) = &hold.plain {
-            must(
-                (*priority, group) == (job.priority, &job.group) && !job.failed,
-                || format!("the list of its holder says {hold:?} of {job:?}"),
-            )?;
-        }
+    let known: BTreeSet<&str> = view.jobs.iter().map(|job| job.id.as_str()).collect();
+    for id in places.ids().filter(|id| !known.contains(id)) {
+        let (workers, groups) = (places.workers_of(id), places.groups_of(id));
+        faults.push(
+            id,
+            format!("there is no such job, workers {workers:?} hold it, the index says {groups:?}"),
+        );
     }
-    for job in view
-        .jobs
-        .iter()
-        .filter(|job| job.isolated && job.state == "leased")
-    {
-        let beside = leases.get(job.worker.as_str()).map_or(0, BTreeSet::len);
-        must(beside == 1, || {
-            format!("job {} must run isolated, its worker holds {beside}", job.id)
-        })?;
-    }
-    let indexed: BTreeMap<&str, BTreeSet<&str>> = view
-        .outstanding
-        .iter()
-        .filter(|(_, ids)| !ids.is_empty())
-        .map(|(group, ids)| (group.as_str(), ids.iter().map(String::as_str).collect()))
-        .collect();
-    must(indexed == outstanding, || {
-        format!("outstanding are {outstanding:?}, the index says {indexed:?}")
-    })?;
-    must(counted == view.counted, || {
-        format!(
+    if counted != view.counted {
+        let text = format!(
             "{counted} jobs count for back-pressure, the counter says {}",
             view.counted
-        )
-    })
+        );
+        faults.0.push(Broken { job: None, text });
+    }
+    faults.0
+}
+
+#[derive(Default)]
+struct Faults(Vec<Broken>);
+
+impl Faults {
+    fn push(&mut self, id: &str, text: String) {
+        let job = Some(id.to_owned());
+        self.0.push(Broken { job, text });
+    }
+
+    fn unless(&mut self, holds: bool, id: &str, text: impl FnOnce() -> String) {
+        if !holds {
+            self.push(id, text());
+        }
+    }
+}
+
+/// Where each job is listed besides the sets of states.
+#[derive(Default)]
+struct Places<'v> {
+    workers: BTreeMap<&'v str, BTreeMap<&'v str, u64>>,
+    groups: BTreeMap<&'v str, BTreeSet<&'v str>>,
+    leases: BTreeMap<&'v str, usize>,
+}
+
+impl<'v> Places<'v> {
+    fn of(view: &'v View) -> Self {
+        let mut places = Self::default();
+        for (worker, held) in &view.held {
+            places.leases.insert(worker, held.len());
+            for (id, token) in held {
+                places.workers.entry(id).or_default().insert(worker, *token);
+            }
+        }
+        for (group, ids) in &view.outstanding {
+            for id in ids {
+                places.groups.entry(id).or_default().insert(group);
+            }
+        }
+        places
+    }
+
+    fn ids(&self) -> impl Iterator<Item = &'v str> {
+        let ids: BTreeSet<&str> = self
+            .workers
+            .keys()
+            .chain(self.groups.keys())
+            .copied()
+            .collect();
+        ids.into_iter()
+    }
+
+    fn workers_of(&self, id: &str) -> BTreeMap<&'v str, u64> {
+        self.workers.get(id).cloned().unwrap_or_default()
+    }
+
+    fn groups_of(&self, id: &str) -> BTreeSet<&'v str> {
+        self.groups.get(id).cloned().unwrap_or_default()
+    }
+}
+
+/// The job's record agrees with itself, with the sets of states and with the fencing counter.
+fn check_record(faults: &mut Faults, job: &JobView, counter: u64) {
+    let id = &job.id;
+    faults.unless(job.listed_in == [job.state.as_str()], id, || {
+        format!("says {:?}, listed in {:?}", job.state, job.listed_in)
+    });
+    faults.unless(job.attempts <= job.max_attempts, id, || {
+        format!("has {} attempts of {}", job.attempts, job.max_attempts)
+    });
+    faults.unless(job.token <= counter, id, || {
+        format!("has token {}, the counter is at {counter}", job.token)
+    });
+    if job.state == "leased" {
+        faults.unless(job.token > 0 && !job.worker.is_empty(), id, || {
+            "is leased to nobody".to_owned()
+        });
+        faults.unless(job.attempts > 0, id, || {
+            "is leased without an attempt".to_owned()
+        });
+    }
+    if job.state == "pending" || job.state == "delayed" {
+        faults.unless(job.attempts < job.max_attempts, id, || {
+            format!("is {} without an attempt left", job.state)
+        });
+    }
+}
+
+/// One worker holds a lease, exactly the one the job names; who runs a job isolated holds no other.
+fn check_holders(faults: &mut Faults, job: &JobView, places: &Places<'_>) {
+    let holders = places.workers_of(&job.id);
+    let mut named = BTreeMap::new();
+    if job.state == "leased" && !job.worker.is_empty() {
+        named.insert(job.worker.as_str(), job.token);
+    }
+    faults.unless(holders == named, &job.id, || {
+        format!("its record names worker and token {named:?}, workers hold {holders:?}")
+    });
+    if job.isolated && job.state == "leased" {
+        let beside = places.leases.get(job.worker.as_str()).copied().unwrap_or(0);
+        faults.unless(beside <= 1, &job.id, || {
+            format!("must run isolated, its worker holds {beside}")
+        });
+    }
+}
+
+fn must(holds: bool, text: impl FnOnce() -> String) -> Result<(), Broken> {
+    if holds {
+        return Ok(());
+    }
+    let (job, text) = (None, text());
+    Err(Broken { job, text })
 }
 
 /// What was promised over time.
@@ -274,7 +325,8 @@ impl Ledger {
             .iter()
             .find(|id| !outstanding.contains(*id))
             .map_or(Ok(()), |id| {
-                Err(Broken(format!("job {id} is outstanding and not there")))
+                let (job, text) = (Some(id.clone()), "is outstanding and not there".to_owned());
+                Err(Broken { job, text })
             })
     }
 }
@@ -296,28 +348,20 @@ mod tests {
             isolated: true,
             ..JobView::default()
         };
-        let hold = HoldView {
-            token: 5,
-            plain: Some((0, "g".into())),
-        };
         View {
             jobs: vec![job],
             counter: 5,
-            held: BTreeMap::from([("w".to_owned(), BTreeMap::from([("j".to_owned(), hold)]))]),
+            held: BTreeMap::from([("w".to_owned(), BTreeMap::from([("j".to_owned(), 5)]))]),
             outstanding: BTreeMap::from([("g".to_owned(), BTreeSet::from(["j".to_owned()]))]),
             counted: 1,
         }
-    }
-
-    fn hold(view: &mut View) -> &mut HoldView {
-        view.held.get_mut("w").unwrap().get_mut("j").unwrap()
     }
 
     #[test]
     fn every_invariant_can_be_broken() {
         assert_eq!(snapshot(&leased()), Ok(()));
         type Breakage = (&'static str, fn(&mut View));
-        let breakages: [Breakage; 13] = [
+        let breakages: [Breakage; 11] = [
             ("listed in", |view| {
                 view.jobs[0].listed_in.push("done".into())
             }),
@@ -326,14 +370,9 @@ mod tests {
             ("leased to nobody", |view| view.jobs[0].worker.clear()),
             ("without an attempt", |view| view.jobs[0].attempts = 0),
             ("workers hold", |view| view.held.clear()),
-            ("holder's list says", |view| hold(view).token = 4),
-            ("list of its holder", |view| {
-                hold(view).plain = Some((1, "g".into()))
+            ("workers hold", |view| {
+                view.held.get_mut("w").unwrap().insert("j".into(), 4);
             }),
-            ("list of its holder", |view| {
-                hold(view).plain = Some((0, String::new()))
-            }),
-            ("list of its holder", |view| view.jobs[0].failed = true),
             ("must run isolated", |view| {
                 let other = JobView {
                     id: "k".into(),
@@ -341,8 +380,11 @@ mod tests {
                     ..view.jobs[0].clone()
                 };
                 view.jobs.push(other);
-                let hold = hold(view).clone();
-                view.held.get_mut("w").unwrap().insert("k".into(), hold);
+                view.held.get_mut("w").unwrap().insert("k".into(), 5);
+            }),
+            ("no such job", |view| {
+                let stray = BTreeSet::from(["k".to_owned()]);
+                view.outstanding.insert("h".into(), stray);
             }),
             ("the index says", |view| view.outstanding.clear()),
             ("back-pressure", |view| view.counted = 0),
@@ -351,7 +393,7 @@ mod tests {
             let mut view = leased();
             breakage(&mut view);
             let broken = snapshot(&view).unwrap_err();
-            assert!(broken.0.contains(words), "{words}: {broken}");
+            assert!(broken.text.contains(words), "{words}: {broken}");
         }
     }
 

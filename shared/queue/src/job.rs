@@ -27,7 +27,6 @@ pub const PROTOCOL_FIELDS: &[&str] = &[
     "isolated",
     "poison",
     "settled",
-    "separated",
     "split_into",
     "parent",
 ];

@@ -10,7 +10,7 @@ pub struct Keys {
 
 /// What a key of the queue holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum KeyType {
     SortedSet,
     Set,
     List,
@@ -20,7 +20,7 @@ pub(crate) enum Kind {
     Number,
 }
 
-impl Kind {
+impl KeyType {
     /// What `TYPE` says of it.
     pub fn name(self) -> &'static str {
         match self {
@@ -34,27 +34,26 @@ impl Kind {
 }
 
 /// The keys that scripts cannot do without, and what each must hold.
-pub(crate) const FIXED: &[(&str, Kind)] = &[
-    ("pending", Kind::SortedSet),
-    ("leased", Kind::SortedSet),
-    ("delayed", Kind::SortedSet),
-    ("splitting", Kind::SortedSet),
-    ("dead", Kind::SortedSet),
-    ("done", Kind::SortedSet),
-    ("workers", Kind::SortedSet),
-    ("groups", Kind::Set),
-    ("wake", Kind::List),
-    ("meta", Kind::Hash),
-    ("counts", Kind::Hash),
-    ("token", Kind::Number),
-    ("born", Kind::Number),
-    ("due", Kind::Number),
-    ("activity", Kind::Number),
-    ("hold_until", Kind::Number),
-    ("finished", Kind::Text),
-    ("leader", Kind::Text),
-    ("paused", Kind::Text),
-    ("owner", Kind::Text),
+pub(crate) const FIXED: &[(&str, KeyType)] = &[
+    ("pending", KeyType::SortedSet),
+    ("leased", KeyType::SortedSet),
+    ("delayed", KeyType::SortedSet),
+    ("splitting", KeyType::SortedSet),
+    ("dead", KeyType::SortedSet),
+    ("done", KeyType::SortedSet),
+    ("workers", KeyType::SortedSet),
+    ("groups", KeyType::Set),
+    ("wake", KeyType::List),
+    ("meta", KeyType::Hash),
+    ("counts", KeyType::Hash),
+    ("token", KeyType::Number),
+    ("born", KeyType::Number),
+    ("due", KeyType::Number),
+    ("activity", KeyType::Number),
+    ("hold_until", KeyType::Number),
+    ("leader", KeyType::Text),
+    ("paused", KeyType::Text),
+    ("owner", KeyType::Text),
 ];
 
 impl Keys {
@@ -96,7 +95,7 @@ impl Keys {
         format!("{}worker:{id}", self.base)
     }
 
-    /// What one worker holds, a text with one lease a line: job id, token and what an ack needs to know, parted by tabs.
+    /// What one worker holds, a hash: the token of each lease by job id.
     #[must_use]
     pub fn worker_leases(&self, id: &str) -> String {
         format!("{}worker:{id}:leases", self.base)

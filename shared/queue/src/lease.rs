@@ -11,81 +11,7 @@ use std::{
 use tokio::sync::{SetOnce, mpsc::UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Fields, Job, LeaseRef, Settled, queue::millis};
-
-/// How a handler ends its lease.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Settlement {
-    /// Done; the fields are added to the job's hash.
-    Ack {
-        /// Result fields.
-        fields: Fields,
-    },
-    /// Failed; runs again after the delay of the [`RetryPolicy`](crate::RetryPolicy), or is dead if attempts are used up.
-    Retry {
-        /// Why.
-        error: String,
-        /// Overrides the policy's delay.
-        delay: Option<Duration>,
-    },
-    /// Failed for good: dead at once.
-    Bury {
-        /// Why.
-        error: String,
-    },
-    /// Given back untouched: no attempt is spent, anyone may claim it at once.
-    Release {
-        /// Why.
-        reason: String,
-    },
-    /// Hand the job to its owner for splitting (state `splitting`), for a reason the worker found itself.
-    Split {
-        /// Why.
-        reason: String,
-    },
-}
-
-impl Settlement {
-    /// Done, without result fields.
-    #[must_use]
-    pub fn ack() -> Self {
-        Self::Ack { fields: Vec::new() }
-    }
-
-    /// Failed, with the policy's delay.
-    #[must_use]
-    pub fn retry(error: impl Into<String>) -> Self {
-        Self::Retry {
-            error: error.into(),
-            delay: None,
-        }
-    }
-
-    /// Failed for good.
-    #[must_use]
-    pub fn bury(error: impl Into<String>) -> Self {
-        Self::Bury {
-            error: error.into(),
-        }
-    }
-
-    /// Given back untouched.
-    #[must_use]
-    pub fn release(reason: impl Into<String>) -> Self {
-        Self::Release {
-            reason: reason.into(),
-        }
-    }
-
-    /// Handed to its owner for splitting.
-    #[must_use]
-    pub fn split(reason: impl Into<String>) -> Self {
-        Self::Split {
-            reason: reason.into(),
-        }
-    }
-}
+use crate::{Job, LeaseRef, Settled, Settlement, timing::millis};
 
 /// One claimed job. Cheap to clone; clones are the same lease. When the last clone is dropped before the lease was settled
 /// (a panic, a cancelled future), it is given back at once as a retry.
@@ -110,11 +36,11 @@ pub(crate) struct Held {
     /// Milliseconds after `epoch` of the last sign of life.
     progress: AtomicU64,
     epoch: Instant,
-    endings: UnboundedSender<Ended>,
+    endings: UnboundedSender<EndRequest>,
 }
 
-/// An end of a lease on its way to Redis.
-pub(crate) struct Ended {
+/// Asks the settler to end a lease.
+pub(crate) struct EndRequest {
     pub held: Arc<Held>,
     pub settlement: Settlement,
     /// It may wait a moment for a claim to travel with.
@@ -218,7 +144,7 @@ impl Drop for Handle {
 }
 
 impl Held {
-    pub fn new(job: Job, endings: UnboundedSender<Ended>) -> Self {
+    pub fn new(job: Job, endings: UnboundedSender<EndRequest>) -> Self {
         Self {
             job,
             phase: AtomicU8::new(HELD),
@@ -259,7 +185,7 @@ impl Held {
             .phase
             .compare_exchange(HELD, SETTLING, Ordering::AcqRel, Ordering::Acquire)
             .is_ok();
-        let ended = Ended {
+        let ended = EndRequest {
             held: self.clone(),
             settlement,
             waits_for_company,

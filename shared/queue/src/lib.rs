@@ -30,6 +30,7 @@ mod reply;
 mod retry;
 mod said;
 mod scripts;
+mod timing;
 
 pub use check::{ServerCheck, Warning};
 pub use conn::Health;
@@ -38,12 +39,12 @@ pub use error::QueueError;
 pub use ids::WorkerId;
 pub use job::{Fields, Job, NewJob, State};
 pub use keys::Keys;
-pub use lease::{Lease, Settlement};
+pub use lease::Lease;
 pub use options::{Options, Owner};
 pub use queue::{
     Claim, Collected, Ending, Enqueued, Group, GroupPlan, Guard, GuardedEnqueue, LeaderInfo,
-    LeaderToken, LeaseRef, Outcome, Page, Pause, Queue, Renewal, Settled, SplitOutcome, Stats,
-    Taken, Turn, WorkerEntry,
+    LeaderToken, LeaseRef, Mend, Outcome, Page, Pause, Queue, Renewal, Repairs, Settled,
+    Settlement, SplitOutcome, Stats, Taken, Turn, WorkerEntry,
 };
 pub use retry::RetryPolicy;
 pub use said::Said;

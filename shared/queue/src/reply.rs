@@ -1,17 +1,11 @@
 //! Reading replies: each function says what it expected when it finds something else.
 
-use std::borrow::Cow;
-
 use redis::Value;
 
 use crate::{
     QueueError,
     job::{Job, State},
 };
-
-/// ASCII's own characters for it: they part the records of a reply that is one text, and the units of a record.
-pub(crate) const RECORD_SEPARATOR: char = '\x1E';
-pub(crate) const UNIT_SEPARATOR: char = '\x1F';
 
 /// Characters that are shown of a text which could not be read.
 const MOST_SHOWN: usize = 60;
@@ -96,20 +90,11 @@ impl Reply {
             .collect()
     }
 
-    /// A text of records, each of units; see [`records`](Self::records) and [`units`](Self::units).
-    pub fn joined<'v>(&self, value: &'v Value) -> Result<Cow<'v, str>, QueueError> {
-        match value {
-            Value::BulkString(bytes) => Ok(String::from_utf8_lossy(bytes)),
-            _ => Err(self.wrong("a text of records", value)),
-        }
-    }
-
-    pub fn records(text: &str) -> impl Iterator<Item = &str> {
-        text.split(RECORD_SEPARATOR)
-    }
-
-    pub fn units(record: &str) -> impl Iterator<Item = &str> {
-        record.split(UNIT_SEPARATOR)
+    pub fn texts(&self, value: &Value) -> Result<Vec<String>, QueueError> {
+        self.list(value)?
+            .iter()
+            .map(|text| self.text(text))
+            .collect()
     }
 
     /// A job from its hash; `None` if the hash is empty. A key that is no hash is a job of which nothing can be read.
@@ -120,27 +105,16 @@ impl Reply {
         weight_field: &str,
     ) -> Result<Option<Job>, QueueError> {
         if let Value::ServerError(_) = value {
-            let mut job = self.job_of(id, std::iter::empty(), weight_field)?;
+            let mut job = self.job_of(id, Vec::new(), weight_field);
             job.unreadable.push("its key is not a hash".to_owned());
             return Ok(Some(job));
         }
         let pairs = self.pairs(value)?;
-        if pairs.is_empty() {
-            return Ok(None);
-        }
-        let texts = pairs
-            .iter()
-            .flat_map(|(name, value)| [name.as_str(), value.as_str()]);
-        self.job_of(id, texts, weight_field).map(Some)
+        Ok((!pairs.is_empty()).then(|| self.job_of(id, pairs, weight_field)))
     }
 
-    /// A job from names and values in turn.
-    pub fn job_of<'v>(
-        &self,
-        id: &str,
-        mut texts: impl Iterator<Item = &'v str>,
-        weight_field: &str,
-    ) -> Result<Job, QueueError> {
+    /// A job from the names and values of its hash.
+    pub fn job_of(&self, id: &str, pairs: Vec<(String, String)>, weight_field: &str) -> Job {
         let mut job = Job {
             id: id.to_owned(),
             state: State::Pending,
@@ -166,46 +140,45 @@ impl Reply {
             unreadable: Vec::new(),
             fields: Vec::new(),
         };
-        while let Some(name) = texts.next() {
-            let Some(text) = texts.next() else {
-                job.unreadable.push(format!("{name:?} has no value"));
-                break;
-            };
-            let parsed = match name {
+        if id.contains(char::is_control) {
+            job.unreadable
+                .push("its id has control characters".to_owned());
+        }
+        for (name, text) in pairs {
+            let parsed = match name.as_str() {
                 "state" => text.parse().map(|state| job.state = state).is_ok(),
-                "group" => put(&mut job.group, text.to_owned()),
-                "priority" => set(&mut job.priority, text) && job.priority <= 99,
-                "attempts" => set(&mut job.attempts, text),
-                "deaths" => set(&mut job.deaths, text),
-                "isolated_deaths" => set(&mut job.isolated_deaths, text),
-                "max_attempts" => set(&mut job.max_attempts, text),
-                "worker" => put(&mut job.worker, text.to_owned()),
-                "token" => set(&mut job.token, text),
-                "lease_until" => set(&mut job.lease_until, text),
-                "enqueued_at" => set(&mut job.enqueued_at, text),
-                "started_at" => set(&mut job.started_at, text),
-                "finished_at" => set(&mut job.finished_at, text),
-                "not_before" => set(&mut job.not_before, text),
-                "error" => put(&mut job.error, text.to_owned()),
+                "group" => put(&mut job.group, text.clone()),
+                "priority" => set(&mut job.priority, &text) && job.priority <= 99,
+                "attempts" => set(&mut job.attempts, &text),
+                "deaths" => set(&mut job.deaths, &text),
+                "isolated_deaths" => set(&mut job.isolated_deaths, &text),
+                "max_attempts" => set(&mut job.max_attempts, &text),
+                "worker" => put(&mut job.worker, text.clone()),
+                "token" => set(&mut job.token, &text),
+                "lease_until" => set(&mut job.lease_until, &text),
+                "enqueued_at" => set(&mut job.enqueued_at, &text),
+                "started_at" => set(&mut job.started_at, &text),
+                "finished_at" => set(&mut job.finished_at, &text),
+                "not_before" => set(&mut job.not_before, &text),
+                "error" => put(&mut job.error, text.clone()),
                 "history" => put(&mut job.history, text.lines().map(str::to_owned).collect()),
                 "isolate" => put(&mut job.isolate, text == "1"),
                 "poison" => put(&mut job.poison, text == "1"),
-                "parent" => put(&mut job.parent, text.to_owned()),
-                "isolated" | "settled" | "separated" => true,
-                name if name == weight_field => set(&mut job.weight, text),
-                name => {
-                    let value = text.to_owned();
-                    job.fields.push((name.to_owned(), value));
-                    true
+                "parent" => put(&mut job.parent, text.clone()),
+                "isolated" | "settled" => true,
+                name if name == weight_field => set(&mut job.weight, &text),
+                _ => {
+                    job.fields.push((name, text));
+                    continue;
                 }
             };
             if !parsed {
                 let shown: String = text.chars().take(MOST_SHOWN).collect();
                 job.unreadable.push(format!("{name} is {shown:?}"));
-                job.fields.push((name.to_owned(), text.to_owned()));
+                job.fields.push((name, text));
             }
         }
-        Ok(job)
+        job
     }
 }
 

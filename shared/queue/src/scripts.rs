@@ -1,37 +1,31 @@
-//! The Lua scripts: each operation is one file, put together from shared parts named in its first lines, for one queue: what its keys begin
-//! with and its options stand in the text as constants.
+//! The Lua scripts. Each operation of the protocol is one file, `scripts/<operation>.lua`, whose head says what it is told and what it answers. It begins
+//! with `-- @include NAME …`: these functions, one a file in `scripts/includes/`, stand before it, each with what it includes itself, once. Nothing else is
+//! done to the text but that comments are left out, since Redis would keep them; so all queues share the scripts.
 
-use crate::{Keys, Options, queue::millis};
+use std::{collections::BTreeSet, sync::LazyLock};
 
-/// Expired leases, due jobs and stale reservations that one call takes care of, each.
-const COLLECT_LIMIT: u64 = 25;
+macro_rules! includes {
+    ($($name:literal)*) => {
+        const INCLUDES: &[(&str, &str)] = &[$(($name, include_str!(concat!("scripts/includes/", $name, ".lua")))),*];
+    };
+}
 
-const PARTS: &[(&str, &str)] = &[
-    ("prelude", include_str!("scripts/prelude.lua")),
-    ("pending", include_str!("scripts/pending.lua")),
-    ("token", include_str!("scripts/token.lua")),
-    ("history", include_str!("scripts/history.lua")),
-    ("leave", include_str!("scripts/leave.lua")),
-    ("reclaim", include_str!("scripts/reclaim.lua")),
-    ("retain", include_str!("scripts/retain.lua")),
-    ("isolated", include_str!("scripts/isolated.lua")),
-    ("end_otherwise", include_str!("scripts/end_otherwise.lua")),
-    ("unusual", include_str!("scripts/unusual.lua")),
-    ("endings", include_str!("scripts/endings.lua")),
-    ("add", include_str!("scripts/add.lua")),
-    ("owner", include_str!("scripts/owner.lua")),
-];
+includes! {
+    "add_job" "bump_plan" "check_guard" "claim" "collect" "count" "due_at" "examine_job" "expire_lease" "expire_leases" "finish_job" "finish_undone"
+    "free_reservations" "held_until" "history_with" "lease_job" "lease_jobs" "leave_group" "leave_lease" "next_due" "note_activity" "number" "pending_score"
+    "prelude" "promote_delayed" "read_endings" "read_job" "read_jobs" "refuse_foreign" "reserve" "resolve_ending" "resolve_expired" "return_job" "settle"
+    "take_isolated" "take_pending" "tend_queue" "token_after" "trim_done" "wake"
+}
 
-macro_rules! scripts {
+macro_rules! operations {
     ($($operation:ident = $name:literal;)*) => {
-        /// What a script does.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Operation { $($operation),* }
 
         impl Operation {
             const ALL: &[Operation] = &[$(Operation::$operation),*];
 
-            /// Its name, for errors.
+            /// As errors and the log call it.
             pub fn name(self) -> &'static str {
                 match self { $(Operation::$operation => $name),* }
             }
@@ -43,13 +37,14 @@ macro_rules! scripts {
     };
 }
 
-scripts! {
+operations! {
     Turn = "turn";
+    Settle = "settle";
+    GiveBack = "give_back";
     Renew = "renew";
     Collect = "collect";
-    Hello = "hello";
-    Goodbye = "goodbye";
-    ReleaseAll = "release_all";
+    Register = "register";
+    Deregister = "deregister";
     Enqueue = "enqueue";
     Split = "split";
     Resolve = "resolve";
@@ -67,6 +62,8 @@ scripts! {
     Own = "own";
     Probe = "probe";
     Take = "take";
+    Repair = "repair";
+    Recount = "recount";
 }
 
 impl Operation {
@@ -77,11 +74,19 @@ impl Operation {
             Self::Probe
                 | Self::Renew
                 | Self::Collect
-                | Self::Hello
+                | Self::Register
                 | Self::Lead
                 | Self::RaiseToken
                 | Self::NextToken
         )
+    }
+
+    pub fn script(self) -> &'static Script {
+        static SCRIPTS: LazyLock<Vec<Script>> = LazyLock::new(|| {
+            let operations = Operation::ALL.iter();
+            operations.map(|operation| Script::of(*operation)).collect()
+        });
+        &SCRIPTS[self as usize]
     }
 }
 
@@ -94,110 +99,41 @@ pub(crate) struct Script {
     pub sha: String,
 }
 
-/// All scripts of one queue.
-#[derive(Debug)]
-pub(crate) struct Scripts(Vec<Script>);
-
-impl Scripts {
-    pub fn of(options: &Options) -> Self {
-        // longer names before those that they begin with
-        let constants = [
-            ("TTL_MS", millis(options.ttl).to_string()),
-            ("COLLECT_LIMIT", COLLECT_LIMIT.to_string()),
-            (
-                "RETAIN_DONE_MS",
-                millis(options.retain_done_for).to_string(),
-            ),
-            ("RETAIN_DONE", options.retain_done.to_string()),
-            (
-                "WEIGHT_FIELD",
-                format!("'{}'", escaped(&options.weight_field)),
-            ),
-        ];
-        let base = format!("'{}", escaped(Keys::new(options).base()));
-        let made = Operation::ALL.iter().map(|operation| {
-            let mut code = assemble(operation.body());
-            for (name, value) in &constants {
-                code = code.replace(name, value);
-            }
-            // at last, so that nothing is looked for in what users choose
-            let code = code.replace("'$", &base);
-            let sha = redis::Script::new(&code).get_hash().to_owned();
-            let name = operation.name();
-            Script {
-                name,
-                proves_writes: operation.proves_writes(),
-                code,
-                sha,
-            }
-        });
-        Self(made.collect())
-    }
-
-    pub fn get(&self, operation: Operation) -> &Script {
-        &self.0[operation as usize]
-    }
-}
-
-/// `text` inside single quotes in Lua.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.chars() {
-        match byte {
-            '\'' | '\\' => out.extend(['\\', byte]),
-            '$' => out.push_str("\\036"),
-            control if control.is_ascii_control() => {
-                out.push_str(&format!("\\{:03}", control as u32));
-            }
-            other => out.push(other),
+impl Script {
+    fn of(operation: Operation) -> Self {
+        let mut text = String::new();
+        put_together(operation.body(), &mut BTreeSet::new(), &mut text);
+        let code: String = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("--") && !line.trim().is_empty())
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        Self {
+            name: operation.name(),
+            proves_writes: operation.proves_writes(),
+            sha: redis::Script::new(&code).get_hash().to_owned(),
+            code,
         }
     }
-    out
 }
 
-/// Directives are comments at the top of a script: `-- @include PART …` puts parts there, `-- @rarely PART …` puts them into a function
-/// `rare()` that makes what they define on its first call, since a hot script would otherwise make it all on every call.
-fn assemble(body: &str) -> String {
-    let part = |wanted: &str| {
-        let found = PARTS.iter().find(|(known, _)| *known == wanted);
-        found.map_or("", |(_, text)| *text)
-    };
-    let mut code = String::new();
-    for line in body.lines() {
-        if let Some(wanted) = line.strip_prefix("-- @include ") {
-            code.extend(wanted.split_whitespace().map(part));
-        } else if let Some(wanted) = line.strip_prefix("-- @rarely ") {
-            let text: String = wanted.split_whitespace().map(part).collect();
-            let names: Vec<_> = defined(&text)
-                .map(|name| format!("{name} = {name}"))
-                .collect();
-            code.push_str("local rare_parts\nlocal function rare()\nif rare_parts then return rare_parts end\n");
-            code.push_str(&text);
-            code.push_str(&format!(
-                "rare_parts = {{{}}}\nreturn rare_parts\nend\n",
-                names.join(", ")
-            ));
+/// Appends `body` to `code`, behind what it includes and `code` has not yet.
+fn put_together(body: &str, included: &mut BTreeSet<&'static str>, code: &mut String) {
+    for wanted in includes_of(body) {
+        let known = INCLUDES.iter().find(|(name, _)| *name == wanted);
+        if let Some((name, text)) = known
+            && included.insert(name)
+        {
+            put_together(text, included, code);
         }
     }
     code.push_str(body);
-    // Comments cost the server nothing at run time, but it keeps every script in memory: send the code only.
-    code.lines()
-        .filter(|line| !line.trim_start().starts_with("--") && !line.trim().is_empty())
-        .fold(String::new(), |mut text, line| {
-            text.push_str(line);
-            text.push('\n');
-            text
-        })
 }
 
-/// Names that a part defines at its top level.
-fn defined(part: &str) -> impl Iterator<Item = &str> {
-    part.lines().filter_map(|line| {
-        let rest = line.strip_prefix("local ")?;
-        let rest = rest.strip_prefix("function ").unwrap_or(rest);
-        rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
-            .next()
-    })
+fn includes_of(body: &str) -> impl Iterator<Item = &str> {
+    body.lines()
+        .filter_map(|line| line.strip_prefix("-- @include "))
+        .flat_map(str::split_whitespace)
 }
 
 #[cfg(test)]
@@ -205,50 +141,50 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_script_is_complete() {
-        let scripts = Scripts::of(&Options::new("redis://127.0.0.1", "infer"));
-        for operation in Operation::ALL {
-            let Script { name, code, .. } = scripts.get(*operation);
-            assert_eq!(*name, operation.name());
+    fn every_include_exists_and_every_script_begins_with_the_prelude() {
+        let bodies = Operation::ALL.iter().map(|operation| operation.body());
+        let texts = bodies.chain(INCLUDES.iter().map(|(_, text)| *text));
+        for wanted in texts.flat_map(includes_of) {
             assert!(
-                code.starts_with("local clock"),
-                "{name} does not begin with the prelude"
+                INCLUDES.iter().any(|(name, _)| *name == wanted),
+                "{wanted} is included and not there"
             );
-            for left in [
-                "'$",
-                "@include",
-                "TTL_MS",
-                "COLLECT_LIMIT",
-                "RETAIN_DONE",
-                "WEIGHT_FIELD",
-            ] {
-                assert!(!code.contains(left), "{name} has {left} left");
+        }
+        for operation in Operation::ALL {
+            let Script { name, code, .. } = operation.script();
+            assert_eq!(*name, operation.name());
+            assert!(code.starts_with("local call = redis.call"), "{name}");
+        }
+    }
+
+    /// Whether `code` calls `function`, and not one whose name ends like that.
+    fn calls(code: &str, function: &str) -> bool {
+        code.match_indices(&format!("{function}(")).any(|(at, _)| {
+            let before = code[..at].chars().next_back();
+            before.is_none_or(|letter| !letter.is_alphanumeric() && letter != '_')
+        })
+    }
+
+    #[test]
+    fn every_function_that_a_script_calls_is_in_it() {
+        for operation in Operation::ALL {
+            let Script { name, code, .. } = operation.script();
+            for (function, _) in INCLUDES.iter().filter(|(name, _)| *name != "prelude") {
+                let defined = code.contains(&format!("local function {function}("));
+                assert!(defined || !calls(code, function), "{name} calls {function}");
             }
         }
-        for (name, body) in PARTS {
-            assert!(!body.contains("@include"), "{name} includes another part");
+    }
+
+    #[test]
+    fn every_include_is_one_function_of_its_name() {
+        for (name, text) in INCLUDES.iter().filter(|(name, _)| *name != "prelude") {
+            let defined: Vec<_> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("local function "))
+                .collect();
+            assert_eq!(defined.len(), 1, "{name}");
+            assert!(defined[0].starts_with(&format!("{name}(")), "{name}");
         }
-    }
-
-    #[test]
-    fn names_cannot_end_a_text() {
-        let mut options = Options::new("redis://127.0.0.1", "it's \\ a\nqueue");
-        options.weight_field = "'$TTL_MS".to_owned();
-        let scripts = Scripts::of(&options);
-        let code = &scripts.get(Operation::Enqueue).code;
-        assert!(
-            code.contains(r"'weldfleet:{it\'s \\ a\010queue}:job:'"),
-            "{code}"
-        );
-        assert!(code.contains(r"'\'\036TTL_MS'"), "{code}");
-    }
-
-    #[test]
-    fn a_queue_may_be_called_like_an_option() {
-        let options = Options::new("redis://127.0.0.1", "TTL_MS$WEIGHT_FIELD");
-        let scripts = Scripts::of(&options);
-        let code = &scripts.get(Operation::Turn).code;
-        let base = Keys::new(&options).base().replace('$', "\\036");
-        assert!(code.contains(&format!("'{base}pending'")), "{code}");
     }
 }

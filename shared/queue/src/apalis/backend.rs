@@ -24,12 +24,12 @@ pub struct LeasedBackend {
     slots: Arc<Semaphore>,
     size: usize,
     claimed: VecDeque<(Lease, OwnedSemaphorePermit)>,
-    claiming: Option<BoxFuture<'static, Option<Claimed>>>,
+    claiming: Option<BoxFuture<'static, Option<Placed>>>,
     drop_when_lost: bool,
     ended: bool,
 }
 
-type Claimed = Vec<(Lease, OwnedSemaphorePermit)>;
+type Placed = Vec<(Lease, OwnedSemaphorePermit)>;
 
 impl LeasedBackend {
     /// A backend for one apalis worker, one job at a time.
@@ -109,7 +109,7 @@ impl std::fmt::Debug for LeasedBackend {
 }
 
 /// Waits for a free place, then for jobs to fill all the places that are free by then.
-async fn claim(consumer: Consumer, slots: Arc<Semaphore>) -> Option<Claimed> {
+async fn claim(consumer: Consumer, slots: Arc<Semaphore>) -> Option<Placed> {
     let mut permits = vec![slots.clone().acquire_owned().await.ok()?];
     while let Ok(permit) = slots.clone().try_acquire_owned() {
         permits.push(permit);

@@ -5,15 +5,18 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    settler::{Claimed, Request},
-    shared::{Backoff, Shared},
+    claiming::{ClaimRequest, Claimed, Control},
+    shared::Shared,
 };
-use crate::{Lease, QueueError, queue::chance};
+use crate::{
+    Lease, QueueError,
+    timing::{Backoff, chance},
+};
 
 /// One claim. If the caller goes away, what was claimed is given back.
 pub(super) async fn claim(shared: &Arc<Shared>, max: u32) -> Result<Claimed, QueueError> {
     {
-        let control = shared.control.borrow();
+        let control = shared.claiming.control.borrow();
         if control.stopped {
             return Err(QueueError::ShutDown);
         }
@@ -28,8 +31,9 @@ pub(super) async fn claim(shared: &Arc<Shared>, max: u32) -> Result<Claimed, Que
     }
     let (answer, waiting) = oneshot::channel();
     shared
+        .claiming
         .requests
-        .send(Request { max, answer })
+        .send(ClaimRequest { max, answer })
         .map_err(|_| QueueError::ShutDown)?;
     let claimed = waiting.await.map_err(|_| QueueError::ShutDown)??;
     for lease in &claimed.leases {
@@ -42,7 +46,7 @@ pub(super) async fn claim(shared: &Arc<Shared>, max: u32) -> Result<Claimed, Que
 pub(super) async fn next(shared: &Arc<Shared>, max: u32) -> Result<Vec<Lease>, QueueError> {
     let options = shared.queue.options();
     let most = (options.ttl / 4).min(Duration::from_secs(1));
-    let mut control = shared.control.subscribe();
+    let mut control = shared.claiming.control.subscribe();
     let mut backoff = Backoff::new(most);
     loop {
         let (held, stopped) = {
@@ -56,7 +60,7 @@ pub(super) async fn next(shared: &Arc<Shared>, max: u32) -> Result<Vec<Lease>, Q
             let _ = control.changed().await;
             continue;
         }
-        let ended = shared.ended.notified();
+        let ended = shared.leases.ended.notified();
         let claimed = match claim(shared, max).await {
             Ok(claimed) => claimed,
             Err(QueueError::ShutDown) => return Err(QueueError::ShutDown),
@@ -90,16 +94,13 @@ pub(super) async fn next(shared: &Arc<Shared>, max: u32) -> Result<Vec<Lease>, Q
             if claimed.paused {
                 interruptible(&mut control, tokio::time::sleep(Duration::from_millis(50))).await;
             }
-            let _waiting = Waiting::new(&shared.idle);
-            interruptible(&mut control, async { tokio::select! { () = shared.woken.notified() => {}, () = tokio::time::sleep(wait) => {} } }).await;
+            let _idle = Idle::new(&shared.claiming.idle);
+            interruptible(&mut control, async { tokio::select! { () = shared.claiming.woken.notified() => {}, () = tokio::time::sleep(wait) => {} } }).await;
         }
     }
 }
 
-async fn interruptible(
-    control: &mut watch::Receiver<super::shared::Control>,
-    wait: impl Future<Output = ()>,
-) {
+async fn interruptible(control: &mut watch::Receiver<Control>, wait: impl Future<Output = ()>) {
     tokio::select! {
         () = wait => {}
         _ = control.changed() => {}
@@ -107,16 +108,16 @@ async fn interruptible(
 }
 
 /// Tells the waiter that somebody waits, while it lives.
-struct Waiting<'a>(&'a watch::Sender<usize>);
+struct Idle<'a>(&'a watch::Sender<usize>);
 
-impl<'a> Waiting<'a> {
+impl<'a> Idle<'a> {
     fn new(idle: &'a watch::Sender<usize>) -> Self {
         idle.send_modify(|count| *count += 1);
         Self(idle)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Idle<'_> {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count -= 1);
     }

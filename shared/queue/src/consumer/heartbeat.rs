@@ -7,8 +7,12 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::shared::{Backoff, Shared};
-use crate::{Queue, QueueError, Renewal, conn::lock, lease::Held, queue::chance};
+use super::shared::Shared;
+use crate::{
+    Queue, QueueError, Renewal,
+    conn::lock,
+    timing::{Backoff, chance},
+};
 
 pub(super) fn start(shared: &Arc<Shared>, queue: Queue) -> Result<(), QueueError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -18,7 +22,7 @@ pub(super) fn start(shared: &Arc<Shared>, queue: Queue) -> Result<(), QueueError
             QueueError::Options(format!("renewal: its runtime cannot be started: {error}"))
         })?;
     let stop = shared.stop.clone();
-    let ended = shared.heartbeat_ended.clone();
+    let ended = shared.membership.heartbeat_ended.clone();
     let shared = Arc::downgrade(shared);
     std::thread::Builder::new()
         .name("queue-heartbeat".to_owned())
@@ -51,7 +55,7 @@ async fn keep(shared: &Weak<Shared>, queue: &Queue) {
                 backoff = Backoff::new((renew_every / 4).min(Duration::from_millis(500)));
                 belongs(&shared, None);
                 started
-                    + if !shared.registered.load(Ordering::Acquire) {
+                    + if !shared.membership.registered.load(Ordering::Acquire) {
                         // a change of the free fields is told soon, not only with the next renewal
                         Duration::from_millis(20)
                     } else if shared.doze() {
@@ -61,7 +65,7 @@ async fn keep(shared: &Weak<Shared>, queue: &Queue) {
                     }
             }
             Err(error) => {
-                shared.suspect.store(true, Ordering::Release);
+                shared.leases.suspect.store(true, Ordering::Release);
                 if let QueueError::Foreign { .. } = &error {
                     belongs(&shared, Some(error.to_string()));
                 }
@@ -74,7 +78,7 @@ async fn keep(shared: &Weak<Shared>, queue: &Queue) {
 
 /// Nothing is claimed from a queue that is somebody else's.
 fn belongs(shared: &Shared, foreign: Option<String>) {
-    shared.control.send_if_modified(|control| {
+    shared.claiming.control.send_if_modified(|control| {
         let changed = control.foreign != foreign;
         control.foreign = foreign;
         changed
@@ -87,14 +91,14 @@ async fn wait(shared: &Shared, mut next: Instant, renew_every: Duration) {
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(next) => break,
-            () = shared.rouse.notified() => {}
+            () = shared.membership.rouse.notified() => {}
         }
-        if !shared.registered.load(Ordering::Acquire) || !shared.queue.health().up {
+        if !shared.membership.registered.load(Ordering::Acquire) || !shared.queue.health().up {
             break;
         }
         next = next.min(Instant::now() + spread(renew_every));
     }
-    shared.dozing.store(false, Ordering::SeqCst);
+    shared.membership.dozing.store(false, Ordering::SeqCst);
 }
 
 /// A little less, by chance: a fleet that started together does not speak together for ever.
@@ -106,7 +110,10 @@ fn spread(time: Duration) -> Duration {
 fn idle_nap(shared: &Shared) -> Duration {
     let options = shared.queue.options();
     let longest = (options.worker_expiry() / 3).max(options.renew_every);
-    shared.share(options.renew_every, u32::MAX).min(longest)
+    shared
+        .membership
+        .share(options.renew_every, u32::MAX)
+        .min(longest)
 }
 
 /// One renewal of everything held.
@@ -116,43 +123,48 @@ async fn round(
     surplus_before: &mut bool,
 ) -> Result<(), QueueError> {
     let job_timeout = queue.options().job_timeout;
-    let claims_before = shared.claims_in_flight.load(Ordering::Acquire);
-    let held: Vec<Arc<Held>> = lock(&shared.held).values().cloned().collect();
-    let (hung, kept): (Vec<_>, Vec<_>) = held
-        .into_iter()
-        .partition(|held| held.is_held() && job_timeout.is_some_and(|limit| held.idle() > limit));
+    let claims_before = shared.leases.claims_in_flight.load(Ordering::Acquire);
+    let (hung, kept): (Vec<_>, Vec<_>) =
+        shared.leases.all().into_iter().partition(|held| {
+            held.is_held() && job_timeout.is_some_and(|limit| held.idle() > limit)
+        });
     for lease in hung {
-        shared.lose(&lease, "no progress for job_timeout");
+        shared.leases.lose(&lease, "no progress for job_timeout");
     }
 
     // Renewals first: registering is for people.
     let references: Vec<_> = kept.iter().map(|held| held.reference()).collect();
     let answer = queue.renew_and_count(&shared.id, &references).await?;
-    shared.workers.store(answer.workers, Ordering::Relaxed);
+    shared
+        .membership
+        .workers
+        .store(answer.workers, Ordering::Relaxed);
     for (lease, renewal) in kept.iter().zip(&answer.renewals) {
         if *renewal == Renewal::Lost {
-            shared.lose(lease, "another token holds the job, or it is gone");
+            shared
+                .leases
+                .lose(lease, "another token holds the job, or it is gone");
         }
     }
     // A lease that nobody here knows of, twice in a row and not by a claim under way: a claim was answered into the void.
-    let quiet = claims_before == 0 && shared.claims_in_flight.load(Ordering::Acquire) == 0;
+    let quiet = claims_before == 0 && shared.leases.claims_in_flight.load(Ordering::Acquire) == 0;
     let surplus = quiet && answer.held > kept.len() as u64;
     if surplus && *surplus_before {
-        shared.suspect.store(true, Ordering::Release);
+        shared.leases.suspect.store(true, Ordering::Release);
     }
     *surplus_before = surplus;
 
-    if !answer.registered || !shared.registered.swap(true, Ordering::AcqRel) {
-        let fields = lock(&shared.fields).clone();
+    if !answer.registered || !shared.membership.registered.swap(true, Ordering::AcqRel) {
+        let fields = lock(&shared.membership.fields).clone();
         match queue.register(&shared.id, &fields).await {
             Ok(born_at) => {
                 shared.note_birth(born_at);
-                if !shared.checked.swap(true, Ordering::AcqRel) {
+                if !shared.membership.checked.swap(true, Ordering::AcqRel) {
                     queue.warn_of_settings().await;
                 }
             }
             Err(error) => {
-                shared.registered.store(false, Ordering::Release);
+                shared.membership.registered.store(false, Ordering::Release);
                 return Err(error);
             }
         }

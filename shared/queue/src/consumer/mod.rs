@@ -1,9 +1,13 @@
 //! One member of the fleet: `claimer` asks for jobs and waits, `waiter` is woken by Redis, `settler` tells Redis which leases end and
-//! asks it for new ones, through outages, `heartbeat` renews on its own thread, `shutdown` leaves in order. `shared` is what they share.
+//! asks it for new ones, through outages, `heartbeat` renews on its own thread, `shutdown` leaves in order. They share three things, in `shared`: the
+//! `leases` that are held, the `membership` in the fleet, and the state of `claiming`.
 
 mod claimer;
-mod settler;
+mod claiming;
 mod heartbeat;
+mod leases;
+mod membership;
+mod settler;
 mod shared;
 mod shutdown;
 mod waiter;
@@ -157,6 +161,7 @@ impl Consumer {
     pub fn hold(&self, reason: impl Into<String>) {
         let reason = reason.into();
         self.shared
+            .claiming
             .control
             .send_modify(|control| control.held = Some(reason));
     }
@@ -164,6 +169,7 @@ impl Consumer {
     /// Claims again.
     pub fn proceed(&self) {
         self.shared
+            .claiming
             .control
             .send_modify(|control| control.held = None);
     }
@@ -171,26 +177,28 @@ impl Consumer {
     /// What it is doing.
     #[must_use]
     pub fn status(&self) -> ConsumerStatus {
-        let seen = lock(&self.shared.seen).clone();
+        let seen = lock(&self.shared.claiming.seen).clone();
         ConsumerStatus {
-            leases: lock(&self.shared.held).len(),
+            leases: self.shared.leases.len(),
             paused: seen.paused,
-            held: self.shared.control.borrow().holds().cloned(),
+            held: self.shared.claiming.control.borrow().holds().cloned(),
             draining: seen.draining,
-            lost: self.shared.lost.load(Ordering::Relaxed),
+            lost: self.shared.leases.lost.load(Ordering::Relaxed),
         }
     }
 
     /// Changes the free fields that people see.
     pub fn set_fields(&self, fields: BTreeMap<String, String>) {
-        *lock(&self.shared.fields) = fields;
-        self.shared.registered.store(false, Ordering::Release);
-        self.shared.rouse.notify_one();
+        let membership = &self.shared.membership;
+        *lock(&membership.fields) = fields;
+        membership.registered.store(false, Ordering::Release);
+        membership.rouse.notify_one();
     }
 
     /// Stops claiming for good; handlers go on and their leases are renewed.
     pub fn stop_claiming(&self) {
         self.shared
+            .claiming
             .control
             .send_modify(|control| control.stopped = true);
     }

@@ -8,36 +8,26 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc::UnboundedReceiver, oneshot},
+    sync::mpsc::UnboundedReceiver,
     time::{Instant, sleep_until},
 };
 
-use super::shared::{Backoff, Shared};
+use super::{
+    claiming::{ClaimRequest, Claimed},
+    shared::Shared,
+};
 use crate::{
-    Claim, Ending, Lease, Outcome, QueueError, Settled, Settlement,
+    Claim, Ending, Outcome, QueueError, Settled, Settlement,
     conn::lock,
-    lease::{Ended, Held},
-    queue::{MOST_ENDED, chance},
+    lease::{EndRequest, Held},
+    queue::MOST_ENDED,
+    timing::{Backoff, chance},
 };
 
 /// Tries for a lease whose end Redis refuses by itself (somebody changed the job's key by hand).
 const MOST_REFUSALS: u32 = 5;
 /// How long an ending that was handed in waits for the claim of whoever handed it in.
 const COMPANY: Duration = Duration::from_millis(1);
-
-/// Somebody wants up to `max` jobs.
-pub(super) struct Request {
-    pub max: u32,
-    pub answer: oneshot::Sender<Result<Claimed, QueueError>>,
-}
-
-/// Answer to a request.
-pub(super) struct Claimed {
-    pub leases: Vec<Lease>,
-    pub paused: bool,
-    pub draining: bool,
-    pub next_due: Duration,
-}
 
 struct Item {
     held: Arc<Held>,
@@ -48,8 +38,8 @@ struct Item {
 
 pub(super) struct Settler {
     pub shared: Arc<Shared>,
-    pub endings: UnboundedReceiver<Ended>,
-    pub requests: UnboundedReceiver<Request>,
+    pub endings: UnboundedReceiver<EndRequest>,
+    pub requests: UnboundedReceiver<ClaimRequest>,
 }
 
 impl Settler {
@@ -64,9 +54,9 @@ impl Settler {
                 continue;
             };
             // it tries until it works again
-            self.shared.rouse.notify_one();
+            self.shared.membership.rouse.notify_one();
             // a Redis that was away may have forgotten endings that it confirmed
-            self.shared.suspect.store(true, Ordering::Release);
+            self.shared.leases.suspect.store(true, Ordering::Release);
             tracing::debug!(error = %crate::error::chain(&error), leases = items.len(), "settling failed, trying again");
             tokio::select! {
                 () = tokio::time::sleep(backoff.delay()) => {}
@@ -74,13 +64,13 @@ impl Settler {
             }
         }
         for item in items {
-            self.shared.forget(&item.held);
+            self.shared.leases.forget(&item.held);
             item.held.finish(Settled::Unknown);
         }
     }
 
     /// Waits until there is something to say: adds to `items` what is to be ended, returns who wants jobs. `None` at the end.
-    async fn gather(&mut self, items: &mut Vec<Item>) -> Option<Option<Request>> {
+    async fn gather(&mut self, items: &mut Vec<Item>) -> Option<Option<ClaimRequest>> {
         let mut request = None;
         let mut deadline = None;
         loop {
@@ -111,7 +101,7 @@ impl Settler {
         }
     }
 
-    fn item(&self, ended: Ended) -> Item {
+    fn item(&self, ended: EndRequest) -> Item {
         Item {
             ending: ending(&self.shared, &ended.held, ended.settlement),
             held: ended.held,
@@ -124,15 +114,15 @@ impl Settler {
     async fn carry(
         &self,
         items: &mut Vec<Item>,
-        request: Option<Request>,
+        request: Option<ClaimRequest>,
     ) -> Result<(), QueueError> {
         let Some(request) = request else {
             return self.settle(items).await;
         };
         let shared = &self.shared;
         // whoever shuts down waits for this
-        let under_way = shared.claiming.lock().await;
-        if shared.control.borrow().stopped {
+        let under_way = shared.claiming.under_way.lock().await;
+        if shared.claiming.control.borrow().stopped {
             drop(under_way);
             let _ = request.answer.send(Err(QueueError::ShutDown));
             return self.settle(items).await;
@@ -158,19 +148,20 @@ impl Settler {
 
     async fn turn(&self, items: &mut Vec<Item>, max: u32) -> Result<Claimed, QueueError> {
         let shared = &self.shared;
-        if shared.suspect.load(Ordering::Acquire) {
-            let released = shared
-                .queue
-                .release_except(&shared.id, &shared.references())
-                .await?;
-            // there may be more than one call gives back
-            shared.suspect.store(released > 0, Ordering::Release);
+        if shared.leases.suspect.swap(false, Ordering::AcqRel) {
+            let known = shared.leases.references();
+            let released = shared.queue.release_except(&shared.id, &known).await;
+            let released =
+                released.inspect_err(|_| shared.leases.suspect.store(true, Ordering::Release))?;
             if released > 0 {
                 tracing::info!(released, "gave back leases that nobody here knew of");
             }
         }
         let endings: Vec<_> = items.iter().map(|item| item.ending.clone()).collect();
-        shared.claims_in_flight.fetch_add(1, Ordering::AcqRel);
+        shared
+            .leases
+            .claims_in_flight
+            .fetch_add(1, Ordering::AcqRel);
         let turn = shared.queue.turn(&shared.id, &endings, max).await;
         let claimed = turn.map(|turn| {
             for (item, outcome) in items.drain(..).zip(turn.outcomes) {
@@ -178,9 +169,12 @@ impl Settler {
             }
             take(shared, turn.claim)
         });
-        shared.claims_in_flight.fetch_sub(1, Ordering::AcqRel);
+        shared
+            .leases
+            .claims_in_flight
+            .fetch_sub(1, Ordering::AcqRel);
         if claimed.is_err() {
-            shared.suspect.store(true, Ordering::Release);
+            shared.leases.suspect.store(true, Ordering::Release);
         }
         claimed
     }
@@ -223,7 +217,7 @@ impl Settler {
                         items.push(item);
                     } else {
                         tracing::error!(job = %item.held.job.id, "redis refuses to end this lease, it will run out");
-                        shared.forget(&item.held);
+                        shared.leases.forget(&item.held);
                         item.held.finish(Settled::Unknown);
                     }
                 }
@@ -249,32 +243,22 @@ fn finish(shared: &Shared, held: &Held, outcome: Outcome) {
     let settled = match outcome {
         Outcome::Settled(state) => Settled::Settled(state),
         Outcome::Lost => {
-            shared.lost.fetch_add(1, Ordering::Relaxed);
+            shared.leases.lost.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(job = %held.job.id, token = held.job.token, "lease was lost before it was settled");
             Settled::Lost
         }
     };
-    shared.forget(held);
+    shared.leases.forget(held);
     held.finish(settled);
 }
 
 fn take(shared: &Shared, claim: Claim) -> Claimed {
     shared.note_birth(claim.born_at);
-    let mut leases = Vec::with_capacity(claim.jobs.len());
-    let mut known = lock(&shared.held);
-    for job in claim.jobs {
-        let held = Arc::new(Held::new(job, shared.endings.clone()));
-        if let Some(older) = known.insert(held.job.id.clone(), held.clone()) {
-            // the same job again: the earlier lease of it ran out without our notice
-            older.lose();
-        }
-        leases.push(Lease::new(held));
-    }
-    drop(known);
+    let leases = shared.leases.take_on(claim.jobs);
     if !leases.is_empty() {
-        shared.rouse_heartbeat();
+        shared.membership.wake_up();
     }
-    let mut seen = lock(&shared.seen);
+    let mut seen = lock(&shared.claiming.seen);
     let paused = claim.paused.is_some();
     if paused && seen.paused.is_none() {
         tracing::info!(

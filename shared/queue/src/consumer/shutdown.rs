@@ -4,27 +4,25 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{
-    ShutdownReport,
-    settler::ending,
-    shared::{Backoff, Shared},
-};
-use crate::{Outcome, Settlement, conn::lock, lease::Held, queue::MOST_ENDED};
+use super::{ShutdownReport, settler::ending, shared::Shared};
+use crate::{Outcome, Settlement, queue::MOST_ENDED, timing::Backoff};
 
 /// How long the last words to Redis may take.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport {
-    shared.control.send_modify(|control| control.stopped = true);
+    shared
+        .claiming
+        .control
+        .send_modify(|control| control.stopped = true);
     let deadline = Instant::now() + grace;
     // a claim under way ends first, so that nothing arrives after this
-    drop(timeout_at(deadline + FAREWELL, shared.claiming.lock()).await);
-    let _ = timeout_at(deadline, all_ended(shared)).await;
+    drop(timeout_at(deadline + FAREWELL, shared.claiming.under_way.lock()).await);
+    let _ = timeout_at(deadline, shared.leases.all_ended()).await;
 
     let mut report = ShutdownReport::default();
-    let left: Vec<Arc<Held>> = lock(&shared.held).values().cloned().collect();
     let mut endings = Vec::new();
-    for held in left {
+    for held in shared.leases.all() {
         // first here, so that its handler stops before its next write, then in Redis
         if held.is_held() && held.lose() {
             endings.push(ending(
@@ -32,7 +30,7 @@ pub(super) async fn run(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
                 &held,
                 Settlement::release("worker shuts down"),
             ));
-            shared.forget(&held);
+            shared.leases.forget(&held);
         }
     }
     let farewell = Instant::now() + FAREWELL;
@@ -57,11 +55,14 @@ pub(super) async fn run(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
         }
     }
     // settlements under way
-    if timeout_at(farewell, all_ended(shared)).await.is_err() {
-        report.unconfirmed += lock(&shared.held).len() as u64;
+    if timeout_at(farewell, shared.leases.all_ended())
+        .await
+        .is_err()
+    {
+        report.unconfirmed += shared.leases.len() as u64;
     }
     shared.stop.cancel();
-    shared.heartbeat_ended.cancelled().await;
+    shared.membership.heartbeat_ended.cancelled().await;
     if let Err(error) = timeout_at(farewell, shared.queue.deregister(&shared.id))
         .await
         .unwrap_or(Ok(()))
@@ -69,16 +70,4 @@ pub(super) async fn run(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
         tracing::warn!(error = %crate::error::chain(&error), "could not deregister");
     }
     report
-}
-
-async fn all_ended(shared: &Shared) {
-    loop {
-        let ended = shared.ended.notified();
-        tokio::pin!(ended);
-        ended.as_mut().enable();
-        if lock(&shared.held).is_empty() {
-            return;
-        }
-        ended.await;
-    }
 }

@@ -8,8 +8,8 @@ use std::{
 
 use redis::Value;
 
-use super::shared::{Backoff, Shared};
-use crate::Queue;
+use super::shared::Shared;
+use crate::{Queue, timing::Backoff};
 
 pub(super) async fn run(shared: Arc<Shared>, queue: Queue) {
     let stop = shared.stop.clone();
@@ -21,7 +21,7 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Queue) {
 
 async fn wait(shared: Arc<Shared>, queue: Queue) {
     let key = queue.keys().named("wake");
-    let mut idle = shared.idle.subscribe();
+    let mut idle = shared.claiming.idle.subscribe();
     let mut backoff = Backoff::new(Duration::from_secs(1));
     loop {
         if idle.wait_for(|waiting| *waiting > 0).await.is_err() {
@@ -37,7 +37,7 @@ async fn wait(shared: Arc<Shared>, queue: Queue) {
             Ok(Value::Nil) => backoff = Backoff::new(Duration::from_secs(1)),
             Ok(_) => {
                 backoff = Backoff::new(Duration::from_secs(1));
-                shared.woken.notify_one();
+                shared.claiming.woken.notify_one();
                 // let the woken one run before blocking again, so that it does not take a second token for nothing
                 let _ = tokio::time::timeout(
                     Duration::from_millis(5),
@@ -47,8 +47,8 @@ async fn wait(shared: Arc<Shared>, queue: Queue) {
             }
             Err(_) => {
                 // whoever waits looks, and so gives back what a Redis that was away thinks we hold
-                shared.suspect.store(true, Ordering::Release);
-                shared.woken.notify_one();
+                shared.leases.suspect.store(true, Ordering::Release);
+                shared.claiming.woken.notify_one();
                 tokio::time::sleep(backoff.delay()).await;
             }
         }

@@ -5,7 +5,7 @@ use redis::Value;
 use super::Queue;
 use crate::{
     QueueError,
-    keys::{FIXED, Kind},
+    keys::{FIXED, KeyType},
 };
 
 impl Queue {
@@ -36,7 +36,7 @@ impl Queue {
         }
         let numbers: Vec<&str> = FIXED
             .iter()
-            .filter(|(_, kind)| *kind == Kind::Number)
+            .filter(|(_, kind)| *kind == KeyType::Number)
             .map(|(name, _)| *name)
             .collect();
         for name in &numbers {

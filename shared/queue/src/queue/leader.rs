@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{LeaderInfo, LeaderToken, Queue, millis};
-use crate::{QueueError, conn::Arg, reply::Reply, scripts::Operation};
+use super::{LeaderInfo, LeaderToken, Queue};
+use crate::{QueueError, conn::Arg, reply::Reply, scripts::Operation, timing::millis};
 
 impl Queue {
     /// Takes or keeps leadership for `ttl`. The same `id` keeps its token; a new leader gets a larger one. `None` if somebody else leads.

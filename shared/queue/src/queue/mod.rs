@@ -1,6 +1,6 @@
-//! One method per operation of the protocol: `owner.rs` for those who make jobs, `protocol.rs` for those who do them,
-//! `operator.rs` for people, `leader.rs` for several schedulers of which one leads, `ownership.rs` for whose the queue is, `diagnosis.rs` for which
-//! key is to blame.
+//! One method per operation of the protocol: `owner.rs` for those who make jobs, `turn.rs` and `protocol.rs` for those who do them, `workers.rs` for who
+//! they are, `operator.rs` for people, `repair.rs` for what somebody changed by hand, `leader.rs` for several schedulers of which one leads, `ownership.rs`
+//! for whose the queue is, `diagnosis.rs` for which key is to blame.
 
 mod diagnosis;
 mod leader;
@@ -8,6 +8,7 @@ mod operator;
 mod owner;
 mod ownership;
 mod protocol;
+mod repair;
 mod turn;
 mod types;
 mod workers;
@@ -19,7 +20,7 @@ use std::{
 
 use redis::Value;
 
-pub(crate) use protocol::chance;
+pub use repair::{Mend, Repairs};
 pub(crate) use turn::MOST_ENDED;
 pub use types::*;
 
@@ -27,7 +28,9 @@ use crate::{
     Health, Keys, Options, QueueError, ServerCheck, State,
     conn::{Arg, Link, Refusals, SharedLink},
     endpoint::Endpoint,
-    scripts::{Operation, Scripts},
+    reply::Reply,
+    scripts::Operation,
+    timing::millis,
 };
 
 /// A handle on one queue. Cheap to clone; clones share the connection. Nothing is connected until the first call, and a call made
@@ -42,7 +45,6 @@ pub(crate) struct Inner {
     pub options: Options,
     pub keys: Keys,
     pub link: SharedLink,
-    scripts: Arc<Scripts>,
     /// The keys that every script call names.
     named_keys: [String; 2],
 }
@@ -54,15 +56,10 @@ impl Queue {
     /// [`QueueError::Options`].
     pub fn new(options: Options) -> Result<Self, QueueError> {
         options.validate()?;
-        let scripts = Arc::new(Scripts::of(&options));
-        Self::with_scripts(options, scripts, Arc::default())
+        Self::with_refusals(options, Arc::default())
     }
 
-    fn with_scripts(
-        options: Options,
-        scripts: Arc<Scripts>,
-        refusals: Arc<Refusals>,
-    ) -> Result<Self, QueueError> {
+    fn with_refusals(options: Options, refusals: Arc<Refusals>) -> Result<Self, QueueError> {
         let endpoint = Endpoint::parse(&options.url)?;
         let link = Arc::new(Link::new(
             endpoint,
@@ -79,7 +76,6 @@ impl Queue {
                 options,
                 keys,
                 link,
-                scripts,
                 named_keys,
             }),
         })
@@ -90,22 +86,14 @@ impl Queue {
     /// # Errors
     /// [`QueueError::Options`].
     pub fn with_own_connection(&self) -> Result<Self, QueueError> {
-        Self::with_scripts(
-            self.inner.options.clone(),
-            self.inner.scripts.clone(),
-            self.inner.link.refusals(),
-        )
+        Self::with_refusals(self.inner.options.clone(), self.inner.link.refusals())
     }
 
     /// As [`with_own_connection`](Self::with_own_connection), with another limit on how long a reply may take.
     pub(crate) fn with_response_timeout(&self, timeout: Duration) -> Result<Self, QueueError> {
         let mut options = self.inner.options.clone();
         options.response_timeout = timeout;
-        Self::with_scripts(
-            options,
-            self.inner.scripts.clone(),
-            self.inner.link.refusals(),
-        )
+        Self::with_refusals(options, self.inner.link.refusals())
     }
 
     /// The options it was made with.
@@ -176,9 +164,17 @@ impl Queue {
     }
 
     async fn run(&self, operation: Operation, args: &[Arg<'_>]) -> Result<Value, QueueError> {
-        let script = self.inner.scripts.get(operation);
+        let options = self.options();
+        // see `scripts/includes/prelude.lua`
+        let mut all = vec![
+            Arg::Number(millis(options.ttl)),
+            Arg::Number(options.retain_done),
+            Arg::Number(millis(options.retain_done_for)),
+            Arg::Text(&options.weight_field),
+        ];
+        all.extend_from_slice(args);
         let keys = &self.inner.named_keys;
-        match self.inner.link.run(script, keys, args).await {
+        match self.inner.link.run(operation.script(), keys, &all).await {
             Err(error) => {
                 let error = self.explained(error).await;
                 self.inner.link.refused(operation.name(), &error);
@@ -191,11 +187,28 @@ impl Queue {
     /// For scripts that answer 0 or 1.
     async fn run_flag(&self, operation: Operation, args: &[Arg<'_>]) -> Result<bool, QueueError> {
         let reply = self.run(operation, args).await?;
-        Ok(crate::reply::Reply::of(operation.name()).number(&reply)? > 0)
+        Ok(Reply::of(operation.name()).number(&reply)? > 0)
     }
-}
 
-/// Whole milliseconds.
-pub(crate) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    /// All that `HSCAN`, `SSCAN` or `ZSCAN` says of a key, page by page.
+    async fn scan(
+        &self,
+        operation: &'static str,
+        verb: &str,
+        key: &str,
+    ) -> Result<Vec<Value>, QueueError> {
+        let reply = Reply::of(operation);
+        let (mut found, mut cursor) = (Vec::new(), "0".to_owned());
+        loop {
+            let mut command = redis::cmd(verb);
+            command.arg(key).arg(&cursor).arg("COUNT").arg(500);
+            let page = self.inner.link.send(operation, &command).await?;
+            let parts = reply.tuple(&page, 2)?;
+            found.extend_from_slice(reply.list(&parts[1])?);
+            cursor = reply.text(&parts[0])?;
+            if cursor == "0" {
+                return Ok(found);
+            }
+        }
+    }
 }

@@ -1,18 +1,19 @@
 //! For those who make jobs.
 
-use super::{Enqueued, Group, GroupPlan, Guard, GuardedEnqueue, Queue, SplitOutcome, millis};
+use super::{Enqueued, Group, GroupPlan, Guard, GuardedEnqueue, Queue, SplitOutcome};
 use crate::{
     Fields, Job, NewJob, QueueError,
     conn::Arg,
     job::{PROTOCOL_FIELDS, State},
-    reply::{RECORD_SEPARATOR, Reply, UNIT_SEPARATOR},
+    reply::Reply,
     scripts::Operation,
+    timing::millis,
 };
 
 /// Jobs that one script adds.
 const CHUNK: usize = 32;
-/// Ids that one script takes off a list.
-const PRUNED: usize = 500;
+/// Jobs that are read at a time, and ids that one script takes off a list.
+const PAGE: usize = 500;
 /// Fields of one job.
 const MOST_FIELDS: usize = 64;
 
@@ -92,7 +93,6 @@ impl Queue {
             Arg::Text(&leader),
             Arg::Text(guard.map(|guard| guard.group.as_str()).unwrap_or_default()),
             Arg::Number(version),
-            Arg::Number(jobs.len() as u64),
         ];
         self.push_jobs(&mut args, jobs);
         let value = self.run(Operation::Enqueue, &args).await?;
@@ -126,15 +126,8 @@ impl Queue {
         for job in jobs {
             let problem = if job.id.is_empty() || job.id.len() > 200 {
                 Some("its id must have 1 to 200 bytes".to_owned())
-            } else if job
-                .id
-                .contains(['\n', '\t', RECORD_SEPARATOR, UNIT_SEPARATOR])
-                || job.group.contains(['\n', RECORD_SEPARATOR, UNIT_SEPARATOR])
-            {
-                Some(
-                    "its id and its group must not contain line breaks or the characters 0x1E and 0x1F, its id no tabs"
-                        .to_owned(),
-                )
+            } else if has_control(&job.id) || has_control(&job.group) {
+                Some("its id and its group must not contain control characters".to_owned())
             } else if job.priority > 99 {
                 Some(format!("priority = {}: must be 0 to 99", job.priority))
             } else if job.max_attempts == Some(0) {
@@ -192,47 +185,28 @@ impl Queue {
     /// See [`QueueError`].
     pub async fn plan(&self, group: &str) -> Result<GroupPlan, QueueError> {
         let reply = Reply::of("plan");
-        let link = &self.inner.link;
-        let version = link
-            .send("plan", redis::cmd("GET").arg(self.keys().plan(group)))
-            .await?;
+        let mut get = redis::cmd("GET");
+        get.arg(self.keys().plan(group));
+        let version = self.inner.link.send("plan", &get).await?;
         let version = reply.number(&version)?;
         let mut jobs = std::collections::BTreeMap::<String, Job>::new();
-        let mut cursor = "0".to_owned();
-        loop {
-            let page = link
-                .send(
-                    "plan",
-                    redis::cmd("SSCAN")
-                        .arg(self.keys().outstanding(group))
-                        .arg(&cursor)
-                        .arg("COUNT")
-                        .arg(500),
-                )
-                .await?;
-            let parts = reply.tuple(&page, 2)?;
-            let ids = reply
-                .list(&parts[1])?
-                .iter()
-                .map(|id| reply.text(id))
-                .collect::<Result<Vec<_>, _>>()?;
-            let found = self.jobs(&ids).await?;
-            if found.len() < ids.len() {
-                self.prune(group, &ids, &found).await?;
+        let listed = self
+            .scan("plan", "SSCAN", &self.keys().outstanding(group))
+            .await?;
+        let ids = listed.iter().map(|id| reply.text(id));
+        let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
+        for some in ids.chunks(PAGE) {
+            let found = self.jobs(some).await?;
+            if found.len() < some.len() {
+                self.prune(group, some, &found).await?;
             }
-            for job in found {
-                if job.state != State::Done {
-                    jobs.insert(job.id.clone(), job);
-                }
-            }
-            cursor = reply.text(&parts[0])?;
-            if cursor == "0" {
-                return Ok(GroupPlan {
-                    version,
-                    jobs: jobs.into_values().collect(),
-                });
-            }
+            let outstanding = found.into_iter().filter(|job| job.state != State::Done);
+            jobs.extend(outstanding.map(|job| (job.id.clone(), job)));
         }
+        Ok(GroupPlan {
+            version,
+            jobs: jobs.into_values().collect(),
+        })
     }
 
     /// Takes ids without a job off the group's list: somebody removed them by hand.
@@ -243,7 +217,7 @@ impl Queue {
             .iter()
             .filter(|id| !found.contains(id.as_str()))
             .collect();
-        for some in gone.chunks(PRUNED) {
+        for some in gone.chunks(PAGE) {
             let mut args = vec![Arg::Text(group)];
             args.extend(some.iter().map(|id| Arg::Text(id)));
             self.run(Operation::Prune, &args).await?;
@@ -319,7 +293,7 @@ impl Queue {
         if children.iter().any(|child| child.id == parent) {
             return Err(invalid(parent, "cannot be its own child"));
         }
-        let mut args = vec![Arg::Text(parent), Arg::Number(children.len() as u64)];
+        let mut args = vec![Arg::Text(parent)];
         self.push_jobs(&mut args, children);
         let value = self.run(Operation::Split, &args).await?;
         let reply = Reply::of("split");
@@ -343,6 +317,10 @@ impl Queue {
         push_fields(&mut args, fields);
         self.run_flag(Operation::Resolve, &args).await
     }
+}
+
+fn has_control(text: &str) -> bool {
+    text.contains(char::is_control)
 }
 
 pub(super) fn push_fields<'a>(args: &mut Vec<Arg<'a>>, fields: &'a Fields) {

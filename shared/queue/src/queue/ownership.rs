@@ -1,7 +1,9 @@
 //! Whose the queue is, so that two fleets which happen to name theirs alike do not take each other's jobs.
 
-use super::{Queue, Taken, millis};
-use crate::{Owner, QueueError, State, conn::Arg, reply::Reply, scripts::Operation};
+use super::{Queue, Taken};
+use crate::{
+    Owner, QueueError, State, conn::Arg, reply::Reply, scripts::Operation, timing::millis,
+};
 
 /// Jobs that are forgotten at a time when the queue changes hands.
 const PAGE: u32 = 500;
@@ -16,11 +18,7 @@ impl Queue {
         let mut options = self.inner.options.clone();
         options.owner = Some(owner);
         options.validate()?;
-        Self::with_scripts(
-            options,
-            self.inner.scripts.clone(),
-            self.inner.link.refusals(),
-        )
+        Self::with_refusals(options, self.inner.link.refusals())
     }
 
     /// Makes the queue this owner's if it is nobody's. Without an owner in the options, nothing is asked.

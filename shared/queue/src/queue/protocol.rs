@@ -1,18 +1,20 @@
-//! For those who do jobs: claim, renew, settle, collect.
+//! For those who do jobs: renew, end a lease, collect; `turn.rs` claims.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use super::{Claim, Collected, Ending, LeaseRef, Outcome, Queue, Renewal, Turn, millis};
+use super::{Collected, Ending, LeaseRef, Outcome, Queue, Renewal, Settlement};
 use crate::{
-    Fields, QueueError, Settlement, WorkerId, conn::Arg, reply::Reply, scripts::Operation,
+    Fields, QueueError, WorkerId,
+    conn::Arg,
+    reply::Reply,
+    scripts::Operation,
+    timing::{chance, millis},
 };
 
 /// Leases that one script renews.
 const MOST_RENEWED: usize = 200;
 /// Leases that one script gives back.
-const MOST_RELEASED: u64 = 50;
-/// Jobs that one claim hands out.
-const MOST_CLAIMED: u32 = 32;
+const MOST_RELEASED: usize = 50;
 
 impl Queue {
     /// Makes sure that every later token is larger than `floor` (call it at start with the largest token ever seen elsewhere).
@@ -34,34 +36,6 @@ impl Queue {
     pub async fn next_token(&self) -> Result<u64, QueueError> {
         let value = self.run(Operation::NextToken, &[]).await?;
         Reply::of("next_token").number(&value)
-    }
-
-    /// Claims up to `max` jobs (at most 32) for `worker`. Whoever calls this by hand should claim, renew or collect at least every
-    /// half `ttl`, as a [`Consumer`](crate::Consumer) does: a longer silence reads as an outage, and nothing is collected for a `ttl` after one.
-    ///
-    /// # Errors
-    /// See [`QueueError`].
-    pub async fn claim(&self, worker: &WorkerId, max: u32) -> Result<Claim, QueueError> {
-        Ok(self.turn(worker, &[], max).await?.claim)
-    }
-
-    /// Ends leases and then claims up to `max` jobs (at most 32), in one step and for the price of little more than the claim; at
-    /// most 32 endings. Each ending is answered as by [`ack`](Self::ack) and its like, in the order given.
-    ///
-    /// # Errors
-    /// [`QueueError::InvalidJob`] if a result field's name belongs to the protocol or there are too many endings; else see [`QueueError`].
-    pub async fn turn(
-        &self,
-        worker: &WorkerId,
-        endings: &[Ending],
-        max: u32,
-    ) -> Result<Turn, QueueError> {
-        let most = max.min(MOST_CLAIMED);
-        let value = self.run_turn(worker.as_str(), endings, Some(most)).await?;
-        let (mut turn, unread) = self.read_turn(worker, endings.len(), &value)?;
-        turn.claim.jobs.extend(self.read_claimed(&unread).await?);
-        self.bury_unreadable(&mut turn.claim).await;
-        Ok(turn)
     }
 
     /// Extends leases by one `ttl` from now, also those that ran out but were not collected yet. Answers in the order asked.
@@ -196,41 +170,47 @@ impl Queue {
         })
     }
 
-    /// Ends leases in one step, without a claim. Answers in the order asked. At most 32.
-    pub(crate) async fn settle(&self, endings: &[Ending]) -> Result<Vec<Outcome>, QueueError> {
-        let value = self.run_turn("", endings, None).await?;
-        let nobody = WorkerId::from_text("");
-        Ok(self.read_turn(&nobody, endings.len(), &value)?.0.outcomes)
-    }
-
     /// Gives back everything a worker holds (only do this for a worker that has ended); returns how many. No attempt is spent.
     ///
     /// # Errors
     /// See [`QueueError`].
     pub async fn release_all(&self, worker: &WorkerId) -> Result<u64, QueueError> {
-        let mut released = 0;
-        loop {
-            let some = self.release_except(worker, &[]).await?;
-            released += some;
-            if some == 0 {
-                return Ok(released);
-            }
-        }
+        self.release_except(worker, &[]).await
     }
 
-    /// Gives back what a worker holds besides `keep`; at most 50.
+    /// Gives back what a worker holds besides `keep`.
     pub(crate) async fn release_except(
         &self,
         worker: &WorkerId,
         keep: &[LeaseRef],
     ) -> Result<u64, QueueError> {
-        let mut args = vec![Arg::Text(worker.as_str()), Arg::Number(MOST_RELEASED)];
-        for lease in keep {
-            args.push(Arg::Text(&lease.id));
-            args.push(Arg::Number(lease.token));
+        let keep: HashSet<&LeaseRef> = keep.iter().collect();
+        let mut held = self.leases_of(worker).await?;
+        held.retain(|lease| !keep.contains(lease));
+        let mut released = 0;
+        for some in held.chunks(MOST_RELEASED) {
+            let args = some
+                .iter()
+                .flat_map(|lease| [Arg::Text(&lease.id), Arg::Number(lease.token)]);
+            let args: Vec<_> = args.collect();
+            let value = self.run(Operation::GiveBack, &args).await?;
+            released += Reply::of("give_back").number(&value)?;
         }
-        let value = self.run(Operation::ReleaseAll, &args).await?;
-        Reply::of("release_all").number(&value)
+        Ok(released)
+    }
+
+    /// What Redis thinks a worker holds.
+    async fn leases_of(&self, worker: &WorkerId) -> Result<Vec<LeaseRef>, QueueError> {
+        let reply = Reply::of("leases");
+        let key = self.keys().worker_leases(worker.as_str());
+        let pairs = self.scan("leases", "HSCAN", &key).await?;
+        let leases = pairs.chunks_exact(2).map(|pair| {
+            Ok(LeaseRef {
+                id: reply.text(&pair[0])?,
+                token: reply.number(&pair[1])?,
+            })
+        });
+        leases.collect()
     }
 
     /// Collects expired leases, promotes due delayed jobs, trims finished ones; bounded, call it again if `more`. Consumers do this
@@ -264,10 +244,4 @@ pub(crate) struct Renewals {
     /// Registered workers.
     pub workers: u64,
     pub renewals: Vec<Renewal>,
-}
-
-/// Uniform in 0..1, for jitter only.
-pub(crate) fn chance() -> f64 {
-    let bits = uuid::Uuid::new_v4().as_u128() as u32;
-    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
 }

@@ -1,148 +1,171 @@
-//! What `turn.lua` is asked, and how its answer reads.
+//! Endings and claims: what `turn.lua` and `settle.lua` are told, and how their answers read.
 
 use std::time::Duration;
 
 use redis::Value;
 
 use super::{
-    Claim, Ending, LeaseRef, Outcome, Pause, Queue, Turn, millis,
+    Claim, Ending, LeaseRef, Outcome, Pause, Queue, Settlement, Turn,
     owner::{invalid, push_fields},
-    protocol::chance,
 };
 use crate::{
-    Job, QueueError, Settlement, State, WorkerId, conn::Arg, reply::Reply, scripts::Operation,
+    Job, QueueError, State, WorkerId,
+    conn::Arg,
+    reply::Reply,
+    scripts::Operation,
+    timing::{chance, millis},
 };
 
-/// Leases that one turn ends.
+/// Jobs that one claim hands out.
+const MOST_CLAIMED: u32 = 32;
+/// Leases that one step ends.
 pub(crate) const MOST_ENDED: usize = 32;
 /// Bytes that are kept of why a lease ended otherwise than done.
 const MOST_REASON: usize = 4096;
 
 impl Queue {
-    /// `most` is `None` if no claim is wanted.
-    pub(super) async fn run_turn(
-        &self,
-        worker: &str,
-        endings: &[Ending],
-        most: Option<u32>,
-    ) -> Result<Value, QueueError> {
-        if let Some(surplus) = endings.get(MOST_ENDED) {
-            return Err(invalid(
-                &surplus.lease.id,
-                &format!(
-                    "{} leases cannot end in one step, at most {MOST_ENDED} can",
-                    endings.len()
-                ),
-            ));
-        }
-        let mut args = vec![
-            Arg::Text(worker),
-            most.map_or(Arg::Text("-1"), |most| Arg::Number(u64::from(most))),
-        ];
-        for ending in endings {
-            self.push_ending(&mut args, ending)?;
-        }
-        self.run(Operation::Turn, &args).await
+    /// Claims up to `max` jobs (at most 32) for `worker`. Whoever calls this by hand should claim, renew or collect at least every
+    /// half `ttl`, as a [`Consumer`](crate::Consumer) does: a longer silence reads as an outage, and nothing is collected for a `ttl` after one.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    pub async fn claim(&self, worker: &WorkerId, max: u32) -> Result<Claim, QueueError> {
+        Ok(self.turn(worker, &[], max).await?.claim)
     }
 
-    fn push_ending<'a>(
+    /// Ends leases and then claims up to `max` jobs (at most 32), in one step; at most 32 endings. Each ending is answered as by
+    /// [`ack`](Self::ack) and its like, in the order given.
+    ///
+    /// # Errors
+    /// [`QueueError::InvalidJob`] if a result field's name belongs to the protocol or there are too many endings; else see [`QueueError`].
+    pub async fn turn(
+        &self,
+        worker: &WorkerId,
+        endings: &[Ending],
+        max: u32,
+    ) -> Result<Turn, QueueError> {
+        let most = max.min(MOST_CLAIMED);
+        let mut args = vec![Arg::Text(worker.as_str()), Arg::Number(u64::from(most))];
+        self.push_endings(&mut args, endings)?;
+        let value = self.run(Operation::Turn, &args).await?;
+        let reply = Reply::of("turn");
+        let parts = reply.tuple(&value, 2)?;
+        let mut turn = Turn {
+            outcomes: outcomes(&reply, &parts[0], endings.len())?,
+            claim: self.read_claim(&reply, worker, &parts[1])?,
+        };
+        self.bury_unreadable(&mut turn.claim).await;
+        Ok(turn)
+    }
+
+    /// Ends leases in one step, without a claim. Answers in the order asked. At most 32.
+    pub(crate) async fn settle(&self, endings: &[Ending]) -> Result<Vec<Outcome>, QueueError> {
+        let mut args = Vec::new();
+        self.push_endings(&mut args, endings)?;
+        let value = self.run(Operation::Settle, &args).await?;
+        outcomes(&Reply::of("settle"), &value, endings.len())
+    }
+
+    fn push_endings<'a>(
         &self,
         args: &mut Vec<Arg<'a>>,
-        ending: &'a Ending,
+        endings: &'a [Ending],
     ) -> Result<(), QueueError> {
-        let (id, token) = (Arg::Text(&ending.lease.id), Arg::Number(ending.lease.token));
-        let (op, reason, delay) = match &ending.settlement {
-            Settlement::Ack { fields } if fields.is_empty() => {
-                args.extend([Arg::Text("ack"), id, token]);
-                return Ok(());
+        if let Some(surplus) = endings.get(MOST_ENDED) {
+            let problem = format!(
+                "{} leases cannot end in one step, at most {MOST_ENDED} can",
+                endings.len()
+            );
+            return Err(invalid(&surplus.lease.id, &problem));
+        }
+        for Ending { lease, settlement } in endings {
+            let (verb, reason) = match settlement {
+                Settlement::Ack { .. } => ("ack", ""),
+                Settlement::Retry { error, .. } => ("retry", error.as_str()),
+                Settlement::Bury { error } => ("bury", error.as_str()),
+                Settlement::Release { reason } => ("release", reason.as_str()),
+                Settlement::Split { reason } => ("split", reason.as_str()),
+            };
+            let delay = match settlement {
+                Settlement::Retry { delay, .. } => {
+                    delay.unwrap_or_else(|| self.options().retry.delay(1, chance()))
+                }
+                _ => Duration::ZERO,
+            };
+            args.extend([
+                Arg::Text(verb),
+                Arg::Text(&lease.id),
+                Arg::Number(lease.token),
+                Arg::Text(&reason[..reason.floor_char_boundary(MOST_REASON)]),
+                Arg::Number(millis(delay)),
+            ]);
+            match settlement {
+                Settlement::Ack { fields } => {
+                    self.validate_result(&lease.id, fields)?;
+                    args.push(Arg::Number(fields.len() as u64 * 2));
+                    push_fields(args, fields);
+                }
+                _ => args.push(Arg::Number(0)),
             }
-            Settlement::Ack { fields } => {
-                self.validate_result(&ending.lease.id, fields)?;
-                let texts = Arg::Number(fields.len() as u64 * 2);
-                args.extend([Arg::Text("ack_with"), id, token, texts]);
-                push_fields(args, fields);
-                return Ok(());
-            }
-            Settlement::Retry { error, delay } => {
-                let delay = delay.unwrap_or_else(|| self.options().retry.delay(1, chance()));
-                ("retry", error, delay)
-            }
-            Settlement::Bury { error } => ("bury", error, Duration::ZERO),
-            Settlement::Release { reason } => ("release", reason, Duration::ZERO),
-            Settlement::Split { reason } => ("split", reason, Duration::ZERO),
-        };
-        let reason = &reason[..reason.floor_char_boundary(MOST_REASON)];
-        let (reason, delay) = (Arg::Text(reason), Arg::Number(millis(delay)));
-        args.extend([Arg::Text(op), id, token, reason, delay]);
+        }
         Ok(())
     }
 
-    /// Takes the answer to a turn of `worker` apart; see `turn.lua`. Also returns the leases whose jobs it did not hand over.
-    pub(super) fn read_turn(
+    fn read_claim(
         &self,
+        reply: &Reply,
         worker: &WorkerId,
-        endings: usize,
         value: &Value,
-    ) -> Result<(Turn, Vec<LeaseRef>), QueueError> {
-        let reply = Reply::of("turn");
-        let text = reply.joined(value)?;
-        let mut records = Reply::records(&text);
-        let head: Vec<_> = Reply::units(records.next().unwrap_or_default()).collect();
-        let [states, now, due, born, notice @ ..] = &head[..] else {
-            return Err(reply.wrong("states, times and a notice", value));
+    ) -> Result<Claim, QueueError> {
+        let [now, due, born, notice, jobs, ..] = reply.tuple(value, 5)? else {
+            return Err(reply.wrong("a claim", value));
         };
-        let number = |text: &str| {
-            let number = text.parse::<u64>();
-            number.map_err(|_| reply.wrong("a time", value))
-        };
-        let outcomes: Vec<_> = states
-            .split_terminator(' ')
-            .map(outcome)
-            .collect::<Option<_>>()
-            .filter(|outcomes: &Vec<_>| outcomes.len() == endings)
-            .ok_or_else(|| reply.wrong(&format!("{endings} states"), value))?;
-        let paused = match notice {
-            ["paused", by, since, reason @ ..] => Some(Pause {
-                reason: reason.join(" "),
-                by: (*by).to_owned(),
-                since: number(since)?,
+        let until_due = reply.number(due)?.saturating_sub(reply.number(now)?);
+        let notice = reply.texts(notice)?;
+        let paused = match &notice[..] {
+            [what, reason, by, since] if what == "paused" => Some(Pause {
+                reason: reason.clone(),
+                by: by.clone(),
+                since: since.parse().unwrap_or(0),
             }),
             _ => None,
         };
-        let (mut jobs, mut unread) = (Vec::new(), Vec::new());
-        for record in records {
-            let mut units = Reply::units(record).peekable();
-            let (Some(id), Some(token)) = (units.next(), units.next()) else {
-                return Err(reply.wrong("a job", value));
-            };
-            let token = number(token)?;
-            if units.peek().is_none() {
-                let id = id.to_owned();
-                unread.push(LeaseRef { id, token });
-                continue;
-            }
-            let mut job = reply.job_of(id, units, &self.options().weight_field)?;
-            (job.state, job.token) = (State::Leased, token);
-            worker.as_str().clone_into(&mut job.worker);
-            jobs.push(job);
-        }
-        let turn = Turn {
-            outcomes,
-            claim: Claim {
-                jobs,
-                paused,
-                draining: notice.first() == Some(&"draining"),
-                next_due: Some(Duration::from_millis(
-                    number(due)?.saturating_sub(number(now)?),
-                )),
-                born_at: number(born)?,
-            },
+        let jobs = reply.list(jobs)?.iter();
+        Ok(Claim {
+            jobs: jobs
+                .map(|job| self.read_claimed(reply, worker, job))
+                .collect::<Result<_, _>>()?,
+            draining: notice.first().is_some_and(|what| what == "draining"),
+            paused,
+            next_due: Some(Duration::from_millis(until_due)),
+            born_at: reply.number(born)?,
+        })
+    }
+
+    fn read_claimed(
+        &self,
+        reply: &Reply,
+        worker: &WorkerId,
+        value: &Value,
+    ) -> Result<Job, QueueError> {
+        let [id, token, attempts, fields, ..] = reply.tuple(value, 4)? else {
+            return Err(reply.wrong("a job", value));
         };
-        Ok((turn, unread))
+        let mut job = reply.job_of(
+            &reply.text(id)?,
+            reply.pairs(fields)?,
+            &self.options().weight_field,
+        );
+        // the fields are those before the claim
+        job.state = State::Leased;
+        job.token = reply.number(token)?;
+        job.attempts = u32::try_from(reply.number(attempts)?).unwrap_or(u32::MAX);
+        worker.as_str().clone_into(&mut job.worker);
+        Ok(job)
     }
 
     /// Jobs whose record cannot be read are not handed out: they wait in `dead` for a person, with the reason.
-    pub(super) async fn bury_unreadable(&self, claim: &mut Claim) {
+    async fn bury_unreadable(&self, claim: &mut Claim) {
         let (whole, unreadable): (Vec<_>, Vec<_>) = std::mem::take(&mut claim.jobs)
             .into_iter()
             .partition(|job| job.unreadable.is_empty());
@@ -176,17 +199,17 @@ impl Queue {
             }
         }
     }
+}
 
-    /// Jobs that were claimed, but not handed over. One that is not ours any more is left out.
-    pub(super) async fn read_claimed(&self, leases: &[LeaseRef]) -> Result<Vec<Job>, QueueError> {
-        let ids: Vec<_> = leases.iter().map(|lease| lease.id.clone()).collect();
-        let mut jobs = self.jobs(&ids).await?;
-        jobs.retain(|job| {
-            let lease = leases.iter().find(|lease| lease.id == job.id);
-            job.state == State::Leased && lease.is_some_and(|lease| lease.token == job.token)
-        });
-        Ok(jobs)
-    }
+fn outcomes(reply: &Reply, value: &Value, wanted: usize) -> Result<Vec<Outcome>, QueueError> {
+    let outcomes: Option<Vec<_>> = reply
+        .texts(value)?
+        .iter()
+        .map(|text| outcome(text))
+        .collect();
+    outcomes
+        .filter(|outcomes| outcomes.len() == wanted)
+        .ok_or_else(|| reply.wrong(&format!("{wanted} states"), value))
 }
 
 fn outcome(state: &str) -> Option<Outcome> {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{Job, Settlement, State, WorkerId};
+use crate::{Fields, Job, State, WorkerId};
 
 /// A lease, named by job and token.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -11,6 +11,80 @@ pub struct LeaseRef {
     pub id: String,
     /// The token its claim was given.
     pub token: u64,
+}
+
+/// How a handler ends its lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Settlement {
+    /// Done; the fields are added to the job's hash.
+    Ack {
+        /// Result fields.
+        fields: Fields,
+    },
+    /// Failed; runs again after the delay of the [`RetryPolicy`](crate::RetryPolicy), or is dead if attempts are used up.
+    Retry {
+        /// Why.
+        error: String,
+        /// Overrides the policy's delay.
+        delay: Option<Duration>,
+    },
+    /// Failed for good: dead at once.
+    Bury {
+        /// Why.
+        error: String,
+    },
+    /// Given back untouched: no attempt is spent, anyone may claim it at once.
+    Release {
+        /// Why.
+        reason: String,
+    },
+    /// Hand the job to its owner for splitting (state `splitting`), for a reason the worker found itself.
+    Split {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Settlement {
+    /// Done, without result fields.
+    #[must_use]
+    pub fn ack() -> Self {
+        Self::Ack { fields: Vec::new() }
+    }
+
+    /// Failed, with the policy's delay.
+    #[must_use]
+    pub fn retry(error: impl Into<String>) -> Self {
+        Self::Retry {
+            error: error.into(),
+            delay: None,
+        }
+    }
+
+    /// Failed for good.
+    #[must_use]
+    pub fn bury(error: impl Into<String>) -> Self {
+        Self::Bury {
+            error: error.into(),
+        }
+    }
+
+    /// Given back untouched.
+    #[must_use]
+    pub fn release(reason: impl Into<String>) -> Self {
+        Self::Release {
+            reason: reason.into(),
+        }
+    }
+
+    /// Handed to its owner for splitting.
+    #[must_use]
+    pub fn split(reason: impl Into<String>) -> Self {
+        Self::Split {
+            reason: reason.into(),
+        }
+    }
 }
 
 /// How a lease ends, for [`Queue::turn`](crate::Queue::turn).
@@ -38,8 +112,7 @@ pub struct Claim {
     pub jobs: Vec<Job>,
     /// Set while the queue is paused.
     pub paused: Option<Pause>,
-    /// A job that must run isolated waits for this worker, or it holds as many leases as one may (32 kB of lines, some hundred): nothing is handed out
-    /// until leases have ended.
+    /// A job that must run isolated waits for this worker, or runs there: nothing is handed out until its leases have ended.
     pub draining: bool,
     /// When something becomes due (a delayed job, a lease that might run out), from now.
     pub next_due: Option<Duration>,

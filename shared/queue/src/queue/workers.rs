@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Queue, WorkerEntry, millis};
-use crate::{QueueError, WorkerId, conn::Arg, reply::Reply, scripts::Operation};
+use super::{Queue, WorkerEntry};
+use crate::{QueueError, WorkerId, conn::Arg, reply::Reply, scripts::Operation, timing::millis};
 
 /// Workers that one listing shows.
 const MOST_LISTED: u64 = 10_000;
@@ -33,7 +33,7 @@ impl Queue {
             args.push(Arg::Text(name));
             args.push(Arg::Text(value));
         }
-        let value = self.run(Operation::Hello, &args).await?;
+        let value = self.run(Operation::Register, &args).await?;
         Reply::of("register").number(&value)
     }
 
@@ -42,7 +42,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn deregister(&self, worker: &WorkerId) -> Result<(), QueueError> {
-        self.run(Operation::Goodbye, &[Arg::Text(worker.as_str())])
+        self.run(Operation::Deregister, &[Arg::Text(worker.as_str())])
             .await
             .map(|_| ())
     }
@@ -77,7 +77,7 @@ impl Queue {
         let mut pipeline = redis::pipe();
         for id in &ids {
             pipeline.cmd("HGETALL").arg(self.keys().worker(id));
-            pipeline.cmd("GET").arg(self.keys().worker_leases(id));
+            pipeline.cmd("HKEYS").arg(self.keys().worker_leases(id));
         }
         let values = self.inner.link.send_all("workers", &pipeline).await?;
         let mut workers = Vec::with_capacity(ids.len());
@@ -92,13 +92,7 @@ impl Queue {
                 continue;
             };
             fields.remove("leases");
-            let held = reply.text(&parts[1])?;
-            // a line a lease, each after a line break; it begins with the job's id
-            let mut jobs: Vec<_> = held
-                .lines()
-                .skip(1)
-                .filter_map(|line| Some(line.split('\t').next()?.to_owned()))
-                .collect();
+            let mut jobs = reply.texts(&parts[1])?;
             let leases = jobs.len() as u64;
             jobs.truncate(MOST_JOBS_LISTED);
             jobs.sort();

@@ -1,30 +1,25 @@
--- @include prelude pending token leave add
--- ARGV: leader token or '', guarded group, expected version, number of jobs, then the jobs (see add.lua)
--- Reply: {'ok' | 'conflict' | 'deposed', added, deduplicated, version}
-local leader, guarded, expected, jobs = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-if leader ~= '' then
-  local leads = redis.call('GET', '$leader')
-  if not leads or string.match(leads, '^(%d+) ') ~= leader then return {'deposed', 0, 0, 0} end
-  local version = redis.call('GET', '$plan:' .. guarded) or '0'
-  if version ~= expected then return {'conflict', 0, 0, tonumber(version)} end
-end
-local at, added, ready = 5, 0, 0
-local by_priority, groups = {}, {}
-for _ = 1, jobs do
-  local group, priority = ARGV[at + 1], ARGV[at + 2]
-  local state
-  at, state = add_job(at)
+-- @include prelude check_guard read_jobs add_job bump_plan wake
+-- Adds jobs whose ids are not outstanding, in one step.
+--
+-- ARGV[5] token of the leader who asks, or '' if nothing is to be guarded
+-- ARGV[6] the group it plans
+-- ARGV[7] the version of the plan that it has read
+-- ARGV[8…] the jobs, see includes/read_jobs.lua
+-- Reply: {'ok', 'conflict' or 'deposed', added, deduplicated, version of the plan now}
+local leader, group, expected = ARGV[5], ARGV[6], ARGV[7]
+local verdict, version = 'ok', 0
+if leader ~= '' then verdict, version = check_guard(leader, group, expected) end
+if verdict ~= 'ok' then return {verdict, 0, 0, version} end
+
+local jobs, added, ready, joined = read_jobs(8), 0, 0, {}
+for _, job in ipairs(jobs) do
+  local state = add_job(job)
   if state then
     added = added + 1
-    if state == 'pending' then ready = ready + 1 end
-    by_priority[priority] = (by_priority[priority] or 0) + 1
-    if group ~= '' then groups[group] = true end
+    if job.group ~= '' then joined[job.group] = true end
   end
+  if state == 'pending' then ready = ready + 1 end
 end
-forget_namesakes()
-for priority, n in pairs(by_priority) do count('added', priority, n) end
-local version = 0
-for group in pairs(groups) do version = bump_plan(group) end
-if leader ~= '' and version == 0 then version = tonumber(expected) end
-if ready > 0 then wake(ready) end
-return {'ok', added, jobs - added, version}
+for name in pairs(joined) do version = bump_plan(name) end
+wake(ready)
+return {'ok', added, #jobs - added, version}

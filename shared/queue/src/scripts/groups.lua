@@ -1,15 +1,18 @@
 -- @include prelude
--- ARGV: cursor. Groups with outstanding jobs; empty ones are taken off the list. Reply: {cursor, {name, version, outstanding, …}}
-local page = redis.call('SSCAN', '$groups', ARGV[1], 'COUNT', 100)
-local reply = {}
-for _, name in ipairs(page[2]) do
-  local outstanding = redis.call('SCARD', '$outstanding:' .. name)
+-- A page of the groups with outstanding jobs; empty ones are taken off the list.
+--
+-- ARGV[5] cursor
+-- Reply: {next cursor, {name, version of its plan, outstanding jobs, …}}
+local cursor, names = unpack(call('SSCAN', prefix .. 'groups', ARGV[5], 'COUNT', 100))
+local groups = {}
+for _, name in ipairs(names) do
+  local outstanding = call('SCARD', prefix .. 'outstanding:' .. name)
   if outstanding == 0 then
-    redis.call('SREM', '$groups', name)
+    call('SREM', prefix .. 'groups', name)
   else
-    reply[#reply + 1] = name
-    reply[#reply + 1] = tonumber(redis.call('GET', '$plan:' .. name) or '0')
-    reply[#reply + 1] = outstanding
+    groups[#groups + 1] = name
+    groups[#groups + 1] = tonumber(call('GET', prefix .. 'plan:' .. name) or '0')
+    groups[#groups + 1] = outstanding
   end
 end
-return {page[1], reply}
+return {cursor, groups}

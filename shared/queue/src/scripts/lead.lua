@@ -1,17 +1,23 @@
--- @include prelude token owner
--- ARGV: id, ttl ms, owner. Reply: token, or 0 if somebody else leads
-local foreign = refuse_other(ARGV[3], true)
+-- @include prelude refuse_foreign token_after
+-- Takes or keeps leadership.
+--
+-- ARGV[5] id of who asks
+-- ARGV[6] for how long, ms
+-- ARGV[7] owner as of refuse_foreign.lua, or ''
+-- Reply: the leader's token, or 0 if somebody else leads; or the error FOREIGN
+local id, duration, owner = ARGV[5], ARGV[6], ARGV[7]
+local foreign = refuse_foreign(owner, true)
 if foreign then return foreign end
--- Before a leader enqueues anything it must be able to see that this Redis is new.
-redis.call('SET', '$born', time_us, 'NX')
-local leads = redis.call('GET', '$leader')
+-- before a leader enqueues anything it must be able to see that this Redis is new
+call('SET', prefix .. 'born', now_us, 'NX')
+local leads = call('GET', prefix .. 'leader')
 if leads then
-  local token, id = string.match(leads, '^(%d+) (.*)$')
-  if id ~= ARGV[1] then return 0 end
-  redis.call('PEXPIRE', '$leader', ARGV[2])
+  local token, leader = string.match(leads, '^(%d+) (.*)$')
+  if leader ~= id then return 0 end
+  call('PEXPIRE', prefix .. 'leader', duration)
   return tonumber(token)
 end
-local token = token_after(redis.call('GET', '$token'))
-redis.call('SET', '$token', token)
-redis.call('SET', '$leader', string.format('%.0f %s', token, ARGV[1]), 'PX', ARGV[2])
+local token = token_after(call('GET', prefix .. 'token'))
+call('SET', prefix .. 'token', token)
+call('SET', prefix .. 'leader', string.format('%.0f %s', token, id), 'PX', duration)
 return token

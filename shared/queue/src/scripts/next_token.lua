@@ -1,5 +1,7 @@
--- @include prelude token
+-- @include prelude token_after
+-- Gives a token without a claim.
+--
 -- Reply: a token larger than every one before it
-local token = token_after(redis.call('GET', '$token'))
-redis.call('SET', '$token', token)
+local token = token_after(call('GET', prefix .. 'token'))
+call('SET', prefix .. 'token', token)
 return token

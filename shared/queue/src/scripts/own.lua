@@ -1,3 +1,7 @@
--- @include prelude owner
--- Whether the queue is the caller's. ARGV: owner, '1' to make it so if it is nobody's. Reply: 1, or the error FOREIGN and who owns it
-return refuse_other(ARGV[1], ARGV[2] == '1') or 1
+-- @include prelude refuse_foreign
+-- Whether the queue is the caller's.
+--
+-- ARGV[5] owner as of refuse_foreign.lua, or ''
+-- ARGV[6] '1' to make it so if it is nobody's
+-- Reply: 1, or the error FOREIGN and who owns it
+return refuse_foreign(ARGV[5], ARGV[6] == '1') or 1

@@ -1,6 +1,9 @@
 -- @include prelude
--- ARGV: reason, by. Reply: 1, or 0 if it was paused already
-local reason, by = string.gsub(ARGV[1], '[\30\31]', ' '), string.gsub(ARGV[2], '[\30\31]', ' ') -- they part what a claim answers
-if not redis.call('SET', '$paused', reason, 'NX') then return 0 end
-redis.call('HSET', '$meta', 'paused_by', by, 'paused_at', now)
+-- Nothing is handed out any more.
+--
+-- ARGV[5] reason
+-- ARGV[6] who asks
+-- Reply: 1, or 0 if it was paused already: then the first reason stays
+if not call('SET', prefix .. 'paused', ARGV[5], 'NX') then return 0 end
+call('HSET', prefix .. 'meta', 'paused_by', ARGV[6], 'paused_at', now)
 return 1

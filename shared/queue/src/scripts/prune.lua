@@ -1,7 +1,12 @@
 -- @include prelude
--- Takes jobs off a group's list that are no more (somebody removed their hashes by hand). ARGV: group, ids. Reply: how many
+-- Takes ids without a job off a group's list.
+--
+-- ARGV[5] group
+-- ARGV[6…] ids
+-- Reply: how many
 local pruned = 0
-for i = 2, #ARGV do
-  if redis.call('EXISTS', '$job:' .. ARGV[i]) == 0 then pruned = pruned + redis.call('SREM', '$outstanding:' .. ARGV[1], ARGV[i]) end
+for i = 6, #ARGV do
+  local gone = call('EXISTS', prefix .. 'job:' .. ARGV[i]) == 0
+  if gone then pruned = pruned + call('SREM', prefix .. 'outstanding:' .. ARGV[5], ARGV[i]) end
 end
 return pruned

@@ -1,5 +1,8 @@
 -- @include prelude
--- Every later token is larger than ARGV[1]. Reply: the counter
-local floor = math.max(tonumber(ARGV[1]), tonumber(redis.call('GET', '$token') or '0'))
-redis.call('SET', '$token', floor)
-return floor
+-- Makes every later token larger than a floor.
+--
+-- ARGV[5] the floor
+-- Reply: the last token now
+local last = math.max(tonumber(ARGV[5]), tonumber(call('GET', prefix .. 'token') or '0'))
+call('SET', prefix .. 'token', last)
+return last

@@ -1,14 +1,17 @@
--- @include prelude pending
--- A dead job runs again with fresh attempts; if it ever died, isolated. ARGV: id. Reply: 1 or 0
-local key = '$job:' .. ARGV[1]
-local f = redis.pcall('HMGET', key, 'state', 'priority', 'enqueued_at', 'deaths', 'settled')
-if f[1] ~= 'dead' then return 0 end
-local isolate = whole(f[4], COUNT_MOST, 0) > 0
-redis.call('ZREM', '$dead', ARGV[1])
-redis.call('HSET', key, 'state', 'pending', 'attempts', 0, 'isolated_deaths', 0, 'finished_at', 0, 'isolate', isolate and 1 or 0)
-redis.call('HDEL', key, 'poison', 'error') -- the history keeps it
-if f[5] == '0' then redis.call('HDEL', key, 'settled') end -- the next ack may leave no mark of its own
-redis.call('ZADD', '$pending', pending_score(f[2], f[3], isolate), ARGV[1])
-count('added', f[2], 1)
+-- @include prelude read_job pending_score count wake
+-- A dead job runs again with fresh attempts; if it ever died, isolated.
+--
+-- ARGV[5] id
+-- Reply: 1, or 0 if it is not dead
+local id = ARGV[5]
+local job = read_job(id, 'state', 'priority', 'enqueued_at', 'deaths')
+if job.state ~= 'dead' then return 0 end
+job.isolate = number(job.deaths, COUNT_MOST, 0) > 0 and '1' or '0'
+local key = prefix .. 'job:' .. id
+call('ZREM', prefix .. 'dead', id)
+call('ZADD', prefix .. 'pending', pending_score(job), id)
+call('HSET', key, 'state', 'pending', 'attempts', 0, 'isolated_deaths', 0, 'finished_at', 0, 'isolate', job.isolate)
+call('HDEL', key, 'poison', 'error') -- the history keeps it
+count('added', job.priority, 1)
 wake(1)
 return 1

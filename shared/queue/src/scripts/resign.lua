@@ -1,5 +1,8 @@
 -- @include prelude
--- ARGV: token. Reply: 1 or 0
-local leads = redis.call('GET', '$leader')
-if leads and string.match(leads, '^(%d+) ') == ARGV[1] then return redis.call('DEL', '$leader') end
+-- Gives leadership up.
+--
+-- ARGV[5] the leader's token
+-- Reply: 1, or 0 if it does not lead
+local leads = call('GET', prefix .. 'leader')
+if leads and string.match(leads, '^(%d+) ') == ARGV[5] then return call('DEL', prefix .. 'leader') end
 return 0

@@ -1,12 +1,10 @@
--- @include prelude pending leave
--- A job that waits to be split, or is dead, is done without running. ARGV: id, then result fields. Reply: 1 or 0
-local id = ARGV[1]
-local key = '$job:' .. id
-local f = redis.pcall('HMGET', key, 'state', 'group', 'priority')
-if f[1] ~= 'splitting' and f[1] ~= 'dead' then return 0 end
-redis.call('ZREM', '$' .. f[1], id)
-redis.call('ZADD', '$done', now, id)
-redis.call('HSET', key, 'state', 'done', 'finished_at', now, unpack(ARGV, 2))
-leave_group(f[2], id)
-if f[1] == 'splitting' then count('left', f[3], 1) end
+-- @include prelude read_job finish_undone
+-- A job that waits to be split, or is dead, is done without running.
+--
+-- ARGV[5] id
+-- ARGV[6…] result fields, names and values in turn
+-- Reply: 1, or 0 if it is in neither state
+local job = read_job(ARGV[5], 'state', 'group', 'priority')
+if job.state ~= 'splitting' and job.state ~= 'dead' then return 0 end
+finish_undone(ARGV[5], job, unpack(ARGV, 6))
 return 1

@@ -135,7 +135,7 @@ async fn enqueue(
     }
 }
 
-/// One worker gives back what a script can give back; one renews what a script can renew; one holds as many leases as there may be. All end theirs.
+/// One worker gives back what it holds, one renews what a script can renew, one holds very many leases. All end theirs.
 /// Returns how many ended.
 async fn hold_many(watch: &mut Watch, queue: &Queue) -> usize {
     let few = worker("few");
@@ -144,7 +144,7 @@ async fn hold_many(watch: &mut Watch, queue: &Queue) -> usize {
     assert_eq!(released.unwrap(), leases.len() as u64);
 
     let mut ended = 0;
-    for (me, wanted) in [(worker("many"), 200), (worker("most"), usize::MAX)] {
+    for (me, wanted) in [(worker("many"), 200), (worker("most"), 1600)] {
         let leases = claim_up_to(watch, queue, &me, wanted).await;
         assert!((150..2000).contains(&leases.len()), "{}", leases.len());
         for chunk in leases.chunks(200) {
@@ -160,7 +160,7 @@ async fn hold_many(watch: &mut Watch, queue: &Queue) -> usize {
     ended
 }
 
-/// Claims until there are so many leases, or as many as one worker may have.
+/// Claims until there are so many leases.
 async fn claim_up_to(
     watch: &mut Watch,
     queue: &Queue,
@@ -171,9 +171,6 @@ async fn claim_up_to(
     while leases.len() < wanted {
         let most = MOST_AT_ONCE.min(wanted - leases.len()) as u32;
         let claim = watch.call("claim", queue.claim(me, most)).await.unwrap();
-        if claim.draining {
-            break;
-        }
         leases.extend(claim.jobs.iter().map(lease));
     }
     leases
@@ -348,6 +345,7 @@ async fn make_anew() -> Took {
 
     forget_hashes(&server, &queue).await;
     enqueue(&mut watch, &long, total, |_| {}).await;
+    repair(&long, total).await;
     assert_eq!(long.stats().await.unwrap().outstanding(0), total as u64);
     for lease in &leases {
         let outcome = long.ack(lease, &Vec::new()).await.unwrap();
@@ -368,9 +366,21 @@ async fn make_anew() -> Took {
     while queue.stats().await.unwrap().count(State::Leased) > 0 {
         watch.collect(&queue).await;
     }
+    repair(&long, total).await;
     let stats = queue.stats().await.unwrap();
     assert_eq!(stats.outstanding(0), 0, "{stats:?}");
     watch.took
+}
+
+/// What `scheduler jobs repair --yes` does; each job is a call of its own.
+async fn repair(queue: &Queue, damaged: usize) {
+    let mended = queue.repair(true).await.unwrap();
+    assert_eq!(mended.jobs.len(), damaged);
+    let sound = queue.repair(false).await.unwrap();
+    assert_eq!(
+        (sound.jobs.len(), sound.miscounted),
+        (0, Some(BTreeMap::new()))
+    );
 }
 
 async fn forget_hashes(server: &RedisServer, queue: &Queue) {

@@ -16,14 +16,8 @@ for _, state in ipairs({'pending', 'leased', 'delayed', 'splitting', 'dead', 'do
   end
 end
 for _, key in ipairs(redis.call('KEYS', base .. 'worker:*:leases')) do
-  local holds = {}
-  for id, token, plain in string.gmatch(redis.call('GET', key), '\n([^\t\n]+)\t([^\t\n]+)\t([^\n]*)') do
-    local priority, group = string.match(plain, '^(%d+)\t(.*)$')
-    holds[id] = {token = token, priority = priority, group = group}
-  end
-  dump.held[string.sub(after(key, 'worker:'), 1, -8)] = holds
+  dump.held[string.sub(after(key, 'worker:'), 1, -8)] = record(redis.call('HGETALL', key))
 end
 for _, key in ipairs(redis.call('KEYS', base .. 'outstanding:*')) do dump.outstanding[after(key, 'outstanding:')] = redis.call('SMEMBERS', key) end
 dump.counts = record(redis.call('HGETALL', base .. 'counts'))
-for priority, done in string.gmatch(redis.call('GET', base .. 'finished') or '', '\n(%d+) (%d+)') do dump.counts['done:' .. priority] = done end
 return cjson.encode(dump)

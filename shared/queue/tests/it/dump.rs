@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use weldfleet_queue::{
     Queue, State,
-    invariants::{HoldView, JobView, View, snapshot},
+    invariants::{JobView, View, snapshot},
 };
 
 use crate::server::eventually;
@@ -22,20 +22,12 @@ pub struct Dump {
     #[serde(deserialize_with = "table")]
     listed: Lists,
     #[serde(deserialize_with = "table")]
-    held: BTreeMap<String, serde_json::Value>,
+    held: BTreeMap<String, Record>,
     #[serde(deserialize_with = "table")]
     outstanding: Lists,
     #[serde(deserialize_with = "table")]
     counts: Record,
     token: String,
-}
-
-#[derive(serde::Deserialize)]
-struct Hold {
-    token: String,
-    priority: Option<String>,
-    #[serde(default)]
-    group: String,
 }
 
 /// Lua has one kind of table: an empty one is written as a list.
@@ -95,7 +87,6 @@ pub fn view(dump: &Dump) -> View {
             isolated: text("isolated") == "1",
             group: text("group"),
             priority: u32::try_from(number("priority")).unwrap(),
-            failed: !text("error").is_empty(),
         }
     });
     // per priority: added, and what left by each way
@@ -117,16 +108,10 @@ pub fn view(dump: &Dump) -> View {
     }
 }
 
-fn held((worker, holds): (&String, &serde_json::Value)) -> (String, BTreeMap<String, HoldView>) {
-    let holds: BTreeMap<String, Hold> = table(holds).unwrap();
-    let holds = holds.into_iter().map(|(id, hold)| {
-        let plain = hold
-            .priority
-            .map(|priority| (priority.parse().unwrap(), hold.group));
-        let token = hold.token.parse().unwrap();
-        (id, HoldView { token, plain })
-    });
-    (worker.clone(), holds.collect())
+fn held((worker, leases): (&String, &Record)) -> (String, BTreeMap<String, u64>) {
+    let leases = leases.iter();
+    let leases = leases.map(|(id, token)| (id.clone(), token.parse().unwrap()));
+    (worker.clone(), leases.collect())
 }
 
 fn sets(lists: &Lists) -> BTreeMap<String, BTreeSet<String>> {

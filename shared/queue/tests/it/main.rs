@@ -17,4 +17,5 @@ mod protocol;
 #[path = "../reference/mod.rs"]
 mod reference;
 mod refusals;
+mod repair;
 mod server;

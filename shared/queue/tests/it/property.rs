@@ -446,7 +446,11 @@ impl Run<'_> {
                 &(job.isolate, job.poison),
             )?;
             if job.state == State::Leased {
-                same(&format!("{id} isolated"), &(text("isolated") == "1"), &job.isolated)?;
+                same(
+                    &format!("{id} isolated"),
+                    &(text("isolated") == "1"),
+                    &job.isolated,
+                )?;
             }
         }
         same("jobs", &view.jobs.len(), &self.machine.jobs.len())?;

@@ -7,7 +7,10 @@ use weldfleet_queue::{
     Ending, Job, LeaseRef, NewJob, Outcome, Queue, QueueError, Renewal, Settlement, State,
 };
 
-use crate::server::{RedisServer, eventually, worker};
+use crate::{
+    dump::assert_sound,
+    server::{RedisServer, eventually, worker},
+};
 
 pub fn lease(job: &Job) -> LeaseRef {
     LeaseRef {
@@ -26,6 +29,18 @@ fn acks(jobs: &[Job]) -> Vec<Ending> {
             },
         })
         .collect()
+}
+
+/// `scheduler jobs repair`: names the jobs that are damaged, mends them, and then none is.
+async fn repair(queue: &Queue, damaged: usize) {
+    let seen = queue.repair(false).await.unwrap();
+    assert_eq!(seen.jobs.len(), damaged, "{seen:?}");
+    let mended = queue.repair(true).await.unwrap();
+    assert_eq!(mended.jobs, seen.jobs);
+    let sound = queue.repair(false).await.unwrap();
+    assert!(sound.jobs.is_empty(), "{sound:?}");
+    assert_eq!(sound.miscounted, Some(BTreeMap::new()));
+    assert_sound(queue).await;
 }
 
 async fn claim_one(queue: &Queue, name: &str) -> Job {
@@ -156,6 +171,7 @@ async fn jobs_removed_or_replaced_by_hand_are_lost_to_their_worker_and_leave_not
     assert!(!left, "an ack must not bring back a job without its fields");
     let replaced: String = redis.get(key("replaced")).await.unwrap();
     assert_eq!(replaced, "by hand");
+    repair(&queue, 2).await;
     let mut listed = async |state| -> Vec<String> {
         let key = queue.keys().state(state);
         redis.zrange(key, 0, -1).await.unwrap()
@@ -226,6 +242,7 @@ async fn leases_removed_or_replaced_by_hand_do_not_stop_the_collection_of_others
         Some(()).filter(|()| job.state == State::Pending)
     })
     .await;
+    repair(&queue, 2).await;
     let stats = queue.stats().await.unwrap();
     assert_eq!((stats.count(State::Leased), stats.outstanding(0)), (0, 1));
     let held: bool = redis.exists(queue.keys().worker_leases("w")).await.unwrap();
@@ -260,6 +277,7 @@ async fn a_job_made_anew_after_it_was_removed_by_hand_is_not_ended_by_its_old_wo
         assert_eq!(turn.outcomes, [Outcome::Lost], "{id}");
         let turn = queue.turn(&new, &acks(&second), 0).await.unwrap();
         assert_eq!(turn.outcomes, [Outcome::Settled(State::Done)], "{id}");
+        queue.repair(true).await.unwrap();
         let stats = queue.stats().await.unwrap();
         assert_eq!(stats.outstanding(0), 0, "{id}");
         assert!(queue.groups().await.unwrap().is_empty(), "{id}");
@@ -303,6 +321,8 @@ async fn a_job_made_anew_after_it_was_removed_by_hand_is_in_one_state_and_counte
                 .added,
             1
         );
+        queue.repair(true).await.unwrap();
+        assert_sound(&queue).await;
         let stats = queue.stats().await.unwrap();
         assert_eq!(stats.outstanding(0), 1, "it was {state}");
         assert_eq!(stats.count(State::Pending), 1, "it was {state}");
@@ -334,6 +354,7 @@ async fn a_lease_given_back_whose_job_was_removed_by_hand_leaves_nothing() {
         .await
         .unwrap();
     assert_eq!(queue.release_all(&worker("w")).await.unwrap(), 1);
+    repair(&queue, 1).await;
     let stats = queue.stats().await.unwrap();
     assert_eq!((stats.count(State::Leased), stats.outstanding(0)), (0, 1));
     let groups = queue.groups().await.unwrap();
@@ -390,7 +411,7 @@ async fn results_are_checked_before_anything_is_sent() {
     assert_eq!(job.state, State::Leased);
 }
 
-/// A hash with a long text keeps no order, and these texts have the characters that part fields in the answer to a claim.
+/// A hash with a long text keeps no order, and these texts have what may part texts elsewhere.
 #[tokio::test]
 async fn jobs_with_any_text_are_handed_over_whole() {
     let server = RedisServer::start();
@@ -450,7 +471,7 @@ async fn jobs_with_any_text_are_handed_over_whole() {
             ),
             (&job.group, 3, job.weight, 2)
         );
-        assert_eq!(claimed.error, "no  good ");
+        assert_eq!(claimed.error, "no\x1e good\x1f");
     }
     assert_eq!(second.len(), 6);
     let outcomes = queue
@@ -464,7 +485,7 @@ async fn jobs_with_any_text_are_handed_over_whole() {
     assert_eq!(queue.groups().await.unwrap(), []);
 }
 
-/// An ack leaves no mark of its own in the job: what ended the leases before it must not be mistaken for it.
+/// What ended the leases before must not be mistaken for what ended the last one.
 #[tokio::test]
 async fn a_repeated_ending_is_answered_by_what_ended_the_lease() {
     let server = RedisServer::start();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use weldfleet_queue::invariants::{HoldView, JobView, View};
+use weldfleet_queue::invariants::{JobView, View};
 
 pub type Id = String;
 pub type Name = String;
@@ -516,14 +516,10 @@ impl Machine {
                 ..JobView::default()
             });
             if job.state == State::Leased {
-                let hold = HoldView {
-                    token: job.token,
-                    plain: None,
-                };
                 view.held
                     .entry(job.worker.clone())
                     .or_default()
-                    .insert(id.clone(), hold);
+                    .insert(id.clone(), job.token);
             }
             if job.state != State::Done {
                 view.counted += u64::from(job.state != State::Dead);

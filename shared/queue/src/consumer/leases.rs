@@ -1,0 +1,104 @@
+//! What this process holds, as far as it knows, and what Redis may think besides.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::{Notify, mpsc::UnboundedSender};
+
+use crate::{
+    Job, Lease, LeaseRef,
+    conn::lock,
+    lease::{EndRequest, Held},
+};
+
+pub(super) struct Leases {
+    held: Mutex<HashMap<String, Arc<Held>>>,
+    /// To the settler.
+    endings: UnboundedSender<EndRequest>,
+    /// A lease has ended.
+    pub ended: Notify,
+    pub lost: AtomicU64,
+    pub claims_in_flight: AtomicUsize,
+    /// Redis may hold leases for us that we do not know of: the reply to a claim was lost, or Redis forgot their end.
+    pub suspect: AtomicBool,
+}
+
+impl Leases {
+    pub fn new(endings: UnboundedSender<EndRequest>) -> Self {
+        Self {
+            held: Mutex::default(),
+            endings,
+            ended: Notify::new(),
+            lost: AtomicU64::new(0),
+            claims_in_flight: AtomicUsize::new(0),
+            suspect: AtomicBool::new(false),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        lock(&self.held).len()
+    }
+
+    pub fn all(&self) -> Vec<Arc<Held>> {
+        lock(&self.held).values().cloned().collect()
+    }
+
+    pub fn references(&self) -> Vec<LeaseRef> {
+        let held = lock(&self.held);
+        held.values().map(|held| held.reference()).collect()
+    }
+
+    /// Takes on what was claimed.
+    pub fn take_on(&self, jobs: Vec<Job>) -> Vec<Lease> {
+        let mut known = lock(&self.held);
+        jobs.into_iter()
+            .map(|job| {
+                let held = Arc::new(Held::new(job, self.endings.clone()));
+                if let Some(older) = known.insert(held.job.id.clone(), held.clone()) {
+                    // the same job again: the earlier lease of it ran out without our notice
+                    older.lose();
+                }
+                Lease::new(held)
+            })
+            .collect()
+    }
+
+    /// Takes a lease off the books if it is still this one.
+    pub fn forget(&self, held: &Held) {
+        let mut known = lock(&self.held);
+        if known
+            .get(&held.job.id)
+            .is_some_and(|other| other.job.token == held.job.token)
+        {
+            known.remove(&held.job.id);
+        }
+        drop(known);
+        self.ended.notify_waiters();
+    }
+
+    /// Marks a lease lost, unless its end is under way.
+    pub fn lose(&self, held: &Held, why: &str) {
+        if held.lose() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(job = %held.job.id, token = held.job.token, why, "lease lost");
+            self.forget(held);
+        }
+    }
+
+    pub async fn all_ended(&self) {
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if self.len() == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+}

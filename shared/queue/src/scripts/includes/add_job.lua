@@ -1,0 +1,33 @@
+-- @include read_job pending_score count due_at
+-- Adds one job as of read_jobs, unless its id is outstanding. A child of a split has `parent` as well, its parent's `enqueued_at`, and runs isolated.
+-- Returns the job's state; nil if it was not added.
+local function add_job(job)
+  local key = prefix .. 'job:' .. job.id
+  local known = read_job(job.id, 'state').state
+  if known and known ~= 'done' then return nil end
+  if known then call('ZREM', prefix .. 'done', job.id) end
+  call('DEL', key)
+  if job.group ~= '' then call('SADD', prefix .. 'outstanding:' .. job.group, job.id) end
+
+  local state = job.delay > 0 and 'delayed' or 'pending'
+  job.enqueued_at = job.enqueued_at or now
+  if job.weight ~= '0' then
+    table.insert(job.fields, weight_field)
+    table.insert(job.fields, job.weight)
+  end
+  call('HSET', key, 'state', state, 'priority', job.priority, 'attempts', 0, 'group', job.group, 'deaths', 0, 'max_attempts', job.max_attempts,
+    'enqueued_at', job.enqueued_at, unpack(job.fields))
+  if job.parent then
+    job.isolate = '1'
+    call('HSET', key, 'isolate', 1, 'parent', job.parent)
+  end
+  if state == 'delayed' then
+    call('HSET', key, 'not_before', now + job.delay)
+    call('ZADD', prefix .. 'delayed', now + job.delay, job.id)
+    due_at(now + job.delay)
+  else
+    call('ZADD', prefix .. 'pending', pending_score(job), job.id)
+  end
+  count('added', job.priority, 1)
+  return state
+end

@@ -1,0 +1,19 @@
+-- @include held_until expire_lease
+-- Takes back leases that nobody renews, at most `limit`, unless they are held. Returns how many jobs are pending, dead and splitting then, as names in a
+-- table, with `held`, until when they are kept (0 if they are not), and `full`, if there are more.
+local function expire_leases(limit)
+  local done = {pending = 0, dead = 0, splitting = 0, held = 0, full = false}
+  local expired = call('ZRANGEBYSCORE', prefix .. 'leased', '-inf', now, 'LIMIT', 0, limit)
+  if not expired[1] then return done end
+  local hold = held_until()
+  if hold > now then
+    done.held = hold
+    return done
+  end
+  for _, id in ipairs(expired) do
+    local state = expire_lease(id)
+    if state then done[state] = done[state] + 1 end
+  end
+  done.full = #expired == limit
+  return done
+end

@@ -1,0 +1,19 @@
+-- Until when expired leases are kept, since their holders may not have been able to renew them: after a silence (see note_activity), or since Redis was
+-- away: it has not been up for one ttl, or it is another process than before.
+local function held_until()
+  local hold = tonumber(call('GET', prefix .. 'hold_until') or '0')
+  local ok, info = pcall(call, 'INFO', 'server')
+  if not ok or type(info) ~= 'string' then return hold end
+  local run_id = string.match(info, 'run_id:(%w+)') or ''
+  local known = call('HGET', prefix .. 'meta', 'run_id')
+  if known ~= run_id then
+    call('HSET', prefix .. 'meta', 'run_id', run_id)
+    if known then
+      hold = math.max(hold, now + ttl_ms)
+      call('SET', prefix .. 'hold_until', hold)
+    end
+  end
+  -- whole seconds, rounded down: this errs on the side of waiting
+  local uptime = tonumber(string.match(info, 'uptime_in_seconds:(%d+)') or '') or 0
+  return math.max(hold, now - uptime * 1000 + ttl_ms)
+end

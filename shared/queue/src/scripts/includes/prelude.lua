@@ -1,0 +1,17 @@
+-- Every script begins with this: names of keys, the queue's options, the time.
+-- KEYS[1] the set of pending jobs: it routes the call, and its name begins like that of every key of the queue
+-- KEYS[2] a key that never exists: while a Cluster moves the slot, Redis then refuses the script before its first command
+-- ARGV[1] ttl of a lease, ms
+-- ARGV[2] done jobs that are kept
+-- ARGV[3] how long they are kept, ms
+-- ARGV[4] name of the field that holds a job's weight
+-- What a script is told besides begins at ARGV[5].
+local call = redis.call
+local prefix = string.sub(KEYS[1], 1, -#'pending' - 1)
+local ttl_ms, weight_field = tonumber(ARGV[1]), ARGV[4]
+local retain_done, retain_done_ms = tonumber(ARGV[2]), tonumber(ARGV[3])
+
+-- Redis time, in µs and ms: whole numbers that a double holds exactly until the year 2255.
+local seconds, micros = unpack(call('TIME'))
+local now_us = seconds * 1000000 + micros
+local now = math.floor(now_us / 1000)
