@@ -64,7 +64,7 @@ Examples:
     Settle(Settle),
     /// Days, rows done and left, runs, jobs, workers, rate, mirror lag, pause
     Status(StatusArgs),
-    /// List, show, retry or drop jobs; dead letters first of all
+    /// List, show, retry, drop or repair jobs; dead letters first of all
     #[command(subcommand)]
     Jobs(Jobs),
     /// Stop claiming fleet-wide; leases already held are finished
@@ -172,7 +172,8 @@ Examples:
   scheduler jobs list --state leased --json
   scheduler jobs show 20261122-0-1795309200000-1f2e3d4c
   scheduler jobs retry --all --day 20261122          every dead letter of a day
-  scheduler jobs drop --all --state dead --yes       give their rows up: alg_status invalid, reason dropped")]
+  scheduler jobs drop --all --state dead --yes       give their rows up: alg_status invalid, reason dropped
+  scheduler jobs repair                              what keys changed by hand have broken; --yes mends it")]
 pub enum Jobs {
     /// Jobs by state, the dead first
     List {

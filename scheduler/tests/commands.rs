@@ -165,6 +165,46 @@ async fn dropped_jobs_give_their_rows_up() {
     assert_eq!((code, err.contains("there is no job")), (2, true), "{err}");
 }
 
+/// Somebody deletes the record of a job with redis-cli: it is named, mended when that is asked for, and its rows are sliced again.
+#[tokio::test]
+async fn a_job_whose_record_was_deleted_is_repaired() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    fleet.simulate("today", 1000, &[]);
+    let hands = Hands::new(&fleet, TTL).await;
+    let scheduler = fleet.scheduler();
+    let job = hands.pending_rows(1000).await.remove(0);
+    let sound = fleet.succeed("scheduler", &["jobs", "repair"]);
+    assert_eq!(sound, "nothing is damaged\n");
+    drop(scheduler);
+
+    let key = hands.queue.keys().job(&job.id);
+    let _: u64 = fleet.queue.command(&["DEL", &key]).await;
+    let (code, out, _) = text(&fleet.run("scheduler", &["jobs", "repair"]));
+    let named = format!("{}: it is listed as pending; group", job.id);
+    assert!(code == 1 && out.contains(&named), "{code} {out}");
+    assert!(
+        out.contains("nothing was changed; --yes mends them"),
+        "{out}"
+    );
+    let (code, out, _) = text(&fleet.run("scheduler", &["jobs", "repair", "--json"]));
+    let found = json(&out);
+    assert_eq!(
+        (code, &found["jobs"][0]["id"]),
+        (1, &job.id.as_str().into())
+    );
+    assert_eq!(
+        (&found["mended"], &found["miscounted"]["0"]),
+        (&false.into(), &1.into())
+    );
+    let mended = fleet.succeed("scheduler", &["jobs", "repair", "--yes"]);
+    assert!(mended.ends_with("1 damaged jobs mended\n"), "{mended}");
+    assert_eq!(fleet.succeed("scheduler", &["jobs", "repair"]), sound);
+
+    let _scheduler = fleet.scheduler();
+    hands.pending_rows(1000).await;
+}
+
 #[tokio::test]
 async fn status_shows_what_it_can_reach() {
     let fleet = Fleet::start().await;

@@ -97,6 +97,12 @@ impl Reply {
             .collect()
     }
 
+    /// A text of JSON; texts in it that are not UTF-8 are read as well as they can be.
+    pub fn json<T: serde::de::DeserializeOwned>(&self, value: &Value) -> Result<T, QueueError> {
+        let text = self.text(value)?;
+        serde_json::from_str(&text).map_err(|error| self.wrong(&format!("json ({error})"), value))
+    }
+
     /// A job from its hash; `None` if the hash is empty. A key that is no hash is a job of which nothing can be read.
     pub fn job(
         &self,

@@ -1,6 +1,7 @@
-//! The Lua scripts. Each operation of the protocol is one file, `scripts/<operation>.lua`, whose head says what it is told and what it answers. It begins
-//! with `-- @include NAME …`: these functions, one a file in `scripts/includes/`, stand before it, each with what it includes itself, once. Nothing else is
-//! done to the text but that comments are left out, since Redis would keep them; so all queues share the scripts.
+//! The Lua scripts. Each operation of the protocol is one file, `scripts/<operation>.lua`, whose head says what it is told and what it answers.
+//! A line `-- @include NAME …` is replaced by these functions, one a file in `scripts/includes/`, with what they include themselves, unless they are there
+//! already. It stands at the top, or, for what is rarely needed, where it is needed: Lua makes every function anew that a run comes by. Nothing else is done
+//! to the text but that comments are left out, since Redis would keep them; so all queues share the scripts.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
@@ -13,7 +14,7 @@ macro_rules! includes {
 includes! {
     "add_job" "bump_plan" "check_guard" "claim" "collect" "count" "due_at" "examine_job" "expire_lease" "expire_leases" "finish_job" "finish_undone"
     "free_reservations" "held_until" "history_with" "lease_job" "lease_jobs" "leave_group" "leave_lease" "next_due" "note_activity" "number" "pending_score"
-    "prelude" "promote_delayed" "read_endings" "read_job" "read_jobs" "refuse_foreign" "reserve" "resolve_ending" "resolve_expired" "return_job" "settle"
+    "prelude" "promote_delayed" "read_endings" "read_job" "read_jobs" "refuse_foreign" "reserve" "resolve_undone" "resolve_expired" "return_job" "settle"
     "take_isolated" "take_pending" "tend_queue" "token_after" "trim_done" "wake"
 }
 
@@ -117,23 +118,33 @@ impl Script {
     }
 }
 
-/// Appends `body` to `code`, behind what it includes and `code` has not yet.
-fn put_together(body: &str, included: &mut BTreeSet<&'static str>, code: &mut String) {
-    for wanted in includes_of(body) {
-        let known = INCLUDES.iter().find(|(name, _)| *name == wanted);
-        if let Some((name, text)) = known
-            && included.insert(name)
-        {
-            put_together(text, included, code);
+/// Appends `body` to `code`, with what it includes and what is `visible` there does not have yet.
+fn put_together(body: &str, visible: &mut BTreeSet<&'static str>, code: &mut String) {
+    let mut inside = None;
+    for line in body.lines() {
+        let Some(wanted) = includes_of(line) else {
+            code.extend([line, "\n"]);
+            continue;
+        };
+        // within a function, what is included is seen in the rest of it, hence of its file, only
+        let visible = match line.starts_with(' ') {
+            true => inside.get_or_insert_with(|| visible.clone()),
+            false => &mut *visible,
+        };
+        for wanted in wanted {
+            let known = INCLUDES.iter().find(|(name, _)| *name == wanted);
+            if let Some((name, text)) = known
+                && visible.insert(name)
+            {
+                put_together(text, visible, code);
+            }
         }
     }
-    code.push_str(body);
 }
 
-fn includes_of(body: &str) -> impl Iterator<Item = &str> {
-    body.lines()
-        .filter_map(|line| line.strip_prefix("-- @include "))
-        .flat_map(str::split_whitespace)
+fn includes_of(line: &str) -> Option<impl Iterator<Item = &str>> {
+    let names = line.trim_start().strip_prefix("-- @include ")?;
+    Some(names.split_whitespace())
 }
 
 #[cfg(test)]
@@ -144,7 +155,8 @@ mod tests {
     fn every_include_exists_and_every_script_begins_with_the_prelude() {
         let bodies = Operation::ALL.iter().map(|operation| operation.body());
         let texts = bodies.chain(INCLUDES.iter().map(|(_, text)| *text));
-        for wanted in texts.flat_map(includes_of) {
+        let lines = texts.flat_map(str::lines);
+        for wanted in lines.filter_map(includes_of).flatten() {
             assert!(
                 INCLUDES.iter().any(|(name, _)| *name == wanted),
                 "{wanted} is included and not there"

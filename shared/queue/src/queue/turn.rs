@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use redis::Value;
-
 use super::{
     Claim, Ending, LeaseRef, Outcome, Pause, Queue, Settlement, Turn,
     owner::{invalid, push_fields},
@@ -48,11 +46,11 @@ impl Queue {
         let mut args = vec![Arg::Text(worker.as_str()), Arg::Number(u64::from(most))];
         self.push_endings(&mut args, endings)?;
         let value = self.run(Operation::Turn, &args).await?;
-        let reply = Reply::of("turn");
-        let parts = reply.tuple(&value, 2)?;
+        let reply: TurnReply = Reply::of("turn").json(&value)?;
         let mut turn = Turn {
-            outcomes: outcomes(&reply, &parts[0], endings.len())?,
-            claim: self.read_claim(&reply, worker, &parts[1])?,
+            outcomes: outcomes(&reply.outcomes, endings.len())
+                .ok_or_else(|| Reply::of("turn").wrong("an outcome for each ending", &value))?,
+            claim: self.read_claim(worker, reply),
         };
         self.bury_unreadable(&mut turn.claim).await;
         Ok(turn)
@@ -63,7 +61,9 @@ impl Queue {
         let mut args = Vec::new();
         self.push_endings(&mut args, endings)?;
         let value = self.run(Operation::Settle, &args).await?;
-        outcomes(&Reply::of("settle"), &value, endings.len())
+        let reply = Reply::of("settle");
+        outcomes(&reply.texts(&value)?, endings.len())
+            .ok_or_else(|| reply.wrong("an outcome for each ending", &value))
     }
 
     fn push_endings<'a>(
@@ -111,57 +111,33 @@ impl Queue {
         Ok(())
     }
 
-    fn read_claim(
-        &self,
-        reply: &Reply,
-        worker: &WorkerId,
-        value: &Value,
-    ) -> Result<Claim, QueueError> {
-        let [now, due, born, notice, jobs, ..] = reply.tuple(value, 5)? else {
-            return Err(reply.wrong("a claim", value));
-        };
-        let until_due = reply.number(due)?.saturating_sub(reply.number(now)?);
-        let notice = reply.texts(notice)?;
-        let paused = match &notice[..] {
-            [what, reason, by, since] if what == "paused" => Some(Pause {
-                reason: reason.clone(),
-                by: by.clone(),
-                since: since.parse().unwrap_or(0),
+    fn read_claim(&self, worker: &WorkerId, reply: TurnReply) -> Claim {
+        let until_due = number(&reply.due).saturating_sub(number(&reply.now));
+        let jobs = reply.jobs.into_iter();
+        Claim {
+            jobs: jobs.map(|job| self.read_claimed(worker, job)).collect(),
+            paused: reply.paused.map(|pause| Pause {
+                since: number(&pause.since),
+                reason: pause.reason,
+                by: pause.by,
             }),
-            _ => None,
-        };
-        let jobs = reply.list(jobs)?.iter();
-        Ok(Claim {
-            jobs: jobs
-                .map(|job| self.read_claimed(reply, worker, job))
-                .collect::<Result<_, _>>()?,
-            draining: notice.first().is_some_and(|what| what == "draining"),
-            paused,
+            draining: reply.draining,
             next_due: Some(Duration::from_millis(until_due)),
-            born_at: reply.number(born)?,
-        })
+            born_at: number(&reply.born),
+        }
     }
 
-    fn read_claimed(
-        &self,
-        reply: &Reply,
-        worker: &WorkerId,
-        value: &Value,
-    ) -> Result<Job, QueueError> {
-        let [id, token, attempts, fields, ..] = reply.tuple(value, 4)? else {
-            return Err(reply.wrong("a job", value));
-        };
-        let mut job = reply.job_of(
-            &reply.text(id)?,
-            reply.pairs(fields)?,
-            &self.options().weight_field,
-        );
+    fn read_claimed(&self, worker: &WorkerId, claimed: ClaimedReply) -> Job {
+        let mut texts = claimed.fields.into_iter();
+        let pairs = std::iter::from_fn(|| Some((texts.next()?, texts.next()?))).collect();
+        let weight_field = &self.options().weight_field;
+        let mut job = Reply::of("turn").job_of(&claimed.id, pairs, weight_field);
         // the fields are those before the claim
         job.state = State::Leased;
-        job.token = reply.number(token)?;
-        job.attempts = u32::try_from(reply.number(attempts)?).unwrap_or(u32::MAX);
+        job.token = number(&claimed.token);
+        job.attempts = u32::try_from(number(&claimed.attempts)).unwrap_or(u32::MAX);
         worker.as_str().clone_into(&mut job.worker);
-        Ok(job)
+        job
     }
 
     /// Jobs whose record cannot be read are not handed out: they wait in `dead` for a person, with the reason.
@@ -201,15 +177,44 @@ impl Queue {
     }
 }
 
-fn outcomes(reply: &Reply, value: &Value, wanted: usize) -> Result<Vec<Outcome>, QueueError> {
-    let outcomes: Option<Vec<_>> = reply
-        .texts(value)?
-        .iter()
-        .map(|text| outcome(text))
-        .collect();
-    outcomes
-        .filter(|outcomes| outcomes.len() == wanted)
-        .ok_or_else(|| reply.wrong(&format!("{wanted} states"), value))
+/// See `turn.lua`; numbers are text, since Lua would round them.
+#[derive(serde::Deserialize)]
+struct TurnReply {
+    #[serde(default)]
+    outcomes: Vec<String>,
+    now: String,
+    due: String,
+    born: String,
+    #[serde(default)]
+    draining: bool,
+    paused: Option<PauseReply>,
+    #[serde(default)]
+    jobs: Vec<ClaimedReply>,
+}
+
+#[derive(serde::Deserialize)]
+struct PauseReply {
+    reason: String,
+    by: String,
+    since: String,
+}
+
+#[derive(serde::Deserialize)]
+struct ClaimedReply {
+    id: String,
+    token: String,
+    attempts: String,
+    fields: Vec<String>,
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or(0)
+}
+
+fn outcomes(states: &[String], wanted: usize) -> Option<Vec<Outcome>> {
+    let outcomes = states.iter().map(|state| outcome(state));
+    let outcomes: Vec<_> = outcomes.collect::<Option<_>>()?;
+    (outcomes.len() == wanted).then_some(outcomes)
 }
 
 fn outcome(state: &str) -> Option<Outcome> {

@@ -9,7 +9,7 @@ local id, duration, owner = ARGV[5], ARGV[6], ARGV[7]
 local foreign = refuse_foreign(owner, true)
 if foreign then return foreign end
 -- before a leader enqueues anything it must be able to see that this Redis is new
-call('SET', prefix .. 'born', now_us, 'NX')
+call('SET', prefix .. 'born', time_us, 'NX')
 local leads = call('GET', prefix .. 'leader')
 if leads then
   local token, leader = string.match(leads, '^(%d+) (.*)$')
@@ -19,5 +19,5 @@ if leads then
 end
 local token = token_after(call('GET', prefix .. 'token'))
 call('SET', prefix .. 'token', token)
-call('SET', prefix .. 'leader', string.format('%.0f %s', token, id), 'PX', duration)
-return token
+call('SET', prefix .. 'leader', token .. ' ' .. id, 'PX', duration)
+return tonumber(token)

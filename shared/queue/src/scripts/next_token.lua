@@ -4,4 +4,4 @@
 -- Reply: a token larger than every one before it
 local token = token_after(call('GET', prefix .. 'token'))
 call('SET', prefix .. 'token', token)
-return token
+return tonumber(token)

@@ -11,7 +11,7 @@ local worker_key = prefix .. 'worker:' .. worker
 local foreign = refuse_foreign(owner, true)
 if foreign then return foreign end
 note_activity(call('GET', prefix .. 'activity'))
-call('SET', prefix .. 'born', now_us, 'NX')
+call('SET', prefix .. 'born', time_us, 'NX')
 held_until() -- notices a restart or a failover now, not when the first lease runs out
 call('ZADD', prefix .. 'workers', now, worker)
 call('HSETNX', worker_key, 'started_at', now)

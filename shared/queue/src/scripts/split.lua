@@ -9,7 +9,7 @@ local parent = read_job(id, 'state', 'group', 'priority', 'enqueued_at')
 if parent.state ~= 'splitting' and parent.state ~= 'dead' then return {0, 0} end
 local added, ready = 0, 0
 for _, child in ipairs(read_jobs(6)) do
-  child.parent, child.group, child.priority = id, parent.group or '', number(parent.priority, 99, 0)
+  child.parent, child.group, child.priority = id, parent.group or '', string.format('%d', number(parent.priority, 99, 0))
   child.enqueued_at = number(parent.enqueued_at, PRIORITY - 1, now)
   local state = add_job(child)
   if state then added = added + 1 end

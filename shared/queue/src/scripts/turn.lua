@@ -5,7 +5,9 @@
 -- ARGV[5] worker
 -- ARGV[6] most jobs to claim
 -- ARGV[7…] the endings, see includes/read_endings.lua
--- Reply: {outcomes as of settle.lua, claim, see includes/claim.lua}
+-- Reply: JSON, the claim as of includes/claim.lua with `outcomes` as of settle.lua, if there are any
 local outcomes = {}
 for i, ending in ipairs(read_endings(7)) do outcomes[i] = settle(ending) end
-return {outcomes, claim(ARGV[5], tonumber(ARGV[6]))}
+local reply = claim(ARGV[5], tonumber(ARGV[6]))
+if outcomes[1] then reply.outcomes = outcomes end
+return cjson.encode(reply)

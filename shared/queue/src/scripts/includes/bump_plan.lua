@@ -5,5 +5,5 @@ local function bump_plan(group)
   call('SET', prefix .. 'token', version)
   call('SET', prefix .. 'plan:' .. group, version, 'PX', 14 * 24 * 3600 * 1000)
   call('SADD', prefix .. 'groups', group)
-  return version
+  return tonumber(version)
 end

@@ -9,7 +9,7 @@ local function expire_lease(id)
 
   local isolated = job.isolated == '1'
   local reason = 'the lease of ' .. (job.worker or '') .. ' ran out' .. (isolated and ' while it ran isolated' or '')
-  local line = string.format('%.0f attempt %s token %s: %s', now, job.attempts or 0, job.token or '', reason)
+  local line = string.format('%s attempt %s token %s: %s', time, job.attempts or 0, job.token or '', reason)
   local key = prefix .. 'job:' .. id
   call('HSET', key, 'state', state, 'deaths', number(job.deaths, COUNT_MOST, 0) + 1, 'isolate', 1, 'isolated', 0, 'settled', 0,
     'error', reason, 'history', history_with(job.history, line))

@@ -1,9 +1,12 @@
--- @include count leave_group trim_done
+-- @include count leave_group
 -- The effect of an ack: the job is done. At each hundredth some that are done are forgotten, a few at a time, so that nobody waits for it.
 local function finish_job(ending, job)
   local key = prefix .. 'job:' .. ending.id
-  call('HSET', key, 'state', 'done', 'finished_at', now, 'settled', ending.token, unpack(ending.fields))
+  call('HSET', key, 'state', 'done', 'finished_at', time, 'settled', ending.token, unpack(ending.fields))
   if job.error then call('HDEL', key, 'error') end -- the history keeps it
   leave_group(ending.id, job.group)
-  if count('done', job.priority, 1) % 100 == 0 then trim_done(120) end
+  if count('done', job.priority, '1') % 100 == 0 then
+    -- @include trim_done
+    trim_done(120)
+  end
 end

@@ -3,5 +3,5 @@
 -- let a claim or a collection pass, so that living workers were charged with deaths.
 local function note_activity(last)
   if last and now - tonumber(last) > ttl_ms / 2 then call('SET', prefix .. 'hold_until', now + ttl_ms) end
-  call('SET', prefix .. 'activity', now)
+  call('SET', prefix .. 'activity', time)
 end

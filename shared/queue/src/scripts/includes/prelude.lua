@@ -11,7 +11,9 @@ local prefix = string.sub(KEYS[1], 1, -#'pending' - 1)
 local ttl_ms, weight_field = tonumber(ARGV[1]), ARGV[4]
 local retain_done, retain_done_ms = tonumber(ARGV[2]), tonumber(ARGV[3])
 
--- Redis time, in µs and ms: whole numbers that a double holds exactly until the year 2255.
+-- Redis time in ms and µs, as the text that is written (to print a Lua number costs Redis half a command) and as the number that is compared, which a
+-- double holds exactly until the year 2255.
 local seconds, micros = unpack(call('TIME'))
-local now_us = seconds * 1000000 + micros
-local now = math.floor(now_us / 1000)
+micros = string.sub('00000' .. micros, -6)
+local time, time_us = seconds .. string.sub(micros, 1, 3), seconds .. micros
+local now, now_us = tonumber(time), tonumber(time_us)

@@ -1,15 +1,17 @@
--- @include count due_at history_with number wake
--- The effect of an ending that leaves the job undone, in `state` with `score` there.
-local function return_job(ending, job, state, score)
-  local key = prefix .. 'job:' .. ending.id
-  local given_back = ending.verb == 'give_back' -- not by its holder: to whom the lease is lost
+-- @include count due_at history_with number read_job resolve_undone wake
+-- The effect of an ending that leaves the job undone. Returns the job's state now, and its score there.
+local function return_job(ending)
+  local key, verb = prefix .. 'job:' .. ending.id, ending.verb
+  local record = read_job(ending.id, 'attempts', 'max_attempts', 'priority', 'enqueued_at', 'isolate', 'history')
+  local state, score = resolve_undone(ending, record)
+  local given_back = verb == 'give_back' -- not by its holder: to whom the lease is lost
   call('HSET', key, 'state', state, 'isolated', 0, 'settled', given_back and 0 or ending.token)
-  if given_back or ending.verb == 'release' then
-    call('HSET', key, 'attempts', math.max(number(job.attempts, COUNT_MOST, 1) - 1, 0))
+  if given_back or verb == 'release' then
+    call('HSET', key, 'attempts', math.max(number(record.attempts, COUNT_MOST, 1) - 1, 0))
   else
-    local line = string.format('%.0f attempt %s token %s: %s: %s', now, job.attempts or 0, ending.token, ending.verb, ending.reason)
-    call('HSET', key, 'error', ending.reason, 'history', history_with(job.history, line))
-    call('HINCRBY', prefix .. 'counts', ending.verb, 1)
+    local line = string.format('%s attempt %s token %s: %s: %s', time, record.attempts or 0, ending.token, verb, ending.reason)
+    call('HSET', key, 'error', ending.reason, 'history', history_with(record.history, line))
+    call('HINCRBY', prefix .. 'counts', verb, 1)
   end
   if state == 'pending' then
     wake(1)
@@ -17,7 +19,8 @@ local function return_job(ending, job, state, score)
     call('HSET', key, 'not_before', score)
     due_at(score)
   else
-    call('HSET', key, 'finished_at', now)
-    if state == 'dead' then count('left', job.priority, 1) end
+    call('HSET', key, 'finished_at', time)
+    if state == 'dead' then count('left', record.priority, 1) end
   end
+  return state, score
 end

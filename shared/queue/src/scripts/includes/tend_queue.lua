@@ -1,18 +1,20 @@
--- @include note_activity collect
 -- What a claim must know, read in one command: the pause's reason, the last token, when something is due, when this Redis first knew the queue, and the job
 -- that this worker runs isolated. What is due is collected before.
 local function tend_queue(worker)
   local isolated_key = prefix .. 'worker:' .. worker .. ':isolated'
   local paused, token, due, born, activity, isolated = unpack(call('MGET', prefix .. 'paused', prefix .. 'token', prefix .. 'due', prefix .. 'born',
     prefix .. 'activity', isolated_key))
-  if not activity or now - tonumber(activity) > ttl_ms / 16 then note_activity(activity) end
-  due = tonumber(due or '0')
-  if due <= now then
-    due = collect().due
+  if not activity or now - tonumber(activity) > ttl_ms / 16 then
+    -- @include note_activity
+    note_activity(activity)
+  end
+  if not due or tonumber(due) <= now then
+    -- @include collect
+    due = string.format('%d', collect().due)
     isolated = call('GET', isolated_key) -- it may have been this worker's own lease that ran out
   end
   if not born then
-    born = now_us
+    born = time_us
     call('SET', prefix .. 'born', born)
   end
   return {paused = paused, token = token, due = due, born = born, isolated = isolated}

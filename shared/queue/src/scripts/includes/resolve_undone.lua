@@ -1,8 +1,7 @@
 -- @include number pending_score
--- Decides what becomes of a job whose lease is ended by its holder; changes nothing. Returns the next state, and the job's score in that state's set.
-local function resolve_ending(ending, job)
+-- Decides what becomes of a job whose lease ended before it was done; changes nothing. Returns the next state, and the job's score in that state's set.
+local function resolve_undone(ending, job)
   local verb = ending.verb
-  if verb == 'ack' then return 'done', now end
   if verb == 'bury' then return 'dead', now end
   if verb == 'split' then return 'splitting', now end
   if verb == 'retry' then
