@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::str::FromStr;
+use std::{path::PathBuf, str::FromStr};
 
 use clap::{Parser, Subcommand};
 use jiff::Timestamp;
@@ -79,6 +79,8 @@ Examples:
     Simulate(Simulate),
     /// Model quality against labels and measured values, by day
     Evaluate(Evaluate),
+    /// Make a weldfleet.toml out of an old service's configuration and the plant's tables
+    Adopt(Adopt),
     /// How far the distributions of one day have moved from another's
     Drift(Drift),
 }
@@ -331,11 +333,13 @@ fn parse_time(text: &str) -> Result<u32, String> {
 /// `evaluate`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Counts rows that have a verdict and a label. NOK is the positive class.
+Counts rows that have a verdict and a label. NOK is the positive class. --json also has the model's figures over all
+days as `classification` and `regression`.
 
 Examples:
   scheduler evaluate --from 20261101 --to 20261107
-  scheduler evaluate --from today --to today --json")]
+  scheduler evaluate --from today --to today --json
+  scheduler evaluate --from 20261101 --to today --against previous_result    beside the service before")]
 pub struct Evaluate {
     /// First day: YYYYMMDD, today or yesterday
     #[arg(long, value_name = "DAY")]
@@ -343,9 +347,22 @@ pub struct Evaluate {
     /// Last day: YYYYMMDD, today or yesterday
     #[arg(long, value_name = "DAY")]
     pub to: DayArg,
+    /// What verdicts are compared with
+    #[arg(long, value_enum, value_name = "COLUMN", default_value_t = Against::Label)]
+    pub against: Against,
     /// As JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// What verdicts are compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Against {
+    /// The truth, where it is known
+    Label,
+    /// The verdict of the service before
+    #[value(name = "previous_result")]
+    PreviousResult,
 }
 
 /// `drift`
@@ -366,6 +383,48 @@ pub struct Drift {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `adopt`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Reads the old YAML, asks ClickHouse and MySQL for the columns and the last 1,000 rows, and writes a commented file: what was
+mapped and why, what was guessed, what a person must say. Passwords go to files of mode 600 in the folder `secrets` beside it,
+never into the file nor on the screen. Nothing in the plant is changed. Then `worker check` is run, if it is beside this program.
+
+Examples:
+  scheduler adopt OLD.yaml --dry-run                    what would be written, on the screen
+  scheduler adopt OLD.yaml --out config/weldfleet.toml
+  scheduler adopt OLD.yaml --lang both --force          in Chinese and English, over the file that is there
+
+Exit code 0 when the file is written, 3 when it is but a server could not be asked.")]
+pub struct Adopt {
+    /// The old service's configuration
+    #[arg(value_name = "OLD.yaml")]
+    pub old: PathBuf,
+    /// The file to write
+    #[arg(long, value_name = "PATH", default_value = "weldfleet.toml")]
+    pub out: PathBuf,
+    /// Language of comments and screen [default: by $LANG]
+    #[arg(long, value_enum, value_name = "LANG")]
+    pub lang: Option<Lang>,
+    /// Show the file and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write over files that are there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Language of what `adopt` writes and says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Lang {
+    /// Chinese
+    Zh,
+    /// English
+    En,
+    /// Chinese, then English
+    Both,
 }
 
 /// A day as people give it.

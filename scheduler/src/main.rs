@@ -42,6 +42,11 @@ fn main() -> ExitCode {
 }
 
 fn start(args: Args) -> Result<Exit, Failure> {
+    // What makes the configuration cannot need it.
+    if let Command::Adopt(options) = args.command {
+        logs::init(args.common.log_format == LogFormat::Json, "warn")?;
+        return runtime()?.block_on(commands::adopt::run(args.common.config.as_deref(), options));
+    }
     let settings = Settings::load(args.common.config.as_deref()).or_exit(Exit::Usage)?;
     // Commands speak to the person who typed them; only the daemon tells what it does.
     let level = if matches!(args.command, Command::Run) {
@@ -50,10 +55,13 @@ fn start(args: Args) -> Result<Exit, Failure> {
         "warn"
     };
     logs::init(args.common.log_format == LogFormat::Json, level)?;
+    runtime()?.block_on(dispatch(Arc::new(settings), args.command))
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()?
-        .block_on(dispatch(Arc::new(settings), args.command))
+        .build()
 }
 
 async fn dispatch(settings: Arc<Settings>, command: Command) -> Result<Exit, Failure> {
@@ -72,6 +80,7 @@ async fn dispatch(settings: Arc<Settings>, command: Command) -> Result<Exit, Fai
         Command::Resume => commands::pause::resume(&settings).await,
         Command::Simulate(options) => commands::simulate::run(&settings, options).await,
         Command::Evaluate(options) => commands::evaluate::run(&settings, options).await,
+        Command::Adopt(options) => commands::adopt::run(None, options).await,
         Command::Drift(options) => commands::drift::run(&settings, options).await,
     }
 }

@@ -384,6 +384,133 @@ async fn quality_and_drift_are_counted() {
 }
 
 #[tokio::test]
+async fn the_service_before_is_compared_with() {
+    let mut fleet = Fleet::start().await;
+    fleet.migrate();
+    let (then, now) = (day_before(2), day_before(1));
+    fleet.simulate(&then, 1500, &["--nok-rate", "0.1"]);
+    fleet.simulate(&now, 1500, &["--nok-rate", "0.1"]);
+    let days = ["evaluate", "--from", then.as_str(), "--to", now.as_str()];
+    let against = [&days[..], &["--against", "previous_result"]].concat();
+    let refused = text(&fleet.run("scheduler", &against));
+    assert_eq!(refused.0, 1);
+    assert!(
+        refused.2.contains("columns.previous_result"),
+        "{}",
+        refused.2
+    );
+
+    let old_result = "ADD COLUMN old_result String DEFAULT multiIf(record_id % 7 = 0, ' ng ', record_id % 7 = 1, '?', 'OK')";
+    for sql in [
+        &format!("ALTER TABLE spot_records {old_result}"),
+        "UPDATE spot_records SET alg_complete_time = now64(3), alg_status = if(record_id % 5 = 0, 'error', 'ok'), \
+         ml_result = if(label = 'NOK' AND record_id % 4 != 0, 'NOK', 'OK'), \
+         final_result = if(record_id % 5 = 0, NULL, if(record_id % 3 = 0, 'NOK', 'OK')), \
+         ml_nok_prob = if(label = 'NOK' AND record_id % 4 != 0, 0.9, 0.1), diameter = measured_diameter + 0.5 WHERE 1",
+    ] {
+        fleet.clickhouse.execute(sql).await;
+    }
+    fleet.set("columns.previous_result", "old_result");
+    let found = json(&fleet.succeed("scheduler", &[&against[..], &["--json"]].concat()));
+    let both = "WITH record_id % 3 = 0 AS ours, record_id % 7 = 0 AS previous, \
+         record_id % 5 = 0 AS missing, record_id % 7 = 1 AS unreadable SELECT";
+    let expected = fleet
+        .clickhouse
+        .rows(&format!(
+            "{both} toFloat64(countIf(NOT missing)) AS compared, toFloat64(countIf(NOT missing AND NOT ours AND NOT previous)) AS both_ok, \
+             toFloat64(countIf(NOT missing AND ours AND previous)) AS both_nok, \
+             toFloat64(countIf(NOT missing AND ours AND NOT previous)) AS nok_ours_alone, \
+             toFloat64(countIf(NOT missing AND NOT ours AND previous)) AS nok_previous_alone, \
+             toFloat64(countIf(missing)) AS ours_missing FROM spot_records WHERE NOT unreadable"
+        ))
+        .await
+        .remove(0);
+    for (name, value) in &expected {
+        assert_eq!(
+            found["total"][name].as_f64(),
+            value.as_f64(),
+            "{name}: {found}"
+        );
+    }
+    let of = |name: &str| expected[name].as_f64().unwrap();
+    let agreement = (of("both_ok") + of("both_nok")) / of("compared");
+    assert!((found["total"]["agreement"].as_f64().unwrap() - agreement).abs() < 1e-9);
+    let sum = |list: &str| -> f64 {
+        let lines = found[list].as_array().unwrap();
+        lines
+            .iter()
+            .map(|line| line["compared"].as_f64().unwrap())
+            .sum()
+    };
+    assert_eq!(
+        (sum("days"), sum("parts")),
+        (of("compared"), of("compared"))
+    );
+    assert_eq!(found["days"].as_array().unwrap().len(), 2);
+    assert!(found["parts"].as_array().unwrap().len() > 1, "{found}");
+    assert_eq!(found["unreadable"][0]["value"], "?");
+    let examples = found["examples"].as_array().unwrap();
+    let nok = examples.iter().filter(|weld| weld["ours"] == "NOK").count();
+    assert_eq!((examples.len(), nok), (10, 5));
+    let explain = examples[0]["explain"].as_str().unwrap();
+    assert!(
+        explain.starts_with("worker explain --record-id ") && explain.ends_with(&now),
+        "{explain}"
+    );
+    let screen = fleet.succeed("scheduler", &against);
+    assert!(
+        screen.contains("NOK ours alone") && screen.contains(explain),
+        "{screen}"
+    );
+
+    let found = json(&fleet.succeed("scheduler", &[&days[..], &["--json"]].concat()));
+    let facts = fleet
+        .clickhouse
+        .rows(
+            "SELECT toFloat64(count()) AS n, toFloat64(countIf(label = 'NOK')) AS positive, \
+             toFloat64(countIf(ml_result = 'NOK')) AS said, toFloat64(countIf(measured_diameter IS NOT NULL)) AS measured, \
+             toFloat64(varPop(measured_diameter)) AS variance FROM spot_records \
+             WHERE alg_status = 'ok' AND label IN ('OK', 'NOK')",
+        )
+        .await
+        .remove(0);
+    let of = |name: &str| facts[name].as_f64().unwrap();
+    let close = |found: &Value, name: &str, wanted: f64| {
+        let value = found[name]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{name}: {found}"));
+        assert!(
+            (value - wanted).abs() < 1e-4,
+            "{name}: {value}, not {wanted}"
+        );
+    };
+    let scores = &found["classification"];
+    let recall = of("said") / of("positive");
+    close(scores, "n_eval", of("n"));
+    close(scores, "precision", 1.0);
+    close(scores, "recall", recall);
+    close(scores, "f1", 2.0 * recall / (1.0 + recall));
+    close(
+        scores,
+        "accuracy",
+        1.0 - (of("positive") - of("said")) / of("n"),
+    );
+    // A missed NOK ties with every OK.
+    close(scores, "auc", recall + (1.0 - recall) / 2.0);
+    close(scores, "pos_rate_true", of("positive") / of("n"));
+    close(scores, "pos_rate_pred", of("said") / of("n"));
+    assert!(scores["threshold"].as_f64().is_some(), "{scores}");
+    let diameter = &found["regression"]["diameter"];
+    close(diameter, "n_eval", of("measured"));
+    close(diameter, "mae", 0.5);
+    close(diameter, "mse", 0.25);
+    close(diameter, "rmse", 0.5);
+    close(diameter, "r2", 1.0 - 0.25 / of("variance"));
+    assert_eq!(found["regression"]["indentation"]["n_eval"], 0);
+    assert!(found["regression"]["indentation"]["mae"].is_null());
+}
+
+#[tokio::test]
 async fn pausing_is_told_to_everybody() {
     let fleet = Fleet::start().await;
     fleet.migrate();

@@ -45,6 +45,7 @@ fn help_of_every_command() {
         &["simulate"],
         &["evaluate"],
         &["drift"],
+        &["adopt"],
     ];
     for command in commands {
         let (code, out, err) = scheduler(&[command, &["--help"]].concat());

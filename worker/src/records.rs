@@ -8,7 +8,7 @@ use serde::{
     de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Value, error::Category, value::RawValue};
-use weldfleet_settings::columns::{INPUT_COLUMNS, RESULT_COLUMNS, TRUTH_COLUMNS};
+use weldfleet_settings::{Columns, columns::INPUT_COLUMNS};
 use weldfleet_weld::Record;
 
 /// The mark that some editors write at the beginning of a text in UTF-8.
@@ -92,8 +92,7 @@ pub fn one(text: &str) -> Result<Record, Refusal> {
         _ => Refusal::not_json(&error),
     })?;
     for key in &keys.0 {
-        let known = [INPUT_COLUMNS, RESULT_COLUMNS, TRUTH_COLUMNS];
-        if !known.into_iter().flatten().any(|name| name == key) {
+        if !Columns::known().any(|name| name == key) {
             return Err(Refusal::of(
                 key,
                 "unknown key",

@@ -1,4 +1,4 @@
-//! `scheduler evaluate`: verdicts against labels and measured values.
+//! `scheduler evaluate`: verdicts against labels and measured values, or against those of the service before.
 
 use serde_json::{Value, json};
 use weldfleet_service::{
@@ -8,10 +8,14 @@ use weldfleet_service::{
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day,
-    clickhouse::{Confusion, Quality, SourceTable, quality::REGRESSIONS},
+    clickhouse::{Confusion, Quality, Regression, Scores, SourceTable, quality::REGRESSIONS},
 };
 
-use crate::{args::Evaluate, dependencies::store_failure};
+use super::agreement;
+use crate::{
+    args::{Against, Evaluate},
+    dependencies::store_failure,
+};
 
 pub async fn run(settings: &Settings, options: Evaluate) -> Result<Exit, Failure> {
     let zone = &settings.scheduler.timezone;
@@ -25,16 +29,63 @@ pub async fn run(settings: &Settings, options: Evaluate) -> Result<Exit, Failure
     let source = SourceTable::inspect(settings)
         .await
         .map_err(store_failure)?;
+    if options.against == Against::PreviousResult {
+        let found = source.agreement(&days).await.map_err(store_failure)?;
+        return agreement::show(&found, options.json);
+    }
     let found = source.quality(&days).await.map_err(store_failure)?;
     if options.json {
+        let scores = source.scores(&days).await.map_err(store_failure)?;
         let days: Vec<Value> = found.iter().map(as_json).collect();
-        output::json(&json!({ "days": days }))?;
+        output::json(&json!({
+            "days": days,
+            "classification": classification(&scores, nok_threshold(settings)),
+            "regression": regressions(&scores),
+        }))?;
     } else if found.is_empty() {
         outln!("no row from {from} to {to} has both a verdict and a label");
     } else {
         out!("{}", draw(&found));
     }
     Ok(Exit::Done)
+}
+
+/// The threshold from which the global model says NOK; none where its configuration is not on this host.
+fn nok_threshold(settings: &Settings) -> Option<f64> {
+    // By its text: 0.797 shall not become 0.7970000267028809.
+    let shortest = |threshold: f32| threshold.to_string().parse().ok();
+    if let Some(threshold) = settings.model.nok_threshold {
+        return shortest(threshold);
+    }
+    let path = settings
+        .model
+        .model_export_dir
+        .join("global/inference_config.json");
+    let config: Value = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
+    config["nok_threshold"].as_f64()
+}
+
+/// In the shape that the service before had.
+fn classification(scores: &Scores, threshold: Option<f64>) -> Value {
+    let table = &scores.confusion;
+    json!({
+        "n_eval": table.rows(), "threshold": threshold,
+        "accuracy": table.accuracy(), "precision": table.precision(), "recall": table.recall(), "f1": table.f1(),
+        "auc": scores.auc, "pos_rate_true": table.labelled_share(), "pos_rate_pred": table.said_share(),
+    })
+}
+
+fn regressions(scores: &Scores) -> Value {
+    let figures = |regression: &Regression| {
+        json!({
+            "n_eval": regression.rows, "mae": regression.mae, "mse": regression.mse, "rmse": regression.rmse(),
+            "r2": regression.r2,
+        })
+    };
+    let each = REGRESSIONS.iter().zip(&scores.regressions);
+    each.map(|((name, _), regression)| ((*name).to_owned(), figures(regression)))
+        .collect::<serde_json::Map<String, Value>>()
+        .into()
 }
 
 fn as_json(quality: &Quality) -> Value {

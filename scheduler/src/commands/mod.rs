@@ -1,5 +1,7 @@
 //! One module per subcommand.
 
+pub mod adopt;
+mod agreement;
 pub mod backfill;
 pub mod drift;
 pub mod evaluate;

@@ -31,6 +31,9 @@ pub const TRUTH_COLUMNS: &[&str] = &[
     "measured_stack_thickness",
 ];
 
+/// What a person compares verdicts with and nobody judges by; optional in a plant's table.
+pub const COMPARED_COLUMNS: &[&str] = &["previous_result"];
+
 /// `[columns]`: our name to the plant's; a column that is not listed has our name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -44,10 +47,15 @@ impl Columns {
 
     /// All names that a mapping may use, in contract order.
     pub fn known() -> impl Iterator<Item = &'static str> {
-        [INPUT_COLUMNS, RESULT_COLUMNS, TRUTH_COLUMNS]
-            .into_iter()
-            .flatten()
-            .copied()
+        [
+            INPUT_COLUMNS,
+            RESULT_COLUMNS,
+            TRUTH_COLUMNS,
+            COMPARED_COLUMNS,
+        ]
+        .into_iter()
+        .flatten()
+        .copied()
     }
 }
 
@@ -70,7 +78,10 @@ impl<'de> Deserialize<'de> for Columns {
         let columns = Self(map);
         // Also against the columns that keep our name: a result written over an input would be the end of it.
         let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
-        let optional = |ours: &str| TRUTH_COLUMNS.contains(&ours) && !columns.0.contains_key(ours);
+        let optional = |ours: &str| {
+            let may_lack = TRUTH_COLUMNS.contains(&ours) || COMPARED_COLUMNS.contains(&ours);
+            may_lack && !columns.0.contains_key(ours)
+        };
         for ours in Self::known().filter(|ours| !optional(ours)) {
             let theirs = columns.name(ours);
             if let Some(other) = taken.insert(theirs, ours) {

@@ -112,12 +112,54 @@ impl Settings {
             .find(|(name, value)| name == ENV_PATH && !value.is_empty())
             .map(|(_, value)| PathBuf::from(value));
         let named = path.map(Path::to_path_buf).or(from_environment);
-        let mut tree = match named {
+        let tree = match named {
             Some(path) => read(&path)?,
             None if Path::new(DEFAULT_PATH).exists() => read(Path::new(DEFAULT_PATH))?,
             None => Table::new(),
         };
-        let overridden = overlay(&mut tree, &environment)?;
+        Self::from_tree(tree, &environment)
+    }
+
+    /// The settings of a file that is not written yet; secrets that it names by `*_file` may come from the environment.
+    ///
+    /// # Errors
+    /// [`SettingsError`], naming the key.
+    pub fn from_text(
+        text: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let environment: Vec<(String, String)> = environment.into_iter().collect();
+        Self::from_tree(parse(Path::new("weldfleet.toml"), text)?, &environment)
+    }
+
+    /// Whether there is a section of this name, dotted, or a key in it that takes a value of this kind. What the value itself
+    /// must be is not asked.
+    pub fn knows(section: &str, entry: Option<(&str, &Value)>) -> bool {
+        if entry.is_some_and(|(key, _)| is_secret_file(section, key)) {
+            return true;
+        }
+        let signs = ["unknown field", "unknown column", "invalid type: map"];
+        match deserialize(alone(section, entry)) {
+            Err(SettingsError::Key { problem, .. }) => {
+                !signs.iter().any(|sign| problem.contains(sign))
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether a key takes this value, as far as that can be told of it alone.
+    ///
+    /// # Errors
+    /// [`SettingsError`], naming the key.
+    pub fn accepts(section: &str, key: &str, value: &Value) -> Result<(), SettingsError> {
+        if is_secret_file(section, key) {
+            return Ok(());
+        }
+        Self::from_tree(alone(section, Some((key, value))), &[]).map(|_| ())
+    }
+
+    fn from_tree(mut tree: Table, environment: &[(String, String)]) -> Result<Self, SettingsError> {
+        let overridden = overlay(&mut tree, environment)?;
         read_secret_files(&mut tree).map_err(|error| with_origin(error, &overridden))?;
         let mut settings = deserialize(tree).map_err(|error| with_origin(error, &overridden))?;
         settings
@@ -343,8 +385,12 @@ fn read(path: &Path) -> Result<Table, SettingsError> {
         path: path.into(),
         source,
     })?;
+    parse(path, &text)
+}
+
+fn parse(path: &Path, text: &str) -> Result<Table, SettingsError> {
     // Editors on Windows put a mark before UTF-8.
-    let text = text.strip_prefix(BOM).unwrap_or(&text);
+    let text = text.strip_prefix(BOM).unwrap_or(text);
     text.parse::<Table>().map_err(|error| {
         let at = error.span().map_or(text.len(), |span| span.start);
         let before = text.get(..at).unwrap_or(text);
@@ -424,6 +470,20 @@ fn other_form(section: &str, key: &str) -> Option<String> {
         None if is_secret(key) => Some(format!("{key}_file")),
         _ => None,
     }
+}
+
+fn is_secret_file(section: &str, key: &str) -> bool {
+    key.ends_with("_file") && other_form(section, key).is_some()
+}
+
+/// A configuration of nothing else. The section's name is dotted.
+fn alone(section: &str, entry: Option<(&str, &Value)>) -> Table {
+    let entry = entry.map(|(key, value)| (key.to_owned(), value.clone()));
+    section
+        .rsplit('.')
+        .fold(Table::from_iter(entry), |table, name| {
+            Table::from_iter([(name.to_owned(), Value::Table(table))])
+        })
 }
 
 /// Keys that have no default to take the type from: only a number may stand in `model.nok_threshold`.

@@ -8,7 +8,8 @@
 //! - [`slices`]: unprocessed keys, counts, midpoints;
 //! - [`fetch`], [`block`]: a range's rows in one arena, whose memory (`arena`) is used again;
 //! - [`results`]: an attempt's results, and their commit to the rows;
-//! - [`runs`]: backfill runs; [`reports`], [`quality`]: questions that people ask;
+//! - [`runs`]: backfill runs; [`reports`], [`quality`], [`scores`], [`agreement`]: questions that people ask;
+//! - [`survey`]: a table that no settings describe yet;
 //! - [`identity`]: what makes the table out among all others;
 //! - [`settling`]: patch parts, and applying them; [`writers`]: inserts that added columns would break;
 //! - [`inspection`]: rows and grants that a person looks at; [`keys`]: whether keys identify welds;
@@ -16,6 +17,7 @@
 //! - [`probes`]: whether the server does what a worker needs of it;
 //! - [`simulated`]: fast columnar insert of made-up welds.
 
+pub mod agreement;
 pub(crate) mod arena;
 pub mod block;
 pub mod fetch;
@@ -32,15 +34,18 @@ pub mod reports;
 pub mod results;
 pub mod runs;
 pub mod schema;
+pub mod scores;
 pub mod server;
 pub mod settling;
 pub mod simulated;
 pub mod slices;
 pub mod sql;
+pub mod survey;
 pub mod writers;
 
 use std::{sync::Arc, time::Duration};
 
+pub use agreement::{Agreement, Disagreement, Verdicts};
 pub use block::RowBlock;
 pub use inspection::{JobCounts, PartRows};
 pub use keys::{RepeatedKeys, repeated_keys};
@@ -50,6 +55,7 @@ pub use reports::{Pace, RunOutcome};
 pub use results::{Attempt, EncodedResults, MarkOutcome};
 pub use runs::{NewRun, Run, RunState, Runs};
 pub use schema::{ColumnType, Schema};
+pub use scores::{Regression, Scores};
 pub use server::{Server, Version};
 pub use settling::{Applying, PatchedDay, PatchedPartition, Patches};
 pub use simulated::SimulatedRows;

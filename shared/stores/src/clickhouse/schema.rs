@@ -6,7 +6,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 use weldfleet_settings::{
     Settings,
-    columns::{INPUT_COLUMNS, RESULT_COLUMNS, TRUTH_COLUMNS},
+    columns::{COMPARED_COLUMNS, INPUT_COLUMNS, RESULT_COLUMNS, TRUTH_COLUMNS},
 };
 use weldfleet_weld::columns::ValueKind;
 
@@ -418,7 +418,12 @@ impl FoundTable<'_> {
         self.check_engine(&mut faults);
         let mut columns = BTreeMap::new();
         let mut missing_results = Vec::new();
-        let known = [INPUT_COLUMNS, RESULT_COLUMNS, TRUTH_COLUMNS];
+        let known = [
+            INPUT_COLUMNS,
+            RESULT_COLUMNS,
+            TRUTH_COLUMNS,
+            COMPARED_COLUMNS,
+        ];
         for ours in known.into_iter().flatten().copied() {
             let theirs = self.settings.columns.name(ours);
             match self.found(theirs) {
@@ -542,7 +547,9 @@ impl FoundTable<'_> {
 
     fn check_missing(&self, ours: &'static str, theirs: &str, faults: &mut Vec<SchemaFault>) {
         let mapped = theirs != ours;
-        let optional = OPTIONAL_COLUMNS.contains(&ours) || TRUTH_COLUMNS.contains(&ours);
+        let optional = [OPTIONAL_COLUMNS, TRUTH_COLUMNS, COMPARED_COLUMNS]
+            .into_iter()
+            .any(|columns| columns.contains(&ours));
         if optional && !mapped {
             return;
         }
@@ -663,7 +670,9 @@ fn fits(ours: &str, kind: &ColumnType) -> (bool, &'static str) {
             kind.array_item().is_some_and(|item| item.is_number()),
             "Array(Float32) or another array of numbers",
         ),
-        "label" | "label_defect" => (kind.is_text() || kind.bare.starts_with("Enum"), "String"),
+        "label" | "label_defect" | "previous_result" => {
+            (kind.is_text() || kind.bare.starts_with("Enum"), "String")
+        }
         _ => (kind.is_number(), "a number"),
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! - [`server`]: connections, their session settings, time limits;
 //! - [`migrate`]: the result table, made or completed;
+//! - [`survey`]: the columns of a table that no settings describe yet;
 //! - [`table`]: reading and writing rows of the result table, in batches;
 //! - [`mirror`]: the table made equal to what is committed in ClickHouse.
 
 pub mod migrate;
 pub mod mirror;
 pub mod server;
+pub mod survey;
 pub mod table;
 
 pub use mirror::{Mirror, MirrorLag, Mirrored};

@@ -1,0 +1,328 @@
+//! `scheduler adopt`: the edges of `weldfleet-adoption`. Reads the old file, asks the servers, writes the new one.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io::{ErrorKind, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use weldfleet_adoption::{
+    Asked, Facts, Language, OldConfig, Plan,
+    document::{self},
+    facts::{MySqlColumn, MySqlTable, SourceColumn, SourceTable},
+    plan::newest,
+    words,
+};
+use weldfleet_service::{Exit, Failure, OrExit, out, outln};
+use weldfleet_settings::Settings;
+use weldfleet_stores::{clickhouse, mysql};
+
+use crate::args::{Adopt, Lang};
+
+/// Rows that units are told from.
+const ROWS: u32 = 1000;
+/// How long a server is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Folder of the secret files, beside the new configuration.
+const SECRETS: &str = "secrets";
+
+pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure> {
+    if config.is_some() {
+        return Err(Failure::usage(
+            "adopt reads no configuration; name the file to write with --out",
+        ));
+    }
+    let shown = options.old.display().to_string();
+    let text = fs::read_to_string(&options.old)
+        .with_context(|| format!("cannot read `{shown}`"))
+        .or_exit(Exit::Usage)?;
+    let in_file = |error| Failure::new(Exit::Usage, anyhow!("`{shown}`: {error}"));
+    let old = OldConfig::read(&text).map_err(in_file)?;
+    let folder = options.out.parent().unwrap_or(Path::new("")).join(SECRETS);
+    let secrets = folder
+        .to_str()
+        .ok_or_else(|| Failure::usage("--out is not UTF-8; give a path that is"))?;
+    let language = language(options.lang);
+
+    let address = old.clickhouse_urls().map_err(in_file)?;
+    let mut facts = Facts {
+        clickhouse_url: address.urls[0].clone(),
+        source: Asked::Unknown(String::new()),
+        mysql: Asked::Unknown(String::new()),
+    };
+    // What the old configuration says alone is enough to ask the servers with.
+    let first = Plan::make(&old, &facts, secrets).map_err(in_file)?;
+    if !options.dry_run {
+        refuse_existing(&options, &folder, &first)?;
+    }
+    let settings = load(&first, language)?;
+    (facts.clickhouse_url, facts.source) = ask_clickhouse(&settings, &old, &address.urls).await;
+    facts.mysql = ask_mysql(&settings, &old).await;
+
+    let plan = Plan::make(&old, &facts, secrets).map_err(in_file)?;
+    let document = document::render(&plan, &shown, language, &Settings::knows);
+    load(&plan, language).map_err(|failure| {
+        let error = failure
+            .error
+            .context("what would be written does not load; nothing was written");
+        Failure::new(Exit::Failed, error)
+    })?;
+    let summary = document::summary(&plan, language, &Settings::knows);
+    if options.dry_run {
+        out!("{document}");
+        err!("{summary}");
+    } else {
+        write(&options, &folder, &plan, &document)?;
+        out!("{summary}");
+        written(&options, &folder, &plan, language);
+        check(&options.out, language);
+    }
+    Ok(if plan.unasked.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Unreachable
+    })
+}
+
+/// `--lang`, else what the environment speaks.
+fn language(asked: Option<Lang>) -> Language {
+    match asked {
+        Some(Lang::Zh) => Language::Chinese,
+        Some(Lang::En) => Language::English,
+        Some(Lang::Both) => Language::Both,
+        None => {
+            let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
+                .into_iter()
+                .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+            Language::of_locale(&locale.unwrap_or_default())
+        }
+    }
+}
+
+/// The settings as they would be read, with the secrets that are in no file yet.
+fn load(plan: &Plan, language: Language) -> Result<Settings, Failure> {
+    let document = document::render(plan, "", language, &Settings::knows);
+    let secrets = plan.secrets.iter().map(|file| {
+        let variable = format!("WELDFLEET__{}__PASSWORD", file.section.to_uppercase());
+        (variable, file.secret.expose().to_owned())
+    });
+    Settings::from_text(&document, secrets).or_exit(Exit::Usage)
+}
+
+/// The address that answers, and what it says of the table; the first address where none answers.
+async fn ask_clickhouse(
+    settings: &Settings,
+    old: &OldConfig,
+    urls: &[String],
+) -> (String, Asked<SourceTable>) {
+    let mut reasons = Vec::new();
+    for url in urls {
+        let mut account = settings.clickhouse.clone();
+        account.url.clone_from(url);
+        let server = clickhouse::Server::new(&account).with_patience(PATIENCE);
+        match server.ping().await {
+            Ok(()) => {
+                let table = ask_source(&server, settings, old).await;
+                return (url.clone(), table.unwrap_or_else(Asked::Unknown));
+            }
+            Err(error) => reasons.push(error.chain()),
+        }
+    }
+    (urls[0].clone(), Asked::Unknown(reasons.join("; ")))
+}
+
+async fn ask_source(
+    server: &clickhouse::Server,
+    settings: &Settings,
+    old: &OldConfig,
+) -> Result<Asked<SourceTable>, String> {
+    let Some((_, named)) = old.source_table() else {
+        return Err("the old configuration names no table of welds".to_owned());
+    };
+    let table = named.value;
+    let said = |error: weldfleet_stores::StoreError| error.chain();
+    let columns = clickhouse::survey::columns(server, &table)
+        .await
+        .map_err(said)?;
+    if columns.is_empty() {
+        return Err(format!(
+            "no table `{table}` in database `{}`, or no right to see it",
+            settings.clickhouse.database
+        ));
+    }
+    let mut source = SourceTable {
+        columns: columns
+            .iter()
+            .map(|column| SourceColumn {
+                name: column.name.clone(),
+                kind: column.kind.clone(),
+            })
+            .collect(),
+        rows: Vec::new(),
+    };
+    let (day, time) = newest(old, &source);
+    let latest = (day.as_deref(), time.as_deref());
+    source.rows = clickhouse::survey::latest_rows(server, &table, &columns, latest, ROWS)
+        .await
+        .map_err(said)?;
+    Ok(Asked::Told(source))
+}
+
+async fn ask_mysql(settings: &Settings, old: &OldConfig) -> Asked<MySqlTable> {
+    if !old.wants_mysql() {
+        return Asked::Unknown(String::new());
+    }
+    match mysql::survey::columns(&settings.mysql, &settings.tables.result_table).await {
+        Ok(columns) => Asked::Told(MySqlTable {
+            columns: columns
+                .into_iter()
+                .map(|column| MySqlColumn {
+                    name: column.name,
+                    kind: column.kind,
+                    demanded: column.demanded,
+                })
+                .collect(),
+        }),
+        Err(error) => Asked::Unknown(error.chain()),
+    }
+}
+
+/// Everything that would be written over, before a server is asked.
+fn refuse_existing(options: &Adopt, folder: &Path, plan: &Plan) -> Result<(), Failure> {
+    if options.force {
+        return Ok(());
+    }
+    let secrets = plan.secrets.iter().map(|file| folder.join(file.name));
+    let existing: Vec<String> = [options.out.clone()]
+        .into_iter()
+        .chain(secrets)
+        .filter(|path| path.symlink_metadata().is_ok())
+        .map(|path| format!("`{}`", path.display()))
+        .collect();
+    if existing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{} there already; --force writes over, --out names another file, --dry-run only shows",
+        match existing.as_slice() {
+            [one] => format!("{one} is"),
+            several => format!("{} are", several.join(", ")),
+        }
+    )))
+}
+
+/// Secrets first: a configuration that names a file which is not there would not load.
+fn write(options: &Adopt, folder: &Path, plan: &Plan, document: &str) -> Result<(), Failure> {
+    if let Some(parent) = options
+        .out
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        fs::create_dir_all(parent)
+            .with_context(|| format!("cannot make folder `{}`", parent.display()))?;
+    }
+    if !plan.secrets.is_empty() {
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(anyhow!(error)
+                    .context(format!("cannot make folder `{}`", folder.display()))
+                    .into());
+            }
+            _ => {}
+        }
+    }
+    for file in &plan.secrets {
+        write_file(
+            &folder.join(file.name),
+            file.secret.expose(),
+            0o600,
+            options.force,
+        )?;
+    }
+    write_file(&options.out, document, 0o644, options.force)
+}
+
+/// A new file under its own name: what was there is taken away first, so that no other mode and no link stays.
+fn write_file(path: &Path, text: &str, mode: u32, force: bool) -> Result<(), Failure> {
+    let shown = path.display();
+    if force && path.symlink_metadata().is_ok() {
+        fs::remove_file(path).with_context(|| format!("cannot replace `{shown}`"))?;
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)
+        .with_context(|| format!("cannot write `{shown}`"))?;
+    // The process's mask may have taken rights away from it, never added any; but a mask of 0 is no reason to trust it.
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .with_context(|| format!("cannot write `{shown}`"))?;
+    Ok(())
+}
+
+fn written(options: &Adopt, folder: &Path, plan: &Plan, language: Language) {
+    let out = options.out.display();
+    let mut said = words!("written: {out}", "已写入：{out}");
+    for file in &plan.secrets {
+        let path = folder.join(file.name);
+        let path = path.display();
+        said = said.and(&words!("{path} (mode 600)", "{path}（权限 600）"));
+    }
+    for line in said.lines(language) {
+        outln!("{line}");
+    }
+}
+
+/// Runs `worker check` with the new file and lets it speak for itself.
+fn check(out: &Path, language: Language) {
+    let worker = std::env::current_exe()
+        .ok()
+        .and_then(|program| Some(program.parent()?.join("worker")))
+        .filter(|worker| worker.is_file());
+    let said = match worker {
+        None => words!(
+            "`worker` is not beside this program; run `worker check` yourself",
+            "`worker` 不在本程序旁；请自己运行 `worker check`",
+        ),
+        Some(worker) => run_check(&worker, out),
+    };
+    for line in said.lines(language) {
+        outln!("{line}");
+    }
+}
+
+fn run_check(worker: &PathBuf, out: &Path) -> weldfleet_adoption::Words {
+    outln!("\n$ worker --config {} check", out.display());
+    let output = Command::new(worker)
+        .arg("--config")
+        .arg(out)
+        .arg("check")
+        .output();
+    match output {
+        Ok(output) => {
+            out!("{}", String::from_utf8_lossy(&output.stdout));
+            out!("{}", String::from_utf8_lossy(&output.stderr));
+            let code = output.status.code().unwrap_or(-1);
+            if output.status.success() {
+                words!("worker check: everything works", "worker check：一切正常")
+            } else {
+                words!(
+                    "worker check ends with {code}: what failed is above. Answer the lines with `?`, run `scheduler migrate --dry-run`, then \
+                     `scheduler migrate`, and check again",
+                    "worker check 以 {code} 结束：失败项见上。请先处理带“？”的行，运行 `scheduler migrate --dry-run`，再运行 \
+                     `scheduler migrate`，然后重新检查",
+                )
+            }
+        }
+        Err(error) => words!(
+            "cannot run `worker check`: {error}",
+            "无法运行 `worker check`：{error}"
+        ),
+    }
+}

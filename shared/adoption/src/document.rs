@@ -1,0 +1,304 @@
+//! The plan as TOML with comments. It is written once, from top to bottom, so it is text; values are quoted by the TOML library.
+
+use std::fmt::Write as _;
+
+use toml::Value;
+
+use crate::{
+    Language, Plan, Words,
+    plan::{Item, Origin},
+};
+
+/// Sections in the order of the file, each with what it is about.
+const SECTIONS: &[(&str, &str, &str)] = &[
+    ("clickhouse", "where the welds are", "焊点数据所在"),
+    ("redis", "where the work is", "作业队列所在"),
+    (
+        "mysql",
+        "where the people look who act on NOK welds",
+        "处理 NOK 焊点的人员查看之处",
+    ),
+    (
+        "mysql.columns",
+        "ours = \"theirs\" in that table",
+        "该表中：我们的列 = \"对方的列\"",
+    ),
+    (
+        "mysql.constants",
+        "theirs = value: what that table demands besides",
+        "对方的列 = 值：该表另外要求的列",
+    ),
+    ("tables", "", ""),
+    (
+        "columns",
+        "ours = \"theirs\"; a column that is not listed has our name",
+        "我们的列 = \"工厂的列\"；未列出的列名相同",
+    ),
+    (
+        "columns.scalars",
+        "further numbers of a weld",
+        "焊点的其他数值",
+    ),
+    (
+        "columns.carried",
+        "by which people find a weld",
+        "供人员查找焊点的列",
+    ),
+    ("curves", "how the plant stores them", "曲线的存储方式"),
+    ("validation", "", ""),
+    ("scheduler", "", ""),
+    ("worker", "", ""),
+    ("model", "", ""),
+    ("rules", "", ""),
+    ("fusion", "", ""),
+];
+
+/// Widest line of a comment, in columns of a terminal.
+const WIDTH: usize = 112;
+
+/// Which keys a build knows: asked with `section` and, for a key of it, name and value.
+pub type Knows<'a> = &'a dyn Fn(&str, Option<(&str, &Value)>) -> bool;
+
+/// The file. A key that `knows` denies is written as a comment.
+pub fn render(plan: &Plan, source: &str, language: Language, knows: Knows<'_>) -> String {
+    let mut text = String::new();
+    head(&mut text, plan, source, language);
+    for (section, en, zh) in SECTIONS {
+        let items: Vec<&Item> = plan
+            .items
+            .iter()
+            .filter(|item| item.section == *section)
+            .collect();
+        if items.is_empty() {
+            continue;
+        }
+        let mark = if knows(section, None) { "" } else { "# " };
+        let about = Words {
+            en: (*en).to_owned(),
+            zh: (*zh).to_owned(),
+        };
+        text.push('\n');
+        if !en.is_empty() {
+            comment(&mut text, &about, language);
+        }
+        let _ = writeln!(text, "{mark}[{section}]");
+        for item in items {
+            write_item(&mut text, plan, item, language, knows);
+        }
+    }
+    text
+}
+
+fn head(text: &mut String, plan: &Plan, source: &str, language: Language) {
+    comment(
+        text,
+        &words!(
+            "Made by `scheduler adopt` from {source}. Keys that are missing have their defaults (config/weldfleet.toml)",
+            "由 `scheduler adopt` 根据 {source} 生成。未列出的键取默认值（见 config/weldfleet.toml）",
+        ),
+        language,
+    );
+    comment(
+        text,
+        &words!(
+            "\"mapped\" the old configuration says it; \"guessed\" please look; \"?\" a person must say it: remove the # before the key",
+            "“对应”旧配置已写明；“推测”请核对；“？”须由人决定：去掉键前的 #",
+        ),
+        language,
+    );
+    let lists = [&plan.unasked, &plan.notes];
+    for words in lists.into_iter().flatten() {
+        comment(text, &titled(&words!("note", "说明"), words), language);
+    }
+    if !plan.unknown.is_empty() {
+        let names = plan.unknown.join(", ");
+        comment(
+            text,
+            &words!(
+                "old keys that nobody here knows, so that nothing was done with them: {names}",
+                "未识别、因而未处理的旧键：{names}",
+            ),
+            language,
+        );
+    }
+}
+
+fn titled(title: &Words, words: &Words) -> Words {
+    Words {
+        en: format!("{}: {}", title.en, words.en),
+        zh: format!("{}：{}", title.zh, words.zh),
+    }
+}
+
+/// A unit is as good as its scale: alone it would make tens of ampere amperes.
+fn is_known(plan: &Plan, item: &Item, knows: Knows<'_>) -> bool {
+    let scale = item
+        .key
+        .strip_suffix("_unit")
+        .map(|quantity| format!("{quantity}_scale"));
+    let scale = plan
+        .items
+        .iter()
+        .find(|other| other.section == item.section && Some(&other.key) == scale.as_ref());
+    [Some(item), scale]
+        .into_iter()
+        .flatten()
+        .all(|item| knows(item.section, Some((&item.key, &item.value))))
+}
+
+fn write_item(text: &mut String, plan: &Plan, item: &Item, language: Language, knows: Knows<'_>) {
+    let known = is_known(plan, item, knows);
+    let mut why = match item.origin {
+        Origin::Mapped => titled(&words!("mapped", "对应"), &item.why),
+        Origin::Guessed => titled(&words!("guessed", "推测"), &item.why),
+        Origin::Question => {
+            let (en, zh) = (&item.why.en, &item.why.zh);
+            words!("? {en}", "？{zh}")
+        }
+    };
+    if !known {
+        why = why.and(&words!(
+            "needs a later build: this one does not know the key, or the scale that it needs",
+            "需要更新的版本：本版本没有此键，或没有它所需的比例键",
+        ));
+    }
+    comment(text, &why, language);
+    let mark = if known && item.origin != Origin::Question {
+        ""
+    } else {
+        "# "
+    };
+    let _ = writeln!(text, "{mark}{} = {}", key(&item.key), item.value);
+}
+
+/// A key as TOML has it.
+fn key(name: &str) -> String {
+    let bare = !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if bare {
+        name.to_owned()
+    } else {
+        Value::from(name).to_string()
+    }
+}
+
+/// The sentence in each wanted language, wrapped.
+fn comment(text: &mut String, words: &Words, language: Language) {
+    for line in words.lines(language) {
+        for part in wrapped(line) {
+            let _ = writeln!(text, "# {part}");
+        }
+    }
+}
+
+/// Breaks at blanks, and within Chinese anywhere but before its punctuation. Control characters would end the comment.
+fn wrapped(line: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut width = 0;
+    for word in pieces(line) {
+        let wide: usize = word.chars().map(columns).sum();
+        if width + wide > WIDTH && width > 0 {
+            lines.push(String::new());
+            width = 0;
+        }
+        let word = if width == 0 { word.trim_start() } else { &word };
+        if let Some(last) = lines.last_mut() {
+            last.push_str(word);
+        }
+        width += wide;
+    }
+    lines
+        .iter()
+        .map(|line| line.trim_end().to_owned())
+        .collect()
+}
+
+fn pieces(line: &str) -> Vec<String> {
+    let mut pieces: Vec<String> = Vec::new();
+    let mut before = ' ';
+    for c in line.chars() {
+        let c = if c.is_control() { ' ' } else { c };
+        let new = c == ' '
+            || (is_wide(before)
+                && is_wide(c)
+                && !"，。；：？！、）”".contains(c)
+                && !"（“".contains(before));
+        match pieces.last_mut() {
+            Some(piece) if !new => piece.push(c),
+            _ => pieces.push(c.to_string()),
+        }
+        before = c;
+    }
+    pieces
+}
+
+fn is_wide(c: char) -> bool {
+    u32::from(c) >= 0x2e80
+}
+
+fn columns(c: char) -> usize {
+    if is_wide(c) { 2 } else { 1 }
+}
+
+/// What is told on the screen: counts, then everything that wants a person.
+pub fn summary(plan: &Plan, language: Language, knows: Knows<'_>) -> String {
+    let mut text = String::new();
+    let mut say = |words: &Words| {
+        for line in words.lines(language) {
+            let _ = writeln!(text, "{line}");
+        }
+    };
+    let mapped = plan.count(Origin::Mapped);
+    let guessed = plan.count(Origin::Guessed);
+    let asked = plan.count(Origin::Question);
+    say(&words!(
+        "{mapped} settings mapped, {guessed} guessed, {asked} for a person to say",
+        "对应 {mapped} 项，推测 {guessed} 项，须由人决定 {asked} 项",
+    ));
+    for words in &plan.unasked {
+        say(words);
+    }
+    for item in &plan.items {
+        let name = format!("{}.{}", item.section, item.key);
+        let (en, zh) = (&item.why.en, &item.why.zh);
+        match item.origin {
+            Origin::Question => say(&words!("? {name}: {en}", "？{name}：{zh}")),
+            _ if !is_known(plan, item, knows) => say(&words!(
+                "later: {name}: this build does not know the key; it is written as a comment",
+                "以后：{name}：本版本没有此键，已写成注释",
+            )),
+            _ => {}
+        }
+    }
+    for words in &plan.notes {
+        say(words);
+    }
+    if !plan.unknown.is_empty() {
+        let names = plan.unknown.join(", ");
+        say(&words!(
+            "unknown old keys: {names}",
+            "未识别的旧键：{names}"
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_are_wrapped_and_never_end_early() {
+        let long = "an `a\nb` ".repeat(40);
+        for line in wrapped(&long) {
+            assert!(
+                line.chars().count() <= WIDTH && !line.contains('\n'),
+                "{line}"
+            );
+        }
+        let lines = wrapped(&"焊".repeat(100));
+        assert_eq!(lines.len(), 2, "{lines:?}");
+    }
+}

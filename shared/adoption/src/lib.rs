@@ -1,0 +1,73 @@
+//! An old service's configuration and a plant's tables in, a commented `weldfleet.toml` out.
+//!
+//! # Layout
+//! - [`yaml`]: YAML whose scalars stay the text that was written;
+//! - [`old`]: the old configuration: which of its keys mean what (one table);
+//! - [`facts`]: what the two servers said about their tables;
+//! - [`plan`]: old configuration and facts to settings, each with its reason; a module for each thing that is told apart;
+//! - [`document`]: the plan as TOML with comments, and what is told on the screen;
+//! - [`words`]: everything that is said, in English and Chinese.
+//!
+//! What must never live here: I/O. Servers are asked and files written by `scheduler adopt`, so that every case can be
+//! tested from text alone.
+
+#![warn(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a library says nothing by itself"
+)]
+
+#[macro_use]
+pub mod words;
+pub mod document;
+pub mod facts;
+pub mod old;
+pub mod plan;
+pub mod yaml;
+
+pub use facts::{Asked, Facts};
+pub use old::OldConfig;
+pub use plan::Plan;
+pub use words::{Language, Words};
+
+/// Why nothing can be adopted; each names the thing and the remedy, none shows a value that may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdoptError {
+    /// The line itself is not shown: it may hold a password.
+    #[error("not valid YAML: line {line}, column {column}: {problem}")]
+    Syntax {
+        /// From 1.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    #[error(
+        "holds no keys; give the old service's configuration, a YAML mapping such as `clickhouse: {{host: …}}`"
+    )]
+    NoKeys,
+    #[error("names no host of {server}; expected one of: {expected}")]
+    NoHost {
+        server: &'static str,
+        expected: String,
+    },
+    #[error(
+        "`{key}`: the columns `{first}` and `{second}` are both mapped to `{theirs}`; each needs a column of its own"
+    )]
+    ColumnTwice {
+        key: String,
+        first: String,
+        second: String,
+        theirs: String,
+    },
+    #[error(
+        "`{key}`: the column `{ours}` is mapped to `{first}` and to `{second}`; keep one of the two"
+    )]
+    MappedTwice {
+        key: String,
+        ours: String,
+        first: String,
+        second: String,
+    },
+}

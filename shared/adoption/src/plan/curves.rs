@@ -1,0 +1,367 @@
+//! Units, from the maxima of the latest rows.
+
+use crate::{Facts, OldConfig, facts::SourceTable, old::Old};
+
+use super::{Plan, columns::Found};
+
+/// A unit that stored values may be in: `value × scale` is in `unit`, and a usual weld's is from `from` to `to`, as stored.
+struct Unit {
+    unit: &'static str,
+    scale: f64,
+    from: f64,
+    to: f64,
+}
+
+const fn unit(unit: &'static str, scale: f64, from: f64, to: f64) -> Unit {
+    Unit {
+        unit,
+        scale,
+        from,
+        to,
+    }
+}
+
+/// Welds are made with 0.5 to 5 V and 3 to 30 kA; each decade is another unit.
+const UMAX: &[Unit] = &[
+    unit("V", 1.0, 0.5, 5.0),
+    unit("V", 0.1, 5.0, 50.0),
+    unit("mV", 10.0, 50.0, 500.0),
+    unit("mV", 1.0, 500.0, 5000.0),
+];
+const IMAX: &[Unit] = &[
+    unit("kA", 1.0, 3.0, 30.0),
+    unit("kA", 0.1, 30.0, 300.0),
+    unit("A", 10.0, 300.0, 3000.0),
+    unit("A", 1.0, 3000.0, 30000.0),
+];
+
+/// How far a curve's maximum may be from the row's own, relative, to be in a unit.
+const NEAR: f64 = 0.3;
+/// Rows from which a unit is told.
+const FEWEST: usize = 10;
+/// What `validation.max_length_gap` is by default.
+const USUAL_GAP: usize = 2;
+
+/// One quantity: its curve, its maximum, their keys and units.
+struct Quantity {
+    curve: &'static str,
+    maximum: &'static str,
+    curve_unit: &'static str,
+    curve_scale: &'static str,
+    maximum_unit: &'static str,
+    maximum_scale: &'static str,
+    units: &'static [Unit],
+    /// The unit in which the fleet reckons, a thousandth of it, and the word for percent.
+    base: &'static str,
+    small: (&'static str, f64),
+    percent: &'static str,
+}
+
+const QUANTITIES: [Quantity; 2] = [
+    Quantity {
+        curve: "u_curve",
+        maximum: "umax",
+        curve_unit: "u_unit",
+        curve_scale: "u_scale",
+        maximum_unit: "umax_unit",
+        maximum_scale: "umax_scale",
+        units: UMAX,
+        base: "V",
+        small: ("mV", 0.001),
+        percent: "percent_of_umax",
+    },
+    Quantity {
+        curve: "i_curve",
+        maximum: "imax",
+        curve_unit: "i_unit",
+        curve_scale: "i_scale",
+        maximum_unit: "imax_unit",
+        maximum_scale: "imax_scale",
+        units: IMAX,
+        base: "kA",
+        small: ("A", 0.001),
+        percent: "percent_of_imax",
+    },
+];
+
+pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, found: &Found) {
+    let table = facts.source.told().filter(|table| !table.rows.is_empty());
+    for quantity in &QUANTITIES {
+        let read = table.and_then(|table| Read::of(table, found, quantity));
+        match read {
+            Some(read) => units(plan, quantity, &read),
+            None => unknown(plan, quantity),
+        }
+    }
+    interval(plan, old, table, found);
+    if let Some(table) = table {
+        lengths(plan, table, found);
+    }
+}
+
+/// The latest rows of one quantity: those that have both a curve and a maximum.
+struct Read {
+    /// The row's maximum and its curve's, as stored.
+    pairs: Vec<(f64, f64)>,
+}
+
+impl Read {
+    fn of(table: &SourceTable, found: &Found, quantity: &Quantity) -> Option<Self> {
+        let maxima = table.values(found.get(quantity.maximum)?);
+        let curves = table.values(found.get(quantity.curve)?);
+        let pairs: Vec<(f64, f64)> = maxima
+            .into_iter()
+            .zip(curves)
+            .filter_map(|(maximum, curve)| {
+                let maximum = number(maximum).filter(|value| *value > 0.0)?;
+                let top = samples(curve?)
+                    .into_iter()
+                    .fold(f64::NEG_INFINITY, f64::max);
+                (top > 0.0).then_some((maximum, top))
+            })
+            .collect();
+        (pairs.len() >= FEWEST).then_some(Self { pairs })
+    }
+}
+
+fn units(plan: &mut Plan, quantity: &Quantity, read: &Read) {
+    let rows = read.pairs.len();
+    let maximum = median(read.pairs.iter().map(|pair| pair.0).collect());
+    let top = median(read.pairs.iter().map(|pair| pair.1).collect());
+    let name = quantity.maximum;
+    let fitting = quantity
+        .units
+        .iter()
+        .find(|unit| unit.from <= maximum && maximum < unit.to);
+    let Some(own) = fitting else {
+        plan.question(
+            "curves",
+            quantity.maximum_unit,
+            quantity.base,
+            words!(
+                "in which unit is `{name}`? its median of {rows} rows is {maximum}, which is no usual weld in any",
+                "`{name}` 的单位是什么？{rows} 行的中位数为 {maximum}，在任何单位下都不像常见的焊点",
+            ),
+        );
+        return;
+    };
+    let base_per_stored = own.scale
+        * if own.unit == quantity.base {
+            1.0
+        } else {
+            quantity.small.1
+        };
+    let (base, real) = (quantity.base, rounded(maximum * base_per_stored));
+    let why = words!(
+        "the median `{name}` of {rows} rows is {maximum}, a usual weld's {real} {base} in this unit",
+        "{rows} 行 `{name}` 的中位数为 {maximum}，按此单位是常见的 {real} {base}",
+    );
+    plan.guessed("curves", quantity.maximum_unit, own.unit, why);
+    if own.scale != 1.0 {
+        let (scale, unit) = (own.scale, own.unit);
+        let why = words!(
+            "stored values are {scale} {unit} each",
+            "存储的值每 1 为 {scale} {unit}",
+        );
+        plan.guessed("curves", quantity.maximum_scale, own.scale, why);
+    }
+    curve_unit(plan, quantity, read, base_per_stored, (maximum, top));
+}
+
+fn curve_unit(
+    plan: &mut Plan,
+    quantity: &Quantity,
+    read: &Read,
+    base_per_stored: f64,
+    (maximum, top): (f64, f64),
+) {
+    let (name, curve) = (quantity.maximum, quantity.curve);
+    // How far the curve's maximum is from the row's, if a sample were in this unit.
+    let distance = |factor: &dyn Fn(f64) -> f64| {
+        let ratios = read.pairs.iter().map(|(maximum, top)| {
+            let own = maximum * base_per_stored;
+            (top * factor(own) / own - 1.0).abs()
+        });
+        median(ratios.collect())
+    };
+    let (small, per_small) = quantity.small;
+    let mut candidates = vec![
+        (quantity.percent, 1.0, distance(&|own| own / 100.0)),
+        (quantity.base, 1.0, distance(&|_| 1.0)),
+        (small, 1.0, distance(&|_| per_small)),
+        (quantity.base, 0.1, distance(&|_| 0.1)),
+        (small, 10.0, distance(&|_| 10.0 * per_small)),
+    ];
+    candidates.retain(|(_, _, distance)| *distance <= NEAR);
+    // Of two that fit about alike, the one that is written more often.
+    let best = candidates
+        .iter()
+        .map(|candidate| candidate.2)
+        .fold(f64::INFINITY, f64::min);
+    let Some((unit, scale, _)) = candidates
+        .iter()
+        .find(|(_, _, distance)| *distance <= best + 0.1)
+        .copied()
+    else {
+        plan.question(
+            "curves",
+            quantity.curve_unit,
+            quantity.base,
+            words!(
+                "in which unit is `{curve}`? its maximum is {top} where `{name}` is {maximum}",
+                "`{curve}` 的单位是什么？`{name}` 为 {maximum} 时其最大值为 {top}",
+            ),
+        );
+        return;
+    };
+    let mut why = words!(
+        "its maximum is {top} where `{name}` is {maximum} (medians)",
+        "`{name}` 为 {maximum} 时其最大值为 {top}（中位数）",
+    );
+    if let Some((other, scale, _)) = candidates
+        .iter()
+        .find(|other| (other.0, other.1) != (unit, scale))
+    {
+        let other = if *scale == 1.0 {
+            (*other).to_owned()
+        } else {
+            format!("{scale} {other}")
+        };
+        why = why.and(&words!(
+            "{other} would fit too, please look",
+            "{other} 也符合，请确认"
+        ));
+    }
+    plan.guessed("curves", quantity.curve_unit, unit, why);
+    if scale != 1.0 {
+        let why = words!(
+            "samples are {scale} {unit} each",
+            "每个采样值 1 为 {scale} {unit}"
+        );
+        plan.guessed("curves", quantity.curve_scale, scale, why);
+    }
+}
+
+fn unknown(plan: &mut Plan, quantity: &Quantity) {
+    let (curve, maximum) = (quantity.curve, quantity.maximum);
+    let least = FEWEST;
+    for (key, name) in [
+        (quantity.curve_unit, curve),
+        (quantity.maximum_unit, maximum),
+    ] {
+        plan.question(
+            "curves",
+            key,
+            quantity.base,
+            words!(
+                "in which unit is `{name}`? there are no {least} rows that would tell it",
+                "`{name}` 的单位是什么？没有 {least} 行数据可供判断",
+            ),
+        );
+    }
+}
+
+fn interval(plan: &mut Plan, old: &OldConfig, table: Option<&SourceTable>, found: &Found) {
+    if let Some(found) = old.text(Old::SampleIntervalMs)
+        && let Ok(ms) = found.value.parse::<f64>()
+    {
+        return plan.mapped("curves", "sample_interval_ms", ms, &found.path);
+    }
+    let lengths: Vec<f64> = table
+        .zip(found.get("i_curve"))
+        .map(|(table, name)| table.values(name))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|text| samples(text).len() as f64)
+        .filter(|length| *length > 0.0)
+        .collect();
+    let usual = 50.0..=1500.0;
+    let length = if lengths.is_empty() {
+        0.0
+    } else {
+        median(lengths)
+    };
+    let why = words!(
+        "how many ms are between two samples? a curve has {length} samples (median), a weld lasts 0.1 to 1 s",
+        "两个采样点相隔多少毫秒？曲线长 {length} 点（中位数），一个焊点持续 0.1 至 1 秒",
+    );
+    if usual.contains(&length) {
+        let why = words!(
+            "curves have {length} samples (median), and a weld lasts 0.1 to 1 s",
+            "曲线长 {length} 点（中位数），而一个焊点持续 0.1 至 1 秒",
+        );
+        plan.guessed("curves", "sample_interval_ms", 1.0, why);
+    } else {
+        plan.question("curves", "sample_interval_ms", 1.0, why);
+    }
+}
+
+/// Curves whose lengths differ by more than is cut without a word.
+fn lengths(plan: &mut Plan, table: &SourceTable, found: &Found) {
+    let (Some(u), Some(i)) = (found.get("u_curve"), found.get("i_curve")) else {
+        return;
+    };
+    let gaps = table.values(u).into_iter().zip(table.values(i));
+    let gaps: Vec<usize> = gaps
+        .filter_map(|(u, i)| Some(samples(u?).len().abs_diff(samples(i?).len())))
+        .collect();
+    let largest = gaps.iter().copied().max().unwrap_or_default();
+    let unequal = gaps.iter().filter(|gap| **gap > USUAL_GAP).count();
+    if unequal == 0 {
+        return;
+    }
+    let (rows, usual) = (gaps.len(), USUAL_GAP);
+    plan.question(
+        "validation",
+        "max_length_gap",
+        i64::try_from(largest).unwrap_or(i64::MAX),
+        words!(
+            "{unequal} of {rows} rows have curves that differ by more than {usual} samples and will be `invalid`; cut up to {largest}?",
+            "{rows} 行中有 {unequal} 行两条曲线长度相差超过 {usual} 点，将判为 `invalid`；最多允许截去 {largest} 点吗？",
+        ),
+    );
+}
+
+/// A scalar as plants write it; nothing where it is none.
+pub(super) fn number(text: Option<&str>) -> Option<f64> {
+    let value: f64 = text?.trim().parse().ok()?;
+    value.is_finite().then_some(value)
+}
+
+/// The numbers of an array or of a text of one, whatever stands between them.
+fn samples(text: &str) -> Vec<f64> {
+    text.split(|c: char| !(c.is_ascii_digit() || ['.', '-', '+', 'e', 'E'].contains(&c)))
+        .filter_map(|word| word.parse().ok())
+        .filter(|value: &f64| value.is_finite())
+        .collect()
+}
+
+/// Rounded to three places, for people.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.get(values.len() / 2).copied();
+    rounded(middle.unwrap_or_default())
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_of_any_text_are_read() {
+        for text in [
+            "[1,2.5,-3]",
+            "['1', '2.5', '-3']",
+            "1;2.5;-3",
+            "[1, 2.5, -3e0]",
+        ] {
+            assert_eq!(samples(text), [1.0, 2.5, -3.0], "{text}");
+        }
+        assert_eq!(samples("None"), Vec::<f64>::new());
+    }
+}

@@ -1,0 +1,139 @@
+//! Thresholds, switches, devices, and what belongs to the model.
+
+use crate::{
+    OldConfig,
+    old::{Old, switch},
+};
+
+use super::{Plan, short};
+
+pub(super) fn plan(plan: &mut Plan, old: &OldConfig) {
+    let mut switches = Vec::new();
+    for (meaning, section) in [(Old::ModelEnabled, "model"), (Old::RulesEnabled, "rules")] {
+        let Some(found) = old.text(meaning) else {
+            continue;
+        };
+        let (path, text) = (found.path, short(&found.value));
+        match switch(&found.value) {
+            Some(on) => switches.push((section, on, path)),
+            None => plan.question(
+                section,
+                "enabled",
+                true,
+                words!(
+                    "`{path}: {text}` is neither true nor false",
+                    "`{path}: {text}` 既不是 true 也不是 false",
+                ),
+            ),
+        }
+    }
+    if switches.iter().filter(|(_, on, _)| !on).count() == 2 {
+        plan.question(
+            "model",
+            "enabled",
+            true,
+            words!(
+                "the old configuration switches model and rules both off; nothing could judge a weld. Which one is on?",
+                "旧配置把模型和规则都关闭了，无法判定焊点；打开哪一个？",
+            ),
+        );
+    } else {
+        for (section, on, path) in switches {
+            plan.mapped(section, "enabled", on, &path);
+        }
+    }
+    if let Some(found) = old.text(Old::ModelDir) {
+        let path = &found.path;
+        let why = words!(
+            "from `{path}`; the fleet reads ONNX: `training/import_torch.py` makes it out of the old weights",
+            "来自 `{path}`；weldfleet 读取 ONNX：用 `training/import_torch.py` 从旧权重生成",
+        );
+        plan.add(
+            super::Origin::Mapped,
+            "model",
+            "model_export_dir",
+            found.value.clone(),
+            why,
+        );
+    }
+    device(plan, old);
+    probability(
+        plan,
+        old,
+        Old::NokThreshold,
+        ("model", "nok_threshold"),
+        0.5,
+    );
+    probability(
+        plan,
+        old,
+        Old::OverrideThreshold,
+        ("fusion", "override_threshold"),
+        0.9999,
+    );
+    for (meaning, key) in [(Old::TargetLen, "target_len"), (Old::NormCoeffs, "scale")] {
+        let Some(found) = old.shown(meaning) else {
+            continue;
+        };
+        let (path, value) = (found.path, short(&found.value));
+        plan.notes.push(words!(
+            "`{path}: {value}` belongs to the model: `{key}` of its inference_config.json, which the recipe of training/import_torch.py fixes",
+            "`{path}: {value}` 属于模型：即其 inference_config.json 的 `{key}`，由 training/import_torch.py 的配方决定",
+        ));
+    }
+}
+
+fn device(plan: &mut Plan, old: &OldConfig) {
+    let Some(found) = old.text(Old::Device) else {
+        return;
+    };
+    let text = found.value.to_lowercase();
+    let (kind, index) = text.split_once(':').unwrap_or((&text, ""));
+    match kind {
+        "cpu" => plan.mapped("model", "provider", "cpu", &found.path),
+        "cuda" | "gpu" => {
+            plan.mapped("model", "provider", "cuda", &found.path);
+            if let Ok(index) = index.parse::<u32>() {
+                plan.mapped("model", "device_id", i64::from(index), &found.path);
+            }
+        }
+        "auto" => plan.mapped("model", "provider", "auto", &found.path),
+        _ => {
+            let (path, text) = (&found.path, short(&found.value));
+            plan.question(
+                "model",
+                "provider",
+                "auto",
+                words!(
+                    "`{path}: {text}` is no device that is known here",
+                    "`{path}: {text}` 不是已知的设备",
+                ),
+            );
+        }
+    }
+}
+
+fn probability(
+    plan: &mut Plan,
+    old: &OldConfig,
+    meaning: Old,
+    (section, key): (&'static str, &str),
+    usual: f64,
+) {
+    let Some(found) = old.text(meaning) else {
+        return;
+    };
+    let (path, text) = (&found.path, short(&found.value));
+    match found.value.parse::<f64>() {
+        Ok(value) if value > 0.0 && value <= 1.0 => plan.mapped(section, key, value, path),
+        _ => plan.question(
+            section,
+            key,
+            usual,
+            words!(
+                "`{path}: {text}` is no probability above 0 and at most 1",
+                "`{path}: {text}` 不是大于 0 且不超过 1 的概率",
+            ),
+        ),
+    }
+}

@@ -1,0 +1,157 @@
+//! What the new configuration says, and why.
+
+mod columns;
+mod curves;
+mod judging;
+mod mysql;
+mod servers;
+
+pub use columns::newest;
+use toml::Value;
+use weldfleet_settings::{Secret, Settings};
+
+use crate::{AdoptError, Facts, OldConfig, Words, facts};
+
+/// Where a setting comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The old configuration says it.
+    Mapped,
+    /// From names, types and values; a person should look at it.
+    Guessed,
+    /// A person must say it; the line is written as a comment.
+    Question,
+}
+
+/// One line of the new file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    /// `columns.scalars` of `[columns.scalars]`.
+    pub section: &'static str,
+    pub key: String,
+    pub value: Value,
+    pub origin: Origin,
+    pub why: Words,
+}
+
+/// A secret and the key of the file that it goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretFile {
+    /// `clickhouse` or `mysql`, whose `password_file` it is.
+    pub section: &'static str,
+    /// Name of the file.
+    pub name: &'static str,
+    pub secret: Secret,
+}
+
+/// The new configuration.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    pub items: Vec<Item>,
+    pub secrets: Vec<SecretFile>,
+    /// Old keys that nobody here knows.
+    pub unknown: Vec<String>,
+    /// What belongs to something else than this file, and what a person should know.
+    pub notes: Vec<Words>,
+    /// What could not be asked.
+    pub unasked: Vec<Words>,
+}
+
+impl Plan {
+    /// Settings for what the old configuration says and the servers told; `secrets` is the folder of the secret files.
+    ///
+    /// # Errors
+    /// [`AdoptError`] where the old configuration contradicts itself or names no server.
+    pub fn make(old: &OldConfig, facts: &Facts, secrets: &str) -> Result<Self, AdoptError> {
+        let mut plan = Self {
+            unasked: facts::unasked(facts, old.wants_mysql()),
+            ..Self::default()
+        };
+        servers::plan(&mut plan, old, facts, secrets)?;
+        let found = columns::plan(&mut plan, old, facts)?;
+        curves::plan(&mut plan, old, facts, &found);
+        mysql::plan(&mut plan, old, facts, &found);
+        judging::plan(&mut plan, old);
+        plan.ask_about_refused();
+        plan.unknown
+            .extend(old.unknown().into_iter().map(str::to_owned));
+        for (path, first, others) in old.further_hosts() {
+            plan.notes.push(words!(
+                "`{path}` names several hosts; {first} was taken, not {others}",
+                "`{path}` 有多个主机；采用了 {first}，未用 {others}",
+            ));
+        }
+        for (unused, used) in old.repeated() {
+            plan.notes.push(words!(
+                "`{unused}` says what `{used}` says, with another value; `{used}` was taken",
+                "`{unused}` 与 `{used}` 含义相同但取值不同；采用了 `{used}`",
+            ));
+        }
+        Ok(plan)
+    }
+
+    /// What the settings refuse is a question, with their words; a key that this build does not know cannot be tried.
+    fn ask_about_refused(&mut self) {
+        for item in &mut self.items {
+            // Alone a column's name may be that of another of ours, which is mapped elsewhere too.
+            if item.section == "columns" || item.origin == Origin::Question {
+                continue;
+            }
+            if !Settings::knows(item.section, Some((&item.key, &item.value))) {
+                continue;
+            }
+            if let Err(problem) = Settings::accepts(item.section, &item.key, &item.value) {
+                item.origin = Origin::Question;
+                item.why = item.why.clone().and(&words!("{problem}", "{problem}"));
+            }
+        }
+    }
+
+    fn mapped(&mut self, section: &'static str, key: &str, value: impl Into<Value>, path: &str) {
+        let why = words!("from `{path}`", "来自 `{path}`");
+        self.add(Origin::Mapped, section, key, value, why);
+    }
+
+    fn guessed(&mut self, section: &'static str, key: &str, value: impl Into<Value>, why: Words) {
+        self.add(Origin::Guessed, section, key, value, why);
+    }
+
+    fn question(&mut self, section: &'static str, key: &str, value: impl Into<Value>, why: Words) {
+        self.add(Origin::Question, section, key, value, why);
+    }
+
+    fn add(
+        &mut self,
+        origin: Origin,
+        section: &'static str,
+        key: &str,
+        value: impl Into<Value>,
+        why: Words,
+    ) {
+        self.items.push(Item {
+            section,
+            key: key.to_owned(),
+            value: value.into(),
+            origin,
+            why,
+        });
+    }
+
+    /// How many settings come from where.
+    pub fn count(&self, origin: Origin) -> usize {
+        self.items
+            .iter()
+            .filter(|item| item.origin == origin)
+            .count()
+    }
+}
+
+/// A text cut short, for a comment.
+fn short(text: &str) -> String {
+    let cut: String = text.chars().take(60).collect();
+    if cut.len() < text.len() {
+        format!("{cut}…")
+    } else {
+        cut
+    }
+}

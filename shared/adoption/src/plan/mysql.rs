@@ -1,0 +1,111 @@
+//! The MySQL table that an application reads already: our columns to its own, and what it demands besides.
+
+use std::collections::BTreeSet;
+
+use toml::Value;
+
+use crate::{Facts, OldConfig, facts::MySqlColumn};
+
+use super::{
+    Plan,
+    columns::{Found, names_of, same},
+};
+
+/// What the mirror writes, and what such tables call it besides what [`names_of`] knows.
+const MIRRORED: &[(&str, &str)] = &[
+    ("part_no", ""),
+    ("spot_name", ""),
+    ("timer_name", ""),
+    ("umax", ""),
+    ("imax", ""),
+    (
+        "ml_nok_prob",
+        "nok_prob nok_probability prob score confidence",
+    ),
+    ("final_result", "result alg_result"),
+    ("defect", "defect_type_alg defect_type defect_name"),
+    ("diameter", "nugget_diameter nugget_size"),
+    ("indentation", "indentation_depth"),
+    ("front_thickness", ""),
+    ("stack_thickness", ""),
+    ("model_version", ""),
+];
+
+pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, found: &Found) {
+    let Some(table) = facts.mysql.told().filter(|_| old.wants_mysql()) else {
+        return;
+    };
+    let has = |name: &str| table.columns.iter().any(|column| column.name == name);
+    // A table that the fleet made has our names.
+    if table.columns.is_empty() || (has("record_id") && has("ck_ticks")) {
+        return;
+    }
+    let carried: Vec<&'static str> = found.carried().collect();
+    let wanted = MIRRORED
+        .iter()
+        .copied()
+        .chain(carried.iter().map(|ours| (*ours, "")));
+    let mut used: BTreeSet<&str> = BTreeSet::new();
+    for (ours, further) in wanted {
+        let mut names = names_of(ours);
+        names.extend(further.split(' ').filter(|name| !name.is_empty()));
+        // What the plant calls it in ClickHouse it probably calls so here.
+        let theirs = found.get(ours).unwrap_or(ours);
+        let named = |name: &str| {
+            table
+                .columns
+                .iter()
+                .find(|column| same(name, &column.name) && !used.contains(column.name.as_str()))
+        };
+        let candidate = named(ours)
+            .or_else(|| named(theirs))
+            .or_else(|| names.iter().find_map(|name| named(name)));
+        let Some(column) = candidate else { continue };
+        used.insert(&column.name);
+        if column.name == ours {
+            continue;
+        }
+        let kind = &column.kind;
+        plan.guessed(
+            "mysql.columns",
+            ours,
+            column.name.as_str(),
+            words!("by its name; its type is {kind}", "按列名；类型为 {kind}"),
+        );
+    }
+    for column in &table.columns {
+        if column.demanded && !used.contains(column.name.as_str()) {
+            constant(plan, column);
+        }
+    }
+}
+
+/// What a column gets that every row must have and that the fleet knows nothing of.
+fn constant(plan: &mut Plan, column: &MySqlColumn) {
+    let (name, kind) = (column.name.as_str(), column.kind.as_str());
+    let value = match kind {
+        "char" | "varchar" | "text" | "tinytext" | "mediumtext" | "longtext" => Value::from(""),
+        "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "decimal" | "float"
+        | "double" => Value::from(0),
+        _ => {
+            return plan.question(
+                "mysql.constants",
+                name,
+                "",
+                words!(
+                    "every row must have `{name}` ({kind}); which value?",
+                    "每行都必须有 `{name}`（{kind}）；取什么值？",
+                ),
+            );
+        }
+    };
+    plan.guessed(
+        "mysql.constants",
+        name,
+        value,
+        words!(
+            "every row must have `{name}` ({kind}), of which the fleet knows nothing; is an empty value right?",
+            "每行都必须有 `{name}`（{kind}），而weldfleet 没有这个值；空值可以吗？",
+        ),
+    );
+}

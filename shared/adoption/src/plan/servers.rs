@@ -1,0 +1,293 @@
+//! Addresses, accounts, tables, intervals: what the old configuration says outright.
+
+use crate::{AdoptError, Facts, OldConfig, old::Old, old::switch};
+
+use super::{Plan, SecretFile, short};
+
+pub(super) fn plan(
+    plan: &mut Plan,
+    old: &OldConfig,
+    facts: &Facts,
+    secrets: &str,
+) -> Result<(), AdoptError> {
+    clickhouse(plan, old, facts, secrets)?;
+    plan.question(
+        "redis",
+        "url",
+        "redis://127.0.0.1:6379/0",
+        words!(
+            "the old service had no Redis; where is the fleet's?",
+            "旧服务没有 Redis；weldfleet 的 Redis 在哪里？",
+        ),
+    );
+    mysql(plan, old, secrets)?;
+    tables(plan, old);
+    scheduler(plan, old);
+    if let Some(found) = old.text(Old::SaveDir) {
+        plan.mapped("worker", "save_dir", found.value, &found.path);
+    }
+    if let Some(found) = old.shown(Old::LogLevel) {
+        let (path, value) = (found.path, short(&found.value));
+        plan.notes.push(words!(
+            "`{path}: {value}` is no setting here: give it as RUST_LOG in the environment",
+            "`{path}: {value}` 不是本文件的设置：请用环境变量 RUST_LOG",
+        ));
+    }
+    if let Some(found) = old.shown(Old::Charset) {
+        let path = found.path;
+        plan.notes.push(words!(
+            "`{path}` is not needed: every connection is utf8mb4",
+            "不需要 `{path}`：所有连接都用 utf8mb4",
+        ));
+    }
+    Ok(())
+}
+
+fn clickhouse(
+    plan: &mut Plan,
+    old: &OldConfig,
+    facts: &Facts,
+    secrets: &str,
+) -> Result<(), AdoptError> {
+    let address = old.clickhouse_urls()?;
+    let url = facts.clickhouse_url.clone();
+    let host = &address.host.path;
+    // A port that answered as HTTP is one.
+    let native = |number: &str| address.native && !url.ends_with(&format!(":{number}"));
+    match &address.port {
+        Some(port) if native(&port.value) => {
+            let (path, number) = (&port.path, &port.value);
+            let why = words!(
+                "from `{host}`; `{path}: {number}` is the native protocol's port, the fleet speaks HTTP (8123, or 8443 with TLS)",
+                "来自 `{host}`；`{path}: {number}` 是原生协议端口，weldfleet 使用 HTTP（8123，TLS 为 8443）",
+            );
+            plan.guessed("clickhouse", "url", url, why);
+        }
+        Some(port) => {
+            let path = format!("{host}`, `{}", port.path);
+            plan.mapped("clickhouse", "url", url, &path);
+        }
+        None => plan.guessed(
+            "clickhouse",
+            "url",
+            url,
+            words!(
+                "from `{host}`, which names no port; the fleet speaks HTTP (8123, or 8443 with TLS)",
+                "来自 `{host}`，其中没有端口；weldfleet 使用 HTTP（8123，TLS 为 8443）",
+            ),
+        ),
+    }
+    if let Some(found) = old.clickhouse_user() {
+        plan.mapped("clickhouse", "user", found.value, &found.path);
+    }
+    if let Some(found) = old.clickhouse_password() {
+        secret(
+            plan,
+            "clickhouse",
+            "clickhouse-password",
+            found.value,
+            &found.path,
+            secrets,
+        );
+    }
+    let named = old
+        .source_table()
+        .and_then(|(database, table)| Some((database?, table.path)));
+    match (named, old.clickhouse_database()) {
+        (Some((database, path)), _) => plan.mapped("clickhouse", "database", database, &path),
+        (None, Some(found)) => plan.mapped("clickhouse", "database", found.value, &found.path),
+        (None, None) => plan.guessed(
+            "clickhouse",
+            "database",
+            "default",
+            words!(
+                "the old configuration names no database, so the server's default",
+                "旧配置没有数据库名，取服务器默认库",
+            ),
+        ),
+    }
+    Ok(())
+}
+
+fn mysql(plan: &mut Plan, old: &OldConfig, secrets: &str) -> Result<(), AdoptError> {
+    let switched = old.text(Old::MySqlEnabled);
+    let enabled = switched.as_ref().and_then(|found| switch(&found.value));
+    let speaks = old.speaks_of_mysql();
+    match (&switched, enabled) {
+        (Some(found), Some(enabled)) if speaks || !enabled => {
+            plan.mapped("mysql", "enabled", enabled, &found.path);
+        }
+        _ if !speaks => plan.guessed(
+            "mysql",
+            "enabled",
+            false,
+            words!(
+                "the old configuration names no MySQL server; NOK welds are then in ClickHouse and the CSV only",
+                "旧配置没有 MySQL 服务器；NOK 焊点只写入 ClickHouse 和 CSV",
+            ),
+        ),
+        _ => {}
+    }
+    if !speaks {
+        return Ok(());
+    }
+    let host = old.mysql_host()?;
+    let database = old.mysql_database();
+    let path = database.as_ref().map_or_else(
+        || host.path.clone(),
+        |database| format!("{}`, `{}", host.path, database.path),
+    );
+    let name = database.map_or_else(|| "weld".to_owned(), |database| database.value);
+    plan.mapped(
+        "mysql",
+        "url",
+        format!("mysql://{}/{name}", host.value),
+        &path,
+    );
+    if let Some(found) = old.mysql_user() {
+        plan.mapped("mysql", "user", found.value, &found.path);
+    }
+    if let Some(found) = old.mysql_password() {
+        secret(
+            plan,
+            "mysql",
+            "mysql-password",
+            found.value,
+            &found.path,
+            secrets,
+        );
+    }
+    Ok(())
+}
+
+fn secret(
+    plan: &mut Plan,
+    section: &'static str,
+    name: &'static str,
+    secret: weldfleet_settings::Secret,
+    path: &str,
+    folder: &str,
+) {
+    let text = secret.expose();
+    if text.starts_with("${") || text.starts_with("!vault") || text.starts_with("ENC(") {
+        plan.question(
+            section,
+            "password_file",
+            format!("{folder}/{name}"),
+            words!(
+                "`{path}` is a reference, no password; write the password into a file with mode 600",
+                "`{path}` 只是引用，不是密码；请把密码写入权限 600 的文件",
+            ),
+        );
+        return;
+    }
+    let why = words!(
+        "from `{path}`; the password is in this file alone, mode 600",
+        "来自 `{path}`；密码只在该文件里，权限 600",
+    );
+    plan.add(
+        super::Origin::Mapped,
+        section,
+        "password_file",
+        format!("{folder}/{name}"),
+        why,
+    );
+    plan.secrets.push(SecretFile {
+        section,
+        name,
+        secret,
+    });
+}
+
+fn tables(plan: &mut Plan, old: &OldConfig) {
+    match old.source_table() {
+        Some((_, found)) => plan.mapped("tables", "source_table", found.value, &found.path),
+        None => plan.question(
+            "tables",
+            "source_table",
+            "spot_records",
+            words!(
+                "the old configuration names no table of welds; which one is it?",
+                "旧配置没有焊点表名；是哪张表？",
+            ),
+        ),
+    }
+    if let Some(found) = old.text(Old::ResultTable) {
+        plan.mapped("tables", "result_table", found.value, &found.path);
+    }
+}
+
+fn scheduler(plan: &mut Plan, old: &OldConfig) {
+    if let Some(found) = old.text(Old::BatchSize) {
+        let (path, text) = (&found.path, short(&found.value));
+        match found.value.parse::<u32>() {
+            Ok(rows) if rows > 0 => plan.mapped("scheduler", "batch_size", i64::from(rows), path),
+            _ => plan.question(
+                "scheduler",
+                "batch_size",
+                4096,
+                words!(
+                    "`{path}: {text}` is no number of rows; how many shall a range have?",
+                    "`{path}: {text}` 不是行数；一个区间应有多少行？",
+                ),
+            ),
+        }
+    }
+    let interval = [(Old::LoopSeconds, 1000.0), (Old::LoopMilliseconds, 1.0)]
+        .into_iter()
+        .find_map(|(meaning, factor)| Some((old.text(meaning)?, factor)));
+    if let Some((found, factor)) = interval {
+        let (path, text) = (&found.path, short(&found.value));
+        match milliseconds(&found.value, factor) {
+            Some(ms) => plan.mapped("scheduler", "poll_interval", in_words(ms), path),
+            None => plan.question(
+                "scheduler",
+                "poll_interval",
+                "2s",
+                words!(
+                    "`{path}: {text}` is no time; how often shall the table be looked at?",
+                    "`{path}: {text}` 不是时间；多久查看一次表？",
+                ),
+            ),
+        }
+    }
+    match old.text(Old::Timezone) {
+        Some(found) => plan.mapped("scheduler", "timezone", found.value, &found.path),
+        None => plan.question(
+            "scheduler",
+            "timezone",
+            "Asia/Shanghai",
+            words!(
+                "whose midnight ends a day of the plant?",
+                "工厂的一天以哪个时区的午夜结束？",
+            ),
+        ),
+    }
+}
+
+/// Milliseconds of `5`, `5s`, `500ms`, `1min`; a bare number is in units of `factor` ms.
+fn milliseconds(text: &str, factor: f64) -> Option<u64> {
+    let text = text.trim().to_lowercase();
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let number: f64 = text[..end].parse().ok()?;
+    let unit = match text[end..].trim() {
+        "" => factor,
+        "ms" => 1.0,
+        "s" | "sec" | "seconds" => 1000.0,
+        "m" | "min" | "minutes" => 60_000.0,
+        _ => return None,
+    };
+    let ms = number * unit;
+    // A day is far above what anybody waits for the next look.
+    ((1.0..=86_400_000.0).contains(&ms)).then_some(ms as u64)
+}
+
+fn in_words(ms: u64) -> String {
+    if ms.is_multiple_of(1000) {
+        format!("{}s", ms / 1000)
+    } else {
+        format!("{ms}ms")
+    }
+}
