@@ -17,7 +17,7 @@ use weldfleet_adoption::{
     plan::newest,
     words,
 };
-use weldfleet_service::{Exit, Failure, OrExit, out, outln};
+use weldfleet_service::{Exit, Failure, OrExit, errln, out, outln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{clickhouse, mysql};
 
@@ -74,7 +74,7 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
     let summary = document::summary(&plan, language, &Settings::knows);
     if options.dry_run {
         out!("{document}");
-        err!("{summary}");
+        errln!("{}", summary.trim_end());
     } else {
         write(&options, &folder, &plan, &document)?;
         out!("{summary}");
