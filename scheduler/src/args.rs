@@ -333,13 +333,13 @@ fn parse_time(text: &str) -> Result<u32, String> {
 /// `evaluate`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Counts rows that have a verdict and a label. NOK is the positive class. --json also has the model's figures over all
-days as `classification` and `regression`.
+Counts rows that have a verdict and a label. NOK is the positive class. --json also has the model's
+figures over all days as `classification` and `regression`.
 
 Examples:
   scheduler evaluate --from 20261101 --to 20261107
   scheduler evaluate --from today --to today --json
-  scheduler evaluate --from 20261101 --to today --against previous_result    beside the service before")]
+  scheduler evaluate --from yesterday --to today --against previous_result")]
 pub struct Evaluate {
     /// First day: YYYYMMDD, today or yesterday
     #[arg(long, value_name = "DAY")]
@@ -388,14 +388,15 @@ pub struct Drift {
 /// `adopt`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Reads the old YAML, asks ClickHouse and MySQL for the columns and the last 1,000 rows, and writes a commented file: what was
-mapped and why, what was guessed, what a person must say. Passwords go to files of mode 600 in the folder `secrets` beside it,
-never into the file nor on the screen. Nothing in the plant is changed. Then `worker check` is run, if it is beside this program.
+Reads the old YAML, asks ClickHouse and MySQL for the columns and the last 1,000 rows, and writes a
+commented file: what was mapped and why, what was guessed, what a person must say. Passwords go to
+files of mode 600 in the folder `secrets` beside it, never into the file nor on the screen. Nothing
+in the plant is changed. Then `worker check` is run, if it is beside this program.
 
 Examples:
-  scheduler adopt OLD.yaml --dry-run                    what would be written, on the screen
+  scheduler adopt OLD.yaml --dry-run                     what would be written, on the screen
   scheduler adopt OLD.yaml --out config/weldfleet.toml
-  scheduler adopt OLD.yaml --lang both --force          in Chinese and English, over the file that is there
+  scheduler adopt OLD.yaml --lang both --force           in Chinese and English, over what is there
 
 Exit code 0 when the file is written, 3 when it is but a server could not be asked.")]
 pub struct Adopt {
