@@ -27,7 +27,7 @@ fn scheduler(arguments: &[&str]) -> (i32, String, String) {
 
 #[test]
 fn help_of_every_command() {
-    let commands: [&[&str]; 17] = [
+    let commands: [&[&str]; 18] = [
         &[],
         &["migrate"],
         &["run"],

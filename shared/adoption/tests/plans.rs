@@ -1,6 +1,8 @@
 //! Old configurations, good and bad, and what becomes of them. After a wanted change: `INSTA_UPDATE=always cargo nextest run -p
 //! weldfleet-adoption`, then read the diff.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use weldfleet_adoption::{
     Asked, Facts, Language, OldConfig, Plan,
     document::{self, Knows},
