@@ -196,7 +196,7 @@ fn decoding(criterion: &mut Criterion<CpuTime>) {
         .expect("runtime");
     let mut group = criterion.benchmark_group("decode");
     group.throughput(Throughput::Elements(4096));
-    let (mut ends, mut values) = (Vec::new(), Vec::new());
+    let (mut ends, mut values): (Vec<u64>, Vec<f32>) = (Vec::new(), Vec::new());
     group.bench_function("4,096 rows of Native into a used arena", |bencher| {
         bencher.iter(|| {
             runtime.block_on(async {
@@ -206,10 +206,12 @@ fn decoding(criterion: &mut Criterion<CpuTime>) {
                 let rows = reader.block(2).await.expect("block").expect("rows");
                 for _ in 0..2 {
                     reader.column("Array(Float32)").await.expect("column");
-                    reader
-                        .arrays::<f32>(rows, &mut ends, &mut values)
+                    let base = values.len() as u64;
+                    let samples = reader
+                        .array_ends(rows, base, &mut ends)
                         .await
-                        .expect("arrays");
+                        .expect("ends");
+                    reader.numbers(samples, &mut values).await.expect("samples");
                 }
             });
         });

@@ -4,7 +4,7 @@
 //! - [`args`]: the command line; [`commands`]: one module per subcommand;
 //! - [`pass`]: the reconciler that slices days and runs into jobs; its documentation is the place to begin;
 //! - [`daemon`]: the long-running tasks around the pass: leadership, collecting, fixing the mirror, HTTP;
-//! - [`settle`]: applying the patch deps of finished days while the fleet stands still;
+//! - [`settle`]: applying the patch parts of finished days while the fleet stands still;
 //! - [`dependencies`]: the queue and ClickHouse, opened from the settings.
 //!
 //! What must never live here: judging a weld (`shared/weld`), SQL (`shared/stores`), Redis commands (`shared/queue`).

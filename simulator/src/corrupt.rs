@@ -22,7 +22,8 @@ pub(crate) fn spoil_last(block: &mut SimulatedBlock, reason: Reason, noise: &mut
     match reason {
         Reason::EmptyCurve => keep(block, u_start, i_start),
         Reason::UnequalCurves => {
-            let lost = 1 + noise.below(40) as usize;
+            // More than validation lets pass by default.
+            let lost = 3 + noise.below(38) as usize;
             keep(block, u_start + points - lost, i_start + points);
         }
         Reason::TooShort => {
@@ -60,6 +61,8 @@ pub(crate) fn spoil_last(block: &mut SimulatedBlock, reason: Reason, noise: &mut
         Reason::ImaxMismatch => block.imax[row] *= wrong_factor(noise),
         Reason::NegativeVoltage => negate(&mut block.u_values[u_start + points / 2..]),
         Reason::NegativeCurrent => negate(&mut block.i_values[i_start + points / 2..]),
+        // Numbers cannot be so.
+        Reason::Missing | Reason::CurveText => return,
     }
     block.invalid[row] = Some(reason);
 }

@@ -85,7 +85,7 @@ impl Simulator {
         let wear = electrode_wear(timer, self.welds_before[timer_index] + turn);
         let spoiled = noise
             .chance(options.invalid_share)
-            .then(|| Reason::ALL[noise.below(Reason::ALL.len() as u64) as usize]);
+            .then(|| Reason::OF_NUMBERS[noise.below(Reason::OF_NUMBERS.len() as u64) as usize]);
         let time_ms = self.time_ms(row, &mut noise);
         let burns = self.burns(timer_index, turn, timer.spots.len() as u64);
         let weld = Weld::draw(options, spot, wear, burns, &mut noise);

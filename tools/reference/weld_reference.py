@@ -35,6 +35,7 @@ OTHER_CURVES = {
 FAST_CURVES = DEFAULT_CURVES | {"sample_interval_ms": 0.1}
 DEFAULT_LIMITS = {
     "min_points": 50, "u_max_range": [0.2, 10.0], "i_max_range": [0.5, 60.0], "max_mismatch": 0.3,
+    "max_length_gap": 0,  # stricter than the default
 }
 DEFAULT_RULES = {
     "nok_on": ["expulsion:flag", "interruption", "short_pulse"],
@@ -71,20 +72,28 @@ def as_f32(values):
         return np.array([math.nan if v is None else v for v in values], dtype=np.float64).astype(F32)
 
 
+def scaled(value, curves, key):
+    """The stored value in its unit, rounded once."""
+    return F32(float(value) * float(curves.get(key, 1.0)))
+
+
 def load(record, curves, limits):
     """Validated (u V, i kA, umax V, imax kA), float32; raises Refused."""
     u, i = as_f32(record["u_curve"]), as_f32(record["i_curve"])
     if len(u) == 0 or len(i) == 0:
         raise Refused("invalid", "empty_curve")
-    if len(u) != len(i):
+    if abs(len(u) - len(i)) > limits.get("max_length_gap", 2):
         raise Refused("invalid", "unequal_curves")
+    u, i = u[: min(len(u), len(i))], i[: min(len(u), len(i))]
     if len(u) < limits["min_points"]:
         raise Refused("invalid", "too_short")
     umax, imax = as_f32([record["umax"], record["imax"]])
+    umax, imax = scaled(umax, curves, "umax_scale"), scaled(imax, curves, "imax_scale")
     umax = umax / F32(1000) if curves["umax_unit"] == "mV" else umax
     imax = imax / F32(1000) if curves["imax_unit"] == "A" else imax
     u_factor = {"V": F32(1), "mV": F32(0.001), "percent_of_umax": umax / F32(100)}[curves["u_unit"]]
     i_factor = {"kA": F32(1), "A": F32(0.001), "percent_of_imax": imax / F32(100)}[curves["i_unit"]]
+    u_factor, i_factor = scaled(u_factor, curves, "u_scale"), scaled(i_factor, curves, "i_scale")
     with np.errstate(over="ignore", invalid="ignore"):
         u, i = u * u_factor, i * i_factor
     if not (np.isfinite(umax) and np.isfinite(imax) and np.isfinite(u).all() and np.isfinite(i).all()):

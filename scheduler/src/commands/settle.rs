@@ -1,4 +1,4 @@
-//! `scheduler settle`: applies the patch deps of days at once, before a backup or an archive.
+//! `scheduler settle`: applies the patch parts of days at once, before a backup or an archive.
 
 use std::{
     collections::BTreeMap,

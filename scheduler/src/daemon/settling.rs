@@ -54,27 +54,27 @@ fn describe() {
     describe_gauge!(
         "weldfleet_days_unsettled",
         Unit::Count,
-        "days before today whose verdicts are in patch deps still, so that backups and archives would leave them out"
+        "days before today whose verdicts are in patch parts still, so that backups and archives would leave them out"
     );
     describe_gauge!(
         "weldfleet_patch_bytes",
         Unit::Bytes,
-        "uncompressed bytes of the source table's patch deps"
+        "uncompressed bytes of the source table's patch parts"
     );
     describe_gauge!(
         "weldfleet_patch_limit_bytes",
         Unit::Bytes,
-        "bytes of patch deps from which ClickHouse refuses every UPDATE of the table"
+        "bytes of patch parts from which ClickHouse refuses every UPDATE of the table"
     );
     describe_counter!(
         "weldfleet_settlements_total",
         Unit::Count,
-        "times that patch deps were applied, by outcome"
+        "times that patch parts were applied, by outcome"
     );
     describe_histogram!(
         "weldfleet_settling_duration_seconds",
         Unit::Seconds,
-        "how long the fleet stood still while patch deps were applied"
+        "how long the fleet stood still while patch parts were applied"
     );
 }
 

@@ -121,6 +121,8 @@ impl Default for MySql {
 pub struct Tables {
     /// ClickHouse table of welds, one row each.
     pub source_table: String,
+    /// SQL over the plant's columns: rows that it does not select are not the fleet's.
+    pub filter: String,
     /// MySQL table of NOK welds.
     pub result_table: String,
     /// How long attempts' results are kept in ClickHouse after their copy to the rows.
@@ -135,6 +137,7 @@ impl Default for Tables {
     fn default() -> Self {
         Self {
             source_table: "spot_records".into(),
+            filter: String::new(),
             result_table: "nok_records".into(),
             results_ttl: Duration::from_secs(7 * 24 * 3600),
             settle_after: Duration::from_secs(10 * 60),

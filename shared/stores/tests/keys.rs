@@ -45,7 +45,7 @@ async fn store(table: &SourceTable, token: u64, range: &Range, block: &RowBlock)
             false => ok(),
         })
         .collect();
-    block.refuse_conflicts(&mut verdicts);
+    block.refuse(&mut verdicts);
     table
         .store_results(token, range.run, "job", block, &verdicts)
         .await
@@ -379,7 +379,7 @@ async fn a_deleted_version_is_nobodys_work_and_a_longer_sorting_key_hides_no_riv
     let table = plant.table().await;
     let block = table.fetch(&range(0, 19)).await.unwrap();
     let mut verdicts = vec![ok(); block.len()];
-    block.refuse_conflicts(&mut verdicts);
+    block.refuse(&mut verdicts);
     let reasons: Vec<_> = verdicts.iter().map(|v| v.alg_error.as_deref()).collect();
     assert_eq!(reasons, [Some(REFUSED); 2]);
     assert_eq!(block.key(0), key(7).as_ref());

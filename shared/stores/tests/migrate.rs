@@ -194,7 +194,7 @@ async fn what_cannot_be_done_is_refused_with_the_remedy() {
     plant
         .execute(
             "CREATE TABLE weld_test.spot_records (data_date DateTime, ck_local_time Nullable(DateTime), record_id UUID, \
-             umax String, imax Float32, u_curve String, i_curve Array(String), alg_complete_time DateTime DEFAULT now(), \
+             umax UUID, imax Float32, u_curve Map(UInt8, Float32), i_curve Array(UUID), alg_complete_time DateTime DEFAULT now(), \
              diameter Float32, alg_token Nullable(String), final_result LowCardinality(Nullable(String))) \
              ENGINE = MergeTree ORDER BY (record_id, final_result) SETTINGS allow_nullable_key = 1",
         )

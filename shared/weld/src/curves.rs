@@ -70,14 +70,15 @@ impl Curves {
         limits: &ValidationLimits,
     ) -> Result<(), Invalid> {
         limits.check_lengths(weld.u.len(), weld.i.len())?;
+        let length = weld.u.len().min(weld.i.len());
         self.sample_interval_ms = units.sample_interval_ms;
         self.umax = units.umax_volts(weld.umax);
         self.imax = units.imax_kiloamperes(weld.imax);
         let measured = Measured {
             umax: self.umax,
             imax: self.imax,
-            u: convert(weld.u, units.u_factor(self.umax), &mut self.u),
-            i: convert(weld.i, units.i_factor(self.imax), &mut self.i),
+            u: convert(&weld.u[..length], units.u_factor(self.umax), &mut self.u),
+            i: convert(&weld.i[..length], units.i_factor(self.imax), &mut self.i),
         };
         self.largest_current = measured.i.max;
         limits.check_measured(&measured)

@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`units`]: how a plant stores its curves; conversion factors to V, kA and ms;
 //! - [`record`]: a weld as it comes in, owned ([`Record`]) or borrowed from a decoded block ([`Weld`]);
+//! - [`curve_text`]: curves that are stored as text;
 //! - [`validation`]: limits, and the closed set of reasons why a row is `invalid`;
 //! - [`curves`]: the one pass that converts and measures a weld's curves; all later steps read its result;
 //! - [`features`]: `inference_config.json`, and the rows of the `[N, 4, L]` input tensor;
@@ -20,6 +21,7 @@
 
 mod bad_value;
 pub mod columns;
+pub mod curve_text;
 pub mod curves;
 pub mod defects;
 pub mod explain;

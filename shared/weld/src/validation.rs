@@ -18,6 +18,8 @@ pub struct ValidationLimits {
     pub i_max_range: [f64; 2],
     /// How far a curve's maximum may be from `umax`/`imax`, relative to these; a curve may fall below zero by as much.
     pub max_mismatch: f64,
+    /// Samples by which the curves' lengths may differ; the longer one is cut.
+    pub max_length_gap: usize,
 }
 
 impl Default for ValidationLimits {
@@ -27,6 +29,7 @@ impl Default for ValidationLimits {
             u_max_range: [0.2, 10.0],
             i_max_range: [0.5, 60.0],
             max_mismatch: 0.3,
+            max_length_gap: 2,
         }
     }
 }
@@ -54,11 +57,15 @@ pub enum Reason {
     NegativeVoltage,
     /// The current curve falls too far below zero.
     NegativeCurrent,
+    /// A maximum is text that is no number, or there is none.
+    Missing,
+    /// A sample of a curve that is stored as text is no number.
+    CurveText,
 }
 
 impl Reason {
-    /// Every reason, in the order in which they are looked for.
-    pub const ALL: [Self; 10] = [
+    /// Those that are looked for in numbers, in order.
+    pub const OF_NUMBERS: [Self; 10] = [
         Self::EmptyCurve,
         Self::UnequalCurves,
         Self::TooShort,
@@ -84,6 +91,8 @@ impl Reason {
             Self::ImaxMismatch => "imax_mismatch",
             Self::NegativeVoltage => "negative_voltage",
             Self::NegativeCurrent => "negative_current",
+            Self::Missing => "missing",
+            Self::CurveText => "curve_text",
         }
     }
 }
@@ -153,13 +162,16 @@ impl ValidationLimits {
                 Reason::EmptyCurve,
                 format!("i_curve has no points, u_curve {u}"),
             ),
-            (u, i) if u != i => refuse(
+            (u, i) if u.abs_diff(i) > self.max_length_gap => refuse(
                 Reason::UnequalCurves,
-                format!("u_curve has {u} points, i_curve {i}"),
+                format!(
+                    "u_curve has {u} points, i_curve {i}; allowed are {} apart",
+                    self.max_length_gap
+                ),
             ),
-            (n, _) if n < self.min_points => refuse(
+            (u, i) if u.min(i) < self.min_points => refuse(
                 Reason::TooShort,
-                format!("{n} points, at least {} needed", self.min_points),
+                format!("{} points, at least {} needed", u.min(i), self.min_points),
             ),
             _ => Ok(()),
         }
@@ -278,6 +290,7 @@ mod tests {
     fn every_reason_says_what_was_measured_and_what_is_allowed() {
         let (u, i) = (vec![2.5_f32; 60], vec![9.0_f32; 60]);
         assert_eq!(refusal(2.5, 9.0, &u, &i), "valid");
+        assert_eq!(refusal(2.5, 9.0, &u[2..], &i), "valid");
         let cases = [
             (
                 refusal(2.5, 9.0, &[], &[]),
@@ -292,8 +305,8 @@ mod tests {
                 "empty_curve: i_curve has no points, u_curve 60",
             ),
             (
-                refusal(2.5, 9.0, &u, &i[1..]),
-                "unequal_curves: u_curve has 60 points, i_curve 59",
+                refusal(2.5, 9.0, &u, &i[3..]),
+                "unequal_curves: u_curve has 60 points, i_curve 57; allowed are 2 apart",
             ),
             (
                 refusal(2.5, 9.0, &u[11..], &i[11..]),
@@ -340,7 +353,7 @@ mod tests {
         for (found, wanted) in &cases {
             assert_eq!(found, wanted);
         }
-        for reason in Reason::ALL {
+        for reason in Reason::OF_NUMBERS {
             assert!(
                 cases
                     .iter()

@@ -203,7 +203,7 @@ proptest! {
             })
             .collect();
         let limits = if wide {
-            ValidationLimits { min_points: 2, u_max_range: [0.0, 1e6], i_max_range: [0.0, 1e6], max_mismatch: 1.0 }
+            ValidationLimits { min_points: 2, u_max_range: [0.0, 1e6], i_max_range: [0.0, 1e6], max_mismatch: 1.0, max_length_gap: 0 }
         } else {
             ValidationLimits::default()
         };

@@ -69,6 +69,14 @@ fn config(fit: &str) -> InferenceConfig {
     InferenceConfig::from_json(&text).unwrap()
 }
 
+/// The reference refuses curves of unequal length.
+fn limits() -> ValidationLimits {
+    ValidationLimits {
+        max_length_gap: 0,
+        ..ValidationLimits::default()
+    }
+}
+
 fn other_units() -> CurveUnits {
     toml::from_str(
         "sample_interval_ms = 0.5\nu_unit = 'percent_of_umax'\ni_unit = 'A'\numax_unit = 'mV'\nimax_unit = 'kA'",
@@ -88,14 +96,7 @@ fn judged(units: CurveUnits, records: &[Record], expected: &[Expected]) -> Vec<V
     let rules = RulesFile::from_toml(&String::from_utf8(data("rules.toml")).unwrap()).unwrap();
     let models = ModelSet::new(config("resample"), [], None).unwrap();
     let rules = RuleSet::new(&rules, units.sample_interval_ms);
-    let judge = Judge::new(
-        units,
-        ValidationLimits::default(),
-        Some(models),
-        Some(rules),
-        0.9999,
-    )
-    .unwrap();
+    let judge = Judge::new(units, limits(), Some(models), Some(rules), 0.9999).unwrap();
     let mut answers = expected.iter().filter_map(|expected| expected.model);
     let mut model = |batch: Batch<'_>| -> Result<(), Infallible> {
         assert_eq!(batch.curves.len(), batch.rows * 4000);
@@ -231,7 +232,7 @@ fn features_of_the_reference_records() {
         let (mut curves, mut full_rows) = (Curves::default(), 0);
         let mut resampling = Resampling::default();
         for (record, expected) in records.iter().zip(&expected) {
-            let loaded = curves.load(&record.weld(), &units, &ValidationLimits::default());
+            let loaded = curves.load(&record.weld(), &units, &limits());
             assert_eq!(
                 loaded.is_ok(),
                 expected.features.is_some(),

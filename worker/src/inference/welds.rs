@@ -27,7 +27,7 @@ impl Welds for RowBlock {
     }
 
     fn refuse(&self, verdicts: &mut [Verdict]) {
-        self.refuse_conflicts(verdicts);
+        RowBlock::refuse(self, verdicts);
     }
 }
 

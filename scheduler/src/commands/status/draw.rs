@@ -25,6 +25,13 @@ pub fn report(report: &Report, paint: Paint) -> String {
     }
     if let Some(days) = &report.days {
         section(&mut text, paint, "days", &days_table(days, &report.today));
+        if let Some(rows) = report.not_selected.filter(|rows| *rows > 0) {
+            let rows = grouped(rows);
+            let _ = writeln!(
+                text,
+                "{rows} more rows of these days are not the fleet's (tables.filter)\n"
+            );
+        }
     }
     if let Some(older) = report.older_days.as_ref().filter(|older| !older.is_empty()) {
         let mut rows: Vec<Vec<String>> = older
@@ -197,7 +204,7 @@ fn settled(patches: &PatchLine, paint: Paint) -> String {
         )),
         _ => paint.green("every finished day is settled"),
     };
-    let mut text = format!("{days}, {} in patch deps", bytes(patches.bytes));
+    let mut text = format!("{days}, {} in patch parts", bytes(patches.bytes));
     if patches.limit_bytes > 0 {
         text.push_str(&format!(" of {} at most", bytes(patches.limit_bytes)));
     }
@@ -275,15 +282,15 @@ mod tests {
         };
         assert_eq!(
             line(&[], 0, 32_212_254_720),
-            "every finished day is settled, 0 B in patch deps of 30.0 GiB at most"
+            "every finished day is settled, 0 B in patch parts of 30.0 GiB at most"
         );
         assert_eq!(
             line(&["20261126"], 1_468_006, 32_212_254_720),
-            "20261126 is not settled, 1.4 MiB in patch deps of 30.0 GiB at most"
+            "20261126 is not settled, 1.4 MiB in patch parts of 30.0 GiB at most"
         );
         assert_eq!(
             line(&["20261125", "20261126"], 2048, 0),
-            "2 days from 20261125 to 20261126 are not settled, 2.0 KiB in patch deps"
+            "2 days from 20261125 to 20261126 are not settled, 2.0 KiB in patch parts"
         );
     }
 }

@@ -28,6 +28,8 @@ pub struct Report {
     pub today: String,
     /// Rows by day and verdict.
     pub days: Option<Vec<DayLine>>,
+    /// Rows of these days that `tables.filter` does not select.
+    pub not_selected: Option<u64>,
     /// Days older than the lookback that have rows left; only a backfill judges them.
     pub older_days: Option<Vec<OlderDay>>,
     /// Rows left that are dated after today.
@@ -49,7 +51,7 @@ pub struct Report {
     pub paused: Option<Pause>,
     /// How far MySQL is behind; `null` where it is off.
     pub mirror: Option<Vec<MirrorLine>>,
-    /// Verdicts that are in patch deps still.
+    /// Verdicts that are in patch parts still.
     pub patches: Option<PatchLine>,
     /// NOK rows of MySQL that stay although the source has no verdict for their weld.
     pub mirror_kept_rows: Option<u64>,
@@ -120,7 +122,7 @@ pub struct MirrorLine {
 pub struct PatchLine {
     /// Days before today that a backup or an archive would take without their verdicts.
     pub days_unsettled: Vec<String>,
-    /// Bytes of patch deps, uncompressed.
+    /// Bytes of patch parts, uncompressed.
     pub bytes: u64,
     /// Bytes from which the server refuses every UPDATE of the table; 0: it has no limit.
     pub limit_bytes: u64,
@@ -256,6 +258,9 @@ impl Gatherer {
 
         let counts = table.day_counts(&days).await?;
         report.days = Some(counts.iter().map(DayLine::from).collect());
+        if !self.settings.tables.filter.trim().is_empty() {
+            report.not_selected = Some(table.not_selected(&days).await?);
+        }
         if self.day.is_none()
             && let (Some(today), Some(oldest)) = (live.first(), live.last())
         {
@@ -416,7 +421,7 @@ impl Gatherer {
             && patches.bytes >= patches.limit_bytes / 2
         {
             report.hints.push(
-                "patch deps take more than half of what the server allows before it refuses every UPDATE; \
+                "patch parts take more than half of what the server allows before it refuses every UPDATE; \
                  `scheduler settle --from D --to D --wait` applies those of finished days"
                     .to_owned(),
             );

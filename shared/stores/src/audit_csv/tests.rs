@@ -39,6 +39,7 @@ fn block(ids: &[&str]) -> RowBlock {
             i_ends: vec![0; rows],
             i_values: Vec::new(),
         },
+        unreadable: Default::default(),
     };
     RowBlock::new(Day::new(20_261_122).unwrap(), arrived).unwrap()
 }

@@ -8,6 +8,7 @@ use super::{
     arena::{Arena, Spare},
     native::Texts,
     sql::LONGEST_ID,
+    stored::Unreadable,
 };
 use crate::{
     IdRef,
@@ -76,6 +77,7 @@ pub(crate) struct Arrived {
     pub umax: Vec<f32>,
     pub imax: Vec<f32>,
     pub curves: Arena,
+    pub unreadable: Unreadable,
 }
 
 impl Arrived {
@@ -270,8 +272,16 @@ impl RowBlock {
         self.overrules
     }
 
-    /// Takes the verdict of every row whose key others have with different content. `verdicts[k]` is of row `k`.
-    pub fn refuse_conflicts(&self, verdicts: &mut [Verdict]) {
+    /// Takes the verdict of every row that cannot be read as it is stored, or whose key others have with different content.
+    /// `verdicts[k]` is of row `k`.
+    pub fn refuse(&self, verdicts: &mut [Verdict]) {
+        if !self.arrived.unreadable.is_empty() {
+            for (verdict, row) in verdicts.iter_mut().zip(&self.order) {
+                if let Some(why) = self.arrived.unreadable.reason(*row as usize) {
+                    *verdict = Verdict::unjudged(Status::Invalid, why.to_string());
+                }
+            }
+        }
         for (row, rows) in &self.conflicts {
             if let Some(verdict) = verdicts.get_mut(*row) {
                 let reason = format!("{DUPLICATE_KEY}: {rows} rows have this key and differ");
@@ -380,13 +390,14 @@ mod tests {
                 i_ends: vec![0; rows.len()],
                 i_values: Vec::new(),
             },
+            unreadable: Unreadable::default(),
         }
     }
 
     fn reasons(block: &RowBlock) -> Vec<Option<String>> {
         let judged = Verdict::unjudged(Status::Ok, "judged");
         let mut verdicts = vec![judged; block.len()];
-        block.refuse_conflicts(&mut verdicts);
+        block.refuse(&mut verdicts);
         verdicts
             .into_iter()
             .map(|verdict| verdict.alg_error.map(|reason| reason.to_string()))

@@ -6,6 +6,7 @@ use super::{
     native::{ChunkSource, Reader, Texts},
     nok::KEYS,
     schema::{IdType, TimeType},
+    stored::{Unreadable, read_curves, read_maxima},
 };
 use crate::{
     errors::StoreError,
@@ -103,6 +104,7 @@ impl SourceTable {
             umax: Vec::new(),
             imax: Vec::new(),
             curves: self.spare.take(),
+            unreadable: Unreadable::default(),
         }
     }
 
@@ -124,10 +126,10 @@ impl SourceTable {
             part = schema.text("part_no"),
             spot = schema.text("spot_name"),
             timer = schema.text("timer_name"),
-            umax = schema.number("umax", "Float32"),
-            imax = schema.number("imax", "Float32"),
-            u = schema.curve("u_curve"),
-            i = schema.curve("i_curve"),
+            umax = schema.stored_maximum("umax"),
+            imax = schema.stored_maximum("imax"),
+            u = schema.stored_curve("u_curve"),
+            i = schema.stored_curve("i_curve"),
             source = schema.rows(),
         );
         let mut reader = self.server.native("fetch a range", &sql, FETCH_SETTINGS)?;
@@ -147,17 +149,16 @@ impl SourceTable {
                 reader.column("String").await?;
                 reader.texts(rows, texts).await?;
             }
-            for numbers in [&mut arrived.umax, &mut arrived.imax] {
-                reader.column("Float32").await?;
-                reader.numbers(rows, numbers).await?;
+            let unreadable = &mut arrived.unreadable;
+            for (ours, numbers) in [("umax", &mut arrived.umax), ("imax", &mut arrived.imax)] {
+                read_maxima(&mut reader, schema, ours, rows, numbers, unreadable).await?;
             }
             let curves = &mut arrived.curves;
-            for (ends, values) in [
-                (&mut curves.u_ends, &mut curves.u_values),
-                (&mut curves.i_ends, &mut curves.i_values),
+            for (ours, curves) in [
+                ("u_curve", (&mut curves.u_ends, &mut curves.u_values)),
+                ("i_curve", (&mut curves.i_ends, &mut curves.i_values)),
             ] {
-                reader.column("Array(Float32)").await?;
-                reader.arrays(rows, ends, values).await?;
+                read_curves(&mut reader, schema, ours, rows, curves, unreadable).await?;
             }
             let bytes = size_of_val(&*curves.u_values) + size_of_val(&*curves.i_values);
             if bytes as u64 > self.range_bytes {

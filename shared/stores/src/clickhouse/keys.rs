@@ -48,7 +48,7 @@ struct Repeated {
 /// # Errors
 /// If the table cannot be read or worked with.
 pub async fn repeated_keys(settings: &Settings) -> Result<Option<RepeatedKeys>, StoreError> {
-    let server = Server::new(&settings.clickhouse);
+    let server = Server::new(&settings.clickhouse).selecting(&settings.tables);
     let Some(schema) = Schema::load(&server, settings).await? else {
         return Ok(None);
     };

@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub(crate) async fn statements(
     settings: &Settings,
 ) -> Result<(Vec<Statement>, Option<Notice>), StoreError> {
-    let server = Server::new(&settings.clickhouse);
+    let server = Server::new(&settings.clickhouse).selecting(&settings.tables);
     supported_version(&server).await?;
     let mut steps = Steps::default();
     steps.database(&server).await?;

@@ -40,6 +40,7 @@ pub mod settling;
 pub mod simulated;
 pub mod slices;
 pub mod sql;
+mod stored;
 pub mod survey;
 pub mod writers;
 

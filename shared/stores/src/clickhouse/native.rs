@@ -143,6 +143,30 @@ impl<S: ChunkSource> Reader<S> {
         into: &mut Vec<T>,
     ) -> Result<(), StoreError> {
         into.reserve(count);
+        self.pieces(count, |values: &[T]| into.extend_from_slice(values))
+            .await
+    }
+
+    /// Appends `count` fixed-size values as `f32`.
+    pub async fn widened<T: Pod>(
+        &mut self,
+        count: usize,
+        into: &mut Vec<f32>,
+        widen: impl Fn(T) -> f32,
+    ) -> Result<(), StoreError> {
+        into.reserve(count);
+        self.pieces(count, |values: &[T]| {
+            into.extend(values.iter().map(|value| widen(*value)));
+        })
+        .await
+    }
+
+    /// Takes `count` fixed-size values as they come.
+    async fn pieces<T: Pod>(
+        &mut self,
+        count: usize,
+        mut take: impl FnMut(&[T]),
+    ) -> Result<(), StoreError> {
         let mut left = count;
         while left > 0 {
             if self.chunk.is_empty() && !self.refill().await? {
@@ -153,19 +177,19 @@ impl<S: ChunkSource> Reader<S> {
                 // A value that lies across two pieces.
                 let mut value = T::zeroed();
                 self.fill(bytemuck::bytes_of_mut(&mut value)).await?;
-                into.push(value);
+                take(&[value]);
                 left -= 1;
                 continue;
             }
             let bytes = self.chunk.split_to(whole * size_of::<T>());
             match bytemuck::try_cast_slice(&bytes) {
-                Ok(values) => into.extend_from_slice(values),
+                Ok(values) => take(values),
                 // Not where values of this type may lie.
-                Err(_) => into.extend(
-                    bytes
-                        .chunks_exact(size_of::<T>())
-                        .map(bytemuck::pod_read_unaligned::<T>),
-                ),
+                Err(_) => {
+                    for bytes in bytes.chunks_exact(size_of::<T>()) {
+                        take(&[bytemuck::pod_read_unaligned(bytes)]);
+                    }
+                }
             }
             left -= whole;
         }
@@ -186,15 +210,14 @@ impl<S: ChunkSource> Reader<S> {
         Ok(())
     }
 
-    /// Appends `count` arrays: their ends, counted on from what `values` already holds, and their values.
-    pub async fn arrays<T: Pod>(
+    /// Appends where each of `count` arrays ends, counted on from `base`; how many values are to come.
+    pub async fn array_ends(
         &mut self,
         count: usize,
+        base: u64,
         ends: &mut Vec<u64>,
-        values: &mut Vec<T>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<usize, StoreError> {
         let first = ends.len();
-        let base = values.len() as u64;
         self.numbers(count, ends).await?;
         let mut last = 0;
         for end in &mut ends[first..] {
@@ -204,7 +227,7 @@ impl<S: ChunkSource> Reader<S> {
             last = *end;
             *end += base;
         }
-        self.numbers(last as usize, values).await
+        Ok(last as usize)
     }
 
     async fn fill(&mut self, mut wanted: &mut [u8]) -> Result<(), StoreError> {

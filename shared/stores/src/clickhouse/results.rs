@@ -284,8 +284,10 @@ impl Schema {
         }
         format!(
             "UPDATE {source} SET {assignments} WHERE {day} AND {ranges} \
-             AND {hash} IN (SELECT key_hash FROM {results} WHERE token IN ({tokens})) AND {guard}",
+             AND {hash} IN (SELECT key_hash FROM {results} WHERE token IN ({tokens})) AND {guard} \
+             AND {selected}",
             source = self.source,
+            selected = self.selected(),
             assignments = assignments.join(", "),
             day = self.on_day(day),
             ranges = self.between_any(&ranges),

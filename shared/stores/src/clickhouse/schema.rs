@@ -14,10 +14,11 @@ use super::{
     Server, SourceTable, Version,
     arena::Spare,
     quote::{identifier, literal, qualified},
+    stored::curve_fits,
 };
 use crate::{
     columns::{plain_type, result_column},
-    errors::{SchemaError, SchemaFault, StoreError},
+    errors::{Class, SchemaError, SchemaFault, StoreError},
 };
 
 /// Input columns that a plant may lack; they read as empty text.
@@ -104,7 +105,7 @@ impl ColumnType {
         }
     }
 
-    fn is_number(&self) -> bool {
+    pub(super) fn is_number(&self) -> bool {
         ["Int", "UInt", "Float", "Decimal", "BFloat16"]
             .iter()
             .any(|start| self.bare.starts_with(start))
@@ -114,7 +115,7 @@ impl ColumnType {
         ["UInt8", "UInt16", "UInt32", "UInt64"].contains(&self.bare.as_str())
     }
 
-    fn is_text(&self) -> bool {
+    pub(super) fn is_text(&self) -> bool {
         self.bare == "String"
     }
 
@@ -122,7 +123,7 @@ impl ColumnType {
         self.bare.starts_with("DateTime")
     }
 
-    fn array_item(&self) -> Option<ColumnType> {
+    pub(super) fn array_item(&self) -> Option<ColumnType> {
         unwrap(&self.bare, "Array").map(Self::parse)
     }
 }
@@ -169,6 +170,8 @@ pub struct Schema {
     pub has_old_truth: bool,
     /// The table as the server would make it again.
     pub(crate) create_table_query: String,
+    /// Which rows are the fleet's, as a condition.
+    pub(crate) selected: String,
     /// Whether the table keeps versions of a row (`ReplacingMergeTree`), of which the one that `FINAL` returns counts.
     pub keeps_versions: bool,
     columns: BTreeMap<&'static str, Column>,
@@ -195,7 +198,7 @@ impl SourceTable {
     /// The table must be complete: result columns there, lightweight UPDATE turned on. What is
     /// missing is `scheduler migrate`'s to add, and the error says so.
     pub async fn inspect(settings: &Settings) -> Result<Self, StoreError> {
-        let server = Server::new(&settings.clickhouse);
+        let server = Server::new(&settings.clickhouse).selecting(&settings.tables);
         let Some(schema) = Schema::load(&server, settings).await? else {
             return Err(missing_table(settings));
         };
@@ -266,6 +269,42 @@ pub(crate) async fn supported_version(server: &Server) -> Result<Version, StoreE
     Ok(version)
 }
 
+fn selected(filter: &str) -> String {
+    match filter.trim() {
+        "" => "1".to_owned(),
+        filter => format!("({filter})"),
+    }
+}
+
+/// Lets the server read the filter, before anything relies on it.
+async fn check_filter(server: &Server, settings: &Settings) -> Result<(), StoreError> {
+    let filter = settings.tables.filter.trim();
+    if filter.is_empty() {
+        return Ok(());
+    }
+    let source = qualified(server.database(), &settings.tables.source_table);
+    // By itself first: in brackets, `1) OR (1` would be an expression too.
+    let alone = format!("SELECT count() FROM {source} WHERE NOT ignore(1)");
+    let bracketed = format!("SELECT count() FROM {source} WHERE ({filter}) AND NOT ignore(1)");
+    for sql in [alone, bracketed] {
+        match server.all::<u64>("read tables.filter", &sql).await {
+            Ok(_) => {}
+            Err(error) if error.class() == Class::Outage => return Err(error),
+            Err(error) => {
+                return Err(StoreError::Schema(SchemaError {
+                    table: settings.tables.source_table.clone(),
+                    faults: vec![SchemaFault {
+                        key: "tables.filter".into(),
+                        problem: format!("`{filter}`: {}", error.words()),
+                        remedy: "give a condition over the plant's columns, such as `prog_no NOT IN ('41', '51')`".into(),
+                    }],
+                }));
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Schema {
     /// The table's shape, `None` if there is no such table. What `migrate` cannot change is an error.
     pub(crate) async fn load(
@@ -309,6 +348,7 @@ impl Schema {
                  AND name IN ('enable_block_number_column', 'enable_block_offset_column')",
             )
             .await?;
+        check_filter(server, settings).await?;
         let found = FoundTable {
             settings,
             table: found,
@@ -373,6 +413,10 @@ impl Schema {
     pub(crate) fn number(&self, ours: &'static str, to: &str) -> String {
         match self.columns.get(ours) {
             None => "nan".to_owned(),
+            Some(column) if column.kind.is_text() => format!(
+                "CAST(ifNull(to{to}OrNull(trimBoth(CAST({} AS Nullable(String)))), nan) AS {to})",
+                column.quoted
+            ),
             Some(column) if column.kind.nullable => {
                 format!("CAST(ifNull(to{to}({}), nan) AS {to})", column.quoted)
             }
@@ -475,6 +519,7 @@ impl FoundTable<'_> {
             has_old_truth: self.has_old_truth(),
             keeps_versions: self.engine_family() == "ReplacingMergeTree",
             create_table_query: self.table.create_table_query,
+            selected: selected(&self.settings.tables.filter),
             columns,
         };
         if faults.is_empty() {
@@ -666,13 +711,11 @@ fn fits(ours: &str, kind: &ColumnType) -> (bool, &'static str) {
                 || kind.is_number(),
             "String",
         ),
-        "u_curve" | "i_curve" => (
-            kind.array_item().is_some_and(|item| item.is_number()),
-            "Array(Float32) or another array of numbers",
-        ),
+        "u_curve" | "i_curve" => (curve_fits(kind), "an array of numbers or of text, or text"),
         "label" | "label_defect" | "previous_result" => {
             (kind.is_text() || kind.bare.starts_with("Enum"), "String")
         }
+        "umax" | "imax" => (kind.is_number() || kind.is_text(), "a number, or text"),
         _ => (kind.is_number(), "a number"),
     }
 }

@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a busy server takes for an answer that costs it nothing.
 const SOON: Duration = Duration::from_secs(5);
 
+/// Conditions of tables that the server adds to each statement.
+const FILTERS: &str = "additional_table_filters";
+
 /// Settings on which the meaning of our statements depends, sent with each of them: a profile of the server, of the
 /// account or of an old `compatibility` must not change an answer. Every server that has lightweight UPDATE knows them.
 ///
@@ -38,7 +41,7 @@ pub const PINNED: &[(&str, &str)] = &[
     ("apply_mutations_on_fly", "0"),
     ("final", "0"),
     ("do_not_merge_across_partitions_select_final", "0"),
-    ("additional_table_filters", "{}"),
+    (FILTERS, "{}"),
     ("additional_result_filter", ""),
     ("limit", "0"),
     ("offset", "0"),
@@ -70,8 +73,7 @@ pub const PINNED: &[(&str, &str)] = &[
     ("cast_keep_nullable", "0"),
     ("aggregate_functions_null_for_empty", "0"),
     ("use_variant_as_common_type", "0"),
-    // What goes over the wire. LZ4 at the level that is the default packs no better and costs twenty times the query.
-    ("http_zlib_compression_level", "1"),
+    // What goes over the wire.
     ("output_format_native_encode_types_in_binary_format", "0"),
     ("input_format_native_decode_types_in_binary_format", "0"),
     ("output_format_native_write_json_as_string", "0"),
@@ -169,6 +171,28 @@ impl Server {
             database: settings.database.clone(),
             patience: PATIENCE,
         }
+    }
+
+    /// The same server, where no statement reads a row of the source table that `tables.filter` does not select.
+    ///
+    /// The server adds the filter to whatever reads the table, behind `FINAL`. It adds nothing to an UPDATE.
+    pub fn selecting(mut self, tables: &weldfleet_settings::Tables) -> Self {
+        if !tables.filter.trim().is_empty() {
+            let table = format!("{}.{}", self.database, tables.source_table);
+            let filters = format!(
+                "{{{}: {}}}",
+                quote::literal(&table),
+                quote::literal(tables.filter.trim())
+            );
+            self.client = self.client.with_setting(FILTERS, filters);
+        }
+        self
+    }
+
+    /// The same server, where statements read rows that are not the fleet's too.
+    pub(crate) fn selecting_all(mut self) -> Self {
+        self.client = self.client.with_setting(FILTERS, "{}");
+        self
     }
 
     /// The same server, waited for at most this long.

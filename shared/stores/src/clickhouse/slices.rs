@@ -172,6 +172,22 @@ impl SourceTable {
             .collect())
     }
 
+    /// Rows of these days that `tables.filter` does not select; 0 where there is no filter.
+    pub async fn not_selected(&self, days: &[Day]) -> Result<u64, StoreError> {
+        let schema = &self.schema;
+        if schema.selected() == "1" {
+            return Ok(0);
+        }
+        let sql = format!(
+            "SELECT count() FROM {source} WHERE {days} AND NOT ifNull({selected}, 0)",
+            source = schema.rows(),
+            days = schema.on_days(days),
+            selected = schema.selected(),
+        );
+        let server = self.server.clone().selecting_all();
+        server.one("count the rows that are not ours", &sql).await
+    }
+
     /// Rows left on days that no pass looks at by itself. Looks at every row's completion mark (one byte, well packed):
     /// a second per thousand million rows, so not for every pass.
     pub async fn left_elsewhere(
@@ -249,8 +265,9 @@ impl SourceTable {
         let on_day = schema.on_day(day);
         let sql = format!(
             "UPDATE {source} SET {complete} = now64(3), {status} = 'invalid', {error} = {reason}, {alg_run} = {run}, {alg_token} = {token} \
-             WHERE {on_day} AND NOT {usable} AND {guard}",
+             WHERE {on_day} AND NOT {usable} AND {guard} AND {selected}",
             source = schema.source,
+            selected = schema.selected(),
             complete = schema.column("alg_complete_time"),
             status = schema.column("alg_status"),
             error = schema.column("alg_error"),

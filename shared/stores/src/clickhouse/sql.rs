@@ -203,6 +203,11 @@ impl Schema {
         format!("{time} <= {at} AND ({time} < {at} OR {id} <= {value})")
     }
 
+    /// Rows that are the fleet's, for an UPDATE, to which the server does not add the filter by itself.
+    pub(crate) fn selected(&self) -> &str {
+        &self.selected
+    }
+
     /// Rows that no newer run, and no attempt of this run, has written.
     pub(crate) fn guard(&self, run: u64) -> String {
         let (complete, alg_run) = (self.column("alg_complete_time"), self.column("alg_run"));

@@ -109,6 +109,7 @@ mod tests {
             u_max_range: [0.0, 1e6],
             i_max_range: [0.0, 1e6],
             max_mismatch: 1.0,
+            max_length_gap: 0,
         };
         let mut curves = Curves::default();
         curves.load(&weld, &CurveUnits::default(), &limits).unwrap();

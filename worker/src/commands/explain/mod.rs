@@ -41,7 +41,7 @@ pub async fn run(
     let layout = judging.layout.layout.one_session();
     let mut compute = Compute::new(judging.judge, judging.models, layout).or_exit(Exit::Usage)?;
     let mut verdicts = compute.judge(&block, 0..block.len())?;
-    block.refuse_conflicts(&mut verdicts);
+    block.refuse(&mut verdicts);
     let verdict = verdicts.get(row).context("one weld gives one verdict")?;
     let mut workspace = Workspace::default();
     let explanation = judge.explain(&block.weld(row), &mut workspace);

@@ -84,7 +84,9 @@ async fn read(reader: &mut Reader<Pieces>) -> Result<Rows, StoreError> {
         reader.column("String").await?;
         reader.texts(count, &mut texts).await?;
         reader.column("Array(Float32)").await?;
-        reader.arrays(count, &mut ends, &mut values).await?;
+        let base = values.len() as u64;
+        let samples = reader.array_ends(count, base, &mut ends).await?;
+        reader.numbers(samples, &mut values).await?;
     }
     for row in 0..texts.len() {
         all.texts.push(texts.get(row).to_owned());

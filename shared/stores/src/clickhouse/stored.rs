@@ -1,0 +1,263 @@
+//! How a plant stores numbers and curves, and how each form is read.
+//!
+//! Numbers come over the wire as the server stores them and are widened here: half the bytes of `Float32` for counts, and no
+//! work for the server. Text comes as it is and is read here too: one row's bad text must not fail the statement that reads
+//! its neighbours, and the text that cannot be read is told.
+
+use std::collections::BTreeMap;
+
+use weldfleet_weld::{
+    curve_text,
+    validation::{Invalid, Reason},
+};
+
+use super::{
+    native::{ChunkSource, Reader, Texts},
+    schema::{ColumnType, Schema},
+};
+use crate::errors::StoreError;
+
+/// How a curve is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CurveForm {
+    /// An array of numbers of a fixed size; the type of one.
+    Numbers(&'static str),
+    /// An array of other numbers: the server makes `Float32` of them.
+    Converted,
+    /// An array of texts, one a sample.
+    Texts,
+    /// One text.
+    Text,
+}
+
+/// The types that are widened here.
+const WIDENED: &[&str] = &[
+    "Float32", "Float64", "UInt8", "Int8", "UInt16", "Int16", "UInt32", "Int32",
+];
+
+impl CurveForm {
+    fn of(kind: Option<&ColumnType>) -> Self {
+        let Some(kind) = kind else {
+            return Self::Converted;
+        };
+        let Some(item) = kind.array_item() else {
+            return Self::Text;
+        };
+        if item.is_text() {
+            return Self::Texts;
+        }
+        WIDENED
+            .iter()
+            .find(|name| item.full == **name && kind.full == kind.bare)
+            .map_or(Self::Converted, |name| Self::Numbers(name))
+    }
+}
+
+/// Whether a curve can be read from a column of this type.
+pub(super) fn curve_fits(kind: &ColumnType) -> bool {
+    match kind.array_item() {
+        Some(item) => item.is_number() || item.is_text(),
+        None => kind.is_text(),
+    }
+}
+
+/// What was read of some rows, and what could not be: the row, and why it is invalid.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unreadable {
+    rows: BTreeMap<usize, Invalid>,
+}
+
+impl Unreadable {
+    fn add(&mut self, row: usize, reason: Reason, detail: String) {
+        self.rows.entry(row).or_insert(Invalid { reason, detail });
+    }
+
+    /// Why a row that arrived cannot be read; `None` for one that can.
+    pub(crate) fn reason(&self, row: usize) -> Option<&Invalid> {
+        self.rows.get(&row)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+impl Schema {
+    /// A curve as [`read_curves`] takes it.
+    pub(super) fn stored_curve(&self, ours: &'static str) -> String {
+        match CurveForm::of(self.column_type(ours)) {
+            CurveForm::Numbers(_) => self.column(ours).to_owned(),
+            CurveForm::Converted => self.curve(ours),
+            CurveForm::Text => self.text(ours),
+            CurveForm::Texts => {
+                let item = self.column_type(ours).and_then(ColumnType::array_item);
+                match item {
+                    Some(item) if item.nullable => format!(
+                        "arrayMap(x -> ifNull(CAST(x AS Nullable(String)), 'NULL'), {})",
+                        self.column(ours)
+                    ),
+                    Some(item) if item.full != "String" => {
+                        format!("CAST({} AS Array(String))", self.column(ours))
+                    }
+                    _ => self.column(ours).to_owned(),
+                }
+            }
+        }
+    }
+
+    /// A maximum as [`read_maxima`] takes it.
+    pub(super) fn stored_maximum(&self, ours: &'static str) -> String {
+        if self.is_text(ours) {
+            self.text(ours)
+        } else {
+            self.number(ours, "Float32")
+        }
+    }
+
+    fn is_text(&self, ours: &str) -> bool {
+        self.column_type(ours).is_some_and(ColumnType::is_text)
+    }
+}
+
+/// Reads a column of maxima behind those that have arrived.
+pub(super) async fn read_maxima<S: ChunkSource>(
+    reader: &mut Reader<S>,
+    schema: &Schema,
+    ours: &'static str,
+    rows: usize,
+    into: &mut Vec<f32>,
+    unreadable: &mut Unreadable,
+) -> Result<(), StoreError> {
+    if !schema.is_text(ours) {
+        reader.column("Float32").await?;
+        return reader.numbers(rows, into).await;
+    }
+    let mut texts = Texts::default();
+    reader.column("String").await?;
+    reader.texts(rows, &mut texts).await?;
+    for row in 0..rows {
+        let text = texts.bytes(row);
+        let number = curve_text::number(text);
+        if number.is_none() {
+            let value = curve_text::shortened(text);
+            let detail = match value.as_str() {
+                "" => format!("{ours} is empty"),
+                value => format!("{ours} is `{value}`, which is no number"),
+            };
+            unreadable.add(into.len(), Reason::Missing, detail);
+        }
+        into.push(number.unwrap_or(f32::NAN));
+    }
+    Ok(())
+}
+
+/// Reads a column of curves behind those that have arrived.
+pub(super) async fn read_curves<S: ChunkSource>(
+    reader: &mut Reader<S>,
+    schema: &Schema,
+    ours: &'static str,
+    rows: usize,
+    (ends, values): (&mut Vec<u64>, &mut Vec<f32>),
+    unreadable: &mut Unreadable,
+) -> Result<(), StoreError> {
+    let form = CurveForm::of(schema.column_type(ours));
+    let first = ends.len();
+    let mut refuse = |row: usize, read: Result<(), curve_text::BadSample>| {
+        if let Err(bad) = read {
+            unreadable.add(row, Reason::CurveText, format!("{ours}: {bad}"));
+        }
+    };
+    match form {
+        CurveForm::Numbers(name) => {
+            reader.column(&format!("Array({name})")).await?;
+            let base = values.len() as u64;
+            let count = reader.array_ends(rows, base, ends).await?;
+            read_widened(reader, name, count, values).await
+        }
+        CurveForm::Converted => {
+            reader.column("Array(Float32)").await?;
+            let base = values.len() as u64;
+            let count = reader.array_ends(rows, base, ends).await?;
+            reader.numbers(count, values).await
+        }
+        CurveForm::Text => {
+            let mut texts = Texts::default();
+            reader.column("String").await?;
+            reader.texts(rows, &mut texts).await?;
+            for row in 0..rows {
+                refuse(first + row, curve_text::read(texts.bytes(row), values));
+                ends.push(values.len() as u64);
+            }
+            Ok(())
+        }
+        CurveForm::Texts => {
+            let mut texts = Texts::default();
+            reader.column("Array(String)").await?;
+            let base = values.len() as u64;
+            let count = reader.array_ends(rows, base, ends).await?;
+            reader.texts(count, &mut texts).await?;
+            let mut sample = 0;
+            for (row, end) in ends.iter().enumerate().skip(first) {
+                let mut worst = Ok(());
+                for index in 0..(*end as usize - values.len()) {
+                    let read = curve_text::read_sample(texts.bytes(sample), index, values);
+                    worst = worst.and(read);
+                    sample += 1;
+                }
+                refuse(row, worst);
+            }
+            Ok(())
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "samples are f32, as the server's own conversion rounds them"
+)]
+async fn read_widened<S: ChunkSource>(
+    reader: &mut Reader<S>,
+    name: &str,
+    count: usize,
+    values: &mut Vec<f32>,
+) -> Result<(), StoreError> {
+    match name {
+        "Float64" => {
+            reader
+                .widened(count, values, |value: f64| value as f32)
+                .await
+        }
+        "UInt8" => {
+            reader
+                .widened(count, values, |value: u8| f32::from(value))
+                .await
+        }
+        "Int8" => {
+            reader
+                .widened(count, values, |value: i8| f32::from(value))
+                .await
+        }
+        "UInt16" => {
+            reader
+                .widened(count, values, |value: u16| f32::from(value))
+                .await
+        }
+        "Int16" => {
+            reader
+                .widened(count, values, |value: i16| f32::from(value))
+                .await
+        }
+        "UInt32" => {
+            reader
+                .widened(count, values, |value: u32| value as f32)
+                .await
+        }
+        "Int32" => {
+            reader
+                .widened(count, values, |value: i32| value as f32)
+                .await
+        }
+        _ => reader.numbers(count, values).await,
+    }
+}

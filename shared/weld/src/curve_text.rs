@@ -1,0 +1,238 @@
+//! Curves that are stored as text: `[1, 2.5]`, `1,2.5`, `1;2.5`, JSON.
+//!
+//! Samples are decimal numbers, as many as there are separators plus one. White space around them and one pair of
+//! brackets around all of them mean nothing. Where a `;` occurs it is the separator, so that `1,5;2,5` is two samples that
+//! cannot be read, never four that can. What cannot be read is told, never guessed: `null`, `nan` and nothing are no samples.
+
+use std::fmt;
+
+/// Most characters of an unreadable value that are shown.
+const SHOWN: usize = 40;
+
+/// A sample that is no number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadSample {
+    /// Its place, from 0.
+    pub index: usize,
+    /// Its text, shortened.
+    pub value: String,
+}
+
+impl fmt::Display for BadSample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` at point {} is no number", self.value, self.index)
+    }
+}
+
+impl std::error::Error for BadSample {}
+
+/// Appends the samples of a whole curve. NaN stands for a sample that cannot be read, so that the length is right.
+///
+/// # Errors
+/// The first sample that is no number.
+pub fn read(text: &[u8], samples: &mut Vec<f32>) -> Result<(), BadSample> {
+    let text = without_brackets(text.trim_ascii());
+    if text.is_empty() {
+        return Ok(());
+    }
+    let separator = if text.contains(&b';') { b';' } else { b',' };
+    let mut bad = None;
+    for (index, sample) in text.split(|byte| *byte == separator).enumerate() {
+        if let Err(error) = read_sample(sample, index, samples) {
+            bad.get_or_insert(error);
+        }
+    }
+    bad.map_or(Ok(()), Err)
+}
+
+/// Appends one sample, NaN where it cannot be read.
+///
+/// # Errors
+/// If it is no number.
+pub fn read_sample(text: &[u8], index: usize, samples: &mut Vec<f32>) -> Result<(), BadSample> {
+    match number(text) {
+        Some(number) => {
+            samples.push(number);
+            Ok(())
+        }
+        None => {
+            samples.push(f32::NAN);
+            Err(BadSample {
+                index,
+                value: shortened(text.trim_ascii()),
+            })
+        }
+    }
+}
+
+/// A decimal number, white space around it aside; `None` for anything else, `nan`, `inf` and nothing included.
+#[must_use]
+pub fn number(text: &[u8]) -> Option<f32> {
+    // Counts are what plants store most, and most of a text curve's cost.
+    if let Some(count) = small_count(text) {
+        return Some(count);
+    }
+    let text = text.trim_ascii();
+    let decimal = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+    if !text.iter().all(decimal) {
+        return None;
+    }
+    let number: f32 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    number.is_finite().then_some(number)
+}
+
+/// One to six digits with at most one blank before them.
+fn small_count(text: &[u8]) -> Option<f32> {
+    let digits = text.strip_prefix(b" ").unwrap_or(text);
+    if !(1..=6).contains(&digits.len()) {
+        return None;
+    }
+    let mut count = 0_u32;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        count = count * 10 + u32::from(digit);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "below 10^6")]
+    Some(count as f32)
+}
+
+/// What an unreadable value is shown as.
+#[must_use]
+pub fn shortened(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(value);
+    let mut shown: String = text.chars().take(SHOWN).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn without_brackets(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"[")
+        .and_then(|inner| inner.strip_suffix(b"]"))
+        .map_or(text, <[u8]>::trim_ascii)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn curve(text: &str) -> Result<Vec<f32>, String> {
+        let mut samples = Vec::new();
+        read(text.as_bytes(), &mut samples)
+            .map(|()| samples)
+            .map_err(|bad| bad.to_string())
+    }
+
+    #[test]
+    fn every_form_is_read() {
+        for text in [
+            "[1, 2.5, -3]",
+            "1,2.5,-3",
+            "1;2.5;-3",
+            " [ 1.0 ,2.5e0,\n-3.0 ] ",
+            "[1;2.5;-3]",
+            "01,+2.50,-0.3e1",
+        ] {
+            assert_eq!(curve(text).unwrap(), [1.0, 2.5, -3.0], "{text}");
+        }
+        for text in ["", "  ", "[]", "[ ]"] {
+            assert_eq!(curve(text).unwrap(), [0.0; 0], "{text:?}");
+        }
+        assert_eq!(
+            curve("16777217,0.1,1e-50").unwrap(),
+            [16_777_217_f32, 0.1, 0.0]
+        );
+    }
+
+    #[test]
+    fn what_is_no_number_is_told_with_its_place() {
+        for (text, said) in [
+            ("[1, null, 3]", "`null` at point 1 is no number"),
+            ("1,,3", "`` at point 1 is no number"),
+            ("1,2,", "`` at point 2 is no number"),
+            ("1,5;2,5", "`1,5` at point 0 is no number"),
+            ("[1, 2", "`[1` at point 0 is no number"),
+            ("1 2 3", "`1 2 3` at point 0 is no number"),
+            ("nan,1", "`nan` at point 0 is no number"),
+            ("1,inf", "`inf` at point 1 is no number"),
+            ("1,1e39", "`1e39` at point 1 is no number"),
+            ("0x10", "`0x10` at point 0 is no number"),
+            ("[\"1\",\"2\"]", "`\"1\"` at point 0 is no number"),
+            ("None", "`None` at point 0 is no number"),
+        ] {
+            assert_eq!(curve(text).unwrap_err(), said, "{text}");
+        }
+        let long = "x".repeat(100);
+        let said = curve(&long).unwrap_err();
+        assert_eq!(
+            said,
+            format!("`{}…` at point 0 is no number", "x".repeat(40))
+        );
+    }
+
+    #[test]
+    fn a_bad_sample_keeps_the_length() {
+        let mut samples = Vec::new();
+        read(b"1,x,3", &mut samples).unwrap_err();
+        assert_eq!(samples.len(), 3);
+        assert!(samples[1].is_nan());
+    }
+
+    /// The same by other means: Rust's own numbers in `f64`, rounded once.
+    fn plainly(text: &str) -> Option<Vec<f32>> {
+        let text = text.trim();
+        let text = match text.strip_prefix('[') {
+            Some(inner) if inner.ends_with(']') => inner[..inner.len() - 1].trim(),
+            _ => text,
+        };
+        if text.is_empty() {
+            return Some(Vec::new());
+        }
+        let separator = if text.contains(';') { ';' } else { ',' };
+        text.split(separator)
+            .map(|sample| {
+                let sample = sample.trim();
+                let looks = sample.starts_with(|first: char| "+-.0123456789".contains(first));
+                let value: f32 = sample.parse().ok().filter(|_| looks)?;
+                value.is_finite().then_some(value)
+            })
+            .collect()
+    }
+
+    fn sample() -> impl Strategy<Value = String> {
+        prop_oneof![
+            8 => (0_u32..70_000).prop_map(|count| count.to_string()),
+            3 => (-10.0_f32..10.0).prop_map(|value| value.to_string()),
+            1 => any::<f32>().prop_map(|value| format!("{value:e}")),
+            1 => "[-+. 0-9eEnulNoaif\"x]{0,6}",
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+        #[test]
+        fn texts_are_read_as_a_plain_parser_reads_them(
+            samples in prop::collection::vec(sample(), 0..12),
+            separator in prop::sample::select(vec![",", ", ", ";", " ; "]),
+            brackets in any::<bool>(),
+            cut in prop::option::of(0_usize..60),
+        ) {
+            let mut text = samples.join(separator);
+            if brackets {
+                text = format!("[{text}]");
+            }
+            if let Some(cut) = cut {
+                text.truncate(cut);
+            }
+            let read = curve(&text).ok();
+            let bits = |curve: Vec<f32>| curve.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+            prop_assert_eq!(read.map(bits), plainly(&text).map(bits), "{:?}", text);
+        }
+    }
+}
