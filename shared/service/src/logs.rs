@@ -1,8 +1,8 @@
 //! Log lines on standard error.
 
-use std::io::IsTerminal;
-
 use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::output::has_colours;
 
 /// Starts logging; `json` writes one object a line. The level is `RUST_LOG`, else `default`.
 ///
@@ -15,11 +15,12 @@ pub fn init(json: bool, default: &str) -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         // The default is `eprintln!`, which panics where standard error itself is what failed.
         .log_internal_errors(false);
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let installed = if json {
         logs.json().flatten_event(true).try_init()
     } else {
-        logs.with_ansi(colour).with_target(false).try_init()
+        logs.with_ansi(has_colours(&std::io::stderr()))
+            .with_target(false)
+            .try_init()
     };
     installed.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
 }

@@ -1,7 +1,10 @@
 //! Tables, JSON and numbers for people; colour only on a terminal.
 
-use std::{io::IsTerminal, time::Duration};
+use std::time::Duration;
 
+use anstream::{AutoStream, ColorChoice, stream::RawStream};
+use anstyle::{AnsiColor, Style};
+use comfy_table::{CellAlignment, Table, presets::NOTHING};
 use serde::Serialize;
 
 /// Prints a value as indented JSON on standard output.
@@ -14,18 +17,24 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Colours of a screen; plain text when standard output is not a terminal or `NO_COLOR` is set.
+/// Whether this stream is to have colours: on a terminal that can show them, unless `NO_COLOR` is set; `CLICOLOR` and
+/// `CLICOLOR_FORCE` are heard too.
+pub(crate) fn has_colours(stream: &impl RawStream) -> bool {
+    AutoStream::choice(stream) != ColorChoice::Never
+}
+
+/// Colours of a screen; plain text where standard output is to have none.
 #[derive(Debug, Clone, Copy)]
 pub struct Paint {
     on: bool,
 }
 
 impl Paint {
-    /// Colours if standard output is a terminal.
+    /// Colours if standard output is to have them.
     #[expect(clippy::disallowed_methods, reason = "asks, does not write")]
     pub fn for_stdout() -> Self {
         Self {
-            on: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+            on: has_colours(&std::io::stdout()),
         }
     }
 
@@ -33,32 +42,32 @@ impl Paint {
         Self { on: false }
     }
 
-    fn wrap(self, code: &str, text: &str) -> String {
+    fn wrap(self, style: Style, text: &str) -> String {
         if self.on {
-            format!("\x1b[{code}m{text}\x1b[0m")
+            format!("{style}{text}{style:#}")
         } else {
             text.to_owned()
         }
     }
 
     pub fn green(self, text: &str) -> String {
-        self.wrap("32", text)
+        self.wrap(AnsiColor::Green.on_default(), text)
     }
 
     pub fn yellow(self, text: &str) -> String {
-        self.wrap("33", text)
+        self.wrap(AnsiColor::Yellow.on_default(), text)
     }
 
     pub fn red(self, text: &str) -> String {
-        self.wrap("31", text)
+        self.wrap(AnsiColor::Red.on_default(), text)
     }
 
     pub fn bold(self, text: &str) -> String {
-        self.wrap("1", text)
+        self.wrap(Style::new().bold(), text)
     }
 
     pub fn dim(self, text: &str) -> String {
-        self.wrap("2", text)
+        self.wrap(Style::new().dimmed(), text)
     }
 }
 
@@ -88,48 +97,24 @@ pub fn spoken(duration: Duration) -> String {
 
 /// A table with left-aligned headings; columns whose cells are all numbers are right-aligned.
 pub fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |text: &str| text.chars().count();
     let numeric = |text: &String| {
         !text.is_empty()
             && text
                 .chars()
                 .all(|c| c.is_ascii_digit() || ",.-%".contains(c))
     };
-    let mut widths: Vec<usize> = headings.iter().map(|heading| width(heading)).collect();
-    for row in rows {
-        for (column, cell) in row.iter().enumerate() {
-            widths[column] = widths[column].max(width(cell));
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_header(headings.iter().copied())
+        .add_rows(rows);
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if !rows.is_empty() && rows.iter().all(|row| row.get(at).is_some_and(numeric)) {
+            column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let right: Vec<bool> = (0..headings.len())
-        .map(|column| {
-            !rows.is_empty() && rows.iter().all(|row| row.get(column).is_some_and(numeric))
-        })
-        .collect();
-    let line = |cells: Vec<&str>| {
-        let mut text = String::new();
-        for (column, cell) in cells.iter().enumerate() {
-            let pad = " ".repeat(widths[column].saturating_sub(width(cell)));
-            if column > 0 {
-                text.push_str("  ");
-            }
-            if right[column] {
-                text.push_str(&pad);
-                text.push_str(cell);
-            } else {
-                text.push_str(cell);
-                text.push_str(&pad);
-            }
-        }
-        text.truncate(text.trim_end().len());
-        text.push('\n');
-        text
-    };
-    let mut text = line(headings.to_vec());
-    for row in rows {
-        text.push_str(&line(row.iter().map(String::as_str).collect()));
-    }
-    text
+    table.trim_fmt() + "\n"
 }
 
 #[cfg(test)]
@@ -155,5 +140,34 @@ mod tests {
             table(&["day", "rows"], &rows),
             "day   rows\na    1,000\nbc       5\n"
         );
+    }
+
+    #[test]
+    fn wide_characters_fill_two_columns() {
+        let rows = vec![
+            vec!["侧围左".into(), "4,096".into(), "待处理".into()],
+            vec!["door".into(), "12".into(), "done".into()],
+        ];
+        assert_eq!(
+            table(&["part", "rows", "state"], &rows),
+            "part     rows  state\n侧围左  4,096  待处理\ndoor       12  done\n"
+        );
+    }
+
+    #[test]
+    fn a_cell_of_two_lines_stays_in_its_column() {
+        let rows = vec![vec!["a".into(), "first\nsecond".into(), "b".into()]];
+        assert_eq!(
+            table(&["", "error", ""], &rows),
+            "   error\na  first   b\n   second\n"
+        );
+    }
+
+    #[test]
+    fn colours_are_the_terminals_own() {
+        let paint = Paint { on: true };
+        assert_eq!(paint.red("no"), "\u{1b}[31mno\u{1b}[0m");
+        assert_eq!(paint.bold("yes"), "\u{1b}[1myes\u{1b}[0m");
+        assert_eq!(Paint::plain().red("no"), "no");
     }
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Plant, day, insert, range, verdicts};
+use common::{DAY, MIDNIGHT_MS, Plant, day, insert, range, verdicts};
 use weldfleet_settings::Secret;
 use weldfleet_stores::{
     Class, Coverage, LIVE_RUN, Selection, StoreError,
@@ -222,4 +222,41 @@ async fn each_capability_is_probed_by_what_it_needs() {
             .await,
         "0"
     );
+}
+
+#[tokio::test]
+async fn packing_an_answer_costs_the_server_little() {
+    let plant = Plant::ours(false).await;
+    let curve = |seed: u32| {
+        format!("arrayMap(x -> toFloat32(sin(x / 99) + randCanonical(x + {seed})), range(600))")
+    };
+    plant
+        .execute(&format!(
+            "INSERT INTO weld_test.spot_records (data_date, ck_local_time, record_id, u_curve, i_curve) \
+             SELECT {DAY}, fromUnixTimestamp64Milli({MIDNIGHT_MS} + 10 * number), number, {}, {} FROM numbers(4000)",
+            curve(1),
+            curve(2)
+        ))
+        .await;
+    // The same server by an address that does not look like this machine's.
+    let mut far = plant.settings.clone();
+    far.clickhouse.url = far.clickhouse.url.replace("127.0.0.1", "0.0.0.0");
+    let tables = [
+        plant.table().await,
+        SourceTable::inspect(&far).await.unwrap(),
+    ];
+    let mut cost = Vec::new();
+    for table in &tables {
+        let before = cpu(&plant).await;
+        assert_eq!(table.fetch(&range(0, 3999)).await.unwrap().len(), 4000);
+        cost.push(cpu(&plant).await - before);
+    }
+    // LZ4 at the server's own default level is twenty times as much.
+    assert!(cost[1] < 5 * cost[0], "{cost:?}");
+}
+
+/// Microseconds of CPU that the server's statements took.
+async fn cpu(plant: &Plant) -> u64 {
+    let sql = "SELECT value FROM system.events WHERE event = 'OSCPUVirtualTimeMicroseconds'";
+    plant.ask(sql).await.parse().unwrap()
 }
