@@ -263,7 +263,7 @@ async fn migrate_asks_before_it_breaks_inserts_and_wrong_credentials_are_named()
     };
     let dry = fleet.succeed("scheduler", &["migrate", "--dry-run"]);
     assert!(
-        dry.starts_with("-- weld.spot_records has rows and gets 17 columns.")
+        dry.starts_with("-- weld.spot_records has rows and gets 18 columns.")
             && dry.contains("ALTER TABLE"),
         "{dry}"
     );
@@ -271,7 +271,7 @@ async fn migrate_asks_before_it_breaks_inserts_and_wrong_credentials_are_named()
     assert_eq!((code, out.as_str()), (2, ""), "{err}");
     for told in [
         "RowBinary (33",
-        "nothing was changed: 17 columns would be added to weld.spot_records; --yes adds them",
+        "nothing was changed: 18 columns would be added to weld.spot_records; --yes adds them",
     ] {
         assert!(err.contains(told), "{told}\nnot in\n{err}");
     }
@@ -279,7 +279,7 @@ async fn migrate_asks_before_it_breaks_inserts_and_wrong_credentials_are_named()
     fleet.clickhouse.execute(insert).await;
     let done = fleet.succeed("scheduler", &["migrate", "--yes"]);
     assert!(done.contains("add result columns"), "{done}");
-    assert_eq!(columns().await, "24");
+    assert_eq!(columns().await, "25");
     assert_eq!(
         fleet.succeed("scheduler", &["migrate"]),
         "nothing to do: every table is as it should be\n"
