@@ -419,7 +419,10 @@ fn records() {
             "a gap in a curve",
             with(curve_start, "\"u_curve\":[null,").replace("\"i_curve\":[", "\"i_curve\":[0.0,"),
         ),
-        ("unequal curves", with(curve_start, "\"u_curve\":[0.0,0.0,0.0,")),
+        (
+            "unequal curves",
+            with(curve_start, "\"u_curve\":[0.0,0.0,0.0,"),
+        ),
         (
             "empty curves",
             r#"{"record_id":1,"umax":2,"imax":8,"u_curve":[],"i_curve":[]}"#.to_owned(),
