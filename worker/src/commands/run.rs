@@ -48,10 +48,13 @@ const WATCH_EVERY: Duration = Duration::from_millis(250);
 /// Runs until SIGTERM or ctrl-c.
 pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     let stop = signals::stop()?;
-    let judging = Judging::from_settings(settings, Tuning::Quick).or_exit(Exit::Usage)?;
     let metrics_handle = weldfleet_service::install_metrics()?;
     let health = Health::default();
     health.not_ready("start", "joining the fleet");
+    let settings = Arc::new(settings.clone());
+    // stores are asked while models load: both take a tenth of a second
+    let mut stores = tokio::spawn(stores(settings.clone(), health.clone()));
+    let judging = load_judging(settings.clone()).await.or_exit(Exit::Usage)?;
     let pool = Pool::start(
         judging.judge.clone(),
         judging.models.clone(),
@@ -72,7 +75,7 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
         metrics: metrics_handle,
     };
     let server_stop = CancellationToken::new();
-    let router = crate::http::router(page, pool.clone(), settings);
+    let router = crate::http::router(page, pool.clone(), &settings);
     let server = tokio::spawn(http::serve(listener, router, server_stop.clone()));
 
     tracing::info!(
@@ -86,21 +89,20 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     if let Some(warning) = judging.warning_of_idle_time() {
         tracing::warn!("{warning}");
     }
-    let settings = Arc::new(settings.clone());
     loop {
-        let started = tokio::select! {
-            started = start(&settings, &health, pool.clone(), info.clone()) => Some(started?),
-            () = stop.cancelled() => None,
+        let found = tokio::select! {
+            found = &mut stores => found.context("looking at the stores")??,
+            () = stop.cancelled() => break,
         };
-        let Some((pipeline, consumer)) = started else {
-            break;
-        };
+        let (pipeline, consumer) =
+            join_fleet(&settings, &health, pool.clone(), info.clone(), found)?;
         health.ready("start");
         match work(&settings, pipeline, consumer, &stop).await? {
             Ended::Stopped => break,
             Ended::Changed => {
                 tracing::warn!("the source table has changed, reading it anew");
                 health.not_ready("start", "the source table has changed, reading it anew");
+                stores = tokio::spawn(self::stores(settings.clone(), health.clone()));
             }
         }
     }
@@ -117,24 +119,52 @@ enum Ended {
     Changed,
 }
 
-/// Waits for the dependencies, then joins the fleet.
-async fn start(
+/// Rules and models, read on a thread that may block.
+async fn load_judging(settings: Arc<Settings>) -> anyhow::Result<Judging> {
+    let loading =
+        tokio::task::spawn_blocking(move || Judging::from_settings(&settings, Tuning::Quick));
+    loading.await.context("loading models")?
+}
+
+/// The stores, found to be what a worker needs.
+struct Stores {
+    source: SourceTable,
+    queue: Queue,
+    mirror: Option<Mirroring>,
+}
+
+/// Waits for the stores and looks at them; ends where waiting cures nothing.
+async fn stores(settings: Arc<Settings>, health: Health) -> Result<Stores, Failure> {
+    // what is wrong with the url is told at once, not once ClickHouse answers
+    let queue = Queue::new(weldfleet_fleet::queue_options(&settings)).map_err(queue_failure)?;
+    let source = inspect_source(&settings, &health).await?;
+    meet_needs(&settings, &source, &health).await?;
+    let mirror =
+        NokTable::new(&settings)?.map(|table| Mirroring::new(Mirror::new(source.clone(), table)));
+    let queue = own_queue(&settings, queue, &health).await?;
+    raise_token(&source, &queue, &health).await?;
+    sweep_leftovers(&settings.worker.save_dir, &queue).await;
+    tokio::spawn(sweep_again(settings.worker.save_dir.clone(), queue.clone()));
+    Ok(Stores {
+        source,
+        queue,
+        mirror,
+    })
+}
+
+/// Registers this worker and begins to claim.
+fn join_fleet(
     settings: &Arc<Settings>,
     health: &Health,
     pool: Pool,
     info: WorkerInfo,
+    stores: Stores,
 ) -> Result<(Arc<Pipeline>, Consumer), Failure> {
-    // what is wrong with the url is told at once, not once ClickHouse answers
-    let queue = Queue::new(weldfleet_fleet::queue_options(settings)).map_err(queue_failure)?;
-    let source = inspect_source(settings, health).await?;
-    meet_needs(settings, &source, health).await?;
-    let mirror =
-        NokTable::new(settings)?.map(|table| Mirroring::new(Mirror::new(source.clone(), table)));
-    let queue = own_queue(settings, queue, health).await?;
-    raise_token(&source, &queue, health).await?;
-    sweep_leftovers(&settings.worker.save_dir, &queue).await;
-    tokio::spawn(sweep_again(settings.worker.save_dir.clone(), queue.clone()));
-
+    let Stores {
+        source,
+        queue,
+        mirror,
+    } = stores;
     let worker = info.id.to_string();
     let consumer = Consumer::start(queue.clone(), info)?;
     let needs = Needs {
