@@ -79,34 +79,26 @@ impl Queue {
             return Err(invalid(&surplus.lease.id, &problem));
         }
         for Ending { lease, settlement } in endings {
-            let (verb, reason) = match settlement {
-                Settlement::Ack { .. } => ("ack", ""),
-                Settlement::Retry { error, .. } => ("retry", error.as_str()),
-                Settlement::Bury { error } => ("bury", error.as_str()),
-                Settlement::Release { reason } => ("release", reason.as_str()),
-                Settlement::Split { reason } => ("split", reason.as_str()),
-            };
-            let delay = match settlement {
-                Settlement::Retry { delay, .. } => {
-                    delay.unwrap_or_else(|| self.options().retry.delay(1, chance()))
-                }
-                _ => Duration::ZERO,
-            };
-            args.extend([
-                Arg::Text(verb),
-                Arg::Text(&lease.id),
-                Arg::Number(lease.token),
-                Arg::Text(&reason[..reason.floor_char_boundary(MOST_REASON)]),
-                Arg::Number(millis(delay)),
-            ]);
-            match settlement {
+            let (id, token) = (Arg::Text(&lease.id), Arg::Number(lease.token));
+            let (verb, reason, delay) = match settlement {
                 Settlement::Ack { fields } => {
                     self.validate_result(&lease.id, fields)?;
-                    args.push(Arg::Number(fields.len() as u64 * 2));
+                    let texts = Arg::Number(fields.len() as u64 * 2);
+                    args.extend([Arg::Text("ack"), id, token, texts]);
                     push_fields(args, fields);
+                    continue;
                 }
-                _ => args.push(Arg::Number(0)),
-            }
+                Settlement::Retry { error, delay } => {
+                    let delay = delay.unwrap_or_else(|| self.options().retry.delay(1, chance()));
+                    ("retry", error, delay)
+                }
+                Settlement::Bury { error } => ("bury", error, Duration::ZERO),
+                Settlement::Release { reason } => ("release", reason, Duration::ZERO),
+                Settlement::Split { reason } => ("split", reason, Duration::ZERO),
+            };
+            let reason = &reason[..reason.floor_char_boundary(MOST_REASON)];
+            let (reason, delay) = (Arg::Text(reason), Arg::Number(millis(delay)));
+            args.extend([Arg::Text(verb), id, token, reason, delay]);
         }
         Ok(())
     }

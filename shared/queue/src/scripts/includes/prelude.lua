@@ -8,12 +8,12 @@
 -- What a script is told besides begins at ARGV[5].
 local call = redis.call
 local prefix = string.sub(KEYS[1], 1, -#'pending' - 1)
-local ttl_ms, weight_field = tonumber(ARGV[1]), ARGV[4]
-local retain_done, retain_done_ms = tonumber(ARGV[2]), tonumber(ARGV[3])
+local ttl_ms, retain_done, retain_done_ms, weight_field = ARGV[1] + 0, ARGV[2], ARGV[3], ARGV[4]
 
 -- Redis time in ms and µs, as the text that is written (to print a Lua number costs Redis half a command) and as the number that is compared, which a
 -- double holds exactly until the year 2255.
-local seconds, micros = unpack(call('TIME'))
-micros = string.sub('00000' .. micros, -6)
+local clock = call('TIME')
+local seconds, micros = clock[1], clock[2]
+if #micros < 6 then micros = string.sub('00000' .. micros, -6) end
 local time, time_us = seconds .. string.sub(micros, 1, 3), seconds .. micros
-local now, now_us = tonumber(time), tonumber(time_us)
+local now, now_us = time + 0, time_us + 0
