@@ -12,6 +12,6 @@ for _, state in ipairs({'pending', 'leased', 'delayed', 'splitting', 'dead'}) do
   local listed = call('ZREM', prefix .. state, id) == 1
   if listed and state ~= 'dead' then count('left', job.priority, 1) end
 end
-leave_lease(id, job)
+leave_lease(id, job.worker, job.isolated)
 leave_group(id, job.group)
 return call('DEL', prefix .. 'job:' .. id)

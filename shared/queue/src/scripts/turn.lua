@@ -8,6 +8,6 @@
 -- Reply: JSON, the claim as of includes/claim.lua with `outcomes` as of settle.lua, if there are any
 local outcomes = {}
 for i, ending in ipairs(read_endings(7)) do outcomes[i] = settle(ending) end
-local reply = claim(ARGV[5], tonumber(ARGV[6]))
+local reply = claim(ARGV[5], ARGV[6])
 if outcomes[1] then reply.outcomes = outcomes end
 return cjson.encode(reply)

@@ -7,16 +7,19 @@ local function add_job(job)
   if known and known ~= 'done' then return nil end
   if known then call('ZREM', prefix .. 'done', job.id) end
   call('DEL', key)
-  if job.group ~= '' then call('SADD', prefix .. 'outstanding:' .. job.group, job.id) end
-
-  local state = job.delay > 0 and 'delayed' or 'pending'
-  job.enqueued_at = job.enqueued_at or now
-  if job.weight ~= '0' then
-    table.insert(job.fields, weight_field)
-    table.insert(job.fields, job.weight)
+  local state, fields = job.delay > 0 and 'delayed' or 'pending', job.fields
+  local function add_field(name, value)
+    table.insert(fields, name)
+    table.insert(fields, value)
   end
-  call('HSET', key, 'state', state, 'priority', job.priority, 'attempts', 0, 'group', job.group, 'deaths', 0, 'max_attempts', job.max_attempts,
-    'enqueued_at', job.enqueued_at, unpack(job.fields))
+  if job.group ~= '' then
+    call('SADD', prefix .. 'outstanding:' .. job.group, job.id)
+    add_field('group', job.group)
+  end
+  if job.weight ~= '0' then add_field(weight_field, job.weight) end
+  job.enqueued_at = job.enqueued_at or time
+  call('HSET', key, 'state', state, 'priority', job.priority, 'attempts', 0, 'max_attempts', job.max_attempts, 'enqueued_at', job.enqueued_at,
+    unpack(fields))
   if job.parent then
     job.isolate = '1'
     call('HSET', key, 'isolate', 1, 'parent', job.parent)

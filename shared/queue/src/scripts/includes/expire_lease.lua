@@ -3,7 +3,7 @@
 local function expire_lease(id)
   local job = read_job(id, 'state', 'worker', 'token', 'attempts', 'max_attempts', 'deaths', 'isolated_deaths', 'priority', 'enqueued_at',
     'isolated', 'history', weight_field)
-  leave_lease(id, job)
+  leave_lease(id, job.worker, job.isolated)
   if job.state ~= 'leased' then return nil end
   local state, poison = resolve_expired(job)
 

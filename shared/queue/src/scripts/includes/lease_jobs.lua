@@ -1,13 +1,30 @@
--- @include lease_job token_after
--- Leases jobs that were taken out of the pending set, under tokens that follow `token`. Returns what lease_job says of each; nil if
--- none was leased.
+-- @include token_after
+-- Leases jobs that were taken out of the pending set, under tokens that follow `token`. Returns of each its `id`, `token`, `attempts` with this one, and
+-- `fields` before it, names and values in turn; nil if none was leased. One that has no record is no job any more.
 local function lease_jobs(ids, worker, token, lease_until, isolate)
-  local jobs = {}
+  local worker_key, jobs = prefix .. 'worker:' .. worker, nil
   for _, id in ipairs(ids) do
-    token = token_after(token)
-    jobs[#jobs + 1] = lease_job(id, worker, token, lease_until, isolate)
+    local key, attempts = prefix .. 'job:' .. id, '1'
+    local fields = redis.pcall('HGETALL', key)
+    for i = 1, #fields, 2 do
+      if fields[i] == 'attempts' and fields[i + 1] ~= '0' then
+        -- @include number
+        attempts = string.format('%d', number(fields[i + 1], COUNT_MOST, 0) + 1)
+      end
+    end
+    if fields[1] then
+      token = token_after(token)
+      call('HSET', key, 'state', 'leased', 'worker', worker, 'token', token, 'lease_until', lease_until, 'started_at', time, 'attempts', attempts)
+      call('ZADD', prefix .. 'leased', lease_until, id)
+      call('HSET', worker_key .. ':leases', id, token)
+      if isolate then
+        call('HSET', key, 'isolated', 1)
+        call('SET', worker_key .. ':isolated', id)
+      end
+      jobs = jobs or {}
+      jobs[#jobs + 1] = {id = id, token = token, attempts = attempts, fields = fields}
+    end
   end
-  if not jobs[1] then return nil end
-  call('SET', prefix .. 'token', token)
+  if jobs then call('SET', prefix .. 'token', token) end
   return jobs
 end

@@ -3,15 +3,15 @@
 local function read_endings(at)
   local endings = {}
   while ARGV[at] do
-    local ending = {verb = ARGV[at], id = ARGV[at + 1], token = ARGV[at + 2]}
-    if ending.verb == 'ack' then
-      ending.first, ending.last = at + 4, at + 3 + ARGV[at + 3]
-      at = ending.last + 1
+    local verb, id, token = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+    if verb == 'ack' then
+      local first, last = at + 4, at + 3 + ARGV[at + 3]
+      endings[#endings + 1] = {verb = verb, id = id, token = token, first = first, last = last}
+      at = last + 1
     else
-      ending.reason, ending.delay = ARGV[at + 3], ARGV[at + 4] + 0
+      endings[#endings + 1] = {verb = verb, id = id, token = token, reason = ARGV[at + 3], delay = ARGV[at + 4] + 0}
       at = at + 5
     end
-    endings[#endings + 1] = ending
   end
   return endings
 end

@@ -1,21 +1,23 @@
--- @include read_job finish_job leave_lease
+-- @include finish_job leave_lease
 -- Ends one lease, if its token is the job's. Returns the job's state now, or 'lost': another token holds the job, or it is gone.
 local function settle(ending)
-  local job = read_job(ending.id, 'state', 'token', 'worker', 'priority', 'group', 'isolated', 'error')
-  if job.state ~= 'leased' or job.token ~= ending.token then
+  local key = prefix .. 'job:' .. ending.id
+  local state, token, worker, priority, group, isolated, error = unpack(redis.pcall('HMGET', key, 'state', 'token', 'worker', 'priority', 'group',
+    'isolated', 'error'))
+  if state ~= 'leased' or token ~= ending.token then
     -- asked again because the first answer was lost
-    local settled = job.token == ending.token and read_job(ending.id, 'settled').settled == ending.token
-    return settled and job.state or 'lost'
+    local settled = token == ending.token and call('HGET', key, 'settled') == token
+    return settled and state or 'lost'
   end
   -- The record first: a Redis without memory refuses that, but would let a lease end.
-  local state, score = 'done', time
+  local next_state, score = 'done', time
   if ending.verb == 'ack' then
-    finish_job(ending, job)
+    finish_job(ending, priority, group, error)
   else
     -- @include return_job
-    state, score = return_job(ending)
+    next_state, score = return_job(ending)
   end
-  leave_lease(ending.id, job)
-  call('ZADD', prefix .. state, score, ending.id)
-  return state
+  leave_lease(ending.id, worker, isolated)
+  call('ZADD', prefix .. next_state, score, ending.id)
+  return next_state
 end

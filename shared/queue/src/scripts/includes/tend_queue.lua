@@ -1,5 +1,5 @@
--- What a claim must know, read in one command: the pause's reason, the last token, when something is due, when this Redis first knew the queue, and the job
--- that this worker runs isolated. What is due is collected before.
+-- What a claim must know, read in one command. Returns the pause's reason, the last token, when something is due, when this Redis first knew the queue, and
+-- the job that this worker runs isolated. What is due is collected before.
 local function tend_queue(worker)
   local isolated_key = prefix .. 'worker:' .. worker .. ':isolated'
   local paused, token, due, born, activity, isolated = unpack(call('MGET', prefix .. 'paused', prefix .. 'token', prefix .. 'due', prefix .. 'born',
@@ -17,5 +17,5 @@ local function tend_queue(worker)
     born = time_us
     call('SET', prefix .. 'born', born)
   end
-  return {paused = paused, token = token, due = due, born = born, isolated = isolated}
+  return paused, token, due, born, isolated
 end
