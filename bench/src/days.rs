@@ -7,6 +7,8 @@ use nix::sys::statvfs::statvfs;
 
 use crate::plant::{Plant, until};
 
+/// The table that `scheduler migrate` makes.
+pub const TABLE: &str = "spot_records";
 /// Rows of a range.
 pub const RANGE: u64 = 4096;
 
@@ -18,6 +20,10 @@ const BYTES_A_ROW: u64 = 5500;
 pub struct CurveDay {
     day: u32,
     rows: u64,
+    /// The table that is judged.
+    table: &'static str,
+    /// The same rows as nobody has judged them.
+    fresh: &'static str,
 }
 
 impl CurveDay {
@@ -74,27 +80,52 @@ impl CurveDay {
             let table = format!("OPTIMIZE TABLE spot_records PARTITION {day} FINAL");
             plant.sql(&table).await?;
         }
-        plant
-            .sql("CREATE TABLE IF NOT EXISTS fresh_records AS spot_records")
-            .await?;
-        // The copy shares its files with the day that is judged, until they are merged: a large day would fill the disk.
-        plant.sql("SYSTEM STOP MERGES fresh_records").await?;
-        plant
-            .sql(&format!(
-                "ALTER TABLE fresh_records ATTACH PARTITION {day} FROM spot_records"
-            ))
-            .await?;
         let made = Self {
             day,
             rows: first * copies,
+            table: TABLE,
+            fresh: "fresh_records",
         };
-        let left = made.left(plant).await?;
+        made.keep(plant).await
+    }
+
+    /// The same day in a table of another form, which exists.
+    pub async fn stored_in(
+        self,
+        plant: &Plant,
+        table: &'static str,
+        fresh: &'static str,
+    ) -> Result<Self> {
+        let stored = Self {
+            table,
+            fresh,
+            ..self
+        };
+        stored.keep(plant).await
+    }
+
+    /// Keeps a copy of the rows, which nobody has judged.
+    async fn keep(self, plant: &Plant) -> Result<Self> {
+        let Self {
+            day, table, fresh, ..
+        } = self;
+        plant
+            .sql(&format!("CREATE TABLE IF NOT EXISTS {fresh} AS {table}"))
+            .await?;
+        // The copy shares its files with the day that is judged, until they are merged: a large day would fill the disk.
+        plant.sql(&format!("SYSTEM STOP MERGES {fresh}")).await?;
+        plant
+            .sql(&format!(
+                "ALTER TABLE {fresh} ATTACH PARTITION {day} FROM {table}"
+            ))
+            .await?;
+        let left = self.left(plant).await?;
         ensure!(
-            left == made.rows as f64,
+            left == self.rows as f64,
             "{left} rows were made of {}",
-            made.rows
+            self.rows
         );
-        Ok(made)
+        Ok(self)
     }
 
     /// As if nobody had ever judged the day, its jobs made, the fleet paused.
@@ -104,8 +135,8 @@ impl CurveDay {
         plant.sql("TRUNCATE TABLE weld_runs").await?;
         plant
             .sql(&format!(
-                "ALTER TABLE spot_records REPLACE PARTITION {} FROM fresh_records",
-                self.day
+                "ALTER TABLE {} REPLACE PARTITION {} FROM {}",
+                self.table, self.day, self.fresh
             ))
             .await?;
         let _ = std::fs::remove_dir_all(plant.save_dir());
@@ -132,7 +163,7 @@ impl CurveDay {
 
     /// Gives its room on the disk back.
     pub async fn drop(self, plant: &Plant) -> Result<()> {
-        for table in ["spot_records", "fresh_records"] {
+        for table in [self.table, self.fresh] {
             let sql = format!("ALTER TABLE {table} DROP PARTITION {}", self.day);
             plant.sql(&sql).await?;
         }
@@ -143,12 +174,13 @@ impl CurveDay {
         Ok(())
     }
 
-    /// Rows without a verdict.
+    /// Welds without a verdict; of versions of one weld the newest counts.
     pub async fn left(self, plant: &Plant) -> Result<f64> {
         plant
             .number(&format!(
-                "SELECT countIf(alg_complete_time IS NULL) FROM spot_records WHERE data_date = {}",
-                self.day
+                "SELECT uniqExactIf((ck_local_time, record_id), alg_complete_time IS NULL) FROM {} \
+                 WHERE data_date = {} SETTINGS final = 1",
+                self.table, self.day
             ))
             .await
     }

@@ -4,7 +4,7 @@
 //! - [`plant`]: private services, tables and the two programs; [`proc`]: what the kernel counts of them; [`machine`]: its name;
 //! - [`onnx`], [`reads`]: the two limits, ONNX Runtime and ClickHouse alone;
 //! - [`drain`]: the worker end to end; [`fleet`]: many of them; [`live`]: latency at a plant's pace; [`days`]: their rows;
-//! - [`slicing`]: large days; [`writebacks`]: such a day after very many write-backs;
+//! - [`forms`]: how a plant stores curves and versions, beside our own table; [`slicing`]: large days; [`writebacks`]: such a day after very many write-backs;
 //! - [`numbers`]: medians and spread; [`report`]: the figures as a file, and as the tables of the documentation.
 //!
 //! What must never live here: a second way to do what the product does. Rows are judged by the programs themselves,
@@ -13,6 +13,7 @@
 mod days;
 mod drain;
 mod fleet;
+mod forms;
 mod live;
 mod machine;
 mod numbers;
@@ -40,11 +41,13 @@ use report::Document;
 use weldfleet_testkit::repository;
 
 /// What can be measured, in the order in which it is.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 10] = [
     "onnx",
     "reads",
     "near-free",
     "cnn",
+    "forms",
+    "versions",
     "live",
     "fleet",
     "slicing",
@@ -111,6 +114,11 @@ impl Args {
         self.runs.unwrap_or(if self.quick { 1 } else { 3 })
     }
 
+    fn rows(&self) -> u64 {
+        self.rows
+            .unwrap_or(if self.quick { 40_000 } else { 100_000 })
+    }
+
     fn json(&self) -> PathBuf {
         // Figures of other settings must not pass for the product's own.
         let name = match (self.quick, self.set.is_empty()) {
@@ -174,6 +182,9 @@ async fn measure(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<
     if args.wants_any(&["onnx", "reads", "near-free", "cnn"]) {
         end_to_end(args, plant, report).await?;
     }
+    if args.wants_any(&["forms", "versions"]) {
+        forms::run(args, plant, report).await?;
+    }
     if args.wants("live") {
         let mut section = Section::default();
         let time = Duration::from_secs(if args.quick { 10 } else { 30 });
@@ -200,10 +211,7 @@ fn models() -> [(&'static str, PathBuf); 2] {
 
 /// ClickHouse alone, and each model alone and in a worker.
 async fn end_to_end(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<()> {
-    let rows = args
-        .rows
-        .unwrap_or(if args.quick { 40_000 } else { 100_000 });
-    let day = CurveDay::make(plant, drain::DAY, rows).await?;
+    let day = CurveDay::make(plant, drain::DAY, args.rows()).await?;
     if args.wants("reads") {
         let mut section = Section::default();
         reads::run(plant, day, &mut Section::default()).await?;
@@ -306,12 +314,12 @@ async fn large_days(args: &Args, plant: &Plant, report: &mut Report) -> Result<(
         sizes = vec![millions];
     }
     for size in sizes {
-        let day = slicing::make_day(plant, size).await?;
+        let day = slicing::make_day(plant, days::TABLE, size).await?;
         if args.wants("slicing") {
             let mut section = Section::default();
-            slicing::look(plant, day, &mut Section::default()).await?;
+            slicing::look(plant, days::TABLE, day, &mut Section::default()).await?;
             for _ in 0..args.runs() {
-                slicing::look(plant, day, &mut section).await?;
+                slicing::look(plant, days::TABLE, day, &mut section).await?;
             }
             report.add(&format!("slicing a day of {size} million rows"), section);
         }

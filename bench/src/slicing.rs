@@ -14,7 +14,7 @@ pub const LEFT: u64 = 1_000_000;
 const LIMIT: u64 = 1001 * 4096;
 
 /// A day of so many million rows, made by the server; curves are empty, slicing never reads them.
-pub async fn make_day(plant: &Plant, millions: u64) -> Result<Day> {
+pub async fn make_day(plant: &Plant, table: &str, millions: u64) -> Result<Day> {
     let day = 20_260_200 + millions.ilog10() + 1;
     let rows = millions * 1_000_000;
     let step = 5_000_000;
@@ -23,7 +23,7 @@ pub async fn make_day(plant: &Plant, millions: u64) -> Result<Day> {
         let judged_before = rows - LEFT.min(rows);
         plant
             .sql(&format!(
-                "INSERT INTO spot_records (data_date, ck_local_time, record_id, part_no, spot_name, timer_name, umax, imax, \
+                "INSERT INTO {table} (data_date, ck_local_time, record_id, part_no, spot_name, timer_name, umax, imax, \
                  alg_complete_time, alg_status, final_result, decided_by, model_version, alg_run, alg_token, alg_job) \
                  SELECT {day}, toDateTime64('2026-02-01 00:00:00', 3, 'UTC') + toIntervalMillisecond(intDiv(number * 86400000, {rows})), \
                  number, 'P1', 'S1', 'T1', 1.5, 9, \
@@ -39,8 +39,10 @@ pub async fn make_day(plant: &Plant, millions: u64) -> Result<Day> {
     Ok(Day::new(day)?)
 }
 
-pub async fn look(plant: &Plant, day: Day, section: &mut Section) -> Result<()> {
-    let table = SourceTable::inspect(&plant.settings()?).await?;
+pub async fn look(plant: &Plant, table: &str, day: Day, section: &mut Section) -> Result<()> {
+    let mut settings = plant.settings()?;
+    table.clone_into(&mut settings.tables.source_table);
+    let table = SourceTable::inspect(&settings).await?;
     let pid = plant.pid(Service::ClickHouse);
     let (own, theirs) = (
         proc::resident_mb(std::process::id())?,

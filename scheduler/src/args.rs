@@ -175,7 +175,7 @@ Examples:
   scheduler jobs show 20261122-0-1795309200000-1f2e3d4c
   scheduler jobs retry --all --day 20261122          every dead letter of a day
   scheduler jobs drop --all --state dead --yes       give their rows up: alg_status invalid, reason dropped
-  scheduler jobs repair                              what keys changed by hand have broken; --yes mends it")]
+  scheduler jobs repair                              what keys changed by hand have broken; --yes repairs it")]
 pub enum Jobs {
     /// Jobs by state, the dead first
     List {
@@ -224,12 +224,12 @@ pub enum Jobs {
         #[command(flatten)]
         filter: JobFilter,
     },
-    /// Find jobs whose record and lists disagree, since somebody changed keys of the queue by hand, and mend them
+    /// Find jobs whose record and lists disagree, since somebody changed keys of the queue by hand, and repair them
     #[command(after_help = "\
-Without --yes it only says what is wrong. A job is mended in one step, so the fleet may go on meanwhile.
+Without --yes it only says what is wrong. A job is repaired in one step, so the fleet may go on meanwhile.
 A job whose record is gone is forgotten: the next pass makes it again from its rows.")]
     Repair {
-        /// Mend what is found
+        /// Repair what is found
         #[arg(long)]
         yes: bool,
         /// As JSON

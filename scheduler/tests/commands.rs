@@ -165,7 +165,7 @@ async fn dropped_jobs_give_their_rows_up() {
     assert_eq!((code, err.contains("there is no job")), (2, true), "{err}");
 }
 
-/// Somebody deletes the record of a job with redis-cli: it is named, mended when that is asked for, and its rows are sliced again.
+/// Somebody deletes the record of a job with redis-cli: it is named, repaired when that is asked for, and its rows are sliced again.
 #[tokio::test]
 async fn a_job_whose_record_was_deleted_is_repaired() {
     let fleet = Fleet::start().await;
@@ -184,7 +184,7 @@ async fn a_job_whose_record_was_deleted_is_repaired() {
     let named = format!("{}: it is listed as pending; group", job.id);
     assert!(code == 1 && out.contains(&named), "{code} {out}");
     assert!(
-        out.contains("nothing was changed; --yes mends them"),
+        out.contains("nothing was changed; --yes repairs them"),
         "{out}"
     );
     let (code, out, _) = text(&fleet.run("scheduler", &["jobs", "repair", "--json"]));
@@ -194,11 +194,14 @@ async fn a_job_whose_record_was_deleted_is_repaired() {
         (1, &job.id.as_str().into())
     );
     assert_eq!(
-        (&found["mended"], &found["miscounted"]["0"]),
+        (&found["repaired"], &found["miscounted"]["0"]),
         (&false.into(), &1.into())
     );
-    let mended = fleet.succeed("scheduler", &["jobs", "repair", "--yes"]);
-    assert!(mended.ends_with("1 damaged jobs mended\n"), "{mended}");
+    let repaired = fleet.succeed("scheduler", &["jobs", "repair", "--yes"]);
+    assert!(
+        repaired.ends_with("1 damaged jobs repaired\n"),
+        "{repaired}"
+    );
     assert_eq!(fleet.succeed("scheduler", &["jobs", "repair"]), sound);
 
     let _scheduler = fleet.scheduler();

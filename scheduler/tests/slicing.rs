@@ -365,7 +365,7 @@ async fn outages_are_waited_for_and_named() {
 }
 
 #[tokio::test]
-async fn the_mirror_is_mended() {
+async fn the_mirror_is_repaired() {
     let fleet = Fleet::start().await;
     fleet.migrate();
     fleet.simulate("today", 50, &[]);

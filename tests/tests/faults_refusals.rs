@@ -115,7 +115,7 @@ impl Plant {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_the_ranges_fault_spends_no_attempt_and_goes_on_when_mended() {
+async fn what_is_not_the_ranges_fault_spends_no_attempt_and_goes_on_when_repaired() {
     let mut plant = Plant::start().await;
 
     // A column is renamed, and back.

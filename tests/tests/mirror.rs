@@ -26,7 +26,7 @@ async fn judge_day(fleet: &Fleet, rows: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_deleted_falsified_or_made_up_by_hand_are_mended() {
+async fn rows_deleted_falsified_or_made_up_by_hand_are_repaired() {
     let fleet = Fleet::start().await;
     fleet.migrate();
     let scheduler = fleet.scheduler();
@@ -198,7 +198,7 @@ async fn rows_of_one_key_that_differ_get_no_verdict_whenever_they_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_mirror_of_a_day_long_past_is_mended_too() {
+async fn the_mirror_of_a_day_long_past_is_repaired_too() {
     let fleet = Fleet::start().await;
     fleet.migrate();
     let day = fleet.day_before(9).await;

@@ -326,11 +326,11 @@ async fn drop_jobs(
 }
 
 /// Exit code 1 if something is wrong and is left so.
-async fn repair(settings: &Settings, mend: bool, json: bool) -> Result<Exit, Failure> {
+async fn repair(settings: &Settings, repair: bool, json: bool) -> Result<Exit, Failure> {
     let queue = own_queue(settings).await?;
-    let found = queue.repair(mend).await.map_err(queue_failure)?;
+    let found = queue.repair(repair).await.map_err(queue_failure)?;
     let sound = found.jobs.is_empty() && found.miscounted.as_ref().is_none_or(BTreeMap::is_empty);
-    let exit = if sound || mend {
+    let exit = if sound || repair {
         Exit::Done
     } else {
         Exit::Failed
@@ -339,7 +339,7 @@ async fn repair(settings: &Settings, mend: bool, json: bool) -> Result<Exit, Fai
         output::json(&json!({
             "jobs": found.jobs,
             "miscounted": found.miscounted,
-            "mended": mend && !sound,
+            "repaired": repair && !sound,
         }))?;
         return Ok(exit);
     }
@@ -362,11 +362,11 @@ async fn repair(settings: &Settings, mend: bool, json: bool) -> Result<Exit, Fai
     }
     outln!(
         "{}",
-        match (sound, mend) {
+        match (sound, repair) {
             (true, _) => "nothing is damaged".to_owned(),
-            (false, true) => format!("{} damaged jobs mended", found.jobs.len()),
+            (false, true) => format!("{} damaged jobs repaired", found.jobs.len()),
             (false, false) => format!(
-                "{} damaged jobs, nothing was changed; --yes mends them",
+                "{} damaged jobs, nothing was changed; --yes repairs them",
                 found.jobs.len()
             ),
         }

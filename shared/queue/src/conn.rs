@@ -33,7 +33,7 @@ pub struct Health {
 
 /// How often one call follows a redirection or loads a script before it gives up.
 const MOST_TRIES: usize = 4;
-/// Callers that find the connection broken at the same time share one attempt to mend it.
+/// Callers that find the connection broken at the same time share one attempt to repair it.
 const SHARED_FAILURE: Duration = Duration::from_millis(20);
 
 pub(crate) struct Link {

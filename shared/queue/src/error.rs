@@ -25,7 +25,7 @@ pub enum QueueError {
         #[source]
         source: Said,
     },
-    /// Redis does not accept the user or the password, or does not allow this user what the queue does; a person must mend it.
+    /// Redis does not accept the user or the password, or does not allow this user what the queue does; a person must repair it.
     #[error("redis at {endpoint} does not let this user in, or do this")]
     Denied {
         /// Host and port, without credentials.

@@ -255,7 +255,7 @@ async fn what_cannot_be_done_is_refused_with_the_remedy() {
 }
 
 #[tokio::test]
-async fn a_result_table_that_would_lose_welds_is_refused_or_mended() {
+async fn a_result_table_that_would_lose_welds_is_refused_or_repaired() {
     let plant = Plant::bare(true);
     plant
         .mysql("CREATE TABLE nok_records (record_id VARCHAR(64) PRIMARY KEY, data_date DATE, part VARCHAR(9) NOT NULL)")
@@ -524,7 +524,7 @@ async fn a_result_table_that_takes_less_than_is_written_is_named_by_check() {
     }
     assert_eq!(told.lines().count(), 13, "{told}");
 
-    // What migrate cannot mend, by hand; the rest by migrate.
+    // What migrate cannot repair, by hand; the rest by migrate.
     plant
         .mysql(
             "ALTER TABLE nok_records DROP COLUMN shift, MODIFY imax DOUBLE, MODIFY diameter DOUBLE",

@@ -1,4 +1,4 @@
-//! The mirror: inserts what is missing, removes what is no longer NOK, mends what was changed, leaves reviews alone.
+//! The mirror: inserts what is missing, removes what is no longer NOK, repairs what was changed, leaves reviews alone.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
@@ -83,7 +83,7 @@ async fn mysql_follows_what_is_committed() {
         ["20261122|1795305600770|2026-11-22 00:00:00.770|77|P1|9.625|0.75|NOK|[]|soft_and|小焊核,飞溅|0.8999999761581421|m1|0|1|job|NULL"]
     );
 
-    // Every kind of falsification shows in the checksum and is mended.
+    // Every kind of falsification shows in the checksum and is repaired.
     for (sql, expected) in [
         (
             "DELETE FROM nok_records WHERE record_id = '40'",
@@ -162,7 +162,7 @@ async fn ranges_far_apart_are_mirrored_and_nothing_between_them() {
             .await,
         ["3", "49", "900", "949", "950"]
     );
-    // what is wrong inside is mended, what is wrong between stays for the day's check
+    // what is wrong inside is repaired, what is wrong between stays for the day's check
     plant
         .mysql("UPDATE nok_records SET part_no = 'false' WHERE record_id IN ('49', '900')")
         .await;
@@ -171,10 +171,10 @@ async fn ranges_far_apart_are_mirrored_and_nothing_between_them() {
             "UPDATE nok_records SET ck_ticks = ck_ticks + 1, record_id = '4' WHERE record_id = '3'",
         )
         .await;
-    let mended = mirror.mirror_all(&[&first, &last]).await.unwrap();
-    assert_eq!(mended, with_kept(1, changed(1, 2, 0)));
-    let mended = mirror.mirror_day(day()).await.unwrap();
-    assert_eq!(mended, with_kept(1, changed(4, 0, 0)));
+    let repaired = mirror.mirror_all(&[&first, &last]).await.unwrap();
+    assert_eq!(repaired, with_kept(1, changed(1, 2, 0)));
+    let repaired = mirror.mirror_day(day()).await.unwrap();
+    assert_eq!(repaired, with_kept(1, changed(4, 0, 0)));
     assert!(mirror.lag(&[day()]).await.unwrap()[0].equal);
 }
 
@@ -263,8 +263,8 @@ async fn a_review_outlives_the_verdict_it_was_of() {
         .mysql("UPDATE nok_records SET diameter = 1 WHERE record_id = '2'")
         .await;
     assert!(!mirror.lag(&[day()]).await.unwrap()[0].equal);
-    let mended = mirror.mirror_day(day()).await.unwrap();
-    assert_eq!(mended, with_kept(1, changed(0, 1, 0)));
+    let repaired = mirror.mirror_day(day()).await.unwrap();
+    assert_eq!(repaired, with_kept(1, changed(0, 1, 0)));
     let lag = mirror.lag(&[day()]).await.unwrap();
     assert!(lag[0].equal);
     assert_eq!((lag[0].committed, lag[0].mirrored, lag[0].kept), (2, 2, 1));
@@ -346,8 +346,8 @@ async fn a_restored_backup_and_a_day_that_left_empty_nothing() {
     judge(&table, 3, &range(50, 59), &[], &refused).await;
     assert!(!mirror.lag_of(day()).await.unwrap().equal);
     // 0 and 1 are NOK as before; reviewed are 0, 10, … 50 of these, and they say what their weld is now.
-    let mended = mirror.mirror_day(day()).await.unwrap();
-    assert_eq!(mended, with_kept(50, changed(0, 7, 53)));
+    let repaired = mirror.mirror_day(day()).await.unwrap();
+    assert_eq!(repaired, with_kept(50, changed(0, 7, 53)));
     assert_eq!(equal_with(&mirror).await, (true, 2, 2, 50));
     assert_eq!(everything().await[7..], before[60..]);
 

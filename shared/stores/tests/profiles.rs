@@ -181,7 +181,7 @@ async fn each_capability_is_probed_by_what_it_needs() {
     };
     assert_eq!(failing().await, []);
 
-    for (breaks, mends, fails) in [
+    for (breaks, repairs, fails) in [
         (
             "ALTER TABLE weld_test.spot_records RENAME COLUMN u_curve TO x",
             "ALTER TABLE weld_test.spot_records RENAME COLUMN x TO u_curve",
@@ -209,7 +209,7 @@ async fn each_capability_is_probed_by_what_it_needs() {
             _ => failing,
         };
         assert_eq!(failing, fails, "{breaks}");
-        plant.execute(mends).await;
+        plant.execute(repairs).await;
     }
     assert_eq!(failing().await, []);
     let after = plant

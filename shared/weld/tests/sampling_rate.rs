@@ -80,13 +80,18 @@ fn findings(
     let (mut u, i) = aluminium(interval_ms, offset, fault);
     // What a dead sensor saw before it died: else validation would refuse the row.
     u[0] = 0.65;
+    judged(&u, &i, interval_ms, &format!("nok_on = [{nok_on}]"))
+}
+
+/// What these rules find in a weld of these curves.
+fn judged(u: &[f32], i: &[f32], interval_ms: f64, rules: &str) -> Result<Findings, RuleError> {
     let top = |x: &[f32]| x.iter().copied().fold(f32::MIN, f32::max);
     let weld = Weld {
         part_no: "",
-        umax: top(&u),
-        imax: top(&i),
-        u: &u,
-        i: &i,
+        umax: top(u),
+        imax: top(i),
+        u,
+        i,
     };
     let units = CurveUnits {
         sample_interval_ms: interval_ms,
@@ -96,7 +101,7 @@ fn findings(
     curves
         .load(&weld, &units, &ValidationLimits::default())
         .unwrap();
-    let rules = RulesFile::from_toml(&format!("nok_on = [{nok_on}]")).unwrap();
+    let rules = RulesFile::from_toml(rules).unwrap();
     RuleSet::new(&rules, interval_ms).judge("", &curves, &mut RuleScratch::default())
 }
 
@@ -204,26 +209,7 @@ impl Hill {
             u.push((milliohms * kiloamperes + noise_v * noise.normal()) as f32);
             i.push(kiloamperes as f32);
         }
-        let top = |x: &[f32]| x.iter().copied().fold(f32::MIN, f32::max);
-        let weld = Weld {
-            part_no: "",
-            umax: top(&u),
-            imax: top(&i),
-            u: &u,
-            i: &i,
-        };
-        let units = CurveUnits {
-            sample_interval_ms: interval_ms,
-            ..CurveUnits::default()
-        };
-        let mut curves = Curves::default();
-        curves
-            .load(&weld, &units, &ValidationLimits::default())
-            .unwrap();
-        let rules = RuleSet::new(&RulesFile::from_toml(BURN).unwrap(), interval_ms);
-        let found = rules
-            .judge("", &curves, &mut RuleScratch::default())
-            .unwrap();
+        let found = judged(&u, &i, interval_ms, BURN).unwrap();
         found
             .hits
             .iter()

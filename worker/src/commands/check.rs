@@ -1,6 +1,6 @@
 //! `worker check`: everything a worker would need, one line each; judges real rows without writing.
 
-mod alone;
+mod batches;
 mod part_names;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -22,7 +22,7 @@ use crate::{
     judging::Judging,
     needs,
 };
-use alone::Alike;
+use batches::Alike;
 
 /// Parts of a day that are looked at; a body shop welds some hundred.
 const MOST_PARTS: u32 = 10_000;
@@ -372,20 +372,20 @@ async fn check_rows(
     };
     report.add("rows", state, sample.in_words(settings));
     if judging.models.is_some() {
-        check_alone(&pool, &block, &verdicts, layout.batch_rows, report).await;
+        check_batches(&pool, &block, &verdicts, layout.batch_rows, report).await;
     }
     sample.as_json()
 }
 
 /// A verdict must not depend on the welds beside it.
-async fn check_alone(
+async fn check_batches(
     pool: &Pool,
     block: &Arc<RowBlock>,
     verdicts: &[Verdict],
     batch_rows: usize,
     report: &mut Report,
 ) {
-    match alone::compare(pool, block, verdicts).await {
+    match batches::compare(pool, block, verdicts).await {
         Ok(Alike::Within(difference)) => report.ok(
             "batches",
             format!("each row alone and in batches of {batch_rows} alike, within {difference:.0e}"),

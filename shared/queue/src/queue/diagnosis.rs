@@ -50,13 +50,13 @@ impl Queue {
             Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
             _ => None,
         };
-        let mend = "delete it, owners make their jobs anew";
+        let repair = "delete it, owners make their jobs anew";
         for ((name, kind), found) in FIXED.iter().zip(types) {
             let found = text(found)?;
             if found != "none" && found != kind.name() {
                 let key = self.keys().named(name);
                 return Some(format!(
-                    "key {key} is a {found}, not a {}; {mend}",
+                    "key {key} is a {found}, not a {}; {repair}",
                     kind.name()
                 ));
             }
@@ -65,7 +65,7 @@ impl Queue {
             let value = text(value)?;
             value.parse::<u64>().err()?;
             let key = self.keys().named(name);
-            Some(format!("key {key} is no number; {mend}"))
+            Some(format!("key {key} is no number; {repair}"))
         })
     }
 }

@@ -1,4 +1,4 @@
-//! For a queue that somebody changed by hand: what breaks [`invariants`](crate::invariants), and mending it. The scripts of daily work do not look for
+//! For a queue that somebody changed by hand: what breaks [`invariants`](crate::invariants), and repairing it. The scripts of daily work do not look for
 //! such damage beyond going on with the other jobs. The walk over the queue is no moment, since work goes on meanwhile; so what it finds is a
 //! suspicion, and `repair.lua` looks again, job by job, before it says or does anything.
 
@@ -32,7 +32,7 @@ const OPERATION: &str = "repair";
 
 /// One damaged job.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Mend {
+pub struct Repair {
     /// Its id.
     pub id: String,
     /// What is wrong with it, in words.
@@ -43,7 +43,7 @@ pub struct Mend {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Repairs {
     /// Damaged jobs.
-    pub jobs: Vec<Mend>,
+    pub jobs: Vec<Repair>,
     /// By priority, how many more outstanding jobs were counted than there are; only those that are wrong. `None` if it cannot be told, since jobs
     /// were added or ended meanwhile.
     pub miscounted: Option<BTreeMap<u8, i64>>,
@@ -59,12 +59,12 @@ struct Survey {
 }
 
 impl Queue {
-    /// Finds jobs whose record, sets, worker and group disagree, and, if `mend`, makes them agree with the record. Walks over the whole queue and over
-    /// the keys of its Redis; each job is mended in one step, while work goes on.
+    /// Finds jobs whose record, sets, worker and group disagree, and, if `repair`, makes them agree with the record. Walks over the whole queue and over
+    /// the keys of its Redis; each job is repaired in one step, while work goes on.
     ///
     /// # Errors
     /// See [`QueueError`].
-    pub async fn repair(&self, mend: bool) -> Result<Repairs, QueueError> {
+    pub async fn repair(&self, repair: bool) -> Result<Repairs, QueueError> {
         let mut survey = self.survey().await?;
         let suspects: BTreeSet<String> = faults(&survey.view)
             .into_iter()
@@ -73,15 +73,15 @@ impl Queue {
             .collect();
         let mut jobs = Vec::new();
         for id in suspects {
-            let faults = self.repair_job(&survey, &id, mend).await?;
+            let faults = self.repair_job(&survey, &id, repair).await?;
             if !faults.is_empty() {
-                jobs.push(Mend { id, faults });
+                jobs.push(Repair { id, faults });
             }
         }
-        if mend && !jobs.is_empty() {
+        if repair && !jobs.is_empty() {
             survey = self.survey().await?;
         }
-        let miscounted = self.recount(&survey, mend).await?;
+        let miscounted = self.recount(&survey, repair).await?;
         Ok(Repairs { jobs, miscounted })
     }
 
@@ -89,7 +89,7 @@ impl Queue {
         &self,
         survey: &Survey,
         id: &str,
-        mend: bool,
+        repair: bool,
     ) -> Result<Vec<String>, QueueError> {
         let view = &survey.view;
         let holding = view.held.iter().filter(|(_, held)| held.contains_key(id));
@@ -105,7 +105,7 @@ impl Queue {
         let listing = view.outstanding.iter().filter(|(_, ids)| ids.contains(id));
         let mut args = vec![
             Arg::Text(id),
-            Arg::Number(u64::from(mend)),
+            Arg::Number(u64::from(repair)),
             Arg::Number(workers.len() as u64),
         ];
         args.extend(workers.into_iter().map(Arg::Text));
@@ -114,11 +114,11 @@ impl Queue {
         Reply::of(OPERATION).texts(&value)
     }
 
-    /// Compares the counts with what is there; corrects them if `mend`.
+    /// Compares the counts with what is there; corrects them if `repair`.
     async fn recount(
         &self,
         survey: &Survey,
-        mend: bool,
+        repair: bool,
     ) -> Result<Option<BTreeMap<u8, i64>>, QueueError> {
         let Some(counts) = &survey.counts else {
             return Ok(None);
@@ -152,7 +152,7 @@ impl Queue {
                 texts.extend(columns.map(str::to_owned));
             }
         }
-        if mend && !miscounted.is_empty() {
+        if repair && !miscounted.is_empty() {
             let args: Vec<_> = texts.iter().map(|text| Arg::Text(text)).collect();
             if !self.run_flag(Operation::Recount, &args).await? {
                 return Ok(None);

@@ -9,7 +9,7 @@ use weldfleet_queue::State;
 use crate::{
     dump,
     member::TTL_MS,
-    replication::{ask, cut, in_sync, mend},
+    replication::{ask, cut, in_sync, repair},
     server::{RedisServer, eventually},
     size,
     trial::{Plan, Trial},
@@ -227,7 +227,7 @@ impl Cluster {
         })
         .await;
         let known_after = eventually("the new primary", || done(trial)).await;
-        mend(&[replica]).await;
+        repair(&[replica]).await;
         self.servers[old].start_again();
         in_sync(replica, 1).await;
         self.healthy().await;

@@ -73,7 +73,7 @@ pub async fn cut(primary: u16, replicas: &[u16]) {
 }
 
 /// Undoes [`cut`].
-pub async fn mend(servers: &[u16]) {
+pub async fn repair(servers: &[u16]) {
     for server in servers {
         done(*server, &["CONFIG", "SET", "masterauth", ""]).await;
     }

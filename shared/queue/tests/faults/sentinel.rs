@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    replication::{self, ask, cut, in_sync, info, mend},
+    replication::{self, ask, cut, in_sync, info, repair},
     server::{self, RedisServer, eventually},
     size,
     trial::{Plan, Trial},
@@ -134,7 +134,7 @@ impl Group {
         })
         .await;
         let known_after = eventually("the new primary", || done(trial)).await;
-        mend(&others).await;
+        repair(&others).await;
         // sentinel would tell it after ten seconds
         let heir = self.primary().await;
         self.servers[place].start_again();

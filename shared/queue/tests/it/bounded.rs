@@ -374,8 +374,8 @@ async fn make_anew() -> Took {
 
 /// What `scheduler jobs repair --yes` does; each job is a call of its own.
 async fn repair(queue: &Queue, damaged: usize) {
-    let mended = queue.repair(true).await.unwrap();
-    assert_eq!(mended.jobs.len(), damaged);
+    let repaired = queue.repair(true).await.unwrap();
+    assert_eq!(repaired.jobs.len(), damaged);
     let sound = queue.repair(false).await.unwrap();
     assert_eq!(
         (sound.jobs.len(), sound.miscounted),

@@ -31,12 +31,12 @@ fn acks(jobs: &[Job]) -> Vec<Ending> {
         .collect()
 }
 
-/// `scheduler jobs repair`: names the jobs that are damaged, mends them, and then none is.
+/// `scheduler jobs repair`: names the jobs that are damaged, repairs them, and then none is.
 async fn repair(queue: &Queue, damaged: usize) {
     let seen = queue.repair(false).await.unwrap();
     assert_eq!(seen.jobs.len(), damaged, "{seen:?}");
-    let mended = queue.repair(true).await.unwrap();
-    assert_eq!(mended.jobs, seen.jobs);
+    let repaired = queue.repair(true).await.unwrap();
+    assert_eq!(repaired.jobs, seen.jobs);
     let sound = queue.repair(false).await.unwrap();
     assert!(sound.jobs.is_empty(), "{sound:?}");
     assert_eq!(sound.miscounted, Some(BTreeMap::new()));

@@ -13,7 +13,7 @@ use weldfleet_queue::{Consumer, NewJob, Queue, QueueError, Settlement, State, Wo
 
 use crate::server::{RedisServer, eventually, worker};
 
-/// How a Redis comes to refuse writes, what it says then, and how it is mended.
+/// How a Redis comes to refuse writes, what it says then, and how it is repaired.
 const REFUSALS: [(&[&str], &str, &[&str]); 4] = [
     (
         &["CONFIG", "SET", "maxmemory", "1"],

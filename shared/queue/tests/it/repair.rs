@@ -130,7 +130,7 @@ const DAMAGE: &[(&str, &str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn every_damage_is_named_and_mended() {
+async fn every_damage_is_named_and_repaired() {
     let server = RedisServer::start();
     let queue = server.queue();
     let mut redis = server.cli().await;
@@ -198,9 +198,9 @@ async fn what_was_counted_wrong_is_counted_anew() {
     assert_sound(&queue).await;
 }
 
-/// A lease whose place in the leased set is gone runs out like any other once it is mended.
+/// A lease whose place in the leased set is gone runs out like any other once it is repaired.
 #[tokio::test]
-async fn a_mended_lease_is_still_in_force() {
+async fn a_repaired_lease_is_still_in_force() {
     let server = RedisServer::start();
     let queue = server.queue();
     queue.enqueue(&[NewJob::new("j")]).await.unwrap();

@@ -402,7 +402,7 @@ impl Server {
 
     fn refused_credentials(&self) -> String {
         format!(
-            "these credentials are not accepted; mend clickhouse.user = `{}` and clickhouse.password (or clickhouse.password_file)",
+            "these credentials are not accepted; repair clickhouse.user = `{}` and clickhouse.password (or clickhouse.password_file)",
             self.user
         )
     }

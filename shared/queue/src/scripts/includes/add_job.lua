@@ -18,7 +18,7 @@ local function add_job(job)
   end
   if job.weight ~= '0' then add_field(weight_field, job.weight) end
   job.enqueued_at = job.enqueued_at or time
-  call('HSET', key, 'state', state, 'priority', job.priority, 'attempts', 0, 'max_attempts', job.max_attempts, 'enqueued_at', job.enqueued_at,
+  call('HSET', key, 'state', state, 'priority', job.priority, 'attempts', 0, 'deaths', 0, 'max_attempts', job.max_attempts, 'enqueued_at', job.enqueued_at,
     unpack(fields))
   if job.parent then
     job.isolate = '1'
