@@ -43,7 +43,7 @@ pub use lease::Lease;
 pub use options::{Options, Owner};
 pub use queue::{
     Claim, Collected, Ending, Enqueued, Group, GroupPlan, Guard, GuardedEnqueue, LeaderInfo,
-    LeaderToken, LeaseRef, Mend, Outcome, Page, Pause, Queue, Renewal, Repairs, Settled,
+    LeaderToken, LeaseRef, Outcome, Page, Pause, Queue, Renewal, Repair, Repairs, Settled,
     Settlement, SplitOutcome, Stats, Taken, Turn, WorkerEntry,
 };
 pub use retry::RetryPolicy;

@@ -20,7 +20,7 @@ use std::{
 
 use redis::Value;
 
-pub use repair::{Mend, Repairs};
+pub use repair::{Repair, Repairs};
 pub(crate) use turn::MOST_ENDED;
 pub use types::*;
 
