@@ -38,12 +38,16 @@ impl Judging {
         } else {
             None
         };
-        let models = if settings.model.enabled {
-            Some(Models::load(&settings.model)?)
+        let (models, layout) = if settings.model.enabled {
+            let models = Models::load(&settings.model)?;
+            let (models, layout) = tuning::choose(models, &settings.model, tuning);
+            (Some(models), layout)
         } else {
-            None
+            let cores = thread::available_parallelism().map_or(1, usize::from);
+            let unmeasured = Layout::without_model(cores, &settings.model);
+            (None, ChosenLayout::unmeasured(unmeasured, Origin::Usual))
         };
-        let set = models.as_ref().map(|models| models.catalog.set().clone());
+        let set = models.as_ref().map(Models::set);
         let judge = Judge::new(
             settings.curves,
             settings.validation,
@@ -53,14 +57,6 @@ impl Judging {
         )
         .context("fusion")?
         .with_defect_names(&settings.fusion.defect_names);
-        let layout = match &models {
-            Some(models) => tuning::choose(models, &settings.model, tuning),
-            None => {
-                let cores = thread::available_parallelism().map_or(1, usize::from);
-                let unmeasured = Layout::without_model(cores, &settings.model);
-                ChosenLayout::unmeasured(unmeasured, Origin::Usual)
-            }
-        };
         Ok(Self {
             judge: Arc::new(judge),
             models,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 use weldfleet_weld::BadValue;
 
-use crate::{ClickHouse, Provider, Settings, address};
+use crate::{ClickHouse, Precision, Provider, Settings, address};
 
 /// Where the configuration is when neither `--config` nor [`ENV_PATH`] says so.
 pub const DEFAULT_PATH: &str = "config/weldfleet.toml";
@@ -368,6 +368,16 @@ impl Settings {
                 ),
             ));
         }
+        let computes_bf16 = matches!(model.provider, Provider::Auto | Provider::Openvino);
+        if model.precision == Precision::Bf16 && !computes_bf16 {
+            return Err(SettingsError::key(
+                "model.precision",
+                format!(
+                    "only model.provider = \"openvino\" (or \"auto\", where it finds that) computes bf16, and it is \"{}\"",
+                    model.provider.name()
+                ),
+            ));
+        }
         Ok(())
     }
 }
@@ -684,6 +694,7 @@ mod tests {
             ("[model]\nthreads = 1025\n", &[]),
             ("[model]\ncache_dir = \"\"\n", &[]),
             ("[model]\nprovider = \"cuda\"\nfp16 = true\n", &[]),
+            ("[model]\nprovider = \"cpu\"\nprecision = \"bf16\"\n", &[]),
             ("[breaker]\ninvalid_share = 50\n", &[]),
             ("[fusion]\noverride_threshold = 0.0\n", &[]),
             ("[curves]\nsample_interval_ms = 0.0\n", &[]),

@@ -288,10 +288,13 @@ impl Default for Worker {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
-    /// A GPU if there is one, else the CPU with a warning.
+    /// A GPU if there is one, else the CPU: by OpenVINO where its plugin is installed and faster, or by ONNX Runtime itself.
     #[default]
     Auto,
+    /// ONNX Runtime's own CPU provider.
     Cpu,
+    /// OpenVINO on the CPU, or refuse to start.
+    Openvino,
     /// CUDA, or refuse to start.
     Cuda,
     /// TensorRT, or refuse to start.
@@ -304,8 +307,29 @@ impl Provider {
         match self {
             Self::Auto => "auto",
             Self::Cpu => "cpu",
+            Self::Openvino => "openvino",
             Self::Cuda => "cuda",
             Self::Tensorrt => "tensorrt",
+        }
+    }
+}
+
+/// In which numbers a model computes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    #[default]
+    F32,
+    /// 8 bits of mantissa; OpenVINO only. Rows judged so say it in `model_version`.
+    Bf16,
+}
+
+impl Precision {
+    /// The name used in configuration, on screens, and by OpenVINO.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
         }
     }
 }
@@ -319,6 +343,9 @@ pub struct Model {
     /// Folder that holds `global/` and optionally `parts/<part_no>/`.
     pub model_export_dir: PathBuf,
     pub provider: Provider,
+    pub precision: Precision,
+    /// OpenVINO's plugin for ONNX Runtime; empty: `openvino/` beside ONNX Runtime or the program.
+    pub openvino_plugin: PathBuf,
     /// GPU index among those the process sees; one process feeds one GPU.
     pub device_id: u32,
     /// Compute threads, each with a single-threaded session of its own; 0: the layout that tuning finds. On a GPU they
@@ -341,6 +368,8 @@ impl Default for Model {
             enabled: true,
             model_export_dir: "models".into(),
             provider: Provider::Auto,
+            precision: Precision::F32,
+            openvino_plugin: PathBuf::new(),
             device_id: 0,
             threads: 0,
             batch_rows: 0,

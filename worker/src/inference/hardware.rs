@@ -7,7 +7,7 @@ use weldfleet_settings::Provider;
 /// The processor's or GPU's name; empty where the kernel does not tell.
 pub fn name(provider: Provider, device_id: u32) -> String {
     match provider {
-        Provider::Cpu | Provider::Auto => processor(),
+        Provider::Cpu | Provider::Auto | Provider::Openvino => processor(),
         Provider::Cuda | Provider::Tensorrt => gpu(device_id),
     }
     .unwrap_or_default()

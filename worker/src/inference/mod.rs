@@ -1,7 +1,7 @@
 //! The ONNX models and the threads that run them.
 //!
 //! # Layout
-//! - [`runtime`]: loads ONNX Runtime once and answers which providers it has;
+//! - [`runtime`]: loads ONNX Runtime once and answers which providers it has; [`openvino`]: the one that is a plugin;
 //! - [`catalog`]: the models of `model_export_dir`: `global/` and `parts/<part_no>/`;
 //! - [`files`]: what a model consists of, read once; [`external`]: which files those are; [`changes`]: what became of them;
 //! - [`interface`]: what a graph declares; [`trial`]: whether it keeps to it;
@@ -26,6 +26,7 @@ pub mod hardware;
 pub mod interface;
 pub mod isolation;
 pub mod layout;
+pub mod openvino;
 pub mod pool;
 pub mod rows;
 pub mod runtime;
@@ -36,8 +37,8 @@ pub mod welds;
 
 use std::thread;
 
-use weldfleet_settings::Model;
-use weldfleet_weld::judge::ModelId;
+use weldfleet_settings::{Model, Precision, Provider};
+use weldfleet_weld::judge::{ModelId, ModelSet};
 
 use catalog::Catalog;
 use layout::{Layout, candidates};
@@ -63,6 +64,31 @@ impl Models {
         let runtime = Runtime::load(settings)?;
         let models = Self { runtime, catalog };
         Ok(models.settled(settings))
+    }
+
+    /// The same by OpenVINO, where `auto` may choose it.
+    pub fn on_openvino(&self) -> Option<Self> {
+        Some(Self {
+            runtime: self.runtime.on_openvino()?,
+            catalog: self.catalog.clone(),
+        })
+    }
+
+    /// In other numbers, by OpenVINO.
+    pub fn in_precision(self, precision: Precision) -> Self {
+        Self {
+            runtime: self.runtime.in_precision(precision),
+            ..self
+        }
+    }
+
+    /// The models as judging sees them: rows judged in other numbers than f32 say so in their `model_version`.
+    pub fn set(&self) -> ModelSet {
+        let set = self.catalog.set().clone();
+        match self.runtime.precision() {
+            Precision::F32 => set,
+            precision => set.with_version_suffix(&format!("+{}", precision.name())),
+        }
     }
 
     fn settled(self, settings: &Model) -> Self {
@@ -93,7 +119,7 @@ impl Models {
     pub fn try_parts(&self, layout: Layout) -> anyhow::Result<()> {
         for (id, _) in self.catalog.set().specs().skip(1) {
             self.try_once(id)?;
-            if self.runtime.is_gpu() {
+            if self.runtime.provider() != Provider::Cpu {
                 self.open(id, layout)?;
             }
         }
@@ -154,7 +180,6 @@ mod tests {
         },
     };
 
-    use weldfleet_settings::Provider;
     use weldfleet_testkit::{onnxruntime_gpu_library, onnxruntime_library, repository};
 
     use super::*;

@@ -5,15 +5,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use ort::{
     environment::Environment,
     ep::{
         self, ArenaExtendStrategy, ExecutionProvider, ExecutionProviderDispatch,
         cuda::ConvAlgorithmSearch,
     },
+    session::builder::SessionBuilder,
 };
-use weldfleet_settings::{Model, Provider};
+use weldfleet_settings::{Model, Precision, Provider};
+
+use super::openvino;
 
 /// File name of the library when `ORT_DYLIB_PATH` does not say.
 const LIBRARY: &str = "libonnxruntime.so";
@@ -27,6 +30,7 @@ pub struct Runtime {
     provider: Provider,
     device_id: u32,
     fp16: bool,
+    precision: Precision,
     engines: PathBuf,
     chosen_by_auto: bool,
 }
@@ -40,8 +44,8 @@ pub struct EngineShapes {
 }
 
 impl Runtime {
-    /// Loads the library and settles the provider: `auto` takes a GPU if the runtime has one, else
-    /// the CPU with a warning; `cuda` and `tensorrt` refuse to fall back.
+    /// Loads the library and settles the provider: `auto` takes a GPU if the runtime has one, else the CPU, where
+    /// [`Runtime::on_openvino`] may take its place; what is asked for by name refuses to fall back.
     ///
     /// # Errors
     /// If the library cannot be loaded or lacks the provider that was asked for.
@@ -57,14 +61,38 @@ impl Runtime {
         let environment = load_library(library)?;
         let provider = settle(model, &Found::on_this_host())?;
         let engines = model.cache_dir.join("tensorrt");
-        if provider == Provider::Tensorrt {
-            prepare_tensorrt(&engines, model.fp16);
+        match provider {
+            Provider::Tensorrt => prepare_tensorrt(&engines, model.fp16),
+            Provider::Openvino => {
+                openvino::register(&environment, openvino::find(model, library).as_deref())
+                    .context("model.provider = \"openvino\"")?
+            }
+            Provider::Cpu if model.provider == Provider::Auto => {
+                if let Err(error) =
+                    openvino::register(&environment, openvino::find(model, library).as_deref())
+                {
+                    ensure!(
+                        model.precision == Precision::F32,
+                        "model.precision = \"bf16\" needs OpenVINO: {error:#}"
+                    );
+                    let error = format!("{error:#}");
+                    tracing::warn!(
+                        error,
+                        "no GPU and no OpenVINO, using ONNX Runtime's own cpu provider"
+                    );
+                }
+            }
+            _ => {}
+        }
+        if model.precision == Precision::Bf16 {
+            openvino::check_bf16()?;
         }
         Ok(Self {
             environment,
             provider,
             device_id: model.device_id,
             fp16: model.fp16,
+            precision: model.precision,
             engines,
             chosen_by_auto: model.provider == Provider::Auto,
         })
@@ -82,7 +110,15 @@ impl Runtime {
 
     /// Whether models run on a GPU.
     pub fn is_gpu(&self) -> bool {
-        self.provider != Provider::Cpu
+        matches!(self.provider, Provider::Cuda | Provider::Tensorrt)
+    }
+
+    /// In which numbers the models compute.
+    pub fn precision(&self) -> Precision {
+        match self.provider {
+            Provider::Openvino => self.precision,
+            _ => Precision::F32,
+        }
     }
 
     /// Index of the GPU.
@@ -95,7 +131,7 @@ impl Runtime {
         self.chosen_by_auto && self.is_gpu()
     }
 
-    /// The same on the CPU.
+    /// The same on the CPU, by ONNX Runtime's own provider.
     pub fn on_cpu(self) -> Self {
         Self {
             provider: Provider::Cpu,
@@ -103,12 +139,27 @@ impl Runtime {
         }
     }
 
-    /// The device as people name it: `cpu`, `cuda:0`.
+    /// The same by OpenVINO, where `auto` came to the CPU and the plugin is there.
+    pub fn on_openvino(&self) -> Option<Self> {
+        let may = self.chosen_by_auto && self.provider == Provider::Cpu;
+        (may && openvino::device(&self.environment).is_some()).then(|| Self {
+            provider: Provider::Openvino,
+            ..self.clone()
+        })
+    }
+
+    /// In other numbers, by OpenVINO.
+    pub fn in_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// The device as people name it: `cpu`, `openvino`, `openvino+bf16`, `cuda:0`.
     pub fn device(&self) -> String {
-        if self.is_gpu() {
-            format!("{}:{}", self.provider.name(), self.device_id)
-        } else {
-            "cpu".to_owned()
+        let name = self.provider.name();
+        match (self.is_gpu(), self.precision()) {
+            (true, _) => format!("{name}:{}", self.device_id),
+            (false, Precision::F32) => name.to_owned(),
+            (false, precision) => format!("{name}+{}", precision.name()),
         }
     }
 
@@ -122,8 +173,27 @@ impl Runtime {
         match self.provider {
             Provider::Tensorrt => vec![self.tensorrt(shapes, digest), self.cuda()],
             Provider::Cuda => vec![self.cuda()],
-            Provider::Cpu | Provider::Auto => Vec::new(),
+            Provider::Cpu | Provider::Auto | Provider::Openvino => Vec::new(),
         }
+    }
+
+    /// Puts the device of a plugin into a session that is being built; nothing where the provider is ONNX Runtime's own.
+    ///
+    /// # Errors
+    /// If the plugin's device is gone or refuses its options.
+    pub fn with_plugin(
+        &self,
+        builder: SessionBuilder,
+        threads: usize,
+    ) -> anyhow::Result<SessionBuilder> {
+        if self.provider != Provider::Openvino {
+            return Ok(builder);
+        }
+        let device = openvino::device(&self.environment).context("OpenVINO is not registered")?;
+        let options = openvino::options(threads, self.precision);
+        builder
+            .with_devices([device], Some(&options))
+            .map_err(|error| anyhow::anyhow!("{error}"))
     }
 
     fn cuda(&self) -> ExecutionProviderDispatch {
@@ -241,10 +311,16 @@ fn devices(dev: &Path) -> u32 {
 fn settle(model: &Model, found: &Found) -> anyhow::Result<Provider> {
     let device = model.device_id < found.devices;
     let available = match model.provider {
-        Provider::Cpu => return Ok(Provider::Cpu),
-        Provider::Auto if found.cuda && device => return Ok(Provider::Cuda),
+        Provider::Cpu | Provider::Openvino => return Ok(model.provider),
+        Provider::Auto if found.cuda && device => {
+            ensure!(
+                model.precision == Precision::F32,
+                "model.precision = \"bf16\", but model.provider = \"auto\" found a GPU, which computes f32; use \"openvino\" or \"f32\""
+            );
+            return Ok(Provider::Cuda);
+        }
         Provider::Auto => {
-            tracing::warn!(
+            tracing::info!(
                 "no CUDA device or provider found, using the cpu; model.provider = \"cuda\" would refuse to start"
             );
             return Ok(Provider::Cpu);

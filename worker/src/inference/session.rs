@@ -204,6 +204,9 @@ fn build(
         .with_execution_providers(runtime.execution_providers(&shapes, files.digest()))
         .map_err(step)
         .with_context(|| needs(runtime.provider()))?;
+    builder = runtime
+        .with_plugin(builder, layout.threads)
+        .with_context(|| needs(runtime.provider()))?;
     for file in files.weights() {
         builder = builder
             .with_external_initializer_file_in_memory(&file.name, file.bytes.clone())
@@ -221,6 +224,9 @@ fn needs(provider: Provider) -> &'static str {
         Provider::Cuda => "the CUDA provider needs an NVIDIA driver, CUDA 13 and cuDNN 9",
         Provider::Tensorrt => {
             "the TensorRT provider needs an NVIDIA driver, CUDA 13, cuDNN 9 and TensorRT 10"
+        }
+        Provider::Openvino => {
+            "OpenVINO must know every operator of the model; model.provider = \"cpu\" takes what it does not"
         }
         Provider::Auto | Provider::Cpu => "the file must be an ONNX model",
     }

@@ -97,6 +97,15 @@ impl ModelSet {
         Ok(Self { specs, by_part })
     }
 
+    /// The same models, computed otherwise: each version says so.
+    #[must_use]
+    pub fn with_version_suffix(mut self, suffix: &str) -> Self {
+        for spec in &mut self.specs {
+            spec.version = format!("{}{suffix}", spec.version).into();
+        }
+        self
+    }
+
     #[must_use]
     pub fn global(&self) -> &ModelSpec {
         &self.specs[0]

@@ -46,7 +46,7 @@ impl Key {
         Self {
             model: models.catalog.global().digest().to_owned(),
             onnxruntime: onnxruntime().to_owned(),
-            device: format!("{} {device}", provider.name()),
+            device: format!("{} {device}", models.runtime.device()),
             cores,
             threads: settings.threads,
             batch_rows: settings.batch_rows,

@@ -15,7 +15,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use weldfleet_settings::{Model, Provider};
+use weldfleet_settings::{Model, Precision, Provider};
 
 use super::{
     Models,
@@ -104,12 +104,50 @@ impl fmt::Display for ChosenLayout {
     }
 }
 
-/// The layout for these models on their device.
-pub fn choose(models: &Models, settings: &Model, tuning: Tuning) -> ChosenLayout {
+/// The layout for these models; and where `auto` came to the CPU, whether ONNX Runtime itself or OpenVINO runs them: the
+/// faster one, by more than noise.
+pub fn choose(models: Models, settings: &Model, tuning: Tuning) -> (Models, ChosenLayout) {
+    let Some(on_openvino) = models.on_openvino() else {
+        let layout = choose_layout(&models, settings, tuning, false);
+        return (models, layout);
+    };
+    let theirs = choose_layout(&on_openvino, settings, tuning, true);
+    if settings.precision == Precision::Bf16 {
+        // nothing else computes it
+        return (on_openvino, theirs);
+    }
+    let own = choose_layout(&models, settings, tuning, true);
+    let gain = match (own.rows_per_second, theirs.rows_per_second) {
+        (Some(own), Some(theirs)) => theirs / own,
+        // only what was seen to be faster is taken
+        _ => 0.0,
+    };
+    tracing::info!(
+        gain = format!("{gain:.2}"),
+        "OpenVINO beside ONNX Runtime's own cpu provider"
+    );
+    if gain < choice::MARGIN {
+        return (models, own);
+    }
+    match on_openvino.try_parts(theirs.layout) {
+        Ok(()) => (on_openvino, theirs),
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::warn!(
+                error,
+                "OpenVINO cannot run every model, using ONNX Runtime's own cpu provider"
+            );
+            (models, own)
+        }
+    }
+}
+
+/// The layout for these models on their device; measured also where there is only one, if its `rate` is wanted.
+fn choose_layout(models: &Models, settings: &Model, tuning: Tuning, rate: bool) -> ChosenLayout {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let candidates = candidates(models.runtime.provider(), cores, settings);
     let usual = ChosenLayout::unmeasured(candidates[0], Origin::Usual);
-    if candidates.len() == 1 {
+    if candidates.len() == 1 && !rate {
         return match settings.batch_rows {
             0 => usual,
             _ => ChosenLayout::unmeasured(candidates[0], Origin::Configured),
@@ -157,7 +195,8 @@ fn measure(models: &Models, candidates: &[Layout], tuning: Tuning) -> Option<Cho
         Ok(rates) => rates,
         Err(error) => {
             let error = format!("{error:#}");
-            tracing::warn!(error, "layouts cannot be measured");
+            let device = models.runtime.device();
+            tracing::warn!(error, device, "layouts cannot be measured");
             return None;
         }
     };
@@ -170,6 +209,7 @@ fn measure(models: &Models, candidates: &[Layout], tuning: Tuning) -> Option<Cho
     };
     let choice = choice::choose(candidates, &rates)?;
     tracing::info!(
+        device = models.runtime.device(),
         layout = %choice.layout,
         rows_per_second = choice.rows_per_second.round(),
         took = ?began.elapsed(),
@@ -183,6 +223,8 @@ fn budget(provider: Provider, tuning: Tuning) -> Duration {
     match (tuning, provider) {
         (Tuning::Thorough, _) => Duration::from_secs(10),
         (_, Provider::Cpu | Provider::Auto) => Duration::from_millis(300),
+        // it compiles a model for each session
+        (_, Provider::Openvino) => Duration::from_millis(1500),
         (_, Provider::Cuda | Provider::Tensorrt) => Duration::from_secs(3),
     }
 }
