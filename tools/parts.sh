@@ -6,6 +6,7 @@ set -euo pipefail
 readonly CHDB_VERSION=26.7.3-stable.1
 readonly CHDB_CORE_VERSION=26.9.0
 readonly ONNXRUNTIME_VERSION=1.31.1
+readonly OPENVINO_VERSION=1.8.1
 readonly COMPOSE_VERSION=2.26.1
 readonly DEBIAN_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
 readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/weldfleet
@@ -14,7 +15,7 @@ readonly TOOLS
 
 usage() {
     cat <<EOF
-usage: tools/parts.sh [PART...]      (default: the first five)
+usage: tools/parts.sh [PART...]      (default: the first six)
        tools/parts.sh --paths [all]  print where the cached parts are (or will be), as shell assignments; without
                                      \`all\`, those that services and tests run on
 
@@ -24,7 +25,8 @@ Fetches or installs what is missing, once:
   mysql            mariadb-server (apt)
   clickhouse       the ClickHouse engine $CHDB_VERSION (npm, checked; its launcher is built with cc)
   onnxruntime      libonnxruntime.so.$ONNXRUNTIME_VERSION (PyPI wheel, checked)
-  onnxruntime_gpu  the same with its CUDA and TensorRT providers (PyPI wheel, checked)
+  openvino         OpenVINO's plugin $OPENVINO_VERSION for it, its CPU part (PyPI wheel, checked; x86_64 only)
+  onnxruntime_gpu  ONNX Runtime with its CUDA and TensorRT providers (PyPI wheel, checked)
   cc               a C compiler and linker (apt)
   curl             curl (apt)
   compose          Docker Compose $COMPOSE_VERSION, unless \`docker compose\` works (Debian package, checked)
@@ -61,9 +63,11 @@ chdb_dir() { echo "$CACHE/chdb-$CHDB_VERSION-$(arch)"; }
 chdb_core_dir() { echo "$CACHE/chdb-core-$CHDB_CORE_VERSION-$(arch)"; }
 onnxruntime_dir() { echo "$CACHE/onnxruntime-$ONNXRUNTIME_VERSION-$(arch)"; }
 onnxruntime_gpu_dir() { echo "$CACHE/onnxruntime-gpu-$ONNXRUNTIME_VERSION-$(arch)"; }
+openvino_dir() { echo "$CACHE/openvino-$OPENVINO_VERSION-$(arch)"; }
 compose_program() { echo "$CACHE/compose-$COMPOSE_VERSION-$(arch)/docker-compose"; }
 training_dir() { echo "$CACHE/training$1-$(sha256sum "$TOOLS/../training/requirements.txt" | cut -c1-12)-$(python_tag)"; }
 onnxruntime_gpu_library() { echo "$(onnxruntime_gpu_dir)/libonnxruntime.so.$ONNXRUNTIME_VERSION"; }
+openvino_plugin() { echo "$(openvino_dir)/libonnxruntime_providers_openvino_plugin.so"; }
 onnxruntime_library() { echo "$(onnxruntime_dir)/libonnxruntime.so.$ONNXRUNTIME_VERSION"; }
 
 print_paths() { # what every test asks for comes first and costs nothing; the rest some 30 ms, with `all`
@@ -71,6 +75,7 @@ print_paths() { # what every test asks for comes first and costs nothing; the re
     printf 'CLICKHOUSE_LIBRARY=%q\n' "$(chdb_dir)/libchdb.so"
     printf 'ORT_DYLIB_PATH=%q\n' "$(onnxruntime_library)"
     printf 'ORT_GPU_DYLIB_PATH=%q\n' "$(onnxruntime_gpu_library)"
+    printf 'OPENVINO_PLUGIN=%q\n' "$(openvino_plugin)"
     printf 'DOCKER_COMPOSE=%q\n' "$(compose_program)"
     [[ ${1:-} == all ]] || return 0
     printf 'TRAINING_PYTHON=%q\n' "$(training_python || echo python3)"
@@ -141,6 +146,7 @@ have_cc() { command -v cc >/dev/null; }
 have_curl() { command -v curl >/dev/null; }
 have_old_clickhouse() { [[ -x /usr/sbin/clickhouse-server ]]; }
 have_onnxruntime() { [[ -r $(onnxruntime_library) ]]; }
+have_openvino() { [[ -r $(openvino_plugin) ]]; }
 have_onnxruntime_gpu() { [[ -r $(onnxruntime_gpu_library) ]]; }
 have_compose() { docker compose version >/dev/null 2>&1 || [[ -x $(compose_program) ]]; }
 
@@ -180,8 +186,8 @@ get_onnxruntime() {
 
 fill_onnxruntime() {
     case $(arch) in
-    x64) unpack_wheel onnxruntime x86_64 1f3dea47f2f0e5117c2404cea7d21fd253ae7836a3bf167a501cdfbb2600d536 ;;
-    arm64) unpack_wheel onnxruntime aarch64 0b9a492176886992e0e875f06bc0367e333f5fff11711a2d642e18b02f3009cc ;;
+    x64) unpack_onnxruntime onnxruntime x86_64 1f3dea47f2f0e5117c2404cea7d21fd253ae7836a3bf167a501cdfbb2600d536 ;;
+    arm64) unpack_onnxruntime onnxruntime aarch64 0b9a492176886992e0e875f06bc0367e333f5fff11711a2d642e18b02f3009cc ;;
     esac
 }
 
@@ -193,7 +199,26 @@ get_onnxruntime_gpu() {
 }
 
 fill_onnxruntime_gpu() {
-    unpack_wheel onnxruntime-gpu x86_64 05d548956197b9d01f59b625de740e0d6be3593f874e241a12dc0362650ecdf7
+    unpack_onnxruntime onnxruntime-gpu x86_64 05d548956197b9d01f59b625de740e0d6be3593f874e241a12dc0362650ecdf7
+}
+
+get_openvino() {
+    [[ $(arch) == x64 ]] || die "OpenVINO's plugin is published for x86_64 only; ONNX Runtime's own provider judges without it"
+    need_pip
+    log "fetching OpenVINO's plugin $OPENVINO_VERSION for ONNX Runtime (53 MB, once)"
+    fetch_into "$(openvino_dir)" fill_openvino
+}
+
+# What runs ONNX models on a CPU; not what runs them on Intel's GPUs and NPUs, two thirds of the whole.
+fill_openvino() {
+    unpack_wheel "onnxruntime-ep-openvino==$OPENVINO_VERSION" x86_64 \
+        3832643158c8c187fcab6db661cde2a8c06a2b3559d95d0f2411ac0e51c5e924 \
+        libonnxruntime_providers_openvino_plugin.so 'libopenvino.so.*' libopenvino_intel_cpu_plugin.so \
+        'libopenvino_onnx_frontend.so.*' 'libopenvino_ir_frontend.so.*' 'libtbb*.so.*' 'libhwloc.so.*'
+}
+
+unpack_onnxruntime() { # unpack_onnxruntime PACKAGE MACHINE SUM
+    unpack_wheel "$1==$ONNXRUNTIME_VERSION" "$2" "$3" 'libonnxruntime*.so*'
 }
 
 need_pip() {
@@ -201,21 +226,22 @@ need_pip() {
     python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip
 }
 
-# unpack_wheel PACKAGE MACHINE SUM : its C libraries into the current folder. The wheel for one fixed Python is taken
-# whatever Python is here, since nothing of Python's in it is used.
+# unpack_wheel REQUIREMENT MACHINE SUM NAME... : files of these names into the current folder. The wheel for one fixed Python
+# is taken whatever Python is here, since nothing of Python's in it is used.
 unpack_wheel() {
-    local package=$1 machine=$2 sum=$3
+    local requirement=$1 machine=$2 sum=$3
+    shift 3
     python3 -m pip download --quiet --no-deps --no-cache-dir --disable-pip-version-check --only-binary=:all: \
-        --python-version 3.12 --implementation cp --abi cp312 \
+        --python-version 3.12 --implementation cp --abi cp312 --abi none \
         --platform "manylinux_2_28_$machine" --platform "manylinux_2_27_$machine" \
-        "$package==$ONNXRUNTIME_VERSION" || return 1
+        "$requirement" || return 1
     check_sha256 "$sum" ./*.whl || return 1
-    python3 - ./*.whl <<'PYTHON' || return 1
+    python3 - ./*.whl "$@" <<'PYTHON' || return 1
 import pathlib, sys, zipfile
 wheel = zipfile.ZipFile(sys.argv[1])
 for member in wheel.namelist():
     path = pathlib.PurePosixPath(member)
-    if path.match("onnxruntime/capi/libonnxruntime*.so*"):
+    if any(path.match(name) for name in sys.argv[2:]):
         pathlib.Path(path.name).write_bytes(wheel.read(member))
 PYTHON
     rm -f ./*.whl
@@ -420,7 +446,10 @@ main() {
     --paths) print_paths "${2:-}" && exit 0 ;;
     esac
     local parts=("$@") missing=() part
-    [[ ${#parts[@]} -gt 0 ]] || parts=(python redis mysql clickhouse onnxruntime)
+    if [[ ${#parts[@]} == 0 ]]; then
+        parts=(python redis mysql clickhouse onnxruntime)
+        [[ $(arch) != x64 ]] || parts+=(openvino)
+    fi
     for part in "${parts[@]}"; do
         declare -F "have_$part" >/dev/null || { usage >&2 && exit 2; }
         "have_$part" || missing+=("$part")

@@ -334,6 +334,27 @@ impl Precision {
     }
 }
 
+/// The most that a thousand welds judged in bf16 may differ from f32. Labels of real welds scatter by a tenth of a millimetre.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Bf16Limits {
+    /// Share of welds with another verdict.
+    pub verdict_changes: f64,
+    pub nok_prob: f32,
+    /// Any regression, mm.
+    pub millimetres: f32,
+}
+
+impl Default for Bf16Limits {
+    fn default() -> Self {
+        Self {
+            verdict_changes: 0.001,
+            nok_prob: 0.05,
+            millimetres: 0.05,
+        }
+    }
+}
+
 /// `[model]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -344,6 +365,8 @@ pub struct Model {
     pub model_export_dir: PathBuf,
     pub provider: Provider,
     pub precision: Precision,
+    /// What bf16 may change before `worker check` refuses it.
+    pub bf16_limits: Bf16Limits,
     /// OpenVINO's plugin for ONNX Runtime; empty: `openvino/` beside ONNX Runtime or the program.
     pub openvino_plugin: PathBuf,
     /// GPU index among those the process sees; one process feeds one GPU.
@@ -369,6 +392,7 @@ impl Default for Model {
             model_export_dir: "models".into(),
             provider: Provider::Auto,
             precision: Precision::F32,
+            bf16_limits: Bf16Limits::default(),
             openvino_plugin: PathBuf::new(),
             device_id: 0,
             threads: 0,

@@ -14,5 +14,7 @@ pub mod programs;
 pub mod services;
 
 pub use eventually::eventually;
-pub use programs::{bin, onnxruntime_gpu_library, onnxruntime_library, repository};
+pub use programs::{
+    bin, onnxruntime_gpu_library, onnxruntime_library, openvino_plugin, repository,
+};
 pub use services::{Service, Services};

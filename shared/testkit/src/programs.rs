@@ -48,6 +48,18 @@ pub fn onnxruntime_library() -> PathBuf {
     path_of("ORT_DYLIB_PATH")
 }
 
+/// OpenVINO's plugin for it, which is fetched if it is missing; `None` where it is not published.
+///
+/// # Panics
+/// When it cannot be fetched.
+pub fn openvino_plugin() -> Option<PathBuf> {
+    if !cfg!(target_arch = "x86_64") {
+        return None;
+    }
+    run(Command::new(parts()).arg("openvino"));
+    Some(path_of("OPENVINO_PLUGIN"))
+}
+
 /// The ONNX Runtime library with CUDA and TensorRT, if it was fetched before; it is too large to fetch for a test.
 ///
 /// # Panics

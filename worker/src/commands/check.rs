@@ -2,6 +2,7 @@
 
 mod batches;
 mod part_names;
+mod precision;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,7 +14,7 @@ use weldfleet_service::{
     outln,
     output::{self, Paint},
 };
-use weldfleet_settings::{Settings, secret::without_credentials};
+use weldfleet_settings::{Precision, Settings, secret::without_credentials};
 use weldfleet_stores::clickhouse::{RowBlock, SourceTable, repeated_keys};
 use weldfleet_weld::Verdict;
 
@@ -24,6 +25,8 @@ use crate::{
 };
 use batches::Alike;
 
+/// Rows that are judged in both precisions.
+const PRECISION_ROWS: u32 = 1000;
 /// Parts of a day that are looked at; a body shop welds some hundred.
 const MOST_PARTS: u32 = 10_000;
 
@@ -373,6 +376,7 @@ async fn check_rows(
     report.add("rows", state, sample.in_words(settings));
     if judging.models.is_some() {
         check_batches(&pool, &block, &verdicts, layout.batch_rows, report).await;
+        check_precision(settings, judging, source, report).await;
     }
     sample.as_json()
 }
@@ -406,6 +410,36 @@ async fn check_batches(
             );
         }
         Err(error) => report.failed("batches", error.to_string()),
+    }
+}
+
+/// What bf16 would change, where this worker computes it; more than its limits only where it is what is configured.
+async fn check_precision(
+    settings: &Settings,
+    judging: &Judging,
+    source: &SourceTable,
+    report: &mut Report,
+) {
+    let Some(models) = precision::both(judging) else {
+        return;
+    };
+    let compared = match source.latest_rows(PRECISION_ROWS).await {
+        Ok(block) => precision::compare(judging, models, &Arc::new(block)).await,
+        Err(error) => return report.failed("precision", error.chain()),
+    };
+    match (compared, settings.model.precision) {
+        (Ok(found), Precision::Bf16) if !found.is_within(&settings.model.bf16_limits) => {
+            report.failed(
+                "precision",
+                format!(
+                    "{}; more than model.bf16_limits allow: use model.precision = \"f32\"",
+                    found.in_words()
+                ),
+            );
+        }
+        (Ok(found), _) => report.ok("precision", found.in_words()),
+        (Err(error), Precision::Bf16) => report.failed("precision", chain(&error)),
+        (Err(error), Precision::F32) => report.warning("precision", chain(&error)),
     }
 }
 

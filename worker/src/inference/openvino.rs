@@ -132,6 +132,120 @@ mod tests {
         assert_eq!(config["CPU"]["ENABLE_CPU_PINNING"], "NO");
     }
 
+    use weldfleet_settings::Provider;
+    use weldfleet_testkit::openvino_plugin;
+    use weldfleet_weld::features::REGRESSIONS;
+
+    use crate::inference::{Models, layout::Layout, tuning::probe::Probe};
+
+    /// The committed models by OpenVINO; `None` where its plugin is not published.
+    fn models(precision: Precision) -> Option<Models> {
+        let plugin = openvino_plugin()?;
+        let models = Models::for_test("models");
+        register(models.runtime.environment(), Some(&plugin)).unwrap();
+        Some(Models {
+            runtime: models.runtime.forced(Provider::Openvino, false),
+            ..models
+        })
+        .map(|models| models.in_precision(precision))
+    }
+
+    /// What the models say of the probe's rows in batches of this size: probability, then the regressions, of each row.
+    fn outputs(models: &Models, probe: &Probe, threads: usize, batch_rows: usize) -> Vec<[f32; 5]> {
+        let layout = Layout {
+            sessions: 1,
+            threads,
+            batch_rows,
+        };
+        let mut session = models.open_global(layout).unwrap();
+        let mut all = Vec::new();
+        for first in (0..ROWS).step_by(batch_rows) {
+            let rows = batch_rows.min(ROWS - first);
+            let (mut nok_prob, mut regression) = (vec![0.0; rows], vec![0.0; rows * REGRESSIONS]);
+            session
+                .run(probe.rows_from(first, &mut nok_prob, &mut regression))
+                .unwrap();
+            let rows = nok_prob.iter().zip(regression.as_chunks::<REGRESSIONS>().0);
+            all.extend(rows.map(|(p, [a, b, c, d])| [*p, *a, *b, *c, *d]));
+        }
+        all
+    }
+
+    const ROWS: usize = 2000;
+
+    fn furthest(one: &[[f32; 5]], other: &[[f32; 5]]) -> f32 {
+        let values = one.as_flattened().iter().zip(other.as_flattened());
+        values.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn f32_is_what_onnx_runtime_says_whatever_the_batch_and_the_threads() {
+        let Some(models) = models(Precision::F32) else {
+            eprintln!("skipped: no OpenVINO for this processor");
+            return;
+        };
+        let probe = Probe::new(models.catalog.set().global().config(), ROWS);
+        let reference = outputs(&Models::for_test("models"), &probe, 1, 32);
+        let ours = outputs(&models, &probe, 1, 32);
+        let furthest = furthest(&reference, &ours);
+        assert!(furthest < 1e-5, "{furthest}");
+        for (threads, batch_rows) in [(1, 1), (1, 7), (1, 64), (2, 32), (2, 5)] {
+            assert!(
+                outputs(&models, &probe, threads, batch_rows) == ours,
+                "{threads} threads, batches of {batch_rows}"
+            );
+        }
+    }
+
+    #[test]
+    fn bf16_is_asked_for_and_said() {
+        let Some(models) = models(Precision::Bf16) else {
+            eprintln!("skipped: no OpenVINO for this processor");
+            return;
+        };
+        assert_eq!(models.runtime.device(), "openvino+bf16");
+        let version = models.set().global().version();
+        assert_eq!(
+            &*version,
+            format!("{}+bf16", models.catalog.set().global().version())
+        );
+        if check_bf16().is_err() {
+            eprintln!("skipped: this processor does not compute bf16");
+            return;
+        }
+        let probe = Probe::new(models.catalog.set().global().config(), ROWS);
+        let exact = outputs(&Models::for_test("models"), &probe, 1, 32);
+        let furthest = furthest(&exact, &outputs(&models, &probe, 1, 32));
+        assert!(furthest > 1e-4, "it computes in f32: {furthest}");
+    }
+
+    #[test]
+    fn what_is_no_plugin_is_refused_by_name() {
+        let models = Models::for_test("models");
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("plugin.so");
+        fs::write(&text, "no library").unwrap();
+        let other = weldfleet_testkit::onnxruntime_library();
+        for (plugin, said) in [
+            (folder.path().join("missing.so"), "is no file"),
+            (text, "cannot load"),
+            (other, "cannot load"),
+        ] {
+            if device(models.runtime.environment()).is_some() {
+                // registered by another test of this process: nothing is asked of the path then
+                return;
+            }
+            let refusal = register(models.runtime.environment(), Some(&plugin)).unwrap_err();
+            let refusal = format!("{refusal:#}");
+            assert!(
+                refusal.contains(said) && refusal.contains(&plugin.display().to_string()),
+                "{refusal}"
+            );
+        }
+        let missing = register(models.runtime.environment(), None).unwrap_err();
+        assert!(missing.to_string().contains("onnxruntime-ep-openvino"));
+    }
+
     #[test]
     fn what_is_configured_is_not_looked_for_elsewhere() {
         let folder = tempfile::tempdir().unwrap();

@@ -8,7 +8,7 @@ use weldfleet_service::output::{Paint, grouped, spoken, table};
 use super::gather::{DayLine, PatchLine, Report};
 
 /// Workers that said nothing for this long are shown as silent.
-const SILENT_MS: u64 = 15_000;
+pub const SILENT_MS: u64 = 15_000;
 /// Older days listed one by one; more are summed up.
 const MOST_OLDER: usize = 10;
 

@@ -1,6 +1,10 @@
 //! What is known right now.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::Serialize;
 use weldfleet_queue::{Pause, Queue, QueueError, State, WorkerEntry};
@@ -12,6 +16,7 @@ use weldfleet_stores::{
     mysql::{Mirror, NokTable},
 };
 
+use super::draw::SILENT_MS;
 use crate::{args::today, dependencies};
 
 /// Window of the rate.
@@ -383,6 +388,9 @@ impl Gatherer {
                 .hints
                 .push("no worker is running; `worker run` starts one".to_owned());
         }
+        if let Some(mixed) = mixed(report.workers.iter().flatten()) {
+            report.hints.push(mixed);
+        }
         let count = |state| {
             report
                 .jobs
@@ -443,10 +451,81 @@ impl Gatherer {
     }
 }
 
+/// What to say where one weld could get another verdict from another worker: providers agree to 1e-5, precisions do not, and
+/// models may differ in anything.
+fn mixed<'a>(workers: impl Iterator<Item = &'a WorkerEntry>) -> Option<String> {
+    let living: Vec<_> = workers
+        .filter(|worker| worker.silent_ms <= SILENT_MS)
+        .collect();
+    let kinds = |field: &str| -> BTreeSet<String> {
+        let told = living.iter().filter_map(|worker| worker.fields.get(field));
+        // which GPU of its host a worker has says nothing of its numbers
+        told.map(|told| told.split(':').next().unwrap_or(told).to_owned())
+            .collect()
+    };
+    let listed = |kinds: BTreeSet<String>| kinds.into_iter().collect::<Vec<_>>().join(", ");
+    let (models, devices) = (kinds("model_version"), kinds("device"));
+    if models.len() > 1 {
+        return Some(format!(
+            "workers judge by different models ({}), so that a weld's verdict depends on who judges it",
+            listed(models)
+        ));
+    }
+    (devices.len() > 1).then(|| {
+        format!(
+            "workers compute on different providers ({}), whose probabilities agree to 1e-5; model.provider names one for all",
+            listed(devices)
+        )
+    })
+}
+
 fn one_line(error: &QueueError) -> String {
     weldfleet_service::exit::causes(error)
 }
 
 fn silent() -> String {
     format!("no answer for {} s", PATIENCE.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use weldfleet_queue::WorkerInfo;
+
+    use super::*;
+
+    fn worker(device: &str, model_version: &str, silent_ms: u64) -> WorkerEntry {
+        let fields = [("device", device), ("model_version", model_version)];
+        WorkerEntry {
+            id: WorkerInfo::new("host").id,
+            silent_ms,
+            leases: 0,
+            jobs: Vec::new(),
+            fields: fields
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        }
+    }
+
+    #[test]
+    fn a_fleet_whose_verdicts_may_differ_is_said_to_be_mixed() {
+        let alike = [worker("cuda:0", "m-1", 0), worker("cuda:3", "m-1", 0)];
+        assert_eq!(mixed(alike.iter()), None);
+        let gone = [
+            worker("cpu", "m-1", 0),
+            worker("openvino", "m-2", SILENT_MS + 1),
+        ];
+        assert_eq!(mixed(gone.iter()), None);
+        let providers = [worker("cpu", "m-1", 0), worker("openvino", "m-1", 0)];
+        let said = mixed(providers.iter()).unwrap();
+        assert!(
+            said.contains("(cpu, openvino)") && said.contains("1e-5"),
+            "{said}"
+        );
+        let precisions = [
+            worker("openvino", "m-1", 0),
+            worker("openvino+bf16", "m-1+bf16", 0),
+        ];
+        let said = mixed(precisions.iter()).unwrap();
+        assert!(said.contains("different models (m-1, m-1+bf16)"), "{said}");
+    }
 }
