@@ -8,7 +8,10 @@ TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # The parts are looked for (10 ms when they are there) only by the commands that may need them.
 parts=(python)
 case ${1:-} in
-up) parts+=(redis mysql clickhouse onnxruntime) ;;
+up)
+    parts+=(redis mysql clickhouse onnxruntime)
+    [[ $(uname -m) != x86_64 ]] || parts+=(openvino)
+    ;;
 run)
     named=()
     for argument in "${@:2}"; do
@@ -35,7 +38,7 @@ given=("${CLICKHOUSE_LAUNCHER:-}" "${CLICKHOUSE_LIBRARY:-}")
 source <("$TOOLS/parts.sh" --paths)
 CLICKHOUSE_LAUNCHER=${given[0]:-$CLICKHOUSE_LAUNCHER}
 CLICKHOUSE_LIBRARY=${given[1]:-$CLICKHOUSE_LIBRARY}
-export CLICKHOUSE_LAUNCHER CLICKHOUSE_LIBRARY ORT_DYLIB_PATH
+export CLICKHOUSE_LAUNCHER CLICKHOUSE_LIBRARY ORT_DYLIB_PATH OPENVINO_PLUGIN
 # The system's own Python where there is one: it starts faster than a version manager's.
 python=$(command -v /usr/bin/python3 || command -v python3)
 exec "$python" "$TOOLS/services" "$@"

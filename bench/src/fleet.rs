@@ -57,6 +57,7 @@ pub async fn run(
     plant.set("model.model_export_dir", &model.display().to_string());
     // One thread prepares rows while the device is busy with the other's.
     plant.set("model.threads", "2");
+    plant.set("model.provider", "cpu");
     plant.set_variable("TIMED_DEVICE_US_A_ROW", &fleet.device_us.to_string());
     plant.set_variable("TIMED_DEVICE_ONNXRUNTIME", &real);
     plant.set_variable("ORT_DYLIB_PATH", &device.display().to_string());
@@ -69,6 +70,7 @@ pub async fn run(
     }
     plant.set_variable("ORT_DYLIB_PATH", &real);
     plant.set("model.threads", "0");
+    plant.set("model.provider", "auto");
     push(fleet, &watched?, section);
     Ok(())
 }

@@ -13,7 +13,7 @@ use redis::AsyncCommands;
 use serde_json::Value;
 use tempfile::TempDir;
 use weldfleet_settings::Settings;
-use weldfleet_testkit::{Service, Services, onnxruntime_library, repository};
+use weldfleet_testkit::{Service, Services, onnxruntime_library, openvino_plugin, repository};
 
 /// Services and settings; everything ends with it.
 pub struct Plant {
@@ -65,9 +65,12 @@ impl Plant {
             ("scheduler.max_outstanding", "100000"),
             ("worker.http", "127.0.0.1:0"),
             ("worker.save_dir", &save_dir),
-            ("model.provider", "cpu"),
+            ("model.provider", "auto"),
         ] {
             plant.set(key, value);
+        }
+        if let Some(plugin) = openvino_plugin() {
+            plant.set("model.openvino_plugin", &plugin.display().to_string());
         }
         plant.run("scheduler", &["migrate"])?;
         // What was merged or replaced gives its room on the disk back at once, not after eight minutes.

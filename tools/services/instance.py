@@ -82,6 +82,8 @@ class Instance:
             result[f"SERVICES_{name.upper()}_PID"] = str((known["process"] or {}).get("pid", ""))
         if Path(os.environ["ORT_DYLIB_PATH"]).exists():
             result["ORT_DYLIB_PATH"] = os.environ["ORT_DYLIB_PATH"]
+        if Path(os.environ["OPENVINO_PLUGIN"]).exists():
+            result["WELDFLEET__MODEL__OPENVINO_PLUGIN"] = os.environ["OPENVINO_PLUGIN"]
             result["ORT_DISABLE_TELEMETRY"] = "1"
         return result
 
