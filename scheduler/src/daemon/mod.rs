@@ -6,6 +6,7 @@
 //! - [`collecting`]: expired leases and due jobs, more often than passes;
 //! - [`mirror_reconciler`]: the MySQL mirror, apart from passes, so that a slow or absent MySQL delays no slicing;
 //! - [`settling`]: finished days, whose patch parts are applied;
+//! - [`streaks`]: hits of a spot in a row, told to people;
 //! - [`status_page`]: what HTTP shows; [`outage`]: what is away, logged once.
 //!
 //! A standby runs the same tasks; without leadership slicing, reconciling and settling idle. No error ends the daemon.
@@ -18,6 +19,7 @@ mod owning;
 mod settling;
 mod slicing;
 mod status_page;
+mod streaks;
 
 use std::sync::Arc;
 
@@ -83,11 +85,12 @@ pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> Result<()
     let collecting = tokio::spawn(collecting::run(daemon.clone()));
     let reconciling = tokio::spawn(mirror_reconciler::run(daemon.clone()));
     let settling = tokio::spawn(settling::run(daemon.clone()));
+    let streaks = tokio::spawn(streaks::run(daemon.clone()));
     slicing::run(daemon).await;
 
     // A task that panicked has said so on standard error; the others still get their orderly end.
-    let ended = tokio::join!(leading, collecting, reconciling, settling);
-    for end in [ended.0, ended.1, ended.2, ended.3] {
+    let ended = tokio::join!(leading, collecting, reconciling, settling, streaks);
+    for end in [ended.0, ended.1, ended.2, ended.3, ended.4] {
         end?;
     }
     server.await??;

@@ -706,6 +706,14 @@ mod tests {
             ("[fusion]\ndefect_names = { mll = \"小焊核\" }\n", &[]),
             ("[fusion.defect_names]\nexpulsion = \"a,b\"\n", &[]),
             ("", &[("WELDFLEET__FUSION__DEFECT_NAMES", "{ ml = \"\" }")]),
+            ("[scheduler]\nhit_streaks = { burn = 3 }\n", &[]),
+            (
+                "",
+                &[(
+                    "WELDFLEET__SCHEDULER__HIT_STREAKS",
+                    "{ resistance_peak = 1 }",
+                )],
+            ),
         ];
         let errors: Vec<String> = cases
             .iter()

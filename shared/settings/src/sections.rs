@@ -4,7 +4,9 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use weldfleet_weld::{defects::DefectNames, units::CurveUnits, validation::ValidationLimits};
+use weldfleet_weld::{
+    defects::DefectNames, rules::HitStreaks, units::CurveUnits, validation::ValidationLimits,
+};
 
 use crate::{Columns, Secret};
 
@@ -162,6 +164,8 @@ pub struct Scheduler {
     pub max_outstanding: u32,
     /// IANA time zone whose midnight ends a day.
     pub timezone: Zone,
+    /// Hits of a spot in a row that are told.
+    pub hit_streaks: HitStreaks,
     /// Listener of status and metrics.
     pub http: SocketAddr,
 }
@@ -175,6 +179,7 @@ impl Default for Scheduler {
             lookback_days: 1,
             max_outstanding: 1000,
             timezone: Zone::default(),
+            hit_streaks: HitStreaks::default(),
             http: SocketAddr::from(([127, 0, 0, 1], 9100)),
         }
     }

@@ -14,8 +14,9 @@
 //! - [`settling`]: patch parts, and applying them; [`writers`]: inserts that added columns would break;
 //! - [`inspection`]: rows and grants that a person looks at; [`keys`]: whether keys identify welds;
 //! - [`nok`]: committed NOK rows and checksums, for the mirror;
-//! - [`probes`]: whether the server does what a worker needs of it;
+//! - `streaks`: welds with hits, by spot;
 //! - [`simulated`]: fast columnar insert of made-up welds.
+//! - [`probes`]: whether the server does what a worker needs of it;
 
 pub mod agreement;
 pub(crate) mod arena;
@@ -41,6 +42,7 @@ pub mod simulated;
 pub mod slices;
 pub mod sql;
 mod stored;
+mod streaks;
 pub mod survey;
 pub mod writers;
 

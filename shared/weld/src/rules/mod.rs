@@ -3,7 +3,8 @@
 //! - `grid`: the steps of about 1 ms in which they look at a weld, so that the sampling rate does not matter;
 //! - [`settings`]: what can be configured, with units and defaults; `file`: `rules.toml` and its per-part overrides;
 //! - `stepped`: settings in steps; `set`: those of every part, and judging by them;
-//! - `pulses`, `expulsion`, `resistance_peak`, `bands`: the rules themselves; `hit`: what they report.
+//! - `pulses`, `expulsion`, `resistance_peak`, `bands`: the rules themselves; `hit`: what they report;
+//! - `streaks`: hits of a spot in a row, which no verdict depends on.
 //!
 //! Where a weld's `imax` is below `pulses.current_floor_ka`, R would be noise: such a weld is judged on U alone.
 //! Pulses, interruptions and expulsions are then looked for in U; rules that need R or I do not apply.
@@ -21,8 +22,10 @@ mod pulses;
 mod resistance_peak;
 mod set;
 mod stepped;
+mod streaks;
 
 pub use file::{RulesFile, RulesFileError};
 pub use hit::{Hit, Level, NokOn, Rule, hits_json};
 pub use pulses::{Pulse, Segments};
 pub use set::{Basis, Findings, RuleError, RuleScratch, RuleSet};
+pub use streaks::{HitStreaks, HitStreaksError, SpotHit, Streak, streaks};
