@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Parser, Subcommand};
 use jiff::Timestamp;
@@ -275,9 +275,18 @@ pub struct DeadFilter {
 Record ids go on behind the day's largest, so that repeating the command adds rows. The same seed
 on an empty day makes the same rows. Columns, units and types are the configured table's.
 
+With --like plant the table is one of an older system's shape: ReplacingMergeTree by day, spot and
+id; maxima and program as text ('0', 'None' and '' occur), umax in V, imax in tens of ampere; curves
+in counts of 1 % of them, one a millisecond, now and then a sample or two apart in length; dry shots
+(spot_tag '0') and tip dresses (prog_no 41 and 51). It is made if it does not exist; a table of
+another shape is left alone. Its welds are those of our own table with the same seed, day and
+number; with --counts that one holds the same counts too.
+
 Examples:
   scheduler simulate --day today --rows 50000
-  scheduler simulate --day 20261121 --rows 1000000 --seed 7 --invalid-share 0.01")]
+  scheduler simulate --day 20261121 --rows 1000000 --seed 7 --invalid-share 0.01
+  scheduler simulate --day today --rows 3000 --like plant --curves whole-text
+  scheduler simulate --day today --rows 3000 --like plant --late 0.02 --later-after 30s")]
 pub struct Simulate {
     /// The day: YYYYMMDD, today or yesterday
     #[arg(long, value_name = "DAY")]
@@ -291,6 +300,9 @@ pub struct Simulate {
     /// Share of NOK welds
     #[arg(long, value_name = "SHARE", default_value_t = 0.006)]
     pub nok_rate: f64,
+    /// Share of welds with a burn mark, three of a spot in a row
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    pub burn_rate: f64,
     /// Share of rows that validation must refuse
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     pub invalid_share: f64,
@@ -303,9 +315,56 @@ pub struct Simulate {
     /// and end before this one
     #[arg(long, value_name = "HH:MM", default_value = "24:00", value_parser = parse_time)]
     pub until: u32,
+    /// Curves in whole counts of 1 % of umax and imax; [curves] must say percent_of_umax and percent_of_imax
+    #[arg(long, conflicts_with = "like")]
+    pub counts: bool,
+    /// Write a table of this shape instead of ours
+    #[arg(long, value_name = "SHAPE")]
+    pub like: Option<Like>,
+    /// What such a table holds curves in
+    #[arg(
+        long,
+        value_name = "FORM",
+        default_value = "integers",
+        requires = "like"
+    )]
+    pub curves: PlantCurves,
+    /// Share of such a table's rows that come wrong first and are sent again
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, requires = "like")]
+    pub resent: f64,
+    /// Share of such a table's rows that arrive after the others
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, requires = "like")]
+    pub late: f64,
+    /// How long those wait, as 30s or 5m
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_wait, requires = "like")]
+    pub later_after: Duration,
     /// The outcome as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Whose table `simulate` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Like {
+    /// An older system's
+    Plant,
+}
+
+/// What its curves are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum PlantCurves {
+    /// Arrays of UInt16
+    Integers,
+    /// Arrays of texts
+    Texts,
+    /// One text, as `[12, 55, 97]`
+    WholeText,
+}
+
+fn parse_wait(text: &str) -> Result<Duration, String> {
+    let wait: Option<jiff::SignedDuration> = text.parse().ok();
+    wait.and_then(|wait| Duration::try_from(wait).ok())
+        .ok_or_else(|| format!("`{text}` is no time to wait, write 30s or 5m"))
 }
 
 fn parse_points(text: &str) -> Result<CurveLength, String> {

@@ -98,7 +98,7 @@ impl SimulatedBlock {
                     percent_factor(self.umax[row], &self.u_values[u_span.clone()])
                 }
             };
-            scale(&mut self.u_values[u_span], u_factor);
+            scale(&mut self.u_values[u_span], u_factor / units.u_scale as f32);
             let i_span = span(&self.i_offsets, row);
             let i_factor = match units.i_unit {
                 CurveCurrentUnit::Kiloampere => 1.0,
@@ -107,14 +107,23 @@ impl SimulatedBlock {
                     percent_factor(self.imax[row], &self.i_values[i_span.clone()])
                 }
             };
-            scale(&mut self.i_values[i_span], i_factor);
+            scale(&mut self.i_values[i_span], i_factor / units.i_scale as f32);
         }
-        if units.umax_unit == VoltageUnit::Millivolt {
-            scale(&mut self.umax, 1000.0);
-        }
-        if units.imax_unit == CurrentUnit::A {
-            scale(&mut self.imax, 1000.0);
-        }
+        self.convert_maxima(units);
+    }
+
+    /// Rewrites the maxima alone, once: of a block whose curves are percents already.
+    pub fn convert_maxima(&mut self, units: &CurveUnits) {
+        let umax_factor = match units.umax_unit {
+            VoltageUnit::V => 1.0,
+            VoltageUnit::Millivolt => 1000.0,
+        };
+        let imax_factor = match units.imax_unit {
+            CurrentUnit::Kiloampere => 1.0,
+            CurrentUnit::A => 1000.0,
+        };
+        scale(&mut self.umax, umax_factor / units.umax_scale as f32);
+        scale(&mut self.imax, imax_factor / units.imax_scale as f32);
     }
 }
 

@@ -10,6 +10,7 @@
 //! - `waveform`: the weld's voltage and current samples, pulses, rise, noise.
 //! - `corrupt`: turns a sound row into one that validation must refuse.
 //! - [`block`]: rows by column ([`SimulatedBlock`]), conversion to a plant's own units.
+//! - [`plant_table`]: the same rows as the table of a plant that counts in percents ([`PlantTableRows`]).
 //! - [`simulator`]: [`Simulator`], row `i` of a day from `(seed, day, i)` alone.
 //!
 //! Never here: I/O, clocks, threads, a global random generator. Who inserts the rows, and how parallel, is the
@@ -20,6 +21,7 @@ mod corrupt;
 mod noise;
 pub mod options;
 pub mod plant;
+pub mod plant_table;
 pub mod process;
 pub mod resistance;
 pub mod simulator;
@@ -29,5 +31,6 @@ mod waveform;
 pub use block::SimulatedBlock;
 pub use options::{CurveLength, OptionsError, SimulationOptions};
 pub use plant::{Plant, plant};
+pub use plant_table::{CountedBlock, Delivery, PlantTableOptions, PlantTableRows, RowKind};
 pub use simulator::Simulator;
 pub use truth::{Defect, Label};

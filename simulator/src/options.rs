@@ -82,9 +82,7 @@ impl SimulationOptions {
             ("burn_rate", self.burn_rate),
             ("invalid_share", self.invalid_share),
         ] {
-            if !(0.0..=1.0).contains(&share) {
-                return Err(OptionsError::Share { name, value: share });
-            }
+            self::share(name, share)?;
         }
         if !(0.01..=20.0).contains(&self.sample_interval_ms) {
             return Err(OptionsError::SampleInterval(self.sample_interval_ms));
@@ -109,6 +107,13 @@ impl SimulationOptions {
         }
         Ok(())
     }
+}
+
+pub(crate) fn share(name: &'static str, value: f64) -> Result<(), OptionsError> {
+    if (0.0..=1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(OptionsError::Share { name, value })
 }
 
 /// Options that cannot be simulated.

@@ -80,12 +80,19 @@ fn every_weld_that_was_not_spoiled_is_valid_in_every_unit() {
         i_unit: CurveCurrentUnit::PercentOfImax,
         ..CurveUnits::default()
     };
+    let tens_of_ampere = CurveUnits {
+        imax_unit: CurrentUnit::A,
+        imax_scale: 10.0,
+        u_scale: 0.5,
+        umax_scale: 0.25,
+        ..percent
+    };
     for length in [
         CurveLength::Fixed(600),
         CurveLength::Fixed(450),
         CurveLength::Program,
     ] {
-        for units in [CurveUnits::default(), millis, percent] {
+        for units in [CurveUnits::default(), millis, percent, tens_of_ampere] {
             let mut block = simulate(SimulationOptions {
                 length,
                 ..options(1_500, 0.3)

@@ -11,6 +11,7 @@ pub mod pause;
 mod progress;
 pub mod settle;
 pub mod simulate;
+mod simulate_plant;
 pub mod status;
 mod wait;
 

@@ -11,20 +11,18 @@ use weldfleet_service::{
     output::{self, grouped},
 };
 use weldfleet_settings::Settings;
-use weldfleet_simulator::{SimulatedBlock, SimulationOptions, Simulator};
+use weldfleet_simulator::{SimulatedBlock, SimulationOptions, Simulator, plant_table::ID_PREFIX};
 use weldfleet_stores::{
     Day,
     clickhouse::{SimulatedRows, SourceTable, schema::IdType},
 };
-use weldfleet_weld::units::CurveUnits;
+use weldfleet_weld::units::{CurveCurrentUnit, CurveUnits, CurveVoltageUnit};
 
-use super::progress::Progress;
+use super::{progress::Progress, simulate_plant};
 use crate::{args::Simulate, dependencies::store_failure};
 
 /// Rows made and inserted at a time.
 const BLOCK: u64 = 8192;
-/// Put before the number where ids are text.
-const ID_PREFIX: &str = "W";
 
 pub async fn run(settings: &Settings, options: Simulate) -> Result<Exit, Failure> {
     let day = options.day.resolve(&settings.scheduler.timezone)?;
@@ -33,6 +31,7 @@ pub async fn run(settings: &Settings, options: Simulate) -> Result<Exit, Failure
     }
     let mut simulation = SimulationOptions::new(day.number(), options.rows, options.seed);
     simulation.nok_rate = options.nok_rate;
+    simulation.burn_rate = options.burn_rate;
     simulation.invalid_share = options.invalid_share;
     simulation.length = options.points;
     simulation.sample_interval_ms = settings.curves.sample_interval_ms;
@@ -40,6 +39,14 @@ pub async fn run(settings: &Settings, options: Simulate) -> Result<Exit, Failure
     simulation.until_ms = options.until;
     // Before any service is asked: wrong usage must not need one.
     simulation.check().or_exit(Exit::Usage)?;
+    if options.like.is_some() {
+        return simulate_plant::run(settings, &options, day, simulation).await;
+    }
+    if options.counts && !in_percents(&settings.curves) {
+        return Err(Failure::usage(
+            "--counts needs curves.u_unit = \"percent_of_umax\" and curves.i_unit = \"percent_of_imax\", and no scale of these",
+        ));
+    }
 
     let table = SourceTable::inspect(settings)
         .await
@@ -51,49 +58,87 @@ pub async fn run(settings: &Settings, options: Simulate) -> Result<Exit, Failure
         .last_record_number(day, &simulation.id_prefix)
         .await
         .map_err(store_failure)?;
-    let last = before.checked_add(options.rows).ok_or_else(|| {
+    let simulator = follow_on(simulation, before, day)?;
+    let zone = table.time_zone().await.map_err(store_failure)?;
+    let midnight_ms = midnight(&zone, day)?;
+
+    let began = Instant::now();
+    let (units, counts) = (settings.curves, options.counts);
+    insert_all(&simulator, |chunk| {
+        insert(
+            table.clone(),
+            simulator.clone(),
+            units,
+            counts,
+            chunk,
+            midnight_ms,
+        )
+    })
+    .await?;
+    told(&simulator, day, began, options.json)?;
+    Ok(Exit::Done)
+}
+
+fn in_percents(units: &CurveUnits) -> bool {
+    (units.u_unit, units.i_unit)
+        == (
+            CurveVoltageUnit::PercentOfUmax,
+            CurveCurrentUnit::PercentOfImax,
+        )
+        && [units.u_scale, units.i_scale] == [1.0, 1.0]
+}
+
+/// The simulation behind the rows that the day has.
+pub fn follow_on(
+    mut simulation: SimulationOptions,
+    before: u64,
+    day: Day,
+) -> Result<Arc<Simulator>, Failure> {
+    before.checked_add(simulation.rows).ok_or_else(|| {
         anyhow::anyhow!(
             "day {day} has a record_id of {before}, and {} more would pass {}, the last there is; simulate another day",
-            grouped(options.rows),
+            grouped(simulation.rows),
             u64::MAX
         )
     })?;
     simulation.first_record_id = before + 1;
     // The same seed again must not make the same welds under new ids.
-    simulation.seed = options.seed.wrapping_add(before);
-    let simulator = Simulator::new(simulation).or_exit(Exit::Usage)?;
-    let midnight_ms = midnight(&table, day).await?;
+    simulation.seed = simulation.seed.wrapping_add(before);
+    Ok(Arc::new(Simulator::new(simulation).or_exit(Exit::Usage)?))
+}
 
-    let began = Instant::now();
-    insert_all(settings, &table, simulator, midnight_ms).await?;
+pub fn told(simulator: &Simulator, day: Day, began: Instant, json: bool) -> Result<(), Failure> {
     let seconds = began.elapsed().as_secs_f64();
-
-    let first = before + 1;
-    let rate = options.rows as f64 / seconds.max(1e-9);
-    if options.json {
+    let SimulationOptions {
+        rows,
+        first_record_id: first,
+        ..
+    } = *simulator.options();
+    let last = first - 1 + rows;
+    let rate = rows as f64 / seconds.max(1e-9);
+    if json {
         output::json(&json!({
-            "day": day.to_string(), "rows": options.rows, "first_record_id": first, "last_record_id": last,
+            "day": day.to_string(), "rows": rows, "first_record_id": first, "last_record_id": last,
             "seconds": seconds, "rows_per_second": rate,
         }))?;
     } else {
         outln!(
             "inserted {} rows on {day} in {seconds:.1} s ({} rows/s); record ids {first} to {last}",
-            grouped(options.rows),
+            grouped(rows),
             grouped(rate as u64),
         );
     }
-    Ok(Exit::Done)
+    Ok(())
 }
 
-async fn insert_all(
-    settings: &Settings,
-    table: &SourceTable,
-    simulator: Simulator,
-    midnight_ms: i64,
-) -> Result<(), Failure> {
+/// Runs `insert` for every block, some at a time.
+pub async fn insert_all<I, W>(simulator: &Simulator, insert: I) -> Result<(), Failure>
+where
+    I: Fn(Range<u64>) -> W,
+    W: Future<Output = Result<u64, Failure>> + Send + 'static,
+{
     let rows = simulator.options().rows;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let simulator = Arc::new(simulator);
     let mut progress = Progress::new("simulating", rows);
     let mut inserted = 0;
     let mut tasks: JoinSet<Result<u64, Failure>> = JoinSet::new();
@@ -105,13 +150,7 @@ async fn insert_all(
             inserted += done??;
             progress.show(inserted, rows, "");
         }
-        tasks.spawn(insert(
-            table.clone(),
-            simulator.clone(),
-            settings.curves,
-            chunk,
-            midnight_ms,
-        ));
+        tasks.spawn(insert(chunk));
     }
     while let Some(done) = tasks.join_next().await {
         inserted += done??;
@@ -125,12 +164,18 @@ async fn insert(
     table: SourceTable,
     simulator: Arc<Simulator>,
     units: CurveUnits,
+    counts: bool,
     chunk: Range<u64>,
     midnight_ms: i64,
 ) -> Result<u64, Failure> {
     let block = spawn_blocking(move || {
         let mut block = simulator.block(chunk);
-        block.convert(&units);
+        if counts {
+            block = block.into_counts().into_block();
+            block.convert_maxima(&units);
+        } else {
+            block.convert(&units);
+        }
         block
     })
     .await?;
@@ -176,10 +221,9 @@ fn columns<'b>(
 }
 
 /// Midnight of the day where `ck_local_time` is printed, in ms since 1970, so that the printed times are of that day.
-async fn midnight(table: &SourceTable, day: Day) -> Result<i64, Failure> {
-    let name = table.time_zone().await.map_err(store_failure)?;
+pub fn midnight(name: &str, day: Day) -> Result<i64, Failure> {
     let zone =
-        TimeZone::get(&name).with_context(|| format!("time zone `{name}` of ck_local_time"))?;
+        TimeZone::get(name).with_context(|| format!("time zone `{name}` of ck_local_time"))?;
     let midnight = zone
         .to_ambiguous_zoned(day.date().to_datetime(Time::midnight()))
         .compatible()?;

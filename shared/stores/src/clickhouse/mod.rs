@@ -15,8 +15,8 @@
 //! - [`inspection`]: rows and grants that a person looks at; [`keys`]: whether keys identify welds;
 //! - [`nok`]: committed NOK rows and checksums, for the mirror;
 //! - `streaks`: welds with hits, by spot;
-//! - [`simulated`]: fast columnar insert of made-up welds.
 //! - [`probes`]: whether the server does what a worker needs of it;
+//! - [`simulated`]: fast columnar insert of made-up welds; [`plant_table`]: the same into a table of an older system's shape.
 
 pub mod agreement;
 pub(crate) mod arena;
@@ -28,6 +28,7 @@ pub mod keys;
 pub(crate) mod migrate;
 pub mod native;
 pub mod nok;
+pub mod plant_table;
 pub mod probes;
 pub mod quality;
 pub mod quote;
@@ -52,6 +53,7 @@ pub use agreement::{Agreement, Disagreement, Verdicts};
 pub use block::RowBlock;
 pub use inspection::{JobCounts, PartRows};
 pub use keys::{RepeatedKeys, repeated_keys};
+pub use plant_table::{CurveForm, PlantRows, PlantTable};
 pub use probes::Capability;
 pub use quality::{Confusion, Quality, Shift};
 pub use reports::{Pace, RunOutcome};

@@ -367,6 +367,27 @@ impl Writer {
         debug_assert_eq!(count, self.rows);
     }
 
+    /// A column of texts or NULL, one a row.
+    pub fn nullable_texts(&mut self, name: &str, values: &[Option<&str>]) {
+        debug_assert_eq!(values.len(), self.rows);
+        self.column(name, "Nullable(String)");
+        self.out
+            .extend(values.iter().map(|value| u8::from(value.is_none())));
+        for value in values {
+            put_text(&mut self.out, value.unwrap_or_default().as_bytes());
+        }
+    }
+
+    /// A column of arrays of texts: ends of each row's texts, then the texts.
+    pub fn text_arrays(&mut self, name: &str, ends: &[u64], values: &[String]) {
+        debug_assert_eq!(ends.len(), self.rows);
+        self.column(name, "Array(String)");
+        self.out.extend_from_slice(bytemuck::cast_slice(ends));
+        for value in values {
+            put_text(&mut self.out, value.as_bytes());
+        }
+    }
+
     /// A column of arrays: ends of each row's values, then the values.
     pub fn arrays<T: Pod>(&mut self, name: &str, type_name: &str, ends: &[u64], values: &[T]) {
         debug_assert_eq!(ends.len(), self.rows);

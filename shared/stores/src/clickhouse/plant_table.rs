@@ -1,0 +1,273 @@
+//! A table of the shape of an older system's, made and filled with made-up rows. The fleet itself never comes here: to it
+//! such a table is any plant's.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use clickhouse::Row;
+use serde::Deserialize;
+use weldfleet_settings::Settings;
+
+use super::{Server, native::Writer, quote};
+use crate::{
+    errors::{SchemaError, SchemaFault, StoreError},
+    range::Day,
+};
+
+/// How the table holds curves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CurveForm {
+    /// `Array(UInt16)`
+    Integers,
+    /// `Array(String)`
+    Texts,
+    /// `String`: `[12, 55, 97]`
+    WholeText,
+}
+
+impl CurveForm {
+    fn sql_type(self) -> &'static str {
+        match self {
+            Self::Integers => "Array(UInt16)",
+            Self::Texts => "Array(String)",
+            Self::WholeText => "String",
+        }
+    }
+}
+
+const CURVES: [&str; 2] = ["u_curve", "i_curve"];
+
+/// Names and types of every other column.
+const COLUMNS: [(&str, &str); 17] = [
+    ("id", "String"),
+    ("serial_no", "String"),
+    ("spot_tag", "Nullable(String)"),
+    ("part_all", "String"),
+    ("prog_no", "String"),
+    ("weld_time", "Nullable(DateTime)"),
+    ("data_date", "String"),
+    ("ck_local_time", "DateTime64(3)"),
+    ("ver", "UInt32"),
+    ("umax", "String"),
+    ("imax", "String"),
+    ("wear", "String"),
+    ("tipdresscounter", "String"),
+    ("energie", "String"),
+    ("rfid", "String"),
+    ("workshop_section", "String"),
+    ("area", "String"),
+];
+
+/// Rows of one day; every slice but the counts has one entry a row.
+#[derive(Debug, Clone, Copy)]
+pub struct PlantRows<'a> {
+    pub day: Day,
+    /// `weld_time` and `ck_local_time`, ms since 1970-01-01 UTC.
+    pub time_unix_ms: &'a [i64],
+    pub ver: &'a [u32],
+    /// NULL where there is none.
+    pub spot_tag: &'a [Option<&'a str>],
+    /// The columns of type `String` by name.
+    pub texts: &'a [(&'a str, Vec<&'a str>)],
+    /// Ends of each row's samples in the counts, then the counts: voltage, current.
+    pub curves: [(&'a [u64], &'a [u16]); 2],
+}
+
+/// The table `tables.source_table`, known to be of that shape.
+#[derive(Clone)]
+pub struct PlantTable {
+    server: Server,
+    /// Quoted, with its database.
+    name: String,
+    form: CurveForm,
+}
+
+#[derive(Row, Deserialize)]
+struct Found {
+    name: String,
+    r#type: String,
+}
+
+impl PlantTable {
+    /// Makes the table where there is none; refuses one of another shape. Columns more than these, as `scheduler migrate`
+    /// adds them, do no harm.
+    pub async fn open(settings: &Settings, form: CurveForm) -> Result<Self, StoreError> {
+        let server = Server::new(&settings.clickhouse);
+        let (database, table) = (server.database(), settings.tables.source_table.as_str());
+        let name = quote::qualified(database, table);
+        let columns: Vec<Found> = server
+            .all(
+                "read system.columns",
+                &format!(
+                    "SELECT name, type FROM system.columns WHERE database = {} AND table = {}",
+                    quote::literal(database),
+                    quote::literal(table)
+                ),
+            )
+            .await?;
+        if columns.is_empty() {
+            create(&server, &name, form).await?;
+        } else {
+            let engine: String = server
+                .one(
+                    "read system.tables",
+                    &format!(
+                        "SELECT engine FROM system.tables WHERE database = {} AND name = {}",
+                        quote::literal(database),
+                        quote::literal(table)
+                    ),
+                )
+                .await?;
+            let faults = differences(&engine, columns, form);
+            if !faults.is_empty() {
+                return Err(StoreError::Schema(SchemaError {
+                    table: table.to_owned(),
+                    faults,
+                }));
+            }
+        }
+        Ok(Self { server, name, form })
+    }
+
+    /// The largest number behind `prefix` among the day's ids, 0 if there is none.
+    pub async fn last_number(&self, day: Day, prefix: &str) -> Result<u64, StoreError> {
+        let prefix = quote::literal(prefix);
+        let sql = format!(
+            "SELECT max(if(startsWith(id, {prefix}), toUInt64OrZero(substring(id, length({prefix}) + 1)), toUInt64(0))) \
+             FROM {} WHERE data_date = {}",
+            self.name,
+            quote::literal(&day.to_string())
+        );
+        self.server.one("read the largest id", &sql).await
+    }
+
+    /// The time zone in which `ck_local_time` is printed.
+    pub async fn time_zone(&self) -> Result<String, StoreError> {
+        self.server
+            .one("read the server's time zone", "SELECT timezone()")
+            .await
+    }
+
+    /// Inserts the rows in one block.
+    pub async fn insert(&self, rows: &PlantRows<'_>) -> Result<(), StoreError> {
+        let count = rows.time_unix_ms.len();
+        if count == 0 {
+            return Ok(());
+        }
+        let samples: usize = rows.curves.iter().map(|(_, counts)| counts.len()).sum();
+        let mut out = Writer::new(
+            COLUMNS.len() + CURVES.len(),
+            count,
+            samples * 5 + count * 200,
+        );
+        let mut names = Vec::new();
+        let day = rows.day.to_string();
+        out.texts("data_date", std::iter::repeat_n(&day, count));
+        let seconds = rows.time_unix_ms.iter().map(|ms| (ms / 1000) as u32);
+        out.numbers_from("weld_time", "DateTime", seconds);
+        out.numbers("ck_local_time", "DateTime64(3)", rows.time_unix_ms);
+        out.numbers("ver", "UInt32", rows.ver);
+        out.nullable_texts("spot_tag", rows.spot_tag);
+        names.extend(["data_date", "weld_time", "ck_local_time", "ver", "spot_tag"]);
+        for (name, values) in rows.texts {
+            out.texts(name, values.iter());
+            names.push(name);
+        }
+        for (name, (ends, counts)) in CURVES.iter().zip(rows.curves) {
+            match self.form {
+                CurveForm::Integers => out.arrays(name, "Array(UInt16)", ends, counts),
+                CurveForm::Texts => {
+                    let texts: Vec<String> = counts.iter().map(u16::to_string).collect();
+                    out.text_arrays(name, ends, &texts);
+                }
+                CurveForm::WholeText => out.texts(name, whole_texts(ends, counts).iter()),
+            }
+            names.push(name);
+        }
+        debug_assert_eq!(names.len(), COLUMNS.len() + CURVES.len());
+        let sql = format!(
+            "INSERT INTO {} ({}) FORMAT Native",
+            self.name,
+            names.join(", ")
+        );
+        self.server
+            .insert_native("insert simulated rows", &sql, out.finish())
+            .await
+    }
+}
+
+fn whole_texts(ends: &[u64], counts: &[u16]) -> Vec<String> {
+    let mut start = 0;
+    let text = |end: &u64| {
+        let mut text = String::from("[");
+        for (place, count) in counts[start..*end as usize].iter().enumerate() {
+            let between = if place > 0 { ", " } else { "" };
+            let _ = write!(text, "{between}{count}");
+        }
+        start = *end as usize;
+        text.push(']');
+        text
+    };
+    ends.iter().map(text).collect()
+}
+
+/// The shape: each name and its type.
+fn shape(form: CurveForm) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let curves = CURVES.map(|name| (name, form.sql_type()));
+    COLUMNS.into_iter().chain(curves)
+}
+
+async fn create(server: &Server, name: &str, form: CurveForm) -> Result<(), StoreError> {
+    let database = quote::identifier(server.database());
+    server
+        .execute(
+            "create the database",
+            &format!("CREATE DATABASE IF NOT EXISTS {database}"),
+        )
+        .await?;
+    let columns: Vec<String> = shape(form)
+        .map(|(name, sql_type)| format!("{name} {sql_type}"))
+        .collect();
+    // Ordered as older systems order theirs, although a key with NULL in it has to be allowed.
+    let sql = format!(
+        "CREATE TABLE IF NOT EXISTS {name} ({}) ENGINE = ReplacingMergeTree(ver) PARTITION BY data_date \
+         ORDER BY (data_date, spot_tag, id) SETTINGS allow_nullable_key = 1",
+        columns.join(", ")
+    );
+    server.execute("create the plant's table", &sql).await
+}
+
+fn differences(engine: &str, columns: Vec<Found>, form: CurveForm) -> Vec<SchemaFault> {
+    let fault = |problem: String, remedy: &str| SchemaFault {
+        key: "tables.source_table".into(),
+        problem,
+        remedy: remedy.into(),
+    };
+    let elsewhere = "name a table that does not exist yet, and simulate makes it";
+    let mut faults = Vec::new();
+    if !engine.ends_with("ReplacingMergeTree") {
+        faults.push(fault(
+            format!("its engine is {engine}, not ReplacingMergeTree"),
+            elsewhere,
+        ));
+    }
+    let types: BTreeMap<String, String> = columns
+        .into_iter()
+        .map(|column| (column.name, column.r#type))
+        .collect();
+    for (name, wanted) in shape(form) {
+        let remedy = if CURVES.contains(&name) {
+            "give the --curves that the table has, or name a table that does not exist yet"
+        } else {
+            elsewhere
+        };
+        match types.get(name) {
+            Some(found) if found == wanted => {}
+            Some(found) => faults.push(fault(
+                format!("column `{name}` is {found}, not {wanted}"),
+                remedy,
+            )),
+            None => faults.push(fault(format!("it has no column `{name}`"), elsewhere)),
+        }
+    }
+    faults
+}
