@@ -24,8 +24,19 @@ impl Plant {
     }
 
     fn scheduler(&self, table: &str, arguments: &[&str]) -> Output {
-        let mut command = self.services.command("scheduler");
+        self.run("scheduler", table, &[], arguments)
+    }
+
+    fn run(
+        &self,
+        binary: &str,
+        table: &str,
+        settings: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> Output {
+        let mut command = self.services.command(binary);
         command
+            .envs(settings.iter().copied())
             .env("WELDFLEET__TABLES__SOURCE_TABLE", table)
             .env("WELDFLEET__CURVES__U_UNIT", "percent_of_umax")
             .env("WELDFLEET__CURVES__I_UNIT", "percent_of_imax")
@@ -198,4 +209,44 @@ async fn no_table_of_another_shape_is_touched() {
         assert!(said(&refused).contains(wanted), "{}", said(&refused));
     }
     assert_eq!(plant.clickhouse.count("detail FINAL").await, ROWS);
+}
+
+#[tokio::test]
+async fn a_filter_that_selects_nothing_is_told() {
+    let plant = Plant::start();
+    plant.filled("detail", &["--like", "plant"]);
+    let settings = |filter| {
+        [
+            ("WELDFLEET__COLUMNS__RECORD_ID", "id"),
+            ("WELDFLEET__COLUMNS__PART_NO", "part_all"),
+            ("WELDFLEET__COLUMNS__SPOT_NAME", "spot_tag"),
+            ("WELDFLEET__COLUMNS__TIMER_NAME", "serial_no"),
+            ("WELDFLEET__CURVES__IMAX_UNIT", "A"),
+            ("WELDFLEET__CURVES__IMAX_SCALE", "10"),
+            ("WELDFLEET__TABLES__FILTER", filter),
+        ]
+    };
+    let warning = "tables.filter = `prog_no = ' 12'` selects none of the table's ";
+    for (filter, warns) in [("prog_no = ' 12'", true), ("prog_no = '12'", false)] {
+        for arguments in [
+            &["migrate", "--dry-run"][..],
+            &["migrate", "--yes"],
+            &["migrate"],
+        ] {
+            let output = plant.run("scheduler", "detail", &settings(filter), arguments);
+            assert!(output.status.success(), "{}", said(&output));
+            assert_eq!(said(&output).contains(warning), warns, "{}", said(&output));
+        }
+        let check = said(&plant.run("worker", "detail", &settings(filter), &["check"]));
+        assert_eq!(
+            check.contains(&format!("warning  filter       {warning}")),
+            warns,
+            "{check}"
+        );
+        assert_eq!(
+            check.contains(&format!("ok       filter       {filter}")),
+            !warns,
+            "{check}"
+        );
+    }
 }

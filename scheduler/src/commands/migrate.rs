@@ -4,7 +4,10 @@ use std::io::IsTerminal;
 
 use weldfleet_service::{Exit, Failure, errln, outln};
 use weldfleet_settings::Settings;
-use weldfleet_stores::{clickhouse::repeated_keys, migrate};
+use weldfleet_stores::{
+    clickhouse::{empty_filter, repeated_keys},
+    migrate,
+};
 
 use crate::dependencies::store_failure;
 
@@ -12,6 +15,9 @@ pub async fn run(settings: &Settings, dry_run: bool, yes: bool) -> Result<Exit, 
     let plan = migrate::plan(settings).await.map_err(store_failure)?;
     if let Some(repeated) = repeated_keys(settings).await.map_err(store_failure)? {
         errln!("warning: {repeated}");
+    }
+    if let Some(empty) = empty_filter(settings).await.map_err(store_failure)? {
+        errln!("warning: {empty}");
     }
     if plan.statements.is_empty() {
         outln!("nothing to do: every table is as it should be");

@@ -15,7 +15,7 @@ use weldfleet_service::{
     output::{self, Paint},
 };
 use weldfleet_settings::{Precision, Settings, secret::without_credentials};
-use weldfleet_stores::clickhouse::{RowBlock, SourceTable, repeated_keys};
+use weldfleet_stores::clickhouse::{RowBlock, SourceTable, empty_filter, repeated_keys};
 use weldfleet_weld::Verdict;
 
 use crate::{
@@ -209,6 +209,13 @@ async fn check_clickhouse(settings: &Settings, report: &mut Report) -> Option<So
         Ok(Some(repeated)) => report.warning("keys", repeated.to_string()),
         Err(error) => report.warning("keys", error.chain()),
     }
+    if !settings.tables.filter.trim().is_empty() {
+        match empty_filter(settings).await {
+            Ok(None) => report.ok("filter", settings.tables.filter.trim()),
+            Ok(Some(empty)) => report.warning("filter", empty.to_string()),
+            Err(error) => report.warning("filter", error.chain()),
+        }
+    }
     Some(source)
 }
 
@@ -349,7 +356,10 @@ async fn check_rows(
         }
     };
     if block.is_empty() {
-        report.warning("rows", "the source table is empty, nothing to judge");
+        report.warning(
+            "rows",
+            "the source table has no row of the fleet's, nothing to judge",
+        );
         return Value::Null;
     }
     let layout = judging.layout.layout.one_session();

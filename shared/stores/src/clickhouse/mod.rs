@@ -13,6 +13,7 @@
 //! - [`identity`]: what makes the table out among all others;
 //! - [`settling`]: patch parts, and applying them; [`writers`]: inserts that added columns would break;
 //! - [`inspection`]: rows and grants that a person looks at; [`keys`]: whether keys identify welds;
+//! - [`empty_filter`]: a filter that leaves the fleet nothing;
 //! - [`nok`]: committed NOK rows and checksums, for the mirror;
 //! - `streaks`: welds with hits, by spot;
 //! - [`probes`]: whether the server does what a worker needs of it;
@@ -21,6 +22,7 @@
 pub mod agreement;
 pub(crate) mod arena;
 pub mod block;
+pub mod empty_filter;
 pub mod fetch;
 pub mod identity;
 pub mod inspection;
@@ -51,6 +53,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use agreement::{Agreement, Disagreement, Verdicts};
 pub use block::RowBlock;
+pub use empty_filter::{EmptyFilter, empty_filter};
 pub use inspection::{JobCounts, PartRows};
 pub use keys::{RepeatedKeys, repeated_keys};
 pub use plant_table::{CurveForm, PlantRows, PlantTable};
