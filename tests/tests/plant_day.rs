@@ -1,0 +1,296 @@
+//! A day of a plant's own table, in each form that such tables have: a worker is killed, rows are late, others are sent
+//! again. Its welds get the verdicts that they get in our own table; what is not the fleet's stays as it is.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use weldfleet_tests::{
+    Fleet, Process,
+    agree::{Truth, text},
+    audit,
+    clickhouse::{Row, VERDICT_COLUMNS},
+    eventually,
+    faults::{PATIENCE, worker_id},
+};
+
+const ROWS: u32 = 1500;
+/// Arrive when the first are judged, or while they are.
+const LATER_AFTER: &str = "4s";
+const FILTER: &str = "prog_no NOT IN ('41', '51')";
+const TIP_DRESSES: &str = "prog_no IN ('41', '51')";
+/// Welds whose `umax` is a number: in our own table every one is.
+const HAS_UMAX: &str = "umax NOT IN ('0', 'None', '')";
+
+/// Ours and theirs, as `scheduler adopt` maps them.
+const COLUMNS: &[(&str, &str)] = &[
+    ("record_id", "id"),
+    ("part_no", "part_all"),
+    ("spot_name", "spot_tag"),
+    ("timer_name", "serial_no"),
+];
+
+/// Columns of a verdict and of who gave it.
+const WRITTEN: [&str; 9] = [
+    "alg_complete_time",
+    "alg_status",
+    "alg_error",
+    "alg_run",
+    "alg_token",
+    "alg_job",
+    "final_result",
+    "ml_nok_prob",
+    "diameter",
+];
+
+const APPLICATION: &str = "CREATE TABLE weld_confirm (nid INT AUTO_INCREMENT PRIMARY KEY, workshop_position VARCHAR(32), \
+     defect_type_alg VARCHAR(64) NOT NULL, rfid VARCHAR(64) NOT NULL, kpi TEXT NOT NULL, rec_cause TEXT, atlas_info VARCHAR(64)) \
+     DEFAULT CHARSET = utf8mb4";
+const CONFIRMED: &str = "INSERT INTO weld_confirm (workshop_position, defect_type_alg, rfid, kpi) \
+     VALUES ('UB 12', '小焊核', 'BODY000001', 'a'), (NULL, '表面缺陷', 'BODY000002', '')";
+
+/// Of rows whose `umax` is no voltage.
+const REASONS: &str = "[('','invalid','missing: umax is empty'),\
+     ('0','invalid','umax_out_of_range: umax is 0 V, allowed are 0.2 to 10'),\
+     ('None','invalid','missing: umax is `None`, which is no number')]";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_form_of_a_plants_table_is_judged_as_our_own() {
+    let mut fleet = Fleet::with(&[
+        ("scheduler.batch_size", "200"),
+        ("curves.u_unit", "percent_of_umax"),
+        ("curves.i_unit", "percent_of_imax"),
+    ])
+    .await;
+    fleet.mysql.execute(APPLICATION).await;
+    fleet.mysql.execute(CONFIRMED).await;
+    let confirmed = fleet.mysql.rows("SELECT * FROM weld_confirm").await;
+    fleet.migrate();
+    let day = fleet.day_before(0).await;
+    let expected = judged_in_our_own(&fleet, &day).await;
+
+    for (ours, theirs) in COLUMNS {
+        fleet.set(&format!("columns.{ours}"), theirs);
+    }
+    for (key, value) in [
+        ("tables.source_table", "weld_detail"),
+        ("tables.filter", FILTER),
+        ("curves.imax_unit", "A"),
+        ("curves.imax_scale", "10"),
+    ] {
+        fleet.set(key, value);
+    }
+    for form in ["integers", "texts", "whole-text"] {
+        eprintln!("curves as {form}");
+        let save_dir = fleet.folder().join(form).display().to_string();
+        fleet.set("worker.save_dir", &save_dir);
+        // The queue is the table's of which it holds jobs.
+        let _: String = fleet.queue.command(&["FLUSHALL"]).await;
+        disturbed_day(&fleet, form, &day).await;
+        assert_as_expected(&fleet, &expected).await;
+        assert_whole(&fleet, &save_dir).await;
+        fleet
+            .clickhouse
+            .execute("DROP TABLE weld_detail SYNC")
+            .await;
+        fleet.mysql.execute("DROP TABLE nok_records").await;
+    }
+    let rows = fleet.mysql.rows("SELECT * FROM weld_confirm").await;
+    assert_eq!(rows, confirmed, "the application's rows");
+}
+
+/// Verdicts of the same welds in `spot_records`, by number; nothing happens there.
+async fn judged_in_our_own(fleet: &Fleet, day: &str) -> BTreeMap<String, Row> {
+    fleet.simulate(day, ROWS, &["--counts", "--nok-rate", "0.05"]);
+    let (_scheduler, _worker) = (fleet.scheduler(), fleet.worker());
+    fleet.judged(PATIENCE).await;
+    fleet.idle(PATIENCE).await;
+    let verdicts = by_id(fleet, "concat('W', toString(record_id))", "spot_records").await;
+    let nok = verdicts
+        .values()
+        .filter(|row| text(row, "final_result") == "NOK")
+        .count();
+    assert!(nok > 40, "too few to compare: {nok}");
+    fleet.mysql.execute("DROP TABLE nok_records").await;
+    verdicts
+}
+
+async fn by_id(fleet: &Fleet, id: &str, from: &str) -> BTreeMap<String, Row> {
+    let rows = fleet
+        .clickhouse
+        .rows(&format!(
+            "SELECT {id} AS weld, toString(ck_local_time) AS time, {VERDICT_COLUMNS} FROM {from}"
+        ))
+        .await;
+    rows.into_iter()
+        .map(|row| (text(&row, "weld"), row))
+        .collect()
+}
+
+/// The plant fills its table while two workers judge it, one of which is killed with ranges in its hands.
+async fn disturbed_day(fleet: &Fleet, form: &str, day: &str) {
+    let rows = ROWS.to_string();
+    let simulate = fleet.command(
+        "scheduler",
+        &[
+            "simulate",
+            "--day",
+            day,
+            "--rows",
+            &rows,
+            "--seed",
+            "7",
+            "--nok-rate",
+            "0.05",
+            "--like",
+            "plant",
+            "--curves",
+            form,
+            "--resent",
+            "0.05",
+            "--late",
+            "0.05",
+            "--later-after",
+            LATER_AFTER,
+        ],
+    );
+    let mut plant = Process::start(simulate, fleet.folder());
+    // Tip dresses are among the first rows; the table is there as soon as they are.
+    eventually("the first rows", PATIENCE, async || {
+        let there = fleet
+            .clickhouse
+            .count("system.tables WHERE database = 'weld' AND name = 'weld_detail'")
+            .await;
+        (there == 1 && fleet.clickhouse.count("weld_detail").await > 0).then_some(())
+    })
+    .await;
+    fleet.migrate();
+    let _scheduler = fleet.scheduler();
+    let mut victim = fleet.worker();
+    victim.ready().await;
+    let id = worker_id(&victim).await;
+    eventually("the victim holds ranges", PATIENCE, async || {
+        for job in fleet.queue.ids("leased").await {
+            if fleet.queue.job(&job).await.get("worker") == Some(&id) {
+                return Some(());
+            }
+        }
+        None
+    })
+    .await;
+    victim.kill();
+    let _heir = fleet.worker();
+
+    assert!(plant.ended(PATIENCE).await.success(), "{}", plant.log());
+    fleet
+        .judged_in(
+            &format!("(SELECT alg_complete_time FROM weld_detail FINAL WHERE {FILTER})"),
+            PATIENCE,
+        )
+        .await;
+    eventually("the mirror has come as far", PATIENCE, async || {
+        let truth = Truth::read(&fleet.clickhouse, &fleets_rows()).await;
+        truth.is_mirrored(&fleet.mysql).await.then_some(())
+    })
+    .await;
+    fleet.idle(PATIENCE).await;
+}
+
+/// The fleet's rows with our names.
+fn fleets_rows() -> String {
+    format!(
+        "(SELECT * EXCEPT (umax), id AS record_id, part_all AS part_no, ifNull(spot_tag, '') AS spot_name, serial_no AS timer_name, \
+         if(umax IN ('', 'None'), 'NaN', umax) AS umax FROM weld_detail FINAL WHERE {FILTER})"
+    )
+}
+
+/// Each weld has the verdict that it has in our own table; where the plant has no voltage, a reason.
+async fn assert_as_expected(fleet: &Fleet, expected: &BTreeMap<String, Row>) {
+    let found = by_id(
+        fleet,
+        "id",
+        &format!("weld_detail FINAL WHERE {FILTER} AND {HAS_UMAX}"),
+    )
+    .await;
+    assert!(found.len() > 1300, "{}", found.len());
+    for (id, row) in &found {
+        assert_eq!(Some(row), expected.get(id), "{id}");
+    }
+    let reasons = fleet
+        .clickhouse
+        .value(&format!(
+            "SELECT arraySort(groupUniqArray((umax, alg_status, alg_error))) FROM weld_detail FINAL WHERE {FILTER} AND NOT {HAS_UMAX}"
+        ))
+        .await;
+    assert_eq!(reasons, REASONS);
+    let superseded = fleet
+        .clickhouse
+        .count("weld_detail WHERE ver = 2 AND alg_complete_time IS NOT NULL")
+        .await;
+    assert!(
+        superseded > 40,
+        "{superseded} versions were sent again and judged"
+    );
+}
+
+/// Every row of the fleet's says one thing, in every place; a tip dress says nothing.
+async fn assert_whole(fleet: &Fleet, save_dir: &str) {
+    let truth = Truth::read(&fleet.clickhouse, &fleets_rows()).await;
+    assert_eq!(truth.rows, truth.welds.len() as u64);
+    let counts = truth.counts();
+    assert!(
+        counts.nok > 40 && counts.invalid > 5 && counts.error == 0,
+        "{counts:?}"
+    );
+    truth.assert_mirrored(&fleet.mysql).await;
+    let mut audited: BTreeMap<(String, String), Vec<audit::Line>> = BTreeMap::new();
+    for line in audit::lines(Path::new(save_dir)) {
+        let key = (line["record_id"].clone(), line["alg_token"].clone());
+        audited.entry(key).or_default().push(line);
+    }
+    // A version that was replaced later has its line too.
+    for (key, row) in &truth.welds {
+        let lines = audited.get(&(key.2.clone(), text(row, "alg_token")));
+        let Some([line]) = lines.map(Vec::as_slice) else {
+            panic!("{key:?} has not one line in the audit files: {lines:?}");
+        };
+        for column in [
+            "alg_status",
+            "alg_error",
+            "final_result",
+            "rule_hits",
+            "alg_job",
+        ] {
+            assert_eq!(line[column], text(row, column), "{key:?}: {column}");
+        }
+    }
+
+    let dresses = fleet
+        .clickhouse
+        .count(&format!("weld_detail WHERE {TIP_DRESSES}"))
+        .await;
+    let written = WRITTEN
+        .map(|column| format!("{column} IS NOT NULL"))
+        .join(" OR ");
+    let touched = fleet
+        .clickhouse
+        .count(&format!("weld_detail WHERE {TIP_DRESSES} AND ({written})"))
+        .await;
+    assert!(
+        dresses > 50 && touched == 0,
+        "{touched} of {dresses} tip dresses were touched"
+    );
+    let ids: BTreeSet<&String> = audited.keys().map(|(id, _)| id).collect();
+    assert!(
+        audited.len() > ids.len() + 10,
+        "the first versions were not judged before the second came"
+    );
+    for row in fleet
+        .clickhouse
+        .rows(&format!("SELECT id FROM weld_detail WHERE {TIP_DRESSES}"))
+        .await
+    {
+        assert!(!ids.contains(&text(&row, "id")), "{row:?} was judged");
+    }
+}
