@@ -12,8 +12,12 @@ help: ## this list
 demo: build ## a day of welds judged by two workers, from nothing, on this machine
 	tools/demo.sh
 
+.PHONY: demo-adopt
+demo-adopt: build ## a plant with a table and a service of its own, from that service's configuration to the first verdict
+	tools/demo-adopt.sh
+
 .PHONY: demo-down
-demo-down: ## stop what the demo left running
+demo-down: ## stop what the demos left running
 	tools/demo.sh down
 
 .PHONY: demo-recording

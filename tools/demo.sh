@@ -5,38 +5,12 @@
 # usage: tools/demo.sh [up|down]     (default: up; ROWS=50000 WORKERS=2 can be changed)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-export ORT_DISABLE_TELEMETRY=1
 
 readonly ROWS=${ROWS:-50000} WORKERS=${WORKERS:-2}
-readonly RUN_DIR=.services/demo
 readonly SAVE_DIR=data/csv
 
-heading() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-[[ -t 1 ]] || heading() { printf '\n%s\n' "$*"; }
-
-# Stops what an earlier demo left running: by pid, and only if the pid is still one of ours.
-stop_programs() {
-    local file pid
-    for file in "$RUN_DIR"/*.pid; do
-        [[ -e $file ]] || continue
-        pid=$(<"$file")
-        if [[ $(readlink "/proc/$pid/exe" 2>/dev/null) == "$PWD"/target/release/* ]]; then
-            kill "$pid"
-            while [[ -e /proc/$pid && $(readlink "/proc/$pid/exe" 2>/dev/null) == "$PWD"/target/release/* ]]; do
-                sleep 0.1
-            done
-        fi
-        rm -f "$file"
-    done
-}
-
-start_program() {
-    local name=$1
-    shift
-    setsid "$@" </dev/null >"$RUN_DIR/$name.log" 2>&1 &
-    echo $! >"$RUN_DIR/$name.pid"
-    disown # so that bash has nothing to say when somebody kills it
-}
+# shellcheck source=tools/demo-programs.sh
+source tools/demo-programs.sh
 
 clickhouse() { curl -sS --fail-with-body "$WELDFLEET__CLICKHOUSE__URL/?database=weld" --data-binary "$1"; }
 mysql_rows() {
@@ -44,8 +18,6 @@ mysql_rows() {
         --batch --skip-column-names --execute "$1"
 }
 left() { clickhouse "SELECT count() FROM spot_records WHERE data_date = $DAY AND alg_complete_time IS NULL"; }
-# 50000 as 50,000, whatever the locale.
-number() { sed -E ':again; s/^([0-9]+)([0-9]{3})/\1,\2/; t again' <<<"$1"; }
 
 # A line a second until every row of the day has a verdict or a reason.
 watch_progress() {
@@ -124,13 +96,7 @@ up() {
     local begun=$SECONDS worker
     mkdir -p "$RUN_DIR"
     stop_programs
-    heading "Services"
-    tools/parts.sh curl
-    tools/services.sh up >/dev/null
-    # shellcheck source=/dev/null
-    source .services/env
-    tools/services.sh status
-    export WELDFLEET__SCHEDULER__HTTP=127.0.0.1:0 WELDFLEET__WORKER__HTTP=127.0.0.1:0
+    start_services
 
     heading "Tables and rows"
     target/release/scheduler migrate
