@@ -21,7 +21,7 @@ const TICKS: u64 = 5;
 
 /// `rate` rows a second for `time`; from `ck_local_time`, which is the moment of the insert, to `alg_complete_time`.
 pub async fn run(
-    plant: &mut Plant,
+    plant: &Plant,
     rate: u64,
     time: Duration,
     section: &mut Section,
@@ -29,7 +29,6 @@ pub async fn run(
     plant.flush().await?;
     // Nothing but the live day: no backfill that an earlier part has left open.
     plant.sql("TRUNCATE TABLE weld_runs").await?;
-    plant.set("scheduler.max_wait", "5s");
     let today = plant.sql("SELECT toYYYYMMDD(now('Asia/Shanghai'))").await?;
     plant
         .sql(&format!("ALTER TABLE spot_records DROP PARTITION {today}"))

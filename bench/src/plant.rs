@@ -60,7 +60,6 @@ impl Plant {
         }
         for (key, value) in [
             ("scheduler.http", "127.0.0.1:0"),
-            ("scheduler.max_wait", "1s"),
             // a day is cut into jobs before anything is measured, however many they are
             ("scheduler.max_outstanding", "100000"),
             ("worker.http", "127.0.0.1:0"),
