@@ -20,12 +20,7 @@ use crate::{
 const TICKS: u64 = 5;
 
 /// `rate` rows a second for `time`; from `ck_local_time`, which is the moment of the insert, to `alg_complete_time`.
-pub async fn run(
-    plant: &Plant,
-    rate: u64,
-    time: Duration,
-    section: &mut Section,
-) -> Result<()> {
+pub async fn run(plant: &Plant, rate: u64, time: Duration, section: &mut Section) -> Result<()> {
     plant.flush().await?;
     // Nothing but the live day: no backfill that an earlier part has left open.
     plant.sql("TRUNCATE TABLE weld_runs").await?;

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use ort::{
+    device::Device,
     environment::Environment,
     ep::{
         self, ArenaExtendStrategy, ExecutionProvider, ExecutionProviderDispatch,
@@ -177,20 +178,27 @@ impl Runtime {
         }
     }
 
-    /// Puts the device of a plugin into a session that is being built; nothing where the provider is ONNX Runtime's own.
+    /// Names the device of a session that is being built, where it is a processor. Left to itself, `ort` asks ONNX Runtime for
+    /// the most efficient device: once OpenVINO is registered, that is OpenVINO, in bf16.
     ///
     /// # Errors
-    /// If the plugin's device is gone or refuses its options.
-    pub fn with_plugin(
+    /// If the device is gone or refuses its options.
+    pub fn with_processor(
         &self,
         builder: SessionBuilder,
         threads: usize,
     ) -> anyhow::Result<SessionBuilder> {
-        if self.provider != Provider::Openvino {
-            return Ok(builder);
-        }
-        let device = openvino::device(&self.environment).context("OpenVINO is not registered")?;
-        let options = openvino::options(threads, self.precision);
+        let (device, options) = match self.provider {
+            Provider::Cuda | Provider::Tensorrt => return Ok(builder),
+            Provider::Openvino => (
+                openvino::device(&self.environment).context("OpenVINO is not registered")?,
+                openvino::options(threads, self.precision),
+            ),
+            Provider::Cpu | Provider::Auto => (
+                processor(&self.environment).context("ONNX Runtime names no CPU device")?,
+                Vec::new(),
+            ),
+        };
         builder
             .with_devices([device], Some(&options))
             .map_err(|error| anyhow::anyhow!("{error}"))
@@ -230,6 +238,12 @@ impl Runtime {
             .build()
             .error_on_failure()
     }
+}
+
+/// ONNX Runtime's own provider for processors.
+fn processor(environment: &Environment) -> Option<Device<'_>> {
+    let mut devices = environment.devices();
+    devices.find(|device| device.ep().is_ok_and(|name| name == "CPUExecutionProvider"))
 }
 
 fn prepare_tensorrt(engines: &Path, fp16: bool) {

@@ -205,7 +205,7 @@ fn build(
         .map_err(step)
         .with_context(|| needs(runtime.provider()))?;
     builder = runtime
-        .with_plugin(builder, layout.threads)
+        .with_processor(builder, layout.threads)
         .with_context(|| needs(runtime.provider()))?;
     for file in files.weights() {
         builder = builder
