@@ -160,6 +160,65 @@ fn a_model_that_is_none_of_ours_is_refused_before_anything_is_claimed() {
     }
 }
 
+/// `parts.json`: a part whose text names no folder has a model, and an entry that leads nowhere is told at once.
+#[test]
+fn a_table_gives_a_part_of_any_name_its_model() {
+    let folder = tempfile::tempdir().expect("folder");
+    copy("models", &folder.path().join("global"));
+    copy(
+        "bench/models/near-free",
+        &folder.path().join("parts/7H0_809"),
+    );
+    let table = folder.path().join("parts.json");
+    let entry = |to: &str| serde_json::json!({"7H0/809": to, "B-200": to}).to_string();
+    let worker = |arguments: &[&str]| {
+        let mut command = without_services("worker");
+        command.args(arguments);
+        command.env("WELDFLEET__MODEL__MODEL_EXPORT_DIR", folder.path());
+        command.output().expect("a worker")
+    };
+    let weld =
+        fs::read_to_string(repository().join("tests/tests/data/weld.json")).expect("a record");
+    let mut weld: Value = serde_json::from_str(&weld).expect("json");
+    let record = folder.path().join("weld.json");
+    let mut version = |part: &str| {
+        weld["part_no"] = part.into();
+        fs::write(&record, weld.to_string()).expect("write");
+        let output = worker(&["predict", "--json", &record.display().to_string()]);
+        let said: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+        said["model_version"]
+            .as_str()
+            .expect("a version")
+            .to_owned()
+    };
+    fs::write(&table, entry("parts/7H0_809")).expect("write");
+    let (of_part, global) = (version("7H0/809"), version("7H0_809"));
+    assert_eq!(version("B-200"), of_part);
+    assert_ne!(
+        of_part, global,
+        "a folder's name is no part where there is a table"
+    );
+    assert_eq!(version("7H0/810"), global);
+
+    for (to, said) in [
+        ("parts/missing", "parts/missing` is no folder"),
+        ("../models", "is not below model.model_export_dir"),
+    ] {
+        fs::write(&table, entry(to)).expect("write");
+        for (arguments, code) in [(&["run"][..], 2), (&["check"], 1)] {
+            let output = worker(arguments);
+            let told = [&output.stdout[..], &output.stderr].concat();
+            let told = String::from_utf8_lossy(&told);
+            assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+            assert!(
+                told.contains(said) && told.contains(r#""7H0/809""#),
+                "{told}"
+            );
+        }
+    }
+}
+
 // --- what ONNX Runtime tells others ----------------------------------------------------------------------------------
 
 /// A command with next to nothing in its environment: ONNX Runtime keeps quiet by itself where it finds a build server's

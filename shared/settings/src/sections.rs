@@ -366,7 +366,7 @@ impl Default for Bf16Limits {
 pub struct Model {
     /// Whether the ONNX model judges.
     pub enabled: bool,
-    /// Folder that holds `global/` and optionally `parts/<part_no>/`.
+    /// Folder that holds `global/` and optionally `parts/<part_no>/`, or `parts.json` with a folder for any part.
     pub model_export_dir: PathBuf,
     pub provider: Provider,
     pub precision: Precision,

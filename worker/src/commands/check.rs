@@ -294,9 +294,26 @@ async fn check_save_dir(settings: &Settings, report: &mut Report) {
 
 /// Compares the part numbers that models are named after with those of the latest day.
 async fn check_parts(judging: &Judging, source: &SourceTable, report: &mut Report) {
-    let models = match &judging.models {
-        Some(models) if !models.catalog.parts().is_empty() => models.catalog.parts(),
-        _ => return,
+    let Some(catalog) = judging.models.as_ref().map(|models| &models.catalog) else {
+        return;
+    };
+    for folder in catalog.unnamed() {
+        report.warning(
+            "parts",
+            format!(
+                "`{}` holds a model, but no entry of `{}` names it: it judges nothing",
+                folder.display(),
+                catalog.table_path().display()
+            ),
+        );
+    }
+    let models = catalog.parts();
+    if models.is_empty() {
+        return;
+    }
+    let remedy = match catalog.table() {
+        Some(_) => "write it in parts.json as the rows do",
+        None => "name its folder as the rows do",
     };
     let (day, rows) = match source.parts_of_latest_day(MOST_PARTS).await {
         Ok(Some(found)) => found,
@@ -315,8 +332,7 @@ async fn check_parts(judging: &Judging, source: &SourceTable, report: &mut Repor
         report.warning(
             "parts",
             format!(
-                "{} rows of {day} name part_no {:?}, the model is of {}: they are judged by the global model; name its folder \
-                 as the rows do",
+                "{} rows of {day} name part_no {:?}, the model is of {}: they are judged by the global model; {remedy}",
                 row.rows,
                 row.part_no,
                 alike.iter().map(|model| format!("{model:?}")).collect::<Vec<_>>().join(" and of ")

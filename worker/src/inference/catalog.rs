@@ -2,59 +2,73 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::Context;
 use weldfleet_settings::Model;
-use weldfleet_weld::{
-    features::InferenceConfig,
-    judge::{ModelId, ModelSet},
+use weldfleet_weld::judge::{ModelId, ModelSet};
+
+use super::{
+    files::{CONFIG, MODEL, ModelFiles, ReadFile},
+    parts::{Parts, TABLE},
 };
 
-use super::files::{CONFIG, MODEL, ModelFiles};
-
-/// Every model found: `global/` and `parts/<part_no>/`, read as a whole. Cheap to clone.
+/// Every model found: `global/` and those of parts, read as a whole. Cheap to clone.
 #[derive(Clone)]
 pub struct Catalog {
     set: ModelSet,
     folder: PathBuf,
     /// By index of the set.
     files: Arc<[ModelFiles]>,
-    /// Part numbers, by index of the set less one.
     parts: Arc<[String]>,
+    table: Option<Arc<ReadFile>>,
 }
 
 impl Catalog {
-    /// Reads the folder; opens no model yet.
+    /// Reads the folder; opens no model yet. A folder that several parts name is one model.
     ///
     /// # Errors
     /// If there is no global model, or a file is missing or wrong; names it.
     pub fn read(settings: &Model) -> anyhow::Result<Self> {
         let root = &settings.model_export_dir;
-        let (global_files, global) = ModelFiles::read(&root.join("global")).with_context(|| {
+        let global_folder = root.join("global");
+        let (global_files, global) = ModelFiles::read(&global_folder).with_context(|| {
             format!(
                 "model.model_export_dir = \"{}\": no usable global model; it needs global/{MODEL} and global/{CONFIG}",
                 root.display()
             )
         })?;
+        let found = Parts::read(root)?;
         let mut files = vec![global_files];
-        let mut parts = Vec::new();
         let mut configs = Vec::new();
-        for (part, (of_part, config)) in read_parts(root)? {
+        let mut first_of = BTreeMap::from([(global_folder, None)]);
+        let mut same = Vec::new();
+        for (part, folder) in &found.folders {
+            if let Some(first) = first_of.get(folder) {
+                same.push((part.clone(), first.clone()));
+                continue;
+            }
+            let (of_part, config) =
+                ModelFiles::read(folder).with_context(|| format!("model of part_no `{part}`"))?;
             files.push(of_part);
-            parts.push(part.clone());
-            configs.push((part, config));
+            configs.push((part.clone(), config));
+            first_of.insert(folder.clone(), Some(part.clone()));
         }
-        let set = ModelSet::new(global, configs, settings.nok_threshold)
-            .with_context(|| format!("models of `{}`", root.display()))?;
+        let models = || format!("models of `{}`", root.display());
+        let mut set =
+            ModelSet::new(global, configs, settings.nok_threshold).with_context(models)?;
+        for (part, first) in same {
+            let id = first.map_or(ModelId::GLOBAL, |first| set.for_part(&first));
+            set = set.with_part(part, id).with_context(models)?;
+        }
         Ok(Self {
             set,
             folder: root.clone(),
             files: files.into(),
-            parts: parts.into(),
+            parts: found.folders.into_iter().map(|(part, _)| part).collect(),
+            table: found.table.map(Arc::new),
         })
     }
 
@@ -81,47 +95,84 @@ impl Catalog {
         &self.files
     }
 
-    /// Parts that have a model of their own, in order.
+    /// Parts that a folder or the table names, in order.
     pub fn parts(&self) -> &[String] {
         &self.parts
     }
-}
 
-type Parts = BTreeMap<String, (ModelFiles, InferenceConfig)>;
-
-fn read_parts(root: &Path) -> anyhow::Result<Parts> {
-    let mut parts = BTreeMap::new();
-    for (part, folder) in part_folders(root)? {
-        let model =
-            ModelFiles::read(&folder).with_context(|| format!("model of part_no `{part}`"))?;
-        parts.insert(part, model);
+    /// The table of parts, where there is one.
+    pub fn table(&self) -> Option<&ReadFile> {
+        self.table.as_deref()
     }
-    Ok(parts)
-}
 
-/// The folders in `parts/`, with the part that each is named after.
-///
-/// # Errors
-/// If they cannot be listed, or a name is no text.
-pub fn part_folders(root: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
-    let folder = root.join("parts");
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let shown = || format!("cannot read `{}`", folder.display());
-    let mut found = Vec::new();
-    for entry in fs::read_dir(&folder).with_context(shown)? {
-        let entry = entry.with_context(shown)?;
-        if !entry.path().is_dir() {
-            continue;
+    /// Folders in `parts/` with a model that judges nothing, since the table does not name them.
+    pub fn unnamed(&self) -> Vec<PathBuf> {
+        let named = self.files.iter().filter_map(|files| files.path().parent());
+        let named: Vec<PathBuf> = named.map(Path::to_owned).collect();
+        match self.table {
+            Some(_) => Parts::unnamed(&self.folder, &named),
+            None => Vec::new(),
         }
-        let part = entry.file_name().into_string().map_err(|name| {
-            anyhow::anyhow!(
-                "folder {name:?} in `{}` is not UTF-8, so it names no part_no",
-                folder.display()
-            )
-        })?;
-        found.push((part, entry.path()));
     }
-    Ok(found)
+
+    /// Where a table of parts is, or would be.
+    pub fn table_path(&self) -> PathBuf {
+        self.folder.join(TABLE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use weldfleet_testkit::repository;
+
+    use super::*;
+
+    fn copy(from: &str, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for file in [MODEL, CONFIG] {
+            fs::copy(repository().join(from).join(file), to.join(file)).unwrap();
+        }
+    }
+
+    #[test]
+    fn parts_of_one_folder_share_its_model_and_a_part_without_an_entry_has_the_global_one() {
+        let folder = tempfile::tempdir().unwrap();
+        copy("models/global", &folder.path().join("global"));
+        for (model, to) in [("near-free", "parts/7H0_809"), ("near-free-b", "parts/B")] {
+            copy(
+                &format!("bench/models/{model}/global"),
+                &folder.path().join(to),
+            );
+        }
+        let table = r#"{"7H0/809": "parts/7H0_809", "7H0/810": "parts/7H0_809", "": "global"}"#;
+        fs::write(folder.path().join(TABLE), table).unwrap();
+        let settings = Model {
+            model_export_dir: folder.path().to_owned(),
+            ..Model::default()
+        };
+        let catalog = Catalog::read(&settings).unwrap();
+        let set = catalog.set();
+        assert_eq!((set.len(), catalog.all_files().len()), (2, 2));
+        let model = |part: &str| catalog.files(set.for_part(part)).path().to_owned();
+        let of_part = folder.path().join("parts/7H0_809").join(MODEL);
+        for (part, path) in [
+            ("7H0/809", &of_part),
+            ("7H0/810", &of_part),
+            ("", &folder.path().join("global").join(MODEL)),
+            ("7H0_809", &folder.path().join("global").join(MODEL)),
+            ("B", &folder.path().join("global").join(MODEL)),
+        ] {
+            assert_eq!(model(part), *path, "{part:?}");
+        }
+        assert_eq!(catalog.parts(), ["", "7H0/809", "7H0/810"]);
+        assert_eq!(catalog.unnamed(), [folder.path().join("parts/B")]);
+        fs::remove_file(folder.path().join("parts/7H0_809").join(CONFIG)).unwrap();
+        let refused = format!("{:#}", Catalog::read(&settings).err().unwrap());
+        assert!(
+            refused.contains("part_no `7H0/809`") && refused.contains(CONFIG),
+            "{refused}"
+        );
+    }
 }

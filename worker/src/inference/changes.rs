@@ -17,8 +17,9 @@ use sha2::{Digest, Sha256};
 use weldfleet_service::metrics;
 
 use super::{
-    catalog::{Catalog, part_folders},
+    catalog::Catalog,
     files::{MODEL, ReadFile, Stamp},
+    parts::part_folders,
 };
 
 /// Time between two looks.
@@ -32,7 +33,7 @@ pub enum Change {
     Replaced,
     /// It is not there, or cannot be read.
     Gone,
-    /// A part has a model now that had none.
+    /// A part has a model now that had none, or there is a table of parts where there was none.
     Added,
 }
 
@@ -107,7 +108,8 @@ impl Looker {
     fn look(&mut self) -> BTreeMap<PathBuf, Change> {
         let mut changes = BTreeMap::new();
         let catalog = self.catalog.clone();
-        for file in catalog.all_files().iter().flat_map(|one| one.read_files()) {
+        let of_models = catalog.all_files().iter().flat_map(|one| one.read_files());
+        for file in of_models.chain(catalog.table()) {
             if let Some(change) = self.change(file) {
                 changes.insert(file.path.clone(), change);
             }
@@ -145,13 +147,17 @@ fn digest(path: &Path) -> io::Result<[u8; 32]> {
     Ok(whole.finalize().into())
 }
 
-/// Models of parts that had none. A folder that cannot be listed now shows by its files.
+/// Models of parts that had none, which a table would name. A folder that cannot be listed now shows by its files.
 fn added(catalog: &Catalog) -> BTreeMap<PathBuf, Change> {
+    if catalog.table().is_some() {
+        return BTreeMap::new();
+    }
     let folders = part_folders(catalog.folder()).unwrap_or_default();
     folders
         .into_iter()
         .filter(|(part, _)| !catalog.parts().contains(part))
         .map(|(_, folder)| folder.join(MODEL))
+        .chain([catalog.table_path()])
         .filter(|file| file.is_file())
         .map(|file| (file, Change::Added))
         .collect()
@@ -163,6 +169,7 @@ mod tests {
     use weldfleet_testkit::repository;
 
     use super::*;
+    use crate::inference::parts::TABLE;
 
     fn copy(from: &str, to: &Path) {
         fs::create_dir_all(to).unwrap();
@@ -218,5 +225,27 @@ mod tests {
                 named("parts/B/model.onnx", Change::Added)
             ]
         );
+        fs::write(folder.path().join(TABLE), "{}").unwrap();
+        assert!(look().contains(&named(TABLE, Change::Added)));
+    }
+
+    #[test]
+    fn a_table_that_changes_is_named_and_folders_beside_it_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        copy("models/global", &folder.path().join("global"));
+        let table = folder.path().join(TABLE);
+        fs::write(&table, "{}").unwrap();
+        let settings = Model {
+            model_export_dir: folder.path().to_owned(),
+            ..Model::default()
+        };
+        let mut looker = Looker::new(Catalog::read(&settings).unwrap());
+        copy("models/global", &folder.path().join("parts/A"));
+        assert_eq!(looker.look(), BTreeMap::new());
+        fs::write(&table, r#"{"A": "parts/A"}"#).unwrap();
+        let replaced = BTreeMap::from([(table.clone(), Change::Replaced)]);
+        assert_eq!(looker.look(), replaced);
+        fs::remove_file(&table).unwrap();
+        assert_eq!(looker.look(), BTreeMap::from([(table, Change::Gone)]));
     }
 }

@@ -110,8 +110,7 @@ impl Sessions {
     }
 
     fn open_global(&mut self) -> anyhow::Result<()> {
-        let global = self.models.catalog.set().for_part("");
-        self.session(global).map(|_| ())
+        self.session(ModelId::GLOBAL).map(|_| ())
     }
 
     fn session(&mut self, id: ModelId) -> anyhow::Result<&mut ModelSession> {

@@ -71,7 +71,11 @@ impl Stamp {
 }
 
 impl ReadFile {
-    fn read(path: PathBuf) -> anyhow::Result<(Self, Vec<u8>)> {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read; names it.
+    pub fn read(path: PathBuf) -> anyhow::Result<(Self, Vec<u8>)> {
         let shown = || format!("cannot read `{}`", path.display());
         // Before the content: a change during the reading then shows.
         let stamp = Stamp::of(&path).with_context(shown)?;

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - [`runtime`]: loads ONNX Runtime once and answers which providers it has; [`openvino`]: the one that is a plugin;
-//! - [`catalog`]: the models of `model_export_dir`: `global/` and `parts/<part_no>/`;
+//! - [`catalog`]: the models of `model_export_dir`: `global/` and those of parts; [`parts`]: which folder judges which part;
 //! - [`files`]: what a model consists of, read once; [`external`]: which files those are; [`changes`]: what became of them;
 //! - [`interface`]: what a graph declares; [`trial`]: whether it keeps to it;
 //! - [`session`]: one model on one device, fed with [`rows`]; [`bound`]: the pinned buffers of a session on a GPU;
@@ -27,6 +27,7 @@ pub mod interface;
 pub mod isolation;
 pub mod layout;
 pub mod openvino;
+pub mod parts;
 pub mod pool;
 pub mod rows;
 pub mod runtime;
@@ -131,7 +132,7 @@ impl Models {
     /// # Errors
     /// As of [`Models::open`].
     pub fn open_global(&self, layout: Layout) -> anyhow::Result<ModelSession> {
-        self.open(self.catalog.set().for_part(""), layout)
+        self.open(ModelId::GLOBAL, layout)
     }
 
     /// A session of a model, which is tried first unless this process has done so.

@@ -9,6 +9,9 @@ use crate::{BadValue, features::InferenceConfig};
 pub struct ModelId(usize);
 
 impl ModelId {
+    /// The global model.
+    pub const GLOBAL: Self = Self(0);
+
     /// As an index: 0 is the global model, then the parts' in the order given to [`ModelSet::new`].
     #[must_use]
     pub fn index(self) -> usize {
@@ -85,13 +88,7 @@ impl ModelSet {
             config
                 .check()
                 .map_err(|problem| problem.within(&format!("parts.{part:?}")))?;
-            if by_part.insert(part.clone(), ModelId(specs.len())).is_some() {
-                return Err(BadValue::new(
-                    "parts",
-                    format!("{part:?} twice"),
-                    "give each part one model",
-                ));
-            }
+            name(&mut by_part, part, ModelId(specs.len()))?;
             specs.push(ModelSpec::new(config, nok_threshold));
         }
         Ok(Self { specs, by_part })
@@ -106,6 +103,15 @@ impl ModelSet {
         self
     }
 
+    /// Lets one more part be judged by a model of this set.
+    ///
+    /// # Errors
+    /// If the part has a model already.
+    pub fn with_part(mut self, part: String, model: ModelId) -> Result<Self, BadValue> {
+        name(&mut self.by_part, part, model)?;
+        Ok(self)
+    }
+
     #[must_use]
     pub fn global(&self) -> &ModelSpec {
         &self.specs[0]
@@ -115,9 +121,12 @@ impl ModelSet {
     #[must_use]
     pub fn for_part(&self, part_no: &str) -> ModelId {
         if self.by_part.is_empty() {
-            return ModelId(0);
+            return ModelId::GLOBAL;
         }
-        self.by_part.get(part_no).copied().unwrap_or(ModelId(0))
+        self.by_part
+            .get(part_no)
+            .copied()
+            .unwrap_or(ModelId::GLOBAL)
     }
 
     /// A model by its index.
@@ -153,4 +162,20 @@ impl ModelSet {
     pub(super) fn id(index: usize) -> ModelId {
         ModelId(index)
     }
+}
+
+fn name(
+    by_part: &mut HashMap<String, ModelId>,
+    part: String,
+    model: ModelId,
+) -> Result<(), BadValue> {
+    if by_part.contains_key(&part) {
+        return Err(BadValue::new(
+            "parts",
+            format!("{part:?} twice"),
+            "give each part one model",
+        ));
+    }
+    by_part.insert(part, model);
+    Ok(())
 }
