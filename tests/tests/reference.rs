@@ -8,7 +8,7 @@
 //!     --records shared/weld/tests/data/records.jsonl.gz --out tests/tests/data/records.judged.jsonl.gz
 //! ```
 
-use std::{fs::File, io::Read, path::Path};
+use std::{collections::HashMap, fs::File, io::Read, path::Path};
 
 use flate2::read::GzDecoder;
 use serde_json::Value;
@@ -281,5 +281,93 @@ fn no_batch_size_changes_a_bit_of_a_verdict() {
             .map(|rows| judged(&records, model, &[("WELDFLEET__MODEL__BATCH_ROWS", rows)]));
         assert_eq!(one.len(), records.lines().count());
         assert!(one == few && one == many, "{model}");
+    }
+}
+
+// --- models of PyTorch -----------------------------------------------------------------------------------------------
+
+/// What `worker predict` says of imported models, beside what PyTorch said of the same welds as the old programs fed them
+/// (tests/tests/data/imported/make.py); every fifth weld is of a part whose text names no folder.
+#[test]
+fn imported_models_answer_what_pytorch_answered() {
+    for (name, curves, stored) in [
+        ("counts", COUNTS, as_counts as fn(&mut Value)),
+        ("volts", &[][..], (|_| {}) as fn(&mut Value)),
+    ] {
+        let folder = format!("tests/tests/data/imported/{name}");
+        let expected = lines(&unpacked(
+            &repository().join(&folder).join("expected.jsonl.gz"),
+        ));
+        let mut of_id: HashMap<u64, Value> = expected
+            .into_iter()
+            .map(|told| (told["record_id"].as_u64().expect("an id"), told))
+            .collect();
+        let mut records = String::new();
+        for name in ["records", "records_burn", "records_long_idle"] {
+            let path = format!("shared/weld/tests/data/{name}.jsonl.gz");
+            for mut weld in lines(&unpacked(&repository().join(path))) {
+                let Some(told) = of_id.get(&weld["record_id"].as_u64().expect("an id")) else {
+                    continue;
+                };
+                weld["part_no"] = told["part_no"].clone();
+                stored(&mut weld);
+                records += &format!("{weld}\n");
+            }
+        }
+        let (mut of_all, mut of_part) = (0, 0);
+        for answer in judged(&records, &folder, curves) {
+            let told = of_id.remove(&answer["record_id"].as_u64().expect("an id"));
+            let told = told.expect("each weld once");
+            // A few welds of the records are of negative current.
+            if answer["alg_status"] == "invalid" {
+                continue;
+            }
+            for quantity in [
+                "ml_nok_prob",
+                "diameter",
+                "indentation",
+                "front_thickness",
+                "stack_thickness",
+            ] {
+                let (found, wanted) = (answer[quantity].as_f64(), told[quantity].as_f64());
+                let apart = (found.expect("a number") - wanted.expect("a number")).abs();
+                assert!(
+                    apart <= 1e-4,
+                    "{name}, {quantity}: {answer}\nPyTorch: {told}"
+                );
+            }
+            let version = answer["model_version"].as_str().expect("a version");
+            let is_of_part = told["part_no"] != "";
+            assert_eq!(version.ends_with("/7H0/809"), is_of_part, "{version}");
+            of_all += 1;
+            of_part += usize::from(is_of_part);
+        }
+        assert!(
+            of_all >= 500 && of_part >= 100,
+            "{name}: {of_all}, {of_part}"
+        );
+        assert!(
+            of_id.is_empty(),
+            "{name}: {} welds were not judged",
+            of_id.len()
+        );
+    }
+}
+
+/// `[curves]` of a plant that stores counts of 10 mV and of 20 A, the models' recipe says the same.
+const COUNTS: &[(&str, &str)] = &[
+    ("WELDFLEET__CURVES__U_UNIT", "mV"),
+    ("WELDFLEET__CURVES__U_SCALE", "10"),
+    ("WELDFLEET__CURVES__I_UNIT", "A"),
+    ("WELDFLEET__CURVES__I_SCALE", "20"),
+];
+
+fn as_counts(weld: &mut Value) {
+    for (name, scale) in [("u_curve", 100.0), ("i_curve", 50.0)] {
+        for sample in weld[name].as_array_mut().expect("a curve") {
+            *sample = (sample.as_f64().expect("a number") * scale + 0.5)
+                .floor()
+                .into();
+        }
     }
 }

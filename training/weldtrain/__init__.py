@@ -1,4 +1,4 @@
-"""Training of the weld model: read days from ClickHouse, train, calibrate, export, evaluate.
+"""Training of the weld model: read days from ClickHouse, train, calibrate, export, evaluate. Import of others' models.
 
 clickhouse.py  rows of a day, as the fleet stores them (V and kA)
 features.py    the [N, 4, L] input tensor, the same arithmetic as the worker's
@@ -7,6 +7,11 @@ fitting.py     the training loop
 metrics.py     precision, recall, AUC-PR, errors in mm, the threshold
 config.py      inference_config.json
 onnxfile.py    saving ONNX files
+rawgraph.py    what stands before a network that takes the curves as measured
+recipe.py      how another program made its network's input
+oldparts.py    its part models and thresholds
+torchmodule.py anybody's PyTorch module, its weights, its export
+rows.py        welds to compare on
 runtime.py     a model in ONNX Runtime
 export.py      the network to ONNX, parity with ONNX Runtime
 card.py        MODEL_CARD.md

@@ -1,0 +1,108 @@
+"""The `inference_config.json` of another program: which weights and which threshold each part has."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from .recipe import threshold
+
+TABLES = ("parts", "part_models", "models")
+WEIGHTS = ("weights", "model_path", "model", "path", "file")
+THRESHOLDS = ("nok_threshold", "threshold", "best_threshold")
+THRESHOLD_TABLES = ("thresholds", "part_thresholds", "nok_thresholds")
+
+
+@dataclass(frozen=True)
+class Part:
+    """`weights` is None where a part has only a threshold of its own."""
+
+    name: str
+    weights: Path | None
+    nok_threshold: float | None
+
+
+@dataclass(frozen=True)
+class OldParts:
+    parts: list[Part]
+    nok_threshold: float | None
+
+    @classmethod
+    def read(cls, path: Path) -> OldParts:
+        try:
+            told = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=without_twins)
+        except (OSError, UnicodeDecodeError) as error:
+            raise SystemExit(f"cannot read `{path}`: {error}") from None
+        except ValueError as error:
+            raise SystemExit(f"`{path}`: {error}") from None
+        return cls.of(told, path)
+
+    @classmethod
+    def of(cls, told: object, path: Path) -> OldParts:
+        if not isinstance(told, dict):
+            raise SystemExit(f"`{path}` holds no JSON object")
+        table = first(told, TABLES) or {}
+        thresholds = first(told, THRESHOLD_TABLES) or {}
+        for kind, one in (("parts", table), ("thresholds", thresholds)):
+            if not isinstance(one, dict):
+                raise SystemExit(f"`{path}`: {kind} must be an object, by part")
+        if not table and not thresholds:
+            raise SystemExit(
+                f"`{path}` names no parts: one of the keys {', '.join(TABLES)} must be an object, as "
+                f'{{"parts": {{"7H0/809": {{"weights": "7H0_809.pth", "nok_threshold": 0.6}}}}}}'
+            )
+        parts = [part(name, table.get(name), thresholds.get(name), path) for name in dict.fromkeys([*table, *thresholds])]
+        missing = [f"{one.name!r}: {one.weights}" for one in parts if one.weights and not one.weights.is_file()]
+        if missing:
+            raise SystemExit(f"`{path}` names weights that are not there: {'; '.join(missing)}")
+        of_all = told.get("global") if isinstance(told.get("global"), dict) else {}
+        found = first(told, THRESHOLDS) if first(told, THRESHOLDS) is not None else first(of_all, THRESHOLDS)
+        return cls(parts, None if found is None else threshold(f"{path}: threshold", found))
+
+
+def part(name: str, entry: object, own: object, path: Path) -> Part:
+    """An entry is the weights' path, or an object that holds it; relative paths begin where the configuration is."""
+    weights = entry
+    if isinstance(entry, dict):
+        weights = first(entry, WEIGHTS)
+        own = first(entry, THRESHOLDS) if own is None else own
+        if weights is None and own is None:
+            raise SystemExit(
+                f"`{path}`: part {name!r} has keys {', '.join(entry)}, but neither weights ({', '.join(WEIGHTS)}) nor a "
+                f"threshold ({', '.join(THRESHOLDS)})"
+            )
+    if weights is not None and not isinstance(weights, str):
+        raise SystemExit(f"`{path}`: part {name!r}: the weights are {weights!r}, but must be a path")
+    return Part(
+        name,
+        None if weights is None else path.parent / weights,
+        None if own is None else threshold(f"{path}: threshold of part {name!r}", own),
+    )
+
+
+def first(told: dict, keys: tuple[str, ...]) -> object:
+    return next((told[key] for key in keys if key in told), None)
+
+
+def without_twins(pairs: list[tuple[str, object]]) -> dict:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twin = next(name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1)
+        raise ValueError(f"key {twin!r} is there twice")
+    return found
+
+
+def folders(parts: list[str]) -> dict[str, str]:
+    """A folder below the model folder for each part: its text, with `_` for what a file's name had better not hold."""
+    taken, found = set(), {}
+    for name in parts:
+        stem = re.sub(r"[^\w.-]+", "_", name).strip(".")[:80] or "part"
+        folder, count = stem, 1
+        while folder.casefold() in taken:
+            count += 1
+            folder = f"{stem}_{count}"
+        taken.add(folder.casefold())
+        found[name] = f"parts/{folder}"
+    return found
