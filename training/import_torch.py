@@ -92,7 +92,7 @@ def main() -> None:
         if args.out.is_dir():
             args.out.rmdir()
         made.rename(args.out)
-    print(f"{args.out}: global and {len(table)} part models; next: model.model_export_dir = \"{args.out}\", then worker check")
+    print(f"{args.out}: a global model, {len(table)} of parts; next: model.model_export_dir = \"{args.out}\", then worker check")
 
 
 def write(folder: Path, net: torchmodule.Served, recipe: Recipe, version: str, nok_threshold: float) -> None:

@@ -97,8 +97,8 @@ def graph(
 
 
 def centred(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with each InstanceNormalization fed what lies around 0, which is the same to it: ONNX Runtime's kernel
-    shifts after it has scaled, which costs a channel of large mean and small deviation three of its digits."""
+    """The model with each InstanceNormalization fed what lies around 0, which is the same to it. ONNX Runtime's kernel scales
+    before it takes the mean away, which costs a channel of large mean and small deviation three of its digits."""
     nodes = []
     for one in model.graph.node:
         if one.op_type == "InstanceNormalization":

@@ -7,6 +7,7 @@ import inspect
 import logging
 import pickle
 import sys
+import warnings
 from pathlib import Path
 
 import onnx
@@ -201,10 +202,13 @@ def export(whole: Served) -> onnx.ModelProto:
     """The module with input `rows`; N is free."""
     example = torch.zeros(2, len(whole.recipe.input.channels), whole.recipe.input.length)
     try:
-        program = torch.onnx.export(
-            whole, (example,), dynamo=True, input_names=["network_input"], output_names=["nok_prob", "regression"],
-            dynamic_shapes=({0: torch.export.Dim("N")},), opset_version=18, verbose=False,
-        )
+        with warnings.catch_warnings():
+            # Of Torch's own insides; what matters is compared afterwards.
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                whole, (example,), dynamo=True, input_names=["network_input"], output_names=["nok_prob", "regression"],
+                dynamic_shapes=({0: torch.export.Dim("N")},), opset_version=18, verbose=False,
+            )
     except Exception as error:
         reason = str(error).strip().splitlines()
         raise SystemExit(

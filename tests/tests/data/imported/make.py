@@ -82,7 +82,7 @@ def records(stored):
     return [stored(weld) for weld in welds if len(weld["u_curve"]) == len(weld["i_curve"])]
 
 
-def make(name, folder):
+def make(name, folder, golden):
     _, _, answers, stored = OF[name]
     welds = records(stored)
     whole, of_part = networks_of(name, welds)
@@ -97,7 +97,7 @@ def make(name, folder):
         subprocess.run([
             sys.executable, ROOT / "training/import_torch.py", "--module", f"{HERE}/networks.py:{type(whole).__name__}",
             "--weights", temporary / "global.pth", "--parts", temporary / "inference_config.json", "--recipe", HERE / f"{name}.toml",
-            "--rows", temporary / "welds.jsonl", "--limit", "1000", "--golden", "0", "--out", out,
+            "--rows", temporary / "welds.jsonl", "--limit", "1000", "--golden", str(golden), "--out", out,
         ], check=True)
     lines = []
     with torch.inference_mode():
@@ -112,10 +112,12 @@ def make(name, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--only", choices=OF)
+    parser.add_argument("--golden", type=int, default=0)
     args = parser.parse_args()
-    for name in OF:
+    for name in [args.only] if args.only else OF:
         shutil.rmtree(args.out / name, ignore_errors=True)
-        make(name, args.out)
+        make(name, args.out, args.golden)
 
 
 if __name__ == "__main__":
