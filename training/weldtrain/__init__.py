@@ -12,6 +12,7 @@ recipe.py      how another program made its network's input
 oldparts.py    its part models and thresholds
 torchmodule.py anybody's PyTorch module, its weights, its export
 rows.py        welds to compare on
+importing.py   its folder for the fleet, compared with PyTorch
 runtime.py     a model in ONNX Runtime
 export.py      the network to ONNX, parity with ONNX Runtime
 card.py        MODEL_CARD.md
