@@ -298,26 +298,31 @@ fn imported_models_answer_what_pytorch_answered() {
         let expected = lines(&unpacked(
             &repository().join(&folder).join("expected.jsonl.gz"),
         ));
-        let mut of_id: HashMap<u64, Value> = expected
-            .into_iter()
-            .map(|told| (told["record_id"].as_u64().expect("an id"), told))
+        let key = |file: &Value, weld: &Value| {
+            let id = weld["record_id"].as_u64().expect("an id");
+            (file.as_str().expect("a name").to_owned(), id)
+        };
+        let expected: HashMap<_, _> = expected
+            .iter()
+            .map(|told| (key(&told["records"], told), told))
             .collect();
-        let mut records = String::new();
-        for name in ["records", "records_burn", "records_long_idle"] {
-            let path = format!("shared/weld/tests/data/{name}.jsonl.gz");
+        let (mut records, mut asked) = (String::new(), Vec::new());
+        for file in ["records", "records_burn", "records_long_idle"] {
+            let path = format!("shared/weld/tests/data/{file}.jsonl.gz");
             for mut weld in lines(&unpacked(&repository().join(path))) {
-                let Some(told) = of_id.get(&weld["record_id"].as_u64().expect("an id")) else {
-                    continue;
-                };
-                weld["part_no"] = told["part_no"].clone();
-                stored(&mut weld);
-                records += &format!("{weld}\n");
+                if let Some(told) = expected.get(&key(&file.into(), &weld)) {
+                    weld["part_no"] = told["part_no"].clone();
+                    stored(&mut weld);
+                    records += &format!("{weld}\n");
+                    asked.push(told);
+                }
             }
         }
+        assert_eq!(asked.len(), expected.len(), "{name}: each weld once");
+        let answers = judged(&records, &folder, curves);
+        assert_eq!(answers.len(), asked.len());
         let (mut of_all, mut of_part) = (0, 0);
-        for answer in judged(&records, &folder, curves) {
-            let told = of_id.remove(&answer["record_id"].as_u64().expect("an id"));
-            let told = told.expect("each weld once");
+        for (answer, told) in answers.iter().zip(asked) {
             // A few welds of the records are of negative current.
             if answer["alg_status"] == "invalid" {
                 continue;

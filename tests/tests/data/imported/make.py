@@ -78,13 +78,15 @@ def networks_of(name, welds):
 def records(stored):
     """What a worker may judge, as this plant stores it; the old programs had no answer to curves of unequal length."""
     in_volts = Recipe.read(HERE / "volts.toml")
-    welds = [weld for name in RECORDS for weld in rows.read(ROOT / f"shared/weld/tests/data/{name}.jsonl.gz", in_volts, 500)]
-    return [stored(weld) for weld in welds if len(weld["u_curve"]) == len(weld["i_curve"])]
+    welds = [
+        (name, weld) for name in RECORDS for weld in rows.read(ROOT / f"shared/weld/tests/data/{name}.jsonl.gz", in_volts, 500)
+    ]
+    return [(name, stored(weld)) for name, weld in welds if len(weld["u_curve"]) == len(weld["i_curve"])]
 
 
 def make(name, folder, golden):
     _, _, answers, stored = OF[name]
-    welds = records(stored)
+    files, welds = zip(*records(stored))
     whole, of_part = networks_of(name, welds)
     out = folder / name
     with tempfile.TemporaryDirectory() as temporary:
@@ -101,10 +103,10 @@ def make(name, folder, golden):
         ], check=True)
     lines = []
     with torch.inference_mode():
-        for number, weld in enumerate(welds):
+        for number, (file, weld) in enumerate(zip(files, welds)):
             part, net = (PART, of_part) if number % 5 == 0 else ("", whole)
             told = {key: float(value) for key, value in zip(NAMES, answers(net, weld))}
-            lines.append(json.dumps({"record_id": weld["record_id"], "part_no": part, **told}) + "\n")
+            lines.append(json.dumps({"records": file, "record_id": weld["record_id"], "part_no": part, **told}) + "\n")
     with open(out / "expected.jsonl.gz", "wb") as raw, gzip.GzipFile("", "wb", mtime=0, fileobj=raw) as packed:
         packed.write("".join(lines).encode())
 
