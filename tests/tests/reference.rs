@@ -351,11 +351,6 @@ fn imported_models_answer_what_pytorch_answered() {
             of_all >= 500 && of_part >= 100,
             "{name}: {of_all}, {of_part}"
         );
-        assert!(
-            of_id.is_empty(),
-            "{name}: {} welds were not judged",
-            of_id.len()
-        );
     }
 }
 
