@@ -75,6 +75,7 @@ fn welds(block: &SimulatedBlock) -> Vec<Weld<'_>> {
             imax: block.imax[row],
             u: &block.u_values[span(&block.u_offsets, row)],
             i: &block.i_values[span(&block.i_offsets, row)],
+            scalars: &[],
         })
         .collect()
 }

@@ -60,6 +60,7 @@ impl Tensors {
                 imax: block.imax[row],
                 u: &block.u_values[span(&block.u_offsets, row)],
                 i: &block.i_values[span(&block.i_offsets, row)],
+                scalars: &[],
             };
             if curves.load(&weld, &units, &limits).is_ok() {
                 write_row(

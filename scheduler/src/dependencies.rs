@@ -8,6 +8,7 @@ use weldfleet_settings::Settings;
 use weldfleet_stores::{
     StoreError,
     clickhouse::{Runs, SourceTable},
+    mysql::NokTable,
 };
 
 /// The queue and ClickHouse.
@@ -80,6 +81,22 @@ pub async fn own_queue(settings: &Settings) -> Result<Queue, Failure> {
             );
             Ok(queue)
         }
+    }
+}
+
+/// Refuses a table of an application that cannot take what is mapped to it; one that is away costs a lag.
+pub async fn check_mirror(settings: &Settings) -> Result<(), Failure> {
+    let table = NokTable::new(settings).map_err(store_failure)?;
+    let Some(table) = table.filter(NokTable::is_applications) else {
+        return Ok(());
+    };
+    match table.check_columns().await {
+        Err(error @ StoreError::Schema(_)) => Err(store_failure(error)),
+        Err(error) => {
+            tracing::warn!(error = error.chain(), "the mirror cannot be looked at yet");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 

@@ -69,6 +69,7 @@ async fn dispatch(settings: Arc<Settings>, command: Command) -> Result<Exit, Fai
         Command::Migrate { dry_run, yes } => commands::migrate::run(&settings, dry_run, yes).await,
         Command::Run => {
             let queue = dependencies::queue(&settings)?;
+            dependencies::check_mirror(&settings).await?;
             daemon::run(settings, queue, &commands::host()).await?;
             Ok(Exit::Done)
         }

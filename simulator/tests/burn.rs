@@ -53,6 +53,7 @@ fn hills(block: &SimulatedBlock, sample_interval_ms: f64) -> Vec<Option<(Hit, Ou
                 imax: block.imax[row],
                 u: block.u_curve(row),
                 i: block.i_curve(row),
+                scalars: &[],
             };
             curves
                 .load(&weld, &units, &ValidationLimits::default())

@@ -35,6 +35,7 @@ fn validate(block: &SimulatedBlock, row: usize, units: &CurveUnits) -> Result<()
         imax: block.imax[row],
         u: block.u_curve(row),
         i: block.i_curve(row),
+        scalars: &[],
     };
     Curves::default().load(&weld, units, &ValidationLimits::default())
 }

@@ -155,6 +155,7 @@ fn sound_welds_in_counts_are_valid_and_have_no_hit() {
             imax: block.imax[row],
             u: block.u_curve(row),
             i: block.i_curve(row),
+            scalars: &[],
         };
         curves
             .load(&weld, &percents(), &ValidationLimits::default())

@@ -29,6 +29,7 @@ fn judge(block: &SimulatedBlock) -> Vec<Findings> {
                 imax: block.imax[row],
                 u: block.u_curve(row),
                 i: block.i_curve(row),
+                scalars: &[],
             };
             curves
                 .load(&weld, &CurveUnits::default(), &ValidationLimits::default())

@@ -43,6 +43,7 @@ fn findings(block: &SimulatedBlock, sample_interval_ms: f64, offset: f32) -> Vec
                 imax: block.imax[row],
                 u: &u,
                 i: block.i_curve(row),
+                scalars: &[],
             };
             curves
                 .load(&weld, &units, &ValidationLimits::default())

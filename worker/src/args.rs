@@ -18,6 +18,7 @@ Examples:
   worker predict weld.json                       one record, no service needed
   worker predict --json welds.jsonl > verdicts   many records, one JSON line each, in order
   worker explain --record-id 42 --day 20261122 --png weld-42.png
+  worker explain --body 4711                     welds of a body, NOK ones first; --png FOLDER draws these
 
 Exit codes: 0 done; 1 failed; 2 wrong usage or config; 3 a dependency could not be reached;
 4 finished with rows left over."
@@ -29,6 +30,18 @@ pub struct Args {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Which weld.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub struct Which {
+    /// The weld's record_id
+    #[arg(long, value_name = "ID")]
+    pub record_id: Option<String>,
+    /// Welds whose carried column `body_no` is this: a list, NOK ones first, and with --png pictures of those
+    #[arg(long, value_name = "NUMBER")]
+    pub body: Option<String>,
 }
 
 /// What to do.
@@ -53,16 +66,15 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Draw one weld: curves with pulses, peaks, rule hits and verdict
+    /// Draw one weld: curves with pulses, peaks, rule hits and verdict; or list those of one body
     Explain {
-        /// The weld's record_id
-        #[arg(long, value_name = "ID")]
-        record_id: String,
-        /// Its day, YYYYMMDD [default: the latest day that has this id]
+        #[command(flatten)]
+        which: Which,
+        /// Its day, YYYYMMDD [default: the latest day that has this id; of a body all days]
         #[arg(long, value_name = "YYYYMMDD")]
         day: Option<String>,
-        /// The picture to write
-        #[arg(long, value_name = "OUT")]
-        png: PathBuf,
+        /// The picture to write; of a body with several welds the folder of the pictures
+        #[arg(long, value_name = "OUT", required_unless_present = "body")]
+        png: Option<PathBuf>,
     },
 }

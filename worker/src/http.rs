@@ -22,6 +22,7 @@ use tokio::{
 };
 use weldfleet_service::{http::StatusPage, metrics};
 use weldfleet_settings::Settings;
+use weldfleet_stores::clickhouse::FurtherNames;
 use weldfleet_weld::Record;
 
 use crate::{
@@ -45,6 +46,8 @@ struct Predict {
     max_bytes: usize,
     at_once: u32,
     turns: Arc<Semaphore>,
+    /// Numbers and texts that a record may have besides.
+    further: Arc<FurtherNames>,
 }
 
 /// The page's routes and `/predict`.
@@ -56,6 +59,7 @@ pub fn router(page: StatusPage, pool: Pool, settings: &Settings) -> Router {
         max_bytes: worker.predict_max_bytes as usize,
         at_once,
         turns: Arc::new(Semaphore::new(at_once as usize)),
+        further: Arc::new(FurtherNames::of(&settings.columns)),
     };
     let predict = Router::new()
         .route("/predict", post(predict))
@@ -105,11 +109,12 @@ async fn predict(State(predict): State<Predict>, request: Request) -> Result<Jso
     };
     let body = predict.read(request.into_body()).await?;
     // Off the threads that keep leases alive: a body is thousands of numbers.
+    let further = predict.further.clone();
     let (records, list) = spawn_blocking(move || {
         let text = str::from_utf8(&body).map_err(|error| {
             Refusal::new(format_args!("not UTF-8: {error}"), "send JSON in UTF-8")
         })?;
-        one_or_list(text)
+        one_or_list(text, &further)
     })
     .await?
     .map_err(|refusal| Refused(StatusCode::BAD_REQUEST, refusal))?;

@@ -5,6 +5,7 @@ use std::{fs, sync::Arc, thread};
 use anyhow::Context;
 use serde_json::{Value, json};
 use weldfleet_settings::Settings;
+use weldfleet_stores::clickhouse::FurtherNames;
 use weldfleet_weld::{
     judge::Judge,
     rules::{RuleSet, RulesFile},
@@ -47,7 +48,11 @@ impl Judging {
             let unmeasured = Layout::without_model(cores, &settings.model);
             (None, ChosenLayout::unmeasured(unmeasured, Origin::Usual))
         };
-        let set = models.as_ref().map(Models::set);
+        let further = FurtherNames::of(&settings.columns);
+        let set = models
+            .as_ref()
+            .map(|models| models.set().with_scalars(&further.scalars))
+            .transpose()?;
         let judge = Judge::new(
             settings.curves,
             settings.validation,

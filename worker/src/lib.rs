@@ -67,15 +67,11 @@ fn run(args: Args) -> Result<Exit, Failure> {
             runtime.block_on(commands::check::run(&settings, rows, json))
         }
         Command::Predict { file, json } => commands::predict::run(&settings, &file, json),
-        Command::Explain {
-            record_id,
-            day,
-            png,
-        } => runtime.block_on(commands::explain::run(
+        Command::Explain { which, day, png } => runtime.block_on(commands::explain::run(
             &settings,
-            &record_id,
+            &which,
             day.as_deref(),
-            &png,
+            png.as_deref(),
         )),
     }
 }

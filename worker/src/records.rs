@@ -1,7 +1,7 @@
 //! Records as somebody sends them: a file, standard input, the body of `POST /predict`. One way to read them and one
 //! way to say what is wrong with one.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use serde::{
     Deserialize, Serialize,
@@ -9,7 +9,8 @@ use serde::{
 };
 use serde_json::{Value, error::Category, value::RawValue};
 use weldfleet_settings::{Columns, columns::INPUT_COLUMNS};
-use weldfleet_weld::Record;
+use weldfleet_stores::clickhouse::FurtherNames;
+use weldfleet_weld::{Record, Sample};
 
 /// The mark that some editors write at the beginning of a text in UTF-8.
 const BOM: char = '\u{feff}';
@@ -82,7 +83,7 @@ pub fn is_complete(line: &[u8]) -> bool {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn one(text: &str) -> Result<Record, Refusal> {
+pub fn one(text: &str, further: &FurtherNames) -> Result<Record, Refusal> {
     let text = bare(text);
     let keys: Keys = serde_json::from_str(text).map_err(|error| match error.classify() {
         Category::Data => Refusal::new(
@@ -91,40 +92,75 @@ pub fn one(text: &str) -> Result<Record, Refusal> {
         ),
         _ => Refusal::not_json(&error),
     })?;
+    let plants_own = || further.scalars.iter().chain(&further.carried);
     for key in &keys.0 {
-        if !Columns::known().any(|name| name == key) {
+        let is_ours = Columns::known().any(|name| name == key);
+        if !is_ours && !plants_own().any(|name| name == key) {
+            let known: Vec<&str> = INPUT_COLUMNS
+                .iter()
+                .copied()
+                .chain(plants_own().map(String::as_str))
+                .collect();
             return Err(Refusal::of(
                 key,
                 "unknown key",
                 format!(
                     "leave it out or write one of: {} (a row's verdict columns may stand beside them)",
-                    INPUT_COLUMNS.join(", ")
+                    known.join(", ")
                 ),
             ));
         }
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let record: Result<Record, _> = serde_path_to_error::deserialize(&mut deserializer);
+    let mut record = record.map_err(|error| {
         let path = error.path().to_string();
         field_refused(text, &path, &without_place(error.inner()))
-    })
+    })?;
+    if !further.scalars.is_empty() {
+        record.scalars = scalars(text, &keys.0, &further.scalars)?;
+    }
+    Ok(record)
+}
+
+/// The further numbers of a record, in the order of their names; NaN for one that it has not.
+fn scalars(text: &str, keys: &[String], names: &[String]) -> Result<Vec<f32>, Refusal> {
+    let values: HashMap<String, &RawValue> =
+        serde_json::from_str(text).map_err(|error| Refusal::not_json(&error))?;
+    let number = |name: &String| {
+        if keys.iter().filter(|key| *key == name).count() > 1 {
+            return Err(Refusal::of(name, "given twice", "keep one of the two"));
+        }
+        let Some(value) = values.get(name) else {
+            return Ok(f32::NAN);
+        };
+        match serde_json::from_str::<Sample>(value.get()) {
+            Ok(Sample(number)) if number.is_finite() => Ok(number),
+            Ok(_) => Ok(f32::NAN),
+            Err(error) => Err(Refusal::of(
+                name,
+                without_place(&error),
+                "write a number, or leave it out",
+            )),
+        }
+    };
+    names.iter().map(number).collect()
 }
 
 /// The body of a request: one record, or a list of them. Answers whether it was a list.
 ///
 /// # Errors
 /// What is wrong with the first that is wrong.
-pub fn one_or_list(text: &str) -> Result<(Vec<Record>, bool), Refusal> {
+pub fn one_or_list(text: &str, further: &FurtherNames) -> Result<(Vec<Record>, bool), Refusal> {
     let text = bare(text);
     if !text.starts_with('[') {
-        return Ok((vec![one(text)?], false));
+        return Ok((vec![one(text, further)?], false));
     }
     let list: Vec<&RawValue> =
         serde_json::from_str(text).map_err(|error| Refusal::not_json(&error))?;
-    let records = list
-        .iter()
-        .zip(1..)
-        .map(|(record, place)| one(record.get()).map_err(|refusal| refusal.in_list(place)));
+    let records = list.iter().zip(1..).map(|(record, place)| {
+        one(record.get(), further).map_err(|refusal| refusal.in_list(place))
+    });
     Ok((records.collect::<Result<_, _>>()?, true))
 }
 
@@ -210,6 +246,38 @@ impl<'de> Deserialize<'de> for Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn one(text: &str) -> Result<Record, Refusal> {
+        super::one(text, &FurtherNames::default())
+    }
+
+    fn one_or_list(text: &str) -> Result<(Vec<Record>, bool), Refusal> {
+        super::one_or_list(text, &FurtherNames::default())
+    }
+
+    #[test]
+    fn the_plants_own_numbers_are_read_and_nothing_else() {
+        let further = FurtherNames {
+            carried: vec!["body_no".into()],
+            scalars: vec!["force_kn".into(), "wear".into()],
+        };
+        let read = |more: &str| super::one(&GOOD.replacen('{', &format!("{{{more}"), 1), &further);
+        let scalars = |more: &str| read(more).unwrap().scalars;
+        assert_eq!(
+            scalars(r#""wear":12,"body_no":"B7","force_kn":3.5,"#),
+            [3.5, 12.0]
+        );
+        let partly = scalars(r#""wear":null,"#);
+        assert!(partly.len() == 2 && partly.iter().all(|number| number.is_nan()));
+        for (more, says) in [
+            (r#""wear":"high","#, "`wear`: invalid value"),
+            (r#""wear":1,"wear":2,"#, "`wear`: given twice"),
+            (r#""weer":1,"#, "i_curve, force_kn, wear, body_no (a row's"),
+        ] {
+            let refusal = read(more).expect_err(more);
+            assert!(refusal.error.contains(says), "{refusal}");
+        }
+    }
 
     const GOOD: &str = r#"{"record_id":7,"umax":2.5,"imax":9,"u_curve":[0,1.5],"i_curve":[0,1]}"#;
 

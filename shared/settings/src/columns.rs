@@ -1,8 +1,12 @@
 //! The plant's column names, ours to theirs.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error as _, MapAccess, Visitor},
+    ser::SerializeMap as _,
+};
 
 /// Columns that identify and describe a weld; read from the source table.
 pub const INPUT_COLUMNS: &[&str] = &[
@@ -34,15 +38,42 @@ pub const TRUTH_COLUMNS: &[&str] = &[
 /// What a person compares verdicts with and nobody judges by; optional in a plant's table.
 pub const COMPARED_COLUMNS: &[&str] = &["previous_result"];
 
-/// `[columns]`: our name to the plant's; a column that is not listed has our name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Columns(BTreeMap<String, String>);
+/// What tells a record of MySQL from all others; `ck_ticks` is the time as ClickHouse stores it.
+pub const MIRROR_KEY: [&str; 4] = ["data_date", "ck_ticks", "ck_local_time", "record_id"];
+
+/// What people find a record of MySQL by; the others of its columns are result columns.
+pub const DESCRIBING_COLUMNS: [&str; 5] = ["part_no", "spot_name", "timer_name", "umax", "imax"];
+
+/// Columns of MySQL that a reviewer fills and the fleet never does.
+pub const REVIEW_COLUMNS: [&str; 4] =
+    ["review_result", "reviewed_by", "reviewed_at", "review_note"];
+
+/// The most characters of a name that every store takes.
+const LONGEST_NAME: usize = 64;
+
+/// `[columns]`: our name to the plant's; a column that is not listed has our name. What has no name of ours by itself
+/// gets one in `[columns.carried]` (texts, for people) and `[columns.scalars]` (numbers, for models too).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Columns {
+    names: BTreeMap<String, String>,
+    carried: BTreeMap<String, String>,
+    scalars: BTreeMap<String, String>,
+}
 
 impl Columns {
     /// The plant's name of one of our columns.
     pub fn name<'a>(&'a self, ours: &'a str) -> &'a str {
-        self.0.get(ours).map_or(ours, String::as_str)
+        self.names.get(ours).map_or(ours, String::as_str)
+    }
+
+    /// Columns that are carried as text: ours and theirs, in the order in which every store has them.
+    pub fn carried(&self) -> impl Iterator<Item = (&str, &str)> {
+        pairs(&self.carried)
+    }
+
+    /// Further numbers of a weld: ours and theirs, in order.
+    pub fn scalars(&self) -> impl Iterator<Item = (&str, &str)> {
+        pairs(&self.scalars)
     }
 
     /// All names that a mapping may use, in contract order.
@@ -57,39 +88,138 @@ impl Columns {
         .flatten()
         .copied()
     }
-}
 
-impl<'de> Deserialize<'de> for Columns {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let map = BTreeMap::<String, String>::deserialize(deserializer)?;
-        for (ours, theirs) in &map {
+    fn check(&self) -> Result<(), String> {
+        for (ours, theirs) in &self.names {
             if !Self::known().any(|known| known == ours) {
-                return Err(D::Error::custom(format!(
+                return Err(format!(
                     "unknown column `{ours}`, expected one of: {}",
                     Self::known().collect::<Vec<_>>().join(", ")
-                )));
+                ));
             }
             if theirs.is_empty() {
-                return Err(D::Error::custom(format!(
+                return Err(format!(
                     "column `{ours}` is mapped to an empty name; remove the line to use our name"
-                )));
+                ));
             }
         }
-        let columns = Self(map);
         // Also against the columns that keep our name: a result written over an input would be the end of it.
         let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
         let optional = |ours: &str| {
             let may_lack = TRUTH_COLUMNS.contains(&ours) || COMPARED_COLUMNS.contains(&ours);
-            may_lack && !columns.0.contains_key(ours)
+            may_lack && !self.names.contains_key(ours)
         };
         for ours in Self::known().filter(|ours| !optional(ours)) {
-            let theirs = columns.name(ours);
+            let theirs = self.name(ours);
             if let Some(other) = taken.insert(theirs, ours) {
-                return Err(D::Error::custom(format!(
+                return Err(format!(
                     "`{other}` and `{ours}` are both mapped to `{theirs}`; each needs a column of its own"
-                )));
+                ));
             }
         }
+        self.check_further()
+    }
+
+    /// Everything that is wrong with the names that a plant gives, at once.
+    fn check_further(&self) -> Result<(), String> {
+        let mut problems = Vec::new();
+        let mut taken: BTreeMap<String, &str> = BTreeMap::new();
+        for (section, columns) in [("carried", &self.carried), ("scalars", &self.scalars)] {
+            for (ours, theirs) in columns {
+                // MySQL does not tell upper from lower case.
+                let plain = ours.to_lowercase();
+                let twin = taken.insert(plain.clone(), section);
+                let problem = if let Some(what) = taken_by_us(&plain) {
+                    format!("is {what} already")
+                } else if !is_name(ours) {
+                    format!(
+                        "is no name of letters, digits and _, at most {LONGEST_NAME} characters"
+                    )
+                } else if theirs.is_empty() {
+                    "is mapped to an empty name".to_owned()
+                } else if let Some(other) = twin {
+                    format!("is in [columns.{other}] too")
+                } else {
+                    continue;
+                };
+                problems.push(format!("columns.{section}: `{ours}` {problem}"));
+            }
+        }
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "{}; give each a name of its own, such as body_no = \"rfid\"",
+            problems.join("; ")
+        ))
+    }
+}
+
+fn pairs(columns: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
+    let columns = columns.iter();
+    columns.map(|(ours, theirs)| (ours.as_str(), theirs.as_str()))
+}
+
+fn is_name(name: &str) -> bool {
+    let fits = |c: char| c.is_alphanumeric() || c == '_';
+    name.chars().all(fits)
+        && !name.starts_with(|c: char| c.is_numeric())
+        && (1..=LONGEST_NAME).contains(&name.chars().count())
+}
+
+/// What a name means already.
+fn taken_by_us(name: &str) -> Option<&'static str> {
+    if RESULT_COLUMNS.contains(&name) {
+        Some("a result column")
+    } else if Columns::known().any(|known| known == name) {
+        Some("a column of ours")
+    } else if MIRROR_KEY.contains(&name) || REVIEW_COLUMNS.contains(&name) {
+        Some("a column of the mirror")
+    } else {
+        None
+    }
+}
+
+impl Serialize for Columns {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (ours, theirs) in &self.names {
+            map.serialize_entry(ours, theirs)?;
+        }
+        map.serialize_entry("carried", &self.carried)?;
+        map.serialize_entry("scalars", &self.scalars)?;
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Columns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ColumnsVisitor)
+    }
+}
+
+struct ColumnsVisitor;
+
+impl<'de> Visitor<'de> for ColumnsVisitor {
+    type Value = Columns;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("column names, ours = \"theirs\"")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Columns, A::Error> {
+        let mut columns = Columns::default();
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "carried" => columns.carried = map.next_value()?,
+                "scalars" => columns.scalars = map.next_value()?,
+                _ => {
+                    let theirs = map.next_value()?;
+                    columns.names.insert(key, theirs);
+                }
+            }
+        }
+        columns.check().map_err(A::Error::custom)?;
         Ok(columns)
     }
 }

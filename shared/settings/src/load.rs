@@ -1,6 +1,7 @@
 //! File, environment and secret files, merged and checked.
 
 use std::{
+    collections::BTreeMap,
     fmt::Display,
     path::{Path, PathBuf},
     time::Duration,
@@ -10,7 +11,10 @@ use serde::Deserialize;
 use toml::{Table, Value};
 use weldfleet_weld::BadValue;
 
-use crate::{ClickHouse, Precision, Provider, Settings, address};
+use crate::{
+    ClickHouse, Precision, Provider, Settings, address,
+    columns::{DESCRIBING_COLUMNS, MIRROR_KEY, REVIEW_COLUMNS},
+};
 
 /// Where the configuration is when neither `--config` nor [`ENV_PATH`] says so.
 pub const DEFAULT_PATH: &str = "config/weldfleet.toml";
@@ -279,6 +283,7 @@ impl Settings {
             ));
         }
         self.check_addresses()?;
+        self.check_mirror()?;
         let in_section = |section: &str, problem: BadValue| {
             SettingsError::key(
                 format!("{section}.{}", problem.key),
@@ -339,6 +344,60 @@ impl Settings {
         )?;
         if self.mysql.enabled {
             checked("mysql", self.mysql.url.expose(), &["mysql"])?;
+        }
+        Ok(())
+    }
+
+    /// What is wrong with the map to an application's table, as far as that can be told without the table.
+    fn check_mirror(&self) -> Result<(), SettingsError> {
+        let map = &self.mysql.columns;
+        let mut known: Vec<&str> = MIRROR_KEY.into();
+        known.extend(DESCRIBING_COLUMNS);
+        let results = weldfleet_weld::columns::RESULT_COLUMNS.iter();
+        known.extend(
+            results
+                .filter(|column| column.mirrored)
+                .map(|column| column.name),
+        );
+        known.extend(REVIEW_COLUMNS);
+        known.extend(self.columns.carried().map(|(ours, _)| ours));
+        let mut problems = Vec::new();
+        let mut taken: BTreeMap<String, &str> = BTreeMap::new();
+        for (ours, theirs) in map {
+            if !known.contains(&ours.as_str()) {
+                problems.push(format!("unknown column `{ours}`"));
+            }
+            if theirs.is_empty() {
+                problems.push(format!("`{ours}` is mapped to an empty name"));
+            } else if let Some(other) = taken.insert(theirs.to_lowercase(), ours) {
+                problems.push(format!(
+                    "`{other}` and `{ours}` are both mapped to `{theirs}`"
+                ));
+            }
+        }
+        if !problems.is_empty() {
+            let known = known.join(", ");
+            return Err(SettingsError::key(
+                "mysql.columns",
+                format!(
+                    "{}; map to one column each of: {known}",
+                    problems.join("; ")
+                ),
+            ));
+        }
+        let has = |ours: &str| map.contains_key(ours);
+        if REVIEW_COLUMNS.into_iter().any(has) && !has("final_result") {
+            return Err(SettingsError::key(
+                "mysql.columns",
+                "maps a reviewer's column and not `final_result`; a reviewed row stays when its weld is no longer NOK, and must be able \
+                 to say so: map `final_result` too",
+            ));
+        }
+        if map.is_empty() && !self.mysql.constants.is_empty() {
+            return Err(SettingsError::key(
+                "mysql.constants",
+                "fills columns of an application's table, and [mysql.columns] maps none; map there what its people read",
+            ));
         }
         Ok(())
     }
@@ -652,6 +711,33 @@ mod tests {
     }
 
     #[test]
+    fn a_plants_further_columns_and_its_applications_table() {
+        let text = "[columns]\nrecord_id = \"id\"\n[columns.scalars]\nwear_percent = \"wear\"\n\
+                    [mysql.columns]\ndefect = \"defect_type_alg\"\nbody_no = \"atlas_info\"\n[mysql.constants]\nkpi = \"\"\nstate = 3\n";
+        let carried = (
+            "WELDFLEET__COLUMNS__CARRIED",
+            "{ body_no = \"rfid\", \"工段\" = \"workshop_section\" }",
+        );
+        let settings = load(text, &[carried]).expect("valid");
+        let columns = &settings.columns;
+        assert_eq!(columns.name("record_id"), "id");
+        assert_eq!(
+            columns.carried().collect::<Vec<_>>(),
+            [("body_no", "rfid"), ("工段", "workshop_section")]
+        );
+        assert_eq!(
+            columns.scalars().collect::<Vec<_>>(),
+            [("wear_percent", "wear")]
+        );
+        assert_eq!(settings.mysql.constants["state"], crate::Constant::Whole(3));
+        let written = Value::try_from(columns).expect("a table");
+        assert_eq!(
+            written.try_into::<crate::Columns>().expect("valid"),
+            *columns
+        );
+    }
+
+    #[test]
     fn a_secret_may_be_in_a_file() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let path = folder.path().join("pw");
@@ -714,6 +800,18 @@ mod tests {
                     "{ resistance_peak = 1 }",
                 )],
             ),
+            (
+                "[columns.carried]\ndiameter = \"a\"\nBody = \"b\"\n\"a b\" = \"c\"\n[columns.scalars]\nbody = \"d\"\nUMAX = \"e\"\nk = \"\"\n",
+                &[],
+            ),
+            ("[columns.scalars]\nforce_kn = 3\n", &[]),
+            (
+                "[mysql.columns]\ndefekt = \"x\"\ndefect = \"kpi\"\ndiameter = \"KPI\"\numax = \"\"\n",
+                &[],
+            ),
+            ("[mysql.columns]\nreview_note = \"rec_cause\"\n", &[]),
+            ("[mysql.constants]\nkpi = 1\n", &[]),
+            ("[mysql.columns]\ndefect = 7\n", &[]),
         ];
         let errors: Vec<String> = cases
             .iter()

@@ -1,6 +1,6 @@
 //! One struct per `[section]` of the configuration file.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -104,6 +104,21 @@ pub struct MySql {
     pub password: Option<Secret>,
     /// Whether NOK rows are mirrored at all.
     pub enabled: bool,
+    /// Our columns of a NOK weld to those of a table that an application reads already, and these alone are filled; none:
+    /// the table is the fleet's own.
+    pub columns: BTreeMap<String, String>,
+    /// What a row of that table must have besides; theirs to a value.
+    pub constants: BTreeMap<String, Constant>,
+}
+
+/// A value that every new row gets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Constant {
+    Text(String),
+    Whole(i64),
+    Number(f64),
+    Truth(bool),
 }
 
 impl Default for MySql {
@@ -113,6 +128,8 @@ impl Default for MySql {
             user: None,
             password: None,
             enabled: true,
+            columns: BTreeMap::new(),
+            constants: BTreeMap::new(),
         }
     }
 }

@@ -47,21 +47,6 @@ pub(crate) fn result_column(name: &str) -> Option<&'static ResultColumn> {
     RESULT_COLUMNS.iter().find(|column| column.name == name)
 }
 
-/// What the mirror holds of a weld behind its key, in order. The part, spot and timer are there to find it by.
-pub(crate) fn mirrored() -> impl Iterator<Item = (&'static str, ValueKind)> {
-    const DESCRIBED: [(&str, ValueKind); 5] = [
-        ("part_no", ValueKind::Word(255)),
-        ("spot_name", ValueKind::Word(255)),
-        ("timer_name", ValueKind::Word(255)),
-        ("umax", ValueKind::Float),
-        ("imax", ValueKind::Float),
-    ];
-    let results = RESULT_COLUMNS.iter().filter(|column| column.mirrored);
-    DESCRIBED
-        .into_iter()
-        .chain(results.map(|column| (column.name, column.kind)))
-}
-
 #[cfg(test)]
 mod tests {
     use std::{fmt::Write as _, fs, path::Path};

@@ -7,7 +7,7 @@
 //! - [`clickhouse`]: the truth. Connection, the plant's table as it really is, migration, slicing
 //!   reads, fetch into a [`clickhouse::RowBlock`], write-back, runs;
 //! - [`mysql`]: the projection for the people who act on NOK welds, and [`mysql::Mirror`], which
-//!   makes it equal to what is committed;
+//!   makes it equal to what is committed; `mirror_layout`: what both sides of the mirror hold;
 //! - [`audit_csv`]: one csv.gz per attempt, complete or absent;
 //! - [`migrate`]: what either server lacks, and adding it; `columns`: the result columns' SQL types.
 //!
@@ -22,6 +22,7 @@ pub mod clickhouse;
 mod columns;
 pub mod errors;
 pub mod migrate;
+mod mirror_layout;
 pub mod mysql;
 pub mod range;
 mod statement;

@@ -265,7 +265,7 @@ async fn a_result_table_that_would_lose_welds_is_refused_or_repaired() {
         .unwrap_err()
         .to_string();
     for line in [
-        "tables.result_table: table `nok_records`: column `part` takes no NULL and has no default, so no row can be added; give it a default, or name another table",
+        "tables.result_table: table `nok_records`: column `part` takes no NULL and has no default, so no row can be added; give it a default, map one of ours to it in [mysql.columns], give it a value in [mysql.constants], or name another table",
         "column `data_date` is date, expected INT",
         "unique key over (record_id) is narrower than a weld's key; drop it: an id of one day is another weld on another day",
     ] {

@@ -38,5 +38,5 @@ mod vectors;
 pub mod verdict;
 
 pub use bad_value::BadValue;
-pub use record::{IdRef, Record, RecordId, Weld};
+pub use record::{IdRef, Record, RecordId, Sample, Weld};
 pub use verdict::{DecidedBy, Outcome, Status, Verdict};

@@ -20,6 +20,8 @@ pub struct Weld<'a> {
     pub u: &'a [f32],
     /// Current curve as the plant stores it (`curves.i_unit`).
     pub i: &'a [f32],
+    /// Further numbers, in the order in which they are configured; NaN where there is none. Models may ask for them.
+    pub scalars: &'a [f32],
 }
 
 /// A weld's `record_id`: a number (ordered as such) or text (ordered by bytes).
@@ -111,6 +113,9 @@ pub struct Record {
     pub u_curve: Vec<f32>,
     #[serde(deserialize_with = "numbers")]
     pub i_curve: Vec<f32>,
+    /// Further numbers, in the order in which they are configured: whoever knows their names fills them in.
+    #[serde(skip)]
+    pub scalars: Vec<f32>,
 }
 
 impl Record {
@@ -123,12 +128,14 @@ impl Record {
             imax: self.imax,
             u: &self.u_curve,
             i: &self.i_curve,
+            scalars: &self.scalars,
         }
     }
 }
 
 /// A JSON number; `null` and ClickHouse's quoted `nan`, `inf`, `-inf` too.
-struct Sample(f32);
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample(pub f32);
 
 impl<'de> Deserialize<'de> for Sample {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

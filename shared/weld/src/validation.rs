@@ -274,6 +274,7 @@ mod tests {
             imax,
             u,
             i,
+            scalars: &[],
         };
         let mut curves = Curves::default();
         let refused = curves.load(&weld, &CurveUnits::default(), &ValidationLimits::default());

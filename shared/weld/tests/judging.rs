@@ -59,6 +59,7 @@ fn weld<'a>(part_no: &'a str, (u, i): &'a (Vec<f32>, Vec<f32>)) -> Weld<'a> {
         imax: 9.0,
         u,
         i,
+        scalars: &[],
     }
 }
 
@@ -503,4 +504,72 @@ fn an_explanation_shows_what_the_rules_saw() {
         &mut Workspace::default(),
     );
     assert!(refused.unwrap_err().starts_with("empty_curve: "));
+}
+
+#[test]
+fn a_model_that_asks_for_scalars_gets_each_batchs_own() {
+    let sound = curves();
+    let short = (sound.0[..10].to_vec(), sound.1[..10].to_vec());
+    let asks = |names: &[&str], missing| InferenceConfig {
+        scalars: names.iter().map(|name| (*name).to_owned()).collect(),
+        scalars_missing: missing,
+        ..config("scalars", 50)
+    };
+    let part = asks(&["umax"], None);
+    let global = asks(&["wear", "imax", "count"], Some(-1.0));
+    let models = ModelSet::new(global, [("P".to_owned(), part)], None).unwrap();
+    let names =
+        |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+    let refused = models.clone().with_scalars(&names(&["wear", "force"]));
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "model `scalars` asks for `count` in `scalars` of its inference_config.json; add a line for each to [columns.scalars], with the \
+         plant's column; there are: umax, imax, wear, force"
+    );
+    let judge = Judge::new(
+        CurveUnits::default(),
+        ValidationLimits::default(),
+        Some(models.with_scalars(&names(&["count", "wear"])).unwrap()),
+        None,
+        0.9999,
+    )
+    .unwrap();
+    let numbers = [
+        [1.0, 0.5],
+        [2.0, 0.6],
+        [f32::NAN, 0.7],
+        [4.0, f32::NAN],
+        [5.0, 0.9],
+    ];
+    let welds = [
+        ("", &sound),
+        ("", &short),
+        ("", &sound),
+        ("P", &sound),
+        ("", &sound),
+    ];
+    let welds: Vec<Weld<'_>> = welds
+        .iter()
+        .zip(&numbers)
+        .map(|((part, curves), numbers)| Weld {
+            scalars: numbers,
+            ..weld(part, curves)
+        })
+        .collect();
+    let mut fed = Vec::new();
+    let (mut workspace, mut prepared) = (Workspace::default(), Prepared::default());
+    // Twice: nothing of the first is left in the second.
+    for _ in 0..2 {
+        fed.clear();
+        judge.prepare(welds.iter().copied(), &mut workspace, &mut prepared);
+        fed.extend(prepared.batches(2).map(|batch| batch.scalars.to_vec()));
+    }
+    assert_eq!(
+        fed,
+        [
+            vec![0.5, 9.0, 1.0, 0.7, 9.0, -1.0],
+            vec![0.9, 9.0, 5.0],
+            vec![2.61]
+        ]
+    );
 }

@@ -51,6 +51,7 @@ fn fed(judge: &Judge, (u, i): &(Vec<f32>, Vec<f32>)) -> (Vec<[i64; 2]>, Vec<u32>
         imax: 9.0,
         u,
         i,
+        scalars: &[],
     };
     let (mut workspace, mut prepared) = (Workspace::default(), Prepared::default());
     judge.prepare([weld], &mut workspace, &mut prepared);
@@ -110,6 +111,7 @@ fn findings(u: &[f32], i: &[f32]) -> Findings {
         imax: top(i),
         u,
         i,
+        scalars: &[],
     };
     let mut curves = Curves::default();
     curves
@@ -200,6 +202,7 @@ proptest! {
                 imax: row.imax,
                 u: &row.u,
                 i: &row.i,
+                scalars: &[],
             })
             .collect();
         let limits = if wide {
@@ -232,7 +235,7 @@ proptest! {
         let (mut u, mut i): (Vec<f32>, Vec<f32>) = samples.into_iter().unzip();
         u[7] = 3.0;
         i[7] = 9.0;
-        let weld = Weld { part_no: "", umax: 3.0, imax: 9.0, u: &u, i: &i };
+        let weld = Weld { part_no: "", umax: 3.0, imax: 9.0, u: &u, i: &i, scalars: &[] };
         let judge = judge(ValidationLimits::default());
         let (mut workspace, mut prepared) = (Workspace::default(), Prepared::default());
         judge.prepare([weld], &mut workspace, &mut prepared);
@@ -340,7 +343,7 @@ proptest! {
         let units: CurveUnits =
             toml::from_str("u_unit = 'mV'\ni_unit = 'A'\numax_unit = 'mV'\nimax_unit = 'A'").unwrap();
         let top = |x: &[f32]| x.iter().copied().fold(f32::MIN, f32::max);
-        let weld = Weld { part_no: "", umax: top(&mv), imax: top(&amperes), u: &mv, i: &amperes };
+        let weld = Weld { part_no: "", umax: top(&mv), imax: top(&amperes), u: &mv, i: &amperes, scalars: &[] };
         let mut curves = Curves::default();
         curves.load(&weld, &units, &ValidationLimits::default()).unwrap();
         let rules = RuleSet::new(&RulesFile::default(), 1.0);

@@ -92,6 +92,7 @@ fn judged(u: &[f32], i: &[f32], interval_ms: f64, rules: &str) -> Result<Finding
         imax: top(i),
         u,
         i,
+        scalars: &[],
     };
     let units = CurveUnits {
         sample_interval_ms: interval_ms,

@@ -10,6 +10,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use weldfleet_service::{Exit, Failure, OrExit, errln, outln, stdio};
 use weldfleet_settings::Settings;
+use weldfleet_stores::clickhouse::FurtherNames;
 use weldfleet_weld::{Record, Verdict};
 
 use crate::{
@@ -30,7 +31,8 @@ struct Bad {
 
 /// Judges every record of `file` in order; a line that is no record costs that line only.
 pub fn run(settings: &Settings, file: &Path, json: bool) -> Result<Exit, Failure> {
-    let lines = parse(&read(file)?)
+    let further = FurtherNames::of(&settings.columns);
+    let lines = parse(&read(file)?, &further)
         .map_err(|refusal| Failure::usage(format!("`{}`: {refusal}", file.display())))?;
     let mut records = Vec::with_capacity(lines.len());
     let mut order = Vec::with_capacity(lines.len());
@@ -100,7 +102,7 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
 ///
 /// # Errors
 /// If it holds nothing, or one record of several lines that is wrong as a whole.
-fn parse(text: &[u8]) -> Result<Vec<Result<Record, Bad>>, Refusal> {
+fn parse(text: &[u8], further: &FurtherNames) -> Result<Vec<Result<Record, Bad>>, Refusal> {
     let lines: Vec<(&[u8], usize)> = text
         .split(|byte| *byte == b'\n')
         .zip(1..)
@@ -110,10 +112,11 @@ fn parse(text: &[u8]) -> Result<Vec<Result<Record, Bad>>, Refusal> {
         return Err(Refusal::new("holds no record", "write one record a line"));
     };
     if lines.len() > 1 && !records::is_complete(first) {
-        return records::one(utf8(text)?).map(|record| vec![Ok(record)]);
+        return records::one(utf8(text)?, further).map(|record| vec![Ok(record)]);
     }
     let parsed = lines.into_iter().map(|(line, number)| {
-        utf8(line).and_then(records::one).map_err(|refusal| Bad {
+        let record = utf8(line).and_then(|line| records::one(line, further));
+        record.map_err(|refusal| Bad {
             line: number,
             refusal,
         })

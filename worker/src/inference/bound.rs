@@ -10,7 +10,9 @@ use ort::{
     session::{IoBinding, Session},
     value::Tensor,
 };
-use weldfleet_weld::features::{CHANNELS, InferenceConfig, InputKind, REGRESSIONS, Span};
+use weldfleet_weld::features::{
+    CHANNELS, InferenceConfig, InputKind, REGRESSIONS, SCALARS_INPUT, Span,
+};
 
 use super::rows::Rows;
 
@@ -26,6 +28,8 @@ pub struct Bound {
     curves: Tensor<f32>,
     /// `[rows, 2]` of a raw model.
     spans: Option<Tensor<i64>>,
+    /// `[rows, k]` of a model that asks for scalars.
+    scalars: Option<Tensor<f32>>,
     nok_prob: Tensor<f32>,
     regression: Tensor<f32>,
 }
@@ -55,6 +59,16 @@ impl Bound {
                 Some(Tensor::new(&memory, [rows, 2])?),
             ),
         };
+        let scalars = match config.scalars.len() {
+            0 => None,
+            numbers => {
+                let mut scalars = Tensor::new(&memory, [rows, numbers])?;
+                // Before the first full batch the rest is no older row's.
+                let (_, room) = scalars.try_extract_tensor_mut::<f32>()?;
+                room.fill(0.0);
+                Some(scalars)
+            }
+        };
         let mut nok_prob = Tensor::new(&memory, [rows])?;
         let mut regression = Tensor::new(&memory, [rows, REGRESSIONS])?;
         let mut binding = session.create_binding()?;
@@ -66,6 +80,7 @@ impl Bound {
             rows,
             curves,
             spans,
+            scalars,
             nok_prob,
             regression,
         })
@@ -94,6 +109,11 @@ impl Bound {
         self.binding.bind_input(&config.input, &self.curves)?;
         if let Some(spans) = &self.spans {
             self.binding.bind_input(&config.spans, spans)?;
+        }
+        if let Some(buffer) = &mut self.scalars {
+            let (_, room) = buffer.try_extract_tensor_mut::<f32>()?;
+            room[..rows.scalars.len()].copy_from_slice(rows.scalars);
+            self.binding.bind_input(SCALARS_INPUT, &*buffer)?;
         }
         session.run_binding(&self.binding)?;
         let (_, nok_prob) = self.nok_prob.try_extract_tensor()?;

@@ -5,7 +5,7 @@ use ort::{
     session::Session,
     value::{Outlet, TensorElementType, ValueType},
 };
-use weldfleet_weld::features::{CHANNELS, InferenceConfig, InputKind, REGRESSIONS};
+use weldfleet_weld::features::{CHANNELS, InferenceConfig, InputKind, REGRESSIONS, SCALARS_INPUT};
 
 /// One dimension as the contract has it.
 #[derive(Clone, Copy)]
@@ -22,41 +22,48 @@ use Dimension::{Fixed, Free};
 /// # Errors
 /// The first that is another one.
 pub fn check(session: &Session, config: &InferenceConfig, shown: &str) -> anyhow::Result<()> {
-    let inputs = match config.input_kind {
+    let mut inputs = match config.input_kind {
         InputKind::Features => vec![(
             "input",
-            &config.input,
+            config.input.as_str(),
             TensorElementType::Float32,
             vec![Free("N"), Fixed(CHANNELS), Fixed(config.target_len)],
         )],
         InputKind::Raw => vec![
             (
                 "input",
-                &config.input,
+                config.input.as_str(),
                 TensorElementType::Float32,
                 vec![Free("S")],
             ),
             (
                 "spans",
-                &config.spans,
+                config.spans.as_str(),
                 TensorElementType::Int64,
                 vec![Free("N"), Fixed(2)],
             ),
         ],
     };
+    let numbers = config.scalars.len();
+    if numbers > 0 {
+        let shape = vec![Free("N"), Fixed(numbers)];
+        inputs.push(("scalars", SCALARS_INPUT, TensorElementType::Float32, shape));
+    }
     let names: Vec<&str> = session.inputs().iter().map(Outlet::name).collect();
     for (key, name, element, shape) in &inputs {
         let Some(input) = session.inputs().iter().find(|input| input.name() == *name) else {
-            bail!(
-                "model `{shown}` has inputs {names:?}, but its inference_config.json says {key} = \"{name}\""
-            );
+            let said = match *key {
+                "scalars" => format!("asks for {numbers} scalars, whose input is `{name}`"),
+                key => format!("says {key} = \"{name}\""),
+            };
+            bail!("model `{shown}` has inputs {names:?}, but its inference_config.json {said}");
         };
         check_type("input", input, *element, shape, shown)?;
     }
     ensure!(
         names.len() == inputs.len(),
         "model `{shown}` has inputs {names:?}, but its inference_config.json knows only {:?}; a model that takes \
-         curves as measured says input_kind = \"raw\"",
+         curves as measured says input_kind = \"raw\", one that takes numbers of a weld names them in scalars",
         inputs.iter().map(|(_, name, ..)| name).collect::<Vec<_>>()
     );
     let outputs = [

@@ -8,6 +8,8 @@ pub struct Rows<'a> {
     pub curves: &'a [f32],
     /// Of a raw model, one a row; else empty.
     pub spans: &'a [Span],
+    /// `[N, k]` of a model that asks for scalars, else empty.
+    pub scalars: &'a [f32],
     /// `[N]`, to be filled.
     pub nok_prob: &'a mut [f32],
     /// `[N, 4]`, to be filled.

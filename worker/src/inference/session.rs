@@ -8,7 +8,7 @@ use ort::{
 };
 use weldfleet_settings::Provider;
 use weldfleet_weld::{
-    features::{CHANNELS, InferenceConfig, InputKind, REGRESSIONS, Span},
+    features::{CHANNELS, InferenceConfig, InputKind, REGRESSIONS, SCALARS_INPUT, Span},
     judge::Batch,
 };
 
@@ -100,6 +100,7 @@ impl ModelSession {
         self.run(Rows {
             curves: &vec![0.0; len],
             spans,
+            scalars: &vec![0.0; self.config.scalars.len()],
             nok_prob: &mut [f32::NAN],
             regression: &mut [f32::NAN; REGRESSIONS],
         })
@@ -113,6 +114,7 @@ impl ModelSession {
         self.run(Rows {
             curves: batch.curves,
             spans: batch.spans,
+            scalars: batch.scalars,
             nok_prob: batch.nok_prob,
             regression: batch.regression,
         })
@@ -147,7 +149,7 @@ fn run_on_batch(
 ) -> anyhow::Result<()> {
     let count = rows.nok_prob.len();
     let input = config.input.as_str();
-    let inputs = match config.input_kind {
+    let mut inputs = match config.input_kind {
         InputKind::Features => {
             let shape = [count, CHANNELS, config.target_len];
             inputs![input => TensorRef::from_array_view((shape, rows.curves))?]
@@ -160,6 +162,11 @@ fn run_on_batch(
             ]
         }
     };
+    if !config.scalars.is_empty() {
+        let shape = [count, config.scalars.len()];
+        let scalars = TensorRef::from_array_view((shape, rows.scalars))?;
+        inputs.push((SCALARS_INPUT.into(), scalars.into()));
+    }
     let outputs = session
         .run(inputs)
         .with_context(|| format!("model `{path}` failed on {count} rows"))?;
@@ -234,9 +241,13 @@ fn needs(provider: Provider) -> &'static str {
 
 fn engine_shapes(config: &InferenceConfig, rows: usize) -> EngineShapes {
     let (input, spans) = (&config.input, &config.spans);
+    let scalars = match config.scalars.len() {
+        0 => String::new(),
+        numbers => format!(",{SCALARS_INPUT}:{rows}x{numbers}"),
+    };
     match config.input_kind {
         InputKind::Features => {
-            let shape = format!("{input}:{rows}x{CHANNELS}x{}", config.target_len);
+            let shape = format!("{input}:{rows}x{CHANNELS}x{}{scalars}", config.target_len);
             EngineShapes {
                 min: shape.clone(),
                 opt: shape.clone(),
@@ -246,7 +257,7 @@ fn engine_shapes(config: &InferenceConfig, rows: usize) -> EngineShapes {
         InputKind::Raw => {
             let shape = |points: usize| {
                 let samples = (2 * points * rows).max(Bound::LEAST_SAMPLES);
-                format!("{input}:{samples},{spans}:{rows}x2")
+                format!("{input}:{samples},{spans}:{rows}x2{scalars}")
             };
             EngineShapes {
                 min: shape(0),
@@ -296,7 +307,11 @@ mod tests {
 
     #[test]
     fn bound_buffers_give_the_same_bits_as_the_batch_itself_for_full_and_partial_batches() {
-        for folder in ["models", "bench/models/cnn-raw"] {
+        for folder in [
+            "models",
+            "bench/models/cnn-raw",
+            "tests/tests/data/models/scalars",
+        ] {
             let models = Models::for_test(folder);
             let probe = Probe::new(models.catalog.set().global().config(), 48);
             let (mut plain, mut bound) = (open(&models, 48), bound(&models, 48));
@@ -364,6 +379,9 @@ mod tests {
             [&shapes.min, &shapes.opt, &shapes.max],
             ["curves:1024x4x1000"; 3]
         );
+        let scalars = Models::for_test("tests/tests/data/models/scalars");
+        let shapes = engine_shapes(scalars.catalog.set().global().config(), 64);
+        assert_eq!(shapes.opt, "curves:64x4x100,scalars:64x2");
         let raw = Models::for_test("bench/models/cnn-raw");
         let shapes = engine_shapes(raw.catalog.set().global().config(), 1024);
         assert_eq!(shapes.min, "curves:4096,spans:1024x2");

@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn models_that_keep_to_the_interface_are_taken() {
-        for model in ["good", "external"] {
+        for model in ["good", "external", "scalars"] {
             models(model).open_global(layout(32)).unwrap();
         }
         for folder in ["models", "bench/models/near-free", "bench/models/cnn-raw"] {
@@ -177,6 +177,10 @@ mod tests {
                 "output `regression` is f64 [N, 4], but must be f32 [N, 4]",
             ),
             ("f16", "output `nok_prob` is f16 [N], but must be f32 [N]"),
+            (
+                "scalars-untold",
+                "input `scalars` is f32 [N, 3], but must be f32 [N, 2]",
+            ),
             (
                 "one-more-input",
                 "has inputs [\"curves\", \"force\"], but its inference_config.json knows only [\"curves\"]",

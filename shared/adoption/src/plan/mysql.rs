@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use toml::Value;
+use weldfleet_settings::columns::MIRROR_KEY;
 
 use crate::{Facts, OldConfig, facts::MySqlColumn};
 
@@ -40,6 +41,18 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, found: &Foun
     if table.columns.is_empty() || (has("record_id") && has("ck_ticks")) {
         return;
     }
+    // Columns of its own that are called like those of a weld's key are another thing's.
+    for ours in MIRROR_KEY.into_iter().filter(|ours| has(ours)) {
+        plan.guessed(
+            "mysql.columns",
+            ours,
+            format!("weldfleet_{ours}"),
+            words!(
+                "the application has a `{ours}` of its own; `scheduler migrate` adds this one",
+                "应用自己已有 `{ours}`；`scheduler migrate` 会增加本列",
+            ),
+        );
+    }
     let carried: Vec<&'static str> = found.carried().collect();
     let wanted = MIRRORED
         .iter()
@@ -62,9 +75,6 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, found: &Foun
             .or_else(|| names.iter().find_map(|name| named(name)));
         let Some(column) = candidate else { continue };
         used.insert(&column.name);
-        if column.name == ours {
-            continue;
-        }
         let kind = &column.kind;
         plan.guessed(
             "mysql.columns",
@@ -75,14 +85,25 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, found: &Foun
     }
     for column in &table.columns {
         if column.demanded && !used.contains(column.name.as_str()) {
-            constant(plan, column);
+            constant(plan, column, used.is_empty());
         }
     }
 }
 
 /// What a column gets that every row must have and that the fleet knows nothing of.
-fn constant(plan: &mut Plan, column: &MySqlColumn) {
+fn constant(plan: &mut Plan, column: &MySqlColumn, is_unmapped: bool) {
     let (name, kind) = (column.name.as_str(), column.kind.as_str());
+    if is_unmapped {
+        return plan.question(
+            "mysql.constants",
+            name,
+            "",
+            words!(
+                "every row must have `{name}` ({kind}), and no column of [mysql.columns] was found",
+                "每行都必须有 `{name}`（{kind}），而 [mysql.columns] 中没有找到任何列",
+            ),
+        );
+    }
     let value = match kind {
         "char" | "varchar" | "text" | "tinytext" | "mediumtext" | "longtext" => Value::from(""),
         "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "decimal" | "float"

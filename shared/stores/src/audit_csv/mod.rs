@@ -10,7 +10,6 @@ use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
-    sync::LazyLock,
 };
 
 use flate2::{Compression, GzBuilder};
@@ -20,10 +19,14 @@ use weldfleet_weld::{
     columns::{AttemptField, Cell, Origin, RESULT_COLUMNS},
 };
 
-use crate::{clickhouse::RowBlock, errors::StoreError};
+use crate::{
+    clickhouse::{FurtherNames, RowBlock},
+    errors::StoreError,
+};
 
-/// Columns, in order: what names a weld, then its result columns; our names whatever the plant calls them.
-pub static HEADER: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+/// Columns, in order: what names a weld, what the plant adds to that, then its result columns; our names whatever the
+/// plant calls them.
+fn header(further: &FurtherNames) -> Vec<&str> {
     let mut names = vec![
         "data_date",
         "ck_local_time",
@@ -34,12 +37,14 @@ pub static HEADER: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
         "umax",
         "imax",
     ];
+    let further = further.carried.iter().chain(&further.scalars);
+    names.extend(further.map(String::as_str));
     let results = RESULT_COLUMNS
         .iter()
         .filter(|column| !matches!(column.origin, Origin::Commit));
     names.extend(results.map(|column| column.name));
     names
-});
+}
 
 /// What a temporary name holds between the file's name and its writer's.
 const PART: &str = ".csv.gz.part-";
@@ -137,7 +142,8 @@ fn packed(
         .mtime(0)
         .write(Vec::new(), Compression::fast());
     let mut text = String::with_capacity(2 * TEXT_BYTES);
-    text.push_str(&HEADER.join(","));
+    let further = block.further();
+    text.push_str(&header(further).join(","));
     text.push('\n');
     let day = block.day().to_string();
     let (run, token) = (file.run.to_string(), file.token.to_string());
@@ -155,6 +161,12 @@ fn packed(
         field(&mut text, block.timer_name(row));
         number(&mut text, Some(block.umax(row)));
         number(&mut text, Some(block.imax(row)));
+        for place in 0..further.carried.len() {
+            field(&mut text, block.carried(row, place));
+        }
+        for scalar in block.scalars(row) {
+            number(&mut text, Some(*scalar).filter(|scalar| !scalar.is_nan()));
+        }
         for column in RESULT_COLUMNS {
             match column.origin {
                 Origin::Commit => {}

@@ -1,12 +1,13 @@
 //! A range's rows in one arena: columns as they came, and the order of the keys over them.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, sync::Arc};
 
 use weldfleet_weld::{Status, Verdict, Weld};
 
 use super::{
     arena::{Arena, Spare},
     native::Texts,
+    schema::FurtherNames,
     sql::LONGEST_ID,
     stored::Unreadable,
 };
@@ -78,6 +79,50 @@ pub(crate) struct Arrived {
     pub imax: Vec<f32>,
     pub curves: Arena,
     pub unreadable: Unreadable,
+    pub further: Further,
+}
+
+/// Values of the columns that only this plant has a name for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Further {
+    names: Arc<FurtherNames>,
+    /// A column each.
+    pub carried: Vec<Texts>,
+    /// Row by row, as models take them.
+    scalars: Vec<f32>,
+}
+
+impl Further {
+    /// Room for the columns of these names.
+    pub(crate) fn named(names: Arc<FurtherNames>) -> Self {
+        Self {
+            carried: vec![Texts::default(); names.carried.len()],
+            scalars: Vec::new(),
+            names,
+        }
+    }
+
+    /// Room for the numbers of so many rows more; where it begins.
+    pub(crate) fn make_room(&mut self, rows: usize) -> usize {
+        let first = self.scalars.len();
+        let numbers = rows * self.names.scalars.len();
+        self.scalars.resize(first + numbers, f32::NAN);
+        first
+    }
+
+    /// Fills in the numbers of a column.
+    pub(crate) fn put_scalars(&mut self, first: usize, place: usize, numbers: &[f32]) {
+        let step = self.names.scalars.len();
+        let room = self.scalars[first..].iter_mut();
+        for (room, number) in room.skip(place).step_by(step).zip(numbers) {
+            *room = *number;
+        }
+    }
+
+    fn scalars(&self, row: usize) -> &[f32] {
+        let count = self.names.scalars.len();
+        &self.scalars[row * count..][..count]
+    }
 }
 
 impl Arrived {
@@ -100,6 +145,14 @@ impl Arrived {
         span(&self.curves.i_ends, &self.curves.i_values, row)
     }
 
+    /// An order over what people alone read: rows that differ in nothing else are one weld, whose first is taken.
+    fn compare_carried(&self, a: usize, b: usize) -> Ordering {
+        let columns = self.further.carried.iter();
+        columns.fold(Ordering::Equal, |order, texts| {
+            order.then_with(|| texts.bytes(a).cmp(texts.bytes(b)))
+        })
+    }
+
     /// An order over what a row says, so that the same one of several duplicates is always taken.
     fn compare_content(&self, a: usize, b: usize) -> Ordering {
         let bits = |values: &[f32]| -> Vec<u32> { values.iter().map(|v| v.to_bits()).collect() };
@@ -119,6 +172,10 @@ impl Arrived {
             ))
             .then_with(|| bits(self.u(a)).cmp(&bits(self.u(b))))
             .then_with(|| bits(self.i(a)).cmp(&bits(self.i(b))))
+            .then_with(|| {
+                let scalars = |row| bits(self.further.scalars(row));
+                scalars(a).cmp(&scalars(b))
+            })
     }
 }
 
@@ -164,6 +221,9 @@ impl RowBlock {
         ] {
             texts.repair();
         }
+        for texts in &mut arrived.further.carried {
+            texts.repair();
+        }
         let mut sorted: Vec<u32> = (0..arrived.len() as u32).collect();
         sorted.sort_unstable_by(|&a, &b| {
             let (a, b) = (a as usize, b as usize);
@@ -171,6 +231,7 @@ impl RowBlock {
                 .key(a)
                 .cmp(&arrived.key(b))
                 .then_with(|| arrived.compare_content(a, b))
+                .then_with(|| arrived.compare_carried(a, b))
         });
         let mut block = Self {
             day,
@@ -310,6 +371,7 @@ impl RowBlock {
             imax: self.arrived.imax[row],
             u: self.arrived.u(row),
             i: self.arrived.i(row),
+            scalars: self.arrived.further.scalars(row),
         }
     }
 
@@ -358,6 +420,21 @@ impl RowBlock {
         self.arrived.imax[self.at(row)]
     }
 
+    /// Names of the columns that only this plant has.
+    pub fn further(&self) -> &FurtherNames {
+        &self.arrived.further.names
+    }
+
+    /// The row's text in the carried column at this place; empty for NULL.
+    pub fn carried(&self, row: usize, place: usize) -> &str {
+        self.arrived.further.carried[place].get(self.at(row))
+    }
+
+    /// The row's further numbers; NaN where there is none.
+    pub fn scalars(&self, row: usize) -> &[f32] {
+        self.arrived.further.scalars(self.at(row))
+    }
+
     /// Bytes of memory held.
     pub fn bytes(&self) -> usize {
         self.arrived.curves.bytes() + self.order.len() * 120
@@ -391,6 +468,7 @@ mod tests {
                 i_values: Vec::new(),
             },
             unreadable: Unreadable::default(),
+            further: Further::default(),
         }
     }
 

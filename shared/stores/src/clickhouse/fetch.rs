@@ -2,17 +2,18 @@
 
 use super::{
     SourceTable,
-    block::{Arrived, Ids, RowBlock},
+    block::{Arrived, Further, Ids, RowBlock},
     native::{ChunkSource, Reader, Texts},
     nok::KEYS,
     schema::{IdType, TimeType},
-    stored::{Unreadable, read_curves, read_maxima},
+    stored::{Unreadable, read_curves, read_maxima, read_scalars},
 };
 use crate::{
     errors::StoreError,
     range::{Day, Range, Selection},
 };
 
+/// Columns that every weld has.
 const COLUMNS: usize = 12;
 
 /// One thread reads as fast as several and costs less; ranges in flight are what runs in parallel.
@@ -105,6 +106,7 @@ impl SourceTable {
             imax: Vec::new(),
             curves: self.spare.take(),
             unreadable: Unreadable::default(),
+            further: Further::named(self.schema.further().clone()),
         }
     }
 
@@ -117,9 +119,14 @@ impl SourceTable {
         conditions: &str,
     ) -> Result<(), StoreError> {
         let schema = &self.schema;
+        let scalars: Vec<(String, bool)> = schema.further_scalars().collect();
+        let asked = schema.carried_texts();
+        let asked = asked.chain(scalars.iter().map(|(number, _)| number.clone()));
+        let further: Vec<String> = asked.map(|column| format!(", {column}")).collect();
+        let columns = COLUMNS + further.len();
         let sql = format!(
             "SELECT {hash}, {wanted}, {time}, {id}, toString({time}), {part}, {spot}, {timer}, \
-             {umax}, {imax}, {u}, {i} FROM {source} WHERE {conditions}",
+             {umax}, {imax}, {u}, {i}{further} FROM {source} WHERE {conditions}",
             hash = schema.row_hash(),
             time = schema.column("ck_local_time"),
             id = schema.id(),
@@ -130,10 +137,11 @@ impl SourceTable {
             imax = schema.stored_maximum("imax"),
             u = schema.stored_curve("u_curve"),
             i = schema.stored_curve("i_curve"),
+            further = further.concat(),
             source = schema.rows(),
         );
         let mut reader = self.server.native("fetch a range", &sql, FETCH_SETTINGS)?;
-        while let Some(rows) = reader.block(COLUMNS).await? {
+        while let Some(rows) = reader.block(columns).await? {
             reader.column("UInt64").await?;
             reader.numbers(rows, &mut arrived.hashes).await?;
             reader.column("UInt8").await?;
@@ -159,6 +167,15 @@ impl SourceTable {
                 ("i_curve", (&mut curves.i_ends, &mut curves.i_values)),
             ] {
                 read_curves(&mut reader, schema, ours, rows, curves, unreadable).await?;
+            }
+            for texts in &mut arrived.further.carried {
+                reader.column("String").await?;
+                reader.texts(rows, texts).await?;
+            }
+            let first = arrived.further.make_room(rows);
+            for (place, (_, as_text)) in scalars.iter().enumerate() {
+                let numbers = read_scalars(&mut reader, *as_text, rows).await?;
+                arrived.further.put_scalars(first, place, &numbers);
             }
             let bytes = size_of_val(&*curves.u_values) + size_of_val(&*curves.i_values);
             if bytes as u64 > self.range_bytes {

@@ -32,7 +32,109 @@ pub struct PartRows {
     pub rows: u64,
 }
 
+/// A weld that people look for by what they know of it.
+#[derive(Debug, Clone, PartialEq, Row, Deserialize)]
+pub struct CarriedWeld {
+    /// 0 where it is none.
+    pub day: u32,
+    /// `ck_local_time` as ClickHouse prints it, and as it stores it.
+    pub time: String,
+    pub ticks: i64,
+    pub record_id: String,
+    pub part_no: String,
+    pub spot_name: String,
+    pub timer_name: String,
+    /// Empty while it waits.
+    pub status: String,
+    /// Empty where there is no verdict.
+    pub result: String,
+    pub defect: String,
+}
+
+/// Welds with one text in a carried column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CarriedWelds {
+    pub counts: CarriedCounts,
+    /// NOK ones first, then what could not be judged, each the newest first; not necessarily all.
+    pub welds: Vec<CarriedWeld>,
+}
+
+/// All of them, by what became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Row, Deserialize)]
+pub struct CarriedCounts {
+    pub welds: u64,
+    pub nok: u64,
+    /// Invalid, poison or in error.
+    pub unjudged: u64,
+    /// Without verdict or reason yet.
+    pub waiting: u64,
+}
+
 impl SourceTable {
+    /// Welds whose carried column `ours` has this text, on one day or on all; at most `limit` of them.
+    pub async fn find_carried(
+        &self,
+        ours: &str,
+        text: &str,
+        day: Option<Day>,
+        limit: u32,
+    ) -> Result<CarriedWelds, StoreError> {
+        let schema = &self.schema;
+        let result = format!("ifNull(toString({}), '')", schema.column("final_result"));
+        let status = format!("ifNull(toString({}), '')", schema.column("alg_status"));
+        let on_day = day.map(|day| format!("{} AND ", schema.on_day(day)));
+        let from = format!(
+            "{} WHERE {}{} = {}",
+            schema.rows(),
+            on_day.unwrap_or_default(),
+            schema.carried_text(ours),
+            quote::literal(text)
+        );
+        let what = "find welds by a carried column";
+        let counts = format!(
+            "SELECT count() AS welds, countIf({result} = 'NOK') AS nok, countIf({status} IN ('invalid', 'poison', 'error')) AS unjudged, \
+             countIf({complete} IS NULL) AS waiting FROM {from}",
+            complete = schema.column("alg_complete_time"),
+        );
+        let welds = format!(
+            "SELECT {day} AS f_day, toString({time}) AS f_time, {ticks} AS f_ticks, toValidUTF8({id}) AS f_id, toValidUTF8({part}) AS f_part, \
+             toValidUTF8({spot}) AS f_spot, toValidUTF8({timer}) AS f_timer, {status} AS f_status, {result} AS f_result, {defect} AS f_defect \
+             FROM {from} ORDER BY f_result = 'NOK' DESC, f_status IN ('invalid', 'poison', 'error') DESC, f_day DESC, f_ticks DESC, f_id \
+             LIMIT {limit}",
+            day = schema.day_number(),
+            time = schema.column("ck_local_time"),
+            ticks = schema.ticks(),
+            id = schema.id_text(),
+            part = schema.text("part_no"),
+            spot = schema.text("spot_name"),
+            timer = schema.text("timer_name"),
+            defect = schema.text("defect"),
+        );
+        let welds = format!(
+            "SELECT toUInt32(f_day) AS day, f_time AS time, f_ticks AS ticks, f_id AS record_id, f_part AS part_no, f_spot AS spot_name, \
+             f_timer AS timer_name, f_status AS status, f_result AS result, f_defect AS defect FROM ({welds})"
+        );
+        Ok(CarriedWelds {
+            counts: self.server.one(what, &counts).await?,
+            welds: self.server.all(what, &welds).await?,
+        })
+    }
+
+    /// The weld of a key that was found.
+    pub async fn weld_at(
+        &self,
+        weld: &CarriedWeld,
+    ) -> Result<Option<(RowBlock, usize)>, StoreError> {
+        let schema = &self.schema;
+        let Ok(day) = Day::new(weld.day) else {
+            return Ok(None);
+        };
+        let key = schema.has_key([(weld.ticks, weld.record_id.as_str())]);
+        let conditions = format!("{} AND {key}", schema.on_day(day));
+        let block = self.rows_where(day, &conditions).await?;
+        Ok((!block.is_empty()).then_some((block, 0)))
+    }
+
     /// What attempts of this job have committed in its range; for a retry that finds nothing left to do.
     pub async fn counts_of_job(&self, range: &Range, job: &str) -> Result<JobCounts, StoreError> {
         let schema = &self.schema;

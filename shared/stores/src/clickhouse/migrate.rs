@@ -1,11 +1,11 @@
 //! What ClickHouse lacks, and adding it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use clickhouse::Row;
 use serde::Deserialize;
 use weldfleet_settings::{
-    Settings,
+    Columns, Settings,
     columns::{INPUT_COLUMNS, TRUTH_COLUMNS},
 };
 use weldfleet_weld::columns::{RESULT_COLUMNS, ResultColumn, verdict_columns};
@@ -242,14 +242,33 @@ fn create_source_table(settings: &Settings) -> String {
         .iter()
         .map(|column| in_source(column, settings))
         .collect();
-    let truth = without_comments(TRUTH_COLUMN_LIST).replace('\n', ",\n    ");
+    let mut others = without_comments(TRUTH_COLUMN_LIST).replace('\n', ",\n    ");
+    for further in further_columns(settings) {
+        others.push_str(",\n    ");
+        others.push_str(&further);
+    }
     let table = qualified(&settings.clickhouse.database, &settings.tables.source_table);
     let sql = without_comments(SOURCE_TABLE)
         .replace("{source_table}", &table)
         .replace("{record_id_type}", "UInt64")
         .replace("{result_columns}", &results.join(",\n    "))
-        .replace("{truth_columns}", &truth);
+        .replace("{truth_columns}", &others);
     with_names(&sql, INPUT_COLUMNS.iter().chain(TRUTH_COLUMNS), settings)
+}
+
+/// Carried columns and further numbers, each of theirs once.
+fn further_columns(settings: &Settings) -> Vec<String> {
+    let carried = settings.columns.carried();
+    let carried = carried.map(|(_, theirs)| (theirs, "String"));
+    let scalars = settings.columns.scalars();
+    let scalars = scalars.map(|(_, theirs)| (theirs, "Nullable(Float64)"));
+    let known = Columns::known().map(|ours| settings.columns.name(ours));
+    let mut taken: BTreeSet<&str> = known.collect();
+    carried
+        .chain(scalars)
+        .filter(|(theirs, _)| taken.insert(theirs))
+        .map(|(theirs, kind)| format!("{} {kind}", identifier(theirs)))
+        .collect()
 }
 
 /// Puts the plant's column names where the file has `{ours}`.

@@ -8,18 +8,20 @@ use weldfleet_weld::columns::ValueKind;
 
 use super::{Schema, SourceTable};
 use crate::{
-    columns::mirrored,
     errors::StoreError,
+    mirror_layout::{Characters, Held, MirrorColumn, Precision, Source},
     range::{Day, KeyRange},
 };
 
-/// A committed row as the mirror holds it: its key, then the values of [`mirrored`] by what they are, each in its
+/// A committed row as the mirror holds it: its key, then the values of the layout's columns by what they are, each in its
 /// order. Empty text and NaN stand for NULL.
 #[derive(Debug, Clone, PartialEq, Row, Deserialize)]
 pub(crate) struct NokRow {
     pub ticks: i64,
     pub ck_local_time: String,
     pub record_id: String,
+    /// Whether it says NOK.
+    pub nok: u8,
     /// Words, texts and times.
     pub texts: Vec<String>,
     pub floats: Vec<f64>,
@@ -78,42 +80,42 @@ impl NokRow {
         )
     }
 
-    pub(crate) fn final_result(&self) -> &str {
-        mirrored()
-            .filter(|(_, kind)| Array::of(*kind) == Array::Texts)
-            .zip(&self.texts)
-            .find(|((name, _), _)| *name == "final_result")
-            .map_or("", |(_, text)| text)
-    }
-
     pub(crate) fn is_nok(&self) -> bool {
-        self.final_result() == "NOK"
+        self.nok != 0
     }
 }
 
 /// The arrays of a [`NokRow`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Array {
+pub(crate) enum Array {
     Texts,
     Floats,
     Integers,
 }
 
 impl Array {
-    fn of(kind: ValueKind) -> Self {
-        match kind {
-            ValueKind::Word(_) | ValueKind::Text | ValueKind::Time => Self::Texts,
-            ValueKind::Float => Self::Floats,
-            ValueKind::Integer => Self::Integers,
+    pub(crate) fn of(column: &MirrorColumn) -> Self {
+        match column.held {
+            Held::Text(_) | Held::Time(_) => Self::Texts,
+            Held::Number { .. } => Self::Floats,
+            Held::Integer => Self::Integers,
         }
     }
 
-    fn sql(self) -> String {
-        let values: Vec<&str> = mirrored()
-            .filter(|(_, kind)| Self::of(*kind) == self)
-            .map(|(name, _)| name)
+    /// The columns by their place.
+    fn sql(self, columns: &[MirrorColumn]) -> String {
+        let values: Vec<String> = columns
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| Self::of(column) == self)
+            .map(|(place, _)| format!("m_{place}"))
             .collect();
-        format!("[{}]", values.join(", "))
+        let item = match self {
+            Self::Texts => "String",
+            Self::Floats => "Float64",
+            Self::Integers => "UInt64",
+        };
+        format!("CAST([{}] AS Array({item}))", values.join(", "))
     }
 }
 
@@ -137,10 +139,11 @@ impl SourceTable {
         &self,
         day: Day,
         ranges: &[KeyRange],
+        columns: &[MirrorColumn],
     ) -> Result<Vec<NokRow>, StoreError> {
         let within = self.schema.between_any(ranges);
         let filter = format!("{within} AND {}", self.schema.is_nok());
-        self.committed_rows(day, &filter).await
+        self.committed_rows(day, &filter, columns).await
     }
 
     /// Committed NOK rows of a span of ticks.
@@ -148,9 +151,10 @@ impl SourceTable {
         &self,
         day: Day,
         span: TickSpan,
+        columns: &[MirrorColumn],
     ) -> Result<Vec<NokRow>, StoreError> {
         let filter = format!("{} AND {}", self.schema.in_span(span), self.schema.is_nok());
-        self.committed_rows(day, &filter).await
+        self.committed_rows(day, &filter, columns).await
     }
 
     /// The tick of the NOK row that has `skip` before it in the span.
@@ -184,6 +188,7 @@ impl SourceTable {
         &self,
         day: Day,
         keys: &[TextKey],
+        columns: &[MirrorColumn],
     ) -> Result<Vec<NokRow>, StoreError> {
         let mut found = Vec::new();
         for keys in keys.chunks(KEYS) {
@@ -192,7 +197,7 @@ impl SourceTable {
                 self.schema.has_key(keys.iter().map(ticks_and_id)),
                 self.schema.column("alg_complete_time")
             );
-            found.extend(self.committed_rows(day, &filter).await?);
+            found.extend(self.committed_rows(day, &filter, columns).await?);
         }
         Ok(found)
     }
@@ -210,13 +215,18 @@ impl SourceTable {
         self.server.one("look what is judged", &sql).await
     }
 
-    async fn committed_rows(&self, day: Day, filter: &str) -> Result<Vec<NokRow>, StoreError> {
+    async fn committed_rows(
+        &self,
+        day: Day,
+        filter: &str,
+        columns: &[MirrorColumn],
+    ) -> Result<Vec<NokRow>, StoreError> {
         let sql = format!(
-            "SELECT ticks, ck_local_time, record_id, {} AS texts, {} AS floats, {} AS integers FROM ({})",
-            Array::Texts.sql(),
-            Array::Floats.sql(),
-            Array::Integers.sql(),
-            self.schema.mirrored(day, filter)
+            "SELECT ticks, ck_local_time, record_id, nok, {} AS texts, {} AS floats, {} AS integers FROM ({})",
+            Array::Texts.sql(columns),
+            Array::Floats.sql(columns),
+            Array::Integers.sql(columns),
+            self.schema.mirrored(day, filter, columns)
         );
         self.server.all("read committed rows", &sql).await
     }
@@ -259,6 +269,7 @@ impl SourceTable {
         &self,
         day: Day,
         reviewed: &[TextKey],
+        columns: &[MirrorColumn],
     ) -> Result<Checksum, StoreError> {
         let schema = &self.schema;
         let mut filter = schema.is_nok();
@@ -271,16 +282,17 @@ impl SourceTable {
             );
         }
         let sql = format!(
-            "SELECT count() AS rows, countIf(final_result = 'NOK') AS nok, sum(toUInt64(CRC32(concatWithSeparator('|', {})))) AS sum FROM ({})",
-            checksum_text(),
-            schema.mirrored(day, &filter)
+            "SELECT count() AS rows, countIf(is_nok) AS nok, sum(toUInt64(CRC32(concatWithSeparator('|', {})))) AS sum FROM \
+             (SELECT *, nok AS is_nok FROM ({}))",
+            checksum_text(columns),
+            schema.mirrored(day, &filter, columns)
         );
         self.server.one("compute a day's checksum", &sql).await
     }
 }
 
 /// The row's text over which both stores compute CRC32; numbers in millionths, rounded alike.
-fn checksum_text() -> String {
+fn checksum_text(columns: &[MirrorColumn]) -> String {
     let number = |name: &str| {
         format!(
             "if(isFinite({name}), toString(toInt64(floor(least(greatest({name}, -1e9), 1e9) * 1e6 + 0.5))), '')"
@@ -289,10 +301,13 @@ fn checksum_text() -> String {
     let mut values: Vec<String> = ["toString(ticks)", "ck_local_time", "record_id"]
         .map(str::to_owned)
         .into();
-    values.extend(mirrored().map(|(name, kind)| match Array::of(kind) {
-        Array::Texts => name.to_owned(),
-        Array::Floats => number(name),
-        Array::Integers => format!("toString({name})"),
+    values.extend(columns.iter().enumerate().map(|(place, column)| {
+        let name = format!("m_{place}");
+        match Array::of(column) {
+            Array::Texts => name,
+            Array::Floats => number(&name),
+            Array::Integers => format!("toString({name})"),
+        }
     }));
     values.join(", ")
 }
@@ -321,47 +336,140 @@ impl Schema {
         bounds.join(" AND ")
     }
 
-    /// Rows of the day as the mirror holds them, each key once: of duplicates a NOK one, then by content.
-    fn mirrored(&self, day: Day, filter: &str) -> String {
+    /// Rows of the day as the mirror holds them, each key once: of duplicates a NOK one, then by content. The layout's
+    /// columns are `m_0`, `m_1` and so on.
+    fn mirrored(&self, day: Day, filter: &str, columns: &[MirrorColumn]) -> String {
         let time = self.column("ck_local_time");
-        let mut columns = vec![
-            format!("{} AS ticks", self.ticks()),
-            format!("toString({time}) AS time_text"),
-            format!("{} AS m_record_id", self.id_text()),
-        ];
-        columns.extend(
-            mirrored().map(|(ours, kind)| format!("{} AS m_{ours}", self.value(ours, kind))),
-        );
-        let renamed: Vec<String> = mirrored()
-            .map(|(ours, _)| format!("m_{ours} AS {ours}"))
+        let values: Vec<String> = columns
+            .iter()
+            .enumerate()
+            .map(|(place, column)| format!(", {} AS m_{place}", self.value(column)))
+            .collect();
+        let names: Vec<String> = (0..columns.len())
+            .map(|place| format!(", m_{place}"))
             .collect();
         format!(
-            "SELECT ticks, time_text AS ck_local_time, m_record_id AS record_id, {renamed} FROM (SELECT {columns} FROM {source} \
-             WHERE {day} AND {filter}) ORDER BY ticks, m_record_id, m_final_result = 'NOK' DESC, m_alg_token DESC, \
-             cityHash64(m_part_no, m_spot_name, m_timer_name, m_umax, m_imax) LIMIT 1 BY ticks, m_record_id",
-            renamed = renamed.join(", "),
-            columns = columns.join(", "),
+            "SELECT ticks, time_text AS ck_local_time, m_record_id AS record_id, m_nok AS nok{names} FROM \
+             (SELECT {ticks} AS ticks, toString({time}) AS time_text, {id} AS m_record_id, toUInt8(ifNull({result} = 'NOK', 0)) AS m_nok, \
+             ifNull({token}, toUInt64(0)) AS m_token, cityHash64({part}, {spot}, {timer}, {umax}, {imax}) AS m_content{values} \
+             FROM {source} WHERE {day} AND {filter}) \
+             ORDER BY ticks, m_record_id, m_nok DESC, m_token DESC, m_content LIMIT 1 BY ticks, m_record_id",
+            names = names.concat(),
+            ticks = self.ticks(),
+            id = self.id_text(),
+            result = self.column("final_result"),
+            token = self.column("alg_token"),
+            part = self.text("part_no"),
+            spot = self.text("spot_name"),
+            timer = self.text("timer_name"),
+            umax = self.number("umax", "Float64"),
+            imax = self.number("imax", "Float64"),
+            values = values.concat(),
             source = self.rows(),
             day = self.on_day(day),
         )
     }
 
-    /// A column as the mirror holds it. Words are cut where MySQL's column ends, on both sides alike.
-    fn value(&self, ours: &'static str, kind: ValueKind) -> String {
-        match kind {
-            ValueKind::Word(longest) => {
-                format!(
-                    "substringUTF8(toValidUTF8({}), 1, {longest})",
-                    self.text(ours)
+    /// A column as MySQL's can hold it, on both sides alike.
+    fn value(&self, column: &MirrorColumn) -> String {
+        match (column.held, &column.source) {
+            (Held::Text(limits), source) => {
+                let text = self.as_text(source, column.kind);
+                let is_ours = column.kind == ValueKind::Text;
+                within(&text, limits, is_ours)
+            }
+            (
+                Held::Number {
+                    precision,
+                    unsigned,
+                },
+                Source::Known(ours),
+            ) => {
+                let number = rounded(&self.number(ours, "Float64"), precision, unsigned);
+                if column.takes_null {
+                    number
+                } else {
+                    format!("ifNotFinite({number}, 0)")
+                }
+            }
+            (Held::Integer, Source::Known(ours)) => {
+                format!("ifNull({}, toUInt64(0))", self.column(ours))
+            }
+            (Held::Time(digits), Source::Known(ours)) => time_of(self.column(ours), digits),
+            (Held::Time(digits), Source::Carried(ours)) => {
+                let text = self.carried_text(ours);
+                time_of(
+                    &format!("parseDateTime64BestEffortOrNull({text}, 3, 'UTC')"),
+                    digits,
                 )
             }
-            ValueKind::Text => self.text(ours),
-            ValueKind::Float => self.number(ours, "Float64"),
-            ValueKind::Integer => format!("ifNull({}, toUInt64(0))", self.column(ours)),
-            ValueKind::Time => format!(
-                "ifNull(toString(toDateTime64({}, 3, 'UTC')), '')",
-                self.column(ours)
-            ),
+            // Refused by `migrate`, `check` and at the start.
+            (Held::Number { .. }, Source::Carried(_)) => "nan".to_owned(),
+            (Held::Integer, Source::Carried(_)) => "toUInt64(0)".to_owned(),
         }
     }
+
+    fn as_text(&self, source: &Source, kind: ValueKind) -> String {
+        let ours = match source {
+            Source::Known(ours) => *ours,
+            Source::Carried(ours) => return self.carried_text(ours),
+        };
+        match kind {
+            ValueKind::Word(_) | ValueKind::Text => self.text(ours),
+            ValueKind::Float => {
+                let number = self.number(ours, "Float64");
+                format!("if(isFinite({number}), toString(round({number}, 6)), '')")
+            }
+            ValueKind::Integer => format!("ifNull(toString({}), '')", self.column(ours)),
+            ValueKind::Time => time_of(self.column(ours), 3),
+        }
+    }
+}
+
+/// A time as text to the millisecond, cut to its digits; empty for NULL.
+fn time_of(time: &str, digits: u8) -> String {
+    let cut = if digits < 3 {
+        format!("toDateTime64({time}, {digits}, 'UTC')")
+    } else {
+        time.to_owned()
+    };
+    format!("ifNull(toString(toDateTime64({cut}, 3, 'UTC')), '')")
+}
+
+fn within(text: &str, limits: Characters, is_ours: bool) -> String {
+    let mut text = if is_ours {
+        text.to_owned()
+    } else {
+        format!("toValidUTF8({text})")
+    };
+    if limits.basic_plane {
+        text = format!("replaceRegexpAll({text}, '[^\\\\x{{0}}-\\\\x{{FFFF}}]', '\u{fffd}')");
+    }
+    if let Some(most) = limits.most {
+        text = format!("substringUTF8({text}, 1, {most})");
+    }
+    if limits.no_trailing_blanks {
+        text = format!("trimRight({text})");
+    }
+    text
+}
+
+fn rounded(number: &str, precision: Precision, unsigned: bool) -> String {
+    let (value, largest) = match precision {
+        Precision::Double if !unsigned => return number.to_owned(),
+        Precision::Double => (number.to_owned(), f64::MAX),
+        Precision::Single => (
+            format!("toFloat64(toFloat32({number}))"),
+            f64::from(f32::MAX),
+        ),
+        Precision::Decimal(digits, scale) => {
+            let whole = i32::from(digits) - i32::from(scale);
+            // The largest there is, a little less where that is no f64.
+            let largest =
+                10_f64.powi(whole) - 10_f64.powi(-i32::from(scale)).max(10_f64.powi(whole - 15));
+            (format!("round({number}, {scale})"), largest)
+        }
+    };
+    let smallest = if unsigned { 0.0 } else { -largest };
+    format!("if(isFinite({number}), least(greatest({value}, {smallest:e}), {largest:e}), nan)")
 }

@@ -57,7 +57,7 @@ impl SourceTable {
             }
             Capability::Follow => {
                 let keys = [nothing.keys()];
-                table.nok_between(Day::EPOCH, &keys).await.map(|_| ())
+                table.nok_between(Day::EPOCH, &keys, &[]).await.map(|_| ())
             }
         };
         match answer {

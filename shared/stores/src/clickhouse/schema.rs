@@ -1,11 +1,14 @@
 //! The plant's table as it really is: our column names to theirs, and their types.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use clickhouse::Row;
 use serde::Deserialize;
 use weldfleet_settings::{
-    Settings,
+    Columns, Settings,
     columns::{COMPARED_COLUMNS, INPUT_COLUMNS, RESULT_COLUMNS, TRUTH_COLUMNS},
 };
 use weldfleet_weld::columns::ValueKind;
@@ -175,6 +178,37 @@ pub struct Schema {
     /// Whether the table keeps versions of a row (`ReplacingMergeTree`), of which the one that `FINAL` returns counts.
     pub keeps_versions: bool,
     columns: BTreeMap<&'static str, Column>,
+    /// What is fetched besides, for people and for models.
+    further: FurtherColumns,
+}
+
+/// Columns that have a name of ours only because the settings give them one.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct FurtherColumns {
+    names: Arc<FurtherNames>,
+    /// In the order of the names.
+    carried: Vec<Column>,
+    scalars: Vec<Column>,
+}
+
+/// Our names of them, in the order in which rows hold their values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FurtherNames {
+    /// Texts, for people.
+    pub carried: Vec<String>,
+    /// Numbers, for people and models.
+    pub scalars: Vec<String>,
+}
+
+impl FurtherNames {
+    /// Those that the settings give.
+    pub fn of(columns: &Columns) -> Self {
+        let name = |(ours, _): (&str, &str)| ours.to_owned();
+        Self {
+            carried: columns.carried().map(name).collect(),
+            scalars: columns.scalars().map(name).collect(),
+        }
+    }
 }
 
 #[derive(Debug, Row, Deserialize)]
@@ -373,8 +407,10 @@ impl Schema {
             .columns
             .iter()
             .filter(|(ours, _)| weldfleet_settings::columns::INPUT_COLUMNS.contains(ours))
+            .map(|(ours, column)| (*ours, column))
+            .chain(self.further.each())
             .map(|(ours, column)| {
-                if *ours == column.plain {
+                if ours == column.plain {
                     format!("{ours} {}", column.kind.full)
                 } else {
                     format!("{ours} = `{}` {}", column.plain, column.kind.full)
@@ -394,35 +430,45 @@ impl Schema {
         self.columns.get(ours).map(|column| &column.kind)
     }
 
+    /// Our names of what is fetched besides.
+    pub fn further(&self) -> &Arc<FurtherNames> {
+        &self.further.names
+    }
+
+    /// Carried columns as non-null `String`, in order.
+    pub(crate) fn carried_texts(&self) -> impl Iterator<Item = String> {
+        self.further
+            .carried
+            .iter()
+            .map(|column| text_of(Some(column)))
+    }
+
+    /// One of them by its name; empty where it is not configured.
+    pub(crate) fn carried_text(&self, ours: &str) -> String {
+        let names = &self.further.names.carried;
+        let place = names.iter().position(|name| name == ours);
+        text_of(place.and_then(|place| self.further.carried.get(place)))
+    }
+
+    /// Further numbers: how each is asked for, and whether that is text.
+    pub(crate) fn further_scalars(&self) -> impl Iterator<Item = (String, bool)> {
+        self.further.scalars.iter().map(|column| {
+            if column.kind.is_text() {
+                (text_of(Some(column)), true)
+            } else {
+                (number_of(Some(column), "Float32"), false)
+            }
+        })
+    }
+
     /// A text column as non-null `String`; empty where the table lacks it.
     pub(crate) fn text(&self, ours: &'static str) -> String {
-        match self.columns.get(ours) {
-            None => "''".to_owned(),
-            Some(column) if column.kind.nullable => {
-                format!(
-                    "ifNull(CAST(toString({0}) AS Nullable(String)), '')",
-                    column.quoted
-                )
-            }
-            Some(column) if column.kind.full == "String" => column.quoted.clone(),
-            Some(column) => format!("CAST(toString({}) AS String)", column.quoted),
-        }
+        text_of(self.columns.get(ours))
     }
 
     /// A scalar as non-null number, NaN for NULL; NaN where the table lacks it.
     pub(crate) fn number(&self, ours: &'static str, to: &str) -> String {
-        match self.columns.get(ours) {
-            None => "nan".to_owned(),
-            Some(column) if column.kind.is_text() => format!(
-                "CAST(ifNull(to{to}OrNull(trimBoth(CAST({} AS Nullable(String)))), nan) AS {to})",
-                column.quoted
-            ),
-            Some(column) if column.kind.nullable => {
-                format!("CAST(ifNull(to{to}({}), nan) AS {to})", column.quoted)
-            }
-            Some(column) if column.kind.full == to => column.quoted.clone(),
-            Some(column) => format!("to{to}({})", column.quoted),
-        }
+        number_of(self.columns.get(ours), to)
     }
 
     /// A curve as `Array(Float32)`, NaN for NULL.
@@ -441,6 +487,44 @@ impl Schema {
         } else {
             format!("CAST({} AS Array(Float32))", column.quoted)
         }
+    }
+}
+
+fn text_of(column: Option<&Column>) -> String {
+    match column {
+        None => "''".to_owned(),
+        Some(column) if column.kind.nullable => {
+            format!(
+                "ifNull(CAST(toString({0}) AS Nullable(String)), '')",
+                column.quoted
+            )
+        }
+        Some(column) if column.kind.full == "String" => column.quoted.clone(),
+        Some(column) => format!("CAST(toString({}) AS String)", column.quoted),
+    }
+}
+
+fn number_of(column: Option<&Column>, to: &str) -> String {
+    match column {
+        None => "nan".to_owned(),
+        Some(column) if column.kind.is_text() => format!(
+            "CAST(ifNull(to{to}OrNull(trimBoth(CAST({} AS Nullable(String)))), nan) AS {to})",
+            column.quoted
+        ),
+        Some(column) if column.kind.nullable => {
+            format!("CAST(ifNull(to{to}({}), nan) AS {to})", column.quoted)
+        }
+        Some(column) if column.kind.full == to => column.quoted.clone(),
+        Some(column) => format!("to{to}({})", column.quoted),
+    }
+}
+
+impl FurtherColumns {
+    /// Ours and theirs.
+    fn each(&self) -> impl Iterator<Item = (&str, &Column)> {
+        let names = self.names.carried.iter().chain(&self.names.scalars);
+        let columns = self.carried.iter().chain(&self.scalars);
+        names.map(String::as_str).zip(columns)
     }
 }
 
@@ -489,6 +573,7 @@ impl FoundTable<'_> {
                 None => self.check_missing(ours, theirs, &mut faults),
             }
         }
+        let further = self.further(&mut faults);
         let bare = |ours: &str| {
             columns
                 .get(ours)
@@ -521,6 +606,7 @@ impl FoundTable<'_> {
             create_table_query: self.table.create_table_query,
             selected: selected(&self.settings.tables.filter),
             columns,
+            further,
         };
         if faults.is_empty() {
             Ok(schema)
@@ -529,6 +615,65 @@ impl FoundTable<'_> {
                 table: schema.table,
                 faults,
             }))
+        }
+    }
+
+    /// Carried columns and further numbers.
+    fn further(&self, faults: &mut Vec<SchemaFault>) -> FurtherColumns {
+        let (mut names, mut found) = (FurtherNames::default(), FurtherColumns::default());
+        let columns = &self.settings.columns;
+        for (section, pairs) in [
+            ("carried", columns.carried().collect::<Vec<_>>()),
+            ("scalars", columns.scalars().collect()),
+        ] {
+            for (ours, theirs) in pairs {
+                let key = format!("columns.{section}.{ours}");
+                let Some(row) = self.found(theirs) else {
+                    faults.push(self.no_column(key, theirs));
+                    continue;
+                };
+                let kind = ColumnType::parse(&row.r#type);
+                let (fits, expected) = match section {
+                    "carried" => (
+                        !kind.bare.starts_with("AggregateFunction"),
+                        "values, not states of a sum",
+                    ),
+                    _ => (kind.is_number() || kind.is_text(), "a number, or text"),
+                };
+                if !fits {
+                    faults.push(SchemaFault {
+                        key,
+                        problem: format!("column `{theirs}` is {}: expected {expected}", kind.full),
+                        remedy: "map another column, or remove the line".into(),
+                    });
+                    continue;
+                }
+                let column = Column {
+                    plain: theirs.to_owned(),
+                    quoted: identifier(theirs),
+                    kind,
+                };
+                let (names, columns) = match section {
+                    "carried" => (&mut names.carried, &mut found.carried),
+                    _ => (&mut names.scalars, &mut found.scalars),
+                };
+                names.push(ours.to_owned());
+                columns.push(column);
+            }
+        }
+        found.names = Arc::new(names);
+        found
+    }
+
+    fn no_column(&self, key: String, theirs: &str) -> SchemaFault {
+        let known: BTreeSet<&str> = self.columns.iter().map(|row| row.name.as_str()).collect();
+        SchemaFault {
+            key,
+            problem: format!("no column `{theirs}`"),
+            remedy: format!(
+                "map it to the plant's name; the table has: {}",
+                known.into_iter().collect::<Vec<_>>().join(", ")
+            ),
         }
     }
 
@@ -598,15 +743,7 @@ impl FoundTable<'_> {
         if optional && !mapped {
             return;
         }
-        let known: BTreeSet<&str> = self.columns.iter().map(|row| row.name.as_str()).collect();
-        faults.push(SchemaFault {
-            key: format!("columns.{ours}"),
-            problem: format!("no column `{theirs}`"),
-            remedy: format!(
-                "map it to the plant's name; the table has: {}",
-                known.into_iter().collect::<Vec<_>>().join(", ")
-            ),
-        });
+        faults.push(self.no_column(format!("columns.{ours}"), theirs));
     }
 
     fn check_column(

@@ -151,6 +151,29 @@ pub(super) async fn read_maxima<S: ChunkSource>(
     Ok(())
 }
 
+/// Reads a column of further numbers; NaN where there is none, which costs the row nothing.
+pub(super) async fn read_scalars<S: ChunkSource>(
+    reader: &mut Reader<S>,
+    as_text: bool,
+    rows: usize,
+) -> Result<Vec<f32>, StoreError> {
+    let mut numbers = Vec::new();
+    if as_text {
+        let mut texts = Texts::default();
+        reader.column("String").await?;
+        reader.texts(rows, &mut texts).await?;
+        let number = |row| curve_text::number(texts.bytes(row)).unwrap_or(f32::NAN);
+        numbers.extend((0..rows).map(number));
+    } else {
+        reader.column("Float32").await?;
+        reader.numbers(rows, &mut numbers).await?;
+        for number in numbers.iter_mut().filter(|number| !number.is_finite()) {
+            *number = f32::NAN;
+        }
+    }
+    Ok(numbers)
+}
+
 /// Reads a column of curves behind those that have arrived.
 pub(super) async fn read_curves<S: ChunkSource>(
     reader: &mut Reader<S>,

@@ -1,30 +1,37 @@
 //! The result table, made or completed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use mysql_async::{Conn, prelude::Queryable};
-use weldfleet_settings::Settings;
+use weldfleet_settings::{Settings, columns::MIRROR_KEY};
 
 use super::server::{Server, identifier, in_time};
 use crate::{
-    columns::{mirrored, mysql_type, result_column},
+    columns::{mysql_type, result_column},
     errors::{SchemaError, SchemaFault, StoreError},
+    mirror_layout::{MirrorLayout, Source},
     statement::{Statement, Store, without_comments},
 };
 
 const RESULT_TABLE: &str = include_str!("../../../../config/sql/mysql/result_table.sql");
 const COLUMN_LIST: &str = include_str!("../../../../config/sql/mysql/result_columns.sql");
-const UNIQUE_KEY: &[&str] = &["data_date", "ck_ticks", "ck_local_time", "record_id"];
 
 /// Collations that compare by bytes and do not pad with blanks, newest first.
-const EXACT_COLLATIONS: &[&str] = &["utf8mb4_0900_bin", "utf8mb4_nopad_bin"];
+pub(super) const EXACT_COLLATIONS: &[&str] = &["utf8mb4_0900_bin", "utf8mb4_nopad_bin"];
 
 pub(crate) async fn statements(settings: &Settings) -> Result<Vec<Statement>, StoreError> {
     let (mut conn, database) = Server::without_database(&settings.mysql).await?;
     let table = &settings.tables.result_table;
     let found = ExistingTable::read(&mut conn, &database, table).await?;
     let _ = conn.disconnect().await;
-    found.statements(&database, table)
+    let layout = MirrorLayout::of(settings);
+    if layout.is_applications {
+        return found.adopted(&database, table, &layout);
+    }
+    found.statements(&database, table, &layout)
 }
 
 /// Everything that would keep rows from being written as they are, each with its remedy.
@@ -32,9 +39,18 @@ pub(crate) async fn check_columns(
     conn: &mut Conn,
     database: &str,
     table: &str,
+    layout: &MirrorLayout,
 ) -> Result<(), StoreError> {
     let found = ExistingTable::read(conn, database, table).await?;
-    let faults = found.all_faults();
+    let faults = if !layout.is_applications {
+        found.all_faults(layout)
+    } else if found.columns.is_empty() {
+        vec![no_application_table()]
+    } else {
+        let (_, mut faults) = found.fit(layout);
+        faults.extend(found.yet_to_do(layout));
+        faults
+    };
     if faults.is_empty() {
         return Ok(());
     }
@@ -42,6 +58,34 @@ pub(crate) async fn check_columns(
         table: table.to_owned(),
         faults,
     }))
+}
+
+/// The layout as an application's table can hold it.
+pub(crate) async fn fitted(
+    conn: &mut Conn,
+    database: &str,
+    table: &str,
+    layout: &MirrorLayout,
+) -> Result<Arc<MirrorLayout>, StoreError> {
+    let found = ExistingTable::read(conn, database, table).await?;
+    let (fitted, faults) = found.fit(layout);
+    if faults.is_empty() {
+        return Ok(Arc::new(fitted));
+    }
+    Err(StoreError::Schema(SchemaError {
+        table: table.to_owned(),
+        faults,
+    }))
+}
+
+fn no_application_table() -> SchemaFault {
+    SchemaFault {
+        key: "tables.result_table".into(),
+        problem: "there is no such table".into(),
+        remedy:
+            "name the application's, or remove [mysql.columns]: `scheduler migrate` then makes one"
+                .into(),
+    }
 }
 
 pub(crate) async fn apply(
@@ -59,7 +103,7 @@ pub(crate) async fn apply(
     Ok(())
 }
 
-/// Name, type, the type with its size, collation, nullable, default, extra.
+/// Name, type, the type with its size, collation, nullable, default, extra, comment.
 type ColumnRow = (
     String,
     String,
@@ -68,24 +112,40 @@ type ColumnRow = (
     String,
     Option<String>,
     String,
+    String,
 );
 
-struct ExistingColumn {
-    data_type: String,
-    column_type: String,
-    collation: Option<String>,
-    nullable: bool,
+pub(super) struct ExistingColumn {
+    pub data_type: String,
+    pub column_type: String,
+    pub collation: Option<String>,
+    pub nullable: bool,
     /// A row that says nothing of the column is refused.
-    demands_value: bool,
-    generated: bool,
+    pub demands_value: bool,
+    pub generated: bool,
+    /// Each row has another value without anybody's doing.
+    pub fills_itself: bool,
+    pub default: Option<String>,
+    pub comment: String,
+}
+
+/// A unique key.
+#[derive(Default)]
+pub(super) struct UniqueKey {
+    pub name: String,
+    /// Lower case.
+    pub columns: BTreeSet<String>,
+    /// Whether each column counts to its end.
+    pub whole: bool,
 }
 
 /// The result table as it is, and what the server offers.
-struct ExistingTable {
-    collation: String,
+pub(super) struct ExistingTable {
+    pub collation: String,
     has_database: bool,
-    columns: BTreeMap<String, ExistingColumn>,
-    unique_keys: Vec<BTreeSet<String>>,
+    /// By name in lower case.
+    pub columns: BTreeMap<String, ExistingColumn>,
+    pub unique_keys: Vec<UniqueKey>,
 }
 
 impl ExistingTable {
@@ -118,33 +178,39 @@ impl ExistingTable {
         let rows: Vec<ColumnRow> = in_time(
             "read columns",
             conn.exec(
-                "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, COLLATION_NAME, IS_NULLABLE, COLUMN_DEFAULT, EXTRA \
+                "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, COLLATION_NAME, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, COLUMN_COMMENT \
                  FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
                 (database, table),
             ),
         )
         .await?;
-        let keys: Vec<(String, String)> = in_time(
+        // An expression is a column without a name.
+        let keys: Vec<(String, String, bool)> = in_time(
             "read keys",
             conn.exec(
-                "SELECT INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS \
-                 WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 AND SUB_PART IS NULL",
+                "SELECT INDEX_NAME, IFNULL(COLUMN_NAME, ''), SUB_PART IS NULL FROM information_schema.STATISTICS \
+                 WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0",
                 (database, table),
             ),
         )
         .await?;
-        let mut unique: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (key, column) in keys {
-            unique
-                .entry(key)
-                .or_default()
-                .insert(column.to_ascii_lowercase());
+        let mut unique: BTreeMap<String, UniqueKey> = BTreeMap::new();
+        for (name, column, whole) in keys {
+            let key = unique.entry(name.clone()).or_insert_with(|| UniqueKey {
+                name,
+                whole: true,
+                ..UniqueKey::default()
+            });
+            key.columns.insert(column.to_lowercase());
+            key.whole &= whole;
         }
         let columns = rows
             .into_iter()
             .map(
-                |(name, data_type, column_type, collation, nullable, default, extra)| {
+                |(name, data_type, column_type, collation, nullable, default, extra, comment)| {
                     let extra = extra.to_ascii_lowercase();
+                    let has_expression = extra.contains("default_generated")
+                        || default.as_deref().is_some_and(|text| text.contains("()"));
                     let column = ExistingColumn {
                         data_type: data_type.to_ascii_lowercase(),
                         column_type: column_type.to_ascii_lowercase(),
@@ -156,8 +222,11 @@ impl ExistingTable {
                             && default.is_none()
                             && !extra.contains("auto_increment")
                             && !extra.contains("generated"),
+                        fills_itself: extra.contains("auto_increment") || has_expression,
+                        default,
+                        comment,
                     };
-                    (name.to_ascii_lowercase(), column)
+                    (name.to_lowercase(), column)
                 },
             )
             .collect();
@@ -169,7 +238,49 @@ impl ExistingTable {
         })
     }
 
-    fn statements(&self, database: &str, table: &str) -> Result<Vec<Statement>, StoreError> {
+    /// A column by its name, whatever its case.
+    pub(super) fn column(&self, name: &str) -> Option<&ExistingColumn> {
+        self.columns.get(&name.to_lowercase())
+    }
+
+    /// What an application's table gets.
+    fn adopted(
+        &self,
+        database: &str,
+        table: &str,
+        layout: &MirrorLayout,
+    ) -> Result<Vec<Statement>, StoreError> {
+        let faults = if self.columns.is_empty() {
+            vec![no_application_table()]
+        } else {
+            self.fit(layout).1
+        };
+        if !faults.is_empty() {
+            return Err(StoreError::Schema(SchemaError {
+                table: table.to_owned(),
+                faults,
+            }));
+        }
+        let changes = self.lacking(layout);
+        let target = format!("{}.{}", identifier(database), identifier(table));
+        let statement = |sql| Statement {
+            store: Store::MySql,
+            what: format!("add the key of a weld to `{table}`"),
+            sql,
+        };
+        let sql = format!("ALTER TABLE {target} {}", changes.join(", "));
+        Ok((!changes.is_empty())
+            .then(|| statement(sql))
+            .into_iter()
+            .collect())
+    }
+
+    fn statements(
+        &self,
+        database: &str,
+        table: &str,
+        layout: &MirrorLayout,
+    ) -> Result<Vec<Statement>, StoreError> {
         let target = format!("{}.{}", identifier(database), identifier(table));
         let mut statements = Vec::new();
         let mut add = |what: String, sql: String| {
@@ -188,12 +299,16 @@ impl ExistingTable {
                 ),
             );
         }
-        let wanted = columns(&self.collation);
+        let wanted = columns(&self.collation, layout);
+        let carried = |name: &str| carried_columns(layout).any(|carried| carried == name);
         if self.columns.is_empty() {
-            let list: Vec<String> = wanted
+            let mut list: Vec<String> = wanted
                 .iter()
                 .map(|(_, column)| format!("    {column}"))
                 .collect();
+            let keys =
+                carried_columns(layout).map(|name| format!("    KEY ({})", identifier(name)));
+            list.extend(keys);
             add(
                 format!("create table `{table}`"),
                 without_comments(RESULT_TABLE)
@@ -212,19 +327,24 @@ impl ExistingTable {
         }
         let mut changes: Vec<String> = Vec::new();
         for (name, column) in &wanted {
-            match self.columns.get(*name) {
-                None => changes.push(format!("ADD COLUMN {column}")),
+            match self.column(name) {
+                None => {
+                    changes.push(format!("ADD COLUMN {column}"));
+                    // People look a weld up by it.
+                    if carried(name) {
+                        changes.push(format!("ADD KEY ({})", identifier(name)));
+                    }
+                }
                 Some(found) if found.falls_short(name, column).is_some() => {
                     changes.push(format!("MODIFY COLUMN {column}"));
                 }
                 Some(_) => {}
             }
         }
-        let key: BTreeSet<String> = UNIQUE_KEY.iter().map(|name| (*name).to_owned()).collect();
-        if !self.unique_keys.contains(&key) {
+        if !self.has_own_key() {
             changes.push(format!(
                 "ADD UNIQUE KEY weldfleet_weld ({})",
-                UNIQUE_KEY.join(", ")
+                MIRROR_KEY.join(", ")
             ));
         }
         if !changes.is_empty() {
@@ -236,8 +356,14 @@ impl ExistingTable {
         Ok(statements)
     }
 
+    fn has_own_key(&self) -> bool {
+        let key: BTreeSet<String> = MIRROR_KEY.map(str::to_owned).into();
+        let mut keys = self.unique_keys.iter();
+        keys.any(|unique| unique.whole && unique.columns == key)
+    }
+
     /// What `migrate` cannot change and what it has yet to change.
-    fn all_faults(&self) -> Vec<SchemaFault> {
+    fn all_faults(&self, layout: &MirrorLayout) -> Vec<SchemaFault> {
         let fault = |problem: String| SchemaFault {
             key: "tables.result_table".into(),
             problem,
@@ -246,10 +372,10 @@ impl ExistingTable {
         if self.columns.is_empty() {
             return vec![fault("there is no such table".into())];
         }
-        let wanted = columns(&self.collation);
+        let wanted = columns(&self.collation, layout);
         let mut faults = self.unfit(&wanted);
         for (name, column) in &wanted {
-            match self.columns.get(*name) {
+            match self.column(name) {
                 None => faults.push(fault(format!("no column `{name}`"))),
                 Some(found) if !same_kind(found, column) => {}
                 Some(found) => {
@@ -258,18 +384,17 @@ impl ExistingTable {
                 }
             }
         }
-        let key: BTreeSet<String> = UNIQUE_KEY.iter().map(|name| (*name).to_owned()).collect();
-        if !self.unique_keys.contains(&key) {
+        if !self.has_own_key() {
             faults.push(fault(format!(
                 "no unique key over ({}), so a weld could be there twice",
-                UNIQUE_KEY.join(", ")
+                MIRROR_KEY.join(", ")
             )));
         }
         faults
     }
 
     /// What `migrate` cannot change.
-    fn unfit(&self, wanted: &[(&'static str, String)]) -> Vec<SchemaFault> {
+    fn unfit(&self, wanted: &[(String, String)]) -> Vec<SchemaFault> {
         let mut faults = Vec::new();
         let mut fault = |problem: String, remedy: &str| {
             faults.push(SchemaFault {
@@ -279,18 +404,20 @@ impl ExistingTable {
             });
         };
         for (name, found) in &self.columns {
-            let ours = wanted.iter().any(|(wanted, _)| wanted == name);
+            let ours = wanted
+                .iter()
+                .any(|(wanted, _)| wanted.to_lowercase() == *name);
             if !ours && found.demands_value {
                 fault(
                     format!(
                         "column `{name}` takes no NULL and has no default, so no row can be added"
                     ),
-                    "give it a default, or name another table",
+                    "give it a default, map one of ours to it in [mysql.columns], give it a value in [mysql.constants], or name another table",
                 );
             }
         }
         for (name, column) in wanted {
-            let Some(found) = self.columns.get(*name) else {
+            let Some(found) = self.column(name) else {
                 continue;
             };
             if found.generated {
@@ -311,8 +438,11 @@ impl ExistingTable {
             }
         }
         // Two unique keys would let one weld push another out.
-        let key: BTreeSet<&str> = UNIQUE_KEY.iter().copied().collect();
-        for unique in &self.unique_keys {
+        let key: BTreeSet<&str> = MIRROR_KEY.iter().copied().collect();
+        for UniqueKey {
+            columns: unique, ..
+        } in &self.unique_keys
+        {
             let within = unique.iter().all(|column| key.contains(column.as_str()));
             if within && unique.len() < key.len() {
                 fault(
@@ -342,7 +472,7 @@ impl ExistingColumn {
         }
         if let Some(collation) = self.collation.as_deref() {
             // Keys must compare by bytes, or two welds become one row.
-            if UNIQUE_KEY.contains(&name) && !EXACT_COLLATIONS.contains(&collation) {
+            if MIRROR_KEY.contains(&name) && !EXACT_COLLATIONS.contains(&collation) {
                 return Some(format!(
                     "compares by {collation}, for which different keys may be equal"
                 ));
@@ -368,26 +498,49 @@ fn same_kind(found: &ExistingColumn, column: &str) -> bool {
 }
 
 /// Our columns: name, and the column's SQL.
-fn columns(collation: &str) -> Vec<(&'static str, String)> {
-    let text = format!("CHARACTER SET utf8mb4 COLLATE {collation}");
+fn columns(collation: &str, layout: &MirrorLayout) -> Vec<(String, String)> {
+    let text = character_set(collation);
     let mut columns = Vec::new();
     for line in COLUMN_LIST.lines().filter(|line| !line.starts_with("--")) {
         match line.split_whitespace().next() {
-            Some("{mirrored_columns}") => columns.extend(mirrored_columns(&text)),
-            Some(name) => columns.push((name, line.replace("{text}", &text))),
+            Some("{mirrored_columns}") => columns.extend(mirrored_columns(layout, &text)),
+            Some(name) => columns.push((name.to_owned(), line.replace("{text}", &text))),
             None => {}
         }
     }
     columns
 }
 
-fn mirrored_columns(text: &str) -> impl Iterator<Item = (&'static str, String)> {
-    mirrored().map(move |(name, kind)| {
-        let mut column = format!("{name} {} NULL", mysql_type(kind, text));
+fn character_set(collation: &str) -> String {
+    format!("CHARACTER SET utf8mb4 COLLATE {collation}")
+}
+
+/// Those of [`columns`] that make up the key, in its order.
+pub(super) fn key_columns(collation: &str) -> [(&'static str, String); 4] {
+    MIRROR_KEY.map(|name| {
+        let mut lines = COLUMN_LIST.lines();
+        let line = lines.find(|line| line.split_whitespace().next() == Some(name));
+        let column = line.unwrap_or_default();
+        (name, column.replace("{text}", &character_set(collation)))
+    })
+}
+
+fn mirrored_columns(layout: &MirrorLayout, text: &str) -> impl Iterator<Item = (String, String)> {
+    layout.columns.iter().map(move |column| {
+        let name = column.ours();
+        let mut sql = format!("{} {} NULL", column.quoted(), mysql_type(column.kind, text));
         if let Some(result) = result_column(name) {
-            column.push_str(&format!(" COMMENT '{}'", result.meaning));
+            sql.push_str(&format!(" COMMENT '{}'", result.meaning));
         }
-        (name, column)
+        (name.to_owned(), sql)
+    })
+}
+
+fn carried_columns(layout: &MirrorLayout) -> impl Iterator<Item = &str> {
+    let columns = layout.columns.iter();
+    columns.filter_map(|column| match &column.source {
+        Source::Carried(name) => Some(name.as_str()),
+        Source::Known(_) => None,
     })
 }
 
@@ -398,14 +551,17 @@ fn column_type(column: &str) -> &str {
 
 /// Whether a column of the type `found` can hold, without loss, what one of the type `ours` of the same family can.
 /// What does not fit would be refused row by row, or never equal what ClickHouse holds.
-fn holds(found: &str, ours: &str) -> bool {
+pub(super) fn holds(found: &str, ours: &str) -> bool {
     let (found, ours) = (ColumnType::of(found), ColumnType::of(ours));
     match ours.name.as_str() {
         "bigint" => found.name == "bigint",
         "int" => matches!(found.name.as_str(), "int" | "bigint"),
         "double" => matches!(found.name.as_str(), "double" | "float"),
         // Characters; the texts without a size hold 64 kB and more.
-        "varchar" => !matches!(found.name.as_str(), "varchar" | "char") || found.size >= ours.size,
+        "varchar" => match found.name.as_str() {
+            "varchar" | "char" => found.size >= ours.size,
+            name => name != "tinytext",
+        },
         "mediumtext" => matches!(found.name.as_str(), "mediumtext" | "longtext" | "json"),
         "text" => matches!(found.name.as_str(), "text" | "mediumtext" | "longtext"),
         // Digits of a second.
@@ -414,14 +570,14 @@ fn holds(found: &str, ours: &str) -> bool {
     }
 }
 
-struct ColumnType {
-    name: String,
+pub(super) struct ColumnType {
+    pub name: String,
     /// `n` of `name(n)`, else 0.
-    size: u32,
+    pub size: u32,
 }
 
 impl ColumnType {
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         let text = text.to_ascii_lowercase();
         let word = text.split_whitespace().next().unwrap_or_default();
         let (name, rest) = word.split_once('(').unwrap_or((word, ""));
@@ -433,12 +589,12 @@ impl ColumnType {
     }
 }
 
-fn family(data_type: &str) -> &'static str {
+pub(super) fn family(data_type: &str) -> &'static str {
     match data_type.to_ascii_lowercase().as_str() {
-        "int" | "bigint" | "mediumint" | "smallint" => "whole number",
+        "int" | "bigint" | "mediumint" | "smallint" | "tinyint" => "whole number",
         "double" | "float" | "decimal" => "number",
         "datetime" | "timestamp" => "time",
-        "varchar" | "char" | "text" | "mediumtext" | "longtext" | "json" => "text",
+        "varchar" | "char" | "tinytext" | "text" | "mediumtext" | "longtext" | "json" => "text",
         _ => "other",
     }
 }

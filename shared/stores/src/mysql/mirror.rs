@@ -154,7 +154,11 @@ impl Mirror {
             let rows = self.table.rows(day, span).await?;
             stored.extend(rows.into_iter().filter(|row| between(keys, &row.row)));
         }
-        let committed = self.source.nok_between(day, ranges).await?;
+        let layout = self.table.layout().await?;
+        let committed = self
+            .source
+            .nok_between(day, ranges, &layout.columns)
+            .await?;
         let difference = self.compare(day, &committed, &stored).await?;
         self.write(day, difference).await
     }
@@ -177,11 +181,12 @@ impl Mirror {
             judged: self.source.judged_stamp(day).await?,
             ..Kept::default()
         };
+        let layout = self.table.layout().await?;
         let mut rest = TickSpan::ALL;
         loop {
             let step = self.step(day, rest).await?;
             let stored = self.table.rows(day, step).await?;
-            let committed = self.source.nok_in_span(day, step).await?;
+            let committed = self.source.nok_in_span(day, step, &layout.columns).await?;
             let difference = self.compare(day, &committed, &stored).await?;
             kept.sums += difference.kept.sums;
             done += if writes {
@@ -246,7 +251,11 @@ impl Mirror {
         let mut rest: Vec<(TextKey, &StoredRow)> = there.into_iter().collect();
         rest.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let keys: Vec<TextKey> = rest.iter().map(|(key, _)| key.clone()).collect();
-        let verdicts = self.source.committed_at(day, &keys).await?;
+        let layout = self.table.layout().await?;
+        let verdicts = self
+            .source
+            .committed_at(day, &keys, &layout.columns)
+            .await?;
         let verdicts: HashMap<(i64, &str), &NokRow> = verdicts
             .iter()
             .map(|row| ((row.ticks, row.record_id.as_str()), row))
@@ -310,7 +319,11 @@ impl Mirror {
         // MySQL first: what is committed after that shows as a difference, never as a false match.
         let reviewed = self.table.reviewed_not_nok(day).await?;
         let mirrored = self.table.checksum(day).await?;
-        let committed = self.source.nok_checksum(day, &reviewed).await?;
+        let layout = self.table.layout().await?;
+        let committed = self
+            .source
+            .nok_checksum(day, &reviewed, &layout.columns)
+            .await?;
         Ok((committed, mirrored))
     }
 

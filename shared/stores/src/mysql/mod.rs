@@ -1,11 +1,12 @@
 //! MySQL: the projection for the people who act on NOK welds. Works with MySQL 8 and MariaDB.
 //!
 //! - [`server`]: connections, their session settings, time limits;
-//! - [`migrate`]: the result table, made or completed;
+//! - [`migrate`]: the result table, made or completed; `application`: one that an application reads already;
 //! - [`survey`]: the columns of a table that no settings describe yet;
 //! - [`table`]: reading and writing rows of the result table, in batches;
 //! - [`mirror`]: the table made equal to what is committed in ClickHouse.
 
+mod application;
 pub mod migrate;
 pub mod mirror;
 pub mod server;

@@ -1,32 +1,27 @@
 //! Reading and writing rows of the result table, in batches.
 
+use std::sync::Arc;
+
 use mysql_async::{Conn, Params, Row, Value, prelude::Queryable};
-use weldfleet_settings::Settings;
-use weldfleet_weld::columns::ValueKind;
+use tokio::sync::OnceCell;
+use weldfleet_settings::{Constant, Settings};
 
 use super::{
     migrate,
     server::{Server, identifier, in_time},
 };
 use crate::{
-    clickhouse::nok::{Checksum, NokRow, TextKey, TickSpan},
-    columns::mirrored,
+    clickhouse::nok::{Array, Checksum, NokRow, TextKey, TickSpan},
     errors::{Class, StoreError},
+    mirror_layout::{Held, MirrorColumn, MirrorLayout},
     range::Day,
 };
-
-/// The columns that tell one weld from another.
-const KEY: [&str; 4] = ["data_date", "ck_ticks", "ck_local_time", "record_id"];
 
 /// Rows a statement writes.
 const BATCH: usize = 200;
 
 /// Tries of a statement that lost a deadlock.
 const TRIES: usize = 5;
-
-/// Whether a person has written into the row. Such a row is never removed.
-const REVIEWED: &str = "(review_result IS NOT NULL OR reviewed_by IS NOT NULL \
-                        OR reviewed_at IS NOT NULL OR review_note IS NOT NULL)";
 
 /// The table of NOK welds. Cheap to clone.
 #[derive(Clone)]
@@ -35,12 +30,18 @@ pub struct NokTable {
     /// Quoted, with its database.
     name: String,
     table: String,
+    /// As the settings have it.
+    declared: Arc<MirrorLayout>,
+    /// The same with what an application's columns can hold, once that is known.
+    fitted: Arc<OnceCell<Arc<MirrorLayout>>>,
 }
 
 /// A mirrored row as MySQL holds it.
 pub(crate) struct StoredRow {
     pub row: NokRow,
     pub reviewed: bool,
+    /// Whether it has a verdict.
+    pub judged: bool,
     /// What it adds to the day's checksum.
     pub crc: u64,
 }
@@ -48,7 +49,7 @@ pub(crate) struct StoredRow {
 impl StoredRow {
     /// Whether the day's checksum counts it: a review alone, of a weld without a verdict, says nothing about the weld.
     pub fn counts(&self) -> bool {
-        !(self.reviewed && self.row.final_result().is_empty())
+        !self.reviewed || self.judged
     }
 }
 
@@ -69,6 +70,8 @@ impl NokTable {
             server,
             name,
             table,
+            declared: Arc::new(MirrorLayout::of(settings)),
+            fitted: Arc::default(),
         }))
     }
 
@@ -77,46 +80,73 @@ impl NokTable {
         &self.server
     }
 
+    /// The table's columns. What an application's can hold is asked once.
+    pub(crate) async fn layout(&self) -> Result<Arc<MirrorLayout>, StoreError> {
+        if !self.declared.is_applications {
+            return Ok(self.declared.clone());
+        }
+        let fitted = self.fitted.get_or_try_init(async || {
+            let mut conn = self.server.connect().await?;
+            let (database, table) = (self.server.database(), &self.table);
+            migrate::fitted(&mut conn, database, table, &self.declared).await
+        });
+        fitted.await.cloned()
+    }
+
     /// What a worker must be able to do, each with whether it can; the write is tried on no row.
     pub async fn check_all(&self) -> Vec<(String, Result<(), StoreError>)> {
         let mut answers = vec![("connect".to_owned(), self.server.ping().await)];
         if answers[0].1.is_err() {
             return answers;
         }
-        answers.push((format!("read {}", self.name), self.check().await));
-        answers.push((
+        let columns = (
             format!("columns of {}", self.name),
             self.check_columns().await,
-        ));
+        );
+        if self.declared.is_applications && columns.1.is_err() {
+            // Everything at once, before the server names the first that it does not know.
+            answers.push(columns);
+            return answers;
+        }
+        answers.push((format!("read {}", self.name), self.check().await));
+        answers.push(columns);
         answers.push((format!("write {}", self.name), self.check_write().await));
         answers
     }
 
     /// Whether every column takes what is written into it, every fault named.
-    async fn check_columns(&self) -> Result<(), StoreError> {
+    pub async fn check_columns(&self) -> Result<(), StoreError> {
         let mut conn = self.server.connect().await?;
-        migrate::check_columns(&mut conn, self.server.database(), &self.table).await
+        let (database, table) = (self.server.database(), &self.table);
+        migrate::check_columns(&mut conn, database, table, &self.declared).await
+    }
+
+    /// Whether the table is one that an application reads.
+    pub fn is_applications(&self) -> bool {
+        self.declared.is_applications
     }
 
     async fn check_write(&self) -> Result<(), StoreError> {
+        let layout = self.layout().await?;
         let mut conn = self.server.connect().await?;
-        let insert = format!(
-            "INSERT INTO {name} SELECT * FROM {name} WHERE 1 = 0",
-            name = self.name
-        );
+        let (name, names) = (&self.name, written(&layout).join(", "));
+        let insert = format!("INSERT INTO {name} ({names}) SELECT {names} FROM {name} WHERE 1 = 0");
         in_time("insert into the result table", conn.query_drop(insert)).await?;
-        let update = format!("UPDATE {} SET data_date = data_date WHERE 1 = 0", self.name);
+        let [day, ..] = layout.quoted_key();
+        let update = format!("UPDATE {name} SET {day} = {day} WHERE 1 = 0");
         in_time("update the result table", conn.query_drop(update)).await?;
-        let delete = format!("DELETE FROM {} WHERE 1 = 0", self.name);
+        let delete = format!("DELETE FROM {name} WHERE 1 = 0");
         in_time("delete from the result table", conn.query_drop(delete)).await
     }
 
     /// Answers when the table can be read.
     pub async fn check(&self) -> Result<(), StoreError> {
+        let layout = self.layout().await?;
         let mut conn = self.server.connect().await?;
         let sql = format!(
-            "SELECT {}, {REVIEWED} FROM {} LIMIT 0",
-            column_names().join(", "),
+            "SELECT {}, {} FROM {} LIMIT 0",
+            written(&layout).join(", "),
+            layout.is_reviewed(),
             self.name
         );
         in_time("read the result table", conn.query_drop(sql)).await
@@ -128,17 +158,25 @@ impl NokTable {
         day: Day,
         span: TickSpan,
     ) -> Result<Vec<StoredRow>, StoreError> {
-        let columns: Vec<String> = mirrored()
-            .map(|(name, kind)| match kind {
-                ValueKind::Time => time_text(name),
-                _ => name.to_owned(),
+        let layout = self.layout().await?;
+        let columns: Vec<String> = layout
+            .columns
+            .iter()
+            .map(|column| match column.held {
+                Held::Time(_) => time_text(&column.quoted()),
+                _ => column.quoted(),
             })
+            .map(|column| format!("{column}, "))
             .collect();
+        let [on_day, ticks, time, id] = layout.quoted_key();
         let sql = format!(
-            "SELECT ck_ticks, ck_local_time, record_id, {}, {REVIEWED}, CRC32(CONCAT_WS('|', {})) FROM {} \
-             WHERE data_date = ? AND ck_ticks BETWEEN ? AND ?",
-            columns.join(", "),
-            checksum_text(),
+            "SELECT {ticks}, {time}, {id}, {}{}, {}, {}, CRC32(CONCAT_WS('|', {})) FROM {} \
+             WHERE {on_day} = ? AND {ticks} BETWEEN ? AND ?",
+            columns.concat(),
+            layout.is_nok(),
+            layout.is_reviewed(),
+            layout.is_judged(),
+            checksum_text(&layout),
             self.name
         );
         let mut conn = self.server.connect().await?;
@@ -147,7 +185,9 @@ impl NokTable {
             conn.exec(sql, (day.number(), span.from, span.to)),
         )
         .await?;
-        rows.into_iter().map(stored_row).collect()
+        rows.into_iter()
+            .map(|row| stored_row(&layout, row))
+            .collect()
     }
 
     /// The tick of the row that has `skip` before it in the span.
@@ -157,9 +197,10 @@ impl NokTable {
         span: TickSpan,
         skip: usize,
     ) -> Result<Option<i64>, StoreError> {
+        let [on_day, ticks, ..] = self.declared.quoted_key();
         let sql = format!(
-            "SELECT ck_ticks FROM {} WHERE data_date = ? AND ck_ticks BETWEEN ? AND ? \
-             ORDER BY ck_ticks LIMIT 1 OFFSET {skip}",
+            "SELECT {ticks} FROM {} WHERE {on_day} = ? AND {ticks} BETWEEN ? AND ? \
+             ORDER BY {ticks} LIMIT 1 OFFSET {skip}",
             self.name
         );
         let mut conn = self.server.connect().await?;
@@ -170,11 +211,16 @@ impl NokTable {
         .await
     }
 
-    /// Adds rows, or gives those that are there these values. Review columns are not named.
+    /// Adds rows, or gives those that are there these values. Columns that a reviewer fills are not named, and an
+    /// application's constants only where a row is added.
     pub(crate) async fn put(&self, day: Day, rows: &[&NokRow]) -> Result<(), StoreError> {
-        let names = column_names();
-        let updates: Vec<String> = mirrored()
-            .map(|(name, _)| format!("{name} = VALUES({name})"))
+        let layout = self.layout().await?;
+        let names = written(&layout);
+        // A row that is there has this key: something must be set.
+        let [on_day, ..] = layout.quoted_key();
+        let updates: Vec<String> = std::iter::once(on_day)
+            .chain(layout.columns.iter().map(MirrorColumn::quoted))
+            .map(|name| format!("{name} = VALUES({name})"))
             .collect();
         let marks = format!("({})", vec!["?"; names.len()].join(", "));
         for batch in rows.chunks(BATCH) {
@@ -185,20 +231,23 @@ impl NokTable {
                 vec![marks.as_str(); batch.len()].join(", "),
                 updates.join(", ")
             );
-            let values: Vec<Value> = batch.iter().flat_map(|row| row_values(day, row)).collect();
-            self.write("write nok rows", &sql, values).await?;
+            let values = batch.iter().flat_map(|row| row_values(&layout, day, row));
+            self.write("write nok rows", &sql, values.collect()).await?;
         }
         Ok(())
     }
 
     /// Removes rows that nobody has reviewed; returns how many.
     pub(crate) async fn remove(&self, day: Day, keys: &[TextKey]) -> Result<u64, StoreError> {
+        let layout = &self.declared;
+        let [on_day, ticks, time, id] = layout.quoted_key();
         let mut removed = 0;
         for batch in keys.chunks(BATCH) {
             let sql = format!(
-                "DELETE FROM {} WHERE data_date = ? AND {} AND NOT {REVIEWED}",
+                "DELETE FROM {} WHERE {on_day} = ? AND ({ticks}, {time}, {id}) IN ({}) AND NOT {}",
                 self.name,
-                keys_in(batch.len())
+                vec!["(?, ?, ?)"; batch.len()].join(", "),
+                layout.is_reviewed(),
             );
             removed += self
                 .write("remove nok rows", &sql, key_values(day, batch))
@@ -209,10 +258,14 @@ impl NokTable {
 
     /// Keys of reviewed rows that do not say NOK.
     pub(crate) async fn reviewed_not_nok(&self, day: Day) -> Result<Vec<TextKey>, StoreError> {
+        let layout = &self.declared;
+        let [on_day, ticks, time, id] = layout.quoted_key();
         let sql = format!(
-            "SELECT ck_ticks, ck_local_time, record_id FROM {} \
-             WHERE data_date = ? AND {REVIEWED} AND NOT (final_result <=> 'NOK')",
-            self.name
+            "SELECT {ticks}, {time}, {id} FROM {} WHERE {on_day} = ? AND {} AND {} AND NOT {}",
+            self.name,
+            layout.is_ours(),
+            layout.is_reviewed(),
+            layout.is_nok(),
         );
         let mut conn = self.server.connect().await?;
         in_time("read reviewed rows", conn.exec(sql, (day.number(),))).await
@@ -220,11 +273,17 @@ impl NokTable {
 
     /// The checksum of the day's rows, save reviewed ones without a verdict.
     pub(crate) async fn checksum(&self, day: Day) -> Result<Checksum, StoreError> {
+        let layout = self.layout().await?;
+        let [on_day, ..] = layout.quoted_key();
         let sql = format!(
-            "SELECT COUNT(*), COUNT(IF(final_result = 'NOK', 1, NULL)), CAST(IFNULL(SUM(CRC32(CONCAT_WS('|', {}))), 0) AS UNSIGNED) FROM {} \
-             WHERE data_date = ? AND NOT ({REVIEWED} AND final_result IS NULL)",
-            checksum_text(),
-            self.name
+            "SELECT COUNT(*), COUNT(IF({}, 1, NULL)), CAST(IFNULL(SUM(CRC32(CONCAT_WS('|', {}))), 0) AS UNSIGNED) FROM {} \
+             WHERE {on_day} = ? AND {} AND NOT ({} AND NOT {})",
+            layout.is_nok(),
+            checksum_text(&layout),
+            self.name,
+            layout.is_ours(),
+            layout.is_reviewed(),
+            layout.is_judged(),
         );
         let mut conn = self.server.connect().await?;
         let found: Option<(u64, u64, u64)> = in_time(
@@ -238,9 +297,13 @@ impl NokTable {
 
     /// Days that have rows that say NOK, and how many, in order. Reads an index from end to end; not for every pass.
     pub(crate) async fn days(&self) -> Result<Vec<(u32, u64)>, StoreError> {
+        let layout = &self.declared;
+        let [day, ..] = layout.quoted_key();
         let sql = format!(
-            "SELECT data_date, COUNT(*) FROM {} WHERE final_result = 'NOK' GROUP BY data_date ORDER BY data_date",
-            self.name
+            "SELECT {day}, COUNT(*) FROM {} WHERE {} AND {} GROUP BY {day} ORDER BY {day}",
+            self.name,
+            layout.is_ours(),
+            layout.is_nok(),
         );
         let mut conn = self.server.connect().await?;
         in_time("list the days of the nok rows", conn.query(sql)).await
@@ -248,9 +311,13 @@ impl NokTable {
 
     /// Rows of the day that say NOK.
     pub async fn count(&self, day: Day) -> Result<u64, StoreError> {
+        let layout = &self.declared;
+        let [on_day, ..] = layout.quoted_key();
         let sql = format!(
-            "SELECT COUNT(*) FROM {} WHERE data_date = ? AND final_result = 'NOK'",
-            self.name
+            "SELECT COUNT(*) FROM {} WHERE {on_day} = ? AND {} AND {}",
+            self.name,
+            layout.is_ours(),
+            layout.is_nok(),
         );
         let mut conn = self.server.connect().await?;
         let found: Option<u64> =
@@ -283,13 +350,6 @@ async fn write_once(
     Ok(conn.affected_rows())
 }
 
-fn keys_in(count: usize) -> String {
-    format!(
-        "(ck_ticks, ck_local_time, record_id) IN ({})",
-        vec!["(?, ?, ?)"; count].join(", ")
-    )
-}
-
 fn key_values(day: Day, keys: &[TextKey]) -> Vec<Value> {
     let mut values = vec![Value::from(day.number())];
     for (ticks, time, id) in keys {
@@ -318,15 +378,19 @@ fn float_value(number: f64) -> Value {
     }
 }
 
-/// Every column of ours that a row is written with.
-fn column_names() -> Vec<&'static str> {
-    KEY.into_iter()
-        .chain(mirrored().map(|(name, _)| name))
+/// Every column that a row is written with, quoted: the key, what is held behind it, constants.
+fn written(layout: &MirrorLayout) -> Vec<String> {
+    let constants = layout.constants.iter().map(|(name, _)| identifier(name));
+    layout
+        .quoted_key()
+        .into_iter()
+        .chain(layout.columns.iter().map(MirrorColumn::quoted))
+        .chain(constants)
         .collect()
 }
 
-/// In the order of [`column_names`].
-fn row_values(day: Day, row: &NokRow) -> Vec<Value> {
+/// In the order of [`written`].
+fn row_values(layout: &MirrorLayout, day: Day, row: &NokRow) -> Vec<Value> {
     let mut values = vec![
         Value::from(day.number()),
         Value::from(row.ticks),
@@ -335,20 +399,28 @@ fn row_values(day: Day, row: &NokRow) -> Vec<Value> {
     ];
     let (mut texts, mut floats, mut integers) =
         (row.texts.iter(), row.floats.iter(), row.integers.iter());
-    values.extend(mirrored().map(|(_, kind)| {
-        let value = match kind {
-            ValueKind::Word(_) | ValueKind::Text | ValueKind::Time => {
-                texts.next().map(|text| text_value(text))
-            }
-            ValueKind::Float => floats.next().map(|number| float_value(*number)),
-            ValueKind::Integer => integers.next().map(|number| Value::from(*number)),
+    values.extend(layout.columns.iter().map(|column| {
+        let value = match Array::of(column) {
+            Array::Texts => texts.next().map(|text| match text.as_str() {
+                "" if !column.takes_null => Value::from(""),
+                text => text_value(text),
+            }),
+            Array::Floats => floats.next().map(|number| float_value(*number)),
+            Array::Integers => integers.next().map(|number| Value::from(*number)),
         };
         value.unwrap_or(Value::NULL)
+    }));
+    let constants = layout.constants.iter();
+    values.extend(constants.map(|(_, constant)| match constant {
+        Constant::Text(text) => Value::from(text.as_str()),
+        Constant::Whole(number) => Value::from(*number),
+        Constant::Number(number) => Value::from(*number),
+        Constant::Truth(truth) => Value::from(*truth),
     }));
     values
 }
 
-fn stored_row(mut row: Row) -> Result<StoredRow, StoreError> {
+fn stored_row(layout: &MirrorLayout, mut row: Row) -> Result<StoredRow, StoreError> {
     let mut place = 0;
     let mut next = || {
         place += 1;
@@ -358,24 +430,25 @@ fn stored_row(mut row: Row) -> Result<StoredRow, StoreError> {
         ticks: integer(&next()) as i64,
         ck_local_time: text(next())?,
         record_id: text(next())?,
+        nok: 0,
         texts: Vec::new(),
         floats: Vec::new(),
         integers: Vec::new(),
     };
-    for (_, kind) in mirrored() {
-        match kind {
-            ValueKind::Word(_) | ValueKind::Text | ValueKind::Time => {
-                stored.texts.push(text(next())?);
-            }
-            ValueKind::Float => stored.floats.push(float(&next())),
-            ValueKind::Integer => stored.integers.push(integer(&next()) as u64),
+    for column in &layout.columns {
+        match Array::of(column) {
+            Array::Texts => stored.texts.push(text(next())?),
+            Array::Floats => stored.floats.push(float(&next())),
+            Array::Integers => stored.integers.push(integer(&next()) as u64),
         }
     }
-    let reviewed = integer(&next()) != 0;
+    stored.nok = u8::from(integer(&next()) != 0);
+    let (reviewed, judged) = (integer(&next()) != 0, integer(&next()) != 0);
     let crc = integer(&next()) as u64;
     Ok(StoredRow {
         row: stored,
         reviewed,
+        judged,
         crc,
     })
 }
@@ -421,21 +494,21 @@ fn time_text(name: &str) -> String {
 }
 
 /// The row's text over which both stores compute CRC32, as bytes whatever the collations.
-fn checksum_text() -> String {
+fn checksum_text(layout: &MirrorLayout) -> String {
     let bytes = |value: String| format!("IFNULL(CAST({value} AS BINARY), '')");
     let text = |name: &str| bytes(format!("CONVERT({name} USING utf8mb4)"));
-    let mut values = vec![
-        bytes("ck_ticks".into()),
-        text("ck_local_time"),
-        text("record_id"),
-    ];
-    values.extend(mirrored().map(|(name, kind)| match kind {
-        ValueKind::Word(_) | ValueKind::Text => text(name),
-        ValueKind::Time => bytes(time_text(name)),
-        ValueKind::Float => bytes(format!(
-            "CAST(FLOOR(LEAST(GREATEST({name}, -1e9), 1e9) * 1e6 + 0.5e0) AS SIGNED)"
-        )),
-        ValueKind::Integer => bytes(format!("IFNULL({name}, 0)")),
+    let [_, ticks, time, id] = layout.quoted_key();
+    let mut values = vec![bytes(ticks), text(&time), text(&id)];
+    values.extend(layout.columns.iter().map(|column| {
+        let name = column.quoted();
+        match column.held {
+            Held::Text(_) => text(&name),
+            Held::Time(_) => bytes(time_text(&name)),
+            Held::Number { .. } => bytes(format!(
+                "CAST(FLOOR(LEAST(GREATEST({name}, -1e9), 1e9) * 1e6 + 0.5e0) AS SIGNED)"
+            )),
+            Held::Integer => bytes(format!("IFNULL({name}, 0)")),
+        }
     }));
     values.join(", ")
 }

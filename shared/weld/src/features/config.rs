@@ -42,6 +42,9 @@ pub enum Channel {
     P,
 }
 
+/// Name of the ONNX input that takes the scalars, f32 `[N, k]`.
+pub const SCALARS_INPUT: &str = "scalars";
+
 /// Names of the ONNX outputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -96,6 +99,13 @@ pub struct InferenceConfig {
     /// Name of a raw model's second input, i64 `[N, 2]`.
     #[serde(default = "default_spans")]
     pub spans: String,
+    /// Numbers of a weld that the model is fed besides, in its input [`SCALARS_INPUT`]: `umax` (V), `imax` (kA), and any
+    /// that is configured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scalars: Vec<String>,
+    /// What stands for a scalar that a weld has not; NaN without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scalars_missing: Option<f32>,
     /// Names of the ONNX outputs.
     #[serde(default)]
     pub outputs: OutputNames,
@@ -215,6 +225,27 @@ impl InferenceConfig {
                 ));
             }
         }
+        let twice = |name: &String| self.scalars.iter().filter(|other| *other == name).count() > 1;
+        if let Some(name) = self
+            .scalars
+            .iter()
+            .find(|name| name.is_empty() || twice(name))
+        {
+            return Err(BadValue::new(
+                "scalars",
+                format!("{:?}, with `{name}` in it", self.scalars),
+                "give each number's name once, such as [\"umax\", \"tip_dress_count\"]",
+            ));
+        }
+        if let Some(missing) = self.scalars_missing
+            && (self.scalars.is_empty() || !missing.is_finite())
+        {
+            return Err(BadValue::new(
+                "scalars_missing",
+                missing,
+                "give a finite number, and in `scalars` what it stands for",
+            ));
+        }
         Ok(())
     }
 
@@ -301,6 +332,8 @@ mod tests {
                 "unknown variant `curves`, expected `features` or `raw`",
             ),
             ("spans", json!(""), "`spans` is empty"),
+            ("scalars", json!(["a", "b", "a"]), "with `a` in it"),
+            ("scalars_missing", json!(1), "`scalars_missing` is 1"),
         ];
         for (key, value, wanted) in cases {
             let mut config = valid();

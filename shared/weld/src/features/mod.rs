@@ -7,7 +7,9 @@ mod raw;
 mod resampling;
 mod row;
 
-pub use config::{Channel, Fit, InferenceConfig, InferenceConfigError, InputKind, OutputNames};
+pub use config::{
+    Channel, Fit, InferenceConfig, InferenceConfigError, InputKind, OutputNames, SCALARS_INPUT,
+};
 pub use idle::{weld_span, without_idle};
 pub use raw::{Span, lay_out, write_raw};
 pub use resampling::Resampling;

@@ -90,6 +90,8 @@ mod tests {
             nok_threshold: 0.5,
             input: "curves".into(),
             spans: "spans".into(),
+            scalars: Vec::new(),
+            scalars_missing: None,
             outputs: super::super::OutputNames::default(),
             training: serde_json::Value::Null,
         }
@@ -103,6 +105,7 @@ mod tests {
             imax: top(i),
             u,
             i,
+            scalars: &[],
         };
         let limits = ValidationLimits {
             min_points: 1,

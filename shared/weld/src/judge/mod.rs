@@ -7,7 +7,7 @@
 mod models;
 mod prepared;
 
-pub use models::{ModelId, ModelSet, ModelSpec};
+pub use models::{ModelId, ModelSet, ModelSpec, UnknownScalars};
 pub use prepared::{Batch, Prepared};
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     units::CurveUnits,
     validation::ValidationLimits,
 };
+use models::Scalar;
 use prepared::{Ready, Row};
 
 /// Names of the regression outputs, in order.
@@ -30,6 +31,20 @@ const REGRESSION_NAMES: [&str; REGRESSIONS] = [
     "front_thickness",
     "stack_thickness",
 ];
+
+/// What a model that asks for scalars is fed of a weld.
+fn scalars_of(spec: &ModelSpec, weld: &Weld<'_>, curves: &Curves) -> impl Iterator<Item = f32> {
+    let missing = spec.config().scalars_missing.unwrap_or(f32::NAN);
+    spec.scalars().iter().map(move |scalar| {
+        let number = match scalar {
+            Scalar::Umax => curves.umax(),
+            Scalar::Imax => curves.imax(),
+            Scalar::Further(place) => weld.scalars.get(*place).copied().unwrap_or(f32::NAN),
+            Scalar::Nowhere => f32::NAN,
+        };
+        if number.is_finite() { number } else { missing }
+    })
+}
 
 /// Runs a model on a batch.
 pub trait Infer {
@@ -164,7 +179,8 @@ impl Judge {
         };
         let model = self.models.as_ref().map(|models| {
             let id = models.for_part(weld.part_no);
-            let config = models.spec(id).config();
+            let spec = models.spec(id);
+            let config = spec.config();
             let slot = match config.input_kind {
                 InputKind::Features => prepared.add_row(id, config.row_len(), |row| {
                     write_row(curves, config, resampling, row)
@@ -177,6 +193,9 @@ impl Judge {
                     slot
                 }
             };
+            if !spec.scalars().is_empty() {
+                prepared.add_scalars(id, scalars_of(spec, weld, curves));
+            }
             (id, slot)
         });
         Row::Ready(Ready { findings, model })

@@ -19,12 +19,39 @@ impl ModelId {
     }
 }
 
+/// Where a number that a model asks for comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scalar {
+    /// `umax`, V.
+    Umax,
+    /// `imax`, kA.
+    Imax,
+    /// At this place of [`crate::Weld::scalars`].
+    Further(usize),
+    /// Nowhere: nobody has said what a weld's further numbers are.
+    Nowhere,
+}
+
+impl Scalar {
+    fn of(name: &str, further: &[String]) -> Self {
+        match name {
+            "umax" => Self::Umax,
+            "imax" => Self::Imax,
+            name => {
+                let place = further.iter().position(|known| known == name);
+                place.map_or(Self::Nowhere, Self::Further)
+            }
+        }
+    }
+}
+
 /// One model as judging sees it.
 #[derive(Debug, Clone)]
 pub struct ModelSpec {
     config: InferenceConfig,
     version: Arc<str>,
     nok_threshold: f32,
+    scalars: Vec<Scalar>,
 }
 
 impl ModelSpec {
@@ -32,8 +59,14 @@ impl ModelSpec {
         Self {
             version: config.model_version.as_str().into(),
             nok_threshold: nok_threshold.unwrap_or(config.nok_threshold),
+            scalars: resolved(&config, &[]),
             config,
         }
+    }
+
+    /// Where its scalars come from, in order.
+    pub(super) fn scalars(&self) -> &[Scalar] {
+        &self.scalars
     }
 
     /// Its `inference_config.json`.
@@ -53,6 +86,24 @@ impl ModelSpec {
     pub fn nok_threshold(&self) -> f32 {
         self.nok_threshold
     }
+}
+
+fn resolved(config: &InferenceConfig, further: &[String]) -> Vec<Scalar> {
+    let names = config.scalars.iter();
+    names.map(|name| Scalar::of(name, further)).collect()
+}
+
+/// Models ask for numbers that no weld has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{}; add a line for each to [columns.scalars], with the plant's column; there are: {}",
+    asked.join("; "),
+    known.join(", ")
+)]
+pub struct UnknownScalars {
+    /// One entry a model.
+    asked: Vec<String>,
+    known: Vec<String>,
 }
 
 /// The global model and those of single parts.
@@ -110,6 +161,36 @@ impl ModelSet {
     pub fn with_part(mut self, part: String, model: ModelId) -> Result<Self, BadValue> {
         name(&mut self.by_part, part, model)?;
         Ok(self)
+    }
+
+    /// The same models, fed with further numbers of a weld that have these names.
+    ///
+    /// # Errors
+    /// Every model that asks for others, with their names.
+    pub fn with_scalars(mut self, further: &[String]) -> Result<Self, UnknownScalars> {
+        let mut asked = Vec::new();
+        for spec in &mut self.specs {
+            spec.scalars = resolved(&spec.config, further);
+            let wanted = spec.config.scalars.iter().zip(&spec.scalars);
+            let unknown: Vec<String> = wanted
+                .filter(|(_, scalar)| **scalar == Scalar::Nowhere)
+                .map(|(name, _)| format!("`{name}`"))
+                .collect();
+            if !unknown.is_empty() {
+                let (version, unknown) = (&spec.version, unknown.join(", "));
+                asked.push(format!(
+                    "model `{version}` asks for {unknown} in `scalars` of its inference_config.json"
+                ));
+            }
+        }
+        if asked.is_empty() {
+            return Ok(self);
+        }
+        let known = ["umax", "imax"].map(str::to_owned);
+        Err(UnknownScalars {
+            asked,
+            known: known.into_iter().chain(further.iter().cloned()).collect(),
+        })
     }
 
     #[must_use]

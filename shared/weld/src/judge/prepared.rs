@@ -34,6 +34,8 @@ struct Tensor {
     curves: Vec<f32>,
     /// One a row where the model takes raw curves, else empty.
     spans: Vec<Span>,
+    /// `[rows, k]` where the model asks for scalars, else empty.
+    scalars: Vec<f32>,
     nok_prob: Vec<f32>,
     regression: Vec<f32>,
 }
@@ -55,6 +57,8 @@ pub struct Batch<'a> {
     pub curves: &'a [f32],
     /// Of a raw model, one a row; else empty.
     pub spans: &'a [Span],
+    /// `[N, k]` where the model asks for scalars, else empty.
+    pub scalars: &'a [f32],
     /// `[N]`: probability of NOK, to be filled.
     pub nok_prob: &'a mut [f32],
     /// `[N, 4]`: diameter, indentation, front and stack thickness in mm, to be filled.
@@ -66,6 +70,7 @@ impl Tensor {
         let row_len = self.used / self.rows;
         let mut curves = &self.curves[..self.used];
         let mut spans = self.spans.as_mut_slice();
+        let (numbers, mut scalars) = (self.scalars.len() / self.rows, self.scalars.as_slice());
         self.nok_prob
             .chunks_mut(max_rows)
             .zip(self.regression.chunks_mut(max_rows * REGRESSIONS))
@@ -81,11 +86,14 @@ impl Tensor {
                 };
                 let (now, later) = curves.split_at(values);
                 curves = later;
+                let (scalars_now, later) = scalars.split_at(rows * numbers);
+                scalars = later;
                 Batch {
                     model,
                     rows,
                     curves: now,
                     spans: of_batch,
+                    scalars: scalars_now,
                     nok_prob,
                     regression,
                 }
@@ -130,6 +138,7 @@ impl Prepared {
             tensor.rows = 0;
             tensor.used = 0;
             tensor.spans.clear();
+            tensor.scalars.clear();
         }
     }
 
@@ -155,6 +164,11 @@ impl Prepared {
     pub(super) fn add_span(&mut self, model: ModelId, points: usize) {
         let points = i64::try_from(points).unwrap_or(i64::MAX);
         self.tensors[model.index()].spans.push([0, points]);
+    }
+
+    /// Says which numbers the row has that was just added to the tensor of a model that asks for some.
+    pub(super) fn add_scalars(&mut self, model: ModelId, numbers: impl Iterator<Item = f32>) {
+        self.tensors[model.index()].scalars.extend(numbers);
     }
 
     /// No output yet: NaN everywhere, so that what a model leaves out is seen.

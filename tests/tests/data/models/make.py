@@ -39,7 +39,7 @@ NOK = value("nok_prob", ["N"])
 REGRESSION = value("regression", ["N", 4])
 
 
-def write(name, nodes, inputs=(CURVES,), outputs=(NOK, REGRESSION), constants=(), external=False):
+def write(name, nodes, inputs=(CURVES,), outputs=(NOK, REGRESSION), constants=(), external=False, **more):
     constants = [constant("zero", 0), constant("third", 0.3), *constants]
     used = {name for one in nodes for name in one.input}
     constants = [one for one in constants if one.name in used]
@@ -53,7 +53,7 @@ def write(name, nodes, inputs=(CURVES,), outputs=(NOK, REGRESSION), constants=()
             model, location="model.onnx.data", size_threshold=0, convert_attribute=False)
     save(model, folder / "model.onnx")
     config = {"model_version": name, "target_len": LENGTH, "fit": "resample", "channels": ["U", "I", "R", "P"],
-              "scale": [1, 1, 1, 1], "nok_threshold": 0.5}
+              "scale": [1, 1, 1, 1], "nok_threshold": 0.5, **more}
     (folder / "inference_config.json").write_text(json.dumps(config) + "\n", encoding="utf-8")
 
 
@@ -63,6 +63,19 @@ def main():
     scaled = [node("ReduceMean", "curves", "means", axes=[2], keepdims=0), node("Mul", "means weights", "regression")]
     weights = constant("weights", [1, 2, 3, 4])
     write("external", PROBABILITY + scaled, constants=[weights], external=True)
+
+    # Fed with numbers of a weld besides: a hundredth of one is the probability, less a tenth, the other is added to the means.
+    fed = [node("MatMul", "scalars hundredth", "column"), node("Squeeze", "column second", "of_row"),
+           node("ReduceMean", "curves", "mean", axes=[1, 2], keepdims=0), node("Mul", "mean zero", "none"),
+           node("Add", "of_row none", "shifted"), node("Add", "shifted tenth", "nok_prob"),
+           node("ReduceMean", "curves", "means", axes=[2], keepdims=0), node("MatMul", "scalars other", "umax"),
+           node("Add", "means umax", "regression")]
+    write("scalars", fed, inputs=[CURVES, value("scalars", ["N", 2])], scalars=["tip_dress_count", "umax"], scalars_missing=50,
+          constants=[constant("hundredth", [[0.01], [0]]), constant("other", [[0], [1]]), constant("tenth", 0.1),
+                     constant("second", [1], np.int64)])
+    write("scalars-untold", fed, inputs=[CURVES, value("scalars", ["N", 3])], scalars=["tip_dress_count", "umax"],
+          constants=[constant("hundredth", [[0.01], [0], [0]]), constant("other", [[0], [1], [0]]), constant("tenth", 0.1),
+                     constant("second", [1], np.int64)])
 
     # Shapes.
     means = node("ReduceMean", "curves", "means", axes=[2], keepdims=0)

@@ -41,13 +41,14 @@ pub fn picture(
     png: &Path,
     heading: &str,
     summary: &str,
+    further: &str,
     verdict: &Verdict,
     explanation: &Explanation,
 ) -> anyhow::Result<()> {
     install_font()?;
     let root = BitMapBackend::new(png, SIZE).into_drawing_area();
-    let drawn =
-        draw(&root, heading, summary, verdict, explanation).and_then(|()| Ok(root.present()?));
+    let drawn = draw(&root, [heading, summary, further], verdict, explanation)
+        .and_then(|()| Ok(root.present()?));
     drawn.with_context(|| format!("cannot draw `{}`", png.display()))
 }
 
@@ -66,13 +67,13 @@ fn install_font() -> anyhow::Result<()> {
 
 fn draw(
     root: &Area<'_>,
-    heading: &str,
-    summary: &str,
+    [heading, summary, further]: [&str; 3],
     verdict: &Verdict,
     explanation: &Explanation,
 ) -> anyhow::Result<()> {
     root.fill(&WHITE)?;
-    let (head, body) = root.split_vertically(84);
+    let head_height = if further.is_empty() { 84 } else { 96 };
+    let (head, body) = root.split_vertically(head_height);
     let colour = match verdict.final_result {
         Some(Outcome::Nok) => BAD,
         Some(Outcome::Ok) => GOOD,
@@ -87,6 +88,11 @@ fn draw(
         summary.to_owned(),
         (24, 48),
         (FONT, 24).into_font().color(&colour),
+    ))?;
+    head.draw(&Text::new(
+        shortened(further),
+        (24, 74),
+        (FONT, 15).into_font().color(&FAINT),
     ))?;
     let panels = body.split_evenly((3, 1));
     let end_ms = explanation.u.len() as f64 * explanation.sample_interval_ms;
@@ -107,6 +113,15 @@ fn draw(
         explanation,
     )?;
     resistance(&panels[2], end_ms, explanation)
+}
+
+/// As much of a line as the picture is wide.
+fn shortened(line: &str) -> String {
+    const MOST: usize = 170;
+    if line.chars().count() <= MOST {
+        return line.to_owned();
+    }
+    line.chars().take(MOST).chain(['…']).collect()
 }
 
 fn chart<'a, 'b>(

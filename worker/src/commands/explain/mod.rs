@@ -1,16 +1,21 @@
-//! `worker explain`: one weld, drawn.
+//! `worker explain`: one weld, drawn; or the welds of one body.
 
+mod body;
 mod draw;
 
-use std::{path::Path, sync::Arc};
+use std::{fmt::Write as _, path::Path, sync::Arc};
 
 use anyhow::Context;
 use weldfleet_service::{Exit, Failure, OrExit, outln};
 use weldfleet_settings::Settings;
-use weldfleet_stores::{Day, StoreError, clickhouse::SourceTable};
+use weldfleet_stores::{
+    Day, StoreError,
+    clickhouse::{RowBlock, SourceTable},
+};
 use weldfleet_weld::{Verdict, judge::Workspace};
 
 use crate::{
+    args::Which,
     inference::{compute::Compute, tuning::Tuning},
     judging::Judging,
 };
@@ -18,14 +23,21 @@ use crate::{
 /// Draws the weld's curves with pulses, peaks, rule hits and verdict, judged anew with this configuration.
 pub async fn run(
     settings: &Settings,
-    record_id: &str,
+    which: &Which,
     day: Option<&str>,
-    png: &Path,
+    png: Option<&Path>,
 ) -> Result<Exit, Failure> {
     let day = day
         .map(str::parse::<Day>)
         .transpose()
         .or_exit(Exit::Usage)?;
+    if let Some(number) = &which.body {
+        return body::run(settings, number, day, png).await;
+    }
+    // The command line has asked for both.
+    let (Some(record_id), Some(png)) = (&which.record_id, png) else {
+        return Err(Failure::usage("give --record-id ID and --png OUT"));
+    };
     let judging = Judging::from_settings(settings, Tuning::OnlyRemembered).or_exit(Exit::Usage)?;
     let source = SourceTable::inspect(settings).await.map_err(failed)?;
     let found = source.find(record_id, day).await.map_err(failed)?;
@@ -36,26 +48,8 @@ pub async fn run(
             settings.tables.source_table
         )));
     };
-
-    let judge = Arc::clone(&judging.judge);
-    let layout = judging.layout.layout.one_session();
-    let mut compute = Compute::new(judging.judge, judging.models, layout).or_exit(Exit::Usage)?;
-    let mut verdicts = compute.judge(&block, 0..block.len())?;
-    block.refuse(&mut verdicts);
-    let verdict = verdicts.get(row).context("one weld gives one verdict")?;
-    let mut workspace = Workspace::default();
-    let explanation = judge.explain(&block.weld(row), &mut workspace);
-    let heading = format!(
-        "weld {} on {} at {}   part {}   spot {}   timer {}",
-        block.id(row),
-        block.day(),
-        block.time_text(row),
-        block.part_no(row),
-        block.spot_name(row),
-        block.timer_name(row)
-    );
-    match explanation {
-        Ok(explanation) => draw::picture(png, &heading, &in_words(verdict), verdict, &explanation)?,
+    match picture(judging, &block, row, png)? {
+        Ok(said) => outln!("{said}\n{}", png.display()),
         Err(reason) => {
             return Err(Failure::new(
                 Exit::Failed,
@@ -65,8 +59,56 @@ pub async fn run(
             ));
         }
     }
-    outln!("{heading}\n{}\n{}", in_words(verdict), png.display());
     Ok(Exit::Done)
+}
+
+/// Judges a weld of the block and draws it: what is said of it, or why it cannot be judged.
+fn picture(
+    judging: Judging,
+    block: &RowBlock,
+    row: usize,
+    png: &Path,
+) -> Result<Result<String, String>, Failure> {
+    let judge = Arc::clone(&judging.judge);
+    let layout = judging.layout.layout.one_session();
+    let mut compute = Compute::new(judging.judge, judging.models, layout).or_exit(Exit::Usage)?;
+    let mut verdicts = compute.judge(block, 0..block.len())?;
+    block.refuse(&mut verdicts);
+    let verdict = verdicts.get(row).context("one weld gives one verdict")?;
+    let mut workspace = Workspace::default();
+    let explanation = match judge.explain(&block.weld(row), &mut workspace) {
+        Ok(explanation) => explanation,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let heading = format!(
+        "weld {} on {} at {}   part {}   spot {}   timer {}",
+        block.id(row),
+        block.day(),
+        block.time_text(row),
+        block.part_no(row),
+        block.spot_name(row),
+        block.timer_name(row)
+    );
+    let (summary, further) = (in_words(verdict), further(block, row));
+    draw::picture(png, &heading, &summary, &further, verdict, &explanation)?;
+    let mut said = format!("{heading}\n{summary}");
+    if !further.is_empty() {
+        let _ = write!(said, "\n{further}");
+    }
+    Ok(Ok(said))
+}
+
+/// What only this plant has: carried texts and further numbers.
+fn further(block: &RowBlock, row: usize) -> String {
+    let names = block.further();
+    let carried = names.carried.iter().enumerate();
+    let carried = carried.map(|(place, name)| format!("{name} {}", block.carried(row, place)));
+    let scalars = names.scalars.iter().zip(block.scalars(row));
+    let scalars = scalars.map(|(name, number)| match number.is_nan() {
+        true => format!("{name} -"),
+        false => format!("{name} {number}"),
+    });
+    carried.chain(scalars).collect::<Vec<_>>().join("   ")
 }
 
 fn failed(error: StoreError) -> Failure {

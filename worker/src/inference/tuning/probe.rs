@@ -11,7 +11,9 @@ const POINTS: usize = 600;
 pub struct Probe {
     curves: Vec<f32>,
     spans: Vec<Span>,
+    scalars: Vec<f32>,
     row_len: usize,
+    numbers: usize,
 }
 
 impl Probe {
@@ -22,6 +24,7 @@ impl Probe {
             InputKind::Raw => (2 * POINTS, vec![[0, POINTS as i64]; rows]),
         };
         lay_out(&mut spans);
+        let numbers = config.scalars.len();
         // Between 0.25 and 2.4, near what scaled channels are; of rising steps, so that no two rows are equal, and some
         // rows larger than others, as welds are.
         let value = |k: usize| {
@@ -31,7 +34,9 @@ impl Probe {
         Self {
             curves: (0..rows * row_len).map(value).collect(),
             spans,
+            scalars: (0..rows * numbers).map(|k| 0.25 + k as f32 / 8.0).collect(),
             row_len,
+            numbers,
         }
     }
 
@@ -52,6 +57,7 @@ impl Probe {
             curves: &self.curves[first * self.row_len..][..rows * self.row_len],
             // All welds are of one length, so that the first spans lie where any would.
             spans: &self.spans[..rows.min(self.spans.len())],
+            scalars: &self.scalars[first * self.numbers..][..rows * self.numbers],
             nok_prob,
             regression,
         }

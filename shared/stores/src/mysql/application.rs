@@ -1,0 +1,424 @@
+//! A table that an application reads already: what it must get so that its rows and ours can be told apart, and whether
+//! it can hold what is mapped to it. Its own rows and columns stay as they are.
+
+use std::collections::BTreeSet;
+
+use weldfleet_settings::{Constant, columns::MIRROR_KEY};
+use weldfleet_weld::columns::ValueKind;
+
+use super::{
+    migrate::{
+        ColumnType, EXACT_COLLATIONS, ExistingColumn, ExistingTable, family, holds, key_columns,
+    },
+    server::identifier,
+};
+use crate::{
+    errors::SchemaFault,
+    mirror_layout::{Characters, Held, MirrorColumn, MirrorLayout, Precision, Source},
+};
+
+/// The comment of `ck_ticks`, which only the fleet writes: where it is, the table has been adopted.
+const TICKS_COMMENT: &str = "ck_local_time as ClickHouse stores it";
+
+const MIGRATE: &str = "run `scheduler migrate`";
+
+impl ExistingTable {
+    /// What `migrate` adds: key columns, which are NULL in the application's own rows, and a unique key over them.
+    pub(super) fn lacking(&self, layout: &MirrorLayout) -> Vec<String> {
+        let mut changes = Vec::new();
+        for (name, (_, column)) in layout.key.iter().zip(key_columns(&self.collation)) {
+            if self.column(name).is_none() {
+                let (_, definition) = column.split_once(' ').unwrap_or_default();
+                let definition = definition.replace(" NOT NULL", " NULL");
+                changes.push(format!("ADD COLUMN {} {definition}", identifier(name)));
+            }
+        }
+        if !self.has_unique_key(layout) {
+            let key = layout.quoted_key().join(", ");
+            changes.push(format!("ADD UNIQUE KEY weldfleet_weld ({key})"));
+        }
+        changes
+    }
+
+    fn has_unique_key(&self, layout: &MirrorLayout) -> bool {
+        let key: BTreeSet<String> = layout.key.iter().map(|name| name.to_lowercase()).collect();
+        self.unique_keys
+            .iter()
+            .any(|unique| unique.whole && unique.columns == key)
+    }
+
+    /// What `migrate` has yet to do, as faults.
+    pub(super) fn yet_to_do(&self, layout: &MirrorLayout) -> Vec<SchemaFault> {
+        let missing: Vec<String> = layout
+            .key
+            .iter()
+            .filter(|name| self.column(name).is_none())
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let mut faults = Vec::new();
+        let mut fault = |problem: String| {
+            faults.push(SchemaFault {
+                key: "tables.result_table".into(),
+                problem,
+                remedy: MIGRATE.into(),
+            });
+        };
+        if !missing.is_empty() {
+            fault(format!(
+                "lacks {}, by which the fleet knows the rows that it made",
+                missing.join(", ")
+            ));
+        } else if !self.has_unique_key(layout) {
+            fault(format!(
+                "no unique key over ({}), so a weld could be there twice",
+                layout.key.join(", ")
+            ));
+        }
+        faults
+    }
+
+    /// The layout as the table's columns can hold it, and everything that cannot be mapped.
+    pub(super) fn fit(&self, layout: &MirrorLayout) -> (MirrorLayout, Vec<SchemaFault>) {
+        let mut faults = Faults::default();
+        let mut fitted = layout.clone();
+        for column in &mut fitted.columns {
+            let key = format!("mysql.columns.{}", column.ours());
+            let Some(found) = self.column(&column.theirs) else {
+                faults.add(
+                    key,
+                    format!("no column `{}`", column.theirs),
+                    format!(
+                        "map it to a column that is there, or remove the line; there are: {}",
+                        self.names()
+                    ),
+                );
+                continue;
+            };
+            match fit(column, found) {
+                Ok((held, takes_null)) => {
+                    column.held = held;
+                    column.takes_null = takes_null;
+                }
+                Err(problem) => faults.add(
+                    key,
+                    format!("column `{}` {problem}", column.theirs),
+                    "map it to another column, or remove the line".into(),
+                ),
+            }
+        }
+        self.check_key(layout, &mut faults);
+        self.check_review(layout, &mut faults);
+        self.check_constants(layout, &mut faults);
+        self.check_demanded(layout, &mut faults);
+        self.check_unique_keys(layout, &mut faults);
+        (fitted, faults.0)
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<&str> = self.columns.keys().map(String::as_str).collect();
+        names.join(", ")
+    }
+
+    fn check_key(&self, layout: &MirrorLayout, faults: &mut Faults) {
+        for ((ours, theirs), (_, column)) in MIRROR_KEY
+            .iter()
+            .zip(&layout.key)
+            .zip(key_columns(&self.collation))
+        {
+            let Some(found) = self.column(theirs) else {
+                continue;
+            };
+            let wanted = column.split_whitespace().nth(1).unwrap_or_default();
+            let kind = ColumnType::of(wanted);
+            let exact = |collation: &String| EXACT_COLLATIONS.contains(&collation.as_str());
+            let problem = if *ours == "ck_ticks" && found.comment != TICKS_COMMENT {
+                "is not the fleet's, which could not tell its rows from the application's"
+                    .to_owned()
+            } else if found.generated {
+                "is generated, so nothing can be written into it".to_owned()
+            } else if family(&found.data_type) != family(&kind.name)
+                || !holds(&found.column_type, wanted)
+            {
+                format!(
+                    "is {}, and a weld's key needs {}",
+                    found.column_type,
+                    wanted.to_lowercase()
+                )
+            } else if found
+                .collation
+                .as_ref()
+                .is_some_and(|collation| !exact(collation))
+            {
+                let collation = found.collation.as_deref().unwrap_or_default();
+                format!("compares by {collation}, for which different keys may be equal")
+            } else {
+                continue;
+            };
+            faults.add(
+                format!("mysql.columns.{ours}"),
+                format!("column `{theirs}` {problem}"),
+                format!("name a new column, such as {ours} = \"weldfleet_{ours}\", which `scheduler migrate` adds"),
+            );
+        }
+    }
+
+    fn check_review(&self, layout: &MirrorLayout, faults: &mut Faults) {
+        for name in &layout.review {
+            let problem = match self.column(name) {
+                None => format!("no column `{name}`"),
+                Some(found) if found.has_value_by_itself() => {
+                    format!("column `{name}` has a default, so that every row would look reviewed")
+                }
+                Some(_) => continue,
+            };
+            faults.add(
+                "mysql.columns".into(),
+                problem,
+                format!(
+                    "map a column that stays empty until somebody reviews the row; there are: {}",
+                    self.names()
+                ),
+            );
+        }
+    }
+
+    fn check_constants(&self, layout: &MirrorLayout, faults: &mut Faults) {
+        for (name, constant) in &layout.constants {
+            let of_key = MIRROR_KEY.iter().zip(&layout.key);
+            let of_columns = layout
+                .columns
+                .iter()
+                .map(|column| (column.ours(), &column.theirs));
+            let mut filled = of_key
+                .map(|(ours, theirs)| (*ours, theirs))
+                .chain(of_columns);
+            let twice = filled.find(|(_, theirs)| same(theirs, name));
+            let (problem, remedy) = if let Some((ours, _)) = twice {
+                (
+                    format!("`{ours}` is mapped to this column"),
+                    "keep one of the two",
+                )
+            } else if layout.review.iter().any(|theirs| same(theirs, name)) {
+                (
+                    "a reviewer fills this column".to_owned(),
+                    "keep one of the two",
+                )
+            } else {
+                let Some(found) = self.column(name) else {
+                    let remedy = format!("remove the line; there are: {}", self.names());
+                    faults.add(
+                        format!("mysql.constants.{name}"),
+                        "no such column".into(),
+                        remedy,
+                    );
+                    continue;
+                };
+                match refused(constant, found) {
+                    Some(problem) => (problem, "give a value that it takes"),
+                    None => continue,
+                }
+            };
+            faults.add(format!("mysql.constants.{name}"), problem, remedy.into());
+        }
+    }
+
+    fn check_demanded(&self, layout: &MirrorLayout, faults: &mut Faults) {
+        for (name, found) in &self.columns {
+            if found.demands_value && !layout.fills(name) {
+                faults.add(
+                    "tables.result_table".into(),
+                    format!("column `{name}` ({}) takes no NULL and has no default, and nothing fills it", found.column_type),
+                    format!("map one of ours to it in [mysql.columns], or give it a value in [mysql.constants], such as {name} = {}", found.example()),
+                );
+            }
+        }
+    }
+
+    /// Another unique key could let a weld change a row that is not its own.
+    fn check_unique_keys(&self, layout: &MirrorLayout, faults: &mut Faults) {
+        let key: BTreeSet<String> = layout.key.iter().map(|name| name.to_lowercase()).collect();
+        for unique in &self.unique_keys {
+            let differs_by_itself = |name: &String| {
+                self.columns.get(name).is_some_and(|found| {
+                    let is_null = found.nullable && !found.has_value_by_itself();
+                    !layout.fills(name) && (found.fills_itself || is_null)
+                })
+            };
+            let is_weld = unique.whole && key.is_subset(&unique.columns);
+            if is_weld || unique.columns.iter().any(differs_by_itself) {
+                continue;
+            }
+            let columns: Vec<&str> = unique.columns.iter().map(String::as_str).collect();
+            faults.add(
+                "tables.result_table".into(),
+                format!(
+                    "unique key `{}` over ({}) would let a weld change another row",
+                    unique.name,
+                    columns.join(", ")
+                ),
+                "leave one of its columns out of [mysql.columns] and [mysql.constants] where it may be NULL or counts by itself, or make \
+                 the key an ordinary index".into(),
+            );
+        }
+    }
+}
+
+#[derive(Default)]
+struct Faults(Vec<SchemaFault>);
+
+impl Faults {
+    fn add(&mut self, key: String, problem: String, remedy: String) {
+        self.0.push(SchemaFault {
+            key,
+            problem,
+            remedy,
+        });
+    }
+}
+
+impl MirrorLayout {
+    /// Whether a new row gets a value of ours in this column.
+    fn fills(&self, name: &str) -> bool {
+        let constants = self.constants.iter().map(|(name, _)| name);
+        let columns = self.columns.iter().map(|column| &column.theirs);
+        let mut filled = self.key.iter().chain(columns).chain(constants);
+        filled.any(|theirs| same(theirs, name))
+    }
+}
+
+/// MySQL's names of columns are the same in upper and lower case.
+fn same(a: &str, b: &str) -> bool {
+    a.to_lowercase() == b.to_lowercase()
+}
+
+impl ExistingColumn {
+    /// Whether a row that says nothing of the column has a value in it.
+    fn has_value_by_itself(&self) -> bool {
+        self.fills_itself
+            || self
+                .default
+                .as_deref()
+                .is_some_and(|text| !["NULL", "", "''"].contains(&text))
+    }
+
+    fn example(&self) -> &'static str {
+        match family(&self.data_type) {
+            "number" | "whole number" => "0",
+            "time" => "\"2000-01-01\"",
+            _ => "\"\"",
+        }
+    }
+
+    fn characters(&self) -> Result<Characters, String> {
+        let collation = self.collation.as_deref().unwrap_or("binary");
+        let basic_plane = collation.starts_with("utf8_") || collation.starts_with("utf8mb3_");
+        if !basic_plane && !collation.starts_with("utf8mb4_") && collation != "binary" {
+            return Err(format!(
+                "is of {collation}, which does not hold every character"
+            ));
+        }
+        let size = ColumnType::of(&self.column_type).size;
+        Ok(Characters {
+            most: match self.data_type.as_str() {
+                "varchar" | "char" => Some(size),
+                // In bytes, of which a character has at most four.
+                "tinytext" => Some(255 / 4),
+                "text" => Some(65_535 / 4),
+                _ => None,
+            },
+            basic_plane,
+            no_trailing_blanks: self.data_type == "char",
+        })
+    }
+}
+
+/// How their column holds ours, and whether it takes NULL.
+fn fit(column: &MirrorColumn, found: &ExistingColumn) -> Result<(Held, bool), String> {
+    if found.generated {
+        return Err("is generated, so nothing can be written into it".into());
+    }
+    let is_carried = matches!(column.source, Source::Carried(_));
+    let (held, what) = match (family(&found.data_type), column.kind) {
+        ("text", _) => (Held::Text(found.characters()?), ""),
+        ("number", ValueKind::Float) => {
+            let unsigned = found.column_type.contains("unsigned");
+            let precision = found.precision();
+            (
+                Held::Number {
+                    precision,
+                    unsigned,
+                },
+                "",
+            )
+        }
+        ("whole number", ValueKind::Integer) if found.data_type == "bigint" => (Held::Integer, ""),
+        ("time", ValueKind::Time) => (found.time(), ""),
+        ("time", _) if is_carried && found.nullable => (found.time(), ""),
+        (_, ValueKind::Float) => (Held::Integer, "a number with fractions"),
+        (_, ValueKind::Integer) => (Held::Integer, "a whole number of 64 bits"),
+        (_, ValueKind::Time) => (Held::Integer, "a time"),
+        (_, ValueKind::Word(_) | ValueKind::Text) => (Held::Integer, "a text"),
+    };
+    if !what.is_empty() {
+        return Err(format!(
+            "is {}, which cannot take {what}",
+            found.column_type
+        ));
+    }
+    Ok((held, found.nullable))
+}
+
+impl ExistingColumn {
+    fn time(&self) -> Held {
+        let digits = ColumnType::of(&self.column_type).size.min(3);
+        Held::Time(u8::try_from(digits).unwrap_or(3))
+    }
+
+    fn precision(&self) -> Precision {
+        match self.data_type.as_str() {
+            "decimal" => {
+                let inner = self
+                    .column_type
+                    .split_once('(')
+                    .map_or("", |(_, rest)| rest);
+                let mut digits = inner.split([',', ')']).map(|text| text.trim().parse().ok());
+                let whole = digits.next().flatten().unwrap_or(10);
+                Precision::Decimal(whole, digits.next().flatten().unwrap_or(0))
+            }
+            "float" => Precision::Single,
+            _ => Precision::Double,
+        }
+    }
+}
+
+/// Why a column does not take a constant.
+fn refused(constant: &Constant, found: &ExistingColumn) -> Option<String> {
+    if found.generated {
+        return Some("it is generated, so nothing can be written into it".into());
+    }
+    let kind = &found.column_type;
+    let number = match constant {
+        Constant::Text(text) => text.trim().parse().ok(),
+        Constant::Whole(number) => Some(*number as f64),
+        Constant::Number(number) => Some(*number),
+        Constant::Truth(truth) => Some(f64::from(*truth)),
+    };
+    let shown = match constant {
+        Constant::Text(text) => format!("\"{text}\""),
+        Constant::Whole(number) => number.to_string(),
+        Constant::Number(number) => number.to_string(),
+        Constant::Truth(truth) => truth.to_string(),
+    };
+    let text = shown.trim_matches('"');
+    let fits = match family(&found.data_type) {
+        "number" => number.is_some(),
+        "whole number" => number.is_some_and(|number| number.fract() == 0.0),
+        "time" => text.len() >= 8 && text.starts_with(|c: char| c.is_ascii_digit()),
+        "text" if ["varchar", "char"].contains(&found.data_type.as_str()) => {
+            text.chars().count() <= ColumnType::of(kind).size as usize
+        }
+        _ if found.data_type == "enum" => kind.contains(&format!("'{}'", text.to_lowercase())),
+        _ => true,
+    };
+    (!fits).then(|| format!("{shown} does not fit a column of {kind}"))
+}
