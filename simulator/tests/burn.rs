@@ -9,17 +9,8 @@ use weldfleet_weld::units::CurveUnits;
 use weldfleet_weld::validation::ValidationLimits;
 use weldfleet_weld::{Outcome, Weld};
 
-/// A hill beginning later than 40 ms, 0.065 mΩ high (0.04 where three welds in a row have one), 30 ms wide.
-const RULES: &str = r#"
-nok_on = ["resistance_peak:flag"]
-[resistance_peak]
-measure = "height"
-flag_mohm = 0.065
-warn_mohm = 0.040
-min_width_ms = 30.0
-after_ms = 0.0
-begin_after_ms = 40.0
-"#;
+/// What `scheduler adopt` writes for the older service's rules.
+const RULES: &str = include_str!("../../shared/adoption/src/burn_marks.toml");
 
 const WELDS: u64 = 900;
 

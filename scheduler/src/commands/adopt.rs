@@ -29,6 +29,8 @@ const ROWS: u32 = 1000;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Folder of the secret files, beside the new configuration.
 const SECRETS: &str = "secrets";
+/// The rules file, beside it too.
+const RULES: &str = "rules.toml";
 
 pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure> {
     if config.is_some() {
@@ -43,9 +45,10 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
     let in_file = |error| Failure::new(Exit::Usage, anyhow!("`{shown}`: {error}"));
     let old = OldConfig::read(&text).map_err(in_file)?;
     let folder = options.out.parent().unwrap_or(Path::new("")).join(SECRETS);
-    let secrets = folder
-        .to_str()
-        .ok_or_else(|| Failure::usage("--out is not UTF-8; give a path that is"))?;
+    let no_utf8 = || Failure::usage("--out is not UTF-8; give a path that is");
+    let secrets = folder.to_str().ok_or_else(no_utf8)?;
+    let rules_file = folder.with_file_name(RULES);
+    let rules = rules_file.to_str().ok_or_else(no_utf8)?;
     let language = language(options.lang);
 
     let address = old.clickhouse_urls().map_err(in_file)?;
@@ -55,15 +58,15 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
         mysql: Asked::Unknown(String::new()),
     };
     // What the old configuration says alone is enough to ask the servers with.
-    let first = Plan::make(&old, &facts, secrets).map_err(in_file)?;
+    let first = Plan::make(&old, &facts, secrets, rules).map_err(in_file)?;
     if !options.dry_run {
-        refuse_existing(&options, &folder, &first)?;
+        refuse_existing(&options, &folder, &rules_file, &first)?;
     }
     let settings = load(&first, language)?;
     (facts.clickhouse_url, facts.source) = ask_clickhouse(&settings, &old, &address.urls).await;
     facts.mysql = ask_mysql(&settings, &old).await;
 
-    let plan = Plan::make(&old, &facts, secrets).map_err(in_file)?;
+    let plan = Plan::make(&old, &facts, secrets, rules).map_err(in_file)?;
     let document = document::render(&plan, &shown, language, &Settings::knows);
     load(&plan, language).map_err(|failure| {
         let error = failure
@@ -76,9 +79,9 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
         out!("{document}");
         errln!("{}", summary.trim_end());
     } else {
-        write(&options, &folder, &plan, &document)?;
+        write(&options, &folder, &rules_file, &plan, &document)?;
         out!("{summary}");
-        written(&options, &folder, &plan, language);
+        written(&options, &folder, &rules_file, &plan, language);
         check(&options.out, language);
     }
     Ok(if plan.unasked.is_empty() {
@@ -192,7 +195,12 @@ async fn ask_mysql(settings: &Settings, old: &OldConfig) -> Asked<MySqlTable> {
 }
 
 /// Everything that would be written over, before a server is asked.
-fn refuse_existing(options: &Adopt, folder: &Path, plan: &Plan) -> Result<(), Failure> {
+fn refuse_existing(
+    options: &Adopt,
+    folder: &Path,
+    rules: &Path,
+    plan: &Plan,
+) -> Result<(), Failure> {
     if options.force {
         return Ok(());
     }
@@ -200,6 +208,7 @@ fn refuse_existing(options: &Adopt, folder: &Path, plan: &Plan) -> Result<(), Fa
     let existing: Vec<String> = [options.out.clone()]
         .into_iter()
         .chain(secrets)
+        .chain(plan.rules.map(|_| rules.to_owned()))
         .filter(|path| path.symlink_metadata().is_ok())
         .map(|path| format!("`{}`", path.display()))
         .collect();
@@ -216,7 +225,13 @@ fn refuse_existing(options: &Adopt, folder: &Path, plan: &Plan) -> Result<(), Fa
 }
 
 /// Secrets first: a configuration that names a file which is not there would not load.
-fn write(options: &Adopt, folder: &Path, plan: &Plan, document: &str) -> Result<(), Failure> {
+fn write(
+    options: &Adopt,
+    folder: &Path,
+    rules: &Path,
+    plan: &Plan,
+    document: &str,
+) -> Result<(), Failure> {
     if let Some(parent) = options
         .out
         .parent()
@@ -243,6 +258,9 @@ fn write(options: &Adopt, folder: &Path, plan: &Plan, document: &str) -> Result<
             options.force,
         )?;
     }
+    if let Some(text) = plan.rules {
+        write_file(rules, text, 0o644, options.force)?;
+    }
     write_file(&options.out, document, 0o644, options.force)
 }
 
@@ -266,13 +284,17 @@ fn write_file(path: &Path, text: &str, mode: u32, force: bool) -> Result<(), Fai
     Ok(())
 }
 
-fn written(options: &Adopt, folder: &Path, plan: &Plan, language: Language) {
+fn written(options: &Adopt, folder: &Path, rules: &Path, plan: &Plan, language: Language) {
     let out = options.out.display();
     let mut said = words!("written: {out}", "已写入：{out}");
     for file in &plan.secrets {
         let path = folder.join(file.name);
         let path = path.display();
         said = said.and(&words!("{path} (mode 600)", "{path}（权限 600）"));
+    }
+    if plan.rules.is_some() {
+        let path = rules.display();
+        said = said.and(&words!("{path}", "{path}"));
     }
     for line in said.lines(language) {
         outln!("{line}");

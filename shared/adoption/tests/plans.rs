@@ -210,7 +210,7 @@ fn adopt(
         source,
         mysql,
     };
-    let plan = Plan::make(&old, &facts, "secrets").unwrap();
+    let plan = Plan::make(&old, &facts, "secrets", "rules.toml").unwrap();
     let file = document::render(&plan, &format!("{name}.yaml"), language, knows);
     let screen = document::summary(&plan, language, knows);
     Adopted { file, screen, plan }
@@ -379,7 +379,7 @@ fn what_is_refused_is_told_with_the_remedy() {
             source: away(),
             mysql: away(),
         };
-        told.push(match Plan::make(&old, &facts, "secrets") {
+        told.push(match Plan::make(&old, &facts, "secrets", "rules.toml") {
             Err(error) => error.to_string(),
             Ok(_) => format!("accepted: {text}"),
         });

@@ -7,7 +7,12 @@ use crate::{
 
 use super::{Plan, short};
 
-pub(super) fn plan(plan: &mut Plan, old: &OldConfig) {
+/// The older service's rule model in the fleet's words.
+const BURN_MARKS: &str = include_str!("../burn_marks.toml");
+/// So many hills of a spot in a row were a burn mark, however low.
+const STREAK: i64 = 3;
+
+pub(super) fn plan(plan: &mut Plan, old: &OldConfig, rules: &str) {
     let mut switches = Vec::new();
     for (meaning, section) in [(Old::ModelEnabled, "model"), (Old::RulesEnabled, "rules")] {
         let Some(found) = old.text(meaning) else {
@@ -38,9 +43,15 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig) {
             ),
         );
     } else {
-        for (section, on, path) in switches {
-            plan.mapped(section, "enabled", on, &path);
+        for (section, on, path) in &switches {
+            plan.mapped(section, "enabled", *on, path);
         }
+    }
+    if !switches
+        .iter()
+        .any(|(section, on, _)| *section == "rules" && !on)
+    {
+        burn_marks(plan, rules);
     }
     if let Some(found) = old.text(Old::ModelDir) {
         let path = &found.path;
@@ -81,6 +92,21 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig) {
             "`{path}: {value}` 属于模型：即其 inference_config.json 的 `{key}`，由 training/import_torch.py 的配方决定",
         ));
     }
+}
+
+fn burn_marks(plan: &mut Plan, rules: &str) {
+    let why = words!(
+        "the old rules looked for burn marks; that file says the same, and only it makes the rules say NOK",
+        "旧规则查找烧伤；该文件作同样的判断，并且只有它使规则判为 NOK",
+    );
+    plan.guessed("rules", "file", rules, why);
+    let why = words!(
+        "the old rules told of three low hills of a spot in a row; here it is a line of the log and a metric, no verdict",
+        "旧规则会提示同一焊点连续三次的低隆起；这里只写日志和指标，不作判定",
+    );
+    let streaks = toml::Table::from_iter([("resistance_peak".to_owned(), STREAK.into())]);
+    plan.guessed("scheduler", "hit_streaks", streaks, why);
+    plan.rules = Some(BURN_MARKS);
 }
 
 fn device(plan: &mut Plan, old: &OldConfig) {

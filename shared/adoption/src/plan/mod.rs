@@ -49,6 +49,8 @@ pub struct SecretFile {
 pub struct Plan {
     pub items: Vec<Item>,
     pub secrets: Vec<SecretFile>,
+    /// Content of the rules file that the settings name.
+    pub rules: Option<&'static str>,
     /// Old keys that nobody here knows.
     pub unknown: Vec<String>,
     /// What belongs to something else than this file, and what a person should know.
@@ -58,11 +60,17 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Settings for what the old configuration says and the servers told; `secrets` is the folder of the secret files.
+    /// Settings for what the old configuration says and the servers told; `secrets` is the folder of the secret files,
+    /// `rules` the path of the rules file.
     ///
     /// # Errors
     /// [`AdoptError`] where the old configuration contradicts itself or names no server.
-    pub fn make(old: &OldConfig, facts: &Facts, secrets: &str) -> Result<Self, AdoptError> {
+    pub fn make(
+        old: &OldConfig,
+        facts: &Facts,
+        secrets: &str,
+        rules: &str,
+    ) -> Result<Self, AdoptError> {
         let mut plan = Self {
             unasked: facts::unasked(facts, old.wants_mysql()),
             ..Self::default()
@@ -71,7 +79,7 @@ impl Plan {
         let found = columns::plan(&mut plan, old, facts)?;
         curves::plan(&mut plan, old, facts, &found);
         mysql::plan(&mut plan, old, facts, &found);
-        judging::plan(&mut plan, old);
+        judging::plan(&mut plan, old, rules);
         plan.ask_about_refused();
         plan.unknown
             .extend(old.unknown().into_iter().map(str::to_owned));
