@@ -13,6 +13,9 @@ use crate::errors::StoreError;
 #[cfg(target_endian = "big")]
 compile_error!("the Native format is read into memory as it is: little-endian machines only");
 
+/// Values that are moved at once where they arrive misaligned.
+const PLACE: usize = 512;
+
 /// Where the bytes come from, piece by piece.
 pub trait ChunkSource {
     /// The next piece, `None` at the end.
@@ -184,10 +187,13 @@ impl<S: ChunkSource> Reader<S> {
             let bytes = self.chunk.split_to(whole * size_of::<T>());
             match bytemuck::try_cast_slice(&bytes) {
                 Ok(values) => take(values),
-                // Not where values of this type may lie.
+                // Not where values of this type may lie: by way of a place where they may, which stays in the core's cache.
                 Err(_) => {
-                    for bytes in bytes.chunks_exact(size_of::<T>()) {
-                        take(&[bytemuck::pod_read_unaligned(bytes)]);
+                    let mut place = [T::zeroed(); PLACE];
+                    for bytes in bytes.chunks(PLACE * size_of::<T>()) {
+                        let values = &mut place[..bytes.len() / size_of::<T>()];
+                        bytemuck::cast_slice_mut(values).copy_from_slice(bytes);
+                        take(values);
                     }
                 }
             }
