@@ -192,7 +192,7 @@ impl Default for Scheduler {
         Self {
             batch_size: 4096,
             poll_interval: Duration::from_secs(2),
-            max_wait: Duration::from_secs(5),
+            max_wait: Duration::from_millis(1200),
             lookback_days: 1,
             max_outstanding: 1000,
             timezone: Zone::default(),
