@@ -97,7 +97,9 @@ impl Form {
         self.create(plant).await?;
         let Self { table, curve, .. } = self;
         let stored = |column: &str| {
-            let counts = format!("arrayMap(v -> toUInt16(greatest(round(ifNotFinite(v, 0) * 1000), 0)), {column})");
+            let counts = format!(
+                "arrayMap(v -> toUInt16(greatest(round(ifNotFinite(v, 0) * 1000), 0)), {column})"
+            );
             format!("{} AS {column}", curve.1.replace("counts", &counts))
         };
         let insert = format!(

@@ -205,7 +205,13 @@ impl<S: ChunkSource> Reader<S> {
     /// Appends `count` texts.
     pub async fn texts(&mut self, count: usize, into: &mut Texts) -> Result<(), StoreError> {
         into.ends.reserve(count);
-        for _ in 0..count {
+        let mut left = count;
+        loop {
+            left -= self.texts_at_hand(left, into);
+            if left == 0 {
+                return Ok(());
+            }
+            left -= 1;
             let length = self.varint().await? as usize;
             if into.bytes.len() + length > u32::MAX as usize {
                 return Err(self.wrong("more than 4 GiB of text in one column".into()));
@@ -213,7 +219,31 @@ impl<S: ChunkSource> Reader<S> {
             self.append(length, &mut into.bytes).await?;
             into.ends.push(into.bytes.len() as u32);
         }
-        Ok(())
+    }
+
+    /// Appends texts that are short and lie whole in the piece at hand, at most so many; how many. An array of texts has
+    /// one a sample, and waiting for each would cost more than reading it.
+    fn texts_at_hand(&mut self, most: usize, into: &mut Texts) -> usize {
+        let chunk: &[u8] = &self.chunk;
+        if into.bytes.len() + chunk.len() > u32::MAX as usize {
+            return 0;
+        }
+        let (mut at, mut read) = (0, 0);
+        while read < most {
+            // longer ones have a length of several bytes
+            let Some(length) = chunk.get(at).filter(|length| **length < 0x80) else {
+                break;
+            };
+            let end = at + 1 + usize::from(*length);
+            let Some(text) = chunk.get(at + 1..end) else {
+                break;
+            };
+            into.bytes.extend_from_slice(text);
+            into.ends.push(into.bytes.len() as u32);
+            (at, read) = (end, read + 1);
+        }
+        self.chunk.advance(at);
+        read
     }
 
     /// Appends where each of `count` arrays ends, counted on from `base`; how many values are to come.
