@@ -51,6 +51,8 @@ pub mod writers;
 
 use std::{sync::Arc, time::Duration};
 
+use crate::mirror_layout::MirrorColumn;
+
 pub use agreement::{Agreement, Disagreement, Verdicts};
 pub use block::RowBlock;
 pub use empty_filter::{EmptyFilter, empty_filter};
@@ -77,6 +79,8 @@ pub struct SourceTable {
     spare: arena::Spare,
     /// Most bytes of curves of a range.
     range_bytes: u64,
+    /// What the mirror reads of its NOK rows.
+    mirrored: Arc<[MirrorColumn]>,
 }
 
 impl SourceTable {

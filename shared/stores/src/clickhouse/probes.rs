@@ -57,7 +57,8 @@ impl SourceTable {
             }
             Capability::Follow => {
                 let keys = [nothing.keys()];
-                table.nok_between(Day::EPOCH, &keys, &[]).await.map(|_| ())
+                let rows = table.nok_between(Day::EPOCH, &keys, &table.mirrored);
+                rows.await.map(|_| ())
             }
         };
         match answer {

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     columns::{plain_type, result_column},
     errors::{Class, SchemaError, SchemaFault, StoreError},
+    mirror_layout::MirrorLayout,
 };
 
 /// Input columns that a plant may lack; they read as empty text.
@@ -269,6 +270,7 @@ impl SourceTable {
             schema: schema.into(),
             spare: Spare::default(),
             range_bytes: settings.worker.max_range_bytes,
+            mirrored: MirrorLayout::of(settings).columns.into(),
         })
     }
 }
