@@ -3,7 +3,7 @@
 //! The same welds are judged from each table by the near-free model, the tables in turn. All hold the same counts, mV and A,
 //! so the verdicts are the same and only the form differs.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use weldfleet_testkit::{Service, repository};
 
 use crate::{
@@ -98,7 +98,7 @@ impl Form {
         let Self { table, curve, .. } = self;
         let stored = |column: &str| {
             let counts = format!(
-                "arrayMap(v -> toUInt16(greatest(round(ifNotFinite(v, 0) * 1000), 0)), {column})"
+                "arrayMap(v -> toUInt16(max2(round(ifNotFinite(v, 0) * 1000), 0)), {column})"
             );
             format!("{} AS {column}", curve.1.replace("counts", &counts))
         };
@@ -142,6 +142,7 @@ pub async fn run(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<
         for (form, day, section) in &mut measured {
             plant.set("tables.source_table", form.table);
             drain::run(plant, *day, section).await?;
+            ensure_judged(plant, form).await?;
             if form.curve.0 == "String" {
                 parsed_by_the_server(plant, form, *day, section).await?;
             }
@@ -159,6 +160,23 @@ pub async fn run(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<
     if args.wants("versions") {
         slicing_versions(args, plant, report).await?;
     }
+    Ok(())
+}
+
+/// Rows that nobody could judge would cost less than welds.
+async fn ensure_judged(plant: &Plant, form: &Form) -> Result<()> {
+    let table = form.table;
+    let unjudged = plant
+        .sql(&format!(
+            "SELECT concat(toString(round(avg(final_result IS NULL), 3)), ' ', anyIf(ifNull(alg_error, ''), final_result IS NULL)) \
+             FROM {table} WHERE data_date = {DAY} SETTINGS final = 1"
+        ))
+        .await?;
+    let share: f64 = unjudged.split(' ').next().unwrap_or_default().parse()?;
+    ensure!(
+        share < 0.01,
+        "{table}: too many rows are not judged: {unjudged}"
+    );
     Ok(())
 }
 
