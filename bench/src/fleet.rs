@@ -1,4 +1,4 @@
-//! Many workers on one Redis and one ClickHouse. Their device is a timed wait ([`weldfleet-timed-device`]); everything else
+//! Many workers on one Redis and one ClickHouse. Their device is a timed wait (`weldfleet-timed-device`); everything else
 //! is real: the programs themselves, claims, reads, validation, features, rules, results, UPDATEs, audit files, mirror, acks.
 //!
 //! Workers, services and this program share the machine's cores, so the fleet bends where those are used up. That is why

@@ -15,6 +15,10 @@
     reason = "weldfleet_service::stdio writes: a closed pipe or a full disk must not panic"
 )]
 
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "its comments are the help, where `[section]` is a section of the configuration"
+)]
 mod args;
 mod commands;
 mod daemon;

@@ -13,7 +13,7 @@
 //! I/O bindings are handed through untimed; the bench checks that the time it asked for was spent.
 //!
 //! # Layout
-//! [`timeline`] is the device; this file is what the library exports.
+//! `timeline` is the device; this file is what the library exports.
 #![expect(
     unsafe_code,
     reason = "it stands between two programs that speak a C interface"

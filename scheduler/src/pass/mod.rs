@@ -20,7 +20,7 @@
 //! job, because that is a write of every row before its first useful one.
 //!
 //! - [`cut`]: keys to ranges, pure; [`partial_ranges`]: partial ranges, pure;
-//! - [`slice`]: one day of one run; [`runs`]: backfills, and closing them;
+//! - [`mod@slice`]: one day of one run; [`runs`]: backfills, and closing them;
 //! - [`splitting`]: halves of jobs that kill their worker or cannot be read, and rows that are marked; [`growth`]: rows that came under
 //!   a dead job;
 //! - [`memory`]: what must be announced when Redis forgot it.

@@ -6,7 +6,7 @@
 //! - [`facts`]: what the two servers said about their tables;
 //! - [`plan`]: old configuration and facts to settings, each with its reason; a module for each thing that is told apart;
 //! - [`document`]: the plan as TOML with comments, and what is told on the screen;
-//! - [`words`]: everything that is said, in English and Chinese.
+//! - [`mod@words`]: everything that is said, in English and Chinese.
 //!
 //! What must never live here: I/O. Servers are asked and files written by `scheduler adopt`, so that every case can be
 //! tested from text alone.

@@ -4,7 +4,7 @@
 //! - [`native`]: the `Native` format, by column, reader and writer;
 //! - [`schema`]: the plant's table as it is, our names to theirs, with types;
 //! - [`quote`]: the only place where names and values become SQL text; [`sql`]: bounds and guards on rows;
-//! - [`migrate`]: what is missing here, and adding it;
+//! - `migrate`: what is missing here, and adding it;
 //! - [`slices`]: unprocessed keys, counts, midpoints;
 //! - [`fetch`], [`block`]: a range's rows in one arena, whose memory (`arena`) is used again;
 //! - [`results`]: an attempt's results, and their commit to the rows;
@@ -13,7 +13,7 @@
 //! - [`identity`]: what makes the table out among all others;
 //! - [`settling`]: patch parts, and applying them; [`writers`]: inserts that added columns would break;
 //! - [`inspection`]: rows and grants that a person looks at; [`keys`]: whether keys identify welds;
-//! - [`empty_filter`]: a filter that leaves the fleet nothing;
+//! - [`mod@empty_filter`]: a filter that leaves the fleet nothing;
 //! - [`nok`]: committed NOK rows and checksums, for the mirror;
 //! - `streaks`: welds with hits, by spot;
 //! - [`probes`]: whether the server does what a worker needs of it;
