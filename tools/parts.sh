@@ -209,7 +209,7 @@ get_openvino() {
     fetch_into "$(openvino_dir)" fill_openvino
 }
 
-# What runs ONNX models on a CPU; not what runs them on Intel's GPUs and NPUs, two thirds of the whole.
+# What runs ONNX models on a CPU; not what runs them on Intel's GPUs and NPUs.
 fill_openvino() {
     unpack_wheel "onnxruntime-ep-openvino==$OPENVINO_VERSION" x86_64 \
         3832643158c8c187fcab6db661cde2a8c06a2b3559d95d0f2411ac0e51c5e924 \

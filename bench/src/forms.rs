@@ -97,9 +97,8 @@ impl Form {
         self.create(plant).await?;
         let Self { table, curve, .. } = self;
         let stored = |column: &str| {
-            let counts = format!(
-                "arrayMap(v -> toUInt16(max2(round(ifNotFinite(v, 0) * 1000), 0)), {column})"
-            );
+            let counts =
+                format!("arrayMap(v -> toUInt16(max2(round(ifNotFinite(v, 0)), 0)), {column})");
             format!("{} AS {column}", curve.1.replace("counts", &counts))
         };
         let insert = format!(
@@ -126,6 +125,7 @@ impl Form {
 pub async fn run(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<()> {
     let folder = repository().join("bench/models/near-free");
     plant.set("model.model_export_dir", &folder.display().to_string());
+    // `scheduler simulate` writes in these units
     plant.set("curves.u_unit", "mV");
     plant.set("curves.i_unit", "A");
     let day = CurveDay::make(plant, DAY, args.rows()).await?;

@@ -58,6 +58,22 @@ impl SimulatedBlock {
         self.record_id.len()
     }
 
+    /// Row `row` as judges see it; it has no further numbers.
+    ///
+    /// # Panics
+    /// If the block has no such row.
+    #[must_use]
+    pub fn weld(&self, row: usize) -> weldfleet_weld::Weld<'_> {
+        weldfleet_weld::Weld {
+            part_no: self.part_no[row],
+            umax: self.umax[row],
+            imax: self.imax[row],
+            u: self.u_curve(row),
+            i: self.i_curve(row),
+            scalars: &[],
+        }
+    }
+
     /// Voltage samples of row `row`.
     ///
     /// # Panics

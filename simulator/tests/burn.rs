@@ -7,7 +7,7 @@ use weldfleet_weld::curves::Curves;
 use weldfleet_weld::rules::{Hit, Level, Rule, RuleScratch, RuleSet, RulesFile};
 use weldfleet_weld::units::CurveUnits;
 use weldfleet_weld::validation::ValidationLimits;
-use weldfleet_weld::{Outcome, Weld};
+use weldfleet_weld::Outcome;
 
 /// What `scheduler adopt` writes for the older service's rules.
 const RULES: &str = include_str!("../../shared/adoption/src/burn_marks.toml");
@@ -38,14 +38,7 @@ fn hills(block: &SimulatedBlock, sample_interval_ms: f64) -> Vec<Option<(Hit, Ou
     let (mut curves, mut scratch) = (Curves::default(), RuleScratch::default());
     (0..block.rows())
         .map(|row| {
-            let weld = Weld {
-                part_no: block.part_no[row],
-                umax: block.umax[row],
-                imax: block.imax[row],
-                u: block.u_curve(row),
-                i: block.i_curve(row),
-                scalars: &[],
-            };
+            let weld = block.weld(row);
             curves
                 .load(&weld, &units, &ValidationLimits::default())
                 .expect("a valid weld");

@@ -5,7 +5,6 @@ use weldfleet_simulator::options::MIN_CURVE_MS;
 use weldfleet_simulator::{
     CurveLength, Defect, Label, OptionsError, SimulatedBlock, SimulationOptions, Simulator,
 };
-use weldfleet_weld::Weld;
 use weldfleet_weld::curves::Curves;
 use weldfleet_weld::units::{
     CurrentUnit, CurveCurrentUnit, CurveUnits, CurveVoltageUnit, VoltageUnit,
@@ -29,14 +28,7 @@ fn simulate(options: SimulationOptions) -> SimulatedBlock {
 }
 
 fn validate(block: &SimulatedBlock, row: usize, units: &CurveUnits) -> Result<(), Invalid> {
-    let weld = Weld {
-        part_no: block.part_no[row],
-        umax: block.umax[row],
-        imax: block.imax[row],
-        u: block.u_curve(row),
-        i: block.i_curve(row),
-        scalars: &[],
-    };
+    let weld = block.weld(row);
     Curves::default().load(&weld, units, &ValidationLimits::default())
 }
 

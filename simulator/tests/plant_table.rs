@@ -10,7 +10,6 @@ use weldfleet_simulator::{
     CurveLength, Delivery, PlantTableOptions, PlantTableRows, RowKind, SimulatedBlock,
     SimulationOptions, Simulator,
 };
-use weldfleet_weld::Weld;
 use weldfleet_weld::curves::Curves;
 use weldfleet_weld::rules::{RuleScratch, RuleSet, RulesFile};
 use weldfleet_weld::units::{CurveCurrentUnit, CurveUnits, CurveVoltageUnit};
@@ -149,14 +148,7 @@ fn sound_welds_in_counts_are_valid_and_have_no_hit() {
         if block.defect[row] != weldfleet_simulator::Defect::None {
             continue;
         }
-        let weld = Weld {
-            part_no: block.part_no[row],
-            umax: block.umax[row],
-            imax: block.imax[row],
-            u: block.u_curve(row),
-            i: block.i_curve(row),
-            scalars: &[],
-        };
+        let weld = block.weld(row);
         curves
             .load(&weld, &percents(), &ValidationLimits::default())
             .expect("a valid weld");

@@ -23,14 +23,7 @@ fn judge(block: &SimulatedBlock) -> Vec<Findings> {
     let (mut curves, mut scratch) = (Curves::default(), RuleScratch::default());
     (0..block.rows())
         .map(|row| {
-            let weld = Weld {
-                part_no: block.part_no[row],
-                umax: block.umax[row],
-                imax: block.imax[row],
-                u: block.u_curve(row),
-                i: block.i_curve(row),
-                scalars: &[],
-            };
+            let weld = block.weld(row);
             curves
                 .load(&weld, &CurveUnits::default(), &ValidationLimits::default())
                 .expect("a valid weld");

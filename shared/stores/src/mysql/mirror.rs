@@ -1,6 +1,6 @@
 //! MySQL made equal to the committed NOK rows of ClickHouse.
 //!
-//! There is one function, `bring_in_line`: read both sides of a span, write the difference.
+//! There is one mechanism: read both sides of a span, write the difference.
 //! A worker runs it for its range after the commit, the scheduler's pass for a day whose checksums
 //! differ, so a lost or falsified row, a MySQL outage and a verdict that changed are all put right by
 //! the same code. What is written was read back from ClickHouse, never taken from an attempt's memory:
