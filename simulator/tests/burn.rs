@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use weldfleet_simulator::{CurveLength, Defect, SimulatedBlock, SimulationOptions, Simulator};
+use weldfleet_weld::Outcome;
 use weldfleet_weld::curves::Curves;
 use weldfleet_weld::rules::{Hit, Level, Rule, RuleScratch, RuleSet, RulesFile};
 use weldfleet_weld::units::CurveUnits;
 use weldfleet_weld::validation::ValidationLimits;
-use weldfleet_weld::Outcome;
 
 /// What `scheduler adopt` writes for the older service's rules.
 const RULES: &str = include_str!("../../shared/adoption/src/burn_marks.toml");

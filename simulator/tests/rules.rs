@@ -1,11 +1,11 @@
 //! What the fleet's own rules, with their defaults, say about simulated welds.
 
 use weldfleet_simulator::{CurveLength, Defect, SimulatedBlock, SimulationOptions, Simulator};
+use weldfleet_weld::Outcome;
 use weldfleet_weld::curves::Curves;
 use weldfleet_weld::rules::{Findings, Level, Rule, RuleScratch, RuleSet, RulesFile};
 use weldfleet_weld::units::CurveUnits;
 use weldfleet_weld::validation::ValidationLimits;
-use weldfleet_weld::{Outcome, Weld};
 
 fn simulate(nok_rate: f64, rows: u64, length: CurveLength) -> SimulatedBlock {
     let options = SimulationOptions {
