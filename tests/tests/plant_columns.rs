@@ -156,6 +156,10 @@ async fn nok_welds_reach_an_applications_table_and_are_found_by_their_body() {
         .await;
     let check = fleet.succeed("worker", &["check"]);
     assert!(check.contains("body_no = `rfid` String"), "{check}");
+    assert!(
+        check.contains("`spot_tag` holds 64 characters of `spot_name`"),
+        "{check}"
+    );
 
     let scheduler = fleet.scheduler();
     let mut worker = fleet.worker();

@@ -292,6 +292,7 @@ fn no_batch_size_changes_a_bit_of_a_verdict() {
 fn imported_models_answer_what_pytorch_answered() {
     for (name, curves, stored) in [
         ("counts", COUNTS, as_counts as fn(&mut Value)),
+        ("percent", PERCENT, as_percent),
         ("volts", &[][..], (|_| {}) as fn(&mut Value)),
     ] {
         let folder = format!("tests/tests/data/imported/{name}");
@@ -363,11 +364,31 @@ const COUNTS: &[(&str, &str)] = &[
 ];
 
 fn as_counts(weld: &mut Value) {
-    for (name, scale) in [("u_curve", 100.0), ("i_curve", 50.0)] {
-        for sample in weld[name].as_array_mut().expect("a curve") {
-            *sample = (sample.as_f64().expect("a number") * scale + 0.5)
-                .floor()
-                .into();
-        }
+    whole(weld, "u_curve", |volts| volts * 100.0);
+    whole(weld, "i_curve", |kiloamperes| kiloamperes * 50.0);
+}
+
+/// Of one that stores whole percent of the maxima, and `imax` in tens of ampere.
+const PERCENT: &[(&str, &str)] = &[
+    ("WELDFLEET__CURVES__U_UNIT", "percent_of_umax"),
+    ("WELDFLEET__CURVES__I_UNIT", "percent_of_imax"),
+    ("WELDFLEET__CURVES__IMAX_UNIT", "A"),
+    ("WELDFLEET__CURVES__IMAX_SCALE", "10"),
+];
+
+fn as_percent(weld: &mut Value) {
+    let maximum = |name: &str| weld[name].as_f64().expect("a number");
+    let (umax, imax) = (maximum("umax"), (maximum("imax") * 100.0 + 0.5).floor());
+    weld["imax"] = imax.into();
+    whole(weld, "u_curve", |volts| volts * 100.0 / umax);
+    whole(weld, "i_curve", |kiloamperes| kiloamperes * 10_000.0 / imax);
+}
+
+/// A curve as whole counts.
+fn whole(weld: &mut Value, curve: &str, counts: impl Fn(f64) -> f64) {
+    for sample in weld[curve].as_array_mut().expect("a curve") {
+        *sample = (counts(sample.as_f64().expect("a number")) + 0.5)
+            .floor()
+            .into();
     }
 }

@@ -71,6 +71,14 @@ pub async fn mysql(settings: &Settings) -> Result<Vec<Found>, StoreError> {
     }
 }
 
+/// Which texts an application's own table in MySQL cannot hold whole, in words.
+pub async fn texts_cut_in_mysql(settings: &Settings) -> Result<Option<String>, StoreError> {
+    match NokTable::new(settings)? {
+        Some(table) => table.cut_texts().await,
+        None => Ok(None),
+    }
+}
+
 /// Whether audit files can be written.
 pub async fn save_dir(settings: &Settings) -> Result<(), StoreError> {
     probe_folder(settings.worker.save_dir.clone(), audit_csv::SMALL_FILE).await

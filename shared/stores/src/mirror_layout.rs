@@ -100,6 +100,19 @@ impl MirrorColumn {
     pub fn quoted(&self) -> String {
         identifier(&self.theirs)
     }
+
+    /// Characters it holds of a text that may be longer.
+    fn cuts_at(&self) -> Option<u32> {
+        let longest = match self.kind {
+            ValueKind::Word(longest) => longest.into(),
+            ValueKind::Text => u32::MAX,
+            _ => return None,
+        };
+        match self.held {
+            Held::Text(characters) => characters.most.filter(|most| *most < longest),
+            _ => None,
+        }
+    }
 }
 
 /// The mirror's table.
@@ -165,6 +178,23 @@ impl MirrorLayout {
                 .collect(),
             is_applications,
         }
+    }
+
+    /// Which texts the columns cannot hold whole, for people; `None` if they hold all.
+    pub fn cut_texts(&self) -> Option<String> {
+        let cut: Vec<String> = self
+            .columns
+            .iter()
+            .filter_map(|column| {
+                let most = column.cuts_at()?;
+                Some(format!(
+                    "`{}` holds {most} characters of `{}`",
+                    column.theirs,
+                    column.ours()
+                ))
+            })
+            .collect();
+        (!cut.is_empty()).then(|| format!("longer texts are cut: {}", cut.join(", ")))
     }
 
     /// The key's columns, quoted.

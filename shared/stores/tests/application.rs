@@ -120,6 +120,13 @@ async fn what_is_mapped_arrives_and_the_applications_rows_stay_as_they_are() {
     for (what, answer) in checked.check_all().await {
         answer.unwrap_or_else(|error| panic!("{what}: {error}"));
     }
+    assert_eq!(
+        checked.cut_texts().await.unwrap().as_deref(),
+        Some(
+            "longer texts are cut: `Spot_Tag` holds 64 characters of `spot_name`, `defect_type_alg` holds 8 characters of \
+             `defect`, `rfid` holds 4 characters of `body_no`"
+        )
+    );
 
     let table = plant.table().await;
     insert(&table, day(), 0..30).await;

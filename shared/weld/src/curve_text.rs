@@ -52,8 +52,18 @@ pub fn read(text: &[u8], samples: &mut Vec<f32>) -> Result<(), BadSample> {
 
 /// Most digits of a number that is read in one pass: as an integer they are exact, and so is what they are divided by.
 const PLAIN_DIGITS: usize = 9;
-/// By places behind the point.
-const DIVISORS: [f64; PLAIN_DIGITS + 1] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+const TENS: [u32; PLAIN_DIGITS + 1] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+    1_000_000_000,
+];
 
 /// Appends the samples from the front that are written plainly, `12`, ` -3.5`, in one pass over the text: nearly all that
 /// plants store. Returns the text from the first other one on; `None` if there is none.
@@ -83,25 +93,65 @@ fn plain_number(text: &[u8]) -> Option<(f32, usize)> {
     let mut at = usize::from(text.first() == Some(&b' '));
     let negative = text.get(at) == Some(&b'-');
     at += usize::from(negative);
-    let (mut value, mut digits, mut point) = (0_u32, 0, None);
-    while let Some(byte) = text.get(at) {
-        let digit = byte.wrapping_sub(b'0');
-        if digit <= 9 {
-            value = value.wrapping_mul(10).wrapping_add(u32::from(digit));
-            digits += 1;
-        } else if *byte == b'.' && point.is_none() {
-            point = Some(digits);
-        } else {
-            break;
+    let (mut value, before) = digits(text.get(at..)?);
+    at += before;
+    let mut places = 0;
+    if text.get(at) == Some(&b'.') {
+        let (fraction, behind) = digits(&text[at + 1..]);
+        if before + behind <= PLAIN_DIGITS {
+            value = value * TENS[behind] + fraction;
         }
-        at += 1;
+        places = behind;
+        at += 1 + behind;
     }
-    if !(1..=PLAIN_DIGITS).contains(&digits) {
+    if !(1..=PLAIN_DIGITS).contains(&(before + places)) {
         return None;
     }
-    let places = point.map_or(0, |before| digits - before);
-    let number = (f64::from(value) / DIVISORS[places]) as f32;
+    let number = (f64::from(value) / f64::from(TENS[places])) as f32;
     Some((if negative { -number } else { number }, at))
+}
+
+/// The digits that a text begins with, as a number, and how many they are. Where eight bytes are at hand and a digit is
+/// not the last of them, they are read together: a curve is a thousand of such numbers.
+fn digits(text: &[u8]) -> (u32, usize) {
+    if let Some(eight) = text.first_chunk() {
+        let (value, count) = digits_of_eight(u64::from_le_bytes(*eight));
+        if count < 8 {
+            return (value, count);
+        }
+    }
+    let (mut value, mut count) = (0_u32, 0);
+    for digit in text.iter().map(|byte| byte.wrapping_sub(b'0')) {
+        if digit > 9 {
+            break;
+        }
+        value = value.wrapping_mul(10).wrapping_add(u32::from(digit));
+        count += 1;
+    }
+    (value, count)
+}
+
+/// The digits at the front of eight bytes, the first byte lowest, as a number, and how many they are.
+///
+/// All eight are looked at in one word, and pairs, fours and eights of digits joined in three multiplications, after
+/// Johnny Lee's "Fast numeric string to int" (2016).
+#[expect(clippy::cast_possible_truncation, reason = "eight digits")]
+fn digits_of_eight(bytes: u64) -> (u32, usize) {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const PAIRS: u64 = 0x0000_00ff_0000_00ff;
+    let values = bytes ^ (EACH * 0x30);
+    // the high bit of each byte that is above 9
+    let others = (((values & (EACH * 0x7f)) + EACH * (0x7f - 9)) | values) & (EACH * 0x80);
+    let count = others.trailing_zeros() / 8;
+    if count == 0 {
+        return (0, 0);
+    }
+    // as if zeros stood before them
+    let values = values << (64 - 8 * count);
+    let pairs = values.wrapping_mul(10).wrapping_add(values >> 8);
+    let first = (pairs & PAIRS).wrapping_mul(100 + (1_000_000 << 32));
+    let second = ((pairs >> 16) & PAIRS).wrapping_mul(1 + (10_000 << 32));
+    ((first.wrapping_add(second) >> 32) as u32, count as usize)
 }
 
 /// Appends one sample, NaN where it cannot be read.

@@ -239,6 +239,10 @@ async fn check_mysql(settings: &Settings, report: &mut Report) {
             }
         }
     }
+    // a table that cannot be asked has had its line
+    if let Ok(Some(cut)) = needs::texts_cut_in_mysql(settings).await {
+        report.warning("mysql", cut);
+    }
 }
 
 async fn check_redis(settings: &Settings, report: &mut Report) {

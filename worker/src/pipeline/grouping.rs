@@ -28,8 +28,6 @@ pub struct GroupLimits {
     pub rows: u64,
     /// With so many ranges.
     pub ranges: usize,
-    /// So long after its first range came.
-    pub window: Duration,
 }
 
 /// Why a range's write did not happen.
@@ -70,6 +68,7 @@ impl Drop for OnTheWay {
 struct Pending<Item, L> {
     item: Arc<Item>,
     rows: u64,
+    until: Instant,
     lease: L,
     answer: oneshot::Sender<Result<(), Failed>>,
 }
@@ -99,7 +98,8 @@ impl<Item: Send + Sync + 'static, L: HeldLease + Clone> Grouping<Item, L> {
         Self { items }
     }
 
-    /// Writes the item with whatever others are ready. `on_the_way` says that it was expected here.
+    /// Writes the item with whatever others are ready, after `patience` at the latest where others are still to come.
+    /// `on_the_way` says that it was expected here.
     ///
     /// # Errors
     /// [`Failed`]; a failure other than an outage is this item's own.
@@ -107,6 +107,7 @@ impl<Item: Send + Sync + 'static, L: HeldLease + Clone> Grouping<Item, L> {
         &self,
         item: Item,
         rows: u64,
+        patience: Duration,
         lease: &L,
         on_the_way: OnTheWay,
     ) -> Result<(), Failed> {
@@ -114,6 +115,7 @@ impl<Item: Send + Sync + 'static, L: HeldLease + Clone> Grouping<Item, L> {
         let pending = Pending {
             item: Arc::new(item),
             rows,
+            until: Instant::now() + patience,
             lease: lease.clone(),
             answer,
         };
@@ -189,7 +191,7 @@ async fn gather<Item, L>(
     received: &mut mpsc::UnboundedReceiver<Pending<Item, L>>,
     first: Pending<Item, L>,
 ) -> Vec<Pending<Item, L>> {
-    let until = Instant::now() + limits.window;
+    let mut until = first.until;
     let mut rows = first.rows;
     let mut group = vec![first];
     while group.len() < limits.ranges && rows < limits.rows {
@@ -202,6 +204,7 @@ async fn gather<Item, L>(
             },
         };
         rows += next.rows;
+        until = until.min(next.until);
         group.push(next);
     }
     group
@@ -232,17 +235,12 @@ mod tests {
     type Groups = Arc<Mutex<Vec<Vec<u32>>>>;
 
     /// Writes down every group; one that holds 13 fails.
-    fn grouping(
-        ranges: usize,
-        window: Duration,
-        upstream: &Upstream,
-    ) -> (Arc<Grouping<u32, Paper>>, Groups) {
+    fn grouping(ranges: usize, upstream: &Upstream) -> (Arc<Grouping<u32, Paper>>, Groups) {
         let groups = Groups::default();
         let log = groups.clone();
         let limits = GroupLimits {
             rows: u64::MAX,
             ranges,
-            window,
         };
         let grouping = Grouping::start(limits, upstream.clone(), move |group: Vec<Arc<u32>>| {
             let group: Vec<u32> = group.iter().map(|item| **item).collect();
@@ -265,6 +263,14 @@ mod tests {
         (Arc::new(grouping), groups)
     }
 
+    /// 1 waits for half a second, others for a minute.
+    fn patience(item: u32) -> Duration {
+        match item {
+            1 => Duration::from_millis(500),
+            _ => Duration::from_secs(60),
+        }
+    }
+
     async fn write_all(
         grouping: &Arc<Grouping<u32, Paper>>,
         upstream: &Upstream,
@@ -273,7 +279,12 @@ mod tests {
         let ways: Vec<OnTheWay> = items.iter().map(|_| upstream.enter()).collect();
         let writes = items.iter().zip(ways).map(|((item, claim), way)| {
             let (grouping, item, claim) = (grouping.clone(), *item, claim.clone());
-            tokio::spawn(async move { grouping.write(item, 1, &claim, way).await.is_ok() })
+            tokio::spawn(async move {
+                grouping
+                    .write(item, 1, patience(item), &claim, way)
+                    .await
+                    .is_ok()
+            })
         });
         let mut written = Vec::new();
         for write in writes.collect::<Vec<_>>() {
@@ -291,7 +302,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_ready_together_is_written_together_up_to_the_limit() {
         let upstream = Upstream::default();
-        let (grouping, groups) = grouping(3, Duration::from_secs(60), &upstream);
+        let (grouping, groups) = grouping(3, &upstream);
         let items: Vec<_> = (0..4).map(|item| (item, Paper::default())).collect();
         assert_eq!(write_all(&grouping, &upstream, &items).await, [true; 4]);
         let sizes: Vec<usize> = seen(&groups).iter().map(Vec::len).collect();
@@ -303,26 +314,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_longer_than_the_window() {
-        let upstream = Upstream::default();
-        let (grouping, groups) = grouping(3, Duration::from_millis(500), &upstream);
-        let _never_comes = upstream.enter();
-        let began = Instant::now();
-        assert_eq!(
-            write_all(&grouping, &upstream, &[(1, Paper::default())]).await,
-            [true]
-        );
-        assert!(
-            began.elapsed() >= Duration::from_millis(500)
-                && began.elapsed() < Duration::from_secs(1)
-        );
-        assert_eq!(seen(&groups), [vec![1]]);
+    async fn the_least_patient_of_a_group_decides_when_it_goes() {
+        for items in [vec![1], vec![2, 1]] {
+            let upstream = Upstream::default();
+            let (grouping, groups) = grouping(3, &upstream);
+            let _never_comes = upstream.enter();
+            let began = Instant::now();
+            let came: Vec<_> = items.iter().map(|item| (*item, Paper::default())).collect();
+            let written = write_all(&grouping, &upstream, &came).await;
+            assert!(written.into_iter().all(|written| written));
+            assert!(
+                began.elapsed() >= Duration::from_millis(500)
+                    && began.elapsed() < Duration::from_secs(1)
+            );
+            assert_eq!(seen(&groups).concat().len(), items.len());
+            assert_eq!(seen(&groups).len(), 1);
+        }
     }
 
     #[tokio::test]
     async fn a_lost_claim_is_left_out_and_told() {
         let upstream = Upstream::default();
-        let (grouping, groups) = grouping(2, Duration::from_secs(60), &upstream);
+        let (grouping, groups) = grouping(2, &upstream);
         let lost = Paper::default();
         lost.0.store(true, Ordering::Release);
         assert_eq!(
@@ -335,7 +348,7 @@ mod tests {
     #[tokio::test]
     async fn ones_failure_is_not_its_neighbours() {
         let upstream = Upstream::default();
-        let (grouping, groups) = grouping(3, Duration::from_secs(60), &upstream);
+        let (grouping, groups) = grouping(3, &upstream);
         let items = [12, 13, 14].map(|item| (item, Paper::default()));
         assert_eq!(
             write_all(&grouping, &upstream, &items).await,

@@ -346,8 +346,9 @@ impl<'p> Stage<'p, Audited> {
         under.held()?;
         let overrules = results.overrules();
         let writing = &under.pipeline.writing;
-        let rows = written.counts.rows();
-        let stored = writing.store(results, rows, under.lease, on_the_way).await;
+        let stored = writing
+            .store(results, under.range, under.lease, on_the_way)
+            .await;
         let on_the_way = stored.map_err(Stopped::writing(Step::Store))?;
         reach("worker::stored").await;
         Ok(under.at(Stored {

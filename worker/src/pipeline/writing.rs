@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use weldfleet_queue::{Lease, apalis::Slot};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
-    Range,
+    LIVE_RUN, Range,
     clickhouse::{Attempt, EncodedResults, SourceTable},
 };
 
@@ -20,10 +20,12 @@ use super::{
 };
 use crate::clock::timed;
 
-/// Longest wait for company: a CNN on two cores judges two or three ranges in that time, and live rows can spare it.
-const WINDOW: Duration = Duration::from_secs(1);
+/// Longest wait of live rows for company.
+const LIVE_PATIENCE: Duration = Duration::from_secs(1);
+/// Of others, which nobody is waiting for: in that time a CNN on two cores judges the ranges of a whole group.
+const RUN_PATIENCE: Duration = Duration::from_secs(8);
 /// Ranges that were stored together arrive together at the next step, save for a task switch.
-const STEP_WINDOW: Duration = Duration::from_millis(20);
+const STEP_PATIENCE: Duration = Duration::from_millis(20);
 /// Rows of a group that nobody needs to wait for more of.
 const ROWS: u64 = 65_536;
 
@@ -47,10 +49,9 @@ impl Writing {
         let group = settings.worker.commit_group as usize;
         // A worker that is to take one range at a time takes one, and with a group of one there is nobody to wait for.
         let one_by_one = settings.worker.ranges_in_flight == 1 || group == 1;
-        let limits = |window| GroupLimits {
+        let limits = GroupLimits {
             rows: ROWS,
             ranges: group,
-            window,
         };
         let (judging, storing, committing) = (
             Upstream::default(),
@@ -59,7 +60,7 @@ impl Writing {
         );
         let table = source.clone();
         let results = Grouping::start(
-            limits(WINDOW),
+            limits,
             judging.clone(),
             move |group: Vec<Arc<EncodedResults>>| {
                 let table = table.clone();
@@ -70,33 +71,25 @@ impl Writing {
             },
         );
         let table = source.clone();
-        let commits = Grouping::start(
-            limits(STEP_WINDOW),
-            storing.clone(),
-            move |group: Vec<Arc<Attempt>>| {
-                let table = table.clone();
-                async move {
-                    let group: Vec<Attempt> = group
-                        .iter()
-                        .map(|attempt| attempt.as_ref().clone())
-                        .collect();
-                    timed("commit", table.commit(&group)).await
-                }
-            },
-        );
+        let commits = Grouping::start(limits, storing.clone(), move |group: Vec<Arc<Attempt>>| {
+            let table = table.clone();
+            async move {
+                let group: Vec<Attempt> = group
+                    .iter()
+                    .map(|attempt| attempt.as_ref().clone())
+                    .collect();
+                timed("commit", table.commit(&group)).await
+            }
+        });
         let mirror = mirror.map(|mirror| {
             let mirror = Arc::new(mirror);
-            Grouping::start(
-                limits(STEP_WINDOW),
-                committing.clone(),
-                move |group: Vec<Arc<Range>>| {
-                    let mirror = mirror.clone();
-                    async move {
-                        let group: Vec<&Range> = group.iter().map(Arc::as_ref).collect();
-                        timed("mirror", mirror.follow(&group)).await
-                    }
-                },
-            )
+            Grouping::start(limits, committing.clone(), move |group: Vec<Arc<Range>>| {
+                let mirror = mirror.clone();
+                async move {
+                    let group: Vec<&Range> = group.iter().map(Arc::as_ref).collect();
+                    timed("mirror", mirror.follow(&group)).await
+                }
+            })
         });
         Self {
             places: (!one_by_one).then(|| Arc::new(Semaphore::new(group))),
@@ -131,12 +124,18 @@ impl Writing {
     pub async fn store(
         &self,
         results: EncodedResults,
-        rows: u64,
+        range: &Range,
         lease: &Lease,
         way: OnTheWay,
     ) -> Result<OnTheWay, Failed> {
         let on_to_commit = self.storing.enter();
-        self.results.write(results, rows, lease, way).await?;
+        let patience = match range.run {
+            LIVE_RUN => LIVE_PATIENCE,
+            _ => RUN_PATIENCE,
+        };
+        self.results
+            .write(results, range.rows, patience, lease, way)
+            .await?;
         Ok(on_to_commit)
     }
 
@@ -152,7 +151,9 @@ impl Writing {
     ) -> Result<OnTheWay, Failed> {
         let on_to_mirror = self.committing.enter();
         let rows = attempt.range.rows;
-        self.commits.write(attempt, rows, lease, way).await?;
+        self.commits
+            .write(attempt, rows, STEP_PATIENCE, lease, way)
+            .await?;
         Ok(on_to_mirror)
     }
 
@@ -170,6 +171,8 @@ impl Writing {
             return Ok(());
         };
         let way = way.unwrap_or_else(|| self.committing.enter());
-        mirror.write(range.clone(), range.rows, lease, way).await
+        mirror
+            .write(range.clone(), range.rows, STEP_PATIENCE, lease, way)
+            .await
     }
 }

@@ -121,6 +121,11 @@ impl NokTable {
         migrate::check_columns(&mut conn, database, table, &self.declared).await
     }
 
+    /// Which texts an application's columns cannot hold whole, for people.
+    pub async fn cut_texts(&self) -> Result<Option<String>, StoreError> {
+        Ok(self.layout().await?.cut_texts())
+    }
+
     /// Whether the table is one that an application reads.
     pub fn is_applications(&self) -> bool {
         self.declared.is_applications

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes counts/ and volts/ beside it: two networks with random weights, imported, and what PyTorch says of the records.
+"""Writes counts/, percent/ and volts/ beside it: networks with random weights, imported, and what PyTorch says of the records.
 
 Needs what training/requirements.txt names:
 
@@ -33,10 +33,14 @@ RECORDS = ("records", "records_burn", "records_long_idle")
 NAMES = ("ml_nok_prob", "diameter", "indentation", "front_thickness", "stack_thickness")
 
 
-def counts_answers(net, weld):
-    nok, *quantities = (float(head) for head in net(torch.from_numpy(networks.old_counts(weld))[None]))
+def counts_answers(net, weld, *arguments):
+    nok, *quantities = (float(head) for head in net(torch.from_numpy(networks.old_counts(weld, *arguments))[None]))
     diameter, indentation, front, stack = quantities
     return 1 / (1 + np.exp(-nok)), diameter * 5, indentation, front, stack + 2
+
+
+def percent_answers(net, weld):
+    return counts_answers(net, weld, 1, (100, 100, 2, 10_000))
 
 
 def volts_answers(net, weld):
@@ -47,6 +51,7 @@ def volts_answers(net, weld):
 
 OF = {
     "counts": (networks.Branches, {}, counts_answers, networks.counts),
+    "percent": (networks.Branches, {}, percent_answers, networks.percent),
     "volts": (networks.Recurrent, {"channels": 3}, volts_answers, dict),
 }
 

@@ -49,13 +49,21 @@ def counts(weld):
     return {**weld, "u_curve": u.tolist(), "i_curve": i.tolist()}
 
 
-def old_counts(weld):
+def percent(weld):
+    """As a plant stores them that has whole percent of the maxima, `imax` in tens of ampere."""
+    imax = np.floor(weld["imax"] * 100 + 0.5)
+    u = np.floor(np.array(weld["u_curve"]) * 100 / weld["umax"] + 0.5)
+    i = np.floor(np.array(weld["i_curve"]) * 10_000 / imax + 0.5)
+    return {**weld, "u_curve": u.tolist(), "i_curve": i.tolist(), "imax": float(imax)}
+
+
+def old_counts(weld, lowest=20, norms=(200, 600, 2, 100_000)):
     """The old service's input: counts divided by fixed numbers, R with the current clipped, cut or filled to 1,000."""
     curves = []
     u, i = (np.asarray(weld[name], dtype=np.float32) for name in ("u_curve", "i_curve"))
-    r = u / np.clip(i, 20, None)
+    r = u / np.clip(i, lowest, None)
     p = u * i
-    for curve, norm in ((u, 200), (i, 600), (r, 2), (p, 100_000)):
+    for curve, norm in zip((u, i, r, p), norms):
         curve = curve[:1000] / np.float32(norm)
         curves.append(np.pad(curve, (0, 1000 - len(curve))))
     return np.stack(curves)
