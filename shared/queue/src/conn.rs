@@ -16,8 +16,8 @@ use redis::{
 use crate::{
     QueueError,
     endpoint::Endpoint,
-    said::{Meaning, Said},
     scripts::Script,
+    server_error::{Meaning, ServerError},
 };
 
 /// Whether Redis works, and since when.
@@ -60,7 +60,7 @@ struct Refused {
 }
 
 impl Refusals {
-    fn writes(&self, endpoint: &Endpoint, said: &Said) {
+    fn writes(&self, endpoint: &Endpoint, said: &ServerError) {
         let mut refused = lock(&self.0);
         if refused.writes.replace(said.to_string()).is_none() {
             refused.since.get_or_insert_with(Instant::now);
@@ -174,7 +174,7 @@ impl Link {
         }
     }
 
-    fn heard(&self, error: Option<&Said>) {
+    fn heard(&self, error: Option<&ServerError>) {
         let mut state = lock(&self.health);
         let up = error.is_none();
         if state.up != up {
@@ -294,7 +294,8 @@ impl Link {
                 let of_all = values.iter().find_map(|value| match value {
                     Value::ServerError(error) => {
                         let error = RedisError::from(error.clone());
-                        (Said::from(error.clone()).meaning() != Meaning::Other).then_some(error)
+                        (ServerError::from(error.clone()).meaning() != Meaning::Other)
+                            .then_some(error)
                     }
                     _ => None,
                 });
@@ -320,7 +321,7 @@ impl Link {
             state.current = None;
             return true;
         }
-        let said = Said::from(error.clone());
+        let said = ServerError::from(error.clone());
         // a primary that became a replica, and who is not let in, may be another, or know us, next time
         let connect_anew = said.meaning() == Meaning::Outage
             || matches!(&*said.code(), "READONLY" | "NOAUTH" | "WRONGPASS");
@@ -340,7 +341,7 @@ impl Link {
     }
 
     fn classify(&self, operation: &'static str, error: RedisError) -> QueueError {
-        let source = Said::from(error);
+        let source = ServerError::from(error);
         let endpoint = self.endpoint.to_string();
         match source.meaning() {
             Meaning::Outage => {
@@ -397,7 +398,7 @@ impl Link {
 
     /// Whatever keeps us from connecting is an outage, unless it is who we are.
     fn unconnected(&self, error: RedisError) -> QueueError {
-        let source = Said::from(error);
+        let source = ServerError::from(error);
         self.heard(Some(&source));
         let endpoint = self.endpoint.to_string();
         match source.meaning() {

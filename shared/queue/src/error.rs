@@ -1,6 +1,6 @@
 //! What can go wrong, from the caller's point of view.
 
-use crate::said::Said;
+use crate::server_error::ServerError;
 
 /// Errors of the queue. A lost lease is not an error but an [`Outcome`](crate::Outcome).
 #[derive(Debug, Clone, thiserror::Error)]
@@ -13,7 +13,7 @@ pub enum QueueError {
         endpoint: String,
         /// What the connection said.
         #[source]
-        source: Said,
+        source: ServerError,
     },
     /// Redis answers, but takes no writes (its memory is full, its disk, it is a replica, or has too few). As good as away: nothing of the
     /// queue works without writes, and nothing of it is changed meanwhile.
@@ -23,7 +23,7 @@ pub enum QueueError {
         endpoint: String,
         /// What Redis said.
         #[source]
-        source: Said,
+        source: ServerError,
     },
     /// Redis does not accept the user or the password, or does not allow this user what the queue does; a person must repair it.
     #[error("redis at {endpoint} does not let this user in, or do this")]
@@ -32,7 +32,7 @@ pub enum QueueError {
         endpoint: String,
         /// What Redis said.
         #[source]
-        source: Said,
+        source: ServerError,
     },
     /// The queue belongs to another [`Owner`](crate::Owner).
     #[error("the queue {queue:?} belongs to {owner}")]
@@ -51,7 +51,7 @@ pub enum QueueError {
         culprit: Option<String>,
         /// What Redis said.
         #[source]
-        source: Said,
+        source: ServerError,
     },
     /// A reply did not look as the protocol says.
     #[error("unexpected reply to {operation}: {detail}")]
@@ -67,7 +67,7 @@ pub enum QueueError {
     /// A job to be enqueued is not acceptable.
     #[error("job {id}: {problem}")]
     InvalidJob {
-        /// Its id.
+        /// The job; empty if none of them is to blame.
         id: String,
         /// What is wrong with it, and what it should be.
         problem: String,

@@ -14,7 +14,7 @@ pub const OUTSTANDING: [&str; 5] = ["pending", "leased", "delayed", "splitting",
 /// One job at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobView {
-    /// Its id.
+    /// What its key and the sets call it.
     pub id: String,
     /// What its own record says.
     pub state: String,

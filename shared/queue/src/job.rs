@@ -52,7 +52,7 @@ pub enum State {
 }
 
 impl State {
-    /// All states.
+    /// In the order in which counts show them.
     pub const ALL: [State; 6] = [
         State::Pending,
         State::Leased,
@@ -159,7 +159,7 @@ impl NewJob {
 /// A job as Redis holds it. Times are milliseconds of Redis time since 1970; 0 means "not yet".
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Job {
-    /// Its id.
+    /// Unique among outstanding jobs.
     pub id: String,
     /// Where it is.
     pub state: State,
@@ -191,7 +191,7 @@ pub struct Job {
     pub finished_at: u64,
     /// Not before this time, for a delayed job.
     pub not_before: u64,
-    /// Last error.
+    /// Why it failed last; empty once it is requeued or done.
     pub error: String,
     /// What happened to it, oldest first, one line each, bounded; only failures are recorded.
     pub history: Vec<String>,

@@ -44,7 +44,7 @@ pub(crate) struct EndRequest {
     pub held: Arc<Held>,
     pub settlement: Settlement,
     /// It may wait a moment for a claim to travel with.
-    pub waits_for_company: bool,
+    pub lingers: bool,
 }
 
 const HELD: u8 = 0;
@@ -180,7 +180,7 @@ impl Held {
         self.phase.load(Ordering::Acquire) == HELD
     }
 
-    fn end(self: &Arc<Self>, settlement: Settlement, waits_for_company: bool) {
+    fn end(self: &Arc<Self>, settlement: Settlement, lingers: bool) {
         let first = self
             .phase
             .compare_exchange(HELD, SETTLING, Ordering::AcqRel, Ordering::Acquire)
@@ -188,7 +188,7 @@ impl Held {
         let ended = EndRequest {
             held: self.clone(),
             settlement,
-            waits_for_company,
+            lingers,
         };
         if first && self.endings.send(ended).is_err() {
             self.finish(Settled::Unknown);

@@ -13,6 +13,8 @@
 //! What must never live here: what a job means (its fields are opaque text), a wall clock in the protocol (time is Redis `TIME`
 //! inside the scripts), and any script whose work is not bounded.
 
+#![warn(missing_docs)]
+
 pub mod apalis;
 mod check;
 mod conn;
@@ -28,8 +30,8 @@ mod options;
 mod queue;
 mod reply;
 mod retry;
-mod said;
 mod scripts;
+mod server_error;
 mod timing;
 
 pub use check::{ServerCheck, Warning};
@@ -47,4 +49,4 @@ pub use queue::{
     Settlement, SplitOutcome, Stats, Taken, Turn, WorkerEntry,
 };
 pub use retry::RetryPolicy;
-pub use said::Said;
+pub use server_error::ServerError;

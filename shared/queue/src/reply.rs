@@ -66,14 +66,14 @@ impl Reply {
         }
     }
 
-    /// A list of at least `count` entries.
-    pub fn tuple<'v>(&self, value: &'v Value, count: usize) -> Result<&'v [Value], QueueError> {
-        let values = self.list(value)?;
-        if values.len() < count {
-            Err(self.wrong(&format!("{count} entries"), value))
-        } else {
-            Ok(values)
-        }
+    /// A list of as many entries as the caller has names for, in the order in which the script's head lists them.
+    pub fn entries<'v, const N: usize>(
+        &self,
+        value: &'v Value,
+    ) -> Result<&'v [Value; N], QueueError> {
+        self.list(value)?
+            .try_into()
+            .map_err(|_| self.wrong(&format!("{N} entries"), value))
     }
 
     /// Names and values, as `HGETALL` gives them.

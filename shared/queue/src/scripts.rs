@@ -12,9 +12,9 @@ macro_rules! includes {
 }
 
 includes! {
-    "add_job" "bump_plan" "check_guard" "claim" "collect" "count" "due_at" "examine_job" "expire_lease" "expire_leases" "finish_job" "finish_undone"
+    "add_job" "bump_plan" "check_guard" "claim" "collect_due" "count" "due_at" "end_lease" "examine_job" "expire_lease" "expire_leases" "finish_job" "finish_undone"
     "free_reservations" "held_until" "history_with" "lease_jobs" "leave_group" "leave_lease" "next_due" "note_activity" "number" "pending_score"
-    "prelude" "promote_delayed" "read_endings" "read_job" "read_jobs" "refuse_foreign" "reserve" "resolve_undone" "resolve_expired" "return_job" "settle"
+    "prelude" "promote_delayed" "read_endings" "read_job" "read_jobs" "refuse_foreign" "reserve" "resolve_undone" "resolve_expired" "return_job"
     "take_isolated" "take_pending" "tend_queue" "token_after" "trim_done" "wake"
 }
 
@@ -185,6 +185,38 @@ mod tests {
                 let defined = code.contains(&format!("local function {function}("));
                 assert!(defined || !calls(code, function), "{name} calls {function}");
             }
+        }
+    }
+
+    /// Constants that a file defines beside its function.
+    const CONSTANTS: &[(&str, &str)] = &[
+        ("COUNT_MOST", "number"),
+        ("RESERVED", "pending_score"),
+        ("FREE", "pending_score"),
+        ("PRIORITY", "pending_score"),
+    ];
+
+    #[test]
+    fn every_file_includes_what_it_uses_itself_and_nothing_else() {
+        let operations = Operation::ALL.iter();
+        let operations = operations.map(|operation| (operation.name(), operation.body(), true));
+        let includes = INCLUDES.iter().map(|(name, text)| (*name, *text, false));
+        for (file, text, is_operation) in operations.chain(includes) {
+            let declared: BTreeSet<_> = text.lines().filter_map(includes_of).flatten().collect();
+            let code: Vec<_> = text
+                .lines()
+                .filter_map(|line| line.split("--").next())
+                .collect();
+            let code = code.join("\n");
+            let functions = INCLUDES.iter().map(|(name, _)| *name);
+            let mut used: BTreeSet<_> = functions.filter(|name| calls(&code, name)).collect();
+            let constants = CONSTANTS.iter().filter(|(name, _)| code.contains(name));
+            used.extend(constants.map(|(_, file)| *file));
+            match is_operation {
+                true => used.insert("prelude"),
+                false => used.remove(file), // what it defines
+            };
+            assert_eq!(declared, used, "{file}.lua");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     convert::Infallible,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -15,8 +15,8 @@ use apalis_core::{
 use futures::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::LeaseLayer;
-use crate::{Consumer, Job, Lease, conn::lock};
+use super::{LeaseLayer, Slot};
+use crate::{Consumer, Job, Lease};
 
 /// The apalis backend over a [`Consumer`]. Its errors are [`Infallible`]: an outage is waited out inside.
 pub struct LeasedBackend {
@@ -76,26 +76,6 @@ impl LeasedBackend {
             .data(lease)
             .data(Slot::new(permit))
             .build()
-    }
-}
-
-/// A handler's place among [`LeasedBackend::concurrency`]; free again when the task is gone, or earlier.
-#[derive(Clone)]
-pub struct Slot {
-    permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
-}
-
-impl Slot {
-    fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self {
-            permit: Arc::new(Mutex::new(Some(permit))),
-        }
-    }
-
-    /// Lets the next job be claimed while this handler goes on. What it still does must be cheap to hold, and bounded by the
-    /// handler itself: the lease stays held, and renewed, until it is settled.
-    pub fn free(&self) {
-        lock(&self.permit).take();
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{NoLease, backend::Slot};
+use super::{NoLease, Slot};
 use crate::{Job, Lease, Settled, Settlement};
 
 /// What a handler may return.

@@ -28,6 +28,7 @@
 
 mod backend;
 mod layer;
+mod slot;
 
 use std::convert::Infallible;
 
@@ -36,8 +37,9 @@ use apalis_core::{
     task::{Task, from_request::FromRequest, into_response::IntoResponse},
 };
 
-pub use backend::{LeasedBackend, Slot};
+pub use backend::LeasedBackend;
 pub use layer::{IntoSettlement, LeaseLayer, LeaseService};
+pub use slot::Slot;
 
 use crate::{Lease, Settlement};
 

@@ -58,14 +58,14 @@ async fn keep(shared: &Weak<Shared>, queue: &Queue) {
                     + if !shared.membership.registered.load(Ordering::Acquire) {
                         // a change of the free fields is told soon, not only with the next renewal
                         Duration::from_millis(20)
-                    } else if shared.doze() {
-                        spread(idle_nap(&shared))
+                    } else if shared.renew_rarely() {
+                        spread(idle_interval(&shared))
                     } else {
                         spread(renew_every)
                     }
             }
             Err(error) => {
-                shared.leases.suspect.store(true, Ordering::Release);
+                shared.leases.reconcile.store(true, Ordering::Release);
                 if let QueueError::Foreign { .. } = &error {
                     belongs(&shared, Some(error.to_string()));
                 }
@@ -85,20 +85,23 @@ fn belongs(shared: &Shared, foreign: Option<String>) {
     });
 }
 
-/// Waits until `next`. A worker that dozes is roused by its next lease, which is as fresh as one just renewed; who changes the free
+/// Waits until `next`. A worker that renews rarely renews sooner once it has a lease, which is as fresh as one just renewed; who changes the free
 /// fields wants it told at once.
 async fn wait(shared: &Shared, mut next: Instant, renew_every: Duration) {
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(next) => break,
-            () = shared.membership.rouse.notified() => {}
+            () = shared.membership.renew_now.notified() => {}
         }
         if !shared.membership.registered.load(Ordering::Acquire) || !shared.queue.health().up {
             break;
         }
         next = next.min(Instant::now() + spread(renew_every));
     }
-    shared.membership.dozing.store(false, Ordering::SeqCst);
+    shared
+        .membership
+        .renews_rarely
+        .store(false, Ordering::SeqCst);
 }
 
 /// A little less, by chance: a fleet that started together does not speak together for ever.
@@ -107,7 +110,7 @@ fn spread(time: Duration) -> Duration {
 }
 
 /// How often an idle worker says that it lives: it stays listed, and somebody is always heard.
-fn idle_nap(shared: &Shared) -> Duration {
+fn idle_interval(shared: &Shared) -> Duration {
     let options = shared.queue.options();
     let longest = (options.worker_expiry() / 3).max(options.renew_every);
     shared
@@ -150,7 +153,7 @@ async fn round(
     let quiet = claims_before == 0 && shared.leases.claims_in_flight.load(Ordering::Acquire) == 0;
     let surplus = quiet && answer.held > kept.len() as u64;
     if surplus && *surplus_before {
-        shared.leases.suspect.store(true, Ordering::Release);
+        shared.leases.reconcile.store(true, Ordering::Release);
     }
     *surplus_before = surplus;
 

@@ -24,8 +24,9 @@ pub(super) struct Leases {
     pub ended: Notify,
     pub lost: AtomicU64,
     pub claims_in_flight: AtomicUsize,
-    /// Redis may hold leases for us that we do not know of: the reply to a claim was lost, or Redis forgot their end.
-    pub suspect: AtomicBool,
+    /// Redis may hold leases for us that we do not know of: the reply to a claim was lost, or Redis forgot their end. The next turn gives
+    /// them back first.
+    pub reconcile: AtomicBool,
 }
 
 impl Leases {
@@ -36,7 +37,7 @@ impl Leases {
             ended: Notify::new(),
             lost: AtomicU64::new(0),
             claims_in_flight: AtomicUsize::new(0),
-            suspect: AtomicBool::new(false),
+            reconcile: AtomicBool::new(false),
         }
     }
 

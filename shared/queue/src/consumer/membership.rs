@@ -23,10 +23,10 @@ pub(super) struct Membership {
     pub checked: AtomicBool,
     /// Registered workers, as the last renewal counted them.
     pub workers: AtomicU64,
-    /// Renewal is told rarely, since nothing is held.
-    pub dozing: AtomicBool,
+    /// Since nothing is held, and others are heard.
+    pub renews_rarely: AtomicBool,
     /// The heartbeat has something to say before its time.
-    pub rouse: Notify,
+    pub renew_now: Notify,
     pub heartbeat_ended: CancellationToken,
 }
 
@@ -37,16 +37,16 @@ impl Membership {
             registered: AtomicBool::new(false),
             checked: AtomicBool::new(false),
             workers: AtomicU64::new(1),
-            dozing: AtomicBool::new(false),
-            rouse: Notify::new(),
+            renews_rarely: AtomicBool::new(false),
+            renew_now: Notify::new(),
             heartbeat_ended: CancellationToken::new(),
         }
     }
 
     /// There is something to renew.
     pub fn wake_up(&self) {
-        if self.dozing.swap(false, Ordering::SeqCst) {
-            self.rouse.notify_one();
+        if self.renews_rarely.swap(false, Ordering::SeqCst) {
+            self.renew_now.notify_one();
         }
     }
 

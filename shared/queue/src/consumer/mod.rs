@@ -5,6 +5,7 @@
 mod claimer;
 mod claiming;
 mod heartbeat;
+mod info;
 mod leases;
 mod membership;
 mod settler;
@@ -18,38 +19,12 @@ use std::{
     time::Duration,
 };
 
+pub use info::{ShutdownReport, WorkerInfo};
 use settler::Settler;
 use shared::Shared;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{Lease, Pause, Queue, QueueError, WorkerId, conn::lock};
-
-/// Who this worker is, for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkerInfo {
-    /// Unique per process.
-    pub id: WorkerId,
-    /// Free fields: host, device, model version, …
-    pub fields: BTreeMap<String, String>,
-}
-
-impl WorkerInfo {
-    /// A unique id on `host`, and the field `host`.
-    #[must_use]
-    pub fn new(host: &str) -> Self {
-        Self {
-            id: WorkerId::unique(host),
-            fields: BTreeMap::from([("host".to_owned(), host.to_owned())]),
-        }
-    }
-
-    /// Adds a field.
-    #[must_use]
-    pub fn field(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.fields.insert(name.into(), value.into());
-        self
-    }
-}
 
 /// What a consumer is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,15 +39,6 @@ pub struct ConsumerStatus {
     pub draining: bool,
     /// Leases lost so far.
     pub lost: u64,
-}
-
-/// How a shutdown went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ShutdownReport {
-    /// Leases that were released because their handlers did not end in time.
-    pub released: u64,
-    /// Leases whose release Redis did not confirm; they run out by themselves.
-    pub unconfirmed: u64,
 }
 
 /// Claims, renews and settles for this process. Cheap to clone. Renewal runs on an OS thread of its own with its own connection,
@@ -128,7 +94,7 @@ impl Consumer {
         })
     }
 
-    /// Its id.
+    /// The id under which it is registered.
     #[must_use]
     pub fn id(&self) -> &WorkerId {
         &self.shared.id
@@ -192,7 +158,7 @@ impl Consumer {
         let membership = &self.shared.membership;
         *lock(&membership.fields) = fields;
         membership.registered.store(false, Ordering::Release);
-        membership.rouse.notify_one();
+        membership.renew_now.notify_one();
     }
 
     /// Stops claiming for good; handlers go on and their leases are renewed.

@@ -27,12 +27,12 @@ use crate::{
 /// Tries for a lease whose end Redis refuses by itself (somebody changed the job's key by hand).
 const MOST_REFUSALS: u32 = 5;
 /// How long an ending that was handed in waits for the claim of whoever handed it in.
-const COMPANY: Duration = Duration::from_millis(1);
+const LINGER: Duration = Duration::from_millis(1);
 
 struct Item {
     held: Arc<Held>,
     ending: Ending,
-    waits_for_company: bool,
+    lingers: bool,
     refusals: u32,
 }
 
@@ -54,9 +54,9 @@ impl Settler {
                 continue;
             };
             // it tries until it works again
-            self.shared.membership.rouse.notify_one();
+            self.shared.membership.renew_now.notify_one();
             // a Redis that was away may have forgotten endings that it confirmed
-            self.shared.leases.suspect.store(true, Ordering::Release);
+            self.shared.leases.reconcile.store(true, Ordering::Release);
             tracing::debug!(error = %crate::error::chain(&error), leases = items.len(), "settling failed, trying again");
             tokio::select! {
                 () = tokio::time::sleep(backoff.delay()) => {}
@@ -84,12 +84,12 @@ impl Settler {
             {
                 request = Some(next);
             }
-            let urgent = items.iter().any(|item| !item.waits_for_company);
+            let urgent = items.iter().any(|item| !item.lingers);
             if request.is_some() || urgent || items.len() >= MOST_ENDED {
                 return Some(request);
             }
             if !items.is_empty() {
-                deadline.get_or_insert_with(|| Instant::now() + COMPANY);
+                deadline.get_or_insert_with(|| Instant::now() + LINGER);
             }
             tokio::select! {
                 biased;
@@ -105,7 +105,7 @@ impl Settler {
         Item {
             ending: ending(&self.shared, &ended.held, ended.settlement),
             held: ended.held,
-            waits_for_company: ended.waits_for_company,
+            lingers: ended.lingers,
             refusals: 0,
         }
     }
@@ -148,11 +148,11 @@ impl Settler {
 
     async fn turn(&self, items: &mut Vec<Item>, max: u32) -> Result<Claimed, QueueError> {
         let shared = &self.shared;
-        if shared.leases.suspect.swap(false, Ordering::AcqRel) {
+        if shared.leases.reconcile.swap(false, Ordering::AcqRel) {
             let known = shared.leases.references();
             let released = shared.queue.release_except(&shared.id, &known).await;
             let released =
-                released.inspect_err(|_| shared.leases.suspect.store(true, Ordering::Release))?;
+                released.inspect_err(|_| shared.leases.reconcile.store(true, Ordering::Release))?;
             if released > 0 {
                 tracing::info!(released, "gave back leases that nobody here knew of");
             }
@@ -174,7 +174,7 @@ impl Settler {
             .claims_in_flight
             .fetch_sub(1, Ordering::AcqRel);
         if claimed.is_err() {
-            shared.leases.suspect.store(true, Ordering::Release);
+            shared.leases.reconcile.store(true, Ordering::Release);
         }
         claimed
     }
@@ -227,11 +227,9 @@ impl Settler {
     }
 }
 
-/// What is left over goes with the next call, whether it has company or not.
+/// What is left over goes with the next call, and lingers no more.
 fn again(items: &mut [Item], error: QueueError) -> Result<(), QueueError> {
-    items
-        .iter_mut()
-        .for_each(|item| item.waits_for_company = false);
+    items.iter_mut().for_each(|item| item.lingers = false);
     Err(error)
 }
 

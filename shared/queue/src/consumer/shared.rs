@@ -6,8 +6,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    WorkerInfo,
     claiming::{ClaimRequest, Claiming},
+    info::WorkerInfo,
     leases::Leases,
     membership::Membership,
 };
@@ -45,11 +45,11 @@ impl Shared {
     }
 
     /// Renewal may wait longer than usual, until [`Membership::wake_up`]; false if something is held.
-    pub fn doze(&self) -> bool {
-        self.membership.dozing.store(true, Ordering::SeqCst);
+    pub fn renew_rarely(&self) -> bool {
+        self.membership.renews_rarely.store(true, Ordering::SeqCst);
         let idle = self.leases.len() == 0;
         if !idle {
-            self.membership.dozing.store(false, Ordering::SeqCst);
+            self.membership.renews_rarely.store(false, Ordering::SeqCst);
         }
         idle
     }

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{ShutdownReport, settler::ending, shared::Shared};
+use super::{info::ShutdownReport, settler::ending, shared::Shared};
 use crate::{Outcome, Settlement, queue::MOST_ENDED, timing::Backoff};
 
-/// How long the last words to Redis may take.
-const FAREWELL: Duration = Duration::from_secs(3);
+/// How long the last calls to Redis may take.
+const LAST_CALLS: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport {
     shared
@@ -17,7 +17,7 @@ pub(super) async fn run(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
         .send_modify(|control| control.stopped = true);
     let deadline = Instant::now() + grace;
     // a claim under way ends first, so that nothing arrives after this
-    drop(timeout_at(deadline + FAREWELL, shared.claiming.under_way.lock()).await);
+    drop(timeout_at(deadline + LAST_CALLS, shared.claiming.under_way.lock()).await);
     let _ = timeout_at(deadline, shared.leases.all_ended()).await;
 
     let mut report = ShutdownReport::default();
@@ -33,9 +33,9 @@ pub(super) async fn run(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
             shared.leases.forget(&held);
         }
     }
-    let farewell = Instant::now() + FAREWELL;
+    let last_calls = Instant::now() + LAST_CALLS;
     for chunk in endings.chunks(MOST_ENDED) {
-        let said = timeout_at(farewell, async {
+        let said = timeout_at(last_calls, async {
             let mut backoff = Backoff::new(Duration::from_millis(500));
             loop {
                 match shared.queue.settle(chunk).await {
@@ -55,7 +55,7 @@ pub(super) async fn run(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
         }
     }
     // settlements under way
-    if timeout_at(farewell, shared.leases.all_ended())
+    if timeout_at(last_calls, shared.leases.all_ended())
         .await
         .is_err()
     {
@@ -63,7 +63,7 @@ pub(super) async fn run(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
     }
     shared.stop.cancel();
     shared.membership.heartbeat_ended.cancelled().await;
-    if let Err(error) = timeout_at(farewell, shared.queue.deregister(&shared.id))
+    if let Err(error) = timeout_at(last_calls, shared.queue.deregister(&shared.id))
         .await
         .unwrap_or(Ok(()))
     {

@@ -47,7 +47,7 @@ async fn wait(shared: Arc<Shared>, queue: Queue) {
             }
             Err(_) => {
                 // whoever waits looks, and so gives back what a Redis that was away thinks we hold
-                shared.leases.suspect.store(true, Ordering::Release);
+                shared.leases.reconcile.store(true, Ordering::Release);
                 shared.claiming.woken.notify_one();
                 tokio::time::sleep(backoff.delay()).await;
             }

@@ -133,7 +133,7 @@ impl Queue {
         self.inner.link.send("command", command).await
     }
 
-    /// Whether Redis works, tried now: a write goes through. Nothing is left behind.
+    /// Whether Redis works, tried now: a write goes through (`probe.lua`). Nothing is left behind.
     ///
     /// # Errors
     /// [`QueueError::Unavailable`], [`QueueError::RefusesWrites`] or [`QueueError::Denied`].
@@ -203,9 +203,9 @@ impl Queue {
             let mut command = redis::cmd(verb);
             command.arg(key).arg(&cursor).arg("COUNT").arg(500);
             let page = self.inner.link.send(operation, &command).await?;
-            let parts = reply.tuple(&page, 2)?;
-            found.extend_from_slice(reply.list(&parts[1])?);
-            cursor = reply.text(&parts[0])?;
+            let [next_cursor, some] = reply.entries(&page)?;
+            found.extend_from_slice(reply.list(some)?);
+            cursor = reply.text(next_cursor)?;
             if cursor == "0" {
                 return Ok(found);
             }

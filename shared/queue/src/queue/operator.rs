@@ -100,42 +100,57 @@ impl Queue {
     pub async fn stats(&self) -> Result<Stats, QueueError> {
         let value = self.run(Operation::Stats, &[]).await?;
         let reply = Reply::of("stats");
-        let parts = reply.tuple(&value, 15)?;
-        let now = reply.number(&parts[0])?;
-        let paused = match &parts[3] {
+        let [
+            now,
+            token,
+            born,
+            reason,
+            by,
+            since,
+            workers,
+            pending,
+            leased,
+            delayed,
+            splitting,
+            dead,
+            done,
+            oldest,
+            counts,
+        ] = reply.entries(&value)?;
+        let now = reply.number(now)?;
+        let paused = match reason {
             Value::Nil => None,
             reason => Some(Pause {
                 reason: reply.text(reason)?,
-                by: reply.text(&parts[4])?,
-                since: reply.number(&parts[5])?,
+                by: reply.text(by)?,
+                since: reply.number(since)?,
             }),
         };
         let mut stats = Stats {
             now,
-            token: reply.number(&parts[1])?,
-            born_at: reply.number(&parts[2])?,
+            token: reply.number(token)?,
+            born_at: reply.number(born)?,
             paused,
-            workers: reply.number(&parts[6])?,
+            workers: reply.number(workers)?,
             oldest_pending_ms: reply
-                .text(&parts[13])?
+                .text(oldest)?
                 .parse::<f64>()
                 .ok()
                 .map(|score| age_of(score, now)),
             ..Stats::default()
         };
-        let states = [
-            State::Pending,
-            State::Leased,
-            State::Delayed,
-            State::Splitting,
-            State::Dead,
-            State::Done,
-        ];
-        for (state, count) in states.into_iter().zip(&parts[7..13]) {
+        for (state, count) in [
+            (State::Pending, pending),
+            (State::Leased, leased),
+            (State::Delayed, delayed),
+            (State::Splitting, splitting),
+            (State::Dead, dead),
+            (State::Done, done),
+        ] {
             stats.states.insert(state, reply.number(count)?);
         }
         let mut open = BTreeMap::<u8, i64>::new();
-        for (name, text) in reply.pairs(&parts[14])? {
+        for (name, text) in reply.pairs(counts)? {
             let number: i64 = text.parse().unwrap_or(0);
             let (what, priority) = name.split_once(':').unwrap_or((name.as_str(), ""));
             *stats.totals.entry(what.to_owned()).or_default() += u64::try_from(number).unwrap_or(0);
@@ -160,6 +175,7 @@ impl Queue {
     }
 
     /// Forgets a job that is not leased and not done: it is no longer outstanding and its hash is gone. False if there is none such.
+    /// The script is `forget.lua`.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -169,6 +185,7 @@ impl Queue {
     }
 
     /// Forgets a job in any state but done; a worker that holds it finds its lease lost. False if there is none such.
+    /// The script is `forget.lua`.
     ///
     /// # Errors
     /// See [`QueueError`].

@@ -97,12 +97,12 @@ impl Queue {
         self.push_jobs(&mut args, jobs);
         let value = self.run(Operation::Enqueue, &args).await?;
         let reply = Reply::of("enqueue");
-        let parts = reply.tuple(&value, 4)?;
+        let [verdict, added, deduplicated, version] = reply.entries(&value)?;
         let enqueued = Enqueued {
-            added: reply.number(&parts[1])?,
-            deduplicated: reply.number(&parts[2])?,
+            added: reply.number(added)?,
+            deduplicated: reply.number(deduplicated)?,
         };
-        Ok((reply.text(&parts[0])?, enqueued, reply.number(&parts[3])?))
+        Ok((reply.text(verdict)?, enqueued, reply.number(version)?))
     }
 
     fn push_jobs<'a>(&self, args: &mut Vec<Arg<'a>>, jobs: &'a [NewJob]) {
@@ -253,17 +253,17 @@ impl Queue {
         let mut cursor = "0".to_owned();
         loop {
             let page = self.run(Operation::Groups, &[Arg::Text(&cursor)]).await?;
-            let parts = reply.tuple(&page, 2)?;
-            for group in reply.list(&parts[1])?.chunks_exact(3) {
-                let name = reply.text(&group[0])?;
+            let [next_cursor, some] = reply.entries(&page)?;
+            for [name, version, outstanding] in reply.list(some)?.as_chunks().0 {
+                let name = reply.text(name)?;
                 let group = Group {
                     name: name.clone(),
-                    version: reply.number(&group[1])?,
-                    outstanding: reply.number(&group[2])?,
+                    version: reply.number(version)?,
+                    outstanding: reply.number(outstanding)?,
                 };
                 groups.insert(name, group);
             }
-            cursor = reply.text(&parts[0])?;
+            cursor = reply.text(next_cursor)?;
             if cursor == "0" {
                 return Ok(groups.into_values().collect());
             }
@@ -297,10 +297,9 @@ impl Queue {
         self.push_jobs(&mut args, children);
         let value = self.run(Operation::Split, &args).await?;
         let reply = Reply::of("split");
-        let parts = reply.tuple(&value, 2)?;
-        let split = reply.number(&parts[0])? == 1;
-        Ok(if split {
-            SplitOutcome::Split(reply.number(&parts[1])?)
+        let [split, children] = reply.entries(&value)?;
+        Ok(if reply.number(split)? == 1 {
+            SplitOutcome::Split(reply.number(children)?)
         } else {
             SplitOutcome::NotSplitting
         })

@@ -59,11 +59,11 @@ impl Queue {
         ];
         let value = self.run(Operation::Take, &args).await?;
         let reply = Reply::of("take");
-        let parts = reply.tuple(&value, 3)?;
-        if reply.number(&parts[0])? == 0 {
+        let [taken, workers, leader] = reply.entries(&value)?;
+        if reply.number(taken)? == 0 {
             return Ok(Taken::InUse {
-                workers: reply.number(&parts[1])?,
-                leader: Some(reply.text(&parts[2])?).filter(|id| !id.is_empty()),
+                workers: reply.number(workers)?,
+                leader: Some(reply.text(leader)?).filter(|id| !id.is_empty()),
             });
         }
         let mut forgotten = 0;

@@ -77,11 +77,15 @@ impl Queue {
                 args.push(Arg::Number(lease.token));
             }
             let value = self.run(Operation::Renew, &args).await?;
-            let parts = reply.tuple(&value, 4)?;
-            renewals.registered = reply.number(&parts[0])? == 1;
-            renewals.held = reply.number(&parts[1])?;
-            renewals.workers = reply.number(&parts[2])?;
-            for renewed in reply.tuple(&parts[3], chunk.len())? {
+            let [registered, held, workers, renewed] = reply.entries(&value)?;
+            renewals.registered = reply.number(registered)? == 1;
+            renewals.held = reply.number(held)?;
+            renewals.workers = reply.number(workers)?;
+            let renewed = reply.list(renewed)?;
+            if renewed.len() != chunk.len() {
+                return Err(reply.wrong("a renewal for each lease", &value));
+            }
+            for renewed in renewed {
                 renewals.renewals.push(if reply.number(renewed)? == 1 {
                     Renewal::Renewed
                 } else {
@@ -171,6 +175,7 @@ impl Queue {
     }
 
     /// Gives back everything a worker holds (only do this for a worker that has ended); returns how many. No attempt is spent.
+    /// The script is `give_back.lua`.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -221,15 +226,15 @@ impl Queue {
     pub async fn collect(&self) -> Result<Collected, QueueError> {
         let value = self.run(Operation::Collect, &[]).await?;
         let reply = Reply::of("collect");
-        let parts = reply.tuple(&value, 7)?;
+        let [pending, dead, splitting, promoted, trimmed, held, more] = reply.entries(&value)?;
         Ok(Collected {
-            expired: reply.number(&parts[0])?,
-            dead: reply.number(&parts[1])?,
-            splitting: reply.number(&parts[2])?,
-            promoted: reply.number(&parts[3])?,
-            trimmed: reply.number(&parts[4])?,
-            held: reply.number(&parts[5])? == 1,
-            more: reply.number(&parts[6])? == 1,
+            expired: reply.number(pending)?,
+            dead: reply.number(dead)?,
+            splitting: reply.number(splitting)?,
+            promoted: reply.number(promoted)?,
+            trimmed: reply.number(trimmed)?,
+            held: reply.number(held)? == 1,
+            more: reply.number(more)? == 1,
         })
     }
 }

@@ -33,7 +33,7 @@ const OPERATION: &str = "repair";
 /// One damaged job.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Repair {
-    /// Its id.
+    /// What its key, or what lists it, calls it.
     pub id: String,
     /// What is wrong with it, in words.
     pub faults: Vec<String>,
@@ -42,7 +42,7 @@ pub struct Repair {
 /// What [`Queue::repair`] found.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Repairs {
-    /// Damaged jobs.
+    /// Jobs that are damaged, or were until they were repaired.
     pub jobs: Vec<Repair>,
     /// By priority, how many more outstanding jobs were counted than there are; only those that are wrong. `None` if it cannot be told, since jobs
     /// were added or ended meanwhile.
@@ -241,11 +241,11 @@ impl Queue {
                 .arg("COUNT")
                 .arg(PAGE);
             let page = self.command(&scan).await?;
-            let parts = reply.tuple(&page, 2)?;
-            for key in reply.texts(&parts[1])? {
+            let [next_cursor, keys] = reply.entries(&page)?;
+            for key in reply.texts(keys)? {
                 names.extend(key.strip_prefix(base).map(str::to_owned));
             }
-            cursor = reply.text(&parts[0])?;
+            cursor = reply.text(next_cursor)?;
             if cursor == "0" {
                 return Ok(names);
             }

@@ -90,7 +90,7 @@ impl Settlement {
 /// How a lease ends, for [`Queue::turn`](crate::Queue::turn).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
-    /// The lease.
+    /// The one that ends, if its token is still the job's.
     pub lease: LeaseRef,
     /// Its end; a retry without a delay waits as the policy says for a first attempt.
     pub settlement: Settlement,
@@ -202,14 +202,14 @@ pub struct GroupPlan {
     pub jobs: Vec<Job>,
 }
 
-/// One group.
+/// A group of which jobs are outstanding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// Its name.
+    /// What its jobs name as their [`group`](crate::NewJob::group).
     pub name: String,
     /// Version of its plan.
     pub version: u64,
-    /// Outstanding jobs.
+    /// Its jobs that are not done; dead ones are among them.
     pub outstanding: u64,
 }
 
@@ -246,9 +246,9 @@ pub struct LeaderToken(pub u64);
 /// Who leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaderInfo {
-    /// Its id.
+    /// As it called itself.
     pub id: String,
-    /// Its token.
+    /// What its guarded enqueues are held against.
     pub token: LeaderToken,
     /// What is left of its lease.
     pub remaining: Duration,
@@ -259,7 +259,7 @@ pub struct LeaderInfo {
 pub struct Pause {
     /// As given by whoever paused.
     pub reason: String,
-    /// Who.
+    /// Who paused it.
     pub by: String,
     /// When, ms of Redis time.
     pub since: u64,
@@ -293,7 +293,7 @@ pub struct Page {
     pub next: Option<u64>,
 }
 
-/// Counts.
+/// What the queue holds now, and what became of jobs so far.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Stats {
     /// Jobs by state.
@@ -333,7 +333,7 @@ impl Stats {
 /// One registered worker.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct WorkerEntry {
-    /// Its id.
+    /// Unique per process.
     #[serde(serialize_with = "as_text")]
     pub id: WorkerId,
     /// Since it was last heard of, ms.
@@ -342,7 +342,7 @@ pub struct WorkerEntry {
     pub leases: u64,
     /// Ids of the jobs it holds, at most 100.
     pub jobs: Vec<String>,
-    /// Its free fields.
+    /// What it says of itself: host, device, model version, …
     pub fields: BTreeMap<String, String>,
 }
 

@@ -64,8 +64,8 @@ impl Queue {
         let (Some(time), Some(ids)) = (values.first(), values.get(1)) else {
             return Ok(Vec::new());
         };
-        let time = reply.tuple(time, 2)?;
-        let now = reply.number(&time[0])? * 1000 + reply.number(&time[1])? / 1000;
+        let [seconds, micros] = reply.entries(time)?;
+        let now = reply.number(seconds)? * 1000 + reply.number(micros)? / 1000;
         let ids = reply
             .list(ids)?
             .iter()

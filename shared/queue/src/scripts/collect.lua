@@ -1,9 +1,9 @@
--- @include prelude note_activity collect trim_done
+-- @include prelude note_activity collect_due trim_done
 -- Takes back what nobody renews, promotes what is due, forgets what is done.
 --
 -- Reply: {expired leases that are pending again, dead, splitting, promoted, trimmed, held 0/1, more 0/1}
 note_activity(call('GET', prefix .. 'activity'))
-local done = collect()
+local done = collect_due()
 local limit = 600 -- about a millisecond
 local trimmed = trim_done(limit)
 local more = done.full or trimmed == limit

@@ -3,6 +3,7 @@
 --
 -- ARGV[5] worker
 -- Reply: 1, or 0 if it was not there
-local worker_key = prefix .. 'worker:' .. ARGV[5]
+local worker = ARGV[5]
+local worker_key = prefix .. 'worker:' .. worker
 call('DEL', worker_key, worker_key .. ':reserved')
-return call('ZREM', prefix .. 'workers', ARGV[5])
+return call('ZREM', prefix .. 'workers', worker)

@@ -3,8 +3,8 @@
 --
 -- ARGV[5] cursor
 -- Reply: {next cursor, {name, version of its plan, outstanding jobs, …}}
-local cursor, names = unpack(call('SSCAN', prefix .. 'groups', ARGV[5], 'COUNT', 100))
-local groups = {}
+local cursor, groups = ARGV[5], {}
+local next_cursor, names = unpack(call('SSCAN', prefix .. 'groups', cursor, 'COUNT', 100))
 for _, name in ipairs(names) do
   local outstanding = call('SCARD', prefix .. 'outstanding:' .. name)
   if outstanding == 0 then
@@ -15,4 +15,4 @@ for _, name in ipairs(names) do
     groups[#groups + 1] = outstanding
   end
 end
-return {cursor, groups}
+return {next_cursor, groups}

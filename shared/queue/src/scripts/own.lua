@@ -4,4 +4,5 @@
 -- ARGV[5] owner as of refuse_foreign.lua, or ''
 -- ARGV[6] '1' to make it so if it is nobody's
 -- Reply: 1, or the error FOREIGN and who owns it
-return refuse_foreign(ARGV[5], ARGV[6] == '1') or 1
+local owner, stamp = ARGV[5], ARGV[6] == '1'
+return refuse_foreign(owner, stamp) or 1

@@ -4,6 +4,7 @@
 -- ARGV[5] reason
 -- ARGV[6] who asks
 -- Reply: 1, or 0 if it was paused already: then the first reason stays
-if not call('SET', prefix .. 'paused', ARGV[5], 'NX') then return 0 end
-call('HSET', prefix .. 'meta', 'paused_by', ARGV[6], 'paused_at', now)
+local reason, by = ARGV[5], ARGV[6]
+if not call('SET', prefix .. 'paused', reason, 'NX') then return 0 end
+call('HSET', prefix .. 'meta', 'paused_by', by, 'paused_at', now)
 return 1

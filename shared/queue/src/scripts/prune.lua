@@ -4,9 +4,10 @@
 -- ARGV[5] group
 -- ARGV[6…] ids
 -- Reply: how many
-local pruned = 0
+local group, pruned = ARGV[5], 0
 for i = 6, #ARGV do
-  local gone = call('EXISTS', prefix .. 'job:' .. ARGV[i]) == 0
-  if gone then pruned = pruned + call('SREM', prefix .. 'outstanding:' .. ARGV[5], ARGV[i]) end
+  local id = ARGV[i]
+  local gone = call('EXISTS', prefix .. 'job:' .. id) == 0
+  if gone then pruned = pruned + call('SREM', prefix .. 'outstanding:' .. group, id) end
 end
 return pruned

@@ -3,6 +3,7 @@
 --
 -- ARGV[5] the floor
 -- Reply: the last token now
-local last = math.max(tonumber(ARGV[5]), tonumber(call('GET', prefix .. 'token') or '0'))
+local floor = tonumber(ARGV[5])
+local last = math.max(floor, tonumber(call('GET', prefix .. 'token') or '0'))
 call('SET', prefix .. 'token', last)
 return last

@@ -8,7 +8,8 @@
 -- Reply: {registered 0/1, leases that Redis holds for it, registered workers, {1 renewed or 0 lost, …}}
 local worker, expiry, owner = ARGV[5], tonumber(ARGV[6]), ARGV[7]
 local worker_key = prefix .. 'worker:' .. worker
-local activity, reserved, stamped = unpack(call('MGET', prefix .. 'activity', worker_key .. ':reserved', prefix .. 'owner'))
+local activity, reserved, stamped =
+  unpack(call('MGET', prefix .. 'activity', worker_key .. ':reserved', prefix .. 'owner'))
 note_activity(activity)
 
 local lease_until, renewed = now + ttl_ms, {}

@@ -3,6 +3,7 @@
 --
 -- ARGV[5] the leader's token
 -- Reply: 1, or 0 if it does not lead
+local token = ARGV[5]
 local leads = call('GET', prefix .. 'leader')
-if leads and string.match(leads, '^(%d+) ') == ARGV[5] then return call('DEL', prefix .. 'leader') end
+if leads and string.match(leads, '^(%d+) ') == token then return call('DEL', prefix .. 'leader') end
 return 0

@@ -1,4 +1,4 @@
--- @include prelude read_job read_jobs add_job bump_plan wake finish_undone
+-- @include prelude read_job number pending_score read_jobs add_job bump_plan wake finish_undone
 -- Replaces a job that waits to be split, or is dead, by others, which have its group, priority and age.
 --
 -- ARGV[5] the parent's id
@@ -9,7 +9,8 @@ local parent = read_job(id, 'state', 'group', 'priority', 'enqueued_at')
 if parent.state ~= 'splitting' and parent.state ~= 'dead' then return {0, 0} end
 local added, ready = 0, 0
 for _, child in ipairs(read_jobs(6)) do
-  child.parent, child.group, child.priority = id, parent.group or '', string.format('%d', number(parent.priority, 99, 0))
+  child.parent, child.group = id, parent.group or ''
+  child.priority = string.format('%d', number(parent.priority, 99, 0))
   child.enqueued_at = number(parent.enqueued_at, PRIORITY - 1, now)
   local state = add_job(child)
   if state then added = added + 1 end

@@ -1,11 +1,13 @@
 -- @include prelude
 -- Counts, in constant time.
 --
--- Reply: {now ms, last token, birth µs, reason of the pause or false, paused by, paused since, workers, jobs pending, leased, delayed, splitting, dead, done,
--- score of the first pending job that is not isolated or '', counts as names and values in turn}
+-- Reply: {now ms, last token, birth µs, reason of the pause or false, paused by, paused since, workers, jobs pending,
+-- leased, delayed, splitting, dead, done, score of the first pending job that is not isolated or '', counts as names
+-- and values in turn}
 local token, born, paused = unpack(call('MGET', prefix .. 'token', prefix .. 'born', prefix .. 'paused'))
 local by, since = unpack(call('HMGET', prefix .. 'meta', 'paused_by', 'paused_at'))
-local reply = {now, tonumber(token or '0'), tonumber(born or '0'), paused, by or '', tonumber(since or '0'), call('ZCARD', prefix .. 'workers')}
+local workers = call('ZCARD', prefix .. 'workers')
+local reply = {now, tonumber(token or '0'), tonumber(born or '0'), paused, by or '', tonumber(since or '0'), workers}
 for _, state in ipairs({'pending', 'leased', 'delayed', 'splitting', 'dead', 'done'}) do
   reply[#reply + 1] = call('ZCARD', prefix .. state)
 end

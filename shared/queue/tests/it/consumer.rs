@@ -532,7 +532,7 @@ async fn an_idle_worker_of_a_large_fleet_speaks_seldom_and_its_next_lease_is_ren
     let consumer = start(&queue);
     // the renewal after its registration tells it how many they are
     let registered = eventually("registration", || seen_at(&server, &queue, &consumer)).await;
-    let dozes_since = eventually("a renewal", || async {
+    let renews_rarely_since = eventually("a renewal", || async {
         seen_at(&server, &queue, &consumer)
             .await
             .filter(|seen| *seen > registered)
@@ -541,7 +541,7 @@ async fn an_idle_worker_of_a_large_fleet_speaks_seldom_and_its_next_lease_is_ren
     tokio::time::sleep(queue.options().ttl).await;
     assert_eq!(
         seen_at(&server, &queue, &consumer).await,
-        Some(dozes_since),
+        Some(renews_rarely_since),
         "it has nothing to say"
     );
 

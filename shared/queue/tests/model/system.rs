@@ -39,7 +39,7 @@ pub struct Worker {
     /// Jobs whose effect is written, ready to be acked.
     written: BTreeSet<(Id, u64)>,
     /// The answer to a claim was lost.
-    suspect: bool,
+    reconcile: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -252,7 +252,7 @@ impl World {
                 worker.leases.extend(claimed);
                 worker.written.retain(|lease| worker.leases.contains(lease));
             }
-            (Call::Claim { .. } | Call::Turn { .. }, _) => worker.suspect = true,
+            (Call::Claim { .. } | Call::Turn { .. }, _) => worker.reconcile = true,
             (Call::Renew, Some(Answer::Renewed(renewed))) => {
                 for (lease, _) in known.iter().zip(renewed).filter(|(_, renewed)| !renewed) {
                     worker.leases.remove(lease);
@@ -387,7 +387,7 @@ impl Model for System {
             incarnation: 0,
             leases: BTreeSet::new(),
             written: BTreeSet::new(),
-            suspect: false,
+            reconcile: false,
         };
         let mut world = World {
             redis,
@@ -478,7 +478,7 @@ impl Model for System {
                     world.workers[at].incarnation,
                     world.workers[at].leases.iter().cloned().collect::<Vec<_>>(),
                 );
-                if call.claims() && world.workers[at].suspect && fate != Fate::RequestLost {
+                if call.claims() && world.workers[at].reconcile && fate != Fate::RequestLost {
                     // before a claim, what an unanswered one may have taken goes back
                     let who = world.name(at);
                     for (id, job) in &world.redis.jobs {
@@ -490,7 +490,7 @@ impl Model for System {
                         }
                     }
                     world.redis.release_except(&who, &known);
-                    world.workers[at].suspect = false;
+                    world.workers[at].reconcile = false;
                 }
                 if fate != Fate::Fine {
                     world.faults.errors -= 1;
@@ -516,7 +516,7 @@ impl Model for System {
                 world.effect(at, incarnation, &call, &known);
                 // nobody hears the answer; a renewal of the worker shows that it holds more than it knows
                 if world.workers[at].incarnation == incarnation && call.claims() {
-                    world.workers[at].suspect = true;
+                    world.workers[at].reconcile = true;
                 }
             }
             Action::Effect(at, id, token) => {
@@ -532,7 +532,7 @@ impl Model for System {
                     incarnation: worker.incarnation + 1,
                     leases: BTreeSet::new(),
                     written: BTreeSet::new(),
-                    suspect: false,
+                    reconcile: false,
                 };
             }
             Action::Tick => world.redis.advance(1),

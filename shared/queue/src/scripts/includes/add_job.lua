@@ -1,6 +1,6 @@
 -- @include read_job pending_score count due_at
--- Adds one job as of read_jobs, unless its id is outstanding. A child of a split has `parent` as well, its parent's `enqueued_at`, and runs isolated.
--- Returns the job's state; nil if it was not added.
+-- Adds one job as of read_jobs, unless its id is outstanding. A child of a split has `parent` as well, its parent's
+-- `enqueued_at`, and runs isolated. Returns the job's state; nil if it was not added.
 local function add_job(job)
   local key = prefix .. 'job:' .. job.id
   local known = read_job(job.id, 'state').state
@@ -18,8 +18,8 @@ local function add_job(job)
   end
   if job.weight ~= '0' then add_field(weight_field, job.weight) end
   job.enqueued_at = job.enqueued_at or time
-  call('HSET', key, 'state', state, 'priority', job.priority, 'attempts', 0, 'deaths', 0, 'max_attempts', job.max_attempts, 'enqueued_at', job.enqueued_at,
-    unpack(fields))
+  call('HSET', key, 'state', state, 'priority', job.priority, 'attempts', 0, 'deaths', 0,
+    'max_attempts', job.max_attempts, 'enqueued_at', job.enqueued_at, unpack(fields))
   if job.parent then
     job.isolate = '1'
     call('HSET', key, 'isolate', 1, 'parent', job.parent)

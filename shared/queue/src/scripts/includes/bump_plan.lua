@@ -1,5 +1,6 @@
 -- @include token_after
--- Something joined a group's plan: it has a new version, which is a token, so that none comes back after a flush. Kept for 14 days.
+-- Something joined a group's plan: it has a new version, which is a token, so that none comes back after a flush. Kept
+-- for 14 days.
 local function bump_plan(group)
   local version = token_after(call('GET', prefix .. 'token'))
   call('SET', prefix .. 'token', version)

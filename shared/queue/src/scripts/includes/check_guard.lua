@@ -1,4 +1,5 @@
--- Whether the leader still leads and the group's plan still has the version that it read. Returns 'ok', 'deposed' or 'conflict', and the version now.
+-- Whether the leader still leads and the group's plan still has the version that it read. Returns 'ok', 'deposed' or
+-- 'conflict', and the version now.
 local function check_guard(leader, group, expected)
   local leads = call('GET', prefix .. 'leader')
   if not leads or string.match(leads, '^(%d+) ') ~= leader then return 'deposed', 0 end

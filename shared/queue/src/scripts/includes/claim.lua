@@ -1,7 +1,8 @@
 -- @include tend_queue take_pending lease_jobs
--- Claims up to `most` jobs for a worker. `most` and all numbers that are returned are text: `now` and `due`, when there is something to do next, ms;
--- `born`, when this Redis first knew the queue, µs; `jobs` as of lease_jobs, if there are any; `draining` if the worker gets nothing until its leases have
--- ended; `paused`, if the queue is, with `reason`, `by` and `since`.
+-- Claims up to `most` jobs for a worker. `most` and all numbers that are returned are text: `now` and `due`, when there
+-- is something to do next, ms; `born`, when this Redis first knew the queue, µs; `jobs` as of lease_jobs, if there are
+-- any; `draining` if the worker gets nothing until its leases have ended; `paused`, if the queue is, with `reason`,
+-- `by` and `since`.
 local function claim(worker, most)
   local reason, token, due, born, isolated = tend_queue(worker)
   local paused, draining, jobs

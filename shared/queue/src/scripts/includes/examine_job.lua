@@ -1,13 +1,16 @@
 -- @include read_job number pending_score
--- Decides how a job is repaired whose record or places somebody changed by hand; changes nothing. Its record is the truth, and what lists it must agree.
--- `workers` and `groups` are those who were seen to list it. Returns steps: {what is wrong, {command, arguments…}}.
+-- Decides how a job is repaired whose record or places somebody changed by hand; changes nothing. Its record is the
+-- truth, and what lists it must agree. `workers` and `groups` are those who were seen to list it. Returns steps: {what
+-- is wrong, {command, arguments…}}.
 local function examine_job(id, workers, groups)
   local key, steps = prefix .. 'job:' .. id, {}
   local function step(fault, ...) steps[#steps + 1] = {fault, {...}} end
-  local job = read_job(id, 'state', 'priority', 'enqueued_at', 'isolate', 'isolated', 'group', 'worker', 'token', 'attempts', 'max_attempts',
-    'lease_until', 'not_before', 'finished_at')
-  local scores = {pending = pending_score(job), leased = number(job.lease_until, 1e15, now), delayed = number(job.not_before, 1e15, now),
-    splitting = number(job.finished_at, 1e15, now), dead = number(job.finished_at, 1e15, now), done = number(job.finished_at, 1e15, now)}
+  local job = read_job(id, 'state', 'priority', 'enqueued_at', 'isolate', 'isolated', 'group', 'worker', 'token',
+    'attempts', 'max_attempts', 'lease_until', 'not_before', 'finished_at')
+  local lease_until, not_before = number(job.lease_until, 1e15, now), number(job.not_before, 1e15, now)
+  local finished = number(job.finished_at, 1e15, now)
+  local scores = {pending = pending_score(job), leased = lease_until, delayed = not_before, splitting = finished,
+    dead = finished, done = finished}
 
   -- the record
   local kind, state = call('TYPE', key).ok, job.state
@@ -17,14 +20,16 @@ local function examine_job(id, workers, groups)
     if kind ~= 'none' then step('its key is a ' .. kind .. ', not a hash', 'DEL', key) end
   elseif not scores[state] then
     state = 'dead'
-    step('its record names no state', 'HSET', key, 'state', 'dead', 'finished_at', now, 'error', 'its record named no state')
+    step('its record names no state',
+      'HSET', key, 'state', 'dead', 'finished_at', now, 'error', 'its record named no state')
   elseif state == 'leased' and (number(job.token, 9e15, 0) == 0 or (job.worker or '') == '') then
     state = 'pending'
     step('it is leased to nobody', 'HSET', key, 'state', 'pending', 'isolated', 0)
   end
   if (state == 'pending' or state == 'delayed') and attempts >= most then
     state = 'dead'
-    step('it is ' .. job.state .. ' without an attempt left', 'HSET', key, 'state', 'dead', 'finished_at', now, 'error', 'it had no attempt left')
+    step('it is ' .. job.state .. ' without an attempt left',
+      'HSET', key, 'state', 'dead', 'finished_at', now, 'error', 'it had no attempt left')
   elseif state == 'leased' and attempts == 0 then
     step('it is leased without an attempt', 'HSET', key, 'attempts', 1)
   end
@@ -43,7 +48,9 @@ local function examine_job(id, workers, groups)
   -- the workers' lists
   if state == 'leased' then
     local leases_key = prefix .. 'worker:' .. job.worker .. ':leases'
-    if call('HGET', leases_key, id) ~= job.token then step('its worker does not list it', 'HSET', leases_key, id, job.token) end
+    if call('HGET', leases_key, id) ~= job.token then
+      step('its worker does not list it', 'HSET', leases_key, id, job.token)
+    end
   end
   for _, worker in ipairs(workers) do
     local worker_key, ours = prefix .. 'worker:' .. worker, state == 'leased' and worker == job.worker

@@ -1,6 +1,7 @@
 -- @include held_until expire_lease
--- Takes back leases that nobody renews, at most `limit`, unless they are held. Returns how many jobs are pending, dead and splitting then, as names in a
--- table, with `held`, until when they are kept (0 if they are not), and `full`, if there are more.
+-- Takes back leases that nobody renews, at most `limit`, unless they are held. Returns how many jobs are pending, dead
+-- and splitting then, as names in a table, with `held`, until when they are kept (0 if they are not), and `full`, if
+-- there are more.
 local function expire_leases(limit)
   local done = {pending = 0, dead = 0, splitting = 0, held = 0, full = false}
   local expired = call('ZRANGEBYSCORE', prefix .. 'leased', '-inf', now, 'LIMIT', 0, limit)

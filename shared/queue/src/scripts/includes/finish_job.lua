@@ -1,8 +1,10 @@
 -- @include count
--- The effect of an ack: the job is done. At each hundredth some that are done are forgotten, a few at a time, so that nobody waits for it.
+-- The effect of an ack: the job is done. At each hundredth some that are done are forgotten, a few at a time, so that
+-- nobody waits for it.
 local function finish_job(ending, priority, group, error)
   local key = prefix .. 'job:' .. ending.id
-  call('HSET', key, 'state', 'done', 'finished_at', time, 'settled', ending.token, unpack(ARGV, ending.first, ending.last))
+  call('HSET', key, 'state', 'done', 'finished_at', time, 'settled', ending.token,
+    unpack(ARGV, ending.first, ending.last))
   if error then call('HDEL', key, 'error') end -- the history keeps it
   if group then
     -- @include leave_group

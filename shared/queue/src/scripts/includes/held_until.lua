@@ -1,5 +1,5 @@
--- Until when expired leases are kept, since their holders may not have been able to renew them: after a silence (see note_activity), or since Redis was
--- away: it has not been up for one ttl, or it is another process than before.
+-- Until when expired leases are kept, since their holders may not have been able to renew them: after a silence (see
+-- note_activity), or since Redis was away: it has not been up for one ttl, or it is another process than before.
 local function held_until()
   local hold = tonumber(call('GET', prefix .. 'hold_until') or '0')
   local ok, info = pcall(call, 'INFO', 'server')

@@ -1,6 +1,7 @@
 -- @include token_after
--- Leases jobs that were taken out of the pending set, under tokens that follow `token`. Returns of each its `id`, `token`, `attempts` with this one, and
--- `fields` before it, names and values in turn; nil if none was leased. One that has no record is no job any more.
+-- Leases jobs that were taken out of the pending set, under tokens that follow `token`. Returns of each its `id`,
+-- `token`, `attempts` with this one, and `fields` before it, names and values in turn; nil if none was leased. One that
+-- has no record is no job any more.
 local function lease_jobs(ids, worker, token, lease_until, isolate)
   local worker_key, jobs = prefix .. 'worker:' .. worker, nil
   for _, id in ipairs(ids) do
@@ -14,7 +15,8 @@ local function lease_jobs(ids, worker, token, lease_until, isolate)
     end
     if fields[1] then
       token = token_after(token)
-      call('HSET', key, 'state', 'leased', 'worker', worker, 'token', token, 'lease_until', lease_until, 'started_at', time, 'attempts', attempts)
+      call('HSET', key, 'state', 'leased', 'worker', worker, 'token', token, 'lease_until', lease_until,
+        'started_at', time, 'attempts', attempts)
       call('ZADD', prefix .. 'leased', lease_until, id)
       call('HSET', worker_key .. ':leases', id, token)
       if isolate then

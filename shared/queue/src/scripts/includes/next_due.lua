@@ -1,5 +1,6 @@
 -- @include pending_score
--- When something becomes due next: a lease runs out (not while it is held), a delay or a reservation ends. If nothing is known, look again all the same.
+-- When something becomes due next: a lease runs out (not while it is held), a delay or a reservation ends. If nothing
+-- is known, look again all the same.
 local function next_due(held)
   local due = now + math.max(ttl_ms, 5000)
   local lease = call('ZRANGE', prefix .. 'leased', 0, 0, 'WITHSCORES')

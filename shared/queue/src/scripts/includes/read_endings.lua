@@ -1,5 +1,6 @@
--- The endings that stand from ARGV[at] on, each as: verb, id, token; then, of `ack`, number of texts and result fields (names and values in turn); of
--- `retry`, `bury`, `release` and `split`, reason and delay in ms. Result fields stay in ARGV, at `first` to `last`.
+-- The endings that stand from ARGV[at] on, each as: verb, id, token; then, of `ack`, number of texts and result fields
+-- (names and values in turn); of `retry`, `bury`, `release` and `split`, reason and delay in ms. Result fields stay in
+-- ARGV, at `first` to `last`.
 local function read_endings(at)
   local endings = {}
   while ARGV[at] do

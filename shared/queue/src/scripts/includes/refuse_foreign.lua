@@ -1,6 +1,7 @@
--- A queue belongs to whom its first user says: `owner`, a text whose first line is a name for people; each further line is a mark by which the owner
--- is known again. One mark in common is the same owner; the text is then what was said last, since marks may change one at a time.
--- Stamps a queue that has no owner yet, if `stamp`. Returns the error to answer if it belongs to somebody else.
+-- A queue belongs to whom its first user says: `owner`, a text whose first line is a name for people; each further line
+-- is a mark by which the owner is known again. One mark in common is the same owner; the text is then what was said
+-- last, since marks may change one at a time. Stamps a queue that has no owner yet, if `stamp`. Returns the error to
+-- answer if it belongs to somebody else.
 local function refuse_foreign(mine, stamp)
   if mine == '' then return nil end
   local theirs = call('GET', prefix .. 'owner')

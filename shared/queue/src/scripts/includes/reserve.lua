@@ -1,6 +1,7 @@
 -- @include pending_score
--- Reserves an isolated job for a busy worker for one ttl, the one that it has reserved already if there is one: it will run here at the latest, and the
--- worker gets nothing more until it is idle. Returns false if there is none left to reserve.
+-- Reserves an isolated job for a busy worker for one ttl, the one that it has reserved already if there is one: it will
+-- run here at the latest, and the worker gets nothing more until it is idle. Returns false if there is none left to
+-- reserve.
 local function reserve(worker_key)
   local pending = prefix .. 'pending'
   local id = call('GET', worker_key .. ':reserved')

@@ -1,7 +1,7 @@
 -- @include reserve
--- The first of what was popped must run isolated, so other rules hold, none of which are for what was popped: it goes back. A worker that holds nothing
--- gets the first, even if another has reserved it. A busy one reserves a job; if others have reserved all there are, it gets ordinary ones.
--- Returns as take_pending.
+-- The first of what was popped must run isolated, so other rules hold, none of which are for what was popped: it goes
+-- back. A worker that holds nothing gets the first, even if another has reserved it. A busy one reserves a job; if
+-- others have reserved all there are, it gets ordinary ones. Returns as take_pending.
 local function take_isolated(popped, worker, most)
   local pending, worker_key = prefix .. 'pending', prefix .. 'worker:' .. worker
   for i = 1, #popped, 2 do call('ZADD', pending, popped[i + 1], popped[i]) end

@@ -1,5 +1,5 @@
--- Takes up to `most` jobs out of the pending set, the most urgent first. Returns their ids and whether they run isolated; nothing if the worker must
--- end its leases first.
+-- Takes up to `most` jobs out of the pending set, the most urgent first. Returns their ids and whether they run
+-- isolated; nothing if the worker must end its leases first.
 local function take_pending(worker, most)
   local popped = call('ZPOPMIN', prefix .. 'pending', most) -- ids, each followed by its score
   local first_score = popped[2]

@@ -1,4 +1,5 @@
--- One token in the wake list wakes one idle worker. A claim that finds nothing clears the list, so stale tokens cost one look at most.
+-- One token in the wake list wakes one idle worker. A claim that finds nothing clears the list, so stale tokens cost
+-- one look at most.
 local function wake(jobs)
   local room = math.min(jobs, 500 - call('LLEN', prefix .. 'wake'))
   if room < 1 then return end

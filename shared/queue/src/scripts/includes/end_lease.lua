@@ -1,9 +1,10 @@
 -- @include finish_job leave_lease
--- Ends one lease, if its token is the job's. Returns the job's state now, or 'lost': another token holds the job, or it is gone.
-local function settle(ending)
+-- Ends one lease, if its token is the job's. Returns the job's state now, or 'lost': another token holds the job, or it
+-- is gone.
+local function end_lease(ending)
   local key = prefix .. 'job:' .. ending.id
-  local state, token, worker, priority, group, isolated, error = unpack(redis.pcall('HMGET', key, 'state', 'token', 'worker', 'priority', 'group',
-    'isolated', 'error'))
+  local state, token, worker, priority, group, isolated, error = unpack(redis.pcall('HMGET', key,
+    'state', 'token', 'worker', 'priority', 'group', 'isolated', 'error'))
   if state ~= 'leased' or token ~= ending.token then
     -- asked again because the first answer was lost
     local settled = token == ending.token and call('HGET', key, 'settled') == token

@@ -7,7 +7,7 @@ use redis::{ErrorKind, RedisError};
 /// An error of Redis or of the connection to it. Its `Display` is Redis's own words without what only the authors of a script can
 /// use (its hash, its line), and the remedy where there is one.
 #[derive(Clone)]
-pub struct Said(RedisError);
+pub struct ServerError(RedisError);
 
 /// What an error means for whoever called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(crate) enum Meaning {
     Other,
 }
 
-impl Said {
+impl ServerError {
     /// The error's code, such as `OOM`; empty if the server did not say it.
     pub(crate) fn code(&self) -> String {
         if self.0.kind() == ErrorKind::AuthenticationFailed {
@@ -99,13 +99,13 @@ impl Said {
     }
 }
 
-impl From<RedisError> for Said {
+impl From<RedisError> for ServerError {
     fn from(error: RedisError) -> Self {
         Self(error)
     }
 }
 
-impl fmt::Display for Said {
+impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.kind() == ErrorKind::Parse {
             return f.write_str("what answers there does not speak the protocol of redis; is it the port of something else?");
@@ -124,13 +124,13 @@ impl fmt::Display for Said {
     }
 }
 
-impl fmt::Debug for Said {
+impl fmt::Debug for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
 }
 
-impl std::error::Error for Said {}
+impl std::error::Error for ServerError {}
 
 /// `-OOM`, `WRONGTYPE`: how a server begins what a script's command said.
 fn is_code(word: &str) -> bool {
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_port_of_something_else_is_named_as_that() {
-        let parse = Said::from(RedisError::from((ErrorKind::Parse, "unexpected byte")));
+        let parse = ServerError::from(RedisError::from((ErrorKind::Parse, "unexpected byte")));
         assert_eq!(parse.meaning(), Meaning::Outage);
         assert!(parse.to_string().contains("port of something else"));
     }
