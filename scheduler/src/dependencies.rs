@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use weldfleet_queue::{Queue, QueueError};
+use weldfleet_fleet::queue_failure;
+use weldfleet_queue::Queue;
 use weldfleet_service::{Exit, Failure, errln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
@@ -50,15 +51,7 @@ impl Dependencies {
 /// The configured queue; nothing is connected yet.
 pub fn queue(settings: &Settings) -> Result<Queue, Failure> {
     let options = weldfleet_fleet::queue_options(settings);
-    Queue::new(options).map_err(|error| {
-        let error = match error {
-            QueueError::Options(problem) => {
-                anyhow::anyhow!("{}", weldfleet_fleet::wrong_option(&problem))
-            }
-            other => anyhow::Error::new(other),
-        };
-        Failure::new(Exit::Usage, error)
-    })
+    Queue::new(options).map_err(queue_failure)
 }
 
 /// The configured queue for a command that needs no ClickHouse: Redis must answer, and the queue must not be another table's. Whose it is
@@ -108,21 +101,4 @@ pub fn store_failure(error: StoreError) -> Failure {
         Exit::Failed
     };
     Failure::new(exit, error)
-}
-
-/// Exit code 3 when Redis is away or refuses writes, 2 when the queue is another fleet's, else 1.
-pub fn queue_failure(error: QueueError) -> Failure {
-    if let QueueError::Foreign { .. } = error {
-        let text = anyhow::anyhow!(
-            "redis.queue: {error}; {}",
-            weldfleet_fleet::foreign_remedy()
-        );
-        return Failure::new(Exit::Usage, text);
-    }
-    let exit = if error.is_outage() && !error.is_denied() {
-        Exit::Unreachable
-    } else {
-        Exit::Failed
-    };
-    Failure::new(exit, anyhow::Error::new(error).context("redis.url"))
 }

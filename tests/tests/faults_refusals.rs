@@ -1,5 +1,5 @@
-//! Trouble of the server, of the account or of the worker's folder is not the range's: it spends no attempt, says what it is, and work goes
-//! on by itself when it is fixed. What is the range's own costs no other row.
+//! What the server, the account or the worker's folder refuses is an outage and not the range's fault: it spends no attempt, says what it is,
+//! and work goes on by itself when it is fixed. What is the range's own costs no other row.
 
 use std::{fs, path::PathBuf};
 

@@ -38,7 +38,6 @@ use weldfleet_settings::Settings;
 
 use args::{Args, Command};
 
-/// The program.
 pub fn main() -> ExitCode {
     weldfleet_service::environment::silence_onnx_runtime();
     weldfleet_failpoints::setup();

@@ -52,7 +52,7 @@ pub async fn clickhouse(source: &SourceTable) -> (Vec<Found>, Vec<Found>) {
             Capability::Read => "reads rows",
             Capability::Store => "stores results",
             Capability::Commit => "updates rows",
-            Capability::Follow => "reads NOK rows",
+            Capability::Mirror => "reads NOK rows",
         };
         (what.to_owned(), source.probe(capability).await)
     });

@@ -8,7 +8,7 @@ use weldfleet_service::{
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day,
-    clickhouse::{Shift, SourceTable, quality::DRIFTING},
+    clickhouse::{Shift, SourceTable, quality::drifting},
 };
 
 use crate::{args::Drift, dependencies::store_failure};
@@ -30,7 +30,7 @@ pub async fn run(settings: &Settings, options: Drift) -> Result<Exit, Failure> {
         .await
         .map_err(store_failure)?;
     let mut shifts = Vec::new();
-    for column in DRIFTING {
+    for column in drifting() {
         shifts.push(
             source
                 .shift(column, reference, day)

@@ -8,8 +8,9 @@ use weldfleet_service::{
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day,
-    clickhouse::{Confusion, Quality, Regression, Scores, SourceTable, quality::REGRESSIONS},
+    clickhouse::{Confusion, Quality, Regression, Scores, SourceTable},
 };
+use weldfleet_weld::columns::MEASURE_NAMES;
 
 use super::agreement;
 use crate::{
@@ -82,8 +83,8 @@ fn regressions(scores: &Scores) -> Value {
             "r2": regression.r2,
         })
     };
-    let each = REGRESSIONS.iter().zip(&scores.regressions);
-    each.map(|((name, _), regression)| ((*name).to_owned(), figures(regression)))
+    let each = MEASURE_NAMES.iter().zip(&scores.regressions);
+    each.map(|(name, regression)| ((*name).to_owned(), figures(regression)))
         .collect::<serde_json::Map<String, Value>>()
         .into()
 }
@@ -96,10 +97,10 @@ fn as_json(quality: &Quality) -> Value {
             "precision": confusion.precision(), "recall": confusion.recall(),
         })
     };
-    let errors: serde_json::Map<String, Value> = REGRESSIONS
+    let errors: serde_json::Map<String, Value> = MEASURE_NAMES
         .iter()
         .zip(quality.mean_absolute_error)
-        .map(|((name, _), error)| ((*name).to_owned(), json!(error)))
+        .map(|(name, error)| ((*name).to_owned(), json!(error)))
         .collect();
     json!({
         "day": quality.day.to_string(), "rows": quality.rows, "labelled_nok": quality.labelled_nok,
@@ -149,6 +150,8 @@ fn draw(found: &[Quality]) -> String {
             line
         })
         .collect();
+    let measures = MEASURE_NAMES.map(|name| name.replace('_', " "));
+    let measures: Vec<String> = std::iter::once("day".to_owned()).chain(measures).collect();
     format!(
         "{}\nmean absolute error, mm\n{}",
         table(
@@ -166,13 +169,7 @@ fn draw(found: &[Quality]) -> String {
             &verdicts
         ),
         table(
-            &[
-                "day",
-                "diameter",
-                "indentation",
-                "front thickness",
-                "stack thickness"
-            ],
+            &measures.iter().map(String::as_str).collect::<Vec<_>>(),
             &errors
         ),
     )

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
+use weldfleet_fleet::queue_failure;
 use weldfleet_queue::{Job, Queue, State, Taken};
 use weldfleet_service::{
     Exit, Failure, errln, out, outln,
@@ -14,7 +15,7 @@ use weldfleet_weld::Status;
 
 use crate::{
     args::{JobFilter, Jobs},
-    dependencies::{Dependencies, own_queue, queue, queue_failure, store_failure},
+    dependencies::{Dependencies, own_queue, queue, store_failure},
 };
 
 /// Jobs read at a time.

@@ -5,6 +5,7 @@ mod agreement;
 pub mod backfill;
 pub mod drift;
 pub mod evaluate;
+mod filling;
 pub mod jobs;
 pub mod migrate;
 pub mod pause;

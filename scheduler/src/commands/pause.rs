@@ -1,11 +1,12 @@
 //! `scheduler pause` and `scheduler resume`
 
 use weldfleet_breaker::Tally;
+use weldfleet_fleet::queue_failure;
 use weldfleet_service::{Exit, Failure, outln};
 use weldfleet_settings::Settings;
 
 use super::host;
-use crate::dependencies::{own_queue, queue_failure};
+use crate::dependencies::own_queue;
 
 pub async fn pause(settings: &Settings, reason: &str) -> Result<Exit, Failure> {
     let queue = own_queue(settings).await?;

@@ -8,6 +8,7 @@ use std::{
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use weldfleet_fleet::queue_failure;
 use weldfleet_service::{
     Exit, Failure, errln, outln,
     output::{self, spoken},
@@ -18,7 +19,7 @@ use weldfleet_stores::Day;
 use super::host;
 use crate::{
     args::Settle,
-    dependencies::{Dependencies, queue_failure, store_failure},
+    dependencies::{Dependencies, store_failure},
     settle::{self, Applied, Rule, Seen, SettleError},
 };
 

@@ -2,14 +2,8 @@
 
 use std::{ops::Range, sync::Arc, time::Instant};
 
-use anyhow::Context as _;
-use jiff::{civil::Time, tz::TimeZone};
-use serde_json::json;
-use tokio::task::{JoinSet, spawn_blocking};
-use weldfleet_service::{
-    Exit, Failure, OrExit, outln,
-    output::{self, grouped},
-};
+use tokio::task::spawn_blocking;
+use weldfleet_service::{Exit, Failure, OrExit};
 use weldfleet_settings::Settings;
 use weldfleet_simulator::{SimulatedBlock, SimulationOptions, Simulator, plant_table::ID_PREFIX};
 use weldfleet_stores::{
@@ -18,11 +12,11 @@ use weldfleet_stores::{
 };
 use weldfleet_weld::units::{CurveCurrentUnit, CurveUnits, CurveVoltageUnit};
 
-use super::{progress::Progress, simulate_plant};
+use super::{
+    filling::{follow_on, insert_all, midnight, told},
+    simulate_plant,
+};
 use crate::{args::Simulate, dependencies::store_failure};
-
-/// Rows made and inserted at a time.
-const BLOCK: u64 = 8192;
 
 pub async fn run(settings: &Settings, options: Simulate) -> Result<Exit, Failure> {
     let day = options.day.resolve(&settings.scheduler.timezone)?;
@@ -88,78 +82,6 @@ fn in_percents(units: &CurveUnits) -> bool {
         && [units.u_scale, units.i_scale] == [1.0, 1.0]
 }
 
-/// The simulation behind the rows that the day has.
-pub fn follow_on(
-    mut simulation: SimulationOptions,
-    before: u64,
-    day: Day,
-) -> Result<Arc<Simulator>, Failure> {
-    before.checked_add(simulation.rows).ok_or_else(|| {
-        anyhow::anyhow!(
-            "day {day} has a record_id of {before}, and {} more would pass {}, the last there is; simulate another day",
-            grouped(simulation.rows),
-            u64::MAX
-        )
-    })?;
-    simulation.first_record_id = before + 1;
-    // The same seed again must not make the same welds under new ids.
-    simulation.seed = simulation.seed.wrapping_add(before);
-    Ok(Arc::new(Simulator::new(simulation).or_exit(Exit::Usage)?))
-}
-
-pub fn told(simulator: &Simulator, day: Day, began: Instant, json: bool) -> Result<(), Failure> {
-    let seconds = began.elapsed().as_secs_f64();
-    let SimulationOptions {
-        rows,
-        first_record_id: first,
-        ..
-    } = *simulator.options();
-    let last = first - 1 + rows;
-    let rate = rows as f64 / seconds.max(1e-9);
-    if json {
-        output::json(&json!({
-            "day": day.to_string(), "rows": rows, "first_record_id": first, "last_record_id": last,
-            "seconds": seconds, "rows_per_second": rate,
-        }))?;
-    } else {
-        outln!(
-            "inserted {} rows on {day} in {seconds:.1} s ({} rows/s); record ids {first} to {last}",
-            grouped(rows),
-            grouped(rate as u64),
-        );
-    }
-    Ok(())
-}
-
-/// Runs `insert` for every block, some at a time.
-pub async fn insert_all<I, W>(simulator: &Simulator, insert: I) -> Result<(), Failure>
-where
-    I: Fn(Range<u64>) -> W,
-    W: Future<Output = Result<u64, Failure>> + Send + 'static,
-{
-    let rows = simulator.options().rows;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut progress = Progress::new("simulating", rows);
-    let mut inserted = 0;
-    let mut tasks: JoinSet<Result<u64, Failure>> = JoinSet::new();
-    for chunk in simulator.chunks(BLOCK) {
-        // One block more than cores: one is on its way to the server.
-        while tasks.len() > cores
-            && let Some(done) = tasks.join_next().await
-        {
-            inserted += done??;
-            progress.show(inserted, rows, "");
-        }
-        tasks.spawn(insert(chunk));
-    }
-    while let Some(done) = tasks.join_next().await {
-        inserted += done??;
-        progress.show(inserted, rows, "");
-    }
-    progress.end();
-    Ok(())
-}
-
 async fn insert(
     table: SourceTable,
     simulator: Arc<Simulator>,
@@ -218,14 +140,4 @@ fn columns<'b>(
         measured_front_thickness: &block.measured_front_thickness,
         measured_stack_thickness: &block.measured_stack_thickness,
     })
-}
-
-/// Midnight of the day where `ck_local_time` is printed, in ms since 1970, so that the printed times are of that day.
-pub fn midnight(name: &str, day: Day) -> Result<i64, Failure> {
-    let zone =
-        TimeZone::get(name).with_context(|| format!("time zone `{name}` of ck_local_time"))?;
-    let midnight = zone
-        .to_ambiguous_zoned(day.date().to_datetime(Time::midnight()))
-        .compatible()?;
-    Ok(midnight.timestamp().as_millisecond())
 }

@@ -15,7 +15,7 @@ use weldfleet_stores::{
     clickhouse::{CurveForm, PlantRows, PlantTable},
 };
 
-use super::simulate::{follow_on, insert_all, midnight, told};
+use super::filling::{follow_on, insert_all, midnight, told};
 use crate::{
     args::{PlantCurves, Simulate},
     dependencies::store_failure,

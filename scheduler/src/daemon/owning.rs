@@ -1,5 +1,6 @@
 //! Before anything else: the queue is this table's.
 
+use weldfleet_fleet::queue_failure;
 use weldfleet_queue::Queue;
 use weldfleet_service::Failure;
 use weldfleet_stores::{StoreError, clickhouse::SourceTable};
@@ -9,7 +10,6 @@ use super::{
     outage::{self, Backoff, CLICKHOUSE, REDIS},
     slicing,
 };
-use crate::dependencies::queue_failure;
 
 /// Waits until ClickHouse says which table this is, and Redis that the queue is its; `None` when stopped.
 ///

@@ -28,18 +28,18 @@ const STANDSTILL: (Duration, Duration) = (Duration::from_secs(60), Duration::fro
 pub async fn run(daemon: Daemon) {
     describe();
     let mut table: Option<SourceTable> = None;
-    let mut settler = Settler::default();
+    let mut settling = DaySettling::default();
     while !daemon.stop.is_cancelled() {
         let mut wait = LOOK_EVERY.0;
         if daemon.leads.borrow().is_some() {
-            match settler.step(&daemon, &mut table).await {
+            match settling.step(&daemon, &mut table).await {
                 Ok(idle) => wait = idle,
                 // Outages are told by slicing.
                 Err(SettleError::Store(error)) if error.is_outage() => wait = LOOK_EVERY.1,
                 Err(SettleError::Queue(error)) if error.is_outage() => wait = LOOK_EVERY.1,
                 Err(error) => {
                     let reason = causes(&error);
-                    wait = settler.did_not(&reason);
+                    wait = settling.did_not(&reason);
                 }
             }
         }
@@ -80,7 +80,7 @@ fn describe() {
 
 /// What is remembered between looks is only about time: losing it costs a wait.
 #[derive(Debug, Default)]
-struct Settler {
+struct DaySettling {
     /// Since when something has been ready.
     ready_since: Option<Instant>,
     /// Tries in a row that did not do.
@@ -88,7 +88,7 @@ struct Settler {
     not_before: Option<Instant>,
 }
 
-impl Settler {
+impl DaySettling {
     /// One look, and settling if it is time; how long to wait for the next.
     async fn step(
         &mut self,

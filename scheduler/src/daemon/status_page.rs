@@ -9,7 +9,7 @@ use weldfleet_stores::{Day, clickhouse::DayCounts};
 
 use super::Daemon;
 
-/// Numbers that the tasks leave for the face.
+/// Numbers that the tasks leave for the status page.
 #[derive(Debug)]
 pub struct Shown {
     id: String,

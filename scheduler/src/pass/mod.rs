@@ -153,7 +153,7 @@ impl Pass {
         self.waiting.keep_only(&looked_at);
 
         for day in live_days {
-            let slot = DayOfRun {
+            let day_of_run = DayOfRun {
                 run: LIVE_RUN,
                 day,
                 selection: &Selection::New,
@@ -162,7 +162,7 @@ impl Pass {
             let sliced = slice::slice(
                 &self.deps,
                 &mut self.waiting,
-                slot,
+                day_of_run,
                 leader,
                 &mut live_free,
                 moment.at,

@@ -40,15 +40,21 @@ impl Pass {
                 if finished.contains(day) {
                     continue;
                 }
-                let slot = DayOfRun {
+                let day_of_run = DayOfRun {
                     run: run.run,
                     day: *day,
                     selection: &run.selection,
                     priority: BACKFILL,
                 };
-                let sliced =
-                    slice::slice(&self.deps, &mut self.waiting, slot, leader, free, moment.at)
-                        .await?;
+                let sliced = slice::slice(
+                    &self.deps,
+                    &mut self.waiting,
+                    day_of_run,
+                    leader,
+                    free,
+                    moment.at,
+                )
+                .await?;
                 summary.backfill_ranges += sliced.enqueued;
                 summary.unreadable.extend_from_slice(&sliced.unreadable);
                 if sliced.is_busy() {

@@ -67,29 +67,6 @@ pub fn group(run: u64, day: Day) -> String {
     format!("{run}:{day}")
 }
 
-/// A new job's id: filename-safe, sorts by day, run and place in the day.
-pub fn job_id(range: &Range) -> String {
-    let random = uuid::Uuid::new_v4().simple().to_string();
-    format!(
-        "{}-{}-{}-{}",
-        range.day,
-        range.run,
-        range.from.ticks,
-        &random[..8]
-    )
-}
-
-/// A range as a job. Its weight stands in the field `rows`.
-pub fn job(range: &Range) -> NewJob {
-    let mut job = NewJob::new(job_id(range)).weight(range.rows);
-    for (name, value) in range.encode() {
-        if name != "rows" {
-            job = job.field(name, value);
-        }
-    }
-    job
-}
-
 /// Cuts the rows of a day that a run wants and nothing covers into ranges, and enqueues those that are full or have waited,
 /// `free` of them at most.
 pub async fn slice(
@@ -101,7 +78,7 @@ pub async fn slice(
     now: Instant,
 ) -> Result<Sliced, PassError> {
     let group = group(of.run, of.day);
-    // Before the rows: see the documentation of this module.
+    // Before the rows: the documentation of `pass` says why.
     let plan = deps.queue.plan(&group).await?;
     let mut sliced = Sliced {
         outstanding: plan.jobs.len() as u64,
@@ -254,7 +231,9 @@ async fn enqueue(
                 to: cut.keys.to,
                 rows: cut.rows,
             };
-            job(&range).group(&guard.group).priority(of.priority)
+            weldfleet_fleet::job(&range)
+                .group(&guard.group)
+                .priority(of.priority)
         })
         .collect();
     weldfleet_failpoints::reach("scheduler::before_enqueue").await;

@@ -1,17 +1,17 @@
-//! Jobs that killed their worker while alone in it, and those that a worker handed back to be cut: halves, or a row that is marked,
+//! Jobs that killed their worker while they ran isolated, and those that a worker handed back to be cut: halves, or a row that is marked,
 //! `poison` or unreadable.
 
 use weldfleet_queue::{Job, NewJob, SplitOutcome, State};
 use weldfleet_stores::{Range, clickhouse::Split};
 use weldfleet_weld::Status;
 
-use super::{Pass, PassError, Summary, slice};
+use super::{Pass, PassError, Summary};
 
 /// Jobs looked at per pass; the rest waits for the next.
 const MOST: u32 = 100;
 
 /// `alg_error` of a poison row.
-const POISON_REASON: &str = "poison: killed its worker twice while it was judged alone";
+const POISON_REASON: &str = "poison: killed its worker twice while its job ran isolated";
 
 impl Pass {
     pub(super) async fn split_jobs(&self, summary: &mut Summary) -> Result<(), PassError> {
@@ -68,7 +68,7 @@ impl Pass {
         let jobs: Vec<NewJob> = children
             .iter()
             .map(|child| {
-                let child = slice::job(child);
+                let child = weldfleet_fleet::job(child);
                 // Rows that are equal in the whole key are one weld, which cannot be split further.
                 if children.len() == 1 {
                     child.weight(1)
@@ -105,7 +105,7 @@ impl Pass {
     }
 }
 
-/// Whether a worker could not read the only row of this job. A job of several rows of which one is left is tried alone first.
+/// Whether a worker could not read the only row of this job. A job of several rows of which one is left is tried by itself first.
 fn is_unreadable(job: &Job) -> bool {
     job.weight <= 1 && job.error.starts_with(weldfleet_fleet::UNREADABLE)
 }

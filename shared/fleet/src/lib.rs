@@ -2,7 +2,8 @@
 //!
 //! # Layout
 //! - [`queue_options`]: the queue both speak to; [`owner`]: whose it is;
-//! - [`range_of`]: the rows a job names; [`unreadable`]: what is said of rows that cannot be read;
+//! - [`job`]: a range as a job, [`range_of`]: the range of a job; [`unreadable`]: what is said of rows that cannot be read;
+//! - [`queue_failure`]: with which exit code and words a program ends for its queue;
 //! - [`breaker_limits`]: when the fleet stops itself.
 //!
 //! What must never live here: behaviour of either binary.
@@ -10,7 +11,8 @@
 use std::time::Duration;
 use weldfleet_breaker::Limits;
 
-use weldfleet_queue::{Job, Options, Owner};
+use weldfleet_queue::{Job, NewJob, Options, Owner, QueueError};
+use weldfleet_service::{Exit, Failure};
 use weldfleet_settings::{Settings, secret::without_credentials};
 use weldfleet_stores::{Range, RangeError, StoreError, clickhouse::Server};
 
@@ -48,7 +50,7 @@ pub async fn owner(settings: &Settings) -> Result<Option<Owner>, StoreError> {
 }
 
 /// What is wrong with the options of [`queue_options`], by the key of the configuration.
-pub fn wrong_option(problem: &str) -> String {
+fn wrong_option(problem: &str) -> String {
     match problem.starts_with("url") {
         true => format!("redis.{problem}"),
         false => format!("queue option {problem}"),
@@ -56,9 +58,26 @@ pub fn wrong_option(problem: &str) -> String {
 }
 
 /// What to do when the queue is another fleet's.
-pub fn foreign_remedy() -> &'static str {
+fn foreign_remedy() -> &'static str {
     "two fleets with one queue would take each other's jobs: name another redis.queue for this one; if the table of that fleet is this one \
      (it was moved, or restored onto another server), stop everything that uses the queue and run `scheduler jobs take-queue`"
+}
+
+/// Exit code 2 when the queue is another fleet's or an option is wrong, 3 when Redis is away or refuses writes, else 1.
+pub fn queue_failure(error: QueueError) -> Failure {
+    match error {
+        QueueError::Options(problem) => Failure::usage(wrong_option(&problem)),
+        QueueError::Foreign { .. } => {
+            Failure::usage(format!("redis.queue: {error}; {}", foreign_remedy()))
+        }
+        error => {
+            let exit = match error.is_outage() && !error.is_denied() {
+                true => Exit::Unreachable,
+                false => Exit::Failed,
+            };
+            Failure::new(exit, anyhow::Error::new(error).context("redis.url"))
+        }
+    }
 }
 
 /// Why a job names no rows.
@@ -80,6 +99,25 @@ impl std::fmt::Display for BadJob {
 }
 
 impl std::error::Error for BadJob {}
+
+/// A range as a job, which is named so that it sorts by day, run and place in the day. [`range_of`] reads it back.
+pub fn job(range: &Range) -> NewJob {
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    let id = format!(
+        "{}-{}-{}-{}",
+        range.day,
+        range.run,
+        range.from.ticks,
+        &random[..8]
+    );
+    let mut job = NewJob::new(id).weight(range.rows);
+    for (name, value) in range.encode() {
+        if name != ROWS {
+            job = job.field(name, value);
+        }
+    }
+    job
+}
 
 /// The rows a job names.
 ///

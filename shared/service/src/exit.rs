@@ -10,7 +10,6 @@ use crate::stdio;
 pub enum Exit {
     /// Everything asked for is done.
     Done = 0,
-    /// It failed.
     Failed = 1,
     /// Wrong usage or configuration.
     Usage = 2,
@@ -29,7 +28,6 @@ impl From<Exit> for ExitCode {
 /// An error with the exit code it deserves.
 #[derive(Debug)]
 pub struct Failure {
-    /// The exit code.
     pub exit: Exit,
     /// What happened, with its causes.
     pub error: anyhow::Error,

@@ -12,8 +12,8 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// The parts of a URL that credentials concern.
-struct Parts<'a> {
+/// The pieces of a URL that credentials concern.
+struct UrlPieces<'a> {
     scheme: &'a str,
     /// `user:password`, if there is an `@`.
     credentials: Option<&'a str>,
@@ -23,7 +23,7 @@ struct Parts<'a> {
     rest: &'a str,
 }
 
-fn split(url: &str) -> Option<Parts<'_>> {
+fn split(url: &str) -> Option<UrlPieces<'_>> {
     let (scheme, rest) = url.split_once("://")?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at(end);
@@ -31,7 +31,7 @@ fn split(url: &str) -> Option<Parts<'_>> {
         Some((credentials, hosts)) => (Some(credentials), hosts),
         None => (None, authority),
     };
-    Some(Parts {
+    Some(UrlPieces {
         scheme,
         credentials,
         hosts,
@@ -42,19 +42,19 @@ fn split(url: &str) -> Option<Parts<'_>> {
 /// What is wrong with the URL of `section`, and the remedy.
 pub fn check(section: &str, url: &str, schemes: &[&str]) -> Result<(), String> {
     let form = || format!("is not of the form {}://host:port", schemes.join("|"));
-    let parts = split(url).ok_or_else(form)?;
-    if !schemes.contains(&parts.scheme) || parts.hosts.is_empty() {
+    let pieces = split(url).ok_or_else(form)?;
+    if !schemes.contains(&pieces.scheme) || pieces.hosts.is_empty() {
         return Err(form());
     }
-    let credentials = parts.credentials.unwrap_or_default();
-    if parts.rest.contains('@') || !is_encoded(credentials) {
+    let credentials = pieces.credentials.unwrap_or_default();
+    if pieces.rest.contains('@') || !is_encoded(credentials) {
         return Err(format!(
             "holds a character that a URL needs for itself; in user and password write % as %25, # as %23, / as %2F, \
              ? as %3F, @ as %40, a blank as %20, or give them as {section}.user and {section}.password (or \
              password_file), which take any text"
         ));
     }
-    let ports_are_numbers = parts
+    let ports_are_numbers = pieces
         .hosts
         .split(',')
         .all(|host| port_is_number(host.trim()));
@@ -84,10 +84,10 @@ fn port_is_number(host: &str) -> bool {
 
 /// The URL with this user and password in the place of its own.
 pub fn with_credentials(url: &Secret, user: Option<&str>, password: Option<&Secret>) -> Secret {
-    let Some(parts) = split(url.expose()) else {
+    let Some(pieces) = split(url.expose()) else {
         return url.clone();
     };
-    let own = parts.credentials.unwrap_or_default();
+    let own = pieces.credentials.unwrap_or_default();
     let (own_user, own_password) = own.split_once(':').unwrap_or((own, ""));
     let encoded = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
     let user = user.map_or_else(|| own_user.to_owned(), encoded);
@@ -95,12 +95,12 @@ pub fn with_credentials(url: &Secret, user: Option<&str>, password: Option<&Secr
         || own_password.to_owned(),
         |secret| encoded(secret.expose()),
     );
-    let Parts {
+    let UrlPieces {
         scheme,
         hosts,
         rest,
         ..
-    } = parts;
+    } = pieces;
     Secret::new(match (user.is_empty(), password.is_empty()) {
         (true, true) => format!("{scheme}://{hosts}{rest}"),
         (false, true) => format!("{scheme}://{user}@{hosts}{rest}"),

@@ -39,7 +39,6 @@ pub struct Settings {
     pub breaker: Breaker,
 }
 
-/// `[clickhouse]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClickHouse {
@@ -63,7 +62,6 @@ impl Default for ClickHouse {
     }
 }
 
-/// `[redis]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Redis {
@@ -90,7 +88,6 @@ impl Default for Redis {
     }
 }
 
-/// `[mysql]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MySql {
@@ -134,7 +131,6 @@ impl Default for MySql {
     }
 }
 
-/// `[tables]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tables {
@@ -164,7 +160,6 @@ impl Default for Tables {
     }
 }
 
-/// `[scheduler]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scheduler {
@@ -240,7 +235,6 @@ impl<'de> Deserialize<'de> for Zone {
     }
 }
 
-/// `[lease]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lease {
@@ -267,7 +261,6 @@ impl Default for Lease {
     }
 }
 
-/// `[worker]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Worker {
@@ -377,7 +370,6 @@ impl Default for Bf16Limits {
     }
 }
 
-/// `[model]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Model {
@@ -426,7 +418,6 @@ impl Default for Model {
     }
 }
 
-/// `[rules]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rules {
@@ -445,7 +436,6 @@ impl Default for Rules {
     }
 }
 
-/// `[fusion]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fusion {
@@ -464,7 +454,6 @@ impl Default for Fusion {
     }
 }
 
-/// `[breaker]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Breaker {

@@ -199,9 +199,7 @@ impl fmt::Display for Key {
 /// Keys from the first to the last, both included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRange {
-    /// First key.
     pub from: Key,
-    /// Last key.
     pub to: Key,
 }
 
@@ -215,7 +213,6 @@ impl KeyRange {
 /// Every `alg_status`, in the order in which they are listed.
 pub const STATUSES: [Status; 4] = [Status::Ok, Status::Invalid, Status::Poison, Status::Error];
 
-/// Reads an `alg_status`.
 pub fn parse_status(text: &str) -> Result<Status, RangeError> {
     STATUSES
         .into_iter()

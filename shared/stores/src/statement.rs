@@ -5,9 +5,7 @@ use std::fmt;
 /// Which server a statement is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Store {
-    /// ClickHouse.
     ClickHouse,
-    /// MySQL.
     MySql,
 }
 
@@ -27,7 +25,6 @@ pub struct Statement {
     pub store: Store,
     /// What it does, in a few words.
     pub what: String,
-    /// The SQL.
     pub sql: String,
 }
 

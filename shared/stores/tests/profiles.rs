@@ -195,7 +195,7 @@ async fn each_capability_is_probed_by_what_it_needs() {
         (
             "ALTER TABLE weld_test.spot_records RENAME COLUMN decided_by TO x",
             "ALTER TABLE weld_test.spot_records RENAME COLUMN x TO decided_by",
-            &[Capability::Commit, Capability::Follow],
+            &[Capability::Commit, Capability::Mirror],
         ),
     ] {
         plant.execute(breaks).await;

@@ -5,10 +5,11 @@
 
 use std::borrow::Cow;
 
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::{
     DecidedBy, Outcome, Verdict,
+    features::REGRESSIONS,
     rules::{Hit, hits_json},
 };
 
@@ -190,7 +191,24 @@ pub const RESULT_COLUMNS: &[ResultColumn] = &[
     ),
 ];
 
+/// Reads a measure off a verdict, mm.
+pub type ReadMeasure = fn(&Verdict) -> Option<f32>;
+
+/// The columns that a model estimates, in the order of its regression output.
+pub const MEASURES: [(&str, ReadMeasure); REGRESSIONS] = [
+    ("diameter", |v| v.diameter),
+    ("indentation", |v| v.indentation),
+    ("front_thickness", |v| v.front_thickness),
+    ("stack_thickness", |v| v.stack_thickness),
+];
+
 /// Their names, in the same order.
+pub const MEASURE_NAMES: [&str; REGRESSIONS] = {
+    let [(a, _), (b, _), (c, _), (d, _)] = MEASURES;
+    [a, b, c, d]
+};
+
+/// The names of all result columns, in the same order.
 pub const RESULT_COLUMN_NAMES: &[&str] = &names();
 
 const fn names() -> [&'static str; RESULT_COLUMNS.len()] {
@@ -279,6 +297,17 @@ impl Serialize for Cell<'_> {
             Self::Float(number) => number.serialize(serializer),
             Self::Hits(hits) => hits.unwrap_or_default().serialize(serializer),
         }
+    }
+}
+
+/// As the answer of `predict`.
+impl Serialize for Verdict {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut answer = serializer.serialize_map(None)?;
+        for (column, read) in verdict_columns() {
+            answer.serialize_entry(column.name, &read(self))?;
+        }
+        answer.end()
     }
 }
 

@@ -3,35 +3,11 @@
 use crate::{
     Weld,
     units::CurveUnits,
-    validation::{Invalid, ValidationLimits},
+    validation::{Extent, Invalid, Measured, ValidationLimits},
 };
 
 /// Samples handled side by side; wide enough for two AVX registers, a multiple of SSE's.
 const LANES: usize = 16;
-
-/// Smallest and largest sample of a curve.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Extent {
-    /// Smallest sample; meaningless where one is not finite.
-    pub min: f32,
-    /// Largest sample; meaningless where one is not finite.
-    pub max: f32,
-    /// Index of the first NaN or infinity.
-    pub first_non_finite: Option<usize>,
-}
-
-/// What validation looks at, in V and kA.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Measured {
-    /// `umax`, V.
-    pub umax: f32,
-    /// `imax`, kA.
-    pub imax: f32,
-    /// Of the voltage curve.
-    pub u: Extent,
-    /// Of the current curve.
-    pub i: Extent,
-}
 
 /// Validated curves in V and kA, of equal length. Reusable: loading the next weld allocates nothing once grown.
 #[derive(Debug, Clone, Default)]

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DecidedBy, Outcome, fusion::Fused, rules::Rule};
+use crate::{
+    DecidedBy, Outcome,
+    fusion::Fused,
+    rules::{NokRules, Rule},
+};
 
 /// What the model is called in `defect_names` and in `defect`.
 const ML: &str = "ml";
@@ -85,27 +89,6 @@ impl From<DefectNames> for BTreeMap<String, String> {
     }
 }
 
-/// The rules that make a weld NOK.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct NokRules(u8);
-
-impl NokRules {
-    /// Adds one.
-    pub fn insert(&mut self, rule: Rule) {
-        self.0 |= 1 << rule as u8;
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    fn contains(self, rule: Rule) -> bool {
-        self.0 & (1 << rule as u8) != 0
-    }
-}
-
 /// Every text that `defect` can be, made once, so that a verdict costs no allocation.
 #[derive(Debug, Clone)]
 pub struct Defects {
@@ -120,7 +103,6 @@ impl Defects {
     /// In these words.
     #[must_use]
     pub fn new(names: &DefectNames) -> Self {
-        let every = || (0..1 << Rule::ALL.len()).map(NokRules);
         let text = |ml: bool, rules: NokRules| -> Arc<str> {
             let of_rules = Rule::ALL.into_iter().filter(|rule| rules.contains(*rule));
             let mut told: Vec<&str> = Vec::new();
@@ -138,8 +120,8 @@ impl Defects {
             told.join(SEPARATOR).into()
         };
         Self {
-            of_rules: every().map(|rules| text(false, rules)).collect(),
-            of_ml_and_rules: every().map(|rules| text(true, rules)).collect(),
+            of_rules: NokRules::every().map(|rules| text(false, rules)).collect(),
+            of_ml_and_rules: NokRules::every().map(|rules| text(true, rules)).collect(),
             of_override: names.words(OVERRIDE).into(),
         }
     }
@@ -152,9 +134,9 @@ impl Defects {
         }
         let text = match fused.decided_by {
             DecidedBy::Override => Some(&self.of_override),
-            DecidedBy::SoftAnd => self.of_ml_and_rules.get(usize::from(rules.0)),
+            DecidedBy::SoftAnd => self.of_ml_and_rules.get(rules.place()),
             DecidedBy::Ml => self.of_ml_and_rules.first(),
-            DecidedBy::Rule => self.of_rules.get(usize::from(rules.0)),
+            DecidedBy::Rule => self.of_rules.get(rules.place()),
         };
         text.cloned()
     }

@@ -52,13 +52,9 @@ pub enum CurrentUnit {
 pub struct CurveUnits {
     /// Time between two samples, ms.
     pub sample_interval_ms: f64,
-    /// Unit of `u_curve`.
     pub u_unit: CurveVoltageUnit,
-    /// Unit of `i_curve`.
     pub i_unit: CurveCurrentUnit,
-    /// Unit of `umax`.
     pub umax_unit: VoltageUnit,
-    /// Unit of `imax`.
     pub imax_unit: CurrentUnit,
     /// What a stored sample of `u_curve` is multiplied with to be in `u_unit`.
     pub u_scale: f64,

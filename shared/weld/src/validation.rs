@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BadValue, curves::Measured};
+use crate::BadValue;
 
 /// The `[validation]` section.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,30 @@ impl Default for ValidationLimits {
             max_length_gap: 2,
         }
     }
+}
+
+/// Smallest and largest sample of a curve.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Extent {
+    /// Smallest sample; meaningless where one is not finite.
+    pub min: f32,
+    /// Largest sample; meaningless where one is not finite.
+    pub max: f32,
+    /// Index of the first NaN or infinity.
+    pub first_non_finite: Option<usize>,
+}
+
+/// What validation looks at, in V and kA.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured {
+    /// `umax`, V.
+    pub umax: f32,
+    /// `imax`, kA.
+    pub imax: f32,
+    /// Of the voltage curve.
+    pub u: Extent,
+    /// Of the current curve.
+    pub i: Extent,
 }
 
 /// Why a row is `invalid`. A closed set: dashboards group by [`Reason::code`].

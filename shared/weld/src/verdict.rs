@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::Serialize;
 
-use crate::{columns::verdict_columns, rules::Hit};
+use crate::rules::Hit;
 
 /// What a judge says about a weld.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -39,7 +39,7 @@ pub enum Status {
     Ok,
     /// Refused by validation; `alg_error` has the reason.
     Invalid,
-    /// Killed its worker twice, alone. Given by the worker, never by this crate.
+    /// Killed its worker twice while it was the only row there. Given by the worker, never by this crate.
     Poison,
     /// Could not be judged; `alg_error` has the reason.
     Error,
@@ -148,16 +148,5 @@ impl Verdict {
             Some(defect) => format!("{decided_by} ({defect})"),
             None => decided_by.to_owned(),
         }
-    }
-}
-
-/// As the answer of `predict`.
-impl Serialize for Verdict {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut answer = serializer.serialize_map(None)?;
-        for (column, read) in verdict_columns() {
-            answer.serialize_entry(column.name, &read(self))?;
-        }
-        answer.end()
     }
 }

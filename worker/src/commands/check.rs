@@ -193,13 +193,13 @@ async fn check_clickhouse(settings: &Settings, report: &mut Report) -> Option<So
     );
     report.ok("columns", source.schema().describe());
     let (grants, works) = needs::clickhouse(&source).await;
-    for (part, found) in [("grant", grants), ("works", works)] {
+    for (subject, found) in [("grant", grants), ("works", works)] {
         for (what, result) in found {
             match result {
-                Ok(()) => report.ok(part, what),
+                Ok(()) => report.ok(subject, what),
                 Err(error) => {
                     report.unreachable |= error.is_outage();
-                    report.failed(part, format!("{what}: {}", error.chain_and_remedy()));
+                    report.failed(subject, format!("{what}: {}", error.chain_and_remedy()));
                 }
             }
         }
@@ -250,7 +250,7 @@ async fn check_redis(settings: &Settings, report: &mut Report) {
     let queue = match Queue::new(weldfleet_fleet::queue_options(settings)) {
         Ok(queue) => queue,
         Err(error) => {
-            let error = chain(&super::run::queue_failure(error).error);
+            let error = chain(&weldfleet_fleet::queue_failure(error).error);
             return report.failed("redis", error);
         }
     };
@@ -260,7 +260,7 @@ async fn check_redis(settings: &Settings, report: &mut Report) {
         .and_then(|owner| queue.owned_by(owner).ok())
         .unwrap_or(queue);
     if let Err(error @ QueueError::Foreign { .. }) = queue.check_owner().await {
-        let error = chain(&super::run::queue_failure(error).error);
+        let error = chain(&weldfleet_fleet::queue_failure(error).error);
         return report.failed("redis", error);
     }
     let checked = match queue.works().await {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use weldfleet_service::{Exit, Failure, OrExit, errln, outln, stdio};
 use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::FurtherNames;
-use weldfleet_weld::{Record, Verdict};
+use weldfleet_weld::{Record, Verdict, columns::MEASURES};
 
 use crate::{
     inference::{compute::Compute, tuning::Tuning},
@@ -161,14 +161,9 @@ fn in_words(record: &Record, verdict: &Verdict) -> String {
     if let Some(probability) = verdict.ml_nok_prob {
         text.push_str(&format!("  nok_prob {probability:.4}"));
     }
-    let measures = [
-        ("diameter", verdict.diameter),
-        ("indentation", verdict.indentation),
-        ("front", verdict.front_thickness),
-        ("stack", verdict.stack_thickness),
-    ];
-    for (name, value) in measures {
-        if let Some(value) = value {
+    for (name, read) in MEASURES {
+        if let Some(value) = read(verdict) {
+            let name = name.trim_end_matches("_thickness"); // there is one line for all
             text.push_str(&format!("  {name} {value:.2} mm"));
         }
     }

@@ -11,8 +11,9 @@ use apalis::prelude::{BoxDynError, WorkerBuilder};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use weldfleet_breaker::Tally;
+use weldfleet_fleet::queue_failure;
 use weldfleet_queue::{
-    Consumer, Job, Lease, Pause, Queue, QueueError, Settlement, WorkerInfo,
+    Consumer, Job, Lease, Pause, Queue, Settlement, WorkerInfo,
     apalis::{LeasedBackend, Slot},
 };
 use weldfleet_service::{
@@ -363,18 +364,6 @@ async fn own_queue(settings: &Settings, queue: Queue, health: &Health) -> Result
             }
             Err(error) => return Err(queue_failure(error)),
         }
-    }
-}
-
-/// What keeps a worker from starting that is not an outage.
-pub fn queue_failure(error: QueueError) -> Failure {
-    match error {
-        QueueError::Options(problem) => Failure::usage(weldfleet_fleet::wrong_option(&problem)),
-        QueueError::Foreign { .. } => Failure::usage(format!(
-            "redis.queue: {error}; {}",
-            weldfleet_fleet::foreign_remedy()
-        )),
-        error => Failure::new(Exit::Failed, anyhow::Error::new(error).context("redis.url")),
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use weldfleet_weld::{Status, Verdict};
 
-use super::{compute::Compute, pool::PoolError, welds::Welds};
+use super::{compute::Compute, pool_error::PoolError, welds::Welds};
 
 /// Judges the rows; if that fails, each by itself. A row that panics becomes an `error` verdict; so does one that the model fails
 /// on, unless it fails on all of them: then the model is to blame, and no row.
@@ -22,7 +22,7 @@ pub fn judge(
 ) -> Result<Vec<Verdict>, PoolError> {
     match attempt(compute, welds, rows.clone()) {
         Ok(verdicts) => return Ok(verdicts),
-        Err(Failed::Model(reason)) if rows.len() == 1 => return Err(PoolError::Model(reason)),
+        Err(Fault::Model(reason)) if rows.len() == 1 => return Err(PoolError::Model(reason)),
         Err(_) => {}
     }
     let mut verdicts = Vec::with_capacity(rows.len());
@@ -33,8 +33,8 @@ pub fn judge(
                 verdicts.extend(one);
                 continue;
             }
-            Err(Failed::Panic(reason)) => format!("panic: {reason}"),
-            Err(Failed::Model(reason)) => {
+            Err(Fault::Panic(reason)) => format!("panic: {reason}"),
+            Err(Fault::Model(reason)) => {
                 model_failures.push(reason.clone());
                 format!("model_failed: {reason}")
             }
@@ -52,7 +52,7 @@ pub fn judge(
     }
 }
 
-enum Failed {
+enum Fault {
     Model(String),
     Panic(String),
 }
@@ -61,13 +61,13 @@ fn attempt(
     compute: &mut Compute,
     welds: &dyn Welds,
     rows: Range<usize>,
-) -> Result<Vec<Verdict>, Failed> {
+) -> Result<Vec<Verdict>, Fault> {
     match catch_unwind(AssertUnwindSafe(|| compute.judge(welds, rows))) {
         Ok(Ok(verdicts)) => Ok(verdicts),
-        Ok(Err(error)) => Err(Failed::Model(weldfleet_service::exit::chain(&error))),
+        Ok(Err(error)) => Err(Fault::Model(weldfleet_service::exit::chain(&error))),
         Err(panic) => {
             compute.reset();
-            Err(Failed::Panic(panic_text(panic.as_ref())))
+            Err(Fault::Panic(panic_text(panic.as_ref())))
         }
     }
 }

@@ -9,7 +9,7 @@
 //! - [`layout`]: sessions, threads and rows of a batch; [`tuning`]: which layout, by measurement; [`hardware`]: names of devices;
 //! - [`compute`]: what one compute thread owns, and judging with it;
 //! - [`isolation`]: a chunk that fails, row by row;
-//! - [`pool`]: the compute threads, fed with chunks of rows;
+//! - [`pool`]: the compute threads, fed with chunks of rows; `pool_error`: why they did not judge;
 //! - [`welds`]: rows of a table or records of a file, seen alike.
 //!
 //! On a CPU one single-threaded session per core usually beats one session over all cores by a third, and small batches
@@ -29,6 +29,7 @@ pub mod layout;
 pub mod openvino;
 pub mod parts;
 pub mod pool;
+mod pool_error;
 pub mod rows;
 pub mod runtime;
 pub mod session;

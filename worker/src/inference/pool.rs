@@ -6,7 +6,7 @@
 //! opens a part's model when the first row needs it.
 //!
 //! Chunks of ranges go before records that somebody asked about (`POST /predict`, `check`): those wait, but for one
-//! turn in [`RANGES_BEFORE_ASIDE`] of each thread, so that a busy fleet still answers. What nobody waits for any more
+//! turn in [`RANGES_BEFORE_UNLEASED`] of each thread, so that a busy fleet still answers. What nobody waits for any more
 //! is not computed.
 
 use std::{ops::Range, sync::Arc, thread, time::Instant};
@@ -17,34 +17,21 @@ use tokio::sync::mpsc;
 use weldfleet_service::metrics;
 use weldfleet_weld::{Verdict, judge::Judge};
 
+pub use super::pool_error::PoolError;
 use super::{Models, compute::Compute, first_then_rest, isolation, layout::Layout, welds::Welds};
 use crate::lease::HeldLease;
 
 /// Rows a thread takes at a time, at least: whole batches.
 const CHUNK_ROWS: usize = 128;
 /// Chunks of ranges that a thread takes before it looks after records that somebody asked about.
-const RANGES_BEFORE_ASIDE: u32 = 16;
-
-/// Why a range was not judged.
-#[derive(Debug, thiserror::Error)]
-pub enum PoolError {
-    /// The lease was lost meanwhile.
-    #[error("cancelled")]
-    Cancelled,
-    /// The model failed as a whole.
-    #[error("{0}")]
-    Model(String),
-    /// A compute thread ended.
-    #[error("{0}")]
-    Ended(&'static str),
-}
+const RANGES_BEFORE_UNLEASED: u32 = 16;
 
 /// Handle on the compute threads; they end when the last handle is dropped.
 #[derive(Clone)]
 pub struct Pool {
     chunks: Sender<Chunk>,
     /// Of everything that has no lease.
-    asides: Sender<Chunk>,
+    unleased: Sender<Chunk>,
     chunk_rows: usize,
 }
 
@@ -69,7 +56,7 @@ impl Pool {
             models.try_parts(layout)?;
         }
         let (chunks, ranges) = unbounded();
-        let (asides, rest) = unbounded();
+        let (unleased, rest) = unbounded();
         let chunk_rows = CHUNK_ROWS.next_multiple_of(layout.batch_rows);
         let ready = first_then_rest(layout.sessions, || {
             Compute::new(judge.clone(), models.clone(), layout)
@@ -77,7 +64,7 @@ impl Pool {
         for (number, compute) in ready.into_iter().enumerate() {
             let queues = Queues {
                 ranges: ranges.clone(),
-                asides: rest.clone(),
+                unleased: rest.clone(),
                 ranges_taken: 0,
             };
             thread::Builder::new()
@@ -87,7 +74,7 @@ impl Pool {
         }
         Ok(Self {
             chunks,
-            asides,
+            unleased,
             chunk_rows,
         })
     }
@@ -105,7 +92,7 @@ impl Pool {
         let queue = if lease.is_some() {
             &self.chunks
         } else {
-            &self.asides
+            &self.unleased
         };
         let mut chunks = 0;
         for start in (0..welds.count()).step_by(self.chunk_rows) {
@@ -120,10 +107,10 @@ impl Pool {
             chunks += 1;
         }
         drop(done);
-        let mut parts: Vec<Vec<Verdict>> = vec![Vec::new(); chunks];
+        let mut judged: Vec<Vec<Verdict>> = vec![Vec::new(); chunks];
         let mut received = 0;
-        while let Some((start, part)) = finished.recv().await {
-            parts[start / self.chunk_rows] = part?;
+        while let Some((start, chunk)) = finished.recv().await {
+            judged[start / self.chunk_rows] = chunk?;
             received += 1;
             if let Some(lease) = &lease {
                 lease.progress();
@@ -132,7 +119,7 @@ impl Pool {
         if received < chunks {
             return Err(PoolError::Ended("a compute thread ended"));
         }
-        let mut verdicts = parts.concat();
+        let mut verdicts = judged.concat();
         welds.refuse(&mut verdicts);
         Ok(verdicts)
     }
@@ -141,7 +128,7 @@ impl Pool {
 /// What one thread takes from.
 struct Queues {
     ranges: Receiver<Chunk>,
-    asides: Receiver<Chunk>,
+    unleased: Receiver<Chunk>,
     /// Since the last one that was none.
     ranges_taken: u32,
 }
@@ -150,20 +137,20 @@ impl Queues {
     /// The next chunk that somebody still waits for; none when the pool is no more.
     fn next(&mut self) -> Option<Chunk> {
         loop {
-            let due = self.ranges_taken >= RANGES_BEFORE_ASIDE;
-            let aside = due.then(|| self.asides.try_recv().ok()).flatten();
-            let (chunk, of_range) = match aside {
+            let due = self.ranges_taken >= RANGES_BEFORE_UNLEASED;
+            let unleased = due.then(|| self.unleased.try_recv().ok()).flatten();
+            let (chunk, of_range) = match unleased {
                 Some(chunk) => (chunk, false),
                 None => select_biased! {
                     recv(self.ranges) -> chunk => (chunk.ok()?, true),
-                    recv(self.asides) -> chunk => (chunk.ok()?, false),
+                    recv(self.unleased) -> chunk => (chunk.ok()?, false),
                 },
             };
             if chunk.done.is_closed() {
                 continue;
             }
             self.ranges_taken = match of_range {
-                true => (self.ranges_taken + 1).min(RANGES_BEFORE_ASIDE),
+                true => (self.ranges_taken + 1).min(RANGES_BEFORE_UNLEASED),
                 false => 0,
             };
             return Some(chunk);
@@ -215,7 +202,7 @@ mod tests {
     #[test]
     fn ranges_go_first_the_rest_is_not_forgotten_and_what_nobody_waits_for_is_not_computed() {
         let (to_ranges, ranges) = unbounded();
-        let (to_asides, asides) = unbounded();
+        let (to_unleased, unleased) = unbounded();
         let mut waiting = Vec::new();
         for number in 0..20 {
             let (chunk, waits) = chunk(number);
@@ -224,7 +211,7 @@ mod tests {
         }
         for number in 100..103 {
             let (chunk, waits) = chunk(number);
-            to_asides.send(chunk).unwrap();
+            to_unleased.send(chunk).unwrap();
             waiting.push(waits);
         }
         // The clients of range 3 and of record 100 have gone.
@@ -232,7 +219,7 @@ mod tests {
         waiting.remove(3);
         let mut queues = Queues {
             ranges,
-            asides,
+            unleased,
             ranges_taken: 0,
         };
         let order: Vec<usize> = (0..21)
@@ -241,7 +228,7 @@ mod tests {
         let first: Vec<usize> = (0..17).filter(|number| *number != 3).collect();
         let then = [101, 17, 18, 19, 102];
         assert_eq!(order, [&first[..], &then].concat());
-        drop((to_ranges, to_asides));
+        drop((to_ranges, to_unleased));
         assert!(queues.next().is_none(), "a thread ends with its pool");
     }
 }

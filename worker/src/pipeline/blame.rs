@@ -26,11 +26,8 @@ const TRIES: u32 = 2;
 pub enum Step {
     /// Reading its rows.
     Fetch,
-    /// Its audit file.
     Audit,
-    /// Its results.
     Store,
-    /// Their commit.
     Commit,
     /// Reading what the mirror needs.
     Mirror,
@@ -44,7 +41,7 @@ impl Step {
             Self::Audit => None,
             Self::Store => Some(Capability::Store),
             Self::Commit => Some(Capability::Commit),
-            Self::Mirror => Some(Capability::Follow),
+            Self::Mirror => Some(Capability::Mirror),
         }
     }
 }
@@ -54,7 +51,6 @@ impl Step {
 pub struct Case {
     /// Where it was stopped.
     pub step: Step,
-    /// By what.
     pub class: Class,
     /// Whether the capability works for other rows now; `None`: nobody has asked.
     pub works: Option<bool>,
@@ -83,7 +79,6 @@ pub enum Ending {
     Unreadable,
 }
 
-/// Decides.
 pub fn decide(case: &Case) -> Ending {
     let looks_like_the_servers = matches!(case.class, Class::Outage | Class::Refused);
     match case.step {

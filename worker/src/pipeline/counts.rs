@@ -19,9 +19,7 @@ pub fn totals() -> Value {
 /// Rows of a range by what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Judged OK.
     pub ok: u64,
-    /// Judged NOK.
     pub nok: u64,
     /// Refused by validation.
     pub invalid: u64,
@@ -30,7 +28,6 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts verdicts.
     pub fn of(verdicts: &[Verdict]) -> Self {
         let mut counts = Self::default();
         for verdict in verdicts {
@@ -44,7 +41,6 @@ impl Counts {
         counts
     }
 
-    /// All rows.
     pub fn rows(&self) -> u64 {
         self.ok + self.nok + self.invalid + self.error
     }

@@ -122,7 +122,7 @@ impl Pipeline {
             Capability::Read => "read",
             Capability::Store => "store",
             Capability::Commit => "commit",
-            Capability::Follow => "follow",
+            Capability::Mirror => "mirror",
         };
         self.gate
             .close("clickhouse", what, reason.to_owned(), move || {

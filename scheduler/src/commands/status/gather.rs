@@ -177,7 +177,7 @@ impl Gatherer {
         match tokio::time::timeout(PATIENCE, self.look_at_redis(&mut report)).await {
             Ok(Ok(())) => redis_works = true,
             Ok(Err(error @ QueueError::Foreign { .. })) => {
-                return Err(dependencies::queue_failure(error));
+                return Err(weldfleet_fleet::queue_failure(error));
             }
             Ok(Err(error)) => problem(
                 &mut report,

@@ -70,12 +70,12 @@ pub struct Agreement {
     /// At most ten, half of each kind where there are so many, the latest first.
     pub examples: Vec<Disagreement>,
     /// Values of `previous_result` that are no verdict, the most frequent first, and their rows.
-    pub unreadable: Vec<Unreadable>,
+    pub unreadable: Vec<UnreadableText>,
 }
 
 /// A text that is neither verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
-pub struct Unreadable {
+pub struct UnreadableText {
     pub value: String,
     pub rows: u64,
 }

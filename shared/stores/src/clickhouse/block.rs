@@ -9,7 +9,7 @@ use super::{
     native::Texts,
     schema::FurtherNames,
     sql::LONGEST_ID,
-    stored::Unreadable,
+    stored::UnreadableRows,
 };
 use crate::{
     IdRef,
@@ -78,7 +78,7 @@ pub(crate) struct Arrived {
     pub umax: Vec<f32>,
     pub imax: Vec<f32>,
     pub curves: Arena,
-    pub unreadable: Unreadable,
+    pub unreadable: UnreadableRows,
     pub further: Further,
 }
 
@@ -313,7 +313,6 @@ impl RowBlock {
         self.day
     }
 
-    /// Number of welds.
     pub fn len(&self) -> usize {
         self.order.len()
     }
@@ -410,12 +409,10 @@ impl RowBlock {
         self.arrived.timer_name.get(self.at(row))
     }
 
-    /// `umax`.
     pub fn umax(&self, row: usize) -> f32 {
         self.arrived.umax[self.at(row)]
     }
 
-    /// `imax`.
     pub fn imax(&self, row: usize) -> f32 {
         self.arrived.imax[self.at(row)]
     }
@@ -467,7 +464,7 @@ mod tests {
                 i_ends: vec![0; rows.len()],
                 i_values: Vec::new(),
             },
-            unreadable: Unreadable::default(),
+            unreadable: UnreadableRows::default(),
             further: Further::default(),
         }
     }

@@ -6,7 +6,7 @@ use super::{
     native::{ChunkSource, Reader, Texts},
     nok::KEYS,
     schema::{IdType, TimeType},
-    stored::{Unreadable, read_curves, read_maxima, read_scalars},
+    stored::{UnreadableRows, read_curves, read_maxima, read_scalars},
 };
 use crate::{
     errors::StoreError,
@@ -105,7 +105,7 @@ impl SourceTable {
             umax: Vec::new(),
             imax: Vec::new(),
             curves: self.spare.take(),
-            unreadable: Unreadable::default(),
+            unreadable: UnreadableRows::default(),
             further: Further::named(self.schema.further().clone()),
         }
     }

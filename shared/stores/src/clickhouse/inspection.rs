@@ -13,9 +13,7 @@ use crate::{
 /// What one job left in its rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Row, Deserialize)]
 pub struct JobCounts {
-    /// Judged OK.
     pub ok: u64,
-    /// Judged NOK.
     pub nok: u64,
     /// Refused by validation, or poison.
     pub invalid: u64,
@@ -28,7 +26,6 @@ pub struct JobCounts {
 pub struct PartRows {
     /// `part_no`; empty where a row or the plant has none.
     pub part_no: String,
-    /// Rows.
     pub rows: u64,
 }
 

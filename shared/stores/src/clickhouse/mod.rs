@@ -2,7 +2,7 @@
 //!
 //! - [`server`]: connection, settings of a request, time limits;
 //! - [`native`]: the `Native` format, by column, reader and writer;
-//! - [`schema`]: the plant's table as it is, our names to theirs, with types;
+//! - [`schema`]: the plant's table as it is, our names to theirs; `column_type`: their types;
 //! - [`quote`]: the only place where names and values become SQL text; [`sql`]: bounds and guards on rows;
 //! - `migrate`: what is missing here, and adding it;
 //! - [`slices`]: unprocessed keys, counts, midpoints;
@@ -22,6 +22,7 @@
 pub mod agreement;
 pub(crate) mod arena;
 pub mod block;
+mod column_type;
 pub mod empty_filter;
 pub mod fetch;
 pub mod identity;
@@ -55,6 +56,7 @@ use crate::mirror_layout::MirrorColumn;
 
 pub use agreement::{Agreement, Disagreement, Verdicts};
 pub use block::RowBlock;
+pub use column_type::ColumnType;
 pub use empty_filter::{EmptyFilter, empty_filter};
 pub use inspection::{CarriedWeld, CarriedWelds, JobCounts, PartRows};
 pub use keys::{RepeatedKeys, repeated_keys};
@@ -64,7 +66,7 @@ pub use quality::{Confusion, Quality, Shift};
 pub use reports::{Pace, RunOutcome};
 pub use results::{Attempt, EncodedResults, MarkOutcome};
 pub use runs::{NewRun, Run, RunState, Runs};
-pub use schema::{ColumnType, FurtherNames, Schema};
+pub use schema::{FurtherNames, Schema};
 pub use scores::{Regression, Scores};
 pub use server::{Server, Version};
 pub use settling::{Applying, PatchedDay, PatchedPartition, Patches};

@@ -30,7 +30,6 @@ pub struct Texts {
 }
 
 impl Texts {
-    /// Number of texts.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
@@ -53,7 +52,6 @@ impl Texts {
         std::str::from_utf8(self.bytes(row)).unwrap_or_default()
     }
 
-    /// Appends a text.
     pub fn push(&mut self, text: &[u8]) {
         self.bytes.extend_from_slice(text);
         self.ends.push(self.bytes.len() as u32);

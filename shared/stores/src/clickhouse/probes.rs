@@ -24,12 +24,12 @@ pub enum Capability {
     /// Copies results to rows of the source table.
     Commit,
     /// Reads committed NOK rows, for the mirror.
-    Follow,
+    Mirror,
 }
 
 impl Capability {
     /// All of them, in the order in which a range needs them.
-    pub const ALL: [Self; 4] = [Self::Read, Self::Store, Self::Commit, Self::Follow];
+    pub const ALL: [Self; 4] = [Self::Read, Self::Store, Self::Commit, Self::Mirror];
 }
 
 impl SourceTable {
@@ -55,7 +55,7 @@ impl SourceTable {
                 };
                 table.commit(&[attempt]).await
             }
-            Capability::Follow => {
+            Capability::Mirror => {
                 let keys = [nothing.keys()];
                 let rows = table.nok_between(Day::EPOCH, &keys, &table.mirrored);
                 rows.await.map(|_| ())

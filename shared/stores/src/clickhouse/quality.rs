@@ -2,28 +2,22 @@
 
 use clickhouse::Row;
 use serde::Deserialize;
+use weldfleet_weld::columns::MEASURE_NAMES;
 
 use super::SourceTable;
 use crate::{errors::StoreError, range::Day};
 
-/// What regressions are compared with, ours and measured.
-pub const REGRESSIONS: [(&str, &str); 4] = [
-    ("diameter", "measured_diameter"),
-    ("indentation", "measured_indentation"),
-    ("front_thickness", "measured_front_thickness"),
-    ("stack_thickness", "measured_stack_thickness"),
-];
+/// The column of the truth that a measure is compared with.
+pub fn measured(measure: &str) -> String {
+    format!("measured_{measure}")
+}
 
 /// Columns whose distributions are compared.
-pub const DRIFTING: [&str; 7] = [
-    "umax",
-    "imax",
-    "ml_nok_prob",
-    "diameter",
-    "indentation",
-    "front_thickness",
-    "stack_thickness",
-];
+pub fn drifting() -> impl Iterator<Item = &'static str> {
+    ["umax", "imax", "ml_nok_prob"]
+        .into_iter()
+        .chain(MEASURE_NAMES)
+}
 
 /// Bins of the population stability index: deciles of the reference.
 const BINS: usize = 10;
@@ -62,13 +56,11 @@ fn share(part: u64, whole: u64) -> Option<f64> {
 /// The verdicts of one day against its labels and measured values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quality {
-    /// The day.
     pub day: Day,
     /// Rows that are judged and labelled.
     pub rows: u64,
     /// Those labelled NOK.
     pub labelled_nok: u64,
-    /// The fused verdict.
     pub fused: Confusion,
     /// The model alone; all 0 where it was off.
     pub model: Confusion,
@@ -76,7 +68,7 @@ pub struct Quality {
     pub rules: Confusion,
     /// Area under the precision-recall curve of `ml_nok_prob`; `None` without a NOK or without the model.
     pub auc_pr: Option<f64>,
-    /// Mean absolute errors in the order of [`REGRESSIONS`], mm; `None` where nothing was measured.
+    /// Mean absolute errors in the order of [`MEASURE_NAMES`], mm; `None` where nothing was measured.
     pub mean_absolute_error: [Option<f64>; 4],
 }
 
@@ -137,16 +129,17 @@ impl SourceTable {
                 ));
             }
         }
-        let errors: Vec<String> = REGRESSIONS
+        let errors: Vec<String> = MEASURE_NAMES
             .iter()
-            .map(|(ours, measured)| {
-                if !schema.has(measured) {
+            .map(|measure| {
+                let measured = measured(measure);
+                if !schema.has(&measured) {
                     return "nan".to_owned();
                 }
                 let distance = format!(
                     "abs(toFloat64({}) - toFloat64({}))",
-                    schema.column(ours),
-                    schema.column(measured)
+                    schema.column(measure),
+                    schema.column(&measured)
                 );
                 // NULL where one of the two is missing: avg skips it. An average of nothing is NULL.
                 format!("ifNull(avg(toNullable({distance})), nan)")

@@ -12,9 +12,7 @@ use crate::{
 /// What became of a run's rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Row, Deserialize)]
 pub struct RunOutcome {
-    /// Judged OK.
     pub ok: u64,
-    /// Judged NOK.
     pub nok: u64,
     /// Refused by validation, or dropped.
     pub invalid: u64,

@@ -100,14 +100,28 @@ pub struct MarkOutcome {
     pub marked: u64,
 }
 
-/// Where a column's values are in `weld_results`; `None`: each row's are made when it is committed.
-fn stored_as(column: &ResultColumn) -> Option<&'static str> {
-    match column.origin {
-        Origin::Verdict(_) => Some(column.name),
-        Origin::Attempt(AttemptField::Token) => Some("token"),
-        Origin::Attempt(AttemptField::Job) => Some("job"),
-        // The row may keep the run of a verdict that is overruled.
-        Origin::Attempt(AttemptField::Run) | Origin::Commit => None,
+/// Columns of `weld_results` that say whose a result is, in the order in which they are written.
+const ATTEMPT_COLUMNS: [&str; 5] = ["token", "key_hash", "run", "day", "job"];
+
+/// Where the UPDATE takes a column's values from.
+enum Taken {
+    /// This column of `weld_results`.
+    Stored(&'static str),
+    /// The clock, when it is committed.
+    Clock,
+    /// The run, or that of a verdict that is overruled, which the row may keep.
+    Run,
+}
+
+impl Taken {
+    fn of(column: &ResultColumn) -> Self {
+        match column.origin {
+            Origin::Verdict(_) => Self::Stored(column.name),
+            Origin::Attempt(AttemptField::Token) => Self::Stored("token"),
+            Origin::Attempt(AttemptField::Job) => Self::Stored("job"),
+            Origin::Attempt(AttemptField::Run) => Self::Run,
+            Origin::Commit => Self::Clock,
+        }
     }
 }
 
@@ -147,8 +161,9 @@ impl SourceTable {
     pub(super) async fn insert_block(&self, body: Vec<u8>) -> Result<(), StoreError> {
         let columns: Vec<&str> = verdict_columns().map(|(column, _)| column.name).collect();
         let sql = format!(
-            "INSERT INTO {} (token, key_hash, run, day, job, {}) FORMAT Native",
+            "INSERT INTO {} ({}, {}) FORMAT Native",
             self.schema.results,
+            ATTEMPT_COLUMNS.join(", "),
             columns.join(", ")
         );
         self.server.insert_native("store results", &sql, body).await
@@ -210,10 +225,11 @@ impl SourceTable {
             .map(|(column, read)| (column.name, constant(column.kind, read(&verdict))))
             .unzip();
         let insert = format!(
-            "INSERT INTO {results} (token, key_hash, run, day, job, {names}) \
+            "INSERT INTO {results} ({attempt}, {names}) \
              SELECT toUInt64({token}), {hash}, toUInt64({run}), toUInt32({day}), {job}, {values} \
              FROM {source} WHERE {on_day} AND {between} AND {wanted}",
             results = schema.results,
+            attempt = ATTEMPT_COLUMNS.join(", "),
             names = names.join(", "),
             values = values.join(", "),
             hash = schema.row_hash(),
@@ -251,12 +267,21 @@ impl SourceTable {
 impl Schema {
     fn commit_sql(&self, run: u64, day: Day, group: &[&Attempt]) -> String {
         let tokens = list(group.iter().map(|attempt| attempt.token));
-        let columns: Vec<&str> = RESULT_COLUMNS.iter().filter_map(stored_as).collect();
+        let columns = RESULT_COLUMNS
+            .iter()
+            .map(|column| (column, Taken::of(column)));
+        let columns: Vec<(&ResultColumn, Taken)> = columns.collect();
+        // The first of each tuple is the hash.
+        let mut stored = vec!["key_hash"];
+        stored.extend(columns.iter().filter_map(|(_, source)| match source {
+            Taken::Stored(name) => Some(*name),
+            Taken::Clock | Taken::Run => None,
+        }));
         // One result a row, the same in every column, should two attempts of the group have judged it.
         let all = format!(
-            "(SELECT groupArray((key_hash, {})) FROM (SELECT * FROM {} WHERE token IN ({tokens}) \
+            "(SELECT groupArray(({})) FROM (SELECT * FROM {} WHERE token IN ({tokens}) \
              ORDER BY token, key_hash LIMIT 1 BY key_hash))",
-            columns.join(", "),
+            stored.join(", "),
             self.results
         );
         let ranges: Vec<KeyRange> = group.iter().map(|attempt| attempt.range.keys()).collect();
@@ -265,17 +290,16 @@ impl Schema {
             "(transform({hash}, tupleElement(({all} AS {RESULTS_ALIAS}), 1), \
              arrayEnumerate(tupleElement({RESULTS_ALIAS}, 1)), toUInt32(0)) AS {PLACE_ALIAS})"
         );
-        // The first of the tuple is the hash.
-        let mut stored = 1;
-        let mut assignments = Vec::with_capacity(RESULT_COLUMNS.len());
-        for column in RESULT_COLUMNS {
-            let value = match column.origin {
-                Origin::Commit => "now64(3)".to_owned(),
-                Origin::Attempt(AttemptField::Run) => self.run_to_keep(run, group),
-                Origin::Attempt(AttemptField::Token | AttemptField::Job) | Origin::Verdict(_) => {
-                    stored += 1;
+        let mut element = 1;
+        let mut assignments = Vec::with_capacity(columns.len());
+        for (column, source) in columns {
+            let value = match source {
+                Taken::Clock => "now64(3)".to_owned(),
+                Taken::Run => self.run_to_keep(run, group),
+                Taken::Stored(_) => {
+                    element += 1;
                     let value =
-                        format!("arrayElement(tupleElement({RESULTS_ALIAS}, {stored}), {place})");
+                        format!("arrayElement(tupleElement({RESULTS_ALIAS}, {element}), {place})");
                     PLACE_ALIAS.clone_into(&mut place);
                     null_if_none(column, &value)
                 }
@@ -365,9 +389,6 @@ fn constant(kind: ValueKind, cell: Cell<'_>) -> String {
     }
 }
 
-/// Columns of `weld_results` that say whose a result is: token, hash, run, day and job.
-const OF_THE_ATTEMPT: usize = 5;
-
 pub(super) fn results_block(
     token: u64,
     run: u64,
@@ -380,13 +401,20 @@ pub(super) fn results_block(
         .map(|(hash, row)| (hash, &verdicts[row]))
         .unzip();
     let rows = verdicts.len();
-    let columns = OF_THE_ATTEMPT + verdict_columns().count();
+    let columns = ATTEMPT_COLUMNS.len() + verdict_columns().count();
     let mut out = Writer::new(columns, rows, 512 + rows * 128);
-    out.repeated("token", "UInt64", token);
-    out.numbers("key_hash", "UInt64", &hashes);
-    out.repeated("run", "UInt64", run);
-    out.repeated("day", "UInt32", block.day().number());
-    out.texts("job", std::iter::repeat_n(job, rows));
+    let [
+        token_column,
+        hash_column,
+        run_column,
+        day_column,
+        job_column,
+    ] = ATTEMPT_COLUMNS;
+    out.repeated(token_column, "UInt64", token);
+    out.numbers(hash_column, "UInt64", &hashes);
+    out.repeated(run_column, "UInt64", run);
+    out.repeated(day_column, "UInt32", block.day().number());
+    out.texts(job_column, std::iter::repeat_n(job, rows));
     for (column, read) in verdict_columns() {
         let cells = verdicts.iter().map(|verdict| read(verdict));
         match column.kind {

@@ -19,9 +19,7 @@ use crate::{
 /// A run to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRun {
-    /// First day.
     pub from: Day,
-    /// Last day.
     pub to: Day,
     /// Which rows.
     pub selection: Selection,
@@ -46,14 +44,10 @@ impl RunState {
     }
 }
 
-/// A recorded run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// Its id.
     pub run: u64,
-    /// First day.
     pub from: Day,
-    /// Last day.
     pub to: Day,
     /// Which rows.
     pub selection: Selection,
@@ -172,7 +166,6 @@ impl Runs {
             .await
     }
 
-    /// One run.
     pub async fn get(&self, run: u64) -> Result<Option<Run>, StoreError> {
         Ok(self
             .read(&format!("run = {run} AND state != 'void'"))

@@ -6,8 +6,9 @@
 
 use clickhouse::Row;
 use serde::Deserialize;
+use weldfleet_weld::columns::MEASURE_NAMES;
 
-use super::{Confusion, SourceTable, quality::REGRESSIONS};
+use super::{Confusion, SourceTable, quality::measured};
 use crate::{errors::StoreError, range::Day};
 
 /// The model's verdicts against labels.
@@ -16,7 +17,7 @@ pub struct Scores {
     pub confusion: Confusion,
     /// Area under the ROC curve of `ml_nok_prob`; `None` unless both labels occur.
     pub auc: Option<f64>,
-    /// In the order of [`REGRESSIONS`].
+    /// In the order of [`MEASURE_NAMES`].
     pub regressions: [Regression; 4],
 }
 
@@ -132,11 +133,12 @@ impl SourceTable {
             return Err(StoreError::answer(what, "not four counts"));
         };
         let mut regressions = [Regression::default(); 4];
-        for (regression, (ours, measured)) in regressions.iter_mut().zip(REGRESSIONS) {
-            if !schema.has(measured) {
+        for (regression, measure) in regressions.iter_mut().zip(MEASURE_NAMES) {
+            let measured = measured(measure);
+            if !schema.has(&measured) {
                 continue;
             }
-            let (ours, measured) = (schema.column(ours), schema.column(measured));
+            let (ours, measured) = (schema.column(measure), schema.column(&measured));
             let values = |column: &str| format!("assumeNotNull(toFloat64({column}))");
             let (said, true_value) = (values(ours), values(measured));
             let row: RegressionRow = self

@@ -218,7 +218,6 @@ impl Server {
         ping.ping().await.is_ok()
     }
 
-    /// The server's version.
     pub async fn version(&self) -> Result<Version, StoreError> {
         match self.version_by(&self.client).await {
             // A server that is too old to know them must still be able to say so.

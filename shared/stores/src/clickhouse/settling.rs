@@ -62,7 +62,6 @@ pub struct PatchedPartition {
 /// A day of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PatchedDay {
-    /// The day.
     pub day: Day,
     /// Rows of it in this partition that have neither verdict nor reason.
     pub left: u64,
@@ -88,7 +87,7 @@ struct PartitionRow {
 }
 
 #[derive(Row, Deserialize)]
-struct DayRow {
+struct UnsettledDayRow {
     partition: String,
     day: u32,
     left: u64,
@@ -150,7 +149,7 @@ impl SourceTable {
             source = schema.source,
             ids = ids.join(", "),
         );
-        let days: Vec<DayRow> = self
+        let days: Vec<UnsettledDayRow> = self
             .server
             .all("read the days of patch parts", &sql)
             .await?;

@@ -17,19 +17,13 @@ pub struct SimulatedRows<'a> {
     pub day: Day,
     /// Put before the number where ids are text.
     pub id_prefix: &'a str,
-    /// `record_id`.
     pub record_id: &'a [u64],
     /// `ck_local_time`, ms since 1970-01-01 UTC.
     pub time_unix_ms: &'a [i64],
-    /// `part_no`.
     pub part_no: &'a [&'a str],
-    /// `spot_name`.
     pub spot_name: &'a [&'a str],
-    /// `timer_name`.
     pub timer_name: &'a [&'a str],
-    /// `umax`.
     pub umax: &'a [f32],
-    /// `imax`.
     pub imax: &'a [f32],
     /// Ends of each row's samples in `u_values`.
     pub u_ends: &'a [u64],
@@ -39,17 +33,12 @@ pub struct SimulatedRows<'a> {
     pub i_ends: &'a [u64],
     /// Current samples.
     pub i_values: &'a [f32],
-    /// `label`.
     pub label: &'a [&'a str],
-    /// `label_defect`.
     pub label_defect: &'a [&'a str],
-    /// `measured_diameter`, mm.
+    /// mm, like all that is measured.
     pub measured_diameter: &'a [f32],
-    /// `measured_indentation`, mm.
     pub measured_indentation: &'a [f32],
-    /// `measured_front_thickness`, mm.
     pub measured_front_thickness: &'a [f32],
-    /// `measured_stack_thickness`, mm.
     pub measured_stack_thickness: &'a [f32],
 }
 

@@ -24,15 +24,12 @@ const MAX_EXCLUDED: usize = 20_000;
 /// Rows of one day by what became of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DayCounts {
-    /// The day.
     pub day: Day,
     /// Rows there are.
     pub total: u64,
     /// Rows without a verdict or reason.
     pub left: u64,
-    /// Judged OK.
     pub ok: u64,
-    /// Judged NOK.
     pub nok: u64,
     /// Refused by validation, or dropped.
     pub invalid: u64,
@@ -50,7 +47,6 @@ pub struct KeyBlock {
 }
 
 impl KeyBlock {
-    /// Number of keys.
     pub fn len(&self) -> usize {
         self.ticks.len()
     }
@@ -60,7 +56,6 @@ impl KeyBlock {
         self.ticks.is_empty()
     }
 
-    /// One key.
     pub fn key(&self, row: usize) -> KeyRef<'_> {
         KeyRef {
             ticks: self.ticks[row],
@@ -404,7 +399,7 @@ impl SourceTable {
                 }
             }
         }
-        let part = |from: &Key, to: &Key, rows: &[u64]| Range {
+        let piece = |from: &Key, to: &Key, rows: &[u64]| Range {
             from: from.clone(),
             to: to.clone(),
             rows: rows.iter().sum(),
@@ -414,15 +409,15 @@ impl SourceTable {
             [] => Ok(Split::Empty),
             [only] => {
                 self.name_keys(&mut [only]).await?;
-                Ok(Split::One(part(&keys[0], &keys[0], &rows)))
+                Ok(Split::One(piece(&keys[0], &keys[0], &rows)))
             }
             [.., _] => {
                 let half = keys.len() / 2;
                 self.name_keys(&mut keys[half - 1..=half].iter_mut().collect::<Vec<_>>())
                     .await?;
                 Ok(Split::Two(
-                    part(&range.from, &keys[half - 1], &rows[..half]),
-                    part(&keys[half], &range.to, &rows[half..]),
+                    piece(&range.from, &keys[half - 1], &rows[..half]),
+                    piece(&keys[half], &range.to, &rows[half..]),
                 ))
             }
         }

@@ -12,14 +12,14 @@ use weldfleet_weld::{
 };
 
 use super::{
+    ColumnType, Schema,
     native::{ChunkSource, Reader, Texts},
-    schema::{ColumnType, Schema},
 };
 use crate::errors::StoreError;
 
 /// How a curve is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CurveForm {
+enum StoredForm {
     /// An array of numbers of a fixed size; the type of one.
     Numbers(&'static str),
     /// An array of other numbers: the server makes `Float32` of them.
@@ -35,7 +35,7 @@ const WIDENED: &[&str] = &[
     "Float32", "Float64", "UInt8", "Int8", "UInt16", "Int16", "UInt32", "Int32",
 ];
 
-impl CurveForm {
+impl StoredForm {
     fn of(kind: Option<&ColumnType>) -> Self {
         let Some(kind) = kind else {
             return Self::Converted;
@@ -63,11 +63,11 @@ pub(super) fn curve_fits(kind: &ColumnType) -> bool {
 
 /// What was read of some rows, and what could not be: the row, and why it is invalid.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Unreadable {
+pub(crate) struct UnreadableRows {
     rows: BTreeMap<usize, Invalid>,
 }
 
-impl Unreadable {
+impl UnreadableRows {
     fn add(&mut self, row: usize, reason: Reason, detail: String) {
         self.rows.entry(row).or_insert(Invalid { reason, detail });
     }
@@ -85,11 +85,11 @@ impl Unreadable {
 impl Schema {
     /// A curve as [`read_curves`] takes it.
     pub(super) fn stored_curve(&self, ours: &'static str) -> String {
-        match CurveForm::of(self.column_type(ours)) {
-            CurveForm::Numbers(_) => self.column(ours).to_owned(),
-            CurveForm::Converted => self.curve(ours),
-            CurveForm::Text => self.text(ours),
-            CurveForm::Texts => {
+        match StoredForm::of(self.column_type(ours)) {
+            StoredForm::Numbers(_) => self.column(ours).to_owned(),
+            StoredForm::Converted => self.curve(ours),
+            StoredForm::Text => self.text(ours),
+            StoredForm::Texts => {
                 let item = self.column_type(ours).and_then(ColumnType::array_item);
                 match item {
                     Some(item) if item.nullable => format!(
@@ -126,7 +126,7 @@ pub(super) async fn read_maxima<S: ChunkSource>(
     ours: &'static str,
     rows: usize,
     into: &mut Vec<f32>,
-    unreadable: &mut Unreadable,
+    unreadable: &mut UnreadableRows,
 ) -> Result<(), StoreError> {
     if !schema.is_text(ours) {
         reader.column("Float32").await?;
@@ -181,9 +181,9 @@ pub(super) async fn read_curves<S: ChunkSource>(
     ours: &'static str,
     rows: usize,
     (ends, values): (&mut Vec<u64>, &mut Vec<f32>),
-    unreadable: &mut Unreadable,
+    unreadable: &mut UnreadableRows,
 ) -> Result<(), StoreError> {
-    let form = CurveForm::of(schema.column_type(ours));
+    let form = StoredForm::of(schema.column_type(ours));
     let first = ends.len();
     let mut refuse = |row: usize, read: Result<(), curve_text::BadSample>| {
         if let Err(bad) = read {
@@ -191,19 +191,19 @@ pub(super) async fn read_curves<S: ChunkSource>(
         }
     };
     match form {
-        CurveForm::Numbers(name) => {
+        StoredForm::Numbers(name) => {
             reader.column(&format!("Array({name})")).await?;
             let base = values.len() as u64;
             let count = reader.array_ends(rows, base, ends).await?;
             read_widened(reader, name, count, values).await
         }
-        CurveForm::Converted => {
+        StoredForm::Converted => {
             reader.column("Array(Float32)").await?;
             let base = values.len() as u64;
             let count = reader.array_ends(rows, base, ends).await?;
             reader.numbers(count, values).await
         }
-        CurveForm::Text => {
+        StoredForm::Text => {
             let mut texts = Texts::default();
             reader.column("String").await?;
             reader.texts(rows, &mut texts).await?;
@@ -213,7 +213,7 @@ pub(super) async fn read_curves<S: ChunkSource>(
             }
             Ok(())
         }
-        CurveForm::Texts => {
+        StoredForm::Texts => {
             let mut texts = Texts::default();
             reader.column("Array(String)").await?;
             let base = values.len() as u64;

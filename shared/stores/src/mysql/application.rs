@@ -8,7 +8,7 @@ use weldfleet_weld::columns::ValueKind;
 
 use super::{
     migrate::{
-        ColumnType, EXACT_COLLATIONS, ExistingColumn, ExistingTable, family, holds, key_columns,
+        EXACT_COLLATIONS, ExistingColumn, ExistingTable, MySqlType, family, holds, key_columns,
     },
     server::identifier,
 };
@@ -129,7 +129,7 @@ impl ExistingTable {
                 continue;
             };
             let wanted = column.split_whitespace().nth(1).unwrap_or_default();
-            let kind = ColumnType::of(wanted);
+            let kind = MySqlType::of(wanted);
             let exact = |collation: &String| EXACT_COLLATIONS.contains(&collation.as_str());
             let problem = if *ours == "ck_ticks" && found.comment != TICKS_COMMENT {
                 "is not the fleet's, which could not tell its rows from the application's"
@@ -317,7 +317,7 @@ impl ExistingColumn {
                 "is of {collation}, which does not hold every character"
             ));
         }
-        let size = ColumnType::of(&self.column_type).size;
+        let size = MySqlType::of(&self.column_type).size;
         Ok(Characters {
             most: match self.data_type.as_str() {
                 "varchar" | "char" => Some(size),
@@ -370,7 +370,7 @@ fn fit(column: &MirrorColumn, found: &ExistingColumn) -> Result<(Held, bool), St
 
 impl ExistingColumn {
     fn time(&self) -> Held {
-        let digits = ColumnType::of(&self.column_type).size.min(3);
+        let digits = MySqlType::of(&self.column_type).size.min(3);
         Held::Time(u8::try_from(digits).unwrap_or(3))
     }
 
@@ -415,7 +415,7 @@ fn refused(constant: &Constant, found: &ExistingColumn) -> Option<String> {
         "whole number" => number.is_some_and(|number| number.fract() == 0.0),
         "time" => text.len() >= 8 && text.starts_with(|c: char| c.is_ascii_digit()),
         "text" if ["varchar", "char"].contains(&found.data_type.as_str()) => {
-            text.chars().count() <= ColumnType::of(kind).size as usize
+            text.chars().count() <= MySqlType::of(kind).size as usize
         }
         _ if found.data_type == "enum" => kind.contains(&format!("'{}'", text.to_lowercase())),
         _ => true,

@@ -104,7 +104,7 @@ pub(crate) async fn apply(
 }
 
 /// Name, type, the type with its size, collation, nullable, default, extra, comment.
-type ColumnRow = (
+type InformationRow = (
     String,
     String,
     String,
@@ -175,7 +175,7 @@ impl ExistingTable {
             ),
         )
         .await?;
-        let rows: Vec<ColumnRow> = in_time(
+        let rows: Vec<InformationRow> = in_time(
             "read columns",
             conn.exec(
                 "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, COLLATION_NAME, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, COLUMN_COMMENT \
@@ -493,7 +493,7 @@ impl ExistingColumn {
 
 /// Whether a column can be made into one of ours without changing what its values are.
 fn same_kind(found: &ExistingColumn, column: &str) -> bool {
-    family(&found.data_type) == family(&ColumnType::of(column_type(column)).name)
+    family(&found.data_type) == family(&MySqlType::of(column_type(column)).name)
         && found.data_type != "decimal"
 }
 
@@ -552,7 +552,7 @@ fn column_type(column: &str) -> &str {
 /// Whether a column of the type `found` can hold, without loss, what one of the type `ours` of the same family can.
 /// What does not fit would be refused row by row, or never equal what ClickHouse holds.
 pub(super) fn holds(found: &str, ours: &str) -> bool {
-    let (found, ours) = (ColumnType::of(found), ColumnType::of(ours));
+    let (found, ours) = (MySqlType::of(found), MySqlType::of(ours));
     match ours.name.as_str() {
         "bigint" => found.name == "bigint",
         "int" => matches!(found.name.as_str(), "int" | "bigint"),
@@ -570,13 +570,13 @@ pub(super) fn holds(found: &str, ours: &str) -> bool {
     }
 }
 
-pub(super) struct ColumnType {
+pub(super) struct MySqlType {
     pub name: String,
     /// `n` of `name(n)`, else 0.
     pub size: u32,
 }
 
-impl ColumnType {
+impl MySqlType {
     pub(super) fn of(text: &str) -> Self {
         let text = text.to_ascii_lowercase();
         let word = text.split_whitespace().next().unwrap_or_default();

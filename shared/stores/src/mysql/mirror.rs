@@ -100,7 +100,6 @@ impl std::ops::AddAssign for Mirrored {
 /// How far a day's mirror is behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MirrorLag {
-    /// The day.
     pub day: Day,
     /// Committed NOK welds in ClickHouse.
     pub committed: u64,

@@ -12,25 +12,18 @@ pub use prepared::{Batch, Prepared};
 
 use crate::{
     Status, Verdict, Weld,
+    columns::MEASURE_NAMES,
     curves::Curves,
-    defects::{DefectNames, Defects, NokRules},
+    defects::{DefectNames, Defects},
     explain::Explanation,
     features::{InputKind, REGRESSIONS, Resampling, weld_span, without_idle, write_raw, write_row},
     fusion::{Fusion, FusionError},
-    rules::{Findings, RuleScratch, RuleSet, RulesFile},
+    rules::{Findings, NokRules, RuleScratch, RuleSet, RulesFile},
     units::CurveUnits,
     validation::ValidationLimits,
 };
 use models::Scalar;
 use prepared::{Ready, Row};
-
-/// Names of the regression outputs, in order.
-const REGRESSION_NAMES: [&str; REGRESSIONS] = [
-    "diameter",
-    "indentation",
-    "front_thickness",
-    "stack_thickness",
-];
 
 /// What a model that asks for scalars is fed of a weld.
 fn scalars_of(spec: &ModelSpec, weld: &Weld<'_>, curves: &Curves) -> impl Iterator<Item = f32> {
@@ -225,7 +218,7 @@ impl Judge {
                 if let Some(k) = regression.iter().position(|value| !value.is_finite()) {
                     return Err(format!(
                         "model_output: {} is {}",
-                        REGRESSION_NAMES[k], regression[k]
+                        MEASURE_NAMES[k], regression[k]
                     ));
                 }
                 Some((models.spec(id), nok_prob, regression))
@@ -243,7 +236,8 @@ impl Judge {
             .as_ref()
             .map_or(NokRules::default(), |findings| findings.nok_rules);
         let defect = self.defects.of(&fused, nok_rules);
-        let regression = |k: usize| model.map(|(.., regression)| regression[k]);
+        let [diameter, indentation, front_thickness, stack_thickness] =
+            model.map_or([None; REGRESSIONS], |(.., regression)| regression.map(Some));
         Ok(Verdict {
             alg_status: Status::Ok,
             alg_error: None,
@@ -256,10 +250,10 @@ impl Judge {
             final_result: Some(fused.final_result),
             decided_by: Some(fused.decided_by),
             defect,
-            diameter: regression(0),
-            indentation: regression(1),
-            front_thickness: regression(2),
-            stack_thickness: regression(3),
+            diameter,
+            indentation,
+            front_thickness,
+            stack_thickness,
             model_version: model.map(|(spec, ..)| spec.version()),
         })
     }

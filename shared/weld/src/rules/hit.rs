@@ -101,6 +101,44 @@ pub fn hits_json(hits: &[Hit]) -> String {
     serde_json::to_string(hits).unwrap_or_default()
 }
 
+/// The rules that make a weld NOK.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NokRules(u8);
+
+impl NokRules {
+    /// Every set of rules, each at its [`place`](Self::place).
+    pub(crate) fn every() -> impl Iterator<Item = Self> {
+        (0..1 << Rule::ALL.len()).map(Self)
+    }
+
+    pub(crate) fn place(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// Adds one.
+    pub fn insert(&mut self, rule: Rule) {
+        self.0 |= 1 << rule as u8;
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) fn contains(self, rule: Rule) -> bool {
+        self.0 & (1 << rule as u8) != 0
+    }
+}
+
+/// Why a rule could not judge a weld: the row becomes `error`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("rule {rule}: {problem}")]
+pub struct RuleError {
+    pub rule: Rule,
+    pub problem: String,
+}
+
 /// An entry of `nok_on`: `"rule"` (any level) or `"rule:flag"` / `"rule:warn"` (that level or graver).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NokOn {

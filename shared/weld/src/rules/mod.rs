@@ -25,7 +25,7 @@ mod stepped;
 mod streaks;
 
 pub use file::{RulesFile, RulesFileError};
-pub use hit::{Hit, Level, NokOn, Rule, hits_json};
+pub use hit::{Hit, Level, NokOn, NokRules, Rule, RuleError, hits_json};
 pub use pulses::{Pulse, Segments};
-pub use set::{Basis, Findings, RuleError, RuleScratch, RuleSet};
+pub use set::{Basis, Findings, RuleScratch, RuleSet};
 pub use streaks::{HitStreaks, HitStreaksError, SpotHit, Streak, streaks};

@@ -3,21 +3,13 @@
 use std::collections::HashMap;
 
 use super::{
-    Hit, Rule, RulesFile, Segments, bands,
+    Hit, NokRules, Rule, RuleError, RulesFile, Segments, bands,
     expulsion::{self, Signal},
     resistance_peak::Smoothed,
     settings::{PulseSettings, RuleSettings},
     stepped::SteppedSettings,
 };
-use crate::{Outcome, curves::Curves, defects::NokRules, rounding::single, vectors::widest};
-
-/// Why a rule could not judge a weld: the row becomes `error`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("rule {rule}: {problem}")]
-pub struct RuleError {
-    pub rule: Rule,
-    pub problem: String,
-}
+use crate::{Outcome, curves::Curves, rounding::single, vectors::widest};
 
 /// What a weld was judged on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use weldfleet_stores::clickhouse::RowBlock;
-use weldfleet_weld::{Verdict, Weld};
+use weldfleet_weld::{Verdict, Weld, columns::MEASURES};
 
 use crate::inference::{
     pool::{Pool, PoolError},
@@ -67,7 +67,7 @@ pub async fn compare(
 
 fn of_row(row: usize, together: &Verdict, alone: &Verdict) -> Alike {
     let mut largest = 0.0;
-    for ((output, together), (_, alone)) in outputs(together).into_iter().zip(outputs(alone)) {
+    for ((output, together), (_, alone)) in outputs(together).zip(outputs(alone)) {
         let (a, b) = (together.unwrap_or(f32::NAN), alone.unwrap_or(f32::NAN));
         if differs(a, b, TOLERANCE) {
             return Alike::No(row, output, together, alone);
@@ -77,14 +77,11 @@ fn of_row(row: usize, together: &Verdict, alone: &Verdict) -> Alike {
     Alike::Within(largest)
 }
 
-fn outputs(verdict: &Verdict) -> [(&'static str, Option<f32>); 5] {
-    [
-        ("ml_nok_prob", verdict.ml_nok_prob),
-        ("diameter", verdict.diameter),
-        ("indentation", verdict.indentation),
-        ("front_thickness", verdict.front_thickness),
-        ("stack_thickness", verdict.stack_thickness),
-    ]
+fn outputs(verdict: &Verdict) -> impl Iterator<Item = (&'static str, Option<f32>)> {
+    let measures = MEASURES
+        .into_iter()
+        .map(|(name, read)| (name, read(verdict)));
+    std::iter::once(("ml_nok_prob", verdict.ml_nok_prob)).chain(measures)
 }
 
 #[cfg(test)]

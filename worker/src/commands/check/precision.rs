@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Instant};
 
 use weldfleet_settings::{Bf16Limits, Precision, Provider};
 use weldfleet_stores::clickhouse::RowBlock;
-use weldfleet_weld::Verdict;
+use weldfleet_weld::{
+    Verdict,
+    columns::{MEASURE_NAMES, MEASURES},
+};
 
 use crate::{
     inference::{Models, openvino, pool::Pool},
@@ -79,17 +82,8 @@ impl Comparison {
                 }
             };
             further(&mut found.nok_prob, exact.ml_nok_prob, coarse.ml_nok_prob);
-            let regressions = |of: &Verdict| {
-                [
-                    of.diameter,
-                    of.indentation,
-                    of.front_thickness,
-                    of.stack_thickness,
-                ]
-            };
-            let pairs = regressions(exact).into_iter().zip(regressions(coarse));
-            for (furthest, (a, b)) in found.millimetres.iter_mut().zip(pairs) {
-                further(furthest, a, b);
+            for (furthest, (_, read)) in found.millimetres.iter_mut().zip(MEASURES) {
+                further(furthest, read(exact), read(coarse));
             }
         }
         found
@@ -104,12 +98,18 @@ impl Comparison {
     }
 
     pub fn in_words(&self) -> String {
-        let [diameter, indentation, front, stack] = self.millimetres;
+        let measures = MEASURE_NAMES.iter().zip(self.millimetres);
+        let measures: Vec<_> = measures
+            .map(|(name, mm)| format!("{name} {mm:.4} mm"))
+            .collect();
         let [f32_rate, bf16_rate] = self.rates;
         format!(
-            "bf16 changes {} of {} verdicts; nok_prob by at most {:.4}, diameter {diameter:.4} mm, indentation {indentation:.4} mm, \
-             front_thickness {front:.4} mm, stack_thickness {stack:.4} mm; {bf16_rate:.0} rows/s instead of {f32_rate:.0} of one thread",
-            self.changed, self.rows, self.nok_prob
+            "bf16 changes {} of {} verdicts; nok_prob by at most {:.4}, {}; \
+             {bf16_rate:.0} rows/s instead of {f32_rate:.0} of one thread",
+            self.changed,
+            self.rows,
+            self.nok_prob,
+            measures.join(", ")
         )
     }
 }
