@@ -91,6 +91,7 @@ async fn insert(
     rows: std::ops::Range<u64>,
 ) -> Result<()> {
     let block = simulator.block(rows);
+    #[expect(clippy::disallowed_methods, reason = "when the weld was made")]
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
     let times = vec![now; block.rows()];
     let labels: Vec<&str> = block.label.iter().map(|label| label.as_str()).collect();

@@ -521,6 +521,10 @@ impl FromStr for DayArg {
 }
 
 /// Today in the time zone whose midnight ends a day.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "which day it is, the plant's calendar says"
+)]
 pub fn today(zone: &Zone) -> anyhow::Result<Day> {
     let now = Timestamp::now().to_zoned(zone.rules().clone());
     Ok(Day::from_date(now.date())?)
