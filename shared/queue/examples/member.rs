@@ -1,8 +1,9 @@
 //! A member of a fleet for fault tests: `member URL STORE_URL QUEUE NAME TTL_MS MAX_JOBS`.
 //!
-//! Works for `QUEUE` on the Redis at `URL`. Its store is a second Redis: there it writes down every claim (list `claims`), commits every
-//! effect under its token (`commit.lua` refuses stale ones) and writes down every accepted ack (list `acks`). A job works for as many
-//! milliseconds as its field `ms` says; one with the field `abort` ends the process.
+//! Works for `QUEUE` on the Redis at `URL`. Its store is a second Redis: there it writes down every claim (list
+//! `claims`), commits every effect under its token (`commit.lua` refuses stale ones) and writes down every accepted ack
+//! (list `acks`). A job works for as many milliseconds as its field `ms` says; one with the field `abort` ends the
+//! process.
 
 use std::time::Duration;
 
@@ -76,7 +77,8 @@ impl Member {
         if lease.is_lost() {
             return Ok(());
         }
-        // A member that slept through its lease gets here before it is told: the store must refuse it, then the queue its ack.
+        // A member that slept through its lease gets here before it is told: the store must refuse it, then the queue
+        // its ack.
         let _committed: bool = self
             .commit
             .key("committed")

@@ -7,7 +7,8 @@ use crate::{QueueError, conn::Link, reply::Reply};
 /// A setting that puts jobs at risk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// Short name, stable: `version`, `role`, `maxmemory-policy`, `appendonly`, `appendfsync`, `min-replicas-to-write`, `config`.
+    /// Short name, stable: `version`, `role`, `maxmemory-policy`, `appendonly`, `appendfsync`, `min-replicas-to-write`,
+    /// `config`.
     pub code: &'static str,
     /// What it is now, what is at stake, what to set.
     pub text: String,

@@ -1,5 +1,5 @@
-//! One connection to Redis that survives outages: it reconnects on the next call, follows the primary (Sentinel, Cluster), and
-//! says since when Redis works: it answers, and refuses neither writes nor what the protocol asks for.
+//! One connection to Redis that survives outages: it reconnects on the next call, follows the primary (Sentinel,
+//! Cluster), and says since when Redis works: it answers, and refuses neither writes nor what the protocol asks for.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,8 @@ use crate::{
 /// Whether Redis works, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// True if the last thing heard from Redis was an answer, and it refuses neither writes nor an operation of the protocol.
+    /// True if the last thing heard from Redis was an answer, and it refuses neither writes nor an operation of the
+    /// protocol.
     pub up: bool,
     /// How long it has been so; since the start if nothing was heard yet.
     pub since: Duration,
@@ -313,7 +314,8 @@ impl Link {
         Err(self.classify(operation, error))
     }
 
-    /// Drops a connection that is of no use any more; true if the call is worth repeating at once since it had no effect.
+    /// Drops a connection that is of no use any more; true if the call is worth repeating at once since it had no
+    /// effect.
     async fn react(&self, generation: u64, error: &RedisError) -> bool {
         if let Some((address, _)) = error.redirect_node() {
             let mut state = self.connection.lock().await;

@@ -15,8 +15,8 @@ pub enum QueueError {
         #[source]
         source: ServerError,
     },
-    /// Redis answers, but takes no writes (its memory is full, its disk, it is a replica, or has too few). As good as away: nothing of the
-    /// queue works without writes, and nothing of it is changed meanwhile.
+    /// Redis answers, but takes no writes (its memory is full, its disk, it is a replica, or has too few). As good as
+    /// away: nothing of the queue works without writes, and nothing of it is changed meanwhile.
     #[error("redis at {endpoint} answers but refuses writes")]
     RefusesWrites {
         /// Host and port, without credentials.
@@ -25,7 +25,8 @@ pub enum QueueError {
         #[source]
         source: ServerError,
     },
-    /// Redis does not accept the user or the password, or does not allow this user what the queue does; a person must repair it.
+    /// Redis does not accept the user or the password, or does not allow this user what the queue does; a person must
+    /// repair it.
     #[error("redis at {endpoint} does not let this user in, or do this")]
     Denied {
         /// Host and port, without credentials.
@@ -78,7 +79,8 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    /// True when Redis is of no use for now: stop claiming, keep what is held, wait (an outage is not a failure of any job).
+    /// True when Redis is of no use for now: stop claiming, keep what is held, wait (an outage is not a failure of any
+    /// job).
     #[must_use]
     pub fn is_outage(&self) -> bool {
         matches!(
@@ -87,7 +89,8 @@ impl QueueError {
         )
     }
 
-    /// True when waiting alone cures nothing, although it is an outage for those who hold jobs: who starts says so and ends.
+    /// True when waiting alone cures nothing, although it is an outage for those who hold jobs: who starts says so and
+    /// ends.
     #[must_use]
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Denied { .. })

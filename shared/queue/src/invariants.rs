@@ -1,5 +1,6 @@
-//! What must always be true of the protocol, as plain functions without dependencies. The property tests call them after every step
-//! against a real Redis, the model after every transition, [`Queue::repair`](crate::Queue::repair) over a queue that somebody changed by hand.
+//! What must always be true of the protocol, as plain functions without dependencies. The property tests call them
+//! after every step against a real Redis, the model after every transition, [`Queue::repair`](crate::Queue::repair)
+//! over a queue that somebody changed by hand.
 //!
 //! Two kinds: [`faults`] and [`snapshot`] look at one moment, [`Ledger`] follows what was promised over time.
 
@@ -291,7 +292,8 @@ impl Ledger {
         self.needed.clear();
     }
 
-    /// After [`forgotten`](Self::forgotten): Redis still (or again) has this job outstanding, under this token if it is leased.
+    /// After [`forgotten`](Self::forgotten): Redis still (or again) has this job outstanding, under this token if it is
+    /// leased.
     pub fn remembered(&mut self, id: &str, lease: Option<u64>) {
         self.needed.insert(id.to_owned());
         if let Some(token) = lease {
@@ -305,8 +307,8 @@ impl Ledger {
         self.largest
     }
 
-    /// Renames tokens, keeping their order (a model makes equal situations equal). Valid tokens that `still_known` maps to 0 are
-    /// forgotten: nobody can ask with them any more.
+    /// Renames tokens, keeping their order (a model makes equal situations equal). Valid tokens that `still_known` maps
+    /// to 0 are forgotten: nobody can ask with them any more.
     pub fn rename(&mut self, order: impl Fn(u64) -> u64, still_known: impl Fn(u64) -> u64) {
         self.largest = order(self.largest);
         self.valid = std::mem::take(&mut self.valid)

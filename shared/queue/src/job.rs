@@ -95,14 +95,15 @@ impl FromStr for State {
 /// A job to be enqueued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewJob {
-    /// Unique among outstanding jobs; filename-safe text that sorts by age. A job whose id is outstanding is not enqueued again.
+    /// Unique among outstanding jobs; filename-safe text that sorts by age. A job whose id is outstanding is not
+    /// enqueued again.
     pub id: String,
     /// The plan it belongs to (any text); empty if the owner has no plans.
     pub group: String,
     /// Smaller is sooner, 0 to 99.
     pub priority: u8,
-    /// How many units it could be split into. More than 1: after an isolated death it goes to `splitting`. 1: after two isolated deaths it
-    /// goes to `splitting` marked `poison`. 0: nobody splits, after two isolated deaths it is dead.
+    /// How many units it could be split into. More than 1: after an isolated death it goes to `splitting`. 1: after two
+    /// isolated deaths it goes to `splitting` marked `poison`. 0: nobody splits, after two isolated deaths it is dead.
     pub weight: u64,
     /// Wait this long before the first run.
     pub delay: Duration,
@@ -201,7 +202,8 @@ pub struct Job {
     pub poison: bool,
     /// Job it was split from, empty if none.
     pub parent: String,
-    /// What could not be read, field by field (somebody changed the record by hand); such a field has its default, and its text is among `fields`.
+    /// What could not be read, field by field (somebody changed the record by hand); such a field has its default, and
+    /// its text is among `fields`.
     pub unreadable: Vec<String>,
     /// All other fields: the owner's, and results given at ack.
     pub fields: Fields,

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Job, LeaseRef, Settled, Settlement, timing::millis};
 
-/// One claimed job. Cheap to clone; clones are the same lease. When the last clone is dropped before the lease was settled
-/// (a panic, a cancelled future), it is given back at once as a retry.
+/// One claimed job. Cheap to clone; clones are the same lease. When the last clone is dropped before the lease was
+/// settled (a panic, a cancelled future), it is given back at once as a retry.
 #[derive(Clone)]
 pub struct Lease {
     handle: Arc<Handle>,
@@ -101,15 +101,16 @@ impl Lease {
         self.handle.held.touch();
     }
 
-    /// Ends the lease. Waits through outages of Redis until it is settled or known to be lost; asking twice is harmless and the
-    /// first settlement counts. If the future is dropped, the settlement goes on all the same.
+    /// Ends the lease. Waits through outages of Redis until it is settled or known to be lost; asking twice is harmless
+    /// and the first settlement counts. If the future is dropped, the settlement goes on all the same.
     pub async fn settle(&self, settlement: Settlement) -> Settled {
         self.handle.held.end(settlement, false);
         self.settled().await
     }
 
-    /// As [`settle`](Self::settle), without waiting for the answer: for whoever asks for the next job right after. The ending travels
-    /// with that claim in one call to Redis; if none is made within a millisecond, alone. [`settled`](Self::settled) has the answer.
+    /// As [`settle`](Self::settle), without waiting for the answer: for whoever asks for the next job right after. The
+    /// ending travels with that claim in one call to Redis; if none is made within a millisecond, alone.
+    /// [`settled`](Self::settled) has the answer.
     pub fn hand_in(&self, settlement: Settlement) {
         self.handle.held.end(settlement, true);
     }

@@ -3,15 +3,17 @@
 //! # Layout
 //!
 //! - [`Options`], [`RetryPolicy`]: everything that can be chosen, in one place (`options.rs`, `retry.rs`).
-//! - [`Queue`] (`queue/`): one method per operation of the protocol, each one atomic Lua script (`scripts/*.lua`); for owners,
-//!   operators and schedulers. It holds no state but its connection.
-//! - [`Consumer`] (`consumer/`): one member of the fleet: claims, renews on a thread of its own, settles through outages,
-//!   deregisters. It hands out [`Lease`]s.
-//! - [`apalis`]: a thin [`apalis_core`] backend over a [`Consumer`], so that tower layers and apalis workers run the handlers.
-//! - [`invariants`]: what must always be true, as plain functions without dependencies; used by the tests and the model.
+//! - [`Queue`] (`queue/`): one method per operation of the protocol, each one atomic Lua script (`scripts/*.lua`); for
+//!   owners, operators and schedulers. It holds no state but its connection.
+//! - [`Consumer`] (`consumer/`): one member of the fleet: claims, renews on a thread of its own, settles through
+//!   outages, deregisters. It hands out [`Lease`]s.
+//! - [`apalis`]: a thin [`apalis_core`] backend over a [`Consumer`], so that tower layers and apalis workers run the
+//!   handlers.
+//! - [`invariants`]: what must always be true, as plain functions without dependencies; used by the tests and the
+//!   model.
 //!
-//! What must never live here: what a job means (its fields are opaque text), a wall clock in the protocol (time is Redis `TIME`
-//! inside the scripts), and any script whose work is not bounded.
+//! What must never live here: what a job means (its fields are opaque text), a wall clock in the protocol (time is
+//! Redis `TIME` inside the scripts), and any script whose work is not bounded.
 
 #![warn(missing_docs)]
 

@@ -28,8 +28,8 @@ impl Owner {
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where Redis is: `redis://` or `rediss://` with `[user:password@]host:port/db`; several comma-separated
-    /// `host:port` are tried in turn. `redis+sentinel://host:port,host:port/<master>[/<db>]` asks Sentinel for the primary;
-    /// `redis+cluster://host:port,host:port` finds the node that serves the queue's slot.
+    /// `host:port` are tried in turn. `redis+sentinel://host:port,host:port/<master>[/<db>]` asks Sentinel for the
+    /// primary; `redis+cluster://host:port,host:port` finds the node that serves the queue's slot.
     pub url: String,
     /// First part of every key. Default `weldfleet`.
     pub prefix: String,
@@ -43,7 +43,8 @@ pub struct Options {
     pub renew_every: Duration,
     /// Claims after which a failing job is dead, for jobs that do not say otherwise. Default 5.
     pub max_attempts: u32,
-    /// A handler that makes no [`progress`](crate::Lease::progress) for this long loses its lease. Default 10 min; `None` never.
+    /// A handler that makes no [`progress`](crate::Lease::progress) for this long loses its lease. Default 10 min;
+    /// `None` never.
     pub job_timeout: Option<Duration>,
     /// Delay before a failed job may run again.
     pub retry: RetryPolicy,
@@ -53,7 +54,8 @@ pub struct Options {
     pub retain_done_for: Duration,
     /// Name of the hash field that holds a job's [`weight`](crate::NewJob::weight). Default `weight`.
     pub weight_field: String,
-    /// How often idle workers look although nobody woke them: each of a few, a large fleet together. Default 5 s. Due jobs and expired leases wake it earlier.
+    /// How often idle workers look although nobody woke them: each of a few, a large fleet together. Default 5 s. Due
+    /// jobs and expired leases wake it earlier.
     pub idle_poll: Duration,
     /// How long a worker that says nothing stays listed. Default three times `ttl`, at least 10 s.
     pub worker_expiry: Option<Duration>,

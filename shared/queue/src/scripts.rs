@@ -1,6 +1,7 @@
-//! The Lua scripts. Each operation of the protocol is one file, `scripts/<operation>.lua`, whose head says what it is told and what it answers.
-//! A line `-- @include NAME …` is replaced by these functions, one a file in `scripts/includes/`, with what they include themselves, unless they are there
-//! already. It stands at the top, or, for what is rarely needed, where it is needed: Lua makes every function anew that a run comes by. Nothing else is done
+//! The Lua scripts. Each operation of the protocol is one file, `scripts/<operation>.lua`, whose head says what it is
+//! told and what it answers. A line `-- @include NAME …` is replaced by these functions, one a file in
+//! `scripts/includes/`, with what they include themselves, unless they are there already. It stands at the top, or, for
+//! what is rarely needed, where it is needed: Lua makes every function anew that a run comes by. Nothing else is done
 //! to the text but that comments are left out, since Redis would keep them; so all queues share the scripts.
 
 use std::{collections::BTreeSet, sync::LazyLock};
@@ -68,7 +69,8 @@ operations! {
 }
 
 impl Operation {
-    /// It always writes, so its success shows that Redis takes writes. A claim may find nothing, an ending come too late.
+    /// It always writes, so its success shows that Redis takes writes. A claim may find nothing, an ending come too
+    /// late.
     fn proves_writes(self) -> bool {
         matches!(
             self,

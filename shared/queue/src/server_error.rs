@@ -4,8 +4,8 @@ use std::fmt;
 
 use redis::{ErrorKind, RedisError};
 
-/// An error of Redis or of the connection to it. Its `Display` is Redis's own words without what only the authors of a script can
-/// use (its hash, its line), and the remedy where there is one.
+/// An error of Redis or of the connection to it. Its `Display` is Redis's own words without what only the authors of a
+/// script can use (its hash, its line), and the remedy where there is one.
 #[derive(Clone)]
 pub struct ServerError(RedisError);
 
@@ -138,8 +138,8 @@ fn is_code(word: &str) -> bool {
     word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
-/// The text without what servers add of the script: `Error running script (call to f_<sha>): ` and `@user_script:12: ` before it,
-/// ` script: <sha>, on @user_script:12.` behind it.
+/// The text without what servers add of the script: `Error running script (call to f_<sha>): ` and `@user_script:12: `
+/// before it, ` script: <sha>, on @user_script:12.` behind it.
 fn without_script(text: &str) -> &str {
     let mut text = match text.find(" script: ") {
         Some(at) if text[at..].contains("on @user_script") => &text[..at],

@@ -46,8 +46,8 @@ impl LeasedBackend {
         }
     }
 
-    /// How many jobs may be in the hands of handlers at once; no more are ever claimed. A concurrency layer of tower below this
-    /// number would make claimed jobs wait under a lease: leave it out.
+    /// How many jobs may be in the hands of handlers at once; no more are ever claimed. A concurrency layer of tower
+    /// below this number would make claimed jobs wait under a lease: leave it out.
     #[must_use]
     pub fn concurrency(mut self, jobs: usize) -> Self {
         self.size = jobs.max(1);
@@ -55,8 +55,8 @@ impl LeasedBackend {
         self
     }
 
-    /// Lets a handler go on when its lease is lost (it asks [`Lease::is_lost`] itself before each write), instead of dropping its
-    /// future at the next await.
+    /// Lets a handler go on when its lease is lost (it asks [`Lease::is_lost`] itself before each write), instead of
+    /// dropping its future at the next await.
     #[must_use]
     pub fn keep_when_lost(mut self) -> Self {
         self.drop_when_lost = false;

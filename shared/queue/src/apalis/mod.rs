@@ -19,12 +19,14 @@
 //! # }
 //! ```
 //!
-//! A handler takes [`Job`](crate::Job), may take [`Lease`] and [`Slot`], and returns `()` or [`Settlement`], or an error. `()` acks; an error retries with its
-//! text (`AbortError` buries, `RetryAfterError` sets the delay); a panic retries with the panic's text. When the lease is lost, the
-//! handler's future is dropped at its next await. Each handler is a task of its own, so handlers share the runtime's cores.
+//! A handler takes [`Job`](crate::Job), may take [`Lease`] and [`Slot`], and returns `()` or [`Settlement`], or an
+//! error. `()` acks; an error retries with its text (`AbortError` buries, `RetryAfterError` sets the delay); a panic
+//! retries with the panic's text. When the lease is lost, the handler's future is dropped at its next await. Each
+//! handler is a task of its own, so handlers share the runtime's cores.
 //!
-//! What apalis's own machinery is not used for, and why: retries by its `retry` layer happen inside one lease (fine, if meant);
-//! acknowledgement by its `AckLayer` would be a second opinion on the job's end; its `Monitor` restarts workers, which never end here.
+//! What apalis's own machinery is not used for, and why: retries by its `retry` layer happen inside one lease (fine, if
+//! meant); acknowledgement by its `AckLayer` would be a second opinion on the job's end; its `Monitor` restarts
+//! workers, which never end here.
 
 mod backend;
 mod layer;

@@ -6,7 +6,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::conn::lock;
 
-/// A handler's place among [`LeasedBackend::concurrency`](super::LeasedBackend::concurrency); free again when the task is gone, or earlier.
+/// A handler's place among [`LeasedBackend::concurrency`](super::LeasedBackend::concurrency); free again when the task
+/// is gone, or earlier.
 #[derive(Clone)]
 pub struct Slot {
     permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
@@ -19,8 +20,8 @@ impl Slot {
         }
     }
 
-    /// Lets the next job be claimed while this handler goes on. What it still does must be cheap to hold, and bounded by the
-    /// handler itself: the lease stays held, and renewed, until it is settled.
+    /// Lets the next job be claimed while this handler goes on. What it still does must be cheap to hold, and bounded
+    /// by the handler itself: the lease stays held, and renewed, until it is settled.
     pub fn free(&self) {
         lock(&self.permit).take();
     }

@@ -85,8 +85,8 @@ fn belongs(shared: &Shared, foreign: Option<String>) {
     });
 }
 
-/// Waits until `next`. A worker that renews rarely renews sooner once it has a lease, which is as fresh as one just renewed; who changes the free
-/// fields wants it told at once.
+/// Waits until `next`. A worker that renews rarely renews sooner once it has a lease, which is as fresh as one just
+/// renewed; who changes the free fields wants it told at once.
 async fn wait(shared: &Shared, mut next: Instant, renew_every: Duration) {
     loop {
         tokio::select! {
@@ -149,7 +149,8 @@ async fn round(
                 .lose(lease, "another token holds the job, or it is gone");
         }
     }
-    // A lease that nobody here knows of, twice in a row and not by a claim under way: a claim was answered into the void.
+    // A lease that nobody here knows of, twice in a row and not by a claim under way: a claim was answered into the
+    // void.
     let quiet = claims_before == 0 && shared.leases.claims_in_flight.load(Ordering::Acquire) == 0;
     let surplus = quiet && answer.held > kept.len() as u64;
     if surplus && *surplus_before {

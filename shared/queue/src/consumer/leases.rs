@@ -24,8 +24,8 @@ pub(super) struct Leases {
     pub ended: Notify,
     pub lost: AtomicU64,
     pub claims_in_flight: AtomicUsize,
-    /// Redis may hold leases for us that we do not know of: the reply to a claim was lost, or Redis forgot their end. The next turn gives
-    /// them back first.
+    /// Redis may hold leases for us that we do not know of: the reply to a claim was lost, or Redis forgot their end.
+    /// The next turn gives them back first.
     pub reconcile: AtomicBool,
 }
 

@@ -1,4 +1,5 @@
-//! This process as a member of the fleet: what people read of it, how often it says that it lives, and how large the fleet is.
+//! This process as a member of the fleet: what people read of it, how often it says that it lives, and how large the
+//! fleet is.
 
 use std::{
     collections::BTreeMap,
@@ -50,7 +51,8 @@ impl Membership {
         }
     }
 
-    /// The more workers there are, the less often each must do what one of them must do every `interval`; at most `most` times less.
+    /// The more workers there are, the less often each must do what one of them must do every `interval`; at most
+    /// `most` times less.
     pub fn share(&self, interval: Duration, most: u32) -> Duration {
         let workers = self.workers.load(Ordering::Relaxed) / ENOUGH;
         interval * u32::try_from(workers).unwrap_or(most).clamp(1, most)

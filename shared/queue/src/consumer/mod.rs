@@ -1,6 +1,7 @@
-//! One member of the fleet: `claimer` asks for jobs and waits, `waiter` is woken by Redis, `settler` tells Redis which leases end and
-//! asks it for new ones, through outages, `heartbeat` renews on its own thread, `shutdown` leaves in order. They share three things, in `shared`: the
-//! `leases` that are held, the `membership` in the fleet, and the state of `claiming`.
+//! One member of the fleet: `claimer` asks for jobs and waits, `waiter` is woken by Redis, `settler` tells Redis which
+//! leases end and asks it for new ones, through outages, `heartbeat` renews on its own thread, `shutdown` leaves in
+//! order. They share three things, in `shared`: the `leases` that are held, the `membership` in the fleet, and the
+//! state of `claiming`.
 
 mod claimer;
 mod claiming;
@@ -41,9 +42,9 @@ pub struct ConsumerStatus {
     pub lost: u64,
 }
 
-/// Claims, renews and settles for this process. Cheap to clone. Renewal runs on an OS thread of its own with its own connection,
-/// so that handlers which occupy every core of the runtime lose no lease. No error of Redis ends it. When the last clone is dropped
-/// without [`shutdown`](Self::shutdown), renewal stops and what is held runs out.
+/// Claims, renews and settles for this process. Cheap to clone. Renewal runs on an OS thread of its own with its own
+/// connection, so that handlers which occupy every core of the runtime lose no lease. No error of Redis ends it. When
+/// the last clone is dropped without [`shutdown`](Self::shutdown), renewal stops and what is held runs out.
 #[derive(Clone)]
 pub struct Consumer {
     shared: Arc<Shared>,
@@ -106,8 +107,8 @@ impl Consumer {
         &self.shared.queue
     }
 
-    /// Waits until at least one job was claimed, at most `max`; through pauses, outages, holds and empty queues. If the future is
-    /// dropped, what it may have claimed is given back.
+    /// Waits until at least one job was claimed, at most `max`; through pauses, outages, holds and empty queues. If the
+    /// future is dropped, what it may have claimed is given back.
     ///
     /// # Errors
     /// Only [`QueueError::ShutDown`], after [`stop_claiming`](Self::stop_claiming) or [`shutdown`](Self::shutdown).
@@ -169,7 +170,8 @@ impl Consumer {
             .send_modify(|control| control.stopped = true);
     }
 
-    /// Stops claiming, waits up to `grace` for the leases to be settled, releases the rest (they are lost to their handlers), deregisters.
+    /// Stops claiming, waits up to `grace` for the leases to be settled, releases the rest (they are lost to their
+    /// handlers), deregisters.
     pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
         shutdown::run(&self.shared, grace).await
     }

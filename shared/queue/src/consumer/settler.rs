@@ -1,6 +1,6 @@
-//! Carries what this worker has to say to Redis: one call ends leases and claims, so that a worker which works off one job after the
-//! other needs one call a job. An ending never waits for a job to come: it goes alone if nobody wants one. Endings are repeated
-//! through outages.
+//! Carries what this worker has to say to Redis: one call ends leases and claims, so that a worker which works off one
+//! job after the other needs one call a job. An ending never waits for a job to come: it goes alone if nobody wants
+//! one. Endings are repeated through outages.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -69,7 +69,8 @@ impl Settler {
         }
     }
 
-    /// Waits until there is something to say: adds to `items` what is to be ended, returns who wants jobs. `None` at the end.
+    /// Waits until there is something to say: adds to `items` what is to be ended, returns who wants jobs. `None` at
+    /// the end.
     async fn gather(&mut self, items: &mut Vec<Item>) -> Option<Option<ClaimRequest>> {
         let mut request = None;
         let mut deadline = None;

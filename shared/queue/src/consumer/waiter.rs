@@ -1,5 +1,5 @@
-//! Lets Redis wake an idle worker: it blocks on the wake list over a connection of its own, only while somebody waits. A lost token
-//! costs no more than `idle_poll`, since somebody of those who wait looks by himself that often.
+//! Lets Redis wake an idle worker: it blocks on the wake list over a connection of its own, only while somebody waits.
+//! A lost token costs no more than `idle_poll`, since somebody of those who wait looks by himself that often.
 
 use std::{
     sync::{Arc, atomic::Ordering},

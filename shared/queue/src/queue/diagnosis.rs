@@ -1,4 +1,5 @@
-//! Which key is to blame when Redis refuses an operation: people can do something about a key, but nothing about a script's line.
+//! Which key is to blame when Redis refuses an operation: people can do something about a key, but nothing about a
+//! script's line.
 
 use redis::Value;
 

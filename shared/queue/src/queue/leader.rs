@@ -6,7 +6,8 @@ use super::{LeaderInfo, LeaderToken, Queue};
 use crate::{QueueError, conn::Arg, reply::Reply, scripts::Operation, timing::millis};
 
 impl Queue {
-    /// Takes or keeps leadership for `ttl`. The same `id` keeps its token; a new leader gets a larger one. `None` if somebody else leads.
+    /// Takes or keeps leadership for `ttl`. The same `id` keeps its token; a new leader gets a larger one. `None` if
+    /// somebody else leads.
     ///
     /// # Errors
     /// See [`QueueError`].

@@ -1,6 +1,7 @@
-//! One method per operation of the protocol: `owner.rs` for those who make jobs, `turn.rs` and `protocol.rs` for those who do them, `workers.rs` for who
-//! they are, `operator.rs` for people, `repair.rs` for what somebody changed by hand, `leader.rs` for several schedulers of which one leads, `ownership.rs`
-//! for whose the queue is, `diagnosis.rs` for which key is to blame.
+//! One method per operation of the protocol: `owner.rs` for those who make jobs, `turn.rs` and `protocol.rs` for those
+//! who do them, `workers.rs` for who they are, `operator.rs` for people, `repair.rs` for what somebody changed by hand,
+//! `leader.rs` for several schedulers of which one leads, `ownership.rs` for whose the queue is, `diagnosis.rs` for
+//! which key is to blame.
 
 mod diagnosis;
 mod leader;
@@ -33,8 +34,9 @@ use crate::{
     timing::millis,
 };
 
-/// A handle on one queue. Cheap to clone; clones share the connection. Nothing is connected until the first call, and a call made
-/// while Redis is away fails with [`QueueError::Unavailable`] after the options' timeouts; the next call tries again.
+/// A handle on one queue. Cheap to clone; clones share the connection. Nothing is connected until the first call, and a
+/// call made while Redis is away fails with [`QueueError::Unavailable`] after the options' timeouts; the next call
+/// tries again.
 #[derive(Clone, Debug)]
 pub struct Queue {
     pub(crate) inner: Arc<Inner>,
@@ -68,8 +70,9 @@ impl Queue {
             refusals,
         ));
         let keys = Keys::new(&options);
-        // The first routes the call. The second is named and never there: while a Cluster moves the slot, some keys are on either side and
-        // a script that meets one of the other side breaks in the middle; with a missing key among those named, Redis refuses it at the start.
+        // The first routes the call. The second is named and never there: while a Cluster moves the slot, some keys are
+        // on either side and a script that meets one of the other side breaks in the middle; with a missing key among
+        // those named, Redis refuses it at the start.
         let named_keys = [keys.state(State::Pending), keys.named("never")];
         Ok(Self {
             inner: Arc::new(Inner {
@@ -108,7 +111,8 @@ impl Queue {
         &self.inner.keys
     }
 
-    /// Whether Redis works: it answers, and what was last asked of this handle and of those made from it was not refused.
+    /// Whether Redis works: it answers, and what was last asked of this handle and of those made from it was not
+    /// refused.
     #[must_use]
     pub fn health(&self) -> Health {
         self.inner.link.health()
@@ -124,8 +128,8 @@ impl Queue {
         Ok(start.elapsed())
     }
 
-    /// Any command on the queue's own connection, through Sentinel, Cluster and reconnects; for keys that an owner keeps beside the
-    /// queue's. They must share its hash tag ([`Keys::named`]).
+    /// Any command on the queue's own connection, through Sentinel, Cluster and reconnects; for keys that an owner
+    /// keeps beside the queue's. They must share its hash tag ([`Keys::named`]).
     ///
     /// # Errors
     /// [`QueueError::Unavailable`] while Redis is away.
@@ -149,7 +153,8 @@ impl Queue {
         crate::check::check(&self.inner.link).await
     }
 
-    /// Warns in the log of what the server's settings put at risk; for the start of whoever works with the queue. Says nothing if Redis is away.
+    /// Warns in the log of what the server's settings put at risk; for the start of whoever works with the queue. Says
+    /// nothing if Redis is away.
     pub async fn warn_of_settings(&self) {
         match self.check().await {
             Ok(check) => {

@@ -61,8 +61,8 @@ impl Queue {
         Ok(Some(job))
     }
 
-    /// Jobs in a state, oldest (or soonest) first; `cursor` 0 starts, `Page::next` goes on. A job that moves meanwhile may be missed
-    /// or seen in its new state.
+    /// Jobs in a state, oldest (or soonest) first; `cursor` 0 starts, `Page::next` goes on. A job that moves meanwhile
+    /// may be missed or seen in its new state.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -166,7 +166,8 @@ impl Queue {
         Ok(stats)
     }
 
-    /// Puts a dead job back to pending with fresh attempts; its deaths and history stay and, if it ever died, it runs isolated. False if it is not dead.
+    /// Puts a dead job back to pending with fresh attempts; its deaths and history stay and, if it ever died, it runs
+    /// isolated. False if it is not dead.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -174,8 +175,8 @@ impl Queue {
         self.run_flag(Operation::Requeue, &[Arg::Text(id)]).await
     }
 
-    /// Forgets a job that is not leased and not done: it is no longer outstanding and its hash is gone. False if there is none such.
-    /// The script is `forget.lua`.
+    /// Forgets a job that is not leased and not done: it is no longer outstanding and its hash is gone. False if there
+    /// is none such. The script is `forget.lua`.
     ///
     /// # Errors
     /// See [`QueueError`].

@@ -32,9 +32,9 @@ impl Queue {
         Ok(total)
     }
 
-    /// Adds jobs of one group if `guard` still holds: the leader leads and the group's plan has the expected version. Chunks of 32
-    /// are atomic; when a later chunk meets a conflict, the earlier ones stand (the next pass of the owner sees them). All jobs must
-    /// be of the guard's group.
+    /// Adds jobs of one group if `guard` still holds: the leader leads and the group's plan has the expected version.
+    /// Chunks of 32 are atomic; when a later chunk meets a conflict, the earlier ones stand (the next pass of the owner
+    /// sees them). All jobs must be of the guard's group.
     ///
     /// # Errors
     /// [`QueueError::InvalidJob`] before anything is sent; else see [`QueueError`].
@@ -178,8 +178,9 @@ impl Queue {
         Err(invalid(id, &problem))
     }
 
-    /// What is outstanding in a group (pending, leased, delayed, splitting and dead jobs) and the version to enqueue against.
-    /// Read the truth that the jobs were made from only after this: then a job that ended in between has left its effect there.
+    /// What is outstanding in a group (pending, leased, delayed, splitting and dead jobs) and the version to enqueue
+    /// against. Read the truth that the jobs were made from only after this: then a job that ended in between has left
+    /// its effect there.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -270,8 +271,8 @@ impl Queue {
         }
     }
 
-    /// Replaces a job in `splitting` (or `dead`) by `children`, in one step: they run isolated, with fresh attempts, and take the
-    /// parent's group, priority and age; the parent becomes done. At most 32 children.
+    /// Replaces a job in `splitting` (or `dead`) by `children`, in one step: they run isolated, with fresh attempts,
+    /// and take the parent's group, priority and age; the parent becomes done. At most 32 children.
     ///
     /// # Errors
     /// [`QueueError::InvalidJob`] before anything is sent; else see [`QueueError`].
@@ -305,8 +306,8 @@ impl Queue {
         })
     }
 
-    /// Resolves a job in `splitting` or `dead` without running it: it becomes done, with these result fields. For a poison job whose owner
-    /// has recorded its fate. False if it is in neither state.
+    /// Resolves a job in `splitting` or `dead` without running it: it becomes done, with these result fields. For a
+    /// poison job whose owner has recorded its fate. False if it is in neither state.
     ///
     /// # Errors
     /// See [`QueueError`].

@@ -9,8 +9,8 @@ use crate::{
 const PAGE: u32 = 500;
 
 impl Queue {
-    /// The same queue for this owner, over a connection of its own: [`own`](Self::own), [`try_lead`](Self::try_lead) and
-    /// [`register`](Self::register) fail with [`QueueError::Foreign`] if it is somebody else's.
+    /// The same queue for this owner, over a connection of its own: [`own`](Self::own), [`try_lead`](Self::try_lead)
+    /// and [`register`](Self::register) fail with [`QueueError::Foreign`] if it is somebody else's.
     ///
     /// # Errors
     /// [`QueueError::Options`].
@@ -46,8 +46,8 @@ impl Queue {
         self.run(Operation::Own, &args).await.map(|_| ())
     }
 
-    /// Makes the queue this owner's, whoever had it, unless somebody still works on it. Its outstanding jobs are forgotten, since they name the
-    /// other owner's work; owners rebuild their jobs.
+    /// Makes the queue this owner's, whoever had it, unless somebody still works on it. Its outstanding jobs are
+    /// forgotten, since they name the other owner's work; owners rebuild their jobs.
     ///
     /// # Errors
     /// See [`QueueError`].

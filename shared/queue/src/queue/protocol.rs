@@ -17,8 +17,8 @@ const MOST_RENEWED: usize = 200;
 const MOST_RELEASED: usize = 50;
 
 impl Queue {
-    /// Makes sure that every later token is larger than `floor` (call it at start with the largest token ever seen elsewhere).
-    /// Returns the counter.
+    /// Makes sure that every later token is larger than `floor` (call it at start with the largest token ever seen
+    /// elsewhere). Returns the counter.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -29,7 +29,8 @@ impl Queue {
         Reply::of("raise_token").number(&value)
     }
 
-    /// A fencing token without a claim, larger than every one before it: for what an owner writes itself where its workers write too.
+    /// A fencing token without a claim, larger than every one before it: for what an owner writes itself where its
+    /// workers write too.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -38,7 +39,8 @@ impl Queue {
         Reply::of("next_token").number(&value)
     }
 
-    /// Extends leases by one `ttl` from now, also those that ran out but were not collected yet. Answers in the order asked.
+    /// Extends leases by one `ttl` from now, also those that ran out but were not collected yet. Answers in the order
+    /// asked.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -174,8 +176,8 @@ impl Queue {
         })
     }
 
-    /// Gives back everything a worker holds (only do this for a worker that has ended); returns how many. No attempt is spent.
-    /// The script is `give_back.lua`.
+    /// Gives back everything a worker holds (only do this for a worker that has ended); returns how many. No attempt is
+    /// spent. The script is `give_back.lua`.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -218,8 +220,8 @@ impl Queue {
         leases.collect()
     }
 
-    /// Collects expired leases, promotes due delayed jobs, trims finished ones; bounded, call it again if `more`. Consumers do this
-    /// as they claim; an owner may call it to keep things moving while no worker is there.
+    /// Collects expired leases, promotes due delayed jobs, trims finished ones; bounded, call it again if `more`.
+    /// Consumers do this as they claim; an owner may call it to keep things moving while no worker is there.
     ///
     /// # Errors
     /// See [`QueueError`].

@@ -1,6 +1,7 @@
-//! For a queue that somebody changed by hand: what breaks [`invariants`](crate::invariants), and repairing it. The scripts of daily work do not look for
-//! such damage beyond going on with the other jobs. The walk over the queue is no moment, since work goes on meanwhile; so what it finds is a
-//! suspicion, and `repair.lua` looks again, job by job, before it says or does anything.
+//! For a queue that somebody changed by hand: what breaks [`invariants`](crate::invariants), and repairing it. The
+//! scripts of daily work do not look for such damage beyond going on with the other jobs. The walk over the queue is no
+//! moment, since work goes on meanwhile; so what it finds is a suspicion, and `repair.lua` looks again, job by job,
+//! before it says or does anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,8 +45,8 @@ pub struct Repair {
 pub struct Repairs {
     /// Jobs that are damaged, or were until they were repaired.
     pub jobs: Vec<Repair>,
-    /// By priority, how many more outstanding jobs were counted than there are; only those that are wrong. `None` if it cannot be told, since jobs
-    /// were added or ended meanwhile.
+    /// By priority, how many more outstanding jobs were counted than there are; only those that are wrong. `None` if it
+    /// cannot be told, since jobs were added or ended meanwhile.
     pub miscounted: Option<BTreeMap<u8, i64>>,
 }
 
@@ -59,8 +60,8 @@ struct Survey {
 }
 
 impl Queue {
-    /// Finds jobs whose record, sets, worker and group disagree, and, if `repair`, makes them agree with the record. Walks over the whole queue and over
-    /// the keys of its Redis; each job is repaired in one step, while work goes on.
+    /// Finds jobs whose record, sets, worker and group disagree, and, if `repair`, makes them agree with the record.
+    /// Walks over the whole queue and over the keys of its Redis; each job is repaired in one step, while work goes on.
     ///
     /// # Errors
     /// See [`QueueError`].

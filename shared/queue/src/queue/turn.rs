@@ -22,8 +22,9 @@ pub(crate) const MOST_ENDED: usize = 32;
 const MOST_REASON: usize = 4096;
 
 impl Queue {
-    /// Claims up to `max` jobs (at most 32) for `worker`. Whoever calls this by hand should claim, renew or collect at least every
-    /// half `ttl`, as a [`Consumer`](crate::Consumer) does: a longer silence reads as an outage, and nothing is collected for a `ttl` after one.
+    /// Claims up to `max` jobs (at most 32) for `worker`. Whoever calls this by hand should claim, renew or collect at
+    /// least every half `ttl`, as a [`Consumer`](crate::Consumer) does: a longer silence reads as an outage, and
+    /// nothing is collected for a `ttl` after one.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -31,11 +32,12 @@ impl Queue {
         Ok(self.turn(worker, &[], max).await?.claim)
     }
 
-    /// Ends leases and then claims up to `max` jobs (at most 32), in one step; at most 32 endings. Each ending is answered as by
-    /// [`ack`](Self::ack) and its like, in the order given.
+    /// Ends leases and then claims up to `max` jobs (at most 32), in one step; at most 32 endings. Each ending is
+    /// answered as by [`ack`](Self::ack) and its like, in the order given.
     ///
     /// # Errors
-    /// [`QueueError::InvalidJob`] if a result field's name belongs to the protocol or there are too many endings; else see [`QueueError`].
+    /// [`QueueError::InvalidJob`] if a result field's name belongs to the protocol or there are too many endings; else
+    /// see [`QueueError`].
     pub async fn turn(
         &self,
         worker: &WorkerId,

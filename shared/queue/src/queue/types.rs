@@ -22,7 +22,8 @@ pub enum Settlement {
         /// Result fields.
         fields: Fields,
     },
-    /// Failed; runs again after the delay of the [`RetryPolicy`](crate::RetryPolicy), or is dead if attempts are used up.
+    /// Failed; runs again after the delay of the [`RetryPolicy`](crate::RetryPolicy), or is dead if attempts are used
+    /// up.
     Retry {
         /// Why.
         error: String,
@@ -112,7 +113,8 @@ pub struct Claim {
     pub jobs: Vec<Job>,
     /// Set while the queue is paused.
     pub paused: Option<Pause>,
-    /// A job that must run isolated waits for this worker, or runs there: nothing is handed out until its leases have ended.
+    /// A job that must run isolated waits for this worker, or runs there: nothing is handed out until its leases have
+    /// ended.
     pub draining: bool,
     /// When something becomes due (a delayed job, a lease that might run out), from now.
     pub next_due: Option<Duration>,

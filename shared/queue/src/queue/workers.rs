@@ -11,7 +11,8 @@ const MOST_LISTED: u64 = 10_000;
 const MOST_JOBS_LISTED: usize = 100;
 
 impl Queue {
-    /// Lists a worker as alive, with free fields for people (host, device, …). Returns when this Redis first knew the queue, ms.
+    /// Lists a worker as alive, with free fields for people (host, device, …). Returns when this Redis first knew the
+    /// queue, ms.
     ///
     /// # Errors
     /// See [`QueueError`].

@@ -1,5 +1,5 @@
-//! Three primaries with a replica each. The primary of the queue's slot dies under load and its replica takes over; the slot moves to
-//! another primary under load.
+//! Three primaries with a replica each. The primary of the queue's slot dies under load and its replica takes over; the
+//! slot moves to another primary under load.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -205,7 +205,8 @@ impl Cluster {
             .position(|server| Some(server.port) == agreed)
     }
 
-    /// Cuts its replica off, lets the fleet work on, kills the primary of the queue's slot. Returns how many acks the heir does not know.
+    /// Cuts its replica off, lets the fleet work on, kills the primary of the queue's slot. Returns how many acks the
+    /// heir does not know.
     async fn replace_primary(&mut self, trial: &mut Trial) -> u64 {
         let slot = slot_of(trial, self.servers[0].port).await;
         let old = eventually("a primary", || self.primary_of(slot)).await;

@@ -1,5 +1,6 @@
-//! Faults on real processes and a real Redis. A member of the fleet is the example `member`; its effects go to a second Redis, the
-//! store, which compares tokens as ClickHouse does. An owner enqueues from that truth, pass after pass, as the scheduler does.
+//! Faults on real processes and a real Redis. A member of the fleet is the example `member`; its effects go to a second
+//! Redis, the store, which compares tokens as ClickHouse does. An owner enqueues from that truth, pass after pass, as
+//! the scheduler does.
 //!
 //! - `recovery`: how long from `kill -9` to the next claim
 //! - `storm`: a fleet under kills, zombies and restarts of Redis

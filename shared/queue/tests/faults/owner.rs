@@ -1,5 +1,5 @@
-//! The owner of the jobs, as the scheduler is: each pass reads what is outstanding, then the truth, and enqueues what neither has.
-//! It remembers nothing, so a Redis that forgot something is no special case.
+//! The owner of the jobs, as the scheduler is: each pass reads what is outstanding, then the truth, and enqueues what
+//! neither has. It remembers nothing, so a Redis that forgot something is no special case.
 
 use std::{sync::Arc, time::Duration};
 

@@ -61,7 +61,8 @@ pub async fn in_sync(primary: u16, count: usize) {
     .await;
 }
 
-/// From now on nothing reaches these replicas: they cannot log in any more. What the primary confirms will be missed by its heir.
+/// From now on nothing reaches these replicas: they cannot log in any more. What the primary confirms will be missed by
+/// its heir.
 pub async fn cut(primary: u16, replicas: &[u16]) {
     for replica in replicas {
         done(*replica, &["CONFIG", "SET", "masterauth", "cut"]).await;

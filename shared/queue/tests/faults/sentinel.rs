@@ -1,4 +1,5 @@
-//! One primary, two replicas, three sentinels; the primary dies under load, after its replicas were cut off for a while.
+//! One primary, two replicas, three sentinels; the primary dies under load, after its replicas were cut off for a
+//! while.
 
 use std::{
     io::Write,

@@ -1,4 +1,5 @@
-//! The owner's truth: a Redis beside the queue's, which no test harms. Members write to it as `examples/member.rs` says.
+//! The owner's truth: a Redis beside the queue's, which no test harms. Members write to it as `examples/member.rs`
+//! says.
 
 use std::collections::BTreeMap;
 

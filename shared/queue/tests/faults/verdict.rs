@@ -36,8 +36,8 @@ impl fmt::Display for Verdict {
 }
 
 /// # Panics
-/// If something was lost, a stale token did anything, a token was given out twice or shrank; or, with whole memory, if anything was
-/// acked twice or claimed after its ack.
+/// If something was lost, a stale token did anything, a token was given out twice or shrank; or, with whole memory, if
+/// anything was acked twice or claimed after its ack.
 pub async fn judge(trial: &Trial, memory: Memory) -> Verdict {
     let (claims, acks) = (trial.store.claims().await, trial.store.acks().await);
     let stats = trial.queue.stats().await.unwrap();
@@ -50,7 +50,8 @@ pub async fn judge(trial: &Trial, memory: Memory) -> Verdict {
     tokens_grow(&claims);
     let accepted: BTreeSet<_> = acks.iter().map(key).collect();
     for ack in &accepted {
-        // A Redis that forgot a newer claim takes the older one's ack; the store, which forgets nothing, had refused its effect.
+        // A Redis that forgot a newer claim takes the older one's ack; the store, which forgets nothing, had refused
+        // its effect.
         let covered = memory == Memory::Torn && refused.contains(ack);
         assert!(
             effective.contains(ack) || covered,
@@ -86,8 +87,9 @@ fn key(note: &Note) -> (String, u64) {
     (note.job.clone(), note.token)
 }
 
-/// The store took an effect only from a token that a claim had given out and that was newer than all it had of this job before. Returns how
-/// many jobs' effects were replaced by a newer token's, and which effects were refused and which accepted.
+/// The store took an effect only from a token that a claim had given out and that was newer than all it had of this job
+/// before. Returns how many jobs' effects were replaced by a newer token's, and which effects were refused and which
+/// accepted.
 async fn effects(
     trial: &Trial,
     handed_out: &BTreeSet<(String, u64)>,

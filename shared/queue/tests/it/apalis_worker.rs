@@ -223,7 +223,8 @@ async fn a_graceful_stop_lets_handlers_finish_and_gives_the_rest_back() {
     assert_eq!(queue.get("waits").await.unwrap().unwrap().attempts, 0);
 }
 
-/// apalis's own layers lie around the handler: a panic that one of them caught, a handler that fails, one that does not.
+/// apalis's own layers lie around the handler: a panic that one of them caught, a handler that fails, one that does
+/// not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_layers_of_apalis_work() {
     use apalis::layers::{

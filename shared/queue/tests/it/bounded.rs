@@ -1,7 +1,8 @@
-//! No call holds Redis up, however much there is: each is measured by the CPU time that Redis spent between its start and its end, which
-//! unlike a stopwatch does not count what the machine did meanwhile. That time still has Redis's own housekeeping in it, ten times a second, and on a
-//! virtual machine the pauses that its host makes. Neither hits the same call of two equal runs: where a call of one run took too long, that call
-//! of a second run decides. `make test-nightly` sets `BOUNDED_JOBS` to a million.
+//! No call holds Redis up, however much there is: each is measured by the CPU time that Redis spent between its start
+//! and its end, which unlike a stopwatch does not count what the machine did meanwhile. That time still has Redis's own
+//! housekeeping in it, ten times a second, and on a virtual machine the pauses that its host makes. Neither hits the
+//! same call of two equal runs: where a call of one run took too long, that call of a second run decides. `make
+//! test-nightly` sets `BOUNDED_JOBS` to a million.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -275,7 +275,8 @@ async fn attempts_are_counted_at_claim_so_a_crash_loop_ends() {
     assert_eq!((dead[0].attempts, dead[0].deaths), (2, 2));
 }
 
-/// The arithmetic that is promised: one unit out of 4096 kills its worker; fifteen deaths later everything else is done.
+/// The arithmetic that is promised: one unit out of 4096 kills its worker; fifteen deaths later everything else is
+/// done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_poisoned_unit_of_4096_costs_fifteen_deaths_and_nothing_else() {
     const POISON: u64 = 2717;

@@ -1,7 +1,9 @@
-//! Random sequences of commands against a real Redis, compared after every step with the reference machine, and against the invariants.
+//! Random sequences of commands against a real Redis, compared after every step with the reference machine, and against
+//! the invariants.
 //!
-//! Time passes by moving every stored time into the past (`advance.lua`), so that a sequence takes milliseconds. One step is one tick of
-//! 100 ms; a sequence that took longer than a tick for real proves nothing about deadlines and is repeated.
+//! Time passes by moving every stored time into the past (`advance.lua`), so that a sequence takes milliseconds. One
+//! step is one tick of 100 ms; a sequence that took longer than a tick for real proves nothing about deadlines and is
+//! repeated.
 
 use std::{
     collections::BTreeMap,
@@ -608,7 +610,8 @@ fn random_sequences_agree_with_the_reference_and_keep_the_invariants() {
     for mutation in broken {
         let outcome = check(
             mutation,
-            // It ends with the first sequence that shows the broken rule, usually within 300; so many that chance plays no part.
+            // It ends with the first sequence that shows the broken rule, usually within 300; so many that chance plays
+            // no part.
             Config {
                 cases: 5000,
                 max_shrink_iters: 0,

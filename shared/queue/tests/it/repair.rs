@@ -1,4 +1,5 @@
-//! What somebody broke by hand is named, nothing is changed until it is asked for, and then every invariant holds again.
+//! What somebody broke by hand is named, nothing is changed until it is asked for, and then every invariant holds
+//! again.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,10 @@
-//! The protocol under a model checker: every interleaving of two workers and two jobs with three attempts each, with workers that crash,
-//! fall silent and return, calls that are lost before or after their effect or arrive late, and a Redis that forgets everything or its
-//! last write. Time is Redis time in ticks; a worker that does nothing while ticks pass is one that was paused.
+//! The protocol under a model checker: every interleaving of two workers and two jobs with three attempts each, with
+//! workers that crash, fall silent and return, calls that are lost before or after their effect or arrive late, and a
+//! Redis that forgets everything or its last write. Time is Redis time in ticks; a worker that does nothing while ticks
+//! pass is one that was paused.
 //!
-//! The machine is the one that a real Redis is compared with step by step (`tests/it/property.rs`), the invariants are the library's.
-//! The last test breaks rules on purpose and sees the checker say so.
+//! The machine is the one that a real Redis is compared with step by step (`tests/it/property.rs`), the invariants are
+//! the library's. The last test breaks rules on purpose and sees the checker say so.
 
 #![allow(
     clippy::unwrap_used,

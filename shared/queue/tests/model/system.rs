@@ -307,7 +307,8 @@ impl World {
 }
 
 impl World {
-    /// Makes situations that differ in nothing that matters equal: of tokens only the order counts, and only while somebody knows them.
+    /// Makes situations that differ in nothing that matters equal: of tokens only the order counts, and only while
+    /// somebody knows them.
     fn simplify(&mut self) {
         let mut known: BTreeSet<u64> = self
             .workers

@@ -1,5 +1,6 @@
-//! The protocol as a small pure machine: the reference that a real Redis is compared with, step by step, and that the model checker
-//! explores. All times are relative to now (`in`), in any unit, so that equal situations are equal states.
+//! The protocol as a small pure machine: the reference that a real Redis is compared with, step by step, and that the
+//! model checker explores. All times are relative to now (`in`), in any unit, so that equal situations are equal
+//! states.
 
 use std::collections::BTreeMap;
 
