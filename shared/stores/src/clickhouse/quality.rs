@@ -2,14 +2,16 @@
 
 use clickhouse::Row;
 use serde::Deserialize;
+use weldfleet_settings::columns::TRUTH_COLUMNS;
 use weldfleet_weld::columns::MEASURE_NAMES;
 
 use super::SourceTable;
 use crate::{errors::StoreError, range::Day};
 
 /// The column of the truth that a measure is compared with.
-pub fn measured(measure: &str) -> String {
-    format!("measured_{measure}")
+pub(super) fn measured(measure: &str) -> Option<&'static str> {
+    let mut columns = TRUTH_COLUMNS.iter().copied();
+    columns.find(|column| column.strip_prefix("measured_") == Some(measure))
 }
 
 /// Columns whose distributions are compared.
@@ -132,14 +134,14 @@ impl SourceTable {
         let errors: Vec<String> = MEASURE_NAMES
             .iter()
             .map(|measure| {
-                let measured = measured(measure);
-                if !schema.has(&measured) {
+                let measured = measured(measure).filter(|column| schema.has(column));
+                let Some(measured) = measured else {
                     return "nan".to_owned();
-                }
+                };
                 let distance = format!(
                     "abs(toFloat64({}) - toFloat64({}))",
                     schema.column(measure),
-                    schema.column(&measured)
+                    schema.column(measured)
                 );
                 // NULL where one of the two is missing: avg skips it. An average of nothing is NULL.
                 format!("ifNull(avg(toNullable({distance})), nan)")

@@ -134,11 +134,10 @@ impl SourceTable {
         };
         let mut regressions = [Regression::default(); 4];
         for (regression, measure) in regressions.iter_mut().zip(MEASURE_NAMES) {
-            let measured = measured(measure);
-            if !schema.has(&measured) {
+            let Some(measured) = measured(measure).filter(|column| schema.has(column)) else {
                 continue;
-            }
-            let (ours, measured) = (schema.column(measure), schema.column(&measured));
+            };
+            let (ours, measured) = (schema.column(measure), schema.column(measured));
             let values = |column: &str| format!("assumeNotNull(toFloat64({column}))");
             let (said, true_value) = (values(ours), values(measured));
             let row: RegressionRow = self
