@@ -7,6 +7,7 @@ use serde::{
     de::{Error as _, MapAccess, Visitor},
     ser::SerializeMap as _,
 };
+use weldfleet_weld::columns::ValueKind;
 
 /// Columns that identify and describe a weld; read from the source table.
 pub const INPUT_COLUMNS: &[&str] = &[
@@ -41,8 +42,14 @@ pub const COMPARED_COLUMNS: &[&str] = &["previous_result"];
 /// What tells a record of MySQL from all others; `ck_ticks` is the time as ClickHouse stores it.
 pub const MIRROR_KEY: [&str; 4] = ["data_date", "ck_ticks", "ck_local_time", "record_id"];
 
-/// What people find a record of MySQL by; the others of its columns are result columns.
-pub const DESCRIBING_COLUMNS: [&str; 5] = ["part_no", "spot_name", "timer_name", "umax", "imax"];
+/// What people find a record of MySQL by; and how that is held; the others of its columns are result columns.
+pub const DESCRIBING_COLUMNS: [(&str, ValueKind); 5] = [
+    ("part_no", ValueKind::Word(255)),
+    ("spot_name", ValueKind::Word(255)),
+    ("timer_name", ValueKind::Word(255)),
+    ("umax", ValueKind::Float),
+    ("imax", ValueKind::Float),
+];
 
 /// Columns of MySQL that a reviewer fills and the fleet never does.
 pub const REVIEW_COLUMNS: [&str; 4] =

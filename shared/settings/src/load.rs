@@ -352,7 +352,7 @@ impl Settings {
     fn check_mirror(&self) -> Result<(), SettingsError> {
         let map = &self.mysql.columns;
         let mut known: Vec<&str> = MIRROR_KEY.into();
-        known.extend(DESCRIBING_COLUMNS);
+        known.extend(DESCRIBING_COLUMNS.map(|(name, _)| name));
         let results = weldfleet_weld::columns::RESULT_COLUMNS.iter();
         known.extend(
             results

@@ -11,7 +11,7 @@ use weldfleet_settings::{
 };
 use weldfleet_weld::columns::{RESULT_COLUMNS, ValueKind};
 
-use crate::mysql::server::identifier;
+use crate::mysql::quote::identifier;
 
 /// Characters of a carried text in a table of the fleet's own.
 const CARRIED: u16 = 255;
@@ -139,13 +139,7 @@ impl MirrorLayout {
             None if is_applications => None,
             None => Some(ours.to_owned()),
         };
-        let known = DESCRIBING_COLUMNS.map(|name| {
-            let kind = match name {
-                "umax" | "imax" => ValueKind::Float,
-                _ => ValueKind::Word(255),
-            };
-            (Source::Known(name), kind)
-        });
+        let known = DESCRIBING_COLUMNS.map(|(name, kind)| (Source::Known(name), kind));
         let results = RESULT_COLUMNS.iter().filter(|column| column.mirrored);
         let results = results.map(|column| (Source::Known(column.name), column.kind));
         let carried = settings.columns.carried().map(|(ours, _)| {

@@ -10,7 +10,7 @@ use super::{
     migrate::{
         EXACT_COLLATIONS, ExistingColumn, ExistingTable, MySqlType, family, holds, key_columns,
     },
-    server::identifier,
+    quote::identifier,
 };
 use crate::{
     errors::SchemaFault,

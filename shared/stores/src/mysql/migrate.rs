@@ -8,7 +8,10 @@ use std::{
 use mysql_async::{Conn, prelude::Queryable};
 use weldfleet_settings::{Settings, columns::MIRROR_KEY};
 
-use super::server::{Server, identifier, in_time};
+use super::{
+    quote::identifier,
+    server::{Server, in_time},
+};
 use crate::{
     columns::{mysql_type, result_column},
     errors::{SchemaError, SchemaFault, StoreError},

@@ -1,6 +1,6 @@
 //! MySQL: the projection for the people who act on NOK welds. Works with MySQL 8 and MariaDB.
 //!
-//! - [`server`]: connections, their session settings, time limits;
+//! - [`server`]: connections, their session settings, time limits; `quote`: names in SQL;
 //! - [`migrate`]: the result table, made or completed; `application`: one that an application reads already;
 //! - [`survey`]: the columns of a table that no settings describe yet;
 //! - [`table`]: reading and writing rows of the result table, in batches;
@@ -9,6 +9,7 @@
 mod application;
 pub mod migrate;
 pub mod mirror;
+pub(crate) mod quote;
 pub mod server;
 pub mod survey;
 pub mod table;

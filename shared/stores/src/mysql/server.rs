@@ -118,8 +118,3 @@ pub(crate) async fn in_time<T>(
         }),
     }
 }
-
-/// A quoted identifier.
-pub(crate) fn identifier(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
-}

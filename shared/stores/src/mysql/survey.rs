@@ -8,7 +8,7 @@ use crate::errors::StoreError;
 
 /// A column as the server describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SurveyedColumn {
+pub struct SurveyedMySqlColumn {
     pub name: String,
     /// Lower case, without its length.
     pub kind: String,
@@ -17,7 +17,10 @@ pub struct SurveyedColumn {
 }
 
 /// A table's columns in their order; none where there is no such table.
-pub async fn columns(settings: &MySql, table: &str) -> Result<Vec<SurveyedColumn>, StoreError> {
+pub async fn columns(
+    settings: &MySql,
+    table: &str,
+) -> Result<Vec<SurveyedMySqlColumn>, StoreError> {
     let (mut conn, database) = Server::without_database(settings).await?;
     let rows: Vec<(String, String, String, Option<String>, String)> = in_time(
         "read columns",
@@ -34,7 +37,7 @@ pub async fn columns(settings: &MySql, table: &str) -> Result<Vec<SurveyedColumn
         .map(|(name, kind, nullable, default, extra)| {
             let extra = extra.to_lowercase();
             let fills_itself = extra.contains("auto_increment") || extra.contains("generated");
-            SurveyedColumn {
+            SurveyedMySqlColumn {
                 name,
                 kind: kind.to_lowercase(),
                 demanded: nullable == "NO" && default.is_none() && !fills_itself,

@@ -8,7 +8,8 @@ use weldfleet_settings::{Constant, Settings};
 
 use super::{
     migrate,
-    server::{Server, identifier, in_time},
+    quote::identifier,
+    server::{Server, in_time},
 };
 use crate::{
     clickhouse::nok::{Array, Checksum, NokRow, TextKey, TickSpan},
