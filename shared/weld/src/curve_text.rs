@@ -135,7 +135,6 @@ fn digits(text: &[u8]) -> (u32, usize) {
 ///
 /// All eight are looked at in one word, and pairs, fours and eights of digits joined in three multiplications, after
 /// Johnny Lee's "Fast numeric string to int" (2016).
-#[expect(clippy::cast_possible_truncation, reason = "eight digits")]
 fn digits_of_eight(bytes: u64) -> (u32, usize) {
     const EACH: u64 = 0x0101_0101_0101_0101;
     const PAIRS: u64 = 0x0000_00ff_0000_00ff;
