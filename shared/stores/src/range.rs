@@ -210,6 +210,28 @@ impl KeyRange {
     }
 }
 
+/// Ranges in order, those as one where the gap between two is no longer than the longer of them: less to ask of every row,
+/// for few rows more.
+pub(crate) fn neighbours(mut ranges: Vec<KeyRange>) -> Vec<KeyRange> {
+    ranges.sort_by(|a, b| a.from.cmp(&b.from));
+    let length = |keys: &KeyRange| keys.to.ticks.saturating_sub(keys.from.ticks);
+    let mut merged: Vec<KeyRange> = Vec::new();
+    for keys in ranges {
+        match merged.last_mut() {
+            Some(before)
+                if keys.from.ticks.saturating_sub(before.to.ticks)
+                    <= length(before).max(length(&keys)) =>
+            {
+                if before.to < keys.to {
+                    before.to = keys.to;
+                }
+            }
+            _ => merged.push(keys),
+        }
+    }
+    merged
+}
+
 /// Every `alg_status`, in the order in which they are listed.
 pub const STATUSES: [Status; 4] = [Status::Ok, Status::Invalid, Status::Poison, Status::Error];
 

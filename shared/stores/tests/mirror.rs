@@ -8,7 +8,7 @@ use common::{Plant, day, insert, nok, ok, range};
 use weldfleet_stores::{
     Range, Selection,
     clickhouse::{Attempt, SourceTable},
-    mysql::Mirrored,
+    mysql::{Committed, Mirrored},
 };
 use weldfleet_weld::{Status, Verdict};
 
@@ -151,7 +151,11 @@ async fn ranges_far_apart_are_mirrored_and_nothing_between_them() {
     insert(&table, day(), 0..1000).await;
     let nok = [3, 49, 50, 500, 899, 900, 949, 950, 990];
     judge(&table, 1, &range(0, 999), &nok, &ok()).await;
-    let (first, last, next) = (range(0, 49), range(900, 949), range(950, 989));
+    let whole = |from, to| Committed {
+        range: range(from, to),
+        first_token: None,
+    };
+    let (first, last, next) = (whole(0, 49), whole(900, 949), whole(950, 989));
     assert_eq!(
         mirror.mirror_all(&[&last, &first, &next]).await.unwrap(),
         changed(5, 0, 0)
@@ -176,6 +180,52 @@ async fn ranges_far_apart_are_mirrored_and_nothing_between_them() {
     let repaired = mirror.mirror_day(day()).await.unwrap();
     assert_eq!(repaired, with_kept(1, changed(4, 0, 0)));
     assert!(mirror.lag(&[day()]).await.unwrap()[0].equal);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_attempt_is_mirrored_by_its_own_results() {
+    let plant = Plant::ours(true).await;
+    let table = plant.table().await;
+    let mirror = plant.mirror().await;
+    insert(&table, day(), 0..100).await;
+    judge(&table, 1, &range(0, 49), &[3, 49], &ok()).await;
+    judge(&table, 2, &range(50, 99), &[50, 70], &ok()).await;
+    let first = |from, to, token| Committed {
+        range: range(from, to),
+        first_token: Some(token),
+    };
+    let (one, two) = (first(0, 49, 1), first(50, 99, 2));
+    assert_eq!(mirror.mirror_all(&[&one]).await.unwrap(), changed(2, 0, 0));
+    assert_eq!(
+        mirror.mirror_all(&[&one, &two]).await.unwrap(),
+        changed(2, 0, 0)
+    );
+    assert!(mirror.lag(&[day()]).await.unwrap()[0].equal);
+
+    // a later run finds other rows NOK: what MySQL has of the range is looked at as well
+    let force = |from, to| Range {
+        run: 20_261_122_000_000_001,
+        selection: Selection::Force,
+        ..range(from, to)
+    };
+    judge(&table, 3, &force(0, 49), &[49, 7], &ok()).await;
+    let forced = Committed {
+        range: force(0, 49),
+        first_token: Some(3),
+    };
+    let done = mirror.mirror_all(&[&forced]).await.unwrap();
+    assert_eq!(done, changed(1, 1, 1));
+    assert!(mirror.lag(&[day()]).await.unwrap()[0].equal);
+    // what another attempt committed is not among these results: it is the day's check that finds it
+    plant
+        .mysql("DELETE FROM nok_records WHERE record_id = '70'")
+        .await;
+    let other = first(50, 99, 1);
+    assert_eq!(
+        mirror.mirror_all(&[&other]).await.unwrap(),
+        changed(0, 0, 0)
+    );
+    assert_eq!(mirror.mirror_day(day()).await.unwrap(), changed(1, 0, 0));
 }
 
 #[tokio::test]

@@ -10,7 +10,10 @@ use std::{
 };
 
 use weldfleet_service::metrics;
-use weldfleet_stores::{Range, StoreError, mysql::Mirror};
+use weldfleet_stores::{
+    StoreError,
+    mysql::{Committed, Mirror},
+};
 
 /// Longest wait for the mirror of one range.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,7 +39,7 @@ impl Mirroring {
     ///
     /// # Errors
     /// Only what ClickHouse, the side that is read, failed with.
-    pub async fn follow(&self, ranges: &[&Range]) -> Result<(), StoreError> {
+    pub async fn mirror(&self, ranges: &[&Committed]) -> Result<(), StoreError> {
         if self.resting() {
             metrics::counter!("weldfleet_mirror_skipped_total").increment(1);
             return Ok(());

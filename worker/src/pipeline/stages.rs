@@ -62,6 +62,7 @@ use weldfleet_stores::{
     Range, Selection, StoreError,
     audit_csv::{self, AuditFile},
     clickhouse::{Attempt, EncodedResults, RowBlock},
+    mysql,
 };
 use weldfleet_weld::Verdict;
 
@@ -385,11 +386,15 @@ impl<'p> Stage<'p, Committed> {
     pub async fn mirror(self) -> Result<Stage<'p, Mirrored>, Stopped> {
         let Self { under, at } = self;
         under.held()?;
+        // An attempt before this one may have committed NOK rows and died.
+        let is_first = at.on_the_way.is_some() && under.lease.job().attempts == 1;
+        let committed = mysql::Committed {
+            range: under.range.clone(),
+            first_token: is_first.then(|| under.lease.token()),
+        };
         let writing = &under.pipeline.writing;
-        let followed = writing
-            .follow(under.range, under.lease, at.on_the_way)
-            .await;
-        followed.map_err(Stopped::writing(Step::Mirror))?;
+        let mirrored = writing.mirror(committed, under.lease, at.on_the_way).await;
+        mirrored.map_err(Stopped::writing(Step::Mirror))?;
         reach("worker::mirrored").await;
         Ok(under.at(Mirrored {
             written: at.written,

@@ -12,6 +12,7 @@ use weldfleet_settings::Settings;
 use weldfleet_stores::{
     LIVE_RUN, Range,
     clickhouse::{Attempt, EncodedResults, SourceTable},
+    mysql::Committed,
 };
 
 use super::{
@@ -37,7 +38,7 @@ pub struct Writing {
     committing: Upstream,
     results: Grouping<EncodedResults, Lease>,
     commits: Grouping<Attempt, Lease>,
-    mirror: Option<Grouping<Range, Lease>>,
+    mirror: Option<Grouping<Committed, Lease>>,
 }
 
 /// A range's place among those that are written; the next comes in when it is dropped.
@@ -83,13 +84,17 @@ impl Writing {
         });
         let mirror = mirror.map(|mirror| {
             let mirror = Arc::new(mirror);
-            Grouping::start(limits, committing.clone(), move |group: Vec<Arc<Range>>| {
-                let mirror = mirror.clone();
-                async move {
-                    let group: Vec<&Range> = group.iter().map(Arc::as_ref).collect();
-                    timed("mirror", mirror.follow(&group)).await
-                }
-            })
+            Grouping::start(
+                limits,
+                committing.clone(),
+                move |group: Vec<Arc<Committed>>| {
+                    let mirror = mirror.clone();
+                    async move {
+                        let group: Vec<&Committed> = group.iter().map(Arc::as_ref).collect();
+                        timed("mirror", mirror.mirror(&group)).await
+                    }
+                },
+            )
         });
         Self {
             places: (!one_by_one).then(|| Arc::new(Semaphore::new(group))),
@@ -161,9 +166,9 @@ impl Writing {
     ///
     /// # Errors
     /// [`Failed`]
-    pub async fn follow(
+    pub async fn mirror(
         &self,
-        range: &Range,
+        committed: Committed,
         lease: &Lease,
         way: Option<OnTheWay>,
     ) -> Result<(), Failed> {
@@ -171,8 +176,9 @@ impl Writing {
             return Ok(());
         };
         let way = way.unwrap_or_else(|| self.committing.enter());
+        let rows = committed.range.rows;
         mirror
-            .write(range.clone(), range.rows, STEP_PATIENCE, lease, way)
+            .write(committed, rows, STEP_PATIENCE, lease, way)
             .await
     }
 }

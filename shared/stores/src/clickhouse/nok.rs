@@ -6,7 +6,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 use weldfleet_weld::columns::ValueKind;
 
-use super::{Schema, SourceTable};
+use super::{Schema, SourceTable, quote::list};
 use crate::{
     errors::StoreError,
     mirror_layout::{Characters, Held, MirrorColumn, Precision, Source},
@@ -134,16 +134,35 @@ impl TickSpan {
 }
 
 impl SourceTable {
-    /// Committed NOK rows of these ranges of keys.
+    /// Committed NOK rows of these ranges of keys; with `tokens` only those that one of these attempts found NOK.
+    ///
+    /// Result columns of a judged day lie in patches, and applying them to every row of the ranges is most of the cost.
+    /// So rows are picked first, by columns that no patch has.
     pub(crate) async fn nok_between(
         &self,
         day: Day,
         ranges: &[KeyRange],
+        tokens: Option<&[u64]>,
         columns: &[MirrorColumn],
     ) -> Result<Vec<NokRow>, StoreError> {
-        let within = self.schema.between_any(ranges);
-        let filter = format!("{within} AND {}", self.schema.is_nok());
-        self.committed_rows(day, &filter, columns).await
+        let schema = &self.schema;
+        let within = schema.between_any(ranges);
+        let Some(tokens) = tokens else {
+            let filter = format!("{within} AND {}", schema.is_nok());
+            return self.committed_rows(day, &filter, columns).await;
+        };
+        let found_nok = format!(
+            "{within} AND {} IN (SELECT key_hash FROM {} WHERE token IN ({}) AND final_result = 'NOK')",
+            schema.row_hash(),
+            schema.results,
+            list(tokens.iter().copied())
+        );
+        let filter = format!("{found_nok} AND {}", schema.is_nok());
+        // of several versions of a weld FINAL must see all before one is picked
+        let first =
+            (!schema.keeps_versions).then(|| format!("{} AND {found_nok}", schema.on_day(day)));
+        let sql = schema.mirrored(day, first.as_deref(), &filter, columns);
+        self.rows_of(&sql, columns).await
     }
 
     /// Committed NOK rows of a span of ticks.
@@ -221,12 +240,21 @@ impl SourceTable {
         filter: &str,
         columns: &[MirrorColumn],
     ) -> Result<Vec<NokRow>, StoreError> {
+        let sql = self.schema.mirrored(day, None, filter, columns);
+        self.rows_of(&sql, columns).await
+    }
+
+    /// The rows that a statement of [`Schema::mirrored`] finds.
+    async fn rows_of(
+        &self,
+        mirrored: &str,
+        columns: &[MirrorColumn],
+    ) -> Result<Vec<NokRow>, StoreError> {
         let sql = format!(
-            "SELECT ticks, ck_local_time, record_id, nok, {} AS texts, {} AS floats, {} AS integers FROM ({})",
+            "SELECT ticks, ck_local_time, record_id, nok, {} AS texts, {} AS floats, {} AS integers FROM ({mirrored})",
             Array::Texts.sql(columns),
             Array::Floats.sql(columns),
             Array::Integers.sql(columns),
-            self.schema.mirrored(day, filter, columns)
         );
         self.server.all("read committed rows", &sql).await
     }
@@ -285,7 +313,7 @@ impl SourceTable {
             "SELECT count() AS rows, countIf(is_nok) AS nok, sum(toUInt64(CRC32(concatWithSeparator('|', {})))) AS sum FROM \
              (SELECT *, nok AS is_nok FROM ({}))",
             checksum_text(columns),
-            schema.mirrored(day, &filter, columns)
+            schema.mirrored(day, None, &filter, columns)
         );
         self.server.one("compute a day's checksum", &sql).await
     }
@@ -338,7 +366,14 @@ impl Schema {
 
     /// Rows of the day as the mirror holds them, each key once: of duplicates a NOK one, then by content. The layout's
     /// columns are `m_0`, `m_1` and so on.
-    fn mirrored(&self, day: Day, filter: &str, columns: &[MirrorColumn]) -> String {
+    fn mirrored(
+        &self,
+        day: Day,
+        first: Option<&str>,
+        filter: &str,
+        columns: &[MirrorColumn],
+    ) -> String {
+        let first = first.map_or_else(String::new, |first| format!("PREWHERE {first} "));
         let time = self.column("ck_local_time");
         let values: Vec<String> = columns
             .iter()
@@ -352,7 +387,7 @@ impl Schema {
             "SELECT ticks, time_text AS ck_local_time, m_record_id AS record_id, m_nok AS nok{names} FROM \
              (SELECT {ticks} AS ticks, toString({time}) AS time_text, {id} AS m_record_id, toUInt8(ifNull({result} = 'NOK', 0)) AS m_nok, \
              ifNull({token}, toUInt64(0)) AS m_token, cityHash64({part}, {spot}, {timer}, {umax}, {imax}) AS m_content{values} \
-             FROM {source} WHERE {day} AND {filter}) \
+             FROM {source} {first}WHERE {day} AND {filter}) \
              ORDER BY ticks, m_record_id, m_nok DESC, m_token DESC, m_content LIMIT 1 BY ticks, m_record_id",
             names = names.concat(),
             ticks = self.ticks(),

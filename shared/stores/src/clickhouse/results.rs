@@ -37,7 +37,7 @@ use super::{
 use crate::{
     columns::{results_type, source_type},
     errors::StoreError,
-    range::{Day, KeyRange, LIVE_RUN, Range},
+    range::{Day, LIVE_RUN, Range, neighbours},
 };
 
 /// An attempt whose results are stored and which is to be committed.
@@ -284,7 +284,8 @@ impl Schema {
             stored.join(", "),
             self.results
         );
-        let ranges: Vec<KeyRange> = group.iter().map(|attempt| attempt.range.keys()).collect();
+        // What lies between neighbours is none of these tokens'.
+        let ranges = neighbours(group.iter().map(|attempt| attempt.range.keys()).collect());
         let hash = self.row_hash();
         let mut place = format!(
             "(transform({hash}, tupleElement(({all} AS {RESULTS_ALIAS}), 1), \

@@ -29,7 +29,7 @@ use crate::{
         nok::{Checksum, JudgedStamp, NokRow, TextKey, TickSpan, ticks_and_id},
     },
     errors::StoreError,
-    range::{Day, KeyRange, KeyRef, Range},
+    range::{Day, KeyRange, KeyRef, Range, neighbours},
 };
 
 /// Rows of a side that a step of a day's mirror holds, more only where they share one tick.
@@ -112,6 +112,15 @@ pub struct MirrorLag {
     pub equal: bool,
 }
 
+/// A range whose results are in the rows.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// Its keys.
+    pub range: Range,
+    /// The attempt's token if no attempt was before it: then what is NOK and not in MySQL is of its results.
+    pub first_token: Option<u64>,
+}
+
 impl Mirror {
     /// The mirror of a source table.
     pub fn new(source: SourceTable, table: NokTable) -> Self {
@@ -129,21 +138,33 @@ impl Mirror {
 
     /// Makes MySQL equal to the committed NOK rows between the range's keys, whoever committed them.
     pub async fn mirror(&self, range: &Range) -> Result<Mirrored, StoreError> {
-        self.mirror_between(range.day, &[range.keys()]).await
+        self.mirror_between(range.day, &[range.keys()], None).await
     }
 
     /// The same for several ranges, neighbours together with what lies between them. ClickHouse is asked once a day,
     /// however far apart its ranges are: a question costs it more than the rows of a range.
-    pub async fn mirror_all(&self, ranges: &[&Range]) -> Result<Mirrored, StoreError> {
+    pub async fn mirror_all(&self, committed: &[&Committed]) -> Result<Mirrored, StoreError> {
+        let mut days: BTreeMap<Day, Vec<&Committed>> = BTreeMap::new();
+        for committed in committed {
+            days.entry(committed.range.day).or_default().push(committed);
+        }
         let mut done = Mirrored::default();
-        for (day, ranges) in neighbours(ranges) {
-            done += self.mirror_between(day, &ranges).await?;
+        for (day, committed) in days {
+            let ranges = neighbours(committed.iter().map(|one| one.range.keys()).collect());
+            let tokens: Option<Vec<u64>> = committed.iter().map(|one| one.first_token).collect();
+            done += self.mirror_between(day, &ranges, tokens.as_deref()).await?;
         }
         Ok(done)
     }
 
-    /// Of ranges that do not overlap.
-    async fn mirror_between(&self, day: Day, ranges: &[KeyRange]) -> Result<Mirrored, StoreError> {
+    /// Of ranges that do not overlap. With `tokens` only rows that these attempts found NOK are looked for, beside those
+    /// that MySQL has already.
+    async fn mirror_between(
+        &self,
+        day: Day,
+        ranges: &[KeyRange],
+        tokens: Option<&[u64]>,
+    ) -> Result<Mirrored, StoreError> {
         let mut stored = Vec::new();
         for keys in ranges {
             let span = TickSpan {
@@ -156,7 +177,7 @@ impl Mirror {
         let layout = self.table.layout().await?;
         let committed = self
             .source
-            .nok_between(day, ranges, &layout.columns)
+            .nok_between(day, ranges, tokens, &layout.columns)
             .await?;
         let difference = self.compare(day, &committed, &stored).await?;
         self.write(day, difference).await
@@ -357,32 +378,6 @@ impl Mirror {
         }
         Ok(lags)
     }
-}
-
-/// Ranges by day, those as one where the gap between two is no longer than the longer of them.
-fn neighbours(ranges: &[&Range]) -> BTreeMap<Day, Vec<KeyRange>> {
-    let mut sorted: Vec<(Day, KeyRange)> = ranges
-        .iter()
-        .map(|range| (range.day, range.keys()))
-        .collect();
-    sorted.sort_by(|a, b| (a.0, &a.1.from).cmp(&(b.0, &b.1.from)));
-    let length = |keys: &KeyRange| keys.to.ticks.saturating_sub(keys.from.ticks);
-    let mut merged: BTreeMap<Day, Vec<KeyRange>> = BTreeMap::new();
-    for (day, keys) in sorted {
-        let of_day = merged.entry(day).or_default();
-        match of_day.last_mut() {
-            Some(before)
-                if keys.from.ticks.saturating_sub(before.to.ticks)
-                    <= length(before).max(length(&keys)) =>
-            {
-                if before.to < keys.to {
-                    before.to = keys.to;
-                }
-            }
-            _ => of_day.push(keys),
-        }
-    }
-    merged
 }
 
 /// Whether a stored row's key lies in the range. An id that cannot be one of the column's does not.
