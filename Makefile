@@ -82,6 +82,14 @@ bench-queue: toolchain ## the queue beside its peers: cost, recovery, crash loop
 bench-queue-scale: toolchain ## only this of it: a thousand workers and a million jobs on one Redis (BENCH="--quick" for a first look)
 	cargo run --release --locked --manifest-path bench/queue/Cargo.toml -- scale $(BENCH)
 
+.PHONY: bench-old-network
+bench-old-network: build ## an older service's network: the fleet in f32 and bf16 beside that service's loop (BENCH="--quick" for a first look)
+	bench/old-network.sh $(BENCH)
+
+.PHONY: bench-gpu
+bench-gpu: build ## bring what measures CUDA and TensorRT into the folder DIR=…, for a machine with a GPU (bench/gpu.sh)
+	bench/gpu.sh --prepare $(DIR)
+
 .PHONY: fmt
 fmt: toolchain ## format the code
 	cargo fmt --all

@@ -37,6 +37,7 @@ Fetches or installs what is missing, once:
   clickhouse_26_9  a newer ClickHouse engine, in process only, for \`make test-parts\` (PyPI wheel, checked)
   training         NumPy, ONNX and ONNX Runtime for Python, as training/requirements.txt pins them (PyPI)
   training_torch   the same with PyTorch (PyPI; some 3 GB)
+  old_service      ClickHouse's client for Python, as bench/python/requirements.txt pins it (PyPI)
 
 Cache: $CACHE
 EOF
@@ -66,6 +67,7 @@ onnxruntime_gpu_dir() { echo "$CACHE/onnxruntime-gpu-$ONNXRUNTIME_VERSION-$(arch
 openvino_dir() { echo "$CACHE/openvino-$OPENVINO_VERSION-$(arch)"; }
 compose_program() { echo "$CACHE/compose-$COMPOSE_VERSION-$(arch)/docker-compose"; }
 training_dir() { echo "$CACHE/training$1-$(sha256sum "$TOOLS/../training/requirements.txt" | cut -c1-12)-$(python_tag)"; }
+old_service_dir() { echo "$CACHE/old-service-$(sha256sum "$TOOLS/../bench/python/requirements.txt" | cut -c1-12)-$(python_tag)"; }
 onnxruntime_gpu_library() { echo "$(onnxruntime_gpu_dir)/libonnxruntime.so.$ONNXRUNTIME_VERSION"; }
 openvino_plugin() { echo "$(openvino_dir)/libonnxruntime_providers_openvino_plugin.so"; }
 onnxruntime_library() { echo "$(onnxruntime_dir)/libonnxruntime.so.$ONNXRUNTIME_VERSION"; }
@@ -81,6 +83,7 @@ print_paths() { # what every test asks for comes first and costs nothing; the re
     printf 'TRAINING_PYTHON=%q\n' "$(training_python || echo python3)"
     printf 'TRAINING_LIBRARIES=%q\n' "$(training_dir '')"
     printf 'TRAINING_TORCH_LIBRARIES=%q\n' "$(training_dir -torch)"
+    printf 'OLD_SERVICE_LIBRARIES=%q\n' "$(old_service_dir)"
     printf 'CLICKHOUSE_26_9=%q\n' "$(chdb_core_dir)"
     printf 'MYSQL_9_7=%q\n' "$(other_server mysql_9_7)"
     printf 'MARIADB_11_8=%q\n' "$(other_server mariadb_11_8)"
@@ -419,6 +422,16 @@ fill_training() {
 }
 
 fill_training_torch() { pip_here "$TOOLS/../training/requirements.txt"; }
+
+have_old_service() { [[ -d $(old_service_dir) ]]; }
+
+get_old_service() {
+    need_training_pip
+    log "fetching ClickHouse's client for Python (5 MB, once)"
+    fetch_into "$(old_service_dir)" fill_old_service
+}
+
+fill_old_service() { pip_here "$TOOLS/../bench/python/requirements.txt"; }
 
 pip_here() { # pip_here REQUIREMENTS OPTION... : into the current folder, for PYTHONPATH
     "$(training_python)" -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-warn-script-location \

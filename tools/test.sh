@@ -37,7 +37,7 @@ lint() {
     fi
     if command -v shellcheck >/dev/null; then
         step "shell scripts"
-        shellcheck -x --severity=info tools/*.sh .ci/run findings/*.sh training/*.sh
+        shellcheck -x --severity=info tools/*.sh .ci/run bench/*.sh findings/*.sh training/*.sh
     else
         skip "shell scripts; shellcheck is not installed (apt-get install shellcheck)"
     fi

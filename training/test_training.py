@@ -1,8 +1,11 @@
-"""What needs no service. The tests of the wrapper need onnx and onnxruntime, all others numpy only."""
+"""What needs no service. The tests of the wrapper need onnx and onnxruntime, those of the old network PyTorch too, all others
+numpy only."""
 
 import importlib.util
 import os
+import tempfile
 import unittest
+from pathlib import Path
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is loaded, or it tells a collector
 
@@ -171,6 +174,44 @@ class RawModel(unittest.TestCase):
         self.assertEqual(seen[0, 0, :3].tolist(), (curves[0][0] * np.float32(0.5)).tolist())
         self.assertEqual(np.abs(seen[0, :, 3:]).max(), 0.0)
         self.assertEqual(seen[2, 1].tolist(), (curves[2][1][:1000] * np.float32(0.125)).tolist())
+
+
+@unittest.skipUnless(importlib.util.find_spec("torch"), "PyTorch is not installed: make test-training")
+class OldNetwork(unittest.TestCase):
+    """The network of training/old_network_model.py, narrow."""
+
+    LENGTH = 96
+
+    @classmethod
+    def setUpClass(cls):
+        from weldtrain.oldnetwork import OldNetwork as Network
+
+        cls.network = staticmethod(lambda seed: Network(cls.LENGTH, widths=(8, 4), seed=seed).eval())
+
+    def test_a_seed_is_a_network(self):
+        one, again, other = (self.network(seed).state_dict() for seed in (1, 1, 2))
+        self.assertTrue(all((again[name] == value).all() for name, value in one.items()))
+        weights = [name for name, value in one.items() if name.endswith("weight") and value.ndim > 1]
+        self.assertTrue(all((other[name] != one[name]).any() for name in weights))
+
+    def test_its_graph_takes_any_batch_and_answers_as_pytorch(self):
+        from weldtrain.export import check_parity, export_onnx
+        from weldtrain.runtime import Runtime
+
+        network = self.network(1)
+        rows = np.random.default_rng(3).uniform(0.0, 2.0, (5, 4, self.LENGTH)).astype(np.float32)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            export_onnx(network, path, self.LENGTH)
+            runtime = Runtime(path)
+        check_parity(network, runtime, rows)
+        probability, millimetres = runtime(rows)
+        self.assertEqual((probability.shape, millimetres.shape), ((5,), (5, 4)))
+        self.assertTrue(((probability > 0) & (probability < 0.5)).all())
+        # A verdict does not depend on the welds beside it, and does depend on the weld.
+        for row in range(5):
+            self.assertLess(np.abs(runtime(rows[row : row + 1])[1][0] - millimetres[row]).max(), 1e-5)
+        self.assertGreater(np.abs(millimetres - millimetres[0]).max(), 1e-3)
 
 
 if __name__ == "__main__":

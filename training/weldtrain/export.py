@@ -18,9 +18,9 @@ from .runtime import Runtime
 logging.getLogger("torch.onnx").setLevel(logging.ERROR)
 
 
-def export_onnx(net: nn.Module, path: Path) -> None:
+def export_onnx(net: nn.Module, path: Path, length: int = features.TARGET_LEN) -> None:
     """Writes `net` with input `curves` [N, 4, L] and outputs `nok_prob` [N], `regression` [N, 4]; N is free."""
-    example = torch.zeros(2, 4, features.TARGET_LEN)
+    example = torch.zeros(2, 4, length)
     program = torch.onnx.export(
         net.eval(), (example,), dynamo=True, input_names=["curves"], output_names=list(OUTPUTS),
         dynamic_shapes=({0: torch.export.Dim("N")},), opset_version=18, verbose=False,
