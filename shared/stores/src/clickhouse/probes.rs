@@ -57,7 +57,7 @@ impl SourceTable {
             }
             Capability::Mirror => {
                 let keys = [nothing.keys()];
-                let rows = table.nok_between(Day::EPOCH, &keys, &table.mirrored);
+                let rows = table.nok_between(Day::EPOCH, &keys, Some(&[0]), &table.mirrored);
                 rows.await.map(|_| ())
             }
         };
