@@ -74,7 +74,11 @@ Examples:
         reason: String,
     },
     /// Start claiming again
-    Resume,
+    Resume {
+        /// Why; kept in weld_events
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
     /// Insert physically plausible demo rows
     Simulate(Simulate),
     /// Model quality against labels and measured values, by day
@@ -87,7 +91,11 @@ Examples:
 
 /// `backfill`
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
+    after_help = "\
 The run is recorded in ClickHouse: it goes on without this process, whoever leads.
 
 Examples:
@@ -95,27 +103,91 @@ Examples:
   scheduler backfill --from 20261101 --to 20261107 --wait      with a progress bar
   scheduler backfill --from 20261107 --to 20261107 --force     verdicts are made anew
   scheduler backfill --from 20261101 --to 20261107 --status invalid,error
+  scheduler backfill --from 20261101 --to 20261107 --order newest --note 'new electrodes'
+  scheduler backfill hold 20261128210501123                    RUN as `scheduler status` shows it
+  scheduler backfill cancel 20261128210501123 --reason 'wrong week'
 
-With --wait the exit code is 0 when every row is done, 4 when dead letters or errors are left.")]
+With --wait the exit code is 0 when every row is done, 4 when dead letters or errors are left, or the
+run was cancelled."
+)]
 pub struct Backfill {
+    /// What to do to a run that is there
+    #[command(subcommand)]
+    pub steer: Option<Steer>,
     /// First day, YYYYMMDD
-    #[arg(long, value_name = "YYYYMMDD")]
-    pub from: Day,
+    #[arg(long, value_name = "YYYYMMDD", required = true)]
+    pub from: Option<Day>,
     /// Last day, YYYYMMDD
-    #[arg(long, value_name = "YYYYMMDD")]
-    pub to: Day,
+    #[arg(long, value_name = "YYYYMMDD", required = true)]
+    pub to: Option<Day>,
     /// Judge rows again that have a verdict
     #[arg(long, conflicts_with = "status")]
     pub force: bool,
     /// Judge only rows with one of these statuses again
     #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = parse_redo_status)]
     pub status: Vec<Status>,
+    /// Which day is judged first
+    #[arg(long, value_enum, value_name = "ORDER", default_value_t = DayOrder::Oldest)]
+    pub order: DayOrder,
+    /// What it is for; shown to everybody who wonders
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub note: String,
     /// Count the rows and request nothing
     #[arg(long, conflicts_with = "wait")]
     pub dry_run: bool,
     /// Show progress until the run is done
     #[arg(long)]
     pub wait: bool,
+    /// The outcome as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which day of a backfill is judged first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum DayOrder {
+    /// The oldest
+    Oldest,
+    /// The newest
+    Newest,
+}
+
+/// What to do to a run.
+#[derive(Debug, Subcommand)]
+pub enum Steer {
+    /// End a run unfinished; a new one over the same days may follow
+    #[command(after_help = "\
+Its jobs leave the queue at once, those that a worker has in hand too, and dead letters: nothing of it is claimed any
+more. Rows keep the verdicts they have. Live work and other runs go on.
+
+Examples:
+  scheduler backfill cancel 20261128210501123 --reason 'wrong week'")]
+    Cancel(SteerWhat),
+    /// Let a run wait, for as long as it takes
+    #[command(after_help = "\
+Its jobs leave the queue, so that other runs have the room; those that a worker has in hand are finished, dead letters
+stay. Resumed, its rows are sliced anew; what is judged is not judged again.
+
+Examples:
+  scheduler backfill hold 20261128210501123 --reason 'the night shift needs the GPUs'
+  scheduler backfill resume 20261128210501123")]
+    Hold(SteerWhat),
+    /// Let a held run go on
+    #[command(after_help = "\
+Examples:
+  scheduler backfill resume 20261128210501123")]
+    Resume(SteerWhat),
+}
+
+/// Which run, and why.
+#[derive(Debug, clap::Args)]
+pub struct SteerWhat {
+    /// Its number, as `scheduler status` shows it
+    #[arg(value_name = "RUN")]
+    pub run: u64,
+    /// Why; shown in `scheduler status`, kept in weld_events
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
     /// The outcome as JSON
     #[arg(long)]
     pub json: bool,
@@ -205,6 +277,9 @@ pub enum Jobs {
         /// Every dead job that the filter lets through
         #[arg(long, conflicts_with = "ids")]
         all: bool,
+        /// Why; kept in weld_events
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
         /// Which jobs
         #[command(flatten)]
         filter: DeadFilter,
@@ -220,6 +295,9 @@ pub enum Jobs {
         /// Confirms --all
         #[arg(long)]
         yes: bool,
+        /// Why; kept in weld_events
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
         /// Which jobs
         #[command(flatten)]
         filter: JobFilter,

@@ -5,6 +5,7 @@
 //! - [`pass`]: the reconciler that slices days and runs into jobs; its documentation is the place to begin;
 //! - [`daemon`]: the long-running tasks around the pass: leadership, collecting, fixing the mirror, HTTP;
 //! - [`settle`]: applying the patch parts of finished days while the fleet stands still;
+//! - [`withdraw`]: jobs of a run that was cancelled or is held;
 //! - [`dependencies`]: the queue and ClickHouse, opened from the settings.
 //!
 //! What must never live here: judging a weld (`shared/weld`), SQL (`shared/stores`), Redis commands (`shared/queue`).
@@ -25,6 +26,7 @@ mod daemon;
 mod dependencies;
 mod pass;
 mod settle;
+mod withdraw;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -82,7 +84,7 @@ async fn dispatch(settings: Arc<Settings>, command: Command) -> Result<Exit, Fai
         Command::Status(options) => commands::status::run(settings, options).await,
         Command::Jobs(what) => commands::jobs::run(settings, what).await,
         Command::Pause { reason } => commands::pause::pause(&settings, &reason).await,
-        Command::Resume => commands::pause::resume(&settings).await,
+        Command::Resume { reason } => commands::pause::resume(&settings, &reason).await,
         Command::Simulate(options) => commands::simulate::run(&settings, options).await,
         Command::Evaluate(options) => commands::evaluate::run(&settings, options).await,
         Command::Adopt(options) => commands::adopt::run(None, options).await,

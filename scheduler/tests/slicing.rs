@@ -509,3 +509,124 @@ async fn ids_that_cannot_be_named_cost_no_other_row_its_verdict() {
         296
     );
 }
+
+/// A leader that stands between its reading and its enqueueing, and the file that lets it go on.
+async fn standing_before_enqueue(fleet: &Fleet) -> (Process, std::path::PathBuf) {
+    let gate = fleet.folder().join("gate");
+    let mut command = fleet.command("scheduler", &["run", "--log-format", "json"]);
+    command.env(
+        "FAILPOINTS",
+        format!(
+            "scheduler::before_enqueue=1*return(wait:{})",
+            gate.display()
+        ),
+    );
+    let scheduler = Process::start(command, fleet.folder());
+    let reached = gate.with_extension("reached");
+    eventually("it is about to enqueue", SOON, async || {
+        reached.exists().then_some(())
+    })
+    .await;
+    (scheduler, gate)
+}
+
+#[tokio::test]
+async fn a_pass_that_was_about_to_enqueue_a_run_that_is_cancelled_adds_nothing() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let (first, last) = (day_before(6), day_before(5));
+    for day in [&first, &last] {
+        fleet.simulate(day, 1000, &[]);
+    }
+    let hands = Hands::new(&fleet, TTL).await;
+    let asked = fleet.succeed(
+        "scheduler",
+        &["backfill", "--from", &first, "--to", &last, "--json"],
+    );
+    let asked: serde_json::Value = serde_json::from_str(&asked).unwrap();
+    let run = asked["run"].to_string();
+    let (scheduler, gate) = standing_before_enqueue(&fleet).await;
+
+    fleet.succeed("scheduler", &["backfill", "cancel", &run]);
+    std::fs::write(&gate, "").unwrap();
+    passes(&scheduler, 4).await;
+    assert_eq!(hands.outstanding().await, 0);
+    let added = scheduler
+        .metric("weldfleet_ranges_enqueued_total", &["backfill"])
+        .await;
+    assert_eq!(added, 0.0, "ranges of a cancelled run were enqueued, if only for a moment");
+}
+
+#[tokio::test]
+async fn what_is_in_hand_of_a_cancelled_run_is_lost_to_its_worker_and_never_comes_back() {
+    let fleet = Fleet::with(&[("scheduler.batch_size", "100")]).await;
+    fleet.migrate();
+    let day = day_before(5);
+    fleet.simulate(&day, 300, &[]);
+    let hands = Hands::new(&fleet, TTL).await;
+    let scheduler = fleet.scheduler();
+    let days = ["backfill", "--from", &day, "--to", &day, "--json"];
+    let asked = |text: &str| -> String {
+        let asked: serde_json::Value = serde_json::from_str(text).unwrap();
+        asked["run"].to_string()
+    };
+    let run = asked(&fleet.succeed("scheduler", &days));
+    hands.pending_rows(300).await;
+    // One is retried and waits, one is dead, one is in hand.
+    let jobs = hands.claim(3).await;
+    let delay = Some(Duration::from_secs(1));
+    hands
+        .queue
+        .retry(&lease(&jobs[0]), "later", delay)
+        .await
+        .unwrap();
+    hands.queue.bury(&lease(&jobs[1]), "broken").await.unwrap();
+
+    let said = fleet.succeed("scheduler", &["backfill", "cancel", &run]);
+    assert_eq!(
+        said,
+        format!(
+            "run {run} is cancelled: 3 jobs left the queue, 1 of them leased, 1 dead; rows keep the verdicts they have\n"
+        )
+    );
+    assert_eq!(hands.judge(&jobs[2]).await, weldfleet_queue::Outcome::Lost);
+    let again = fleet.succeed("scheduler", &["backfill", "cancel", &run]);
+    assert!(again.contains("already cancelled: 0 jobs"), "{again}");
+
+    // Rows that the lost range wrote late are of the older run, and the new one takes the others.
+    let next = asked(&fleet.succeed("scheduler", &days));
+    hands.pending_rows(200).await;
+    hands.judge_all().await;
+    passes(&scheduler, 3).await;
+    assert_eq!(hands.outstanding().await, 0);
+    let of = async |run: &str| {
+        fleet
+            .clickhouse
+            .count(&format!("spot_records WHERE alg_run = {run}"))
+            .await
+    };
+    assert_eq!((of(&run).await, of(&next).await), (100, 200));
+}
+
+#[tokio::test]
+async fn the_newest_day_comes_first_where_that_is_asked_for() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let days = [day_before(4), day_before(5), day_before(6)];
+    for day in &days {
+        fleet.simulate(day, 500, &[]);
+    }
+    let hands = Hands::new(&fleet, TTL).await;
+    fleet.succeed(
+        "scheduler",
+        &["backfill", "--from", &days[2], "--to", &days[0], "--order", "newest"],
+    );
+    let _scheduler = fleet.scheduler();
+    hands.pending_rows(1500).await;
+    let mut order = Vec::new();
+    for _ in &days {
+        let job = hands.claim(1).await.remove(0);
+        order.push(job.get("day").unwrap().to_owned());
+    }
+    assert_eq!(order, days);
+}

@@ -27,11 +27,14 @@ fn scheduler(arguments: &[&str]) -> (i32, String, String) {
 
 #[test]
 fn help_of_every_command() {
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 21] = [
         &[],
         &["migrate"],
         &["run"],
         &["backfill"],
+        &["backfill", "cancel"],
+        &["backfill", "hold"],
+        &["backfill", "resume"],
         &["settle"],
         &["status"],
         &["jobs"],

@@ -432,3 +432,165 @@ async fn only_rows_with_the_status_are_judged_again_after_mending_the_units() {
     );
     truth.assert_mirrored(&fleet.mysql).await;
 }
+
+/// The run's number, of an answer with `--json`.
+fn number(answer: &str) -> String {
+    json(answer)["run"].to_string()
+}
+
+/// Jobs of a run in the states from which they are claimed, or in hand.
+async fn outstanding(fleet: &Fleet, run: &str) -> usize {
+    let mut found = 0;
+    for state in ["pending", "delayed", "splitting", "leased"] {
+        let jobs = fleet.queue.jobs(state).await;
+        found += jobs
+            .iter()
+            .filter(|job| job.get("run").map(String::as_str) == Some(run))
+            .count();
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_backfill_is_claimed_no_more_and_live_goes_on() {
+    let fleet = Fleet::with(&[("scheduler.batch_size", "100")]).await;
+    fleet.migrate();
+    let days = simulate_past(&fleet, 3, 3000, &[]).await;
+    let scheduler = fleet.scheduler();
+    let _worker = fleet.worker();
+    let waiting = Process::start(
+        fleet.command("scheduler", &backfill(&days, &["--wait", "--note", "new electrodes"])),
+        fleet.folder(),
+    );
+    eventually("the backfill is under way", MINUTES, async || {
+        (fleet.queue.count("done").await >= 5).then_some(())
+    })
+    .await;
+    let run = fleet.status()["runs"][0]["run"].to_string();
+    assert!(outstanding(&fleet, &run).await > 20, "nothing to cancel");
+
+    let cancelled = json(&fleet.succeed(
+        "scheduler",
+        &["backfill", "cancel", &run, "--reason", "the wrong week", "--json"],
+    ));
+    assert_eq!((&cancelled["state"], &cancelled["changed"]), (&Value::from("cancelled"), &Value::from(true)));
+    assert!(cancelled["withdrawn"]["waiting"].as_u64() > Some(20), "{cancelled}");
+    assert_eq!(outstanding(&fleet, &run).await, 0, "right after the command");
+    let token = fleet.queue.token().await;
+    let mut waiting = waiting;
+    assert_eq!(waiting.ended(MINUTES).await.code(), Some(4));
+
+    // Live is judged at once, by a worker that still had ranges of the run in hand; no pass brings the run back.
+    fleet.simulate("today", 500, &[]);
+    let today = fleet.day_before(0).await;
+    eventually("the live rows are judged", MINUTES, async || {
+        let left = fleet
+            .clickhouse
+            .count(&format!("spot_records WHERE data_date = {today} AND alg_complete_time IS NULL"))
+            .await;
+        (left == 0).then_some(())
+    })
+    .await;
+    fleet.idle(MINUTES).await;
+    let claimed = fleet.queue.jobs("done").await;
+    let late = claimed
+        .iter()
+        .filter(|job| job["run"] == run && job["token"].parse() > Ok(token));
+    assert_eq!(late.count(), 0, "a job of a cancelled run was claimed");
+    let left = fleet
+        .clickhouse
+        .count("spot_records WHERE alg_complete_time IS NULL")
+        .await;
+    assert!(left > 2000, "the run was nearly done: this proves nothing ({left})");
+    let shown = &fleet.status()["runs"][0];
+    assert_eq!(
+        (&shown["state"], &shown["note"], &shown["changed_why"]),
+        (&Value::from("cancelled"), &Value::from("new electrodes"), &Value::from("the wrong week"))
+    );
+    let refused = fleet.run("scheduler", &["backfill", "resume", &run]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("only one that is held can be resumed"));
+    assert!(!scheduler.log().contains("\"ERROR\""), "{}", scheduler.log());
+
+    // A new run over the same days does what is left, once.
+    let done = json(&fleet.succeed("scheduler", &backfill(&days, &["--wait", "--json"])));
+    assert_eq!(done["rows"], Value::from(left));
+    fleet.idle(MINUTES).await;
+    let truth = Truth::read(&fleet.clickhouse, "spot_records").await;
+    assert_eq!(truth.counts().welds(), 9500);
+    truth.assert_mirrored(&fleet.mysql).await;
+    let events = fleet
+        .clickhouse
+        .rows("SELECT what, on_what, why, who != '' AS signed FROM weld_events ORDER BY at, what")
+        .await;
+    let told: Vec<String> = events
+        .iter()
+        .map(|event| ["what", "on_what", "why"].map(|name| weldfleet_tests::agree::text(event, name)).join("|"))
+        .collect();
+    let again = done["run"].to_string();
+    assert_eq!(
+        told,
+        [
+            format!("backfill|run {run}|new electrodes"),
+            format!("backfill cancel|run {run}|the wrong week"),
+            format!("backfill|run {again}|"),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_backfill_waits_through_everything_until_it_is_resumed() {
+    let fleet = Fleet::with(&[("scheduler.batch_size", "100")]).await;
+    fleet.migrate();
+    let days = simulate_past(&fleet, 2, 2000, &[]).await;
+    let mut scheduler = fleet.scheduler();
+    let mut worker = fleet.worker();
+    let run = number(&fleet.succeed("scheduler", &backfill(&days, &["--json"])));
+    eventually("the backfill is under way", MINUTES, async || {
+        (fleet.queue.count("done").await >= 3).then_some(())
+    })
+    .await;
+    fleet.succeed("scheduler", &["backfill", "hold", &run, "--reason", "GPUs are wanted"]);
+    // What a worker had in hand when it died comes back to the queue, and leaves it again.
+    worker.kill();
+    fleet.idle(MINUTES).await;
+    let done = fleet.queue.count("done").await;
+
+    // Neither a restart nor a Redis that forgot everything brings the run back.
+    scheduler.kill();
+    let _: String = fleet.queue.command(&["FLUSHALL"]).await;
+    let scheduler = fleet.scheduler();
+    let _worker = fleet.worker();
+    scheduler.ready().await;
+    fleet.simulate("today", 200, &[]);
+    let today = fleet.day_before(0).await;
+    eventually("live goes on", MINUTES, async || {
+        let left = fleet
+            .clickhouse
+            .count(&format!("spot_records WHERE data_date = {today} AND alg_complete_time IS NULL"))
+            .await;
+        (left == 0).then_some(())
+    })
+    .await;
+    assert_eq!(outstanding(&fleet, &run).await, 0);
+    let status = fleet.status();
+    let held = &status["runs"][0];
+    assert_eq!((&held["state"], &held["changed_why"]), (&Value::from("held"), &Value::from("GPUs are wanted")));
+    let left = held["left"].as_u64().expect("rows left");
+    assert!(left > 0 && left <= 4000 - done * 100, "{held} after {done} ranges");
+    assert!(fleet.succeed("scheduler", &["status"]).contains("held by"));
+
+    fleet.succeed("scheduler", &["backfill", "resume", &run]);
+    fleet.judged(MINUTES).await;
+    eventually("the run is closed", MINUTES, async || {
+        (runs(&fleet, "closed").await == 1).then_some(())
+    })
+    .await;
+    let truth = Truth::read(&fleet.clickhouse, "spot_records").await;
+    assert_eq!(truth.counts().welds(), 4200);
+    let judged = fleet
+        .clickhouse
+        .count(&format!("spot_records WHERE alg_run = {run}"))
+        .await;
+    assert_eq!(judged, 4000, "rows were judged by another run, or not");
+}

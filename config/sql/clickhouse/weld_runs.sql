@@ -7,10 +7,11 @@ CREATE TABLE {weld_runs}
     `to` UInt32 COMMENT 'last day',
     force UInt8 COMMENT '1: rows that have a verdict too',
     status String COMMENT 'only rows with one of these statuses, comma-separated',
-    state LowCardinality(String) COMMENT 'open, closed, or void: never begun',
+    state LowCardinality(String) COMMENT 'open, held, cancelled, closed, or void: never begun',
     requested_at DateTime64(3),
-    closed_at Nullable(DateTime64(3)),
-    version UInt64
+    closed_at Nullable(DateTime64(3)) COMMENT 'when it was closed or cancelled',
+    version UInt64,
+    {steering_columns}
 )
 ENGINE = ReplacingMergeTree(version)
 ORDER BY (run, request)

@@ -8,21 +8,28 @@ use weldfleet_service::{
     output::{self, grouped, table},
 };
 use weldfleet_settings::Settings;
-use weldfleet_stores::{Day, Selection, clickhouse::NewRun};
+use weldfleet_stores::{
+    Day, Selection,
+    clickhouse::{NewRun, Order},
+};
 
-use super::wait;
+use super::{operator, record, steer, wait};
 use crate::{
-    args::{Backfill, today},
+    args::{Backfill, DayOrder, today},
     dependencies::{Dependencies, store_failure},
 };
 
 /// Longest backfill: an older day is more likely a slip of the finger.
 const MOST_DAYS: usize = 3660;
 
-pub async fn run(settings: Arc<Settings>, options: Backfill) -> Result<Exit, Failure> {
-    let days = days(&options, today(&settings.scheduler.timezone)?)?;
+pub async fn run(settings: Arc<Settings>, mut options: Backfill) -> Result<Exit, Failure> {
+    if let Some(steer) = options.steer.take() {
+        return steer::run(settings, steer).await;
+    }
+    let (from, to) = asked(&options)?;
+    let days = days(from, to, today(&settings.scheduler.timezone)?)?;
     let selection = selection(&options);
-    let deps = Dependencies::open(settings).await?;
+    let deps = Dependencies::open(settings.clone()).await?;
     // No run is newer than one that does not exist yet.
     let counts = deps
         .table
@@ -31,7 +38,7 @@ pub async fn run(settings: Arc<Settings>, options: Backfill) -> Result<Exit, Fai
         .map_err(store_failure)?;
     let rows: u64 = counts.iter().map(|(_, rows)| rows).sum();
     let mut outcome = json!({
-        "from": options.from.to_string(), "to": options.to.to_string(), "selection": selection.to_string(), "rows": rows,
+        "from": from.to_string(), "to": to.to_string(), "selection": selection.to_string(), "rows": rows,
         "days": counts.iter().map(|(day, rows)| json!({ "day": day.to_string(), "rows": rows })).collect::<Vec<_>>(),
         "run": Value::Null,
     });
@@ -47,16 +54,29 @@ pub async fn run(settings: Arc<Settings>, options: Backfill) -> Result<Exit, Fai
         if options.json {
             output::json(&outcome)?;
         } else {
-            outln!("nothing to do: {}", nothing(&selection, &options));
+            outln!("nothing to do: {}", nothing(&selection, from, to));
         }
         return Ok(Exit::Done);
     }
     let new = NewRun {
-        from: options.from,
-        to: options.to,
+        from,
+        to,
         selection,
+        order: match options.order {
+            DayOrder::Oldest => Order::Oldest,
+            DayOrder::Newest => Order::Newest,
+        },
+        note: options.note,
+        by: operator(),
     };
     let run = deps.runs.insert(&new).await.map_err(store_failure)?;
+    let detail = format!(
+        "{from} to {to}, {} rows, {}",
+        grouped(rows),
+        new.selection
+    );
+    let event = record::event("backfill", format!("run {run}"), &new.note, detail);
+    record::record(&settings, &[event]).await;
     outcome["run"] = json!(run);
     if !options.json {
         outln!(
@@ -86,8 +106,15 @@ pub async fn run(settings: Arc<Settings>, options: Backfill) -> Result<Exit, Fai
     Ok(Exit::Done)
 }
 
-fn days(options: &Backfill, today: Day) -> Result<Vec<Day>, Failure> {
-    let (from, to) = (options.from, options.to);
+/// The first and the last day; clap sees to it that both are there.
+fn asked(options: &Backfill) -> Result<(Day, Day), Failure> {
+    match (options.from, options.to) {
+        (Some(from), Some(to)) => Ok((from, to)),
+        _ => Err(Failure::usage("--from and --to are needed")),
+    }
+}
+
+fn days(from: Day, to: Day, today: Day) -> Result<Vec<Day>, Failure> {
     if from > to {
         return Err(Failure::usage(format!(
             "--from {from} is after --to {to}; swap them"
@@ -117,11 +144,11 @@ fn selection(options: &Backfill) -> Selection {
     }
 }
 
-fn nothing(selection: &Selection, options: &Backfill) -> String {
-    let days = if options.from == options.to {
-        format!("on {}", options.from)
+fn nothing(selection: &Selection, from: Day, to: Day) -> String {
+    let days = if from == to {
+        format!("on {from}")
     } else {
-        format!("from {} to {}", options.from, options.to)
+        format!("from {from} to {to}")
     };
     match selection {
         Selection::New => {
@@ -149,21 +176,13 @@ fn print_days(counts: &[(Day, u64)], rows: u64) {
 mod tests {
     use super::*;
 
-    fn options(from: &str, to: &str) -> Backfill {
-        Backfill {
-            from: from.parse().unwrap(),
-            to: to.parse().unwrap(),
-            force: false,
-            status: Vec::new(),
-            dry_run: false,
-            wait: false,
-            json: false,
-        }
+    fn asked(from: &str, to: &str, today: u32) -> Result<Vec<Day>, Failure> {
+        let day = |text: &str| text.parse().unwrap();
+        days(day(from), day(to), Day::new(today).unwrap())
     }
 
     fn refusal(from: &str, to: &str) -> String {
-        let today = Day::new(20_261_122).unwrap();
-        let failure = days(&options(from, to), today).unwrap_err();
+        let failure = asked(from, to, 20_261_122).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         failure.error.to_string()
     }
@@ -177,11 +196,7 @@ mod tests {
 
     #[test]
     fn all_days_are_counted_over_a_month_and_leap_day() {
-        let all = days(
-            &options("20240227", "20240301"),
-            Day::new(20_261_122).unwrap(),
-        )
-        .unwrap();
+        let all = asked("20240227", "20240301", 20_261_122).unwrap();
         let names: Vec<String> = all.iter().map(Day::to_string).collect();
         assert_eq!(names, ["20240227", "20240228", "20240229", "20240301"]);
     }

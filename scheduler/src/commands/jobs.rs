@@ -10,9 +10,10 @@ use weldfleet_service::{
     output::{self, grouped, table},
 };
 use weldfleet_settings::Settings;
-use weldfleet_stores::Day;
+use weldfleet_stores::{Day, clickhouse::Event};
 use weldfleet_weld::Status;
 
+use super::record;
 use crate::{
     args::{JobFilter, Jobs},
     dependencies::{Dependencies, own_queue, queue, store_failure},
@@ -39,17 +40,26 @@ pub async fn run(settings: Arc<Settings>, what: Jobs) -> Result<Exit, Failure> {
             json,
         } => list(&settings, &filter, limit, json).await,
         Jobs::Show { id, json } => show(&settings, &id, json).await,
-        Jobs::Retry { ids, all, filter } => {
+        Jobs::Retry {
+            ids,
+            all,
+            reason,
+            filter,
+        } => {
             let filter = JobFilter {
                 state: Some(State::Dead),
                 day: filter.day,
                 run: filter.run,
             };
-            retry(&settings, ids, all, &filter).await
+            retry(&settings, ids, all, &filter, &reason).await
         }
         Jobs::Drop {
-            ids, all, filter, ..
-        } => drop_jobs(settings, ids, all, &filter).await,
+            ids,
+            all,
+            filter,
+            reason,
+            ..
+        } => drop_jobs(settings, ids, all, &filter, &reason).await,
         Jobs::Repair { yes, json } => repair(&settings, yes, json).await,
         Jobs::TakeQueue => take_queue(&settings).await,
     }
@@ -244,14 +254,17 @@ async fn retry(
     ids: Vec<String>,
     all: bool,
     filter: &JobFilter,
+    why: &str,
 ) -> Result<Exit, Failure> {
     let queue = own_queue(settings).await?;
     let jobs = chosen(settings, &queue, ids, all, filter).await?;
     let mut requeued = 0_u64;
     let mut refused = 0_u64;
+    let mut done = Vec::new();
     for job in &jobs {
         if queue.requeue(&job.id).await.map_err(queue_failure)? {
             requeued += 1;
+            done.push(event("jobs retry", job, why, job.error.clone()));
         } else {
             refused += 1;
             errln!(
@@ -261,12 +274,17 @@ async fn retry(
             );
         }
     }
+    record::record(settings, &done).await;
     outln!("{requeued} of {} jobs run again", jobs.len());
     Ok(if refused > 0 {
         Exit::Failed
     } else {
         Exit::Done
     })
+}
+
+fn event(what: &'static str, job: &Job, why: &str, detail: String) -> Event {
+    record::event(what, format!("job {}", job.id), why, detail)
 }
 
 async fn chosen(
@@ -293,19 +311,24 @@ async fn drop_jobs(
     ids: Vec<String>,
     all: bool,
     filter: &JobFilter,
+    why: &str,
 ) -> Result<Exit, Failure> {
     let deps = Dependencies::open(settings.clone()).await?;
     let jobs = chosen(&settings, &deps.queue, ids, all, filter).await?;
     let (mut dropped, mut marked, mut refused) = (0_u64, 0_u64, 0_u64);
+    let mut done = Vec::new();
     for job in &jobs {
         if matches!(job.state, State::Leased | State::Done) {
             refused += 1;
             errln!("{}: is {}, nothing to drop", job.id, job.state);
             continue;
         }
-        marked += mark_rows(&deps, job).await?;
+        let rows = mark_rows(&deps, job).await?;
+        marked += rows;
         if deps.queue.drop_job(&job.id).await.map_err(queue_failure)? {
             dropped += 1;
+            let detail = format!("{rows} rows marked invalid ({DROPPED})");
+            done.push(event("jobs drop", job, why, detail));
         } else {
             refused += 1;
             errln!(
@@ -314,6 +337,7 @@ async fn drop_jobs(
             );
         }
     }
+    record::record(&settings, &done).await;
     outln!(
         "{dropped} of {} jobs dropped, {} rows marked invalid ({DROPPED})",
         jobs.len(),
@@ -336,6 +360,11 @@ async fn repair(settings: &Settings, repair: bool, json: bool) -> Result<Exit, F
     } else {
         Exit::Failed
     };
+    if repair && !sound {
+        let detail = format!("{} damaged jobs repaired", found.jobs.len());
+        let event = record::event("jobs repair", "fleet", "", detail);
+        record::record(settings, &[event]).await;
+    }
     if json {
         output::json(&json!({
             "jobs": found.jobs,
@@ -391,6 +420,9 @@ async fn take_queue(settings: &Settings) -> Result<Exit, Failure> {
     let queue = queue.owned_by(owner).map_err(queue_failure)?;
     match queue.take().await.map_err(queue_failure)? {
         Taken::Taken { forgotten } => {
+            let detail = format!("{forgotten} outstanding jobs were forgotten");
+            let event = record::event("jobs take-queue", "fleet", "", detail);
+            record::record(settings, &[event]).await;
             outln!(
                 "redis.queue = \"{}\" belongs to {name} now; {} outstanding jobs were forgotten, the next pass makes what is needed",
                 settings.redis.queue,

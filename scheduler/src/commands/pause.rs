@@ -5,14 +5,14 @@ use weldfleet_fleet::queue_failure;
 use weldfleet_service::{Exit, Failure, outln};
 use weldfleet_settings::Settings;
 
-use super::host;
+use super::{operator, record};
 use crate::dependencies::own_queue;
 
 pub async fn pause(settings: &Settings, reason: &str) -> Result<Exit, Failure> {
     let queue = own_queue(settings).await?;
-    let user = std::env::var("USER").unwrap_or_else(|_| "operator".to_owned());
-    let by = format!("{user}@{}", host());
-    if queue.pause(reason, &by).await.map_err(queue_failure)? {
+    let paused = queue.pause(reason, &operator()).await;
+    if paused.map_err(queue_failure)? {
+        record::record(settings, &[record::event("pause", "fleet", reason, "")]).await;
         outln!("paused: nothing new is claimed; leases already held are finished");
         return Ok(Exit::Done);
     }
@@ -23,14 +23,19 @@ pub async fn pause(settings: &Settings, reason: &str) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-pub async fn resume(settings: &Settings) -> Result<Exit, Failure> {
+pub async fn resume(settings: &Settings, reason: &str) -> Result<Exit, Failure> {
     let queue = own_queue(settings).await?;
+    let paused = queue.paused().await.map_err(queue_failure)?;
     // First the breaker's counts, or it would trip again at the next range for what it tripped for.
     Tally::new(queue.clone())
         .reset()
         .await
         .map_err(queue_failure)?;
     if queue.resume().await.map_err(queue_failure)? {
+        let was = paused.map_or_else(String::new, |pause| {
+            format!("was paused by {}: {}", pause.by, pause.reason)
+        });
+        record::record(settings, &[record::event("resume", "fleet", reason, was)]).await;
         outln!("resumed: workers claim again");
     } else {
         outln!("was not paused");

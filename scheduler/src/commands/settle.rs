@@ -16,7 +16,7 @@ use weldfleet_service::{
 use weldfleet_settings::Settings;
 use weldfleet_stores::Day;
 
-use super::host;
+use super::{host, record};
 use crate::{
     args::Settle,
     dependencies::{Dependencies, store_failure},
@@ -42,7 +42,7 @@ pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failu
             "--from {from} is after --to {to}; write the earlier day first"
         )));
     }
-    let deps = Dependencies::open(settings).await?;
+    let deps = Dependencies::open(settings.clone()).await?;
     let stop = CancellationToken::new();
     let interrupted = stop.clone();
     tokio::spawn(async move {
@@ -93,6 +93,15 @@ pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failu
         }
     };
     let left = left_over(&seen, from, to);
+    if rounds > 0 {
+        let detail = format!(
+            "the fleet stood still for {}; {} days are left",
+            spoken(stood_still),
+            left.len()
+        );
+        let event = record::event("settle", format!("days {from}..{to}"), "", detail);
+        record::record(&settings, &[event]).await;
+    }
     if options.json {
         let left: Vec<_> = left
             .iter()

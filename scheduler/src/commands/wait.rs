@@ -24,7 +24,8 @@ use crate::{
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Waits for the run; ends with 0 when every row is done, 4 when dead letters or rows in error are left or the wait was interrupted.
+/// Waits for the run; ends with 0 when every row is done, 4 when dead letters or rows in error are left, the run was cancelled or the
+/// wait was interrupted.
 pub async fn until_done(
     deps: &Dependencies,
     run: u64,
@@ -36,16 +37,18 @@ pub async fn until_done(
     let began = Instant::now();
     let mut progress = Progress::new("judging", rows);
     let mut stuck = Stuck::new(deps.settings.scheduler.poll_interval);
-    let dead = loop {
+    let end = loop {
         match look(deps, run, days, selection).await {
             Ok(seen) => {
                 let total = rows.max(seen.left);
                 progress.show(total - seen.left, total, &seen.remark);
-                if seen.closed {
-                    break 0;
+                match seen.state {
+                    RunState::Closed => break End::Closed,
+                    RunState::Cancelled => break End::Cancelled,
+                    RunState::Open | RunState::Held => {}
                 }
                 if stuck.is_over(&seen) {
-                    break seen.dead;
+                    break End::Dead(seen.dead);
                 }
             }
             Err(LookError::Fatal(error)) => {
@@ -70,28 +73,47 @@ pub async fn until_done(
         .run_outcome(run, days)
         .await
         .map_err(store_failure)?;
-    let leftover = dead > 0 || outcome.error > 0;
+    let leftover = end != End::Closed || outcome.error > 0;
+    let dead = end.dead();
     match json {
         Some(mut report) => {
             report["seconds"] = json!(began.elapsed().as_secs_f64());
             report["outcome"] = json!({
                 "ok": outcome.ok, "nok": outcome.nok, "invalid": outcome.invalid, "poison": outcome.poison,
-                "error": outcome.error, "dead_jobs": dead,
+                "error": outcome.error, "dead_jobs": dead, "cancelled": end == End::Cancelled,
             });
             output::json(&report)?;
         }
-        None => say(run, days, &outcome, dead, began.elapsed()),
+        None => say(run, days, &outcome, end, began.elapsed()),
     }
     Ok(if leftover { Exit::Leftover } else { Exit::Done })
 }
 
-fn say(run: u64, days: &[Day], outcome: &RunOutcome, dead: u64, took: Duration) {
+/// How the wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Closed,
+    Cancelled,
+    /// So many dead letters are left, and nothing else.
+    Dead(u64),
+}
+
+impl End {
+    fn dead(self) -> u64 {
+        match self {
+            Self::Dead(jobs) => jobs,
+            Self::Closed | Self::Cancelled => 0,
+        }
+    }
+}
+
+fn say(run: u64, days: &[Day], outcome: &RunOutcome, end: End, took: Duration) {
     outln!(
         "run {run} {} after {}: {} OK, {} NOK, {} invalid, {} poison, {} in error",
-        if dead > 0 {
-            "has only dead letters left"
-        } else {
-            "is done"
+        match end {
+            End::Closed => "is done",
+            End::Cancelled => "was cancelled",
+            End::Dead(_) => "has only dead letters left",
         },
         spoken(took),
         grouped(outcome.ok),
@@ -100,7 +122,7 @@ fn say(run: u64, days: &[Day], outcome: &RunOutcome, dead: u64, took: Duration) 
         grouped(outcome.poison),
         grouped(outcome.error),
     );
-    if dead > 0 {
+    if let End::Dead(dead) = end {
         outln!(
             "{dead} dead letters: `scheduler jobs list --state dead --run {run}` shows them, \
              `scheduler jobs retry --all --run {run}` tries again"
@@ -117,7 +139,7 @@ fn say(run: u64, days: &[Day], outcome: &RunOutcome, dead: u64, took: Duration) 
 
 /// What one look saw.
 struct Seen {
-    closed: bool,
+    state: RunState,
     left: u64,
     outstanding: u64,
     dead: u64,
@@ -152,16 +174,13 @@ async fn look(
     days: &[Day],
     selection: &Selection,
 ) -> Result<Seen, LookError> {
-    let closed = deps
-        .runs
-        .get(run)
-        .await?
-        .is_some_and(|run| run.state == RunState::Closed);
+    let recorded = deps.runs.get(run).await?;
+    let state = recorded.as_ref().map_or(RunState::Open, |run| run.state);
     let left = deps.table.wanted_rows(run, days, selection).await?;
     let left: u64 = left.iter().map(|(_, rows)| rows).sum();
-    if closed {
+    if matches!(state, RunState::Closed | RunState::Cancelled) {
         return Ok(Seen {
-            closed,
+            state,
             left,
             outstanding: 0,
             dead: 0,
@@ -196,7 +215,11 @@ async fn look(
         }
     }
     let led = deps.queue.leader().await?.is_some();
-    let remark = if let Some(pause) = &stats.paused {
+    let held = recorded.filter(|run| run.state == RunState::Held);
+    let remark = if let Some(held) = held {
+        let (by, why) = (&held.changed_by, &held.changed_why);
+        format!("held by {by}: {why}; `scheduler backfill resume {run}` lets it go on")
+    } else if let Some(pause) = &stats.paused {
         format!("the fleet is paused: {}", pause.reason)
     } else if !led {
         "no scheduler is running; `scheduler run` starts one".to_owned()
@@ -206,7 +229,7 @@ async fn look(
         String::new()
     };
     Ok(Seen {
-        closed,
+        state,
         left,
         outstanding,
         dead,
@@ -230,7 +253,7 @@ impl Stuck {
     }
 
     fn is_over(&mut self, seen: &Seen) -> bool {
-        if seen.dead == 0 || seen.outstanding > seen.dead || !seen.led {
+        if seen.state != RunState::Open || seen.dead == 0 || seen.outstanding > seen.dead || !seen.led {
             self.since = None;
             return false;
         }

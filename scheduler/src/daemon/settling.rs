@@ -6,7 +6,7 @@ use weldfleet_service::metrics::{
     Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use weldfleet_service::{exit::causes, output::spoken};
-use weldfleet_stores::clickhouse::{Patches, SourceTable};
+use weldfleet_stores::clickhouse::{Event, Events, Patches, SourceTable};
 
 use super::Daemon;
 use crate::{
@@ -149,6 +149,7 @@ impl DaySettling {
                 self.not_before = Some(Instant::now() + AGAIN.0);
                 counter!("weldfleet_settlements_total", "outcome" => "done").increment(1);
                 histogram!("weldfleet_settling_duration_seconds").record(took);
+                keep(daemon, ready, took).await;
                 tracing::info!(
                     partitions = ready.len(),
                     bytes = seen.patches.bytes,
@@ -176,6 +177,20 @@ impl DaySettling {
              `scheduler settle --from D --to D --wait` does it at once"
         );
         LOOK_EVERY.1
+    }
+}
+
+/// Tells `weld_events`; without it the log has it.
+async fn keep(daemon: &Daemon, partitions: &[String], took: Duration) {
+    let event = Event {
+        who: daemon.shown.id().to_owned(),
+        what: "settle",
+        on_what: format!("partitions {}", partitions.join(", ")),
+        why: "complete, quiet days".to_owned(),
+        detail: format!("the fleet stood still for {}", spoken(took)),
+    };
+    if let Err(error) = Events::new(&daemon.settings).record(&[event]).await {
+        tracing::warn!(error = error.chain(), "settling is not kept in weld_events");
     }
 }
 

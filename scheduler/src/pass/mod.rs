@@ -12,6 +12,8 @@
 //! - jobs are added under the leader's fencing token: of two schedulers that both believe to lead, one is refused;
 //! - a range never reaches over a covered one ([`cut`]).
 //!
+//! Of a backfill that was held or cancelled nothing is added, and what is there leaves the queue: see [`withdraw`].
+//!
 //! What is remembered is only about time and effort: since when a partial range has been waiting ([`partial_ranges`]), which days of a run
 //! were seen to be finished ([`runs`]), and what Redis and the pause looked like last time ([`memory`]). Losing it costs a wait or a query.
 //!
@@ -36,9 +38,12 @@ mod splitting;
 use std::{collections::BTreeSet, time::Instant};
 
 use weldfleet_queue::{LeaderToken, QueueError, State, Stats};
-use weldfleet_stores::{Day, LIVE_RUN, Selection, StoreError};
+use weldfleet_stores::{
+    Day, LIVE_RUN, Selection, StoreError,
+    clickhouse::{Run, RunState},
+};
 
-use crate::dependencies::Dependencies;
+use crate::{dependencies::Dependencies, withdraw};
 use growth::Growth;
 use memory::Memory;
 use partial_ranges::PartialRanges;
@@ -134,6 +139,17 @@ impl Pass {
         let live_days = self.live_days(moment.today);
         self.memory.compare(&self.deps, &stats, &live_days).await?;
         let mut summary = Summary::default();
+        let runs = self.deps.runs.for_pass().await?;
+        let (open_runs, stopped): (Vec<Run>, Vec<Run>) = runs
+            .into_iter()
+            .partition(|run| run.state == RunState::Open);
+        let withdrawn = withdraw::sweep(&self.deps.queue, &stopped).await?;
+        if withdrawn.jobs() > 0 {
+            tracing::info!(
+                jobs = withdrawn.jobs(),
+                "jobs of stopped runs left the queue"
+            );
+        }
         self.split_jobs(&mut summary).await?;
         let dead = stats.count(State::Dead);
         self.split_grown(dead, moment, &mut summary).await?;
@@ -143,7 +159,6 @@ impl Pass {
         let mut backfill_free = most.saturating_sub(stats.outstanding(BACKFILL));
         summary.stats = stats;
 
-        let open_runs = self.deps.runs.open().await?;
         let mut looked_at: Vec<(u64, Day)> = live_days.iter().map(|day| (LIVE_RUN, *day)).collect();
         looked_at.extend(
             open_runs

@@ -29,7 +29,7 @@ impl Pass {
             .retain(|run, _| open_runs.iter().any(|open| open.run == *run));
         summary.open_runs = open_runs.len() as u64;
         for run in open_runs {
-            let days: Vec<Day> = run.from.to(run.to).collect();
+            let days = run.days();
             summary.backfill_days.extend(&days);
             let mut finished = self.finished.0.remove(&run.run).unwrap_or_default();
             if days.iter().all(|day| finished.contains(day)) {

@@ -206,6 +206,11 @@ async fn mark_unusable_ids(
     Ok(())
 }
 
+/// Whether somebody stopped the run since this pass read which are open; asked after the plan was read (see `withdraw`).
+async fn is_stopped(deps: &Dependencies, run: u64) -> Result<bool, PassError> {
+    Ok(run != LIVE_RUN && !deps.runs.is_open(run).await?)
+}
+
 async fn enqueue(
     deps: &Dependencies,
     of: DayOfRun<'_>,
@@ -236,6 +241,9 @@ async fn enqueue(
                 .priority(of.priority)
         })
         .collect();
+    if is_stopped(deps, of.run).await? {
+        return Ok(SliceEnd::Conflict);
+    }
     weldfleet_failpoints::reach("scheduler::before_enqueue").await;
     let answer = deps.queue.enqueue_guarded(guard, &jobs).await?;
     weldfleet_failpoints::reach("scheduler::after_enqueue").await;

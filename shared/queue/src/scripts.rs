@@ -61,6 +61,7 @@ operations! {
     Stats = "stats";
     Groups = "groups";
     Prune = "prune";
+    Revoke = "revoke";
     Own = "own";
     Probe = "probe";
     Take = "take";

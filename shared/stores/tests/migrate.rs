@@ -8,7 +8,7 @@ use common::{Plant, day, insert};
 use weldfleet_settings::Secret;
 use weldfleet_stores::{
     Class, StoreError,
-    clickhouse::{Server, SourceTable},
+    clickhouse::{Runs, Server, SourceTable},
     migrate,
     mysql::NokTable,
 };
@@ -33,6 +33,7 @@ async fn from_nothing_as_users_with_passwords_and_twice() {
             "create table `spot_records`",
             "create table `weld_results`",
             "create table `weld_runs`",
+            "create table `weld_events`",
             "create table `nok_records`",
         ]
     );
@@ -119,6 +120,7 @@ async fn a_table_with_data_only_gets_what_it_lacks() {
             "add result columns to `spot_records`",
             "create table `weld_results`",
             "create table `weld_runs`",
+            "create table `weld_events`",
             "complete table `nok_records`",
         ]
     );
@@ -532,4 +534,30 @@ async fn a_result_table_that_takes_less_than_is_written_is_named_by_check() {
         .await;
     plant.migrate().await;
     columns().await.unwrap();
+}
+
+#[tokio::test]
+async fn runs_of_an_earlier_version_go_on() {
+    let plant = Plant::ours(false).await;
+    plant.execute("DROP TABLE weld_test.weld_events").await;
+    for column in ["`order`", "note", "requested_by", "changed_by", "changed_why"] {
+        let drop = format!("ALTER TABLE weld_test.weld_runs DROP COLUMN {column}");
+        plant.execute(&drop).await;
+    }
+    plant
+        .execute("INSERT INTO weld_test.weld_runs (run, request, `from`, `to`, state, version) VALUES (20261122000000000, 'old', 20261120, 20261122, 'open', 1)")
+        .await;
+    let plan = migrate::plan(&plant.settings).await.unwrap();
+    assert_eq!(
+        whats(&plan),
+        ["add columns to `weld_runs`", "create table `weld_events`"]
+    );
+    migrate::apply(&plant.settings, &plan).await.unwrap();
+    assert_eq!(migrate::plan(&plant.settings).await.unwrap().statements, []);
+    let runs = Runs::new(&plant.settings).open().await.unwrap();
+    let days: Vec<u32> = runs[0].days().iter().map(|day| day.number()).collect();
+    assert_eq!(
+        (runs.len(), days, runs[0].by.as_str()),
+        (1, vec![20_261_120, 20_261_121, 20_261_122], "")
+    );
 }

@@ -7,7 +7,7 @@ mod common;
 use common::{MIDNIGHT_MS, Plant, day, insert, insert_at, key, range};
 use weldfleet_stores::{
     Coverage, Key, KeyRange, LIVE_RUN, Range, Selection,
-    clickhouse::{NewRun, RunState, Runs, SourceTable, Split},
+    clickhouse::{Change, Event, Events, NewRun, Order, RunState, Runs, SourceTable, Split},
 };
 use weldfleet_weld::Status;
 
@@ -119,6 +119,9 @@ async fn runs_outlive_who_asked_and_grow() {
         from: day(),
         to: day(),
         selection,
+        order: Order::Newest,
+        note: "it's for the night shift?".to_owned(),
+        by: "ana@desk".to_owned(),
     };
     // At one moment, from several places.
     let asked = (0..8).map(|_| {
@@ -162,5 +165,77 @@ async fn runs_outlive_who_asked_and_grow() {
     assert_eq!(runs.list(3).await.unwrap().len(), 3);
     assert_eq!(runs.list(3).await.unwrap()[0].run, next);
     assert_eq!(runs.get(5).await.unwrap(), None);
+    assert_eq!(
+        (closed.order, closed.note.as_str(), closed.by.as_str()),
+        (Order::Newest, "it's for the night shift?", "ana@desk")
+    );
+    assert_eq!((closed.changed_by, closed.changed_why), <_>::default());
     let _: Range = range(0, 1);
+}
+
+#[tokio::test]
+async fn a_run_is_held_resumed_and_cancelled_only_where_its_state_allows_it() {
+    let plant = Plant::ours(false).await;
+    let runs = Runs::new(&plant.settings);
+    let new = NewRun {
+        from: day(),
+        to: day(),
+        selection: Selection::New,
+        order: Order::Oldest,
+        note: String::new(),
+        by: "ana@desk".to_owned(),
+    };
+    let run = runs.insert(&new).await.unwrap();
+    let change = async |change| runs.change(run, change, "ben@line", "why").await.unwrap();
+    let state = async |wanted| change(wanted).await.unwrap().state;
+
+    assert_eq!(state(Change::Resume).await, RunState::Open, "not held");
+    let untouched = runs.get(run).await.unwrap().unwrap();
+    assert_eq!(untouched.changed_by, "", "nothing was changed");
+    let held = change(Change::Hold).await.unwrap();
+    assert_eq!((held.state, held.closed_ms), (RunState::Held, None));
+    assert_eq!(
+        (held.by.as_str(), held.changed_by.as_str(), held.changed_why.as_str()),
+        ("ana@desk", "ben@line", "why")
+    );
+    assert!(runs.open().await.unwrap().is_empty() && !runs.is_open(run).await.unwrap());
+    runs.close(run).await.unwrap();
+    assert_eq!(state(Change::Hold).await, RunState::Held, "a held run was closed");
+    assert_eq!(state(Change::Resume).await, RunState::Open);
+    assert!(runs.is_open(run).await.unwrap());
+    let cancelled = change(Change::Cancel).await.unwrap();
+    assert_eq!(cancelled.state, RunState::Cancelled);
+    assert!(cancelled.closed_ms.is_some());
+    assert_eq!(runs.for_pass().await.unwrap(), [cancelled]);
+    for wanted in [Change::Resume, Change::Hold, Change::Cancel] {
+        assert_eq!(state(wanted).await, RunState::Cancelled, "{wanted:?}");
+    }
+    assert_eq!(runs.change(5, Change::Hold, "", "").await.unwrap(), None);
+
+    let done = runs.insert(&new).await.unwrap();
+    runs.close(done).await.unwrap();
+    let after = runs.change(done, Change::Cancel, "", "").await.unwrap();
+    assert_eq!(after.unwrap().state, RunState::Closed);
+}
+
+#[tokio::test]
+async fn events_are_kept_word_by_word() {
+    let plant = Plant::ours(false).await;
+    let event = |on_what: &str| Event {
+        who: "ana@desk".to_owned(),
+        what: "jobs drop",
+        on_what: on_what.to_owned(),
+        why: "it's \\ broken?\n焊".to_owned(),
+        detail: String::new(),
+    };
+    let events: Vec<Event> = (0..1001).map(|job| event(&format!("job {job}"))).collect();
+    Events::new(&plant.settings).record(&events).await.unwrap();
+    Events::new(&plant.settings).record(&[]).await.unwrap();
+    let kept = plant
+        .ask("SELECT count(), uniqExact(on_what), any(who), any(what), any(why) FROM weld_test.weld_events")
+        .await;
+    assert_eq!(
+        kept,
+        "1001\t1001\tana@desk\tjobs drop\tit\\'s \\\\ broken?\\n焊"
+    );
 }

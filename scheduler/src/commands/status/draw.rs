@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use weldfleet_queue::State;
 use weldfleet_service::output::{Paint, grouped, spoken, table};
 
-use super::gather::{DayLine, PatchLine, Report};
+use super::gather::{DayLine, PatchLine, Report, RunLine};
 
 /// Workers that said nothing for this long are shown as silent.
 pub const SILENT_MS: u64 = 15_000;
@@ -64,6 +64,7 @@ pub fn report(report: &Report, paint: Paint) -> String {
                     run.selection.clone(),
                     run.state.to_owned(),
                     run.left.map_or_else(|| "-".to_owned(), grouped),
+                    why(run),
                 ]
             })
             .collect();
@@ -72,7 +73,7 @@ pub fn report(report: &Report, paint: Paint) -> String {
             paint,
             "runs",
             &table(
-                &["run", "from", "to", "rows wanted", "state", "left"],
+                &["run", "from", "to", "rows wanted", "state", "left", "why"],
                 &rows,
             ),
         );
@@ -190,6 +191,27 @@ pub fn report(report: &Report, paint: Paint) -> String {
         let _ = writeln!(text, "{} {hint}", paint.yellow("→"));
     }
     text
+}
+
+/// What a run is for, and who stopped it.
+fn why(run: &RunLine) -> String {
+    let mut parts = Vec::new();
+    if !run.note.is_empty() {
+        parts.push(run.note.clone());
+    }
+    if matches!(run.state, "held" | "cancelled") {
+        let mut stopped = format!("{} by {}", run.state, run.changed_by);
+        if !run.changed_why.is_empty() {
+            stopped.push_str(": ");
+            stopped.push_str(&run.changed_why);
+        }
+        parts.push(stopped);
+    }
+    let text = parts.join("; ");
+    // People wrote it; a terminal must not obey it.
+    text.chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect()
 }
 
 fn settled(patches: &PatchLine, paint: Paint) -> String {

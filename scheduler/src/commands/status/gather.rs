@@ -41,7 +41,7 @@ pub struct Report {
     pub rows_later: Option<u64>,
     /// Rows left whose `data_date` is no day.
     pub rows_on_no_day: Option<u64>,
-    /// Open runs and the latest closed ones, newest first.
+    /// Runs that are open or held and the latest that ended, newest first.
     pub runs: Option<Vec<RunLine>>,
     /// Rows judged per second in the last minute.
     pub rows_per_second: Option<f64>,
@@ -107,8 +107,16 @@ pub struct RunLine {
     pub to: String,
     pub selection: String,
     pub state: &'static str,
-    /// Rows it still wants; only of open runs.
+    /// Which day first.
+    pub order: &'static str,
+    /// Rows it still wants; only of runs that are open or held.
     pub left: Option<u64>,
+    /// Who asked for it, and what for.
+    pub by: String,
+    pub note: String,
+    /// Who held, cancelled or resumed it last, and why.
+    pub changed_by: String,
+    pub changed_why: String,
 }
 
 /// The mirror of one day.
@@ -284,23 +292,26 @@ impl Gatherer {
             );
         }
         let mut lines = Vec::new();
-        let mut closed = 0;
+        let mut ended = 0;
         let mut left_in_runs = 0;
         for run in &runs {
             if self.day.is_some_and(|day| day < run.from || day > run.to) {
                 continue;
             }
-            let is_open = run.state == RunState::Open;
-            closed += u32::from(!is_open);
-            if !is_open && closed > RECENT_RUNS {
+            let goes_on = matches!(run.state, RunState::Open | RunState::Held);
+            ended += u32::from(!goes_on);
+            if !goes_on && ended > RECENT_RUNS {
                 continue;
             }
             let mut left = None;
-            if is_open {
-                let days: Vec<Day> = run.from.to(run.to).collect();
-                let wanted = table.wanted_rows(run.run, &days, &run.selection).await?;
+            if goes_on {
+                let wanted = table
+                    .wanted_rows(run.run, &run.days(), &run.selection)
+                    .await?;
                 let rows: u64 = wanted.iter().map(|(_, rows)| rows).sum();
-                left_in_runs += rows;
+                if run.state == RunState::Open {
+                    left_in_runs += rows;
+                }
                 left = Some(rows);
             }
             lines.push(RunLine {
@@ -309,7 +320,12 @@ impl Gatherer {
                 to: run.to.to_string(),
                 selection: run.selection.to_string(),
                 state: run.state.name(),
+                order: run.order.name(),
                 left,
+                by: run.by.clone(),
+                note: run.note.clone(),
+                changed_by: run.changed_by.clone(),
+                changed_why: run.changed_why.clone(),
             });
         }
         report.runs = Some(lines);

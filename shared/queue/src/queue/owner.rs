@@ -271,6 +271,19 @@ impl Queue {
         }
     }
 
+    /// Gives the plans of these groups a new version: whoever has read the one before meets a conflict and adds
+    /// nothing. For an owner that wants nothing more of them; what is outstanding stays.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    pub async fn revoke(&self, groups: &[String]) -> Result<(), QueueError> {
+        for some in groups.chunks(CHUNK) {
+            let args: Vec<Arg<'_>> = some.iter().map(|group| Arg::Text(group)).collect();
+            self.run(Operation::Revoke, &args).await?;
+        }
+        Ok(())
+    }
+
     /// Replaces a job in `splitting` (or `dead`) by `children`, in one step: they run isolated, with fresh attempts,
     /// and take the parent's group, priority and age; the parent becomes done. At most 32 children.
     ///

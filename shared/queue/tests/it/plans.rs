@@ -164,3 +164,35 @@ async fn a_deposed_leader_enqueues_nothing() {
         }
     );
 }
+
+#[tokio::test]
+async fn who_read_a_plan_before_it_was_revoked_adds_nothing() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    let leader = queue.try_lead("s1", Duration::from_secs(10)).await;
+    let leader = leader.unwrap().unwrap();
+    queue
+        .enqueue_guarded(&guard(leader, 0), &jobs(&["a"]))
+        .await
+        .unwrap();
+    let read = version(&queue).await;
+
+    // Also of groups that nobody has planned yet, and of more than one call takes.
+    let mut groups: Vec<String> = (0..100).map(|day| format!("7:{day}")).collect();
+    groups.push("0:20261122".to_owned());
+    queue.revoke(&groups).await.unwrap();
+    let late = queue
+        .enqueue_guarded(&guard(leader, read), &jobs(&["b"]))
+        .await
+        .unwrap();
+    assert!(matches!(late, GuardedEnqueue::Conflict { .. }), "{late:?}");
+    let plan = queue.plan("0:20261122").await.unwrap();
+    assert_eq!(plan.jobs.len(), 1, "what is outstanding stays");
+    assert!(plan.version > read);
+    assert!(queue.plan("7:99").await.unwrap().version > 0);
+    assert_eq!(
+        queue.groups().await.unwrap().len(),
+        1,
+        "groups without jobs are not listed"
+    );
+}

@@ -27,6 +27,16 @@ const SOURCE_TABLE: &str = include_str!("../../../../config/sql/clickhouse/sourc
 const TRUTH_COLUMN_LIST: &str = include_str!("../../../../config/sql/clickhouse/truth_columns.sql");
 const WELD_RESULTS: &str = include_str!("../../../../config/sql/clickhouse/weld_results.sql");
 const WELD_RUNS: &str = include_str!("../../../../config/sql/clickhouse/weld_runs.sql");
+const WELD_EVENTS: &str = include_str!("../../../../config/sql/clickhouse/weld_events.sql");
+
+/// Columns of `weld_runs` that tables of earlier versions lack.
+const STEERING_COLUMNS: [(&str, &str); 5] = [
+    ("order", "LowCardinality(String) COMMENT 'which day first: oldest, or newest'"),
+    ("note", "String COMMENT 'what it is for, in the words of who asked'"),
+    ("requested_by", "String COMMENT 'user@host'"),
+    ("changed_by", "String COMMENT 'who held, cancelled or resumed it last'"),
+    ("changed_why", "String COMMENT 'and why'"),
+];
 
 /// Time that a statement may take: a column added to a large table, a setting of a busy one.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -42,6 +52,7 @@ pub(crate) async fn statements(
     let notice = steps.source_table(&server, settings).await?;
     steps.weld_results(&server, settings).await?;
     steps.weld_runs(&server).await?;
+    steps.weld_events(&server).await?;
     Ok((steps.0, notice))
 }
 
@@ -193,11 +204,38 @@ impl Steps {
     }
 
     async fn weld_runs(&mut self, server: &Server) -> Result<(), StoreError> {
-        if OwnTable::read(server, "weld_runs").await?.is_none() {
-            let runs = qualified(server.database(), "weld_runs");
+        let runs = qualified(server.database(), "weld_runs");
+        let column = |(name, kind): &(&str, &str)| format!("{} {kind}", identifier(name));
+        let Some(table) = OwnTable::read(server, "weld_runs").await? else {
+            let columns: Vec<String> = STEERING_COLUMNS.iter().map(column).collect();
             self.add(
                 "create table `weld_runs`".into(),
-                without_comments(WELD_RUNS).replace("{weld_runs}", &runs),
+                without_comments(WELD_RUNS)
+                    .replace("{weld_runs}", &runs)
+                    .replace("{steering_columns}", &columns.join(",\n    ")),
+            );
+            return Ok(());
+        };
+        let missing: Vec<String> = STEERING_COLUMNS
+            .iter()
+            .filter(|(name, _)| !table.columns.iter().any(|column| column == name))
+            .map(|missing| format!("ADD COLUMN IF NOT EXISTS {}", column(missing)))
+            .collect();
+        if !missing.is_empty() {
+            self.add(
+                "add columns to `weld_runs`".into(),
+                format!("ALTER TABLE {runs} {}", missing.join(", ")),
+            );
+        }
+        Ok(())
+    }
+
+    async fn weld_events(&mut self, server: &Server) -> Result<(), StoreError> {
+        if OwnTable::read(server, "weld_events").await?.is_none() {
+            let events = qualified(server.database(), "weld_events");
+            self.add(
+                "create table `weld_events`".into(),
+                without_comments(WELD_EVENTS).replace("{weld_events}", &events),
             );
         }
         Ok(())

@@ -23,6 +23,32 @@ pub struct NewRun {
     pub to: Day,
     /// Which rows.
     pub selection: Selection,
+    /// Which day first.
+    pub order: Order,
+    /// What it is for.
+    pub note: String,
+    /// Who asks.
+    pub by: String,
+}
+
+/// Which day of a run comes first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The oldest.
+    #[default]
+    Oldest,
+    /// The newest.
+    Newest,
+}
+
+impl Order {
+    /// The text in `weld_runs`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Oldest => "oldest",
+            Self::Newest => "newest",
+        }
+    }
 }
 
 /// Where a run stands.
@@ -30,6 +56,10 @@ pub struct NewRun {
 pub enum RunState {
     /// Passes slice it.
     Open,
+    /// Nobody works on it until it is resumed.
+    Held,
+    /// Nobody works on it any more.
+    Cancelled,
     /// Nothing of it is left to do.
     Closed,
 }
@@ -39,7 +69,40 @@ impl RunState {
     pub fn name(self) -> &'static str {
         match self {
             Self::Open => "open",
+            Self::Held => "held",
+            Self::Cancelled => "cancelled",
             Self::Closed => "closed",
+        }
+    }
+}
+
+/// What a person does to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Open or held, it ends unfinished.
+    Cancel,
+    /// Open, it waits.
+    Hold,
+    /// Held, it goes on.
+    Resume,
+}
+
+impl Change {
+    /// The state that it leads to.
+    pub fn leads_to(self) -> RunState {
+        match self {
+            Self::Cancel => RunState::Cancelled,
+            Self::Hold => RunState::Held,
+            Self::Resume => RunState::Open,
+        }
+    }
+
+    /// The states that it leads from.
+    fn leads_from(self) -> &'static [RunState] {
+        match self {
+            Self::Cancel => &[RunState::Open, RunState::Held],
+            Self::Hold => &[RunState::Open],
+            Self::Resume => &[RunState::Held],
         }
     }
 }
@@ -51,12 +114,33 @@ pub struct Run {
     pub to: Day,
     /// Which rows.
     pub selection: Selection,
+    /// Which day first.
+    pub order: Order,
     /// Where it stands.
     pub state: RunState,
     /// When it was asked for, ms since 1970 by ClickHouse's clock.
     pub requested_ms: i64,
-    /// When it was closed, the same way.
+    /// When it was closed or cancelled, the same way.
     pub closed_ms: Option<i64>,
+    /// What it is for.
+    pub note: String,
+    /// Who asked for it; empty of runs of earlier versions.
+    pub by: String,
+    /// Who held, cancelled or resumed it last; empty if nobody did.
+    pub changed_by: String,
+    /// And why.
+    pub changed_why: String,
+}
+
+impl Run {
+    /// Its days, the first to be judged first.
+    pub fn days(&self) -> Vec<Day> {
+        let mut days: Vec<Day> = self.from.to(self.to).collect();
+        if self.order == Order::Newest {
+            days.reverse();
+        }
+        days
+    }
 }
 
 /// The table of runs. Cheap to clone.
@@ -73,12 +157,25 @@ struct RunRow {
     to: u32,
     force: u8,
     status: String,
+    order: String,
     state: String,
     requested_ms: i64,
     closed_ms: Option<i64>,
+    note: String,
+    by: String,
+    changed_by: String,
+    changed_why: String,
 }
 
+/// The state of a request that lost its id to another.
+const VOID: &str = "void";
+/// Columns that a new version of a run takes over from the one before.
+const KEPT: &str =
+    "run, request, `from`, `to`, force, status, requested_at, `order`, note, requested_by";
+
 const TRIES: usize = 10;
+/// How long a cancelled run is kept off the queue; leases and delays of its jobs end long before.
+const REMEMBERED_DAYS: u32 = 7;
 
 impl Runs {
     /// The configured server's runs.
@@ -107,7 +204,8 @@ impl Runs {
             if smallest == request {
                 return Ok(id);
             }
-            self.set_state(id, Some(&request), "void").await?;
+            self.write_state(id, &[RunState::Open], VOID, &format!("AND request = {}", literal(&request)), None)
+                .await?;
         }
         Err(StoreError::refused(
             "record a run: its id was taken every time",
@@ -133,14 +231,18 @@ impl Runs {
             .execute(
                 "record a run",
                 &format!(
-                    "INSERT INTO {table} (run, request, `from`, `to`, force, status, state, requested_at, version) \
+                    "INSERT INTO {table} (run, request, `from`, `to`, force, status, state, requested_at, version, `order`, note, requested_by) \
                      WITH now64(3, 'UTC') AS at SELECT greatest((SELECT max(run) + 1 FROM {table}), \
                      toUInt64(toYYYYMMDDhhmmss(at)) * 1000 + toUInt64(toUnixTimestamp64Milli(at) % 1000)), \
-                     {request}, {from}, {to}, {force}, {status}, 'open', at, toUInt64(toUnixTimestamp64Micro(now64(6)))",
+                     {request}, {from}, {to}, {force}, {status}, 'open', at, toUInt64(toUnixTimestamp64Micro(now64(6))), \
+                     {order}, {note}, {by}",
                     request = literal(request),
                     from = run.from,
                     to = run.to,
                     status = literal(&status),
+                    order = literal(run.order.name()),
+                    note = literal(&run.note),
+                    by = literal(&run.by),
                 ),
             )
             .await?;
@@ -160,6 +262,22 @@ impl Runs {
         self.read("state = 'open' ORDER BY run").await
     }
 
+    /// Runs that a pass must know: open ones to slice them, held and lately cancelled ones to keep them off the queue. Oldest first.
+    pub async fn for_pass(&self) -> Result<Vec<Run>, StoreError> {
+        self.read(&format!(
+            "(state IN ('open', 'held') OR state = 'cancelled' AND closed_at > now64(3) - INTERVAL {REMEMBERED_DAYS} DAY) ORDER BY run"
+        ))
+        .await
+    }
+
+    /// Whether passes have to slice it, now.
+    pub async fn is_open(&self, run: u64) -> Result<bool, StoreError> {
+        Ok(self
+            .get(run)
+            .await?
+            .is_some_and(|run| run.state == RunState::Open))
+    }
+
     /// The latest runs, newest first.
     pub async fn list(&self, limit: u32) -> Result<Vec<Run>, StoreError> {
         self.read(&format!("state != 'void' ORDER BY run DESC LIMIT {limit}"))
@@ -176,29 +294,51 @@ impl Runs {
 
     /// Closes a run; closing it again changes nothing.
     pub async fn close(&self, run: u64) -> Result<(), StoreError> {
-        self.set_state(run, None, "closed").await
+        self.write_state(run, &[RunState::Open], RunState::Closed.name(), "", None)
+            .await
     }
 
-    async fn set_state(
+    /// Does what a person wants with a run, if its state allows it. Returns the run after that; `None` if there is none.
+    pub async fn change(
         &self,
         run: u64,
-        request: Option<&str>,
-        state: &str,
+        change: Change,
+        by: &str,
+        why: &str,
+    ) -> Result<Option<Run>, StoreError> {
+        let to = change.leads_to().name();
+        self.write_state(run, change.leads_from(), to, "", Some((by, why)))
+            .await?;
+        self.get(run).await
+    }
+
+    /// `changed`: who, and why; of a change that nobody made, what was there stays.
+    async fn write_state(
+        &self,
+        run: u64,
+        from: &[RunState],
+        to: &str,
+        condition: &str,
+        changed: Option<(&str, &str)>,
     ) -> Result<(), StoreError> {
         let table = &self.table;
-        let who = request.map_or(String::new(), |request| {
-            format!("AND request = {}", literal(request))
-        });
+        let from: Vec<String> = from.iter().map(|state| literal(state.name())).collect();
+        let changed = changed.map_or_else(
+            || "changed_by, changed_why".to_owned(),
+            |(by, why)| format!("{}, {}", literal(by), literal(why)),
+        );
+        let ends = to != RunState::Open.name() && to != RunState::Held.name();
         self.server
             .execute(
                 "change a run's state",
                 &format!(
-                    "INSERT INTO {table} (run, request, `from`, `to`, force, status, state, requested_at, closed_at, version) \
-                     SELECT run, request, `from`, `to`, force, status, {}, requested_at, now64(3), \
-                     greatest(version + 1, toUInt64(toUnixTimestamp64Micro(now64(6)))) \
-                     FROM {table} FINAL WHERE run IN ({}) AND state = 'open' {who}",
-                    literal(state),
-                    list([run]),
+                    "INSERT INTO {table} ({KEPT}, state, closed_at, version, changed_by, changed_why) \
+                     SELECT {KEPT}, {to}, {closed_at}, greatest(version + 1, toUInt64(toUnixTimestamp64Micro(now64(6)))), {changed} \
+                     FROM {table} FINAL WHERE run IN ({run}) AND state IN ({from}) {condition}",
+                    to = literal(to),
+                    closed_at = if ends { "now64(3)" } else { "NULL" },
+                    run = list([run]),
+                    from = from.join(", "),
                 ),
             )
             .await
@@ -210,9 +350,10 @@ impl Runs {
             .all(
                 "read runs",
                 &format!(
-                    "SELECT run, `from`, `to`, force, status, toString(state) AS state, \
+                    "SELECT run, `from`, `to`, force, status, toString(`order`) AS `order`, toString(state) AS state, \
                      toUnixTimestamp64Milli(requested_at) AS requested_ms, \
-                     if(closed_at IS NULL, NULL, toUnixTimestamp64Milli(assumeNotNull(closed_at))) AS closed_ms \
+                     if(closed_at IS NULL, NULL, toUnixTimestamp64Milli(assumeNotNull(closed_at))) AS closed_ms, \
+                     note, requested_by AS `by`, changed_by, changed_why \
                      FROM {} FINAL WHERE {filter}",
                     self.table
                 ),
@@ -234,17 +375,29 @@ impl Run {
         };
         let state = match row.state.as_str() {
             "open" => RunState::Open,
+            "held" => RunState::Held,
+            "cancelled" => RunState::Cancelled,
             "closed" => RunState::Closed,
             other => return Err(wrong(format!("state `{other}`"))),
+        };
+        // A run of an earlier version has none.
+        let order = match row.order.as_str() {
+            "newest" => Order::Newest,
+            _ => Order::Oldest,
         };
         Ok(Self {
             run: row.run,
             from: Day::new(row.from).map_err(|error| wrong(error.to_string()))?,
             to: Day::new(row.to).map_err(|error| wrong(error.to_string()))?,
             selection,
+            order,
             state,
             requested_ms: row.requested_ms,
             closed_ms: row.closed_ms,
+            note: row.note,
+            by: row.by,
+            changed_by: row.changed_by,
+            changed_why: row.changed_why,
         })
     }
 }

@@ -1,0 +1,132 @@
+//! Jobs of a run that nobody is to work on: taken off the queue by who cancels or holds it, and by each pass.
+//!
+//! Nothing of such a run comes back:
+//! - its state is written to ClickHouse first, then the plans of its days get a new version. A pass that read a plan before meets a
+//!   conflict; one that reads it after asks ClickHouse before it enqueues, and finds the run stopped;
+//! - of a cancelled run leased jobs go too. Their workers find the lease lost, and what they write late is older than any later run;
+//! - of a held run leased jobs end as they would. One that is to run again goes back to the queue, and the next pass takes it off.
+//!
+//! A job that leaves takes its attempts and deaths with it: resumed, its rows are sliced anew.
+
+use weldfleet_queue::{Job, Queue, QueueError, State};
+use weldfleet_stores::{
+    Day,
+    clickhouse::{Run, RunState},
+};
+
+use crate::pass::group;
+
+/// Looks at the queue, at most; each finds what came back during the one before.
+const MOST_LOOKS: u32 = 10;
+
+/// Jobs that left the queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// Nobody had begun them.
+    pub waiting: u64,
+    /// Somebody was at them.
+    pub leased: u64,
+    /// They needed a person.
+    pub dead: u64,
+}
+
+impl Withdrawn {
+    pub fn jobs(self) -> u64 {
+        self.waiting + self.leased + self.dead
+    }
+}
+
+/// Right after the run was stopped: no pass adds to it any more, and what is there leaves.
+pub async fn stop(queue: &Queue, run: &Run) -> Result<Withdrawn, QueueError> {
+    let groups: Vec<String> = run.days().iter().map(|day| group(run.run, *day)).collect();
+    queue.revoke(&groups).await?;
+    let mut all = Withdrawn::default();
+    for _ in 0..MOST_LOOKS {
+        let some = sweep(queue, std::slice::from_ref(run)).await?;
+        if some.jobs() == 0 {
+            break;
+        }
+        all.waiting += some.waiting;
+        all.leased += some.leased;
+        all.dead += some.dead;
+    }
+    Ok(all)
+}
+
+/// Takes off the queue what is there of stopped runs. Costs one look at the groups, and nothing if no run is stopped.
+pub async fn sweep(queue: &Queue, stopped: &[Run]) -> Result<Withdrawn, QueueError> {
+    let mut withdrawn = Withdrawn::default();
+    if stopped.is_empty() {
+        return Ok(withdrawn);
+    }
+    for group in queue.groups().await? {
+        let Some((number, day)) = group.name.split_once(':') else {
+            continue;
+        };
+        let of_day = |run: &&Run| {
+            number.parse() == Ok(run.run)
+                && day
+                    .parse::<Day>()
+                    .is_ok_and(|day| day >= run.from && day <= run.to)
+        };
+        let Some(run) = stopped.iter().find(of_day) else {
+            continue;
+        };
+        for job in queue.plan(&group.name).await?.jobs {
+            if leaves(run.state, job.state) {
+                take_off(queue, run.state, &job, &mut withdrawn).await?;
+            }
+        }
+    }
+    Ok(withdrawn)
+}
+
+fn leaves(run: RunState, job: State) -> bool {
+    match run {
+        RunState::Open | RunState::Closed => false,
+        RunState::Held => matches!(job, State::Pending | State::Delayed | State::Splitting),
+        RunState::Cancelled => job != State::Done,
+    }
+}
+
+async fn take_off(
+    queue: &Queue,
+    run: RunState,
+    job: &Job,
+    withdrawn: &mut Withdrawn,
+) -> Result<(), QueueError> {
+    let gone = match run {
+        RunState::Cancelled => queue.cancel(&job.id).await?,
+        // One that was claimed meanwhile is in hand, and stays.
+        _ => queue.drop_job(&job.id).await?,
+    };
+    if gone {
+        match job.state {
+            State::Leased => withdrawn.leased += 1,
+            State::Dead => withdrawn.dead += 1,
+            _ => withdrawn.waiting += 1,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_run_keeps_what_is_in_hand_and_a_cancelled_one_nothing() {
+        let left = |run| -> Vec<State> {
+            let all = State::ALL.into_iter();
+            all.filter(|job| !leaves(run, *job)).collect()
+        };
+        assert_eq!(left(RunState::Open).len(), State::ALL.len());
+        assert_eq!(left(RunState::Closed).len(), State::ALL.len());
+        assert_eq!(left(RunState::Cancelled), [State::Done]);
+        let mut held = left(RunState::Held);
+        held.sort();
+        let mut kept = [State::Leased, State::Dead, State::Done];
+        kept.sort();
+        assert_eq!(held, kept);
+    }
+}
