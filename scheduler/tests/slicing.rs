@@ -554,7 +554,10 @@ async fn a_pass_that_was_about_to_enqueue_a_run_that_is_cancelled_adds_nothing()
     let added = scheduler
         .metric("weldfleet_ranges_enqueued_total", &["backfill"])
         .await;
-    assert_eq!(added, 0.0, "ranges of a cancelled run were enqueued, if only for a moment");
+    assert_eq!(
+        added, 0.0,
+        "ranges of a cancelled run were enqueued, if only for a moment"
+    );
 }
 
 #[tokio::test]
@@ -619,7 +622,9 @@ async fn the_newest_day_comes_first_where_that_is_asked_for() {
     let hands = Hands::new(&fleet, TTL).await;
     fleet.succeed(
         "scheduler",
-        &["backfill", "--from", &days[2], "--to", &days[0], "--order", "newest"],
+        &[
+            "backfill", "--from", &days[2], "--to", &days[0], "--order", "newest",
+        ],
     );
     let _scheduler = fleet.scheduler();
     hands.pending_rows(1500).await;

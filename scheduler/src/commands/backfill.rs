@@ -70,11 +70,7 @@ pub async fn run(settings: Arc<Settings>, mut options: Backfill) -> Result<Exit,
         by: operator(),
     };
     let run = deps.runs.insert(&new).await.map_err(store_failure)?;
-    let detail = format!(
-        "{from} to {to}, {} rows, {}",
-        grouped(rows),
-        new.selection
-    );
+    let detail = format!("{from} to {to}, {} rows, {}", grouped(rows), new.selection);
     let event = record::event("backfill", format!("run {run}"), &new.note, detail);
     record::record(&settings, &[event]).await;
     outcome["run"] = json!(run);

@@ -29,9 +29,8 @@ pub async fn run(settings: Arc<Settings>, steer: Steer) -> Result<Exit, Failure>
     let Some(before) = before else {
         return Err(unknown(what));
     };
-    let changed = deps
-        .runs
-        .change(what.run, change, &operator(), &what.reason);
+    let who = operator();
+    let changed = deps.runs.change(what.run, change, &who, &what.reason);
     let Some(run) = changed.await.map_err(store_failure)? else {
         return Err(unknown(what));
     };

@@ -253,7 +253,11 @@ impl Stuck {
     }
 
     fn is_over(&mut self, seen: &Seen) -> bool {
-        if seen.state != RunState::Open || seen.dead == 0 || seen.outstanding > seen.dead || !seen.led {
+        if seen.state != RunState::Open
+            || seen.dead == 0
+            || seen.outstanding > seen.dead
+            || !seen.led
+        {
             self.since = None;
             return false;
         }

@@ -540,7 +540,13 @@ async fn a_result_table_that_takes_less_than_is_written_is_named_by_check() {
 async fn runs_of_an_earlier_version_go_on() {
     let plant = Plant::ours(false).await;
     plant.execute("DROP TABLE weld_test.weld_events").await;
-    for column in ["`order`", "note", "requested_by", "changed_by", "changed_why"] {
+    for column in [
+        "`order`",
+        "note",
+        "requested_by",
+        "changed_by",
+        "changed_why",
+    ] {
         let drop = format!("ALTER TABLE weld_test.weld_runs DROP COLUMN {column}");
         plant.execute(&drop).await;
     }

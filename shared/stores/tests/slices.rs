@@ -195,12 +195,20 @@ async fn a_run_is_held_resumed_and_cancelled_only_where_its_state_allows_it() {
     let held = change(Change::Hold).await.unwrap();
     assert_eq!((held.state, held.closed_ms), (RunState::Held, None));
     assert_eq!(
-        (held.by.as_str(), held.changed_by.as_str(), held.changed_why.as_str()),
+        (
+            held.by.as_str(),
+            held.changed_by.as_str(),
+            held.changed_why.as_str()
+        ),
         ("ana@desk", "ben@line", "why")
     );
     assert!(runs.open().await.unwrap().is_empty() && !runs.is_open(run).await.unwrap());
     runs.close(run).await.unwrap();
-    assert_eq!(state(Change::Hold).await, RunState::Held, "a held run was closed");
+    assert_eq!(
+        state(Change::Hold).await,
+        RunState::Held,
+        "a held run was closed"
+    );
     assert_eq!(state(Change::Resume).await, RunState::Open);
     assert!(runs.is_open(run).await.unwrap());
     let cancelled = change(Change::Cancel).await.unwrap();

@@ -31,10 +31,19 @@ const WELD_EVENTS: &str = include_str!("../../../../config/sql/clickhouse/weld_e
 
 /// Columns of `weld_runs` that tables of earlier versions lack.
 const STEERING_COLUMNS: [(&str, &str); 5] = [
-    ("order", "LowCardinality(String) COMMENT 'which day first: oldest, or newest'"),
-    ("note", "String COMMENT 'what it is for, in the words of who asked'"),
+    (
+        "order",
+        "LowCardinality(String) COMMENT 'which day first: oldest, or newest'",
+    ),
+    (
+        "note",
+        "String COMMENT 'what it is for, in the words of who asked'",
+    ),
     ("requested_by", "String COMMENT 'user@host'"),
-    ("changed_by", "String COMMENT 'who held, cancelled or resumed it last'"),
+    (
+        "changed_by",
+        "String COMMENT 'who held, cancelled or resumed it last'",
+    ),
     ("changed_why", "String COMMENT 'and why'"),
 ];
 

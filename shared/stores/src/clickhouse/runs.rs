@@ -204,8 +204,14 @@ impl Runs {
             if smallest == request {
                 return Ok(id);
             }
-            self.write_state(id, &[RunState::Open], VOID, &format!("AND request = {}", literal(&request)), None)
-                .await?;
+            self.write_state(
+                id,
+                &[RunState::Open],
+                VOID,
+                &format!("AND request = {}", literal(&request)),
+                None,
+            )
+            .await?;
         }
         Err(StoreError::refused(
             "record a run: its id was taken every time",
