@@ -76,7 +76,12 @@ Examples:
     /// Start claiming again
     Resume {
         /// Why; kept in weld_events
-        #[arg(long, value_name = "TEXT", default_value = "")]
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "",
+            hide_default_value = true
+        )]
         reason: String,
     },
     /// Insert physically plausible demo rows
@@ -130,7 +135,12 @@ pub struct Backfill {
     #[arg(long, value_enum, value_name = "ORDER", default_value_t = DayOrder::Oldest)]
     pub order: DayOrder,
     /// What it is for; shown to everybody who wonders
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub note: String,
     /// Count the rows and request nothing
     #[arg(long, conflicts_with = "wait")]
@@ -186,7 +196,12 @@ pub struct SteerWhat {
     #[arg(value_name = "RUN")]
     pub run: u64,
     /// Why; shown in `scheduler status`, kept in weld_events
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub reason: String,
     /// The outcome as JSON
     #[arg(long)]
@@ -226,10 +241,22 @@ pub struct Settle {
 
 /// `status`
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+At the top it says why nothing moves, or what is in the way, each with the remedy; GET /api/v1/status
+and /readyz of any scheduler say the same. Nothing is said there while all goes as it should.
+
+Examples:
+  scheduler status --watch
+  scheduler status --json | jq -r '.causes[].what.en'
+
+Exit code 3 when a store could not be reached.")]
 pub struct StatusArgs {
     /// Only this day: YYYYMMDD, today or yesterday
     #[arg(long, value_name = "DAY")]
     pub day: Option<DayArg>,
+    /// Language in which it says why nothing moves [default: by $LANG]
+    #[arg(long, value_enum, value_name = "LANG")]
+    pub lang: Option<Lang>,
     /// Redraw every 2 s until interrupted
     #[arg(long)]
     pub watch: bool,
@@ -278,7 +305,12 @@ pub enum Jobs {
         #[arg(long, conflicts_with = "ids")]
         all: bool,
         /// Why; kept in weld_events
-        #[arg(long, value_name = "TEXT", default_value = "")]
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "",
+            hide_default_value = true
+        )]
         reason: String,
         /// Which jobs
         #[command(flatten)]
@@ -296,7 +328,12 @@ pub enum Jobs {
         #[arg(long)]
         yes: bool,
         /// Why; kept in weld_events
-        #[arg(long, value_name = "TEXT", default_value = "")]
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "",
+            hide_default_value = true
+        )]
         reason: String,
         /// Which jobs
         #[command(flatten)]
@@ -554,7 +591,7 @@ pub struct Adopt {
     pub force: bool,
 }
 
-/// Language of what `adopt` writes and says.
+/// Language of what is said to people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Lang {
     /// Chinese

@@ -5,6 +5,7 @@
 //! - [`pass`]: the reconciler that slices days and runs into jobs; its documentation is the place to begin;
 //! - [`daemon`]: the long-running tasks around the pass: leadership, collecting, fixing the mirror, HTTP;
 //! - [`settle`]: applying the patch parts of finished days while the fleet stands still;
+//! - [`status`]: what is known right now, and why nothing moves;
 //! - [`withdraw`]: jobs of a run that was cancelled or is held;
 //! - [`dependencies`]: the queue and ClickHouse, opened from the settings.
 //!
@@ -26,6 +27,7 @@ mod daemon;
 mod dependencies;
 mod pass;
 mod settle;
+mod status;
 mod withdraw;
 
 use std::{process::ExitCode, sync::Arc};

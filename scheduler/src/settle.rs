@@ -53,11 +53,12 @@ pub struct Seen {
 pub async fn look(table: &SourceTable, queue: &Queue) -> Result<Seen, SettleError> {
     Ok(Seen {
         patches: table.patches().await?,
-        jobs: outstanding(queue).await?,
+        jobs: jobs_by_day(queue).await?,
     })
 }
 
-async fn outstanding(queue: &Queue) -> Result<BTreeMap<Day, u64>, QueueError> {
+/// Outstanding jobs by day, dead ones included, of any run.
+pub async fn jobs_by_day(queue: &Queue) -> Result<BTreeMap<Day, u64>, QueueError> {
     let mut jobs: BTreeMap<Day, u64> = BTreeMap::new();
     for group in queue.groups().await? {
         let day = group.name.rsplit_once(':').map(|(_, day)| day.parse());

@@ -230,7 +230,7 @@ async fn status_shows_what_it_can_reach() {
     assert_eq!(status["jobs"]["pending"], 0);
     let shown = fleet.succeed("scheduler", &["status"]);
     assert!(
-        shown.contains("PAUSED by")
+        shown.contains("paused by")
             && shown.contains("tip dress")
             && shown.contains("no scheduler leads"),
         "{shown}"

@@ -298,7 +298,7 @@ async fn it_goes_on_without_the_process_that_asked_for_it() {
         (&Value::from("open"), &Value::from(2000))
     );
     assert!(
-        status["hints"].to_string().contains("no scheduler leads"),
+        status["causes"].to_string().contains("no scheduler leads"),
         "{status}"
     );
     assert_eq!(

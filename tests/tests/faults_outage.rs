@@ -201,12 +201,9 @@ async fn mysql_away(goes: impl Fn(&Fleet), comes_back: impl Fn(&Fleet)) {
     assert_no_attempt_spent(&plant.fleet).await;
     plant.are_ready().await;
     let shown = status(&plant.fleet);
-    let hints = shown["hints"].as_array().expect("hints");
-    let says_so = |hint: &Value| {
-        hint.as_str()
-            .is_some_and(|hint| hint.contains("the mirror lags: mysql"))
-    };
-    assert!(hints.iter().any(says_so), "the lag does not show: {shown}");
+    let causes = shown["causes"].as_array().expect("causes");
+    let says_so = |cause: &Value| cause["code"] == "mirror_away";
+    assert!(causes.iter().any(says_so), "the lag does not show: {shown}");
     eventually("the scheduler's metrics show it", PATIENCE, async || {
         let (_, metrics) = plant.scheduler.get("/metrics").await;
         metrics.contains("weldfleet_mirror_up 0").then_some(())

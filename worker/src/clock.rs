@@ -1,8 +1,10 @@
 //! What a stage costs: its time on the clock, and its time on a core.
 
 use std::{
+    collections::BTreeMap,
     future::poll_fn,
     pin::pin,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -16,8 +18,21 @@ pub fn thread_cpu() -> Duration {
         .unwrap_or_default()
 }
 
+/// CPU time by stage since the start of the process, ns.
+static STAGES: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
+
+fn stage_times() -> MutexGuard<'static, BTreeMap<&'static str, u64>> {
+    STAGES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// CPU time by stage since the start of the process, ns.
+pub fn stages() -> BTreeMap<&'static str, u64> {
+    stage_times().clone()
+}
+
 /// Counts CPU time for a stage.
 pub fn count_cpu(stage: &'static str, spent: Duration) {
+    *stage_times().entry(stage).or_default() += spent.as_nanos() as u64;
     metrics::counter!("weldfleet_stage_cpu_nanoseconds_total", "stage" => stage)
         .increment(spent.as_nanos() as u64);
 }

@@ -88,6 +88,18 @@ impl Judging {
             .map_or_else(|| "cpu".to_owned(), |models| models.runtime.device())
     }
 
+    /// What computes; empty where models are off.
+    pub fn provider(&self) -> &'static str {
+        let models = self.models.as_ref();
+        models.map_or("", |models| models.runtime.provider().name())
+    }
+
+    /// In which numbers; empty where models are off.
+    pub fn precision(&self) -> &'static str {
+        let models = self.models.as_ref();
+        models.map_or("", |models| models.runtime.precision().name())
+    }
+
     /// Version of the global model; empty where models are off.
     pub fn model_version(&self) -> String {
         let set = self.judge.models();

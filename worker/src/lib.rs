@@ -20,6 +20,7 @@
 mod args;
 mod clock;
 mod commands;
+mod heartbeat;
 mod http;
 mod inference;
 mod judging;

@@ -92,7 +92,7 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
 }
 
 /// `--lang`, else what the environment speaks.
-fn language(asked: Option<Lang>) -> Language {
+pub(super) fn language(asked: Option<Lang>) -> Language {
     match asked {
         Some(Lang::Zh) => Language::Chinese,
         Some(Lang::En) => Language::English,

@@ -1,7 +1,6 @@
 //! `scheduler status`: gathers what can be gathered, draws it, and says what could not be reached.
 
 mod draw;
-mod gather;
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +11,8 @@ use weldfleet_service::{
 };
 use weldfleet_settings::Settings;
 
-use crate::args::StatusArgs;
+use super::adopt::language;
+use crate::{args::StatusArgs, status::gather::Gatherer};
 
 const REDRAW_EVERY: Duration = Duration::from_secs(2);
 
@@ -21,13 +21,14 @@ pub async fn run(settings: Arc<Settings>, options: StatusArgs) -> Result<Exit, F
         .day
         .map(|day| day.resolve(&settings.scheduler.timezone))
         .transpose()?;
-    let mut gatherer = gather::Gatherer::new(settings, day)?;
+    let language = language(options.lang);
+    let mut gatherer = Gatherer::new(settings, day)?;
     loop {
         let report = gatherer.look().await?;
         if options.json {
             output::json(&report)?;
         } else {
-            let text = draw::report(&report, Paint::for_stdout());
+            let text = draw::report(&report, language, Paint::for_stdout());
             if options.watch {
                 // Home, the text with each line's rest erased, then everything below.
                 out!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"));

@@ -7,10 +7,11 @@
 //! - [`mirror_reconciler`]: the MySQL mirror, apart from passes, so that a slow or absent MySQL delays no slicing;
 //! - [`settling`]: finished days, whose patch parts are applied;
 //! - [`streaks`]: hits of a spot in a row, told to people;
-//! - [`status_page`]: what HTTP shows; [`outage`]: what is away, logged once.
+//! - [`status_page`]: what `GET /` shows; [`api`]: the status of the fleet; [`outage`]: what is away, logged once.
 //!
 //! A standby runs the same tasks; without leadership slicing, reconciling and settling idle. No error ends the daemon.
 
+mod api;
 mod collecting;
 mod leader;
 mod mirror_reconciler;
@@ -29,6 +30,7 @@ use weldfleet_queue::{LeaderToken, Queue, WorkerId};
 use weldfleet_service::{Failure, Health, http, http::StatusPage, install_metrics, signals};
 use weldfleet_settings::Settings;
 
+use crate::status::cache::Cache;
 use mirror_reconciler::Touched;
 use status_page::Shown;
 
@@ -68,12 +70,15 @@ pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> Result<()
     daemon.health.not_ready("start", "nothing was reached yet");
     tracing::info!(id, queue = daemon.settings.redis.queue, "scheduler started");
 
+    let status = Cache::new(daemon.settings.clone())?;
     let page = StatusPage {
         describe: status_page::describe(&daemon),
         health: daemon.health.clone(),
+        why: Some(api::why(status.clone())),
         metrics,
     };
-    let server = tokio::spawn(http::serve(listener, page.router(), stop.clone()));
+    let router = page.router().merge(api::router(status));
+    let server = tokio::spawn(http::serve(listener, router, stop.clone()));
     match owning::own(&daemon).await? {
         Some(queue) => daemon.queue = queue,
         None => {

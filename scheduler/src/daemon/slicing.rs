@@ -18,6 +18,7 @@ use crate::{
     args::today,
     dependencies::Dependencies,
     pass::{BACKFILL, LIVE, Moment, Pass, Summary},
+    status::causes::Cause,
 };
 
 /// Time between two counts of the rows left.
@@ -195,10 +196,8 @@ fn show(daemon: &Daemon, summary: &Summary) {
     counter!("weldfleet_rows_poison_total").increment(summary.poisoned);
     match &stats.paused {
         Some(pause) => {
-            let reason = format!(
-                "paused by {}: {}; `scheduler resume` lets the fleet go on",
-                pause.by, pause.reason
-            );
+            let told = Cause::paused(pause).told();
+            let reason = format!("{}; {}", told.what.en, told.remedy.en);
             daemon.health.not_ready("paused", reason);
         }
         None => {

@@ -59,6 +59,7 @@ operations! {
     Lead = "lead";
     Resign = "resign";
     Stats = "stats";
+    Waiting = "waiting";
     Groups = "groups";
     Prune = "prune";
     Revoke = "revoke";

@@ -1,6 +1,6 @@
 //! The status page of a binary: its routes. [`server`](crate::server) serves them.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
 
 use anyhow::Context as _;
 use axum::{
@@ -20,12 +20,17 @@ pub use crate::server::serve;
 /// What `GET /` answers, made anew at each call.
 pub type Describe = Arc<dyn Fn() -> Value + Send + Sync>;
 
+/// What `/readyz` answers beside its reasons, as `why`; it must not take long.
+pub type Why = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Value> + Send>> + Send + Sync>;
+
 #[derive(Clone)]
 pub struct StatusPage {
     /// Content of `GET /`.
     pub describe: Describe,
     /// Source of `/readyz`.
     pub health: Health,
+    /// More about why nothing moves, where the program can tell.
+    pub why: Option<Why>,
     /// Source of `/metrics`.
     pub metrics: PrometheusHandle,
 }
@@ -53,7 +58,10 @@ async fn ready(State(page): State<StatusPage>) -> Response {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let body = json!({ "ready": reasons.is_empty(), "reasons": reasons });
+    let mut body = json!({ "ready": reasons.is_empty(), "reasons": reasons });
+    if let Some(why) = &page.why {
+        body["why"] = why().await;
+    }
     (status, Json(body)).into_response()
 }
 
@@ -89,6 +97,7 @@ mod tests {
         let page = StatusPage {
             describe: Arc::new(|| json!({"name": "worker"})),
             health: health.clone(),
+            why: None,
             metrics: crate::install_metrics()?,
         };
         crate::metrics::counter!("weldfleet_rows_total", "status" => "ok").increment(3);

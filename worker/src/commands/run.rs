@@ -33,6 +33,7 @@ use weldfleet_stores::{
 };
 
 use crate::{
+    heartbeat,
     inference::{
         changes::{self, Noticed},
         pool::Pool,
@@ -62,7 +63,7 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
         judging.layout.layout,
     )
     .or_exit(Exit::Usage)?;
-    let info = worker_info(&judging);
+    let mut info = worker_info(&judging);
     let worker = info.id.to_string();
     let models = judging.models.as_ref();
     let changed = models.map(|models| changes::watch(models.catalog.clone()));
@@ -70,9 +71,13 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     let listener = http::bind(settings.worker.http, "worker.http")
         .await
         .or_exit(Exit::Usage)?;
+    if let Ok(address) = listener.local_addr() {
+        info = info.field("address", address.to_string());
+    }
     let page = StatusPage {
         describe: describe(&judging, &worker, changed.unwrap_or_default()),
         health: health.clone(),
+        why: None,
         metrics: metrics_handle,
     };
     let server_stop = CancellationToken::new();
@@ -167,12 +172,20 @@ fn join_fleet(
         mirror,
     } = stores;
     let worker = info.id.to_string();
+    let fields = info.fields.clone();
     let consumer = Consumer::start(queue.clone(), info)?;
     let needs = Needs {
         settings: settings.clone(),
         changed: CancellationToken::new(),
     };
     watch(health.clone(), consumer.clone(), needs.changed.clone());
+    heartbeat::keep(
+        consumer.clone(),
+        health.clone(),
+        fields,
+        settings.worker.save_dir.clone(),
+        needs.changed.clone(),
+    );
     let pipeline = Pipeline {
         writing: Writing::new(settings, &source, mirror),
         source,
@@ -471,6 +484,8 @@ fn worker_info(judging: &Judging) -> WorkerInfo {
     );
     WorkerInfo::new(&host)
         .field("device", judging.device())
+        .field("provider", judging.provider())
+        .field("precision", judging.precision())
         .field("model_version", judging.model_version())
         .field("version", env!("CARGO_PKG_VERSION"))
 }

@@ -10,6 +10,14 @@ use weldfleet_weld::{Outcome, Status, Verdict};
 /// What this process has judged since its start: ok, nok, invalid, error.
 static TOTALS: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
 
+/// Rows that this process has judged since its start.
+pub fn rows() -> u64 {
+    TOTALS
+        .iter()
+        .map(|total| total.load(Ordering::Relaxed))
+        .sum()
+}
+
 /// What this process has judged since its start.
 pub fn totals() -> Value {
     let [ok, nok, invalid, error] = [0, 1, 2, 3].map(|k: usize| TOTALS[k].load(Ordering::Relaxed));

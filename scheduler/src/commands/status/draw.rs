@@ -5,23 +5,25 @@ use std::{fmt::Write as _, time::Duration};
 use weldfleet_queue::State;
 use weldfleet_service::output::{Paint, grouped, spoken, table};
 
-use super::gather::{DayLine, PatchLine, Report, RunLine};
+use weldfleet_adoption::Language;
 
-/// Workers that said nothing for this long are shown as silent.
-pub const SILENT_MS: u64 = 15_000;
+use crate::status::{
+    causes::{Told, Words},
+    gather::SILENT,
+    report::{DayLine, PatchLine, Report, RunLine},
+};
+
 /// Older days listed one by one; more are summed up.
 const MOST_OLDER: usize = 10;
 
 /// Draws the whole report.
-pub fn report(report: &Report, paint: Paint) -> String {
+pub fn report(report: &Report, language: Language, paint: Paint) -> String {
     let mut text = String::new();
-    if let Some(pause) = &report.paused {
-        let line = format!("PAUSED by {}: {}", pause.by, pause.reason);
-        let _ = writeln!(
-            text,
-            "{}\n`scheduler resume` lets the fleet go on\n",
-            paint.red(&line)
-        );
+    for cause in &report.causes {
+        text.push_str(&why_nothing_moves(cause, language, paint));
+    }
+    if !text.is_empty() {
+        text.push('\n');
     }
     if let Some(days) = &report.days {
         section(&mut text, paint, "days", &days_table(days, &report.today));
@@ -159,7 +161,7 @@ pub fn report(report: &Report, paint: Paint) -> String {
                         .cloned()
                         .unwrap_or_else(|| "-".to_owned())
                 };
-                let heard = if worker.silent_ms > SILENT_MS {
+                let heard = if u128::from(worker.silent_ms) > SILENT.as_millis() {
                     format!(
                         "silent for {}",
                         spoken(Duration::from_millis(worker.silent_ms))
@@ -171,6 +173,7 @@ pub fn report(report: &Report, paint: Paint) -> String {
                     worker.id.to_string(),
                     heard,
                     worker.leases.to_string(),
+                    field("rows_per_second"),
                     field("device"),
                     field("model_version"),
                 ]
@@ -181,7 +184,7 @@ pub fn report(report: &Report, paint: Paint) -> String {
             &mut text,
             paint,
             "workers",
-            &table(&["id", "", "leases", "device", "model"], &rows),
+            &table(&["id", "", "leases", "rows/s", "device", "model"], &rows),
         );
     }
     for problem in &report.problems {
@@ -191,6 +194,38 @@ pub fn report(report: &Report, paint: Paint) -> String {
         let _ = writeln!(text, "{} {hint}", paint.yellow("→"));
     }
     text
+}
+
+/// A cause, and on the next line what to do.
+fn why_nothing_moves(cause: &Told, language: Language, paint: Paint) -> String {
+    let lines = |words: &Words| -> Vec<String> {
+        let both = match language {
+            Language::English => vec![&words.en],
+            Language::Chinese => vec![&words.zh],
+            Language::Both => vec![&words.zh, &words.en],
+        };
+        both.into_iter().map(|text| plain(text)).collect()
+    };
+    let mut text = String::new();
+    for what in lines(&cause.what) {
+        let shown = if cause.alarming {
+            paint.red(&what)
+        } else {
+            paint.yellow(&what)
+        };
+        let _ = writeln!(text, "{shown}");
+    }
+    for remedy in lines(&cause.remedy) {
+        let _ = writeln!(text, "  {remedy}");
+    }
+    text
+}
+
+/// People, and servers, wrote it; a terminal must not obey it.
+fn plain(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect()
 }
 
 /// What a run is for, and who stopped it.
@@ -207,11 +242,7 @@ fn why(run: &RunLine) -> String {
         }
         parts.push(stopped);
     }
-    let text = parts.join("; ");
-    // People wrote it; a terminal must not obey it.
-    text.chars()
-        .map(|letter| if letter.is_control() { ' ' } else { letter })
-        .collect()
+    plain(&parts.join("; "))
 }
 
 fn settled(patches: &PatchLine, paint: Paint) -> String {
@@ -297,6 +328,7 @@ mod tests {
         let line = |days: &[&str], bytes, limit_bytes| {
             let patches = PatchLine {
                 days_unsettled: days.iter().map(|day| (*day).to_owned()).collect(),
+                days_overdue: Vec::new(),
                 bytes,
                 limit_bytes,
             };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use redis::Value;
 
-use super::{Page, Pause, Queue, Stats};
+use super::{Page, Pause, Queue, Stats, Waiting};
 use crate::{Job, QueueError, State, conn::Arg, reply::Reply, scripts::Operation};
 
 /// Width of one priority in the score of a pending job; see `scripts/pending.lua`.
@@ -164,6 +164,23 @@ impl Queue {
             .map(|(priority, count)| (priority, u64::try_from(count).unwrap_or(0)))
             .collect();
         Ok(stats)
+    }
+
+    /// What jobs wait for, in logarithmic time.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    pub async fn waiting(&self) -> Result<Waiting, QueueError> {
+        let value = self.run(Operation::Waiting, &[]).await?;
+        let reply = Reply::of("waiting");
+        let [isolated, next_delayed, expired, kept_until] = reply.entries(&value)?;
+        let time = |value| Ok::<_, QueueError>(Some(reply.number(value)?).filter(|ms| *ms > 0));
+        Ok(Waiting {
+            isolated: reply.number(isolated)?,
+            next_delayed: time(next_delayed)?,
+            expired: reply.number(expired)?,
+            kept_until: time(kept_until)?,
+        })
     }
 
     /// Puts a dead job back to pending with fresh attempts; its deaths and history stay and, if it ever died, it runs

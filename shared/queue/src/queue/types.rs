@@ -332,6 +332,19 @@ impl Stats {
     }
 }
 
+/// What jobs wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// Pending jobs that must run isolated.
+    pub isolated: u64,
+    /// When the first delayed job is due, ms of Redis time.
+    pub next_delayed: Option<u64>,
+    /// Leases that ran out and are not taken back yet.
+    pub expired: u64,
+    /// Until when those are kept, since Redis or the whole fleet was away, ms of Redis time.
+    pub kept_until: Option<u64>,
+}
+
 /// One registered worker.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct WorkerEntry {

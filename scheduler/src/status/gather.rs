@@ -1,145 +1,46 @@
-//! What is known right now.
+//! Filling the status model from the stores.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use serde::Serialize;
-use weldfleet_queue::{Pause, Queue, QueueError, State, WorkerEntry};
-use weldfleet_service::Failure;
+use jiff::Timestamp;
+use weldfleet_queue::{Queue, QueueError, State, WorkerEntry};
+use weldfleet_service::{Failure, exit::causes as one_line};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day, StoreError,
-    clickhouse::{DayCounts, Run, RunState, Runs, SourceTable},
+    clickhouse::{Run, RunState, Runs, Server, SourceTable},
     mysql::{Mirror, NokTable},
 };
 
-use super::draw::SILENT_MS;
-use crate::{args::today, dependencies};
+use super::{
+    causes::{self, Cause},
+    report::{
+        DayLine, DiskLine, Limits, MirrorLine, OlderDay, PatchLine, QueueFacts, Report, RunLine,
+        StoreLine,
+    },
+};
+use crate::{
+    args::today,
+    dependencies,
+    settle::{self, Rule},
+};
 
 /// Window of the rate.
 const PACE_SECONDS: u32 = 60;
-/// Runs shown besides the open ones.
+/// Runs shown besides those that are open or held.
 const RECENT_RUNS: u32 = 5;
 /// How long one service is waited for, so that the rest can still be shown.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Everything `status` shows; what could not be reached is `null` and in `problems`.
-#[derive(Debug, Default, Serialize)]
-pub struct Report {
-    /// The day that is going on in the plant.
-    pub today: String,
-    /// Rows by day and verdict.
-    pub days: Option<Vec<DayLine>>,
-    /// Rows of these days that `tables.filter` does not select.
-    pub not_selected: Option<u64>,
-    /// Days older than the lookback that have rows left; only a backfill judges them.
-    pub older_days: Option<Vec<OlderDay>>,
-    /// Rows left that are dated after today.
-    pub rows_later: Option<u64>,
-    /// Rows left whose `data_date` is no day.
-    pub rows_on_no_day: Option<u64>,
-    /// Runs that are open or held and the latest that ended, newest first.
-    pub runs: Option<Vec<RunLine>>,
-    /// Rows judged per second in the last minute.
-    pub rows_per_second: Option<f64>,
-    /// Seconds until nothing is left at this pace.
-    pub eta_seconds: Option<f64>,
-    pub jobs: Option<BTreeMap<State, u64>>,
-    /// Workers, silent ones last.
-    pub workers: Option<Vec<WorkerEntry>>,
-    /// Id of the scheduler that leads.
-    pub leader: Option<String>,
-    /// Why nothing is claimed.
-    pub paused: Option<Pause>,
-    /// How far MySQL is behind; `null` where it is off.
-    pub mirror: Option<Vec<MirrorLine>>,
-    /// Verdicts that are in patch parts still.
-    pub patches: Option<PatchLine>,
-    /// NOK rows of MySQL that stay although the source has no verdict for their weld.
-    pub mirror_kept_rows: Option<u64>,
-    /// What could not be reached, and why.
-    pub problems: Vec<String>,
-    /// What is missing for work to go on.
-    pub hints: Vec<String>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct DayLine {
-    pub day: String,
-    pub total: u64,
-    pub left: u64,
-    pub ok: u64,
-    pub nok: u64,
-    pub invalid: u64,
-    pub poison: u64,
-    pub error: u64,
-}
-
-impl From<&DayCounts> for DayLine {
-    fn from(counts: &DayCounts) -> Self {
-        Self {
-            day: counts.day.to_string(),
-            total: counts.total,
-            left: counts.left,
-            ok: counts.ok,
-            nok: counts.nok,
-            invalid: counts.invalid,
-            poison: counts.poison,
-            error: counts.error,
-        }
-    }
-}
-
-/// An old day with rows left.
-#[derive(Debug, Clone, Serialize)]
-pub struct OlderDay {
-    pub day: String,
-    pub left: u64,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct RunLine {
-    pub run: u64,
-    pub from: String,
-    pub to: String,
-    pub selection: String,
-    pub state: &'static str,
-    /// Which day first.
-    pub order: &'static str,
-    /// Rows it still wants; only of runs that are open or held.
-    pub left: Option<u64>,
-    /// Who asked for it, and what for.
-    pub by: String,
-    pub note: String,
-    /// Who held, cancelled or resumed it last, and why.
-    pub changed_by: String,
-    pub changed_why: String,
-}
-
-/// The mirror of one day.
-#[derive(Debug, Clone, Serialize)]
-pub struct MirrorLine {
-    pub day: String,
-    pub committed: u64,
-    pub mirrored: u64,
-    /// Rows that stay although the source has no verdict for their weld.
-    pub kept: u64,
-    pub equal: bool,
-}
-
-/// What is not settled.
-#[derive(Debug, Clone, Serialize)]
-pub struct PatchLine {
-    /// Days before today that a backup or an archive would take without their verdicts.
-    pub days_unsettled: Vec<String>,
-    /// Bytes of patch parts, uncompressed.
-    pub bytes: u64,
-    /// Bytes from which the server refuses every UPDATE of the table; 0: it has no limit.
-    pub limit_bytes: u64,
-}
+/// A server that does not answer the smallest question for so long is away.
+const SOON: Duration = Duration::from_secs(2);
+/// Workers that said nothing for this long are shown as silent; where there are many, each speaks more rarely.
+pub const SILENT: Duration = Duration::from_secs(15);
+/// A complete day may wait so long for being settled, beside twice `tables.settle_after`: the leader looks rarely and is patient.
+const SETTLING: Duration = Duration::from_secs(300);
 
 /// Keeps its connections between looks.
 pub struct Gatherer {
@@ -148,6 +49,9 @@ pub struct Gatherer {
     queue: Queue,
     table: Option<SourceTable>,
     mirror: Option<Mirror>,
+    was_idle: bool,
+    /// When rows were first seen after a time without any.
+    rows_since: Option<Instant>,
 }
 
 impl Gatherer {
@@ -158,6 +62,8 @@ impl Gatherer {
             day,
             table: None,
             mirror: None,
+            was_idle: false,
+            rows_since: None,
         })
     }
 
@@ -168,56 +74,106 @@ impl Gatherer {
             .filter_map(|days| today.offset(-days))
             .collect();
         let mut report = Report {
+            at_ms: now_ms(),
             today: today.to_string(),
+            limits: self.limits(),
             ..Report::default()
         };
-        let problem = |report: &mut Report, dependency: &str, text: String| {
-            // An error of a store begins with its name already.
-            let text = if text.starts_with(dependency) {
-                text
-            } else {
-                format!("{dependency}: {text}")
-            };
-            report.problems.push(text);
-        };
-        self.learn_owner().await;
-        let mut redis_works = false;
+        report.stores.clickhouse = self.try_clickhouse().await;
+        if report.stores.clickhouse == StoreLine::Works {
+            self.learn_owner().await;
+        }
         match tokio::time::timeout(PATIENCE, self.look_at_redis(&mut report)).await {
-            Ok(Ok(())) => redis_works = true,
+            Ok(Ok(())) => report.stores.redis = StoreLine::Works,
             Ok(Err(error @ QueueError::Foreign { .. })) => {
                 return Err(weldfleet_fleet::queue_failure(error));
             }
-            Ok(Err(error)) => problem(
-                &mut report,
-                "redis",
-                format!("redis.url: {}", one_line(&error)),
-            ),
-            Err(_) => problem(&mut report, "redis", silent()),
-        }
-        let mut days = Vec::new();
-        match tokio::time::timeout(
-            PATIENCE * 2,
-            self.look_at_clickhouse(&live, &mut report, &mut days),
-        )
-        .await
-        {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => problem(&mut report, "clickhouse", error.chain()),
-            Err(_) => problem(&mut report, "clickhouse", silent()),
-        }
-        if self.settings.mysql.enabled && self.table.is_some() {
-            match tokio::time::timeout(PATIENCE, self.look_at_mysql(&days, &mut report)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => report
-                    .hints
-                    .push(format!("the mirror lags: {}", error.chain())),
-                Err(_) => report
-                    .hints
-                    .push(format!("the mirror lags: mysql: {}", silent())),
+            Ok(Err(error)) => {
+                let why = one_line(&error);
+                problem(&mut report, "redis", &format!("redis.url: {why}"));
+                report.stores.redis = match error {
+                    QueueError::Unavailable { .. } => StoreLine::Away(why),
+                    _ => StoreLine::Refuses(why),
+                };
+            }
+            Err(_) => {
+                problem(&mut report, "redis", &silent(PATIENCE));
+                report.stores.redis = StoreLine::Away(silent(PATIENCE));
             }
         }
-        self.hint(&mut report, redis_works);
+        let mut days = Vec::new();
+        if let StoreLine::Away(why) = report.stores.clickhouse.clone() {
+            problem(&mut report, "clickhouse", &why);
+        } else {
+            let looking = self.look_at_clickhouse(&live, &mut report, &mut days);
+            match tokio::time::timeout(PATIENCE * 2, looking).await {
+                Ok(Ok(())) => self.note_rows(&mut report),
+                Ok(Err(error)) => {
+                    let why = error.chain_and_remedy();
+                    problem(&mut report, "clickhouse", &why);
+                    report.stores.clickhouse = StoreLine::Refuses(why);
+                }
+                Err(_) => problem(&mut report, "clickhouse", &silent(PATIENCE * 2)),
+            }
+        }
+        // The mirror is compared with ClickHouse.
+        if self.settings.mysql.enabled
+            && self.table.is_some()
+            && report.stores.clickhouse == StoreLine::Works
+        {
+            let looking = self.look_at_mysql(&days, &mut report);
+            let why = match tokio::time::timeout(PATIENCE, looking).await {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.chain()),
+                Err(_) => Some(silent(PATIENCE)),
+            };
+            report.stores.mysql = why.map_or(StoreLine::Works, StoreLine::Away);
+        }
+        self.hint(&mut report);
+        let zone = self.settings.scheduler.timezone.rules();
+        report.causes = causes::causes(&report, zone)
+            .iter()
+            .map(Cause::told)
+            .collect();
         Ok(report)
+    }
+
+    /// Rows that came a moment ago have not been waiting for as long as the fleet has been idle.
+    fn note_rows(&mut self, report: &mut Report) {
+        let rows: u64 = report.days.iter().flatten().map(|day| day.left).sum();
+        if rows == 0 {
+            (self.was_idle, self.rows_since) = (true, None);
+        } else if self.was_idle {
+            let since = self.rows_since.get_or_insert_with(Instant::now).elapsed();
+            if let Some(queue) = &mut report.queue {
+                queue.still_ms = queue.still_ms.min(since.as_millis() as u64);
+            }
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        let scheduler = &self.settings.scheduler;
+        let options = self.queue.options();
+        // A large fleet's idle workers speak as rarely as this.
+        let rarely = options.worker_expiry() / 3 + Duration::from_secs(5);
+        Limits {
+            batch_size: u64::from(scheduler.batch_size),
+            max_outstanding: u64::from(scheduler.max_outstanding),
+            max_wait_ms: scheduler.max_wait.as_millis() as u64,
+            poll_interval_ms: scheduler.poll_interval.as_millis() as u64,
+            silent_ms: SILENT.max(rarely).as_millis() as u64,
+            one_day: self.day.is_some(),
+        }
+    }
+
+    async fn try_clickhouse(&self) -> StoreLine {
+        let server = Server::new(&self.settings.clickhouse).with_patience(SOON);
+        match tokio::time::timeout(SOON, server.ping()).await {
+            Ok(Ok(())) => StoreLine::Works,
+            Ok(Err(error)) if error.is_outage() => StoreLine::Away(error.chain()),
+            Ok(Err(error)) => StoreLine::Refuses(error.chain_and_remedy()),
+            Err(_) => StoreLine::Away(silent(SOON)),
+        }
     }
 
     /// Whose the queue is; asked for until ClickHouse has answered.
@@ -233,8 +189,19 @@ impl Gatherer {
     async fn look_at_redis(&self, report: &mut Report) -> Result<(), QueueError> {
         self.queue.check_owner().await?;
         let stats = self.queue.stats().await?;
+        let waiting = self.queue.waiting().await?;
         report.jobs = Some(stats.states.clone());
         report.paused.clone_from(&stats.paused);
+        report.queue = Some(QueueFacts {
+            now_ms: stats.now,
+            // A token is the time in µs at which it was handed out, or later.
+            still_ms: stats.now.saturating_sub(stats.token / 1000),
+            outstanding: stats.outstanding,
+            isolated: waiting.isolated,
+            next_delayed_ms: waiting.next_delayed,
+            expired_leases: waiting.expired,
+            kept_until_ms: waiting.kept_until,
+        });
         let mut workers = self.queue.workers().await?;
         workers.sort_by(|a, b| a.silent_ms.cmp(&b.silent_ms).then_with(|| a.id.cmp(&b.id)));
         report.workers = Some(workers);
@@ -257,12 +224,13 @@ impl Gatherer {
             }
         };
         let runs = Runs::new(&self.settings).list(1000).await?;
-        let open: Vec<&Run> = runs
-            .iter()
-            .filter(|run| run.state == RunState::Open)
-            .collect();
+        let goes_on = |run: &&Run| matches!(run.state, RunState::Open | RunState::Held);
         let mut days: Vec<Day> = live.to_vec();
-        days.extend(open.iter().flat_map(|run| run.from.to(run.to)));
+        days.extend(
+            runs.iter()
+                .filter(goes_on)
+                .flat_map(|run| run.from.to(run.to)),
+        );
         if let Some(day) = self.day {
             days = vec![day];
         }
@@ -270,7 +238,13 @@ impl Gatherer {
         days.dedup();
 
         let counts = table.day_counts(&days).await?;
-        report.days = Some(counts.iter().map(DayLine::from).collect());
+        report.days = Some(
+            counts
+                .iter()
+                .map(|counts| DayLine::of(counts, live))
+                .collect(),
+        );
+        *seen = counts.iter().map(|counts| counts.day).collect();
         if !self.settings.tables.filter.trim().is_empty() {
             report.not_selected = Some(table.not_selected(&days).await?);
         }
@@ -291,10 +265,37 @@ impl Gatherer {
                     .collect(),
             );
         }
+        let left_in_runs = self.look_at_runs(&table, &runs, report).await?;
+
+        let pace = table.pace(&days, PACE_SECONDS).await?;
+        report.rows_per_second = Some(pace.rows_per_second);
+        let live_left: u64 = counts
+            .iter()
+            .filter(|counts| live.contains(&counts.day))
+            .map(|counts| counts.left)
+            .sum();
+        let left = live_left + left_in_runs;
+        if left > 0 && pace.rows_per_second > 0.0 {
+            report.eta_seconds = Some(left as f64 / pace.rows_per_second);
+        }
+        report.disk = table.roomiest_disk().await?.map(|disk| DiskLine {
+            name: disk.name,
+            free_bytes: disk.free_bytes,
+        });
+        self.look_at_patches(&table, live, report).await
+    }
+
+    /// Rows that open runs still want.
+    async fn look_at_runs(
+        &self,
+        table: &SourceTable,
+        runs: &[Run],
+        report: &mut Report,
+    ) -> Result<u64, StoreError> {
         let mut lines = Vec::new();
         let mut ended = 0;
         let mut left_in_runs = 0;
-        for run in &runs {
+        for run in runs {
             if self.day.is_some_and(|day| day < run.from || day > run.to) {
                 continue;
             }
@@ -305,10 +306,9 @@ impl Gatherer {
             }
             let mut left = None;
             if goes_on {
-                let wanted = table
-                    .wanted_rows(run.run, &run.days(), &run.selection)
-                    .await?;
-                let rows: u64 = wanted.iter().map(|(_, rows)| rows).sum();
+                let days = run.days();
+                let wanted = table.wanted_rows(run.run, &days, &run.selection);
+                let rows: u64 = wanted.await?.iter().map(|(_, rows)| rows).sum();
                 if run.state == RunState::Open {
                     left_in_runs += rows;
                 }
@@ -329,29 +329,42 @@ impl Gatherer {
             });
         }
         report.runs = Some(lines);
+        Ok(left_in_runs)
+    }
 
-        let pace = table.pace(&days, PACE_SECONDS).await?;
-        report.rows_per_second = Some(pace.rows_per_second);
-        let live_left: u64 = counts
-            .iter()
-            .filter(|counts| live.contains(&counts.day))
-            .map(|counts| counts.left)
-            .sum();
-        let left = live_left + left_in_runs;
-        if left > 0 && pace.rows_per_second > 0.0 {
-            report.eta_seconds = Some(left as f64 / pace.rows_per_second);
-        }
-        *seen = counts.iter().map(|counts| counts.day).collect();
-
-        let patches = table.patches().await?;
+    async fn look_at_patches(
+        &self,
+        table: &SourceTable,
+        live: &[Day],
+        report: &mut Report,
+    ) -> Result<(), StoreError> {
+        let jobs = settle::jobs_by_day(&self.queue).await.ok();
+        // Without Redis nobody knows whether a day has jobs left.
+        let knows_jobs = jobs.is_some();
+        let seen = settle::Seen {
+            patches: table.patches().await?,
+            jobs: jobs.unwrap_or_default(),
+        };
+        let patches = &seen.patches;
         let over = |day: &Day| live.first().is_none_or(|today| day < today);
+        let rule = Rule {
+            not_over: live.first().copied(),
+            quiet: self.settings.tables.settle_after * 2 + SETTLING,
+        };
+        let overdue: BTreeSet<Day> = patches
+            .partitions
+            .iter()
+            .filter(|partition| knows_jobs && settle::obstacle(partition, &seen, rule).is_none())
+            .flat_map(|partition| partition.days.iter().map(|day| day.day))
+            .collect();
         report.patches = Some(PatchLine {
             days_unsettled: patches
                 .days()
-                .into_iter()
-                .filter(over)
-                .map(|day| day.to_string())
+                .iter()
+                .filter(|day| over(day))
+                .map(Day::to_string)
                 .collect(),
+            days_overdue: overdue.iter().map(Day::to_string).collect(),
             bytes: patches.bytes,
             limit_bytes: patches.limit,
         });
@@ -393,17 +406,8 @@ impl Gatherer {
         Ok(())
     }
 
-    fn hint(&self, report: &mut Report, redis_works: bool) {
-        if redis_works && report.leader.is_none() {
-            report
-                .hints
-                .push("no scheduler leads; `scheduler run` starts one".to_owned());
-        }
-        if redis_works && report.workers.as_ref().is_some_and(Vec::is_empty) {
-            report
-                .hints
-                .push("no worker is running; `worker run` starts one".to_owned());
-        }
+    /// What is in nobody's way, and a person may want to do something about.
+    fn hint(&self, report: &mut Report) {
         if let Some(mixed) = mixed(report.workers.iter().flatten()) {
             report.hints.push(mixed);
         }
@@ -440,16 +444,6 @@ impl Gatherer {
                 self.settings.scheduler.timezone.name()
             ));
         }
-        if let Some(patches) = &report.patches
-            && patches.limit_bytes > 0
-            && patches.bytes >= patches.limit_bytes / 2
-        {
-            report.hints.push(
-                "patch parts take more than half of what the server allows before it refuses every UPDATE; \
-                 `scheduler settle --from D --to D --wait` applies those of finished days"
-                    .to_owned(),
-            );
-        }
         let in_error: Vec<&DayLine> = report
             .days
             .iter()
@@ -467,11 +461,27 @@ impl Gatherer {
     }
 }
 
+/// For people, who compare it with their own clock.
+#[expect(clippy::disallowed_methods, reason = "shown, and decides nothing")]
+fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// Notes what could not be reached. An error of a store begins with its name already.
+fn problem(report: &mut Report, dependency: &str, why: &str) {
+    let text = if why.starts_with(dependency) {
+        why.to_owned()
+    } else {
+        format!("{dependency}: {why}")
+    };
+    report.problems.push(text);
+}
+
 /// What to say where one weld could get another verdict from another worker: providers agree to 1e-5, precisions do not, and
 /// models may differ in anything.
 fn mixed<'a>(workers: impl Iterator<Item = &'a WorkerEntry>) -> Option<String> {
     let living: Vec<_> = workers
-        .filter(|worker| worker.silent_ms <= SILENT_MS)
+        .filter(|worker| worker.silent_ms <= SILENT.as_millis() as u64)
         .collect();
     let kinds = |field: &str| -> BTreeSet<String> {
         let told = living.iter().filter_map(|worker| worker.fields.get(field));
@@ -495,12 +505,8 @@ fn mixed<'a>(workers: impl Iterator<Item = &'a WorkerEntry>) -> Option<String> {
     })
 }
 
-fn one_line(error: &QueueError) -> String {
-    weldfleet_service::exit::causes(error)
-}
-
-fn silent() -> String {
-    format!("no answer for {} s", PATIENCE.as_secs())
+fn silent(patience: Duration) -> String {
+    format!("no answer for {} s", patience.as_secs())
 }
 
 #[cfg(test)]
@@ -528,7 +534,7 @@ mod tests {
         assert_eq!(mixed(alike.iter()), None);
         let gone = [
             worker("cpu", "m-1", 0),
-            worker("openvino", "m-2", SILENT_MS + 1),
+            worker("openvino", "m-2", SILENT.as_millis() as u64 + 1),
         ];
         assert_eq!(mixed(gone.iter()), None);
         let providers = [worker("cpu", "m-1", 0), worker("openvino", "m-1", 0)];

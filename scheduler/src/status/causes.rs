@@ -1,0 +1,967 @@
+//! Why nothing moves: one pure function from what is known to the causes, each in words with its remedy.
+//!
+//! Everybody who wonders is told the same: `scheduler status`, `/readyz`, `GET /api/v1/status`. An undisturbed day has no cause. Causes
+//! come in the order in which they matter. Those at the end only say why a fleet stands still, so they are told only while it does:
+//! nothing is leased, and for some seconds nothing was claimed or enqueued. And they are told only where no earlier cause explains it.
+
+use jiff::{Timestamp, tz::TimeZone};
+use serde::Serialize;
+use weldfleet_queue::{Pause, State, WorkerEntry};
+use weldfleet_service::output::grouped;
+
+use super::report::{DayLine, Report, RunLine, StoreLine};
+use crate::pass::{BACKFILL, LIVE};
+
+/// A disk with less room than this is full for people: a merge of parts takes more.
+const FULL_BYTES: u64 = 64 * 1024 * 1024;
+/// How the operating system says that a disk is full.
+const NO_ROOM: &str = "No space left";
+/// A fleet stands still if nothing moved for a poll, a partial range's wait of at most this, and a second.
+const MOST_WAIT_MS: u64 = 5_000;
+/// What nothing explains is told after so long: a slow pass over a large day explains itself.
+const UNEXPLAINED_MS: u64 = 30_000;
+
+/// One sentence in both languages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Words {
+    pub en: String,
+    pub zh: String,
+}
+
+/// A cause as people read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Told {
+    /// For machines; does not change.
+    pub code: &'static str,
+    /// Whether somebody should do something.
+    pub alarming: bool,
+    pub what: Words,
+    pub remedy: Words,
+}
+
+/// A reason why work does not go on as it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    StoreAway {
+        store: &'static str,
+        why: String,
+    },
+    StoreRefuses {
+        store: &'static str,
+        why: String,
+    },
+    /// Judging goes on without it.
+    MirrorAway {
+        why: String,
+    },
+    DiskFull {
+        place: String,
+        why: String,
+    },
+    /// The server's limit of patch parts is half reached, or reached.
+    PatchesMany {
+        bytes: u64,
+        limit: u64,
+    },
+    Paused {
+        by: String,
+        reason: String,
+    },
+    NoLeader,
+    NoWorker,
+    /// Workers are there, and none can work.
+    WorkersWait {
+        workers: usize,
+        why: String,
+    },
+    AfterOutage {
+        leases: u64,
+        until: String,
+    },
+    BackPressure {
+        live: bool,
+        jobs: u64,
+    },
+    RunHeld {
+        run: u64,
+        by: String,
+        why: String,
+    },
+    DaysUnsettled {
+        first: String,
+        last: String,
+    },
+    OnlyDelayed {
+        jobs: u64,
+        until: String,
+    },
+    OnlyIsolated {
+        jobs: u64,
+    },
+    OnlySplitting {
+        jobs: u64,
+    },
+    OnlyDead {
+        jobs: u64,
+    },
+    PartialRange {
+        rows: u64,
+        max_wait_ms: u64,
+    },
+    NothingToDo,
+    Unexplained {
+        rows: u64,
+        jobs: u64,
+    },
+}
+
+/// Every cause, the most important first.
+pub fn causes(report: &Report, zone: &TimeZone) -> Vec<Cause> {
+    let mut found = Vec::new();
+    stores(report, &mut found);
+    fleet(report, zone, &mut found);
+    let explained = found.iter().any(Cause::stops_everything);
+    circumstances(report, &mut found);
+    if !explained && is_still(report) {
+        found.extend(still(report, zone));
+    }
+    found
+}
+
+fn stores(report: &Report, found: &mut Vec<Cause>) {
+    let stores = [
+        ("clickhouse", &report.stores.clickhouse),
+        ("redis", &report.stores.redis),
+    ];
+    for (store, line) in stores {
+        match line {
+            StoreLine::Away(why) => found.push(Cause::StoreAway {
+                store,
+                why: why.clone(),
+            }),
+            StoreLine::Refuses(why) => found.push(Cause::StoreRefuses {
+                store,
+                why: why.clone(),
+            }),
+            StoreLine::Works | StoreLine::Off => {}
+        }
+    }
+    if let Some(disk) = report
+        .disk
+        .as_ref()
+        .filter(|disk| disk.free_bytes < FULL_BYTES)
+    {
+        found.push(Cause::DiskFull {
+            place: format!("clickhouse, disk {}", disk.name),
+            why: format!("{} MiB free", disk.free_bytes / (1024 * 1024)),
+        });
+    }
+    if let Some(patches) = &report.patches
+        && patches.limit_bytes > 0
+        && patches.bytes >= patches.limit_bytes / 2
+    {
+        found.push(Cause::PatchesMany {
+            bytes: patches.bytes,
+            limit: patches.limit_bytes,
+        });
+    }
+}
+
+/// What Redis says of the fleet; nothing while Redis is away.
+fn fleet(report: &Report, zone: &TimeZone, found: &mut Vec<Cause>) {
+    let (Some(queue), Some(workers)) = (&report.queue, &report.workers) else {
+        return;
+    };
+    if let Some(pause) = &report.paused {
+        found.push(Cause::paused(pause));
+    }
+    if report.leader.is_none() {
+        found.push(Cause::NoLeader);
+    }
+    let living: Vec<&WorkerEntry> = workers
+        .iter()
+        .filter(|worker| worker.silent_ms <= report.limits.silent_ms)
+        .collect();
+    if living.is_empty() {
+        found.push(Cause::NoWorker);
+    } else if living.iter().all(|worker| waits_for(worker).is_some())
+        && let Some((worker, why)) = living.first().and_then(|one| Some((one, waits_for(one)?)))
+    {
+        let cause = waiting(worker, why, living.len(), found);
+        found.push(cause);
+    }
+    if let Some(until) = queue.kept_until_ms
+        && queue.expired_leases > 0
+        && until > queue.now_ms
+    {
+        found.push(Cause::AfterOutage {
+            leases: queue.expired_leases,
+            until: time_of_day(until, zone),
+        });
+    }
+}
+
+fn waits_for(worker: &WorkerEntry) -> Option<&str> {
+    worker
+        .fields
+        .get("waits_for")
+        .map(String::as_str)
+        .filter(|why| !why.is_empty())
+}
+
+/// What all workers wait for, by what the first says; `why` begins with the component.
+fn waiting(worker: &WorkerEntry, why: &str, workers: usize, found: &[Cause]) -> Cause {
+    let known = |store| {
+        found.iter().any(|cause| {
+            matches!(cause, Cause::StoreAway { store: of, .. } | Cause::StoreRefuses { store: of, .. } if *of == store)
+        })
+    };
+    match why.split_once(": ") {
+        Some(("save_dir", reason)) if reason.contains(NO_ROOM) => Cause::DiskFull {
+            place: format!(
+                "worker.save_dir, {}",
+                worker.fields.get("host").map_or("?", String::as_str)
+            ),
+            why: reason.to_owned(),
+        },
+        // This process can reach it, and does not write as a worker does.
+        Some(("clickhouse", reason)) if !known("clickhouse") => Cause::StoreRefuses {
+            store: "clickhouse",
+            why: reason.to_owned(),
+        },
+        _ => Cause::WorkersWait {
+            workers,
+            why: why.to_owned(),
+        },
+    }
+}
+
+/// What is true whether or not anything moves.
+fn circumstances(report: &Report, found: &mut Vec<Cause>) {
+    if let StoreLine::Away(why) | StoreLine::Refuses(why) = &report.stores.mysql {
+        found.push(Cause::MirrorAway { why: why.clone() });
+    }
+    let most = report.limits.max_outstanding;
+    if let Some(queue) = &report.queue
+        && most > 0
+    {
+        let jobs = |class| queue.outstanding.get(&class).copied().unwrap_or(0);
+        if jobs(LIVE) >= most {
+            found.push(Cause::BackPressure {
+                live: true,
+                jobs: jobs(LIVE),
+            });
+        } else if jobs(BACKFILL) >= most && leased(report) == 0 {
+            // With somebody at it, that is what a large backfill looks like.
+            found.push(Cause::BackPressure {
+                live: false,
+                jobs: jobs(BACKFILL),
+            });
+        }
+    }
+    for run in report.runs.iter().flatten() {
+        if run.state == "held" && run.left.is_some_and(|rows| rows > 0) {
+            found.push(Cause::RunHeld {
+                run: run.run,
+                by: run.changed_by.clone(),
+                why: run.changed_why.clone(),
+            });
+        }
+    }
+    if let Some(patches) = &report.patches
+        && let (Some(first), Some(last)) =
+            (patches.days_overdue.first(), patches.days_overdue.last())
+    {
+        found.push(Cause::DaysUnsettled {
+            first: first.clone(),
+            last: last.clone(),
+        });
+    }
+}
+
+fn count(report: &Report, state: State) -> u64 {
+    let jobs = report.jobs.as_ref();
+    jobs.and_then(|jobs| jobs.get(&state)).copied().unwrap_or(0)
+}
+
+/// Jobs that somebody is at.
+fn leased(report: &Report) -> u64 {
+    count(report, State::Leased)
+}
+
+/// Nothing is in hand, and for a while nothing was claimed or enqueued.
+fn is_still(report: &Report) -> bool {
+    let limits = &report.limits;
+    let patience = limits.max_wait_ms.min(MOST_WAIT_MS) + limits.poll_interval_ms + 1000;
+    leased(report) == 0
+        && report
+            .queue
+            .as_ref()
+            .is_some_and(|queue| queue.still_ms >= patience)
+}
+
+/// Why a fleet that could work does not; `None` if days were not all looked at.
+fn still(report: &Report, zone: &TimeZone) -> Option<Cause> {
+    let (queue, days) = (report.queue.as_ref()?, report.days.as_ref()?);
+    let [pending, delayed, splitting, dead] = [
+        State::Pending,
+        State::Delayed,
+        State::Splitting,
+        State::Dead,
+    ]
+    .map(|state| count(report, state));
+    if pending > 0 && pending == queue.isolated {
+        return Some(Cause::OnlyIsolated { jobs: pending });
+    }
+    if pending == 0 && splitting > 0 {
+        return Some(Cause::OnlySplitting { jobs: splitting });
+    }
+    if pending == 0 && delayed > 0 {
+        let until = queue.next_delayed_ms.unwrap_or(queue.now_ms);
+        return Some(Cause::OnlyDelayed {
+            jobs: delayed,
+            until: time_of_day(until, zone),
+        });
+    }
+    if report.limits.one_day {
+        return None;
+    }
+    let live: Vec<&DayLine> = days.iter().filter(|day| day.live).collect();
+    let left: u64 = live.iter().map(|day| day.left).sum();
+    let wanted = |run: &RunLine| run.state == "open" && run.left != Some(0);
+    let wanted = report.runs.iter().flatten().any(wanted);
+    if pending == 0 && left == 0 && !wanted {
+        return Some(Cause::NothingToDo);
+    }
+    if pending == 0 && dead > 0 {
+        return Some(Cause::OnlyDead { jobs: dead });
+    }
+    let largest = live.iter().map(|day| day.left).max().unwrap_or(0);
+    if pending == 0 && left > 0 && largest < report.limits.batch_size {
+        return Some(Cause::PartialRange {
+            rows: left,
+            max_wait_ms: report.limits.max_wait_ms,
+        });
+    }
+    (queue.still_ms >= UNEXPLAINED_MS).then_some(Cause::Unexplained {
+        rows: left,
+        jobs: pending,
+    })
+}
+
+fn time_of_day(ms: u64, zone: &TimeZone) -> String {
+    let time = i64::try_from(ms)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    time.map_or_else(String::new, |time| {
+        time.to_zoned(zone.clone()).strftime("%H:%M:%S").to_string()
+    })
+}
+
+impl Cause {
+    /// Somebody, or the breaker, paused the fleet.
+    pub fn paused(pause: &Pause) -> Self {
+        Self::Paused {
+            by: pause.by.clone(),
+            reason: pause.reason.clone(),
+        }
+    }
+
+    /// Nothing is judged while it lasts, so that a fleet that stands still needs no other reason.
+    fn stops_everything(&self) -> bool {
+        matches!(
+            self,
+            Self::StoreAway { .. }
+                | Self::StoreRefuses { .. }
+                | Self::DiskFull { .. }
+                | Self::Paused { .. }
+                | Self::NoLeader
+                | Self::NoWorker
+                | Self::WorkersWait { .. }
+                | Self::AfterOutage { .. }
+        )
+    }
+
+    /// Whether somebody should do something; the others end by themselves, or are as somebody wanted them.
+    fn is_alarming(&self) -> bool {
+        !matches!(
+            self,
+            Self::AfterOutage { .. }
+                | Self::BackPressure { live: false, .. }
+                | Self::RunHeld { .. }
+                | Self::OnlyDelayed { .. }
+                | Self::OnlyIsolated { .. }
+                | Self::OnlySplitting { .. }
+                | Self::PartialRange { .. }
+                | Self::NothingToDo
+        )
+    }
+
+    /// For machines.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::StoreAway { .. } => "store_away",
+            Self::StoreRefuses { .. } => "store_refuses",
+            Self::MirrorAway { .. } => "mirror_away",
+            Self::DiskFull { .. } => "disk_full",
+            Self::PatchesMany { .. } => "patches_many",
+            Self::Paused { .. } => "paused",
+            Self::NoLeader => "no_leader",
+            Self::NoWorker => "no_worker",
+            Self::WorkersWait { .. } => "workers_wait",
+            Self::AfterOutage { .. } => "after_outage",
+            Self::BackPressure { .. } => "back_pressure",
+            Self::RunHeld { .. } => "run_held",
+            Self::DaysUnsettled { .. } => "days_unsettled",
+            Self::OnlyDelayed { .. } => "only_delayed",
+            Self::OnlyIsolated { .. } => "only_isolated",
+            Self::OnlySplitting { .. } => "only_splitting",
+            Self::OnlyDead { .. } => "only_dead",
+            Self::PartialRange { .. } => "partial_range",
+            Self::NothingToDo => "nothing_to_do",
+            Self::Unexplained { .. } => "unexplained",
+        }
+    }
+
+    /// What people read.
+    pub fn told(&self) -> Told {
+        let [what, zh, remedy, remedy_zh] = self.words();
+        let words = |en: String, zh: String| Words { en, zh };
+        Told {
+            code: self.code(),
+            alarming: self.is_alarming(),
+            what: words(what, zh),
+            remedy: words(remedy, remedy_zh),
+        }
+    }
+
+    /// What it is and what to do, each in English and in Chinese.
+    fn words(&self) -> [String; 4] {
+        match self {
+            Self::StoreAway { store, why } => [
+                format!("{store} is away: {why}"),
+                format!("{store} 无法连接：{why}"),
+                "bring it back; nothing is lost, no attempt is spent, and work goes on by itself".to_owned(),
+                "请恢复它；不会丢失数据，也不消耗尝试次数，恢复后自动继续".to_owned(),
+            ],
+            Self::StoreRefuses { store, why } => [
+                format!("{store} answers but refuses what the fleet needs: {why}"),
+                format!("{store} 有应答，但拒绝所需的操作：{why}"),
+                "fix what it says; work goes on by itself".to_owned(),
+                "按提示修复；之后自动继续".to_owned(),
+            ],
+            Self::MirrorAway { why } => [
+                format!("mysql does not take the mirror: {why}"),
+                format!("MySQL 镜像无法写入：{why}"),
+                "bring it back; judging goes on, the mirror lags and catches up".to_owned(),
+                "请恢复它；判定照常进行，镜像滞后，之后自动补齐".to_owned(),
+            ],
+            Self::DiskFull { place, why } => [
+                format!("a disk is full ({place}): {why}"),
+                format!("磁盘已满（{place}）：{why}"),
+                "make room; work goes on by itself".to_owned(),
+                "请腾出空间；之后自动继续".to_owned(),
+            ],
+            Self::PatchesMany { bytes, limit } => {
+                let percent = bytes.saturating_mul(100) / limit.max(&1);
+                [
+                    format!("patch parts of days that are not settled take {percent} % of what clickhouse allows; at 100 % no verdict can be written"),
+                    format!("未整理日期的补丁 part 已占 ClickHouse 上限的 {percent} %；达到 100 % 时无法写入判定"),
+                    "`scheduler settle --from D --to D --wait` settles finished days; the leader's log says why it has not".to_owned(),
+                    "用 `scheduler settle --from D --to D --wait` 整理已完成的日期；未整理的原因见主调度器日志".to_owned(),
+                ]
+            }
+            Self::Paused { by, reason } => [
+                format!("paused by {by}: {reason}"),
+                format!("已由 {by} 暂停：{reason}"),
+                "`scheduler resume` lets the fleet go on".to_owned(),
+                "用 `scheduler resume` 恢复".to_owned(),
+            ],
+            Self::NoLeader => [
+                "no scheduler leads, so no work is made".to_owned(),
+                "没有主调度器，不会产生新的作业".to_owned(),
+                "`scheduler run` starts one; a standby takes over within 10 s".to_owned(),
+                "用 `scheduler run` 启动；备用调度器会在 10 秒内接管".to_owned(),
+            ],
+            Self::NoWorker => [
+                "no worker is running".to_owned(),
+                "没有正在运行的工作进程".to_owned(),
+                "`worker run` starts one; `worker check` says what keeps it from starting".to_owned(),
+                "用 `worker run` 启动；无法启动时用 `worker check` 查原因".to_owned(),
+            ],
+            Self::WorkersWait { workers, why } => [
+                format!("{workers} workers are running and none can work: {why}"),
+                format!("{workers} 个工作进程在运行，但都无法工作：{why}"),
+                "fix what it says; `worker check` on that host looks at everything".to_owned(),
+                "按提示修复；在该主机上用 `worker check` 全面检查".to_owned(),
+            ],
+            Self::AfterOutage { leases, until } => [
+                format!("redis, or the whole fleet, was away: {leases} leases that ran out are kept until {until}, since their holders may still renew them"),
+                format!("Redis 或整个系统曾中断：{leases} 个过期租约保留到 {until}，持有者仍可续租"),
+                "nothing; then they are claimed again".to_owned(),
+                "无需处理；到时会重新领取".to_owned(),
+            ],
+            Self::BackPressure { live: true, jobs } => [
+                format!("{} ranges of live work are in the queue, all that scheduler.max_outstanding allows; further rows wait for room", grouped(*jobs)),
+                format!("实时作业已有 {} 个，达到 scheduler.max_outstanding 上限；其余数据等待", grouped(*jobs)),
+                "more workers; `scheduler status` shows the pace".to_owned(),
+                "增加工作进程；`scheduler status` 显示速率".to_owned(),
+            ],
+            Self::BackPressure { live: false, jobs } => [
+                format!("{} ranges of backfills are in the queue, all that scheduler.max_outstanding allows", grouped(*jobs)),
+                format!("补跑作业已有 {} 个，达到 scheduler.max_outstanding 上限", grouped(*jobs)),
+                "nothing; they go on when live work leaves room".to_owned(),
+                "无需处理；实时作业空闲后继续".to_owned(),
+            ],
+            Self::RunHeld { run, by, why } => {
+                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+                [
+                    format!("backfill {run} is held by {by}{why}"),
+                    format!("补跑 {run} 已由 {by} 搁置{}", why.replacen(": ", "：", 1)),
+                    format!("`scheduler backfill resume {run}` lets it go on"),
+                    format!("用 `scheduler backfill resume {run}` 继续"),
+                ]
+            }
+            Self::DaysUnsettled { first, last } => {
+                let days = if first == last { first.clone() } else { format!("{first}..{last}") };
+                [
+                    format!("{days}: complete, and not settled for long; a backup would leave the verdicts out"),
+                    format!("{days}：已完成但长时间未整理；此时备份不含判定"),
+                    format!("`scheduler settle --from {first} --to {last} --wait`; the leader's log says why it has not"),
+                    format!("用 `scheduler settle --from {first} --to {last} --wait`；原因见主调度器日志"),
+                ]
+            }
+            Self::OnlyDelayed { jobs, until } => [
+                format!("all {jobs} jobs failed and wait for their next attempt, the first until {until}"),
+                format!("全部 {jobs} 个作业失败过，等待下次尝试，最早 {until}"),
+                "`scheduler jobs list --state delayed` shows why they failed".to_owned(),
+                "用 `scheduler jobs list --state delayed` 查看失败原因".to_owned(),
+            ],
+            Self::OnlyIsolated { jobs } => [
+                format!("{jobs} jobs may have killed a worker and run alone: each waits for a worker that has nothing else in hand"),
+                format!("{jobs} 个作业可能曾使工作进程崩溃，需单独运行：等待空闲的工作进程"),
+                "`scheduler jobs list --state pending` shows what happened to them".to_owned(),
+                "用 `scheduler jobs list --state pending` 查看经过".to_owned(),
+            ],
+            Self::OnlySplitting { jobs } => [
+                format!("{jobs} jobs wait for the leader to cut them in halves, to find the row that kills workers"),
+                format!("{jobs} 个作业等待主调度器二分，以找出使工作进程崩溃的数据行"),
+                "if it lasts: `scheduler jobs list --state splitting`, and the leader's log".to_owned(),
+                "若持续不动：`scheduler jobs list --state splitting`，并查看主调度器日志".to_owned(),
+            ],
+            Self::OnlyDead { jobs } => [
+                format!("rows are left, and {jobs} dead letters need a person before theirs are judged"),
+                format!("还有数据未处理，{jobs} 个死信作业需要人工处理"),
+                "`scheduler jobs list --state dead` says why; then `jobs retry` or `jobs drop`".to_owned(),
+                "用 `scheduler jobs list --state dead` 查原因，再 `jobs retry` 或 `jobs drop`".to_owned(),
+            ],
+            Self::PartialRange { rows, max_wait_ms } => {
+                let seconds = max_wait_ms.div_ceil(1000);
+                [
+                    format!("{} rows do not fill a range yet; they go {seconds} s after they were seen at the latest", grouped(*rows)),
+                    format!("{} 行数据还不满一个区间；最迟在发现后 {seconds} 秒处理", grouped(*rows)),
+                    "nothing; scheduler.max_wait says how long".to_owned(),
+                    "无需处理；等待时间由 scheduler.max_wait 决定".to_owned(),
+                ]
+            }
+            Self::NothingToDo => [
+                "nothing to do: every row of the live days and of open backfills has a verdict or a reason".to_owned(),
+                "没有待处理的数据：当前日期和已提交补跑的每一行都有判定或原因".to_owned(),
+                "nothing; new rows are judged as they come".to_owned(),
+                "无需处理；新数据到达后自动判定".to_owned(),
+            ],
+            Self::Unexplained { rows, jobs } => [
+                format!("{} rows and {jobs} pending jobs are left, nothing moves, and none of the known causes explains it", grouped(*rows)),
+                format!("还有 {} 行数据和 {jobs} 个待领取作业，没有进展，且不属于已知原因", grouped(*rows)),
+                "look at `/readyz` and the logs of the leader and of a worker".to_owned(),
+                "请查看主调度器和工作进程的 `/readyz` 与日志".to_owned(),
+            ],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use weldfleet_queue::WorkerInfo;
+
+    use super::{
+        super::report::{DiskLine, Limits, PatchLine, QueueFacts, Stores},
+        *,
+    };
+
+    fn worker(waits_for: &str) -> WorkerEntry {
+        let fields = [("host", "press-2"), ("waits_for", waits_for)];
+        WorkerEntry {
+            id: WorkerInfo::new("press-2").id,
+            silent_ms: 0,
+            leases: 0,
+            jobs: Vec::new(),
+            fields: fields
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        }
+    }
+
+    /// A fleet that can work, has 10,000 rows left, and has stood still for ten seconds.
+    fn still_fleet() -> Report {
+        Report {
+            stores: Stores {
+                redis: StoreLine::Works,
+                clickhouse: StoreLine::Works,
+                mysql: StoreLine::Works,
+            },
+            days: Some(vec![DayLine {
+                live: true,
+                left: 10_000,
+                total: 20_000,
+                ..DayLine::default()
+            }]),
+            runs: Some(Vec::new()),
+            jobs: Some(BTreeMap::new()),
+            queue: Some(QueueFacts {
+                now_ms: 1_795_900_000_000,
+                still_ms: 10_000,
+                ..QueueFacts::default()
+            }),
+            workers: Some(vec![worker("")]),
+            leader: Some("press-1".to_owned()),
+            limits: Limits {
+                batch_size: 4096,
+                max_outstanding: 1000,
+                max_wait_ms: 5000,
+                poll_interval_ms: 2000,
+                silent_ms: 15_000,
+                one_day: false,
+            },
+            ..Report::default()
+        }
+    }
+
+    fn codes(change: impl FnOnce(&mut Report)) -> Vec<&'static str> {
+        let mut report = still_fleet();
+        change(&mut report);
+        causes(&report, &TimeZone::UTC)
+            .iter()
+            .map(Cause::code)
+            .collect()
+    }
+
+    fn jobs(report: &mut Report, state: State, count: u64) {
+        report.jobs.get_or_insert_default().insert(state, count);
+    }
+
+    fn queue(report: &mut Report) -> &mut QueueFacts {
+        report.queue.get_or_insert_default()
+    }
+
+    fn left(report: &mut Report, rows: u64) {
+        for day in report.days.iter_mut().flatten() {
+            day.left = rows;
+        }
+    }
+
+    #[test]
+    fn while_something_moves_there_is_no_cause() {
+        let none: [&str; 0] = [];
+        assert_eq!(codes(|report| jobs(report, State::Leased, 1)), none);
+        assert_eq!(codes(|report| queue(report).still_ms = 7_999), none);
+        // A slow pass over a large day.
+        assert_eq!(codes(|_| {}), none);
+        assert_eq!(
+            codes(|report| {
+                jobs(report, State::Leased, 3);
+                jobs(report, State::Dead, 1);
+                jobs(report, State::Delayed, 1);
+                queue(report).outstanding.insert(BACKFILL, 1000);
+            }),
+            none
+        );
+    }
+
+    #[test]
+    fn a_store_that_is_away_or_refuses_is_named_even_while_something_moves() {
+        let away = |report: &mut Report| {
+            report.stores.clickhouse = StoreLine::Away("connection refused".to_owned());
+            report.days = None;
+            jobs(report, State::Leased, 1);
+        };
+        assert_eq!(codes(away), ["store_away"]);
+        let refuses = |report: &mut Report| {
+            report.stores.redis = StoreLine::Refuses("OOM".to_owned());
+        };
+        assert_eq!(codes(refuses), ["store_refuses"]);
+        let gone = |report: &mut Report| {
+            report.stores.redis = StoreLine::Away("connection refused".to_owned());
+            (report.queue, report.workers, report.jobs, report.leader) = (None, None, None, None);
+        };
+        assert_eq!(
+            codes(gone),
+            ["store_away"],
+            "nothing is said of workers nobody can see"
+        );
+        let mirror = |report: &mut Report| {
+            report.stores.mysql = StoreLine::Away("connection refused".to_owned());
+            jobs(report, State::Leased, 1);
+        };
+        assert_eq!(codes(mirror), ["mirror_away"]);
+    }
+
+    #[test]
+    fn what_workers_say_they_wait_for_is_told_as_what_it_is() {
+        let said = |why: &str| codes(|report| report.workers = Some(vec![worker(why)]));
+        assert_eq!(
+            said("clickhouse: code 497, not enough privileges"),
+            ["store_refuses"]
+        );
+        assert_eq!(
+            said("save_dir: data/csv: No space left on device (os error 28)"),
+            ["disk_full"]
+        );
+        assert_eq!(said("save_dir: permission denied"), ["workers_wait"]);
+        // One that can work is enough.
+        let none: [&str; 0] = [];
+        assert_eq!(
+            codes(|report| report.workers = Some(vec![worker("clickhouse: away"), worker("")])),
+            none
+        );
+        // Known already from our own look.
+        let both = |report: &mut Report| {
+            report.stores.clickhouse = StoreLine::Away("connection refused".to_owned());
+            report.workers = Some(vec![worker("clickhouse: connection refused")]);
+        };
+        assert_eq!(codes(both), ["store_away", "workers_wait"]);
+    }
+
+    #[test]
+    fn a_full_disk_and_patches_near_their_limit_are_named() {
+        let disk = |free_bytes| {
+            codes(|report| {
+                report.disk = Some(DiskLine {
+                    name: "default".to_owned(),
+                    free_bytes,
+                })
+            })
+        };
+        assert_eq!(disk(FULL_BYTES - 1), ["disk_full"]);
+        assert!(disk(FULL_BYTES).is_empty());
+        let patches = |bytes, limit_bytes, overdue: &[&str]| {
+            codes(|report| {
+                jobs(report, State::Leased, 1);
+                report.patches = Some(PatchLine {
+                    bytes,
+                    limit_bytes,
+                    days_overdue: overdue.iter().map(|day| (*day).to_owned()).collect(),
+                    days_unsettled: vec!["20261127".to_owned()],
+                })
+            })
+        };
+        assert_eq!(patches(50, 100, &[]), ["patches_many"]);
+        assert!(patches(49, 100, &[]).is_empty());
+        assert!(patches(50, 0, &[]).is_empty());
+        assert_eq!(patches(1, 100, &["20261126"]), ["days_unsettled"]);
+    }
+
+    #[test]
+    fn a_fleet_without_leader_or_worker_or_on_pause_says_so_and_nothing_less() {
+        assert_eq!(codes(|report| report.leader = None), ["no_leader"]);
+        assert_eq!(
+            codes(|report| report.workers = Some(Vec::new())),
+            ["no_worker"]
+        );
+        let silent = |report: &mut Report| {
+            for worker in report.workers.iter_mut().flatten() {
+                worker.silent_ms = 15_001;
+            }
+        };
+        assert_eq!(codes(silent), ["no_worker"]);
+        let all = |report: &mut Report| {
+            report.paused = Some(Pause {
+                reason: "tip dress".to_owned(),
+                by: "ana@desk".to_owned(),
+                since: 0,
+            });
+            report.leader = None;
+            report.workers = Some(Vec::new());
+            jobs(report, State::Delayed, 4);
+        };
+        assert_eq!(codes(all), ["paused", "no_leader", "no_worker"]);
+    }
+
+    #[test]
+    fn leases_that_are_kept_after_an_outage_are_named_until_their_time() {
+        let kept = |expired, until_from_now: i64| {
+            codes(|report| {
+                jobs(report, State::Leased, expired);
+                let queue = queue(report);
+                queue.expired_leases = expired;
+                queue.kept_until_ms = queue.now_ms.checked_add_signed(until_from_now);
+            })
+        };
+        assert_eq!(kept(2, 500), ["after_outage"]);
+        assert!(kept(2, -1).is_empty());
+        assert!(!kept(0, 500).contains(&"after_outage"));
+    }
+
+    #[test]
+    fn back_pressure_of_live_work_is_named_always_and_of_backfills_when_nobody_is_at_them() {
+        let full = |class, leased| {
+            codes(|report| {
+                queue(report).outstanding.insert(class, 1000);
+                jobs(report, State::Pending, 1000);
+                jobs(report, State::Leased, leased);
+            })
+        };
+        assert_eq!(full(LIVE, 1), ["back_pressure"]);
+        assert_eq!(full(BACKFILL, 0), ["back_pressure"]);
+        assert!(full(BACKFILL, 1).is_empty());
+    }
+
+    #[test]
+    fn a_held_run_is_named_while_it_wants_rows() {
+        let held = |left| {
+            codes(|report| {
+                jobs(report, State::Leased, 1);
+                report.runs = Some(vec![RunLine {
+                    state: "held",
+                    left: Some(left),
+                    ..RunLine::default()
+                }]);
+            })
+        };
+        assert_eq!(held(1), ["run_held"]);
+        assert!(held(0).is_empty());
+    }
+
+    #[test]
+    fn what_a_still_fleet_waits_for_is_found_in_its_jobs() {
+        assert_eq!(
+            codes(|report| jobs(report, State::Delayed, 2)),
+            ["only_delayed"]
+        );
+        assert_eq!(
+            codes(|report| jobs(report, State::Splitting, 2)),
+            ["only_splitting"]
+        );
+        let isolated = |all| {
+            codes(|report| {
+                jobs(report, State::Pending, all);
+                queue(report).isolated = 2;
+            })
+        };
+        assert_eq!(isolated(2), ["only_isolated"]);
+        assert!(isolated(3).is_empty());
+        assert_eq!(codes(|report| jobs(report, State::Dead, 2)), ["only_dead"]);
+    }
+
+    #[test]
+    fn what_a_still_fleet_waits_for_is_found_in_its_rows() {
+        assert_eq!(codes(|report| left(report, 4095)), ["partial_range"]);
+        assert!(codes(|report| left(report, 4096)).is_empty());
+        assert_eq!(codes(|report| left(report, 0)), ["nothing_to_do"]);
+        let open = |report: &mut Report| {
+            left(report, 0);
+            report.runs = Some(vec![RunLine {
+                state: "open",
+                left: Some(7),
+                ..RunLine::default()
+            }]);
+        };
+        assert!(codes(open).is_empty(), "a run is about to be sliced");
+        let one_day = |report: &mut Report| {
+            left(report, 0);
+            report.limits.one_day = true;
+        };
+        assert!(codes(one_day).is_empty(), "other days were not looked at");
+        let long = |report: &mut Report| queue(report).still_ms = UNEXPLAINED_MS;
+        assert_eq!(codes(long), ["unexplained"]);
+    }
+
+    #[test]
+    fn every_cause_has_its_words_and_a_remedy_in_both_languages() {
+        let text = || "X".to_owned();
+        let all = [
+            Cause::StoreAway {
+                store: "redis",
+                why: text(),
+            },
+            Cause::StoreRefuses {
+                store: "clickhouse",
+                why: text(),
+            },
+            Cause::MirrorAway { why: text() },
+            Cause::DiskFull {
+                place: text(),
+                why: text(),
+            },
+            Cause::PatchesMany {
+                bytes: 5,
+                limit: 10,
+            },
+            Cause::Paused {
+                by: "ana@desk".to_owned(),
+                reason: "tip dress".to_owned(),
+            },
+            Cause::NoLeader,
+            Cause::NoWorker,
+            Cause::WorkersWait {
+                workers: 3,
+                why: text(),
+            },
+            Cause::AfterOutage {
+                leases: 2,
+                until: "12:00:30".to_owned(),
+            },
+            Cause::BackPressure {
+                live: true,
+                jobs: 1000,
+            },
+            Cause::BackPressure {
+                live: false,
+                jobs: 1000,
+            },
+            Cause::RunHeld {
+                run: 7,
+                by: "ana@desk".to_owned(),
+                why: "night shift".to_owned(),
+            },
+            Cause::DaysUnsettled {
+                first: "20261125".to_owned(),
+                last: "20261126".to_owned(),
+            },
+            Cause::OnlyDelayed {
+                jobs: 2,
+                until: "12:00:30".to_owned(),
+            },
+            Cause::OnlyIsolated { jobs: 2 },
+            Cause::OnlySplitting { jobs: 2 },
+            Cause::OnlyDead { jobs: 2 },
+            Cause::PartialRange {
+                rows: 1234,
+                max_wait_ms: 5000,
+            },
+            Cause::NothingToDo,
+            Cause::Unexplained {
+                rows: 5000,
+                jobs: 2,
+            },
+        ];
+        let lines: Vec<String> = all
+            .iter()
+            .map(|cause| {
+                let told = cause.told();
+                format!(
+                    "{}{}\n  {}\n  {}\n  {}\n  {}",
+                    told.code,
+                    if told.alarming { " !" } else { "" },
+                    told.what.en,
+                    told.remedy.en,
+                    told.what.zh,
+                    told.remedy.zh
+                )
+            })
+            .collect();
+        insta::assert_snapshot!("causes", lines.join("\n"));
+    }
+}

@@ -1,0 +1,426 @@
+//! Why nothing moves: each cause provoked on real services, and named within five seconds.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod common;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use common::{Hands, SOON, day_before, lease};
+use serde_json::Value;
+use weldfleet_tests::{Fleet, Process, Service, eventually};
+
+const TTL: Duration = Duration::from_secs(2);
+/// How soon a cause is named.
+const WITHIN: Duration = Duration::from_secs(5);
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn codes(report: &Value) -> Vec<String> {
+    let causes = report["causes"].as_array().unwrap();
+    causes
+        .iter()
+        .map(|cause| cause["code"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// `GET /api/v1/status`.
+async fn status(scheduler: &Process) -> Value {
+    let (code, body) = scheduler.get("/api/v1/status").await;
+    assert_eq!(code, 200, "{body}");
+    json(&body)
+}
+
+/// Waits until the cause is named; returns it.
+async fn named(scheduler: &Process, code: &str) -> Value {
+    named_within(scheduler, code, WITHIN).await
+}
+
+async fn named_within(scheduler: &Process, code: &str, within: Duration) -> Value {
+    eventually(&format!("{code} is named"), within, async || {
+        let causes = status(scheduler).await["causes"].take();
+        let mut causes = causes.as_array()?.iter();
+        causes.find(|cause| cause["code"] == code).cloned()
+    })
+    .await
+}
+
+/// Waits until exactly these are named.
+async fn all_named(scheduler: &Process, wanted: &[&str]) {
+    eventually(&format!("{wanted:?} are named"), SOON, async || {
+        (codes(&status(scheduler).await) == wanted).then_some(())
+    })
+    .await;
+}
+
+impl Living<'_> {
+    /// Is listed as alive for a few seconds, as a worker is that has nothing to do.
+    async fn named(&self, code: &str) -> Value {
+        eventually(&format!("{code} is named"), WITHIN, async || {
+            self.lives().await;
+            let causes = status(self.scheduler).await["causes"].take();
+            let mut causes = causes.as_array()?.iter();
+            causes.find(|cause| cause["code"] == code).cloned()
+        })
+        .await
+    }
+
+    async fn lives(&self) {
+        let (queue, worker) = (&self.hands.queue, &self.hands.worker);
+        queue.register(worker, &BTreeMap::new()).await.unwrap();
+    }
+}
+
+/// Starts ClickHouse again with this in its configuration.
+fn configure(fleet: &Fleet, xml: &str) {
+    fleet.services.stop(Service::ClickHouse);
+    let folder = fleet.services.directory().join("clickhouse/config.d");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(
+        folder.join("test.xml"),
+        format!("<clickhouse>{xml}</clickhouse>"),
+    )
+    .unwrap();
+    fleet.services.start_again(Service::ClickHouse);
+}
+
+/// A worker made by hand that the scheduler sees.
+struct Living<'t> {
+    hands: &'t Hands,
+    scheduler: &'t Process,
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named_alike_by_the_command_the_probe_and_the_api() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    assert_eq!(codes(&fleet.status()), ["no_leader", "no_worker"]);
+    let said = fleet.succeed("scheduler", &["status", "--lang", "zh"]);
+    assert!(
+        said.starts_with("没有主调度器") && said.contains("`worker run`"),
+        "{said}"
+    );
+
+    let scheduler = fleet.scheduler();
+    scheduler.ready().await;
+    all_named(&scheduler, &["no_worker"]).await;
+    fleet.succeed("scheduler", &["pause", "--reason", "tip dress"]);
+    let paused = named(&scheduler, "paused").await;
+    assert!(
+        paused["what"]["en"].as_str().unwrap().contains("tip dress"),
+        "{paused}"
+    );
+    eventually("everybody says the same", SOON, async || {
+        let (_, ready) = scheduler.get("/readyz").await;
+        let ready = json(&ready);
+        let reason = ready["reasons"][0]["reason"].as_str()?.to_owned();
+        let same = ready["why"] == status(&scheduler).await["causes"]
+            && ready["why"] == fleet.status()["causes"]
+            && reason.starts_with(paused["what"]["en"].as_str()?);
+        same.then_some(())
+    })
+    .await;
+    let shown = fleet.succeed("scheduler", &["status", "--lang", "en"]);
+    assert!(
+        shown.starts_with(paused["what"]["en"].as_str().unwrap()),
+        "{shown}"
+    );
+    fleet.succeed("scheduler", &["resume"]);
+    all_named(&scheduler, &["no_worker"]).await;
+}
+
+#[tokio::test]
+async fn a_standby_tells_it_too_and_goes_on_telling_when_the_leader_dies() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let mut leader = fleet.scheduler();
+    leader.logged("this scheduler leads", SOON).await;
+    let standby = fleet.scheduler();
+    standby.ready().await;
+    let before = status(&standby).await["leader"].clone();
+    assert_eq!(before, status(&leader).await["leader"]);
+    leader.kill();
+    named_within(&standby, "no_leader", Duration::from_secs(15)).await;
+    standby.logged("this scheduler leads", SOON).await;
+    all_named(&standby, &["no_worker"]).await;
+    assert_ne!(status(&standby).await["leader"], before);
+}
+
+#[tokio::test]
+async fn stores_that_are_away_or_refuse_are_named_and_forgotten_when_they_are_back() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let scheduler = fleet.scheduler();
+    scheduler.ready().await;
+    all_named(&scheduler, &["no_worker"]).await;
+    let store = |cause: &Value| cause["what"]["en"].as_str().unwrap().to_owned();
+
+    let full: String = fleet
+        .queue
+        .command(&["CONFIG", "SET", "maxmemory", "1"])
+        .await;
+    assert_eq!(full, "OK");
+    let cause = named(&scheduler, "store_refuses").await;
+    assert!(
+        store(&cause).starts_with("redis") && store(&cause).contains("OOM"),
+        "{cause}"
+    );
+    let _: String = fleet
+        .queue
+        .command(&["CONFIG", "SET", "maxmemory", "0"])
+        .await;
+    all_named(&scheduler, &["no_worker"]).await;
+
+    fleet.services.stop(Service::Redis);
+    let cause = named(&scheduler, "store_away").await;
+    assert!(store(&cause).starts_with("redis is away"), "{cause}");
+    fleet.services.start_again(Service::Redis);
+    all_named(&scheduler, &["no_worker"]).await;
+
+    // It accepts connections and answers nothing.
+    fleet.services.pause(Service::ClickHouse);
+    let cause = named(&scheduler, "store_away").await;
+    assert!(store(&cause).starts_with("clickhouse is away"), "{cause}");
+    fleet.services.cont(Service::ClickHouse);
+    all_named(&scheduler, &["no_worker"]).await;
+
+    fleet.services.stop(Service::MySql);
+    named(&scheduler, "mirror_away").await;
+    fleet.services.start_again(Service::MySql);
+    all_named(&scheduler, &["no_worker"]).await;
+}
+
+#[tokio::test]
+async fn what_the_jobs_of_a_still_fleet_wait_for_is_named() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let hands = Hands::new(&fleet, TTL).await;
+    let scheduler = fleet.scheduler();
+    let living = Living {
+        hands: &hands,
+        scheduler: &scheduler,
+    };
+    let calm = living.named("nothing_to_do").await;
+    assert_eq!(calm["alarming"], false);
+
+    fleet.simulate("today", 1000, &[]);
+    hands.pending_rows(1000).await;
+    let job = hands.claim(1).await.remove(0);
+    let minute = Some(Duration::from_secs(60));
+    hands
+        .queue
+        .retry(&lease(&job), "broken", minute)
+        .await
+        .unwrap();
+    living.named("only_delayed").await;
+
+    // Forgotten, its rows are sliced anew.
+    let again = async |job: &weldfleet_queue::Job| {
+        assert!(hands.queue.drop_job(&job.id).await.unwrap());
+        hands.pending_rows(1000).await;
+        hands.claim(1).await.remove(0)
+    };
+    let job = again(&job).await;
+    hands.queue.bury(&lease(&job), "broken").await.unwrap();
+    let dead = living.named("only_dead").await;
+    assert_eq!(dead["alarming"], true);
+
+    // Its worker fell silent: it runs alone from then on.
+    let job = again(&job).await;
+    eventually("the lease has run out", SOON, async || {
+        living.lives().await;
+        (fleet.queue.count("leased").await == 0).then_some(())
+    })
+    .await;
+    living.named("only_isolated").await;
+    assert_eq!(fleet.queue.job(&job.id).await["isolate"], "1");
+    hands.judge_all().await;
+    living.named("nothing_to_do").await;
+}
+
+#[tokio::test]
+async fn a_job_that_waits_to_be_split_is_named_while_the_leader_does_not() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let hands = Hands::new(&fleet, TTL).await;
+    let gate = fleet.folder().join("gate");
+    let mut command = fleet.command("scheduler", &["run", "--log-format", "json"]);
+    command.env(
+        "FAILPOINTS",
+        format!("scheduler::before_split=1*return(wait:{})", gate.display()),
+    );
+    let scheduler = Process::start(command, fleet.folder());
+    fleet.simulate("today", 1000, &[]);
+    hands.pending_rows(1000).await;
+    let job = hands.claim(1).await.remove(0);
+    hands
+        .queue
+        .hand_to_split(&lease(&job), "cut it")
+        .await
+        .unwrap();
+    let living = Living {
+        hands: &hands,
+        scheduler: &scheduler,
+    };
+    living.named("only_splitting").await;
+    std::fs::write(&gate, "").unwrap();
+    hands.judge_all().await;
+    living.named("nothing_to_do").await;
+}
+
+#[tokio::test]
+async fn rows_that_fill_no_range_yet_are_named() {
+    let fleet = Fleet::with(&[("scheduler.max_wait", "60s")]).await;
+    fleet.migrate();
+    let hands = Hands::new(&fleet, TTL).await;
+    let scheduler = fleet.scheduler();
+    scheduler.ready().await;
+    fleet.simulate("today", 50, &[]);
+    // Nothing that takes less than five seconds is worth a word.
+    let cause = eventually("partial_range is named", WITHIN * 2, async || {
+        hands
+            .queue
+            .register(&hands.worker, &BTreeMap::new())
+            .await
+            .unwrap();
+        let report = status(&scheduler).await;
+        (codes(&report) == ["partial_range"]).then(|| report["causes"][0].clone())
+    })
+    .await;
+    assert!(
+        cause["what"]["en"].as_str().unwrap().contains("60 s"),
+        "{cause}"
+    );
+}
+
+#[tokio::test]
+async fn back_pressure_and_a_held_run_are_named() {
+    let fleet = Fleet::with(&[
+        ("scheduler.max_outstanding", "2"),
+        ("scheduler.batch_size", "100"),
+    ])
+    .await;
+    fleet.migrate();
+    let hands = Hands::new(&fleet, TTL).await;
+    let scheduler = fleet.scheduler();
+    fleet.simulate("today", 550, &[]);
+    hands.pending_rows(200).await;
+    named(&scheduler, "back_pressure").await;
+
+    let day = day_before(5);
+    fleet.simulate(&day, 100, &[]);
+    let asked = fleet.succeed(
+        "scheduler",
+        &["backfill", "--from", &day, "--to", &day, "--json"],
+    );
+    let run = json(&asked)["run"].to_string();
+    fleet.succeed(
+        "scheduler",
+        &["backfill", "hold", &run, "--reason", "the night shift"],
+    );
+    let held = named(&scheduler, "run_held").await;
+    let what = held["what"]["en"].as_str().unwrap();
+    assert!(
+        what.contains(&run) && what.contains("the night shift"),
+        "{held}"
+    );
+}
+
+#[tokio::test]
+async fn leases_that_are_kept_after_an_outage_are_named_with_their_time() {
+    let ttl = Duration::from_secs(8);
+    let fleet = Fleet::with(&[("lease.ttl", "8s"), ("lease.renew_every", "2s")]).await;
+    fleet.migrate();
+    let hands = Hands::new(&fleet, ttl).await;
+    let scheduler = fleet.scheduler();
+    fleet.simulate("today", 1000, &[]);
+    hands.pending_rows(1000).await;
+    assert_eq!(hands.claim(1).await.len(), 1);
+    fleet.services.pause(Service::Redis);
+    // The outage itself: longer than the lease.
+    tokio::time::sleep(ttl + Duration::from_secs(1)).await;
+    fleet.services.cont(Service::Redis);
+    let cause = named(&scheduler, "after_outage").await;
+    assert!(
+        cause["what"]["en"].as_str().unwrap().contains("1 leases"),
+        "{cause}"
+    );
+    eventually("it is claimed again", SOON, async || {
+        (fleet.queue.count("pending").await == 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn patches_near_their_limit_are_named() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let hands = Hands::new(&fleet, TTL).await;
+    let mut scheduler = fleet.scheduler();
+    fleet.simulate("today", 1000, &[]);
+    hands.pending_rows(1000).await;
+    hands.judge_all().await;
+    scheduler.kill();
+    let limit = "<max_uncompressed_bytes_in_patches>1000</max_uncompressed_bytes_in_patches>";
+    configure(&fleet, &format!("<merge_tree>{limit}</merge_tree>"));
+    let causes = codes(&fleet.status());
+    assert!(causes.contains(&"patches_many".to_owned()), "{causes:?}");
+}
+
+#[tokio::test]
+async fn however_many_look_it_is_one_look_a_second() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let scheduler = fleet.scheduler();
+    scheduler.ready().await;
+    let url = format!("{}/api/v1/status", scheduler.http().await);
+    let began = Instant::now();
+    let viewers = (0..20).map(|_| {
+        let url = url.clone();
+        tokio::spawn(async move {
+            let mut seen = BTreeSet::new();
+            for _ in 0..20 {
+                let text = reqwest::get(&url).await.unwrap().text().await.unwrap();
+                seen.insert(json(&text)["at_ms"].as_i64().unwrap());
+            }
+            seen
+        })
+    });
+    let mut seen = BTreeSet::new();
+    for viewer in viewers.collect::<Vec<_>>() {
+        seen.extend(viewer.await.unwrap());
+    }
+    let most = began.elapsed().as_secs() as usize + 2;
+    assert!(
+        seen.len() <= most,
+        "{} looks in {:?} for 400 questions",
+        seen.len(),
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_disk_without_room_is_named() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    // The server keeps more free than there is.
+    let keep = "<keep_free_space_bytes>1000000000000000</keep_free_space_bytes>";
+    configure(
+        &fleet,
+        &format!(
+            "<storage_configuration><disks><default>{keep}</default></disks></storage_configuration>"
+        ),
+    );
+    let report = fleet.status();
+    assert!(
+        codes(&report).contains(&"disk_full".to_owned()),
+        "{:?} of {}",
+        codes(&report),
+        report["disk"]
+    );
+}

@@ -1,0 +1,10 @@
+-- @include prelude held_until
+-- What jobs wait for.
+--
+-- Reply: {pending jobs that run isolated, when the first delayed job is due or 0, leases that ran out and are not taken back yet, until when they are
+-- kept or 0}
+local isolated = call('ZCOUNT', prefix .. 'pending', '-inf', '(0')
+local delayed = call('ZRANGE', prefix .. 'delayed', 0, 0, 'WITHSCORES')
+local expired = call('ZCOUNT', prefix .. 'leased', '-inf', now)
+local kept = expired > 0 and held_until() or 0
+return {isolated, tonumber(delayed[2] or '0'), expired, math.floor(kept)}

@@ -1,0 +1,36 @@
+//! Room on the server's disks.
+
+use clickhouse::Row;
+use serde::Deserialize;
+
+use super::{SourceTable, quote::literal};
+use crate::errors::StoreError;
+
+/// A disk of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
+pub struct Disk {
+    /// Its name.
+    pub name: String,
+    /// Bytes that may still be written.
+    pub free_bytes: u64,
+}
+
+impl SourceTable {
+    /// The disk with the most room of those that the source table may be on: where the server writes next. `None` if the account
+    /// may not see it.
+    pub async fn roomiest_disk(&self) -> Result<Option<Disk>, StoreError> {
+        let sql = format!(
+            "SELECT name, toUInt64(unreserved_space) AS free_bytes FROM system.disks WHERE name IN (\
+             SELECT arrayJoin(disks) FROM system.storage_policies WHERE policy_name = (\
+             SELECT any(storage_policy) FROM system.tables WHERE database = {} AND name = {})) \
+             ORDER BY free_bytes DESC LIMIT 1",
+            literal(&self.schema.database),
+            literal(&self.schema.table),
+        );
+        match self.server.all("look at the disks", &sql).await {
+            Ok(disks) => Ok(disks.into_iter().next()),
+            Err(error) if error.is_outage() => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+}

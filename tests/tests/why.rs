@@ -1,0 +1,128 @@
+//! Why nothing moves, as an undisturbed fleet and its workers tell it.
+
+use std::{cell::Cell, fs, time::Duration};
+
+use serde_json::Value;
+use weldfleet_tests::{Fleet, Process, eventually, faults::PATIENCE};
+
+/// How soon a cause is named.
+const WITHIN: Duration = Duration::from_secs(5);
+
+async fn status(scheduler: &Process) -> Value {
+    let (code, body) = scheduler.get("/api/v1/status").await;
+    assert_eq!(code, 200, "{body}");
+    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
+}
+
+fn codes(report: &Value) -> Vec<&str> {
+    let causes = report["causes"].as_array().expect("causes");
+    causes
+        .iter()
+        .filter_map(|cause| cause["code"].as_str())
+        .collect()
+}
+
+/// Rows left on the live days.
+fn left(report: &Value) -> u64 {
+    let days = report["days"].as_array().expect("days").iter();
+    days.filter_map(|day| day["left"].as_u64()).sum()
+}
+
+async fn named(scheduler: &Process, code: &str, within: Duration) -> Value {
+    eventually(&format!("{code} is named"), within, async || {
+        let report = status(scheduler).await;
+        let mut causes = report["causes"].as_array()?.iter();
+        causes.find(|cause| cause["code"] == code).cloned()
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undisturbed_day_names_no_cause_and_its_end_says_that_there_is_nothing_to_do() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let scheduler = fleet.scheduler();
+    let worker = fleet.worker();
+    worker.ready().await;
+    scheduler.ready().await;
+    named(&scheduler, "nothing_to_do", PATIENCE).await;
+    let looks = Cell::new(0);
+    for (since, until) in [("06:00", "10:00"), ("10:00", "14:00")] {
+        fleet.simulate("today", 8000, &["--since", since, "--until", until]);
+        eventually("they are judged", PATIENCE, async || {
+            let report = status(&scheduler).await;
+            if left(&report) == 0 {
+                return Some(());
+            }
+            assert!(codes(&report).is_empty(), "{report}");
+            looks.set(looks.get() + 1);
+            None
+        })
+        .await;
+    }
+    let looks = looks.get();
+    assert!(
+        looks >= 2,
+        "{looks} looks saw rows left: this proves nothing"
+    );
+    let end = named(&scheduler, "nothing_to_do", PATIENCE).await;
+    assert_eq!(end["alarming"], false);
+    assert_eq!(codes(&status(&scheduler).await), ["nothing_to_do"]);
+
+    // What the worker tells of itself.
+    let told = eventually("the worker tells its pace", PATIENCE, async || {
+        let report = status(&scheduler).await;
+        let fields = report["workers"][0]["fields"].clone();
+        fields["rows_per_second"].is_string().then_some(fields)
+    })
+    .await;
+    for (name, value) in [("provider", "cpu"), ("precision", "f32"), ("waits_for", "")] {
+        assert_eq!(told[name], value, "{told}");
+    }
+    let address = told["address"].as_str().expect("an address");
+    assert_eq!(format!("http://{address}"), worker.http().await);
+    let free = told["save_dir_free_bytes"].as_str().expect("its disk");
+    assert!(free.parse::<u64>().is_ok_and(|bytes| bytes > 0), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_every_worker_waits_for_is_named() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let scheduler = fleet.scheduler();
+    let worker = fleet.worker();
+    worker.ready().await;
+    scheduler.ready().await;
+    named(&scheduler, "nothing_to_do", PATIENCE).await;
+
+    // The folder of the audit files is none any more.
+    fs::create_dir_all(fleet.save_dir()).expect("folder");
+    fs::remove_dir_all(fleet.save_dir()).expect("remove");
+    fs::write(fleet.save_dir(), "in the way").expect("write");
+    fleet.simulate("today", 200, &[]);
+    let cause = named(&scheduler, "workers_wait", WITHIN * 2).await;
+    let what = cause["what"]["en"].as_str().expect("words");
+    assert!(what.contains("save_dir: "), "{what}");
+    fs::remove_file(fleet.save_dir()).expect("remove");
+    fleet.judged(PATIENCE).await;
+    named(&scheduler, "nothing_to_do", PATIENCE).await;
+
+    // ClickHouse answers, and refuses what a worker needs.
+    fleet
+        .clickhouse
+        .execute("RENAME TABLE weld_results TO away")
+        .await;
+    fleet.simulate("today", 200, &[]);
+    let cause = named(&scheduler, "store_refuses", WITHIN * 2).await;
+    let what = cause["what"]["en"].as_str().expect("words");
+    assert!(
+        what.starts_with("clickhouse") && what.contains("weld_results"),
+        "{what}"
+    );
+    fleet
+        .clickhouse
+        .execute("RENAME TABLE away TO weld_results")
+        .await;
+    fleet.judged(PATIENCE).await;
+    named(&scheduler, "nothing_to_do", PATIENCE).await;
+}
