@@ -1,8 +1,8 @@
 -- @include prelude held_until
 -- What jobs wait for.
 --
--- Reply: {pending jobs that run isolated, when the first delayed job is due or 0, leases that ran out and are not taken back yet, until when they are
--- kept or 0}
+-- Reply: {pending jobs that run isolated, when the first delayed job is due or 0, leases that ran out and are not taken
+-- back yet, until when they are kept or 0}
 local isolated = call('ZCOUNT', prefix .. 'pending', '-inf', '(0')
 local delayed = call('ZRANGE', prefix .. 'delayed', 0, 0, 'WITHSCORES')
 local expired = call('ZCOUNT', prefix .. 'leased', '-inf', now)
