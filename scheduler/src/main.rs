@@ -6,6 +6,7 @@
 //! - [`daemon`]: the long-running tasks around the pass: leadership, collecting, fixing the mirror, HTTP;
 //! - [`settle`]: applying the patch parts of finished days while the fleet stands still;
 //! - [`status`]: what is known right now, and why nothing moves;
+//! - [`console`]: the pages that people see in a browser;
 //! - [`withdraw`]: jobs of a run that was cancelled or is held;
 //! - [`dependencies`]: the queue and ClickHouse, opened from the settings.
 //!
@@ -23,6 +24,7 @@
 )]
 mod args;
 mod commands;
+mod console;
 mod daemon;
 mod dependencies;
 mod pass;

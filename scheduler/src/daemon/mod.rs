@@ -24,13 +24,14 @@ mod streaks;
 
 use std::sync::Arc;
 
+use axum::middleware::from_fn;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use weldfleet_queue::{LeaderToken, Queue, WorkerId};
 use weldfleet_service::{Failure, Health, http, http::StatusPage, install_metrics, signals};
 use weldfleet_settings::Settings;
 
-use crate::status::cache::Cache;
+use crate::{console, status::cache::Cache};
 use mirror_reconciler::Touched;
 use status_page::Shown;
 
@@ -77,7 +78,11 @@ pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> Result<()
         why: Some(api::why(status.clone())),
         metrics,
     };
-    let router = page.router().merge(api::router(status));
+    let router = page
+        .router()
+        .merge(api::router(status.clone()))
+        .merge(console::router(&daemon.settings, status)?)
+        .layer(from_fn(console::browsers_to_console));
     let server = tokio::spawn(http::serve(listener, router, stop.clone()));
     match owning::own(&daemon).await? {
         Some(queue) => daemon.queue = queue,

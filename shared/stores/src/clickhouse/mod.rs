@@ -16,6 +16,7 @@
 //! - [`inspection`]: rows and grants that a person looks at; [`keys`]: whether keys identify welds;
 //! - [`mod@empty_filter`]: a filter that leaves the fleet nothing;
 //! - [`nok`]: committed NOK rows and checksums, for the mirror;
+//! - [`nok_list`]: NOK welds of a day, for people;
 //! - `streaks`: welds with hits, by spot;
 //! - [`probes`]: whether the server does what a worker needs of it;
 //! - [`simulated`]: fast columnar insert of made-up welds; [`plant_table`]: the same into a table of an older system's shape.
@@ -34,6 +35,7 @@ pub mod keys;
 pub(crate) mod migrate;
 pub mod native;
 pub mod nok;
+pub mod nok_list;
 pub mod plant_table;
 pub mod probes;
 pub mod quality;
@@ -65,6 +67,7 @@ pub use empty_filter::{EmptyFilter, empty_filter};
 pub use events::{Event, Events};
 pub use inspection::{CarriedWeld, CarriedWelds, JobCounts, PartRows};
 pub use keys::{RepeatedKeys, repeated_keys};
+pub use nok_list::{NokFilter, NokShare, NokWeld};
 pub use plant_table::{CurveForm, PlantRows, PlantTable};
 pub use probes::Capability;
 pub use quality::{Confusion, Quality, Shift};

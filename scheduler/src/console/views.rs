@@ -1,0 +1,644 @@
+//! The content of each page, made of the status model.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use askama::{Error, Template};
+use jiff::Timestamp;
+use weldfleet_queue::{Job, State, WorkerEntry};
+use weldfleet_service::output::{grouped, spoken};
+
+use super::{
+    svg,
+    welds::{NokPage, OneWeld},
+    words::Text,
+};
+use crate::status::{
+    causes::Words,
+    report::{DayLine, Report, RunLine},
+};
+
+/// A page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    Now,
+    Backfills,
+    Workers,
+    Jobs,
+    Nok,
+    /// One weld; reached from the list.
+    Weld,
+}
+
+impl View {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Now => "/ui",
+            Self::Backfills => "/ui/backfills",
+            Self::Workers => "/ui/workers",
+            Self::Jobs => "/ui/jobs",
+            Self::Nok => "/ui/nok",
+            Self::Weld => "/ui/weld",
+        }
+    }
+
+    fn name(self, text: &Text) -> &'static str {
+        match self {
+            Self::Now => text.now,
+            Self::Backfills => text.backfills,
+            Self::Workers => text.workers,
+            Self::Jobs => text.jobs,
+            Self::Nok => text.nok,
+            Self::Weld => text.weld,
+        }
+    }
+}
+
+/// What is around every page.
+struct Frame {
+    title: &'static str,
+    links: Vec<Link>,
+    /// When the stores were looked at.
+    seen: String,
+}
+
+struct Link {
+    path: &'static str,
+    name: &'static str,
+    here: bool,
+}
+
+impl Frame {
+    fn of(view: View, report: &Report, text: &Text) -> Self {
+        Self::at(view, report.at_ms, text)
+    }
+
+    fn at(view: View, ms: i64, text: &Text) -> Self {
+        let seen = Timestamp::from_millisecond(ms).map_or_else(
+            |_| String::new(),
+            |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        );
+        let links = View::ALL.iter().map(|other| Link {
+            path: other.path(),
+            name: other.name(text),
+            here: *other == view,
+        });
+        Self {
+            title: view.name(text),
+            links: links.collect(),
+            seen,
+        }
+    }
+}
+
+/// Rows of text under their names.
+struct Table {
+    head: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+struct Figure {
+    name: &'static str,
+    value: String,
+}
+
+struct CauseText<'r> {
+    what: &'r str,
+    remedy: &'r str,
+}
+
+#[derive(Template)]
+#[template(path = "now.html")]
+struct NowPage<'r> {
+    t: &'static Text,
+    frame: Frame,
+    alarming: bool,
+    causes: Vec<CauseText<'r>>,
+    hints: &'r [String],
+    figures: Vec<Figure>,
+    table: Table,
+}
+
+#[derive(Template)]
+#[template(path = "list.html")]
+struct ListPage {
+    t: &'static Text,
+    frame: Frame,
+    notes: Vec<String>,
+    table: Table,
+}
+
+/// Whether somebody should do something, and how it goes.
+pub fn now(report: &Report, text: &'static Text) -> Result<String, Error> {
+    let causes = report.causes.iter().map(|cause| CauseText {
+        what: said(&cause.what, text),
+        remedy: said(&cause.remedy, text),
+    });
+    let page = NowPage {
+        t: text,
+        frame: Frame::of(View::Now, report, text),
+        alarming: report.causes.iter().any(|cause| cause.alarming),
+        causes: causes.collect(),
+        hints: &report.hints,
+        figures: figures(report, text),
+        table: Table {
+            head: text.day_columns.to_vec(),
+            rows: report.days.iter().flatten().map(day).collect(),
+        },
+    };
+    page.render()
+}
+
+fn said<'w>(words: &'w Words, text: &Text) -> &'w str {
+    match text.lang {
+        "zh" => &words.zh,
+        _ => &words.en,
+    }
+}
+
+fn figures(report: &Report, text: &Text) -> Vec<Figure> {
+    let jobs = |state| {
+        let jobs = report.jobs.as_ref();
+        jobs.map(|jobs| grouped(jobs.get(&state).copied().unwrap_or(0)))
+    };
+    let live = report.days.as_ref().map(|days| {
+        let live = days.iter().filter(|day| day.live);
+        grouped(live.map(|day| day.left).sum())
+    });
+    let eta = report
+        .eta_seconds
+        .map(|seconds| spoken(Duration::from_secs_f64(seconds)));
+    let workers = report.workers.as_ref();
+    [
+        (text.left, live),
+        (
+            text.pace,
+            report.rows_per_second.map(|pace| grouped(pace as u64)),
+        ),
+        (text.eta, eta),
+        (text.pending, jobs(State::Pending)),
+        (text.leased, jobs(State::Leased)),
+        (text.dead, jobs(State::Dead)),
+        (text.alive, workers.map(|workers| workers.len().to_string())),
+    ]
+    .into_iter()
+    .map(|(name, value)| Figure {
+        name,
+        value: value.unwrap_or_else(|| "–".to_owned()),
+    })
+    .collect()
+}
+
+fn day(day: &DayLine) -> Vec<String> {
+    let judged = day.ok + day.nok;
+    let share = if judged == 0 {
+        "–".to_owned()
+    } else {
+        format!("{:.2} %", day.nok as f64 * 100.0 / judged as f64)
+    };
+    vec![
+        day.day.clone(),
+        grouped(day.total),
+        grouped(day.left),
+        grouped(day.ok),
+        grouped(day.nok),
+        share,
+        grouped(day.invalid),
+        grouped(day.poison),
+        grouped(day.error),
+    ]
+}
+
+/// Runs, with who wanted them and what for.
+pub fn backfills(report: &Report, text: &'static Text) -> Result<String, Error> {
+    list(
+        View::Backfills,
+        report,
+        text,
+        vec![text.run_note.to_owned()],
+        Table {
+            head: text.run_columns.to_vec(),
+            rows: report.runs.iter().flatten().map(run).collect(),
+        },
+    )
+}
+
+fn run(run: &RunLine) -> Vec<String> {
+    let changed = [run.changed_by.as_str(), run.changed_why.as_str()];
+    let changed: Vec<&str> = changed
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .collect();
+    vec![
+        run.run.to_string(),
+        run.from.clone(),
+        run.to.clone(),
+        format!("{}, {}", run.selection, run.order),
+        run.state.to_owned(),
+        run.left.map_or_else(|| "–".to_owned(), grouped),
+        run.by.clone(),
+        run.note.clone(),
+        changed.join(": "),
+    ]
+}
+
+/// Workers, as they tell of themselves.
+pub fn workers(report: &Report, text: &'static Text) -> Result<String, Error> {
+    let rows = report.workers.iter().flatten();
+    let rows = rows.map(|entry| worker(entry, report.limits.silent_ms, text));
+    list(
+        View::Workers,
+        report,
+        text,
+        Vec::new(),
+        Table {
+            head: text.worker_columns.to_vec(),
+            rows: rows.collect(),
+        },
+    )
+}
+
+fn worker(worker: &WorkerEntry, silent_ms: u64, text: &Text) -> Vec<String> {
+    let field = |name: &str| worker.fields.get(name).cloned().unwrap_or_default();
+    let heard = if worker.silent_ms > silent_ms {
+        let silence = spoken(Duration::from_millis(worker.silent_ms));
+        format!("{} {silence}", text.silent)
+    } else {
+        "✓".to_owned()
+    };
+    let room = field("save_dir_free_bytes").parse::<u64>();
+    vec![
+        worker.id.to_string(),
+        heard,
+        worker.leases.to_string(),
+        field("rows_per_second"),
+        field("stages"),
+        field("device"),
+        field("model_version"),
+        room.map_or_else(|_| String::new(), |bytes| format!("{} GiB", bytes >> 30)),
+        field("waits_for"),
+        field("address"),
+    ]
+}
+
+/// Dead jobs by cause, those with the most first.
+pub fn jobs(report: &Report, dead: &[Job], text: &'static Text) -> Result<String, Error> {
+    let counts = report.jobs.iter().flatten();
+    let counts: Vec<String> = counts
+        .map(|(state, count)| format!("{} {state}", grouped(*count)))
+        .collect();
+    let rows = by_cause(dead).into_iter().map(|group| {
+        vec![
+            grouped(group.jobs),
+            grouped(group.rows),
+            group.why,
+            group.example,
+        ]
+    });
+    list(
+        View::Jobs,
+        report,
+        text,
+        vec![counts.join(", "), text.dead_note.to_owned()],
+        Table {
+            head: text.cause_columns.to_vec(),
+            rows: rows.collect(),
+        },
+    )
+}
+
+/// Jobs that died alike.
+#[derive(Debug, PartialEq, Eq)]
+struct Group {
+    jobs: u64,
+    rows: u64,
+    why: String,
+    example: String,
+}
+
+/// Errors that differ in numbers alone are one cause.
+fn by_cause(dead: &[Job]) -> Vec<Group> {
+    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+    for job in dead {
+        let alike: String = job
+            .error
+            .chars()
+            .map(|letter| if letter.is_ascii_digit() { '#' } else { letter })
+            .collect();
+        let group = groups.entry(alike).or_insert_with(|| Group {
+            jobs: 0,
+            rows: 0,
+            why: job.error.clone(),
+            example: job.id.clone(),
+        });
+        group.jobs += 1;
+        group.rows += job.weight;
+    }
+    let mut groups: Vec<Group> = groups.into_values().collect();
+    groups.sort_by(|a, b| b.jobs.cmp(&a.jobs).then_with(|| a.why.cmp(&b.why)));
+    groups
+}
+
+/// What is asked for on the page of NOK welds, as typed.
+#[derive(Debug, Clone, Default)]
+pub struct NokAsked {
+    /// Day, part, spot, timer, defect.
+    pub values: [String; 5],
+    pub page: u64,
+}
+
+/// Names of these in the address.
+pub const NOK_FIELDS: [&str; 5] = ["day", "part", "spot", "timer", "defect"];
+
+impl NokAsked {
+    /// The same page with another defect or place in the list.
+    fn link(&self, text: &Text, defect: &str, page: u64) -> String {
+        let mut link = format!("/ui/nok?lang={}", text.lang);
+        for (name, value) in NOK_FIELDS.iter().zip(&self.values) {
+            let value = if *name == "defect" { defect } else { value };
+            if !value.is_empty() {
+                link.push_str(&format!("&{name}={}", encoded(value)));
+            }
+        }
+        if page > 0 {
+            link.push_str(&format!("&page={page}"));
+        }
+        link
+    }
+}
+
+/// As it stands in the query of an address.
+fn encoded(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
+            safe.push(char::from(byte));
+        } else {
+            safe.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    safe
+}
+
+struct Field<'a> {
+    label: &'static str,
+    name: &'static str,
+    value: &'a str,
+}
+
+struct ShareLine {
+    link: String,
+    name: String,
+    welds: String,
+    value: u64,
+    most: u64,
+}
+
+struct WeldLine {
+    link: String,
+    id: String,
+    cells: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "nok.html")]
+struct NokListPage<'a> {
+    t: &'static Text,
+    frame: Frame,
+    fields: Vec<Field<'a>>,
+    notes: Vec<String>,
+    pareto: Vec<ShareLine>,
+    rows: Vec<WeldLine>,
+    next: Option<String>,
+}
+
+/// NOK welds of a day; `found`: they, or why they cannot be shown.
+pub fn nok(
+    asked: &NokAsked,
+    found: &Result<NokPage, String>,
+    seen_ms: i64,
+    text: &'static Text,
+) -> Result<String, Error> {
+    let fields = NOK_FIELDS.iter().zip(text.filters).zip(&asked.values);
+    let fields = fields.map(|((name, label), value)| Field { label, name, value });
+    let (mut notes, mut pareto, mut rows, mut next) = (Vec::new(), Vec::new(), Vec::new(), None);
+    match found {
+        Err(why) => notes.push(why.clone()),
+        Ok(page) => {
+            let most = page.pareto.iter().map(|share| share.welds).max();
+            pareto.extend(page.pareto.iter().map(|share| ShareLine {
+                link: asked.link(text, &share.text, 0),
+                name: if share.text.is_empty() {
+                    "–".to_owned()
+                } else {
+                    share.text.clone()
+                },
+                welds: grouped(share.welds),
+                value: share.welds,
+                most: most.unwrap_or(1),
+            }));
+            let day = &asked.values[0];
+            rows.extend(page.welds.iter().map(|weld| WeldLine {
+                link: format!(
+                    "/ui/weld?lang={}&day={}&id={}",
+                    text.lang,
+                    encoded(day),
+                    encoded(&weld.record_id)
+                ),
+                id: weld.record_id.clone(),
+                cells: vec![
+                    weld.time.clone(),
+                    weld.part_no.clone(),
+                    weld.spot_name.clone(),
+                    weld.timer_name.clone(),
+                    weld.defect.clone(),
+                    weld.decided_by.clone(),
+                    probability(weld.probability),
+                    weld.model_version.clone(),
+                ],
+            }));
+            next = page
+                .more
+                .then(|| asked.link(text, &asked.values[4], asked.page + 1));
+        }
+    }
+    let page = NokListPage {
+        t: text,
+        frame: Frame::at(View::Nok, seen_ms, text),
+        fields: fields.collect(),
+        notes,
+        pareto,
+        rows,
+        next,
+    };
+    page.render()
+}
+
+fn probability(value: f64) -> String {
+    if value.is_nan() {
+        "–".to_owned()
+    } else {
+        format!("{value:.4}")
+    }
+}
+
+#[derive(Template)]
+#[template(path = "weld.html")]
+struct WeldPage<'a> {
+    t: &'static Text,
+    frame: Frame,
+    heading: &'a [(&'static str, String)],
+    svg: Option<String>,
+    notes: Vec<String>,
+    table: Table,
+}
+
+/// One weld; `found`: it, or why it cannot be shown.
+pub fn weld(
+    found: &Result<Option<OneWeld>, String>,
+    seen_ms: i64,
+    text: &'static Text,
+) -> Result<String, Error> {
+    let mut notes = Vec::new();
+    let weld = match found {
+        Ok(Some(weld)) => Some(weld),
+        Ok(None) => {
+            notes.push(text.no_weld.to_owned());
+            None
+        }
+        Err(why) => {
+            notes.push(why.clone());
+            None
+        }
+    };
+    let mut drawn = None;
+    match weld.map(|weld| &weld.seen) {
+        Some(Ok(explanation)) => drawn = Some(svg::curves(explanation, text)),
+        Some(Err(why)) => notes.push(format!("{}: {why}", text.not_drawn)),
+        None => {}
+    }
+    let stored = weld.map(|weld| weld.stored.as_slice()).unwrap_or_default();
+    let stored = stored.iter().filter(|(_, value)| !value.is_empty());
+    let page = WeldPage {
+        t: text,
+        frame: Frame::at(View::Weld, seen_ms, text),
+        heading: weld.map(|weld| weld.heading.as_slice()).unwrap_or_default(),
+        svg: drawn,
+        notes,
+        table: Table {
+            head: text.verdict_columns.to_vec(),
+            rows: stored
+                .map(|(name, value)| vec![(*name).to_owned(), value.clone()])
+                .collect(),
+        },
+    };
+    page.render()
+}
+
+fn list(
+    view: View,
+    report: &Report,
+    text: &'static Text,
+    notes: Vec<String>,
+    table: Table,
+) -> Result<String, Error> {
+    let frame = Frame::of(view, report, text);
+    let page = ListPage {
+        t: text,
+        frame,
+        notes,
+        table,
+    };
+    page.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::words::{CHINESE, ENGLISH},
+        *,
+    };
+    use crate::status::causes::Cause;
+
+    const HOSTILE: &str = "</td><script>alert('x')</script>";
+
+    fn report() -> Report {
+        Report {
+            causes: vec![
+                Cause::NoLeader.told(),
+                Cause::Paused {
+                    by: "ana@desk".to_owned(),
+                    reason: HOSTILE.to_owned(),
+                }
+                .told(),
+            ],
+            hints: vec![HOSTILE.to_owned()],
+            days: Some(vec![DayLine {
+                day: "20261128".to_owned(),
+                live: true,
+                total: 2000,
+                left: 1234,
+                ok: 750,
+                nok: 6,
+                ..DayLine::default()
+            }]),
+            runs: Some(vec![RunLine {
+                run: 20_261_128_210_501_123,
+                state: "held",
+                left: Some(7),
+                by: HOSTILE.to_owned(),
+                note: HOSTILE.to_owned(),
+                changed_by: "ben@line".to_owned(),
+                changed_why: "night shift".to_owned(),
+                ..RunLine::default()
+            }]),
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn nothing_that_people_wrote_becomes_part_of_a_page() {
+        let report = report();
+        for html in [
+            now(&report, &ENGLISH).unwrap(),
+            backfills(&report, &CHINESE).unwrap(),
+            workers(&report, &ENGLISH).unwrap(),
+            jobs(&report, &[], &ENGLISH).unwrap(),
+        ] {
+            assert!(!html.contains("<script>alert"), "{html}");
+            assert_eq!(html.matches("<script").count(), 1, "only ours: {html}");
+            assert!(!html.contains("style="), "the policy forbids it: {html}");
+        }
+        assert!(
+            backfills(&report, &ENGLISH)
+                .unwrap()
+                .contains("ben@line: night shift")
+        );
+    }
+
+    #[test]
+    fn now_says_the_sentence_and_the_figures_in_either_language() {
+        let html = now(&report(), &ENGLISH).unwrap();
+        assert!(
+            html.contains("class=\"red\"") && html.contains("no scheduler leads"),
+            "{html}"
+        );
+        assert!(
+            html.contains("<dd>1,234</dd>") && html.contains("0.79 %"),
+            "{html}"
+        );
+        let html = now(&report(), &CHINESE).unwrap();
+        assert!(
+            html.contains("没有主调度器") && html.contains("lang=\"zh\""),
+            "{html}"
+        );
+        let calm = Report {
+            causes: vec![Cause::NothingToDo.told()],
+            ..Report::default()
+        };
+        let html = now(&calm, &ENGLISH).unwrap();
+        assert!(
+            html.contains("class=\"calm\"") && html.contains("nothing to do"),
+            "{html}"
+        );
+    }
+}

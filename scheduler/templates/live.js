@@ -1,0 +1,21 @@
+"use strict";
+// Puts the page's content in again every two seconds, as the server makes it. Without this script the page is as good, only still.
+const EVERY_MS = 2000;
+
+async function again() {
+  if (document.visibilityState === "visible") {
+    try {
+      const answer = await fetch(location.href, { cache: "no-store" });
+      if (!answer.ok) throw new Error(answer.statusText);
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const main = page.querySelector("main");
+      const focused = document.activeElement && document.activeElement.closest("main");
+      if (main && !focused && getSelection().isCollapsed) document.querySelector("main").replaceWith(main);
+      document.body.classList.remove("stale");
+    } catch {
+      document.body.classList.add("stale");
+    }
+  }
+  setTimeout(again, EVERY_MS);
+}
+setTimeout(again, EVERY_MS);

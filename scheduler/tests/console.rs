@@ -1,0 +1,151 @@
+//! The console as a browser asks for it.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod common;
+
+use common::SOON;
+use reqwest::{Client, Response, redirect::Policy};
+use weldfleet_tests::{Fleet, Process, eventually};
+
+/// The first view and what it needs must not be larger.
+const MOST_BYTES: usize = 200_000;
+
+async fn get(scheduler: &Process, path: &str) -> Response {
+    let client = Client::builder().redirect(Policy::none()).build().unwrap();
+    let url = format!("{}{path}", scheduler.http().await);
+    let browser = client.get(url).header("accept", "text/html,*/*;q=0.8");
+    browser.send().await.unwrap()
+}
+
+#[tokio::test]
+async fn every_view_is_small_strict_and_says_what_the_command_says() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let scheduler = fleet.scheduler();
+    scheduler.ready().await;
+    fleet.succeed("scheduler", &["pause", "--reason", "<b>tip</b> dress"]);
+
+    let mut bytes = 0;
+    for path in [
+        "/ui",
+        "/ui/backfills",
+        "/ui/workers",
+        "/ui/jobs",
+        "/ui/style.css",
+        "/ui/live.js",
+    ] {
+        let answer = get(&scheduler, path).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        let policy = answer.headers()["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        assert!(
+            policy.starts_with("default-src 'none'") && !policy.contains("unsafe"),
+            "{policy}"
+        );
+        let body = answer.text().await.unwrap();
+        assert!(
+            !body.contains("http://") && !body.contains("https://"),
+            "{path} names another place"
+        );
+        if matches!(path, "/ui" | "/ui/style.css" | "/ui/live.js") {
+            bytes += body.len();
+        }
+    }
+    assert!(bytes < MOST_BYTES, "{bytes} bytes");
+
+    for (lang, words) in [("en", "paused by"), ("zh", "暂停")] {
+        eventually(&format!("the pause in {lang}"), SOON, async || {
+            let html = get(&scheduler, &format!("/ui?lang={lang}"))
+                .await
+                .text()
+                .await
+                .unwrap();
+            (html.contains(words) && html.contains("&#60;b&#62;tip") && !html.contains("<b>tip"))
+                .then_some(())
+        })
+        .await;
+    }
+
+    // A browser is sent there, a program is not.
+    let sent = get(&scheduler, "/").await;
+    assert_eq!(
+        (sent.status().as_u16(), &sent.headers()["location"]),
+        (303, &"/ui".parse().unwrap())
+    );
+    let (status, body) = scheduler.get("/").await;
+    assert!(status == 200 && body.starts_with('{'), "{body}");
+
+    // Nothing can be changed, and another site's name does not lead here.
+    let url = format!("{}/ui/jobs", scheduler.http().await);
+    assert_eq!(Client::new().post(&url).send().await.unwrap().status(), 405);
+    let elsewhere = Client::new().get(&url).header("host", "evil.example");
+    assert_eq!(elsewhere.send().await.unwrap().status(), 403);
+}
+
+#[tokio::test]
+async fn it_is_not_shown_where_everybody_may_ask() {
+    let fleet = Fleet::with(&[("scheduler.http", "0.0.0.0:0")]).await;
+    fleet.migrate();
+    let scheduler = fleet.scheduler();
+    scheduler.ready().await;
+    let answer = get(&scheduler, "/ui").await;
+    assert_eq!(answer.status(), 403);
+    let why = answer.text().await.unwrap();
+    assert!(why.contains("scheduler.http"), "{why}");
+}
+
+#[tokio::test]
+async fn nok_welds_are_listed_filtered_and_drawn() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    fleet.simulate("today", 300, &[]);
+    fleet
+        .clickhouse
+        .execute(
+            "UPDATE spot_records SET alg_status = 'ok', final_result = 'NOK', defect = if(record_id % 3 = 0, '小焊核', '<i>飞溅'), \
+             decided_by = 'ml', ml_nok_prob = 0.912, alg_complete_time = now64(3) WHERE record_id <= 150",
+        )
+        .await;
+    let scheduler = fleet.scheduler();
+    scheduler.ready().await;
+    let read = async |path: &str| {
+        let answer = get(&scheduler, path).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.text().await.unwrap()
+    };
+    let welds = |html: &str| html.matches("/ui/weld?").count();
+
+    let first = read("/ui/nok").await;
+    assert_eq!(welds(&first), 100, "{first}");
+    assert!(
+        first.contains("0.9120") && first.contains("page=1") && !first.contains("<i>"),
+        "{first}"
+    );
+    assert_eq!(welds(&read("/ui/nok?page=1").await), 50);
+    let one_defect = read("/ui/nok?lang=zh&defect=%E5%B0%8F%E7%84%8A%E6%A0%B8").await;
+    assert_eq!(welds(&one_defect), 50);
+    assert_eq!(welds(&read("/ui/nok?day=20200101").await), 0);
+    assert!(read("/ui/nok?day=tomorrow").await.contains("is not a day"));
+
+    let day = common::day_before(0);
+    let weld = read(&format!("/ui/weld?day={day}&id=3")).await;
+    assert!(
+        weld.contains("<svg") && weld.matches("<polyline").count() >= 3,
+        "{weld}"
+    );
+    assert!(weld.contains("<title") && weld.contains("小焊核"), "{weld}");
+    assert!(!weld.contains("style="), "the policy forbids it");
+    assert!(
+        read(&format!("/ui/weld?day={day}&id=999999"))
+            .await
+            .contains("no such weld")
+    );
+    assert!(
+        read(&format!("/ui/weld?day={day}&id=%27%20OR%201"))
+            .await
+            .contains("no such weld")
+    );
+}
