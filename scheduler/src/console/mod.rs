@@ -26,7 +26,6 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
-use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use weldfleet_queue::{Job, Queue, State as JobState};
@@ -37,7 +36,7 @@ use weldfleet_stores::{Day, clickhouse::NokFilter};
 use crate::{
     args::today,
     dependencies,
-    status::{cache::Cache, report::Report},
+    status::{cache::Cache, gather::now_ms, report::Report},
 };
 use views::{NokAsked, View};
 use welds::Welds;
@@ -237,12 +236,7 @@ async fn nok(
         values: [day, part, spot, timer, defect],
         page: query.page.unwrap_or(0).min(MOST_PAGES),
     };
-    html(views::nok(
-        &asked,
-        &found,
-        Timestamp::now().as_millisecond(),
-        text,
-    ))
+    html(views::nok(&asked, &found, now_ms(), text))
 }
 
 #[derive(Deserialize)]
@@ -262,7 +256,7 @@ async fn weld(
         Ok(day) => console.welds.one(day, &query.id.unwrap_or_default()).await,
         Err(error) => Err(error.to_string()),
     };
-    html(views::weld(&found, Timestamp::now().as_millisecond(), text))
+    html(views::weld(&found, now_ms(), text))
 }
 
 async fn page(

@@ -463,7 +463,7 @@ impl Gatherer {
 
 /// For people, who compare it with their own clock.
 #[expect(clippy::disallowed_methods, reason = "shown, and decides nothing")]
-fn now_ms() -> i64 {
+pub fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
