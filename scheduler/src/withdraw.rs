@@ -1,10 +1,12 @@
 //! Jobs of a run that nobody is to work on: taken off the queue by who cancels or holds it, and by each pass.
 //!
 //! Nothing of such a run comes back:
-//! - its state is written to ClickHouse first, then the plans of its days get a new version. A pass that read a plan before meets a
-//!   conflict; one that reads it after asks ClickHouse before it enqueues, and finds the run stopped;
-//! - of a cancelled run leased jobs go too. Their workers find the lease lost, and what they write late is older than any later run;
-//! - of a held run leased jobs end as they would. One that is to run again goes back to the queue, and the next pass takes it off.
+//! - its state is written to ClickHouse first, then the plans of its days get a new version. A pass that read a plan
+//!   before meets a conflict; one that reads it after asks ClickHouse before it enqueues, and finds the run stopped;
+//! - of a cancelled run leased jobs go too. Their workers find the lease lost, and what they write late is older than
+//!   any later run;
+//! - of a held run leased jobs end as they would. One that is to run again goes back to the queue, and the next pass
+//!   takes it off.
 //!
 //! A job that leaves takes its attempts and deaths with it: resumed, its rows are sliced anew.
 

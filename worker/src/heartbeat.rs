@@ -1,7 +1,9 @@
-//! What this worker tells the fleet of itself, beside that it lives: its pace, what it spends its time on, its disk, what it waits for.
+//! What this worker tells the fleet of itself, beside that it lives: its pace, what it spends its time on, its disk,
+//! what it waits for.
 //!
-//! The queue renews the worker's entry by itself. Here are only the free fields of it, which `scheduler status` shows, and from which it
-//! tells why nothing moves. They are told anew when they change, the figures at most each ten seconds.
+//! The queue renews the worker's entry by itself. Here are only the free fields of it, which `scheduler status` shows,
+//! and from which it tells why nothing moves. They are told anew when they change, the figures at most each ten
+//! seconds.
 
 use std::{
     collections::BTreeMap,

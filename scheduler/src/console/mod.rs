@@ -1,11 +1,12 @@
-//! The console at `/ui`: what people see in a browser. Pages are made on the server from the status model, whole; a little script puts
-//! their content in again. Nothing comes from elsewhere, and nothing can be changed here.
+//! The console at `/ui`: what people see in a browser. Pages are made on the server from the status model, whole; a
+//! little script puts their content in again. Nothing comes from elsewhere, and nothing can be changed here.
 //!
 //! - [`welds`]: what pages of welds are made of; [`svg`]: a weld's curves;
-//! - [`words`]: what things are called, in both languages; [`views`]: the content of each page, pure; `templates/`: their form.
+//! - [`words`]: what things are called, in both languages; [`views`]: the content of each page, pure; `templates/`:
+//!   their form.
 //!
-//! There are no users yet, so it is shown only where the scheduler listens on loopback, and only under a name that no other
-//! site can take (a page of theirs could otherwise read it through a name that they point here).
+//! There are no users yet, so it is shown only where the scheduler listens on loopback, and only under a name that no
+//! other site can take (a page of theirs could otherwise read it through a name that they point here).
 
 mod svg;
 mod views;

@@ -1,4 +1,5 @@
-//! A weld's curves as SVG: U, I and R over time, with pulses and hits. Only numbers and names of rules go in, never a text of the plant.
+//! A weld's curves as SVG: U, I and R over time, with pulses and hits. Only numbers and names of rules go in, never a
+//! text of the plant.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,6 @@
-//! The status of the whole fleet, for however many viewers: gathered when somebody asks and what is known is older than a second, by
-//! one look at a time. A look that is dear is taken less often, so that viewers never cost the stores more than a fixed share.
+//! The status of the whole fleet, for however many viewers: gathered when somebody asks and what is known is older than
+//! a second, by one look at a time. A look that is dear is taken less often, so that viewers never cost the stores more
+//! than a fixed share.
 
 use std::{
     sync::{
@@ -47,7 +48,8 @@ impl Cache {
         })
     }
 
-    /// The newest report and its age; waits at most `patience` for a fresh one, then takes what there is. `None` if nothing was seen yet.
+    /// The newest report and its age; waits at most `patience` for a fresh one, then takes what there is. `None` if
+    /// nothing was seen yet.
     pub async fn get(&self, patience: Duration) -> Option<(Arc<Report>, Duration)> {
         let mut news = self.seen.subscribe();
         let fresh = news

@@ -1,8 +1,9 @@
 //! Why nothing moves: one pure function from what is known to the causes, each in words with its remedy.
 //!
-//! Everybody who wonders is told the same: `scheduler status`, `/readyz`, `GET /api/v1/status`. An undisturbed day has no cause. Causes
-//! come in the order in which they matter. Those at the end only say why a fleet stands still, so they are told only while it does:
-//! nothing is leased, and for some seconds nothing was claimed or enqueued. And they are told only where no earlier cause explains it.
+//! Everybody who wonders is told the same: `scheduler status`, `/readyz`, `GET /api/v1/status`. An undisturbed day has
+//! no cause. Causes come in the order in which they matter. Those at the end only say why a fleet stands still, so they
+//! are told only while it does: nothing is leased, and for some seconds nothing was claimed or enqueued. And they are
+//! told only where no earlier cause explains it.
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;

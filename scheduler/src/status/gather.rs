@@ -39,7 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SOON: Duration = Duration::from_secs(2);
 /// Workers that said nothing for this long are shown as silent; where there are many, each speaks more rarely.
 pub const SILENT: Duration = Duration::from_secs(15);
-/// A complete day may wait so long for being settled, beside twice `tables.settle_after`: the leader looks rarely and is patient.
+/// A complete day may wait so long for being settled, beside twice `tables.settle_after`: the leader looks rarely and
+/// is patient.
 const SETTLING: Duration = Duration::from_secs(300);
 
 /// Keeps its connections between looks.
@@ -477,8 +478,8 @@ fn problem(report: &mut Report, dependency: &str, why: &str) {
     report.problems.push(text);
 }
 
-/// What to say where one weld could get another verdict from another worker: providers agree to 1e-5, precisions do not, and
-/// models may differ in anything.
+/// What to say where one weld could get another verdict from another worker: providers agree to 1e-5, precisions do
+/// not, and models may differ in anything.
 fn mixed<'a>(workers: impl Iterator<Item = &'a WorkerEntry>) -> Option<String> {
     let living: Vec<_> = workers
         .filter(|worker| worker.silent_ms <= SILENT.as_millis() as u64)

@@ -1,6 +1,7 @@
 //! What is known right now, and why nothing moves.
 //!
-//! - [`report`]: the status model; [`gather`]: filling it, from the stores alone, so that any scheduler can, leader or standby;
+//! - [`report`]: the status model; [`gather`]: filling it, from the stores alone, so that any scheduler can, leader or
+//!   standby;
 //! - [`causes`]: why nothing moves, pure; [`cache`]: one look a second for all viewers of a process.
 
 pub mod cache;

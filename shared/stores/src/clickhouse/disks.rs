@@ -16,8 +16,8 @@ pub struct Disk {
 }
 
 impl SourceTable {
-    /// The disk with the most room of those that the source table may be on: where the server writes next. `None` if the account
-    /// may not see it.
+    /// The disk with the most room of those that the source table may be on: where the server writes next. `None` if
+    /// the account may not see it.
     pub async fn roomiest_disk(&self) -> Result<Option<Disk>, StoreError> {
         let sql = format!(
             "SELECT name, toUInt64(unreserved_space) AS free_bytes FROM system.disks WHERE name IN (\

@@ -268,7 +268,8 @@ impl Runs {
         self.read("state = 'open' ORDER BY run").await
     }
 
-    /// Runs that a pass must know: open ones to slice them, held and lately cancelled ones to keep them off the queue. Oldest first.
+    /// Runs that a pass must know: open ones to slice them, held and lately cancelled ones to keep them off the queue.
+    /// Oldest first.
     pub async fn for_pass(&self) -> Result<Vec<Run>, StoreError> {
         self.read(&format!(
             "(state IN ('open', 'held') OR state = 'cancelled' AND closed_at > now64(3) - INTERVAL {REMEMBERED_DAYS} DAY) ORDER BY run"
@@ -304,7 +305,8 @@ impl Runs {
             .await
     }
 
-    /// Does what a person wants with a run, if its state allows it. Returns the run after that; `None` if there is none.
+    /// Does what a person wants with a run, if its state allows it. Returns the run after that; `None` if there is
+    /// none.
     pub async fn change(
         &self,
         run: u64,
