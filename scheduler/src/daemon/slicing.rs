@@ -159,7 +159,9 @@ async fn one(
 }
 
 fn until_next(daemon: &Daemon, summary: &Summary, began: Instant) -> Duration {
-    let poll = daemon.settings.scheduler.poll_interval;
+    let settings = &daemon.settings.scheduler;
+    // Rows that nobody has looked at yet wait, too.
+    let poll = settings.poll_interval.min(settings.max_wait);
     if summary.split > 0 {
         // There may be more to split than one pass does.
         return SHORTEST;
