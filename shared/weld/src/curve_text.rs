@@ -52,39 +52,84 @@ pub fn read(text: &[u8], samples: &mut Vec<f32>) -> Result<(), BadSample> {
 
 /// Most digits of a number that is read in one pass: as an integer they are exact, and so is what they are divided by.
 const PLAIN_DIGITS: usize = 9;
-const TENS: [u32; PLAIN_DIGITS + 1] = [
-    1,
-    10,
-    100,
-    1_000,
-    10_000,
-    100_000,
-    1_000_000,
-    10_000_000,
-    100_000_000,
-    1_000_000_000,
-];
+/// By places behind the point.
+const DIVISORS: [f64; PLAIN_DIGITS + 1] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
-/// Appends the samples from the front that are written plainly, `12`, ` -3.5`, in one pass over the text: nearly all that
-/// plants store. Returns the text from the first other one on; `None` if there is none.
+/// Longest number that is read in one word.
+const WORD_DIGITS: usize = 7;
+/// 1 in each byte of a word.
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+/// Appends the samples from the front that are written plainly, `12`, ` -3.5`: nearly all that plants store. Returns the
+/// text from the first other one on; `None` if there is none.
+///
+/// Eight bytes are looked at for separators at once. So the next number does not wait for the length of this one, which
+/// would cost more than reading it.
 fn read_plain<'a>(text: &'a [u8], separator: u8, samples: &mut Vec<f32>) -> Option<&'a [u8]> {
-    let mut rest = text;
-    loop {
-        let Some((number, length)) = plain_number(rest) else {
-            return Some(rest);
-        };
-        match rest.get(length) {
-            None => {
-                samples.push(number);
-                return None;
+    let mut start = 0;
+    let mut read = |start: usize, end: usize| match plain_sample(text, start, end) {
+        Some(number) => {
+            samples.push(number);
+            true
+        }
+        None => false,
+    };
+    let (words, tail) = text.as_chunks::<8>();
+    for (place, bytes) in words.iter().enumerate() {
+        let mut ends = places_of(separator, u64::from_le_bytes(*bytes));
+        while ends != 0 {
+            let end = 8 * place + ends.trailing_zeros() as usize / 8;
+            if !read(start, end) {
+                return Some(&text[start..]);
             }
-            Some(byte) if *byte == separator => {
-                samples.push(number);
-                rest = &rest[length + 1..];
-            }
-            Some(_) => return Some(rest),
+            start = end + 1;
+            ends &= ends - 1;
         }
     }
+    for end in text.len() - tail.len()..text.len() {
+        if text[end] == separator {
+            if !read(start, end) {
+                return Some(&text[start..]);
+            }
+            start = end + 1;
+        }
+    }
+    (!read(start, text.len())).then(|| &text[start..])
+}
+
+/// The high bit of each byte of a word that is this one.
+fn places_of(byte: u8, word: u64) -> u64 {
+    let other = word ^ (EACH * u64::from(byte));
+    !(((other & (EACH * 0x7f)) + EACH * 0x7f) | other) & (EACH * 0x80)
+}
+
+/// The sample between two places, if it is written plainly.
+#[expect(clippy::cast_precision_loss, reason = "seven digits at most")]
+fn plain_sample(text: &[u8], start: usize, end: usize) -> Option<f32> {
+    let length = end - start;
+    if (1..=WORD_DIGITS).contains(&length)
+        && let Some(eight) = text[..end].last_chunk()
+    {
+        // Values of the digits, the last one highest; zeros for what stands before them.
+        let values = (u64::from_le_bytes(*eight) ^ (EACH * 0x30)) & (u64::MAX << (64 - 8 * length));
+        let above_nine = (((values & (EACH * 0x7f)) + EACH * (0x7f - 9)) | values) & (EACH * 0x80);
+        if above_nine == 0 {
+            return Some(joined(values) as f32);
+        }
+    }
+    let (number, read) = plain_number(&text[start..end])?;
+    (read == length).then_some(number)
+}
+
+/// The number that eight digits make, the first one lowest: pairs, fours and all of them are joined in three
+/// multiplications, after Johnny Lee's "Fast numeric string to int" (2016).
+#[expect(clippy::cast_possible_truncation, reason = "eight digits")]
+fn joined(values: u64) -> u32 {
+    const PAIRS: u64 = 0x0000_00ff_0000_00ff;
+    let pairs = values.wrapping_mul(10).wrapping_add(values >> 8);
+    let first = (pairs & PAIRS).wrapping_mul(100 + (1_000_000 << 32));
+    let second = ((pairs >> 16) & PAIRS).wrapping_mul(1 + (10_000 << 32));
+    (first.wrapping_add(second) >> 32) as u32
 }
 
 /// The number that a text begins with, at most one blank before it, and how many bytes it takes.
@@ -93,64 +138,25 @@ fn plain_number(text: &[u8]) -> Option<(f32, usize)> {
     let mut at = usize::from(text.first() == Some(&b' '));
     let negative = text.get(at) == Some(&b'-');
     at += usize::from(negative);
-    let (mut value, before) = digits(text.get(at..)?);
-    at += before;
-    let mut places = 0;
-    if text.get(at) == Some(&b'.') {
-        let (fraction, behind) = digits(&text[at + 1..]);
-        if before + behind <= PLAIN_DIGITS {
-            value = value * TENS[behind] + fraction;
-        }
-        places = behind;
-        at += 1 + behind;
-    }
-    if !(1..=PLAIN_DIGITS).contains(&(before + places)) {
-        return None;
-    }
-    let number = (f64::from(value) / f64::from(TENS[places])) as f32;
-    Some((if negative { -number } else { number }, at))
-}
-
-/// The digits that a text begins with, as a number, and how many they are. Where eight bytes are at hand and a digit is
-/// not the last of them, they are read together: a curve is a thousand of such numbers.
-fn digits(text: &[u8]) -> (u32, usize) {
-    if let Some(eight) = text.first_chunk() {
-        let (value, count) = digits_of_eight(u64::from_le_bytes(*eight));
-        if count < 8 {
-            return (value, count);
-        }
-    }
-    let (mut value, mut count) = (0_u32, 0);
-    for digit in text.iter().map(|byte| byte.wrapping_sub(b'0')) {
-        if digit > 9 {
+    let (mut value, mut digits, mut point) = (0_u32, 0, None);
+    while let Some(byte) = text.get(at) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            value = value.wrapping_mul(10).wrapping_add(u32::from(digit));
+            digits += 1;
+        } else if *byte == b'.' && point.is_none() {
+            point = Some(digits);
+        } else {
             break;
         }
-        value = value.wrapping_mul(10).wrapping_add(u32::from(digit));
-        count += 1;
+        at += 1;
     }
-    (value, count)
-}
-
-/// The digits at the front of eight bytes, the first byte lowest, as a number, and how many they are.
-///
-/// All eight are looked at in one word, and pairs, fours and eights of digits joined in three multiplications, after
-/// Johnny Lee's "Fast numeric string to int" (2016).
-fn digits_of_eight(bytes: u64) -> (u32, usize) {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    const PAIRS: u64 = 0x0000_00ff_0000_00ff;
-    let values = bytes ^ (EACH * 0x30);
-    // the high bit of each byte that is above 9
-    let others = (((values & (EACH * 0x7f)) + EACH * (0x7f - 9)) | values) & (EACH * 0x80);
-    let count = others.trailing_zeros() / 8;
-    if count == 0 {
-        return (0, 0);
+    if !(1..=PLAIN_DIGITS).contains(&digits) {
+        return None;
     }
-    // as if zeros stood before them
-    let values = values << (64 - 8 * count);
-    let pairs = values.wrapping_mul(10).wrapping_add(values >> 8);
-    let first = (pairs & PAIRS).wrapping_mul(100 + (1_000_000 << 32));
-    let second = ((pairs >> 16) & PAIRS).wrapping_mul(1 + (10_000 << 32));
-    ((first.wrapping_add(second) >> 32) as u32, count as usize)
+    let places = point.map_or(0, |before| digits - before);
+    let number = (f64::from(value) / DIVISORS[places]) as f32;
+    Some((if negative { -number } else { number }, at))
 }
 
 /// Appends one sample, NaN where it cannot be read.
