@@ -156,6 +156,7 @@ async fn the_workers_face_shows_device_and_layout() {
     assert_eq!(page["device"], "cpu");
     let layout = serde_json::json!({
         "sessions": 1, "threads": 1, "batch_rows": 32, "origin": "configured", "rows_per_second": null,
+        "openvino_gain": null,
     });
     assert_eq!(page["layout"], layout);
 }
