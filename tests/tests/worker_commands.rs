@@ -395,10 +395,15 @@ async fn both_programs_tell_who_they_are_and_what_they_did() {
     for process in [&scheduler, &worker] {
         assert_eq!(process.get("/healthz").await, (200, "ok\n".to_owned()));
         let (code, body) = process.get("/readyz").await;
+        let told = parsed(&body);
         assert_eq!(
-            (code, parsed(&body)),
-            (200, json!({"ready": true, "reasons": []}))
+            (code, &told["ready"], &told["reasons"]),
+            (200, &json!(true), &json!([]))
         );
+        let causes = told["why"].as_array().into_iter().flatten();
+        for cause in causes {
+            assert_eq!(cause["alarming"], false, "{cause}");
+        }
     }
     metrics_are_named(
         &worker,
