@@ -86,12 +86,13 @@ fn read_plain<'a>(text: &'a [u8], separator: u8, samples: &mut Vec<f32>) -> Opti
             ends &= ends - 1;
         }
     }
-    for end in text.len() - tail.len()..text.len() {
-        if text[end] == separator {
-            if !read(start, end) {
+    let behind = text.len() - tail.len();
+    for (place, byte) in tail.iter().enumerate() {
+        if *byte == separator {
+            if !read(start, behind + place) {
                 return Some(&text[start..]);
             }
-            start = end + 1;
+            start = behind + place + 1;
         }
     }
     (!read(start, text.len())).then(|| &text[start..])
