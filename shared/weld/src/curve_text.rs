@@ -124,7 +124,6 @@ fn plain_sample(text: &[u8], start: usize, end: usize) -> Option<f32> {
 
 /// The number that eight digits make, the first one lowest: pairs, fours and all of them are joined in three
 /// multiplications, after Johnny Lee's "Fast numeric string to int" (2016).
-#[expect(clippy::cast_possible_truncation, reason = "eight digits")]
 fn joined(values: u64) -> u32 {
     const PAIRS: u64 = 0x0000_00ff_0000_00ff;
     let pairs = values.wrapping_mul(10).wrapping_add(values >> 8);
