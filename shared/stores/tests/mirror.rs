@@ -8,7 +8,7 @@ use common::{Plant, day, insert, nok, ok, range};
 use weldfleet_stores::{
     Range, Selection,
     clickhouse::{Attempt, SourceTable},
-    mysql::{Committed, Mirrored},
+    mysql::{CommittedRange, Mirrored},
 };
 use weldfleet_weld::{Status, Verdict};
 
@@ -151,7 +151,7 @@ async fn ranges_far_apart_are_mirrored_and_nothing_between_them() {
     insert(&table, day(), 0..1000).await;
     let nok = [3, 49, 50, 500, 899, 900, 949, 950, 990];
     judge(&table, 1, &range(0, 999), &nok, &ok()).await;
-    let whole = |from, to| Committed {
+    let whole = |from, to| CommittedRange {
         range: range(from, to),
         first_token: None,
     };
@@ -190,7 +190,7 @@ async fn a_first_attempt_is_mirrored_by_its_own_results() {
     insert(&table, day(), 0..100).await;
     judge(&table, 1, &range(0, 49), &[3, 49], &ok()).await;
     judge(&table, 2, &range(50, 99), &[50, 70], &ok()).await;
-    let first = |from, to, token| Committed {
+    let first = |from, to, token| CommittedRange {
         range: range(from, to),
         first_token: Some(token),
     };
@@ -209,7 +209,7 @@ async fn a_first_attempt_is_mirrored_by_its_own_results() {
         ..range(from, to)
     };
     judge(&table, 3, &force(0, 49), &[49, 7], &ok()).await;
-    let forced = Committed {
+    let forced = CommittedRange {
         range: force(0, 49),
         first_token: Some(3),
     };
@@ -226,6 +226,15 @@ async fn a_first_attempt_is_mirrored_by_its_own_results() {
         changed(0, 0, 0)
     );
     assert_eq!(mirror.mirror_day(day()).await.unwrap(), changed(1, 0, 0));
+
+    // what lies between neighbours is another worker's, who mirrors it
+    plant
+        .mysql("UPDATE nok_records SET part_no = 'false' WHERE record_id = '7'")
+        .await;
+    let (before, behind) = (first(0, 5, 1), first(10, 15, 1));
+    let done = mirror.mirror_all(&[&before, &behind]).await.unwrap();
+    assert_eq!(done, changed(0, 0, 0));
+    assert_eq!(mirror.mirror_day(day()).await.unwrap(), changed(0, 1, 0));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::{
 use weldfleet_service::metrics;
 use weldfleet_stores::{
     StoreError,
-    mysql::{Committed, Mirror},
+    mysql::{CommittedRange, Mirror},
 };
 
 /// Longest wait for the mirror of one range.
@@ -39,7 +39,7 @@ impl Mirroring {
     ///
     /// # Errors
     /// Only what ClickHouse, the side that is read, failed with.
-    pub async fn mirror(&self, ranges: &[&Committed]) -> Result<(), StoreError> {
+    pub async fn mirror(&self, ranges: &[&CommittedRange]) -> Result<(), StoreError> {
         if self.resting() {
             metrics::counter!("weldfleet_mirror_skipped_total").increment(1);
             return Ok(());

@@ -386,9 +386,10 @@ impl<'p> Stage<'p, Committed> {
     pub async fn mirror(self) -> Result<Stage<'p, Mirrored>, Stopped> {
         let Self { under, at } = self;
         under.held()?;
-        // An attempt before this one may have committed NOK rows and died.
+        // An attempt before this one may have committed NOK rows and died. One that was given back is not counted: if rows
+        // came since its commit, what it found is the day's check to repair.
         let is_first = at.on_the_way.is_some() && under.lease.job().attempts == 1;
-        let committed = mysql::Committed {
+        let committed = mysql::CommittedRange {
             range: under.range.clone(),
             first_token: is_first.then(|| under.lease.token()),
         };

@@ -12,7 +12,7 @@ use weldfleet_settings::Settings;
 use weldfleet_stores::{
     LIVE_RUN, Range,
     clickhouse::{Attempt, EncodedResults, SourceTable},
-    mysql::Committed,
+    mysql::CommittedRange,
 };
 
 use super::{
@@ -38,7 +38,7 @@ pub struct Writing {
     committing: Upstream,
     results: Grouping<EncodedResults, Lease>,
     commits: Grouping<Attempt, Lease>,
-    mirror: Option<Grouping<Committed, Lease>>,
+    mirror: Option<Grouping<CommittedRange, Lease>>,
 }
 
 /// A range's place among those that are written; the next comes in when it is dropped.
@@ -87,10 +87,10 @@ impl Writing {
             Grouping::start(
                 limits,
                 committing.clone(),
-                move |group: Vec<Arc<Committed>>| {
+                move |group: Vec<Arc<CommittedRange>>| {
                     let mirror = mirror.clone();
                     async move {
-                        let group: Vec<&Committed> = group.iter().map(Arc::as_ref).collect();
+                        let group: Vec<&CommittedRange> = group.iter().map(Arc::as_ref).collect();
                         timed("mirror", mirror.mirror(&group)).await
                     }
                 },
@@ -168,7 +168,7 @@ impl Writing {
     /// [`Failed`]
     pub async fn mirror(
         &self,
-        committed: Committed,
+        committed: CommittedRange,
         lease: &Lease,
         way: Option<OnTheWay>,
     ) -> Result<(), Failed> {

@@ -114,7 +114,7 @@ pub struct MirrorLag {
 
 /// A range whose results are in the rows.
 #[derive(Debug, Clone)]
-pub struct Committed {
+pub struct CommittedRange {
     /// Its keys.
     pub range: Range,
     /// The attempt's token if no attempt was before it: then what is NOK and not in MySQL is of its results.
@@ -138,46 +138,59 @@ impl Mirror {
 
     /// Makes MySQL equal to the committed NOK rows between the range's keys, whoever committed them.
     pub async fn mirror(&self, range: &Range) -> Result<Mirrored, StoreError> {
-        self.mirror_between(range.day, &[range.keys()], None).await
+        let keys = [range.keys()];
+        self.mirror_between(range.day, &keys, &keys, None).await
     }
 
     /// The same for several ranges, neighbours together with what lies between them. ClickHouse is asked once a day,
     /// however far apart its ranges are: a question costs it more than the rows of a range.
-    pub async fn mirror_all(&self, committed: &[&Committed]) -> Result<Mirrored, StoreError> {
-        let mut days: BTreeMap<Day, Vec<&Committed>> = BTreeMap::new();
+    pub async fn mirror_all(&self, committed: &[&CommittedRange]) -> Result<Mirrored, StoreError> {
+        let mut days: BTreeMap<Day, Vec<&CommittedRange>> = BTreeMap::new();
         for committed in committed {
             days.entry(committed.range.day).or_default().push(committed);
         }
         let mut done = Mirrored::default();
         for (day, committed) in days {
-            let ranges = neighbours(committed.iter().map(|one| one.range.keys()).collect());
+            let ranges: Vec<KeyRange> = committed.iter().map(|one| one.range.keys()).collect();
+            let spans = neighbours(ranges.clone());
             let tokens: Option<Vec<u64>> = committed.iter().map(|one| one.first_token).collect();
-            done += self.mirror_between(day, &ranges, tokens.as_deref()).await?;
+            done += match tokens {
+                // What lies between them is other workers', who mirror it: to ask what became of it would cost more.
+                Some(tokens) => {
+                    self.mirror_between(day, &spans, &ranges, Some(&tokens))
+                        .await?
+                }
+                None => self.mirror_between(day, &spans, &spans, None).await?,
+            };
         }
         Ok(done)
     }
 
-    /// Of ranges that do not overlap. With `tokens` only rows that these attempts found NOK are looked for, beside those
-    /// that MySQL has already.
+    /// Of `ranges`, which lie in `spans` that do not overlap. With `tokens` only rows that these attempts found NOK are
+    /// looked for, beside those that MySQL has already.
     async fn mirror_between(
         &self,
         day: Day,
+        spans: &[KeyRange],
         ranges: &[KeyRange],
         tokens: Option<&[u64]>,
     ) -> Result<Mirrored, StoreError> {
         let mut stored = Vec::new();
-        for keys in ranges {
-            let span = TickSpan {
-                from: keys.from.ticks,
-                to: keys.to.ticks,
+        for span in spans {
+            let ticks = TickSpan {
+                from: span.from.ticks,
+                to: span.to.ticks,
             };
-            let rows = self.table.rows(day, span).await?;
-            stored.extend(rows.into_iter().filter(|row| between(keys, &row.row)));
+            let rows = self.table.rows(day, ticks).await?;
+            stored.extend(rows.into_iter().filter(|stored| {
+                let inside = |keys| between(keys, &stored.row);
+                inside(span) && ranges.iter().any(inside)
+            }));
         }
         let layout = self.table.layout().await?;
         let committed = self
             .source
-            .nok_between(day, ranges, tokens, &layout.columns)
+            .nok_between(day, spans, tokens, &layout.columns)
             .await?;
         let difference = self.compare(day, &committed, &stored).await?;
         self.write(day, difference).await

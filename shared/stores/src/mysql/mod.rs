@@ -14,5 +14,5 @@ pub mod server;
 pub mod survey;
 pub mod table;
 
-pub use mirror::{Committed, Mirror, MirrorLag, Mirrored};
+pub use mirror::{CommittedRange, Mirror, MirrorLag, Mirrored};
 pub use table::NokTable;
