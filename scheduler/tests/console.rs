@@ -138,6 +138,25 @@ async fn nok_welds_are_listed_filtered_and_drawn() {
     );
     assert!(weld.contains("<title") && weld.contains("小焊核"), "{weld}");
     assert!(!weld.contains("style="), "the policy forbids it");
+    // Another weld of this id, later on the same day.
+    fleet
+        .clickhouse
+        .execute(
+            "INSERT INTO spot_records SELECT * REPLACE (ck_local_time + INTERVAL 1 SECOND AS ck_local_time, '飞边' AS defect, \
+             'OK' AS final_result) FROM spot_records WHERE record_id = 3",
+        )
+        .await;
+    let time = fleet
+        .clickhouse
+        .value("SELECT replaceAll(replaceAll(toString(min(ck_local_time)), ' ', '%20'), ':', '%3A') FROM spot_records WHERE record_id = 3")
+        .await;
+    let pages = [read("/ui/nok").await, read("/ui/nok?page=1").await].concat();
+    assert!(pages.contains(&format!("id=3&#38;time={time}")), "{pages}");
+    let of_both = read(&format!("/ui/weld?day={day}&id=3&time={time}")).await;
+    assert!(
+        of_both.contains("小焊核") && !of_both.contains("飞边"),
+        "{of_both}"
+    );
     assert!(
         read(&format!("/ui/weld?day={day}&id=999999"))
             .await

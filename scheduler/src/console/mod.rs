@@ -39,7 +39,7 @@ use crate::{
     dependencies,
     status::{cache::Cache, gather::now_ms, report::Report},
 };
-use views::{NokAsked, View};
+use views::NokAsked;
 use welds::Welds;
 use words::{CHINESE, ENGLISH, Text};
 
@@ -244,6 +244,7 @@ async fn nok(
 struct WeldQuery {
     day: Option<String>,
     id: Option<String>,
+    time: Option<String>,
 }
 
 async fn weld(
@@ -254,7 +255,10 @@ async fn weld(
 ) -> Response {
     let text = language(&language_asked, &headers);
     let found = match query.day.unwrap_or_default().parse::<Day>() {
-        Ok(day) => console.welds.one(day, &query.id.unwrap_or_default()).await,
+        Ok(day) => {
+            let id = query.id.unwrap_or_default();
+            console.welds.one(day, &id, query.time.as_deref()).await
+        }
         Err(error) => Err(error.to_string()),
     };
     html(views::weld(&found, now_ms(), text))
@@ -308,16 +312,6 @@ impl Console {
         *known = Some((Instant::now(), jobs.clone()));
         jobs
     }
-}
-
-impl View {
-    const ALL: [Self; 5] = [
-        Self::Now,
-        Self::Backfills,
-        Self::Workers,
-        Self::Jobs,
-        Self::Nok,
-    ];
 }
 
 #[cfg(test)]

@@ -30,6 +30,15 @@ pub enum View {
 }
 
 impl View {
+    /// Those in the navigation.
+    const LINKED: [Self; 5] = [
+        Self::Now,
+        Self::Backfills,
+        Self::Workers,
+        Self::Jobs,
+        Self::Nok,
+    ];
+
     fn path(self) -> &'static str {
         match self {
             Self::Now => "/ui",
@@ -77,7 +86,7 @@ impl Frame {
             |_| String::new(),
             |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
         );
-        let links = View::ALL.iter().map(|other| Link {
+        let links = View::LINKED.iter().map(|other| Link {
             path: other.path(),
             name: other.name(text),
             here: *other == view,
@@ -439,10 +448,11 @@ pub fn nok(
             let day = &asked.values[0];
             rows.extend(page.welds.iter().map(|weld| WeldLine {
                 link: format!(
-                    "/ui/weld?lang={}&day={}&id={}",
+                    "/ui/weld?lang={}&day={}&id={}&time={}",
                     text.lang,
                     encoded(day),
-                    encoded(&weld.record_id)
+                    encoded(&weld.record_id),
+                    encoded(&weld.time)
                 ),
                 id: weld.record_id.clone(),
                 cells: vec![

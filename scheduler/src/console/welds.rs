@@ -90,14 +90,21 @@ impl Welds {
         self.in_turn(read).await
     }
 
-    /// The weld of this id; `None` if that day has none.
-    pub async fn one(&self, day: Day, record_id: &str) -> Result<Option<OneWeld>, String> {
+    /// The weld of this id and, where it is given, of this time; `None` if that day has none.
+    pub async fn one(
+        &self,
+        day: Day,
+        record_id: &str,
+        time: Option<&str>,
+    ) -> Result<Option<OneWeld>, String> {
         let read = async {
             let table = self.table().await?;
-            let Some((block, row)) = table.find(record_id, Some(day)).await? else {
+            let Some((block, row)) = table.find(record_id, Some(day), time).await? else {
                 return Ok(None);
             };
-            let stored = table.stored_verdict(day, record_id).await?;
+            let stored = table
+                .stored_verdict(day, block.time_text(row), record_id)
+                .await?;
             let mut heading = vec![
                 ("record_id", block.id(row).to_string()),
                 ("data_date", block.day().to_string()),

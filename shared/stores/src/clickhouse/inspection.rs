@@ -195,11 +195,13 @@ impl SourceTable {
         self.rows_where(day, &conditions).await
     }
 
-    /// The weld of this id: on `day`, or on the latest day that has it; the row's place in the block.
+    /// The weld of this id: on `day`, or on the latest day that has it; at `time`, `ck_local_time` as ClickHouse prints
+    /// it, or the last that was read. With it the row's place in the block.
     pub async fn find(
         &self,
         record_id: &str,
         day: Option<Day>,
+        time: Option<&str>,
     ) -> Result<Option<(RowBlock, usize)>, StoreError> {
         let schema = &self.schema;
         let id = match (schema.id, record_id.parse::<u64>()) {
@@ -225,9 +227,12 @@ impl SourceTable {
         let block = self
             .rows_where(day, &format!("{} AND {same_id}", schema.on_day(day)))
             .await?;
-        let row = (0..block.len()).rev().find(|row| match block.id(*row) {
-            IdRef::Number(number) => number.to_string() == record_id,
-            IdRef::Text(text) => text == record_id,
+        let row = (0..block.len()).rev().find(|row| {
+            let same_id = match block.id(*row) {
+                IdRef::Number(number) => number.to_string() == record_id,
+                IdRef::Text(text) => text == record_id,
+            };
+            same_id && time.is_none_or(|time| block.time_text(*row) == time)
         });
         Ok(row.map(|row| (block, row)))
     }

@@ -341,7 +341,7 @@ fn checksum_text(columns: &[MirrorColumn]) -> String {
 }
 
 impl Schema {
-    fn is_nok(&self) -> String {
+    pub(super) fn is_nok(&self) -> String {
         format!(
             "({} = 'NOK' AND {} IS NOT NULL)",
             self.column("final_result"),

@@ -87,23 +87,26 @@ impl SourceTable {
         self.server.all("count nok welds by defect", &sql).await
     }
 
-    /// What is stored of a weld's verdict, column by column under our names; empty where there is nothing.
+    /// What is stored of a weld's verdict, column by column under our names; empty where there is nothing. `time` is
+    /// `ck_local_time` as ClickHouse prints it.
     pub async fn stored_verdict(
         &self,
         day: Day,
+        time: &str,
         record_id: &str,
     ) -> Result<Option<Vec<(&'static str, String)>>, StoreError> {
         let names = || RESULT_COLUMNS.iter().map(|column| column.name);
         let values: Vec<String> = names().map(|name| self.result_text(name)).collect();
         let schema = &self.schema;
         let sql = format!(
-            "SELECT [{}] AS values FROM {} WHERE {} AND {} = {} ORDER BY {} DESC LIMIT 1",
+            "SELECT [{}] AS values FROM {} WHERE {} AND {} = {} AND toString({}) = {} LIMIT 1",
             values.join(", "),
             schema.rows(),
             schema.on_day(day),
             schema.id_text(),
             literal(record_id),
-            schema.ticks(),
+            schema.column("ck_local_time"),
+            literal(time),
         );
         let found: Vec<Stored> = self.server.all("read a weld's verdict", &sql).await?;
         let first = found.into_iter().next();
@@ -119,10 +122,7 @@ impl SourceTable {
 
     fn nok_rows(&self, filter: &NokFilter) -> String {
         let schema = &self.schema;
-        let mut conditions = vec![
-            schema.on_day(filter.day),
-            format!("{} = 'NOK'", self.result_text("final_result")),
-        ];
+        let mut conditions = vec![schema.on_day(filter.day), schema.is_nok()];
         let wanted = [
             (schema.text("part_no"), &filter.part_no),
             (schema.text("spot_name"), &filter.spot_name),

@@ -40,7 +40,7 @@ pub async fn run(
     };
     let judging = Judging::from_settings(settings, Tuning::OnlyRemembered).or_exit(Exit::Usage)?;
     let source = SourceTable::inspect(settings).await.map_err(failed)?;
-    let found = source.find(record_id, day).await.map_err(failed)?;
+    let found = source.find(record_id, day, None).await.map_err(failed)?;
     let Some((block, row)) = found else {
         let when = day.map_or_else(|| "any day".to_owned(), |day| format!("day {day}"));
         return Err(Failure::usage(format!(
