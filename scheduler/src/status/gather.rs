@@ -110,6 +110,8 @@ impl Gatherer {
             match tokio::time::timeout(PATIENCE * 2, looking).await {
                 Ok(Ok(())) => self.note_rows(&mut report),
                 Ok(Err(error)) => {
+                    // It may have changed since it was looked at.
+                    (self.table, self.mirror) = (None, None);
                     let why = error.chain_and_remedy();
                     problem(&mut report, "clickhouse", &why);
                     report.stores.clickhouse = StoreLine::Refuses(why);

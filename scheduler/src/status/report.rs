@@ -49,7 +49,7 @@ pub struct Report {
     pub mirror: Option<Vec<MirrorLine>>,
     /// Verdicts that are in patch parts still.
     pub patches: Option<PatchLine>,
-    /// The disk of ClickHouse with the least room.
+    /// The disk of ClickHouse with the most room, where it writes next.
     pub disk: Option<DiskLine>,
     /// NOK rows of MySQL that stay although the source has no verdict for their weld.
     pub mirror_kept_rows: Option<u64>,
