@@ -75,14 +75,8 @@ Examples:
     },
     /// Start claiming again
     Resume {
-        /// Why; kept in weld_events
-        #[arg(
-            long,
-            value_name = "TEXT",
-            default_value = "",
-            hide_default_value = true
-        )]
-        reason: String,
+        #[command(flatten)]
+        why: Reason,
     },
     /// Insert physically plausible demo rows
     Simulate(Simulate),
@@ -92,6 +86,19 @@ Examples:
     Adopt(Adopt),
     /// How far the distributions of one day have moved from another's
     Drift(Drift),
+}
+
+/// Of an action that is kept.
+#[derive(Debug, clap::Args)]
+pub struct Reason {
+    /// Why; kept in weld_events
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub reason: String,
 }
 
 /// `backfill`
@@ -304,14 +311,8 @@ pub enum Jobs {
         /// Every dead job that the filter lets through
         #[arg(long, conflicts_with = "ids")]
         all: bool,
-        /// Why; kept in weld_events
-        #[arg(
-            long,
-            value_name = "TEXT",
-            default_value = "",
-            hide_default_value = true
-        )]
-        reason: String,
+        #[command(flatten)]
+        why: Reason,
         /// Which jobs
         #[command(flatten)]
         filter: DeadFilter,
@@ -327,14 +328,8 @@ pub enum Jobs {
         /// Confirms --all
         #[arg(long)]
         yes: bool,
-        /// Why; kept in weld_events
-        #[arg(
-            long,
-            value_name = "TEXT",
-            default_value = "",
-            hide_default_value = true
-        )]
-        reason: String,
+        #[command(flatten)]
+        why: Reason,
         /// Which jobs
         #[command(flatten)]
         filter: JobFilter,

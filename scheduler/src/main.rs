@@ -88,7 +88,7 @@ async fn dispatch(settings: Arc<Settings>, command: Command) -> Result<Exit, Fai
         Command::Status(options) => commands::status::run(settings, options).await,
         Command::Jobs(what) => commands::jobs::run(settings, what).await,
         Command::Pause { reason } => commands::pause::pause(&settings, &reason).await,
-        Command::Resume { reason } => commands::pause::resume(&settings, &reason).await,
+        Command::Resume { why } => commands::pause::resume(&settings, &why.reason).await,
         Command::Simulate(options) => commands::simulate::run(&settings, options).await,
         Command::Evaluate(options) => commands::evaluate::run(&settings, options).await,
         Command::Adopt(options) => commands::adopt::run(None, options).await,

@@ -43,7 +43,7 @@ pub async fn run(settings: Arc<Settings>, what: Jobs) -> Result<Exit, Failure> {
         Jobs::Retry {
             ids,
             all,
-            reason,
+            why,
             filter,
         } => {
             let filter = JobFilter {
@@ -51,15 +51,15 @@ pub async fn run(settings: Arc<Settings>, what: Jobs) -> Result<Exit, Failure> {
                 day: filter.day,
                 run: filter.run,
             };
-            retry(&settings, ids, all, &filter, &reason).await
+            retry(&settings, ids, all, &filter, &why.reason).await
         }
         Jobs::Drop {
             ids,
             all,
             filter,
-            reason,
+            why,
             ..
-        } => drop_jobs(settings, ids, all, &filter, &reason).await,
+        } => drop_jobs(settings, ids, all, &filter, &why.reason).await,
         Jobs::Repair { yes, json } => repair(&settings, yes, json).await,
         Jobs::TakeQueue => take_queue(&settings).await,
     }
