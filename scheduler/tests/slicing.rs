@@ -144,16 +144,7 @@ async fn of_two_schedulers_one_leads_and_a_deposed_one_adds_nothing() {
     let fleet = Fleet::start().await;
     fleet.migrate();
     let hands = Hands::new(&fleet, TTL).await;
-    let gate = fleet.folder().join("gate");
-    let mut command = fleet.command("scheduler", &["run", "--log-format", "json"]);
-    command.env(
-        "FAILPOINTS",
-        format!(
-            "scheduler::before_enqueue=1*return(wait:{})",
-            gate.display()
-        ),
-    );
-    let first = Process::start(command, fleet.folder());
+    let (first, gate) = common::stopping_at(&fleet, "scheduler::before_enqueue");
     first.logged("this scheduler leads", SOON).await;
     let second = fleet.scheduler();
     second.ready().await;
@@ -512,16 +503,7 @@ async fn ids_that_cannot_be_named_cost_no_other_row_its_verdict() {
 
 /// A leader that stands between its reading and its enqueueing, and the file that lets it go on.
 async fn standing_before_enqueue(fleet: &Fleet) -> (Process, std::path::PathBuf) {
-    let gate = fleet.folder().join("gate");
-    let mut command = fleet.command("scheduler", &["run", "--log-format", "json"]);
-    command.env(
-        "FAILPOINTS",
-        format!(
-            "scheduler::before_enqueue=1*return(wait:{})",
-            gate.display()
-        ),
-    );
-    let scheduler = Process::start(command, fleet.folder());
+    let (scheduler, gate) = common::stopping_at(fleet, "scheduler::before_enqueue");
     let reached = gate.with_extension("reached");
     eventually("it is about to enqueue", SOON, async || {
         reached.exists().then_some(())

@@ -11,7 +11,10 @@ use std::{
 
 use common::{Hands, SOON, day_before, lease};
 use serde_json::Value;
-use weldfleet_tests::{Fleet, Process, Service, eventually};
+use weldfleet_tests::{
+    Fleet, Process, Service, eventually,
+    status::{codes, named as named_within, status},
+};
 
 const TTL: Duration = Duration::from_secs(2);
 /// How soon a cause is named.
@@ -21,29 +24,8 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-fn codes(report: &Value) -> Vec<String> {
-    let causes = report["causes"].as_array().unwrap();
-    causes
-        .iter()
-        .map(|cause| cause["code"].as_str().unwrap().to_owned())
-        .collect()
-}
-
-/// `GET /api/v1/status`.
-async fn status(scheduler: &Process) -> Value {
-    let (code, body) = scheduler.get("/api/v1/status").await;
-    assert_eq!(code, 200, "{body}");
-    json(&body)
-}
-
-/// Waits until the cause is named; returns it.
 async fn named(scheduler: &Process, code: &str) -> Value {
-    eventually(&format!("{code} is named"), WITHIN, async || {
-        let causes = status(scheduler).await["causes"].take();
-        let mut causes = causes.as_array()?.iter();
-        causes.find(|cause| cause["code"] == code).cloned()
-    })
-    .await
+    named_within(scheduler, code, WITHIN).await
 }
 
 /// Waits until exactly these are named.
@@ -247,13 +229,7 @@ async fn a_job_that_waits_to_be_split_is_named_while_the_leader_does_not() {
     let fleet = Fleet::start().await;
     fleet.migrate();
     let hands = Hands::new(&fleet, TTL).await;
-    let gate = fleet.folder().join("gate");
-    let mut command = fleet.command("scheduler", &["run", "--log-format", "json"]);
-    command.env(
-        "FAILPOINTS",
-        format!("scheduler::before_split=1*return(wait:{})", gate.display()),
-    );
-    let scheduler = Process::start(command, fleet.folder());
+    let (scheduler, gate) = common::stopping_at(&fleet, "scheduler::before_split");
     fleet.simulate("today", 1000, &[]);
     hands.pending_rows(1000).await;
     let job = hands.claim(1).await.remove(0);
@@ -367,8 +343,9 @@ async fn patches_near_their_limit_are_named() {
     scheduler.kill();
     let limit = "<max_uncompressed_bytes_in_patches>1000</max_uncompressed_bytes_in_patches>";
     configure(&fleet, &format!("<merge_tree>{limit}</merge_tree>"));
-    let causes = codes(&fleet.status());
-    assert!(causes.contains(&"patches_many".to_owned()), "{causes:?}");
+    let report = fleet.status();
+    let causes = codes(&report);
+    assert!(causes.contains(&"patches_many"), "{causes:?}");
 }
 
 #[tokio::test]
@@ -417,7 +394,7 @@ async fn a_disk_without_room_is_named() {
     );
     let report = fleet.status();
     assert!(
-        codes(&report).contains(&"disk_full".to_owned()),
+        codes(&report).contains(&"disk_full"),
         "{:?} of {}",
         codes(&report),
         report["disk"]

@@ -211,10 +211,20 @@ impl Fleet {
 
     /// The same for a table of another name.
     pub async fn judged_in(&self, table: &str, within: Duration) {
+        self.none_left(&format!("{table} WHERE"), within).await;
+    }
+
+    /// The same for one day.
+    pub async fn judged_on(&self, day: &str, within: Duration) {
+        self.none_left(&format!("spot_records WHERE data_date = {day} AND"), within)
+            .await;
+    }
+
+    async fn none_left(&self, of: &str, within: Duration) {
         weldfleet_testkit::eventually("every row has a verdict or a reason", within, async || {
             let left = self
                 .clickhouse
-                .count(&format!("{table} WHERE alg_complete_time IS NULL"))
+                .count(&format!("{of} alg_complete_time IS NULL"))
                 .await;
             (left == 0).then_some(())
         })

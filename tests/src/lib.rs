@@ -5,6 +5,7 @@
 //! - [`process`]: a running binary: its log, its HTTP port, signals;
 //! - [`clickhouse`], [`mysql`], [`queue`], [`audit`]: looking at each store from outside, with its own tools' protocols and none
 //!   of the product's code;
+//! - [`status`]: what a scheduler tells of the fleet;
 //! - [`agree`]: whether all of them tell the same about the same welds;
 //! - [`faults`]: what the fault tests share;
 //! - the scenarios are in `tests/tests/`, one file a theme.
@@ -21,6 +22,7 @@ pub mod fleet;
 pub mod mysql;
 pub mod process;
 pub mod queue;
+pub mod status;
 
 pub use fleet::Fleet;
 pub use process::Process;

@@ -503,16 +503,7 @@ async fn a_cancelled_backfill_is_claimed_no_more_and_live_goes_on() {
     // Live is judged at once, by a worker that still had ranges of the run in hand; no pass brings the run back.
     fleet.simulate("today", 500, &[]);
     let today = fleet.day_before(0).await;
-    eventually("the live rows are judged", MINUTES, async || {
-        let left = fleet
-            .clickhouse
-            .count(&format!(
-                "spot_records WHERE data_date = {today} AND alg_complete_time IS NULL"
-            ))
-            .await;
-        (left == 0).then_some(())
-    })
-    .await;
+    fleet.judged_on(&today, MINUTES).await;
     fleet.idle(MINUTES).await;
     let claimed = fleet.queue.jobs("done").await;
     let late = claimed
@@ -612,16 +603,7 @@ async fn a_held_backfill_waits_through_everything_until_it_is_resumed() {
     scheduler.ready().await;
     fleet.simulate("today", 200, &[]);
     let today = fleet.day_before(0).await;
-    eventually("live goes on", MINUTES, async || {
-        let left = fleet
-            .clickhouse
-            .count(&format!(
-                "spot_records WHERE data_date = {today} AND alg_complete_time IS NULL"
-            ))
-            .await;
-        (left == 0).then_some(())
-    })
-    .await;
+    fleet.judged_on(&today, MINUTES).await;
     assert_eq!(outstanding(&fleet, &run).await, 0);
     let status = fleet.status();
     let held = &status["runs"][0];

@@ -3,24 +3,14 @@
 use std::{cell::Cell, fs, time::Duration};
 
 use serde_json::Value;
-use weldfleet_tests::{Fleet, Process, eventually, faults::PATIENCE};
+use weldfleet_tests::{
+    Fleet, Process, eventually,
+    faults::PATIENCE,
+    status::{codes, named, status},
+};
 
 /// How soon a cause is named.
 const WITHIN: Duration = Duration::from_secs(5);
-
-async fn status(scheduler: &Process) -> Value {
-    let (code, body) = scheduler.get("/api/v1/status").await;
-    assert_eq!(code, 200, "{body}");
-    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
-}
-
-fn codes(report: &Value) -> Vec<&str> {
-    let causes = report["causes"].as_array().expect("causes");
-    causes
-        .iter()
-        .filter_map(|cause| cause["code"].as_str())
-        .collect()
-}
 
 /// Rows left on the live days.
 fn left(report: &Value) -> u64 {
@@ -28,24 +18,20 @@ fn left(report: &Value) -> u64 {
     days.filter_map(|day| day["left"].as_u64()).sum()
 }
 
-async fn named(scheduler: &Process, code: &str, within: Duration) -> Value {
-    eventually(&format!("{code} is named"), within, async || {
-        let report = status(scheduler).await;
-        let mut causes = report["causes"].as_array()?.iter();
-        causes.find(|cause| cause["code"] == code).cloned()
-    })
-    .await
+/// A fleet with nothing to do: its scheduler and its worker.
+async fn at_rest(fleet: &Fleet) -> (Process, Process) {
+    fleet.migrate();
+    let (scheduler, worker) = (fleet.scheduler(), fleet.worker());
+    worker.ready().await;
+    scheduler.ready().await;
+    named(&scheduler, "nothing_to_do", PATIENCE).await;
+    (scheduler, worker)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_undisturbed_day_names_no_cause_and_its_end_says_that_there_is_nothing_to_do() {
     let fleet = Fleet::start().await;
-    fleet.migrate();
-    let scheduler = fleet.scheduler();
-    let worker = fleet.worker();
-    worker.ready().await;
-    scheduler.ready().await;
-    named(&scheduler, "nothing_to_do", PATIENCE).await;
+    let (scheduler, worker) = at_rest(&fleet).await;
     let looks = Cell::new(0);
     for (since, until) in [("06:00", "10:00"), ("10:00", "14:00")] {
         fleet.simulate("today", 8000, &["--since", since, "--until", until]);
@@ -88,12 +74,7 @@ async fn an_undisturbed_day_names_no_cause_and_its_end_says_that_there_is_nothin
 #[tokio::test(flavor = "multi_thread")]
 async fn what_every_worker_waits_for_is_named() {
     let fleet = Fleet::start().await;
-    fleet.migrate();
-    let scheduler = fleet.scheduler();
-    let worker = fleet.worker();
-    worker.ready().await;
-    scheduler.ready().await;
-    named(&scheduler, "nothing_to_do", PATIENCE).await;
+    let (scheduler, _worker) = at_rest(&fleet).await;
 
     // The folder of the audit files is none any more.
     fs::create_dir_all(fleet.save_dir()).expect("folder");

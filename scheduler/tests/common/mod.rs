@@ -6,13 +6,13 @@
     reason = "each suite uses its part; in a test a panic is the report"
 )]
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use weldfleet_queue::{Job, LeaseRef, Options, Outcome, Queue, State, WorkerId};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{Range, clickhouse::SourceTable};
-use weldfleet_tests::{Fleet, Service, eventually};
+use weldfleet_tests::{Fleet, Process, Service, eventually};
 use weldfleet_weld::Status;
 
 /// Long enough for a busy machine.
@@ -27,6 +27,15 @@ pub fn day_before(days: i64) -> String {
     let zone = TimeZone::get("Asia/Shanghai").unwrap();
     let day = Timestamp::now().to_zoned(zone).date() - days.days();
     day.strftime("%Y%m%d").to_string()
+}
+
+/// A scheduler that stops the first time it reaches the fail point, and the file that lets it go on.
+pub fn stopping_at(fleet: &Fleet, point: &str) -> (Process, PathBuf) {
+    let gate = fleet.folder().join("gate");
+    let mut command = fleet.command("scheduler", &["run", "--log-format", "json"]);
+    let armed = format!("{point}=1*return(wait:{})", gate.display());
+    command.env("FAILPOINTS", armed);
+    (Process::start(command, fleet.folder()), gate)
 }
 
 /// Claims and judges without a model.
