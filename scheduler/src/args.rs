@@ -11,6 +11,8 @@ use weldfleet_simulator::CurveLength;
 use weldfleet_stores::{Day, RangeError, range::parse_status};
 use weldfleet_weld::Status;
 
+use crate::users::{Name, Role};
+
 /// Turns rows without a verdict into work: slices days and backfills into leased ranges, and shows how it goes.
 #[derive(Debug, Parser)]
 #[command(
@@ -78,6 +80,9 @@ Examples:
         #[command(flatten)]
         why: Reason,
     },
+    /// Who may sign in to the console, and what they may do there
+    #[command(subcommand)]
+    Users(UsersCommand),
     /// Insert physically plausible demo rows
     Simulate(Simulate),
     /// Model quality against labels and measured values, by day
@@ -86,6 +91,60 @@ Examples:
     Adopt(Adopt),
     /// How far the distributions of one day have moved from another's
     Drift(Drift),
+}
+
+/// `users`
+#[derive(Debug, Subcommand)]
+pub enum UsersCommand {
+    /// Everybody, with role
+    List,
+    /// Let somebody in
+    #[command(after_help = "\
+Roles: a viewer looks; a reviewer reviews NOK welds too; an operator pauses the fleet, steers backfills, retries and drops
+jobs too. console.users_file names the file; it is made where there is none.
+
+Examples:
+  scheduler users add li --role reviewer                                    asks for the password
+  pass show weldfleet/ben | scheduler users add ben --role operator --password-stdin
+  scheduler users add 'Wang Fang' --role viewer --no-password               signed in by a trusted proxy")]
+    Add {
+        #[arg(value_name = "NAME")]
+        name: Name,
+        #[arg(long, value_enum, value_name = "ROLE")]
+        role: Role,
+        #[command(flatten)]
+        password: NewPassword,
+    },
+    /// Let somebody in no more, at once
+    Remove {
+        #[arg(value_name = "NAME")]
+        name: Name,
+    },
+    /// Give somebody another role, at once
+    Role {
+        #[arg(value_name = "NAME")]
+        name: Name,
+        #[arg(value_enum, value_name = "ROLE")]
+        role: Role,
+    },
+    /// Give somebody another password; signs them out
+    Password {
+        #[arg(value_name = "NAME")]
+        name: Name,
+        #[command(flatten)]
+        password: NewPassword,
+    },
+}
+
+/// Where a password comes from; without either it is asked for.
+#[derive(Debug, clap::Args)]
+pub struct NewPassword {
+    /// Read it from standard input
+    #[arg(long, conflicts_with = "no_password")]
+    pub password_stdin: bool,
+    /// None: only a trusted proxy can sign them in
+    #[arg(long)]
+    pub no_password: bool,
 }
 
 /// Of an action that is kept.
@@ -202,14 +261,8 @@ pub struct SteerWhat {
     /// Its number, as `scheduler status` shows it
     #[arg(value_name = "RUN")]
     pub run: u64,
-    /// Why; shown in `scheduler status`, kept in weld_events
-    #[arg(
-        long,
-        value_name = "TEXT",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub reason: String,
+    #[command(flatten)]
+    pub why: Reason,
     /// The outcome as JSON
     #[arg(long)]
     pub json: bool,

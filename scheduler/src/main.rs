@@ -2,12 +2,12 @@
 //!
 //! # Layout
 //! - [`args`]: the command line; [`commands`]: one module per subcommand;
+//! - [`actions`]: what people do to the fleet, by a command or in the console;
 //! - [`pass`]: the reconciler that slices days and runs into jobs; its documentation is the place to begin;
 //! - [`daemon`]: the long-running tasks around the pass: leadership, collecting, fixing the mirror, HTTP;
 //! - [`settle`]: applying the patch parts of finished days while the fleet stands still;
 //! - [`status`]: what is known right now, and why nothing moves;
-//! - [`console`]: the pages that people see in a browser;
-//! - [`withdraw`]: jobs of a run that was cancelled or is held;
+//! - [`console`]: the pages that people see in a browser; [`users`]: who may sign in there;
 //! - [`dependencies`]: the queue and ClickHouse, opened from the settings.
 //!
 //! What must never live here: judging a weld (`shared/weld`), SQL (`shared/stores`), Redis commands (`shared/queue`).
@@ -18,6 +18,7 @@
     reason = "weldfleet_service::stdio writes: a closed pipe or a full disk must not panic"
 )]
 
+mod actions;
 #[allow(
     rustdoc::broken_intra_doc_links,
     reason = "its comments are the help, where `[section]` is a section of the configuration"
@@ -30,7 +31,7 @@ mod dependencies;
 mod pass;
 mod settle;
 mod status;
-mod withdraw;
+mod users;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -89,6 +90,7 @@ async fn dispatch(settings: Arc<Settings>, command: Command) -> Result<Exit, Fai
         Command::Jobs(what) => commands::jobs::run(settings, what).await,
         Command::Pause { reason } => commands::pause::pause(&settings, &reason).await,
         Command::Resume { why } => commands::pause::resume(&settings, &why.reason).await,
+        Command::Users(what) => commands::users::run(&settings, what).await,
         Command::Simulate(options) => commands::simulate::run(&settings, options).await,
         Command::Evaluate(options) => commands::evaluate::run(&settings, options).await,
         Command::Adopt(options) => commands::adopt::run(None, options).await,

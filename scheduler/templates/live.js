@@ -10,7 +10,10 @@ async function again() {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const main = page.querySelector("main");
       const focused = document.activeElement && document.activeElement.closest("main");
-      if (main && !focused && getSelection().isCollapsed) document.querySelector("main").replaceWith(main);
+      const typed = [...document.querySelectorAll("main input, main textarea")].some((field) => field.value !== field.defaultValue);
+      const open = document.querySelector("main details[open]");
+      if (answer.redirected) location.reload();
+      if (main && !focused && !typed && !open && getSelection().isCollapsed) document.querySelector("main").replaceWith(main);
       document.body.classList.remove("stale");
     } catch {
       document.body.classList.add("stale");

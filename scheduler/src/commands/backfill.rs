@@ -13,7 +13,7 @@ use weldfleet_stores::{
     clickhouse::{NewRun, Order},
 };
 
-use super::{operator, record, steer, wait};
+use super::{keep, operator, steer, wait};
 use crate::{
     args::{Backfill, DayOrder, today},
     dependencies::{Dependencies, store_failure},
@@ -58,6 +58,7 @@ pub async fn run(settings: Arc<Settings>, mut options: Backfill) -> Result<Exit,
         }
         return Ok(Exit::Done);
     }
+    let by = operator(&options.note);
     let new = NewRun {
         from,
         to,
@@ -67,12 +68,12 @@ pub async fn run(settings: Arc<Settings>, mut options: Backfill) -> Result<Exit,
             DayOrder::Newest => Order::Newest,
         },
         note: options.note,
-        by: operator(),
+        by: by.who.clone(),
     };
     let run = deps.runs.insert(&new).await.map_err(store_failure)?;
     let detail = format!("{from} to {to}, {} rows, {}", grouped(rows), new.selection);
-    let event = record::event("backfill", format!("run {run}"), &new.note, detail);
-    record::record(&settings, &[event]).await;
+    let event = by.event("backfill", format!("run {run}"), detail);
+    keep(&settings, &[event]).await;
     outcome["run"] = json!(run);
     if !options.json {
         outln!(

@@ -10,11 +10,11 @@ use weldfleet_service::{
     output::{self, grouped, table},
 };
 use weldfleet_settings::Settings;
-use weldfleet_stores::{Day, clickhouse::Event};
-use weldfleet_weld::Status;
+use weldfleet_stores::Day;
 
-use super::record;
+use super::{keep, operator};
 use crate::{
+    actions::jobs::{self as actions, DROPPED, Tried},
     args::{JobFilter, Jobs},
     dependencies::{Dependencies, own_queue, queue, store_failure},
 };
@@ -29,8 +29,6 @@ const OUTSTANDING: [State; 5] = [
     State::Delayed,
     State::Pending,
 ];
-/// `alg_error` of dropped rows.
-const DROPPED: &str = "dropped";
 
 pub async fn run(settings: Arc<Settings>, what: Jobs) -> Result<Exit, Failure> {
     match what {
@@ -258,33 +256,35 @@ async fn retry(
 ) -> Result<Exit, Failure> {
     let queue = own_queue(settings).await?;
     let jobs = chosen(settings, &queue, ids, all, filter).await?;
-    let mut requeued = 0_u64;
-    let mut refused = 0_u64;
-    let mut done = Vec::new();
-    for job in &jobs {
-        if queue.requeue(&job.id).await.map_err(queue_failure)? {
-            requeued += 1;
-            done.push(event("jobs retry", job, why, job.error.clone()));
-        } else {
-            refused += 1;
-            errln!(
-                "{}: is {}, only dead jobs can be retried",
-                job.id,
-                job.state
-            );
-        }
-    }
-    record::record(settings, &done).await;
-    outln!("{requeued} of {} jobs run again", jobs.len());
-    Ok(if refused > 0 {
-        Exit::Failed
-    } else {
-        Exit::Done
+    let tried = actions::retry(&queue, &jobs, &operator(why)).await;
+    let all = jobs.len();
+    told(settings, tried, |tried| {
+        format!("{} of {all} jobs run again", tried.done)
     })
+    .await
 }
 
-fn event(what: &'static str, job: &Job, why: &str, detail: String) -> Event {
-    record::event(what, format!("job {}", job.id), why, detail)
+/// Says what came of it. Exit code 1 if a job was refused.
+async fn told(
+    settings: &Settings,
+    tried: Tried,
+    in_words: impl FnOnce(&Tried) -> String,
+) -> Result<Exit, Failure> {
+    for why in tried.notes.iter().chain(&tried.refused) {
+        errln!("{why}");
+    }
+    keep(settings, &tried.events).await;
+    let said = in_words(&tried);
+    if let Some(failure) = tried.failure {
+        errln!("{said}");
+        return Err(failure);
+    }
+    outln!("{said}");
+    Ok(if tried.refused.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 async fn chosen(
@@ -305,7 +305,6 @@ async fn chosen(
     Ok(jobs)
 }
 
-/// Marks the rows first: if this process dies in between, the job stays and can be dropped again.
 async fn drop_jobs(
     settings: Arc<Settings>,
     ids: Vec<String>,
@@ -315,39 +314,16 @@ async fn drop_jobs(
 ) -> Result<Exit, Failure> {
     let deps = Dependencies::open(settings.clone()).await?;
     let jobs = chosen(&settings, &deps.queue, ids, all, filter).await?;
-    let (mut dropped, mut marked, mut refused) = (0_u64, 0_u64, 0_u64);
-    let mut done = Vec::new();
-    for job in &jobs {
-        if matches!(job.state, State::Leased | State::Done) {
-            refused += 1;
-            errln!("{}: is {}, nothing to drop", job.id, job.state);
-            continue;
-        }
-        let rows = mark_rows(&deps, job).await?;
-        marked += rows;
-        if deps.queue.drop_job(&job.id).await.map_err(queue_failure)? {
-            dropped += 1;
-            let detail = format!("{rows} rows marked invalid ({DROPPED})");
-            done.push(event("jobs drop", job, why, detail));
-        } else {
-            refused += 1;
-            errln!(
-                "{}: was claimed or finished at this moment; its rows keep what was written first",
-                job.id
-            );
-        }
-    }
-    record::record(&settings, &done).await;
-    outln!(
-        "{dropped} of {} jobs dropped, {} rows marked invalid ({DROPPED})",
-        jobs.len(),
-        grouped(marked)
-    );
-    Ok(if refused > 0 {
-        Exit::Failed
-    } else {
-        Exit::Done
+    let tried = actions::drop_jobs(&deps, &jobs, &operator(why)).await;
+    let all = jobs.len();
+    told(&settings, tried, |tried| {
+        let rows = grouped(tried.rows);
+        format!(
+            "{} of {all} jobs dropped, {rows} rows marked invalid ({DROPPED})",
+            tried.done
+        )
     })
+    .await
 }
 
 /// Exit code 1 if something is wrong and is left so.
@@ -362,8 +338,11 @@ async fn repair(settings: &Settings, repair: bool, json: bool) -> Result<Exit, F
     };
     if repair && !sound {
         let detail = format!("{} damaged jobs repaired", found.jobs.len());
-        let event = record::event("jobs repair", "fleet", "", detail);
-        record::record(settings, &[event]).await;
+        keep(
+            settings,
+            &[operator("").event("jobs repair", "fleet", detail)],
+        )
+        .await;
     }
     if json {
         output::json(&json!({
@@ -421,8 +400,8 @@ async fn take_queue(settings: &Settings) -> Result<Exit, Failure> {
     match queue.take().await.map_err(queue_failure)? {
         Taken::Taken { forgotten } => {
             let detail = format!("{forgotten} outstanding jobs were forgotten");
-            let event = record::event("jobs take-queue", "fleet", "", detail);
-            record::record(settings, &[event]).await;
+            let event = operator("").event("jobs take-queue", "fleet", detail);
+            keep(settings, &[event]).await;
             outln!(
                 "redis.queue = \"{}\" belongs to {name} now; {} outstanding jobs were forgotten, the next pass makes what is needed",
                 settings.redis.queue,
@@ -439,21 +418,4 @@ async fn take_queue(settings: &Settings) -> Result<Exit, Failure> {
             Err(Failure::new(Exit::Failed, error))
         }
     }
-}
-
-async fn mark_rows(deps: &Dependencies, job: &Job) -> Result<u64, Failure> {
-    let range = match weldfleet_fleet::range_of(job) {
-        Ok(range) => range,
-        Err(error) => {
-            errln!("{}: {error}; no row is marked", job.id);
-            return Ok(0);
-        }
-    };
-    let token = deps.queue.next_token().await.map_err(queue_failure)?;
-    let outcome = deps
-        .table
-        .mark(token, &job.id, &range, Status::Invalid, DROPPED)
-        .await
-        .map_err(store_failure)?;
-    Ok(outcome.marked)
 }

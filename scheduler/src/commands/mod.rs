@@ -10,13 +10,19 @@ pub mod jobs;
 pub mod migrate;
 pub mod pause;
 mod progress;
-mod record;
 pub mod settle;
 pub mod simulate;
 mod simulate_plant;
 pub mod status;
 mod steer;
+pub mod users;
 mod wait;
+
+use weldfleet_service::errln;
+use weldfleet_settings::Settings;
+use weldfleet_stores::clickhouse::Event;
+
+use crate::actions::{self, By};
 
 /// Name of this machine, for ids and for people.
 pub fn host() -> String {
@@ -26,8 +32,15 @@ pub fn host() -> String {
     )
 }
 
-/// Whoever typed the command, for others.
-pub fn operator() -> String {
+/// Whoever typed the command, with the reason given.
+fn operator(why: &str) -> By {
     let user = std::env::var("USER").unwrap_or_else(|_| "operator".to_owned());
-    format!("{user}@{}", host())
+    By::new(format!("{user}@{}", host()), why)
+}
+
+/// Keeps what was done in `weld_events`, or tells the person that it is not kept.
+async fn keep(settings: &Settings, events: &[Event]) {
+    if let Some(why) = actions::keep(settings, events).await {
+        errln!("note: {why}");
+    }
 }

@@ -16,7 +16,7 @@ use weldfleet_service::{
 use weldfleet_settings::Settings;
 use weldfleet_stores::Day;
 
-use super::{host, record};
+use super::{host, keep, operator};
 use crate::{
     args::Settle,
     dependencies::{Dependencies, store_failure},
@@ -99,8 +99,8 @@ pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failu
             spoken(stood_still),
             left.len()
         );
-        let event = record::event("settle", format!("days {from}..{to}"), "", detail);
-        record::record(&settings, &[event]).await;
+        let event = operator("").event("settle", format!("days {from}..{to}"), detail);
+        keep(&settings, &[event]).await;
     }
     if options.json {
         let left: Vec<_> = left

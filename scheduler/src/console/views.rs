@@ -6,15 +6,22 @@ use askama::{Error, Template};
 use jiff::Timestamp;
 use weldfleet_queue::{Job, State, WorkerEntry};
 use weldfleet_service::output::{grouped, spoken};
+use weldfleet_stores::clickhouse::EventLine;
 
 use super::{
+    actions::UNCONFIRMED,
+    asked::Asked,
+    said::Said,
     svg,
     welds::{NokPage, OneWeld},
     words::Text,
 };
-use crate::status::{
-    causes::Words,
-    report::{DayLine, Report, RunLine},
+use crate::{
+    status::{
+        causes::Words,
+        report::{DayLine, Report, RunLine},
+    },
+    users::Role,
 };
 
 /// A page.
@@ -25,18 +32,20 @@ pub enum View {
     Workers,
     Jobs,
     Nok,
+    Events,
     /// One weld; reached from the list.
     Weld,
 }
 
 impl View {
     /// Those in the navigation.
-    const LINKED: [Self; 5] = [
+    const LINKED: [Self; 6] = [
         Self::Now,
         Self::Backfills,
         Self::Workers,
         Self::Jobs,
         Self::Nok,
+        Self::Events,
     ];
 
     fn path(self) -> &'static str {
@@ -46,6 +55,7 @@ impl View {
             Self::Workers => "/ui/workers",
             Self::Jobs => "/ui/jobs",
             Self::Nok => "/ui/nok",
+            Self::Events => "/ui/events",
             Self::Weld => "/ui/weld",
         }
     }
@@ -57,17 +67,19 @@ impl View {
             Self::Workers => text.workers,
             Self::Jobs => text.jobs,
             Self::Nok => text.nok,
+            Self::Events => text.events,
             Self::Weld => text.weld,
         }
     }
 }
 
 /// What is around every page.
-struct Frame {
+struct Frame<'a> {
     title: &'static str,
     links: Vec<Link>,
     /// When the stores were looked at.
     seen: String,
+    asked: &'a Asked,
 }
 
 struct Link {
@@ -76,26 +88,50 @@ struct Link {
     here: bool,
 }
 
-impl Frame {
-    fn of(view: View, report: &Report, text: &Text) -> Self {
-        Self::at(view, report.at_ms, text)
-    }
-
-    fn at(view: View, ms: i64, text: &Text) -> Self {
+impl<'a> Frame<'a> {
+    fn at(view: View, ms: i64, asked: &'a Asked) -> Self {
         let seen = Timestamp::from_millisecond(ms).map_or_else(
             |_| String::new(),
             |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
         );
         let links = View::LINKED.iter().map(|other| Link {
             path: other.path(),
-            name: other.name(text),
+            name: other.name(asked.text),
             here: *other == view,
         });
         Self {
-            title: view.name(text),
+            title: view.name(asked.text),
             links: links.collect(),
             seen,
+            asked,
         }
+    }
+
+    /// Who has signed in.
+    fn name(&self) -> Option<&str> {
+        self.asked.visitor.as_ref()?.name.as_deref()
+    }
+
+    fn role(&self) -> &'static str {
+        let visitor = self.asked.visitor.as_ref();
+        visitor.map_or("", |visitor| self.asked.text.roles[visitor.role as usize])
+    }
+
+    fn can_sign_out(&self) -> bool {
+        let visitor = self.asked.visitor.as_ref();
+        visitor.is_some_and(|visitor| visitor.name.is_some() && !visitor.by_proxy)
+    }
+
+    fn said(&self) -> Option<&Said> {
+        self.asked.said.as_ref()
+    }
+
+    fn token(&self) -> &str {
+        self.asked.token()
+    }
+
+    fn operates(&self) -> bool {
+        self.asked.may(Role::Operator)
     }
 }
 
@@ -117,37 +153,43 @@ struct CauseText<'r> {
 
 #[derive(Template)]
 #[template(path = "now.html")]
-struct NowPage<'r> {
+struct NowPage<'a> {
     t: &'static Text,
-    frame: Frame,
+    frame: Frame<'a>,
     alarming: bool,
-    causes: Vec<CauseText<'r>>,
-    hints: &'r [String],
+    causes: Vec<CauseText<'a>>,
+    hints: &'a [String],
+    /// Whether there is something to resume.
+    paused: bool,
     figures: Vec<Figure>,
     table: Table,
 }
 
 #[derive(Template)]
 #[template(path = "list.html")]
-struct ListPage {
+struct ListPage<'a> {
     t: &'static Text,
-    frame: Frame,
+    frame: Frame<'a>,
     notes: Vec<String>,
     table: Table,
+    /// Older ones.
+    next: Option<String>,
 }
 
 /// Whether somebody should do something, and how it goes.
-pub fn now(report: &Report, text: &'static Text) -> Result<String, Error> {
+pub fn now(report: &Report, asked: &Asked) -> Result<String, Error> {
+    let text = asked.text;
     let causes = report.causes.iter().map(|cause| CauseText {
         what: said(&cause.what, text),
         remedy: said(&cause.remedy, text),
     });
     let page = NowPage {
         t: text,
-        frame: Frame::of(View::Now, report, text),
+        frame: Frame::at(View::Now, report.at_ms, asked),
         alarming: report.causes.iter().any(|cause| cause.alarming),
         causes: causes.collect(),
         hints: &report.hints,
+        paused: report.paused.is_some(),
         figures: figures(report, text),
         table: Table {
             head: text.day_columns.to_vec(),
@@ -217,18 +259,39 @@ fn day(day: &DayLine) -> Vec<String> {
     ]
 }
 
+struct RunRow {
+    cells: Vec<String>,
+    run: u64,
+    /// What can be done to it, and what that is called.
+    changes: Vec<(&'static str, &'static str)>,
+}
+
+#[derive(Template)]
+#[template(path = "backfills.html")]
+struct BackfillsPage<'a> {
+    t: &'static Text,
+    frame: Frame<'a>,
+    rows: Vec<RunRow>,
+}
+
 /// Runs, with who wanted them and what for.
-pub fn backfills(report: &Report, text: &'static Text) -> Result<String, Error> {
-    list(
-        View::Backfills,
-        report,
-        text,
-        vec![text.run_note.to_owned()],
-        Table {
-            head: text.run_columns.to_vec(),
-            rows: report.runs.iter().flatten().map(run).collect(),
+pub fn backfills(report: &Report, asked: &Asked) -> Result<String, Error> {
+    let text = asked.text;
+    let rows = report.runs.iter().flatten().map(|line| RunRow {
+        cells: run(line),
+        run: line.run,
+        changes: match line.state {
+            "open" => vec![("hold", text.hold), ("cancel", text.cancel)],
+            "held" => vec![("resume", text.resume), ("cancel", text.cancel)],
+            _ => Vec::new(),
         },
-    )
+    });
+    let page = BackfillsPage {
+        t: text,
+        frame: Frame::at(View::Backfills, report.at_ms, asked),
+        rows: rows.collect(),
+    };
+    page.render()
 }
 
 fn run(run: &RunLine) -> Vec<String> {
@@ -251,13 +314,14 @@ fn run(run: &RunLine) -> Vec<String> {
 }
 
 /// Workers, as they tell of themselves.
-pub fn workers(report: &Report, text: &'static Text) -> Result<String, Error> {
+pub fn workers(report: &Report, asked: &Asked) -> Result<String, Error> {
+    let text = asked.text;
     let rows = report.workers.iter().flatten();
     let rows = rows.map(|entry| worker(entry, report.limits.silent_ms, text));
     list(
         View::Workers,
-        report,
-        text,
+        report.at_ms,
+        asked,
         Vec::new(),
         Table {
             head: text.worker_columns.to_vec(),
@@ -289,39 +353,55 @@ fn worker(worker: &WorkerEntry, silent_ms: u64, text: &Text) -> Vec<String> {
     ]
 }
 
+struct GroupRow {
+    jobs: String,
+    rows: String,
+    why: String,
+    ids: Vec<String>,
+    /// The number that must be typed; 0: none.
+    confirm: usize,
+}
+
+#[derive(Template)]
+#[template(path = "jobs.html")]
+struct JobsPage<'a> {
+    t: &'static Text,
+    frame: Frame<'a>,
+    counts: String,
+    groups: Vec<GroupRow>,
+}
+
 /// Dead jobs by cause, those with the most first.
-pub fn jobs(report: &Report, dead: &[Job], text: &'static Text) -> Result<String, Error> {
+pub fn jobs(report: &Report, dead: &[Job], asked: &Asked) -> Result<String, Error> {
     let counts = report.jobs.iter().flatten();
     let counts: Vec<String> = counts
         .map(|(state, count)| format!("{} {state}", grouped(*count)))
         .collect();
-    let rows = by_cause(dead).into_iter().map(|group| {
-        vec![
-            grouped(group.jobs),
-            grouped(group.rows),
-            group.why,
-            group.example,
-        ]
-    });
-    list(
-        View::Jobs,
-        report,
-        text,
-        vec![counts.join(", "), text.dead_note.to_owned()],
-        Table {
-            head: text.cause_columns.to_vec(),
-            rows: rows.collect(),
+    let groups = by_cause(dead).into_iter().map(|group| GroupRow {
+        jobs: grouped(group.ids.len() as u64),
+        rows: grouped(group.rows),
+        why: group.why,
+        confirm: match group.ids.len() {
+            few if few <= UNCONFIRMED => 0,
+            many => many,
         },
-    )
+        ids: group.ids,
+    });
+    let page = JobsPage {
+        t: asked.text,
+        frame: Frame::at(View::Jobs, report.at_ms, asked),
+        counts: counts.join(", "),
+        groups: groups.collect(),
+    };
+    page.render()
 }
 
 /// Jobs that died alike.
 #[derive(Debug, PartialEq, Eq)]
 struct Group {
-    jobs: u64,
+    ids: Vec<String>,
     rows: u64,
     why: String,
-    example: String,
 }
 
 /// Errors that differ in numbers alone are one cause.
@@ -334,16 +414,15 @@ fn by_cause(dead: &[Job]) -> Vec<Group> {
             .map(|letter| if letter.is_ascii_digit() { '#' } else { letter })
             .collect();
         let group = groups.entry(alike).or_insert_with(|| Group {
-            jobs: 0,
+            ids: Vec::new(),
             rows: 0,
             why: job.error.clone(),
-            example: job.id.clone(),
         });
-        group.jobs += 1;
+        group.ids.push(job.id.clone());
         group.rows += job.weight;
     }
     let mut groups: Vec<Group> = groups.into_values().collect();
-    groups.sort_by(|a, b| b.jobs.cmp(&a.jobs).then_with(|| a.why.cmp(&b.why)));
+    groups.sort_by(|a, b| (b.ids.len(), &a.why).cmp(&(a.ids.len(), &b.why)));
     groups
 }
 
@@ -412,7 +491,7 @@ struct WeldLine {
 #[template(path = "nok.html")]
 struct NokListPage<'a> {
     t: &'static Text,
-    frame: Frame,
+    frame: Frame<'a>,
     fields: Vec<Field<'a>>,
     notes: Vec<String>,
     pareto: Vec<ShareLine>,
@@ -422,12 +501,13 @@ struct NokListPage<'a> {
 
 /// NOK welds of a day; `found`: they, or why they cannot be shown.
 pub fn nok(
-    asked: &NokAsked,
+    wanted: &NokAsked,
     found: &Result<NokPage, String>,
     seen_ms: i64,
-    text: &'static Text,
+    asked: &Asked,
 ) -> Result<String, Error> {
-    let fields = NOK_FIELDS.iter().zip(text.filters).zip(&asked.values);
+    let text = asked.text;
+    let fields = NOK_FIELDS.iter().zip(text.filters).zip(&wanted.values);
     let fields = fields.map(|((name, label), value)| Field { label, name, value });
     let (mut notes, mut pareto, mut rows, mut next) = (Vec::new(), Vec::new(), Vec::new(), None);
     match found {
@@ -435,7 +515,7 @@ pub fn nok(
         Ok(page) => {
             let most = page.pareto.iter().map(|share| share.welds).max();
             pareto.extend(page.pareto.iter().map(|share| ShareLine {
-                link: asked.link(text, &share.text, 0),
+                link: wanted.link(text, &share.text, 0),
                 name: if share.text.is_empty() {
                     "–".to_owned()
                 } else {
@@ -445,7 +525,7 @@ pub fn nok(
                 value: share.welds,
                 most: most.unwrap_or(1),
             }));
-            let day = &asked.values[0];
+            let day = &wanted.values[0];
             rows.extend(page.welds.iter().map(|weld| WeldLine {
                 link: format!(
                     "/ui/weld?lang={}&day={}&id={}&time={}",
@@ -468,12 +548,12 @@ pub fn nok(
             }));
             next = page
                 .more
-                .then(|| asked.link(text, &asked.values[4], asked.page + 1));
+                .then(|| wanted.link(text, &wanted.values[4], wanted.page + 1));
         }
     }
     let page = NokListPage {
         t: text,
-        frame: Frame::at(View::Nok, seen_ms, text),
+        frame: Frame::at(View::Nok, seen_ms, asked),
         fields: fields.collect(),
         notes,
         pareto,
@@ -495,7 +575,7 @@ fn probability(value: f64) -> String {
 #[template(path = "weld.html")]
 struct WeldPage<'a> {
     t: &'static Text,
-    frame: Frame,
+    frame: Frame<'a>,
     heading: &'a [(&'static str, String)],
     svg: Option<String>,
     notes: Vec<String>,
@@ -506,8 +586,9 @@ struct WeldPage<'a> {
 pub fn weld(
     found: &Result<Option<OneWeld>, String>,
     seen_ms: i64,
-    text: &'static Text,
+    asked: &Asked,
 ) -> Result<String, Error> {
+    let text = asked.text;
     let mut notes = Vec::new();
     let weld = match found {
         Ok(Some(weld)) => Some(weld),
@@ -530,7 +611,7 @@ pub fn weld(
     let stored = stored.iter().filter(|(_, value)| !value.is_empty());
     let page = WeldPage {
         t: text,
-        frame: Frame::at(View::Weld, seen_ms, text),
+        frame: Frame::at(View::Weld, seen_ms, asked),
         heading: weld.map(|weld| weld.heading.as_slice()).unwrap_or_default(),
         svg: drawn,
         notes,
@@ -544,19 +625,56 @@ pub fn weld(
     page.render()
 }
 
+/// What people and the fleet did; `latest` has one more than `most` if there are more.
+pub fn events(
+    latest: Result<Vec<EventLine>, String>,
+    most: usize,
+    page: u64,
+    seen_ms: i64,
+    asked: &Asked,
+) -> Result<String, Error> {
+    let (mut events, mut notes) = (Vec::new(), Vec::new());
+    match latest {
+        Ok(latest) => events = latest,
+        Err(why) => notes.push(why),
+    }
+    let more = events.len() > most;
+    let rows = events.into_iter().take(most).map(|event| {
+        vec![
+            event.at,
+            event.who,
+            event.what,
+            event.on_what,
+            event.why,
+            event.detail,
+        ]
+    });
+    let page = ListPage {
+        t: asked.text,
+        frame: Frame::at(View::Events, seen_ms, asked),
+        notes,
+        table: Table {
+            head: asked.text.event_columns.to_vec(),
+            rows: rows.collect(),
+        },
+        next: more.then(|| format!("{}&page={}", asked.page("/ui/events"), page + 1)),
+    };
+    page.render()
+}
+
 fn list(
     view: View,
-    report: &Report,
-    text: &'static Text,
+    seen_ms: i64,
+    asked: &Asked,
     notes: Vec<String>,
     table: Table,
 ) -> Result<String, Error> {
-    let frame = Frame::of(view, report, text);
     let page = ListPage {
-        t: text,
-        frame,
+        t: asked.text,
+        frame: Frame::at(view, seen_ms, asked),
         notes,
         table,
+        next: None,
     };
     page.render()
 }
@@ -570,6 +688,14 @@ mod tests {
     use crate::status::causes::Cause;
 
     const HOSTILE: &str = "</td><script>alert('x')</script>";
+
+    fn asked(text: &'static Text) -> Asked {
+        Asked {
+            text,
+            visitor: None,
+            said: None,
+        }
+    }
 
     fn report() -> Report {
         Report {
@@ -609,17 +735,17 @@ mod tests {
     fn nothing_that_people_wrote_becomes_part_of_a_page() {
         let report = report();
         for html in [
-            now(&report, &ENGLISH).unwrap(),
-            backfills(&report, &CHINESE).unwrap(),
-            workers(&report, &ENGLISH).unwrap(),
-            jobs(&report, &[], &ENGLISH).unwrap(),
+            now(&report, &asked(&ENGLISH)).unwrap(),
+            backfills(&report, &asked(&CHINESE)).unwrap(),
+            workers(&report, &asked(&ENGLISH)).unwrap(),
+            jobs(&report, &[], &asked(&ENGLISH)).unwrap(),
         ] {
             assert!(!html.contains("<script>alert"), "{html}");
             assert_eq!(html.matches("<script").count(), 1, "only ours: {html}");
             assert!(!html.contains("style="), "the policy forbids it: {html}");
         }
         assert!(
-            backfills(&report, &ENGLISH)
+            backfills(&report, &asked(&ENGLISH))
                 .unwrap()
                 .contains("ben@line: night shift")
         );
@@ -627,7 +753,7 @@ mod tests {
 
     #[test]
     fn now_says_the_sentence_and_the_figures_in_either_language() {
-        let html = now(&report(), &ENGLISH).unwrap();
+        let html = now(&report(), &asked(&ENGLISH)).unwrap();
         assert!(
             html.contains("class=\"red\"") && html.contains("no scheduler leads"),
             "{html}"
@@ -636,7 +762,7 @@ mod tests {
             html.contains("<dd>1,234</dd>") && html.contains("0.79 %"),
             "{html}"
         );
-        let html = now(&report(), &CHINESE).unwrap();
+        let html = now(&report(), &asked(&CHINESE)).unwrap();
         assert!(
             html.contains("没有主调度器") && html.contains("lang=\"zh\""),
             "{html}"
@@ -645,7 +771,7 @@ mod tests {
             causes: vec![Cause::NothingToDo.told()],
             ..Report::default()
         };
-        let html = now(&calm, &ENGLISH).unwrap();
+        let html = now(&calm, &asked(&ENGLISH)).unwrap();
         assert!(
             html.contains("class=\"calm\"") && html.contains("nothing to do"),
             "{html}"

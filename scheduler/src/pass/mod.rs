@@ -43,7 +43,7 @@ use weldfleet_stores::{
     clickhouse::{Run, RunState},
 };
 
-use crate::{dependencies::Dependencies, withdraw};
+use crate::{actions::withdraw, dependencies::Dependencies};
 use growth::Growth;
 use memory::Memory;
 use partial_ranges::PartialRanges;

@@ -8,12 +8,16 @@
 use std::{
     collections::BTreeMap,
     convert::Infallible,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use anyhow::Context as _;
-use axum::{Router, extract::Request};
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request},
+};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::sys::resource::{Resource, getrlimit};
@@ -80,11 +84,11 @@ async fn serve_within(
     let seats = Arc::new(Seats::default());
     let mut connections = JoinSet::new();
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::debug!(%error, "cannot accept a connection");
                     sleep(ACCEPT_AGAIN).await;
@@ -99,6 +103,7 @@ async fn serve_within(
         connections.spawn(connection(
             limits,
             stream,
+            peer,
             router.clone(),
             seat,
             stop.clone(),
@@ -121,11 +126,13 @@ async fn serve_within(
 async fn connection(
     limits: ConnectionLimits,
     stream: TcpStream,
+    peer: SocketAddr,
     router: Router,
     seat: Arc<Seat>,
     stop: CancellationToken,
 ) {
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
         let (router, seat) = (router.clone(), seat.clone());
         async move {
             seat.busy();

@@ -284,6 +284,7 @@ impl Settings {
         }
         self.check_addresses()?;
         self.check_mirror()?;
+        self.check_console()?;
         let in_section = |section: &str, problem: BadValue| {
             SettingsError::key(
                 format!("{section}.{}", problem.key),
@@ -296,6 +297,24 @@ impl Settings {
         self.validation
             .check()
             .map_err(|problem| in_section("validation", problem))?;
+        Ok(())
+    }
+
+    fn check_console(&self) -> Result<(), SettingsError> {
+        let console = &self.console;
+        let of_a_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+        if console.user_header.is_empty() || !console.user_header.chars().all(of_a_name) {
+            return Err(SettingsError::key(
+                "console.user_header",
+                format!("`{}` is not the name of a header", console.user_header),
+            ));
+        }
+        if !console.trusted_proxies.is_empty() && console.users_file.as_os_str().is_empty() {
+            return Err(SettingsError::key(
+                "console.trusted_proxies",
+                "needs console.users_file, which says what somebody whom the proxy names may do; `scheduler users add` writes it",
+            ));
+        }
         Ok(())
     }
 
@@ -774,6 +793,9 @@ mod tests {
             ("[lease]\nttl = \"soon\"\n", &[]),
             ("[scheduler]\ntimezone = \"Asia/Peking\"\n", &[]),
             ("[scheduler]\nhttp = \"9100\"\n", &[]),
+            ("[console]\ntrusted_proxies = [\"proxy\"]\n", &[]),
+            ("[console]\ntrusted_proxies = [\"10.0.0.5\"]\n", &[]),
+            ("[console]\nuser_header = \"X User\"\n", &[]),
             ("[model]\nenabled = false\n[rules]\nenabled = false\n", &[]),
             ("[model]\nprovider = \"gpu\"\n", &[]),
             ("[model]\nbatch_rows = 100000\n", &[]),

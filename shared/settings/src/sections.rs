@@ -1,6 +1,11 @@
 //! One struct per `[section]` of the configuration file.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -29,6 +34,8 @@ pub struct Settings {
     /// What a weld must look like to be judged.
     pub validation: ValidationLimits,
     pub scheduler: Scheduler,
+    /// What people see in a browser, and who they are.
+    pub console: Console,
     pub lease: Lease,
     pub worker: Worker,
     pub model: Model,
@@ -193,6 +200,27 @@ impl Default for Scheduler {
             timezone: Zone::default(),
             hit_streaks: HitStreaks::default(),
             http: SocketAddr::from(([127, 0, 0, 1], 9100)),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Console {
+    /// Who may sign in, as `scheduler users` keeps it; empty: whoever is on this host may look and change nothing.
+    pub users_file: PathBuf,
+    /// Addresses of proxies that say who somebody is.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The header in which they say it.
+    pub user_header: String,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self {
+            users_file: PathBuf::new(),
+            trusted_proxies: Vec::new(),
+            user_header: "X-Forwarded-User".to_owned(),
         }
     }
 }

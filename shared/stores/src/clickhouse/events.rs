@@ -1,5 +1,7 @@
 //! What people and the fleet itself did, in `weld_events`.
 
+use clickhouse::Row;
+use serde::Deserialize;
 use weldfleet_settings::Settings;
 
 use super::{
@@ -26,6 +28,18 @@ pub struct Event {
     pub detail: String,
 }
 
+/// One that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
+pub struct EventLine {
+    /// UTC, to the second.
+    pub at: String,
+    pub who: String,
+    pub what: String,
+    pub on_what: String,
+    pub why: String,
+    pub detail: String,
+}
+
 /// The table of events. Cheap to clone.
 #[derive(Clone)]
 pub struct Events {
@@ -39,6 +53,18 @@ impl Events {
         let server = Server::new(&settings.clickhouse);
         let table = qualified(server.database(), "weld_events");
         Self { server, table }
+    }
+
+    /// The latest first.
+    pub async fn latest(&self, limit: u32, offset: u64) -> Result<Vec<EventLine>, StoreError> {
+        let texts = ["who", "what", "on_what", "why", "detail"]
+            .map(|name| format!("toValidUTF8(toString({name})) AS {name}"));
+        let sql = format!(
+            "SELECT formatDateTime(e.at, '%F %T UTC', 'UTC') AS at, {} FROM {} AS e ORDER BY e.at DESC LIMIT {limit} OFFSET {offset}",
+            texts.join(", "),
+            self.table
+        );
+        self.server.all("list events", &sql).await
     }
 
     /// Adds what was done, at the server's time.

@@ -64,7 +64,7 @@ pub use block::RowBlock;
 pub use column_type::ColumnType;
 pub use disks::Disk;
 pub use empty_filter::{EmptyFilter, empty_filter};
-pub use events::{Event, Events};
+pub use events::{Event, EventLine, Events};
 pub use inspection::{CarriedWeld, CarriedWelds, JobCounts, PartRows};
 pub use keys::{RepeatedKeys, repeated_keys};
 pub use nok_list::{NokFilter, NokShare, NokWeld};

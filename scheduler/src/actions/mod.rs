@@ -1,0 +1,54 @@
+//! What people do to the fleet, by a command or in the console: the same code, and a row of `weld_events` each.
+//!
+//! - [`pause`]: the whole fleet; [`runs`]: a backfill; [`jobs`]: single jobs;
+//! - [`withdraw`]: the jobs of a run that was cancelled or is held.
+
+pub mod jobs;
+pub mod pause;
+pub mod runs;
+pub mod withdraw;
+
+use weldfleet_settings::Settings;
+use weldfleet_stores::clickhouse::{Event, Events};
+
+/// Who acts, and why.
+#[derive(Debug, Clone)]
+pub struct By {
+    /// `user@host` of a command, the name of the console's user.
+    pub who: String,
+    /// Empty where no reason was given.
+    pub why: String,
+}
+
+impl By {
+    pub fn new(who: impl Into<String>, why: impl Into<String>) -> Self {
+        let (who, why) = (who.into(), why.into());
+        Self { who, why }
+    }
+
+    pub fn event(
+        &self,
+        what: &'static str,
+        on_what: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Event {
+        Event {
+            who: self.who.clone(),
+            what,
+            on_what: on_what.into(),
+            why: self.why.clone(),
+            detail: detail.into(),
+        }
+    }
+}
+
+/// Keeps them. What was done is done: without ClickHouse, or its table, the person is told why it is not kept.
+pub async fn keep(settings: &Settings, events: &[Event]) -> Option<String> {
+    let kept = Events::new(settings).record(events).await;
+    kept.err().map(|error| {
+        format!(
+            "this is not kept in weld_events: {}; `scheduler migrate` makes the table",
+            error.chain()
+        )
+    })
+}

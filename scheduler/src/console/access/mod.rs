@@ -1,0 +1,324 @@
+//! Who asks, and what they may do.
+//!
+//! - Without `console.users_file` whoever is on this host may look: the scheduler must listen on loopback, and be asked
+//!   under a name that no other site can take (a page of theirs could otherwise read the console through a name that they
+//!   point here). Nothing can be changed.
+//! - With it people [sign in](sign_in), or a trusted proxy says who they are. What they may do is looked up in the file at
+//!   each request, so a role that was taken away is gone at once.
+//! - A change is a POST of one of our pages: its `Origin` is the address asked for, and its form holds the token of the
+//!   [`session`].
+
+pub mod session;
+pub mod sign_in;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use weldfleet_settings::Settings;
+
+use super::said;
+use crate::{
+    status::gather::now_ms,
+    users::{Role, Users, UsersFile},
+};
+use session::Session;
+
+/// Nothing from elsewhere, no code in a page, no frame around it.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; \
+                      form-action 'self'; frame-ancestors 'none'";
+/// Bytes of a form.
+const MOST_FORM: usize = 1 << 20;
+/// What may be had without signing in.
+const OPEN: [&str; 3] = ["/ui/sign-in", "/ui/style.css", "/ui/live.js"];
+
+/// Whoever asks.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    /// `None`: nobody can sign in.
+    pub name: Option<String>,
+    pub role: Role,
+    /// What a form of theirs must hold.
+    pub token: String,
+    /// A proxy said who it is.
+    pub by_proxy: bool,
+}
+
+impl Visitor {
+    /// Somebody on this host.
+    fn onlooker() -> Self {
+        Self {
+            name: None,
+            role: Role::Viewer,
+            token: String::new(),
+            by_proxy: false,
+        }
+    }
+
+    /// Whether there are actions to be shown.
+    pub fn may(&self, role: Role) -> bool {
+        self.name.is_some() && self.role >= role
+    }
+}
+
+/// Why a page is not shown.
+#[derive(Debug, PartialEq, Eq)]
+enum Denied {
+    SignIn,
+    Forbidden(String),
+    /// The file of users cannot be read.
+    NoUsers(String),
+}
+
+/// The console's door. Cheap to clone.
+#[derive(Clone)]
+pub struct Access {
+    /// Where the scheduler listens.
+    listens: SocketAddr,
+    file: Option<UsersFile>,
+    trusted_proxies: Arc<[IpAddr]>,
+    user_header: HeaderName,
+    attempts: Arc<sign_in::Attempts>,
+}
+
+impl Access {
+    pub fn new(settings: &Settings) -> Self {
+        let console = &settings.console;
+        let path = &console.users_file;
+        Self {
+            listens: settings.scheduler.http,
+            file: (!path.as_os_str().is_empty()).then(|| UsersFile::new(path.clone())),
+            trusted_proxies: console.trusted_proxies.clone().into(),
+            // the settings have looked at it
+            user_header: HeaderName::from_bytes(console.user_header.as_bytes())
+                .unwrap_or(HeaderName::from_static("x-forwarded-user")),
+            attempts: Arc::default(),
+        }
+    }
+
+    fn users(&self) -> Result<Option<Arc<Users>>, Denied> {
+        let users = self.file.as_ref().map(UsersFile::users).transpose();
+        users.map_err(Denied::NoUsers)
+    }
+
+    fn is_proxy(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        let mut trusted = self.trusted_proxies.iter();
+        trusted.any(|proxy| proxy.to_canonical() == peer)
+    }
+
+    /// Who asks, and a session that is to be begun.
+    fn visitor(
+        &self,
+        headers: &HeaderMap,
+        peer: IpAddr,
+    ) -> Result<(Visitor, Option<Session>), Denied> {
+        let Some(users) = self.users()? else {
+            return match refusal(self.listens.ip(), headers) {
+                Some(why) => Err(Denied::Forbidden(why)),
+                None => Ok((Visitor::onlooker(), None)),
+            };
+        };
+        let session = session::of(headers, &users, now_ms());
+        let told = headers
+            .get(&self.user_header)
+            .filter(|_| self.is_proxy(peer));
+        let Some(told) = told else {
+            let session = session.ok_or(Denied::SignIn)?;
+            let user = users.get(&session.name).ok_or(Denied::SignIn)?;
+            if !session.is_of(user) {
+                return Err(Denied::SignIn);
+            }
+            return Ok((session.visitor(user.role, false), None));
+        };
+        let name = String::from_utf8_lossy(told.as_bytes()).into_owned();
+        let user = users.get(&name).ok_or_else(|| {
+            Denied::Forbidden(format!(
+                "{} says that you are `{name}`, whom console.users_file does not know; \
+                 `scheduler users add '{name}' --role viewer --no-password` lets you in\n",
+                self.user_header
+            ))
+        })?;
+        match session.filter(|session| session.name == name) {
+            Some(session) => Ok((session.visitor(user.role, true), None)),
+            None => {
+                let session = Session::begin(&name, user, now_ms());
+                Ok((session.visitor(user.role, true), Some(session)))
+            }
+        }
+    }
+
+    /// The address that the browser knows us by.
+    fn authority<'h>(&self, headers: &'h HeaderMap, peer: IpAddr) -> Option<&'h str> {
+        let forwarded = headers
+            .get("x-forwarded-host")
+            .filter(|_| self.is_proxy(peer));
+        forwarded.or(headers.get(header::HOST))?.to_str().ok()
+    }
+
+    /// Whether the browser speaks TLS with the proxy.
+    fn is_https(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
+        let proto = headers.get("x-forwarded-proto");
+        self.is_proxy(peer) && proto.is_some_and(|proto| proto == "https")
+    }
+
+    /// Whether the request comes from a page of this address.
+    fn is_from_here(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
+        let origin = headers.get(header::ORIGIN).and_then(|it| it.to_str().ok());
+        let host = origin.and_then(|origin| origin.split_once("://"));
+        host.is_some_and(|(_, host)| self.authority(headers, peer) == Some(host))
+    }
+}
+
+/// Why the console is not shown to everybody; `None`: it is.
+fn refusal(listens: IpAddr, headers: &HeaderMap) -> Option<String> {
+    if !listens.is_loopback() {
+        return Some(format!(
+            "the console is shown to whoever asks only where scheduler.http is on loopback, not {listens}; \
+             set console.users_file and let people sign in (`scheduler users add`), \
+             or listen on 127.0.0.1 and reach it with `ssh -L 9100:127.0.0.1:9100 HOST`\n"
+        ));
+    }
+    let host = headers.get(header::HOST)?.to_str().unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let known = name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    (!known).then(|| {
+        "the console is shown only under `localhost` or an address, not under another name; \
+         set console.users_file to let people sign in under any name\n"
+            .to_owned()
+    })
+}
+
+/// The client of a request, which the server put there.
+pub fn peer(request: &Request) -> IpAddr {
+    let info = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    info.map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip())
+}
+
+/// Around every route: who asks is known behind it, or the request is answered here.
+pub async fn guard(State(access): State<Access>, mut request: Request, next: Next) -> Response {
+    let peer = peer(&request);
+    let headers = request.headers();
+    let secure = access.is_https(headers, peer);
+    let mut answer = match access.visitor(headers, peer) {
+        Ok((visitor, begun)) => {
+            request.extensions_mut().insert(visitor);
+            let was_said = said::of(request.headers()).is_some();
+            let is_page = request.method() == Method::GET && !OPEN.contains(&request.uri().path());
+            let mut answer = next.run(request).await;
+            if was_said && is_page {
+                said::told(&mut answer);
+            }
+            if let (Some(session), Ok(Some(users))) = (begun, access.users()) {
+                session::put(&mut answer, session.cookie(&users, secure));
+            }
+            answer
+        }
+        Err(Denied::SignIn) if OPEN.contains(&request.uri().path()) => next.run(request).await,
+        Err(Denied::SignIn) if request.method() == Method::GET => sign_in::lead(&request),
+        Err(Denied::SignIn) => (StatusCode::UNAUTHORIZED, "sign in first\n").into_response(),
+        Err(Denied::Forbidden(why)) => (StatusCode::FORBIDDEN, why).into_response(),
+        Err(Denied::NoUsers(why)) => {
+            tracing::warn!(error = why, "nobody can sign in to the console");
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
+        }
+    };
+    let headers = answer.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+/// Around routes that change something: whoever asks may, and meant it.
+pub async fn changing(
+    State((access, role)): State<(Access, Role)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let refused = |why: &str| (StatusCode::FORBIDDEN, format!("{why}\n")).into_response();
+    let Some(visitor) = request.extensions().get::<Visitor>().cloned() else {
+        return refused("sign in first");
+    };
+    if !visitor.may(role) {
+        let why = visitor.name.map_or_else(
+            || "nothing can be changed without console.users_file".to_owned(),
+            |name| {
+                let (has, needs) = (visitor.role.name(), role.name());
+                format!("{name} is a {has}, and this needs a {needs}")
+            },
+        );
+        return refused(&why);
+    }
+    if !access.is_from_here(request.headers(), peer(&request)) {
+        return refused("this was not sent by a page of this console");
+    }
+    let (head, body) = request.into_parts();
+    let Ok(bytes) = to_bytes(body, MOST_FORM).await else {
+        return (StatusCode::PAYLOAD_TOO_LARGE, "too much was sent\n").into_response();
+    };
+    let mut fields = form_urlencoded::parse(&bytes);
+    let token = fields.find(|(name, _)| name == "token");
+    if token.is_none_or(|(_, token)| *token != visitor.token) {
+        return refused("the page was too old; reload it and try again");
+    }
+    next.run(Request::from_parts(head, Body::from(bytes))).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(name: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(name))])
+    }
+
+    #[test]
+    fn without_users_it_is_shown_on_loopback_and_under_no_name_that_others_can_take() {
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        for name in [
+            "localhost:9100",
+            "127.0.0.1:9100",
+            "[::1]:9100",
+            "localhost",
+        ] {
+            assert_eq!(refusal(loopback, &host(name)), None, "{name}");
+        }
+        for name in ["evil.example:9100", "localhost.evil.example", ""] {
+            assert!(refusal(loopback, &host(name)).is_some(), "{name}");
+        }
+        let open = refusal(IpAddr::from([0, 0, 0, 0]), &host("localhost:9100"));
+        assert!(open.is_some_and(|why| why.contains("ssh -L")));
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_who_and_under_which_name() {
+        let mut settings = Settings::default();
+        settings.console.trusted_proxies = vec![IpAddr::from([10, 0, 0, 5])];
+        let access = Access::new(&settings);
+        let mut headers = host("127.0.0.1:9100");
+        headers.insert("x-forwarded-host", HeaderValue::from_static("weld.plant"));
+        headers.insert("origin", HeaderValue::from_static("https://weld.plant"));
+        let proxy: IpAddr = "::ffff:10.0.0.5".parse().unwrap();
+        assert!(access.is_from_here(&headers, proxy));
+        assert!(!access.is_from_here(&headers, IpAddr::from([10, 0, 0, 6])));
+        headers.remove("origin");
+        assert!(
+            !access.is_from_here(&headers, proxy),
+            "a browser always says"
+        );
+    }
+}

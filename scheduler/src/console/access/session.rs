@@ -1,0 +1,135 @@
+//! The cookie of somebody who has signed in: signed with the secret of the file of users, so that every scheduler that has
+//! the file takes it, and a restart signs nobody out.
+
+use axum::{
+    http::{HeaderMap, HeaderValue, header},
+    response::Response,
+};
+use axum_extra::extract::cookie::{Cookie, Key, SameSite, SignedCookieJar};
+use serde::{Deserialize, Serialize};
+
+use super::Visitor;
+use crate::users::{Role, User, Users};
+
+const COOKIE: &str = "weldfleet_session";
+/// A shift and a half.
+const LASTS_MS: i64 = 12 * 3_600_000;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    pub name: String,
+    /// The user's key when it began.
+    key: String,
+    /// What forms must hold.
+    token: String,
+    until_ms: i64,
+}
+
+impl Session {
+    pub fn begin(name: &str, user: &User, now_ms: i64) -> Self {
+        Self {
+            name: name.to_owned(),
+            key: user.key.clone(),
+            token: uuid::Uuid::new_v4().simple().to_string(),
+            until_ms: now_ms + LASTS_MS,
+        }
+    }
+
+    /// Whether the user's password is the same still.
+    pub fn is_of(&self, user: &User) -> bool {
+        self.key == user.key
+    }
+
+    pub fn visitor(&self, role: Role, by_proxy: bool) -> Visitor {
+        Visitor {
+            name: Some(self.name.clone()),
+            role,
+            token: self.token.clone(),
+            by_proxy,
+        }
+    }
+
+    /// As the browser is to keep it.
+    pub fn cookie(&self, users: &Users, secure: bool) -> HeaderValue {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        let mut cookie = Cookie::new(COOKIE, text);
+        cookie.set_secure(secure);
+        signed(cookie, users)
+    }
+}
+
+/// A session that holds, `None` if there is none.
+pub fn of(headers: &HeaderMap, users: &Users, now_ms: i64) -> Option<Session> {
+    let cookie = SignedCookieJar::from_headers(headers, key(users)).get(COOKIE)?;
+    let session: Session = serde_json::from_str(cookie.value()).ok()?;
+    (session.until_ms > now_ms).then_some(session)
+}
+
+/// Ends it.
+pub fn gone(users: &Users) -> HeaderValue {
+    let mut cookie = Cookie::new(COOKIE, "");
+    cookie.make_removal();
+    signed(cookie, users)
+}
+
+/// Adds a cookie to the answer.
+pub fn put(answer: &mut Response, cookie: HeaderValue) {
+    answer.headers_mut().append(header::SET_COOKIE, cookie);
+}
+
+/// A cookie that only a page of ours sends back, and no script reads.
+pub fn signed(mut cookie: Cookie<'static>, users: &Users) -> HeaderValue {
+    cookie.set_path("/ui");
+    cookie.set_http_only(true);
+    cookie.set_same_site(SameSite::Strict);
+    let jar = SignedCookieJar::new(key(users)).add(cookie);
+    let answer = axum::response::IntoResponse::into_response(jar);
+    let cookie = answer.headers().get(header::SET_COOKIE);
+    cookie.cloned().unwrap_or(HeaderValue::from_static(""))
+}
+
+/// What signs cookies.
+pub fn key(users: &Users) -> Key {
+    Key::derive_from(users.secret.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user() -> User {
+        User::new(Role::Reviewer, None)
+    }
+
+    /// As a browser sends back what it was given.
+    fn sent(cookie: &HeaderValue) -> HeaderMap {
+        let pair = cookie.to_str().unwrap().split(';').next().unwrap();
+        HeaderMap::from_iter([(header::COOKIE, pair.parse().unwrap())])
+    }
+
+    #[test]
+    fn it_holds_for_a_shift_and_only_as_it_was_given() {
+        let (users, user) = (Users::nobody(), user());
+        let session = Session::begin("李 娜", &user, 1000);
+        let cookie = session.cookie(&users, true);
+        let text = cookie.to_str().unwrap();
+        for part in ["HttpOnly", "SameSite=Strict", "Path=/ui", "Secure"] {
+            assert!(text.contains(part), "{text}");
+        }
+        let headers = sent(&cookie);
+        assert_eq!(of(&headers, &users, 2000), Some(session.clone()));
+        assert_eq!(of(&headers, &users, 1000 + LASTS_MS), None);
+        assert_eq!(of(&headers, &Users::nobody(), 2000), None, "another secret");
+        let forged = text.split(';').next().unwrap().replace("1000", "9999");
+        let forged = forged.replacen('%', "%2", 1);
+        let forged = HeaderMap::from_iter([(header::COOKIE, forged.parse().unwrap())]);
+        assert_eq!(of(&forged, &users, 2000), None);
+    }
+
+    #[test]
+    fn another_password_ends_it() {
+        let first = user();
+        let session = Session::begin("li", &first, 0);
+        assert!(session.is_of(&first) && !session.is_of(&user()));
+    }
+}

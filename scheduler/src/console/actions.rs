@@ -1,0 +1,236 @@
+//! What buttons do: the [actions](crate::actions) of the commands, by whoever has signed in.
+
+use axum::{Extension, extract::State, response::Response};
+use axum_extra::extract::Form;
+use serde::Deserialize;
+use weldfleet_fleet::queue_failure;
+use weldfleet_queue::Job;
+use weldfleet_service::{Failure, output::grouped};
+use weldfleet_stores::clickhouse::{Change, Event};
+
+use super::{Console, access::Visitor, asked::Asked, said::Said};
+use crate::{
+    actions::{
+        self, By,
+        jobs::{self, DROPPED, Tried},
+        pause::{self, Paused},
+        runs,
+    },
+    dependencies::{self, Dependencies},
+};
+
+/// Jobs beyond which their number must be typed.
+pub const UNCONFIRMED: usize = 10;
+
+#[derive(Deserialize)]
+pub struct Why {
+    #[serde(default)]
+    reason: String,
+}
+
+/// `POST /ui/pause`
+pub async fn pause(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    asked: Asked,
+    Form(why): Form<Why>,
+) -> Response {
+    let by = by(&visitor, why.reason);
+    let said = match pause::pause(&console.queue, &by).await {
+        Ok(Paused::Now(event)) => console.kept(asked.text.paused, &[event]).await,
+        Ok(Paused::Already(pause)) => Said::badly(format!(
+            "{} {}: {}",
+            asked.text.paused_by, pause.by, pause.reason
+        )),
+        Ok(Paused::Resumed) => Said::badly(asked.text.not_paused),
+        Err(error) => Said::failure(&queue_failure(error)),
+    };
+    said.on(&asked.page("/ui"))
+}
+
+/// `POST /ui/resume`
+pub async fn resume(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    asked: Asked,
+    Form(why): Form<Why>,
+) -> Response {
+    let said = match pause::resume(&console.queue, &by(&visitor, why.reason)).await {
+        Ok(Some(event)) => console.kept(asked.text.resumed, &[event]).await,
+        Ok(None) => Said::badly(asked.text.not_paused),
+        Err(error) => Said::failure(&queue_failure(error)),
+    };
+    said.on(&asked.page("/ui"))
+}
+
+#[derive(Deserialize)]
+pub struct Steer {
+    run: u64,
+    change: Wanted,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Wanted {
+    Cancel,
+    Hold,
+    Resume,
+}
+
+/// `POST /ui/backfills`
+pub async fn steer(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    asked: Asked,
+    Form(steer): Form<Steer>,
+) -> Response {
+    let change = match steer.change {
+        Wanted::Cancel => Change::Cancel,
+        Wanted::Hold => Change::Hold,
+        Wanted::Resume => Change::Resume,
+    };
+    let by = by(&visitor, steer.reason);
+    let steered = async {
+        let deps = Dependencies::open(console.settings.clone()).await?;
+        runs::steer(&deps, steer.run, change, &by).await
+    };
+    let said = match steered.await {
+        Ok(steered) => {
+            let events = steered.event.as_slice();
+            console.kept(&steered.said(change), events).await
+        }
+        Err(failure) => Said::failure(&failure),
+    };
+    said.on(&asked.page("/ui/backfills"))
+}
+
+#[derive(Deserialize)]
+pub struct Ids {
+    /// Exactly those that the page showed.
+    #[serde(default)]
+    id: Vec<String>,
+    /// Their number, if they are many.
+    #[serde(default)]
+    count: String,
+    #[serde(default)]
+    reason: String,
+}
+
+impl Ids {
+    fn is_meant(&self) -> bool {
+        self.id.len() <= UNCONFIRMED || self.count.trim() == self.id.len().to_string()
+    }
+}
+
+/// `POST /ui/jobs/retry`
+pub async fn retry(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    asked: Asked,
+    Form(ids): Form<Ids>,
+) -> Response {
+    let page = asked.page("/ui/jobs");
+    if !ids.is_meant() {
+        return Said::badly(asked.text.type_the_number).on(&page);
+    }
+    let by = by(&visitor, ids.reason);
+    let tried = async {
+        let queue = dependencies::own_queue(&console.settings).await?;
+        let (jobs, gone) = found(&queue, &ids.id).await?;
+        Ok((jobs::retry(&queue, &jobs, &by).await, gone))
+    };
+    let said = console.tried(tried.await, asked.text.retried).await;
+    said.on(&page)
+}
+
+/// `POST /ui/jobs/drop`
+pub async fn drop_jobs(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    asked: Asked,
+    Form(ids): Form<Ids>,
+) -> Response {
+    let page = asked.page("/ui/jobs");
+    if !ids.is_meant() {
+        return Said::badly(asked.text.type_the_number).on(&page);
+    }
+    let by = by(&visitor, ids.reason);
+    let tried = async {
+        let deps = Dependencies::open(console.settings.clone()).await?;
+        let (jobs, gone) = found(&deps.queue, &ids.id).await?;
+        Ok((jobs::drop_jobs(&deps, &jobs, &by).await, gone))
+    };
+    let said = console.tried(tried.await, asked.text.dropped).await;
+    said.on(&page)
+}
+
+fn by(visitor: &Visitor, reason: String) -> By {
+    By::new(visitor.name.clone().unwrap_or_default(), reason)
+}
+
+/// The jobs of these ids, and how many are none any more.
+async fn found(
+    queue: &weldfleet_queue::Queue,
+    ids: &[String],
+) -> Result<(Vec<Job>, usize), Failure> {
+    let mut jobs = Vec::with_capacity(ids.len());
+    for id in ids {
+        jobs.extend(queue.get(id).await.map_err(queue_failure)?);
+    }
+    let gone = ids.len() - jobs.len();
+    Ok((jobs, gone))
+}
+
+impl Console {
+    /// What was done, and whether it is kept.
+    async fn kept(&self, done: &str, events: &[Event]) -> Said {
+        let note = actions::keep(&self.settings, events).await;
+        let note = note.map_or_else(String::new, |why| format!(" ({why})"));
+        Said::well(format!("{done}{note}"))
+    }
+
+    async fn tried(&self, tried: Result<(Tried, usize), Failure>, done: &str) -> Said {
+        let (tried, gone) = match tried {
+            Ok(tried) => tried,
+            Err(failure) => return Said::failure(&failure),
+        };
+        // The page that follows is to show it.
+        *self.dead.lock().await = None;
+        let mut text = format!("{done}: {}", grouped(tried.done));
+        if tried.rows > 0 {
+            text.push_str(&format!(", {} × invalid ({DROPPED})", grouped(tried.rows)));
+        }
+        if gone > 0 {
+            text.push_str(&format!("; {gone} × –"));
+        }
+        for why in tried.refused.iter().chain(&tried.notes) {
+            text.push_str(&format!("; {why}"));
+        }
+        let mut said = self.kept(&text, &tried.events).await;
+        if let Some(failure) = &tried.failure {
+            said.text
+                .push_str(&format!("; {}", Said::failure(failure).text));
+        }
+        said.well = tried.refused.is_empty() && tried.failure.is_none() && gone == 0;
+        said
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_jobs_need_their_number() {
+        let ids = |count: usize, typed: &str| Ids {
+            id: vec!["a".to_owned(); count],
+            count: typed.to_owned(),
+            reason: String::new(),
+        };
+        assert!(ids(10, "").is_meant());
+        assert!(!ids(11, "").is_meant() && !ids(11, "10").is_meant());
+        assert!(ids(11, " 11 ").is_meant());
+    }
+}

@@ -1,0 +1,93 @@
+//! What every page needs of the one who asks: language, role, and what came of their last action.
+
+use std::convert::Infallible;
+
+use axum::{
+    extract::{FromRequestParts, Query},
+    http::{HeaderMap, header, request::Parts},
+};
+use serde::Deserialize;
+
+use super::{
+    access::Visitor,
+    said::{self, Said},
+    words::{CHINESE, ENGLISH, Text},
+};
+use crate::users::Role;
+
+/// Of one request.
+pub struct Asked {
+    pub text: &'static Text,
+    /// `None` where nobody has signed in yet.
+    pub visitor: Option<Visitor>,
+    /// What came of their last action.
+    pub said: Option<Said>,
+}
+
+impl Asked {
+    /// A page in the same language.
+    pub fn page(&self, path: &str) -> String {
+        format!("{path}?lang={}", self.text.lang)
+    }
+
+    pub fn may(&self, role: Role) -> bool {
+        self.visitor
+            .as_ref()
+            .is_some_and(|visitor| visitor.may(role))
+    }
+
+    /// What forms must hold.
+    pub fn token(&self) -> &str {
+        self.visitor.as_ref().map_or("", |visitor| &visitor.token)
+    }
+}
+
+#[derive(Deserialize)]
+struct Lang {
+    lang: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let lang = Query::<Lang>::try_from_uri(&parts.uri).ok();
+        let lang = lang.and_then(|Query(asked)| asked.lang);
+        Ok(Self {
+            text: language(lang.as_deref(), &parts.headers),
+            visitor: parts.extensions.get::<Visitor>().cloned(),
+            said: said::of(&parts.headers),
+        })
+    }
+}
+
+/// `?lang=`, else what the browser prefers.
+pub fn language(asked: Option<&str>, headers: &HeaderMap) -> &'static Text {
+    let preferred = headers
+        .get(header::ACCEPT_LANGUAGE)
+        .and_then(|value| value.to_str().ok());
+    match asked.or(preferred) {
+        Some(language) if language.trim_start().starts_with("zh") => &CHINESE,
+        _ => &ENGLISH,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_language_is_the_links_or_the_browsers() {
+        let lang = |asked: Option<&str>, browser: &'static str| {
+            let accept = (header::ACCEPT_LANGUAGE, HeaderValue::from_static(browser));
+            language(asked, &HeaderMap::from_iter([accept])).lang
+        };
+        assert_eq!(lang(None, "zh-CN,zh;q=0.9"), "zh");
+        assert_eq!(lang(None, "de"), "en");
+        assert_eq!(lang(Some("en"), "zh-CN"), "en");
+        assert_eq!(lang(Some("zh"), "de"), "zh");
+        assert_eq!(lang(Some("\"><script>"), "de"), "en");
+    }
+}

@@ -1,0 +1,94 @@
+//! What came of an action, told on the page that follows it.
+
+use axum::{
+    http::{HeaderMap, header},
+    response::{IntoResponse as _, Redirect, Response},
+};
+use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use serde::{Deserialize, Serialize};
+use weldfleet_service::{Failure, exit::chain};
+
+const COOKIE: &str = "weldfleet_said";
+/// Characters that are told; a cookie holds no more than 4 kB.
+const MOST: usize = 300;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    pub well: bool,
+    pub text: String,
+}
+
+impl Said {
+    pub fn well(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { well: true, text }
+    }
+
+    pub fn badly(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { well: false, text }
+    }
+
+    pub fn failure(failure: &Failure) -> Self {
+        Self::badly(chain(&failure.error))
+    }
+
+    /// To a page, which tells it.
+    pub fn on(mut self, page: &str) -> Response {
+        if self.text.chars().count() > MOST {
+            self.text = self.text.chars().take(MOST).chain(['…']).collect();
+        }
+        let mut answer = Redirect::to(page).into_response();
+        let text = serde_json::to_string(&self).unwrap_or_default();
+        let mut cookie = Cookie::new(COOKIE, text);
+        cookie.set_http_only(true);
+        cookie.set_same_site(SameSite::Strict);
+        put(&mut answer, cookie);
+        answer
+    }
+}
+
+/// What is to be told, once.
+pub fn of(headers: &HeaderMap) -> Option<Said> {
+    let cookie = CookieJar::from_headers(headers).get(COOKIE).cloned()?;
+    serde_json::from_str(cookie.value()).ok()
+}
+
+/// It was told.
+pub fn told(answer: &mut Response) {
+    let mut cookie = Cookie::new(COOKIE, "");
+    cookie.make_removal();
+    put(answer, cookie);
+}
+
+fn put(answer: &mut Response, mut cookie: Cookie<'static>) {
+    cookie.set_path("/ui");
+    let jar = CookieJar::new().add(cookie).into_response();
+    if let Some(value) = jar.headers().get(header::SET_COOKIE) {
+        answer
+            .headers_mut()
+            .append(header::SET_COOKIE, value.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_told_as_it_was_said_shortened() {
+        for text in ["li; 李 \"x\" = 5 & <b>", &"错".repeat(1000)] {
+            let answer = Said::badly(text).on("/ui/jobs");
+            let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+            assert!(
+                cookie.len() < 4000 && cookie.contains("HttpOnly"),
+                "{cookie}"
+            );
+            let pair = cookie.split(';').next().unwrap().parse().unwrap();
+            let told = of(&HeaderMap::from_iter([(header::COOKIE, pair)])).unwrap();
+            assert!(!told.well);
+            let shown = told.text.trim_end_matches('…');
+            assert!(text.starts_with(shown) && shown.chars().count() <= MOST);
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Who may do what in the console: each route, each role, each attack.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod common;
+
+use std::{io::Write as _, process::Stdio};
+
+use common::SOON;
+use reqwest::{Client, Response, redirect::Policy};
+use weldfleet_tests::{Fleet, Process, eventually};
+
+const PASSWORD: &str = "correct horse battery";
+const ROLES: [&str; 3] = ["viewer", "reviewer", "operator"];
+/// What changes something, and the least role that may.
+const CHANGES: [(&str, &str); 6] = [
+    ("/ui/pause", "operator"),
+    ("/ui/resume", "operator"),
+    ("/ui/backfills/change", "operator"),
+    ("/ui/jobs/retry", "operator"),
+    ("/ui/jobs/drop", "operator"),
+    ("/ui/sign-out", "viewer"),
+];
+const PAGES: [&str; 7] = [
+    "/ui",
+    "/ui/backfills",
+    "/ui/workers",
+    "/ui/jobs",
+    "/ui/nok",
+    "/ui/weld?day=20261101&id=1",
+    "/ui/events",
+];
+
+/// A scheduler whose console people sign in to.
+struct Plant {
+    fleet: Fleet,
+    _scheduler: Process,
+    base: String,
+}
+
+/// A browser: cookies, and the token of its last page.
+struct Browser<'p> {
+    plant: &'p Plant,
+    client: Client,
+    cookie: String,
+    token: String,
+}
+
+impl Plant {
+    async fn start(more: &[(&str, &str)]) -> Self {
+        let mut fleet = Fleet::with(more).await;
+        let file = fleet.folder().join("users.toml");
+        fleet.set("console.users_file", file.to_str().unwrap());
+        fleet.migrate();
+        for role in ROLES {
+            let args = ["users", "add", role, "--role", role, "--password-stdin"];
+            let mut child = fleet
+                .command("scheduler", &args)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut stdin = child.stdin.take().unwrap();
+            writeln!(stdin, "{PASSWORD}").unwrap();
+            drop(stdin);
+            assert!(child.wait().unwrap().success());
+        }
+        let scheduler = fleet.scheduler();
+        scheduler.ready().await;
+        let base = scheduler.http().await;
+        Self {
+            fleet,
+            _scheduler: scheduler,
+            base,
+        }
+    }
+
+    fn paused(&self) -> bool {
+        !self.fleet.status()["paused"].is_null()
+    }
+
+    fn stranger(&self) -> Browser<'_> {
+        Browser {
+            plant: self,
+            client: Client::builder().redirect(Policy::none()).build().unwrap(),
+            cookie: String::new(),
+            token: "none".to_owned(),
+        }
+    }
+
+    async fn signed_in(&self, name: &str) -> Browser<'_> {
+        let mut browser = self.stranger();
+        let answer = browser.sign_in(name, PASSWORD).await;
+        assert_eq!(answer.status(), 303, "{name}");
+        assert_eq!(answer.headers()["location"], "/ui/jobs?day=1");
+        browser.keep_cookie(&answer);
+        browser.read_token().await;
+        browser
+    }
+}
+
+impl Browser<'_> {
+    async fn get(&self, path: &str) -> Response {
+        let url = format!("{}{path}", self.plant.base);
+        let request = self.client.get(url).header("cookie", &self.cookie);
+        request.send().await.unwrap()
+    }
+
+    fn form(&self, path: &str, fields: &[(&str, &str)]) -> reqwest::RequestBuilder {
+        let body = fields
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.replace(' ', "+")))
+            .collect::<Vec<_>>()
+            .join("&");
+        self.client
+            .post(format!("{}{path}", self.plant.base))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("cookie", &self.cookie)
+            .body(body)
+    }
+
+    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Response {
+        let mut all = vec![("token", self.token.as_str())];
+        all.extend(fields);
+        let request = self.form(path, &all).header("origin", &self.plant.base);
+        request.send().await.unwrap()
+    }
+
+    async fn sign_in(&self, name: &str, password: &str) -> Response {
+        let fields = [
+            ("name", name),
+            ("password", password),
+            ("next", "/ui/jobs?day=1"),
+        ];
+        let request = self.form("/ui/sign-in", &fields);
+        request
+            .header("origin", &self.plant.base)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    fn keep_cookie(&mut self, answer: &Response) {
+        let cookies = answer.headers().get_all("set-cookie").iter();
+        let pairs = cookies.map(|cookie| cookie.to_str().unwrap().split(';').next().unwrap());
+        self.cookie = pairs.collect::<Vec<_>>().join("; ");
+    }
+
+    async fn read_token(&mut self) {
+        let html = self.get("/ui").await.text().await.unwrap();
+        let (_, token) = html.split_once("name=\"token\" value=\"").unwrap();
+        self.token = token.split('"').next().unwrap().to_owned();
+    }
+}
+
+#[tokio::test]
+async fn each_route_takes_each_role_and_no_attack() {
+    let plant = Plant::start(&[]).await;
+    let stranger = plant.stranger();
+    for page in PAGES {
+        let answer = stranger.get(page).await;
+        assert_eq!(answer.status(), 303, "{page}");
+        let to = answer.headers()["location"].to_str().unwrap();
+        assert!(to.starts_with("/ui/sign-in?next="), "{to}");
+    }
+    for open in ["/ui/sign-in", "/ui/style.css", "/ui/live.js"] {
+        assert_eq!(stranger.get(open).await.status(), 200, "{open}");
+    }
+    for (route, _) in CHANGES {
+        assert_eq!(stranger.post(route, &[]).await.status(), 401, "{route}");
+    }
+
+    for role in ROLES {
+        let browser = plant.signed_in(role).await;
+        for page in PAGES {
+            assert_eq!(browser.get(page).await.status(), 200, "{role} {page}");
+        }
+        for (route, least) in CHANGES {
+            let may = rank(role) >= rank(least);
+            let fields = [("run", "1"), ("change", "hold"), ("reason", "a test")];
+            let (url, token) = (plant.base.as_str(), ("token", browser.token.as_str()));
+            let attacks = [
+                (
+                    "no token",
+                    browser.form(route, &fields).header("origin", url),
+                ),
+                (
+                    "another's token",
+                    browser
+                        .form(route, &[("token", "0123456789abcdef"), fields[0]])
+                        .header("origin", url),
+                ),
+                ("no origin", browser.form(route, &[token, fields[0]])),
+                (
+                    "another origin",
+                    browser
+                        .form(route, &[token, fields[0]])
+                        .header("origin", "http://evil.example"),
+                ),
+            ];
+            for (attack, request) in attacks {
+                let status = request.send().await.unwrap().status();
+                assert_eq!(status, 403, "{role} {route} {attack}");
+            }
+            let looked = browser.get(route).await.status();
+            assert!(looked.is_client_error(), "{role} GET {route}: {looked}");
+            let answer = browser.post(route, &fields).await;
+            let status = if may { 303 } else { 403 };
+            assert_eq!(answer.status(), status, "{role} {route}");
+        }
+    }
+
+    let mut forged = plant.signed_in("viewer").await;
+    forged.cookie = forged.cookie.replace("viewer", "operator");
+    assert_eq!(forged.post("/ui/pause", &[]).await.status(), 401);
+    assert!(!plant.paused(), "the last that was done is a resume");
+}
+
+fn rank(role: &str) -> usize {
+    ROLES.iter().position(|known| *known == role).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_done_is_done_by_a_name_and_kept() {
+    let plant = Plant::start(&[]).await;
+    let mut browser = plant.signed_in("operator").await;
+    let answer = browser
+        .post("/ui/pause?lang=en", &[("reason", "tip dress on line 3")])
+        .await;
+    assert_eq!(answer.status(), 303);
+    let session = browser.cookie.clone();
+    browser.keep_cookie(&answer);
+    browser.cookie = format!("{session}; {}", browser.cookie);
+    let told = browser.get("/ui").await;
+    let cleared = told.headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(cleared.starts_with("weldfleet_said=;"), "{cleared}");
+    let html = told.text().await.unwrap();
+    assert!(html.contains("nothing new is claimed"), "{html}");
+    assert!(plant.paused());
+
+    eventually("the pause is shown with its name", SOON, async || {
+        let html = browser.get("/ui").await.text().await.unwrap();
+        (html.contains("paused by operator: tip dress on line 3") && html.contains("/ui/resume"))
+            .then_some(())
+    })
+    .await;
+    assert_eq!(browser.post("/ui/resume", &[]).await.status(), 303);
+    let events = browser.get("/ui/events").await.text().await.unwrap();
+    for part in [
+        "tip dress on line 3",
+        "was paused by operator",
+        "users add",
+        "user viewer",
+    ] {
+        assert!(events.contains(part), "{part}: {events}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_a_removed_user_and_another_password_let_nobody_in() {
+    let plant = Plant::start(&[]).await;
+    let stranger = plant.stranger();
+    let viewer = plant.signed_in("viewer").await;
+    let reviewer = plant.signed_in("reviewer").await;
+    for (name, password) in [("viewer", "wrong password"), ("nobody", PASSWORD), ("", "")] {
+        assert_eq!(
+            stranger.sign_in(name, password).await.status(),
+            401,
+            "{name}"
+        );
+    }
+    // Five wrong ones in a row, and the right one has to wait too.
+    for _ in 0..5 {
+        stranger.sign_in("operator", "wrong password").await;
+    }
+    assert_eq!(stranger.sign_in("operator", PASSWORD).await.status(), 429);
+
+    plant
+        .fleet
+        .succeed("scheduler", &["users", "remove", "viewer"]);
+    assert_eq!(viewer.get("/ui").await.status(), 303, "signed out");
+    plant.fleet.succeed(
+        "scheduler",
+        &["users", "password", "reviewer", "--no-password"],
+    );
+    assert_eq!(reviewer.get("/ui").await.status(), 303, "signed out");
+    assert_eq!(stranger.sign_in("reviewer", PASSWORD).await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_says_who_it_is() {
+    let proxies = "[\"127.0.0.1\"]";
+    let plant = Plant::start(&[("console.trusted_proxies", proxies)]).await;
+    let asked = async |name: &str| {
+        let request = plant.stranger().client.get(format!("{}/ui", plant.base));
+        request
+            .header("x-forwarded-user", name)
+            .send()
+            .await
+            .unwrap()
+    };
+    let mut browser = plant.stranger();
+    let answer = asked("operator").await;
+    assert_eq!(answer.status(), 200);
+    browser.keep_cookie(&answer);
+    let html = answer.text().await.unwrap();
+    assert!(
+        html.contains("operator (operator)") && !html.contains("Sign out"),
+        "{html}"
+    );
+    let unknown = asked("mallory").await;
+    assert_eq!(unknown.status(), 403);
+    let why = unknown.text().await.unwrap();
+    assert!(
+        why.contains("`mallory`") && why.contains("scheduler users add"),
+        "{why}"
+    );
+
+    // Behind the proxy the browser's address is another one.
+    browser.token = html
+        .split_once("name=\"token\" value=\"")
+        .and_then(|(_, rest)| rest.split('"').next())
+        .unwrap()
+        .to_owned();
+    let token = [("token", browser.token.as_str()), ("reason", "a test")];
+    let change = |host: &'static str| {
+        browser
+            .form("/ui/pause", &token)
+            .header("x-forwarded-user", "operator")
+            .header("x-forwarded-host", host)
+            .header("origin", "https://weld.plant")
+    };
+    assert_eq!(change("evil.example").send().await.unwrap().status(), 403);
+    assert_eq!(change("weld.plant").send().await.unwrap().status(), 303);
+}
