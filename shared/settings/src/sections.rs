@@ -194,7 +194,7 @@ impl Default for Scheduler {
         Self {
             batch_size: 4096,
             poll_interval: Duration::from_secs(2),
-            max_wait: Duration::from_millis(1600),
+            max_wait: Duration::from_millis(1300),
             lookback_days: 1,
             max_outstanding: 1000,
             timezone: Zone::default(),
