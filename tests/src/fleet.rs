@@ -34,7 +34,11 @@ impl Fleet {
 
     /// [`Fleet::start`] with settings of its own, as `("section.key", "value")`.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
-        let services = Services::start_all();
+        Self::on(Services::start_all(), settings).await
+    }
+
+    /// [`Fleet::with`] on services that are there.
+    pub async fn on(services: Services, settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
         let clickhouse = ClickHouse::new(services.url(Service::ClickHouse));
         let mysql = MySql::new(services.url(Service::MySql));

@@ -26,4 +26,6 @@ pub mod status;
 
 pub use fleet::Fleet;
 pub use process::Process;
-pub use weldfleet_testkit::{Service, eventually, repository};
+pub use weldfleet_testkit::{
+    Certificates, Service, Services, Shown, TlsProxy, eventually, repository,
+};

@@ -32,6 +32,13 @@ impl MySql {
         connection.affected_rows()
     }
 
+    /// Runs statements in turn.
+    pub async fn execute_all(&self, statements: &[&str]) {
+        for sql in statements {
+            self.execute(sql).await;
+        }
+    }
+
     /// Rows of a SELECT, each value as text (`NULL` for null).
     pub async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
         let mut connection = self.connection().await;

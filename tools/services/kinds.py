@@ -2,6 +2,8 @@
 
 Which server runs is said by the environment: CLICKHOUSE_LAUNCHER and CLICKHOUSE_LIBRARY, REDIS_SERVER (a Redis or a
 Valkey), MYSQL_SERVER (a MariaDB or a MySQL, as tools/parts.sh lays it out). The last two default to what is installed.
+SERVICES_TLS_REDIS and SERVICES_TLS_MYSQL name a folder with ca.pem, server.pem, server.key, client.pem and client.key: that
+server then speaks TLS (Redis nothing else, and it asks for a client's certificate). This ClickHouse engine cannot.
 """
 
 import functools
@@ -9,6 +11,7 @@ import os
 import pwd
 import shutil
 import socket
+import ssl
 import subprocess
 import urllib.error
 import urllib.request
@@ -36,6 +39,11 @@ def account_for(name: str, folder: Path, server: str) -> Account | None:
     if not all(parent.stat().st_mode & 0o001 for parent in (*folder.parents, *Path(server).parents)):
         return None
     return Account(entry.pw_uid, entry.pw_gid)
+
+
+def certificates(name: str) -> Path | None:
+    folder = os.environ.get(f"SERVICES_TLS_{name.upper()}")
+    return Path(folder) if folder else None
 
 
 class Service:
@@ -89,18 +97,37 @@ class Redis(Service):
             "enable-debug-command": "local",
             "daemonize": "no",
         }
+        if folder := certificates(self.name):
+            options |= {
+                "port": "0",
+                "tls-port": str(port),
+                "tls-cert-file": str(folder / "server.pem"),
+                "tls-key-file": str(folder / "server.key"),
+                "tls-ca-cert-file": str(folder / "ca.pem"),
+            }
         return [self.server()] + [word for key, value in options.items() for word in (f"--{key}", value)]
 
     def environment(self, port: int) -> dict[str, str]:
-        return {"WELDFLEET__REDIS__URL": f"redis://127.0.0.1:{port}/0"}
+        scheme = "rediss" if certificates(self.name) else "redis"
+        return {"WELDFLEET__REDIS__URL": f"{scheme}://127.0.0.1:{port}/0"}
+
+    def _connect(self, port: int, timeout: int) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        folder = certificates(self.name)
+        if not folder:
+            return connection
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # a test may show a wrong one
+        context.load_cert_chain(folder / "client.pem", folder / "client.key")
+        return context.wrap_socket(connection)
 
     def ready(self, port: int) -> bool:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+        with self._connect(port, 1) as connection:
             connection.sendall(b"PING\r\n")
             return connection.recv(64).startswith(b"+PONG")  # `-LOADING` while it reads its file
 
     def version(self, port: int) -> str:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        with self._connect(port, 5) as connection:
             connection.sendall(b"INFO server\r\nQUIT\r\n")
             lines = connection.makefile("r", encoding="utf-8", errors="replace").read().splitlines()
         facts = dict(line.split(":", 1) for line in lines if ":" in line)
@@ -276,9 +303,12 @@ GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
             raise ServiceError(f"{Path(argv[0]).name} failed with {result.returncode}:\n{tail}")
 
     def argv(self, folder: Path, port: int) -> list[str]:
+        shown = certificates(self.name)
+        files = {"ca": "ca.pem", "cert": "server.pem", "key": "server.key"} if shown else {}
         return [
             self.server(),
             *self._common(folder),
+            *(f"--ssl-{name}={shown / file}" for name, file in files.items()),
             f"--port={port}",
             "--bind-address=127.0.0.1",
             "--socket=mysqld.sock",  # within the data directory: a long path would not fit a socket's name

@@ -22,6 +22,7 @@ const ROWS: &str = "rows";
 /// The queue of the configured name, its leases and retries.
 pub fn queue_options(settings: &Settings) -> Options {
     let mut options = Options::new(settings.redis.url.expose(), &settings.redis.queue);
+    options.tls = settings.redis.tls.clone();
     options.ttl = settings.lease.ttl;
     options.renew_every = settings.lease.renew_every;
     options.max_attempts = settings.lease.max_attempts;

@@ -344,6 +344,12 @@ impl Link {
 
     fn classify(&self, operation: &'static str, error: RedisError) -> QueueError {
         let source = ServerError::from(error);
+        // A server may let the handshake pass and say only then that it wants another certificate.
+        let advice = match self.endpoint.is_encrypted() {
+            true => self.endpoint.advice(&source.to_string()),
+            false => None,
+        };
+        let source = source.advised(advice);
         let endpoint = self.endpoint.to_string();
         match source.meaning() {
             Meaning::Outage => {
@@ -401,6 +407,8 @@ impl Link {
     /// Whatever keeps us from connecting is an outage, unless it is who we are.
     fn unconnected(&self, error: RedisError) -> QueueError {
         let source = ServerError::from(error);
+        let advice = self.endpoint.advice(&source.to_string());
+        let source = source.advised(advice);
         self.heard(Some(&source));
         let endpoint = self.endpoint.to_string();
         match source.meaning() {

@@ -3,9 +3,10 @@
 use std::{fmt, io};
 
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo,
-    RedisError, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo,
+    RedisConnectionInfo, RedisError, TlsCertificates, aio::MultiplexedConnection,
 };
+use weldfleet_tls::{Schemes, Tls, plain_advice};
 
 use crate::QueueError;
 
@@ -13,6 +14,7 @@ use crate::QueueError;
 #[derive(Clone)]
 pub(crate) struct Endpoint {
     tls: bool,
+    certificates: Option<Tls>,
     username: Option<String>,
     password: Option<String>,
     hosts: Vec<(String, u16)>,
@@ -29,6 +31,11 @@ enum Topology {
 
 /// What a url looks like, and what to do about a password that does not fit in.
 const EXPECTED: &str = "write redis://[user:password@]host:port/db, special characters of a password percent-encoded (# is %23, / is %2F, @ is %40, % is %25)";
+
+const SCHEMES: Schemes = Schemes {
+    encrypted: "rediss://",
+    plain: "redis://",
+};
 
 impl Endpoint {
     /// No error repeats a part of the URL but a port: where it is broken nobody can tell which part is the password.
@@ -112,12 +119,32 @@ impl Endpoint {
         }
         Ok(Self {
             tls,
+            certificates: None,
             username,
             password,
             hosts,
             topology,
             database: i64::from(database),
         })
+    }
+
+    /// The same address, by these certificates.
+    pub fn trusting(mut self, certificates: Option<Tls>) -> Self {
+        self.certificates = certificates;
+        self
+    }
+
+    pub fn is_encrypted(&self) -> bool {
+        self.tls
+    }
+
+    /// What an error of a connection has to do with TLS, in words.
+    pub fn advice(&self, error: &str) -> Option<String> {
+        match &self.certificates {
+            Some(certificates) if self.tls => certificates.advice(error, SCHEMES),
+            _ if self.tls => None,
+            _ => plain_advice("redis", error, SCHEMES),
+        }
     }
 
     /// Connects to the primary, or to the node a redirection named.
@@ -217,9 +244,25 @@ impl Endpoint {
             ConnectionAddr::Tcp(host, port)
         };
         let info = address.into_connection_info()?.set_redis_settings(login);
-        Client::open(info)?
+        let client = match &self.certificates {
+            Some(certificates) if self.tls => Client::build_with_tls(info, pem(certificates))?,
+            _ => Client::open(info)?,
+        };
+        client
             .get_multiplexed_async_connection_with_config(config)
             .await
+    }
+}
+
+fn pem(certificates: &Tls) -> TlsCertificates {
+    TlsCertificates {
+        client_tls: certificates
+            .client_pem()
+            .map(|(cert, key)| ClientTlsConfig {
+                client_cert: cert.to_vec(),
+                client_key: key.to_vec(),
+            }),
+        root_cert: certificates.ca_pem().map(<[u8]>::to_vec),
     }
 }
 

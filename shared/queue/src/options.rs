@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use weldfleet_tls::Tls;
+
 use crate::{QueueError, RetryPolicy};
 
 /// Whose a queue is. Stamped on the queue at its first use; whoever comes with another one is refused.
@@ -31,6 +33,8 @@ pub struct Options {
     /// `host:port` are tried in turn. `redis+sentinel://host:port,host:port/<master>[/<db>]` asks Sentinel for the
     /// primary; `redis+cluster://host:port,host:port` finds the node that serves the queue's slot.
     pub url: String,
+    /// Whom to trust and who we are, where `url` begins with `rediss`. Default: this machine's authorities.
+    pub tls: Option<Tls>,
     /// First part of every key. Default `weldfleet`.
     pub prefix: String,
     /// Queue name; it is the hash tag, so a queue lives in one slot of a Cluster.
@@ -71,6 +75,7 @@ impl Options {
     pub fn new(url: impl Into<String>, queue: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            tls: None,
             prefix: "weldfleet".to_owned(),
             queue: queue.into(),
             owner: None,

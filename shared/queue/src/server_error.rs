@@ -7,7 +7,11 @@ use redis::{ErrorKind, RedisError};
 /// An error of Redis or of the connection to it. Its `Display` is Redis's own words without what only the authors of a
 /// script can use (its hash, its line), and the remedy where there is one.
 #[derive(Clone)]
-pub struct ServerError(RedisError);
+pub struct ServerError {
+    error: RedisError,
+    /// What else is known of it, for people.
+    advice: Option<String>,
+}
 
 /// What an error means for whoever called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,13 +31,13 @@ pub(crate) enum Meaning {
 impl ServerError {
     /// The error's code, such as `OOM`; empty if the server did not say it.
     pub(crate) fn code(&self) -> String {
-        if self.0.kind() == ErrorKind::AuthenticationFailed {
+        if self.error.kind() == ErrorKind::AuthenticationFailed {
             return "WRONGPASS".to_owned();
         }
-        match self.0.code() {
+        match self.error.code() {
             // an older server wraps what a script's command said
             Some("ERR") => {
-                let detail = without_script(self.0.detail().unwrap_or_default());
+                let detail = without_script(self.error.detail().unwrap_or_default());
                 match detail.split_once(' ') {
                     // what the user may not do outside a script has a code, inside it has none
                     _ if detail.starts_with("The user executing the script")
@@ -52,9 +56,11 @@ impl ServerError {
 
     /// What the server said after the code.
     pub(crate) fn detail(&self) -> String {
-        let detail = without_script(self.0.detail().unwrap_or_default());
+        let detail = without_script(self.error.detail().unwrap_or_default());
         match detail.split_once(' ') {
-            Some((code, rest)) if self.0.code() == Some("ERR") && is_code(code) => rest.to_owned(),
+            Some((code, rest)) if self.error.code() == Some("ERR") && is_code(code) => {
+                rest.to_owned()
+            }
             _ => detail.to_owned(),
         }
     }
@@ -69,7 +75,7 @@ impl ServerError {
             }
             _ => {}
         }
-        match self.0.kind() {
+        match self.error.kind() {
             ErrorKind::Io
             | ErrorKind::Parse
             | ErrorKind::ClusterConnectionNotFound
@@ -80,7 +86,13 @@ impl ServerError {
     }
 
     pub(crate) fn error(&self) -> &RedisError {
-        &self.0
+        &self.error
+    }
+
+    /// The same error with a word more for people.
+    pub(crate) fn advised(mut self, advice: Option<String>) -> Self {
+        self.advice = advice;
+        self
     }
 
     fn remedy(&self) -> Option<&'static str> {
@@ -101,18 +113,24 @@ impl ServerError {
 
 impl From<RedisError> for ServerError {
     fn from(error: RedisError) -> Self {
-        Self(error)
+        Self {
+            error,
+            advice: None,
+        }
     }
 }
 
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.kind() == ErrorKind::Parse {
+        if let Some(advice) = &self.advice {
+            write!(f, "{advice}: ")?;
+        }
+        if self.error.kind() == ErrorKind::Parse {
             return f.write_str("what answers there does not speak the protocol of redis; is it the port of something else?");
         }
         let (code, detail) = (self.code(), self.detail());
         match (&*code, &*detail) {
-            ("", _) => write!(f, "{}", self.0)?,
+            ("", _) => write!(f, "{}", self.error)?,
             ("ERR", _) => f.write_str(&detail)?,
             (_, "") => f.write_str(&code)?,
             _ => write!(f, "{code} {detail}")?,

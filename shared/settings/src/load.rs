@@ -9,6 +9,7 @@ use std::{
 
 use serde::Deserialize;
 use toml::{Table, Value};
+use weldfleet_tls::{Files, Tls};
 use weldfleet_weld::BadValue;
 
 use crate::{
@@ -169,6 +170,9 @@ impl Settings {
         settings
             .check()
             .map_err(|error| with_origin(error, &overridden))?;
+        settings
+            .read_certificates()
+            .map_err(|error| with_origin(error, &overridden))?;
         settings.complete_urls();
         Ok(settings)
     }
@@ -183,6 +187,45 @@ impl Settings {
             let (user, password) = (user.take(), password.take());
             *url = address::with_credentials(url, user.as_deref(), password.as_ref());
         }
+    }
+
+    /// Reads the certificates of each store whose connection is encrypted.
+    fn read_certificates(&mut self) -> Result<(), SettingsError> {
+        let ClickHouse {
+            url,
+            tls,
+            tls_ca_file,
+            tls_cert_file,
+            tls_key_file,
+            ..
+        } = &mut self.clickhouse;
+        let files = [
+            tls_ca_file.as_path(),
+            tls_cert_file.as_path(),
+            tls_key_file.as_path(),
+        ];
+        *tls = certificates("clickhouse", url.starts_with("https"), "https", files)?;
+        let redis = &mut self.redis;
+        let files = [
+            redis.tls_ca_file.as_path(),
+            redis.tls_cert_file.as_path(),
+            redis.tls_key_file.as_path(),
+        ];
+        let encrypted = redis.url.expose().starts_with("rediss");
+        redis.tls = certificates("redis", encrypted, "rediss", files)?;
+        let mysql = &mut self.mysql;
+        if mysql.enabled {
+            let files = [
+                mysql.tls_ca_file.as_path(),
+                mysql.tls_cert_file.as_path(),
+                mysql.tls_key_file.as_path(),
+            ];
+            // A session of MySQL begins in plain text whatever the address says, so no scheme tells the two apart.
+            let encrypted = mysql.url.expose().contains("require_ssl=true")
+                || files.iter().any(|path| !path.as_os_str().is_empty());
+            mysql.tls = certificates("mysql", encrypted, "mysql", files)?;
+        }
+        Ok(())
     }
 
     /// Checks that need more than one key or a range.
@@ -457,6 +500,32 @@ impl Settings {
             ));
         }
         Ok(())
+    }
+}
+
+/// The certificates of a section; none where its address is not encrypted, and then none may be named.
+fn certificates(
+    section: &str,
+    encrypted: bool,
+    scheme: &str,
+    [ca, cert, key]: [&Path; 3],
+) -> Result<Option<Tls>, SettingsError> {
+    if encrypted {
+        return Tls::read(section, Files { ca, cert, key })
+            .map(Some)
+            .map_err(|error| SettingsError::key(error.key, error.problem));
+    }
+    let named = [("ca", ca), ("cert", cert), ("key", key)]
+        .into_iter()
+        .find(|(_, path)| !path.as_os_str().is_empty());
+    match named {
+        Some((name, _)) => Err(SettingsError::key(
+            format!("{section}.tls_{name}_file"),
+            format!(
+                "is given, and {section}.url is not encrypted; write {scheme}:// there, or take this key out"
+            ),
+        )),
+        None => Ok(None),
     }
 }
 
@@ -809,6 +878,16 @@ mod tests {
             ("[validation]\nmin_points = 0\n", &[]),
             ("[clickhouse]\nurl = \"localhost:8123\"\n", &[]),
             ("[mysql]\nurl_file = \"/no/such/file\"\n", &[]),
+            ("[mysql]\ntls_ca_file = \"/no/such/ca.pem\"\n", &[]),
+            ("[redis]\ntls_ca_file = \"ca.pem\"\n", &[]),
+            (
+                "[clickhouse]\nurl = \"https://h\"\ntls_ca_file = \"Cargo.toml\"\n",
+                &[],
+            ),
+            (
+                "[redis]\nurl = \"rediss://h\"\n",
+                &[("WELDFLEET__REDIS__TLS_CERT_FILE", "Cargo.toml")],
+            ),
             ("", &[("WELDFLEET__SCHEDULER__BATCH_SIZE", "many")]),
             ("", &[("WELDFLEET__BATCH_SIZE", "1")]),
             ("[fusion]\ndefect_names = { mll = \"小焊核\" }\n", &[]),

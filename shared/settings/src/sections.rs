@@ -9,6 +9,7 @@ use std::{
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use weldfleet_tls::Tls;
 use weldfleet_weld::{
     defects::DefectNames, rules::HitStreaks, units::CurveUnits, validation::ValidationLimits,
 };
@@ -49,13 +50,22 @@ pub struct Settings {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClickHouse {
-    /// HTTP interface, `http://host:8123`.
+    /// HTTP interface, `http://host:8123` or `https://host:8443`.
     pub url: String,
     pub user: String,
     /// Password; or `password_file`.
     pub password: Secret,
     /// Database of every table.
     pub database: String,
+    /// PEM of the authorities that the server's certificate may be signed by; empty: this machine's own.
+    pub tls_ca_file: PathBuf,
+    /// PEM of this client's certificate, for a server that asks for one; with `tls_key_file`.
+    pub tls_cert_file: PathBuf,
+    /// PEM of the certificate's private key.
+    pub tls_key_file: PathBuf,
+    /// What those files held when the settings were loaded; `None`: the connection is not encrypted.
+    #[serde(skip)]
+    pub tls: Option<Tls>,
 }
 
 impl Default for ClickHouse {
@@ -65,6 +75,10 @@ impl Default for ClickHouse {
             user: "default".into(),
             password: Secret::default(),
             database: "weld".into(),
+            tls_ca_file: PathBuf::new(),
+            tls_cert_file: PathBuf::new(),
+            tls_key_file: PathBuf::new(),
+            tls: None,
         }
     }
 }
@@ -82,6 +96,15 @@ pub struct Redis {
     pub password: Option<Secret>,
     /// Queue name; the hash tag of every key.
     pub queue: String,
+    /// PEM of the authorities that the server's certificate may be signed by; empty: this machine's own.
+    pub tls_ca_file: PathBuf,
+    /// PEM of this client's certificate, for a server that asks for one; with `tls_key_file`.
+    pub tls_cert_file: PathBuf,
+    /// PEM of the certificate's private key.
+    pub tls_key_file: PathBuf,
+    /// What those files held when the settings were loaded; `None`: the connection is not encrypted.
+    #[serde(skip)]
+    pub tls: Option<Tls>,
 }
 
 impl Default for Redis {
@@ -91,6 +114,10 @@ impl Default for Redis {
             user: None,
             password: None,
             queue: "infer".into(),
+            tls_ca_file: PathBuf::new(),
+            tls_cert_file: PathBuf::new(),
+            tls_key_file: PathBuf::new(),
+            tls: None,
         }
     }
 }
@@ -108,6 +135,15 @@ pub struct MySql {
     pub password: Option<Secret>,
     /// Whether NOK rows are mirrored at all.
     pub enabled: bool,
+    /// PEM of the authorities that the server's certificate may be signed by; empty: this machine's own.
+    pub tls_ca_file: PathBuf,
+    /// PEM of this client's certificate, for a server that asks for one; with `tls_key_file`.
+    pub tls_cert_file: PathBuf,
+    /// PEM of the certificate's private key.
+    pub tls_key_file: PathBuf,
+    /// What those files held when the settings were loaded; `None`: the connection is not encrypted.
+    #[serde(skip)]
+    pub tls: Option<Tls>,
     /// Our columns of a NOK weld to those of a table that an application reads already, and these alone are filled; none:
     /// the table is the fleet's own.
     pub columns: BTreeMap<String, String>,
@@ -132,6 +168,10 @@ impl Default for MySql {
             user: None,
             password: None,
             enabled: true,
+            tls_ca_file: PathBuf::new(),
+            tls_cert_file: PathBuf::new(),
+            tls_key_file: PathBuf::new(),
+            tls: None,
             columns: BTreeMap::new(),
             constants: BTreeMap::new(),
         }

@@ -454,17 +454,7 @@ impl StoreError {
 
     /// The error and its causes in one line, for logs and job fields.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let line = error.to_string();
-            if !text.contains(&line) {
-                text.push_str(": ");
-                text.push_str(&line);
-            }
-            cause = error.source();
-        }
-        text
+        chain(self)
     }
 
     pub(crate) fn clickhouse(
@@ -498,6 +488,21 @@ impl StoreError {
             remedy: remedy.into(),
         }
     }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let line = error.to_string();
+        if !text.contains(&line) {
+            text.push_str(": ");
+            text.push_str(&line);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// The server's code out of `Code: 60. DB::Exception: …`.

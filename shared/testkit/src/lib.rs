@@ -3,6 +3,7 @@
 //! Layout
 //! - [`services`]: private ClickHouse, Redis and MariaDB for one test, through `tools/services.sh run`
 //! - [`programs`]: where the built binaries and the ONNX Runtime library are
+//! - [`tls`]: certificates of a test, and TLS in front of a service that has none
 //! - [`eventually`]: awaiting a condition instead of sleeping
 //!
 //! A dev-dependency only; it depends on no other crate of the workspace, so that each of them can use it. Nothing
@@ -12,9 +13,11 @@
 mod eventually;
 pub mod programs;
 pub mod services;
+pub mod tls;
 
 pub use eventually::eventually;
 pub use programs::{
     bin, onnxruntime_gpu_library, onnxruntime_library, openvino_plugin, repository,
 };
 pub use services::{Service, Services};
+pub use tls::{Certificates, Shown, TlsProxy};

@@ -16,6 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Deserialize;
 
 use crate::programs::{bin, onnxruntime_library, repository};
+use crate::tls::Certificates;
 
 /// One of the services a test may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,9 +77,28 @@ impl Services {
     /// # Panics
     /// When one of them does not come up, with the end of its log.
     pub fn start(wanted: &[Service]) -> Self {
+        Self::start_encrypted(wanted, &[], None)
+    }
+
+    /// The same, where `encrypted` (Redis, MySQL) speak TLS by these certificates: Redis nothing else, and it asks for a client's
+    /// certificate; MySQL both, as its accounts demand.
+    ///
+    /// # Panics
+    /// As [`Services::start`].
+    pub fn start_encrypted(
+        wanted: &[Service],
+        encrypted: &[Service],
+        certificates: Option<&Certificates>,
+    ) -> Self {
         let mut command = Command::new(repository().join("tools/services.sh"));
         command.arg("run").arg(fresh_directory());
         command.args(wanted.iter().map(Service::to_string));
+        if let Some(certificates) = certificates {
+            for service in encrypted {
+                let variable = format!("SERVICES_TLS_{}", service.section());
+                command.env(variable, certificates.folder());
+            }
+        }
         if env::var_os("WELDFLEET_KEEP_SERVICES").is_some() {
             command.arg("--keep");
         }

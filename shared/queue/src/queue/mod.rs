@@ -62,7 +62,7 @@ impl Queue {
     }
 
     fn with_refusals(options: Options, refusals: Arc<Refusals>) -> Result<Self, QueueError> {
-        let endpoint = Endpoint::parse(&options.url)?;
+        let endpoint = Endpoint::parse(&options.url)?.trusting(options.tls.clone());
         let link = Arc::new(Link::new(
             endpoint,
             options.connect_timeout,

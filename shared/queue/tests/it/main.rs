@@ -19,3 +19,4 @@ mod reference;
 mod refusals;
 mod repair;
 mod server;
+mod tls;

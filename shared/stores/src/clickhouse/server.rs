@@ -4,13 +4,16 @@ use std::{fmt, pin::pin, str::FromStr, time::Duration};
 
 use bytes::Bytes;
 use clickhouse::{Client, Compression, RowOwned, RowRead, error::Error, query::BytesCursor};
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
 use uuid::Uuid;
+use weldfleet_tls::{ClientConfig, Schemes, Tls, plain_advice};
 
 use super::{
     native::{ChunkSource, Reader},
     quote,
 };
-use crate::errors::StoreError;
+use crate::errors::{StoreError, chain};
 
 /// How long an answer, or the next piece of one, is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -142,6 +145,33 @@ pub struct Server {
     user: String,
     database: String,
     patience: Duration,
+    tls: Option<Tls>,
+}
+
+/// How the configuration writes an address with TLS and one without.
+const SCHEMES: Schemes = Schemes {
+    encrypted: "https://",
+    plain: "http://",
+};
+
+/// As the library's own, for how long an idle connection is kept: less than the server keeps it.
+const POOL_IDLE: Duration = Duration::from_secs(2);
+const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// A client that speaks TLS and nothing else.
+fn encrypted(tls: &Tls) -> Client {
+    let mut tcp = HttpConnector::new();
+    tcp.set_keepalive(Some(TCP_KEEPALIVE));
+    tcp.enforce_http(false);
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(ClientConfig::clone(tls.config()))
+        .https_only()
+        .enable_http1()
+        .wrap_connector(tcp);
+    let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+        .pool_idle_timeout(POOL_IDLE)
+        .build(connector);
+    Client::with_http_client(http)
 }
 
 impl Server {
@@ -155,7 +185,10 @@ impl Server {
         } else {
             Compression::Lz4
         };
-        let plain = Client::default()
+        let plain = settings
+            .tls
+            .as_ref()
+            .map_or_else(Client::default, encrypted)
             .with_url(&settings.url)
             .with_user(&settings.user)
             .with_password(settings.password.expose())
@@ -171,6 +204,7 @@ impl Server {
             user: settings.user.clone(),
             database: settings.database.clone(),
             patience: PATIENCE,
+            tls: settings.tls.clone(),
         }
     }
 
@@ -380,10 +414,11 @@ impl Server {
     /// Whoever cannot reach the server wants to know which one was meant, and where that is written.
     fn failed(&self, what: &str, error: Error) -> StoreError {
         match error {
-            Error::Network(_) => StoreError::clickhouse(
-                format!("{what} at clickhouse.url = {}", self.shown_url),
-                error,
-            ),
+            Error::Network(_) => {
+                let advice = self.advice(&chain(&error));
+                let what = format!("{what} at clickhouse.url = {}{advice}", self.shown_url);
+                StoreError::clickhouse(what, error)
+            }
             _ => match StoreError::clickhouse(what, error) {
                 StoreError::ClickHouse {
                     what,
@@ -397,6 +432,15 @@ impl Server {
                 error => error,
             },
         }
+    }
+
+    /// What an error of the connection has to do with TLS, as the end of a sentence.
+    fn advice(&self, error: &str) -> String {
+        let advice = match &self.tls {
+            Some(tls) => tls.advice(error, SCHEMES),
+            None => plain_advice("clickhouse", error, SCHEMES),
+        };
+        advice.map_or_else(String::new, |advice| format!(": {advice}"))
     }
 
     fn refused_credentials(&self) -> String {

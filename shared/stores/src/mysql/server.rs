@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use mysql_async::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, prelude::Queryable};
+use mysql_async::{
+    ClientIdentity, Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, SslOpts,
+    prelude::Queryable,
+};
 use weldfleet_settings::MySql;
+use weldfleet_tls::{Schemes, Tls, plain_advice};
 
-use crate::errors::StoreError;
+use crate::errors::{StoreError, chain};
 
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -17,7 +21,14 @@ pub struct Server {
     /// What connecting is called, with the address.
     connecting: String,
     database: String,
+    tls: Option<Tls>,
 }
+
+/// A session begins in plain text whatever the address says; what asks for TLS is a key.
+const SCHEMES: Schemes = Schemes {
+    encrypted: "mysql.tls_ca_file",
+    plain: "mysql.url",
+};
 
 impl Server {
     /// A client of the configured server; connects with the first request.
@@ -33,6 +44,7 @@ impl Server {
             pool: Pool::new(builder),
             connecting,
             database,
+            tls: settings.tls.clone(),
         })
     }
 
@@ -44,7 +56,9 @@ impl Server {
         let builder = OptsBuilder::from_opts(opts)
             .db_name(None::<String>)
             .setup(session());
-        let conn = in_time(&connecting, Conn::new(builder)).await?;
+        let conn = in_time(&connecting, Conn::new(builder))
+            .await
+            .map_err(|error| advised(settings.tls.as_ref(), error))?;
         Ok((conn, database))
     }
 
@@ -55,7 +69,9 @@ impl Server {
 
     /// A connection.
     pub(crate) async fn connect(&self) -> Result<Conn, StoreError> {
-        in_time(&self.connecting, self.pool.get_conn()).await
+        in_time(&self.connecting, self.pool.get_conn())
+            .await
+            .map_err(|error| advised(self.tls.as_ref(), error))
     }
 
     /// Answers when the server does, with these credentials and this database.
@@ -93,8 +109,56 @@ fn options(settings: &MySql) -> Result<Opts, StoreError> {
             "write mysql://user:password@host:3306/database",
         ));
     }
-    Ok(opts)
+    let Some(tls) = &settings.tls else {
+        return Ok(opts);
+    };
+    let ssl = opts.ssl_opts().cloned().unwrap_or_default();
+    Ok(OptsBuilder::from_opts(opts)
+        .ssl_opts(certificates(ssl, tls))
+        .into())
 }
+
+/// Nobody is trusted but whom the settings name.
+fn certificates(ssl: SslOpts, tls: &Tls) -> SslOpts {
+    let identity = tls
+        .client_pem()
+        .map(|(cert, key)| ClientIdentity::new(cert.to_vec().into(), key.to_vec().into()));
+    let roots = tls.roots().map(|root| root.to_vec().into()).collect();
+    ssl.with_disable_built_in_roots(true)
+        .with_root_certs(roots)
+        .with_client_identity(identity)
+}
+
+/// The error of a connection, with what it has to do with TLS.
+fn advised(tls: Option<&Tls>, error: StoreError) -> StoreError {
+    let StoreError::MySql { what, source } = error else {
+        return error;
+    };
+    let text = chain(&source);
+    let refused =
+        matches!(&source, mysql_async::Error::Server(server) if server.code == ACCESS_DENIED);
+    let advice = match tls {
+        Some(tls) if refused && tls.client_pem().is_none() => Some(
+            "where user and password are right, the account may want a client's certificate (REQUIRE X509): give \
+             mysql.tls_cert_file and mysql.tls_key_file"
+                .to_owned(),
+        ),
+        None if refused => Some(
+            "where user and password are right, the account may want TLS (REQUIRE SSL or X509): give mysql.tls_ca_file"
+                .to_owned(),
+        ),
+        Some(tls) => tls.advice(&text, SCHEMES),
+        None => plain_advice("mysql", &text, SCHEMES),
+    };
+    let what = match advice {
+        Some(advice) => format!("{what}: {advice}"),
+        None => what,
+    };
+    StoreError::MySql { what, source }
+}
+
+/// `ER_ACCESS_DENIED_ERROR`.
+const ACCESS_DENIED: u16 = 1045;
 
 /// Every session is strict (no silent cutting), speaks UTC, and reads what others have committed.
 fn session() -> Vec<String> {
