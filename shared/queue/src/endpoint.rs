@@ -37,6 +37,14 @@ const SCHEMES: Schemes = Schemes {
     plain: "redis://",
 };
 
+/// As a connection ends that has not begun: a port of TLS takes plain text for nonsense and closes.
+const HUNG_UP: [&str; 4] = [
+    "unexpected end of file",
+    "Connection reset by peer",
+    "roken pipe",
+    "does not speak the protocol",
+];
+
 impl Endpoint {
     /// No error repeats a part of the URL but a port: where it is broken nobody can tell which part is the password.
     pub fn parse(url: &str) -> Result<Self, QueueError> {
@@ -143,7 +151,7 @@ impl Endpoint {
         match &self.certificates {
             Some(certificates) if self.tls => certificates.advice(error, SCHEMES),
             _ if self.tls => None,
-            _ => plain_advice("redis", error, SCHEMES),
+            _ => plain_advice("redis", error, &HUNG_UP, SCHEMES),
         }
     }
 

@@ -105,20 +105,14 @@ impl Tls {
     }
 }
 
-/// What an error of a connection without TLS may mean; `None` where TLS would not be the remedy.
-pub fn plain_advice(section: &str, error: &str, schemes: Schemes) -> Option<String> {
-    let signs = [
-        // an answer in TLS, or none, as hyper, the client of Redis and MySQL's say it
-        "invalid HTTP version",
-        "invalid HTTP",
-        "connection closed before message completed",
-        "unexpected end of file",
-        "Connection reset by peer",
-        "Broken pipe",
-        "broken pipe",
-        "does not speak the protocol",
-        "insecure transport",
-    ];
+/// What an error of a connection without TLS may mean; `None` where it has none of the `signs`, which are how the store's
+/// library says that what came was no answer in plain text.
+pub fn plain_advice(
+    section: &str,
+    error: &str,
+    signs: &[&str],
+    schemes: Schemes,
+) -> Option<String> {
     signs.iter().any(|sign| error.contains(sign)).then(|| {
         format!(
             "if the port there speaks TLS, write {} (and {section}.tls_ca_file)",
@@ -209,8 +203,9 @@ mod tests {
             }
         }
         assert_eq!(known.advice("connection refused", SCHEMES), None);
-        assert_eq!(plain_advice("redis", "Connection refused", SCHEMES), None);
-        let plain = plain_advice("redis", "Connection reset by peer", SCHEMES).unwrap();
+        let plain = |error| plain_advice("redis", error, &["reset by peer"], SCHEMES);
+        assert_eq!(plain("Connection refused"), None);
+        let plain = plain("Connection reset by peer").unwrap();
         assert!(plain.contains("rediss://"), "{plain}");
     }
 

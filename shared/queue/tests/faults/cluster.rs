@@ -1,7 +1,7 @@
 //! Three primaries with a replica each. The primary of the queue's slot dies under load and its replica takes over; the
 //! slot moves to another primary under load.
 
-use std::{net::TcpListener, time::Duration};
+use std::time::Duration;
 
 use redis::{RedisResult, Value};
 use weldfleet_queue::State;
@@ -10,7 +10,7 @@ use crate::{
     dump,
     member::TTL_MS,
     replication::{ask, cut, in_sync, repair},
-    server::{RedisServer, eventually},
+    server::{self, RedisServer, eventually},
     size,
     trial::{Plan, Trial},
     verdict::{Memory, judge},
@@ -109,7 +109,7 @@ impl Cluster {
         let mut bus_ports = Vec::new();
         let servers: Vec<RedisServer> = (0..2 * PRIMARIES)
             .map(|_| {
-                let bus_port = free_port().to_string();
+                let bus_port = server::free_port().to_string();
                 let server = RedisServer::start_with(&[
                     "--appendonly",
                     "yes",
@@ -363,9 +363,4 @@ async fn nodes(port: u16) -> Option<Vec<Node>> {
 fn slots(range: &str) -> Option<(u16, u16)> {
     let (first, last) = range.split_once('-').unwrap_or((range, range));
     Some((first.parse().ok()?, last.parse().ok()?))
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }

@@ -3,7 +3,6 @@
 
 use std::{
     io::Write,
-    net::TcpListener,
     process::{Child, Command, Stdio},
 };
 
@@ -161,7 +160,7 @@ impl Sentinel {
     fn start(primary: u16) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sentinel.conf");
-        let port = free_port();
+        let port = server::free_port();
         let mut config = std::fs::File::create(&path).unwrap();
         writeln!(
             config,
@@ -193,9 +192,4 @@ impl Drop for Sentinel {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }

@@ -29,11 +29,7 @@ impl RedisServer {
         let extra: Vec<String> = extra.iter().map(|&arg| arg.to_owned()).collect();
         // another process may take the port between the look and the start
         for _ in 0..5 {
-            let port = TcpListener::bind("127.0.0.1:0")
-                .unwrap()
-                .local_addr()
-                .unwrap()
-                .port();
+            let port = free_port();
             let mut server = Self {
                 port,
                 child: spawn(port, &dir, &extra),
@@ -116,6 +112,12 @@ impl RedisServer {
             .await
             .unwrap()
     }
+}
+
+/// One that nobody listens on at this moment.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 /// `$REDIS_SERVER`, the path of a Redis or a Valkey, else the one that is installed.

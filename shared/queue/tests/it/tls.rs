@@ -1,7 +1,6 @@
 //! TLS to one server, through Sentinel and to a Cluster; every server asks for a client's certificate.
 
 use std::{
-    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -11,12 +10,14 @@ use weldfleet_queue::{Options, Queue, QueueError};
 use weldfleet_testkit::{Certificates, eventually};
 use weldfleet_tls::{Files, Tls};
 
+use crate::server;
+
 const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn through_sentinel_both_sentinel_and_primary_speak_tls() {
     let certificates = Certificates::new();
-    let (port, sentinel) = (free_port(), free_port());
+    let (port, sentinel) = (server::free_port(), server::free_port());
     let _primary = Node::start(&certificates, port, &[]);
     answers(&queue(
         &format!("rediss://127.0.0.1:{port}"),
@@ -44,8 +45,8 @@ async fn through_sentinel_both_sentinel_and_primary_speak_tls() {
 #[tokio::test]
 async fn a_redirection_within_a_cluster_is_followed_by_tls() {
     let certificates = Certificates::new();
-    let ports = [free_port(), free_port()];
-    let buses = [free_port(), free_port()];
+    let ports = [server::free_port(), server::free_port()];
+    let buses = [server::free_port(), server::free_port()];
     let _nodes = [0, 1].map(|node| {
         let bus = buses[node].to_string();
         let more = [
@@ -123,8 +124,9 @@ struct Node {
 impl Node {
     fn start(certificates: &Certificates, port: u16, more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new("setpriv");
         command
+            .args(["--pdeathsig", "KILL", &server::program()])
             .args(more)
             .args([
                 "--port",
@@ -147,7 +149,7 @@ impl Node {
             .current_dir(Path::new("/"))
             .stdout(Stdio::null())
             .spawn()
-            .expect("redis-server is installed");
+            .unwrap();
         Self {
             child,
             _folder: folder,
@@ -160,9 +162,4 @@ impl Drop for Node {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }

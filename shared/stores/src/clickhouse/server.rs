@@ -154,6 +154,9 @@ const SCHEMES: Schemes = Schemes {
     plain: "http://",
 };
 
+/// As hyper says that an answer is none of HTTP. Not that a connection was cut: a server that dies does that too.
+const NOT_HTTP: [&str; 1] = ["invalid HTTP"];
+
 /// As the library's own, for how long an idle connection is kept: less than the server keeps it.
 const POOL_IDLE: Duration = Duration::from_secs(2);
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
@@ -438,7 +441,7 @@ impl Server {
     fn advice(&self, error: &str) -> String {
         let advice = match &self.tls {
             Some(tls) => tls.advice(error, SCHEMES),
-            None => plain_advice("clickhouse", error, SCHEMES),
+            None => plain_advice("clickhouse", error, &NOT_HTTP, SCHEMES),
         };
         advice.map_or_else(String::new, |advice| format!(": {advice}"))
     }

@@ -30,6 +30,9 @@ const SCHEMES: Schemes = Schemes {
     plain: "mysql.url",
 };
 
+/// As a server says that it takes no connection without TLS.
+const DEMANDED: [&str; 1] = ["insecure transport"];
+
 impl Server {
     /// A client of the configured server; connects with the first request.
     pub fn new(settings: &MySql) -> Result<Self, StoreError> {
@@ -148,7 +151,7 @@ fn advised(tls: Option<&Tls>, error: StoreError) -> StoreError {
                 .to_owned(),
         ),
         Some(tls) => tls.advice(&text, SCHEMES),
-        None => plain_advice("mysql", &text, SCHEMES),
+        None => plain_advice("mysql", &text, &DEMANDED, SCHEMES),
     };
     let what = match advice {
         Some(advice) => format!("{what}: {advice}"),
