@@ -105,7 +105,7 @@ jobs too. console.users_file names the file; it is made where there is none.
 
 Examples:
   scheduler users add li --role reviewer                                    asks for the password
-  pass show weldfleet/ben | scheduler users add ben --role operator --password-stdin
+  scheduler users add ben --role operator --password-stdin < password
   scheduler users add 'Wang Fang' --role viewer --no-password               signed in by a trusted proxy")]
     Add {
         #[arg(value_name = "NAME")]

@@ -4,21 +4,21 @@
 
 mod common;
 
-use std::{io::Write as _, process::Stdio};
+use std::{io::Write as _, process::Stdio, time::Duration};
 
-use common::SOON;
+use common::{Hands, SOON, day_before, ids, lease};
 use reqwest::{Client, Response, redirect::Policy};
+use weldfleet_queue::State;
 use weldfleet_tests::{Fleet, Process, eventually};
 
 const PASSWORD: &str = "correct horse battery";
 const ROLES: [&str; 3] = ["viewer", "reviewer", "operator"];
 /// What changes something, and the least role that may.
-const CHANGES: [(&str, &str); 6] = [
+const CHANGES: [(&str, &str); 5] = [
     ("/ui/pause", "operator"),
     ("/ui/resume", "operator"),
     ("/ui/backfills/change", "operator"),
-    ("/ui/jobs/retry", "operator"),
-    ("/ui/jobs/drop", "operator"),
+    ("/ui/jobs/change", "operator"),
     ("/ui/sign-out", "viewer"),
 ];
 const PAGES: [&str; 7] = [
@@ -177,7 +177,12 @@ async fn each_route_takes_each_role_and_no_attack() {
         }
         for (route, least) in CHANGES {
             let may = rank(role) >= rank(least);
-            let fields = [("run", "1"), ("change", "hold"), ("reason", "a test")];
+            let change = if route.contains("jobs") {
+                "retry"
+            } else {
+                "hold"
+            };
+            let fields = [("run", "1"), ("change", change), ("reason", "a test")];
             let (url, token) = (plant.base.as_str(), ("token", browser.token.as_str()));
             let attacks = [
                 (
@@ -211,7 +216,9 @@ async fn each_route_takes_each_role_and_no_attack() {
     }
 
     let mut forged = plant.signed_in("viewer").await;
-    forged.cookie = forged.cookie.replace("viewer", "operator");
+    let own = forged.cookie.clone();
+    forged.cookie = own.replace("viewer", "operator");
+    assert_ne!(forged.cookie, own);
     assert_eq!(forged.post("/ui/pause", &[]).await.status(), 401);
     assert!(!plant.paused(), "the last that was done is a resume");
 }
@@ -254,6 +261,79 @@ async fn what_is_done_is_done_by_a_name_and_kept() {
     ] {
         assert!(events.contains(part), "{part}: {events}");
     }
+}
+
+#[tokio::test]
+async fn exactly_the_jobs_that_are_shown_are_retried_or_dropped() {
+    let plant = Plant::start(&[]).await;
+    let day = day_before(2);
+    plant.fleet.simulate(&day, 3000, &[]);
+    let hands = Hands::new(&plant.fleet, Duration::from_secs(30)).await;
+    let args = ["backfill", "--from", &day, "--to", &day, "--json"];
+    let asked = plant.fleet.succeed("scheduler", &args);
+    let run: serde_json::Value = serde_json::from_str(&asked).unwrap();
+    let run = run["run"].to_string();
+    hands.pending_rows(3000).await;
+    let mut dead = hands.claim(3).await;
+    for job in &dead {
+        let lease = lease(job);
+        let buried = hands.queue.bury(&lease, "the model file is gone").await;
+        buried.unwrap();
+    }
+    let (dropped, retried) = (dead.remove(0).id, dead.remove(0).id);
+
+    let browser = plant.signed_in("operator").await;
+    let shown = eventually("the dead jobs are shown", SOON, async || {
+        let html = browser.get("/ui/jobs").await.text().await.unwrap();
+        (html.matches("name=\"id\"").count() == 3).then_some(html)
+    })
+    .await;
+    assert!(shown.contains("the model file is gone"), "{shown}");
+    for (change, id) in [("drop", &dropped), ("retry", &retried)] {
+        let fields = [("change", change), ("id", id), ("reason", "a test")];
+        let answer = browser.post("/ui/jobs/change?lang=en", &fields).await;
+        assert_eq!(answer.status(), 303);
+    }
+    let states = async |id: &str| hands.queue.get(id).await.unwrap().map(|job| job.state);
+    assert_eq!(states(&retried).await, Some(State::Pending));
+    assert_eq!(states(&dropped).await, None);
+    let left = hands.queue.list(State::Dead, 0, 10).await.unwrap().jobs;
+    assert_eq!(ids(&left), ids(&dead), "the third was not asked for");
+    let marked = "spot_records WHERE alg_status = 'invalid' AND alg_error = 'dropped'";
+    assert_eq!(plant.fleet.clickhouse.count(marked).await, 1000);
+
+    // What is gone by then is said, and more than ten are not touched without their number.
+    let gone = [("change", "retry"), ("id", &*dropped)];
+    let answer = browser.post("/ui/jobs/change?lang=en", &gone).await;
+    assert!(
+        said(&answer).contains("1 are gone already"),
+        "{}",
+        said(&answer)
+    );
+    let third = dead[0].id.as_str();
+    let mut many = vec![("change", "retry")];
+    many.extend([("id", third); 11]);
+    let answer = browser.post("/ui/jobs/change?lang=en", &many).await;
+    assert!(said(&answer).contains("type how many"), "{}", said(&answer));
+    assert_eq!(states(third).await, Some(State::Dead));
+
+    for (change, state) in [("hold", "held"), ("cancel", "cancelled")] {
+        let fields = [("run", &*run), ("change", change), ("reason", "a test")];
+        let answer = browser.post("/ui/backfills/change?lang=en", &fields).await;
+        assert!(said(&answer).contains(state), "{}", said(&answer));
+    }
+    let status = plant.fleet.status();
+    assert_eq!(status["runs"][0]["state"], "cancelled", "{status}");
+    assert_eq!(status["runs"][0]["changed_by"], "operator");
+}
+
+/// What came of an action, as the next page tells it.
+fn said(answer: &Response) -> String {
+    let cookies = answer.headers().get_all("set-cookie").iter();
+    let mut cookies = cookies.map(|cookie| cookie.to_str().unwrap());
+    let cookie = cookies.find(|cookie| cookie.starts_with("weldfleet_said="));
+    let value = cookie.unwrap().split(';').next().unwrap();
+    value.replace("%20", " ")
 }
 
 #[tokio::test]

@@ -66,20 +66,20 @@ pub async fn resume(
 #[derive(Deserialize)]
 pub struct Steer {
     run: u64,
-    change: Wanted,
+    change: OfRun,
     #[serde(default)]
     reason: String,
 }
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Wanted {
+enum OfRun {
     Cancel,
     Hold,
     Resume,
 }
 
-/// `POST /ui/backfills`
+/// `POST /ui/backfills/change`
 pub async fn steer(
     State(console): State<Console>,
     Extension(visitor): Extension<Visitor>,
@@ -87,9 +87,9 @@ pub async fn steer(
     Form(steer): Form<Steer>,
 ) -> Response {
     let change = match steer.change {
-        Wanted::Cancel => Change::Cancel,
-        Wanted::Hold => Change::Hold,
-        Wanted::Resume => Change::Resume,
+        OfRun::Cancel => Change::Cancel,
+        OfRun::Hold => Change::Hold,
+        OfRun::Resume => Change::Resume,
     };
     let by = by(&visitor, steer.reason);
     let steered = async {
@@ -108,6 +108,7 @@ pub async fn steer(
 
 #[derive(Deserialize)]
 pub struct Ids {
+    change: OfJobs,
     /// Exactly those that the page showed.
     #[serde(default)]
     id: Vec<String>,
@@ -118,52 +119,39 @@ pub struct Ids {
     reason: String,
 }
 
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum OfJobs {
+    Retry,
+    Drop,
+}
+
 impl Ids {
     fn is_meant(&self) -> bool {
         self.id.len() <= UNCONFIRMED || self.count.trim() == self.id.len().to_string()
     }
 }
 
-/// `POST /ui/jobs/retry`
-pub async fn retry(
+/// `POST /ui/jobs/change`
+pub async fn change_jobs(
     State(console): State<Console>,
     Extension(visitor): Extension<Visitor>,
     asked: Asked,
     Form(ids): Form<Ids>,
 ) -> Response {
-    let page = asked.page("/ui/jobs");
-    if !ids.is_meant() {
-        return Said::badly(asked.text.type_the_number).on(&page);
-    }
-    let by = by(&visitor, ids.reason);
-    let tried = async {
-        let queue = dependencies::own_queue(&console.settings).await?;
-        let (jobs, gone) = found(&queue, &ids.id).await?;
-        Ok((jobs::retry(&queue, &jobs, &by).await, gone))
+    let text = asked.text;
+    let said = if ids.is_meant() {
+        let by = by(&visitor, ids.reason.clone());
+        let tried = console.try_jobs(&ids, &by);
+        let done = match ids.change {
+            OfJobs::Retry => text.retried,
+            OfJobs::Drop => text.dropped,
+        };
+        console.tried(tried.await, done, text.gone).await
+    } else {
+        Said::badly(text.type_the_number)
     };
-    let said = console.tried(tried.await, asked.text.retried).await;
-    said.on(&page)
-}
-
-/// `POST /ui/jobs/drop`
-pub async fn drop_jobs(
-    State(console): State<Console>,
-    Extension(visitor): Extension<Visitor>,
-    asked: Asked,
-    Form(ids): Form<Ids>,
-) -> Response {
-    let page = asked.page("/ui/jobs");
-    if !ids.is_meant() {
-        return Said::badly(asked.text.type_the_number).on(&page);
-    }
-    let by = by(&visitor, ids.reason);
-    let tried = async {
-        let deps = Dependencies::open(console.settings.clone()).await?;
-        let (jobs, gone) = found(&deps.queue, &ids.id).await?;
-        Ok((jobs::drop_jobs(&deps, &jobs, &by).await, gone))
-    };
-    let said = console.tried(tried.await, asked.text.dropped).await;
-    said.on(&page)
+    said.on(&asked.page("/ui/jobs"))
 }
 
 fn by(visitor: &Visitor, reason: String) -> By {
@@ -191,7 +179,29 @@ impl Console {
         Said::well(format!("{done}{note}"))
     }
 
-    async fn tried(&self, tried: Result<(Tried, usize), Failure>, done: &str) -> Said {
+    /// What came of it, and how many of the jobs are gone.
+    async fn try_jobs(&self, ids: &Ids, by: &By) -> Result<(Tried, usize), Failure> {
+        Ok(match ids.change {
+            // ClickHouse may be why they died.
+            OfJobs::Retry => {
+                let queue = dependencies::own_queue(&self.settings).await?;
+                let (jobs, gone) = found(&queue, &ids.id).await?;
+                (jobs::retry(&queue, &jobs, by).await, gone)
+            }
+            OfJobs::Drop => {
+                let deps = Dependencies::open(self.settings.clone()).await?;
+                let (jobs, gone) = found(&deps.queue, &ids.id).await?;
+                (jobs::drop_jobs(&deps, &jobs, by).await, gone)
+            }
+        })
+    }
+
+    async fn tried(
+        &self,
+        tried: Result<(Tried, usize), Failure>,
+        done: &str,
+        are_gone: &str,
+    ) -> Said {
         let (tried, gone) = match tried {
             Ok(tried) => tried,
             Err(failure) => return Said::failure(&failure),
@@ -203,7 +213,7 @@ impl Console {
             text.push_str(&format!(", {} × invalid ({DROPPED})", grouped(tried.rows)));
         }
         if gone > 0 {
-            text.push_str(&format!("; {gone} × –"));
+            text.push_str(&format!("; {gone} {are_gone}"));
         }
         for why in tried.refused.iter().chain(&tried.notes) {
             text.push_str(&format!("; {why}"));
@@ -225,6 +235,7 @@ mod tests {
     #[test]
     fn many_jobs_need_their_number() {
         let ids = |count: usize, typed: &str| Ids {
+            change: OfJobs::Retry,
             id: vec!["a".to_owned(); count],
             count: typed.to_owned(),
             reason: String::new(),

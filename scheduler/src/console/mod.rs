@@ -110,8 +110,7 @@ pub fn router(settings: &Arc<Settings>, cache: Cache) -> Result<Router, Failure>
         .route("/ui/pause", post(actions::pause))
         .route("/ui/resume", post(actions::resume))
         .route("/ui/backfills/change", post(actions::steer))
-        .route("/ui/jobs/retry", post(actions::retry))
-        .route("/ui/jobs/drop", post(actions::drop_jobs));
+        .route("/ui/jobs/change", post(actions::change_jobs));
     Ok(looking
         .merge(changing(Role::Viewer, viewing))
         .merge(changing(Role::Operator, operating))

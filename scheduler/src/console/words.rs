@@ -73,6 +73,7 @@ pub struct Text {
     pub resumed: &'static str,
     pub retried: &'static str,
     pub dropped: &'static str,
+    pub gone: &'static str,
 }
 
 pub static ENGLISH: Text = Text {
@@ -187,6 +188,7 @@ pub static ENGLISH: Text = Text {
     resumed: "resumed: workers claim again",
     retried: "jobs that run again",
     dropped: "jobs dropped",
+    gone: "are gone already",
 };
 
 pub static CHINESE: Text = Text {
@@ -301,4 +303,5 @@ pub static CHINESE: Text = Text {
     resumed: "已恢复：工作进程重新领取作业",
     retried: "重新运行的作业",
     dropped: "已放弃的作业",
+    gone: "个作业已不存在",
 };
