@@ -93,9 +93,9 @@ pub async fn run(plant: &Plant, day: CurveDay, section: &mut Section) -> Result<
     let mut told = 0.0;
     let mut infer = 0.0;
     for stage in STAGES {
-        let name = "weldfleet_stage_cpu_nanoseconds_total";
+        let name = "weldfleet_stage_cpu_seconds_sum";
         let label = format!("stage=\"{stage}\"");
-        let cpu = (after.metrics.sum(name, &label) - before.metrics.sum(name, &label)) / 1e3 / n;
+        let cpu = (after.metrics.sum(name, &label) - before.metrics.sum(name, &label)) * 1e6 / n;
         section.push(&format!("  {stage}, µs a row"), cpu);
         told += cpu;
         if *stage == "infer" {
@@ -159,8 +159,8 @@ async fn drain(plant: &Plant, worker: &Program, day: CurveDay) -> Result<Vec<Sam
             let metrics = worker.metrics().await?;
             samples.push(Sample {
                 rows: metrics.sum("weldfleet_rows_total", ""),
-                wait: metrics.sum("weldfleet_compute_wait_microseconds_total", ""),
-                busy: metrics.sum("weldfleet_compute_busy_microseconds_total", ""),
+                wait: metrics.sum("weldfleet_compute_wait_seconds_sum", ""),
+                busy: metrics.sum("weldfleet_compute_busy_seconds_sum", ""),
             });
         }
         if plant.jobs("done").await? >= day.ranges() {

@@ -239,9 +239,8 @@ impl Marks {
                 Duration::from_secs_f64(metrics.sum("weldfleet_stage_seconds_sum", &label))
             };
             marks.rows += metrics.sum("weldfleet_rows_total", "");
-            marks.inferring += Duration::from_secs_f64(
-                metrics.sum("weldfleet_inference_microseconds_total", "") / 1e6,
-            );
+            marks.inferring +=
+                Duration::from_secs_f64(metrics.sum("weldfleet_inference_seconds_sum", ""));
             marks.updates += metrics.sum("weldfleet_stage_seconds_count", "stage=\"commit\"");
             marks.updating += seconds("commit");
             marks.fetching += seconds("fetch");

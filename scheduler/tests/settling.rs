@@ -108,7 +108,7 @@ async fn the_leader_settles_what_is_complete_and_goes_on_after_a_crash() {
     assert_eq!(unsettled(&fleet), serde_json::json!([]));
     eventually("metrics say so", SOON, async || {
         let (_, metrics) = scheduler.get("/metrics").await;
-        let told = metrics.contains("weldfleet_days_unsettled 0")
+        let told = metrics.contains("weldfleet_dates_unsettled 0")
             && metrics.contains("weldfleet_patch_limit_bytes 32212254720")
             && metrics.contains("weldfleet_settlements_total{outcome=\"done\"} 1")
             && metrics.contains("# HELP weldfleet_patch_bytes ");

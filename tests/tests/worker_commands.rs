@@ -431,6 +431,8 @@ async fn both_programs_tell_who_they_are_and_what_they_did() {
             "weldfleet_scheduler_leader",
             "weldfleet_dependency_up",
             "weldfleet_workers",
+            "weldfleet_cause",
+            "weldfleet_oldest_held_seconds",
             "weldfleet_paused",
             "weldfleet_mirror_up",
             "weldfleet_mirror_lag_rows",

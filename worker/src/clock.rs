@@ -33,8 +33,7 @@ pub fn stages() -> BTreeMap<&'static str, u64> {
 /// Counts CPU time for a stage.
 pub fn count_cpu(stage: &'static str, spent: Duration) {
     *stage_times().entry(stage).or_default() += spent.as_nanos() as u64;
-    metrics::counter!("weldfleet_stage_cpu_nanoseconds_total", "stage" => stage)
-        .increment(spent.as_nanos() as u64);
+    metrics::histogram!("weldfleet_stage_cpu_seconds", "stage" => stage).record(spent);
 }
 
 /// Runs `work` and counts its CPU time for a stage.

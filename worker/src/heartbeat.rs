@@ -14,7 +14,7 @@ use std::{
 use nix::sys::statvfs::statvfs;
 use tokio_util::sync::CancellationToken;
 use weldfleet_queue::Consumer;
-use weldfleet_service::Health;
+use weldfleet_service::{Health, metrics::gauge};
 
 use crate::{clock, pipeline::counts};
 
@@ -136,6 +136,9 @@ async fn disk(save_dir: &Path) -> Option<(String, String)> {
         .await
         .ok()?
         .ok()?;
+    if let Some(bytes) = free {
+        gauge!("weldfleet_save_dir_free_bytes").set(bytes as f64);
+    }
     free.map(|bytes| ("save_dir_free_bytes".to_owned(), bytes.to_string()))
 }
 

@@ -3,7 +3,10 @@
 //! Whoever asks about a record must not hold up the fleet: a few requests at a time are read and judged, the others are
 //! told to come again; a body has a size and must come in time; when a client hangs up its work is dropped.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json, Router,
@@ -73,8 +76,6 @@ struct Refused(StatusCode, Refusal);
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let Self(status, refusal) = self;
-        metrics::counter!("weldfleet_predict_refused_total", "code" => status.as_str().to_owned())
-            .increment(1);
         let answer = (status, Json(refusal));
         if status == StatusCode::TOO_MANY_REQUESTS {
             return ([(header::RETRY_AFTER, COME_AGAIN)], answer).into_response();
@@ -96,7 +97,40 @@ fn failed(error: impl std::fmt::Display) -> Refused {
     )
 }
 
-async fn predict(State(predict): State<Predict>, request: Request) -> Result<Json<Value>, Refused> {
+/// One request, counted however it ends.
+struct Asked {
+    began: Instant,
+    /// The status code of its answer, once there is one.
+    code: Option<StatusCode>,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let code = self
+            .code
+            .map_or_else(|| "gone".to_owned(), |code| code.as_str().to_owned());
+        metrics::counter!("weldfleet_predict_requests_total", "code" => code).increment(1);
+        metrics::histogram!("weldfleet_predict_seconds").record(self.began.elapsed());
+    }
+}
+
+async fn predict(state: State<Predict>, request: Request) -> Result<Json<Value>, Refused> {
+    let mut asked = Asked {
+        began: Instant::now(),
+        code: None,
+    };
+    let answer = answered(state, request).await;
+    asked.code = Some(match &answer {
+        Ok(_) => StatusCode::OK,
+        Err(Refused(status, _)) => *status,
+    });
+    answer
+}
+
+async fn answered(
+    State(predict): State<Predict>,
+    request: Request,
+) -> Result<Json<Value>, Refused> {
     let Ok(_turn) = predict.turns.clone().try_acquire_owned() else {
         swallow(request.into_body()).await;
         return Err(Refused(

@@ -5,7 +5,7 @@
 //! - `judging`: models, rules and fusion as configured, the same for every command;
 //! - `inference`: ONNX Runtime, sessions, compute threads; `lease`: what it and the pipeline ask of a lease;
 //! - `needs`: what a worker needs, the same for `run` and `check`;
-//! - [`pipeline`]: the way of a range, from claim to ack; `clock`: what a stage costs;
+//! - [`pipeline`]: the way of a range, from claim to ack; `clock`: what a stage costs; `described`: what its metrics mean;
 //! - `records`: records as somebody sends them, and what is wrong with one;
 //! - `http`: what it shows and `POST /predict`.
 //!
@@ -20,6 +20,7 @@
 mod args;
 mod clock;
 mod commands;
+mod described;
 mod heartbeat;
 mod http;
 mod inference;

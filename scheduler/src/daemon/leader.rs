@@ -17,8 +17,10 @@ const RENEW_EVERY: Duration = Duration::from_secs(3);
 /// How often a standby asks, so that it follows a leader that resigned without delay.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
-/// Keeps leadership up to date in `lead` until the daemon stops, then resigns.
-pub async fn keep(daemon: Daemon, id: String, lead: watch::Sender<Option<LeaderToken>>) {
+/// Keeps leadership up to date in `lead` until the daemon stops, then resigns. Others are told that this scheduler is
+/// reached at `address`.
+pub async fn keep(daemon: Daemon, address: String, lead: watch::Sender<Option<LeaderToken>>) {
+    let id = daemon.shown.id().to_owned();
     let mut backoff = Backoff::default();
     let mut last_renewed = Instant::now();
     let mut checked = false;
@@ -26,7 +28,7 @@ pub async fn keep(daemon: Daemon, id: String, lead: watch::Sender<Option<LeaderT
     let mut down = true;
     while !daemon.stop.is_cancelled() {
         let asked = Instant::now();
-        let wait = match daemon.queue.try_lead(&id, TTL).await {
+        let wait = match daemon.queue.try_lead_from(&id, &address, TTL).await {
             Ok(token) => {
                 backoff.worked();
                 last_renewed = asked;
@@ -62,6 +64,9 @@ pub async fn keep(daemon: Daemon, id: String, lead: watch::Sender<Option<LeaderT
             () = tokio::time::sleep(wait) => {}
             () = daemon.stop.cancelled() => {}
         }
+    }
+    if let Err(error) = daemon.queue.withdraw(&id).await {
+        tracing::debug!(error = outage::of_queue(&error), "stays listed for a while");
     }
     let token = *lead.borrow();
     if let Some(token) = token {

@@ -18,7 +18,7 @@ use weldfleet_stores::{
     mysql::{Mirror, MirrorLag, NokTable},
 };
 
-use super::{Daemon, outage::Backoff};
+use super::{Daemon, gauges, outage::Backoff};
 use crate::pass::Summary;
 
 /// Least time between two checks of a day whose ranges are being judged: workers are writing it.
@@ -29,6 +29,13 @@ const SHARE: u32 = 20;
 const LIST_EVERY: Duration = Duration::from_secs(10);
 /// How long a backfilled day is checked like a live one after its run was done.
 const AFTER_RUN: Duration = Duration::from_secs(60);
+
+/// What a standby cannot tell.
+const OF_LEADER: [&str; 3] = [
+    "weldfleet_mirror_up",
+    "weldfleet_mirror_lag_rows",
+    "weldfleet_mirror_kept_rows",
+];
 
 /// Days that passes touched, for this task.
 #[derive(Debug, Default)]
@@ -110,6 +117,8 @@ pub async fn run(daemon: Daemon) {
                 }
             }
             gauge!("weldfleet_mirror_up").set(if away { 0.0 } else { 1.0 });
+        } else {
+            gauges::forget(&OF_LEADER);
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}

@@ -7,12 +7,15 @@
 //! - [`mirror_reconciler`]: the MySQL mirror, apart from passes, so that a slow or absent MySQL delays no slicing;
 //! - [`settling`]: finished days, whose patch parts are applied;
 //! - [`streaks`]: hits of a spot in a row, told to people;
-//! - [`status_page`]: what `GET /` shows; [`api`]: the status of the fleet; [`outage`]: what is away, logged once.
+//! - [`status_page`]: what `GET /` shows; [`api`]: the status of the fleet; [`outage`]: what is away, logged once;
+//! - [`gauges`]: what `/metrics` says; [`discovery`]: where Prometheus finds everybody.
 //!
 //! A standby runs the same tasks; without leadership slicing, reconciling and settling idle. No error ends the daemon.
 
 mod api;
 mod collecting;
+mod discovery;
+mod gauges;
 mod leader;
 mod mirror_reconciler;
 mod outage;
@@ -28,7 +31,7 @@ use axum::middleware::from_fn;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use weldfleet_queue::{LeaderToken, Queue, WorkerId};
-use weldfleet_service::{Failure, Health, http, http::StatusPage, install_metrics, signals};
+use weldfleet_service::{Failure, Health, http, http::StatusPage, signals};
 use weldfleet_settings::Settings;
 
 use crate::{console, status::cache::Cache};
@@ -55,7 +58,9 @@ struct Daemon {
 pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> Result<(), Failure> {
     let stop = signals::stop()?;
     let listener = http::bind(settings.scheduler.http, "scheduler.http").await?;
-    let metrics = install_metrics()?;
+    let metrics = gauges::install()?;
+    let address = listener.local_addr().map_err(anyhow::Error::from)?;
+    let address = discovery::reached(&address.to_string(), host);
     let id = WorkerId::unique(host).to_string();
     let (lead, leads) = watch::channel(None);
     let mut daemon = Daemon {
@@ -77,10 +82,12 @@ pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> Result<()
         health: daemon.health.clone(),
         why: Some(api::why(status.clone())),
         metrics,
+        before_scrape: Some(gauges::of_fleet(status.clone())),
     };
     let router = page
         .router()
         .merge(api::router(status.clone()))
+        .merge(discovery::router(status.clone()))
         .merge(console::router(&daemon.settings, status)?)
         .layer(from_fn(console::browsers_to_console));
     let server = tokio::spawn(http::serve(listener, router, stop.clone()));
@@ -91,7 +98,7 @@ pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> Result<()
             return Ok(());
         }
     }
-    let leading = tokio::spawn(leader::keep(daemon.clone(), id, lead));
+    let leading = tokio::spawn(leader::keep(daemon.clone(), address, lead));
     let collecting = tokio::spawn(collecting::run(daemon.clone()));
     let reconciling = tokio::spawn(mirror_reconciler::run(daemon.clone()));
     let settling = tokio::spawn(settling::run(daemon.clone()));

@@ -2,11 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use weldfleet_service::metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-};
+use weldfleet_service::metrics::{counter, histogram};
 use weldfleet_service::{exit::causes, output::spoken};
-use weldfleet_stores::clickhouse::{Event, Events, Patches, SourceTable};
+use weldfleet_stores::clickhouse::{Event, Events, SourceTable};
 
 use super::Daemon;
 use crate::{
@@ -26,7 +24,6 @@ const AGAIN: (Duration, Duration) = (Duration::from_secs(60), Duration::from_sec
 const STANDSTILL: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
 
 pub async fn run(daemon: Daemon) {
-    describe();
     let mut table: Option<SourceTable> = None;
     let mut settling = DaySettling::default();
     while !daemon.stop.is_cancelled() {
@@ -48,34 +45,6 @@ pub async fn run(daemon: Daemon) {
             () = daemon.stop.cancelled() => {}
         }
     }
-}
-
-fn describe() {
-    describe_gauge!(
-        "weldfleet_days_unsettled",
-        Unit::Count,
-        "days before today whose verdicts are in patch parts still, so that backups and archives would leave them out"
-    );
-    describe_gauge!(
-        "weldfleet_patch_bytes",
-        Unit::Bytes,
-        "uncompressed bytes of the source table's patch parts"
-    );
-    describe_gauge!(
-        "weldfleet_patch_limit_bytes",
-        Unit::Bytes,
-        "bytes of patch parts from which ClickHouse refuses every UPDATE of the table"
-    );
-    describe_counter!(
-        "weldfleet_settlements_total",
-        Unit::Count,
-        "times that patch parts were applied, by outcome"
-    );
-    describe_histogram!(
-        "weldfleet_settling_duration_seconds",
-        Unit::Seconds,
-        "how long the fleet stood still while patch parts were applied"
-    );
 }
 
 /// What is remembered between looks is only about time: losing it costs a wait.
@@ -106,7 +75,6 @@ impl DaySettling {
         let Ok(today) = today(&daemon.settings.scheduler.timezone) else {
             return Ok(LOOK_EVERY.1);
         };
-        show(&seen.patches, today);
         let rule = Rule {
             not_over: Some(today),
             quiet: daemon.settings.tables.settle_after,
@@ -196,13 +164,6 @@ async fn keep(daemon: &Daemon, partitions: &[String], took: Duration) {
 
 fn doubled((first, most): (Duration, Duration), times: u32) -> Duration {
     (first * 2_u32.pow(times.min(8))).min(most)
-}
-
-fn show(patches: &Patches, today: weldfleet_stores::Day) {
-    let over = patches.days().into_iter().filter(|day| *day < today);
-    gauge!("weldfleet_days_unsettled").set(over.count() as f64);
-    gauge!("weldfleet_patch_bytes").set(patches.bytes as f64);
-    gauge!("weldfleet_patch_limit_bytes").set(patches.limit as f64);
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use weldfleet_queue::{LeaderToken, State};
+use weldfleet_queue::LeaderToken;
 use weldfleet_service::metrics::{counter, gauge, histogram};
 use weldfleet_service::output::spoken;
 use weldfleet_stores::{
@@ -11,13 +11,13 @@ use weldfleet_stores::{
 };
 
 use super::{
-    Daemon,
+    Daemon, gauges,
     outage::{self, Backoff, CLICKHOUSE, REDIS},
 };
 use crate::{
     args::today,
     dependencies::Dependencies,
-    pass::{BACKFILL, LIVE, Moment, Pass, Summary},
+    pass::{Moment, Pass, Summary},
     status::causes::Cause,
 };
 
@@ -38,6 +38,7 @@ pub async fn run(daemon: Daemon) {
     while !daemon.stop.is_cancelled() {
         let token = *leads.borrow_and_update();
         let Some(token) = token else {
+            gauges::forget(&["weldfleet_jobs_unreadable"]);
             if std::mem::take(&mut queue_failed) {
                 // whoever leads now says how its passes go
                 outage::ends(&daemon.health, REDIS);
@@ -175,25 +176,15 @@ fn until_next(daemon: &Daemon, summary: &Summary, began: Instant) -> Duration {
 
 fn show(daemon: &Daemon, summary: &Summary) {
     let stats = &summary.stats;
-    for (class, priority, added) in [
-        ("live", LIVE, summary.live_ranges),
-        ("backfill", BACKFILL, summary.backfill_ranges),
+    for (class, added) in [
+        ("live", summary.live_ranges),
+        ("backfill", summary.backfill_ranges),
     ] {
         counter!("weldfleet_ranges_enqueued_total", "class" => class).increment(added);
-        gauge!("weldfleet_jobs_outstanding", "class" => class)
-            .set(stats.outstanding(priority) as f64);
         if added > 0 {
             tracing::info!(class, ranges = added, "enqueued");
         }
     }
-    for state in State::ALL {
-        gauge!("weldfleet_jobs", "state" => state.as_str()).set(stats.count(state) as f64);
-    }
-    gauge!("weldfleet_workers").set(stats.workers as f64);
-    gauge!("weldfleet_paused").set(if stats.paused.is_some() { 1.0 } else { 0.0 });
-    gauge!("weldfleet_runs_open").set(summary.open_runs as f64);
-    gauge!("weldfleet_oldest_pending_seconds")
-        .set(stats.oldest_pending_ms.unwrap_or(0) as f64 / 1000.0);
     counter!("weldfleet_jobs_split_total").increment(summary.split);
     counter!("weldfleet_rows_poison_total").increment(summary.poisoned);
     match &stats.paused {
@@ -223,7 +214,7 @@ fn show(daemon: &Daemon, summary: &Summary) {
     daemon.shown.queue(stats.clone(), summary.open_runs);
 }
 
-/// Rows left by day, for dashboards; a failure is reported by the next pass.
+/// Rows left by day, for the status page; a failure is reported by the next pass.
 async fn count_rows(daemon: &Daemon, pass: &Pass) {
     let Ok(today) = today(&daemon.settings.scheduler.timezone) else {
         return;
@@ -239,24 +230,5 @@ async fn count_rows(daemon: &Daemon, pass: &Pass) {
             "counting the rows of the live days is slow"
         );
     }
-    let mut gone = daemon.shown.days(counts.clone());
-    for day in &counts {
-        let name = day.day.to_string();
-        gauge!("weldfleet_rows_left", "day" => name.clone()).set(day.left as f64);
-        for (verdict, rows) in [
-            ("ok", day.ok),
-            ("nok", day.nok),
-            ("invalid", day.invalid),
-            ("poison", day.poison),
-            ("error", day.error),
-        ] {
-            gauge!("weldfleet_day_rows", "day" => name.clone(), "verdict" => verdict)
-                .set(rows as f64);
-        }
-        gone.retain(|old| *old != day.day);
-    }
-    for day in gone {
-        // A day that is not live any more is not counted any more: `scheduler status` knows older days.
-        gauge!("weldfleet_rows_left", "day" => day.to_string()).set(f64::NAN);
-    }
+    daemon.shown.days(counts);
 }

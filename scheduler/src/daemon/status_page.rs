@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use weldfleet_queue::Stats;
 use weldfleet_service::http::Describe;
-use weldfleet_stores::{Day, clickhouse::DayCounts};
+use weldfleet_stores::clickhouse::DayCounts;
 
 use super::Daemon;
 
@@ -48,10 +48,9 @@ impl Shown {
         latest.open_runs = open_runs;
     }
 
-    /// New counts; answers the days that were counted before.
-    pub fn days(&self, counts: Vec<DayCounts>) -> Vec<Day> {
-        let before = std::mem::replace(&mut self.latest().days, counts);
-        before.into_iter().map(|counts| counts.day).collect()
+    /// Rows of the live days.
+    pub fn days(&self, counts: Vec<DayCounts>) {
+        self.latest().days = counts;
     }
 
     /// How the mirror is.

@@ -4,10 +4,7 @@
 
 use std::time::Instant;
 
-use weldfleet_service::{
-    exit::causes,
-    metrics::{Unit, describe_gauge, gauge},
-};
+use weldfleet_service::{exit::causes, metrics::gauge};
 use weldfleet_stores::{Day, StoreError, clickhouse::SourceTable};
 use weldfleet_weld::rules::{Rule, SpotHit, Streak, streaks};
 
@@ -23,19 +20,16 @@ pub async fn run(daemon: Daemon) {
     if rules.is_empty() {
         return;
     }
-    describe_gauge!(
-        "weldfleet_hit_streaks",
-        Unit::Count,
-        "times on the live days that a spot had hits of this rule in scheduler.hit_streaks welds in a row"
-    );
     let mut table: Option<SourceTable> = None;
     let mut told = Told::default();
     let pause = daemon.settings.scheduler.poll_interval * POLLS;
     while !daemon.stop.is_cancelled() {
         let began = Instant::now();
-        if daemon.leads.borrow().is_some()
-            && let Err(error) = look(&daemon, &mut table, &rules, &mut told).await
-        {
+        if daemon.leads.borrow().is_none() {
+            for (rule, _) in &rules {
+                gauge!("weldfleet_hit_streaks", "rule" => rule.as_str()).set(f64::NAN);
+            }
+        } else if let Err(error) = look(&daemon, &mut table, &rules, &mut told).await {
             // The table may have changed; outages are told by slicing.
             table = None;
             if !error.is_outage() {

@@ -22,6 +22,31 @@ const MOST_WAIT_MS: u64 = 5_000;
 /// What nothing explains is told after so long: a slow pass over a large day explains itself.
 const UNEXPLAINED_MS: u64 = 30_000;
 
+/// Every code with whether it is alarming, for whoever counts causes.
+pub const CODES: [(&str, bool); 21] = [
+    ("store_away", true),
+    ("store_refuses", true),
+    ("mirror_away", true),
+    ("disk_full", true),
+    ("patches_many", true),
+    ("paused", true),
+    ("no_leader", true),
+    ("no_worker", true),
+    ("workers_wait", true),
+    ("after_outage", false),
+    ("back_pressure", true),
+    ("back_pressure", false),
+    ("run_held", false),
+    ("days_unsettled", true),
+    ("only_delayed", false),
+    ("only_isolated", false),
+    ("only_splitting", false),
+    ("only_dead", true),
+    ("partial_range", false),
+    ("nothing_to_do", false),
+    ("unexplained", true),
+];
+
 /// One sentence in both languages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Words {
@@ -964,5 +989,10 @@ mod tests {
             })
             .collect();
         insta::assert_snapshot!("causes", lines.join("\n"));
+        let codes: Vec<_> = all
+            .iter()
+            .map(|cause| (cause.code(), cause.is_alarming()))
+            .collect();
+        assert_eq!(codes, CODES);
     }
 }

@@ -202,6 +202,11 @@ impl Gatherer {
             outstanding: stats.outstanding,
             isolated: waiting.isolated,
             next_delayed_ms: waiting.next_delayed,
+            oldest_pending_ms: stats.oldest_pending_ms,
+            oldest_pending_priority: stats.oldest_pending_priority,
+            oldest_delayed_ms: waiting
+                .delayed_since
+                .map(|since| stats.now.saturating_sub(since)),
             expired_leases: waiting.expired,
             kept_until_ms: waiting.kept_until,
         });
@@ -209,6 +214,7 @@ impl Gatherer {
         workers.sort_by(|a, b| a.silent_ms.cmp(&b.silent_ms).then_with(|| a.id.cmp(&b.id)));
         report.workers = Some(workers);
         report.leader = self.queue.leader().await?.map(|leader| leader.id);
+        report.schedulers = self.queue.candidates().await?;
         // What can be read is shown; but without writes nothing goes on.
         self.queue.works().await
     }
@@ -325,6 +331,7 @@ impl Gatherer {
                 state: run.state.name(),
                 order: run.order.name(),
                 left,
+                requested_ms: run.requested_ms,
                 by: run.by.clone(),
                 note: run.note.clone(),
                 changed_by: run.changed_by.clone(),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use weldfleet_queue::{Pause, State, WorkerEntry};
+use weldfleet_queue::{Candidate, Pause, State, WorkerEntry};
 use weldfleet_stores::{Day, clickhouse::DayCounts};
 
 use super::causes::Told;
@@ -43,6 +43,9 @@ pub struct Report {
     pub workers: Option<Vec<WorkerEntry>>,
     /// Id of the scheduler that leads.
     pub leader: Option<String>,
+    /// Schedulers that lead or wait to, and where they are reached.
+    #[serde(skip)]
+    pub schedulers: Vec<Candidate>,
     /// Why nothing is claimed.
     pub paused: Option<Pause>,
     /// How far MySQL is behind; `null` where it is off.
@@ -97,6 +100,12 @@ pub struct QueueFacts {
     pub isolated: u64,
     /// When the first delayed job is due, ms since 1970.
     pub next_delayed_ms: Option<u64>,
+    /// Age of the oldest pending job of the most urgent priority, ms.
+    pub oldest_pending_ms: Option<u64>,
+    /// That priority.
+    pub oldest_pending_priority: Option<u8>,
+    /// Age of the delayed job that is due first, ms.
+    pub oldest_delayed_ms: Option<u64>,
     /// Leases that ran out and are not taken back yet.
     pub expired_leases: u64,
     /// Until when they are kept, since Redis or the whole fleet was away, ms since 1970.
@@ -151,6 +160,8 @@ pub struct RunLine {
     pub order: &'static str,
     /// Rows it still wants; only of runs that are open or held.
     pub left: Option<u64>,
+    /// When it was asked for, ms since 1970 by ClickHouse's clock.
+    pub requested_ms: i64,
     /// Who asked for it, and what for.
     pub by: String,
     pub note: String,

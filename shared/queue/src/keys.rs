@@ -46,6 +46,7 @@ pub(crate) const FIXED: &[(&str, KeyType)] = &[
     ("wake", KeyType::List),
     ("meta", KeyType::Hash),
     ("counts", KeyType::Hash),
+    ("candidates", KeyType::Hash),
     ("token", KeyType::Number),
     ("born", KeyType::Number),
     ("due", KeyType::Number),

@@ -46,9 +46,9 @@ pub use keys::Keys;
 pub use lease::Lease;
 pub use options::{Options, Owner};
 pub use queue::{
-    Claim, Collected, Ending, Enqueued, Group, GroupPlan, Guard, GuardedEnqueue, LeaderInfo,
-    LeaderToken, LeaseRef, Outcome, Page, Pause, Queue, Renewal, Repair, Repairs, Settled,
-    Settlement, SplitOutcome, Stats, Taken, Turn, Waiting, WorkerEntry,
+    Candidate, Claim, Collected, Ending, Enqueued, Group, GroupPlan, Guard, GuardedEnqueue,
+    LeaderInfo, LeaderToken, LeaseRef, Outcome, Page, Pause, Queue, Renewal, Repair, Repairs,
+    Settled, Settlement, SplitOutcome, Stats, Taken, Turn, Waiting, WorkerEntry,
 };
 pub use retry::RetryPolicy;
 pub use server_error::ServerError;

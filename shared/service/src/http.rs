@@ -10,18 +10,20 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::Health;
 pub use crate::server::serve;
+use crate::{Health, recorder};
 
 /// What `GET /` answers, made anew at each call.
 pub type Describe = Arc<dyn Fn() -> Value + Send + Sync>;
 
 /// What `/readyz` answers beside its reasons, as `why`; it must not take long.
 pub type Why = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Value> + Send>> + Send + Sync>;
+
+/// Brings metrics up to date; it must not take long.
+pub type BeforeScrape = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 #[derive(Clone)]
 pub struct StatusPage {
@@ -32,7 +34,9 @@ pub struct StatusPage {
     /// More about why nothing moves, where the program can tell.
     pub why: Option<Why>,
     /// Source of `/metrics`.
-    pub metrics: PrometheusHandle,
+    pub metrics: recorder::Handle,
+    /// What is awaited before they are rendered, where the program looks something up for them.
+    pub before_scrape: Option<BeforeScrape>,
 }
 
 impl StatusPage {
@@ -66,6 +70,9 @@ async fn ready(State(page): State<StatusPage>) -> Response {
 }
 
 async fn metrics(State(page): State<StatusPage>) -> Response {
+    if let Some(before_scrape) = &page.before_scrape {
+        before_scrape().await;
+    }
     let content_type = [(
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
@@ -98,7 +105,8 @@ mod tests {
             describe: Arc::new(|| json!({"name": "worker"})),
             health: health.clone(),
             why: None,
-            metrics: crate::install_metrics()?,
+            metrics: crate::recorder::install(&[])?,
+            before_scrape: None,
         };
         crate::metrics::counter!("weldfleet_rows_total", "status" => "ok").increment(3);
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)), "worker.http").await?;

@@ -10,7 +10,7 @@
 //! - [`health`]: what the process waits for, with reasons: the source of `/readyz`;
 //! - [`http`]: the status page: `GET /`, `/healthz`, `/readyz`, `/metrics`, and whatever a program adds; [`server`] serves it so that
 //!   no client can hold the process up;
-//! - metrics go through the `metrics` facade, named `weldfleet_*` with units in the name.
+//! - [`recorder`]: metrics go through the `metrics` facade, named `weldfleet_*` with base units (seconds, bytes) in the name.
 //!
 //! What must never live here: knowledge of welds, queues or stores.
 
@@ -28,6 +28,7 @@ pub mod http;
 pub mod logs;
 pub mod outage;
 pub mod output;
+pub mod recorder;
 pub mod server;
 pub mod signals;
 pub mod stdio;
@@ -38,8 +39,6 @@ pub use backoff::Backoff;
 pub use exit::{Exit, Failure, OrExit};
 pub use health::Health;
 pub use metrics;
-
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Arguments that every subcommand accepts.
 #[derive(Debug, Clone, clap::Args)]
@@ -66,19 +65,4 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
-}
-
-/// Upper bounds of the histograms of durations, in seconds.
-const SECONDS: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-];
-
-/// Installs the process-wide metrics recorder; the handle renders `/metrics`.
-///
-/// # Errors
-/// If a recorder is already installed.
-pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
-    Ok(PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?
-        .install_recorder()?)
 }

@@ -50,7 +50,7 @@ const WATCH_EVERY: Duration = Duration::from_millis(250);
 /// Runs until SIGTERM or ctrl-c.
 pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     let stop = signals::stop()?;
-    let metrics_handle = weldfleet_service::install_metrics()?;
+    let metrics_handle = crate::described::install()?;
     let health = Health::default();
     health.not_ready("start", "joining the fleet");
     let settings = Arc::new(settings.clone());
@@ -79,6 +79,7 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
         health: health.clone(),
         why: None,
         metrics: metrics_handle,
+        before_scrape: None,
     };
     let server_stop = CancellationToken::new();
     let router = crate::http::router(page, pool.clone(), &settings);

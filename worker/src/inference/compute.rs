@@ -128,7 +128,6 @@ fn infer(sessions: Option<&mut Sessions>, batch: Batch<'_>) -> anyhow::Result<()
     let sessions = sessions.context("a batch to infer although the model is off")?;
     let started = Instant::now();
     sessions.session(batch.model)?.infer(batch)?;
-    metrics::counter!("weldfleet_inference_microseconds_total")
-        .increment(started.elapsed().as_micros() as u64);
+    metrics::histogram!("weldfleet_inference_seconds").record(started.elapsed());
     Ok(())
 }

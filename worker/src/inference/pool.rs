@@ -162,12 +162,10 @@ fn run(mut compute: Compute, mut queues: Queues) {
     loop {
         let waiting = Instant::now();
         let Some(chunk) = queues.next() else { return };
-        metrics::counter!("weldfleet_compute_wait_microseconds_total")
-            .increment(waiting.elapsed().as_micros() as u64);
+        metrics::histogram!("weldfleet_compute_wait_seconds").record(waiting.elapsed());
         let busy = Instant::now();
         let result = judge_chunk(&mut compute, &chunk);
-        metrics::counter!("weldfleet_compute_busy_microseconds_total")
-            .increment(busy.elapsed().as_micros() as u64);
+        metrics::histogram!("weldfleet_compute_busy_seconds").record(busy.elapsed());
         // The range may have been given up meanwhile; then nobody waits for this.
         let _ = chunk.done.send((chunk.rows.start, result));
     }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::{LeaderInfo, LeaderToken, Queue};
+use super::{Candidate, LeaderInfo, LeaderToken, Queue};
 use crate::{QueueError, conn::Arg, reply::Reply, scripts::Operation, timing::millis};
+
+/// How long a candidate that asks no more stays listed: long enough for whoever watches it to notice.
+const LISTED: Duration = Duration::from_secs(600);
 
 impl Queue {
     /// Takes or keeps leadership for `ttl`. The same `id` keeps its token; a new leader gets a larger one. `None` if
@@ -16,11 +19,27 @@ impl Queue {
         id: &str,
         ttl: Duration,
     ) -> Result<Option<LeaderToken>, QueueError> {
+        self.try_lead_from(id, "", ttl).await
+    }
+
+    /// As [`try_lead`](Self::try_lead), and whether it leads or not it is one of the
+    /// [`candidates`](Self::candidates), reached at `address`.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    pub async fn try_lead_from(
+        &self,
+        id: &str,
+        address: &str,
+        ttl: Duration,
+    ) -> Result<Option<LeaderToken>, QueueError> {
         let owner = self.owner_text();
         let args = [
             Arg::Text(id),
             Arg::Number(millis(ttl).max(1)),
             Arg::Text(&owner),
+            Arg::Text(address),
+            Arg::Number(millis(LISTED)),
         ];
         let value = self.run(Operation::Lead, &args).await?;
         let token = Reply::of("lead").number(&value)?;
@@ -34,6 +53,37 @@ impl Queue {
     pub async fn resign(&self, token: LeaderToken) -> Result<bool, QueueError> {
         self.run_flag(Operation::Resign, &[Arg::Number(token.0)])
             .await
+    }
+
+    /// Everybody who asks for leadership and said where they are reached, also for a while after they fell silent.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    pub async fn candidates(&self) -> Result<Vec<Candidate>, QueueError> {
+        let mut command = redis::cmd("HGETALL");
+        command.arg(self.keys().named("candidates"));
+        let value = self.inner.link.send("candidates", &command).await?;
+        let listed = Reply::of("candidates").pairs(&value)?;
+        let mut candidates: Vec<Candidate> = listed
+            .into_iter()
+            .filter_map(|(id, text)| {
+                let (_, address) = text.split_once(' ')?;
+                let address = address.to_owned();
+                Some(Candidate { id, address })
+            })
+            .collect();
+        candidates.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(candidates)
+    }
+
+    /// No candidate any more, at the end of whoever was one.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    pub async fn withdraw(&self, id: &str) -> Result<(), QueueError> {
+        let mut command = redis::cmd("HDEL");
+        command.arg(self.keys().named("candidates")).arg(id);
+        self.inner.link.send("withdraw", &command).await.map(|_| ())
     }
 
     /// Who leads.

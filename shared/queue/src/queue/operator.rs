@@ -126,17 +126,15 @@ impl Queue {
                 since: reply.number(since)?,
             }),
         };
+        let oldest = reply.text(oldest)?.parse::<f64>().ok();
         let mut stats = Stats {
             now,
             token: reply.number(token)?,
             born_at: reply.number(born)?,
             paused,
             workers: reply.number(workers)?,
-            oldest_pending_ms: reply
-                .text(oldest)?
-                .parse::<f64>()
-                .ok()
-                .map(|score| age_of(score, now)),
+            oldest_pending_ms: oldest.map(|score| age_of(score, now)),
+            oldest_pending_priority: oldest.map(|score| score.div_euclid(PRIORITY_BAND) as u8),
             ..Stats::default()
         };
         for (state, count) in [
@@ -173,11 +171,12 @@ impl Queue {
     pub async fn waiting(&self) -> Result<Waiting, QueueError> {
         let value = self.run(Operation::Waiting, &[]).await?;
         let reply = Reply::of("waiting");
-        let [isolated, next_delayed, expired, kept_until] = reply.entries(&value)?;
+        let [isolated, next_delayed, delayed_since, expired, kept_until] = reply.entries(&value)?;
         let time = |value| Ok::<_, QueueError>(Some(reply.number(value)?).filter(|ms| *ms > 0));
         Ok(Waiting {
             isolated: reply.number(isolated)?,
             next_delayed: time(next_delayed)?,
+            delayed_since: time(delayed_since)?,
             expired: reply.number(expired)?,
             kept_until: time(kept_until)?,
         })

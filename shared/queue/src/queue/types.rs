@@ -256,6 +256,15 @@ pub struct LeaderInfo {
     pub remaining: Duration,
 }
 
+/// Somebody who leads or waits to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Unique per process.
+    pub id: String,
+    /// Where it is reached.
+    pub address: String,
+}
+
 /// Why claiming is stopped.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Pause {
@@ -304,6 +313,8 @@ pub struct Stats {
     pub outstanding: BTreeMap<u8, u64>,
     /// Age of the oldest pending job of the most urgent priority, ms.
     pub oldest_pending_ms: Option<u64>,
+    /// That priority.
+    pub oldest_pending_priority: Option<u8>,
     /// Registered workers.
     pub workers: u64,
     /// Jobs ever done, retried, buried, died, since this Redis knew the queue.
@@ -339,6 +350,8 @@ pub struct Waiting {
     pub isolated: u64,
     /// When the first delayed job is due, ms of Redis time.
     pub next_delayed: Option<u64>,
+    /// When that job was enqueued, the same way.
+    pub delayed_since: Option<u64>,
     /// Leases that ran out and are not taken back yet.
     pub expired: u64,
     /// Until when those are kept, since Redis or the whole fleet was away, ms of Redis time.

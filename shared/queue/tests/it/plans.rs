@@ -115,6 +115,48 @@ async fn chunks_of_a_large_guarded_enqueue_follow_each_other() {
 }
 
 #[tokio::test]
+async fn whoever_leads_or_waits_to_is_listed_where_it_is_reached_until_it_withdraws() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    let ttl = Duration::from_secs(10);
+    queue.try_lead("silent", ttl).await.unwrap();
+    for (id, address) in [("s1", "press-1:9100"), ("s2", "press 2:9100")] {
+        assert_eq!(queue.try_lead_from(id, address, ttl).await.unwrap(), None);
+    }
+    let listed = async || {
+        let candidates = queue.candidates().await.unwrap();
+        let texts = candidates
+            .into_iter()
+            .map(|one| format!("{} {}", one.id, one.address));
+        texts.collect::<Vec<_>>()
+    };
+    assert_eq!(listed().await, ["s1 press-1:9100", "s2 press 2:9100"]);
+    queue
+        .try_lead_from("s1", "press-1:9200", ttl)
+        .await
+        .unwrap();
+    queue.withdraw("s2").await.unwrap();
+    assert_eq!(listed().await, ["s1 press-1:9200"]);
+
+    // One that fell silent long ago goes when the next one asks.
+    let key = queue.keys().named("candidates");
+    let mut client = server.cli().await;
+    let _: () = redis::cmd("HSET")
+        .arg(&key)
+        .arg("gone")
+        .arg("1795900000000 press-9:9100")
+        .query_async(&mut client)
+        .await
+        .unwrap();
+    assert_eq!(listed().await.len(), 2);
+    queue
+        .try_lead_from("s1", "press-1:9200", ttl)
+        .await
+        .unwrap();
+    assert_eq!(listed().await, ["s1 press-1:9200"]);
+}
+
+#[tokio::test]
 async fn a_deposed_leader_enqueues_nothing() {
     let server = RedisServer::start();
     let queue = server.queue();

@@ -1,0 +1,46 @@
+//! Where the process keeps its metrics.
+
+use std::time::Duration;
+
+use metrics::{Unit, describe_gauge};
+pub use metrics_exporter_prometheus::PrometheusHandle as Handle;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+
+/// Upper bounds of the histograms of durations, in seconds.
+const SECONDS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+/// Of those that may take hours.
+const UP_TO_HOURS: &[f64] = &[
+    0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 7200.0, 14_400.0, 28_800.0,
+];
+/// Between two scrapes a histogram keeps every sample; nobody may scrape at all.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Installs the process-wide metrics recorder and keeps it small; the handle renders `/metrics`. The histograms named
+/// in `hours` have buckets up to hours.
+///
+/// # Errors
+/// If a recorder is already installed.
+pub fn install(hours: &[&str]) -> anyhow::Result<Handle> {
+    let mut builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?;
+    for name in hours {
+        let matcher = Matcher::Full((*name).to_owned());
+        builder = builder.set_buckets_for_metric(matcher, UP_TO_HOURS)?;
+    }
+    let handle = builder.install_recorder()?;
+    let kept = handle.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(UPKEEP_EVERY).await;
+            kept.run_upkeep();
+        }
+    });
+    describe_gauge!(
+        "weldfleet_dependency_up",
+        Unit::Count,
+        "1 while this process finds that the dependency does what it needs of it, else 0"
+    );
+    Ok(handle)
+}

@@ -1,0 +1,99 @@
+//! What the metrics of a worker mean. They are counted where things happen.
+
+use weldfleet_service::{
+    metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge},
+    recorder,
+};
+
+/// Installs the recorder of `worker run`.
+///
+/// # Errors
+/// If one is installed already.
+pub fn install() -> anyhow::Result<recorder::Handle> {
+    let handle = recorder::install(&["weldfleet_range_seconds"])?;
+    for (name, help) in [
+        (
+            "weldfleet_rows_total",
+            "rows judged and written back, by outcome: ok, nok, invalid, error",
+        ),
+        (
+            "weldfleet_ranges_total",
+            "ranges that left this worker, by outcome: acked, or how they were given up",
+        ),
+        (
+            "weldfleet_mirror_failures_total",
+            "times that MySQL did not take rows of the mirror; the leader makes up for it",
+        ),
+        (
+            "weldfleet_mirror_skipped_total",
+            "ranges that were not mirrored since MySQL had just failed; the scheduler makes up for it",
+        ),
+        (
+            "weldfleet_predict_requests_total",
+            "requests to /predict by status code of the answer; `gone`: the client hung up before",
+        ),
+    ] {
+        describe_counter!(name, Unit::Count, help);
+    }
+    for (name, help) in [
+        (
+            "weldfleet_range_seconds",
+            "time of a range in this worker, from its claim to its end",
+        ),
+        (
+            "weldfleet_stage_seconds",
+            "time of a stage of a range, by stage: fetch, judge, results, commit, mirror",
+        ),
+        (
+            "weldfleet_stage_cpu_seconds",
+            "CPU time of one piece of a stage, by stage; the sum is what the stage cost",
+        ),
+        (
+            "weldfleet_inference_seconds",
+            "time of a batch in the model",
+        ),
+        (
+            "weldfleet_compute_wait_seconds",
+            "time that a compute thread waited for its next batch",
+        ),
+        (
+            "weldfleet_compute_busy_seconds",
+            "time that a compute thread spent on a batch",
+        ),
+        (
+            "weldfleet_predict_seconds",
+            "time of a request to /predict, from its head to its answer",
+        ),
+    ] {
+        describe_histogram!(name, Unit::Seconds, help);
+    }
+    describe_gauge!(
+        "weldfleet_leases",
+        Unit::Count,
+        "ranges that this worker has in hand"
+    );
+    describe_gauge!(
+        "weldfleet_model_files_changed",
+        Unit::Count,
+        "files of models that are not what this worker has read; it judges on with what it read"
+    );
+    describe_gauge!(
+        "weldfleet_save_dir_free_bytes",
+        Unit::Bytes,
+        "room where the audit files go"
+    );
+    from_zero();
+    Ok(handle)
+}
+
+/// A counter that is not there before its first event hides that event from `increase`.
+fn from_zero() {
+    for outcome in ["ok", "nok", "invalid", "error"] {
+        counter!("weldfleet_rows_total", "outcome" => outcome).increment(0);
+    }
+    counter!("weldfleet_ranges_total", "outcome" => "acked").increment(0);
+    counter!("weldfleet_mirror_failures_total").increment(0);
+    counter!("weldfleet_mirror_skipped_total").increment(0);
+    counter!("weldfleet_predict_requests_total", "code" => "200").increment(0);
+    gauge!("weldfleet_model_files_changed").set(0.0);
+}
