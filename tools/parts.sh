@@ -8,6 +8,7 @@ readonly CHDB_CORE_VERSION=26.9.0
 readonly ONNXRUNTIME_VERSION=1.31.1
 readonly OPENVINO_VERSION=1.8.1
 readonly COMPOSE_VERSION=2.26.1
+readonly PROMETHEUS_VERSION=2.42.0+ds-5+deb12u1
 readonly DEBIAN_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
 readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/weldfleet
 TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,7 +16,7 @@ readonly TOOLS
 
 usage() {
     cat <<EOF
-usage: tools/parts.sh [PART...]      (default: the first six)
+usage: tools/parts.sh [PART...]      (default: the first seven)
        tools/parts.sh --paths [all]  print where the cached parts are (or will be), as shell assignments; without
                                      \`all\`, those that services and tests run on
 
@@ -25,6 +26,7 @@ Fetches or installs what is missing, once:
   mysql            mariadb-server (apt)
   clickhouse       the ClickHouse engine $CHDB_VERSION (npm, checked; its launcher is built with cc)
   onnxruntime      libonnxruntime.so.$ONNXRUNTIME_VERSION (PyPI wheel, checked)
+  prometheus       Prometheus $PROMETHEUS_VERSION and promtool (Debian package, checked; nothing is installed)
   openvino         OpenVINO's plugin $OPENVINO_VERSION for it, its CPU part (PyPI wheel, checked; x86_64 only)
   onnxruntime_gpu  ONNX Runtime with its CUDA and TensorRT providers (PyPI wheel, checked)
   cc               a C compiler and linker (apt)
@@ -65,6 +67,7 @@ chdb_core_dir() { echo "$CACHE/chdb-core-$CHDB_CORE_VERSION-$(arch)"; }
 onnxruntime_dir() { echo "$CACHE/onnxruntime-$ONNXRUNTIME_VERSION-$(arch)"; }
 onnxruntime_gpu_dir() { echo "$CACHE/onnxruntime-gpu-$ONNXRUNTIME_VERSION-$(arch)"; }
 openvino_dir() { echo "$CACHE/openvino-$OPENVINO_VERSION-$(arch)"; }
+prometheus_dir() { echo "$CACHE/prometheus-${PROMETHEUS_VERSION//[^0-9a-z.]/_}-$(arch)"; }
 compose_program() { echo "$CACHE/compose-$COMPOSE_VERSION-$(arch)/docker-compose"; }
 training_dir() { echo "$CACHE/training$1-$(sha256sum "$TOOLS/../training/requirements.txt" | cut -c1-12)-$(python_tag)"; }
 old_service_dir() { echo "$CACHE/old-service-$(sha256sum "$TOOLS/../bench/python/requirements.txt" | cut -c1-12)-$(python_tag)"; }
@@ -78,6 +81,8 @@ print_paths() { # what every test asks for comes first and costs nothing; the re
     printf 'ORT_DYLIB_PATH=%q\n' "$(onnxruntime_library)"
     printf 'ORT_GPU_DYLIB_PATH=%q\n' "$(onnxruntime_gpu_library)"
     printf 'OPENVINO_PLUGIN=%q\n' "$(openvino_plugin)"
+    printf 'PROMETHEUS=%q\n' "$(prometheus_dir)/prometheus"
+    printf 'PROMTOOL=%q\n' "$(prometheus_dir)/promtool"
     printf 'DOCKER_COMPOSE=%q\n' "$(compose_program)"
     [[ ${1:-} == all ]] || return 0
     printf 'TRAINING_PYTHON=%q\n' "$(training_python || echo python3)"
@@ -151,6 +156,7 @@ have_old_clickhouse() { [[ -x /usr/sbin/clickhouse-server ]]; }
 have_onnxruntime() { [[ -r $(onnxruntime_library) ]]; }
 have_openvino() { [[ -r $(openvino_plugin) ]]; }
 have_onnxruntime_gpu() { [[ -r $(onnxruntime_gpu_library) ]]; }
+have_prometheus() { [[ -x $(prometheus_dir)/prometheus ]]; }
 have_compose() { docker compose version >/dev/null 2>&1 || [[ -x $(compose_program) ]]; }
 
 get_python() { apt_install python3; }
@@ -248,6 +254,31 @@ for member in wheel.namelist():
         pathlib.Path(path.name).write_bytes(wheel.read(member))
 PYTHON
     rm -f ./*.whl
+}
+
+get_prometheus() {
+    ensure curl
+    need_program dpkg-deb dpkg
+    log "fetching Prometheus $PROMETHEUS_VERSION (19 MB, once)"
+    fetch_into "$(prometheus_dir)" fill_prometheus
+}
+
+fill_prometheus() {
+    local machine sum deb
+    case $(arch) in
+    x64) machine=amd64 sum=81d59a24fce84f7fbe97a45a4f2914b6a5881b5cd1db2a6a0e129e515e1a5f55 ;;
+    arm64) machine=arm64 sum=ca131aa102390083398afbc80be9c8dd1dda78f9f92154fc00df8f7f1f4556e9 ;;
+    esac
+    deb=prometheus_${PROMETHEUS_VERSION}_$machine.deb
+    if ! curl -sSfLO --retry 3 "https://deb.debian.org/debian/pool/main/p/prometheus/$deb"; then
+        log "if Debian 12 has replaced $PROMETHEUS_VERSION, pin what it has now in tools/parts.sh (PROMETHEUS_VERSION, fill_prometheus)"
+        return 1
+    fi
+    check_sha256 "$sum" "$deb" || return 1
+    dpkg-deb --fsys-tarfile "$deb" |
+        tar -x --strip-components=3 --no-same-owner ./usr/bin/prometheus ./usr/bin/promtool || return 1
+    rm -f "$deb"
+    ./promtool --version >/dev/null 2>&1
 }
 
 get_compose() {
@@ -460,7 +491,7 @@ main() {
     esac
     local parts=("$@") missing=() part
     if [[ ${#parts[@]} == 0 ]]; then
-        parts=(python redis mysql clickhouse onnxruntime)
+        parts=(python redis mysql clickhouse onnxruntime prometheus)
         [[ $(arch) != x64 ]] || parts+=(openvino)
     fi
     for part in "${parts[@]}"; do

@@ -55,7 +55,7 @@ compose_files() {
     source <(tools/parts.sh --paths)
     docker compose version >/dev/null 2>&1 || compose=("$DOCKER_COMPOSE")
     step "compose files"
-    "${compose[@]}" -f docker-compose.yml config -q
+    "${compose[@]}" -f docker-compose.yml --profile monitoring config -q
     "${compose[@]}" -f docker-compose.yml -f docker-compose.gpu.yml config -q
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Hands, SOON, day_before, lease};
+use common::{Hands, SOON, configure, day_before, lease};
 use serde_json::Value;
 use weldfleet_tests::{
     Fleet, Process, Service, eventually,
@@ -52,19 +52,6 @@ impl Living<'_> {
         let (queue, worker) = (&self.hands.queue, &self.hands.worker);
         queue.register(worker, &BTreeMap::new()).await.unwrap();
     }
-}
-
-/// Starts ClickHouse again with this in its configuration.
-fn configure(fleet: &Fleet, xml: &str) {
-    fleet.services.stop(Service::ClickHouse);
-    let folder = fleet.services.directory().join("clickhouse/config.d");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(
-        folder.join("test.xml"),
-        format!("<clickhouse>{xml}</clickhouse>"),
-    )
-    .unwrap();
-    fleet.services.start_again(Service::ClickHouse);
 }
 
 /// A worker made by hand that the scheduler sees.

@@ -5,7 +5,7 @@
 //! - [`process`]: a running binary: its log, its HTTP port, signals;
 //! - [`clickhouse`], [`mysql`], [`queue`], [`audit`]: looking at each store from outside, with its own tools' protocols and none
 //!   of the product's code;
-//! - [`status`]: what a scheduler tells of the fleet;
+//! - [`status`]: what a scheduler tells of the fleet; [`prometheus`]: what a real Prometheus makes of it;
 //! - [`agree`]: whether all of them tell the same about the same welds;
 //! - [`faults`]: what the fault tests share;
 //! - the scenarios are in `tests/tests/`, one file a theme.
@@ -21,6 +21,7 @@ pub mod faults;
 pub mod fleet;
 pub mod mysql;
 pub mod process;
+pub mod prometheus;
 pub mod queue;
 pub mod status;
 

@@ -38,6 +38,19 @@ pub fn stopping_at(fleet: &Fleet, point: &str) -> (Process, PathBuf) {
     (Process::start(command, fleet.folder()), gate)
 }
 
+/// Starts ClickHouse again with this in its configuration.
+pub fn configure(fleet: &Fleet, xml: &str) {
+    fleet.services.stop(Service::ClickHouse);
+    let folder = fleet.services.directory().join("clickhouse/config.d");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(
+        folder.join("test.xml"),
+        format!("<clickhouse>{xml}</clickhouse>"),
+    )
+    .unwrap();
+    fleet.services.start_again(Service::ClickHouse);
+}
+
 /// Claims and judges without a model.
 pub struct Hands {
     pub queue: Queue,

@@ -68,6 +68,15 @@ pub fn onnxruntime_gpu_library() -> Option<PathBuf> {
     Some(path_of("ORT_GPU_DYLIB_PATH")).filter(|path| path.is_file())
 }
 
+/// Prometheus and its `promtool`, which are fetched if they are missing.
+///
+/// # Panics
+/// When they cannot be fetched.
+pub fn prometheus() -> (PathBuf, PathBuf) {
+    run(Command::new(parts()).arg("prometheus"));
+    (path_of("PROMETHEUS"), path_of("PROMTOOL"))
+}
+
 fn parts() -> PathBuf {
     repository().join("tools/parts.sh")
 }

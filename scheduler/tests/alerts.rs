@@ -1,0 +1,194 @@
+//! Alerts: a fault of real services, and a real Prometheus that fires for it. `tests/tests/monitoring.rs` has those that
+//! a worker brings about.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod common;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use common::{Hands, SOON, configure, day_before, lease};
+use weldfleet_queue::State;
+use weldfleet_tests::{
+    Fleet, Process, Service, eventually,
+    prometheus::{FAULT, Prometheus},
+    queue::Queue,
+};
+
+const TTL: Duration = Duration::from_secs(2);
+/// More than may be outstanding, and than may run out without an alert.
+const JOBS: u32 = 12;
+
+/// A fleet whose worker is made by hand, and who watches it.
+struct Plant {
+    fleet: Fleet,
+    hands: Hands,
+    scheduler: Process,
+    prometheus: Prometheus,
+}
+
+impl Plant {
+    async fn start() -> Self {
+        let fleet = Fleet::with(&[
+            ("scheduler.batch_size", "100"),
+            ("scheduler.max_outstanding", &JOBS.to_string()),
+            ("scheduler.hit_streaks", "{ resistance_peak = 3 }"),
+        ])
+        .await;
+        fleet.migrate();
+        let hands = Hands::new(&fleet, TTL).await;
+        let scheduler = fleet.scheduler();
+        scheduler.ready().await;
+        let prometheus = Prometheus::start(&scheduler, fleet.folder(), &FAULT).await;
+        Self {
+            fleet,
+            hands,
+            scheduler,
+            prometheus,
+        }
+    }
+
+    /// The worker is listed as alive from now on.
+    fn worker_lives(&self) {
+        let (queue, worker) = (self.hands.queue.clone(), self.hands.worker.clone());
+        tokio::spawn(async move {
+            loop {
+                // Redis may be away.
+                let _ = queue.register(&worker, &BTreeMap::new()).await;
+                tokio::time::sleep(TTL / 4).await;
+            }
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_nobody_does_fires_its_alerts() {
+    let plant = Plant::start().await;
+    let (fleet, hands) = (&plant.fleet, &plant.hands);
+    let mut standby = fleet.scheduler();
+    standby.ready().await;
+    plant.prometheus.fires(&["WeldfleetNoWorker"]).await;
+    plant.worker_lives();
+    standby.kill();
+    fleet.simulate(&day_before(5), 50, &[]);
+    let weld = "SELECT toUInt32(formatDateTime(now('Asia/Shanghai'), '%Y%m%d')), now64(3), number, 'A', 'ok', now64(3), \
+                '[{\"rule\":\"resistance_peak\",\"level\":\"warn\",\"t_ms\":200.0,\"value\":0.05,\"limit\":0.04}]' FROM numbers(3)";
+    let columns =
+        "data_date, ck_local_time, record_id, spot_name, alg_status, alg_complete_time, rule_hits";
+    let sql = format!("INSERT INTO spot_records ({columns}) {weld}");
+    fleet.clickhouse.execute(&sql).await;
+
+    // One row kills whoever claims it.
+    fleet.simulate("today", 1, &[]);
+    eventually("it is given up", SOON, async || {
+        hands.claim(1).await;
+        let given_up = "spot_records WHERE alg_status = 'poison'";
+        (fleet.clickhouse.count(given_up).await == 1).then_some(())
+    })
+    .await;
+
+    // Everything else fails for good.
+    fleet.simulate("today", 300, &["--until", "06:00"]);
+    hands.pending_rows(300).await;
+    let jobs = hands.claim(10).await;
+    for job in &jobs {
+        hands.queue.bury(&lease(job), "broken").await.unwrap();
+    }
+    plant
+        .prometheus
+        .fires(&[
+            "WeldfleetTargetDown",
+            "WeldfleetHitStreaks",
+            "WeldfleetOlderRows",
+            "WeldfleetRowsPoison",
+            "WeldfleetDeadLetters",
+            "WeldfleetOnlyDead",
+        ])
+        .await;
+
+    // Somebody edits one of them.
+    let record = Queue::key(&format!("job:{}", jobs[0].id));
+    let _: u64 = fleet
+        .queue
+        .command(&["HSET", &record, "from_ticks", "x"])
+        .await;
+    plant.prometheus.fires(&["WeldfleetJobsUnreadable"]).await;
+    for job in hands.queue.list(State::Dead, 0, 10).await.unwrap().jobs {
+        assert!(hands.queue.drop_job(&job.id).await.unwrap());
+    }
+
+    // More comes than the queue may hold, and nobody works.
+    fleet.simulate("today", JOBS * 100, &["--since", "06:00"]);
+    eventually("the queue is full", SOON, async || {
+        (fleet.queue.count("pending").await == u64::from(JOBS)).then_some(())
+    })
+    .await;
+    eventually("rows pile up", SOON, async || {
+        fleet.simulate("today", 20, &[]);
+        let fired = plant.prometheus.fired().await;
+        fired.contains("WeldfleetRowsPileUp").then_some(())
+    })
+    .await;
+    fleet.succeed("scheduler", &["pause", "--reason", "tip dress"]);
+    plant
+        .prometheus
+        .fires(&[
+            "WeldfleetBackPressure",
+            "WeldfleetWaitsLong",
+            "WeldfleetPaused",
+            "WeldfleetHeldLong",
+        ])
+        .await;
+    fleet.succeed("scheduler", &["resume"]);
+    assert_eq!(hands.claim(JOBS).await.len(), JOBS as usize);
+    plant.prometheus.fires(&["WeldfleetWorkersDie"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stores_and_schedulers_that_fail_fire_their_alerts() {
+    let mut plant = Plant::start().await;
+    plant.worker_lives();
+    let (fleet, hands) = (&plant.fleet, &plant.hands);
+    fleet.simulate("today", 100, &[]);
+    hands.pending_rows(100).await;
+    hands.judge_all().await;
+
+    let limit: String = fleet
+        .queue
+        .command(&["CONFIG", "SET", "maxmemory", "1"])
+        .await;
+    assert_eq!(limit, "OK");
+    plant.prometheus.fires(&["WeldfleetStoreRefuses"]).await;
+    let limit: String = fleet
+        .queue
+        .command(&["CONFIG", "SET", "maxmemory", "0"])
+        .await;
+    assert_eq!(limit, "OK");
+
+    // A server that is away, and comes back with next to no room for anything.
+    fleet.services.kill(Service::ClickHouse);
+    plant
+        .prometheus
+        .fires(&["WeldfleetStoreAway", "WeldfleetDependencyDown"])
+        .await;
+    configure(
+        fleet,
+        "<merge_tree><max_uncompressed_bytes_in_patches>100</max_uncompressed_bytes_in_patches></merge_tree>\
+         <storage_configuration><disks><default><keep_free_space_bytes>1000000000000000</keep_free_space_bytes></default>\
+         </disks></storage_configuration>",
+    );
+    plant
+        .prometheus
+        .fires(&[
+            "WeldfleetDiskFull",
+            "WeldfleetClickHouseFills",
+            "WeldfleetPatchesMany",
+        ])
+        .await;
+
+    fleet.services.pause(Service::ClickHouse);
+    plant.prometheus.fires(&["WeldfleetStatusStale"]).await;
+    fleet.services.cont(Service::ClickHouse);
+    plant.scheduler.kill();
+    plant.prometheus.fires(&["WeldfleetNobodyTells"]).await;
+}

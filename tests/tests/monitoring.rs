@@ -1,0 +1,391 @@
+//! Metrics, alerts and dashboards, with a real Prometheus.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    time::Instant,
+};
+
+use serde_json::Value;
+use weldfleet_tests::{
+    Fleet, Process, Service, eventually,
+    faults::PATIENCE,
+    prometheus::{DAY, FAULT, Prometheus, promtool},
+    repository,
+    status::named,
+};
+
+/// Described, and only there once something has happened that does not happen here.
+const NOT_HERE: [&str; 2] = [
+    "weldfleet_hit_streaks",
+    "weldfleet_settling_duration_seconds",
+];
+
+/// Alerts that no test here brings about with a real fault.
+const NO_REAL_FAULT: [&str; 6] = [
+    // a fleet that lasts ten minutes without settling
+    "WeldfleetDaysUnsettled",
+    // whoever runs leads, or cannot reach Redis
+    "WeldfleetNoLeader",
+    // a model that fails as a whole after it has worked
+    "WeldfleetPredictFails",
+    // a model that says NaN
+    "WeldfleetRowsInError",
+    // a file system of its own
+    "WeldfleetSaveDirFills",
+    // what nobody knows
+    "WeldfleetUnexplained",
+];
+
+fn read(path: &str) -> String {
+    fs::read_to_string(repository().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The names of our metrics in a text, without what a histogram adds to its own.
+fn metrics_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    words
+        .filter(|word| word.starts_with("weldfleet_"))
+        .map(|word| {
+            let stripped = ["_bucket", "_sum"]
+                .iter()
+                .find_map(|part| word.strip_suffix(part));
+            stripped.unwrap_or(word).to_owned()
+        })
+        .collect()
+}
+
+/// The anchors of a document's headings, as GitHub makes them.
+fn anchors(document: &str) -> BTreeSet<String> {
+    let headings = document.lines().filter_map(|line| {
+        let (marks, heading) = line.split_once(' ')?;
+        (!marks.is_empty() && marks.chars().all(|mark| mark == '#')).then_some(heading)
+    });
+    headings
+        .map(|heading| heading.to_lowercase().replace(' ', "-"))
+        .collect()
+}
+
+/// Each alert with the lines that say what it is.
+fn alerts() -> BTreeMap<String, Vec<String>> {
+    let mut found = BTreeMap::<String, Vec<String>>::new();
+    let mut name = None;
+    for line in read("monitoring/alerts.yml").lines().map(str::trim) {
+        if let Some(next) = line.strip_prefix("- alert: ") {
+            name = Some(next.to_owned());
+        } else if let Some(name) = &name {
+            found.entry(name.clone()).or_default().push(line.to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn every_alert_says_what_it_is_in_both_languages_and_where_its_runbook_is_and_is_tested() {
+    promtool(&["check", "rules", "alerts.yml"], "");
+    promtool(&["test", "rules", "alerts_test.yml"], "");
+    let (tests, runbooks) = (
+        read("monitoring/alerts_test.yml"),
+        anchors(&read("docs/OPERATIONS.md")),
+    );
+    let (_, here) = include_str!("monitoring.rs")
+        .split_once("fn read(")
+        .expect("what comes after NO_REAL_FAULT");
+    let faults = format!("{here}{}", read("scheduler/tests/alerts.rs"));
+    let alerts = alerts();
+    assert!(alerts.len() > 20, "{alerts:?}");
+    for (name, lines) in &alerts {
+        let after = |key: &str| {
+            let value = lines.iter().find_map(|line| line.strip_prefix(key));
+            value.unwrap_or_else(|| panic!("{name} has no {key}"))
+        };
+        assert!(after("summary: ").is_ascii(), "{name}");
+        assert!(!after("summary_zh: ").is_ascii(), "{name}");
+        let runbook = after("runbook_url: docs/OPERATIONS.md#");
+        assert!(runbooks.contains(runbook), "no heading for #{runbook}");
+        assert!(tests.contains(&format!("- name: {name}\n")), "{name}");
+        let fires = faults.contains(&format!("\"{name}\""));
+        let exempt = NO_REAL_FAULT.contains(&name.as_str());
+        assert!(fires != exempt, "{name}: a real fault, or a reason");
+    }
+}
+
+#[test]
+fn every_alarming_cause_has_its_alert() {
+    let contract = read("docs/CONTRACT.md");
+    let rules = read("monitoring/alerts.yml");
+    let alerts: BTreeSet<&str> = rules
+        .split("weldfleet_cause{code=\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    // Those that end by themselves, or are as somebody wanted them.
+    let quiet = [
+        "after_outage",
+        "run_held",
+        "only_delayed",
+        "only_isolated",
+        "only_splitting",
+        "partial_range",
+        "nothing_to_do",
+    ];
+    let (_, table) = contract
+        .split_once("| `code` | said when |")
+        .expect("the table of causes");
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let codes: BTreeSet<&str> = rows
+        .filter_map(|row| row.split('|').nth(1))
+        .flat_map(|cell| cell.split(',').map(|code| code.trim().trim_matches('`')))
+        .filter(|code| !quiet.contains(code))
+        .collect();
+    assert_eq!(alerts, codes);
+}
+
+/// The expressions of all panels, with the panel's title.
+fn panels() -> Vec<(String, String)> {
+    let mut panels = Vec::new();
+    for name in ["weldfleet-fleet", "weldfleet-workers"] {
+        let text = read(&format!("monitoring/grafana/{name}.json"));
+        let dashboard: Value = serde_json::from_str(&text).expect("json");
+        assert_eq!(dashboard["uid"], *name);
+        for panel in dashboard["panels"].as_array().expect("panels") {
+            let title = panel["title"].as_str().expect("a title");
+            assert_eq!(panel["datasource"]["uid"], "weldfleet", "{title}");
+            for target in panel["targets"].as_array().expect("targets") {
+                let expression = target["expr"].as_str().expect("an expression");
+                panels.push((title.to_owned(), expression.to_owned()));
+            }
+        }
+    }
+    assert!(panels.len() > 30, "{panels:?}");
+    panels
+}
+
+/// One line of the table in `docs/OPERATIONS.md` for each metric that these texts have.
+fn described(texts: &[&str]) -> BTreeMap<String, String> {
+    let (mut types, mut lines) = (BTreeMap::new(), BTreeMap::new());
+    let all = || texts.iter().flat_map(|text| text.lines());
+    for line in all().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').expect("a type");
+        types.insert(name, kind);
+    }
+    for line in all().filter_map(|line| line.strip_prefix("# HELP ")) {
+        let (name, help) = line.split_once(' ').expect("a text");
+        let unit = ["seconds", "bytes", "rows"]
+            .into_iter()
+            .find(|unit| name.split('_').any(|word| word == *unit));
+        let row = format!(
+            "| `{name}` | {} | {} | {help} |",
+            types[name],
+            unit.unwrap_or("–")
+        );
+        lines.insert(name.to_owned(), row);
+    }
+    assert_eq!(types.len(), lines.len(), "a metric without HELP");
+    lines
+}
+
+/// `promtool` has nothing against what it says; returns that.
+async fn checked(process: &Process) -> String {
+    let (code, text) = process.get("/metrics").await;
+    assert_eq!(code, 200);
+    promtool(&["check", "metrics"], &text);
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_prometheus_finds_everybody_is_silent_on_a_quiet_day_and_fires_for_a_store_that_is_away()
+ {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let (scheduler, worker) = (fleet.scheduler(), fleet.worker());
+    worker.ready().await;
+    scheduler.ready().await;
+    let standby = fleet.scheduler();
+    named(&scheduler, "nothing_to_do", PATIENCE).await;
+    named(&standby, "nothing_to_do", PATIENCE).await;
+
+    let prometheus = Prometheus::start(&scheduler, fleet.folder(), &DAY).await;
+    let address = async |process: &Process| process.http().await.replace("http://", "");
+    let mut schedulers = vec![address(&scheduler).await, address(&standby).await];
+    schedulers.sort();
+    let workers = vec![address(&worker).await];
+    eventually("everybody is scraped", PATIENCE, async || {
+        let mut found = prometheus.answering("scheduler").await;
+        found.sort();
+        (found == schedulers && prometheus.answering("worker").await == workers).then_some(())
+    })
+    .await;
+    // It looks for targets only each five seconds, so that it begins with nobody there.
+    eventually("nothing fires", PATIENCE, async || {
+        let firing = r#"ALERTS{alertstate="firing"}"#;
+        prometheus.query(firing).await.is_empty().then_some(())
+    })
+    .await;
+    let began = Instant::now();
+
+    // A quiet day.
+    for (since, until) in [("06:00", "10:00"), ("10:00", "14:00")] {
+        fleet.simulate("today", 8000, &["--since", since, "--until", until]);
+        fleet.judged(PATIENCE).await;
+    }
+    let weld = read("tests/tests/data/weld.json");
+    let predict = format!("{}/predict", worker.http().await);
+    for body in [weld.clone(), weld, "no record".to_owned()] {
+        let client = reqwest::Client::new();
+        client.post(&predict).body(body).send().await.expect("sent");
+    }
+    named(&scheduler, "nothing_to_do", PATIENCE).await;
+    let judged =
+        r#"sum(weldfleet_rows_total) == 16000 and sum(weldfleet_predict_requests_total) == 3"#;
+    eventually("prometheus has seen all of it", PATIENCE, async || {
+        let seen = prometheus.query(judged).await;
+        (!seen.is_empty()).then_some(())
+    })
+    .await;
+    let causes = prometheus.query("weldfleet_cause == 1").await;
+    let causes: BTreeSet<&str> = causes
+        .iter()
+        .filter_map(|one| one["metric"]["code"].as_str())
+        .collect();
+    assert_eq!(causes, BTreeSet::from(["nothing_to_do"]));
+
+    for (title, expression) in panels() {
+        if !expression.contains("ALERTS") {
+            let series = prometheus.query(&expression).await;
+            assert!(!series.is_empty(), "{title}: {expression} gives nothing");
+        }
+    }
+
+    let texts = [
+        checked(&scheduler).await,
+        checked(&standby).await,
+        checked(&worker).await,
+    ];
+    for text in &texts {
+        assert!(!text.contains("day="), "{text}");
+    }
+    let described = described(&texts.each_ref().map(String::as_str));
+    let operations = read("docs/OPERATIONS.md");
+    let missing: Vec<&str> = described
+        .values()
+        .map(String::as_str)
+        .filter(|row| !operations.contains(*row))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "docs/OPERATIONS.md lacks:\n{}",
+        missing.join("\n")
+    );
+    let mut known: BTreeSet<String> = described.keys().cloned().collect();
+    known.extend(NOT_HERE.map(str::to_owned));
+    let mut named_elsewhere = metrics_in(&read("monitoring/alerts.yml"));
+    named_elsewhere.extend(
+        panels()
+            .iter()
+            .flat_map(|(_, expression)| metrics_in(expression)),
+    );
+    named_elsewhere.extend(metrics_in(&operations));
+    let unknown: Vec<_> = named_elsewhere.difference(&known).collect();
+    assert!(unknown.is_empty(), "{unknown:?} are nobody's metrics");
+
+    let fired = prometheus.fired_since(began).await;
+    assert!(fired.is_empty(), "on a quiet day: {fired:?}");
+
+    // ClickHouse goes away.
+    fleet.services.kill(Service::ClickHouse);
+    let alert = eventually("the alert fires", PATIENCE, async || {
+        prometheus.firing("WeldfleetStoreAway").await
+    })
+    .await;
+    let annotations = &alert["annotations"];
+    for key in ["summary", "summary_zh", "runbook_url"] {
+        assert!(annotations[key].is_string(), "{alert}");
+    }
+    for (title, expression) in panels() {
+        if expression.contains("ALERTS") {
+            let series = prometheus.query(&expression).await;
+            assert!(!series.is_empty(), "{title}: {expression} gives nothing");
+        }
+    }
+    for process in [&scheduler, &standby, &worker] {
+        checked(process).await;
+    }
+    fleet.services.start_again(Service::ClickHouse);
+    eventually("the alert ends", PATIENCE, async || {
+        let firing = prometheus.firing("WeldfleetStoreAway").await;
+        firing.is_none().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_meets_fires_its_alerts() {
+    let mut fleet = Fleet::start().await;
+    fleet.migrate();
+    let models = fleet.folder().join("models/global");
+    fs::create_dir_all(&models).expect("folder");
+    let copy = |name: &str, from: &str, into: &str| {
+        let text = fs::read(repository().join("models/global").join(name)).expect(name);
+        let text = match std::str::from_utf8(&text) {
+            Ok(text) => text.replace(from, into).into_bytes(),
+            Err(_) => text,
+        };
+        fs::write(models.join(name), text).expect("write");
+    };
+    copy("model.onnx", "", "");
+    copy("inference_config.json", "", "");
+    let folder = fleet.folder().join("models").display().to_string();
+    fleet.set("model.model_export_dir", &folder);
+    let (scheduler, worker) = (fleet.scheduler(), fleet.worker());
+    worker.ready().await;
+    scheduler.ready().await;
+    let prometheus = Prometheus::start(&scheduler, fleet.folder(), &FAULT).await;
+
+    let address = worker.http().await.replace("http://", "");
+    eventually("the worker is scraped", PATIENCE, async || {
+        let found = prometheus.answering("worker").await;
+        found.contains(&address).then_some(())
+    })
+    .await;
+
+    let many = ["--nok-rate", "0.3", "--invalid-share", "0.2"];
+    fleet.simulate("today", 1000, &many);
+    fleet.judged(PATIENCE).await;
+    prometheus.fires(&["WeldfleetManyInvalid"]).await;
+
+    // MySQL goes away; the model's files are replaced.
+    fleet.services.kill(Service::MySql);
+    copy("inference_config.json", "\"scale\": [", "\"scale\":  [");
+    fleet.simulate("today", 500, &many);
+    fleet.judged(PATIENCE).await;
+    prometheus
+        .fires(&[
+            "WeldfleetMirrorAway",
+            "WeldfleetMirrorLags",
+            "WeldfleetModelFilesChanged",
+        ])
+        .await;
+    fleet.services.start_again(Service::MySql);
+    let behind = ["weldfleet_mirror_lag_rows", "weldfleet_mirror_kept_rows"];
+    for name in behind {
+        eventually(&format!("{name} is 0"), PATIENCE, async || {
+            (scheduler.metric(name, &[]).await == 0.0).then_some(())
+        })
+        .await;
+    }
+    // The day leaves the source.
+    let day = fleet.day_before(0).await;
+    let drop = format!("ALTER TABLE spot_records DROP PARTITION {day}");
+    fleet.clickhouse.execute(&drop).await;
+    prometheus.fires(&["WeldfleetMirrorKept"]).await;
+
+    // The folder of the audit files is none any more.
+    fs::remove_dir_all(fleet.save_dir()).expect("remove");
+    fs::write(fleet.save_dir(), "in the way").expect("write");
+    fleet.simulate("today", 200, &[]);
+    prometheus.fires(&["WeldfleetWorkersWait"]).await;
+}
