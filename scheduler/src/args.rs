@@ -49,11 +49,16 @@ columns; migrate says which kinds and, where system.query_log may be read, which
 
 Examples:
   scheduler migrate --dry-run    what would be done, and what would break
-  scheduler migrate --yes        on a plant's table with rows, without a question")]
+  scheduler migrate --yes        on a plant's table with rows, without a question
+  scheduler migrate --grants     accounts with the least rights; replace each PASSWORD_OF_…, then give the SQL to an
+                                 admin of ClickHouse and of MySQL, and the ACL lines to redis-cli")]
     Migrate {
         /// Print the SQL and change nothing
         #[arg(long)]
         dry_run: bool,
+        /// Print what accounts of scheduler, worker and console must be allowed; asks no server and changes nothing
+        #[arg(long, conflicts_with_all = ["dry_run", "yes"])]
+        grants: bool,
         /// Add columns to a plant's table with rows without a question
         #[arg(long)]
         yes: bool,

@@ -77,7 +77,10 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 
 async fn dispatch(settings: Arc<Settings>, command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Migrate { dry_run, yes } => commands::migrate::run(&settings, dry_run, yes).await,
+        Command::Migrate { grants: true, .. } => commands::grants::run(&settings),
+        Command::Migrate { dry_run, yes, .. } => {
+            commands::migrate::run(&settings, dry_run, yes).await
+        }
         Command::Run => {
             let queue = dependencies::queue(&settings)?;
             dependencies::check_mirror(&settings).await?;

@@ -32,6 +32,15 @@ impl MySql {
         connection.affected_rows()
     }
 
+    /// What the server says to a statement that it must refuse.
+    pub async fn refusal(&self, sql: &str) -> String {
+        let mut connection = self.connection().await;
+        match connection.query_drop(sql).await {
+            Err(error) => error.to_string(),
+            Ok(()) => panic!("not refused: {sql}"),
+        }
+    }
+
     /// Runs statements in turn.
     pub async fn execute_all(&self, statements: &[&str]) {
         for sql in statements {

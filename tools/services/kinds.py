@@ -141,7 +141,7 @@ class ClickHouse(Service):
     Users live in `users.xml` in the service's folder: this engine has no writeable store for them, so `CREATE USER`
     is refused. There are `default` (no password, all rights), `weld` (password `weld`, all rights) and `reader`
     (password `reader`, may only SELECT and SHOW). For others: stop the service, edit `users.xml`, start it again; a
-    file that exists is left alone.
+    file that exists is left alone. As in a server's own config.xml, tables of `system` need a grant.
     """
 
     name = "clickhouse"
@@ -157,6 +157,10 @@ class ClickHouse(Service):
   <max_connections>1024</max_connections>
   <keep_alive_timeout>30</keep_alive_timeout>
   <listen_host>127.0.0.1</listen_host>
+  <access_control_improvements>
+    <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
+    <select_from_information_schema_requires_grant>true</select_from_information_schema_requires_grant>
+  </access_control_improvements>
 </clickhouse>
 """
     USERS = """<clickhouse>

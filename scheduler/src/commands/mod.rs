@@ -6,6 +6,7 @@ pub mod backfill;
 pub mod drift;
 pub mod evaluate;
 mod filling;
+pub mod grants;
 pub mod jobs;
 pub mod migrate;
 pub mod pause;

@@ -67,6 +67,8 @@ type DeadJobs = Arc<Mutex<Option<(Instant, Arc<Vec<Job>>)>>>;
 #[derive(Clone)]
 struct Console {
     settings: Arc<Settings>,
+    /// By ClickHouse's account for the console.
+    looking: Arc<Settings>,
     access: Access,
     cache: Cache,
     queue: Queue,
@@ -82,10 +84,12 @@ impl FromRef<Console> for Access {
 
 /// The routes.
 pub fn router(settings: &Arc<Settings>, cache: Cache) -> Result<Router, Failure> {
+    let looking = Arc::new(settings.for_console());
     let console = Console {
         settings: settings.clone(),
         access: Access::new(settings),
-        welds: Welds::new(settings.clone()),
+        welds: Welds::new(looking.clone()),
+        looking,
         cache,
         queue: dependencies::queue(settings)?,
         dead: DeadJobs::default(),
@@ -159,7 +163,7 @@ async fn events(
     asked: Asked,
 ) -> Response {
     let page = query.page.unwrap_or(0).min(MOST_PAGES);
-    let latest = Events::new(&console.settings);
+    let latest = Events::new(&console.looking);
     let latest = latest.latest(EVENTS + 1, page * u64::from(EVENTS)).await;
     let latest = latest.map_err(|error| error.chain_and_remedy());
     html(views::events(

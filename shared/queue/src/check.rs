@@ -77,7 +77,7 @@ pub(crate) async fn check(link: &Link) -> Result<ServerCheck, QueueError> {
             text: format!("maxmemory-policy is {policy}: redis may silently drop jobs and leases when memory is full; set it to noeviction"),
         }),
         Ok(_) => {}
-        Err(error) => warnings.push(Warning { code: "config", text: format!("the server's settings cannot be read ({error}): check by hand that maxmemory-policy is noeviction and appendonly is yes") }),
+        Err(error) => warnings.push(Warning { code: "config", text: format!("the server's settings cannot be read ({}): check by hand that maxmemory-policy is noeviction and appendonly is yes", crate::error::chain(&error)) }),
     }
     if let Ok(Some(appendonly)) = setting(link, "appendonly").await {
         if appendonly == "no" {

@@ -26,6 +26,7 @@ const ENV_PREFIX: &str = "WELDFLEET__";
 /// Keys that may be given as `<key>_file`.
 const SECRETS: &[(&str, &str)] = &[
     ("clickhouse", "password"),
+    ("clickhouse", "console_password"),
     ("redis", "url"),
     ("redis", "password"),
     ("mysql", "url"),
@@ -77,6 +78,18 @@ impl SettingsError {
 }
 
 impl Settings {
+    /// The same for the console's pages, which may ask ClickHouse by an account of their own.
+    #[must_use]
+    pub fn for_console(&self) -> Self {
+        let mut settings = self.clone();
+        let clickhouse = &mut settings.clickhouse;
+        if !clickhouse.console_user.is_empty() {
+            clickhouse.user.clone_from(&clickhouse.console_user);
+            clickhouse.password.clone_from(&clickhouse.console_password);
+        }
+        settings
+    }
+
     /// Reads the file named by the caller, else by [`ENV_PATH`], else [`DEFAULT_PATH`] (which may be
     /// absent: defaults apply), then the process environment.
     ///
@@ -366,6 +379,8 @@ impl Settings {
             url,
             user,
             password,
+            console_user,
+            console_password,
             ..
         } = &self.clickhouse;
         if address::has_credentials(url) {
@@ -379,6 +394,8 @@ impl Settings {
         for (key, text) in [
             ("clickhouse.user", user.as_str()),
             ("clickhouse.password", password.expose()),
+            ("clickhouse.console_user", console_user.as_str()),
+            ("clickhouse.console_password", console_password.expose()),
         ] {
             if !printable(text) {
                 return Err(SettingsError::key(
@@ -386,6 +403,12 @@ impl Settings {
                     "holds a character that ClickHouse's HTTP interface cannot be sent; use printable ASCII",
                 ));
             }
+        }
+        if console_user.is_empty() && !console_password.expose().is_empty() {
+            return Err(SettingsError::key(
+                "clickhouse.console_password",
+                "needs clickhouse.console_user, whose password it is",
+            ));
         }
         let checked = |section: &str, url: &str, schemes: &[&str]| {
             address::check(section, url, schemes)
@@ -1100,7 +1123,7 @@ mod tests {
                 environment.push((name, value));
             }
         }
-        assert_eq!(passwords, 8);
+        assert_eq!(passwords, 9);
         let settings = load("", &environment).expect("valid");
         let encoded = "p%23a%2Fs%3Fs%40w%25r%3Ad%20%24x%22y%27z%5C%2541";
         assert_eq!(settings.clickhouse.password.expose(), any);

@@ -55,6 +55,10 @@ pub struct ClickHouse {
     pub user: String,
     /// Password; or `password_file`.
     pub password: Secret,
+    /// Whose queries those for the console's pages of welds and events are; empty: `user`'s.
+    pub console_user: String,
+    /// Its password; or `console_password_file`.
+    pub console_password: Secret,
     /// Database of every table.
     pub database: String,
     /// PEM of the authorities that the server's certificate may be signed by; empty: this machine's own.
@@ -74,6 +78,8 @@ impl Default for ClickHouse {
             url: "http://127.0.0.1:8123".into(),
             user: "default".into(),
             password: Secret::default(),
+            console_user: String::new(),
+            console_password: Secret::default(),
             database: "weld".into(),
             tls_ca_file: PathBuf::new(),
             tls_cert_file: PathBuf::new(),

@@ -9,6 +9,7 @@
 //! - [`mysql`]: the projection for the people who act on NOK welds, and [`mysql::Mirror`], which
 //!   makes it equal to what is committed; `mirror_layout`: what both sides of the mirror hold;
 //! - [`audit_csv`]: one csv.gz per attempt, complete or absent;
+//! - [`grants`]: the least that each account must be allowed;
 //! - [`migrate`]: what either server lacks, and adding it; `columns`: the result columns' SQL types.
 //!
 //! SQL that creates or upgrades tables is in `config/sql`, embedded at build time. The result columns in it come from
@@ -21,6 +22,7 @@ pub mod audit_csv;
 pub mod clickhouse;
 mod columns;
 pub mod errors;
+pub mod grants;
 pub mod migrate;
 mod mirror_layout;
 pub mod mysql;

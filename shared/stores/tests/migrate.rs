@@ -190,7 +190,7 @@ async fn what_cannot_be_done_is_refused_with_the_remedy() {
     assert_eq!(
         error,
         "tables.source_table: table `spot_records`: no such table in database `weld_test`; \
-         name the plant's table, or run `scheduler migrate` to make one"
+         name the plant's table, run `scheduler migrate` to make one, or GRANT SELECT on it: an account sees only what it may read"
     );
 
     plant

@@ -224,7 +224,7 @@ fn missing_table(settings: &Settings) -> StoreError {
                 "no such table in database `{}`",
                 settings.clickhouse.database
             ),
-            remedy: "name the plant's table, or run `scheduler migrate` to make one".into(),
+            remedy: "name the plant's table, run `scheduler migrate` to make one, or GRANT SELECT on it: an account sees only what it may read".into(),
         }],
     })
 }
