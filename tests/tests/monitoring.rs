@@ -22,15 +22,13 @@ const NOT_HERE: [&str; 2] = [
 ];
 
 /// Alerts that no test here brings about with a real fault.
-const NO_REAL_FAULT: [&str; 6] = [
+const NO_REAL_FAULT: [&str; 5] = [
     // a fleet that lasts ten minutes without settling
     "WeldfleetDaysUnsettled",
     // whoever runs leads, or cannot reach Redis
     "WeldfleetNoLeader",
     // a model that fails as a whole after it has worked
     "WeldfleetPredictFails",
-    // a model that says NaN
-    "WeldfleetRowsInError",
     // a file system of its own
     "WeldfleetSaveDirFills",
     // what nobody knows
@@ -328,29 +326,31 @@ async fn what_a_worker_meets_fires_its_alerts() {
     fleet.migrate();
     let models = fleet.folder().join("models/global");
     fs::create_dir_all(&models).expect("folder");
-    let copy = |name: &str, from: &str, into: &str| {
-        let text = fs::read(repository().join("models/global").join(name)).expect(name);
-        let text = match std::str::from_utf8(&text) {
-            Ok(text) => text.replace(from, into).into_bytes(),
-            Err(_) => text,
-        };
-        fs::write(models.join(name), text).expect("write");
+    let copy = |from: &str, change: (&str, &str)| {
+        let from = repository().join(from).join("global");
+        fs::copy(from.join("model.onnx"), models.join("model.onnx")).expect("copy");
+        let config = fs::read_to_string(from.join("inference_config.json")).expect("read");
+        assert!(config.contains(change.0), "{config}");
+        let config = config.replace(change.0, change.1);
+        fs::write(models.join("inference_config.json"), config).expect("write");
     };
-    copy("model.onnx", "", "");
-    copy("inference_config.json", "", "");
+    copy("models", ("", ""));
     let folder = fleet.folder().join("models").display().to_string();
     fleet.set("model.model_export_dir", &folder);
-    let (scheduler, worker) = (fleet.scheduler(), fleet.worker());
+    let (scheduler, mut worker) = (fleet.scheduler(), fleet.worker());
     worker.ready().await;
     scheduler.ready().await;
     let prometheus = Prometheus::start(&scheduler, fleet.folder(), &FAULT).await;
 
-    let address = worker.http().await.replace("http://", "");
-    eventually("the worker is scraped", PATIENCE, async || {
-        let found = prometheus.answering("worker").await;
-        found.contains(&address).then_some(())
-    })
-    .await;
+    let scraped = async |worker: &Process| {
+        let address = worker.http().await.replace("http://", "");
+        eventually("the worker is scraped", PATIENCE, async || {
+            let found = prometheus.answering("worker").await;
+            found.contains(&address).then_some(())
+        })
+        .await;
+    };
+    scraped(&worker).await;
 
     let many = ["--nok-rate", "0.3", "--invalid-share", "0.2"];
     fleet.simulate("today", 1000, &many);
@@ -359,7 +359,7 @@ async fn what_a_worker_meets_fires_its_alerts() {
 
     // MySQL goes away; the model's files are replaced.
     fleet.services.kill(Service::MySql);
-    copy("inference_config.json", "\"scale\": [", "\"scale\":  [");
+    copy("models", ("\"scale\": [", "\"scale\":  ["));
     fleet.simulate("today", 500, &many);
     fleet.judged(PATIENCE).await;
     prometheus
@@ -388,4 +388,17 @@ async fn what_a_worker_meets_fires_its_alerts() {
     fs::write(fleet.save_dir(), "in the way").expect("write");
     fleet.simulate("today", 200, &[]);
     prometheus.fires(&["WeldfleetWorkersWait"]).await;
+    fs::remove_file(fleet.save_dir()).expect("remove");
+    fleet.judged(PATIENCE).await;
+
+    // A model whose numbers are too large for it.
+    worker.kill();
+    copy(
+        "tests/tests/data/models/good",
+        ("[1, 1, 1, 1]", "[3e38, 1, 1, 1]"),
+    );
+    let worker = fleet.worker();
+    scraped(&worker).await;
+    fleet.simulate("today", 200, &[]);
+    prometheus.fires(&["WeldfleetRowsInError"]).await;
 }
