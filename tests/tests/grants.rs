@@ -33,6 +33,7 @@ enum Step {
     DropJob,
     Settle,
     EventsPage,
+    WeldPage,
     Pause,
 }
 
@@ -59,6 +60,7 @@ const CLICKHOUSE: &[(&str, &str, &str, Step)] = &[
     (WORKER, "SELECT", "merge_tree_settings", Step::Check),
     (WORKER, "SELECT", "processes", Step::Check),
     (CONSOLE, "SELECT", "spot_records", Step::Status),
+    (CONSOLE, "SELECT", "weld_results", Step::WeldPage),
     (CONSOLE, "SELECT", "weld_runs", Step::Status),
     (CONSOLE, "SELECT", "weld_events", Step::EventsPage),
     (CONSOLE, "SELECT", "merge_tree_settings", Step::Status),
@@ -545,12 +547,17 @@ impl Plant {
         let job = pending.first().cloned().unwrap_or_default();
         let arguments: &[&str] = match step {
             Step::Check => return self.run(account, "worker", &["check"]).1,
-            Step::EventsPage => {
+            Step::EventsPage | Step::WeldPage => {
                 let daemon = match account.starts_with(CONSOLE) {
                     true => self.scheduler_and_console(account),
                     false => self.process(account, "scheduler"),
                 };
-                return daemon.get("/ui/events").await.1;
+                let weld = format!("/ui/weld?day={PAST}&id=1&attempts=1");
+                let page = match step {
+                    Step::WeldPage => &weld,
+                    _ => "/ui/events",
+                };
+                return daemon.get(page).await.1;
             }
             Step::Status | Step::FreeDisk => &["status", "--json"],
             Step::Backfill => &["backfill", "--from", PAST, "--to", PAST, "--force"],

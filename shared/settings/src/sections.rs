@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use jiff::tz::TimeZone;
+use jiff::{
+    ToSpan as _,
+    civil::{DateTime, Time},
+    tz::TimeZone,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use weldfleet_tls::Tls;
 use weldfleet_weld::{
@@ -259,6 +263,31 @@ pub struct Console {
     pub trusted_proxies: Vec<IpAddr>,
     /// The header in which they say it.
     pub user_header: String,
+    /// Shifts by name: when each begins, by the clock of `ck_local_time`. One lasts until the next begins.
+    pub shifts: BTreeMap<String, Time>,
+}
+
+impl Console {
+    /// The shift that goes on, and when it began; without shifts the day.
+    pub fn shift_at(&self, now: DateTime) -> (&str, DateTime) {
+        let days = [now.date(), now.date().saturating_sub(1.day())];
+        let begun = days.into_iter().flat_map(|day| {
+            let shifts = self.shifts.iter();
+            shifts.map(move |(name, begins)| (name.as_str(), day.to_datetime(*begins)))
+        });
+        begun
+            .filter(|(_, begins)| *begins <= now)
+            .max_by_key(|(_, begins)| *begins)
+            .unwrap_or(("", now.date().to_datetime(Time::midnight())))
+    }
+
+    /// From when to when a shift is; `None` if there is none of this name.
+    pub fn shift(&self, name: &str) -> Option<(Time, Time)> {
+        let from = *self.shifts.get(name)?;
+        let later = self.shifts.values().filter(|other| **other > from).min();
+        let to = later.or(self.shifts.values().min()).copied()?;
+        Some((from, to))
+    }
 }
 
 impl Default for Console {
@@ -267,6 +296,7 @@ impl Default for Console {
             users_file: PathBuf::new(),
             trusted_proxies: Vec::new(),
             user_header: "X-Forwarded-User".to_owned(),
+            shifts: BTreeMap::new(),
         }
     }
 }
@@ -546,5 +576,29 @@ impl Default for Breaker {
             over_ranges: 20,
             same_verdict_rows: 1_000_000,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shift_lasts_until_the_next_begins() {
+        let text = "shifts = { early = \"06:00\", late = \"14:00\", night = \"22:00\" }";
+        let console: Console = toml::from_str(text).unwrap();
+        let hours = |name| {
+            console
+                .shift(name)
+                .map(|(from, to)| (from.hour(), to.hour()))
+        };
+        assert_eq!(hours("early"), Some((6, 14)));
+        assert_eq!(hours("night"), Some((22, 6)));
+        assert_eq!(hours("noon"), None);
+        let at = |day, hour| jiff::civil::date(2026, 11, day).at(hour, 0, 0, 0);
+        assert_eq!(console.shift_at(at(29, 15)), ("late", at(29, 14)));
+        assert_eq!(console.shift_at(at(29, 3)), ("night", at(28, 22)));
+        assert_eq!(Console::default().shift_at(at(29, 3)), ("", at(29, 0)));
+        assert!(toml::from_str::<Console>("shifts = { early = \"25:00\" }").is_err());
     }
 }

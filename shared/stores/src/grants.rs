@@ -31,8 +31,8 @@ impl Role {
     }
 }
 
-/// Whose accounts write the reviewers' columns of MySQL, and nobody else's.
-const REVIEWERS: [Role; 1] = [Role::Console];
+/// Whose accounts write the reviewers' columns of MySQL, and nobody else's. The console is a part of the scheduler.
+const REVIEWERS: [Role; 2] = [Role::Scheduler, Role::Console];
 
 /// One thing that an account must be allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +144,12 @@ fn clickhouse(settings: &Settings) -> Vec<Privilege> {
             results.clone(),
             "copies an attempt's results to its rows",
         ),
-        (Worker, "INSERT", results, "stores an attempt's results"),
+        (
+            Worker,
+            "INSERT",
+            results.clone(),
+            "stores an attempt's results",
+        ),
         (
             Worker,
             "SELECT",
@@ -158,6 +163,12 @@ fn clickhouse(settings: &Settings) -> Vec<Privilege> {
             "waits for an UPDATE as long as it is in the line",
         ),
         (Console, "SELECT", source, "shows welds"),
+        (
+            Console,
+            "SELECT",
+            results,
+            "shows what attempts made of a weld",
+        ),
         (Console, "SELECT", runs, "shows backfills"),
         (Console, "SELECT", events, "shows what was done"),
         (

@@ -122,8 +122,8 @@ pub(crate) struct MirrorLayout {
     pub key: [String; 4],
     /// What is held behind the key, in order.
     pub columns: Vec<MirrorColumn>,
-    /// Names of the columns that a reviewer fills.
-    pub review: Vec<String>,
+    /// The columns that a reviewer fills, ours and theirs.
+    pub review: Vec<(&'static str, String)>,
     /// Name and value of what an application demands besides.
     pub constants: Vec<(String, Constant)>,
     /// Whether an application reads the table and has rows of its own in it.
@@ -163,7 +163,10 @@ impl MirrorLayout {
         Self {
             key: MIRROR_KEY.map(|ours| map.get(ours).map_or(ours, String::as_str).to_owned()),
             columns,
-            review: REVIEW_COLUMNS.into_iter().filter_map(theirs).collect(),
+            review: REVIEW_COLUMNS
+                .into_iter()
+                .filter_map(|ours| Some((ours, theirs(ours)?)))
+                .collect(),
             constants: settings
                 .mysql
                 .constants
@@ -227,7 +230,7 @@ impl MirrorLayout {
         let written: Vec<String> = self
             .review
             .iter()
-            .map(|name| {
+            .map(|(_, name)| {
                 let name = identifier(name);
                 if self.is_applications {
                     // It may take no NULL.

@@ -17,7 +17,8 @@ pub mod tls;
 
 pub use eventually::eventually;
 pub use programs::{
-    bin, onnxruntime_gpu_library, onnxruntime_library, openvino_plugin, prometheus, repository,
+    bin, browser_python, onnxruntime_gpu_library, onnxruntime_library, openvino_plugin, prometheus,
+    repository,
 };
 pub use services::{Service, Services};
 pub use tls::{Certificates, Shown, TlsProxy};

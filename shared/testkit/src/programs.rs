@@ -77,6 +77,19 @@ pub fn prometheus() -> (PathBuf, PathBuf) {
     (path_of("PROMETHEUS"), path_of("PROMTOOL"))
 }
 
+/// Python with Playwright and axe, and a Chromium in `$CHROMIUM`, all of which are fetched if they are missing.
+///
+/// # Panics
+/// When they cannot be fetched.
+pub fn browser_python() -> Command {
+    run(Command::new(parts()).arg("browser"));
+    let mut python = Command::new(path_of("BROWSER_PYTHON"));
+    python
+        .env("PYTHONPATH", path_of("BROWSER_LIBRARIES"))
+        .env("CHROMIUM", path_of("CHROMIUM"));
+    python
+}
+
 fn parts() -> PathBuf {
     repository().join("tools/parts.sh")
 }

@@ -3,11 +3,11 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{RowBlock, SourceTable, quote, schema::IdType};
+use super::{RowBlock, SourceTable, quote};
 use crate::{
     IdRef,
     errors::StoreError,
-    range::{Day, Range},
+    range::{Day, Key, KeyRange, Range},
 };
 
 /// What one job left in its rows.
@@ -204,11 +204,10 @@ impl SourceTable {
         time: Option<&str>,
     ) -> Result<Option<(RowBlock, usize)>, StoreError> {
         let schema = &self.schema;
-        let id = match (schema.id, record_id.parse::<u64>()) {
-            (IdType::Number, Ok(number)) => number.to_string(),
-            (IdType::Number, Err(_)) => return Ok(None),
-            (IdType::Text, _) => quote::literal(record_id),
+        let Some(id) = schema.id_of(record_id) else {
+            return Ok(None);
         };
+        let id = schema.id_value(id.as_ref());
         let same_id = format!("{} = {id}", schema.column("record_id"));
         let day = match day {
             Some(day) => day,
@@ -235,6 +234,19 @@ impl SourceTable {
             same_id && time.is_none_or(|time| block.time_text(*row) == time)
         });
         Ok(row.map(|row| (block, row)))
+    }
+
+    /// The weld of this key; of several copies of its row the last.
+    pub async fn at(&self, day: Day, key: &Key) -> Result<Option<(RowBlock, usize)>, StoreError> {
+        let this = self.schema.between(&KeyRange {
+            from: key.clone(),
+            to: key.clone(),
+        });
+        let block = self
+            .rows_where(day, &format!("{} AND {this}", self.schema.on_day(day)))
+            .await?;
+        let last = block.len().checked_sub(1);
+        Ok(last.map(|row| (block, row)))
     }
 
     /// What a worker must be allowed to do, each with whether it is. Nothing is changed: `CHECK GRANT` asks the server.

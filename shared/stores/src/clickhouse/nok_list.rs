@@ -5,27 +5,46 @@ use serde::Deserialize;
 use weldfleet_weld::columns::RESULT_COLUMNS;
 
 use super::{SourceTable, quote::literal};
-use crate::{errors::StoreError, range::Day};
+use crate::{
+    errors::StoreError,
+    range::{Day, Key, KeyRange},
+};
+
+/// The carried column that says which body a weld is of.
+pub const BODY: &str = "body_no";
+
+/// Hours of a day, from the first to before the second; past midnight where the second is earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hours {
+    pub from: jiff::civil::Time,
+    pub to: jiff::civil::Time,
+}
 
 /// Which NOK welds; an empty text is any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NokFilter {
     pub day: Day,
+    pub hours: Option<Hours>,
     pub part_no: String,
     pub spot_name: String,
     pub timer_name: String,
+    pub body_no: String,
     pub defect: String,
 }
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Row, Deserialize)]
 pub struct NokWeld {
+    /// `ck_local_time` as ClickHouse stores it.
+    pub ticks: i64,
     /// `ck_local_time` as ClickHouse prints it.
     pub time: String,
     pub record_id: String,
     pub part_no: String,
     pub spot_name: String,
     pub timer_name: String,
+    /// Empty where no such column is carried.
+    pub body_no: String,
     pub defect: String,
     pub decided_by: String,
     /// The model's probability; NaN where the model was off.
@@ -40,26 +59,44 @@ pub struct NokShare {
     pub welds: u64,
 }
 
+/// What one attempt made of a weld.
+#[derive(Debug, Clone, PartialEq, Row, Deserialize)]
+pub struct AttemptLine {
+    pub token: u64,
+    pub run: u64,
+    /// UTC, to the second.
+    pub at: String,
+    pub status: String,
+    pub final_result: String,
+    /// NaN where the model was off.
+    pub probability: f64,
+    pub rule_result: String,
+    pub model_version: String,
+}
+
 impl SourceTable {
-    /// NOK welds, the newest first.
+    /// NOK welds, the newest first, `before` this one.
     pub async fn nok_welds(
         &self,
         filter: &NokFilter,
+        before: Option<&Key>,
         limit: u32,
-        offset: u64,
     ) -> Result<Vec<NokWeld>, StoreError> {
         let schema = &self.schema;
+        let before = before.map_or_else(String::new, |key| format!(" AND {}", schema.before(key)));
         let inner = format!(
-            "SELECT toString({time}) AS f_time, {ticks} AS f_ticks, toValidUTF8({id}) AS f_id, toValidUTF8({part}) AS f_part, \
-             toValidUTF8({spot}) AS f_spot, toValidUTF8({timer}) AS f_timer, {defect} AS f_defect, {decided} AS f_decided, \
-             toFloat64(ifNull({probability}, nan)) AS f_probability, {model} AS f_model \
-             FROM {from} ORDER BY f_ticks DESC, f_id LIMIT {limit} OFFSET {offset}",
+            "SELECT {ticks} AS f_ticks, toString({time}) AS f_time, toValidUTF8({id}) AS f_id, toValidUTF8({part}) AS f_part, \
+             toValidUTF8({spot}) AS f_spot, toValidUTF8({timer}) AS f_timer, toValidUTF8({body}) AS f_body, {defect} AS f_defect, \
+             {decided} AS f_decided, toFloat64(ifNull({probability}, nan)) AS f_probability, {model} AS f_model \
+             FROM {from}{before} ORDER BY {time} DESC, {record_id} DESC LIMIT {limit}",
             time = schema.column("ck_local_time"),
+            record_id = schema.column("record_id"),
             ticks = schema.ticks(),
             id = schema.id_text(),
             part = schema.text("part_no"),
             spot = schema.text("spot_name"),
             timer = schema.text("timer_name"),
+            body = schema.carried_text(BODY),
             defect = self.result_text("defect"),
             decided = self.result_text("decided_by"),
             probability = schema.column("ml_nok_prob"),
@@ -67,10 +104,17 @@ impl SourceTable {
             from = self.nok_rows(filter),
         );
         let sql = format!(
-            "SELECT f_time AS time, f_id AS record_id, f_part AS part_no, f_spot AS spot_name, f_timer AS timer_name, \
-             f_defect AS defect, f_decided AS decided_by, f_probability AS probability, f_model AS model_version FROM ({inner})"
+            "SELECT f_ticks AS ticks, f_time AS time, f_id AS record_id, f_part AS part_no, f_spot AS spot_name, \
+             f_timer AS timer_name, f_body AS body_no, f_defect AS defect, f_decided AS decided_by, \
+             f_probability AS probability, f_model AS model_version FROM ({inner})"
         );
         self.server.all("list nok welds", &sql).await
+    }
+
+    /// Whether the table says which body a weld is of.
+    pub fn names_bodies(&self) -> bool {
+        let carried = &self.schema.further().carried;
+        carried.iter().any(|name| name == BODY)
     }
 
     /// NOK welds by defect, the most frequent first.
@@ -87,26 +131,52 @@ impl SourceTable {
         self.server.all("count nok welds by defect", &sql).await
     }
 
-    /// What is stored of a weld's verdict, column by column under our names; empty where there is nothing. `time` is
-    /// `ck_local_time` as ClickHouse prints it.
+    /// What attempts made of a weld, the latest first, as long as `weld_results` keeps it.
+    pub async fn attempts_at(
+        &self,
+        day: Day,
+        key: &Key,
+        limit: u32,
+    ) -> Result<Vec<AttemptLine>, StoreError> {
+        let schema = &self.schema;
+        let this = schema.between(&KeyRange {
+            from: key.clone(),
+            to: key.clone(),
+        });
+        // Rows of a table that keeps versions are one weld, whichever of them was judged.
+        let sql = format!(
+            "SELECT r.token AS token, r.run AS run, formatDateTime(r.created, '%F %T UTC', 'UTC') AS at, \
+             toValidUTF8(toString(r.alg_status)) AS status, toValidUTF8(toString(r.final_result)) AS final_result, \
+             toFloat64(r.ml_nok_prob) AS probability, toValidUTF8(toString(r.rule_result)) AS rule_result, \
+             toValidUTF8(toString(r.model_version)) AS model_version \
+             FROM {results} AS r WHERE r.key_hash IN (SELECT {hash} FROM {source} WHERE {on_day} AND {this}) \
+             ORDER BY r.token DESC LIMIT {limit}",
+            results = schema.results,
+            hash = schema.row_hash(),
+            source = schema.source,
+            on_day = schema.on_day(day),
+        );
+        self.server.all("list a weld's attempts", &sql).await
+    }
+
+    /// What is stored of a weld's verdict, column by column under our names; empty where there is nothing.
     pub async fn stored_verdict(
         &self,
         day: Day,
-        time: &str,
-        record_id: &str,
+        key: &Key,
     ) -> Result<Option<Vec<(&'static str, String)>>, StoreError> {
         let names = || RESULT_COLUMNS.iter().map(|column| column.name);
         let values: Vec<String> = names().map(|name| self.result_text(name)).collect();
         let schema = &self.schema;
+        let this = schema.between(&KeyRange {
+            from: key.clone(),
+            to: key.clone(),
+        });
         let sql = format!(
-            "SELECT [{}] AS values FROM {} WHERE {} AND {} = {} AND toString({}) = {} LIMIT 1",
+            "SELECT [{}] AS values FROM {} WHERE {} AND {this} LIMIT 1",
             values.join(", "),
             schema.rows(),
             schema.on_day(day),
-            schema.id_text(),
-            literal(record_id),
-            schema.column("ck_local_time"),
-            literal(time),
         );
         let found: Vec<Stored> = self.server.all("read a weld's verdict", &sql).await?;
         let first = found.into_iter().next();
@@ -123,10 +193,12 @@ impl SourceTable {
     fn nok_rows(&self, filter: &NokFilter) -> String {
         let schema = &self.schema;
         let mut conditions = vec![schema.on_day(filter.day), schema.is_nok()];
+        conditions.extend(filter.hours.map(|hours| schema.within(hours)));
         let wanted = [
             (schema.text("part_no"), &filter.part_no),
             (schema.text("spot_name"), &filter.spot_name),
             (schema.text("timer_name"), &filter.timer_name),
+            (schema.carried_text(BODY), &filter.body_no),
             (self.result_text("defect"), &filter.defect),
         ];
         for (column, text) in wanted {

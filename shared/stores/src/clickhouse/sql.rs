@@ -1,11 +1,12 @@
 //! Bounds and guards: conditions on rows of the source table.
 
 use super::{
+    Hours,
     quote::literal,
     schema::{DayType, IdType, Schema, TimeType},
 };
 use crate::{
-    IdRef,
+    IdRef, RecordId,
     range::{Day, Key, KeyRange, Selection},
 };
 
@@ -67,7 +68,15 @@ impl Schema {
         format!("toString({})", self.column("record_id"))
     }
 
-    fn id_value(&self, id: IdRef<'_>) -> String {
+    /// An id that the column can hold.
+    pub fn id_of(&self, text: &str) -> Option<RecordId> {
+        match self.id {
+            IdType::Number => text.parse().ok().map(RecordId::Number),
+            IdType::Text => Some(RecordId::Text(text.to_owned())),
+        }
+    }
+
+    pub(crate) fn id_value(&self, id: IdRef<'_>) -> String {
         match id {
             IdRef::Number(number) => number.to_string(),
             IdRef::Text(text) => literal(text),
@@ -201,6 +210,26 @@ impl Schema {
         let (time, id) = (self.column("ck_local_time"), self.column("record_id"));
         let (at, value) = (self.instant(key.ticks), self.id_value(key.id.as_ref()));
         format!("{time} <= {at} AND ({time} < {at} OR {id} <= {value})")
+    }
+
+    /// Rows before a key.
+    pub(crate) fn before(&self, key: &Key) -> String {
+        let (time, id) = (self.column("ck_local_time"), self.column("record_id"));
+        let (at, value) = (self.instant(key.ticks), self.id_value(key.id.as_ref()));
+        format!("{time} <= {at} AND ({time} < {at} OR {id} < {value})")
+    }
+
+    /// Rows whose time, as ClickHouse prints it, is of these hours of the day.
+    pub(crate) fn within(&self, hours: Hours) -> String {
+        let clock = format!(
+            "substring(toString({}), 12, 8)",
+            self.column("ck_local_time")
+        );
+        let [from, to] = [hours.from, hours.to].map(|at| literal(&at.to_string()));
+        if hours.from < hours.to {
+            return format!("({clock} >= {from} AND {clock} < {to})");
+        }
+        format!("({clock} >= {from} OR {clock} < {to})")
     }
 
     /// Rows that are the fleet's, for an UPDATE, to which the server does not add the filter by itself.

@@ -163,7 +163,7 @@ impl ExistingTable {
     }
 
     fn check_review(&self, layout: &MirrorLayout, faults: &mut Faults) {
-        for name in &layout.review {
+        for (_, name) in &layout.review {
             let problem = match self.column(name) {
                 None => format!("no column `{name}`"),
                 Some(found) if found.has_value_by_itself() => {
@@ -198,7 +198,7 @@ impl ExistingTable {
                     format!("`{ours}` is mapped to this column"),
                     "keep one of the two",
                 )
-            } else if layout.review.iter().any(|theirs| same(theirs, name)) {
+            } else if layout.review.iter().any(|(_, theirs)| same(theirs, name)) {
                 (
                     "a reviewer fills this column".to_owned(),
                     "keep one of the two",

@@ -4,15 +4,18 @@
 //! - [`migrate`]: the result table, made or completed; `application`: one that an application reads already;
 //! - [`survey`]: the columns of a table that no settings describe yet;
 //! - [`table`]: reading and writing rows of the result table, in batches;
+//! - [`reviews`]: what people say of its rows;
 //! - [`mirror`]: the table made equal to what is committed in ClickHouse.
 
 mod application;
 pub mod migrate;
 pub mod mirror;
 pub(crate) mod quote;
+pub mod reviews;
 pub mod server;
 pub mod survey;
 pub mod table;
 
 pub use mirror::{CommittedRange, Mirror, MirrorLag, Mirrored};
+pub use reviews::{Review, Reviewed, WeldKey};
 pub use table::NokTable;

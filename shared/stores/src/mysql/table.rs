@@ -29,10 +29,10 @@ const TRIES: usize = 5;
 pub struct NokTable {
     server: Server,
     /// Quoted, with its database.
-    name: String,
+    pub(super) name: String,
     table: String,
     /// As the settings have it.
-    declared: Arc<MirrorLayout>,
+    pub(super) declared: Arc<MirrorLayout>,
     /// The same with what an application's columns can hold, once that is known.
     fitted: Arc<OnceCell<Arc<MirrorLayout>>>,
 }
@@ -331,7 +331,12 @@ impl NokTable {
         Ok(found.unwrap_or_default())
     }
 
-    async fn write(&self, what: &str, sql: &str, values: Vec<Value>) -> Result<u64, StoreError> {
+    pub(super) async fn write(
+        &self,
+        what: &str,
+        sql: &str,
+        values: Vec<Value>,
+    ) -> Result<u64, StoreError> {
         let mut tries = 0;
         loop {
             tries += 1;

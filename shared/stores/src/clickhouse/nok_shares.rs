@@ -1,0 +1,54 @@
+//! How many welds are NOK now, beside the days before, line by line.
+
+use clickhouse::Row;
+use jiff::civil::DateTime;
+use serde::Deserialize;
+
+use super::{SourceTable, quote::literal};
+use crate::{errors::StoreError, range::Day};
+
+/// The carried column that says which line made a weld.
+pub const LINE: &str = "line";
+/// Lines that are told.
+const MOST: u32 = 50;
+
+/// Judged welds of one line.
+#[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
+pub struct LineShares {
+    /// Empty where no such column is carried.
+    pub line: String,
+    pub judged: u64,
+    pub nok: u64,
+    /// Before.
+    pub judged_before: u64,
+    pub nok_before: u64,
+}
+
+impl SourceTable {
+    /// Welds of these days since a time by the clock of `ck_local_time`, and before it; lines with the most NOK first.
+    pub async fn nok_shares(
+        &self,
+        days: &[Day],
+        since: DateTime,
+    ) -> Result<Vec<LineShares>, StoreError> {
+        let schema = &self.schema;
+        let zone = schema.time_zone.as_deref();
+        let zone = zone.map_or_else(String::new, |zone| format!(", {}", literal(zone)));
+        let since = literal(&since.strftime("%Y-%m-%d %H:%M:%S").to_string());
+        let now = format!(
+            "{} >= toDateTime({since}{zone})",
+            schema.column("ck_local_time")
+        );
+        let nok = schema.is_nok();
+        let sql = format!(
+            "SELECT toValidUTF8({line}) AS line, countIf({now}) AS judged, countIf({now} AND {nok}) AS nok, \
+             countIf(NOT ({now})) AS judged_before, countIf(NOT ({now}) AND {nok}) AS nok_before \
+             FROM {rows} WHERE {on_days} AND {verdict} IN ('OK', 'NOK') GROUP BY line ORDER BY nok DESC, line LIMIT {MOST}",
+            line = schema.carried_text(LINE),
+            rows = schema.rows(),
+            on_days = schema.on_days(days),
+            verdict = schema.column("final_result"),
+        );
+        self.server.all("count nok welds by line", &sql).await
+    }
+}
