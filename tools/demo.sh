@@ -8,6 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly ROWS=${ROWS:-50000} WORKERS=${WORKERS:-2}
 readonly SAVE_DIR=data/csv
+# Of a console on loopback, over simulated welds.
+readonly DEMO_PASSWORD=welds-on-show
 
 # shellcheck source=tools/demo-programs.sh
 source tools/demo-programs.sh
@@ -80,6 +82,8 @@ summary() {
     if [[ -n $worst ]] && target/release/worker explain --record-id "$worst" --day "$DAY" --png "$RUN_DIR/weld-$worst.png" >/dev/null 2>&1; then
         echo "  $RUN_DIR/weld-$worst.png"
     fi
+    heading "The console: NOK welds by keyboard (j, then c, f or u)"
+    echo "  http://$(sed -nE 's/.*http listening address=([0-9.:]+).*/\1/p' "$RUN_DIR/scheduler.log" | head -n 1)/ui   name demo, password $DEMO_PASSWORD"
     heading "Try next (first: source .services/env)"
     cat <<END
   redis-cli -p $SERVICES_REDIS_PORT ZRANGE 'weldfleet:{infer}:done' 0 4 WITHSCORES
@@ -107,6 +111,9 @@ up() {
     TOTAL=$(clickhouse "SELECT count() FROM spot_records WHERE data_date = $DAY")
 
     heading "One scheduler, $WORKERS workers"
+    export WELDFLEET__CONSOLE__USERS_FILE=$PWD/$RUN_DIR/users.toml
+    rm -f "$WELDFLEET__CONSOLE__USERS_FILE"
+    target/release/scheduler users add demo --role operator --password-stdin <<<"$DEMO_PASSWORD" >/dev/null
     start_program scheduler target/release/scheduler run
     for ((worker = 1; worker <= WORKERS; worker++)); do
         # The workers share this machine's cores; on hosts of their own each would take all of its cores.

@@ -16,7 +16,7 @@ readonly TOOLS
 
 usage() {
     cat <<EOF
-usage: tools/parts.sh [PART...]      (default: the first seven)
+usage: tools/parts.sh [PART...]      (default: the first eight)
        tools/parts.sh --paths [all]  print where the cached parts are (or will be), as shell assignments; without
                                      \`all\`, those that services and tests run on
 
@@ -27,6 +27,7 @@ Fetches or installs what is missing, once:
   clickhouse       the ClickHouse engine $CHDB_VERSION (npm, checked; its launcher is built with cc)
   onnxruntime      libonnxruntime.so.$ONNXRUNTIME_VERSION (PyPI wheel, checked)
   prometheus       Prometheus $PROMETHEUS_VERSION and promtool (Debian package, checked; nothing is installed)
+  browser          Chromium (apt), Playwright and axe as tests/browser/requirements.txt pins them (PyPI)
   openvino         OpenVINO's plugin $OPENVINO_VERSION for it, its CPU part (PyPI wheel, checked; x86_64 only)
   onnxruntime_gpu  ONNX Runtime with its CUDA and TensorRT providers (PyPI wheel, checked)
   cc               a C compiler and linker (apt)
@@ -70,6 +71,7 @@ openvino_dir() { echo "$CACHE/openvino-$OPENVINO_VERSION-$(arch)"; }
 prometheus_dir() { echo "$CACHE/prometheus-${PROMETHEUS_VERSION//[^0-9a-z.]/_}-$(arch)"; }
 compose_program() { echo "$CACHE/compose-$COMPOSE_VERSION-$(arch)/docker-compose"; }
 training_dir() { echo "$CACHE/training$1-$(sha256sum "$TOOLS/../training/requirements.txt" | cut -c1-12)-$(python_tag)"; }
+browser_dir() { echo "$CACHE/browser-$(sha256sum "$TOOLS/../tests/browser/requirements.txt" | cut -c1-12)-$(python_tag)"; }
 old_service_dir() { echo "$CACHE/old-service-$(sha256sum "$TOOLS/../bench/python/requirements.txt" | cut -c1-12)-$(python_tag)"; }
 onnxruntime_gpu_library() { echo "$(onnxruntime_gpu_dir)/libonnxruntime.so.$ONNXRUNTIME_VERSION"; }
 openvino_plugin() { echo "$(openvino_dir)/libonnxruntime_providers_openvino_plugin.so"; }
@@ -83,6 +85,9 @@ print_paths() { # what every test asks for comes first and costs nothing; the re
     printf 'OPENVINO_PLUGIN=%q\n' "$(openvino_plugin)"
     printf 'PROMETHEUS=%q\n' "$(prometheus_dir)/prometheus"
     printf 'PROMTOOL=%q\n' "$(prometheus_dir)/promtool"
+    printf 'CHROMIUM=%q\n' "$(command -v chromium || true)"
+    printf 'BROWSER_PYTHON=%q\n' "$(training_python || echo python3)"
+    printf 'BROWSER_LIBRARIES=%q\n' "$(browser_dir)"
     printf 'DOCKER_COMPOSE=%q\n' "$(compose_program)"
     [[ ${1:-} == all ]] || return 0
     printf 'TRAINING_PYTHON=%q\n' "$(training_python || echo python3)"
@@ -454,6 +459,17 @@ fill_training() {
 
 fill_training_torch() { pip_here "$TOOLS/../training/requirements.txt"; }
 
+have_browser() { [[ -d $(browser_dir) ]] && command -v chromium >/dev/null; }
+
+get_browser() {
+    need_program chromium chromium
+    need_training_pip
+    log "fetching Playwright and axe for Python (50 MB, once)"
+    fetch_into "$(browser_dir)" fill_browser
+}
+
+fill_browser() { pip_here "$TOOLS/../tests/browser/requirements.txt"; }
+
 have_old_service() { [[ -d $(old_service_dir) ]]; }
 
 get_old_service() {
@@ -491,7 +507,7 @@ main() {
     esac
     local parts=("$@") missing=() part
     if [[ ${#parts[@]} == 0 ]]; then
-        parts=(python redis mysql clickhouse onnxruntime prometheus)
+        parts=(python redis mysql clickhouse onnxruntime prometheus browser)
         [[ $(arch) != x64 ]] || parts+=(openvino)
     fi
     for part in "${parts[@]}"; do

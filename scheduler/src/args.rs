@@ -3,7 +3,7 @@
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Parser, Subcommand};
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::DateTime};
 use weldfleet_queue::State;
 use weldfleet_service::CommonArgs;
 use weldfleet_settings::Zone;
@@ -688,14 +688,18 @@ impl FromStr for DayArg {
     }
 }
 
-/// Today in the time zone whose midnight ends a day.
+/// What the clocks of the plant show.
 #[expect(
     clippy::disallowed_methods,
     reason = "which day it is, the plant's calendar says"
 )]
+pub fn plant_time(zone: &Zone) -> DateTime {
+    Timestamp::now().to_zoned(zone.rules().clone()).datetime()
+}
+
+/// Today in the time zone whose midnight ends a day.
 pub fn today(zone: &Zone) -> anyhow::Result<Day> {
-    let now = Timestamp::now().to_zoned(zone.rules().clone());
-    Ok(Day::from_date(now.date())?)
+    Ok(Day::from_date(plant_time(zone).date())?)
 }
 
 #[cfg(test)]

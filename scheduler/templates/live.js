@@ -1,5 +1,6 @@
 "use strict";
-// Puts the page's content in again every two seconds, as the server makes it. Without this script the page is as good, only still.
+// Puts a live page's content in again every two seconds, as the server makes it, and lets keys do what buttons and links
+// with data-key do. Without this script the page is as good, only still, and for the mouse.
 const EVERY_MS = 2000;
 
 async function again() {
@@ -21,4 +22,15 @@ async function again() {
   }
   setTimeout(again, EVERY_MS);
 }
-setTimeout(again, EVERY_MS);
+if (document.querySelector("main[data-live]")) setTimeout(again, EVERY_MS);
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input, textarea, select");
+  if (typing && event.key === "Escape") typing.blur();
+  if (typing || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+  const meant = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (!meant) return;
+  event.preventDefault();
+  if (meant.tagName === "TEXTAREA") meant.focus();
+  else meant.click();
+});

@@ -4,24 +4,29 @@
 
 mod common;
 
-use std::{io::Write as _, process::Stdio, time::Duration};
+use std::time::Duration;
 
-use common::{Hands, SOON, day_before, ids, lease};
-use reqwest::{Client, Response, redirect::Policy};
+use common::{
+    Hands, SOON,
+    console::{PASSWORD, Plant, ROLES, said},
+    day_before, ids, lease,
+};
 use weldfleet_queue::State;
-use weldfleet_tests::{Fleet, Process, eventually};
+use weldfleet_tests::eventually;
 
-const PASSWORD: &str = "correct horse battery";
-const ROLES: [&str; 3] = ["viewer", "reviewer", "operator"];
 /// What changes something, and the least role that may.
-const CHANGES: [(&str, &str); 5] = [
+const CHANGES: [(&str, &str); 7] = [
+    ("/ui/review", "reviewer"),
+    ("/ui/review/undo", "reviewer"),
     ("/ui/pause", "operator"),
     ("/ui/resume", "operator"),
     ("/ui/backfills/change", "operator"),
     ("/ui/jobs/change", "operator"),
     ("/ui/sign-out", "viewer"),
 ];
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 9] = [
+    "/ui/backfills.csv",
+    "/ui/nok.csv?day=20261101",
     "/ui",
     "/ui/backfills",
     "/ui/workers",
@@ -30,128 +35,6 @@ const PAGES: [&str; 7] = [
     "/ui/weld?day=20261101&id=1",
     "/ui/events",
 ];
-
-/// A scheduler whose console people sign in to.
-struct Plant {
-    fleet: Fleet,
-    _scheduler: Process,
-    base: String,
-}
-
-/// A browser: cookies, and the token of its last page.
-struct Browser<'p> {
-    plant: &'p Plant,
-    client: Client,
-    cookie: String,
-    token: String,
-}
-
-impl Plant {
-    async fn start(more: &[(&str, &str)]) -> Self {
-        let mut fleet = Fleet::with(more).await;
-        let file = fleet.folder().join("users.toml");
-        fleet.set("console.users_file", file.to_str().unwrap());
-        fleet.migrate();
-        for role in ROLES {
-            let args = ["users", "add", role, "--role", role, "--password-stdin"];
-            let mut child = fleet
-                .command("scheduler", &args)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let mut stdin = child.stdin.take().unwrap();
-            writeln!(stdin, "{PASSWORD}").unwrap();
-            drop(stdin);
-            assert!(child.wait().unwrap().success());
-        }
-        let scheduler = fleet.scheduler();
-        scheduler.ready().await;
-        let base = scheduler.http().await;
-        Self {
-            fleet,
-            _scheduler: scheduler,
-            base,
-        }
-    }
-
-    fn paused(&self) -> bool {
-        !self.fleet.status()["paused"].is_null()
-    }
-
-    fn stranger(&self) -> Browser<'_> {
-        Browser {
-            plant: self,
-            client: Client::builder().redirect(Policy::none()).build().unwrap(),
-            cookie: String::new(),
-            token: "none".to_owned(),
-        }
-    }
-
-    async fn signed_in(&self, name: &str) -> Browser<'_> {
-        let mut browser = self.stranger();
-        let answer = browser.sign_in(name, PASSWORD).await;
-        assert_eq!(answer.status(), 303, "{name}");
-        assert_eq!(answer.headers()["location"], "/ui/jobs?day=1");
-        browser.keep_cookie(&answer);
-        browser.read_token().await;
-        browser
-    }
-}
-
-impl Browser<'_> {
-    async fn get(&self, path: &str) -> Response {
-        let url = format!("{}{path}", self.plant.base);
-        let request = self.client.get(url).header("cookie", &self.cookie);
-        request.send().await.unwrap()
-    }
-
-    fn form(&self, path: &str, fields: &[(&str, &str)]) -> reqwest::RequestBuilder {
-        let body = fields
-            .iter()
-            .map(|(name, value)| format!("{name}={}", value.replace(' ', "+")))
-            .collect::<Vec<_>>()
-            .join("&");
-        self.client
-            .post(format!("{}{path}", self.plant.base))
-            .header("content-type", "application/x-www-form-urlencoded")
-            .header("cookie", &self.cookie)
-            .body(body)
-    }
-
-    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Response {
-        let mut all = vec![("token", self.token.as_str())];
-        all.extend(fields);
-        let request = self.form(path, &all).header("origin", &self.plant.base);
-        request.send().await.unwrap()
-    }
-
-    async fn sign_in(&self, name: &str, password: &str) -> Response {
-        let fields = [
-            ("name", name),
-            ("password", password),
-            ("next", "/ui/jobs?day=1"),
-        ];
-        let request = self.form("/ui/sign-in", &fields);
-        request
-            .header("origin", &self.plant.base)
-            .send()
-            .await
-            .unwrap()
-    }
-
-    fn keep_cookie(&mut self, answer: &Response) {
-        let cookies = answer.headers().get_all("set-cookie").iter();
-        let pairs = cookies.map(|cookie| cookie.to_str().unwrap().split(';').next().unwrap());
-        self.cookie = pairs.collect::<Vec<_>>().join("; ");
-    }
-
-    async fn read_token(&mut self) {
-        let html = self.get("/ui").await.text().await.unwrap();
-        let (_, token) = html.split_once("name=\"token\" value=\"").unwrap();
-        self.token = token.split('"').next().unwrap().to_owned();
-    }
-}
 
 #[tokio::test]
 async fn each_route_takes_each_role_and_no_attack() {
@@ -182,7 +65,12 @@ async fn each_route_takes_each_role_and_no_attack() {
             } else {
                 "hold"
             };
-            let fields = [("run", "1"), ("change", change), ("reason", "a test")];
+            let fields = [
+                ("run", "1"),
+                ("change", change),
+                ("reason", "a test"),
+                ("result", "confirmed"),
+            ];
             let (url, token) = (plant.base.as_str(), ("token", browser.token.as_str()));
             let attacks = [
                 (
@@ -325,15 +213,6 @@ async fn exactly_the_jobs_that_are_shown_are_retried_or_dropped() {
     let status = plant.fleet.status();
     assert_eq!(status["runs"][0]["state"], "cancelled", "{status}");
     assert_eq!(status["runs"][0]["changed_by"], "operator");
-}
-
-/// What came of an action, as the next page tells it.
-fn said(answer: &Response) -> String {
-    let cookies = answer.headers().get_all("set-cookie").iter();
-    let mut cookies = cookies.map(|cookie| cookie.to_str().unwrap());
-    let cookie = cookies.find(|cookie| cookie.starts_with("weldfleet_said="));
-    let value = cookie.unwrap().split(';').next().unwrap();
-    value.replace("%20", " ")
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! What people do to the fleet, by a command or in the console: the same code, and a row of `weld_events` each.
 //!
-//! - [`pause`]: the whole fleet; [`runs`]: a backfill; [`jobs`]: single jobs;
+//! - [`pause`]: the whole fleet; [`runs`]: a backfill; [`jobs`]: single jobs; [`reviews`]: a NOK weld;
 //! - [`withdraw`]: the jobs of a run that was cancelled or is held.
 
 pub mod jobs;
 pub mod pause;
+pub mod reviews;
 pub mod runs;
 pub mod withdraw;
 

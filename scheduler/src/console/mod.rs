@@ -3,16 +3,21 @@
 //!
 //! - [`access`]: who asks, and what they may do; [`asked`]: what every page needs of them;
 //! - [`actions`]: what buttons do; [`said`]: how it is told;
-//! - [`welds`]: what pages of welds are made of; [`svg`]: a weld's curves;
+//! - [`wanted`]: which welds a page is about; [`welds`]: what is read of them; [`reviews`]: what people say of them;
+//! - [`shares`]: how many welds of this shift are NOK; [`svg`]: a weld's curves; [`export`]: lists for a spreadsheet;
 //! - [`words`]: what things are called, in both languages; [`views`]: the content of each page, pure; `templates/`:
 //!   their form.
 
 mod access;
 mod actions;
 mod asked;
+mod export;
+mod reviews;
 mod said;
+mod shares;
 mod svg;
 mod views;
+mod wanted;
 mod welds;
 mod words;
 
@@ -34,10 +39,7 @@ use tokio::sync::Mutex;
 use weldfleet_queue::{Job, Queue, State as JobState};
 use weldfleet_service::Failure;
 use weldfleet_settings::Settings;
-use weldfleet_stores::{
-    Day,
-    clickhouse::{Events, NokFilter},
-};
+use weldfleet_stores::clickhouse::Events;
 
 use crate::{
     args::today,
@@ -47,7 +49,8 @@ use crate::{
 };
 use access::{Access, sign_in};
 use asked::Asked;
-use views::NokAsked;
+use shares::Shares;
+use wanted::Wanted;
 use welds::Welds;
 
 /// How long a viewer waits for a fresh look.
@@ -73,6 +76,7 @@ struct Console {
     cache: Cache,
     queue: Queue,
     welds: Welds,
+    shares: Shares,
     dead: DeadJobs,
 }
 
@@ -88,7 +92,8 @@ pub fn router(settings: &Arc<Settings>, cache: Cache) -> Result<Router, Failure>
     let console = Console {
         settings: settings.clone(),
         access: Access::new(settings),
-        welds: Welds::new(looking.clone()),
+        welds: Welds::new(looking.clone()).map_err(dependencies::store_failure)?,
+        shares: Shares::new(looking.clone()),
         looking,
         cache,
         queue: dependencies::queue(settings)?,
@@ -101,7 +106,9 @@ pub fn router(settings: &Arc<Settings>, cache: Cache) -> Result<Router, Failure>
         .route("/ui/jobs", get(jobs))
         .route("/ui/nok", get(nok))
         .route("/ui/weld", get(weld))
+        .route("/ui/next", get(reviews::next))
         .route("/ui/events", get(events))
+        .route("/ui/{list}", get(export::list))
         .route("/ui/sign-in", get(sign_in::page).post(sign_in::sign_in))
         .route("/ui/style.css", get(style))
         .route("/ui/live.js", get(script));
@@ -110,6 +117,9 @@ pub fn router(settings: &Arc<Settings>, cache: Cache) -> Result<Router, Failure>
         routes.route_layer(from_fn_with_state(state, access::changing))
     };
     let viewing = Router::new().route("/ui/sign-out", post(sign_in::sign_out));
+    let reviewing = Router::new()
+        .route("/ui/review", post(reviews::review))
+        .route("/ui/review/undo", post(reviews::undo));
     let operating = Router::new()
         .route("/ui/pause", post(actions::pause))
         .route("/ui/resume", post(actions::resume))
@@ -117,6 +127,7 @@ pub fn router(settings: &Arc<Settings>, cache: Cache) -> Result<Router, Failure>
         .route("/ui/jobs/change", post(actions::change_jobs));
     Ok(looking
         .merge(changing(Role::Viewer, viewing))
+        .merge(changing(Role::Reviewer, reviewing))
         .merge(changing(Role::Operator, operating))
         .layer(from_fn_with_state(console.access.clone(), access::guard))
         .with_state(console))
@@ -136,15 +147,24 @@ pub async fn browsers_to_console(request: Request, next: Next) -> Response {
 }
 
 async fn now(State(console): State<Console>, asked: Asked) -> Response {
-    page(&console, |report| views::now(report, &asked)).await
+    let shares = console.shares.latest();
+    page(&console, |report| {
+        views::now(report, shares.as_deref(), &asked)
+    })
+    .await
 }
 
 async fn backfills(State(console): State<Console>, asked: Asked) -> Response {
     page(&console, |report| views::backfills(report, &asked)).await
 }
 
-async fn workers(State(console): State<Console>, asked: Asked) -> Response {
-    page(&console, |report| views::workers(report, &asked)).await
+async fn workers(
+    State(console): State<Console>,
+    Query(query): Query<PageQuery>,
+    asked: Asked,
+) -> Response {
+    let place = usize::try_from(query.page.unwrap_or(0).min(MOST_PAGES)).unwrap_or(0);
+    page(&console, |report| views::workers(report, place, &asked)).await
 }
 
 async fn jobs(State(console): State<Console>, asked: Asked) -> Response {
@@ -175,71 +195,37 @@ async fn events(
     ))
 }
 
-#[derive(Deserialize)]
-struct NokQuery {
-    day: Option<String>,
-    part: Option<String>,
-    spot: Option<String>,
-    timer: Option<String>,
-    defect: Option<String>,
-    page: Option<u64>,
-}
-
 async fn nok(
     State(console): State<Console>,
-    Query(query): Query<NokQuery>,
+    Query(wanted): Query<Wanted>,
     asked: Asked,
 ) -> Response {
-    let today = today(&console.settings.scheduler.timezone);
-    let day = query
-        .day
-        .filter(|day| !day.is_empty())
-        .or_else(|| today.ok().map(|day| day.to_string()))
-        .unwrap_or_default();
-    let others = [query.part, query.spot, query.timer, query.defect].map(Option::unwrap_or_default);
-    let [part_no, spot_name, timer_name, defect] = others.clone();
-    let found = match day.parse::<Day>() {
-        Ok(day) => {
-            let filter = NokFilter {
-                day,
-                part_no,
-                spot_name,
-                timer_name,
-                defect,
-            };
-            let page = query.page.unwrap_or(0).min(MOST_PAGES);
-            console.welds.nok(&filter, page).await
-        }
-        Err(error) => Err(error.to_string()),
-    };
-    let [part, spot, timer, defect] = others;
-    let wanted = NokAsked {
-        values: [day, part, spot, timer, defect],
-        page: query.page.unwrap_or(0).min(MOST_PAGES),
-    };
-    html(views::nok(&wanted, &found, now_ms(), &asked))
-}
-
-#[derive(Deserialize)]
-struct WeldQuery {
-    day: Option<String>,
-    id: Option<String>,
-    time: Option<String>,
+    let wanted = console.of_today(wanted);
+    let found = console.welds.nok(&wanted).await;
+    let settings = &console.settings;
+    html(views::welds::nok(
+        &wanted,
+        &found,
+        settings,
+        now_ms(),
+        &asked,
+    ))
 }
 
 async fn weld(
     State(console): State<Console>,
-    Query(query): Query<WeldQuery>,
+    Query(wanted): Query<Wanted>,
     asked: Asked,
 ) -> Response {
-    let found = match query.day.unwrap_or_default().parse::<Day>() {
-        Ok(day) => {
-            let id = query.id.unwrap_or_default();
-            console.welds.one(day, &id, query.time.as_deref()).await
-        }
-        Err(error) => Err(error.to_string()),
-    };
-    html(views::weld(&found, now_ms(), &asked))
+    let found = console.welds.one(&wanted).await;
+    let settings = &console.settings;
+    html(views::welds::weld(
+        &wanted,
+        &found,
+        settings,
+        now_ms(),
+        &asked,
+    ))
 }
 
 async fn page(
@@ -277,6 +263,16 @@ async fn script() -> Response {
 }
 
 impl Console {
+    /// Where no day is given, today is meant.
+    fn of_today(&self, mut wanted: Wanted) -> Wanted {
+        if wanted.day.is_empty()
+            && let Ok(today) = today(&self.settings.scheduler.timezone)
+        {
+            wanted.day = today.to_string();
+        }
+        wanted
+    }
+
     /// The oldest dead jobs, read at most once a second; none while Redis is away, which the page tells.
     async fn dead_jobs(&self) -> Arc<Vec<Job>> {
         let mut known = self.dead.lock().await;

@@ -16,17 +16,26 @@ const MOST: usize = 300;
 pub struct Said {
     pub well: bool,
     pub text: String,
+    /// Whether it can be taken back.
+    #[serde(default)]
+    pub undo: bool,
 }
 
 impl Said {
     pub fn well(text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self { well: true, text }
+        Self {
+            well: true,
+            text: text.into(),
+            undo: false,
+        }
     }
 
     pub fn badly(text: impl Into<String>) -> Self {
-        let text = text.into();
-        Self { well: false, text }
+        Self {
+            well: false,
+            text: text.into(),
+            undo: false,
+        }
     }
 
     pub fn failure(failure: &Failure) -> Self {

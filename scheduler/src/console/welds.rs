@@ -2,12 +2,16 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use tokio::sync::{Mutex, Semaphore};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::timeout,
+};
 use weldfleet_service::exit::causes;
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
-    Day, StoreError,
-    clickhouse::{NokFilter, NokShare, NokWeld, SourceTable},
+    Key, StoreError,
+    clickhouse::{AttemptLine, NokFilter, NokShare, NokWeld, RowBlock, SourceTable},
+    mysql::{NokTable, Review, WeldKey},
 };
 use weldfleet_weld::{
     explain::Explanation,
@@ -15,46 +19,102 @@ use weldfleet_weld::{
     rules::{RuleSet, RulesFile},
 };
 
+use super::wanted::{OfReview, Wanted};
+
 /// How long ClickHouse may take for a page.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Pages of this kind that are made at a time: each reads rows.
 const AT_ONCE: usize = 2;
 /// Welds on a page.
-pub const PAGE: u32 = 100;
+pub const PAGE: usize = 100;
+/// Welds of an export.
+pub const EXPORT: usize = 100_000;
 /// Lines of the Pareto.
 const PARETO: u32 = 10;
+/// Attempts at a weld that are shown.
+const ATTEMPTS: u32 = 20;
+/// Rows of one look for welds whose review is asked for.
+const LOOK: usize = 1000;
+/// Rows that one request looks at for them.
+const MOST_LOOKED: usize = 50_000;
 
 /// Reads welds. Cheap to clone.
 #[derive(Clone)]
 pub struct Welds {
     settings: Arc<Settings>,
     table: Arc<Mutex<Option<SourceTable>>>,
+    /// NOK welds as people see them; `None` where `mysql.enabled` is off.
+    records: Option<NokTable>,
     turns: Arc<Semaphore>,
+}
+
+/// A weld with what people said of it.
+pub struct Listed {
+    pub weld: NokWeld,
+    pub review: Review,
+}
+
+/// A stretch of the list.
+#[derive(Default)]
+pub struct Stretch {
+    pub welds: Vec<Listed>,
+    /// Whether there are older ones.
+    pub more: bool,
+    /// Why the list is not as it should be.
+    pub notes: Vec<String>,
 }
 
 /// A page of NOK welds.
 pub struct NokPage {
-    pub welds: Vec<NokWeld>,
+    pub stretch: Stretch,
     pub pareto: Vec<NokShare>,
-    pub more: bool,
+    pub has_bodies: bool,
 }
 
 /// One weld.
 pub struct OneWeld {
+    pub key: WeldKey,
     /// What is stored of its verdict.
     pub stored: Vec<(&'static str, String)>,
     /// What identifies it, in words.
     pub heading: Vec<(&'static str, String)>,
     /// What the rules see, or why they cannot.
     pub seen: Result<Box<Explanation>, String>,
+    /// What people said of it; `Err`: why there is nothing to be said.
+    pub review: Result<Review, NoReview>,
+    /// What attempts made of it; `None`: not asked for.
+    pub attempts: Option<Vec<AttemptLine>>,
+}
+
+/// Why a weld cannot be reviewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoReview {
+    /// `mysql.enabled` is off.
+    NoMySql,
+    /// `[mysql.columns]` maps no `review_result`.
+    NoColumn,
+    /// MySQL has no row of it: it is not NOK, or not mirrored yet.
+    NoRow,
+    Failed(String),
 }
 
 impl Welds {
-    pub fn new(settings: Arc<Settings>) -> Self {
-        Self {
+    pub fn new(settings: Arc<Settings>) -> Result<Self, StoreError> {
+        Ok(Self {
+            records: NokTable::new(&settings)?,
             settings,
             table: Arc::default(),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+        })
+    }
+
+    /// Where reviews are kept, or why there is no such place.
+    pub fn reviewed(&self) -> Result<&NokTable, NoReview> {
+        let records = self.records.as_ref().ok_or(NoReview::NoMySql)?;
+        if records.takes_reviews() {
+            Ok(records)
+        } else {
+            Err(NoReview::NoColumn)
         }
     }
 
@@ -72,72 +132,182 @@ impl Welds {
         *self.table.lock().await = None;
     }
 
-    /// NOK welds, the newest first.
-    pub async fn nok(&self, filter: &NokFilter, page: u64) -> Result<NokPage, String> {
+    /// NOK welds of a page, the newest first.
+    pub async fn nok(&self, wanted: &Wanted) -> Result<NokPage, String> {
+        let (filter, of_review) = (wanted.filter(&self.settings.console)?, wanted.of_review()?);
         let read = async {
             let table = self.table().await?;
-            let mut welds = table
-                .nok_welds(filter, PAGE + 1, page * u64::from(PAGE))
-                .await?;
-            let more = welds.len() > PAGE as usize;
-            welds.truncate(PAGE as usize);
+            let before = wanted.key(table.schema());
             Ok(NokPage {
-                welds,
-                pareto: table.nok_by_defect(filter, PARETO).await?,
-                more,
+                stretch: self
+                    .stretch(&table, &filter, of_review, before, PAGE)
+                    .await?,
+                pareto: table.nok_by_defect(&filter, PARETO).await?,
+                has_bodies: table.names_bodies(),
             })
         };
         self.in_turn(read).await
     }
 
-    /// The weld of this id and, where it is given, of this time; `None` if that day has none.
-    pub async fn one(
-        &self,
-        day: Day,
-        record_id: &str,
-        time: Option<&str>,
-    ) -> Result<Option<OneWeld>, String> {
+    /// As many of them as an export holds.
+    pub async fn all(&self, wanted: &Wanted) -> Result<Stretch, String> {
+        let (filter, of_review) = (wanted.filter(&self.settings.console)?, wanted.of_review()?);
         let read = async {
             let table = self.table().await?;
-            let Some((block, row)) = table.find(record_id, Some(day), time).await? else {
+            self.stretch(&table, &filter, of_review, None, EXPORT).await
+        };
+        self.in_turn(read).await
+    }
+
+    /// The weld that the list has behind this one.
+    pub async fn next(
+        &self,
+        wanted: &Wanted,
+        of_review: OfReview,
+    ) -> Result<Option<NokWeld>, String> {
+        let filter = wanted.filter(&self.settings.console)?;
+        let read = async {
+            let table = self.table().await?;
+            let before = wanted.key(table.schema());
+            let mut stretch = self.stretch(&table, &filter, of_review, before, 1).await?;
+            Ok(stretch.welds.pop().map(|listed| listed.weld))
+        };
+        self.in_turn(read).await
+    }
+
+    async fn stretch(
+        &self,
+        table: &SourceTable,
+        filter: &NokFilter,
+        of_review: OfReview,
+        mut before: Option<Key>,
+        most: usize,
+    ) -> Result<Stretch, StoreError> {
+        let reviews = self.reviewed().ok();
+        let mut found = Stretch::default();
+        if reviews.is_none() && of_review != OfReview::Any {
+            found.notes.push(
+                "nothing can be reviewed: mysql.enabled is off, or [mysql.columns] maps no review_result".to_owned(),
+            );
+            return Ok(found);
+        }
+        let look = match of_review {
+            OfReview::Any => most + 1,
+            _ => LOOK,
+        };
+        let mut looked = 0;
+        loop {
+            let limit = u32::try_from(look).unwrap_or(u32::MAX);
+            let welds = table.nok_welds(filter, before.as_ref(), limit).await?;
+            looked += welds.len();
+            let last_look = welds.len() < look;
+            before = welds.last().and_then(|last| {
+                Some(Key {
+                    ticks: last.ticks,
+                    id: table.schema().id_of(&last.record_id)?,
+                    text: String::new(),
+                })
+            });
+            let span = (welds.last(), welds.first());
+            let mut said = match (reviews, span) {
+                (Some(reviews), (Some(oldest), Some(newest))) => {
+                    let read = reviews
+                        .reviews(filter.day, oldest.ticks, newest.ticks)
+                        .await;
+                    match read {
+                        Ok(said) => said,
+                        Err(error) if of_review == OfReview::Any => {
+                            found.notes.push(error.chain_and_remedy());
+                            Default::default()
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                _ => Default::default(),
+            };
+            let listed = welds.into_iter().map(|weld| {
+                let review = said.remove(&(weld.ticks, weld.record_id.clone()));
+                Listed {
+                    weld,
+                    review: review.unwrap_or_default(),
+                }
+            });
+            found
+                .welds
+                .extend(listed.filter(|listed| fits(&listed.review, of_review)));
+            if found.welds.len() > most {
+                found.welds.truncate(most);
+                found.more = true;
+                return Ok(found);
+            }
+            if last_look || before.is_none() {
+                return Ok(found);
+            }
+            if looked >= MOST_LOOKED {
+                found
+                    .notes
+                    .push(format!("only the newest {looked} were looked at"));
+                return Ok(found);
+            }
+        }
+    }
+
+    /// The weld that is asked for; `None` if that day has none.
+    pub async fn one(&self, wanted: &Wanted) -> Result<Option<OneWeld>, String> {
+        let day = wanted.day()?;
+        let read = async {
+            let table = self.table().await?;
+            let found = match wanted.key(table.schema()) {
+                Some(key) => table.at(day, &key).await?,
+                None => {
+                    let time = Some(wanted.time.as_str()).filter(|time| !time.is_empty());
+                    table.find(&wanted.id, Some(day), time).await?
+                }
+            };
+            let Some((block, row)) = found else {
                 return Ok(None);
             };
-            let stored = table
-                .stored_verdict(day, block.time_text(row), record_id)
-                .await?;
-            let mut heading = vec![
-                ("record_id", block.id(row).to_string()),
-                ("data_date", block.day().to_string()),
-                ("ck_local_time", block.time_text(row).to_string()),
-                ("part_no", block.part_no(row).to_string()),
-                ("spot_name", block.spot_name(row).to_string()),
-                ("timer_name", block.timer_name(row).to_string()),
-            ];
-            heading.retain(|(_, text)| !text.is_empty());
-            let seen = self.judge().and_then(|judge| {
-                let mut workspace = Workspace::default();
-                judge.explain(&block.weld(row), &mut workspace)
-            });
-            let seen = seen.map(|mut explanation| {
-                if !self.settings.rules.enabled {
-                    explanation.hits.clear();
-                }
-                Box::new(explanation)
-            });
+            let key = block.key(row).to_owned();
+            let attempts = if wanted.attempts.is_empty() {
+                None
+            } else {
+                Some(table.attempts_at(day, &key, ATTEMPTS).await?)
+            };
+            let named = WeldKey {
+                day,
+                ticks: key.ticks,
+                time: block.time_text(row).to_owned(),
+                record_id: block.id(row).to_string(),
+            };
+            let (stored, review) =
+                tokio::join!(table.stored_verdict(day, &key), self.review_of(&named));
             Ok(Some(OneWeld {
-                stored: stored.unwrap_or_default(),
-                heading,
-                seen,
+                stored: stored?.unwrap_or_default(),
+                heading: heading(&block, row),
+                seen: self.see(&block, row),
+                review,
+                attempts,
+                key: named,
             }))
         };
         self.in_turn(read).await
+    }
+
+    async fn review_of(&self, key: &WeldKey) -> Result<Review, NoReview> {
+        let failed = |error: StoreError| NoReview::Failed(error.chain_and_remedy());
+        let records = self.reviewed()?;
+        records
+            .review(key)
+            .await
+            .map_err(failed)?
+            .ok_or(NoReview::NoRow)
     }
 
     async fn in_turn<T>(
         &self,
         read: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, String> {
-        let Ok(_turn) = self.turns.try_acquire() else {
+        let Ok(Ok(_turn)) = timeout(PATIENCE, self.turns.acquire()).await else {
             return Err("others are looking at welds at this moment; ask again".to_owned());
         };
         match read.await {
@@ -147,6 +317,16 @@ impl Welds {
                 Err(error.chain_and_remedy())
             }
         }
+    }
+
+    /// What the rules see.
+    fn see(&self, block: &RowBlock, row: usize) -> Result<Box<Explanation>, String> {
+        let mut workspace = Workspace::default();
+        let mut explanation = self.judge()?.explain(&block.weld(row), &mut workspace)?;
+        if !self.settings.rules.enabled {
+            explanation.hits.clear();
+        }
+        Ok(Box::new(explanation))
     }
 
     /// Rules and units as the workers have them; no model, which this host need not have.
@@ -169,5 +349,42 @@ impl Welds {
             settings.fusion.override_threshold,
         )
         .map_err(|error| error.to_string())
+    }
+}
+
+fn heading(block: &RowBlock, row: usize) -> Vec<(&'static str, String)> {
+    let mut heading = vec![
+        ("record_id", block.id(row).to_string()),
+        ("data_date", block.day().to_string()),
+        ("ck_local_time", block.time_text(row).to_string()),
+        ("part_no", block.part_no(row).to_string()),
+        ("spot_name", block.spot_name(row).to_string()),
+        ("timer_name", block.timer_name(row).to_string()),
+    ];
+    heading.retain(|(_, text)| !text.is_empty());
+    heading
+}
+
+fn fits(review: &Review, wanted: OfReview) -> bool {
+    match wanted {
+        OfReview::Any => true,
+        OfReview::Open => review.is_none(),
+        OfReview::Done => !review.is_none(),
+        OfReview::Saying(result) => review.result == result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_alone_is_a_review_too() {
+        let noted = Review {
+            note: "look again".to_owned(),
+            ..Review::default()
+        };
+        let all = OfReview::NAMED.map(|(_, wanted)| fits(&noted, wanted));
+        assert_eq!(all, [true, false, true, false, false, false]);
     }
 }

@@ -6,6 +6,8 @@
     reason = "each suite uses its part; in a test a panic is the report"
 )]
 
+pub mod console;
+
 use std::{path::PathBuf, time::Duration};
 
 use jiff::{Timestamp, ToSpan, tz::TimeZone};

@@ -71,7 +71,7 @@ impl Visitor {
 
 /// Why a page is not shown.
 #[derive(Debug, PartialEq, Eq)]
-enum Denied {
+pub enum Denied {
     SignIn,
     Forbidden(String),
     /// The file of users cannot be read.
@@ -104,7 +104,8 @@ impl Access {
         }
     }
 
-    fn users(&self) -> Result<Option<Arc<Users>>, Denied> {
+    /// Who may sign in; `None`: nobody can.
+    pub fn users(&self) -> Result<Option<Arc<Users>>, Denied> {
         let users = self.file.as_ref().map(UsersFile::users).transpose();
         users.map_err(Denied::NoUsers)
     }

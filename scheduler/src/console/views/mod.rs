@@ -1,4 +1,6 @@
-//! The content of each page, made of the status model.
+//! The content of each page, made of the status model; [`welds`]: of welds.
+
+pub mod welds;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,16 +8,9 @@ use askama::{Error, Template};
 use jiff::Timestamp;
 use weldfleet_queue::{Job, State, WorkerEntry};
 use weldfleet_service::output::{grouped, spoken};
-use weldfleet_stores::clickhouse::EventLine;
+use weldfleet_stores::clickhouse::{EventLine, LineShares};
 
-use super::{
-    actions::UNCONFIRMED,
-    asked::Asked,
-    said::Said,
-    svg,
-    welds::{NokPage, OneWeld},
-    words::Text,
-};
+use super::{actions::UNCONFIRMED, asked::Asked, said::Said, shares::ShiftShares, words::Text};
 use crate::{
     status::{
         causes::Words,
@@ -23,6 +18,9 @@ use crate::{
     },
     users::Role,
 };
+
+/// Workers on a page: so many are put in again without anybody's waiting.
+const WORKERS: usize = 200;
 
 /// A page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +58,14 @@ impl View {
         }
     }
 
+    /// Whether it shows what is at this moment. Lists of welds and of events are read by people, who go through them.
+    fn is_live(self) -> bool {
+        matches!(
+            self,
+            Self::Now | Self::Backfills | Self::Workers | Self::Jobs
+        )
+    }
+
     fn name(self, text: &Text) -> &'static str {
         match self {
             Self::Now => text.now,
@@ -79,6 +85,7 @@ struct Frame<'a> {
     links: Vec<Link>,
     /// When the stores were looked at.
     seen: String,
+    live: bool,
     asked: &'a Asked,
 }
 
@@ -103,6 +110,7 @@ impl<'a> Frame<'a> {
             title: view.name(asked.text),
             links: links.collect(),
             seen,
+            live: view.is_live(),
             asked,
         }
     }
@@ -130,15 +138,33 @@ impl<'a> Frame<'a> {
         self.asked.token()
     }
 
+    fn reviews(&self) -> bool {
+        self.asked.may(Role::Reviewer)
+    }
+
+    /// Whether its content changes by itself.
+    fn is_live(&self) -> bool {
+        self.live
+    }
+
     fn operates(&self) -> bool {
         self.asked.may(Role::Operator)
     }
 }
 
 /// Rows of text under their names.
-struct Table {
-    head: Vec<&'static str>,
-    rows: Vec<Vec<String>>,
+pub struct Table {
+    pub head: Vec<&'static str>,
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    fn empty() -> Self {
+        Self {
+            head: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
 }
 
 struct Figure {
@@ -162,6 +188,8 @@ struct NowPage<'a> {
     /// Whether there is something to resume.
     paused: bool,
     figures: Vec<Figure>,
+    /// NOK shares by line, under what is compared.
+    shares: Option<(String, Table)>,
     table: Table,
 }
 
@@ -172,12 +200,15 @@ struct ListPage<'a> {
     frame: Frame<'a>,
     notes: Vec<String>,
     table: Table,
-    /// Older ones.
+    /// The same for a spreadsheet.
+    export: String,
+    /// What is behind the last of them, and what that is called.
     next: Option<String>,
+    next_word: &'static str,
 }
 
 /// Whether somebody should do something, and how it goes.
-pub fn now(report: &Report, asked: &Asked) -> Result<String, Error> {
+pub fn now(report: &Report, shares: Option<&ShiftShares>, asked: &Asked) -> Result<String, Error> {
     let text = asked.text;
     let causes = report.causes.iter().map(|cause| CauseText {
         what: said(&cause.what, text),
@@ -191,12 +222,17 @@ pub fn now(report: &Report, asked: &Asked) -> Result<String, Error> {
         hints: &report.hints,
         paused: report.paused.is_some(),
         figures: figures(report, text),
-        table: Table {
-            head: text.day_columns.to_vec(),
-            rows: report.days.iter().flatten().map(day).collect(),
-        },
+        shares: shares.map(|shares| (shares_heading(shares, text), shares_table(shares, text))),
+        table: days_table(report, text),
     };
     page.render()
+}
+
+pub fn days_table(report: &Report, text: &Text) -> Table {
+    Table {
+        head: text.day_columns.to_vec(),
+        rows: report.days.iter().flatten().map(day).collect(),
+    }
 }
 
 fn said<'w>(words: &'w Words, text: &Text) -> &'w str {
@@ -239,20 +275,46 @@ fn figures(report: &Report, text: &Text) -> Vec<Figure> {
     .collect()
 }
 
-fn day(day: &DayLine) -> Vec<String> {
-    let judged = day.ok + day.nok;
-    let share = if judged == 0 {
-        "–".to_owned()
-    } else {
-        format!("{:.2} %", day.nok as f64 * 100.0 / judged as f64)
+fn shares_heading(shares: &ShiftShares, text: &Text) -> String {
+    let since = shares.since.strftime("%Y-%m-%d %H:%M");
+    format!("{} {} {} {since}", text.shares, shares.shift, text.since)
+}
+
+fn shares_table(shares: &ShiftShares, text: &Text) -> Table {
+    let row = |line: &LineShares| {
+        let name = match line.line.as_str() {
+            "" => text.all_lines,
+            name => name,
+        };
+        vec![
+            name.to_owned(),
+            grouped(line.judged),
+            grouped(line.nok),
+            share(line.nok, line.judged),
+            share(line.nok_before, line.judged_before),
+        ]
     };
+    Table {
+        head: text.share_columns.to_vec(),
+        rows: shares.lines.iter().map(row).collect(),
+    }
+}
+
+fn share(nok: u64, judged: u64) -> String {
+    if judged == 0 {
+        return "–".to_owned();
+    }
+    format!("{:.2} %", nok as f64 * 100.0 / judged as f64)
+}
+
+fn day(day: &DayLine) -> Vec<String> {
     vec![
         day.day.clone(),
         grouped(day.total),
         grouped(day.left),
         grouped(day.ok),
         grouped(day.nok),
-        share,
+        share(day.nok, day.ok + day.nok),
         grouped(day.invalid),
         grouped(day.poison),
         grouped(day.error),
@@ -294,6 +356,13 @@ pub fn backfills(report: &Report, asked: &Asked) -> Result<String, Error> {
     page.render()
 }
 
+pub fn runs_table(report: &Report, text: &Text) -> Table {
+    Table {
+        head: text.run_columns.to_vec(),
+        rows: report.runs.iter().flatten().map(run).collect(),
+    }
+}
+
 fn run(run: &RunLine) -> Vec<String> {
     let changed = [run.changed_by.as_str(), run.changed_why.as_str()];
     let changed: Vec<&str> = changed
@@ -314,20 +383,36 @@ fn run(run: &RunLine) -> Vec<String> {
 }
 
 /// Workers, as they tell of themselves.
-pub fn workers(report: &Report, asked: &Asked) -> Result<String, Error> {
-    let text = asked.text;
+pub fn workers(report: &Report, place: usize, asked: &Asked) -> Result<String, Error> {
+    let mut table = workers_table(report, asked.text);
+    let all = table.rows.len();
+    let first = (place * WORKERS).min(all);
+    let last = (first + WORKERS).min(all);
+    table.rows = table.rows.drain(first..last).collect();
+    let mut notes = Vec::new();
+    if all > WORKERS {
+        let (from, to, all) = (first + 1, last, grouped(all as u64));
+        notes.push(format!("{from}–{to} / {all}"));
+    }
+    let page = ListPage {
+        t: asked.text,
+        frame: Frame::at(View::Workers, report.at_ms, asked),
+        notes,
+        table,
+        export: asked.page("/ui/workers.csv"),
+        next: (last < all).then(|| format!("{}&page={}", asked.page("/ui/workers"), place + 1)),
+        next_word: asked.text.further,
+    };
+    page.render()
+}
+
+pub fn workers_table(report: &Report, text: &Text) -> Table {
     let rows = report.workers.iter().flatten();
     let rows = rows.map(|entry| worker(entry, report.limits.silent_ms, text));
-    list(
-        View::Workers,
-        report.at_ms,
-        asked,
-        Vec::new(),
-        Table {
-            head: text.worker_columns.to_vec(),
-            rows: rows.collect(),
-        },
-    )
+    Table {
+        head: text.worker_columns.to_vec(),
+        rows: rows.collect(),
+    }
 }
 
 fn worker(worker: &WorkerEntry, silent_ms: u64, text: &Text) -> Vec<String> {
@@ -396,6 +481,15 @@ pub fn jobs(report: &Report, dead: &[Job], asked: &Asked) -> Result<String, Erro
     page.render()
 }
 
+/// Dead jobs one by one.
+pub fn dead_table(dead: &[Job], text: &Text) -> Table {
+    let row = |job: &Job| vec![job.id.clone(), job.weight.to_string(), job.error.clone()];
+    Table {
+        head: text.dead_columns.to_vec(),
+        rows: dead.iter().map(row).collect(),
+    }
+}
+
 /// Jobs that died alike.
 #[derive(Debug, PartialEq, Eq)]
 struct Group {
@@ -426,205 +520,6 @@ fn by_cause(dead: &[Job]) -> Vec<Group> {
     groups
 }
 
-/// What is asked for on the page of NOK welds, as typed.
-#[derive(Debug, Clone, Default)]
-pub struct NokAsked {
-    /// Day, part, spot, timer, defect.
-    pub values: [String; 5],
-    pub page: u64,
-}
-
-/// Names of these in the address.
-pub const NOK_FIELDS: [&str; 5] = ["day", "part", "spot", "timer", "defect"];
-
-impl NokAsked {
-    /// The same page with another defect or place in the list.
-    fn link(&self, text: &Text, defect: &str, page: u64) -> String {
-        let mut link = format!("/ui/nok?lang={}", text.lang);
-        for (name, value) in NOK_FIELDS.iter().zip(&self.values) {
-            let value = if *name == "defect" { defect } else { value };
-            if !value.is_empty() {
-                link.push_str(&format!("&{name}={}", encoded(value)));
-            }
-        }
-        if page > 0 {
-            link.push_str(&format!("&page={page}"));
-        }
-        link
-    }
-}
-
-/// As it stands in the query of an address.
-fn encoded(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
-            safe.push(char::from(byte));
-        } else {
-            safe.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    safe
-}
-
-struct Field<'a> {
-    label: &'static str,
-    name: &'static str,
-    value: &'a str,
-}
-
-struct ShareLine {
-    link: String,
-    name: String,
-    welds: String,
-    value: u64,
-    most: u64,
-}
-
-struct WeldLine {
-    link: String,
-    id: String,
-    cells: Vec<String>,
-}
-
-#[derive(Template)]
-#[template(path = "nok.html")]
-struct NokListPage<'a> {
-    t: &'static Text,
-    frame: Frame<'a>,
-    fields: Vec<Field<'a>>,
-    notes: Vec<String>,
-    pareto: Vec<ShareLine>,
-    rows: Vec<WeldLine>,
-    next: Option<String>,
-}
-
-/// NOK welds of a day; `found`: they, or why they cannot be shown.
-pub fn nok(
-    wanted: &NokAsked,
-    found: &Result<NokPage, String>,
-    seen_ms: i64,
-    asked: &Asked,
-) -> Result<String, Error> {
-    let text = asked.text;
-    let fields = NOK_FIELDS.iter().zip(text.filters).zip(&wanted.values);
-    let fields = fields.map(|((name, label), value)| Field { label, name, value });
-    let (mut notes, mut pareto, mut rows, mut next) = (Vec::new(), Vec::new(), Vec::new(), None);
-    match found {
-        Err(why) => notes.push(why.clone()),
-        Ok(page) => {
-            let most = page.pareto.iter().map(|share| share.welds).max();
-            pareto.extend(page.pareto.iter().map(|share| ShareLine {
-                link: wanted.link(text, &share.text, 0),
-                name: if share.text.is_empty() {
-                    "–".to_owned()
-                } else {
-                    share.text.clone()
-                },
-                welds: grouped(share.welds),
-                value: share.welds,
-                most: most.unwrap_or(1),
-            }));
-            let day = &wanted.values[0];
-            rows.extend(page.welds.iter().map(|weld| WeldLine {
-                link: format!(
-                    "/ui/weld?lang={}&day={}&id={}&time={}",
-                    text.lang,
-                    encoded(day),
-                    encoded(&weld.record_id),
-                    encoded(&weld.time)
-                ),
-                id: weld.record_id.clone(),
-                cells: vec![
-                    weld.time.clone(),
-                    weld.part_no.clone(),
-                    weld.spot_name.clone(),
-                    weld.timer_name.clone(),
-                    weld.defect.clone(),
-                    weld.decided_by.clone(),
-                    probability(weld.probability),
-                    weld.model_version.clone(),
-                ],
-            }));
-            next = page
-                .more
-                .then(|| wanted.link(text, &wanted.values[4], wanted.page + 1));
-        }
-    }
-    let page = NokListPage {
-        t: text,
-        frame: Frame::at(View::Nok, seen_ms, asked),
-        fields: fields.collect(),
-        notes,
-        pareto,
-        rows,
-        next,
-    };
-    page.render()
-}
-
-fn probability(value: f64) -> String {
-    if value.is_nan() {
-        "–".to_owned()
-    } else {
-        format!("{value:.4}")
-    }
-}
-
-#[derive(Template)]
-#[template(path = "weld.html")]
-struct WeldPage<'a> {
-    t: &'static Text,
-    frame: Frame<'a>,
-    heading: &'a [(&'static str, String)],
-    svg: Option<String>,
-    notes: Vec<String>,
-    table: Table,
-}
-
-/// One weld; `found`: it, or why it cannot be shown.
-pub fn weld(
-    found: &Result<Option<OneWeld>, String>,
-    seen_ms: i64,
-    asked: &Asked,
-) -> Result<String, Error> {
-    let text = asked.text;
-    let mut notes = Vec::new();
-    let weld = match found {
-        Ok(Some(weld)) => Some(weld),
-        Ok(None) => {
-            notes.push(text.no_weld.to_owned());
-            None
-        }
-        Err(why) => {
-            notes.push(why.clone());
-            None
-        }
-    };
-    let mut drawn = None;
-    match weld.map(|weld| &weld.seen) {
-        Some(Ok(explanation)) => drawn = Some(svg::curves(explanation, text)),
-        Some(Err(why)) => notes.push(format!("{}: {why}", text.not_drawn)),
-        None => {}
-    }
-    let stored = weld.map(|weld| weld.stored.as_slice()).unwrap_or_default();
-    let stored = stored.iter().filter(|(_, value)| !value.is_empty());
-    let page = WeldPage {
-        t: text,
-        frame: Frame::at(View::Weld, seen_ms, asked),
-        heading: weld.map(|weld| weld.heading.as_slice()).unwrap_or_default(),
-        svg: drawn,
-        notes,
-        table: Table {
-            head: text.verdict_columns.to_vec(),
-            rows: stored
-                .map(|(name, value)| vec![(*name).to_owned(), value.clone()])
-                .collect(),
-        },
-    };
-    page.render()
-}
-
 /// What people and the fleet did; `latest` has one more than `most` if there are more.
 pub fn events(
     latest: Result<Vec<EventLine>, String>,
@@ -639,7 +534,21 @@ pub fn events(
         Err(why) => notes.push(why),
     }
     let more = events.len() > most;
-    let rows = events.into_iter().take(most).map(|event| {
+    events.truncate(most);
+    let page = ListPage {
+        t: asked.text,
+        frame: Frame::at(View::Events, seen_ms, asked),
+        notes,
+        table: events_table(events, asked.text),
+        export: asked.page("/ui/events.csv"),
+        next: more.then(|| format!("{}&page={}", asked.page("/ui/events"), page + 1)),
+        next_word: asked.text.older,
+    };
+    page.render()
+}
+
+pub fn events_table(events: Vec<EventLine>, text: &Text) -> Table {
+    let row = |event: EventLine| {
         vec![
             event.at,
             event.who,
@@ -648,35 +557,11 @@ pub fn events(
             event.why,
             event.detail,
         ]
-    });
-    let page = ListPage {
-        t: asked.text,
-        frame: Frame::at(View::Events, seen_ms, asked),
-        notes,
-        table: Table {
-            head: asked.text.event_columns.to_vec(),
-            rows: rows.collect(),
-        },
-        next: more.then(|| format!("{}&page={}", asked.page("/ui/events"), page + 1)),
     };
-    page.render()
-}
-
-fn list(
-    view: View,
-    seen_ms: i64,
-    asked: &Asked,
-    notes: Vec<String>,
-    table: Table,
-) -> Result<String, Error> {
-    let page = ListPage {
-        t: asked.text,
-        frame: Frame::at(view, seen_ms, asked),
-        notes,
-        table,
-        next: None,
-    };
-    page.render()
+    Table {
+        head: text.event_columns.to_vec(),
+        rows: events.into_iter().map(row).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -735,9 +620,9 @@ mod tests {
     fn nothing_that_people_wrote_becomes_part_of_a_page() {
         let report = report();
         for html in [
-            now(&report, &asked(&ENGLISH)).unwrap(),
+            now(&report, None, &asked(&ENGLISH)).unwrap(),
             backfills(&report, &asked(&CHINESE)).unwrap(),
-            workers(&report, &asked(&ENGLISH)).unwrap(),
+            workers(&report, 0, &asked(&ENGLISH)).unwrap(),
             jobs(&report, &[], &asked(&ENGLISH)).unwrap(),
         ] {
             assert!(!html.contains("<script>alert"), "{html}");
@@ -753,7 +638,7 @@ mod tests {
 
     #[test]
     fn now_says_the_sentence_and_the_figures_in_either_language() {
-        let html = now(&report(), &asked(&ENGLISH)).unwrap();
+        let html = now(&report(), None, &asked(&ENGLISH)).unwrap();
         assert!(
             html.contains("class=\"red\"") && html.contains("no scheduler leads"),
             "{html}"
@@ -762,7 +647,7 @@ mod tests {
             html.contains("<dd>1,234</dd>") && html.contains("0.79 %"),
             "{html}"
         );
-        let html = now(&report(), &asked(&CHINESE)).unwrap();
+        let html = now(&report(), None, &asked(&CHINESE)).unwrap();
         assert!(
             html.contains("没有主调度器") && html.contains("lang=\"zh\""),
             "{html}"
@@ -771,7 +656,7 @@ mod tests {
             causes: vec![Cause::NothingToDo.told()],
             ..Report::default()
         };
-        let html = now(&calm, &asked(&ENGLISH)).unwrap();
+        let html = now(&calm, None, &asked(&ENGLISH)).unwrap();
         assert!(
             html.contains("class=\"calm\"") && html.contains("nothing to do"),
             "{html}"

@@ -1,0 +1,60 @@
+//! What a person says of a NOK weld.
+
+use weldfleet_stores::{
+    StoreError,
+    clickhouse::Event,
+    mysql::{NokTable, Review, Reviewed, WeldKey},
+};
+
+use super::By;
+
+/// What can be said of a NOK weld.
+pub const RESULTS: [&str; 3] = ["confirmed", "false alarm", "unsure"];
+
+/// Writes it where the row still has the review that the person saw; the event only if it is written.
+pub async fn review(
+    table: &NokTable,
+    key: &WeldKey,
+    seen: &Review,
+    wanted: &Review,
+    by: &By,
+) -> Result<(Reviewed, Option<Event>), StoreError> {
+    let reviewed = table.set_review(key, seen, wanted).await?;
+    let event = matches!(reviewed, Reviewed::Kept(_)).then(|| {
+        let on_what = format!("weld {} {} {}", key.day, key.time, key.record_id);
+        by.event("review", on_what, in_words(seen, wanted))
+    });
+    Ok((reviewed, event))
+}
+
+fn in_words(seen: &Review, wanted: &Review) -> String {
+    let said = |review: &Review| match (review.result.as_str(), review.by.as_str()) {
+        ("", "") => "not reviewed".to_owned(),
+        (result, "") => result.to_owned(),
+        (result, by) => format!("{result} by {by}"),
+    };
+    if seen.is_none() {
+        return said(wanted);
+    }
+    format!("{}; was {}", said(wanted), said(seen))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_says_what_it_is_now_and_what_it_was() {
+        let none = Review::default();
+        let by = |result: &str, by: &str| Review {
+            result: result.to_owned(),
+            by: by.to_owned(),
+            ..Review::default()
+        };
+        assert_eq!(in_words(&none, &by("confirmed", "li")), "confirmed by li");
+        assert_eq!(
+            in_words(&by("unsure", "li"), &none),
+            "not reviewed; was unsure by li"
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! How many welds of this shift are NOK, beside the last seven days: read in the background, at most once a minute, so
+//! that the page never waits for it.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::{ToSpan as _, civil::DateTime};
+use weldfleet_settings::Settings;
+use weldfleet_stores::{
+    Day,
+    clickhouse::{LineShares, SourceTable},
+};
+
+use crate::args::plant_time;
+
+/// How old what is shown may be before it is read again.
+const FRESH: Duration = Duration::from_secs(60);
+/// How long ClickHouse may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Days that a shift is compared with.
+const DAYS: i64 = 7;
+
+/// By line, since a shift began.
+#[derive(Debug, Clone)]
+pub struct ShiftShares {
+    /// Empty where there are no shifts: then it is the day.
+    pub shift: String,
+    pub since: DateTime,
+    pub lines: Vec<LineShares>,
+}
+
+#[derive(Default)]
+struct Known {
+    shares: Option<Arc<ShiftShares>>,
+    /// When it was last asked for.
+    asked: Option<Instant>,
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Shares {
+    settings: Arc<Settings>,
+    known: Arc<Mutex<Known>>,
+}
+
+impl Shares {
+    pub fn new(settings: Arc<Settings>) -> Self {
+        let known = Arc::default();
+        Self { settings, known }
+    }
+
+    /// As last read; `None` until something was.
+    pub fn latest(&self) -> Option<Arc<ShiftShares>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.asked.is_none_or(|asked| asked.elapsed() >= FRESH) {
+            known.asked = Some(Instant::now());
+            let shares = self.clone();
+            tokio::spawn(async move { shares.read().await });
+        }
+        known.shares.clone()
+    }
+
+    async fn read(&self) {
+        let now = plant_time(&self.settings.scheduler.timezone);
+        let read = read(&self.settings, now).await;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.shares = match read {
+            Ok(shares) => Some(Arc::new(shares)),
+            Err(error) => {
+                tracing::warn!(error, "the nok shares of this shift cannot be read");
+                None
+            }
+        };
+    }
+}
+
+async fn read(settings: &Settings, now: DateTime) -> Result<ShiftShares, String> {
+    let (shift, since) = settings.console.shift_at(now);
+    let days: Result<Vec<Day>, _> = (0..=DAYS)
+        .map(|back| Day::from_date(now.date().saturating_sub(back.days())))
+        .collect();
+    let days = days.map_err(|error| error.to_string())?;
+    let table = SourceTable::inspect(settings).await;
+    let table = table
+        .map_err(|error| error.chain())?
+        .with_patience(PATIENCE);
+    let lines = table.nok_shares(&days, since).await;
+    Ok(ShiftShares {
+        shift: shift.to_owned(),
+        since,
+        lines: lines.map_err(|error| error.chain())?,
+    })
+}

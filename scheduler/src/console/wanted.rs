@@ -1,0 +1,230 @@
+//! Which welds a page is about, as its address says.
+
+use serde::{Deserialize, Serialize};
+use weldfleet_settings::Console as ConsoleSettings;
+use weldfleet_stores::{
+    Day, Key,
+    clickhouse::{Hours, NokFilter, NokWeld, Schema},
+};
+
+use crate::actions::reviews::RESULTS;
+
+/// The query of an address, as typed: a filter, and a place in what it lets through. Empty: not asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Wanted {
+    pub day: String,
+    pub shift: String,
+    pub part: String,
+    pub spot: String,
+    pub timer: String,
+    pub body: String,
+    pub defect: String,
+    pub review: String,
+    /// `ck_local_time` as ClickHouse stores it, of the weld that is shown or behind which a list goes on.
+    pub ticks: String,
+    pub id: String,
+    /// `ck_local_time` as ClickHouse prints it.
+    pub time: String,
+    /// Whether what attempts made of the weld is shown too.
+    pub attempts: String,
+}
+
+/// Of which reviews welds are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfReview {
+    Any,
+    /// Nobody has said anything.
+    Open,
+    Done,
+    Saying(&'static str),
+}
+
+impl OfReview {
+    /// All that can be asked for, by their names in an address.
+    pub const NAMED: [(&'static str, Self); 6] = [
+        ("", Self::Any),
+        ("open", Self::Open),
+        ("done", Self::Done),
+        (RESULTS[0], Self::Saying(RESULTS[0])),
+        (RESULTS[1], Self::Saying(RESULTS[1])),
+        (RESULTS[2], Self::Saying(RESULTS[2])),
+    ];
+
+    fn named(text: &str) -> Option<Self> {
+        let mut named = Self::NAMED.into_iter();
+        named.find(|(name, _)| *name == text).map(|(_, it)| it)
+    }
+}
+
+impl Wanted {
+    /// Names of the filter's fields in the address, in the order in which they are shown.
+    pub const FIELDS: [&'static str; 8] = [
+        "day", "shift", "part", "spot", "timer", "body", "defect", "review",
+    ];
+
+    /// Their values, in the same order.
+    pub fn values(&self) -> [&str; 8] {
+        [
+            &self.day,
+            &self.shift,
+            &self.part,
+            &self.spot,
+            &self.timer,
+            &self.body,
+            &self.defect,
+            &self.review,
+        ]
+    }
+
+    /// The same filter, at no place.
+    pub fn filter_only(&self) -> Self {
+        Self {
+            ticks: String::new(),
+            id: String::new(),
+            time: String::new(),
+            attempts: String::new(),
+            ..self.clone()
+        }
+    }
+
+    /// The same filter at this weld.
+    pub fn at(&self, weld: &NokWeld) -> Self {
+        Self {
+            ticks: weld.ticks.to_string(),
+            id: weld.record_id.clone(),
+            time: weld.time.clone(),
+            ..self.filter_only()
+        }
+    }
+
+    /// A page with this query.
+    pub fn link(&self, path: &str, lang: &str) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("lang", lang);
+        let place = [
+            ("ticks", self.ticks.as_str()),
+            ("id", &self.id),
+            ("time", &self.time),
+            ("attempts", &self.attempts),
+        ];
+        for (name, value) in Self::FIELDS.into_iter().zip(self.values()).chain(place) {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
+        }
+        format!("{path}?{}", query.finish())
+    }
+
+    pub fn day(&self) -> Result<Day, String> {
+        self.day
+            .parse::<Day>()
+            .map_err(|error| format!("day = {}: {error}", self.day))
+    }
+
+    /// What ClickHouse is asked for.
+    pub fn filter(&self, console: &ConsoleSettings) -> Result<NokFilter, String> {
+        let hours = match self.shift.as_str() {
+            "" => None,
+            name => {
+                let (from, to) = console
+                    .shift(name)
+                    .ok_or_else(|| unknown_shift(name, console))?;
+                Some(Hours { from, to })
+            }
+        };
+        Ok(NokFilter {
+            day: self.day()?,
+            hours,
+            part_no: self.part.clone(),
+            spot_name: self.spot.clone(),
+            timer_name: self.timer.clone(),
+            body_no: self.body.clone(),
+            defect: self.defect.clone(),
+        })
+    }
+
+    pub fn of_review(&self) -> Result<OfReview, String> {
+        OfReview::named(&self.review).ok_or_else(|| {
+            let names = OfReview::NAMED.map(|(name, _)| name);
+            let known = names[1..].join(", ");
+            format!(
+                "review = {}: not one of {known}; leave it empty for all",
+                self.review
+            )
+        })
+    }
+
+    /// The place; `None` where none is given or the column holds no such id.
+    pub fn key(&self, schema: &Schema) -> Option<Key> {
+        Some(Key {
+            ticks: self.ticks.parse().ok()?,
+            id: schema.id_of(&self.id)?,
+            text: String::new(),
+        })
+    }
+}
+
+fn unknown_shift(name: &str, console: &ConsoleSettings) -> String {
+    let known: Vec<&str> = console.shifts.keys().map(String::as_str).collect();
+    if known.is_empty() {
+        return format!("shift = {name}: console.shifts names none");
+    }
+    format!(
+        "shift = {name}: not one of console.shifts: {}",
+        known.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_says_again_what_was_asked_for() {
+        let wanted = Wanted {
+            day: "20261129".to_owned(),
+            body: "a&b=c 车身".to_owned(),
+            review: "false alarm".to_owned(),
+            ticks: "-12".to_owned(),
+            id: "7/7".to_owned(),
+            ..Wanted::default()
+        };
+        let link = wanted.link("/ui/nok", "zh");
+        let query = link.strip_prefix("/ui/nok?lang=zh&").unwrap();
+        let read: std::collections::HashMap<_, _> =
+            form_urlencoded::parse(query.as_bytes()).collect();
+        assert_eq!(read.len(), 5, "{link}");
+        assert_eq!(read["body"], wanted.body);
+        assert_eq!(wanted.of_review(), Ok(OfReview::Saying("false alarm")));
+        assert!(
+            wanted
+                .filter_only()
+                .link("/ui/nok", "en")
+                .ends_with("review=false+alarm")
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_asked_for_is_named_with_what_can() {
+        let mut console = ConsoleSettings::default();
+        let asking = |shift: &str, review: &str| Wanted {
+            day: "20261129".to_owned(),
+            shift: shift.to_owned(),
+            review: review.to_owned(),
+            ..Wanted::default()
+        };
+        let none = asking("early", "").filter(&console).unwrap_err();
+        assert!(none.contains("console.shifts names none"), "{none}");
+        let early = (String::from("early"), jiff::civil::time(6, 0, 0, 0));
+        console.shifts.extend([early]);
+        let other = asking("noon", "").filter(&console).unwrap_err();
+        assert!(other.contains("noon") && other.contains("early"), "{other}");
+        assert!(asking("early", "").filter(&console).is_ok());
+        let review = asking("", "perhaps").of_review().unwrap_err();
+        assert!(
+            review.contains("perhaps") && review.contains("unsure"),
+            "{review}"
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! The console in a real browser, a Chromium that Playwright drives: `tests/browser/console.py`.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod common;
+
+use std::{env, fs, path::PathBuf, time::Duration};
+
+use common::{
+    Hands, SOON,
+    console::{PASSWORD, Plant},
+    day_before, ids, lease,
+};
+use weldfleet_testkit::{browser_python, repository};
+use weldfleet_tests::eventually;
+
+const NOK: u64 = 120;
+const REVIEWED: u64 = 100;
+
+/// Two jobs died of one cause, one of another.
+async fn dead_jobs(hands: &Hands) -> (Vec<String>, Vec<String>) {
+    let mut dead = hands.claim(3).await;
+    let causes = [
+        "no such column",
+        "the model file is gone",
+        "the model file is gone",
+    ];
+    for (job, cause) in dead.iter().zip(causes) {
+        hands.queue.bury(&lease(job), cause).await.unwrap();
+    }
+    let retried = dead.split_off(1);
+    (ids(&retried), ids(&dead))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_view_and_action_by_mouse_and_keyboard() {
+    let plant = Plant::start(&[]).await;
+    let day = day_before(2);
+    plant.fleet.simulate(&day, 3000, &[]);
+    let hands = Hands::new(&plant.fleet, Duration::from_secs(30)).await;
+    let args = ["backfill", "--from", &day, "--to", &day, "--json"];
+    let asked = plant.fleet.succeed("scheduler", &args);
+    let run: serde_json::Value = serde_json::from_str(&asked).unwrap();
+    let run = run["run"].to_string();
+    hands.pending_rows(3000).await;
+    let (retried, dropped) = dead_jobs(&hands).await;
+    plant.fleet.simulate("today", 200, &[]);
+    plant
+        .fleet
+        .clickhouse
+        .execute(&format!(
+            "UPDATE spot_records SET alg_status = 'ok', final_result = 'NOK', defect = if(record_id % 3 = 0, '小焊核', '飞溅'), \
+             decided_by = 'soft_and', ml_nok_prob = 0.912, ml_result = 'NOK', rule_result = 'NOK', \
+             model_version = 'resnet-3', alg_complete_time = now64(3) WHERE record_id <= {NOK}"
+        ))
+        .await;
+    eventually("the welds are mirrored", SOON, async || {
+        let rows = plant.fleet.mysql.count("nok_records").await;
+        (rows == NOK).then_some(())
+    })
+    .await;
+
+    let pictures = env::var_os("CONSOLE_PICTURES")
+        .map_or_else(|| plant.fleet.folder().join("pictures"), PathBuf::from);
+    fs::create_dir_all(&pictures).unwrap();
+    let mut browser = browser_python();
+    browser
+        .arg(repository().join("tests/browser/console.py"))
+        .args([plant.base.as_str(), PASSWORD, &run])
+        .arg(&pictures);
+    let status = tokio::task::spawn_blocking(move || browser.status());
+    assert!(
+        status.await.unwrap().unwrap().success(),
+        "it says why above"
+    );
+
+    let reviewed = "SELECT review_result, COUNT(*), COUNT(review_note) FROM nok_records WHERE reviewed_by = 'reviewer' GROUP BY 1 ORDER BY 1";
+    let kept = plant.fleet.mysql.rows(reviewed).await;
+    // Of 100 every third, from the first; the 51st, taken back with its note, was made anew without one.
+    assert_eq!(
+        kept,
+        [
+            ["confirmed", "34", "4"],
+            ["false alarm", "34", "3"],
+            ["unsure", "32", "2"]
+        ]
+    );
+    let events = plant
+        .fleet
+        .clickhouse
+        .count("weld_events WHERE what = 'review'")
+        .await;
+    assert_eq!(events, REVIEWED + 2, "one was taken back and made anew");
+    for (what, ids) in [("jobs retry", &retried), ("jobs drop", &dropped)] {
+        for id in ids {
+            let told = format!(
+                "weld_events WHERE what = '{what}' AND on_what = 'job {id}' AND why = 'a test'"
+            );
+            assert_eq!(plant.fleet.clickhouse.count(&told).await, 1, "{told}");
+        }
+    }
+    let status = plant.fleet.status();
+    assert_eq!(status["runs"][0]["state"], "cancelled", "{status}");
+    assert!(status["paused"].is_null(), "{status}");
+}

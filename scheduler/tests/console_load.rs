@@ -1,0 +1,143 @@
+//! The console over a large fleet: a thousand workers, a hundred thousand jobs.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod common;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use common::{Hands, SOON};
+use reqwest::Client;
+use weldfleet_queue::{NewJob, Queue, WorkerId};
+use weldfleet_testkit::{browser_python, repository};
+use weldfleet_tests::{Fleet, eventually};
+
+const WORKERS: u32 = 1000;
+const JOBS: u32 = 100_000;
+/// Alone, lists take less than 200 ms (docs/PERFORMANCE.md); a busy machine's share of these is its own.
+const SLOWEST: Duration = Duration::from_secs(2);
+/// How long the browser looks on.
+const SECONDS: &str = "20";
+
+fn told(number: u32, beat: u32) -> BTreeMap<String, String> {
+    let fields = [
+        ("host", format!("gpu-{:03}", number / 8)),
+        ("device", "cuda".to_owned()),
+        ("model_version", "resnet-3".to_owned()),
+        ("rows_per_second", (beat % 1000).to_string()),
+        ("stages", "read 0.1, infer 0.8, write 0.1".to_owned()),
+        ("save_dir_free_bytes", "500000000000".to_owned()),
+        (
+            "address",
+            format!("10.0.{}.{}:9101", number / 250, number % 250),
+        ),
+    ];
+    fields.map(|(name, text)| (name.to_owned(), text)).into()
+}
+
+/// Every worker tells of itself again and again until it is stopped.
+async fn beat(queue: Queue, stop: Arc<AtomicBool>) {
+    let mut count = 0;
+    while !stop.load(Ordering::Relaxed) {
+        for number in 0..WORKERS {
+            let id = WorkerId::from_text(format!("w-{number:04}"));
+            queue.register(&id, &told(number, count)).await.unwrap();
+        }
+        count += 1;
+    }
+}
+
+/// Ticks of the kernel that a process has used, each 10 ms.
+fn cpu_ms(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let fields: Vec<&str> = fields.split(' ').collect();
+    let ticks = |place: usize| fields[place].parse::<u64>().unwrap();
+    (ticks(11) + ticks(12)) * 10
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_workers_and_a_hundred_thousand_jobs_are_shown_at_once() {
+    let fleet = Fleet::with(&[("scheduler.poll_interval", "10s")]).await;
+    fleet.migrate();
+    let scheduler = fleet.scheduler();
+    scheduler.ready().await;
+    let hands = Hands::new(&fleet, Duration::from_secs(2)).await;
+    let jobs: Vec<NewJob> = (0..JOBS)
+        .map(|number| NewJob {
+            delay: Duration::from_secs(86_400),
+            weight: 1000,
+            ..NewJob::new(format!("20261129-{number:06}"))
+        })
+        .collect();
+    for some in jobs.chunks(1000) {
+        hands.queue.enqueue(some).await.unwrap();
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let beating = tokio::spawn(beat(hands.queue.clone(), stop.clone()));
+
+    let base = scheduler.http().await;
+    let client = Client::new();
+    let get = async |page: &str| {
+        let answer = client.get(format!("{base}{page}")).send().await.unwrap();
+        answer.text().await.unwrap()
+    };
+    eventually("all workers are listed", SOON, async || {
+        let html = get("/ui/workers").await;
+        (html.matches("<tr><td>w-").count() == 200 && html.contains("1–200 / 1,000")).then_some(())
+    })
+    .await;
+    assert!(get("/ui/jobs").await.contains("100,000 delayed"));
+
+    let csv = get("/ui/workers.csv").await;
+    assert_eq!(csv.lines().count(), 1 + WORKERS as usize);
+    let last = get("/ui/workers?page=4").await;
+    assert!(
+        last.contains("801–1000 / 1,000") && !last.contains("rel=\"next\""),
+        "{last}"
+    );
+    for page in ["/ui", "/ui/workers", "/ui/jobs", "/ui/workers.csv"] {
+        let mut took = Vec::new();
+        for _ in 0..20 {
+            let begun = Instant::now();
+            get(page).await;
+            took.push(begun.elapsed());
+        }
+        took.sort_unstable();
+        println!("{page}: median {:?}, slowest {:?}", took[10], took[19]);
+        assert!(took[10] < SLOWEST, "{page}: {took:?}");
+    }
+
+    let mut browser = browser_python();
+    browser
+        .arg(repository().join("tests/browser/updates.py"))
+        .args([base.as_str(), SECONDS]);
+    let status = tokio::task::spawn_blocking(move || browser.status());
+    assert!(
+        status.await.unwrap().unwrap().success(),
+        "it says why above"
+    );
+
+    // What a tab costs that asks every two seconds.
+    const LOOKS: u64 = 500;
+    let before = cpu_ms(scheduler.id());
+    let begun = Instant::now();
+    for _ in 0..LOOKS {
+        get("/ui").await;
+    }
+    let (cpu, wall) = (cpu_ms(scheduler.id()) - before, begun.elapsed());
+    // Fifty tabs look 25 times a second: less than 1 % of two cores.
+    assert!(cpu * 50 / 2 < LOOKS * 20, "{cpu} ms for {LOOKS} looks");
+    println!("{LOOKS} looks at /ui: {cpu} ms of CPU in {wall:?}, the second's own upkeep included");
+
+    stop.store(true, Ordering::Relaxed);
+    beating.await.unwrap();
+}

@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""The console in a real browser: every view and action, every role, by keyboard alone, checked by axe.
+
+usage: console.py BASE_URL PASSWORD RUN PICTURES_DIR     (scheduler/tests/console_browser.rs makes the plant for it)
+
+The plant has the users `viewer`, `reviewer` and `operator`, more than 100 NOK welds of today that MySQL has too, the
+open backfill RUN and dead jobs of two causes. What was done is checked in its stores by whoever started this.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect, sync_playwright
+
+BASE, PASSWORD, RUN, PICTURES = sys.argv[1], sys.argv[2], sys.argv[3], Path(sys.argv[4])
+VIEWS = ["/ui", "/ui/backfills", "/ui/workers", "/ui/jobs", "/ui/nok", "/ui/events"]
+REVIEWS = 100
+SERIOUS = {"serious", "critical"}
+
+
+def watched(page: Page) -> Page:
+    """Whatever the browser complains about, a breach of the policy above all, ends the test."""
+
+    def complain(what: str) -> None:
+        raise AssertionError(f"{page.url}: {what}")
+
+    page.on("pageerror", lambda error: complain(str(error)))
+    page.on("console", lambda line: complain(line.text) if line.type in ("error", "warning") else None)
+    return page
+
+
+def accessible(page: Page) -> None:
+    found = Axe().run(page).response["violations"]
+    serious = [rule for rule in found if rule["impact"] in SERIOUS]
+    assert not serious, f"{page.url}: {[(rule['id'], rule['nodes'][0]['html']) for rule in serious]}"
+
+
+def sign_in(page: Page, name: str) -> None:
+    page.goto(f"{BASE}/ui")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    accessible(page)
+    page.get_by_label("name").fill(name)
+    page.get_by_label("password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(f"{name} ({name})")).to_be_visible()
+
+
+def every_view(page: Page, role: str) -> None:
+    """By the links; forms only for whoever may. Whoever sees the most sees it in both languages, light and dark."""
+    whole = role == "operator"
+    for scheme in ("light", "dark") if whole else ("light",):
+        page.emulate_media(color_scheme=scheme)
+        for lang in ("en", "zh") if whole else ("en",):
+            for view in VIEWS:
+                page.goto(f"{BASE}/ui?lang={lang}")
+                page.locator(f'nav a[href="{view}?lang={lang}"]').click()
+                expect(page.locator(f'nav a[aria-current="page"][href^="{view}?"]')).to_be_visible()
+                assert page.locator("html").get_attribute("lang") == lang
+                accessible(page)
+                changes = page.locator('main form[method="post"]').count()
+                assert whole or changes == 0, f"{role} {view}: {changes} forms"
+            page.goto(f"{BASE}/ui/nok?lang={lang}")
+            page.locator("tbody a").first.click()
+            expect(page.locator("svg polyline").first).to_be_visible()
+            assert "ms" in page.locator("svg desc").text_content()
+            forms = page.locator('main form[action^="/ui/review?"]').count()
+            assert forms == (0 if role == "viewer" else 1), f"{role}: {forms} review forms"
+            accessible(page)
+    page.emulate_media(color_scheme="light")
+
+
+def review_by_keyboard(page: Page, _role: str) -> None:
+    """A hundred welds without a mouse; one review is taken back and made anew."""
+    page.goto(f"{BASE}/ui/nok?lang=en&review=open")
+    page.keyboard.press("j")
+    page.wait_for_url("**/ui/weld?**")
+    for place in range(REVIEWS):
+        here = page.url
+        if place % 10 == 0:
+            page.keyboard.press("n")
+            expect(page.get_by_label("note")).to_be_focused()
+            page.keyboard.type(f"seen c f u {place}")
+            page.keyboard.press("Escape")
+        page.keyboard.press("cfu"[place % 3])
+        page.wait_for_url(lambda url: url != here)
+        expect(page.get_by_role("status")).to_contain_text(["confirmed", "false alarm", "unsure"][place % 3])
+        if place == 50:
+            page.keyboard.press("z")
+            expect(page.get_by_role("status")).to_contain_text("taken back")
+            page.keyboard.press("f")
+            page.wait_for_url(lambda url: url != here)
+            expect(page.get_by_role("status")).to_contain_text("false alarm")
+
+
+def operate(page: Page, _role: str) -> None:
+    page.goto(f"{BASE}/ui?lang=en")
+    page.get_by_label("why").fill("tip dress")
+    page.get_by_role("button", name="Pause the fleet").click()
+    expect(page.get_by_role("status")).to_contain_text("nothing new is claimed")
+    expect(page.get_by_role("heading", name="Something needs attention")).to_be_visible(timeout=10_000)
+    page.screenshot(path=PICTURES / "console-now.png")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("status")).to_contain_text("workers claim again")
+
+    steer(page, "Hold", "held")
+    steer(page, "Resume", "open")
+    page.goto(f"{BASE}/ui/jobs?lang=en")
+    page.screenshot(path=PICTURES / "console-jobs.png")
+    for button, cause in (("Retry", "the model file is gone"), ("Drop", "no such column")):
+        row = page.get_by_role("row").filter(has_text=cause)
+        row.get_by_label("why").fill("a test")
+        row.get_by_role("button", name=button).click()
+        expect(page.get_by_role("status")).to_contain_text("jobs")
+        expect(page.get_by_role("row").filter(has_text=cause)).to_have_count(0, timeout=10_000)
+
+    steer(page, "Cancel", "cancelled")
+    page.goto(f"{BASE}/ui/events?lang=en")
+    for what in ("pause", "resume", "backfill hold", "backfill cancel", "jobs retry", "jobs drop", "review"):
+        expect(page.get_by_role("cell", name=what, exact=True).first).to_be_visible()
+
+
+def steer(page: Page, button: str, state: str) -> None:
+    page.goto(f"{BASE}/ui/backfills?lang=en")
+    row = page.get_by_role("row").filter(has_text=RUN)
+    row.get_by_label("why").fill("a test")
+    row.get_by_role("button", name=button).click()
+    expect(page.get_by_role("status")).to_contain_text(RUN)
+    expect(page.get_by_role("row").filter(has_text=RUN)).to_contain_text(state, timeout=10_000)
+
+
+def downloads(page: Page, _role: str) -> None:
+    for view in VIEWS:
+        page.goto(f"{BASE}{view}?lang=en")
+        with page.expect_download() as download:
+            page.get_by_role("link", name="CSV").click()
+        text = Path(download.value.path()).read_text(encoding="utf-8-sig")
+        assert text.count("\n") >= 1, f"{view}: {text}"
+
+
+def pictures(page: Page, _role: str) -> None:
+    page.goto(f"{BASE}/ui/nok?lang=en")
+    page.screenshot(path=PICTURES / "console-nok.png")
+    page.locator("tbody a").first.click()
+    expect(page.locator("svg polyline").first).to_be_visible()
+    page.screenshot(path=PICTURES / "console-weld.png", full_page=True)
+
+
+def main() -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=os.environ["CHROMIUM"], args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        try:
+            for role in ("viewer", "reviewer", "operator"):
+                context = browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 800})
+                context.set_default_timeout(20_000)
+                page = watched(context.new_page())
+                steps = [sign_in, every_view]
+                if role == "reviewer":
+                    steps += [pictures, review_by_keyboard]
+                if role == "operator":
+                    steps += [operate, downloads]
+                for step in steps:
+                    begun = time.monotonic()
+                    step(page, role)
+                    print(f"{role}: {step.__name__}, {time.monotonic() - begun:.1f} s", flush=True)
+                page.goto(f"{BASE}/ui?lang=en")
+                page.get_by_role("button", name="Sign out").click()
+                expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+                context.close()
+        finally:
+            browser.close()
+
+
+if __name__ == "__main__":
+    main()
