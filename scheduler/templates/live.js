@@ -6,7 +6,7 @@ const EVERY_MS = 2000;
 async function again() {
   if (document.visibilityState === "visible") {
     try {
-      const answer = await fetch(location.href, { cache: "no-store" });
+      const answer = await fetch(location.href, { cache: "no-store", headers: { "x-renews": "1" } });
       if (!answer.ok) throw new Error(answer.statusText);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const main = page.querySelector("main");
@@ -24,10 +24,15 @@ async function again() {
 }
 if (document.querySelector("main[data-live]")) setTimeout(again, EVERY_MS);
 
+// Who presses a key twice means it once.
+let sent = false;
+document.addEventListener("submit", () => { sent = true; });
+addEventListener("pageshow", () => { sent = false; });
+
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, textarea, select");
   if (typing && event.key === "Escape") typing.blur();
-  if (typing || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+  if (typing || event.ctrlKey || event.altKey || event.metaKey || event.repeat || sent) return;
   const meant = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
   if (!meant) return;
   event.preventDefault();

@@ -70,6 +70,8 @@ async fn each_route_takes_each_role_and_no_attack() {
                 ("change", change),
                 ("reason", "a test"),
                 ("result", "confirmed"),
+                ("was", "nothing"),
+                ("of", "nothing"),
             ];
             let (url, token) = (plant.base.as_str(), ("token", browser.token.as_str()));
             let attacks = [

@@ -42,19 +42,13 @@ fn leads_to(answer: &reqwest::Response) -> String {
 }
 
 /// The review form of a weld's page: where it goes, and what it says was there.
-fn form(html: &str) -> (String, Vec<(String, String)>) {
+fn form(html: &str) -> (String, String) {
     let (_, form) = html.split_once("action=\"/ui/review?").unwrap();
     let (query, form) = form.split_once('"').unwrap();
     let (form, _) = form.split_once("</form>").unwrap();
-    let hidden = form.split("name=\"was_").skip(1).map(|field| {
-        let (name, rest) = field.split_once("\" value=\"").unwrap();
-        let value = rest.split('"').next().unwrap();
-        (format!("was_{name}"), unescaped(value))
-    });
-    (
-        format!("/ui/review?{}", query.replace("&#38;", "&")),
-        hidden.collect(),
-    )
+    let (_, was) = form.split_once("name=\"was\" value=\"").unwrap();
+    let was = unescaped(was.split('"').next().unwrap());
+    (format!("/ui/review?{}", query.replace("&#38;", "&")), was)
 }
 
 /// A text of a page as a browser reads it.
@@ -85,15 +79,11 @@ async fn review(
 async fn send(
     browser: &mut Browser<'_>,
     action: &str,
-    was: &[(String, String)],
+    was: &str,
     result: &str,
     note: &str,
 ) -> reqwest::Response {
-    let mut fields = vec![("result", result), ("note", note)];
-    fields.extend(
-        was.iter()
-            .map(|(name, value)| (name.as_str(), value.as_str())),
-    );
+    let fields = [("result", result), ("note", note), ("was", was)];
     browser.post(action, &fields).await
 }
 
@@ -160,11 +150,30 @@ async fn nok_welds_are_reviewed_one_after_the_other_taken_back_and_kept() {
 
     // The last one is taken back, once.
     browser.take_cookies(&answer);
-    let undone = browser.post("/ui/review/undo?lang=en", &[]).await;
+    let told = browser.get(&third).await.text().await.unwrap();
+    let (_, of) = told.split_once("name=\"of\" value=\"").unwrap();
+    let of = of.split('"').next().unwrap().to_owned();
+    let undo = [("of", of.as_str())];
+    let other = browser
+        .post("/ui/review/undo?lang=en", &[("of", "1 40")])
+        .await;
+    assert!(
+        said(&other).contains("no review to take back"),
+        "{}",
+        said(&other)
+    );
+    // Somebody notes something meanwhile: it would be lost.
+    let note =
+        |text: &str| format!("UPDATE nok_records SET review_note = {text} WHERE record_id = '39'");
+    plant.fleet.mysql.execute(&note("'repaired'")).await;
+    let foreign = browser.post("/ui/review/undo?lang=en", &undo).await;
+    assert!(said(&foreign).contains("repaired"), "{}", said(&foreign));
+    plant.fleet.mysql.execute(&note("NULL")).await;
+    let undone = browser.post("/ui/review/undo?lang=en", &undo).await;
     assert!(said(&undone).contains("taken back"), "{}", said(&undone));
     assert!(leads_to(&undone).contains("id=39&"));
     assert_eq!(rows("record_id").await, [["40"]]);
-    let again = browser.post("/ui/review/undo?lang=en", &[]).await;
+    let again = browser.post("/ui/review/undo?lang=en", &undo).await;
     assert!(said(&again).contains("Not written"), "{}", said(&again));
 
     // A reviewed weld that is reviewed anew says who was before; `next` skips what the filter does not want.
@@ -178,6 +187,12 @@ async fn nok_welds_are_reviewed_one_after_the_other_taken_back_and_kept() {
     assert_eq!(
         told,
         "operator: unsure by operator; was confirmed by reviewer:"
+    );
+    let kept = rows("review_note").await;
+    assert_eq!(
+        kept,
+        [["ground <down> & welded again"]],
+        "who says nothing leaves the note"
     );
     let next = browser
         .get(&format!("/ui/next?day={day}&review=unsure"))
@@ -218,7 +233,7 @@ async fn whoever_is_slower_overwrites_nothing() {
     let answer = send(&mut slow, &action, &was, "confirmed", "").await;
     let told = said(&answer);
     assert!(
-        told.contains("somebody was faster") && told.contains("false alarm the cap was new"),
+        told.contains("somebody was faster") && told.contains("the cap was new"),
         "{told}"
     );
     assert!(
@@ -241,6 +256,37 @@ async fn whoever_is_slower_overwrites_nothing() {
         said(&answer)
     );
 
+    // What was typed is there again, and lines may end as they like.
+    plant
+        .fleet
+        .mysql
+        .execute("UPDATE nok_records SET review_note = 'one\\ntwo' WHERE record_id = '7'")
+        .await;
+    let noted = page.replace("id=5", "id=7");
+    let answer = send(&mut slow, &action, &was, "confirmed", "typed with care").await;
+    let again = slow.get(&leads_to(&answer)).await.text().await.unwrap();
+    assert!(again.contains(">typed with care</textarea>"), "{again}");
+    let answer = review(&mut slow, &noted, "confirmed", "").await;
+    assert!(said(&answer).contains("7: confirmed"), "{}", said(&answer));
+    // Pressed twice it is one review.
+    let html = slow
+        .get(&noted.replace("id=7", "id=8"))
+        .await
+        .text()
+        .await
+        .unwrap();
+    let (eighth, unseen) = form(&html);
+    for _ in 0..2 {
+        send(&mut slow, &eighth, &unseen, "confirmed", "").await;
+    }
+    let told = "weld_events WHERE what = 'review' AND on_what LIKE '% 8'";
+    assert_eq!(plant.fleet.clickhouse.count(told).await, 1);
+    plant
+        .fleet
+        .mysql
+        .execute("UPDATE nok_records SET review_result = NULL, reviewed_by = NULL, reviewed_at = NULL, review_note = NULL WHERE record_id IN ('7', '8')")
+        .await;
+
     // What is not there, and what cannot be said.
     plant
         .fleet
@@ -248,7 +294,7 @@ async fn whoever_is_slower_overwrites_nothing() {
         .execute("DELETE FROM nok_records WHERE record_id = '6'")
         .await;
     let other = action.replace("id=5&", "id=6&");
-    let answer = send(&mut slow, &other, &[], "confirmed", "").await;
+    let answer = send(&mut slow, &other, &was, "confirmed", "").await;
     assert!(
         said(&answer).contains("once it is mirrored"),
         "{}",
@@ -352,6 +398,8 @@ async fn welds_are_found_by_shift_and_body_and_without_mysql_listed_still() {
         "listed without reviews"
     );
     assert!(html.contains("mysql.url"), "and it says why: {html}");
+    let csv = browser.get(&format!("/ui/nok.csv?day={day}")).await;
+    assert_eq!(csv.status(), 503, "a list that lacks its reviews is none");
     let html = browser
         .get(&format!("/ui/weld?day={day}&id=5"))
         .await

@@ -107,6 +107,13 @@ impl Judging {
             .unwrap_or_default()
     }
 
+    /// The global model's probability from which a weld is NOK; empty where models are off.
+    pub fn nok_threshold(&self) -> String {
+        let set = self.judge.models();
+        set.map(|set| set.global().nok_threshold().to_string())
+            .unwrap_or_default()
+    }
+
     /// What people ask first: versions, device, thresholds, which judges are on.
     pub fn describe(&self) -> Value {
         let set = self.judge.models();

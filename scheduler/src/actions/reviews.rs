@@ -20,7 +20,7 @@ pub async fn review(
     by: &By,
 ) -> Result<(Reviewed, Option<Event>), StoreError> {
     let reviewed = table.set_review(key, seen, wanted).await?;
-    let event = matches!(reviewed, Reviewed::Kept(_)).then(|| {
+    let event = matches!(reviewed, Reviewed::Kept { changed: true, .. }).then(|| {
         let on_what = format!("weld {} {} {}", key.day, key.time, key.record_id);
         by.event("review", on_what, in_words(seen, wanted))
     });
@@ -29,14 +29,18 @@ pub async fn review(
 
 fn in_words(seen: &Review, wanted: &Review) -> String {
     let said = |review: &Review| match (review.result.as_str(), review.by.as_str()) {
-        ("", "") => "not reviewed".to_owned(),
+        ("", _) => "not reviewed".to_owned(),
         (result, "") => result.to_owned(),
         (result, by) => format!("{result} by {by}"),
+    };
+    let note = match seen.note.as_str() {
+        note if note == wanted.note => String::new(),
+        note => format!(", `{note}`"),
     };
     if seen.is_none() {
         return said(wanted);
     }
-    format!("{}; was {}", said(wanted), said(seen))
+    format!("{}; was {}{note}", said(wanted), said(seen))
 }
 
 #[cfg(test)]
@@ -52,9 +56,13 @@ mod tests {
             ..Review::default()
         };
         assert_eq!(in_words(&none, &by("confirmed", "li")), "confirmed by li");
+        let noted = Review {
+            note: "look again".to_owned(),
+            ..by("unsure", "li")
+        };
         assert_eq!(
-            in_words(&by("unsure", "li"), &none),
-            "not reviewed; was unsure by li"
+            in_words(&noted, &none),
+            "not reviewed; was unsure by li, `look again`"
         );
     }
 }

@@ -22,6 +22,8 @@ pub struct Asked {
     pub visitor: Option<Visitor>,
     /// What came of their last action.
     pub said: Option<Said>,
+    /// What the address asks for besides the language, as it goes on behind it.
+    pub rest: String,
 }
 
 impl Asked {
@@ -57,7 +59,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
             text: language(lang.as_deref(), &parts.headers),
             visitor: parts.extensions.get::<Visitor>().cloned(),
             said: said::of(&parts.headers),
+            rest: rest(parts.uri.query().unwrap_or_default()),
         })
+    }
+}
+
+fn rest(query: &str) -> String {
+    let mut rest = form_urlencoded::Serializer::new(String::new());
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    rest.extend_pairs(pairs.filter(|(name, _)| name != "lang"));
+    match rest.finish() {
+        rest if rest.is_empty() => rest,
+        rest => format!("&{rest}"),
     }
 }
 
@@ -77,6 +90,15 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn another_language_asks_for_the_same() {
+        assert_eq!(
+            rest("lang=zh&day=20261129&id=a%26b"),
+            "&day=20261129&id=a%26b"
+        );
+        assert_eq!(rest("lang=zh"), "");
+    }
 
     #[test]
     fn the_language_is_the_links_or_the_browsers() {

@@ -32,7 +32,10 @@ pub async fn list(
             let found = console.welds.all(&console.of_today(wanted)).await;
             found.map(|found| views::welds::nok_table(&found.welds, text))
         }
-        "jobs.csv" => Ok(views::dead_table(&console.dead_jobs().await, text)),
+        "jobs.csv" => {
+            let dead = console.dead_jobs().await;
+            dead.map(|dead| views::dead_table(&dead, text))
+        }
         "events.csv" => {
             let events = Events::new(&console.looking).latest(EVENTS, 0).await;
             events
@@ -43,7 +46,10 @@ pub async fn list(
             None => Err("nothing was seen yet; ask again".to_owned()),
             Some((report, _)) => Ok(match list.as_str() {
                 "days.csv" => views::days_table(&report, text),
-                "backfills.csv" => views::runs_table(&report, text),
+                "backfills.csv" => {
+                    let dead = console.dead_jobs().await.unwrap_or_default();
+                    views::runs_table(&report, &dead, text)
+                }
                 _ => views::workers_table(&report, text),
             }),
         },
@@ -64,7 +70,9 @@ pub async fn list(
 }
 
 fn csv(table: &Table) -> Result<Vec<u8>, csv::Error> {
-    let mut writer = csv::Writer::from_writer(MARK.to_vec());
+    let mut writer = csv::WriterBuilder::new()
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(MARK.to_vec());
     writer.write_record(&table.head)?;
     for row in &table.rows {
         writer.write_record(row.iter().map(|cell| harmless(cell).into_owned()))?;
@@ -100,7 +108,7 @@ mod tests {
         let text = std::str::from_utf8(bytes.strip_prefix(MARK).unwrap()).unwrap();
         assert_eq!(
             text,
-            "a,b,c,d,e,f\n'=1+1,-3.5,'@x,\"a \"\"b\"\", 焊点\",,'-\n"
+            "a,b,c,d,e,f\r\n'=1+1,-3.5,'@x,\"a \"\"b\"\", 焊点\",,'-\r\n"
         );
     }
 }

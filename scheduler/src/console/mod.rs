@@ -149,13 +149,14 @@ pub async fn browsers_to_console(request: Request, next: Next) -> Response {
 async fn now(State(console): State<Console>, asked: Asked) -> Response {
     let shares = console.shares.latest();
     page(&console, |report| {
-        views::now(report, shares.as_deref(), &asked)
+        views::now(report, shares.as_ref(), &asked)
     })
     .await
 }
 
 async fn backfills(State(console): State<Console>, asked: Asked) -> Response {
-    page(&console, |report| views::backfills(report, &asked)).await
+    let dead = console.dead_jobs().await.unwrap_or_default();
+    page(&console, |report| views::backfills(report, &dead, &asked)).await
 }
 
 async fn workers(
@@ -168,7 +169,8 @@ async fn workers(
 }
 
 async fn jobs(State(console): State<Console>, asked: Asked) -> Response {
-    let dead = console.dead_jobs().await;
+    // While Redis is away, the page says so.
+    let dead = console.dead_jobs().await.unwrap_or_default();
     page(&console, |report| views::jobs(report, &dead, &asked)).await
 }
 
@@ -217,12 +219,18 @@ async fn weld(
     Query(wanted): Query<Wanted>,
     asked: Asked,
 ) -> Response {
+    let wanted = console.of_today(wanted);
     let found = console.welds.one(&wanted).await;
-    let settings = &console.settings;
+    let report = console.cache.get(PATIENCE).await;
+    let report = report.as_ref().map(|(report, _)| report);
+    let judges = views::welds::Judges {
+        settings: &console.settings,
+        workers: report.and_then(|report| report.workers.as_deref()),
+    };
     html(views::welds::weld(
         &wanted,
         &found,
-        settings,
+        judges,
         now_ms(),
         &asked,
     ))
@@ -273,17 +281,17 @@ impl Console {
         wanted
     }
 
-    /// The oldest dead jobs, read at most once a second; none while Redis is away, which the page tells.
-    async fn dead_jobs(&self) -> Arc<Vec<Job>> {
+    /// The oldest dead jobs, read at most once a second.
+    async fn dead_jobs(&self) -> Result<Arc<Vec<Job>>, String> {
         let mut known = self.dead.lock().await;
         if let Some((at, jobs)) = &*known
             && at.elapsed() < FRESH
         {
-            return jobs.clone();
+            return Ok(jobs.clone());
         }
         let page = self.queue.list(JobState::Dead, 0, MOST_DEAD).await;
-        let jobs = Arc::new(page.map(|page| page.jobs).unwrap_or_default());
+        let jobs = Arc::new(page.map_err(|error| error.to_string())?.jobs);
         *known = Some((Instant::now(), jobs.clone()));
-        jobs
+        Ok(jobs)
     }
 }

@@ -1,9 +1,11 @@
 //! Reviewing NOK welds: what is said of one, taken back, and the way to the next.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use axum::{
     Extension,
     extract::{Query, State},
-    http::HeaderMap,
+    http::{HeaderMap, HeaderValue},
     response::{IntoResponse as _, Redirect, Response},
 };
 use axum_extra::extract::{
@@ -19,6 +21,7 @@ use super::{
     access::{Access, Visitor, session},
     asked::Asked,
     said::Said,
+    views::welds::said,
     wanted::{OfReview, Wanted},
     welds::NoReview,
 };
@@ -37,30 +40,68 @@ const UNDO: &str = "weldfleet_undo";
 /// Bytes of it; a cookie holds no more than 4 kB.
 const MOST_UNDO: usize = 1200;
 
-/// A form: what is said of the weld in the address, by somebody who saw `was_*`.
+/// A form: what is said of the weld in the address, by somebody who saw `was`.
 #[derive(Debug, Deserialize)]
 pub struct ReviewForm {
     result: String,
     #[serde(default)]
     note: String,
-    #[serde(default)]
-    was_result: String,
-    #[serde(default)]
-    was_by: String,
-    #[serde(default)]
-    was_at: String,
-    #[serde(default)]
-    was_note: String,
+    /// [`Seen`] in JSON: browsers change the ends of lines in a text.
+    was: String,
+}
+
+/// A review as a page has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    result: String,
+    by: String,
+    at: String,
+    note: String,
+}
+
+impl From<&Review> for Seen {
+    fn from(review: &Review) -> Self {
+        Self {
+            result: review.result.clone(),
+            by: review.by.clone(),
+            at: review.at.clone(),
+            note: review.note.clone(),
+        }
+    }
+}
+
+impl Seen {
+    /// As a form holds it.
+    pub fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    fn review(self) -> Review {
+        Review {
+            result: self.result,
+            by: self.by,
+            at: self.at,
+            note: self.note,
+        }
+    }
 }
 
 /// The last review of a browser, and what it replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undo {
     wanted: Wanted,
-    /// Result, by, at: what must be there still.
-    now: [String; 3],
-    /// Result, by, at, note.
-    was: [String; 4],
+    /// Who reviewed.
+    by: String,
+    /// Hash of what must be there still.
+    now: u64,
+    was: Seen,
+}
+
+/// A form that takes a review back.
+#[derive(Debug, Deserialize)]
+pub struct UndoForm {
+    /// The weld that its page speaks of.
+    of: String,
 }
 
 /// `POST /ui/review`
@@ -76,37 +117,47 @@ pub async fn review(
     if !RESULTS.contains(&form.result.as_str()) {
         return Said::badly(format!("{}: {}", form.result, text.no_such_review)).on(&here);
     }
+    let Ok(seen) = serde_json::from_str::<Seen>(&form.was) else {
+        return Said::badly(text.not_from_here).on(&here);
+    };
+    let seen = seen.review();
     let note: String = form.note.trim().chars().take(LONGEST_NOTE).collect();
     let name = visitor.name.clone().unwrap_or_default();
     let new = Review {
         result: form.result,
         by: name.clone(),
         at: in_utc(now_ms()),
-        note: note.clone(),
+        // Who says nothing leaves what others have noted.
+        note: match note.as_str() {
+            "" => seen.note.clone(),
+            note => note.to_owned(),
+        },
     };
-    let seen = Review {
-        result: form.was_result,
-        by: form.was_by,
-        at: form.was_at,
-        note: form.was_note,
-    };
-    let now = match console
-        .write_review(&wanted, &seen, &new, By::new(name, note))
-        .await
-    {
-        Ok(now) => now,
-        Err(why) => return why.said(&asked).on(&here),
+    let by = By::new(name.clone(), note.clone());
+    let Written { now, unkept } = match console.write_review(&wanted, &seen, &new, by).await {
+        Ok(written) => written,
+        Err(why) => {
+            // What was typed is not lost.
+            let again = Wanted {
+                note,
+                ..wanted.clone()
+            };
+            return why.said(&asked).on(&again.link("/ui/weld", text.lang));
+        }
     };
     let undo = Undo {
-        now: [now.result, now.by, now.at],
-        was: [seen.result, seen.by, seen.at, seen.note],
         wanted: wanted.clone(),
+        by: name,
+        now: hash(&now),
+        was: Seen::from(&seen),
     };
-    let id = &wanted.id;
-    let mut said = Said::well(format!("{id}: {}", text.review_word(&new.result)));
+    let (id, word) = (&wanted.id, text.review_word(&new.result));
+    let mut said = Said::well(format!("{id}: {word}{unkept}"));
     let kept = undo.cookie(&console.access);
-    said.undo = kept.is_some();
-    let mut answer = console.to_next(&wanted, OfReview::Open, said, &asked).await;
+    if kept.is_some() {
+        said.undo = undo.of();
+    }
+    let mut answer = console.to_next(&wanted, said, &asked).await;
     if let Some(cookie) = kept {
         session::put(&mut answer, cookie);
     }
@@ -119,14 +170,21 @@ pub async fn undo(
     Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
     asked: Asked,
+    Form(form): Form<UndoForm>,
 ) -> Response {
     let text = asked.text;
-    let Some(undo) = Undo::of(&headers, &console.access) else {
+    // Another tab may have reviewed since, or somebody else have signed in.
+    let undo = Undo::sent(&headers, &console.access)
+        .filter(|undo| undo.of() == form.of && Some(&undo.by) == visitor.name.as_ref());
+    let Some(undo) = undo else {
         return Said::badly(text.nothing_to_undo).on(&asked.page("/ui/nok"));
     };
     let here = undo.wanted.link("/ui/weld", text.lang);
-    match console.take_back(&undo, &visitor).await {
-        Ok(()) => Said::well(format!("{}: {}", undo.wanted.id, text.undone)).on(&here),
+    match console.take_back(&undo).await {
+        Ok(Written { unkept, .. }) => {
+            let id = &undo.wanted.id;
+            Said::well(format!("{id}: {}{unkept}", text.undone)).on(&here)
+        }
         Err(why) => why.said(&asked).on(&here),
     }
 }
@@ -137,20 +195,27 @@ pub async fn next(
     Query(wanted): Query<Wanted>,
     asked: Asked,
 ) -> Response {
+    let wanted = console.of_today(wanted);
+    let lang = asked.text.lang;
     let of_review = wanted.of_review().unwrap_or(OfReview::Any);
     match console.welds.next(&wanted, of_review).await {
-        Ok(Some(weld)) => {
-            let page = wanted.at(&weld).link("/ui/weld", asked.text.lang);
-            Redirect::to(&page).into_response()
-        }
-        Ok(None) => Said::well(asked.text.no_more)
-            .on(&wanted.filter_only().link("/ui/nok", asked.text.lang)),
-        Err(why) => Said::badly(why).on(&wanted.link("/ui/weld", asked.text.lang)),
+        Ok(Some(weld)) => Redirect::to(&wanted.at(&weld).link("/ui/weld", lang)).into_response(),
+        Ok(None) => Said::well(asked.text.no_more).on(&wanted.filter_only().link("/ui/nok", lang)),
+        Err(why) => Said::badly(why).on(&wanted.filter_only().link("/ui/nok", lang)),
     }
+}
+
+/// A review that is in MySQL.
+struct Written {
+    now: Review,
+    /// Why its event is not kept, in brackets; empty if it is.
+    unkept: String,
 }
 
 /// Why a review was not written.
 enum NotKept {
+    /// MySQL refused it, or could not be asked.
+    Failed(String),
     /// Somebody was faster.
     Otherwise(Review),
     No(NoReview),
@@ -161,14 +226,9 @@ impl NotKept {
     fn said(self, asked: &Asked) -> Said {
         let text = asked.text;
         Said::badly(match self {
+            Self::Failed(why) => format!("{why}; {}", text.review_columns),
             Self::Otherwise(there) if there.is_none() => text.review_gone.to_owned(),
-            Self::Otherwise(there) => format!(
-                "{} {}: {} {}",
-                text.review_otherwise,
-                there.by,
-                text.review_word(&there.result),
-                there.note
-            ),
+            Self::Otherwise(there) => format!("{} {}", text.review_otherwise, said(&there, text)),
             Self::No(why) => text.no_review(&why),
             Self::Wanted(why) => why,
         })
@@ -176,66 +236,53 @@ impl NotKept {
 }
 
 impl Console {
-    /// Writes it, keeps the event, and says what MySQL now has.
     async fn write_review(
         &self,
         wanted: &Wanted,
         seen: &Review,
         new: &Review,
         by: By,
-    ) -> Result<Review, NotKept> {
+    ) -> Result<Written, NotKept> {
         let records = self.welds.reviewed().map_err(NotKept::No)?;
         let key = weld_key(wanted).map_err(NotKept::Wanted)?;
         let reviewed = reviews::review(records, &key, seen, new, &by).await;
         let (reviewed, event) =
-            reviewed.map_err(|error| NotKept::No(NoReview::Failed(error.chain_and_remedy())))?;
-        if let Some(event) = event
-            && let Some(why) = actions::keep(&self.settings, &[event]).await
-        {
-            tracing::warn!(error = why, "a review is not kept as an event");
-        }
-        match reviewed {
-            Reviewed::Kept(now) => Ok(now),
-            Reviewed::Otherwise(there) => Err(NotKept::Otherwise(there)),
-            Reviewed::NoRow => Err(NotKept::No(NoReview::NoRow)),
-        }
+            reviewed.map_err(|error| NotKept::Failed(error.chain_and_remedy()))?;
+        let now = match reviewed {
+            Reviewed::Kept { now, .. } => now,
+            Reviewed::Otherwise(there) => return Err(NotKept::Otherwise(there)),
+            Reviewed::NoRow => return Err(NotKept::No(NoReview::NoRow)),
+        };
+        let unkept = match event {
+            Some(event) => actions::keep(&self.settings, &[event]).await,
+            None => None,
+        };
+        Ok(Written {
+            now,
+            unkept: unkept.map_or_else(String::new, |why| format!(" ({why})")),
+        })
     }
 
-    async fn take_back(&self, undo: &Undo, visitor: &Visitor) -> Result<(), NotKept> {
+    async fn take_back(&self, undo: &Undo) -> Result<Written, NotKept> {
         let records = self.welds.reviewed().map_err(NotKept::No)?;
         let key = weld_key(&undo.wanted).map_err(NotKept::Wanted)?;
         let there = records.review(&key).await;
         let there = there
-            .map_err(|error| NotKept::No(NoReview::Failed(error.chain_and_remedy())))?
+            .map_err(|error| NotKept::Failed(error.chain_and_remedy()))?
             .ok_or(NotKept::No(NoReview::NoRow))?;
-        if undo.now != [there.result.as_str(), &there.by, &there.at] {
+        if undo.now != hash(&there) {
             return Err(NotKept::Otherwise(there));
         }
-        let [result, by, at, note] = undo.was.clone();
-        let was = Review {
-            result,
-            by,
-            at,
-            note,
-        };
-        let name = visitor.name.clone().unwrap_or_default();
-        let by = By::new(name, "taken back");
-        self.write_review(&undo.wanted, &there, &was, by)
-            .await
-            .map(|_| ())
+        let was = undo.was.clone().review();
+        let by = By::new(undo.by.clone(), "taken back");
+        self.write_review(&undo.wanted, &there, &was, by).await
     }
 
     /// To the next weld of the list, or back to the list behind the last.
-    async fn to_next(
-        &self,
-        wanted: &Wanted,
-        of_review: OfReview,
-        mut said: Said,
-        asked: &Asked,
-    ) -> Response {
+    async fn to_next(&self, wanted: &Wanted, mut said: Said, asked: &Asked) -> Response {
         // Whoever looks at reviewed welds goes on with those.
         let of_review = match wanted.of_review() {
-            Ok(OfReview::Any) | Err(_) => of_review,
+            Ok(OfReview::Any) | Err(_) => OfReview::Open,
             Ok(asked_for) => asked_for,
         };
         let lang = asked.text.lang;
@@ -260,6 +307,13 @@ fn in_utc(ms: i64) -> String {
     )
 }
 
+/// Only compared with what another request of the same browser has made of the same row.
+fn hash(review: &Review) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    [&review.result, &review.by, &review.at, &review.note].hash(&mut hasher);
+    hasher.finish()
+}
+
 /// The weld in an address of ours.
 fn weld_key(wanted: &Wanted) -> Result<WeldKey, String> {
     let ticks = wanted.ticks.parse();
@@ -273,13 +327,18 @@ fn weld_key(wanted: &Wanted) -> Result<WeldKey, String> {
 
 impl Undo {
     /// As the browser is to keep it; `None` if it is more than a cookie holds.
-    fn cookie(&self, access: &Access) -> Option<axum::http::HeaderValue> {
+    fn cookie(&self, access: &Access) -> Option<HeaderValue> {
         let users = access.users().ok().flatten()?;
         let text = serde_json::to_string(self).ok()?;
         (text.len() <= MOST_UNDO).then(|| session::signed(Cookie::new(UNDO, text), &users))
     }
 
-    fn of(headers: &HeaderMap, access: &Access) -> Option<Self> {
+    /// The weld, as its page names it.
+    fn of(&self) -> String {
+        format!("{} {}", self.wanted.ticks, self.wanted.id)
+    }
+
+    fn sent(headers: &HeaderMap, access: &Access) -> Option<Self> {
         let users = access.users().ok().flatten()?;
         let jar = SignedCookieJar::from_headers(headers, session::key(&users));
         serde_json::from_str(jar.get(UNDO)?.value()).ok()

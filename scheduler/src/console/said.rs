@@ -16,9 +16,9 @@ const MOST: usize = 300;
 pub struct Said {
     pub well: bool,
     pub text: String,
-    /// Whether it can be taken back.
+    /// What can be taken back; empty: nothing.
     #[serde(default)]
-    pub undo: bool,
+    pub undo: String,
 }
 
 impl Said {
@@ -26,7 +26,7 @@ impl Said {
         Self {
             well: true,
             text: text.into(),
-            undo: false,
+            undo: String::new(),
         }
     }
 
@@ -34,7 +34,7 @@ impl Said {
         Self {
             well: false,
             text: text.into(),
-            undo: false,
+            undo: String::new(),
         }
     }
 

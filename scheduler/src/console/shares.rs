@@ -33,7 +33,7 @@ pub struct ShiftShares {
 
 #[derive(Default)]
 struct Known {
-    shares: Option<Arc<ShiftShares>>,
+    shares: Option<Result<Arc<ShiftShares>, String>>,
     /// When it was last asked for.
     asked: Option<Instant>,
 }
@@ -52,7 +52,7 @@ impl Shares {
     }
 
     /// As last read; `None` until something was.
-    pub fn latest(&self) -> Option<Arc<ShiftShares>> {
+    pub fn latest(&self) -> Option<Result<Arc<ShiftShares>, String>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.asked.is_none_or(|asked| asked.elapsed() >= FRESH) {
             known.asked = Some(Instant::now());
@@ -66,13 +66,7 @@ impl Shares {
         let now = plant_time(&self.settings.scheduler.timezone);
         let read = read(&self.settings, now).await;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.shares = match read {
-            Ok(shares) => Some(Arc::new(shares)),
-            Err(error) => {
-                tracing::warn!(error, "the nok shares of this shift cannot be read");
-                None
-            }
-        };
+        known.shares = Some(read.map(Arc::new));
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Wanted {
     pub time: String,
     /// Whether what attempts made of the weld is shown too.
     pub attempts: String,
+    /// What somebody has typed already.
+    pub note: String,
 }
 
 /// Of which reviews welds are wanted.
@@ -84,6 +86,7 @@ impl Wanted {
             id: String::new(),
             time: String::new(),
             attempts: String::new(),
+            note: String::new(),
             ..self.clone()
         }
     }
@@ -107,6 +110,7 @@ impl Wanted {
             ("id", &self.id),
             ("time", &self.time),
             ("attempts", &self.attempts),
+            ("note", &self.note),
         ];
         for (name, value) in Self::FIELDS.into_iter().zip(self.values()).chain(place) {
             if !value.is_empty() {

@@ -1,6 +1,6 @@
 //! NOK welds, and one weld: what is read for these pages.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{collections::HashMap, fs, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Mutex, Semaphore},
@@ -34,9 +34,11 @@ const PARETO: u32 = 10;
 /// Attempts at a weld that are shown.
 const ATTEMPTS: u32 = 20;
 /// Rows of one look for welds whose review is asked for.
-const LOOK: usize = 1000;
-/// Rows that one request looks at for them.
-const MOST_LOOKED: usize = 50_000;
+const LOOK: usize = 5000;
+/// How long MySQL may take: without it there are welds still.
+const REVIEW_PATIENCE: Duration = Duration::from_secs(3);
+/// How long all that is read for one page may take.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// Reads welds. Cheap to clone.
 #[derive(Clone)]
@@ -98,6 +100,18 @@ pub enum NoReview {
     Failed(String),
 }
 
+/// Why something was not read.
+enum Unread {
+    Table(StoreError),
+    Reviews(String),
+}
+
+impl From<StoreError> for Unread {
+    fn from(error: StoreError) -> Self {
+        Self::Table(error)
+    }
+}
+
 impl Welds {
     pub fn new(settings: Arc<Settings>) -> Result<Self, StoreError> {
         Ok(Self {
@@ -149,14 +163,21 @@ impl Welds {
         self.in_turn(read).await
     }
 
-    /// As many of them as an export holds.
+    /// All of them, for an export: whole, or not at all.
     pub async fn all(&self, wanted: &Wanted) -> Result<Stretch, String> {
         let (filter, of_review) = (wanted.filter(&self.settings.console)?, wanted.of_review()?);
         let read = async {
             let table = self.table().await?;
             self.stretch(&table, &filter, of_review, None, EXPORT).await
         };
-        self.in_turn(read).await
+        let all = self.in_turn(read).await?;
+        if all.more {
+            return Err(format!("more than {EXPORT} welds; narrow the filter"));
+        }
+        match all.notes.is_empty() {
+            true => Ok(all),
+            false => Err(all.notes.join("; ")),
+        }
     }
 
     /// The weld that the list has behind this one.
@@ -182,24 +203,20 @@ impl Welds {
         of_review: OfReview,
         mut before: Option<Key>,
         most: usize,
-    ) -> Result<Stretch, StoreError> {
+    ) -> Result<Stretch, Unread> {
         let reviews = self.reviewed().ok();
         let mut found = Stretch::default();
         if reviews.is_none() && of_review != OfReview::Any {
-            found.notes.push(
-                "nothing can be reviewed: mysql.enabled is off, or [mysql.columns] maps no review_result".to_owned(),
-            );
-            return Ok(found);
+            let why = "nothing can be reviewed: mysql.enabled is off, or [mysql.columns] maps no review_result";
+            return Err(Unread::Reviews(why.to_owned()));
         }
         let look = match of_review {
             OfReview::Any => most + 1,
             _ => LOOK,
         };
-        let mut looked = 0;
         loop {
             let limit = u32::try_from(look).unwrap_or(u32::MAX);
             let welds = table.nok_welds(filter, before.as_ref(), limit).await?;
-            looked += welds.len();
             let last_look = welds.len() < look;
             before = welds.last().and_then(|last| {
                 Some(Key {
@@ -209,27 +226,26 @@ impl Welds {
                 })
             });
             let span = (welds.last(), welds.first());
-            let mut said = match (reviews, span) {
+            let said = match (reviews, span) {
                 (Some(reviews), (Some(oldest), Some(newest))) => {
-                    let read = reviews
-                        .reviews(filter.day, oldest.ticks, newest.ticks)
-                        .await;
-                    match read {
+                    let read = reviews.reviews(filter.day, oldest.ticks, newest.ticks);
+                    match in_time(read).await {
                         Ok(said) => said,
-                        Err(error) if of_review == OfReview::Any => {
-                            found.notes.push(error.chain_and_remedy());
-                            Default::default()
+                        Err(why) if of_review == OfReview::Any => {
+                            found.notes.push(why);
+                            HashMap::new()
                         }
-                        Err(error) => return Err(error),
+                        Err(why) => return Err(Unread::Reviews(why)),
                     }
                 }
-                _ => Default::default(),
+                _ => HashMap::new(),
             };
             let listed = welds.into_iter().map(|weld| {
-                let review = said.remove(&(weld.ticks, weld.record_id.clone()));
+                // A weld may have several rows.
+                let review = said.get(&(weld.ticks, weld.record_id.clone()));
                 Listed {
+                    review: review.cloned().unwrap_or_default(),
                     weld,
-                    review: review.unwrap_or_default(),
                 }
             });
             found
@@ -241,12 +257,6 @@ impl Welds {
                 return Ok(found);
             }
             if last_look || before.is_none() {
-                return Ok(found);
-            }
-            if looked >= MOST_LOOKED {
-                found
-                    .notes
-                    .push(format!("only the newest {looked} were looked at"));
                 return Ok(found);
             }
         }
@@ -294,28 +304,28 @@ impl Welds {
     }
 
     async fn review_of(&self, key: &WeldKey) -> Result<Review, NoReview> {
-        let failed = |error: StoreError| NoReview::Failed(error.chain_and_remedy());
-        let records = self.reviewed()?;
-        records
-            .review(key)
+        let read = self.reviewed()?.review(key);
+        in_time(read)
             .await
-            .map_err(failed)?
+            .map_err(NoReview::Failed)?
             .ok_or(NoReview::NoRow)
     }
 
-    async fn in_turn<T>(
-        &self,
-        read: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, String> {
+    async fn in_turn<T>(&self, read: impl Future<Output = Result<T, Unread>>) -> Result<T, String> {
         let Ok(Ok(_turn)) = timeout(PATIENCE, self.turns.acquire()).await else {
             return Err("others are looking at welds at this moment; ask again".to_owned());
         };
-        match read.await {
-            Ok(found) => Ok(found),
-            Err(error) => {
+        match timeout(LONGEST, read).await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(Unread::Reviews(why))) => Err(why),
+            Ok(Err(Unread::Table(error))) => {
                 self.forget_table().await;
                 Err(error.chain_and_remedy())
             }
+            Err(_) => Err(format!(
+                "this takes more than {} s; narrow the filter",
+                LONGEST.as_secs()
+            )),
         }
     }
 
@@ -363,6 +373,17 @@ fn heading(block: &RowBlock, row: usize) -> Vec<(&'static str, String)> {
     ];
     heading.retain(|(_, text)| !text.is_empty());
     heading
+}
+
+/// Of MySQL.
+async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, String> {
+    match timeout(REVIEW_PATIENCE, work).await {
+        Ok(done) => done.map_err(|error| error.chain_and_remedy()),
+        Err(_) => Err(format!(
+            "mysql has not answered for {} s, so no review is shown",
+            REVIEW_PATIENCE.as_secs()
+        )),
+    }
 }
 
 fn fits(review: &Review, wanted: OfReview) -> bool {

@@ -313,15 +313,16 @@ impl Gatherer {
             if !goes_on && ended > RECENT_RUNS {
                 continue;
             }
-            let mut left = None;
+            let days = run.days();
+            let (mut left, mut days_left) = (None, None);
             if goes_on {
-                let days = run.days();
-                let wanted = table.wanted_rows(run.run, &days, &run.selection);
-                let rows: u64 = wanted.await?.iter().map(|(_, rows)| rows).sum();
+                let wanted = table.wanted_rows(run.run, &days, &run.selection).await?;
+                let rows: u64 = wanted.iter().map(|(_, rows)| rows).sum();
                 if run.state == RunState::Open {
                     left_in_runs += rows;
                 }
                 left = Some(rows);
+                days_left = Some(wanted.len() as u64);
             }
             lines.push(RunLine {
                 run: run.run,
@@ -331,6 +332,8 @@ impl Gatherer {
                 state: run.state.name(),
                 order: run.order.name(),
                 left,
+                days: days.len() as u64,
+                days_left,
                 requested_ms: run.requested_ms,
                 by: run.by.clone(),
                 note: run.note.clone(),

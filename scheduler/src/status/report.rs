@@ -160,6 +160,9 @@ pub struct RunLine {
     pub order: &'static str,
     /// Rows it still wants; only of runs that are open or held.
     pub left: Option<u64>,
+    /// Its days, and those that have such rows.
+    pub days: u64,
+    pub days_left: Option<u64>,
     /// When it was asked for, ms since 1970 by ClickHouse's clock.
     pub requested_ms: i64,
     /// Who asked for it, and what for.

@@ -488,6 +488,7 @@ fn worker_info(judging: &Judging) -> WorkerInfo {
         .field("provider", judging.provider())
         .field("precision", judging.precision())
         .field("model_version", judging.model_version())
+        .field("nok_threshold", judging.nok_threshold())
         .field("version", env!("CARGO_PKG_VERSION"))
 }
 

@@ -35,6 +35,8 @@ use session::Session;
 /// Nothing from elsewhere, no code in a page, no frame around it.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; \
                       form-action 'self'; frame-ancestors 'none'";
+/// As the script says that it only puts a page's content in again.
+const RENEWS: &str = "x-renews";
 /// Bytes of a form.
 const MOST_FORM: usize = 1 << 20;
 /// What may be had without signing in.
@@ -213,9 +215,11 @@ pub async fn guard(State(access): State<Access>, mut request: Request, next: Nex
         Ok((visitor, begun)) => {
             request.extensions_mut().insert(visitor);
             let was_said = said::of(request.headers()).is_some();
+            let renews = request.headers().contains_key(RENEWS);
             let is_page = request.method() == Method::GET && !OPEN.contains(&request.uri().path());
             let mut answer = next.run(request).await;
-            if was_said && is_page {
+            // What puts a page's content in again shows no more of it.
+            if was_said && is_page && !renews {
                 said::told(&mut answer);
             }
             if let (Some(session), Ok(Some(users))) = (begun, access.users()) {

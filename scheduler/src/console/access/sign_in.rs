@@ -92,7 +92,7 @@ struct GoOnPage<'a> {
 /// To the page that asks who it is, and back afterwards.
 pub fn lead(request: &Request) -> Response {
     let asked = request.uri().path_and_query();
-    let next = asked.map_or("/ui", |asked| asked.as_str());
+    let next = ours(asked.map(|asked| asked.as_str()));
     let headers = request.headers();
     // A link in a mail: the browser keeps the cookie back until a page of ours is asked for by one of ours.
     if headers
@@ -219,11 +219,24 @@ mod tests {
         assert!(!attempts.must_wait(&li(), now));
     }
 
-    #[test]
-    fn nobody_is_led_elsewhere() {
+    #[tokio::test]
+    async fn nobody_is_led_elsewhere() {
         for next in ["//evil.example", "https://evil.example/ui", "/\\evil", ""] {
             assert_eq!(ours(Some(next)), "/ui", "{next}");
         }
         assert_eq!(ours(Some("/ui/nok?day=20261129")), "/ui/nok?day=20261129");
+        // Whatever is asked for: a link of another site may lead to it.
+        let request = Request::builder()
+            .uri("//evil.example/x")
+            .header("sec-fetch-site", "cross-site");
+        let answer = lead(&request.body(axum::body::Body::empty()).unwrap());
+        assert_eq!(answer.status(), 200);
+        let bytes = axum::body::to_bytes(answer.into_body(), 10_000);
+        let bytes = bytes.await.unwrap();
+        let html = String::from_utf8(bytes.to_vec()).unwrap();
+        assert!(
+            html.contains("url=/ui\"") && !html.contains("evil"),
+            "{html}"
+        );
     }
 }

@@ -2,7 +2,11 @@
 
 pub mod welds;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use askama::{Error, Template};
 use jiff::Timestamp;
@@ -12,9 +16,10 @@ use weldfleet_stores::clickhouse::{EventLine, LineShares};
 
 use super::{actions::UNCONFIRMED, asked::Asked, said::Said, shares::ShiftShares, words::Text};
 use crate::{
+    pass::LIVE,
     status::{
         causes::Words,
-        report::{DayLine, Report, RunLine},
+        report::{DayLine, QueueFacts, Report, RunLine},
     },
     users::Role,
 };
@@ -138,6 +143,10 @@ impl<'a> Frame<'a> {
         self.asked.token()
     }
 
+    fn rest(&self) -> &str {
+        &self.asked.rest
+    }
+
     fn reviews(&self) -> bool {
         self.asked.may(Role::Reviewer)
     }
@@ -188,6 +197,8 @@ struct NowPage<'a> {
     /// Whether there is something to resume.
     paused: bool,
     figures: Vec<Figure>,
+    /// Why there are no NOK shares.
+    no_shares: Option<String>,
     /// NOK shares by line, under what is compared.
     shares: Option<(String, Table)>,
     table: Table,
@@ -208,7 +219,11 @@ struct ListPage<'a> {
 }
 
 /// Whether somebody should do something, and how it goes.
-pub fn now(report: &Report, shares: Option<&ShiftShares>, asked: &Asked) -> Result<String, Error> {
+pub fn now(
+    report: &Report,
+    shares: Option<&Result<Arc<ShiftShares>, String>>,
+    asked: &Asked,
+) -> Result<String, Error> {
     let text = asked.text;
     let causes = report.causes.iter().map(|cause| CauseText {
         what: said(&cause.what, text),
@@ -222,7 +237,10 @@ pub fn now(report: &Report, shares: Option<&ShiftShares>, asked: &Asked) -> Resu
         hints: &report.hints,
         paused: report.paused.is_some(),
         figures: figures(report, text),
-        shares: shares.map(|shares| (shares_heading(shares, text), shares_table(shares, text))),
+        shares: shares
+            .and_then(|shares| shares.as_ref().ok())
+            .map(|shares| (shares_heading(shares, text), shares_table(shares, text))),
+        no_shares: shares.and_then(|shares| shares.as_ref().err().cloned()),
         table: days_table(report, text),
     };
     page.render()
@@ -247,6 +265,7 @@ fn figures(report: &Report, text: &Text) -> Vec<Figure> {
         let jobs = report.jobs.as_ref();
         jobs.map(|jobs| grouped(jobs.get(&state).copied().unwrap_or(0)))
     };
+    let keeps_up = report.queue.as_ref().map(|queue| keeps_up(queue, text));
     let live = report.days.as_ref().map(|days| {
         let live = days.iter().filter(|day| day.live);
         grouped(live.map(|day| day.left).sum())
@@ -256,6 +275,7 @@ fn figures(report: &Report, text: &Text) -> Vec<Figure> {
         .map(|seconds| spoken(Duration::from_secs_f64(seconds)));
     let workers = report.workers.as_ref();
     [
+        (text.keeps_up, keeps_up),
         (text.left, live),
         (
             text.pace,
@@ -275,9 +295,25 @@ fn figures(report: &Report, text: &Text) -> Vec<Figure> {
     .collect()
 }
 
+/// Live jobs that wait for a worker longer than this are told of, as by the alert `WeldfleetWaitsLong`.
+const WAITS_LONG: Duration = Duration::from_secs(60);
+
+fn keeps_up(queue: &QueueFacts, text: &Text) -> String {
+    let is_live = queue.oldest_pending_priority == Some(LIVE);
+    let waits = queue.oldest_pending_ms.filter(|_| is_live);
+    match waits.map(Duration::from_millis) {
+        Some(waits) if waits > WAITS_LONG => format!("{} {}", text.waits, spoken(waits)),
+        _ => text.yes.to_owned(),
+    }
+}
+
 fn shares_heading(shares: &ShiftShares, text: &Text) -> String {
     let since = shares.since.strftime("%Y-%m-%d %H:%M");
-    format!("{} {} {} {since}", text.shares, shares.shift, text.since)
+    let what = match shares.shift.as_str() {
+        "" => text.shares_today.to_owned(),
+        shift => format!("{} {shift}", text.shares),
+    };
+    format!("{what} {} {since}", text.since)
 }
 
 fn shares_table(shares: &ShiftShares, text: &Text) -> Table {
@@ -337,10 +373,10 @@ struct BackfillsPage<'a> {
 }
 
 /// Runs, with who wanted them and what for.
-pub fn backfills(report: &Report, asked: &Asked) -> Result<String, Error> {
+pub fn backfills(report: &Report, dead: &[Job], asked: &Asked) -> Result<String, Error> {
     let text = asked.text;
     let rows = report.runs.iter().flatten().map(|line| RunRow {
-        cells: run(line),
+        cells: run(line, dead),
         run: line.run,
         changes: match line.state {
             "open" => vec![("hold", text.hold), ("cancel", text.cancel)],
@@ -356,14 +392,26 @@ pub fn backfills(report: &Report, asked: &Asked) -> Result<String, Error> {
     page.render()
 }
 
-pub fn runs_table(report: &Report, text: &Text) -> Table {
+pub fn runs_table(report: &Report, dead: &[Job], text: &Text) -> Table {
+    let rows = report.runs.iter().flatten();
     Table {
         head: text.run_columns.to_vec(),
-        rows: report.runs.iter().flatten().map(run).collect(),
+        rows: rows.map(|line| run(line, dead)).collect(),
     }
 }
 
-fn run(run: &RunLine) -> Vec<String> {
+/// Days of a run that have dead jobs.
+fn failed_days(run: u64, dead: &[Job]) -> usize {
+    let of_run = dead.iter().filter(|job| {
+        let (number, _) = job.group.split_once(':').unwrap_or_default();
+        number.parse() == Ok(run)
+    });
+    let days: BTreeSet<&str> = of_run.map(|job| job.group.as_str()).collect();
+    days.len()
+}
+
+fn run(run: &RunLine, dead: &[Job]) -> Vec<String> {
+    let or_dash = |count: Option<u64>| count.map_or_else(|| "–".to_owned(), grouped);
     let changed = [run.changed_by.as_str(), run.changed_why.as_str()];
     let changed: Vec<&str> = changed
         .into_iter()
@@ -375,7 +423,10 @@ fn run(run: &RunLine) -> Vec<String> {
         run.to.clone(),
         format!("{}, {}", run.selection, run.order),
         run.state.to_owned(),
-        run.left.map_or_else(|| "–".to_owned(), grouped),
+        or_dash(run.left),
+        or_dash(run.days_left.map(|left| run.days.saturating_sub(left))),
+        or_dash(run.days_left),
+        failed_days(run.run, dead).to_string(),
         run.by.clone(),
         run.note.clone(),
         changed.join(": "),
@@ -579,6 +630,7 @@ mod tests {
             text,
             visitor: None,
             said: None,
+            rest: String::new(),
         }
     }
 
@@ -621,7 +673,7 @@ mod tests {
         let report = report();
         for html in [
             now(&report, None, &asked(&ENGLISH)).unwrap(),
-            backfills(&report, &asked(&CHINESE)).unwrap(),
+            backfills(&report, &[], &asked(&CHINESE)).unwrap(),
             workers(&report, 0, &asked(&ENGLISH)).unwrap(),
             jobs(&report, &[], &asked(&ENGLISH)).unwrap(),
         ] {
@@ -630,7 +682,7 @@ mod tests {
             assert!(!html.contains("style="), "the policy forbids it: {html}");
         }
         assert!(
-            backfills(&report, &asked(&ENGLISH))
+            backfills(&report, &[], &asked(&ENGLISH))
                 .unwrap()
                 .contains("ben@line: night shift")
         );

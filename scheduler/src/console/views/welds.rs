@@ -1,6 +1,7 @@
 //! The pages of welds: the list of those that are NOK, and one of them.
 
 use askama::{Error, Template};
+use weldfleet_queue::WorkerEntry;
 use weldfleet_service::output::grouped;
 use weldfleet_settings::Settings;
 use weldfleet_stores::{clickhouse::AttemptLine, mysql::Review};
@@ -11,7 +12,7 @@ use crate::{
     actions::reviews::RESULTS,
     console::{
         asked::Asked,
-        reviews::LONGEST_NOTE,
+        reviews::{LONGEST_NOTE, Seen},
         svg,
         wanted::{OfReview, Wanted},
         welds::{Listed, NoReview, NokPage, OneWeld},
@@ -237,7 +238,9 @@ struct ReviewBox {
     action: String,
     /// What was said, in words; empty: nothing.
     said: String,
-    was: Review,
+    was: String,
+    /// What somebody has typed already.
+    note: String,
     /// Value, word and key of what can be said.
     choices: Vec<(&'static str, &'static str, &'static str)>,
     longest: usize,
@@ -246,11 +249,32 @@ struct ReviewBox {
 /// Keys of [`RESULTS`].
 const KEYS: [&str; 3] = ["c", "f", "u"];
 
+/// Who judges, as far as the console knows.
+#[derive(Clone, Copy)]
+pub struct Judges<'a> {
+    pub settings: &'a Settings,
+    pub workers: Option<&'a [WorkerEntry]>,
+}
+
+impl Judges<'_> {
+    /// The probability from which a model says NOK: as it is set, else as the workers that have this version tell it.
+    fn threshold(&self, model_version: &str) -> Option<String> {
+        if let Some(set) = self.settings.model.nok_threshold {
+            return Some(set.to_string());
+        }
+        let mut workers = self.workers.unwrap_or_default().iter();
+        let told = |worker: &WorkerEntry| worker.fields.get("model_version").cloned();
+        let same = workers.find(|worker| told(worker).as_deref() == Some(model_version))?;
+        let threshold = same.fields.get("nok_threshold").cloned();
+        threshold.filter(|text| !text.is_empty())
+    }
+}
+
 /// One weld; `found`: it, or why it cannot be shown.
 pub fn weld(
     wanted: &Wanted,
     found: &Result<Option<OneWeld>, String>,
-    settings: &Settings,
+    judges: Judges<'_>,
     seen_ms: i64,
     asked: &Asked,
 ) -> Result<String, Error> {
@@ -271,7 +295,7 @@ pub fn weld(
         review: None,
     };
     match found {
-        Ok(Some(weld)) => page.fill(wanted, weld, settings, text),
+        Ok(Some(weld)) => page.fill(wanted, weld, judges, text),
         Ok(None) => page.notes.push(text.no_weld.to_owned()),
         Err(why) => page.notes.push(why.clone()),
     }
@@ -283,13 +307,14 @@ impl<'a> WeldPage<'a> {
         &mut self,
         wanted: &Wanted,
         weld: &'a OneWeld,
-        settings: &Settings,
+        judges: Judges<'_>,
         text: &'static Text,
     ) {
         // The address may have had the id alone.
         let here = Wanted {
             ticks: weld.key.ticks.to_string(),
             time: weld.key.time.clone(),
+            note: String::new(),
             ..wanted.clone()
         };
         self.next_link = here.link("/ui/next", text.lang);
@@ -306,7 +331,7 @@ impl<'a> WeldPage<'a> {
             }
             Err(why) => self.notes.push(format!("{}: {why}", text.not_drawn)),
         }
-        self.why = why(&weld.stored, settings, text);
+        self.why = why(&weld.stored, judges, text);
         let stored = weld.stored.iter().filter(|(_, value)| !value.is_empty());
         self.verdict = Table {
             head: text.verdict_columns.to_vec(),
@@ -323,7 +348,8 @@ impl<'a> WeldPage<'a> {
                 self.review = Some(ReviewBox {
                     action: here.link("/ui/review", text.lang),
                     said: said(review, text),
-                    was: review.clone(),
+                    was: Seen::from(review).text(),
+                    note: wanted.note.clone(),
                     choices: RESULTS
                         .into_iter()
                         .zip(KEYS)
@@ -339,7 +365,8 @@ impl<'a> WeldPage<'a> {
     }
 }
 
-fn said(review: &Review, text: &'static Text) -> String {
+/// A review in words.
+pub fn said(review: &Review, text: &'static Text) -> String {
     let words = [
         text.review_word(&review.result),
         &review.by,
@@ -411,13 +438,13 @@ fn value<'s>(stored: &'s [(&'static str, String)], name: &str) -> &'s str {
 }
 
 /// Why the fusion decided so, in a sentence; `None` while there is no verdict.
-fn why(stored: &[(&'static str, String)], settings: &Settings, text: &Text) -> Option<String> {
+fn why(stored: &[(&'static str, String)], judges: Judges<'_>, text: &Text) -> Option<String> {
     let of = |name| value(stored, name);
     let place = ["soft_and", "override", "ml", "rule"]
         .iter()
         .position(|known| *known == of("decided_by"))?;
-    let threshold = settings.model.nok_threshold;
-    let threshold = threshold.map_or_else(|| text.models_own.to_owned(), |value| value.to_string());
+    let threshold = judges.threshold(of("model_version"));
+    let threshold = threshold.unwrap_or_else(|| text.models_own.to_owned());
     let probability = of("ml_nok_prob").parse::<f64>();
     let probability = probability.map_or_else(|_| "–".to_owned(), self::probability);
     let sentence = match (place, of("final_result")) {
@@ -435,7 +462,7 @@ fn why(stored: &[(&'static str, String)], settings: &Settings, text: &Text) -> O
         ("{threshold}", &threshold),
         (
             "{override}",
-            &settings.fusion.override_threshold.to_string(),
+            &judges.settings.fusion.override_threshold.to_string(),
         ),
     ];
     let filled = words
@@ -455,6 +482,10 @@ mod tests {
     fn why_the_fusion_decided_so() {
         let mut settings = Settings::default();
         settings.fusion.override_threshold = 0.97;
+        let judges = Judges {
+            settings: &settings,
+            workers: None,
+        };
         let stored = |decided: &str, last: &str, rules: &str| {
             vec![
                 ("decided_by", decided.to_owned()),
@@ -473,12 +504,12 @@ mod tests {
         ];
         for text in [&ENGLISH, &CHINESE] {
             for (decided, last, rules) in all {
-                let said = why(&stored(decided, last, rules), &settings, text).unwrap();
+                let said = why(&stored(decided, last, rules), judges, text).unwrap();
                 assert!(!said.contains('{'), "{said}");
             }
-            let said = why(&stored("override", "NOK", "OK"), &settings, text).unwrap();
+            let said = why(&stored("override", "NOK", "OK"), judges, text).unwrap();
             assert!(said.contains("0.9812") && said.contains("0.97"), "{said}");
         }
-        assert_eq!(why(&stored("", "", ""), &settings, &ENGLISH), None);
+        assert_eq!(why(&stored("", "", ""), judges, &ENGLISH), None);
     }
 }

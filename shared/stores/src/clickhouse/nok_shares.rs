@@ -43,7 +43,7 @@ impl SourceTable {
         let sql = format!(
             "SELECT toValidUTF8({line}) AS line, countIf({now}) AS judged, countIf({now} AND {nok}) AS nok, \
              countIf(NOT ({now})) AS judged_before, countIf(NOT ({now}) AND {nok}) AS nok_before \
-             FROM {rows} WHERE {on_days} AND {verdict} IN ('OK', 'NOK') GROUP BY line ORDER BY nok DESC, line LIMIT {MOST}",
+             FROM {rows} WHERE {on_days} AND {verdict} IN ('OK', 'NOK') GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT {MOST}",
             line = schema.carried_text(LINE),
             rows = schema.rows(),
             on_days = schema.on_days(days),

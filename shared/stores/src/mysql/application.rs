@@ -169,6 +169,11 @@ impl ExistingTable {
                 Some(found) if found.has_value_by_itself() => {
                     format!("column `{name}` has a default, so that every row would look reviewed")
                 }
+                Some(found) if found.changes_itself => {
+                    format!(
+                        "column `{name}` changes by itself (ON UPDATE), so that a corrected row would look reviewed"
+                    )
+                }
                 Some(_) => continue,
             };
             faults.add(

@@ -128,6 +128,8 @@ pub(super) struct ExistingColumn {
     pub generated: bool,
     /// Each row has another value without anybody's doing.
     pub fills_itself: bool,
+    /// It changes whenever another column does.
+    pub changes_itself: bool,
     pub default: Option<String>,
     pub comment: String,
 }
@@ -225,6 +227,7 @@ impl ExistingTable {
                             && default.is_none()
                             && !extra.contains("auto_increment")
                             && !extra.contains("generated"),
+                        changes_itself: extra.contains("on update"),
                         fills_itself: extra.contains("auto_increment") || has_expression,
                         default,
                         comment,

@@ -57,7 +57,11 @@ impl Review {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reviewed {
     /// As MySQL holds it now.
-    Kept(Review),
+    Kept {
+        now: Review,
+        /// Whether the row did not say so before.
+        changed: bool,
+    },
     /// Somebody was faster; this is what is there.
     Otherwise(Review),
     /// MySQL has no such row yet, or no more.
@@ -138,7 +142,7 @@ impl NokTable {
         let sets: Vec<String> = sets.collect();
         let as_seen = columns
             .iter()
-            .map(|(_, theirs)| format!(" AND {} = ?", text_of(theirs)));
+            .map(|(_, theirs)| format!(" AND {} = CAST(? AS BINARY)", bytes_of(theirs)));
         let sql = format!(
             "UPDATE {} SET {} WHERE {}{}",
             self.name,
@@ -151,8 +155,12 @@ impl NokTable {
         let changed = self.write("write a review", &sql, values).await?;
         Ok(match self.review(key).await? {
             None => Reviewed::NoRow,
+            Some(now) if changed > 0 => Reviewed::Kept { now, changed: true },
             // A row that says this already is not changed.
-            Some(there) if changed > 0 || self.holds(&there, wanted) => Reviewed::Kept(there),
+            Some(now) if self.holds(&now, wanted) => Reviewed::Kept {
+                now,
+                changed: false,
+            },
             Some(there) => Reviewed::Otherwise(there),
         })
     }
@@ -196,6 +204,11 @@ fn key_values(key: &WeldKey) -> Vec<Value> {
 /// A column as text, whatever its type; empty for NULL.
 fn text_of(name: &str) -> String {
     format!("IFNULL(CONCAT({}, ''), '')", identifier(name))
+}
+
+/// The same as bytes: an application's collation may take different texts for equal.
+fn bytes_of(name: &str) -> String {
+    format!("CAST(CONVERT({} USING utf8mb4) AS BINARY)", text_of(name))
 }
 
 fn text(value: Option<Value>) -> String {
