@@ -35,6 +35,8 @@ lint() {
     else
         skip "clippy; it is not installed (rustup component add clippy)"
     fi
+    step "links in the code's documentation"
+    RUSTDOCFLAGS="-D warnings" cargo doc --quiet "${FEATURES[@]}" --no-deps --document-private-items
     if command -v shellcheck >/dev/null; then
         step "shell scripts"
         shellcheck -x --severity=info tools/*.sh .ci/run bench/*.sh findings/*.sh training/*.sh

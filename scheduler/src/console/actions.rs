@@ -1,4 +1,4 @@
-//! What buttons do: the [actions](crate::actions) of the commands, by whoever has signed in.
+//! What buttons do: the [`crate::actions`] of the commands, by whoever has signed in.
 
 use axum::{Extension, extract::State, response::Response};
 use axum_extra::extract::Form;

@@ -4,7 +4,7 @@
 //! - [`services`]: private ClickHouse, Redis and MariaDB for one test, through `tools/services.sh run`
 //! - [`programs`]: where the built binaries and the ONNX Runtime library are
 //! - [`tls`]: certificates of a test, and TLS in front of a service that has none
-//! - [`eventually`]: awaiting a condition instead of sleeping
+//! - [`eventually()`]: awaiting a condition instead of sleeping
 //!
 //! A dev-dependency only; it depends on no other crate of the workspace, so that each of them can use it. Nothing
 //! here knows a table, a queue key or a weld: such helpers live with the tests that need them. Failing to set up is
