@@ -9,7 +9,7 @@ use common::{
     console::{Browser, Plant, said},
     day_before,
 };
-use weldfleet_tests::eventually;
+use weldfleet_tests::{Service, eventually};
 
 const NOK: u64 = 40;
 
@@ -218,6 +218,12 @@ async fn nok_welds_are_reviewed_one_after_the_other_taken_back_and_kept() {
         lines.len() == 2 && lines[1].starts_with("40,") && lines[1].contains("unsure,operator"),
         "{csv}"
     );
+    // A copy of a row is the same weld, and reviewed as well.
+    let copy = "INSERT INTO spot_records SELECT * FROM spot_records WHERE record_id = 40";
+    plant.fleet.clickhouse.execute(copy).await;
+    let done = browser.get(&format!("/ui/nok?day={day}&review=done")).await;
+    let done = done.text().await.unwrap();
+    assert_eq!(done.matches("/ui/weld?").count(), 2, "{done}");
 }
 
 #[tokio::test]
@@ -385,7 +391,17 @@ async fn welds_are_found_by_shift_and_body_and_without_mysql_listed_still() {
     })
     .await;
 
-    plant.fleet.services.stop(weldfleet_tests::Service::MySql);
+    // A MySQL that hangs keeps nobody from the list.
+    plant.fleet.services.pause(Service::MySql);
+    let begun = std::time::Instant::now();
+    let html = browser.get(&format!("/ui/nok?day={day}")).await;
+    let html = html.text().await.unwrap();
+    plant.fleet.services.cont(Service::MySql);
+    assert_eq!(html.matches("/ui/weld?").count() as u64, NOK, "{html}");
+    assert!(html.contains("mysql has not answered"), "{html}");
+    assert!(begun.elapsed() < SOON / 2, "{:?}", begun.elapsed());
+
+    plant.fleet.services.stop(Service::MySql);
     let html = browser
         .get(&format!("/ui/nok?day={day}"))
         .await
