@@ -464,7 +464,7 @@ have_browser() { [[ -d $(browser_dir) ]] && command -v chromium >/dev/null; }
 get_browser() {
     need_program chromium chromium
     need_training_pip
-    log "fetching Playwright and axe for Python (50 MB, once)"
+    log "fetching Playwright and axe for Python (53 MB, once)"
     fetch_into "$(browser_dir)" fill_browser
 }
 

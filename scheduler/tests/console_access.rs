@@ -4,12 +4,10 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::{
-    Hands, SOON,
+    SOON,
     console::{PASSWORD, Plant, ROLES, said},
-    day_before, ids, lease,
+    ids, lease,
 };
 use weldfleet_queue::State;
 use weldfleet_tests::eventually;
@@ -156,14 +154,7 @@ async fn what_is_done_is_done_by_a_name_and_kept() {
 #[tokio::test]
 async fn exactly_the_jobs_that_are_shown_are_retried_or_dropped() {
     let plant = Plant::start(&[]).await;
-    let day = day_before(2);
-    plant.fleet.simulate(&day, 3000, &[]);
-    let hands = Hands::new(&plant.fleet, Duration::from_secs(30)).await;
-    let args = ["backfill", "--from", &day, "--to", &day, "--json"];
-    let asked = plant.fleet.succeed("scheduler", &args);
-    let run: serde_json::Value = serde_json::from_str(&asked).unwrap();
-    let run = run["run"].to_string();
-    hands.pending_rows(3000).await;
+    let (hands, run) = plant.backfilled().await;
     let mut dead = hands.claim(3).await;
     for job in &dead {
         let lease = lease(job);

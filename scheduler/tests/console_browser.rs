@@ -4,12 +4,12 @@
 
 mod common;
 
-use std::{env, fs, path::PathBuf, time::Duration};
+use std::{env, fs, path::PathBuf};
 
 use common::{
     Hands, SOON,
     console::{PASSWORD, Plant},
-    day_before, ids, lease,
+    ids, lease,
 };
 use weldfleet_testkit::{browser_python, repository};
 use weldfleet_tests::eventually;
@@ -35,14 +35,7 @@ async fn dead_jobs(hands: &Hands) -> (Vec<String>, Vec<String>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_view_and_action_by_mouse_and_keyboard() {
     let plant = Plant::start(&[]).await;
-    let day = day_before(2);
-    plant.fleet.simulate(&day, 3000, &[]);
-    let hands = Hands::new(&plant.fleet, Duration::from_secs(30)).await;
-    let args = ["backfill", "--from", &day, "--to", &day, "--json"];
-    let asked = plant.fleet.succeed("scheduler", &args);
-    let run: serde_json::Value = serde_json::from_str(&asked).unwrap();
-    let run = run["run"].to_string();
-    hands.pending_rows(3000).await;
+    let (hands, run) = plant.backfilled().await;
     let (retried, dropped) = dead_jobs(&hands).await;
     plant.fleet.simulate("today", 200, &[]);
     plant

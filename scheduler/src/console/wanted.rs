@@ -161,11 +161,7 @@ impl Wanted {
 
     /// The place; `None` where none is given or the column holds no such id.
     pub fn key(&self, schema: &Schema) -> Option<Key> {
-        Some(Key {
-            ticks: self.ticks.parse().ok()?,
-            id: schema.id_of(&self.id)?,
-            text: String::new(),
-        })
+        schema.key_of(self.ticks.parse().ok()?, &self.id)
     }
 }
 

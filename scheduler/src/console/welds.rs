@@ -218,13 +218,9 @@ impl Welds {
             let limit = u32::try_from(look).unwrap_or(u32::MAX);
             let welds = table.nok_welds(filter, before.as_ref(), limit).await?;
             let last_look = welds.len() < look;
-            before = welds.last().and_then(|last| {
-                Some(Key {
-                    ticks: last.ticks,
-                    id: table.schema().id_of(&last.record_id)?,
-                    text: String::new(),
-                })
-            });
+            let schema = table.schema();
+            let last = welds.last();
+            before = last.and_then(|last| schema.key_of(last.ticks, &last.record_id));
             let span = (welds.last(), welds.first());
             let said = match (reviews, span) {
                 (Some(reviews), (Some(oldest), Some(newest))) => {

@@ -6,10 +6,12 @@
     reason = "each suite uses its part; in a test a panic is the report"
 )]
 
-use std::{io::Write as _, process::Stdio};
+use std::{io::Write as _, process::Stdio, time::Duration};
 
 use reqwest::{Client, Response, redirect::Policy};
 use weldfleet_tests::{Fleet, Process};
+
+use super::{Hands, day_before};
 
 pub const PASSWORD: &str = "correct horse battery";
 pub const ROLES: [&str; 3] = ["viewer", "reviewer", "operator"];
@@ -79,6 +81,20 @@ impl Plant {
         browser.keep_cookie(&answer);
         browser.read_token().await;
         browser
+    }
+}
+
+impl Plant {
+    /// A backfill whose three jobs wait for somebody, and who might be that.
+    pub async fn backfilled(&self) -> (Hands, String) {
+        let day = day_before(2);
+        self.fleet.simulate(&day, 3000, &[]);
+        let hands = Hands::new(&self.fleet, Duration::from_secs(30)).await;
+        let args = ["backfill", "--from", &day, "--to", &day, "--json"];
+        let asked = self.fleet.succeed("scheduler", &args);
+        let run: serde_json::Value = serde_json::from_str(&asked).unwrap();
+        hands.pending_rows(3000).await;
+        (hands, run["run"].to_string())
     }
 }
 

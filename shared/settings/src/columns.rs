@@ -51,7 +51,7 @@ pub const DESCRIBING_COLUMNS: [(&str, ValueKind); 5] = [
     ("imax", ValueKind::Float),
 ];
 
-/// Columns of MySQL that a reviewer fills and the fleet never does.
+/// Columns of MySQL that a reviewer fills, in the console or elsewhere, and no worker or mirror does.
 pub const REVIEW_COLUMNS: [&str; 4] =
     ["review_result", "reviewed_by", "reviewed_at", "review_note"];
 

@@ -162,18 +162,10 @@ impl<'a> Frame<'a> {
 }
 
 /// Rows of text under their names.
+#[derive(Default)]
 pub struct Table {
     pub head: Vec<&'static str>,
     pub rows: Vec<Vec<String>>,
-}
-
-impl Table {
-    fn empty() -> Self {
-        Self {
-            head: Vec::new(),
-            rows: Vec::new(),
-        }
-    }
 }
 
 struct Figure {

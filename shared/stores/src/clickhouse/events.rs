@@ -20,7 +20,7 @@ pub struct Event {
     pub who: String,
     /// The command, as typed.
     pub what: &'static str,
-    /// `fleet`, `run N`, `job ID` or `days FROM..TO`.
+    /// `fleet`, `run N`, `job ID`, `weld DAY TIME ID`, `user NAME` or `days FROM..TO`.
     pub on_what: String,
     /// The reason that was given; empty where none was.
     pub why: String,

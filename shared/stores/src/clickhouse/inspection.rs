@@ -7,7 +7,7 @@ use super::{RowBlock, SourceTable, quote};
 use crate::{
     IdRef,
     errors::StoreError,
-    range::{Day, Key, KeyRange, Range},
+    range::{Day, Key, Range},
 };
 
 /// What one job left in its rows.
@@ -238,10 +238,7 @@ impl SourceTable {
 
     /// The weld of this key; of several copies of its row the last.
     pub async fn at(&self, day: Day, key: &Key) -> Result<Option<(RowBlock, usize)>, StoreError> {
-        let this = self.schema.between(&KeyRange {
-            from: key.clone(),
-            to: key.clone(),
-        });
+        let this = self.schema.is_key(key);
         let block = self
             .rows_where(day, &format!("{} AND {this}", self.schema.on_day(day)))
             .await?;

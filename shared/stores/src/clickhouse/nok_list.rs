@@ -7,7 +7,7 @@ use weldfleet_weld::columns::RESULT_COLUMNS;
 use super::{SourceTable, quote::literal};
 use crate::{
     errors::StoreError,
-    range::{Day, Key, KeyRange},
+    range::{Day, Key},
 };
 
 /// The carried column that says which body a weld is of.
@@ -139,10 +139,7 @@ impl SourceTable {
         limit: u32,
     ) -> Result<Vec<AttemptLine>, StoreError> {
         let schema = &self.schema;
-        let this = schema.between(&KeyRange {
-            from: key.clone(),
-            to: key.clone(),
-        });
+        let this = schema.is_key(key);
         // Rows of a table that keeps versions are one weld, whichever of them was judged.
         let sql = format!(
             "SELECT r.token AS token, r.run AS run, formatDateTime(r.created, '%F %T UTC', 'UTC') AS at, \
@@ -168,10 +165,7 @@ impl SourceTable {
         let names = || RESULT_COLUMNS.iter().map(|column| column.name);
         let values: Vec<String> = names().map(|name| self.result_text(name)).collect();
         let schema = &self.schema;
-        let this = schema.between(&KeyRange {
-            from: key.clone(),
-            to: key.clone(),
-        });
+        let this = schema.is_key(key);
         let sql = format!(
             "SELECT [{}] AS values FROM {} WHERE {} AND {this} LIMIT 1",
             values.join(", "),

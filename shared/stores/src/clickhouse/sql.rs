@@ -68,8 +68,17 @@ impl Schema {
         format!("toString({})", self.column("record_id"))
     }
 
+    /// A key of an id as text; `None` if the column cannot hold it.
+    pub fn key_of(&self, ticks: i64, id: &str) -> Option<Key> {
+        Some(Key {
+            ticks,
+            id: self.id_of(id)?,
+            text: String::new(),
+        })
+    }
+
     /// An id that the column can hold.
-    pub fn id_of(&self, text: &str) -> Option<RecordId> {
+    pub(crate) fn id_of(&self, text: &str) -> Option<RecordId> {
         match self.id {
             IdType::Number => text.parse().ok().map(RecordId::Number),
             IdType::Text => Some(RecordId::Text(text.to_owned())),
@@ -176,6 +185,14 @@ impl Schema {
             self.not_before(&keys.from, true),
             self.not_after(&keys.to)
         )
+    }
+
+    /// Rows of one key.
+    pub(crate) fn is_key(&self, key: &Key) -> String {
+        self.between(&KeyRange {
+            from: key.clone(),
+            to: key.clone(),
+        })
     }
 
     /// Rows of any of the ranges; their hull first, which is what is left where the server does not look into the
