@@ -6,7 +6,7 @@ mod common;
 
 use common::SOON;
 use reqwest::{Client, Response, redirect::Policy};
-use weldfleet_tests::{Fleet, Process, eventually};
+use weldfleet_tests::{Fleet, Process, Service, eventually};
 
 /// The first view and what it needs must not be larger.
 const MOST_BYTES: usize = 200_000;
@@ -123,6 +123,32 @@ async fn a_page_of_one_scheduler_lives_on_when_the_leader_dies() {
         (!page().await.contains("no scheduler leads")).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_read_is_no_empty_list() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let scheduler = fleet.scheduler();
+    scheduler.ready().await;
+    for (store, pages) in [
+        (Service::Redis, &["jobs", "workers"][..]),
+        (Service::ClickHouse, &["backfills"]),
+    ] {
+        fleet.services.stop(store);
+        for page in pages {
+            eventually(&format!("{page} without {store:?}"), SOON, async || {
+                let html = get(&scheduler, &format!("/ui/{page}?lang=en")).await;
+                let html = html.text().await.unwrap();
+                let csv = get(&scheduler, &format!("/ui/{page}.csv")).await;
+                let refused = csv.status() == 503;
+                let why = csv.text().await.unwrap();
+                let said = why.contains("redis") || why.contains("clickhouse");
+                (refused && said && !html.contains("there is nothing here")).then_some(())
+            })
+            .await;
+        }
+    }
 }
 
 #[tokio::test]

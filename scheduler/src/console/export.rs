@@ -44,14 +44,23 @@ pub async fn list(
         }
         "days.csv" | "backfills.csv" | "workers.csv" => match console.cache.get(PATIENCE).await {
             None => Err("nothing was seen yet; ask again".to_owned()),
-            Some((report, _)) => Ok(match list.as_str() {
-                "days.csv" => views::days_table(&report, text),
+            Some((report, _)) => match list.as_str() {
+                "days.csv" => report
+                    .days
+                    .as_ref()
+                    .map(|_| views::days_table(&report, text)),
                 "backfills.csv" => {
-                    let dead = console.dead_jobs().await.unwrap_or_default();
-                    views::runs_table(&report, &dead, text)
+                    let dead = console.dead_jobs().await;
+                    let runs = report.runs.as_ref();
+                    runs.map(|_| views::runs_table(&report, &dead, text))
                 }
-                _ => views::workers_table(&report, text),
-            }),
+                _ => {
+                    let workers = report.workers.as_ref();
+                    workers.map(|_| views::workers_table(&report, text))
+                }
+            }
+            // A list that could not be read is no empty list.
+            .ok_or_else(|| report.problems.join("; ")),
         },
         _ => return StatusCode::NOT_FOUND.into_response(),
     };

@@ -66,6 +66,8 @@ const MOST_PAGES: u64 = 1000;
 
 /// Dead jobs as last read.
 type DeadJobs = Arc<Mutex<Option<(Instant, Arc<Vec<Job>>)>>>;
+/// They, or why they cannot be read.
+type Dead = Result<Arc<Vec<Job>>, String>;
 
 #[derive(Clone)]
 struct Console {
@@ -155,7 +157,7 @@ async fn now(State(console): State<Console>, asked: Asked) -> Response {
 }
 
 async fn backfills(State(console): State<Console>, asked: Asked) -> Response {
-    let dead = console.dead_jobs().await.unwrap_or_default();
+    let dead = console.dead_jobs().await;
     page(&console, |report| views::backfills(report, &dead, &asked)).await
 }
 
@@ -169,8 +171,7 @@ async fn workers(
 }
 
 async fn jobs(State(console): State<Console>, asked: Asked) -> Response {
-    // While Redis is away, the page says so.
-    let dead = console.dead_jobs().await.unwrap_or_default();
+    let dead = console.dead_jobs().await;
     page(&console, |report| views::jobs(report, &dead, &asked)).await
 }
 
@@ -282,7 +283,7 @@ impl Console {
     }
 
     /// The oldest dead jobs, read at most once a second.
-    async fn dead_jobs(&self) -> Result<Arc<Vec<Job>>, String> {
+    async fn dead_jobs(&self) -> Dead {
         let mut known = self.dead.lock().await;
         if let Some((at, jobs)) = &*known
             && at.elapsed() < FRESH

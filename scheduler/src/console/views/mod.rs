@@ -14,7 +14,9 @@ use weldfleet_queue::{Job, State, WorkerEntry};
 use weldfleet_service::output::{grouped, spoken};
 use weldfleet_stores::clickhouse::{EventLine, LineShares};
 
-use super::{actions::UNCONFIRMED, asked::Asked, said::Said, shares::ShiftShares, words::Text};
+use super::{
+    Dead, actions::UNCONFIRMED, asked::Asked, said::Said, shares::ShiftShares, words::Text,
+};
 use crate::{
     pass::LIVE,
     status::{
@@ -361,11 +363,13 @@ struct RunRow {
 struct BackfillsPage<'a> {
     t: &'static Text,
     frame: Frame<'a>,
+    /// Why there is nothing to be shown.
+    notes: Vec<String>,
     rows: Vec<RunRow>,
 }
 
 /// Runs, with who wanted them and what for.
-pub fn backfills(report: &Report, dead: &[Job], asked: &Asked) -> Result<String, Error> {
+pub fn backfills(report: &Report, dead: &Dead, asked: &Asked) -> Result<String, Error> {
     let text = asked.text;
     let rows = report.runs.iter().flatten().map(|line| RunRow {
         cells: run(line, dead),
@@ -379,12 +383,13 @@ pub fn backfills(report: &Report, dead: &[Job], asked: &Asked) -> Result<String,
     let page = BackfillsPage {
         t: text,
         frame: Frame::at(View::Backfills, report.at_ms, asked),
+        notes: unread(report.runs.is_none(), report),
         rows: rows.collect(),
     };
     page.render()
 }
 
-pub fn runs_table(report: &Report, dead: &[Job], text: &Text) -> Table {
+pub fn runs_table(report: &Report, dead: &Dead, text: &Text) -> Table {
     let rows = report.runs.iter().flatten();
     Table {
         head: text.run_columns.to_vec(),
@@ -392,17 +397,25 @@ pub fn runs_table(report: &Report, dead: &[Job], text: &Text) -> Table {
     }
 }
 
-/// Days of a run that have dead jobs.
-fn failed_days(run: u64, dead: &[Job]) -> usize {
-    let of_run = dead.iter().filter(|job| {
+/// What could not be reached, where that is why there is no list.
+fn unread(is_unread: bool, report: &Report) -> Vec<String> {
+    match is_unread {
+        true => report.problems.clone(),
+        false => Vec::new(),
+    }
+}
+
+/// Days of a run that have dead jobs; `None` where these cannot be read.
+fn failed_days(run: u64, dead: &Dead) -> Option<u64> {
+    let of_run = dead.as_ref().ok()?.iter().filter(|job| {
         let (number, _) = job.group.split_once(':').unwrap_or_default();
         number.parse() == Ok(run)
     });
     let days: BTreeSet<&str> = of_run.map(|job| job.group.as_str()).collect();
-    days.len()
+    Some(days.len() as u64)
 }
 
-fn run(run: &RunLine, dead: &[Job]) -> Vec<String> {
+fn run(run: &RunLine, dead: &Dead) -> Vec<String> {
     let or_dash = |count: Option<u64>| count.map_or_else(|| "–".to_owned(), grouped);
     let changed = [run.changed_by.as_str(), run.changed_why.as_str()];
     let changed: Vec<&str> = changed
@@ -418,7 +431,7 @@ fn run(run: &RunLine, dead: &[Job]) -> Vec<String> {
         or_dash(run.left),
         or_dash(run.days_left.map(|left| run.days.saturating_sub(left))),
         or_dash(run.days_left),
-        failed_days(run.run, dead).to_string(),
+        or_dash(failed_days(run.run, dead)),
         run.by.clone(),
         run.note.clone(),
         changed.join(": "),
@@ -432,7 +445,7 @@ pub fn workers(report: &Report, place: usize, asked: &Asked) -> Result<String, E
     let first = (place * WORKERS).min(all);
     let last = (first + WORKERS).min(all);
     table.rows = table.rows.drain(first..last).collect();
-    let mut notes = Vec::new();
+    let mut notes = unread(report.workers.is_none(), report);
     if all > WORKERS {
         let (from, to, all) = (first + 1, last, grouped(all as u64));
         notes.push(format!("{from}–{to} / {all}"));
@@ -495,29 +508,35 @@ struct GroupRow {
 struct JobsPage<'a> {
     t: &'static Text,
     frame: Frame<'a>,
+    /// Why there is nothing to be shown.
+    notes: Vec<String>,
     counts: String,
     groups: Vec<GroupRow>,
 }
 
 /// Dead jobs by cause, those with the most first.
-pub fn jobs(report: &Report, dead: &[Job], asked: &Asked) -> Result<String, Error> {
+pub fn jobs(report: &Report, dead: &Dead, asked: &Asked) -> Result<String, Error> {
     let counts = report.jobs.iter().flatten();
     let counts: Vec<String> = counts
         .map(|(state, count)| format!("{} {state}", grouped(*count)))
         .collect();
-    let groups = by_cause(dead).into_iter().map(|group| GroupRow {
-        jobs: grouped(group.ids.len() as u64),
-        rows: grouped(group.rows),
-        why: group.why,
-        confirm: match group.ids.len() {
-            few if few <= UNCONFIRMED => 0,
-            many => many,
-        },
-        ids: group.ids,
-    });
+    let read = dead.as_deref().map(Vec::as_slice);
+    let groups = by_cause(read.unwrap_or_default())
+        .into_iter()
+        .map(|group| GroupRow {
+            jobs: grouped(group.ids.len() as u64),
+            rows: grouped(group.rows),
+            why: group.why,
+            confirm: match group.ids.len() {
+                few if few <= UNCONFIRMED => 0,
+                many => many,
+            },
+            ids: group.ids,
+        });
     let page = JobsPage {
         t: asked.text,
         frame: Frame::at(View::Jobs, report.at_ms, asked),
+        notes: dead.as_ref().err().cloned().into_iter().collect(),
         counts: counts.join(", "),
         groups: groups.collect(),
     };
@@ -663,18 +682,19 @@ mod tests {
     #[test]
     fn nothing_that_people_wrote_becomes_part_of_a_page() {
         let report = report();
+        let none: Dead = Ok(Arc::default());
         for html in [
             now(&report, None, &asked(&ENGLISH)).unwrap(),
-            backfills(&report, &[], &asked(&CHINESE)).unwrap(),
+            backfills(&report, &none, &asked(&CHINESE)).unwrap(),
             workers(&report, 0, &asked(&ENGLISH)).unwrap(),
-            jobs(&report, &[], &asked(&ENGLISH)).unwrap(),
+            jobs(&report, &none, &asked(&ENGLISH)).unwrap(),
         ] {
             assert!(!html.contains("<script>alert"), "{html}");
             assert_eq!(html.matches("<script").count(), 1, "only ours: {html}");
             assert!(!html.contains("style="), "the policy forbids it: {html}");
         }
         assert!(
-            backfills(&report, &[], &asked(&ENGLISH))
+            backfills(&report, &none, &asked(&ENGLISH))
                 .unwrap()
                 .contains("ben@line: night shift")
         );
