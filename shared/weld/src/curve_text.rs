@@ -105,21 +105,39 @@ fn places_of(byte: u8, word: u64) -> u64 {
 }
 
 /// The sample between two places, if it is written plainly.
-#[expect(clippy::cast_precision_loss, reason = "seven digits at most")]
 fn plain_sample(text: &[u8], start: usize, end: usize) -> Option<f32> {
     let length = end - start;
     if (1..=WORD_DIGITS).contains(&length)
         && let Some(eight) = text[..end].last_chunk()
+        && let Some(number) = whole_number(u64::from_le_bytes(*eight), length)
     {
-        // Values of the digits, the last one highest; zeros for what stands before them.
-        let values = (u64::from_le_bytes(*eight) ^ (EACH * 0x30)) & (u64::MAX << (64 - 8 * length));
-        let above_nine = (((values & (EACH * 0x7f)) + EACH * (0x7f - 9)) | values) & (EACH * 0x80);
-        if above_nine == 0 {
-            return Some(joined(values) as f32);
-        }
+        return Some(number);
     }
     let (number, read) = plain_number(&text[start..end])?;
     (read == length).then_some(number)
+}
+
+/// The number whose digits are the last bytes of a word, so many; `None` if one of them is no digit.
+#[expect(clippy::cast_precision_loss, reason = "seven digits at most")]
+fn whole_number(word: u64, length: usize) -> Option<f32> {
+    // Values of the digits, the last one highest; zeros for what stands before them.
+    let values = (word ^ (EACH * 0x30)) & (u64::MAX << (64 - 8 * length));
+    let above_nine = (((values & (EACH * 0x7f)) + EACH * (0x7f - 9)) | values) & (EACH * 0x80);
+    (above_nine == 0).then(|| joined(values) as f32)
+}
+
+/// A text of one to seven bytes as the last bytes of a word. Its first and its last bytes may overlap, so that there is
+/// no loop whose end would have to be guessed.
+fn as_word(text: &[u8]) -> Option<u64> {
+    let length = text.len();
+    let word = if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        let [first, last] = [*first, *last].map(|four| u64::from(u32::from_le_bytes(four)));
+        first | (last << (8 * (length.min(WORD_DIGITS) - 4)))
+    } else {
+        let [first, last] = [*text.first()?, *text.last()?].map(u64::from);
+        first | (u64::from(text[length / 2]) << (8 * (length / 2))) | (last << (8 * (length - 1)))
+    };
+    (length <= WORD_DIGITS).then(|| word << (64 - 8 * length))
 }
 
 /// The number that eight digits make, the first one lowest: pairs, fours and all of them are joined in three
@@ -182,6 +200,9 @@ pub fn read_sample(text: &[u8], index: usize, samples: &mut Vec<f32>) -> Result<
 /// A decimal number, white space around it aside; `None` for anything else, `nan`, `inf` and nothing included.
 #[must_use]
 pub fn number(text: &[u8]) -> Option<f32> {
+    if let Some(whole) = as_word(text).and_then(|word| whole_number(word, text.len())) {
+        return Some(whole);
+    }
     if let Some((plain, length)) = plain_number(text)
         && length == text.len()
     {
@@ -279,6 +300,33 @@ mod tests {
         read(b"1,x,3", &mut samples).unwrap_err();
         assert_eq!(samples.len(), 3);
         assert!(samples[1].is_nan());
+    }
+
+    #[test]
+    fn a_number_alone_is_read_as_in_a_curve() {
+        for text in [
+            "0",
+            "7",
+            "12",
+            "345",
+            "6789",
+            "01234",
+            "567890",
+            "1234567",
+            "12345678",
+            "123456789",
+        ] {
+            let expected: f32 = text.parse().unwrap();
+            assert_eq!(number(text.as_bytes()), Some(expected), "{text}");
+            for place in 0..text.len() {
+                let mut broken = text.as_bytes().to_vec();
+                for byte in [b'/', b':', b'x', 0xb0] {
+                    broken[place] = byte;
+                    assert_eq!(number(&broken), None, "{text} with {byte:#x} at {place}");
+                }
+            }
+        }
+        assert_eq!(number(b""), None);
     }
 
     /// The same by other means: Rust's own numbers in `f64`, rounded once.

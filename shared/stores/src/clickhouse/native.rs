@@ -52,9 +52,14 @@ impl Texts {
         std::str::from_utf8(self.bytes(row)).unwrap_or_default()
     }
 
-    pub fn push(&mut self, text: &[u8]) {
+    /// Appends one text; false where all of them would take more than 4 GiB.
+    pub fn push(&mut self, text: &[u8]) -> bool {
+        let Ok(end) = u32::try_from(self.bytes.len() + text.len()) else {
+            return false;
+        };
         self.bytes.extend_from_slice(text);
-        self.ends.push(self.bytes.len() as u32);
+        self.ends.push(end);
+        true
     }
 
     /// The first text that is not UTF-8.
@@ -203,42 +208,53 @@ impl<S: ChunkSource> Reader<S> {
     /// Appends `count` texts.
     pub async fn texts(&mut self, count: usize, into: &mut Texts) -> Result<(), StoreError> {
         into.ends.reserve(count);
-        let mut left = count;
-        loop {
-            left -= self.texts_at_hand(left, into);
-            if left == 0 {
-                return Ok(());
-            }
-            left -= 1;
-            let length = self.varint().await? as usize;
-            if into.bytes.len() + length > u32::MAX as usize {
-                return Err(self.wrong("more than 4 GiB of text in one column".into()));
-            }
-            self.append(length, &mut into.bytes).await?;
-            into.ends.push(into.bytes.len() as u32);
+        let mut fits = true;
+        self.each_text(count, |text| fits &= into.push(text))
+            .await?;
+        if !fits {
+            return Err(self.wrong("more than 4 GiB of text in one column".into()));
         }
+        Ok(())
     }
 
-    /// Appends texts that are short and lie whole in the piece at hand, at most so many; how many. An array of texts has
-    /// one a sample, and waiting for each would cost more than reading it.
-    fn texts_at_hand(&mut self, most: usize, into: &mut Texts) -> usize {
-        let chunk: &[u8] = &self.chunk;
-        if into.bytes.len() + chunk.len() > u32::MAX as usize {
-            return 0;
+    /// Takes `count` texts as they come: where they lie, if they lie in one piece, so that none is copied but for that.
+    pub async fn each_text(
+        &mut self,
+        count: usize,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), StoreError> {
+        let mut apart = Vec::new();
+        let mut left = count;
+        while left > 0 {
+            left -= self.texts_at_hand(left, &mut take);
+            if left > 0 {
+                let length = self.varint().await? as usize;
+                apart.clear();
+                self.append(length, &mut apart).await?;
+                take(&apart);
+                left -= 1;
+            }
         }
+        Ok(())
+    }
+
+    /// Takes texts that lie whole in the piece at hand, at most so many; how many. An array of texts has one a sample,
+    /// and waiting for each would cost more than reading it.
+    fn texts_at_hand(&mut self, most: usize, take: &mut impl FnMut(&[u8])) -> usize {
+        let chunk: &[u8] = &self.chunk;
         let (mut at, mut read) = (0, 0);
         while read < most {
-            // longer ones have a length of several bytes
-            let Some(length) = chunk.get(at).filter(|length| **length < 0x80) else {
+            let Some((length, start)) = length_at(chunk, at) else {
                 break;
             };
-            let end = at + 1 + usize::from(*length);
-            let Some(text) = chunk.get(at + 1..end) else {
+            let Some(text) = start
+                .checked_add(length)
+                .and_then(|end| chunk.get(start..end))
+            else {
                 break;
             };
-            into.bytes.extend_from_slice(text);
-            into.ends.push(into.bytes.len() as u32);
-            (at, read) = (end, read + 1);
+            take(text);
+            (at, read) = (start + length, read + 1);
         }
         self.chunk.advance(at);
         read
@@ -336,6 +352,19 @@ impl<S: ChunkSource> Reader<S> {
         // The server or the network went away in the middle of an answer.
         StoreError::clickhouse(self.what, clickhouse::error::Error::NotEnoughData)
     }
+}
+
+/// The length of the text that begins here and where its bytes do; `None` unless both are plain: longer lengths than
+/// four bytes of varint and those that are cut are for [`Reader::varint`].
+fn length_at(chunk: &[u8], at: usize) -> Option<(usize, usize)> {
+    let mut length = 0;
+    for (place, byte) in chunk.get(at..)?.iter().take(4).enumerate() {
+        length |= usize::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
+            return Some((length, at + place + 1));
+        }
+    }
+    None
 }
 
 /// Writes one block, column by column.

@@ -204,29 +204,35 @@ pub(super) async fn read_curves<S: ChunkSource>(
             reader.numbers(count, values).await
         }
         StoredForm::Text => {
-            let mut texts = Texts::default();
             reader.column("String").await?;
-            reader.texts(rows, &mut texts).await?;
-            for row in 0..rows {
-                refuse(first + row, curve_text::read(texts.bytes(row), values));
+            let mut row = first;
+            let take = |text: &[u8]| {
+                refuse(row, curve_text::read(text, values));
                 ends.push(values.len() as u64);
-            }
-            Ok(())
+                row += 1;
+            };
+            reader.each_text(rows, take).await
         }
         StoredForm::Texts => {
-            let mut texts = Texts::default();
             reader.column("Array(String)").await?;
             let base = values.len() as u64;
             let count = reader.array_ends(rows, base, ends).await?;
-            reader.texts(count, &mut texts).await?;
-            let mut sample = 0;
-            for (row, end) in ends.iter().enumerate().skip(first) {
-                let mut worst = Ok(());
-                for index in 0..(*end as usize - values.len()) {
-                    let read = curve_text::read_sample(texts.bytes(sample), index, values);
-                    worst = worst.and(read);
-                    sample += 1;
+            let mut row = first;
+            let mut start = values.len();
+            let mut worst = Ok(());
+            let take = |text: &[u8]| {
+                while ends[row] as usize == values.len() {
+                    refuse(row, std::mem::replace(&mut worst, Ok(())));
+                    (row, start) = (row + 1, values.len());
                 }
+                let read = curve_text::read_sample(text, values.len() - start, values);
+                if worst.is_ok() {
+                    worst = read;
+                }
+            };
+            reader.each_text(count, take).await?;
+            // The last row with samples; those behind it have none.
+            if worst.is_err() {
                 refuse(row, worst);
             }
             Ok(())
