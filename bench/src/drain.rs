@@ -126,7 +126,12 @@ pub async fn run(plant: &Plant, day: CurveDay, section: &mut Section) -> Result<
         "compute threads waiting, % of the middle",
         waiting(&samples, n),
     );
-    section.push("worker peak memory, MB", proc::peak_mb(worker.pid())?);
+    let peak = proc::peak_mb(worker.pid())?;
+    section.push("worker peak memory, MB", peak);
+    section.push(
+        "  besides the runtime's libraries, MB",
+        peak - proc::runtime_libraries_mb(worker.pid())?,
+    );
     section.push(
         "read from ClickHouse, bytes a row",
         (after.sent - before.sent) / n,

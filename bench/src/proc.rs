@@ -71,6 +71,33 @@ pub fn resident_mb(pid: u32) -> Result<f64> {
     status_mb(pid, "VmRSS:")
 }
 
+/// Libraries that run the models: ONNX Runtime, OpenVINO and what they bring.
+const RUNTIME_LIBRARIES: [&str; 4] = ["libonnxruntime", "libopenvino", "libtbb", "libhwloc"];
+
+/// Resident memory of the mapped files of the model runtime, MB: programs of one host share it.
+pub fn runtime_libraries_mb(pid: u32) -> Result<f64> {
+    let mut of_runtime = false;
+    let mut kib = 0.0;
+    for line in read(&format!("/proc/{pid}/smaps"))?.lines() {
+        let mut words = line.split_whitespace();
+        let first = words.next().unwrap_or_default();
+        if !first.ends_with(':') {
+            // A mapping: addresses, rights, offset, device, inode, file.
+            let file = words.nth(4).unwrap_or_default();
+            let name = file.rsplit('/').next().unwrap_or_default();
+            of_runtime = RUNTIME_LIBRARIES
+                .iter()
+                .any(|library| name.starts_with(library));
+        } else if of_runtime && first == "Rss:" {
+            kib += words
+                .next()
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0.0);
+        }
+    }
+    Ok(kib * 1024.0 / 1e6)
+}
+
 fn status_mb(pid: u32, field: &str) -> Result<f64> {
     let status = read(&format!("/proc/{pid}/status"))?;
     let line = status

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use toml::Value;
-use weldfleet_settings::columns::MIRROR_KEY;
+use weldfleet_settings::columns::{DESCRIBING_COLUMNS, MIRROR_KEY};
+use weldfleet_weld::columns::RESULT_COLUMNS;
 
 use crate::{Facts, OldConfig, facts::MySqlColumn};
 
@@ -12,24 +13,14 @@ use super::{
     columns::{Found, names_of, same},
 };
 
-/// What the mirror writes, and what such tables call it besides what [`names_of`] knows.
-const MIRRORED: &[(&str, &str)] = &[
-    ("part_no", ""),
-    ("spot_name", ""),
-    ("timer_name", ""),
-    ("umax", ""),
-    ("imax", ""),
+/// What such tables call a column of the mirror besides what [`names_of`] knows.
+const FURTHER_NAMES: [(&str, &str); 3] = [
     (
         "ml_nok_prob",
         "nok_prob nok_probability prob score confidence",
     ),
     ("final_result", "result alg_result"),
     ("defect", "defect_type_alg defect_type defect_name"),
-    ("diameter", "nugget_diameter nugget_size"),
-    ("indentation", "indentation_depth"),
-    ("front_thickness", ""),
-    ("stack_thickness", ""),
-    ("model_version", ""),
 ];
 
 pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, found: &Found) {
@@ -54,14 +45,14 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, found: &Foun
         );
     }
     let carried: Vec<&'static str> = found.carried().collect();
-    let wanted = MIRRORED
-        .iter()
-        .copied()
-        .chain(carried.iter().map(|ours| (*ours, "")));
+    let mirrored = RESULT_COLUMNS.iter().filter(|column| column.mirrored);
+    let wanted = DESCRIBING_COLUMNS.map(|(ours, _)| ours).into_iter();
+    let wanted = wanted.chain(mirrored.map(|column| column.name));
     let mut used: BTreeSet<&str> = BTreeSet::new();
-    for (ours, further) in wanted {
+    for ours in wanted.chain(carried) {
         let mut names = names_of(ours);
-        names.extend(further.split(' ').filter(|name| !name.is_empty()));
+        let further = FURTHER_NAMES.iter().filter(|(name, _)| *name == ours);
+        names.extend(further.flat_map(|(_, further)| further.split(' ')));
         // What the plant calls it in ClickHouse it probably calls so here.
         let theirs = found.get(ours).unwrap_or(ours);
         let named = |name: &str| {
