@@ -1,5 +1,6 @@
 //! What a person says of a NOK weld.
 
+pub use weldfleet_settings::columns::REVIEW_RESULTS as RESULTS;
 use weldfleet_stores::{
     StoreError,
     clickhouse::Event,
@@ -7,9 +8,6 @@ use weldfleet_stores::{
 };
 
 use super::By;
-
-/// What can be said of a NOK weld.
-pub const RESULTS: [&str; 3] = ["confirmed", "false alarm", "unsure"];
 
 /// Writes it where the row still has the review that the person saw; the event only if it is written.
 pub async fn review(

@@ -12,7 +12,7 @@ pub use file::{UsersFile, read, save};
 pub use password::{check, hash, pretend};
 
 /// Characters of a name, at most.
-const LONGEST_NAME: usize = 64;
+const LONGEST_NAME: usize = weldfleet_settings::columns::LONGEST_REVIEWER as usize;
 /// Characters of a password, at least.
 const SHORTEST_PASSWORD: usize = 10;
 

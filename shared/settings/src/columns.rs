@@ -55,6 +55,15 @@ pub const DESCRIBING_COLUMNS: [(&str, ValueKind); 5] = [
 pub const REVIEW_COLUMNS: [&str; 4] =
     ["review_result", "reviewed_by", "reviewed_at", "review_note"];
 
+/// What can be said of a NOK weld, as `review_result` holds it.
+pub const REVIEW_RESULTS: [&str; 3] = ["confirmed", "false alarm", "unsure"];
+
+/// Characters of a reviewer's name: of a user of the console.
+pub const LONGEST_REVIEWER: u32 = 64;
+
+/// Characters of a review's note: what the most usual column of texts holds.
+pub const LONGEST_NOTE: u32 = 255;
+
 /// The most characters of a name that every store takes.
 const LONGEST_NAME: usize = 64;
 

@@ -199,6 +199,12 @@ impl MirrorLayout {
         self.key.each_ref().map(|name| identifier(name))
     }
 
+    /// Whether there is a column for what a reviewer says.
+    pub fn takes_reviews(&self) -> bool {
+        let mut columns = self.review.iter();
+        columns.any(|(ours, _)| *ours == "review_result")
+    }
+
     fn final_result(&self) -> Option<&MirrorColumn> {
         let mut columns = self.columns.iter();
         columns.find(|column| column.ours() == "final_result")

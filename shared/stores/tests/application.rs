@@ -10,7 +10,7 @@ use weldfleet_stores::{
     Range, Selection,
     clickhouse::{Attempt, SourceTable},
     migrate,
-    mysql::{Mirrored, NokTable},
+    mysql::{Mirrored, NokTable, Review, Reviewed, WeldKey},
 };
 use weldfleet_weld::Verdict;
 
@@ -237,7 +237,7 @@ async fn a_map_that_does_not_fit_is_refused_with_everything_at_once() {
             "mysql.columns.ck_ticks: table `weld_confirm`: column `workshop_position` is not the fleet's",
             "mysql.columns.record_id: table `weld_confirm`: column `record_id` is int",
             "record_id = \"weldfleet_record_id\"",
-            "column `spare` has a default, so that every row would look reviewed",
+            "mysql.columns.reviewed_by: table `weld_confirm`: column `spare` has a default, so that every row would look reviewed",
             "mysql.constants.diameter: table `weld_confirm`: `diameter` is mapped to this column; keep one of the two",
             "mysql.constants.state: table `weld_confirm`: \"open\" does not fit a column of int",
             "mysql.constants.shift: table `weld_confirm`: no such column",
@@ -260,6 +260,253 @@ async fn a_map_that_does_not_fit_is_refused_with_everything_at_once() {
         said.contains("there is no such table; name the application's"),
         "{said}"
     );
+}
+
+/// The reviewer's columns of a table, what is said of each, and whether that is a fault.
+const REVIEWS: [(&str, &str, Option<&str>); 22] = [
+    (
+        "review_result",
+        "ENUM('ok', 'confirmed')",
+        Some("is enum('ok','confirmed'): it lacks `false alarm`, `unsure`"),
+    ),
+    (
+        "review_result",
+        "ENUM('Confirmed', 'false alarm', 'unsure')",
+        Some("it lacks `confirmed`"),
+    ),
+    (
+        "review_result",
+        "ENUM('unsure', 'false alarm', 'it''s', 'confirmed')",
+        None,
+    ),
+    (
+        "review_result",
+        "ENUM('confirmed', 'false alarm', 'unsure') NOT NULL",
+        Some("takes no NULL and has no default"),
+    ),
+    ("review_result", "INT", Some("is int(11): that is no text")),
+    (
+        "review_result",
+        "VARCHAR(10)",
+        Some("is varchar(10): it holds 10 characters, not 11"),
+    ),
+    ("review_result", "CHAR(11) CHARACTER SET latin1", None),
+    (
+        "review_result",
+        "VARCHAR(20) DEFAULT 'unsure'",
+        Some("has a default"),
+    ),
+    (
+        "review_result",
+        "VARCHAR(20) AS ('unsure') VIRTUAL",
+        Some("is generated"),
+    ),
+    (
+        "review_result",
+        "VARCHAR(20) COLLATE utf8mb4_general_ci NOT NULL DEFAULT ''",
+        None,
+    ),
+    (
+        "reviewed_by",
+        "VARCHAR(64) CHARACTER SET latin1",
+        Some("is varchar(64): latin1_swedish_ci holds no Chinese"),
+    ),
+    (
+        "reviewed_by",
+        "VARCHAR(63)",
+        Some("it holds 63 characters, not 64"),
+    ),
+    ("reviewed_by", "VARCHAR(64) CHARACTER SET utf8mb3", None),
+    ("reviewed_by", "VARBINARY(500)", Some("that is no text")),
+    ("reviewed_at", "DATE", Some("is date: that is no text")),
+    (
+        "reviewed_at",
+        "TIMESTAMP NULL ON UPDATE CURRENT_TIMESTAMP",
+        Some("changes by itself (ON UPDATE)"),
+    ),
+    ("reviewed_at", "DATETIME(3)", None),
+    ("reviewed_at", "VARCHAR(19) CHARACTER SET latin1", None),
+    (
+        "review_note",
+        "TINYTEXT",
+        Some("it holds 63 characters, not 255"),
+    ),
+    (
+        "review_note",
+        "TEXT CHARACTER SET big5",
+        Some("is text: big5_chinese_ci holds no Chinese"),
+    ),
+    (
+        "review_note",
+        "VARCHAR(255) NOT NULL",
+        Some("takes no NULL and has no default"),
+    ),
+    ("review_note", "VARCHAR(255) CHARACTER SET gbk", None),
+];
+
+#[tokio::test]
+async fn a_column_that_cannot_hold_a_review_is_refused_with_what_it_must_hold() {
+    let mut plant = plant();
+    plant.mysql(TABLE).await;
+    let columns = &mut plant.settings.mysql.columns;
+    for ours in ["review_result", "reviewed_by", "reviewed_at", "review_note"] {
+        columns.insert(ours.into(), ours.into());
+    }
+    let good = [
+        ("review_result", "VARCHAR(11)"),
+        ("reviewed_by", "VARCHAR(64)"),
+        ("reviewed_at", "DATETIME"),
+        ("review_note", "VARCHAR(255)"),
+    ];
+    for (ours, kind) in good {
+        let add = format!("ALTER TABLE weld_confirm ADD COLUMN {ours} {kind}");
+        plant.mysql(&add).await;
+    }
+    let table = NokTable::new(&plant.settings).unwrap().unwrap();
+    let refused = async || {
+        migrate::plan(&plant.settings)
+            .await
+            .err()
+            .map(|error| error.to_string())
+    };
+    assert_eq!(refused().await, None);
+    plant.migrate().await;
+    let change = async |ours: &str, kind: &str| {
+        let sql = format!("ALTER TABLE weld_confirm DROP COLUMN {ours}, ADD COLUMN {ours} {kind}");
+        plant.mysql(&sql).await;
+    };
+    for (ours, kind, fault) in REVIEWS {
+        change(ours, kind).await;
+        let said = refused().await;
+        let started = table
+            .check_columns()
+            .await
+            .err()
+            .map(|error| error.to_string());
+        assert_eq!(said, started, "{ours} {kind}");
+        match (fault, said) {
+            (None, None) => {}
+            (Some(fault), Some(said)) => {
+                let named = format!("mysql.columns.{ours}: table `weld_confirm`: column `{ours}` ");
+                assert!(
+                    said.starts_with(&named) && said.contains(fault),
+                    "{ours} {kind}: {said}"
+                );
+                assert_eq!(said.lines().count(), 1, "{said}");
+            }
+            (fault, said) => panic!("{ours} {kind}: {fault:?}, {said:?}"),
+        }
+        let (_, usual) = good.into_iter().find(|(name, _)| *name == ours).unwrap();
+        change(ours, usual).await;
+    }
+
+    // All at once, each with what it must hold.
+    for (ours, kind) in [
+        ("review_result", "ENUM('yes', 'no')"),
+        ("reviewed_by", "INT"),
+        ("reviewed_at", "DATE"),
+        ("review_note", "VARCHAR(10)"),
+    ] {
+        change(ours, kind).await;
+    }
+    let said = refused().await.unwrap();
+    for part in [
+        "`confirmed`, `false alarm`, `unsure` as text or as ENUM, spelt so",
+        "a name of up to 64 characters, Chinese ones too",
+        "a date with its time (DATETIME, or a text of 19 characters)",
+        "a note of up to 255 characters, Chinese ones too",
+    ] {
+        assert!(said.contains(part), "{part}\nnot in\n{said}");
+    }
+    assert_eq!(said.lines().count(), 4, "{said}");
+
+    // What only an application writes may be of any kind.
+    plant.settings.mysql.columns.remove("review_result");
+    let alone = NokTable::new(&plant.settings).unwrap().unwrap();
+    alone.check_columns().await.unwrap();
+}
+
+/// Compares without case and without trailing blanks, as applications' tables do.
+const BLIND: &str = "COLLATE utf8mb4_general_ci";
+
+#[tokio::test]
+async fn a_review_is_compared_byte_by_byte_whatever_the_column_takes_for_equal() {
+    let mut plant = plant();
+    plant.mysql(TABLE).await;
+    for (ours, kind) in [
+        (
+            "review_result",
+            "ENUM('confirmed', 'false alarm', 'unsure')".to_owned(),
+        ),
+        (
+            "reviewed_by",
+            format!("VARCHAR(64) {BLIND} NOT NULL DEFAULT ''"),
+        ),
+        ("reviewed_at", "VARCHAR(30) CHARACTER SET latin1".to_owned()),
+        ("review_note", format!("CHAR(255) {BLIND}")),
+    ] {
+        plant
+            .settings
+            .mysql
+            .columns
+            .insert(ours.into(), ours.into());
+        let add = format!("ALTER TABLE weld_confirm ADD COLUMN {ours} {kind}");
+        plant.mysql(&add).await;
+    }
+    plant.migrate().await;
+    let source = plant.table().await;
+    insert(&source, day(), 0..10).await;
+    let block = source.fetch(&range(3, 3)).await.unwrap();
+    let key = WeldKey {
+        day: day(),
+        ticks: block.key(0).ticks,
+        time: block.time_text(0).to_string(),
+        record_id: "3".to_owned(),
+    };
+    judge(&source, 1, &range(0, 9), &[3]).await;
+    let mirror = plant.mirror().await;
+    assert_eq!(mirror.mirror(&range(0, 9)).await.unwrap(), changed(1, 0, 0));
+
+    let table = NokTable::new(&plant.settings).unwrap().unwrap();
+    let none = table.review(&key).await.unwrap().unwrap();
+    assert!(none.is_none(), "{none:?}");
+    let said = |note: &str| Review {
+        result: "false alarm".to_owned(),
+        by: "李 娜".to_owned(),
+        at: "2026-11-22 10:00:00".to_owned(),
+        note: note.to_owned(),
+    };
+    let kept = Reviewed::Kept {
+        now: said("Repaired 焊"),
+        changed: true,
+    };
+    let first = table.set_review(&key, &none, &said("Repaired 焊")).await;
+    assert_eq!(first.unwrap(), kept);
+    // Who saw other letters is slower, though the column takes them for equal.
+    for seen in ["repaired 焊", "Répaired 焊", ""] {
+        let slower = table.set_review(&key, &said(seen), &said("mine")).await;
+        assert_eq!(
+            slower.unwrap(),
+            Reviewed::Otherwise(said("Repaired 焊")),
+            "{seen}"
+        );
+    }
+    let other_case = table
+        .set_review(&key, &said("Repaired 焊"), &said("REPAIRED 焊"))
+        .await;
+    let kept = Reviewed::Kept {
+        now: said("REPAIRED 焊"),
+        changed: true,
+    };
+    assert_eq!(other_case.unwrap(), kept);
+    let back = table.set_review(&key, &said("REPAIRED 焊"), &none).await;
+    let kept = Reviewed::Kept {
+        now: none.clone(),
+        changed: true,
+    };
+    assert_eq!(back.unwrap(), kept);
+    let empty = "SELECT review_result IS NULL, reviewed_by = '', reviewed_at IS NULL, review_note IS NULL FROM weld_confirm";
+    assert_eq!(plant.mysql(empty).await, ["1|1|1|1"]);
 }
 
 #[tokio::test]
@@ -319,4 +566,57 @@ async fn a_table_of_our_own_gets_the_carried_columns() {
     ] {
         assert!(said.contains(fault), "{fault}\nnot in\n{said}");
     }
+}
+
+#[tokio::test]
+async fn shares_by_line_are_of_the_fleets_columns_whatever_the_plant_calls_its_own() {
+    let mut plant = Plant::ours(true).await;
+    plant
+        .execute("ALTER TABLE weld_test.spot_records ADD COLUMN line String, ADD COLUMN nok UInt8, ADD COLUMN judged UInt8")
+        .await;
+    let table = plant.table().await;
+    insert(&table, day(), 0..40).await;
+    // The plant's own `nok` and `judged` say the contrary of what the fleet's columns say.
+    plant
+        .execute(
+            "ALTER TABLE weld_test.spot_records UPDATE line = if(record_id % 2 = 0, 'A', 'B'), nok = record_id >= 10, judged = 0, \
+             final_result = multiIf(record_id >= 30, NULL, record_id < 10, 'NOK', 'OK'), \
+             alg_complete_time = now64(3) WHERE 1 SETTINGS mutations_sync = 1",
+        )
+        .await;
+    let carried = serde_json::json!({ "carried": { "line": "line" } });
+    plant.settings.columns = serde_json::from_value(carried).unwrap();
+    let shares = async |plant: &Plant| {
+        let table = plant.table().await;
+        let since = jiff::civil::date(2026, 11, 22).at(0, 0, 0, 0);
+        let lines = table.nok_shares(&[day()], since).await.unwrap();
+        let told = lines.into_iter();
+        told.map(|line| {
+            (
+                line.line,
+                line.judged,
+                line.nok,
+                line.judged_before,
+                line.nok_before,
+            )
+        })
+        .collect::<Vec<_>>()
+    };
+    let whole = |line: &str| (line.to_owned(), 15, 5, 0, 0);
+    assert_eq!(shares(&plant).await, [whole("A"), whole("B")]);
+
+    // The same where another of their columns says the line, and where none does.
+    let carried = serde_json::json!({ "carried": { "line": "nok" } });
+    plant.settings.columns = serde_json::from_value(carried).unwrap();
+    let mut by_nok = shares(&plant).await;
+    by_nok.sort();
+    assert_eq!(
+        by_nok,
+        [
+            ("0".to_owned(), 10, 10, 0, 0),
+            ("1".to_owned(), 20, 0, 0, 0)
+        ]
+    );
+    plant.settings.columns = Default::default();
+    assert_eq!(shares(&plant).await, [(String::new(), 30, 10, 0, 0)]);
 }

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use weldfleet_settings::{Constant, columns::MIRROR_KEY};
+use weldfleet_settings::{
+    Constant,
+    columns::{LONGEST_NOTE, LONGEST_REVIEWER, MIRROR_KEY, REVIEW_RESULTS},
+};
 use weldfleet_weld::columns::ValueKind;
 
 use super::{
@@ -19,6 +22,11 @@ use crate::{
 
 /// The comment of `ck_ticks`, which only the fleet writes: where it is, the table has been adopted.
 const TICKS_COMMENT: &str = "ck_local_time as ClickHouse stores it";
+
+/// Character sets in which Chinese names and notes can be written; what one lacks besides, MySQL refuses note by note.
+const CHINESE_SETS: [&str; 9] = [
+    "utf8mb4", "utf8mb3", "utf8", "utf16", "utf16le", "utf32", "ucs2", "gbk", "gb18030",
+];
 
 const MIGRATE: &str = "run `scheduler migrate`";
 
@@ -162,25 +170,35 @@ impl ExistingTable {
         }
     }
 
+    /// Columns that are mapped beside `review_result` are written by the console; without it only people's own
+    /// applications write them, and what these hold is theirs.
     fn check_review(&self, layout: &MirrorLayout, faults: &mut Faults) {
-        for (_, name) in &layout.review {
+        let written = layout.takes_reviews();
+        for (ours, name) in &layout.review {
             let problem = match self.column(name) {
                 None => format!("no column `{name}`"),
-                Some(found) if found.has_value_by_itself() => {
-                    format!("column `{name}` has a default, so that every row would look reviewed")
+                Some(found) => {
+                    let unfit = found.generated.then(|| "is generated".to_owned());
+                    let unfit = unfit.or_else(|| found.looks_reviewed());
+                    let unfit = unfit.or_else(|| {
+                        let lacks = found.lacks_for_review(ours).filter(|_| written)?;
+                        Some(format!("is {}: {lacks}", found.column_type))
+                    });
+                    match unfit {
+                        Some(problem) => format!("column `{name}` {problem}"),
+                        None => continue,
+                    }
                 }
-                Some(found) if found.changes_itself => {
-                    format!(
-                        "column `{name}` changes by itself (ON UPDATE), so that a corrected row would look reviewed"
-                    )
-                }
-                Some(_) => continue,
+            };
+            let needs = match written {
+                true => format!(", and that holds {}", needs(ours)),
+                false => String::new(),
             };
             faults.add(
-                "mysql.columns".into(),
+                format!("mysql.columns.{ours}"),
                 problem,
                 format!(
-                    "map a column that stays empty until somebody reviews the row; there are: {}",
+                    "map a column that stays empty until somebody reviews the row{needs}; there are: {}",
                     self.names()
                 ),
             );
@@ -229,7 +247,8 @@ impl ExistingTable {
 
     fn check_demanded(&self, layout: &MirrorLayout, faults: &mut Faults) {
         for (name, found) in &self.columns {
-            if found.demands_value && !layout.fills(name) {
+            let is_review = layout.review.iter().any(|(_, theirs)| same(theirs, name));
+            if found.demands_value && !is_review && !layout.fills(name) {
                 faults.add(
                     "tables.result_table".into(),
                     format!("column `{name}` ({}) takes no NULL and has no default, and nothing fills it", found.column_type),
@@ -306,6 +325,53 @@ impl ExistingColumn {
                 .is_some_and(|text| !["NULL", "", "''"].contains(&text))
     }
 
+    /// Why a row that nobody reviewed would look reviewed, or could not be made to look as before.
+    pub(super) fn looks_reviewed(&self) -> Option<String> {
+        if self.has_value_by_itself() {
+            Some("has a default, so that every row would look reviewed".into())
+        } else if self.changes_itself {
+            Some(
+                "changes by itself (ON UPDATE), so that a corrected row would look reviewed".into(),
+            )
+        } else if self.demands_value {
+            Some("takes no NULL and has no default, so that no row can be without a review".into())
+        } else {
+            None
+        }
+    }
+
+    /// What the column cannot hold of that which the console writes into it.
+    fn lacks_for_review(&self, ours: &str) -> Option<String> {
+        if ours == "review_result" && self.data_type == "enum" {
+            // Words are found whatever their case, and kept as the ENUM has them.
+            let lacking = REVIEW_RESULTS
+                .into_iter()
+                .filter(|word| !self.words.iter().any(|known| known == word));
+            let lacking: Vec<String> = lacking.map(|word| format!("`{word}`")).collect();
+            return (!lacking.is_empty()).then(|| format!("it lacks {}", lacking.join(", ")));
+        }
+        if ours == "reviewed_at" && family(&self.data_type) == "time" {
+            return None;
+        }
+        if family(&self.data_type) != "text" || self.data_type == "json" {
+            return Some("that is no text".into());
+        }
+        let longest = longest_of(ours);
+        let characters = match self.data_type.as_str() {
+            "varchar" | "char" => MySqlType::of(&self.column_type).size,
+            // In bytes, of which a character may take four.
+            "tinytext" => 255 / 4,
+            _ => u32::MAX,
+        };
+        if characters < longest {
+            return Some(format!("it holds {characters} characters, not {longest}"));
+        }
+        let collation = self.collation.as_deref().unwrap_or("binary");
+        let plain = ["review_result", "reviewed_at"].contains(&ours);
+        let set = collation.split('_').next().unwrap_or_default();
+        (!plain && !CHINESE_SETS.contains(&set)).then(|| format!("{collation} holds no Chinese"))
+    }
+
     fn example(&self) -> &'static str {
         match family(&self.data_type) {
             "number" | "whole number" => "0",
@@ -334,6 +400,31 @@ impl ExistingColumn {
             basic_plane,
             no_trailing_blanks: self.data_type == "char",
         })
+    }
+}
+
+/// What a reviewer's column must hold.
+fn needs(ours: &str) -> String {
+    let longest = longest_of(ours);
+    match ours {
+        "review_result" => {
+            let words = REVIEW_RESULTS.map(|word| format!("`{word}`"));
+            format!("{} as text or as ENUM, spelt so", words.join(", "))
+        }
+        "reviewed_by" => format!("a name of up to {longest} characters, Chinese ones too"),
+        "reviewed_at" => {
+            format!("a date with its time (DATETIME, or a text of {longest} characters)")
+        }
+        _ => format!("a note of up to {longest} characters, Chinese ones too"),
+    }
+}
+
+fn longest_of(ours: &str) -> u32 {
+    match ours {
+        "review_result" => REVIEW_RESULTS.map(str::len).into_iter().max().unwrap_or(0) as u32,
+        "reviewed_by" => LONGEST_REVIEWER,
+        "reviewed_at" => "2026-11-22 10:00:00".len() as u32,
+        _ => LONGEST_NOTE,
     }
 }
 

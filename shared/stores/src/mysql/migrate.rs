@@ -6,7 +6,10 @@ use std::{
 };
 
 use mysql_async::{Conn, prelude::Queryable};
-use weldfleet_settings::{Settings, columns::MIRROR_KEY};
+use weldfleet_settings::{
+    Settings,
+    columns::{MIRROR_KEY, REVIEW_COLUMNS},
+};
 
 use super::{
     quote::identifier,
@@ -121,6 +124,8 @@ type InformationRow = (
 pub(super) struct ExistingColumn {
     pub data_type: String,
     pub column_type: String,
+    /// Values of an ENUM, as they are written.
+    pub words: Vec<String>,
     pub collation: Option<String>,
     pub nullable: bool,
     /// A row that says nothing of the column is refused.
@@ -217,6 +222,7 @@ impl ExistingTable {
                     let has_expression = extra.contains("default_generated")
                         || default.as_deref().is_some_and(|text| text.contains("()"));
                     let column = ExistingColumn {
+                        words: enum_words(&column_type),
                         data_type: data_type.to_ascii_lowercase(),
                         column_type: column_type.to_ascii_lowercase(),
                         collation,
@@ -426,6 +432,13 @@ impl ExistingTable {
             let Some(found) = self.column(name) else {
                 continue;
             };
+            let is_review = REVIEW_COLUMNS.contains(&name.as_str());
+            if let Some(problem) = found.looks_reviewed().filter(|_| is_review) {
+                fault(
+                    format!("column `{name}` {problem}"),
+                    "let it stay NULL until somebody reviews the row",
+                );
+            }
             if found.generated {
                 fault(
                     format!("column `{name}` is generated, so nothing can be written into it"),
@@ -495,6 +508,19 @@ impl ExistingColumn {
         }
         None
     }
+}
+
+/// `'a'` and `'b'` of `enum('a','b')`; a quote in a word is written twice.
+fn enum_words(column_type: &str) -> Vec<String> {
+    let Some(list) = column_type
+        .get(..5)
+        .filter(|name| name.eq_ignore_ascii_case("enum("))
+        .and_then(|_| column_type[5..].strip_suffix(')'))
+    else {
+        return Vec::new();
+    };
+    let words = list.trim_matches('\'').split("','");
+    words.map(|word| word.replace("''", "'")).collect()
 }
 
 /// Whether a column can be made into one of ours without changing what its values are.

@@ -71,8 +71,7 @@ pub enum Reviewed {
 impl NokTable {
     /// Whether there is a column for what a reviewer says.
     pub fn takes_reviews(&self) -> bool {
-        let mut columns = self.declared.review.iter();
-        columns.any(|(ours, _)| *ours == "review_result")
+        self.declared.takes_reviews()
     }
 
     /// Reviews of the day's rows from one tick to another, by ticks and id; rows without one are not there.
