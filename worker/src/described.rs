@@ -82,6 +82,20 @@ pub fn install() -> anyhow::Result<recorder::Handle> {
         Unit::Bytes,
         "room where the audit files go"
     );
+    describe_gauge!(
+        "weldfleet_gpu_busy_ratio",
+        "share of the time in which something ran on this worker's GPU; only where the driver tells"
+    );
+    describe_gauge!(
+        "weldfleet_gpu_memory_used_bytes",
+        Unit::Bytes,
+        "memory of this worker's GPU that is taken, by whomever"
+    );
+    describe_gauge!(
+        "weldfleet_gpu_memory_bytes",
+        Unit::Bytes,
+        "memory of this worker's GPU"
+    );
     from_zero();
     Ok(handle)
 }

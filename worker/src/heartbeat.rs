@@ -1,5 +1,5 @@
 //! What this worker tells the fleet of itself, beside that it lives: its pace, what it spends its time on, its disk,
-//! what it waits for.
+//! its GPU, what it waits for.
 //!
 //! The queue renews the worker's entry by itself. Here are only the free fields of it, which `scheduler status` shows,
 //! and from which it tells why nothing moves. They are told anew when they change, the figures at most each ten
@@ -8,21 +8,23 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use nix::sys::statvfs::statvfs;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use weldfleet_queue::Consumer;
 use weldfleet_service::{Health, metrics::gauge};
 
-use crate::{clock, pipeline::counts};
+use crate::{clock, gpu::Gpu, pipeline::counts};
 
 /// Time between two looks at what the worker waits for.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Time over which the pace is counted.
 const PACE: Duration = Duration::from_secs(10);
-/// A file system that does not say its size for so long is left out.
+/// A file system that does not say its size for so long is left out, and a driver that does not say a load.
 const DISK_PATIENCE: Duration = Duration::from_secs(2);
 /// Not what this worker waits for but the fleet, and what it cannot tell anyway.
 const NOT_OURS: [&str; 2] = ["paused", "redis"];
@@ -33,18 +35,22 @@ pub fn keep(
     health: Health,
     fields: BTreeMap<String, String>,
     save_dir: PathBuf,
+    gpu: Option<u32>,
     stop: CancellationToken,
 ) {
     tokio::spawn(async move {
         let mut told = fields.clone();
         let mut now = fields;
         let mut before = Done::now();
+        let mut gpu = Gpus::of(gpu);
         now.extend(disk(&save_dir).await);
+        gpu.look(&mut now).await;
         while !stop.is_cancelled() {
             if before.at.elapsed() >= PACE {
                 let done = Done::now();
                 now.extend(figures(&before, &done));
                 now.extend(disk(&save_dir).await);
+                gpu.look(&mut now).await;
                 before = done;
             }
             now.insert("waits_for".to_owned(), waits_for(&health));
@@ -55,6 +61,43 @@ pub fn keep(
             tokio::time::sleep(LOOK_EVERY).await;
         }
     });
+}
+
+/// The GPU's load, asked for on a thread of its own: a driver that hangs holds one, and nobody else.
+struct Gpus {
+    known: Arc<OnceLock<Option<Gpu>>>,
+    device_id: Option<u32>,
+    asking: Option<JoinHandle<Vec<(String, String)>>>,
+}
+
+impl Gpus {
+    fn of(device_id: Option<u32>) -> Self {
+        Self {
+            known: Arc::default(),
+            device_id,
+            asking: None,
+        }
+    }
+
+    /// Puts in what the driver tells, and takes away what it tells no more.
+    async fn look(&mut self, fields: &mut BTreeMap<String, String>) {
+        let Some(device_id) = self.device_id else {
+            return;
+        };
+        let known = self.known.clone();
+        let asking = self.asking.get_or_insert_with(|| {
+            tokio::task::spawn_blocking(move || {
+                let gpu = known.get_or_init(|| Gpu::find(device_id));
+                gpu.as_ref().map_or_else(Vec::new, Gpu::fields)
+            })
+        });
+        let answer = tokio::time::timeout(DISK_PATIENCE, asking).await;
+        fields.retain(|name, _| !name.starts_with("gpu_"));
+        if let Ok(answer) = answer {
+            self.asking = None;
+            fields.extend(answer.unwrap_or_default());
+        }
+    }
 }
 
 /// `component: reason` of the first thing that keeps this worker from working; empty if nothing does.
@@ -130,16 +173,16 @@ async fn disk(save_dir: &Path) -> Option<(String, String)> {
             .unwrap_or(Path::new("."));
         let disk = statvfs(there).ok()?;
         let free = disk.blocks_available() as f64 * disk.fragment_size() as f64;
-        Some(rounded(free))
+        Some(free)
     });
     let free = tokio::time::timeout(DISK_PATIENCE, asked)
         .await
         .ok()?
         .ok()?;
     if let Some(bytes) = free {
-        gauge!("weldfleet_save_dir_free_bytes").set(bytes as f64);
+        gauge!("weldfleet_save_dir_free_bytes").set(bytes);
     }
-    free.map(|bytes| ("save_dir_free_bytes".to_owned(), bytes.to_string()))
+    free.map(|bytes| ("save_dir_free_bytes".to_owned(), rounded(bytes).to_string()))
 }
 
 #[cfg(test)]
@@ -183,6 +226,16 @@ mod tests {
         assert_eq!(waits_for(&health), "");
         health.not_ready("save_dir", "No space left on device");
         assert_eq!(waits_for(&health), "save_dir: No space left on device");
+    }
+
+    #[tokio::test]
+    async fn what_no_driver_tells_is_not_told() {
+        let mut fields = BTreeMap::from([("gpu_busy_percent".to_owned(), "71".to_owned())]);
+        Gpus::of(None).look(&mut fields).await;
+        assert_eq!(fields.len(), 1, "on a processor nobody asks");
+        // There is no such GPU.
+        Gpus::of(Some(4711)).look(&mut fields).await;
+        assert_eq!(fields.len(), 0, "{fields:?}");
     }
 
     #[tokio::test]

@@ -21,6 +21,7 @@ mod args;
 mod clock;
 mod commands;
 mod described;
+mod gpu;
 mod heartbeat;
 mod http;
 mod inference;

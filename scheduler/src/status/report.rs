@@ -8,6 +8,7 @@ use weldfleet_queue::{Candidate, Pause, State, WorkerEntry};
 use weldfleet_stores::{Day, clickhouse::DayCounts};
 
 use super::causes::Told;
+use crate::words::{Words, in_english};
 
 /// Everything that is known; what could not be reached is `null` and in `problems`.
 #[derive(Debug, Default, Serialize)]
@@ -59,7 +60,8 @@ pub struct Report {
     /// What could not be reached, and why.
     pub problems: Vec<String>,
     /// What a person may want to do.
-    pub hints: Vec<String>,
+    #[serde(serialize_with = "in_english")]
+    pub hints: Vec<Words>,
     /// Settings that it is measured by.
     #[serde(skip)]
     pub limits: Limits,
@@ -173,6 +175,18 @@ pub struct RunLine {
     pub changed_why: String,
 }
 
+/// How busy a worker's GPU is, and how full; `None` where no driver tells.
+pub fn gpu(worker: &WorkerEntry) -> Option<String> {
+    let number = |name: &str| worker.fields.get(name)?.parse::<u64>().ok();
+    let busy = number("gpu_busy_percent")?;
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    let (used, all) = (
+        number("gpu_memory_used_bytes")?,
+        number("gpu_memory_bytes")?,
+    );
+    Some(format!("{busy} %, {:.1} / {:.0} GiB", gib(used), gib(all)))
+}
+
 /// The mirror of one day.
 #[derive(Debug, Clone, Serialize)]
 pub struct MirrorLine {
@@ -215,4 +229,31 @@ pub struct Limits {
     pub silent_ms: u64,
     /// Only one day was asked for, so that days and runs are not all there are.
     pub one_day: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use weldfleet_queue::WorkerInfo;
+
+    use super::*;
+
+    #[test]
+    fn a_gpu_is_shown_where_its_driver_tells() {
+        let mut worker = WorkerEntry {
+            id: WorkerInfo::new("host").id,
+            silent_ms: 0,
+            leases: 0,
+            jobs: Vec::new(),
+            fields: BTreeMap::new(),
+        };
+        assert_eq!(gpu(&worker), None);
+        let told = [
+            ("gpu_busy_percent", "71"),
+            ("gpu_memory_used_bytes", "12884901888"),
+            ("gpu_memory_bytes", "85899345920"),
+        ];
+        let fields = told.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        worker.fields.extend(fields);
+        assert_eq!(gpu(&worker).as_deref(), Some("71 %, 12.0 / 80 GiB"));
+    }
 }

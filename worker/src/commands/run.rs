@@ -174,6 +174,10 @@ fn join_fleet(
     } = stores;
     let worker = info.id.to_string();
     let fields = info.fields.clone();
+    let on_gpu = fields
+        .get("provider")
+        .is_some_and(|provider| ["cuda", "tensorrt"].contains(&provider.as_str()));
+    let gpu = on_gpu.then_some(settings.model.device_id);
     let consumer = Consumer::start(queue.clone(), info)?;
     let needs = Needs {
         settings: settings.clone(),
@@ -185,6 +189,7 @@ fn join_fleet(
         health.clone(),
         fields,
         settings.worker.save_dir.clone(),
+        gpu,
         needs.changed.clone(),
     );
     let pipeline = Pipeline {
