@@ -7,10 +7,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs,
-    process::Command,
+    io::Write as _,
+    process::{Command, Stdio},
     time::Duration,
 };
 
+use reqwest::{Client, Response, redirect::Policy};
 use weldfleet_tests::{Fleet, Process, Service, agree::Truth, mysql::MySql};
 
 const MINUTES: Duration = Duration::from_secs(120);
@@ -256,6 +258,152 @@ async fn each_privilege_in_mysql_is_needed() {
         .refusal("UPDATE weld.nok_records SET review_note = ''")
         .await;
     assert!(refused.contains("denied"), "{refused}");
+}
+
+/// What the console's people see of the scheduler's rights to the reviewers' columns.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_in_the_console_is_written_with_these_rights_and_without_them_says_what_is_denied()
+{
+    let mut plant = Plant::start().await;
+    let users = plant.fleet.folder().join("users.toml");
+    plant
+        .fleet
+        .set("console.users_file", &users.display().to_string());
+    add_reviewer(&plant.fleet);
+    let lots = ["--nok-rate", "0.2", "--until", "06:00"];
+    plant.fleet.simulate("today", 300, &lots);
+    let mut worker = plant.process(WORKER, "worker");
+    let scheduler = plant.scheduler_and_console(CONSOLE);
+    plant.fleet.judged(MINUTES).await;
+    plant.fleet.idle(MINUTES).await;
+    worker.kill();
+    let ids = "SELECT record_id FROM nok_records ORDER BY ck_ticks LIMIT 3";
+    let ids = plant.fleet.mysql.rows(ids).await;
+    let person = Person::signed_in(&scheduler).await;
+    let day = plant.fleet.day_before(0).await;
+    let review = async |place: usize| person.confirm(&day, &ids[place][0]).await;
+    let said = review(0).await;
+    assert!(
+        said.contains(&format!("{}: confirmed", ids[0][0])),
+        "{said}"
+    );
+
+    let root = plant.root();
+    let of_reviews = |grant: &&Grant| {
+        grant.account == SCHEDULER && (grant.what.contains("review_note") || grant.what == "SELECT")
+    };
+    let needed: Vec<&Grant> = plant.mysql.iter().filter(of_reviews).collect();
+    assert_eq!(needed.len(), 2, "{needed:?}");
+    for grant in needed {
+        let revoke = grant.statement().replacen("GRANT", "REVOKE", 1);
+        root.execute(&revoke.replace(" TO ", " FROM ")).await;
+        let verb = grant.what.split(' ').next().expect("a word");
+        let said = review(1).await;
+        assert!(
+            said.contains(&format!("{verb} command denied")) && said.contains("nok_records"),
+            "{verb}: {said}"
+        );
+        root.execute(&grant.statement()).await;
+    }
+    let reviewed =
+        "SELECT record_id, reviewed_by FROM nok_records WHERE review_result = 'confirmed'";
+    let reviewed = plant.fleet.mysql.rows(reviewed).await;
+    assert_eq!(reviewed, [[ids[0][0].as_str(), "reviewer"]]);
+    let said = review(1).await;
+    assert!(said.contains("confirmed"), "{said}");
+}
+
+fn add_reviewer(fleet: &Fleet) {
+    let args = [
+        "users",
+        "add",
+        "reviewer",
+        "--role",
+        "reviewer",
+        "--password-stdin",
+    ];
+    let mut command = fleet.command("scheduler", &args);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let mut stdin = child.stdin.take().expect("piped");
+    writeln!(stdin, "{REVIEWERS_PASSWORD}").expect("written");
+    drop(stdin);
+    assert!(child.wait().expect("its end").success());
+}
+
+const REVIEWERS_PASSWORD: &str = "correct horse battery";
+
+/// Somebody who has signed in to the console.
+struct Person {
+    client: Client,
+    base: String,
+    cookies: String,
+}
+
+impl Person {
+    async fn signed_in(scheduler: &Process) -> Self {
+        let client = Client::builder().redirect(Policy::none()).build();
+        let mut person = Self {
+            client: client.expect("a client"),
+            base: scheduler.http().await,
+            cookies: String::new(),
+        };
+        let fields = [("name", "reviewer"), ("password", REVIEWERS_PASSWORD)];
+        let answer = person.post("/ui/sign-in", &fields).await;
+        assert_eq!(answer.status(), 303);
+        person.cookies = cookies(&answer).collect::<Vec<_>>().join("; ");
+        person
+    }
+
+    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Response {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(fields);
+        let request = self
+            .client
+            .post(format!("{}{path}", self.base))
+            .body(form.finish());
+        let request = request
+            .header("origin", &self.base)
+            .header("cookie", &self.cookies)
+            .header("content-type", "application/x-www-form-urlencoded");
+        request.send().await.expect("an answer")
+    }
+
+    /// What the console says when this weld is confirmed; its page where it offers no review.
+    async fn confirm(&self, day: &str, id: &str) -> String {
+        let url = format!("{}/ui/weld?lang=en&day={day}&id={id}", self.base);
+        let request = self.client.get(url).header("cookie", &self.cookies);
+        let page = request.send().await.expect("an answer");
+        let html = page.text().await.expect("text");
+        let Some((_, form)) = html.split_once("action=\"/ui/review?") else {
+            return html;
+        };
+        let (query, form) = form.split_once('"').expect("an address");
+        let field = |name: &str| {
+            let start = format!("name=\"{name}\" value=\"");
+            let (_, rest) = form.split_once(&start).expect("a field");
+            let (text, _) = rest.split_once('"').expect("its end");
+            text.replace("&#34;", "\"").replace("&#38;", "&")
+        };
+        let action = format!("/ui/review?{}", query.replace("&#38;", "&"));
+        let (token, was) = (field("token"), field("was"));
+        let fields = [("token", &*token), ("result", "confirmed"), ("was", &was)];
+        let answer = self.post(&action, &fields).await;
+        assert_eq!(answer.status(), 303);
+        let mut told = cookies(&answer);
+        let told = told.find(|cookie| cookie.starts_with("weldfleet_said="));
+        let told = told.expect("it is told");
+        let mut told = form_urlencoded::parse(told.as_bytes());
+        told.next().expect("its text").1.into_owned()
+    }
+}
+
+fn cookies(answer: &Response) -> impl Iterator<Item = String> {
+    let all = answer.headers().get_all("set-cookie").iter();
+    all.filter_map(|cookie| Some(cookie.to_str().ok()?.split(';').next()?.to_owned()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
