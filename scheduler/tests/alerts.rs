@@ -144,6 +144,36 @@ async fn work_that_nobody_does_fires_its_alerts() {
     plant.prometheus.fires(&["WeldfleetWorkersDie"]).await;
 }
 
+/// A pass that hangs, in a leader that goes on leading.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nothing_explains_fires_its_alert() {
+    let fleet = Fleet::with(&[("scheduler.batch_size", "100")]).await;
+    fleet.migrate();
+    let hands = Hands::new(&fleet, TTL).await;
+    let (scheduler, gate) = common::stopping_at(&fleet, "scheduler::before_enqueue");
+    scheduler.ready().await;
+    let prometheus = Prometheus::start(&scheduler, fleet.folder(), &FAULT).await;
+    let plant = Plant {
+        fleet,
+        hands,
+        scheduler,
+        prometheus,
+    };
+    plant.worker_lives();
+    plant.fleet.simulate("today", 300, &[]);
+    let reached = gate.with_extension("reached");
+    eventually("it hangs", SOON, async || reached.exists().then_some(())).await;
+    // A slow pass over a large day explains itself for half a minute.
+    eventually("nothing explains it", SOON * 3, async || {
+        let (_, status) = plant.scheduler.get("/api/v1/status").await;
+        status.contains("\"unexplained\"").then_some(())
+    })
+    .await;
+    plant.prometheus.fires(&["WeldfleetUnexplained"]).await;
+    std::fs::write(&gate, "").unwrap();
+    plant.hands.pending_rows(300).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn stores_and_schedulers_that_fail_fire_their_alerts() {
     let mut plant = Plant::start().await;
@@ -164,6 +194,12 @@ async fn stores_and_schedulers_that_fail_fire_their_alerts() {
         .command(&["CONFIG", "SET", "maxmemory", "0"])
         .await;
     assert_eq!(limit, "OK");
+
+    // Somebody writes over the leader's key: each scheduler believes that another one leads.
+    let leader = Queue::key("leader");
+    let _: () = fleet.queue.command(&["SET", &leader, "nobody"]).await;
+    plant.prometheus.fires(&["WeldfleetNoLeader"]).await;
+    let _: () = fleet.queue.command(&["DEL", &leader]).await;
 
     // A server that is away, and comes back with next to no room for anything.
     fleet.services.kill(Service::ClickHouse);

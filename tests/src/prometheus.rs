@@ -21,20 +21,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How fast the time of the rules passes; it scrapes every half second.
 pub struct Pace {
-    minute: Duration,
+    pub minute: Duration,
     /// What a threshold in seconds becomes.
-    threshold: Option<&'static str>,
+    pub threshold: Option<&'static str>,
+    /// Room for audit files from which on it is too little.
+    pub save_dir_bytes: Option<u64>,
 }
 
 /// For days on which nothing may fire.
 pub const DAY: Pace = Pace {
     minute: Duration::from_secs(2),
     threshold: None,
+    save_dir_bytes: None,
 };
 /// For faults that last.
 pub const FAULT: Pace = Pace {
     minute: Duration::from_millis(100),
     threshold: Some("2"),
+    save_dir_bytes: None,
 };
 
 /// A running one, with the repository's rules.
@@ -169,13 +173,21 @@ fn hurried(rules: &str, pace: &Pace) -> String {
             (Some((indent, time)), false) => {
                 format!("{indent}for: {}ms", milliseconds(time, pace))
             }
-            (_, true) => expression(line, pace),
+            (_, true) => expression(&with_room(line, pace), pace),
             _ => line.to_owned(),
         };
         text.push_str(&line);
         text.push('\n');
     }
     text
+}
+
+fn with_room(line: &str, pace: &Pace) -> String {
+    let usual = "weldfleet_save_dir_free_bytes < 2e9";
+    match pace.save_dir_bytes {
+        Some(bytes) => line.replace(usual, &format!("weldfleet_save_dir_free_bytes < {bytes}")),
+        None => line.to_owned(),
+    }
 }
 
 /// A window holds a few scrapes.
