@@ -1,9 +1,21 @@
 //! Past dates, below live in priority, recorded in ClickHouse.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use serde_json::Value;
-use weldfleet_tests::{Fleet, Process, agree::Truth, clickhouse::Row, eventually};
+use weldfleet_tests::{
+    Fleet, Process, Service,
+    agree::Truth,
+    clickhouse::{ClickHouse, Row},
+    eventually,
+};
 
 const MINUTES: Duration = Duration::from_secs(150);
 
@@ -571,6 +583,108 @@ async fn a_cancelled_backfill_is_claimed_no_more_and_live_goes_on() {
             format!("backfill cancel|run {run}|the wrong week"),
             format!("backfill|run {again}|"),
         ]
+    );
+}
+
+/// Welds of today, ten each fifth of a second, until it is stopped; they are copies of those of `like`.
+async fn weld(url: String, like: String, today: String, stop: Arc<AtomicBool>) {
+    let clickhouse = ClickHouse::new(&url);
+    let mut id = 1_000_000;
+    let mut ticks = tokio::time::interval(Duration::from_millis(200));
+    while !stop.load(Ordering::Relaxed) {
+        ticks.tick().await;
+        let sql = format!(
+            "INSERT INTO spot_records SELECT * REPLACE ({today} AS data_date, now64(3) AS ck_local_time, \
+             {id} + rowNumberInAllBlocks() AS record_id) FROM spot_records WHERE data_date = {like} LIMIT 10"
+        );
+        clickhouse.execute(&sql).await;
+        id += 10;
+    }
+}
+
+/// Live welds keep coming while a backfill is under way, is cancelled and asked for again; each weld is as long on its
+/// way to a verdict after a cancel as before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn live_verdicts_come_no_later_while_a_backfill_is_cancelled() {
+    const ROUNDS: usize = 5;
+    const STRETCH: Duration = Duration::from_secs(4);
+    let fleet = Fleet::with(&[("scheduler.batch_size", "100")]).await;
+    fleet.migrate();
+    let days = simulate_past(&fleet, 3, 5000, &[]).await;
+    let like = fleet.day_before(40).await;
+    fleet.simulate(&like, 10, &[]);
+    let today = fleet.day_before(0).await;
+    let _scheduler = fleet.scheduler();
+    let worker = fleet.worker();
+    worker.ready().await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let url = fleet.services.url(Service::ClickHouse).to_owned();
+    let welding = tokio::spawn(weld(url, like, today.clone(), stop.clone()));
+
+    let now = async || -> i64 {
+        let now = fleet
+            .clickhouse
+            .value("SELECT toUnixTimestamp64Milli(now64(3))")
+            .await;
+        now.parse().expect("ms")
+    };
+    let mut stretches = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        let done = fleet.queue.count("done").await;
+        let asked = json(&fleet.succeed("scheduler", &backfill(&days, &["--force", "--json"])));
+        let run = asked["run"].to_string();
+        eventually("the backfill is under way", MINUTES, async || {
+            (fleet.queue.count("done").await >= done + 10).then_some(())
+        })
+        .await;
+        let began = now().await;
+        tokio::time::sleep(STRETCH).await;
+        assert!(outstanding(&fleet, &run).await > 20, "nothing to cancel");
+        let cancelled = now().await;
+        fleet.succeed("scheduler", &["backfill", "cancel", &run]);
+        tokio::time::sleep(STRETCH).await;
+        stretches[0].push((began, cancelled));
+        stretches[1].push((cancelled, now().await));
+    }
+    stop.store(true, Ordering::Relaxed);
+    welding.await.expect("it welded");
+    fleet.judged_on(&today, MINUTES).await;
+
+    // Median, and 99 of 100; of all rounds the medians.
+    let mut told = Vec::new();
+    for stretches in &stretches {
+        let mut of_rounds = [Vec::new(), Vec::new()];
+        for (from, to) in stretches {
+            let sql = format!(
+                "SELECT arrayMap(ms -> toUInt32(ms), quantilesExact(0.5, 0.99)(toUnixTimestamp64Milli(assumeNotNull(alg_complete_time)) \
+                 - toUnixTimestamp64Milli(ck_local_time))) AS ms, count() AS welds FROM spot_records WHERE data_date = {today} \
+                 AND toUnixTimestamp64Milli(ck_local_time) >= {from} AND toUnixTimestamp64Milli(ck_local_time) < {to}"
+            );
+            let row = fleet.clickhouse.rows(&sql).await.remove(0);
+            let welds = &row["welds"];
+            assert!(
+                welds.as_u64().or_else(|| welds.as_str()?.parse().ok()) > Some(50),
+                "{row:?}"
+            );
+            for (place, all) in of_rounds.iter_mut().enumerate() {
+                all.push(row["ms"][place].as_u64().expect("ms"));
+            }
+        }
+        told.push(of_rounds.map(|mut all| {
+            all.sort_unstable();
+            all[ROUNDS / 2]
+        }));
+    }
+    let [[p50, p99], [after_p50, after_p99]] = told[..] else {
+        panic!("{told:?}")
+    };
+    println!(
+        "weld to verdict, live: {p50} ms, 99 of 100 within {p99} ms beside a backfill; after its cancel {after_p50} and {after_p99} ms"
+    );
+    // Others' work on the machine may come at any moment.
+    assert!(
+        after_p99 <= p99 * 3 / 2 + 500,
+        "{after_p99} ms after a cancel, {p99} before"
     );
 }
 
