@@ -16,6 +16,7 @@ use std::{
 
 use common::{Hands, SOON};
 use reqwest::Client;
+use tokio::sync::watch;
 use weldfleet_queue::{NewJob, Queue, WorkerId};
 use weldfleet_testkit::{browser_python, repository};
 use weldfleet_tests::{Fleet, eventually};
@@ -25,7 +26,7 @@ const JOBS: u32 = 100_000;
 /// Alone, lists take less than 200 ms (docs/PERFORMANCE.md); a busy machine's share of these is its own.
 const SLOWEST: Duration = Duration::from_secs(2);
 /// How long the browser looks on.
-const SECONDS: &str = "20";
+const SECONDS: &str = "60";
 
 fn told(number: u32, beat: u32) -> BTreeMap<String, String> {
     let fields = [
@@ -140,4 +141,95 @@ async fn a_thousand_workers_and_a_hundred_thousand_jobs_are_shown_at_once() {
 
     stop.store(true, Ordering::Relaxed);
     beating.await.unwrap();
+}
+
+/// Tabs that are open, and how often each asks.
+const TABS: usize = 50;
+const EVERY: Duration = Duration::from_secs(2);
+/// Each stretch of time is measured so often, without the tabs and with them in turn.
+const ROUNDS: usize = 5;
+const STRETCH: Duration = Duration::from_secs(5);
+
+/// Whoever has a page open that puts its content in again.
+async fn tab(base: String, place: usize, open: watch::Receiver<bool>) {
+    let page = ["/ui", "/ui/backfills", "/ui/workers", "/ui/jobs"][place % 4];
+    let client = Client::new();
+    // They were not all opened at the same moment.
+    tokio::time::sleep(EVERY * place as u32 / TABS as u32).await;
+    loop {
+        if *open.borrow() {
+            let answer = client.get(format!("{base}{page}")).send().await.unwrap();
+            assert_eq!(answer.status(), 200);
+            answer.text().await.unwrap();
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
+
+/// How many rows a second a machine judges beside others changes by more than a hundredth from one moment to the next;
+/// what the tabs take from it does not. So that is bounded, and the rows are told.
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_open_tabs_cost_less_than_a_hundredth() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let (first, last) = (common::day_before(4), common::day_before(3));
+    for day in [&first, &last] {
+        fleet.simulate(day, 10_000, &[]);
+    }
+    let (scheduler, worker) = (fleet.scheduler(), fleet.worker());
+    worker.ready().await;
+    scheduler.ready().await;
+    // More than there is time for.
+    for _ in 0..10 {
+        let run = ["backfill", "--from", &first, "--to", &last, "--force"];
+        fleet.succeed("scheduler", &run);
+    }
+    let rows = async || worker.metric("weldfleet_rows_total", &[]).await;
+    eventually("rows are judged", SOON, async || {
+        (rows().await > 2000.0).then_some(())
+    })
+    .await;
+
+    let (open, seen) = watch::channel(false);
+    let base = scheduler.http().await;
+    let tabs: Vec<_> = (0..TABS)
+        .map(|place| tokio::spawn(tab(base.clone(), place, seen.clone())))
+        .collect();
+    let (mut pace, mut cpu) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    for _ in 0..ROUNDS {
+        for opened in [false, true] {
+            open.send_replace(opened);
+            tokio::time::sleep(EVERY).await;
+            let (began, before, used) = (Instant::now(), rows().await, cpu_ms(scheduler.id()));
+            tokio::time::sleep(STRETCH).await;
+            let seconds = began.elapsed().as_secs_f64();
+            pace[usize::from(opened)].push((rows().await - before) / seconds);
+            cpu[usize::from(opened)].push((cpu_ms(scheduler.id()) - used) as f64 / seconds);
+        }
+    }
+    assert!(
+        tabs.iter().all(|tab| !tab.is_finished()),
+        "a tab was refused"
+    );
+    let left = fleet.status()["runs"][0]["left"].clone();
+    assert!(
+        left.as_u64() > Some(0),
+        "there was not enough to judge: {left}"
+    );
+    let [without, with] = pace.map(median);
+    let [idle, busy] = cpu.map(median);
+    println!(
+        "{TABS} tabs: {with:.0} rows/s, without {without:.0} ({:+.1} %); CPU of the scheduler {busy:.1} ms a second, without {idle:.1}",
+        100.0 * (with / without - 1.0)
+    );
+    // A hundredth of two cores.
+    assert!(
+        busy - idle < 20.0,
+        "{busy} ms a second, without the tabs {idle}"
+    );
 }
