@@ -8,7 +8,7 @@ use weldfleet_queue::State;
 use weldfleet_service::CommonArgs;
 use weldfleet_settings::Zone;
 use weldfleet_simulator::CurveLength;
-use weldfleet_stores::{Day, RangeError, range::parse_status};
+use weldfleet_stores::{Day, RangeError, clickhouse::Order, range::parse_status};
 use weldfleet_weld::Status;
 
 use crate::users::{Name, Role};
@@ -181,6 +181,7 @@ Examples:
   scheduler backfill --from 20261101 --to 20261107 --status invalid,error
   scheduler backfill --from 20261101 --to 20261107 --order newest --note 'new electrodes'
   scheduler backfill hold 20261128210501123                    RUN as `scheduler status` shows it
+  scheduler backfill order 20261128210501123 newest
   scheduler backfill cancel 20261128210501123 --reason 'wrong week'
 
 With --wait the exit code is 0 when every row is done, 4 when dead letters or errors are left, or the
@@ -233,6 +234,15 @@ pub enum DayOrder {
     Newest,
 }
 
+impl From<DayOrder> for Order {
+    fn from(order: DayOrder) -> Self {
+        match order {
+            DayOrder::Oldest => Self::Oldest,
+            DayOrder::Newest => Self::Newest,
+        }
+    }
+}
+
 /// What to do to a run.
 #[derive(Debug, Subcommand)]
 pub enum Steer {
@@ -258,6 +268,20 @@ Examples:
 Examples:
   scheduler backfill resume 20261128210501123")]
     Resume(SteerWhat),
+    /// Judge the days of a run in another order
+    #[command(after_help = "\
+Jobs that nobody has begun leave the queue and come back in the new order; those that a worker has in hand, or that
+failed before, stay. What is judged is not judged again.
+
+Examples:
+  scheduler backfill order 20261128210501123 newest --reason 'the line waits for yesterday'")]
+    Order {
+        #[command(flatten)]
+        what: SteerWhat,
+        /// Which day is judged first from now on
+        #[arg(value_enum, value_name = "ORDER")]
+        order: DayOrder,
+    },
 }
 
 /// Which run, and why.

@@ -8,6 +8,7 @@
 //! - [`settle`]: applying the patch parts of finished days while the fleet stands still;
 //! - [`status`]: what is known right now, and why nothing moves;
 //! - [`console`]: the pages that people see in a browser; [`users`]: who may sign in there;
+//! - [`words`]: what people are told, in both languages;
 //! - [`dependencies`]: the queue and ClickHouse, opened from the settings.
 //!
 //! What must never live here: judging a weld (`shared/weld`), SQL (`shared/stores`), Redis commands (`shared/queue`).
@@ -32,6 +33,7 @@ mod pass;
 mod settle;
 mod status;
 mod users;
+mod words;
 
 use std::{process::ExitCode, sync::Arc};
 

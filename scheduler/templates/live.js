@@ -1,6 +1,6 @@
 "use strict";
 // Puts a live page's content in again every two seconds, as the server makes it, and lets keys do what buttons and links
-// with data-key do. Without this script the page is as good, only still, and for the mouse.
+// with data-key do, unless they are turned off. Without this script the page is as good, only still, and for the mouse.
 const EVERY_MS = 2000;
 
 async function again() {
@@ -24,6 +24,27 @@ async function again() {
 }
 if (document.querySelector("main[data-live]")) setTimeout(again, EVERY_MS);
 
+// Keys of one letter are a trap for whoever speaks to the browser or touches keys by chance: they can be turned off, and
+// this browser remembers it.
+const OFF = "weldfleet-keys-off";
+const toggle = document.querySelector("[data-keys]");
+let off = false;
+function remembered() {
+  try { off = localStorage.getItem(OFF) === "1"; } catch { /* a browser that keeps nothing remembers it for this page */ }
+  document.body.classList.toggle("no-keys", off);
+  if (toggle) toggle.textContent = off ? toggle.dataset.on : toggle.dataset.off;
+}
+remembered();
+addEventListener("storage", remembered);
+if (toggle) {
+  toggle.hidden = false;
+  toggle.addEventListener("click", () => {
+    off = !off;
+    try { localStorage.setItem(OFF, off ? "1" : "0"); } catch { /* as above */ }
+    remembered();
+  });
+}
+
 // Who presses a key twice means it once.
 let sent = false;
 document.addEventListener("submit", () => { sent = true; });
@@ -32,7 +53,7 @@ addEventListener("pageshow", () => { sent = false; });
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, textarea, select");
   if (typing && event.key === "Escape") typing.blur();
-  if (typing || event.ctrlKey || event.altKey || event.metaKey || event.repeat || sent) return;
+  if (off || typing || event.ctrlKey || event.altKey || event.metaKey || event.repeat || sent) return;
   const meant = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
   if (!meant) return;
   event.preventDefault();

@@ -133,12 +133,13 @@ async fn a_list_that_cannot_be_read_is_no_empty_list() {
     scheduler.ready().await;
     for (store, pages) in [
         (Service::Redis, &["jobs", "workers"][..]),
-        (Service::ClickHouse, &["backfills"]),
+        (Service::ClickHouse, &["backfills", "events", "days"]),
     ] {
         fleet.services.stop(store);
         for page in pages {
             eventually(&format!("{page} without {store:?}"), SOON, async || {
-                let html = get(&scheduler, &format!("/ui/{page}?lang=en")).await;
+                let view = page.replace("days", "");
+                let html = get(&scheduler, &format!("/ui/{view}?lang=en")).await;
                 let html = html.text().await.unwrap();
                 let csv = get(&scheduler, &format!("/ui/{page}.csv")).await;
                 let refused = csv.status() == 503;
@@ -149,6 +150,41 @@ async fn a_list_that_cannot_be_read_is_no_empty_list() {
             .await;
         }
     }
+}
+
+/// As long as others read rows, a list of events waits for its turn like any other, and says so in the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_events_takes_its_turn() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let scheduler = fleet.scheduler();
+    scheduler.ready().await;
+    fleet.succeed("scheduler", &["pause", "--reason", "a test"]);
+    let csv = get(&scheduler, "/ui/events.csv").await;
+    assert!(csv.text().await.unwrap().contains("a test"));
+
+    fleet.services.pause(Service::ClickHouse);
+    let base = scheduler.http().await;
+    let others = [(); 2].map(|()| {
+        let url = format!("{base}/ui/nok");
+        tokio::spawn(async move { Client::new().get(url).send().await })
+    });
+    eventually("it has to wait for others", SOON, async || {
+        let csv = get(&scheduler, "/ui/events.csv?lang=en").await;
+        let refused = csv.status() == 503;
+        let said = csv.text().await.unwrap();
+        (refused && said.contains("others are looking")).then_some(())
+    })
+    .await;
+    fleet.services.cont(Service::ClickHouse);
+    for other in others {
+        assert_eq!(other.await.unwrap().unwrap().status(), 200);
+    }
+    eventually("then it is there again", SOON, async || {
+        let csv = get(&scheduler, "/ui/events.csv").await;
+        (csv.status() == 200).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -58,48 +58,50 @@ async fn each_route_takes_each_role_and_no_attack() {
         }
         for (route, least) in CHANGES {
             let may = rank(role) >= rank(least);
-            let change = if route.contains("jobs") {
-                "retry"
-            } else {
-                "hold"
+            let changes: &[&str] = match route {
+                "/ui/jobs/change" => &["retry", "drop"],
+                "/ui/backfills/change" => &["hold", "resume", "oldest", "newest", "cancel"],
+                _ => &[""],
             };
-            let fields = [
-                ("run", "1"),
-                ("change", change),
-                ("reason", "a test"),
-                ("result", "confirmed"),
-                ("was", "nothing"),
-                ("of", "nothing"),
-            ];
-            let (url, token) = (plant.base.as_str(), ("token", browser.token.as_str()));
-            let attacks = [
-                (
-                    "no token",
-                    browser.form(route, &fields).header("origin", url),
-                ),
-                (
-                    "another's token",
-                    browser
-                        .form(route, &[("token", "0123456789abcdef"), fields[0]])
-                        .header("origin", url),
-                ),
-                ("no origin", browser.form(route, &[token, fields[0]])),
-                (
-                    "another origin",
-                    browser
-                        .form(route, &[token, fields[0]])
-                        .header("origin", "http://evil.example"),
-                ),
-            ];
-            for (attack, request) in attacks {
-                let status = request.send().await.unwrap().status();
-                assert_eq!(status, 403, "{role} {route} {attack}");
+            for change in changes {
+                let fields = [
+                    ("run", "1"),
+                    ("change", *change),
+                    ("reason", "a test"),
+                    ("result", "confirmed"),
+                    ("was", "nothing"),
+                    ("of", "nothing"),
+                ];
+                let (url, token) = (plant.base.as_str(), ("token", browser.token.as_str()));
+                let attacks = [
+                    (
+                        "no token",
+                        browser.form(route, &fields).header("origin", url),
+                    ),
+                    (
+                        "another's token",
+                        browser
+                            .form(route, &[("token", "0123456789abcdef"), fields[0]])
+                            .header("origin", url),
+                    ),
+                    ("no origin", browser.form(route, &[token, fields[0]])),
+                    (
+                        "another origin",
+                        browser
+                            .form(route, &[token, fields[0]])
+                            .header("origin", "http://evil.example"),
+                    ),
+                ];
+                for (attack, request) in attacks {
+                    let status = request.send().await.unwrap().status();
+                    assert_eq!(status, 403, "{role} {route} {attack}");
+                }
+                let looked = browser.get(route).await.status();
+                assert!(looked.is_client_error(), "{role} GET {route}: {looked}");
+                let answer = browser.post(route, &fields).await;
+                let status = if may { 303 } else { 403 };
+                assert_eq!(answer.status(), status, "{role} {route} {change}");
             }
-            let looked = browser.get(route).await.status();
-            assert!(looked.is_client_error(), "{role} GET {route}: {looked}");
-            let answer = browser.post(route, &fields).await;
-            let status = if may { 303 } else { 403 };
-            assert_eq!(answer.status(), status, "{role} {route}");
         }
     }
 
@@ -198,7 +200,12 @@ async fn exactly_the_jobs_that_are_shown_are_retried_or_dropped() {
     assert!(said(&answer).contains("type how many"), "{}", said(&answer));
     assert_eq!(states(third).await, Some(State::Dead));
 
-    for (change, state) in [("hold", "held"), ("cancel", "cancelled")] {
+    for (change, state) in [
+        ("newest", "goes from the newest day"),
+        ("hold", "held"),
+        ("oldest", "goes from the oldest day"),
+        ("cancel", "cancelled"),
+    ] {
         let fields = [("run", &*run), ("change", change), ("reason", "a test")];
         let answer = browser.post("/ui/backfills/change?lang=en", &fields).await;
         assert!(said(&answer).contains(state), "{}", said(&answer));
@@ -206,6 +213,8 @@ async fn exactly_the_jobs_that_are_shown_are_retried_or_dropped() {
     let status = plant.fleet.status();
     assert_eq!(status["runs"][0]["state"], "cancelled", "{status}");
     assert_eq!(status["runs"][0]["changed_by"], "operator");
+    let told = "weld_events WHERE what = 'backfill order' AND who = 'operator' AND why = 'a test'";
+    assert_eq!(plant.fleet.clickhouse.count(told).await, 2);
 }
 
 #[tokio::test]

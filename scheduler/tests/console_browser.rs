@@ -12,7 +12,7 @@ use common::{
     ids, lease,
 };
 use weldfleet_testkit::{browser_python, repository};
-use weldfleet_tests::eventually;
+use weldfleet_tests::{Fleet, eventually};
 
 const NOK: u64 = 120;
 const REVIEWED: u64 = 100;
@@ -32,14 +32,10 @@ async fn dead_jobs(hands: &Hands) -> (Vec<String>, Vec<String>) {
     (ids(&retried), ids(&dead))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_view_and_action_by_mouse_and_keyboard() {
-    let plant = Plant::start(&[]).await;
-    let (hands, run) = plant.backfilled().await;
-    let (retried, dropped) = dead_jobs(&hands).await;
-    plant.fleet.simulate("today", 200, &[]);
-    plant
-        .fleet
+/// NOK welds of today, which MySQL has too once somebody leads.
+async fn nok_welds(fleet: &Fleet) {
+    fleet.simulate("today", 200, &[]);
+    fleet
         .clickhouse
         .execute(&format!(
             "UPDATE spot_records SET alg_status = 'ok', final_result = 'NOK', defect = if(record_id % 3 = 0, '小焊核', '飞溅'), \
@@ -48,24 +44,51 @@ async fn every_view_and_action_by_mouse_and_keyboard() {
         ))
         .await;
     eventually("the welds are mirrored", SOON, async || {
-        let rows = plant.fleet.mysql.count("nok_records").await;
-        (rows == NOK).then_some(())
+        (fleet.mysql.count("nok_records").await == NOK).then_some(())
     })
     .await;
+}
 
+async fn browse(fleet: &Fleet, base: &str, more: &[&str]) {
     let pictures = env::var_os("CONSOLE_PICTURES")
-        .map_or_else(|| plant.fleet.folder().join("pictures"), PathBuf::from);
+        .map_or_else(|| fleet.folder().join("pictures"), PathBuf::from);
     fs::create_dir_all(&pictures).unwrap();
     let mut browser = browser_python();
     browser
         .arg(repository().join("tests/browser/console.py"))
-        .args([plant.base.as_str(), PASSWORD, &run])
-        .arg(&pictures);
+        .arg(base)
+        .arg(&pictures)
+        .args(more);
     let status = tokio::task::spawn_blocking(move || browser.status());
     assert!(
         status.await.unwrap().unwrap().success(),
         "it says why above"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_users_every_view_is_there_and_no_action() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let scheduler = fleet.scheduler();
+    scheduler.ready().await;
+    let hands = Hands::new(&fleet, SOON).await;
+    let day = common::day_before(2);
+    fleet.simulate(&day, 3000, &[]);
+    fleet.succeed("scheduler", &["backfill", "--from", &day, "--to", &day]);
+    hands.pending_rows(3000).await;
+    dead_jobs(&hands).await;
+    nok_welds(&fleet).await;
+    browse(&fleet, &scheduler.http().await, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_view_and_action_by_mouse_and_keyboard() {
+    let plant = Plant::start(&[]).await;
+    let (hands, run) = plant.backfilled().await;
+    let (retried, dropped) = dead_jobs(&hands).await;
+    nok_welds(&plant.fleet).await;
+    browse(&plant.fleet, &plant.base, &[PASSWORD, &run]).await;
 
     let reviewed = "SELECT review_result, COUNT(*), COUNT(review_note) FROM nok_records WHERE reviewed_by = 'reviewer' GROUP BY 1 ORDER BY 1";
     let kept = plant.fleet.mysql.rows(reviewed).await;
@@ -94,5 +117,6 @@ async fn every_view_and_action_by_mouse_and_keyboard() {
     }
     let status = plant.fleet.status();
     assert_eq!(status["runs"][0]["state"], "cancelled", "{status}");
+    assert_eq!(status["runs"][0]["order"], "newest", "{status}");
     assert!(status["paused"].is_null(), "{status}");
 }

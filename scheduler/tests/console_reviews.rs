@@ -451,6 +451,38 @@ async fn the_next_of_ten_thousand_nok_welds_is_there_at_once() {
     .await;
     let mut browser = plant.signed_in("reviewer").await;
     let day = day_before(0);
+
+    // What is asked for may be the oldest of all: each list is looked through to its end.
+    let oldest = "SELECT record_id FROM nok_records ORDER BY ck_ticks, record_id LIMIT 1";
+    let oldest = plant.fleet.mysql.rows(oldest).await[0][0].clone();
+    let review =
+        format!("UPDATE nok_records SET review_result = 'unsure' WHERE record_id = '{oldest}'");
+    plant.fleet.mysql.execute(&review).await;
+    let read = async |page: &str| {
+        let answer = browser.get(&format!("{page}day={day}&lang=en")).await;
+        answer.text().await.unwrap()
+    };
+    let list = read("/ui/nok?review=unsure&").await;
+    assert!(
+        list.matches("/ui/weld?").count() == 1 && list.contains(&format!(">{oldest}</a>")),
+        "{list}"
+    );
+    let csv = read("/ui/nok.csv?").await;
+    assert_eq!(csv.lines().count() as u64, 1 + WELDS);
+    let csv = read("/ui/nok.csv?review=open&").await;
+    assert_eq!(csv.lines().count() as u64, WELDS, "all but one");
+    // Half of the reviews is none: a MySQL that hangs leaves no list by reviews.
+    plant.fleet.services.pause(Service::MySql);
+    let html = read("/ui/nok?review=unsure&").await;
+    plant.fleet.services.cont(Service::MySql);
+    assert!(
+        html.contains("mysql has not answered") && !html.contains("/ui/weld?"),
+        "{html}"
+    );
+    let review =
+        format!("UPDATE nok_records SET review_result = NULL WHERE record_id = '{oldest}'");
+    plant.fleet.mysql.execute(&review).await;
+
     let mut page = leads_to(
         &browser
             .get(&format!("/ui/next?day={day}&review=open"))

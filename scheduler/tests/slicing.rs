@@ -617,3 +617,114 @@ async fn the_newest_day_comes_first_where_that_is_asked_for() {
     }
     assert_eq!(order, days);
 }
+
+#[tokio::test]
+async fn a_run_that_gets_another_order_goes_on_from_its_other_end() {
+    let fleet = Fleet::with(&[("scheduler.batch_size", "250")]).await;
+    fleet.migrate();
+    let days = [day_before(4), day_before(5), day_before(6)];
+    for day in &days {
+        fleet.simulate(day, 500, &[]);
+    }
+    let hands = Hands::new(&fleet, Duration::from_secs(30)).await;
+    let args = ["backfill", "--from", &days[2], "--to", &days[0], "--json"];
+    let asked: serde_json::Value =
+        serde_json::from_str(&fleet.succeed("scheduler", &args)).unwrap();
+    let run = asked["run"].to_string();
+    let scheduler = fleet.scheduler();
+    hands.pending_rows(1500).await;
+    // One of the oldest day is in hand, one has failed and waits.
+    let mut jobs = hands.claim(2).await;
+    assert!(jobs.iter().all(|job| job.get("day") == Some(&days[2])));
+    let (failed, in_hand) = (jobs.remove(1), jobs.remove(0));
+    let later = Some(Duration::from_secs(60));
+    hands
+        .queue
+        .retry(&lease(&failed), "later", later)
+        .await
+        .unwrap();
+
+    let order = [
+        "backfill",
+        "order",
+        &run,
+        "newest",
+        "--reason",
+        "the line waits",
+    ];
+    let said = fleet.succeed("scheduler", &order);
+    assert_eq!(
+        said,
+        format!(
+            "run {run} goes from the newest day: 4 jobs left the queue, to come back in this order\n"
+        )
+    );
+    hands.pending_rows(1000).await;
+    let mut claimed = Vec::new();
+    for _ in 0..4 {
+        let job = hands.claim(1).await.remove(0);
+        claimed.push(job.get("day").unwrap().to_owned());
+        hands.judge(&job).await;
+    }
+    assert_eq!(
+        claimed,
+        [0, 0, 1, 1].map(|place: usize| days[place].clone())
+    );
+    assert_eq!(
+        hands.judge(&in_hand).await,
+        weldfleet_queue::Outcome::Settled(State::Done)
+    );
+    assert_eq!(
+        hands.queue.get(&failed.id).await.unwrap().unwrap().attempts,
+        1
+    );
+
+    let again = fleet.succeed("scheduler", &order);
+    assert!(
+        again.contains("already goes from the newest day: 0 jobs"),
+        "{again}"
+    );
+    let events = "SELECT concat(what, '|', on_what, '|', why, '|', detail) AS told FROM weld_events WHERE what = 'backfill order'";
+    assert_eq!(
+        fleet.clickhouse.value(events).await,
+        format!(
+            "backfill order|run {run}|the line waits|newest first, was oldest; 4 jobs left the queue"
+        )
+    );
+    let shown = &fleet.status()["runs"][0];
+    assert_eq!(
+        (&shown["order"], &shown["state"]),
+        (&"newest".into(), &"open".into())
+    );
+    fleet.succeed("scheduler", &["backfill", "cancel", &run]);
+    passes(&scheduler, 2).await;
+    let refused = fleet.run("scheduler", &order);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        refused.status.code() == Some(1)
+            && said.contains("only one that is open or held can be given another order"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_pass_that_knows_the_old_order_adds_nothing_in_it() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let (first, last) = (day_before(6), day_before(5));
+    for day in [&first, &last] {
+        fleet.simulate(day, 1000, &[]);
+    }
+    let hands = Hands::new(&fleet, TTL).await;
+    let args = ["backfill", "--from", &first, "--to", &last, "--json"];
+    let asked: serde_json::Value =
+        serde_json::from_str(&fleet.succeed("scheduler", &args)).unwrap();
+    let (_scheduler, gate) = standing_before_enqueue(&fleet).await;
+    fleet.succeed(
+        "scheduler",
+        &["backfill", "order", &asked["run"].to_string(), "newest"],
+    );
+    std::fs::write(&gate, "").unwrap();
+    hands.pending_rows(2000).await;
+    assert_eq!(hands.claim(1).await[0].get("day"), Some(last.as_str()));
+}

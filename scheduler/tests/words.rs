@@ -27,7 +27,7 @@ fn scheduler(arguments: &[&str]) -> (i32, String, String) {
 
 #[test]
 fn help_of_every_command() {
-    let commands: [&[&str]; 21] = [
+    let commands: [&[&str]; 22] = [
         &[],
         &["migrate"],
         &["run"],
@@ -35,6 +35,7 @@ fn help_of_every_command() {
         &["backfill", "cancel"],
         &["backfill", "hold"],
         &["backfill", "resume"],
+        &["backfill", "order"],
         &["settle"],
         &["status"],
         &["jobs"],

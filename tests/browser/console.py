@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """The console in a real browser: every view and action, every role, by keyboard alone, checked by axe.
 
-usage: console.py BASE_URL PASSWORD RUN PICTURES_DIR     (scheduler/tests/console_browser.rs makes the plant for it)
+usage: console.py BASE_URL PICTURES_DIR PASSWORD RUN     (scheduler/tests/console_browser.rs makes the plant for it)
+       console.py BASE_URL PICTURES_DIR                  a console without users, on loopback
 
 The plant has the users `viewer`, `reviewer` and `operator`, more than 100 NOK welds of today that MySQL has too, the
-open backfill RUN and dead jobs of two causes. What was done is checked in its stores by whoever started this.
+open backfill RUN of two days and dead jobs of two causes. What was done is checked in its stores by whoever started
+this.
 """
 
 import os
@@ -15,7 +17,9 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect, sync_playwright
 
-BASE, PASSWORD, RUN, PICTURES = sys.argv[1], sys.argv[2], sys.argv[3], Path(sys.argv[4])
+BASE, PICTURES = sys.argv[1], Path(sys.argv[2])
+PASSWORD, RUN = sys.argv[3:5] if len(sys.argv) > 3 else ("", "")
+ONLOOKER = "onlooker"
 VIEWS = ["/ui", "/ui/backfills", "/ui/workers", "/ui/jobs", "/ui/nok", "/ui/events"]
 REVIEWS = 100
 SERIOUS = {"serious", "critical"}
@@ -49,8 +53,9 @@ def sign_in(page: Page, name: str) -> None:
 
 
 def every_view(page: Page, role: str) -> None:
-    """By the links; forms only for whoever may. Whoever sees the most sees it in both languages, light and dark."""
-    whole = role == "operator"
+    """By the links; forms only for whoever may. In both languages, light and dark, for whoever sees the most and the
+    least."""
+    whole = role in ("operator", ONLOOKER)
     for scheme, lang in (("light", "en"), ("dark", "zh")) if whole else (("light", "en"),):
         page.emulate_media(color_scheme=scheme)
         for view in VIEWS:
@@ -59,16 +64,48 @@ def every_view(page: Page, role: str) -> None:
             expect(page.locator(f'nav a[aria-current="page"][href^="{view}?"]')).to_be_visible()
             assert page.locator("html").get_attribute("lang") == lang
             accessible(page)
-            changes = page.locator('main form[method="post"]').count()
-            assert whole or changes == 0, f"{role} {view}: {changes} forms"
+            offers(page, role)
         page.goto(f"{BASE}/ui/nok?lang={lang}")
         page.locator("tbody a").first.click()
         expect(page.locator("svg polyline").first).to_be_visible()
         assert "ms" in page.locator("svg desc").text_content()
         forms = page.locator('main form[action^="/ui/review?"]').count()
-        assert forms == (0 if role == "viewer" else 1), f"{role}: {forms} review forms"
+        assert forms == (1 if role in ("reviewer", "operator") else 0), f"{role}: {forms} review forms"
         accessible(page)
+        if role == ONLOOKER:
+            offers(page, role)
     page.emulate_media(color_scheme="light")
+
+
+def offers(page: Page, role: str) -> None:
+    """Nothing that changes something is offered to who may not; to an onlooker not even to sign out."""
+    where = "main" if role != ONLOOKER else "html"
+    changes = page.locator(f'{where} form[method="post"]').count()
+    assert role == "operator" or changes == 0, f"{role} {page.url}: {changes} forms"
+
+
+def turn_keys_off(page: Page, _role: str) -> None:
+    """Single keys do nothing once they are turned off, on every page, until they are turned on again."""
+    page.goto(f"{BASE}/ui/nok?lang=en")
+    page.get_by_role("button", name="Turn single keys off").click()
+    page.locator("tbody a").first.click()
+    page.wait_for_url("**/ui/weld?**")
+    expect(page.get_by_role("button", name="Turn single keys on")).to_be_visible()
+    expect(page.locator("kbd").first).to_be_hidden()
+    # A key that does something is taken from the browser.
+    press = """key => document.body.dispatchEvent(
+        new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }))"""
+    here = page.url
+    assert all(page.evaluate(press, key) for key in "cfunjz")
+    page.keyboard.press("n")
+    expect(page.get_by_label("note")).not_to_be_focused()
+    page.reload()
+    assert page.evaluate(press, "n") and page.url == here
+    accessible(page)
+    page.get_by_role("button", name="Turn single keys on").click()
+    page.get_by_role("heading", level=1).click()
+    page.keyboard.press("n")
+    expect(page.get_by_label("note")).to_be_focused()
 
 
 def review_by_keyboard(page: Page, _role: str) -> None:
@@ -100,12 +137,16 @@ def operate(page: Page, _role: str) -> None:
     page.get_by_role("button", name="Pause the fleet").click()
     expect(page.get_by_role("status")).to_contain_text("nothing new is claimed")
     expect(page.get_by_role("heading", name="Something needs attention")).to_be_visible(timeout=10_000)
-    page.screenshot(path=PICTURES / "console-now.png")
+    picture(page, "/ui", "console-now")
+    page.goto(f"{BASE}/ui?lang=en")
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_role("status")).to_contain_text("workers claim again")
 
     steer(page, "Hold", "held")
     steer(page, "Resume", "open")
+    steer(page, "newest day first", "newest day first")
+    expect(page.get_by_role("button", name="oldest day first")).to_be_visible()
+    picture(page, "/ui/backfills", "console-backfills")
     page.goto(f"{BASE}/ui/jobs?lang=en")
     page.screenshot(path=PICTURES / "console-jobs.png")
     for button, cause in (("Retry", "the model file is gone"), ("Drop", "no such column")):
@@ -117,7 +158,8 @@ def operate(page: Page, _role: str) -> None:
 
     steer(page, "Cancel", "cancelled")
     page.goto(f"{BASE}/ui/events?lang=en")
-    for what in ("pause", "resume", "backfill hold", "backfill cancel", "jobs retry", "jobs drop", "review"):
+    done = ("pause", "resume", "backfill hold", "backfill order", "backfill cancel", "jobs retry", "jobs drop", "review")
+    for what in done:
         expect(page.get_by_role("cell", name=what, exact=True).first).to_be_visible()
 
 
@@ -127,7 +169,8 @@ def steer(page: Page, button: str, state: str) -> None:
     row.get_by_label("why").fill("a test")
     row.get_by_role("button", name=button).click()
     expect(page.get_by_role("status")).to_contain_text(RUN)
-    expect(page.get_by_role("row").filter(has_text=RUN)).to_contain_text(state, timeout=10_000)
+    cell = page.get_by_role("row").filter(has_text=RUN).get_by_role("cell").filter(has_text=state)
+    expect(cell.first).to_be_visible(timeout=10_000)
 
 
 def downloads(page: Page, _role: str) -> None:
@@ -136,16 +179,33 @@ def downloads(page: Page, _role: str) -> None:
         with page.expect_download() as download:
             page.get_by_role("link", name="CSV").click()
         text = Path(download.value.path()).read_text(encoding="utf-8-sig")
-        least = {"/ui/nok": 120, "/ui/events": 100, "/ui": 1, "/ui/backfills": 1}.get(view, 0)
+        least = {"/ui/nok": 120, "/ui/events": 100, "/ui": 1, "/ui/backfills": 1}.get(view, 0) if PASSWORD else 0
         assert len(text.splitlines()) >= 1 + least, f"{view}: {text}"
 
 
+def picture(page: Page, view: str, name: str) -> None:
+    """In both languages."""
+    for lang, suffix in (("en", ""), ("zh", "-zh")):
+        page.goto(f"{BASE}{view}?lang={lang}")
+        page.screenshot(path=PICTURES / f"{name}{suffix}.png")
+
+
 def pictures(page: Page, _role: str) -> None:
-    page.goto(f"{BASE}/ui/nok?lang=en")
-    page.screenshot(path=PICTURES / "console-nok.png")
-    page.locator("tbody a").first.click()
-    expect(page.locator("svg polyline").first).to_be_visible()
-    page.screenshot(path=PICTURES / "console-weld.png", full_page=True)
+    picture(page, "/ui/nok", "console-nok")
+    for lang, suffix in (("en", ""), ("zh", "-zh")):
+        page.goto(f"{BASE}/ui/nok?lang={lang}")
+        page.locator("tbody a").first.click()
+        expect(page.locator("svg polyline").first).to_be_visible()
+        page.screenshot(path=PICTURES / f"console-weld{suffix}.png", full_page=True)
+
+
+def steps(role: str) -> list:
+    return {
+        ONLOOKER: [every_view, downloads],
+        "viewer": [sign_in, every_view],
+        "reviewer": [sign_in, every_view, pictures, turn_keys_off, review_by_keyboard],
+        "operator": [sign_in, every_view, operate, downloads],
+    }[role]
 
 
 def main() -> None:
@@ -154,22 +214,18 @@ def main() -> None:
             executable_path=os.environ["CHROMIUM"], args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
         try:
-            for role in ("viewer", "reviewer", "operator"):
+            for role in ("viewer", "reviewer", "operator") if PASSWORD else (ONLOOKER,):
                 context = browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 800})
                 context.set_default_timeout(20_000)
                 page = watched(context.new_page())
-                steps = [sign_in, every_view]
-                if role == "reviewer":
-                    steps += [pictures, review_by_keyboard]
-                if role == "operator":
-                    steps += [operate, downloads]
-                for step in steps:
+                for step in steps(role):
                     begun = time.monotonic()
                     step(page, role)
                     print(f"{role}: {step.__name__}, {time.monotonic() - begun:.1f} s", flush=True)
-                page.goto(f"{BASE}/ui?lang=en")
-                page.get_by_role("button", name="Sign out").click()
-                expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+                if PASSWORD:
+                    page.goto(f"{BASE}/ui?lang=en")
+                    page.get_by_role("button", name="Sign out").click()
+                    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
                 context.close()
         finally:
             browser.close()

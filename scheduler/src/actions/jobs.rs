@@ -6,7 +6,7 @@ use weldfleet_service::Failure;
 use weldfleet_stores::clickhouse::Event;
 use weldfleet_weld::Status;
 
-use super::By;
+use super::{By, refused::Refused};
 use crate::dependencies::{Dependencies, store_failure};
 
 /// `alg_error` of dropped rows.
@@ -20,9 +20,9 @@ pub struct Tried {
     /// Rows that were marked.
     pub rows: u64,
     /// Why others were not, one line each.
-    pub refused: Vec<String>,
+    pub refused: Vec<Refused>,
     /// What else is to be known.
-    pub notes: Vec<String>,
+    pub notes: Vec<Refused>,
     pub events: Vec<Event>,
     /// What ended it early.
     pub failure: Option<Failure>,
@@ -45,10 +45,7 @@ pub async fn retry(queue: &Queue, jobs: &[Job], by: &By) -> Tried {
                 let event = by.event("jobs retry", on_what, job.error.clone());
                 tried.events.push(event);
             }
-            Ok(false) => tried.refused.push(format!(
-                "{}: is {}, only dead jobs can be retried",
-                job.id, job.state
-            )),
+            Ok(false) => tried.refused.push(Refused::not_dead(job)),
             Err(error) => return tried.at(queue_failure(error)),
         }
     }
@@ -60,8 +57,8 @@ pub async fn drop_jobs(deps: &Dependencies, jobs: &[Job], by: &By) -> Tried {
     let mut tried = Tried::default();
     for job in jobs {
         if matches!(job.state, State::Leased | State::Done) {
-            let why = format!("{}: is {}, nothing to drop", job.id, job.state);
-            tried.refused.push(why);
+            let (job, state) = (job.id.clone(), job.state);
+            tried.refused.push(Refused::NothingToDrop { job, state });
             continue;
         }
         let rows = match mark_rows(deps, job, &mut tried.notes).await {
@@ -76,10 +73,10 @@ pub async fn drop_jobs(deps: &Dependencies, jobs: &[Job], by: &By) -> Tried {
                 let event = by.event("jobs drop", format!("job {}", job.id), detail);
                 tried.events.push(event);
             }
-            Ok(false) => tried.refused.push(format!(
-                "{}: was claimed or finished at this moment; its rows keep what was written first",
-                job.id
-            )),
+            Ok(false) => {
+                let job = job.id.clone();
+                tried.refused.push(Refused::Overtaken { job });
+            }
             Err(error) => return tried.at(queue_failure(error)),
         }
     }
@@ -89,12 +86,13 @@ pub async fn drop_jobs(deps: &Dependencies, jobs: &[Job], by: &By) -> Tried {
 async fn mark_rows(
     deps: &Dependencies,
     job: &Job,
-    notes: &mut Vec<String>,
+    notes: &mut Vec<Refused>,
 ) -> Result<u64, Failure> {
     let range = match weldfleet_fleet::range_of(job) {
         Ok(range) => range,
         Err(error) => {
-            notes.push(format!("{}: {error}; no row is marked", job.id));
+            let (job, why) = (job.id.clone(), error.to_string());
+            notes.push(Refused::NoRows { job, why });
             return Ok(0);
         }
     };

@@ -1,16 +1,21 @@
 //! What people do to the fleet, by a command or in the console: the same code, and a row of `weld_events` each.
 //!
 //! - [`pause`]: the whole fleet; [`runs`]: a backfill; [`jobs`]: single jobs; [`reviews`]: a NOK weld;
-//! - [`withdraw`]: the jobs of a run that was cancelled or is held.
+//! - [`withdraw`]: the jobs of a run that was cancelled or is held, or has another order now;
+//! - [`refused`]: why something is not done.
 
 pub mod jobs;
 pub mod pause;
+pub mod refused;
 pub mod reviews;
 pub mod runs;
 pub mod withdraw;
 
+use refused::Refused;
 use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::{Event, Events};
+
+use crate::words::Words;
 
 /// Who acts, and why.
 #[derive(Debug, Clone)]
@@ -44,12 +49,8 @@ impl By {
 }
 
 /// Keeps them. What was done is done: without ClickHouse, or its table, the person is told why it is not kept.
-pub async fn keep(settings: &Settings, events: &[Event]) -> Option<String> {
+pub async fn keep(settings: &Settings, events: &[Event]) -> Option<Words> {
     let kept = Events::new(settings).record(events).await;
-    kept.err().map(|error| {
-        format!(
-            "this is not kept in weld_events: {}; `scheduler migrate` makes the table",
-            error.chain()
-        )
-    })
+    kept.err()
+        .map(|error| Refused::NotKept(error.chain()).words())
 }

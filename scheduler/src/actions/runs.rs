@@ -1,14 +1,19 @@
-//! A backfill is stopped for good, for a while, or goes on.
+//! A backfill is stopped for good, for a while, or goes on; or its days are judged in another order.
 
 use weldfleet_fleet::queue_failure;
-use weldfleet_service::{Exit, Failure, output::grouped};
-use weldfleet_stores::clickhouse::{Change, Event, Run};
+use weldfleet_queue::QueueError;
+use weldfleet_service::{Failure, output::grouped};
+use weldfleet_stores::clickhouse::{Change, Event, Order, Run, RunState};
 
 use super::{
     By,
+    refused::{OfRun, Refused, state_zh},
     withdraw::{self, Withdrawn},
 };
-use crate::dependencies::{Dependencies, store_failure};
+use crate::{
+    dependencies::{Dependencies, store_failure},
+    words::Words,
+};
 
 /// A run that is as it was asked to be.
 pub struct Steered {
@@ -24,28 +29,19 @@ pub async fn steer(
     change: Change,
     by: &By,
 ) -> Result<Steered, Failure> {
-    let before = deps.runs.get(number).await.map_err(store_failure)?;
-    let before = before.ok_or_else(|| unknown(number))?;
+    let before = known(deps, number).await?;
     let changed = deps.runs.change(number, change, &by.who, &by.why).await;
-    let run = changed
-        .map_err(store_failure)?
-        .ok_or_else(|| unknown(number))?;
+    let run = found(changed.map_err(store_failure)?, number)?;
     if run.state != change.leads_to() {
-        return Err(Failure::new(Exit::Failed, refusal(change, &run)));
+        return Err(Refused::run_is(&run, OfRun::Change(change)).failure());
     }
     let withdrawn = match change {
         Change::Resume => Withdrawn::default(),
         // Also of a run that was stopped before: this may be the second try.
         Change::Cancel | Change::Hold => {
-            withdraw::stop(&deps.queue, &run).await.map_err(|error| {
-                let failure = queue_failure(error);
-                let state = run.state.name();
-                let error = failure.error.context(format!(
-                    "run {} is {state}, but its jobs are on the queue still; whoever leads takes them off once redis works",
-                    run.run
-                ));
-                Failure::new(failure.exit, error)
-            })?
+            let stopped = withdraw::stop(&deps.queue, &run).await;
+            let (run, state) = (run.run, run.state);
+            stopped.map_err(|error| still_queued(error, Refused::StillQueued { run, state }))?
         }
     };
     let name = match change {
@@ -54,7 +50,7 @@ pub async fn steer(
         Change::Resume => "backfill resume",
     };
     let event = (before.state != run.state)
-        .then(|| by.event(name, format!("run {}", run.run), in_words(withdrawn)));
+        .then(|| by.event(name, format!("run {}", run.run), left(withdrawn).en));
     Ok(Steered {
         run,
         withdrawn,
@@ -62,47 +58,113 @@ pub async fn steer(
     })
 }
 
+/// From now on the run's days are judged in this order. What is on the queue in the old one, and nobody has begun,
+/// leaves it: the next pass slices it anew.
+pub async fn reorder(
+    deps: &Dependencies,
+    number: u64,
+    order: Order,
+    by: &By,
+) -> Result<Steered, Failure> {
+    let before = known(deps, number).await?;
+    let changed = deps.runs.reorder(number, order, &by.who, &by.why).await;
+    let run = found(changed.map_err(store_failure)?, number)?;
+    let goes_on = matches!(run.state, RunState::Open | RunState::Held);
+    if !goes_on || run.order != order {
+        return Err(Refused::run_is(&run, OfRun::Order(order)).failure());
+    }
+    let withdrawn = match run.state {
+        RunState::Open => {
+            let cleared = withdraw::slice_anew(&deps.queue, &run).await;
+            let run = run.run;
+            cleared.map_err(|error| still_queued(error, Refused::OldOrderQueued { run }))?
+        }
+        _ => Withdrawn::default(),
+    };
+    let event = (before.order != run.order).then(|| {
+        let detail = format!(
+            "{} first, was {}; {}",
+            run.order.name(),
+            before.order.name(),
+            left(withdrawn).en
+        );
+        by.event("backfill order", format!("run {}", run.run), detail)
+    });
+    Ok(Steered {
+        run,
+        withdrawn,
+        event,
+    })
+}
+
+async fn known(deps: &Dependencies, number: u64) -> Result<Run, Failure> {
+    let run = deps.runs.get(number).await.map_err(store_failure)?;
+    found(run, number)
+}
+
+fn found(run: Option<Run>, number: u64) -> Result<Run, Failure> {
+    run.ok_or_else(|| Refused::UnknownRun(number).failure())
+}
+
+fn still_queued(error: QueueError, refused: Refused) -> Failure {
+    let failure = queue_failure(error);
+    Failure::new(failure.exit, failure.error.context(refused))
+}
+
 impl Steered {
-    /// What was done, for people.
-    pub fn said(&self, change: Change) -> String {
+    /// What was done.
+    pub fn said(&self, wanted: OfRun) -> Words {
         let id = self.run.run;
-        let already = if self.event.is_some() { "" } else { "already " };
-        let left = in_words(self.withdrawn);
-        match change {
-            Change::Cancel => {
-                format!("run {id} is {already}cancelled: {left}; rows keep the verdicts they have")
-            }
-            Change::Hold => format!(
-                "run {id} is {already}held: {left}; `scheduler backfill resume {id}` lets it go on"
+        let changed = self.event.is_some();
+        let already = if changed { "" } else { "already " };
+        let left = left(self.withdrawn);
+        match wanted {
+            OfRun::Change(Change::Cancel) => Words::new(
+                format!("run {id} is {already}cancelled: {left}; rows keep the verdicts they have"),
+                format!(
+                    "补跑 {id} {}：{}；数据行保留已有判定",
+                    state_zh(self.run.state),
+                    left.zh
+                ),
             ),
-            Change::Resume => format!("run {id} goes on"),
+            OfRun::Change(Change::Hold) => Words::new(
+                format!(
+                    "run {id} is {already}held: {left}; `scheduler backfill resume {id}` lets it go on"
+                ),
+                format!(
+                    "补跑 {id} {}：{}；`scheduler backfill resume {id}` 恢复",
+                    state_zh(self.run.state),
+                    left.zh
+                ),
+            ),
+            OfRun::Change(Change::Resume) => {
+                Words::new(format!("run {id} goes on"), format!("补跑 {id} 继续进行"))
+            }
+            OfRun::Order(order) => {
+                let zh = match order {
+                    Order::Oldest => "最早",
+                    Order::Newest => "最近",
+                };
+                Words::new(
+                    format!(
+                        "run {id} {already}goes from the {} day: {left}, to come back in this order",
+                        order.name()
+                    ),
+                    format!("补跑 {id} 从{zh}的日期开始：{}，按新顺序重新产生", left.zh),
+                )
+            }
         }
     }
 }
 
-fn unknown(run: u64) -> Failure {
-    Failure::usage(format!(
-        "there is no run {run}; `scheduler status` shows those there are"
-    ))
-}
-
-fn refusal(change: Change, run: &Run) -> anyhow::Error {
-    let wanted = match change {
-        Change::Cancel => "only one that is open or held can be cancelled",
-        Change::Hold => "only one that is open can be held",
-        Change::Resume => "only one that is held can be resumed",
-    };
-    anyhow::anyhow!("run {} is {}: {wanted}", run.run, run.state.name())
-}
-
-fn in_words(withdrawn: Withdrawn) -> String {
-    let mut text = format!("{} jobs left the queue", grouped(withdrawn.jobs()));
+fn left(withdrawn: Withdrawn) -> Words {
+    let jobs = grouped(withdrawn.jobs());
+    let mut en = format!("{jobs} jobs left the queue");
+    let mut zh = format!("{jobs} 个作业移出队列");
     if withdrawn.leased + withdrawn.dead > 0 {
-        text.push_str(&format!(
-            ", {} of them leased, {} dead",
-            grouped(withdrawn.leased),
-            grouped(withdrawn.dead)
-        ));
+        let (leased, dead) = (grouped(withdrawn.leased), grouped(withdrawn.dead));
+        en.push_str(&format!(", {leased} of them leased, {dead} dead"));
+        zh.push_str(&format!("，其中处理中 {leased}，死信 {dead}"));
     }
-    text
+    Words::new(en, zh)
 }

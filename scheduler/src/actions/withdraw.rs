@@ -6,7 +6,8 @@
 //! - of a cancelled run leased jobs go too. Their workers find the lease lost, and what they write late is older than
 //!   any later run;
 //! - of a held run leased jobs end as they would. One that is to run again goes back to the queue, and the next pass
-//!   takes it off.
+//!   takes it off;
+//! - of an open run whose order was changed what nobody has begun goes, and comes back in the new order.
 //!
 //! A job that leaves takes its attempts and deaths with it: resumed, its rows are sliced anew.
 
@@ -53,6 +54,23 @@ pub async fn stop(queue: &Queue, run: &Run) -> Result<Withdrawn, QueueError> {
         all.dead += some.dead;
     }
     Ok(all)
+}
+
+/// Right after the order of an open run was changed: a pass that has the old one adds nothing more, and what it added
+/// leaves, unless somebody has begun it or it is one half of a job that killed its worker.
+pub async fn slice_anew(queue: &Queue, run: &Run) -> Result<Withdrawn, QueueError> {
+    let groups: Vec<String> = run.days().iter().map(|day| group(run.run, *day)).collect();
+    queue.revoke(&groups).await?;
+    let mut withdrawn = Withdrawn::default();
+    for group in groups {
+        for job in queue.plan(&group).await?.jobs {
+            let is_new = job.attempts + job.deaths == 0 && job.parent.is_empty() && !job.isolate;
+            if job.state == State::Pending && is_new {
+                withdrawn.waiting += u64::from(queue.drop_job(&job.id).await?);
+            }
+        }
+    }
+    Ok(withdrawn)
 }
 
 /// Takes off the queue what is there of stopped runs. Costs one look at the groups, and nothing if no run is stopped.

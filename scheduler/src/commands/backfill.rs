@@ -8,14 +8,11 @@ use weldfleet_service::{
     output::{self, grouped, table},
 };
 use weldfleet_settings::Settings;
-use weldfleet_stores::{
-    Day, Selection,
-    clickhouse::{NewRun, Order},
-};
+use weldfleet_stores::{Day, Selection, clickhouse::NewRun};
 
 use super::{keep, operator, steer, wait};
 use crate::{
-    args::{Backfill, DayOrder, today},
+    args::{Backfill, today},
     dependencies::{Dependencies, store_failure},
 };
 
@@ -63,10 +60,7 @@ pub async fn run(settings: Arc<Settings>, mut options: Backfill) -> Result<Exit,
         from,
         to,
         selection,
-        order: match options.order {
-            DayOrder::Oldest => Order::Oldest,
-            DayOrder::Newest => Order::Newest,
-        },
+        order: options.order.into(),
         note: options.note,
         by: by.who.clone(),
     };

@@ -6,14 +6,15 @@ use serde::Deserialize;
 use weldfleet_fleet::queue_failure;
 use weldfleet_queue::Job;
 use weldfleet_service::{Failure, output::grouped};
-use weldfleet_stores::clickhouse::{Change, Event};
+use weldfleet_stores::clickhouse::{Change, Event, Order};
 
-use super::{Console, access::Visitor, asked::Asked, said::Said};
+use super::{Console, access::Visitor, asked::Asked, problem::Problem, said::Said, words::Text};
 use crate::{
     actions::{
         self, By,
         jobs::{self, DROPPED, Tried},
         pause::{self, Paused},
+        refused::OfRun,
         runs,
     },
     dependencies::{self, Dependencies},
@@ -37,13 +38,13 @@ pub async fn pause(
 ) -> Response {
     let by = by(&visitor, why.reason);
     let said = match pause::pause(&console.queue, &by).await {
-        Ok(Paused::Now(event)) => console.kept(asked.text.paused, &[event]).await,
+        Ok(Paused::Now(event)) => console.kept(asked.text.paused, &[event], asked.text).await,
         Ok(Paused::Already(pause)) => Said::badly(format!(
             "{} {}: {}",
             asked.text.paused_by, pause.by, pause.reason
         )),
         Ok(Paused::Resumed) => Said::badly(asked.text.not_paused),
-        Err(error) => Said::failure(&queue_failure(error)),
+        Err(error) => Said::problem(&Problem::from(error), asked.text),
     };
     said.on(&asked.page("/ui"))
 }
@@ -56,9 +57,9 @@ pub async fn resume(
     Form(why): Form<Why>,
 ) -> Response {
     let said = match pause::resume(&console.queue, &by(&visitor, why.reason)).await {
-        Ok(Some(event)) => console.kept(asked.text.resumed, &[event]).await,
+        Ok(Some(event)) => console.kept(asked.text.resumed, &[event], asked.text).await,
         Ok(None) => Said::badly(asked.text.not_paused),
-        Err(error) => Said::failure(&queue_failure(error)),
+        Err(error) => Said::problem(&Problem::from(error), asked.text),
     };
     said.on(&asked.page("/ui"))
 }
@@ -66,17 +67,21 @@ pub async fn resume(
 #[derive(Deserialize)]
 pub struct Steer {
     run: u64,
-    change: OfRun,
+    change: Button,
     #[serde(default)]
     reason: String,
 }
 
+/// On the page of backfills.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum OfRun {
+enum Button {
     Cancel,
     Hold,
     Resume,
+    /// This day first.
+    Oldest,
+    Newest,
 }
 
 /// `POST /ui/backfills/change`
@@ -86,22 +91,29 @@ pub async fn steer(
     asked: Asked,
     Form(steer): Form<Steer>,
 ) -> Response {
-    let change = match steer.change {
-        OfRun::Cancel => Change::Cancel,
-        OfRun::Hold => Change::Hold,
-        OfRun::Resume => Change::Resume,
+    let wanted = match steer.change {
+        Button::Cancel => OfRun::Change(Change::Cancel),
+        Button::Hold => OfRun::Change(Change::Hold),
+        Button::Resume => OfRun::Change(Change::Resume),
+        Button::Oldest => OfRun::Order(Order::Oldest),
+        Button::Newest => OfRun::Order(Order::Newest),
     };
     let by = by(&visitor, steer.reason);
     let steered = async {
         let deps = Dependencies::open(console.settings.clone()).await?;
-        runs::steer(&deps, steer.run, change, &by).await
+        match wanted {
+            OfRun::Change(change) => runs::steer(&deps, steer.run, change, &by).await,
+            OfRun::Order(order) => runs::reorder(&deps, steer.run, order, &by).await,
+        }
     };
     let said = match steered.await {
         Ok(steered) => {
-            let events = steered.event.as_slice();
-            console.kept(&steered.said(change), events).await
+            let (done, events) = (steered.said(wanted), steered.event.as_slice());
+            console
+                .kept(done.of(asked.text.lang), events, asked.text)
+                .await
         }
-        Err(failure) => Said::failure(&failure),
+        Err(failure) => Said::problem(&Problem::from(&failure), asked.text),
     };
     said.on(&asked.page("/ui/backfills"))
 }
@@ -147,7 +159,7 @@ pub async fn change_jobs(
             OfJobs::Retry => text.retried,
             OfJobs::Drop => text.dropped,
         };
-        console.tried(tried.await, done, text.gone).await
+        console.tried(tried.await, done, text).await
     } else {
         Said::badly(text.type_the_number)
     };
@@ -173,9 +185,9 @@ async fn found(
 
 impl Console {
     /// What was done, and whether it is kept.
-    async fn kept(&self, done: &str, events: &[Event]) -> Said {
+    async fn kept(&self, done: &str, events: &[Event], text: &Text) -> Said {
         let note = actions::keep(&self.settings, events).await;
-        let note = note.map_or_else(String::new, |why| format!(" ({why})"));
+        let note = note.map_or_else(String::new, |why| format!(" ({})", why.of(text.lang)));
         Said::well(format!("{done}{note}"))
     }
 
@@ -196,32 +208,27 @@ impl Console {
         })
     }
 
-    async fn tried(
-        &self,
-        tried: Result<(Tried, usize), Failure>,
-        done: &str,
-        are_gone: &str,
-    ) -> Said {
+    async fn tried(&self, tried: Result<(Tried, usize), Failure>, done: &str, text: &Text) -> Said {
         let (tried, gone) = match tried {
             Ok(tried) => tried,
-            Err(failure) => return Said::failure(&failure),
+            Err(failure) => return Said::problem(&Problem::from(&failure), text),
         };
         // The page that follows is to show it.
         *self.dead.lock().await = None;
-        let mut text = format!("{done}: {}", grouped(tried.done));
+        let mut told = format!("{done}: {}", grouped(tried.done));
         if tried.rows > 0 {
-            text.push_str(&format!(", {} × invalid ({DROPPED})", grouped(tried.rows)));
+            told.push_str(&format!(", {} × invalid ({DROPPED})", grouped(tried.rows)));
         }
         if gone > 0 {
-            text.push_str(&format!("; {gone} {are_gone}"));
+            told.push_str(&format!("; {gone} {}", text.gone));
         }
         for why in tried.refused.iter().chain(&tried.notes) {
-            text.push_str(&format!("; {why}"));
+            told.push_str(&format!("; {}", why.words().of(text.lang)));
         }
-        let mut said = self.kept(&text, &tried.events).await;
+        let mut said = self.kept(&told, &tried.events, text).await;
         if let Some(failure) = &tried.failure {
-            said.text
-                .push_str(&format!("; {}", Said::failure(failure).text));
+            let problem = Problem::from(failure);
+            said.text.push_str(&format!("; {}", text.problem(&problem)));
         }
         said.well = tried.refused.is_empty() && tried.failure.is_none() && gone == 0;
         said

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use axum::{
     extract::{FromRequestParts, Query},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, Uri, header, request::Parts},
 };
 use serde::Deserialize;
 
@@ -53,10 +53,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let lang = Query::<Lang>::try_from_uri(&parts.uri).ok();
-        let lang = lang.and_then(|Query(asked)| asked.lang);
         Ok(Self {
-            text: language(lang.as_deref(), &parts.headers),
+            text: text_of(&parts.uri, &parts.headers),
             visitor: parts.extensions.get::<Visitor>().cloned(),
             said: said::of(&parts.headers),
             rest: rest(parts.uri.query().unwrap_or_default()),
@@ -72,6 +70,13 @@ fn rest(query: &str) -> String {
         rest if rest.is_empty() => rest,
         rest => format!("&{rest}"),
     }
+}
+
+/// The words of a request.
+pub fn text_of(uri: &Uri, headers: &HeaderMap) -> &'static Text {
+    let lang = Query::<Lang>::try_from_uri(uri).ok();
+    let lang = lang.and_then(|Query(asked)| asked.lang);
+    language(lang.as_deref(), headers)
 }
 
 /// `?lang=`, else what the browser prefers.

@@ -5,11 +5,12 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use weldfleet_stores::clickhouse::Events;
 
 use super::{
     Console, PATIENCE,
     asked::Asked,
+    plain,
+    problem::Problem,
     views::{self, Table},
     wanted::Wanted,
 };
@@ -37,13 +38,11 @@ pub async fn list(
             dead.map(|dead| views::dead_table(&dead, text))
         }
         "events.csv" => {
-            let events = Events::new(&console.looking).latest(EVENTS, 0).await;
-            events
-                .map(|events| views::events_table(events, text))
-                .map_err(|error| error.chain_and_remedy())
+            let events = console.welds.events(EVENTS, 0).await;
+            events.map(|events| views::events_table(events, text))
         }
         "days.csv" | "backfills.csv" | "workers.csv" => match console.cache.get(PATIENCE).await {
-            None => Err("nothing was seen yet; ask again".to_owned()),
+            None => Err(Problem::NothingSeen),
             Some((report, _)) => match list.as_str() {
                 "days.csv" => report
                     .days
@@ -60,11 +59,12 @@ pub async fn list(
                 }
             }
             // A list that could not be read is no empty list.
-            .ok_or_else(|| report.problems.join("; ")),
+            .ok_or_else(|| Problem::NotReached(report.problems.clone())),
         },
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
-    let written = table.and_then(|table| csv(&table).map_err(|error| error.to_string()));
+    let written =
+        table.and_then(|table| csv(&table).map_err(|error| Problem::Other(error.to_string())));
     match written {
         Ok(bytes) => {
             let name = format!("attachment; filename=\"weldfleet-{list}\"");
@@ -74,7 +74,7 @@ pub async fn list(
             ];
             (headers, bytes).into_response()
         }
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+        Err(why) => plain(StatusCode::SERVICE_UNAVAILABLE, &why, text),
     }
 }
 

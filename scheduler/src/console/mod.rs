@@ -5,13 +5,14 @@
 //! - [`actions`]: what buttons do; [`said`]: how it is told;
 //! - [`wanted`]: which welds a page is about; [`welds`]: what is read of them; [`reviews`]: what people say of them;
 //! - [`shares`]: how many welds of this shift are NOK; [`svg`]: a weld's curves; [`export`]: lists for a spreadsheet;
-//! - [`words`]: what things are called, in both languages; [`views`]: the content of each page, pure; `templates/`:
+//! - [`words`]: what things are called, in both languages; [`problem`]: why something is not shown or done; [`views`]: the content of each page, pure; `templates/`:
 //!   their form.
 
 mod access;
 mod actions;
 mod asked;
 mod export;
+mod problem;
 mod reviews;
 mod said;
 mod shares;
@@ -39,7 +40,6 @@ use tokio::sync::Mutex;
 use weldfleet_queue::{Job, Queue, State as JobState};
 use weldfleet_service::Failure;
 use weldfleet_settings::Settings;
-use weldfleet_stores::clickhouse::Events;
 
 use crate::{
     args::today,
@@ -49,9 +49,11 @@ use crate::{
 };
 use access::{Access, sign_in};
 use asked::Asked;
+use problem::Problem;
 use shares::Shares;
 use wanted::Wanted;
 use welds::Welds;
+use words::Text;
 
 /// How long a viewer waits for a fresh look.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -67,13 +69,11 @@ const MOST_PAGES: u64 = 1000;
 /// Dead jobs as last read.
 type DeadJobs = Arc<Mutex<Option<(Instant, Arc<Vec<Job>>)>>>;
 /// They, or why they cannot be read.
-type Dead = Result<Arc<Vec<Job>>, String>;
+type Dead = Result<Arc<Vec<Job>>, Problem>;
 
 #[derive(Clone)]
 struct Console {
     settings: Arc<Settings>,
-    /// By ClickHouse's account for the console.
-    looking: Arc<Settings>,
     access: Access,
     cache: Cache,
     queue: Queue,
@@ -90,13 +90,13 @@ impl FromRef<Console> for Access {
 
 /// The routes.
 pub fn router(settings: &Arc<Settings>, cache: Cache) -> Result<Router, Failure> {
+    // By ClickHouse's account for the console.
     let looking = Arc::new(settings.for_console());
     let console = Console {
         settings: settings.clone(),
         access: Access::new(settings),
         welds: Welds::new(looking.clone()).map_err(dependencies::store_failure)?,
-        shares: Shares::new(looking.clone()),
-        looking,
+        shares: Shares::new(looking),
         cache,
         queue: dependencies::queue(settings)?,
         dead: DeadJobs::default(),
@@ -150,7 +150,7 @@ pub async fn browsers_to_console(request: Request, next: Next) -> Response {
 
 async fn now(State(console): State<Console>, asked: Asked) -> Response {
     let shares = console.shares.latest();
-    page(&console, |report| {
+    page(&console, &asked, |report| {
         views::now(report, shares.as_ref(), &asked)
     })
     .await
@@ -158,7 +158,10 @@ async fn now(State(console): State<Console>, asked: Asked) -> Response {
 
 async fn backfills(State(console): State<Console>, asked: Asked) -> Response {
     let dead = console.dead_jobs().await;
-    page(&console, |report| views::backfills(report, &dead, &asked)).await
+    page(&console, &asked, |report| {
+        views::backfills(report, &dead, &asked)
+    })
+    .await
 }
 
 async fn workers(
@@ -167,12 +170,18 @@ async fn workers(
     asked: Asked,
 ) -> Response {
     let place = usize::try_from(query.page.unwrap_or(0).min(MOST_PAGES)).unwrap_or(0);
-    page(&console, |report| views::workers(report, place, &asked)).await
+    page(&console, &asked, |report| {
+        views::workers(report, place, &asked)
+    })
+    .await
 }
 
 async fn jobs(State(console): State<Console>, asked: Asked) -> Response {
     let dead = console.dead_jobs().await;
-    page(&console, |report| views::jobs(report, &dead, &asked)).await
+    page(&console, &asked, |report| {
+        views::jobs(report, &dead, &asked)
+    })
+    .await
 }
 
 #[derive(Deserialize)]
@@ -186,9 +195,8 @@ async fn events(
     asked: Asked,
 ) -> Response {
     let page = query.page.unwrap_or(0).min(MOST_PAGES);
-    let latest = Events::new(&console.looking);
-    let latest = latest.latest(EVENTS + 1, page * u64::from(EVENTS)).await;
-    let latest = latest.map_err(|error| error.chain_and_remedy());
+    let offset = page * u64::from(EVENTS);
+    let latest = console.welds.events(EVENTS + 1, offset).await;
     html(views::events(
         latest,
         EVENTS as usize,
@@ -237,16 +245,22 @@ async fn weld(
     ))
 }
 
+/// A problem without a page around it.
+fn plain(status: StatusCode, problem: &Problem, text: &Text) -> Response {
+    (status, format!("{}\n", text.problem(problem))).into_response()
+}
+
 async fn page(
     console: &Console,
+    asked: &Asked,
     draw: impl FnOnce(&Report) -> Result<String, askama::Error>,
 ) -> Response {
     let Some((report, _)) = console.cache.get(PATIENCE).await else {
-        return (
+        return plain(
             StatusCode::SERVICE_UNAVAILABLE,
-            "nothing was seen yet; ask again\n",
-        )
-            .into_response();
+            &Problem::NothingSeen,
+            asked.text,
+        );
     };
     html(draw(&report))
 }
@@ -291,7 +305,7 @@ impl Console {
             return Ok(jobs.clone());
         }
         let page = self.queue.list(JobState::Dead, 0, MOST_DEAD).await;
-        let jobs = Arc::new(page.map_err(|error| error.to_string())?.jobs);
+        let jobs = Arc::new(page?.jobs);
         *known = Some((Instant::now(), jobs.clone()));
         Ok(jobs)
     }

@@ -14,16 +14,22 @@ use axum_extra::extract::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use weldfleet_stores::mysql::{Review, Reviewed, WeldKey};
+use weldfleet_settings::columns;
+use weldfleet_stores::{
+    Class, StoreError,
+    mysql::{Review, Reviewed, WeldKey},
+};
 
 use super::{
     Console,
     access::{Access, Visitor, session},
     asked::Asked,
+    problem::Problem,
     said::Said,
     views::welds::said,
     wanted::{OfReview, Wanted},
     welds::NoReview,
+    words::Text,
 };
 use crate::{
     actions::{
@@ -31,10 +37,11 @@ use crate::{
         reviews::{self, RESULTS},
     },
     status::gather::now_ms,
+    words::Words,
 };
 
 /// Characters of a note.
-pub const LONGEST_NOTE: usize = 300;
+pub const LONGEST_NOTE: usize = columns::LONGEST_NOTE as usize;
 /// What the browser keeps so that the last review can be taken back.
 const UNDO: &str = "weldfleet_undo";
 /// Bytes of it; a cookie holds no more than 4 kB.
@@ -134,7 +141,7 @@ pub async fn review(
         },
     };
     let by = By::new(name.clone(), note.clone());
-    let Written { now, unkept } = match console.write_review(&wanted, &seen, &new, by).await {
+    let written = match console.write_review(&wanted, &seen, &new, by).await {
         Ok(written) => written,
         Err(why) => {
             // What was typed is not lost.
@@ -148,11 +155,11 @@ pub async fn review(
     let undo = Undo {
         wanted: wanted.clone(),
         by: name,
-        now: hash(&now),
+        now: hash(&written.now),
         was: Seen::from(&seen),
     };
     let (id, word) = (&wanted.id, text.review_word(&new.result));
-    let mut said = Said::well(format!("{id}: {word}{unkept}"));
+    let mut said = Said::well(format!("{id}: {word}{}", written.unkept(text)));
     let kept = undo.cookie(&console.access);
     if kept.is_some() {
         said.undo = undo.of();
@@ -181,8 +188,8 @@ pub async fn undo(
     };
     let here = undo.wanted.link("/ui/weld", text.lang);
     match console.take_back(&undo).await {
-        Ok(Written { unkept, .. }) => {
-            let id = &undo.wanted.id;
+        Ok(written) => {
+            let (id, unkept) = (&undo.wanted.id, written.unkept(text));
             Said::well(format!("{id}: {}{unkept}", text.undone)).on(&here)
         }
         Err(why) => why.said(&asked).on(&here),
@@ -201,36 +208,42 @@ pub async fn next(
     match console.welds.next(&wanted, of_review).await {
         Ok(Some(weld)) => Redirect::to(&wanted.at(&weld).link("/ui/weld", lang)).into_response(),
         Ok(None) => Said::well(asked.text.no_more).on(&wanted.filter_only().link("/ui/nok", lang)),
-        Err(why) => Said::badly(why).on(&wanted.filter_only().link("/ui/nok", lang)),
+        Err(why) => Said::problem(&why, asked.text).on(&wanted.filter_only().link("/ui/nok", lang)),
     }
 }
 
 /// A review that is in MySQL.
 struct Written {
     now: Review,
-    /// Why its event is not kept, in brackets; empty if it is.
-    unkept: String,
+    /// Why its event is not kept.
+    unkept: Option<Words>,
+}
+
+impl Written {
+    fn unkept(&self, text: &Text) -> String {
+        let why = self.unkept.as_ref();
+        why.map_or_else(String::new, |why| format!(" ({})", why.of(text.lang)))
+    }
 }
 
 /// Why a review was not written.
 enum NotKept {
     /// MySQL refused it, or could not be asked.
-    Failed(String),
+    Failed(Problem),
     /// Somebody was faster.
     Otherwise(Review),
     No(NoReview),
-    Wanted(String),
+    Wanted(Problem),
 }
 
 impl NotKept {
     fn said(self, asked: &Asked) -> Said {
         let text = asked.text;
         Said::badly(match self {
-            Self::Failed(why) => format!("{why}; {}", text.review_columns),
+            Self::Failed(why) | Self::Wanted(why) => text.problem(&why),
             Self::Otherwise(there) if there.is_none() => text.review_gone.to_owned(),
             Self::Otherwise(there) => format!("{} {}", text.review_otherwise, said(&there, text)),
             Self::No(why) => text.no_review(&why),
-            Self::Wanted(why) => why,
         })
     }
 }
@@ -246,8 +259,7 @@ impl Console {
         let records = self.welds.reviewed().map_err(NotKept::No)?;
         let key = weld_key(wanted).map_err(NotKept::Wanted)?;
         let reviewed = reviews::review(records, &key, seen, new, &by).await;
-        let (reviewed, event) =
-            reviewed.map_err(|error| NotKept::Failed(error.chain_and_remedy()))?;
+        let (reviewed, event) = reviewed.map_err(|error| NotKept::Failed(not_written(&error)))?;
         let now = match reviewed {
             Reviewed::Kept { now, .. } => now,
             Reviewed::Otherwise(there) => return Err(NotKept::Otherwise(there)),
@@ -257,10 +269,7 @@ impl Console {
             Some(event) => actions::keep(&self.settings, &[event]).await,
             None => None,
         };
-        Ok(Written {
-            now,
-            unkept: unkept.map_or_else(String::new, |why| format!(" ({why})")),
-        })
+        Ok(Written { now, unkept })
     }
 
     async fn take_back(&self, undo: &Undo) -> Result<Written, NotKept> {
@@ -268,7 +277,7 @@ impl Console {
         let key = weld_key(&undo.wanted).map_err(NotKept::Wanted)?;
         let there = records.review(&key).await;
         let there = there
-            .map_err(|error| NotKept::Failed(error.chain_and_remedy()))?
+            .map_err(|error| NotKept::Failed(error.into()))?
             .ok_or(NotKept::No(NoReview::NoRow))?;
         if undo.now != hash(&there) {
             return Err(NotKept::Otherwise(there));
@@ -293,10 +302,21 @@ impl Console {
                 said.on(&wanted.filter_only().link("/ui/nok", lang))
             }
             Err(why) => {
-                said.text = format!("{} ({why})", said.text);
+                said.text = format!("{} ({})", said.text, asked.text.problem(&why));
                 said.on(&wanted.link("/ui/weld", lang))
             }
         }
+    }
+}
+
+/// What keeps MySQL from it may be the kind of a column.
+fn not_written(error: &StoreError) -> Problem {
+    match error.class() {
+        Class::Outage => Problem::from(error),
+        class => Problem::ReviewRefused {
+            class,
+            said: error.chain_and_remedy(),
+        },
     }
 }
 
@@ -315,11 +335,11 @@ fn hash(review: &Review) -> u64 {
 }
 
 /// The weld in an address of ours.
-fn weld_key(wanted: &Wanted) -> Result<WeldKey, String> {
+fn weld_key(wanted: &Wanted) -> Result<WeldKey, Problem> {
     let ticks = wanted.ticks.parse();
     Ok(WeldKey {
         day: wanted.day()?,
-        ticks: ticks.map_err(|_| format!("ticks = {}: not a whole number", wanted.ticks))?,
+        ticks: ticks.map_err(|_| Problem::NoTicks(wanted.ticks.clone()))?,
         time: wanted.time.clone(),
         record_id: wanted.id.clone(),
     })

@@ -6,7 +6,8 @@ use axum::{
 };
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use serde::{Deserialize, Serialize};
-use weldfleet_service::{Failure, exit::chain};
+
+use super::{problem::Problem, words::Text};
 
 const COOKIE: &str = "weldfleet_said";
 /// Characters that are told; a cookie holds no more than 4 kB.
@@ -38,8 +39,8 @@ impl Said {
         }
     }
 
-    pub fn failure(failure: &Failure) -> Self {
-        Self::badly(chain(&failure.error))
+    pub fn problem(problem: &Problem, text: &Text) -> Self {
+        Self::badly(text.problem(problem))
     }
 
     /// To a page, which tells it.

@@ -13,6 +13,7 @@ use weldfleet_stores::{
     clickhouse::{LineShares, SourceTable},
 };
 
+use super::problem::Problem;
 use crate::args::plant_time;
 
 /// How old what is shown may be before it is read again.
@@ -33,7 +34,7 @@ pub struct ShiftShares {
 
 #[derive(Default)]
 struct Known {
-    shares: Option<Result<Arc<ShiftShares>, String>>,
+    shares: Option<Result<Arc<ShiftShares>, Problem>>,
     /// When it was last asked for.
     asked: Option<Instant>,
 }
@@ -52,7 +53,7 @@ impl Shares {
     }
 
     /// As last read; `None` until something was.
-    pub fn latest(&self) -> Option<Result<Arc<ShiftShares>, String>> {
+    pub fn latest(&self) -> Option<Result<Arc<ShiftShares>, Problem>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.asked.is_none_or(|asked| asked.elapsed() >= FRESH) {
             known.asked = Some(Instant::now());
@@ -70,20 +71,18 @@ impl Shares {
     }
 }
 
-async fn read(settings: &Settings, now: DateTime) -> Result<ShiftShares, String> {
+async fn read(settings: &Settings, now: DateTime) -> Result<ShiftShares, Problem> {
     let (shift, since) = settings.console.shift_at(now);
     let days: Result<Vec<Day>, _> = (0..=DAYS)
         .map(|back| Day::from_date(now.date().saturating_sub(back.days())))
         .collect();
-    let days = days.map_err(|error| error.to_string())?;
-    let table = SourceTable::inspect(settings).await;
-    let table = table
-        .map_err(|error| error.chain())?
-        .with_patience(PATIENCE);
+    let days = days.map_err(|error| Problem::Other(error.to_string()))?;
+    let table = SourceTable::inspect(settings).await?;
+    let table = table.with_patience(PATIENCE);
     let lines = table.nok_shares(&days, since).await;
     Ok(ShiftShares {
         shift: shift.to_owned(),
         since,
-        lines: lines.map_err(|error| error.chain())?,
+        lines: lines?,
     })
 }

@@ -7,6 +7,7 @@ use weldfleet_stores::{
     clickhouse::{Hours, NokFilter, NokWeld, Schema},
 };
 
+use super::problem::Problem;
 use crate::actions::reviews::RESULTS;
 
 /// The query of an address, as typed: a filter, and a place in what it lets through. Empty: not asked for.
@@ -120,14 +121,15 @@ impl Wanted {
         format!("{path}?{}", query.finish())
     }
 
-    pub fn day(&self) -> Result<Day, String> {
-        self.day
-            .parse::<Day>()
-            .map_err(|error| format!("day = {}: {error}", self.day))
+    pub fn day(&self) -> Result<Day, Problem> {
+        self.day.parse::<Day>().map_err(|error| Problem::NoDay {
+            typed: self.day.clone(),
+            why: error.to_string(),
+        })
     }
 
     /// What ClickHouse is asked for.
-    pub fn filter(&self, console: &ConsoleSettings) -> Result<NokFilter, String> {
+    pub fn filter(&self, console: &ConsoleSettings) -> Result<NokFilter, Problem> {
         let hours = match self.shift.as_str() {
             "" => None,
             name => {
@@ -148,14 +150,13 @@ impl Wanted {
         })
     }
 
-    pub fn of_review(&self) -> Result<OfReview, String> {
+    pub fn of_review(&self) -> Result<OfReview, Problem> {
         OfReview::named(&self.review).ok_or_else(|| {
             let names = OfReview::NAMED.map(|(name, _)| name);
-            let known = names[1..].join(", ");
-            format!(
-                "review = {}: not one of {known}; leave it empty for all",
-                self.review
-            )
+            Problem::UnknownReview {
+                typed: self.review.clone(),
+                known: names[1..].join(", "),
+            }
         })
     }
 
@@ -165,15 +166,11 @@ impl Wanted {
     }
 }
 
-fn unknown_shift(name: &str, console: &ConsoleSettings) -> String {
-    let known: Vec<&str> = console.shifts.keys().map(String::as_str).collect();
-    if known.is_empty() {
-        return format!("shift = {name}: console.shifts names none");
+fn unknown_shift(name: &str, console: &ConsoleSettings) -> Problem {
+    Problem::UnknownShift {
+        name: name.to_owned(),
+        known: console.shifts.keys().cloned().collect(),
     }
-    format!(
-        "shift = {name}: not one of console.shifts: {}",
-        known.join(", ")
-    )
 }
 
 #[cfg(test)]
@@ -215,13 +212,16 @@ mod tests {
             ..Wanted::default()
         };
         let none = asking("early", "").filter(&console).unwrap_err();
+        let none = none.words().en;
         assert!(none.contains("console.shifts names none"), "{none}");
         let early = (String::from("early"), jiff::civil::time(6, 0, 0, 0));
         console.shifts.extend([early]);
         let other = asking("noon", "").filter(&console).unwrap_err();
+        let other = other.words().en;
         assert!(other.contains("noon") && other.contains("early"), "{other}");
         assert!(asking("early", "").filter(&console).is_ok());
         let review = asking("", "perhaps").of_review().unwrap_err();
+        let review = review.words().en;
         assert!(
             review.contains("perhaps") && review.contains("unsure"),
             "{review}"

@@ -1,4 +1,4 @@
-//! NOK welds, and one weld: what is read for these pages.
+//! NOK welds, one weld, events: what is read for these pages. Each reads rows, so few are read at a time.
 
 use std::{collections::HashMap, fs, sync::Arc, time::Duration};
 
@@ -10,7 +10,9 @@ use weldfleet_service::exit::causes;
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Key, StoreError,
-    clickhouse::{AttemptLine, NokFilter, NokShare, NokWeld, RowBlock, SourceTable},
+    clickhouse::{
+        AttemptLine, EventLine, Events, NokFilter, NokShare, NokWeld, RowBlock, SourceTable,
+    },
     mysql::{NokTable, Review, WeldKey},
 };
 use weldfleet_weld::{
@@ -19,7 +21,10 @@ use weldfleet_weld::{
     rules::{RuleSet, RulesFile},
 };
 
-use super::wanted::{OfReview, Wanted};
+use super::{
+    problem::Problem,
+    wanted::{OfReview, Wanted},
+};
 
 /// How long ClickHouse may take for a page.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -63,7 +68,7 @@ pub struct Stretch {
     /// Whether there are older ones.
     pub more: bool,
     /// Why the list is not as it should be.
-    pub notes: Vec<String>,
+    pub notes: Vec<Problem>,
 }
 
 /// A page of NOK welds.
@@ -97,13 +102,13 @@ pub enum NoReview {
     NoColumn,
     /// MySQL has no row of it: it is not NOK, or not mirrored yet.
     NoRow,
-    Failed(String),
+    Failed(Problem),
 }
 
 /// Why something was not read.
 enum Unread {
     Table(StoreError),
-    Reviews(String),
+    Reviews(Problem),
 }
 
 impl From<StoreError> for Unread {
@@ -132,6 +137,13 @@ impl Welds {
         }
     }
 
+    /// What people and the fleet did, the latest first.
+    pub async fn events(&self, limit: u32, offset: u64) -> Result<Vec<EventLine>, Problem> {
+        let events = Events::new(&self.settings);
+        self.in_turn(async { Ok(events.latest(limit, offset).await?) })
+            .await
+    }
+
     async fn table(&self) -> Result<SourceTable, StoreError> {
         let mut known = self.table.lock().await;
         if let Some(table) = &*known {
@@ -147,7 +159,7 @@ impl Welds {
     }
 
     /// NOK welds of a page, the newest first.
-    pub async fn nok(&self, wanted: &Wanted) -> Result<NokPage, String> {
+    pub async fn nok(&self, wanted: &Wanted) -> Result<NokPage, Problem> {
         let (filter, of_review) = (wanted.filter(&self.settings.console)?, wanted.of_review()?);
         let read = async {
             let table = self.table().await?;
@@ -164,7 +176,7 @@ impl Welds {
     }
 
     /// All of them, for an export: whole, or not at all.
-    pub async fn all(&self, wanted: &Wanted) -> Result<Stretch, String> {
+    pub async fn all(&self, wanted: &Wanted) -> Result<Stretch, Problem> {
         let (filter, of_review) = (wanted.filter(&self.settings.console)?, wanted.of_review()?);
         let read = async {
             let table = self.table().await?;
@@ -172,11 +184,11 @@ impl Welds {
         };
         let all = self.in_turn(read).await?;
         if all.more {
-            return Err(format!("more than {EXPORT} welds; narrow the filter"));
+            return Err(Problem::TooMany { most: EXPORT });
         }
-        match all.notes.is_empty() {
-            true => Ok(all),
-            false => Err(all.notes.join("; ")),
+        match all.notes.first() {
+            None => Ok(all),
+            Some(why) => Err(why.clone()),
         }
     }
 
@@ -185,7 +197,7 @@ impl Welds {
         &self,
         wanted: &Wanted,
         of_review: OfReview,
-    ) -> Result<Option<NokWeld>, String> {
+    ) -> Result<Option<NokWeld>, Problem> {
         let filter = wanted.filter(&self.settings.console)?;
         let read = async {
             let table = self.table().await?;
@@ -207,8 +219,7 @@ impl Welds {
         let reviews = self.reviewed().ok();
         let mut found = Stretch::default();
         if reviews.is_none() && of_review != OfReview::Any {
-            let why = "nothing can be reviewed: mysql.enabled is off, or [mysql.columns] maps no review_result";
-            return Err(Unread::Reviews(why.to_owned()));
+            return Err(Unread::Reviews(Problem::NoReviews));
         }
         let look = match of_review {
             OfReview::Any => most + 1,
@@ -259,7 +270,7 @@ impl Welds {
     }
 
     /// The weld that is asked for; `None` if that day has none.
-    pub async fn one(&self, wanted: &Wanted) -> Result<Option<OneWeld>, String> {
+    pub async fn one(&self, wanted: &Wanted) -> Result<Option<OneWeld>, Problem> {
         let day = wanted.day()?;
         let read = async {
             let table = self.table().await?;
@@ -307,21 +318,23 @@ impl Welds {
             .ok_or(NoReview::NoRow)
     }
 
-    async fn in_turn<T>(&self, read: impl Future<Output = Result<T, Unread>>) -> Result<T, String> {
+    async fn in_turn<T>(
+        &self,
+        read: impl Future<Output = Result<T, Unread>>,
+    ) -> Result<T, Problem> {
         let Ok(Ok(_turn)) = timeout(PATIENCE, self.turns.acquire()).await else {
-            return Err("others are looking at welds at this moment; ask again".to_owned());
+            return Err(Problem::Busy);
         };
         match timeout(LONGEST, read).await {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(Unread::Reviews(why))) => Err(why),
             Ok(Err(Unread::Table(error))) => {
                 self.forget_table().await;
-                Err(error.chain_and_remedy())
+                Err(error.into())
             }
-            Err(_) => Err(format!(
-                "this takes more than {} s; narrow the filter",
-                LONGEST.as_secs()
-            )),
+            Err(_) => Err(Problem::Slow {
+                seconds: LONGEST.as_secs(),
+            }),
         }
     }
 
@@ -372,13 +385,12 @@ fn heading(block: &RowBlock, row: usize) -> Vec<(&'static str, String)> {
 }
 
 /// Of MySQL.
-async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, String> {
+async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
     match timeout(REVIEW_PATIENCE, work).await {
-        Ok(done) => done.map_err(|error| error.chain_and_remedy()),
-        Err(_) => Err(format!(
-            "mysql has not answered for {} s, so no review is shown",
-            REVIEW_PATIENCE.as_secs()
-        )),
+        Ok(done) => done.map_err(Problem::from),
+        Err(_) => Err(Problem::MySqlSilent {
+            seconds: REVIEW_PATIENCE.as_secs(),
+        }),
     }
 }
 

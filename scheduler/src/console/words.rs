@@ -1,7 +1,13 @@
 //! What the console calls things, in both languages.
 
-use super::welds::NoReview;
-use crate::actions::reviews::RESULTS;
+use weldfleet_queue::State;
+use weldfleet_stores::clickhouse::RunState;
+
+use super::{problem::Problem, welds::NoReview};
+use crate::actions::{
+    refused::{job_state_zh, state_zh},
+    reviews::RESULTS,
+};
 
 /// Words of one language.
 pub struct Text {
@@ -41,7 +47,6 @@ pub struct Text {
     pub share_columns: [&'static str; 5],
     pub shares: &'static str,
     pub shares_today: &'static str,
-    pub review_columns: &'static str,
     pub since: &'static str,
     pub all_lines: &'static str,
     pub flag: &'static str,
@@ -61,6 +66,8 @@ pub struct Text {
     pub not_reviewed: &'static str,
     pub note: &'static str,
     pub keys: &'static str,
+    pub keys_off: &'static str,
+    pub keys_on: &'static str,
     pub undo: &'static str,
     pub undone: &'static str,
     pub nothing_to_undo: &'static str,
@@ -91,11 +98,13 @@ pub struct Text {
     pub silent: &'static str,
     pub day_columns: [&'static str; 9],
     pub run_columns: [&'static str; 12],
-    pub worker_columns: [&'static str; 10],
+    pub worker_columns: [&'static str; 11],
     pub event_columns: [&'static str; 6],
     pub cause_columns: [&'static str; 4],
     pub dead_note: &'static str,
     pub run_note: &'static str,
+    /// Which day of a run comes first: the oldest, the newest.
+    pub orders: [&'static str; 2],
     pub events: &'static str,
     /// Of a viewer, a reviewer, an operator.
     pub roles: [&'static str; 3],
@@ -138,8 +147,35 @@ impl Text {
             NoReview::NoMySql => self.no_mysql.to_owned(),
             NoReview::NoColumn => self.no_review_column.to_owned(),
             NoReview::NoRow => self.no_review_row.to_owned(),
-            NoReview::Failed(why) => why.clone(),
+            NoReview::Failed(why) => self.problem(why),
         }
+    }
+
+    /// Where a job is.
+    pub fn job_state(&self, state: State) -> &'static str {
+        match self.lang {
+            "zh" => job_state_zh(state),
+            _ => state.as_str(),
+        }
+    }
+
+    /// Where a run stands.
+    pub fn run_state(&self, state: &'static str) -> &'static str {
+        let all = [
+            RunState::Open,
+            RunState::Held,
+            RunState::Cancelled,
+            RunState::Closed,
+        ];
+        let known = all.into_iter().find(|known| known.name() == state);
+        match (self.lang, known) {
+            ("zh", Some(known)) => state_zh(known),
+            _ => state,
+        }
+    }
+
+    pub fn problem(&self, problem: &Problem) -> String {
+        problem.words().of(self.lang).to_owned()
     }
 }
 
@@ -222,7 +258,6 @@ pub static ENGLISH: Text = Text {
     ],
     shares: "NOK share, this shift",
     shares_today: "NOK share, today",
-    review_columns: "a column that takes reviews must hold `confirmed`, `false alarm`, `unsure`, a name and a note as text",
     since: "since",
     all_lines: "all",
     flag: "NOK",
@@ -242,6 +277,8 @@ pub static ENGLISH: Text = Text {
     not_reviewed: "Nobody has reviewed this weld.",
     note: "note",
     keys: "Keys: c, f, u review and go on; n the note, Esc out of it; j the next weld; z takes the last review back.",
+    keys_off: "Turn single keys off",
+    keys_on: "Turn single keys on",
     undo: "Take back",
     undone: "the review is taken back",
     nothing_to_undo: "There is no review to take back.",
@@ -302,6 +339,7 @@ pub static ENGLISH: Text = Text {
         "rows/s",
         "CPU by stage",
         "device",
+        "GPU busy, memory",
         "model",
         "room for audit files",
         "waits for",
@@ -310,7 +348,8 @@ pub static ENGLISH: Text = Text {
     event_columns: ["time", "who", "what", "on what", "why", "detail"],
     cause_columns: ["jobs", "rows", "why", "ids"],
     dead_note: "Dead jobs by cause. Retried, they run again; dropped, their rows are marked invalid and given up.",
-    run_note: "Held, a run waits until it is resumed. Cancelled, it ends; rows keep the verdicts they have.",
+    run_note: "Held, a run waits until it is resumed. Cancelled, it ends; rows keep the verdicts they have. In another order, what nobody has begun goes in that.",
+    orders: ["oldest day first", "newest day first"],
     events: "Events",
     roles: ["viewer", "reviewer", "operator"],
     sign_in: "Sign in",
@@ -405,7 +444,6 @@ pub static CHINESE: Text = Text {
     share_columns: ["产线", "已判定", "NOK", "NOK 占比", "此前七天"],
     shares: "本班 NOK 占比",
     shares_today: "今日 NOK 占比",
-    review_columns: "用于复核的列须能以文本保存 `confirmed`、`false alarm`、`unsure`、姓名和备注",
     since: "自",
     all_lines: "全部",
     flag: "NOK",
@@ -424,6 +462,8 @@ pub static CHINESE: Text = Text {
     not_reviewed: "该焊点尚未复核。",
     note: "备注",
     keys: "快捷键：c 确认、f 误报、u 不确定，随后转到下一个；n 写备注，Esc 离开备注；j 下一个；z 撤销上一次复核。",
+    keys_off: "关闭单键快捷键",
+    keys_on: "启用单键快捷键",
     undo: "撤销",
     undone: "复核已撤销",
     nothing_to_undo: "没有可撤销的复核。",
@@ -484,6 +524,7 @@ pub static CHINESE: Text = Text {
         "行/秒",
         "各阶段 CPU",
         "设备",
+        "GPU 占用，显存",
         "模型",
         "审计文件剩余空间",
         "等待",
@@ -492,7 +533,8 @@ pub static CHINESE: Text = Text {
     event_columns: ["时间", "谁", "操作", "对象", "原因", "详情"],
     cause_columns: ["作业数", "数据行", "原因", "编号"],
     dead_note: "按原因分组的死信作业。重试：重新运行；放弃：其数据行标为无效。",
-    run_note: "挂起的补跑等待恢复；取消的补跑到此结束，数据行保留已有判定。",
+    run_note: "搁置的补跑等待恢复；取消的补跑到此结束，数据行保留已有判定。更改顺序后，尚未领取的作业按新顺序进行。",
+    orders: ["从最早日期开始", "从最近日期开始"],
     events: "事件",
     roles: ["查看者", "复核员", "操作员"],
     sign_in: "登录",
@@ -506,7 +548,7 @@ pub static CHINESE: Text = Text {
     reason: "原因",
     pause: "暂停全部",
     resume: "恢复",
-    hold: "挂起",
+    hold: "搁置",
     cancel: "取消",
     retry: "重试",
     drop_jobs: "放弃",

@@ -12,7 +12,8 @@
 //! - jobs are added under the leader's fencing token: of two schedulers that both believe to lead, one is refused;
 //! - a range never reaches over a covered one ([`cut`]).
 //!
-//! Of a backfill that was held or cancelled nothing is added, and what is there leaves the queue: see [`withdraw`].
+//! Of a backfill that was held or cancelled nothing is added, and what is there leaves the queue; of one whose order was
+//! changed nothing is added in the old one: see [`withdraw`].
 //!
 //! What is remembered is only about time and effort: since when a partial range has been waiting ([`partial_ranges`]), which days of a run
 //! were seen to be finished ([`runs`]), and what Redis and the pause looked like last time ([`memory`]). Losing it costs a wait or a query.
@@ -40,7 +41,7 @@ use std::{collections::BTreeSet, time::Instant};
 use weldfleet_queue::{LeaderToken, QueueError, State, Stats};
 use weldfleet_stores::{
     Day, LIVE_RUN, Selection, StoreError,
-    clickhouse::{Run, RunState},
+    clickhouse::{Order, Run, RunState},
 };
 
 use crate::{actions::withdraw, dependencies::Dependencies};
@@ -172,6 +173,7 @@ impl Pass {
                 run: LIVE_RUN,
                 day,
                 selection: &Selection::New,
+                order: Order::default(),
                 priority: LIVE,
             };
             let sliced = slice::slice(

@@ -44,6 +44,7 @@ impl Pass {
                     run: run.run,
                     day: *day,
                     selection: &run.selection,
+                    order: run.order,
                     priority: BACKFILL,
                 };
                 let sliced = slice::slice(

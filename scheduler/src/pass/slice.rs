@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 use weldfleet_queue::{Guard, GuardedEnqueue, LeaderToken, NewJob};
-use weldfleet_stores::{Coverage, Day, Key, LIVE_RUN, Range, Selection, StoreError};
+use weldfleet_stores::{
+    Coverage, Day, Key, LIVE_RUN, Range, Selection, StoreError,
+    clickhouse::{Order, RunState},
+};
 
 use super::{
     PassError,
@@ -21,6 +24,8 @@ pub struct DayOfRun<'s> {
     pub run: u64,
     pub day: Day,
     pub selection: &'s Selection,
+    /// Which day of the run comes first.
+    pub order: Order,
     pub priority: u8,
 }
 
@@ -206,9 +211,14 @@ async fn mark_unusable_ids(
     Ok(())
 }
 
-/// Whether somebody stopped the run since this pass read which are open; asked after the plan was read (see `withdraw`).
-async fn is_stopped(deps: &Dependencies, run: u64) -> Result<bool, PassError> {
-    Ok(run != LIVE_RUN && !deps.runs.is_open(run).await?)
+/// Whether somebody stopped the run, or changed its order, since this pass read which are open; asked after the plan was
+/// read (see `withdraw`).
+async fn is_changed(deps: &Dependencies, of: DayOfRun<'_>) -> Result<bool, PassError> {
+    if of.run == LIVE_RUN {
+        return Ok(false);
+    }
+    let run = deps.runs.get(of.run).await?;
+    Ok(run.is_none_or(|run| run.state != RunState::Open || run.order != of.order))
 }
 
 async fn enqueue(
@@ -241,7 +251,7 @@ async fn enqueue(
                 .priority(of.priority)
         })
         .collect();
-    if is_stopped(deps, of.run).await? {
+    if is_changed(deps, of).await? {
         return Ok(SliceEnd::Conflict);
     }
     weldfleet_failpoints::reach("scheduler::before_enqueue").await;

@@ -11,7 +11,10 @@ use weldfleet_queue::{Pause, State, WorkerEntry};
 use weldfleet_service::output::grouped;
 
 use super::report::{DayLine, Report, RunLine, StoreLine};
-use crate::pass::{BACKFILL, LIVE};
+use crate::{
+    pass::{BACKFILL, LIVE},
+    words::Words,
+};
 
 /// A disk with less room than this is full for people: a merge of parts takes more.
 const FULL_BYTES: u64 = 64 * 1024 * 1024;
@@ -46,13 +49,6 @@ pub const CODES: [(&str, bool); 21] = [
     ("nothing_to_do", false),
     ("unexplained", true),
 ];
-
-/// One sentence in both languages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Words {
-    pub en: String,
-    pub zh: String,
-}
 
 /// A cause as people read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

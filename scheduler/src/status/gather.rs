@@ -27,6 +27,7 @@ use crate::{
     args::today,
     dependencies,
     settle::{self, Rule},
+    words::Words,
 };
 
 /// Window of the rate.
@@ -434,27 +435,31 @@ impl Gatherer {
         };
         let dead = count(State::Dead);
         if dead > 0 {
-            report.hints.push(format!(
-                "{dead} dead letters; `scheduler jobs list --state dead` shows them"
+            report.hints.push(Words::new(
+                format!("{dead} dead letters; `scheduler jobs list --state dead` shows them"),
+                format!("{dead} 个死信作业；用 `scheduler jobs list --state dead` 查看"),
             ));
         }
         if let Some(older) = &report.older_days
             && let (Some(first), Some(last)) = (older.first(), older.last())
         {
-            report.hints.push(format!(
-                "older days have rows left; `scheduler backfill --from {} --to {}` judges them",
-                first.day, last.day
+            let days = format!("--from {} --to {}", first.day, last.day);
+            report.hints.push(Words::new(
+                format!("older days have rows left; `scheduler backfill {days}` judges them"),
+                format!("更早的日期还有未判定的数据；用 `scheduler backfill {days}` 补跑"),
             ));
         }
         if let Some(rows) = report.rows_on_no_day.filter(|rows| *rows > 0) {
-            report.hints.push(format!(
-                "{rows} rows have a data_date that is no day, so nothing judges them; fix it in ClickHouse"
+            report.hints.push(Words::new(
+                format!("{rows} rows have a data_date that is no day, so nothing judges them; fix it in ClickHouse"),
+                format!("{rows} 行数据的 data_date 不是日期，不会被判定；请在 ClickHouse 中修正"),
             ));
         }
         if let Some(rows) = report.rows_later.filter(|rows| *rows > 0) {
-            report.hints.push(format!(
-                "{rows} rows are dated after today and wait for their day; scheduler.timezone = \"{}\"",
-                self.settings.scheduler.timezone.name()
+            let zone = self.settings.scheduler.timezone.name();
+            report.hints.push(Words::new(
+                format!("{rows} rows are dated after today and wait for their day; scheduler.timezone = \"{zone}\""),
+                format!("{rows} 行数据的日期晚于今天，等待到期；scheduler.timezone = \"{zone}\""),
             ));
         }
         let in_error: Vec<&DayLine> = report
@@ -465,10 +470,13 @@ impl Gatherer {
             .collect();
         if let (Some(first), Some(last)) = (in_error.first(), in_error.last()) {
             let rows: u64 = in_error.iter().map(|day| day.error).sum();
-            report.hints.push(format!(
-                "{rows} rows are in error, with the reason in alg_error; \
-                 `scheduler backfill --from {} --to {} --status error` judges them again",
+            let command = format!(
+                "scheduler backfill --from {} --to {} --status error",
                 first.day, last.day
+            );
+            report.hints.push(Words::new(
+                format!("{rows} rows are in error, with the reason in alg_error; `{command}` judges them again"),
+                format!("{rows} 行数据判定出错，原因见 alg_error；用 `{command}` 重新判定"),
             ));
         }
     }
@@ -492,7 +500,7 @@ fn problem(report: &mut Report, dependency: &str, why: &str) {
 
 /// What to say where one weld could get another verdict from another worker: providers agree to 1e-5, precisions do
 /// not, and models may differ in anything.
-fn mixed<'a>(workers: impl Iterator<Item = &'a WorkerEntry>) -> Option<String> {
+fn mixed<'a>(workers: impl Iterator<Item = &'a WorkerEntry>) -> Option<Words> {
     let living: Vec<_> = workers
         .filter(|worker| worker.silent_ms <= SILENT.as_millis() as u64)
         .collect();
@@ -505,15 +513,19 @@ fn mixed<'a>(workers: impl Iterator<Item = &'a WorkerEntry>) -> Option<String> {
     let listed = |kinds: BTreeSet<String>| kinds.into_iter().collect::<Vec<_>>().join(", ");
     let (models, devices) = (kinds("model_version"), kinds("device"));
     if models.len() > 1 {
-        return Some(format!(
-            "workers judge by different models ({}), so that a weld's verdict depends on who judges it",
-            listed(models)
+        let models = listed(models);
+        return Some(Words::new(
+            format!(
+                "workers judge by different models ({models}), so that a weld's verdict depends on who judges it"
+            ),
+            format!("工作进程使用不同的模型（{models}），同一焊点的判定取决于由谁处理"),
         ));
     }
     (devices.len() > 1).then(|| {
-        format!(
-            "workers compute on different providers ({}), whose probabilities agree to 1e-5; model.provider names one for all",
-            listed(devices)
+        let devices = listed(devices);
+        Words::new(
+            format!("workers compute on different providers ({devices}), whose probabilities agree to 1e-5; model.provider names one for all"),
+            format!("工作进程使用不同的计算后端（{devices}），概率相差不超过 1e-5；用 model.provider 统一指定"),
         )
     })
 }
@@ -551,7 +563,7 @@ mod tests {
         ];
         assert_eq!(mixed(gone.iter()), None);
         let providers = [worker("cpu", "m-1", 0), worker("openvino", "m-1", 0)];
-        let said = mixed(providers.iter()).unwrap();
+        let said = mixed(providers.iter()).unwrap().en;
         assert!(
             said.contains("(cpu, openvino)") && said.contains("1e-5"),
             "{said}"
@@ -560,7 +572,7 @@ mod tests {
             worker("openvino", "m-1", 0),
             worker("openvino+bf16", "m-1+bf16", 0),
         ];
-        let said = mixed(precisions.iter()).unwrap();
+        let said = mixed(precisions.iter()).unwrap().en;
         assert!(said.contains("different models (m-1, m-1+bf16)"), "{said}");
     }
 }

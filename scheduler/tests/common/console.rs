@@ -85,12 +85,12 @@ impl Plant {
 }
 
 impl Plant {
-    /// A backfill whose three jobs wait for somebody, and who might be that.
+    /// A backfill of two days, the first of them empty, whose three jobs wait for somebody, and who might be that.
     pub async fn backfilled(&self) -> (Hands, String) {
         let day = day_before(2);
         self.fleet.simulate(&day, 3000, &[]);
         let hands = Hands::new(&self.fleet, Duration::from_secs(30)).await;
-        let args = ["backfill", "--from", &day, "--to", &day, "--json"];
+        let args = ["backfill", "--from", &day_before(3), "--to", &day, "--json"];
         let asked = self.fleet.succeed("scheduler", &args);
         let run: serde_json::Value = serde_json::from_str(&asked).unwrap();
         hands.pending_rows(3000).await;

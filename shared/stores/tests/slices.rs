@@ -202,7 +202,24 @@ async fn a_run_is_held_resumed_and_cancelled_only_where_its_state_allows_it() {
         ),
         ("ana@desk", "ben@line", "why")
     );
-    assert!(runs.open().await.unwrap().is_empty() && !runs.is_open(run).await.unwrap());
+    assert!(runs.open().await.unwrap().is_empty());
+    let reorder = async |order| {
+        runs.reorder(run, order, "eva@desk", "first")
+            .await
+            .unwrap()
+            .unwrap()
+    };
+    let newest = reorder(Order::Newest).await;
+    assert_eq!(
+        (newest.state, newest.order, newest.changed_by.as_str()),
+        (RunState::Held, Order::Newest, "eva@desk")
+    );
+    assert_eq!(reorder(Order::Oldest).await.order, Order::Oldest);
+    let before = reorder(Order::Oldest).await;
+    assert_eq!(
+        before.changed_why, "first",
+        "asked for again it is no change"
+    );
     runs.close(run).await.unwrap();
     assert_eq!(
         state(Change::Hold).await,
@@ -210,10 +227,15 @@ async fn a_run_is_held_resumed_and_cancelled_only_where_its_state_allows_it() {
         "a held run was closed"
     );
     assert_eq!(state(Change::Resume).await, RunState::Open);
-    assert!(runs.is_open(run).await.unwrap());
+    assert_eq!(runs.open().await.unwrap().len(), 1);
     let cancelled = change(Change::Cancel).await.unwrap();
     assert_eq!(cancelled.state, RunState::Cancelled);
     assert!(cancelled.closed_ms.is_some());
+    let over = reorder(Order::Newest).await;
+    assert_eq!(
+        (over.state, over.order),
+        (RunState::Cancelled, Order::Oldest)
+    );
     assert_eq!(runs.for_pass().await.unwrap(), [cancelled]);
     for wanted in [Change::Resume, Change::Hold, Change::Cancel] {
         assert_eq!(state(wanted).await, RunState::Cancelled, "{wanted:?}");

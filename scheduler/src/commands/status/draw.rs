@@ -7,10 +7,13 @@ use weldfleet_service::output::{Paint, grouped, spoken, table};
 
 use weldfleet_adoption::Language;
 
-use crate::status::{
-    causes::{Told, Words},
-    gather::SILENT,
-    report::{DayLine, PatchLine, Report, RunLine},
+use crate::{
+    status::{
+        causes::Told,
+        gather::SILENT,
+        report::{DayLine, PatchLine, Report, RunLine, gpu},
+    },
+    words::Words,
 };
 
 /// Older days listed one by one; more are summed up.
@@ -174,7 +177,10 @@ pub fn report(report: &Report, language: Language, paint: Paint) -> String {
                     heard,
                     worker.leases.to_string(),
                     field("rows_per_second"),
-                    field("device"),
+                    match gpu(worker) {
+                        Some(load) => format!("{}, {load}", field("device")),
+                        None => field("device"),
+                    },
                     field("model_version"),
                 ]
             })
@@ -190,22 +196,29 @@ pub fn report(report: &Report, language: Language, paint: Paint) -> String {
     for problem in &report.problems {
         let _ = writeln!(text, "{}", paint.red(&format!("not reached: {problem}")));
     }
-    for hint in &report.hints {
+    for hint in report
+        .hints
+        .iter()
+        .flat_map(|hint| in_words(hint, language))
+    {
         let _ = writeln!(text, "{} {hint}", paint.yellow("→"));
     }
     text
 }
 
+/// One line for each language that is wanted.
+fn in_words(words: &Words, language: Language) -> Vec<String> {
+    let wanted = match language {
+        Language::English => vec![&words.en],
+        Language::Chinese => vec![&words.zh],
+        Language::Both => vec![&words.zh, &words.en],
+    };
+    wanted.into_iter().map(|text| plain(text)).collect()
+}
+
 /// A cause, and on the next line what to do.
 fn why_nothing_moves(cause: &Told, language: Language, paint: Paint) -> String {
-    let lines = |words: &Words| -> Vec<String> {
-        let both = match language {
-            Language::English => vec![&words.en],
-            Language::Chinese => vec![&words.zh],
-            Language::Both => vec![&words.zh, &words.en],
-        };
-        both.into_iter().map(|text| plain(text)).collect()
-    };
+    let lines = |words| in_words(words, language);
     let mut text = String::new();
     for what in lines(&cause.what) {
         let shown = if cause.alarming {

@@ -21,11 +21,11 @@ use axum::{
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use weldfleet_settings::Settings;
 
-use super::said;
+use super::{asked, plain, problem::Problem, said};
 use crate::{
     status::gather::now_ms,
     users::{Role, Users, UsersFile},
@@ -75,7 +75,7 @@ impl Visitor {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Denied {
     SignIn,
-    Forbidden(String),
+    Forbidden(Problem),
     /// The file of users cannot be read.
     NoUsers(String),
 }
@@ -144,11 +144,10 @@ impl Access {
         };
         let name = String::from_utf8_lossy(told.as_bytes()).into_owned();
         let user = users.get(&name).ok_or_else(|| {
-            Denied::Forbidden(format!(
-                "{} says that you are `{name}`, whom console.users_file does not know; \
-                 `scheduler users add '{name}' --role viewer --no-password` lets you in\n",
-                self.user_header
-            ))
+            Denied::Forbidden(Problem::UnknownToUs {
+                header: self.user_header.to_string(),
+                name: name.clone(),
+            })
         })?;
         match session.filter(|session| session.name == name) {
             Some(session) => Ok((session.visitor(user.role, true), None)),
@@ -182,22 +181,14 @@ impl Access {
 }
 
 /// Why the console is not shown to everybody; `None`: it is.
-fn refusal(listens: IpAddr, headers: &HeaderMap) -> Option<String> {
+fn refusal(listens: IpAddr, headers: &HeaderMap) -> Option<Problem> {
     if !listens.is_loopback() {
-        return Some(format!(
-            "the console is shown to whoever asks only where scheduler.http is on loopback, not {listens}; \
-             set console.users_file and let people sign in (`scheduler users add`), \
-             or listen on 127.0.0.1 and reach it with `ssh -L 9100:127.0.0.1:9100 HOST`\n"
-        ));
+        return Some(Problem::NotOnLoopback(listens));
     }
     let host = headers.get(header::HOST)?.to_str().unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let known = name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    (!known).then(|| {
-        "the console is shown only under `localhost` or an address, not under another name; \
-         set console.users_file to let people sign in under any name\n"
-            .to_owned()
-    })
+    (!known).then_some(Problem::OtherName)
 }
 
 /// The client of a request, which the server put there.
@@ -211,6 +202,7 @@ pub async fn guard(State(access): State<Access>, mut request: Request, next: Nex
     let peer = peer(&request);
     let headers = request.headers();
     let secure = access.is_https(headers, peer);
+    let text = asked::text_of(request.uri(), headers);
     let mut answer = match access.visitor(headers, peer) {
         Ok((visitor, begun)) => {
             request.extensions_mut().insert(visitor);
@@ -229,11 +221,15 @@ pub async fn guard(State(access): State<Access>, mut request: Request, next: Nex
         }
         Err(Denied::SignIn) if OPEN.contains(&request.uri().path()) => next.run(request).await,
         Err(Denied::SignIn) if request.method() == Method::GET => sign_in::lead(&request),
-        Err(Denied::SignIn) => (StatusCode::UNAUTHORIZED, "sign in first\n").into_response(),
-        Err(Denied::Forbidden(why)) => (StatusCode::FORBIDDEN, why).into_response(),
+        Err(Denied::SignIn) => plain(StatusCode::UNAUTHORIZED, &Problem::SignInFirst, text),
+        Err(Denied::Forbidden(why)) => plain(StatusCode::FORBIDDEN, &why, text),
         Err(Denied::NoUsers(why)) => {
             tracing::warn!(error = why, "nobody can sign in to the console");
-            (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
+            plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &Problem::NoUsers(why),
+                text,
+            )
         }
     };
     let headers = answer.headers_mut();
@@ -254,31 +250,27 @@ pub async fn changing(
     request: Request,
     next: Next,
 ) -> Response {
-    let refused = |why: &str| (StatusCode::FORBIDDEN, format!("{why}\n")).into_response();
+    let text = asked::text_of(request.uri(), request.headers());
+    let refused = |why: Problem| plain(StatusCode::FORBIDDEN, &why, text);
     let Some(visitor) = request.extensions().get::<Visitor>().cloned() else {
-        return refused("sign in first");
+        return refused(Problem::SignInFirst);
     };
     if !visitor.may(role) {
-        let why = visitor.name.map_or_else(
-            || "nothing can be changed without console.users_file".to_owned(),
-            |name| {
-                let (has, needs) = (visitor.role.name(), role.name());
-                format!("{name} is a {has}, and this needs a {needs}")
-            },
-        );
-        return refused(&why);
+        let (has, needs) = (visitor.role, role);
+        let of = |name| Problem::Role { name, has, needs };
+        return refused(visitor.name.map_or(Problem::ReadOnly, of));
     }
     if !access.is_from_here(request.headers(), peer(&request)) {
-        return refused("this was not sent by a page of this console");
+        return refused(Problem::NotFromHere);
     }
     let (head, body) = request.into_parts();
     let Ok(bytes) = to_bytes(body, MOST_FORM).await else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, "too much was sent\n").into_response();
+        return plain(StatusCode::PAYLOAD_TOO_LARGE, &Problem::TooMuchSent, text);
     };
     let mut fields = form_urlencoded::parse(&bytes);
     let token = fields.find(|(name, _)| name == "token");
     if token.is_none_or(|(_, token)| *token != visitor.token) {
-        return refused("the page was too old; reload it and try again");
+        return refused(Problem::PageTooOld);
     }
     next.run(Request::from_parts(head, Body::from(bytes))).await
 }
@@ -306,7 +298,10 @@ mod tests {
             assert!(refusal(loopback, &host(name)).is_some(), "{name}");
         }
         let open = refusal(IpAddr::from([0, 0, 0, 0]), &host("localhost:9100"));
-        assert!(open.is_some_and(|why| why.contains("ssh -L")));
+        assert_eq!(
+            open,
+            Some(Problem::NotOnLoopback(IpAddr::from([0, 0, 0, 0])))
+        );
     }
 
     #[test]

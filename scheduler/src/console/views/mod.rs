@@ -15,14 +15,12 @@ use weldfleet_service::output::{grouped, spoken};
 use weldfleet_stores::clickhouse::{EventLine, LineShares};
 
 use super::{
-    Dead, actions::UNCONFIRMED, asked::Asked, said::Said, shares::ShiftShares, words::Text,
+    Dead, actions::UNCONFIRMED, asked::Asked, problem::Problem, said::Said, shares::ShiftShares,
+    words::Text,
 };
 use crate::{
     pass::LIVE,
-    status::{
-        causes::Words,
-        report::{DayLine, QueueFacts, Report, RunLine},
-    },
+    status::report::{DayLine, QueueFacts, Report, RunLine, gpu},
     users::Role,
 };
 
@@ -93,6 +91,7 @@ struct Frame<'a> {
     /// When the stores were looked at.
     seen: String,
     live: bool,
+    has_keys: bool,
     asked: &'a Asked,
 }
 
@@ -118,6 +117,7 @@ impl<'a> Frame<'a> {
             links: links.collect(),
             seen,
             live: view.is_live(),
+            has_keys: matches!(view, View::Nok | View::Weld),
             asked,
         }
     }
@@ -158,6 +158,11 @@ impl<'a> Frame<'a> {
         self.live
     }
 
+    /// Whether single keys do something on it.
+    fn has_keys(&self) -> bool {
+        self.has_keys
+    }
+
     fn operates(&self) -> bool {
         self.asked.may(Role::Operator)
     }
@@ -187,7 +192,7 @@ struct NowPage<'a> {
     frame: Frame<'a>,
     alarming: bool,
     causes: Vec<CauseText<'a>>,
-    hints: &'a [String],
+    hints: Vec<&'a str>,
     /// Whether there is something to resume.
     paused: bool,
     figures: Vec<Figure>,
@@ -195,6 +200,8 @@ struct NowPage<'a> {
     no_shares: Option<String>,
     /// NOK shares by line, under what is compared.
     shares: Option<(String, Table)>,
+    /// Why the days cannot be told.
+    notes: Vec<String>,
     table: Table,
 }
 
@@ -215,26 +222,29 @@ struct ListPage<'a> {
 /// Whether somebody should do something, and how it goes.
 pub fn now(
     report: &Report,
-    shares: Option<&Result<Arc<ShiftShares>, String>>,
+    shares: Option<&Result<Arc<ShiftShares>, Problem>>,
     asked: &Asked,
 ) -> Result<String, Error> {
     let text = asked.text;
     let causes = report.causes.iter().map(|cause| CauseText {
-        what: said(&cause.what, text),
-        remedy: said(&cause.remedy, text),
+        what: cause.what.of(text.lang),
+        remedy: cause.remedy.of(text.lang),
     });
     let page = NowPage {
         t: text,
         frame: Frame::at(View::Now, report.at_ms, asked),
         alarming: report.causes.iter().any(|cause| cause.alarming),
         causes: causes.collect(),
-        hints: &report.hints,
+        hints: report.hints.iter().map(|hint| hint.of(text.lang)).collect(),
         paused: report.paused.is_some(),
         figures: figures(report, text),
         shares: shares
             .and_then(|shares| shares.as_ref().ok())
             .map(|shares| (shares_heading(shares, text), shares_table(shares, text))),
-        no_shares: shares.and_then(|shares| shares.as_ref().err().cloned()),
+        no_shares: shares
+            .and_then(|shares| shares.as_ref().err())
+            .map(|why| text.problem(why)),
+        notes: unread(report.days.is_none(), report, text),
         table: days_table(report, text),
     };
     page.render()
@@ -244,13 +254,6 @@ pub fn days_table(report: &Report, text: &Text) -> Table {
     Table {
         head: text.day_columns.to_vec(),
         rows: report.days.iter().flatten().map(day).collect(),
-    }
-}
-
-fn said<'w>(words: &'w Words, text: &Text) -> &'w str {
-    match text.lang {
-        "zh" => &words.zh,
-        _ => &words.en,
     }
 }
 
@@ -372,35 +375,50 @@ struct BackfillsPage<'a> {
 pub fn backfills(report: &Report, dead: &Dead, asked: &Asked) -> Result<String, Error> {
     let text = asked.text;
     let rows = report.runs.iter().flatten().map(|line| RunRow {
-        cells: run(line, dead),
+        cells: run(line, dead, text),
         run: line.run,
-        changes: match line.state {
-            "open" => vec![("hold", text.hold), ("cancel", text.cancel)],
-            "held" => vec![("resume", text.resume), ("cancel", text.cancel)],
-            _ => Vec::new(),
-        },
+        changes: changes(line, text),
     });
     let page = BackfillsPage {
         t: text,
         frame: Frame::at(View::Backfills, report.at_ms, asked),
-        notes: unread(report.runs.is_none(), report),
+        notes: unread(report.runs.is_none(), report, text),
         rows: rows.collect(),
     };
     page.render()
+}
+
+/// Buttons of a run: name and word.
+fn changes(line: &RunLine, text: &Text) -> Vec<(&'static str, &'static str)> {
+    let mut changes = match line.state {
+        "open" => vec![("hold", text.hold)],
+        "held" => vec![("resume", text.resume)],
+        _ => return Vec::new(),
+    };
+    if line.days > 1 {
+        let [oldest, newest] = text.orders;
+        changes.push(match line.order {
+            "newest" => ("oldest", oldest),
+            _ => ("newest", newest),
+        });
+    }
+    changes.push(("cancel", text.cancel));
+    changes
 }
 
 pub fn runs_table(report: &Report, dead: &Dead, text: &Text) -> Table {
     let rows = report.runs.iter().flatten();
     Table {
         head: text.run_columns.to_vec(),
-        rows: rows.map(|line| run(line, dead)).collect(),
+        rows: rows.map(|line| run(line, dead, text)).collect(),
     }
 }
 
 /// What could not be reached, where that is why there is no list.
-fn unread(is_unread: bool, report: &Report) -> Vec<String> {
+fn unread(is_unread: bool, report: &Report, text: &Text) -> Vec<String> {
+    let told = |problem: &String| text.problem(&Problem::NotReached(vec![problem.clone()]));
     match is_unread {
-        true => report.problems.clone(),
+        true => report.problems.iter().map(told).collect(),
         false => Vec::new(),
     }
 }
@@ -415,7 +433,7 @@ fn failed_days(run: u64, dead: &Dead) -> Option<u64> {
     Some(days.len() as u64)
 }
 
-fn run(run: &RunLine, dead: &Dead) -> Vec<String> {
+fn run(run: &RunLine, dead: &Dead, text: &Text) -> Vec<String> {
     let or_dash = |count: Option<u64>| count.map_or_else(|| "–".to_owned(), grouped);
     let changed = [run.changed_by.as_str(), run.changed_why.as_str()];
     let changed: Vec<&str> = changed
@@ -426,8 +444,11 @@ fn run(run: &RunLine, dead: &Dead) -> Vec<String> {
         run.run.to_string(),
         run.from.clone(),
         run.to.clone(),
-        format!("{}, {}", run.selection, run.order),
-        run.state.to_owned(),
+        match run.order {
+            "newest" => format!("{}, {}", run.selection, text.orders[1]),
+            _ => format!("{}, {}", run.selection, text.orders[0]),
+        },
+        text.run_state(run.state).to_owned(),
         or_dash(run.left),
         or_dash(run.days_left.map(|left| run.days.saturating_sub(left))),
         or_dash(run.days_left),
@@ -445,7 +466,7 @@ pub fn workers(report: &Report, place: usize, asked: &Asked) -> Result<String, E
     let first = (place * WORKERS).min(all);
     let last = (first + WORKERS).min(all);
     table.rows = table.rows.drain(first..last).collect();
-    let mut notes = unread(report.workers.is_none(), report);
+    let mut notes = unread(report.workers.is_none(), report, asked.text);
     if all > WORKERS {
         let (from, to, all) = (first + 1, last, grouped(all as u64));
         notes.push(format!("{from}–{to} / {all}"));
@@ -487,6 +508,7 @@ fn worker(worker: &WorkerEntry, silent_ms: u64, text: &Text) -> Vec<String> {
         field("rows_per_second"),
         field("stages"),
         field("device"),
+        gpu(worker).unwrap_or_default(),
         field("model_version"),
         room.map_or_else(|_| String::new(), |bytes| format!("{} GiB", bytes >> 30)),
         field("waits_for"),
@@ -518,7 +540,7 @@ struct JobsPage<'a> {
 pub fn jobs(report: &Report, dead: &Dead, asked: &Asked) -> Result<String, Error> {
     let counts = report.jobs.iter().flatten();
     let counts: Vec<String> = counts
-        .map(|(state, count)| format!("{} {state}", grouped(*count)))
+        .map(|(state, count)| format!("{} {}", grouped(*count), asked.text.job_state(*state)))
         .collect();
     let read = dead.as_deref().map(Vec::as_slice);
     let groups = by_cause(read.unwrap_or_default())
@@ -536,7 +558,12 @@ pub fn jobs(report: &Report, dead: &Dead, asked: &Asked) -> Result<String, Error
     let page = JobsPage {
         t: asked.text,
         frame: Frame::at(View::Jobs, report.at_ms, asked),
-        notes: dead.as_ref().err().cloned().into_iter().collect(),
+        notes: dead
+            .as_ref()
+            .err()
+            .map(|why| asked.text.problem(why))
+            .into_iter()
+            .collect(),
         counts: counts.join(", "),
         groups: groups.collect(),
     };
@@ -584,7 +611,7 @@ fn by_cause(dead: &[Job]) -> Vec<Group> {
 
 /// What people and the fleet did; `latest` has one more than `most` if there are more.
 pub fn events(
-    latest: Result<Vec<EventLine>, String>,
+    latest: Result<Vec<EventLine>, Problem>,
     most: usize,
     page: u64,
     seen_ms: i64,
@@ -593,7 +620,7 @@ pub fn events(
     let (mut events, mut notes) = (Vec::new(), Vec::new());
     match latest {
         Ok(latest) => events = latest,
-        Err(why) => notes.push(why),
+        Err(why) => notes.push(asked.text.problem(&why)),
     }
     let more = events.len() > most;
     events.truncate(most);
@@ -632,7 +659,7 @@ mod tests {
         super::words::{CHINESE, ENGLISH},
         *,
     };
-    use crate::status::causes::Cause;
+    use crate::{status::causes::Cause, words::Words};
 
     const HOSTILE: &str = "</td><script>alert('x')</script>";
 
@@ -655,7 +682,7 @@ mod tests {
                 }
                 .told(),
             ],
-            hints: vec![HOSTILE.to_owned()],
+            hints: vec![Words::new(HOSTILE, HOSTILE)],
             days: Some(vec![DayLine {
                 day: "20261128".to_owned(),
                 live: true,

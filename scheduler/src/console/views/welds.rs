@@ -12,6 +12,7 @@ use crate::{
     actions::reviews::RESULTS,
     console::{
         asked::Asked,
+        problem::Problem,
         reviews::{LONGEST_NOTE, Seen},
         svg,
         wanted::{OfReview, Wanted},
@@ -59,7 +60,7 @@ struct NokListPage<'a> {
 /// NOK welds of a day; `found`: they, or why they cannot be shown.
 pub fn nok(
     wanted: &Wanted,
-    found: &Result<NokPage, String>,
+    found: &Result<NokPage, Problem>,
     settings: &Settings,
     seen_ms: i64,
     asked: &Asked,
@@ -82,9 +83,10 @@ pub fn nok(
         next: None,
     };
     match found {
-        Err(why) => page.notes.push(why.clone()),
+        Err(why) => page.notes.push(text.problem(why)),
         Ok(found) => {
-            page.notes.clone_from(&found.stretch.notes);
+            let notes = found.stretch.notes.iter();
+            page.notes.extend(notes.map(|why| text.problem(why)));
             let most = found.pareto.iter().map(|share| share.welds).max();
             page.pareto.extend(found.pareto.iter().map(|share| {
                 ShareLine {
@@ -273,7 +275,7 @@ impl Judges<'_> {
 /// One weld; `found`: it, or why it cannot be shown.
 pub fn weld(
     wanted: &Wanted,
-    found: &Result<Option<OneWeld>, String>,
+    found: &Result<Option<OneWeld>, Problem>,
     judges: Judges<'_>,
     seen_ms: i64,
     asked: &Asked,
@@ -297,7 +299,7 @@ pub fn weld(
     match found {
         Ok(Some(weld)) => page.fill(wanted, weld, judges, text),
         Ok(None) => page.notes.push(text.no_weld.to_owned()),
-        Err(why) => page.notes.push(why.clone()),
+        Err(why) => page.notes.push(text.problem(why)),
     }
     page.render()
 }

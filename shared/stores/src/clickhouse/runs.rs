@@ -126,7 +126,7 @@ pub struct Run {
     pub note: String,
     /// Who asked for it; empty of runs of earlier versions.
     pub by: String,
-    /// Who held, cancelled or resumed it last; empty if nobody did.
+    /// Who held, cancelled, resumed or reordered it last; empty if nobody did.
     pub changed_by: String,
     /// And why.
     pub changed_why: String,
@@ -277,14 +277,6 @@ impl Runs {
         .await
     }
 
-    /// Whether passes have to slice it, now.
-    pub async fn is_open(&self, run: u64) -> Result<bool, StoreError> {
-        Ok(self
-            .get(run)
-            .await?
-            .is_some_and(|run| run.state == RunState::Open))
-    }
-
     /// The latest runs, newest first.
     pub async fn list(&self, limit: u32) -> Result<Vec<Run>, StoreError> {
         self.read(&format!("state != 'void' ORDER BY run DESC LIMIT {limit}"))
@@ -317,6 +309,31 @@ impl Runs {
         let to = change.leads_to().name();
         self.write_state(run, change.leads_from(), to, "", Some((by, why)))
             .await?;
+        self.get(run).await
+    }
+
+    /// Gives a run that is open or held another order of days. Returns the run after that; `None` if there is none.
+    pub async fn reorder(
+        &self,
+        run: u64,
+        order: Order,
+        by: &str,
+        why: &str,
+    ) -> Result<Option<Run>, StoreError> {
+        let table = &self.table;
+        let order = literal(order.name());
+        let [open, held] = [RunState::Open, RunState::Held].map(|state| literal(state.name()));
+        // A version of now would undo a cancel of this moment, whose row this one has not seen.
+        let sql = format!(
+            "INSERT INTO {table} ({KEPT}, state, closed_at, version, changed_by, changed_why) \
+             SELECT {kept}, state, closed_at, version + 1, {by}, {why} FROM {table} FINAL \
+             WHERE run IN ({run}) AND state IN ({open}, {held}) AND toString(`order`) != {order}",
+            kept = KEPT.replace("`order`", &order),
+            by = literal(by),
+            why = literal(why),
+            run = list([run]),
+        );
+        self.server.execute("change a run's order", &sql).await?;
         self.get(run).await
     }
 

@@ -1,0 +1,380 @@
+//! Why a page cannot show or do something, in both languages. What a store or the system says stays as it is said.
+
+use std::net::IpAddr;
+
+use weldfleet_queue::QueueError;
+use weldfleet_service::{Failure, exit::chain};
+use weldfleet_stores::{Class, StoreError};
+
+use super::words::CHINESE;
+use crate::{actions::refused::Refused, users::Role, words::Words};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// What is typed as a day is none.
+    NoDay {
+        typed: String,
+        why: String,
+    },
+    NoTicks(String),
+    UnknownShift {
+        name: String,
+        known: Vec<String>,
+    },
+    UnknownReview {
+        typed: String,
+        known: String,
+    },
+    /// Welds are asked for by their reviews, and there are none.
+    NoReviews,
+    Busy,
+    Slow {
+        seconds: u64,
+    },
+    TooMany {
+        most: usize,
+    },
+    MySqlSilent {
+        seconds: u64,
+    },
+    /// Nothing was read yet.
+    NothingSeen,
+    /// What the last look at the stores could not reach.
+    NotReached(Vec<String>),
+    /// A store that cannot be reached, or refuses, or answers what nobody expects.
+    Store {
+        class: Class,
+        said: String,
+    },
+    /// The table of reviews does not take one.
+    ReviewRefused {
+        class: Class,
+        said: String,
+    },
+    Refused {
+        refused: Refused,
+        said: String,
+    },
+    Other(String),
+    SignInFirst,
+    ReadOnly,
+    Role {
+        name: String,
+        has: Role,
+        needs: Role,
+    },
+    NotFromHere,
+    PageTooOld,
+    TooMuchSent,
+    NotOnLoopback(IpAddr),
+    OtherName,
+    UnknownToUs {
+        header: String,
+        name: String,
+    },
+    NoUsers(String),
+}
+
+impl From<&StoreError> for Problem {
+    fn from(error: &StoreError) -> Self {
+        Self::Store {
+            class: error.class(),
+            said: error.chain_and_remedy(),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<QueueError> for Problem {
+    fn from(error: QueueError) -> Self {
+        let failure = weldfleet_fleet::queue_failure(error);
+        Self::from(&failure)
+    }
+}
+
+impl From<&Failure> for Problem {
+    fn from(failure: &Failure) -> Self {
+        let error = &failure.error;
+        if let Some(refused) = error.downcast_ref::<Refused>() {
+            let (refused, said) = (refused.clone(), chain(error));
+            return Self::Refused { refused, said };
+        }
+        if let Some(store) = error.downcast_ref::<StoreError>() {
+            return Self::from(store);
+        }
+        let Some(queue) = error.downcast_ref::<QueueError>() else {
+            return Self::Other(chain(error));
+        };
+        Self::Store {
+            class: match queue.is_outage() && !queue.is_denied() {
+                true => Class::Outage,
+                false => Class::Refused,
+            },
+            said: chain(error),
+        }
+    }
+}
+
+impl Problem {
+    pub fn words(&self) -> Words {
+        match self {
+            Self::NoDay { typed, why } => Words::new(
+                format!("day = {typed}: {why}"),
+                format!("day = {typed}：不是日期，应为 YYYYMMDD"),
+            ),
+            Self::NoTicks(typed) => Words::new(
+                format!("ticks = {typed}: not a whole number"),
+                format!("ticks = {typed}：不是整数"),
+            ),
+            Self::UnknownShift { name, known } if known.is_empty() => Words::new(
+                format!("shift = {name}: console.shifts names none"),
+                format!("shift = {name}：console.shifts 未定义班次"),
+            ),
+            Self::UnknownShift { name, known } => {
+                let known = known.join(", ");
+                Words::new(
+                    format!("shift = {name}: not one of console.shifts: {known}"),
+                    format!("shift = {name}：不在 console.shifts 中：{known}"),
+                )
+            }
+            Self::UnknownReview { typed, known } => Words::new(
+                format!("review = {typed}: not one of {known}; leave it empty for all"),
+                format!("review = {typed}：应为 {known} 之一；留空表示全部"),
+            ),
+            Self::NoReviews => Words::new(
+                "nothing can be reviewed: mysql.enabled is off, or [mysql.columns] maps no review_result",
+                "无法复核：mysql.enabled 未启用，或 [mysql.columns] 没有映射 review_result",
+            ),
+            Self::Busy => Words::new(
+                "others are looking at welds at this moment; ask again",
+                "其他人正在查看焊点，请稍后再试",
+            ),
+            Self::Slow { seconds } => Words::new(
+                format!("this takes more than {seconds} s; narrow the filter"),
+                format!("查询超过 {seconds} 秒；请缩小筛选范围"),
+            ),
+            Self::TooMany { most } => Words::new(
+                format!("more than {most} welds; narrow the filter"),
+                format!("超过 {most} 个焊点；请缩小筛选范围"),
+            ),
+            Self::MySqlSilent { seconds } => Words::new(
+                format!("mysql has not answered for {seconds} s, so no review is shown"),
+                format!("MySQL {seconds} 秒没有应答，不显示复核"),
+            ),
+            Self::NothingSeen => Words::new(
+                "nothing was seen yet; ask again",
+                "尚未读到状态，请稍后再试",
+            ),
+            Self::NotReached(problems) => {
+                let said = problems.join("; ");
+                Words::new(said.clone(), format!("无法读取：{said}"))
+            }
+            Self::Store { class, said } => {
+                Words::new(said.clone(), format!("{}：{said}", of_store(*class)))
+            }
+            Self::ReviewRefused { class, said } => Words::new(
+                format!("{said}; `worker check` says what the columns of reviews must hold"),
+                format!(
+                    "未写入，{}：{said}；`worker check` 会说明复核列须保存的内容",
+                    of_store(*class)
+                ),
+            ),
+            Self::Refused { refused, said } => {
+                let words = refused.words();
+                // Causes below it are the system's own words.
+                let below = said.strip_prefix(&words.en).unwrap_or_default();
+                let below = below.trim_start_matches([':', ' ']);
+                let zh = match below {
+                    "" => words.zh,
+                    below => format!("{}（{below}）", words.zh),
+                };
+                Words::new(said.clone(), zh)
+            }
+            Self::Other(said) => Words::new(said.clone(), format!("未执行：{said}")),
+            Self::SignInFirst => Words::new("sign in first", "请先登录"),
+            Self::ReadOnly => Words::new(
+                "nothing can be changed without console.users_file",
+                "未配置 console.users_file，只能查看",
+            ),
+            Self::Role { name, has, needs } => Words::new(
+                format!(
+                    "{name} is a {}, and this needs a {}",
+                    has.name(),
+                    needs.name()
+                ),
+                format!(
+                    "{name} 是{}，该操作需要{}",
+                    CHINESE.roles[*has as usize], CHINESE.roles[*needs as usize]
+                ),
+            ),
+            Self::NotFromHere => Words::new(
+                "this was not sent by a page of this console",
+                CHINESE.not_from_here,
+            ),
+            Self::PageTooOld => Words::new(
+                "the page was too old; reload it and try again",
+                "页面已过期，请刷新后重试",
+            ),
+            Self::TooMuchSent => Words::new("too much was sent", "提交的内容过多"),
+            Self::NotOnLoopback(listens) => Words::new(
+                format!(
+                    "the console is shown to whoever asks only where scheduler.http is on loopback, not {listens}; \
+                     set console.users_file and let people sign in (`scheduler users add`), \
+                     or listen on 127.0.0.1 and reach it with `ssh -L 9100:127.0.0.1:9100 HOST`"
+                ),
+                format!(
+                    "仅当 scheduler.http 在回环地址（不是 {listens}）时，控制台才对任何人开放；\
+                     请设置 console.users_file 让用户登录（`scheduler users add`），\
+                     或监听 127.0.0.1 并用 `ssh -L 9100:127.0.0.1:9100 HOST` 访问"
+                ),
+            ),
+            Self::OtherName => Words::new(
+                "the console is shown only under `localhost` or an address, not under another name; \
+                 set console.users_file to let people sign in under any name",
+                "控制台只能用 `localhost` 或地址访问，不能用其他主机名；设置 console.users_file 后用户可用任何主机名登录",
+            ),
+            Self::UnknownToUs { header, name } => Words::new(
+                format!(
+                    "{header} says that you are `{name}`, whom console.users_file does not know; \
+                     `scheduler users add '{name}' --role viewer --no-password` lets you in"
+                ),
+                format!(
+                    "{header} 表明您是 `{name}`，而 console.users_file 中没有该用户；\
+                     用 `scheduler users add '{name}' --role viewer --no-password` 添加"
+                ),
+            ),
+            Self::NoUsers(why) => Words::new(
+                why.clone(),
+                format!("无法读取用户文件，任何人都不能登录：{why}"),
+            ),
+        }
+    }
+}
+
+fn of_store(class: Class) -> &'static str {
+    match class {
+        Class::Outage => "存储服务无法访问",
+        Class::Refused => "存储服务拒绝了请求",
+        Class::Retry => "存储服务暂时未能执行，请重试",
+        Class::Size => "查询超出了存储服务的限制",
+        Class::Data => "有数据无法读取",
+        Class::Fatal => "存储服务报错",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, mem::discriminant};
+
+    use super::*;
+    use crate::words::is_chinese;
+
+    fn samples() -> Vec<Problem> {
+        let text = || "clickhouse: no".to_owned();
+        let classes = [
+            Class::Outage,
+            Class::Refused,
+            Class::Retry,
+            Class::Size,
+            Class::Data,
+            Class::Fatal,
+        ];
+        let stores = classes.into_iter().flat_map(|class| {
+            let (said, again) = (text(), text());
+            [
+                Problem::Store { class, said },
+                Problem::ReviewRefused { class, said: again },
+            ]
+        });
+        let refused = Refused::UnknownRun(7);
+        let said = format!("{refused}: timed out");
+        let all = [
+            Problem::NoDay {
+                typed: text(),
+                why: text(),
+            },
+            Problem::NoTicks(text()),
+            Problem::UnknownShift {
+                name: text(),
+                known: Vec::new(),
+            },
+            Problem::UnknownShift {
+                name: text(),
+                known: vec![text()],
+            },
+            Problem::UnknownReview {
+                typed: text(),
+                known: text(),
+            },
+            Problem::NoReviews,
+            Problem::Busy,
+            Problem::Slow { seconds: 3 },
+            Problem::TooMany { most: 7 },
+            Problem::MySqlSilent { seconds: 3 },
+            Problem::NothingSeen,
+            Problem::NotReached(vec![text()]),
+            Problem::Refused { refused, said },
+            Problem::Other(text()),
+            Problem::SignInFirst,
+            Problem::ReadOnly,
+            Problem::Role {
+                name: text(),
+                has: Role::Viewer,
+                needs: Role::Operator,
+            },
+            Problem::NotFromHere,
+            Problem::PageTooOld,
+            Problem::TooMuchSent,
+            Problem::NotOnLoopback(IpAddr::from([0, 0, 0, 0])),
+            Problem::OtherName,
+            Problem::UnknownToUs {
+                header: text(),
+                name: text(),
+            },
+            Problem::NoUsers(text()),
+        ];
+        stores.chain(all).collect()
+    }
+
+    #[test]
+    fn every_problem_is_said_in_both_languages() {
+        let mut kinds = HashSet::new();
+        for problem in samples() {
+            let words = problem.words();
+            assert!(is_chinese(&words.zh) && !is_chinese(&words.en), "{words:?}");
+            kinds.insert(discriminant(&problem));
+        }
+        // Which there are, `words` says; a new one is to be added to the samples.
+        assert_eq!(kinds.len(), 25);
+    }
+
+    #[test]
+    fn what_failed_is_recognized_and_its_cause_stands_behind_it() {
+        let failure = Refused::StillQueued {
+            run: 7,
+            state: weldfleet_stores::clickhouse::RunState::Held,
+        };
+        let below = anyhow::anyhow!("redis at 10.0.0.5:6379 is not available");
+        let failure = Failure::new(weldfleet_service::Exit::Failed, below.context(failure));
+        let words = Problem::from(&failure).words();
+        assert!(
+            words
+                .en
+                .ends_with("once redis works: redis at 10.0.0.5:6379 is not available")
+        );
+        assert!(
+            words.zh.starts_with("补跑 7 已搁置")
+                && words
+                    .zh
+                    .ends_with("（redis at 10.0.0.5:6379 is not available）"),
+            "{words:?}"
+        );
+        let other = Problem::from(&Failure::usage("redis.queue is odd")).words();
+        assert_eq!(other.zh, "未执行：redis.queue is odd");
+    }
+}

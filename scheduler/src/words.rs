@@ -1,0 +1,46 @@
+//! What people are told, in both languages.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// One sentence in both languages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Words {
+    pub en: String,
+    pub zh: String,
+}
+
+impl Words {
+    pub fn new(en: impl Into<String>, zh: impl Into<String>) -> Self {
+        let (en, zh) = (en.into(), zh.into());
+        Self { en, zh }
+    }
+
+    /// In the language of this name.
+    pub fn of(&self, lang: &str) -> &str {
+        match lang {
+            "zh" => &self.zh,
+            _ => &self.en,
+        }
+    }
+}
+
+/// English, as commands and logs say it.
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.en)
+    }
+}
+
+/// For programs, which know the English sentences.
+pub fn in_english<S: Serializer>(all: &[Words], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(all.iter().map(|words| &words.en))
+}
+
+/// Whether there is a Chinese character in it.
+#[cfg(test)]
+pub fn is_chinese(text: &str) -> bool {
+    text.chars()
+        .any(|letter| ('\u{4e00}'..='\u{9fff}').contains(&letter))
+}
