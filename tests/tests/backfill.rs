@@ -595,7 +595,7 @@ async fn weld(url: String, like: String, today: String, stop: Arc<AtomicBool>) {
         ticks.tick().await;
         let sql = format!(
             "INSERT INTO spot_records SELECT * REPLACE ({today} AS data_date, now64(3) AS ck_local_time, \
-             {id} + rowNumberInAllBlocks() AS record_id) FROM spot_records WHERE data_date = {like} LIMIT 10"
+             {id} + rowNumberInAllBlocks() AS record_id) FROM (SELECT * FROM spot_records WHERE data_date = {like} LIMIT 10)"
         );
         clickhouse.execute(&sql).await;
         id += 10;

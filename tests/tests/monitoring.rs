@@ -28,9 +28,11 @@ const NOT_HERE: [&str; 5] = [
 ];
 
 /// Alerts that no test here brings about with a real fault.
-const NO_REAL_FAULT: [&str; 1] = [
+const NO_REAL_FAULT: [&str; 2] = [
     // by the server's clock a day must have been complete, quiet and not settled for five minutes
     "WeldfleetDaysUnsettled",
+    // a weld that the model cannot judge has an answer of its own: only a worker that is broken as a whole has none
+    "WeldfleetPredictFails",
 ];
 
 fn read(path: &str) -> String {
@@ -412,14 +414,6 @@ async fn what_a_worker_meets_fires_its_alerts() {
     scraped(&worker).await;
     fleet.simulate("today", 200, &[]);
     prometheus.fires(&["WeldfleetRowsInError"]).await;
-    // Whoever asks for a verdict gets none.
-    let predict = format!("{}/predict", worker.http().await);
-    let weld = reqwest::Client::new()
-        .post(&predict)
-        .body(read("tests/tests/data/weld.json"));
-    let answer = weld.send().await.expect("an answer");
-    assert_eq!(answer.status(), 500, "{:?}", answer.text().await);
-    prometheus.fires(&["WeldfleetPredictFails"]).await;
 }
 
 /// Bytes of a file that fills a disk; others may write and remove files meanwhile.
