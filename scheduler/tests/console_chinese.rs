@@ -158,8 +158,19 @@ async fn what_goes_wrong_is_said_in_chinese() {
     ] {
         all_in_chinese(wrong, &page(&browser, wrong).await);
     }
-    let csv = page(&browser, "/ui/nok.csv?day=tomorrow").await;
-    assert!(is_chinese(&csv), "{csv}");
+    for wrong in [
+        "/ui/nok.csv?day=tomorrow",
+        "/ui/workers?page=x",
+        "/ui/events?page=-1",
+    ] {
+        let said = page(&browser, wrong).await;
+        assert!(is_chinese(&said), "{wrong}: {said}");
+    }
+    let unknown = [("run", "the last"), ("change", "undo")];
+    let answer = browser.post("/ui/backfills/change?lang=zh", &unknown).await;
+    assert!(answer.status().is_client_error());
+    let said = answer.text().await.unwrap();
+    assert!(is_chinese(&said), "{said}");
 
     // Who may not.
     let viewer = plant.signed_in("viewer").await;

@@ -66,6 +66,8 @@ pub enum Problem {
     NotFromHere,
     PageTooOld,
     TooMuchSent,
+    /// An address or a form that no page of ours has.
+    NotUnderstood(String),
     NotOnLoopback(IpAddr),
     OtherName,
     UnknownToUs {
@@ -221,6 +223,10 @@ impl Problem {
                 "页面已过期，请刷新后重试",
             ),
             Self::TooMuchSent => Words::new("too much was sent", "提交的内容过多"),
+            Self::NotUnderstood(said) => Words::new(
+                format!("this is not understood: {said}"),
+                format!("无法识别该请求：{said}"),
+            ),
             Self::NotOnLoopback(listens) => Words::new(
                 format!(
                     "the console is shown to whoever asks only where scheduler.http is on loopback, not {listens}; \
@@ -330,6 +336,7 @@ mod tests {
             Problem::NotFromHere,
             Problem::PageTooOld,
             Problem::TooMuchSent,
+            Problem::NotUnderstood(text()),
             Problem::NotOnLoopback(IpAddr::from([0, 0, 0, 0])),
             Problem::OtherName,
             Problem::UnknownToUs {
@@ -350,7 +357,7 @@ mod tests {
             kinds.insert(discriminant(&problem));
         }
         // Which there are, `words` says; a new one is to be added to the samples.
-        assert_eq!(kinds.len(), 25);
+        assert_eq!(kinds.len(), 26);
     }
 
     #[test]

@@ -237,7 +237,7 @@ async fn a_map_that_does_not_fit_is_refused_with_everything_at_once() {
             "mysql.columns.ck_ticks: table `weld_confirm`: column `workshop_position` is not the fleet's",
             "mysql.columns.record_id: table `weld_confirm`: column `record_id` is int",
             "record_id = \"weldfleet_record_id\"",
-            "mysql.columns.reviewed_by: table `weld_confirm`: column `spare` has a default, so that every row would look reviewed",
+            "mysql.columns.reviewed_by: table `weld_confirm`: column `spare` is varchar(9): it has a default, so that every row would look reviewed",
             "mysql.constants.diameter: table `weld_confirm`: `diameter` is mapped to this column; keep one of the two",
             "mysql.constants.state: table `weld_confirm`: \"open\" does not fit a column of int",
             "mysql.constants.shift: table `weld_confirm`: no such column",

@@ -25,7 +25,7 @@ use axum::{
 };
 use weldfleet_settings::Settings;
 
-use super::{asked, plain, problem::Problem, said};
+use super::{asked, plain, problem::Problem, said, words::Text};
 use crate::{
     status::gather::now_ms,
     users::{Role, Users, UsersFile},
@@ -209,7 +209,8 @@ pub async fn guard(State(access): State<Access>, mut request: Request, next: Nex
             let was_said = said::of(request.headers()).is_some();
             let renews = request.headers().contains_key(RENEWS);
             let is_page = request.method() == Method::GET && !OPEN.contains(&request.uri().path());
-            let mut answer = next.run(request).await;
+            let answer = next.run(request).await;
+            let mut answer = in_words(answer, text).await;
             // What puts a page's content in again shows no more of it.
             if was_said && is_page && !renews {
                 said::told(&mut answer);
@@ -242,6 +243,22 @@ pub async fn guard(State(access): State<Access>, mut request: Request, next: Nex
         headers.insert(name, HeaderValue::from_static(value));
     }
     answer
+}
+
+/// What the extractors of a route say of an address or a form, in the language of who sent it.
+async fn in_words(answer: Response, text: &Text) -> Response {
+    let status = answer.status();
+    let misread = [
+        StatusCode::BAD_REQUEST,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        StatusCode::UNPROCESSABLE_ENTITY,
+    ];
+    if !misread.contains(&status) {
+        return answer;
+    }
+    let said = to_bytes(answer.into_body(), MOST_FORM).await;
+    let said = String::from_utf8_lossy(&said.unwrap_or_default()).into_owned();
+    plain(status, &Problem::NotUnderstood(said), text)
 }
 
 /// Around routes that change something: whoever asks may, and meant it.

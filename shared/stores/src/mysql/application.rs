@@ -178,14 +178,15 @@ impl ExistingTable {
             let problem = match self.column(name) {
                 None => format!("no column `{name}`"),
                 Some(found) => {
-                    let unfit = found.generated.then(|| "is generated".to_owned());
-                    let unfit = unfit.or_else(|| found.looks_reviewed());
-                    let unfit = unfit.or_else(|| {
-                        let lacks = found.lacks_for_review(ours).filter(|_| written)?;
-                        Some(format!("is {}: {lacks}", found.column_type))
-                    });
-                    match unfit {
-                        Some(problem) => format!("column `{name}` {problem}"),
+                    let unfit = found
+                        .generated
+                        .then(|| "it is generated, so nothing can be written into it".to_owned());
+                    let unfit = unfit.or_else(|| Some(format!("it {}", found.looks_reviewed()?)));
+                    let lacks = || found.lacks_for_review(ours).filter(|_| written);
+                    match unfit.or_else(lacks) {
+                        Some(problem) => {
+                            format!("column `{name}` is {}: {problem}", found.column_type)
+                        }
                         None => continue,
                     }
                 }
