@@ -6,6 +6,8 @@ use weldfleet_service::metrics::gauge;
 
 /// By which CUDA chooses what it shows to a process, and numbers it.
 const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
+/// By which order it numbers them.
+const DEVICE_ORDER: &str = "CUDA_DEVICE_ORDER";
 
 /// A GPU whose driver answers.
 pub struct Gpu {
@@ -39,6 +41,12 @@ impl Gpu {
             .inspect_err(|error| tracing::info!(%error, "how busy the GPU is cannot be told"))
             .ok()?;
         let gpu = Self { nvml, which };
+        if matches!(gpu.which, Which::Index(_)) && !gpu.is_numbered_alike() {
+            tracing::info!(
+                "GPUs of several kinds: which is CUDA's is known with CUDA_DEVICE_ORDER=PCI_BUS_ID"
+            );
+            return None;
+        }
         match gpu.look() {
             Ok(_) => Some(gpu),
             Err(error) => {
@@ -68,13 +76,35 @@ impl Gpu {
             Which::Index(index) => return self.nvml.device_by_index(*index),
             Which::Uuid(start) => start,
         };
-        for index in 0..self.nvml.device_count()? {
-            let device = self.nvml.device_by_index(index)?;
-            if device.uuid()?.starts_with(start) {
-                return Ok(device);
-            }
+        // One that is lost tells no uuid and is not ours.
+        (0..self.nvml.device_count()?)
+            .filter_map(|index| self.nvml.device_by_index(index).ok())
+            .find(|device| device.uuid().is_ok_and(|uuid| uuid.starts_with(start)))
+            .ok_or(NvmlError::NotFound)
+    }
+
+    /// CUDA numbers the fastest first unless told to go by the bus, as the driver does: an index means the same to both
+    /// where all are alike.
+    fn is_numbered_alike(&self) -> bool {
+        if std::env::var(DEVICE_ORDER).is_ok_and(|order| order == "PCI_BUS_ID") {
+            return true;
         }
-        Err(NvmlError::NotFound)
+        let count = self.nvml.device_count().unwrap_or(0);
+        let names = (0..count).map(|index| self.nvml.device_by_index(index)?.name());
+        names
+            .collect::<Result<Vec<_>, _>>()
+            .is_ok_and(|names| names.windows(2).all(|two| two[0] == two[1]))
+    }
+}
+
+/// The driver answers no more: its last word is not the load of now.
+pub fn unknown() {
+    for gauge in [
+        gauge!("weldfleet_gpu_busy_ratio"),
+        gauge!("weldfleet_gpu_memory_used_bytes"),
+        gauge!("weldfleet_gpu_memory_bytes"),
+    ] {
+        gauge.set(f64::NAN);
     }
 }
 

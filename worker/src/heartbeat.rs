@@ -13,12 +13,16 @@ use std::{
 };
 
 use nix::sys::statvfs::statvfs;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use weldfleet_queue::Consumer;
 use weldfleet_service::{Health, metrics::gauge};
 
-use crate::{clock, gpu::Gpu, pipeline::counts};
+use crate::{
+    clock,
+    gpu::{self, Gpu},
+    pipeline::counts,
+};
 
 /// Time between two looks at what the worker waits for.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -63,11 +67,11 @@ pub fn keep(
     });
 }
 
-/// The GPU's load, asked for on a thread of its own: a driver that hangs holds one, and nobody else.
+/// The GPU's load, asked for on a thread that nobody waits for: a driver that hangs holds it, and not the worker's end.
 struct Gpus {
     known: Arc<OnceLock<Option<Gpu>>>,
     device_id: Option<u32>,
-    asking: Option<JoinHandle<Vec<(String, String)>>>,
+    asking: Option<oneshot::Receiver<Vec<(String, String)>>>,
 }
 
 impl Gpus {
@@ -86,18 +90,34 @@ impl Gpus {
         };
         let known = self.known.clone();
         let asking = self.asking.get_or_insert_with(|| {
-            tokio::task::spawn_blocking(move || {
+            let (answer, asking) = oneshot::channel();
+            std::thread::spawn(move || {
                 let gpu = known.get_or_init(|| Gpu::find(device_id));
-                gpu.as_ref().map_or_else(Vec::new, Gpu::fields)
-            })
+                // The worker may be gone.
+                let _ = answer.send(gpu.as_ref().map_or_else(Vec::new, Gpu::fields));
+            });
+            asking
         });
         let answer = tokio::time::timeout(DISK_PATIENCE, asking).await;
-        fields.retain(|name, _| !name.starts_with("gpu_"));
-        if let Ok(answer) = answer {
+        if answer.is_ok() {
             self.asking = None;
-            fields.extend(answer.unwrap_or_default());
         }
+        let told = answer.map(Result::unwrap_or_default).unwrap_or_default();
+        replace(fields, told);
     }
+}
+
+/// What was told of the GPU before and is not now becomes empty: the fleet keeps what it is not told anew.
+fn replace(fields: &mut BTreeMap<String, String>, told: Vec<(String, String)>) {
+    let mut before = fields
+        .iter_mut()
+        .filter(|(name, _)| name.starts_with("gpu_"))
+        .peekable();
+    if told.is_empty() && before.peek().is_some() {
+        gpu::unknown();
+    }
+    before.for_each(|(_, value)| value.clear());
+    fields.extend(told);
 }
 
 /// `component: reason` of the first thing that keeps this worker from working; empty if nothing does.
@@ -233,9 +253,9 @@ mod tests {
         let mut fields = BTreeMap::from([("gpu_busy_percent".to_owned(), "71".to_owned())]);
         Gpus::of(None).look(&mut fields).await;
         assert_eq!(fields.len(), 1, "on a processor nobody asks");
-        // There is no such GPU.
+        // There is no such GPU. What was told is taken back: the fleet keeps a field that is left out.
         Gpus::of(Some(4711)).look(&mut fields).await;
-        assert_eq!(fields.len(), 0, "{fields:?}");
+        assert_eq!(fields["gpu_busy_percent"], "", "{fields:?}");
     }
 
     #[tokio::test]

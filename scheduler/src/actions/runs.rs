@@ -81,7 +81,8 @@ pub async fn reorder(
         }
         _ => Withdrawn::default(),
     };
-    let event = (before.order != run.order).then(|| {
+    // A second try of one that failed on the queue is news, too.
+    let event = (before.order != run.order || withdrawn.jobs() > 0).then(|| {
         let detail = format!(
             "{} first, was {}; {}",
             run.order.name(),
@@ -145,6 +146,15 @@ impl Steered {
                     Order::Oldest => "最早",
                     Order::Newest => "最近",
                 };
+                if self.run.state == RunState::Held {
+                    return Words::new(
+                        format!(
+                            "run {id} {already}goes from the {} day once it is resumed",
+                            order.name()
+                        ),
+                        format!("补跑 {id} 恢复后从{zh}的日期开始"),
+                    );
+                }
                 Words::new(
                     format!(
                         "run {id} {already}goes from the {} day: {left}, to come back in this order",

@@ -312,7 +312,7 @@ impl Console {
 /// What keeps MySQL from it may be the kind of a column.
 fn not_written(error: &StoreError) -> Problem {
     match error.class() {
-        Class::Outage => Problem::from(error),
+        Class::Outage | Class::Retry => Problem::from(error),
         class => Problem::ReviewRefused {
             class,
             said: error.chain_and_remedy(),

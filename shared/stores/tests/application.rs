@@ -342,6 +342,7 @@ const REVIEWS: [(&str, &str, Option<&str>); 22] = [
         Some("takes no NULL and has no default"),
     ),
     ("review_note", "VARCHAR(255) CHARACTER SET gbk", None),
+    ("review_note", "VARCHAR(255) CHARACTER SET gb2312", None),
 ];
 
 #[tokio::test]

@@ -62,59 +62,46 @@ const EACH: u64 = 0x0101_0101_0101_0101;
 
 /// Appends the samples from the front that are written plainly, `12`, ` -3.5`: nearly all that plants store. Returns the
 /// text from the first other one on; `None` if there is none.
-///
-/// Eight bytes are looked at for separators at once. So the next number does not wait for the length of this one, which
-/// would cost more than reading it.
 fn read_plain<'a>(text: &'a [u8], separator: u8, samples: &mut Vec<f32>) -> Option<&'a [u8]> {
-    let mut start = 0;
-    let mut read = |start: usize, end: usize| match plain_sample(text, start, end) {
-        Some(number) => {
-            samples.push(number);
-            true
-        }
-        None => false,
-    };
-    let (words, tail) = text.as_chunks::<8>();
-    for (place, bytes) in words.iter().enumerate() {
-        let mut ends = places_of(separator, u64::from_le_bytes(*bytes));
-        while ends != 0 {
-            let end = 8 * place + ends.trailing_zeros() as usize / 8;
-            if !read(start, end) {
-                return Some(&text[start..]);
+    let mut rest = text;
+    loop {
+        let is_whole = |(_, end): &(f32, usize)| rest.get(*end) == Some(&separator);
+        let found = whole_at(rest).filter(is_whole);
+        let Some((number, end)) = found.or_else(|| plain_number(rest)) else {
+            return Some(rest);
+        };
+        match rest.get(end) {
+            None => {
+                samples.push(number);
+                return None;
             }
-            start = end + 1;
-            ends &= ends - 1;
+            Some(byte) if *byte == separator => {
+                samples.push(number);
+                rest = &rest[end + 1..];
+            }
+            Some(_) => return Some(rest),
         }
     }
-    let behind = text.len() - tail.len();
-    for (place, byte) in tail.iter().enumerate() {
-        if *byte == separator {
-            if !read(start, behind + place) {
-                return Some(&text[start..]);
-            }
-            start = behind + place + 1;
-        }
-    }
-    (!read(start, text.len())).then(|| &text[start..])
 }
 
-/// The high bit of each byte of a word that is this one.
-fn places_of(byte: u8, word: u64) -> u64 {
-    let other = word ^ (EACH * u64::from(byte));
-    !(((other & (EACH * 0x7f)) + EACH * 0x7f) | other) & (EACH * 0x80)
+/// The whole number of one to seven digits that a text begins with, at most one blank before it, and where it ends.
+fn whole_at(text: &[u8]) -> Option<(f32, usize)> {
+    digits_at(text).or_else(|| {
+        let (number, length) = digits_at(text.strip_prefix(b" ")?)?;
+        Some((number, 1 + length))
+    })
 }
 
-/// The sample between two places, if it is written plainly.
-fn plain_sample(text: &[u8], start: usize, end: usize) -> Option<f32> {
-    let length = end - start;
-    if (1..=WORD_DIGITS).contains(&length)
-        && let Some(eight) = text[..end].last_chunk()
-        && let Some(number) = whole_number(u64::from_le_bytes(*eight), length)
-    {
-        return Some(number);
-    }
-    let (number, read) = plain_number(&text[start..end])?;
-    (read == length).then_some(number)
+/// The same without a blank. Eight bytes are looked at together, so that no branch hangs on how many digits there are.
+#[inline(always)]
+#[expect(clippy::cast_precision_loss, reason = "seven digits at most")]
+fn digits_at(text: &[u8]) -> Option<(f32, usize)> {
+    let values = u64::from_le_bytes(*text.first_chunk()?) ^ (EACH * 0x30);
+    // A byte above nine sets its high bit, and may set those of bytes behind it: only the first one counts.
+    let above_nine = (values.wrapping_add(EACH * (0x7f - 9)) | values) & (EACH * 0x80);
+    let bits = above_nine.trailing_zeros() & !7;
+    let is_number = (8..=8 * WORD_DIGITS as u32).contains(&bits);
+    is_number.then(|| (joined(values << (64 - bits)) as f32, bits as usize / 8))
 }
 
 /// The number whose digits are the last bytes of a word, so many; `None` if one of them is no digit.

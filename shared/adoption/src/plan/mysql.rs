@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use toml::Value;
 use weldfleet_settings::columns::{DESCRIBING_COLUMNS, MIRROR_KEY};
-use weldfleet_weld::columns::RESULT_COLUMNS;
+use weldfleet_weld::columns::{RESULT_COLUMNS, ValueKind};
 
 use crate::{Facts, OldConfig, facts::MySqlColumn};
 
@@ -56,10 +56,11 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, found: &Foun
         // What the plant calls it in ClickHouse it probably calls so here.
         let theirs = found.get(ours).unwrap_or(ours);
         let named = |name: &str| {
-            table
-                .columns
-                .iter()
-                .find(|column| same(name, &column.name) && !used.contains(column.name.as_str()))
+            table.columns.iter().find(|column| {
+                same(name, &column.name)
+                    && !used.contains(column.name.as_str())
+                    && may_hold(ours, &column.kind)
+            })
         };
         let candidate = named(ours)
             .or_else(|| named(theirs))
@@ -78,6 +79,22 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, found: &Foun
         if column.demanded && !used.contains(column.name.as_str()) {
             constant(plan, column, used.is_empty());
         }
+    }
+}
+
+/// Whether a column of this type may be meant by one of ours. One of the same name that holds something else is the
+/// application's own.
+fn may_hold(ours: &str, kind: &str) -> bool {
+    let result = RESULT_COLUMNS.iter().find(|column| column.name == ours);
+    let is_whole = kind.ends_with("int");
+    let is_time = matches!(kind, "date" | "datetime" | "timestamp" | "time" | "year");
+    match result.map(|column| column.kind) {
+        Some(ValueKind::Word(_) | ValueKind::Text) => {
+            !is_whole && !is_time && !matches!(kind, "decimal" | "float" | "double" | "bit")
+        }
+        Some(ValueKind::Integer) => kind == "bigint",
+        Some(ValueKind::Time) => matches!(kind, "datetime" | "timestamp"),
+        Some(ValueKind::Float) | None => true,
     }
 }
 

@@ -323,10 +323,12 @@ impl Runs {
         let table = &self.table;
         let order = literal(order.name());
         let [open, held] = [RunState::Open, RunState::Held].map(|state| literal(state.name()));
-        // A version of now would undo a cancel of this moment, whose row this one has not seen.
+        // A version of now would undo a cancel of this moment, whose row this one has not seen. Who holds a run, and why,
+        // is told as long as it is held.
         let sql = format!(
             "INSERT INTO {table} ({KEPT}, state, closed_at, version, changed_by, changed_why) \
-             SELECT {kept}, state, closed_at, version + 1, {by}, {why} FROM {table} FINAL \
+             SELECT {kept}, state, closed_at, version + 1, if(state = {held}, changed_by, {by}), \
+             if(state = {held}, changed_why, {why}) FROM {table} FINAL \
              WHERE run IN ({run}) AND state IN ({open}, {held}) AND toString(`order`) != {order}",
             kept = KEPT.replace("`order`", &order),
             by = literal(by),

@@ -24,8 +24,9 @@ use crate::{
 const TICKS_COMMENT: &str = "ck_local_time as ClickHouse stores it";
 
 /// Character sets in which Chinese names and notes can be written; what one lacks besides, MySQL refuses note by note.
-const CHINESE_SETS: [&str; 9] = [
-    "utf8mb4", "utf8mb3", "utf8", "utf16", "utf16le", "utf32", "ucs2", "gbk", "gb18030",
+const CHINESE_SETS: [&str; 11] = [
+    "utf8mb4", "utf8mb3", "utf8", "utf16", "utf16le", "utf32", "ucs2", "gbk", "gb18030", "gb2312",
+    "big5",
 ];
 
 const MIGRATE: &str = "run `scheduler migrate`";
