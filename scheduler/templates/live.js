@@ -29,10 +29,13 @@ if (document.querySelector("main[data-live]")) setTimeout(again, EVERY_MS);
 const OFF = "weldfleet-keys-off";
 const toggle = document.querySelector("[data-keys]");
 let off = false;
-function remembered() {
-  try { off = localStorage.getItem(OFF) === "1"; } catch { /* a browser that keeps nothing remembers it for this page */ }
+function show() {
   document.body.classList.toggle("no-keys", off);
   if (toggle) toggle.textContent = off ? toggle.dataset.on : toggle.dataset.off;
+}
+function remembered() {
+  try { off = localStorage.getItem(OFF) === "1"; } catch { /* a browser that keeps nothing remembers it for this page */ }
+  show();
 }
 remembered();
 addEventListener("storage", remembered);
@@ -41,7 +44,7 @@ if (toggle) {
   toggle.addEventListener("click", () => {
     off = !off;
     try { localStorage.setItem(OFF, off ? "1" : "0"); } catch { /* as above */ }
-    remembered();
+    show();
   });
 }
 

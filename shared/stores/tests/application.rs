@@ -263,7 +263,7 @@ async fn a_map_that_does_not_fit_is_refused_with_everything_at_once() {
 }
 
 /// The reviewer's columns of a table, what is said of each, and whether that is a fault.
-const REVIEWS: [(&str, &str, Option<&str>); 22] = [
+const REVIEWS: [(&str, &str, Option<&str>); 23] = [
     (
         "review_result",
         "ENUM('ok', 'confirmed')",
