@@ -9,8 +9,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinSet};
-use weldfleet_testkit::eventually;
-use weldfleet_tests::{Fleet, Process, repository};
+use weldfleet_tests::{Fleet, Process, eventually, repository};
 
 const MINUTES: Duration = Duration::from_secs(240);
 
