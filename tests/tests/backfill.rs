@@ -467,7 +467,7 @@ async fn outstanding(fleet: &Fleet, run: &str) -> usize {
 async fn a_cancelled_backfill_is_claimed_no_more_and_live_goes_on() {
     let fleet = Fleet::with(&[("scheduler.batch_size", "100")]).await;
     fleet.migrate();
-    let days = simulate_past(&fleet, 3, 3000, &[]).await;
+    let days = simulate_past(&fleet, 3, 9000, &[]).await;
     let scheduler = fleet.scheduler();
     let _worker = fleet.worker();
     let waiting = Process::start(
@@ -555,7 +555,7 @@ async fn a_cancelled_backfill_is_claimed_no_more_and_live_goes_on() {
     assert_eq!(done["rows"], Value::from(left));
     fleet.idle(MINUTES).await;
     let truth = Truth::read(&fleet.clickhouse, "spot_records").await;
-    assert_eq!(truth.counts().welds(), 9500);
+    assert_eq!(truth.counts().welds(), 27_500);
     // What was lost between its commit and its mirror is the reconciler's.
     let nok = truth.counts().nok;
     eventually("the mirror is whole", MINUTES, async || {
