@@ -92,11 +92,18 @@ fn whole_at(text: &[u8]) -> Option<(f32, usize)> {
     })
 }
 
-/// The same without a blank. Eight bytes are looked at together, so that no branch hangs on how many digits there are.
+/// The same without a blank.
+#[inline(always)]
+fn digits_at(text: &[u8]) -> Option<(f32, usize)> {
+    digits_of(u64::from_le_bytes(*text.first_chunk()?))
+}
+
+/// The number of one to seven digits that eight bytes begin with, and how many they are. The bytes are looked at together,
+/// so that no branch hangs on how many digits there are.
 #[inline(always)]
 #[expect(clippy::cast_precision_loss, reason = "seven digits at most")]
-fn digits_at(text: &[u8]) -> Option<(f32, usize)> {
-    let values = u64::from_le_bytes(*text.first_chunk()?) ^ (EACH * 0x30);
+fn digits_of(word: u64) -> Option<(f32, usize)> {
+    let values = word ^ (EACH * 0x30);
     // A byte above nine sets its high bit, and may set those of bytes behind it: only the first one counts.
     let above_nine = (values.wrapping_add(EACH * (0x7f - 9)) | values) & (EACH * 0x80);
     let bits = above_nine.trailing_zeros() & !7;
@@ -104,17 +111,8 @@ fn digits_at(text: &[u8]) -> Option<(f32, usize)> {
     is_number.then(|| (joined(values << (64 - bits)) as f32, bits as usize / 8))
 }
 
-/// The number whose digits are the last bytes of a word, so many; `None` if one of them is no digit.
-#[expect(clippy::cast_precision_loss, reason = "seven digits at most")]
-fn whole_number(word: u64, length: usize) -> Option<f32> {
-    // Values of the digits, the last one highest; zeros for what stands before them.
-    let values = (word ^ (EACH * 0x30)) & (u64::MAX << (64 - 8 * length));
-    let above_nine = (((values & (EACH * 0x7f)) + EACH * (0x7f - 9)) | values) & (EACH * 0x80);
-    (above_nine == 0).then(|| joined(values) as f32)
-}
-
-/// A text of one to seven bytes as the last bytes of a word. Its first and its last bytes may overlap, so that there is
-/// no loop whose end would have to be guessed.
+/// A text of one to seven bytes as a word, zeros behind it. Its first and its last bytes may overlap, so that there is no
+/// loop whose end would have to be guessed.
 fn as_word(text: &[u8]) -> Option<u64> {
     let length = text.len();
     let word = if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
@@ -124,7 +122,7 @@ fn as_word(text: &[u8]) -> Option<u64> {
         let [first, last] = [*text.first()?, *text.last()?].map(u64::from);
         first | (u64::from(text[length / 2]) << (8 * (length / 2))) | (last << (8 * (length - 1)))
     };
-    (length <= WORD_DIGITS).then(|| word << (64 - 8 * length))
+    (length <= WORD_DIGITS).then_some(word)
 }
 
 /// The number that eight digits make, the first one lowest: pairs, fours and all of them are joined in three
@@ -187,7 +185,9 @@ pub fn read_sample(text: &[u8], index: usize, samples: &mut Vec<f32>) -> Result<
 /// A decimal number, white space around it aside; `None` for anything else, `nan`, `inf` and nothing included.
 #[must_use]
 pub fn number(text: &[u8]) -> Option<f32> {
-    if let Some(whole) = as_word(text).and_then(|word| whole_number(word, text.len())) {
+    if let Some((whole, length)) = as_word(text).and_then(digits_of)
+        && length == text.len()
+    {
         return Some(whole);
     }
     if let Some((plain, length)) = plain_number(text)

@@ -14,13 +14,15 @@ use super::{
 };
 
 /// What such tables call a column of the mirror besides what [`names_of`] knows.
-const FURTHER_NAMES: [(&str, &str); 3] = [
+const FURTHER_NAMES: [(&str, &str); 5] = [
     (
         "ml_nok_prob",
         "nok_prob nok_probability prob score confidence",
     ),
     ("final_result", "result alg_result"),
     ("defect", "defect_type_alg defect_type defect_name"),
+    ("diameter", "nugget_diameter nugget_size"),
+    ("indentation", "indentation_depth"),
 ];
 
 pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, found: &Found) {
@@ -137,4 +139,36 @@ fn constant(plan: &mut Plan, column: &MySqlColumn, is_unmapped: bool) {
             "每行都必须有 `{name}`（{kind}），而weldfleet 没有这个值；空值可以吗？",
         ),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn further_names_are_of_columns_that_the_mirror_has() {
+        for (ours, further) in FURTHER_NAMES {
+            let column = RESULT_COLUMNS.iter().find(|column| column.name == ours);
+            assert!(column.is_some_and(|column| column.mirrored), "{ours}");
+            assert!(further.split(' ').all(|name| !name.is_empty()), "{ours}");
+        }
+    }
+
+    #[test]
+    fn a_column_of_another_type_is_another_thing() {
+        for (ours, kind, may) in [
+            ("rule_result", "varchar", true),
+            ("rule_result", "enum", true),
+            ("rule_result", "tinyint", false),
+            ("final_result", "decimal", false),
+            ("alg_run", "bigint", true),
+            ("alg_run", "int", false),
+            ("alg_complete_time", "datetime", true),
+            ("alg_complete_time", "date", false),
+            ("diameter", "decimal", true),
+            ("part_no", "int", true),
+        ] {
+            assert_eq!(may_hold(ours, kind), may, "{ours} in {kind}");
+        }
+    }
 }
