@@ -180,6 +180,15 @@ async fn exactly_the_jobs_that_are_shown_are_retried_or_dropped() {
     let states = async |id: &str| hands.queue.get(id).await.unwrap().map(|job| job.state);
     assert_eq!(states(&retried).await, Some(State::Pending));
     assert_eq!(states(&dropped).await, None);
+    // A page from before the retry shows it as dead still.
+    let old_page = [("change", "drop"), ("id", &*retried)];
+    let answer = browser.post("/ui/jobs/change?lang=en", &old_page).await;
+    assert!(
+        said(&answer).contains("is pending, not dead"),
+        "{}",
+        said(&answer)
+    );
+    assert_eq!(states(&retried).await, Some(State::Pending));
     let left = hands.queue.list(State::Dead, 0, 10).await.unwrap().jobs;
     assert_eq!(ids(&left), ids(&dead), "the third was not asked for");
     let marked = "spot_records WHERE alg_status = 'invalid' AND alg_error = 'dropped'";
@@ -215,6 +224,48 @@ async fn exactly_the_jobs_that_are_shown_are_retried_or_dropped() {
     assert_eq!(status["runs"][0]["changed_by"], "operator");
     let told = "weld_events WHERE what = 'backfill order' AND who = 'operator' AND why = 'a test'";
     assert_eq!(plant.fleet.clickhouse.count(told).await, 2);
+}
+
+/// Each job that is dropped is an UPDATE: a thousand take minutes, and people close tabs.
+#[tokio::test]
+async fn what_has_begun_goes_on_where_the_browser_hangs_up() {
+    const JOBS: u32 = 12;
+    let plant = Plant::start(&[("scheduler.batch_size", "250")]).await;
+    let (hands, _) = plant.backfilled().await;
+    let dead = hands.claim(JOBS).await;
+    for job in &dead {
+        hands
+            .queue
+            .bury(&lease(job), "no such column")
+            .await
+            .unwrap();
+    }
+    let browser = plant.signed_in("operator").await;
+    let count = JOBS.to_string();
+    let mut fields = vec![
+        ("token", browser.token.as_str()),
+        ("change", "drop"),
+        ("reason", "a test"),
+        ("count", &count),
+    ];
+    fields.extend(dead.iter().map(|job| ("id", job.id.as_str())));
+    let request = browser.form("/ui/jobs/change", &fields);
+    let request = request.header("origin", &plant.base);
+    let asking = tokio::spawn(request.send());
+    let told = "weld_events WHERE what = 'jobs drop' AND who = 'operator' AND why = 'a test'";
+    let told = async || plant.fleet.clickhouse.count(told).await;
+    eventually("the first is dropped and told", SOON, async || {
+        (told().await > 0).then_some(())
+    })
+    .await;
+    asking.abort();
+    let left = async || hands.queue.stats().await.unwrap().count(State::Dead);
+    let unfinished = left().await;
+    assert!(unfinished > 1, "it was over before the browser hung up");
+    eventually("all are dropped and told", SOON, async || {
+        (left().await == 0 && told().await == u64::from(JOBS)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

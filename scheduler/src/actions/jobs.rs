@@ -1,86 +1,161 @@
 //! Dead jobs run again, or are given up with their rows.
 
 use weldfleet_fleet::queue_failure;
-use weldfleet_queue::{Job, Queue, State};
+use weldfleet_queue::{Job, Queue, QueueError, State};
 use weldfleet_service::Failure;
+use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::Event;
 use weldfleet_weld::Status;
 
 use super::{By, refused::Refused};
-use crate::dependencies::{Dependencies, store_failure};
+use crate::{
+    dependencies::{Dependencies, store_failure},
+    words::Words,
+};
 
 /// `alg_error` of dropped rows.
 pub const DROPPED: &str = "dropped";
+
+/// Retries of one INSERT of events: who is stopped midway leaves few untold. Drops, each of which writes rows, are told
+/// one by one.
+const RETRIES_AT_A_TIME: usize = 20;
 
 /// What came of it, job by job.
 #[derive(Default)]
 pub struct Tried {
     /// Jobs that were retried or dropped.
     pub done: u64,
+    /// Jobs that are gone already.
+    pub gone: u64,
     /// Rows that were marked.
     pub rows: u64,
     /// Why others were not, one line each.
     pub refused: Vec<Refused>,
     /// What else is to be known.
     pub notes: Vec<Refused>,
-    pub events: Vec<Event>,
+    /// Why what was done is not in `weld_events`.
+    pub unkept: Option<Words>,
     /// What ended it early.
     pub failure: Option<Failure>,
+    /// Events that are not kept yet.
+    untold: Vec<Event>,
 }
 
 impl Tried {
-    fn at(mut self, failure: Failure) -> Self {
-        self.failure = Some(failure);
-        self
+    /// Keeps the events as they come. A ClickHouse that does not take them is asked again once, in the end.
+    async fn tell(&mut self, settings: &Settings, event: Event, at_a_time: usize) {
+        self.untold.push(event);
+        if self.untold.len() >= at_a_time && self.unkept.is_none() {
+            self.tell_all(settings).await;
+        }
+    }
+
+    async fn tell_all(&mut self, settings: &Settings) {
+        if !self.untold.is_empty() {
+            self.unkept = super::keep(settings, &self.untold).await;
+            if self.unkept.is_none() {
+                self.untold.clear();
+            }
+        }
     }
 }
 
-pub async fn retry(queue: &Queue, jobs: &[Job], by: &By) -> Tried {
+/// Runs dead jobs again.
+pub async fn retry(settings: &Settings, queue: &Queue, ids: &[String], by: &By) -> Tried {
     let mut tried = Tried::default();
-    for job in jobs {
-        match queue.requeue(&job.id).await {
-            Ok(true) => {
-                tried.done += 1;
-                let on_what = format!("job {}", job.id);
-                let event = by.event("jobs retry", on_what, job.error.clone());
-                tried.events.push(event);
-            }
-            Ok(false) => tried.refused.push(Refused::not_dead(job)),
-            Err(error) => return tried.at(queue_failure(error)),
+    for id in ids {
+        if let Err(error) = retry_one(settings, queue, id, by, &mut tried).await {
+            tried.failure = Some(queue_failure(error));
+            break;
         }
     }
+    tried.tell_all(settings).await;
     tried
+}
+
+async fn retry_one(
+    settings: &Settings,
+    queue: &Queue,
+    id: &str,
+    by: &By,
+    tried: &mut Tried,
+) -> Result<(), QueueError> {
+    let Some(job) = queue.get(id).await? else {
+        tried.gone += 1;
+        return Ok(());
+    };
+    if !queue.requeue(id).await? {
+        tried.refused.push(Refused::not_dead(&job));
+        return Ok(());
+    }
+    tried.done += 1;
+    let event = by.event("jobs retry", format!("job {id}"), job.error);
+    tried.tell(settings, event, RETRIES_AT_A_TIME).await;
+    Ok(())
+}
+
+/// Which jobs may be dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Droppable {
+    /// Those that nobody has in hand.
+    Outstanding,
+    Dead,
+}
+
+impl Droppable {
+    fn refuses(self, job: &Job) -> Option<Refused> {
+        match (self, job.state) {
+            (_, State::Dead) => None,
+            (Self::Outstanding, state @ (State::Leased | State::Done)) => {
+                let job = job.id.clone();
+                Some(Refused::NothingToDrop { job, state })
+            }
+            (Self::Outstanding, _) => None,
+            (Self::Dead, _) => Some(Refused::not_dead(job)),
+        }
+    }
 }
 
 /// Marks the rows first: if this process dies in between, the job stays and can be dropped again.
-pub async fn drop_jobs(deps: &Dependencies, jobs: &[Job], by: &By) -> Tried {
+pub async fn drop_jobs(deps: &Dependencies, ids: &[String], which: Droppable, by: &By) -> Tried {
     let mut tried = Tried::default();
-    for job in jobs {
-        if matches!(job.state, State::Leased | State::Done) {
-            let (job, state) = (job.id.clone(), job.state);
-            tried.refused.push(Refused::NothingToDrop { job, state });
-            continue;
-        }
-        let rows = match mark_rows(deps, job, &mut tried.notes).await {
-            Ok(rows) => rows,
-            Err(failure) => return tried.at(failure),
-        };
-        tried.rows += rows;
-        match deps.queue.drop_job(&job.id).await {
-            Ok(true) => {
-                tried.done += 1;
-                let detail = format!("{rows} rows marked invalid ({DROPPED})");
-                let event = by.event("jobs drop", format!("job {}", job.id), detail);
-                tried.events.push(event);
-            }
-            Ok(false) => {
-                let job = job.id.clone();
-                tried.refused.push(Refused::Overtaken { job });
-            }
-            Err(error) => return tried.at(queue_failure(error)),
+    for id in ids {
+        if let Err(failure) = drop_one(deps, id, which, by, &mut tried).await {
+            tried.failure = Some(failure);
+            break;
         }
     }
+    tried.tell_all(&deps.settings).await;
     tried
+}
+
+async fn drop_one(
+    deps: &Dependencies,
+    id: &str,
+    which: Droppable,
+    by: &By,
+    tried: &mut Tried,
+) -> Result<(), Failure> {
+    // As it is now: whoever chose it may have seen it long ago.
+    let Some(job) = deps.queue.get(id).await.map_err(queue_failure)? else {
+        tried.gone += 1;
+        return Ok(());
+    };
+    if let Some(refused) = which.refuses(&job) {
+        tried.refused.push(refused);
+        return Ok(());
+    }
+    let rows = mark_rows(deps, &job, &mut tried.notes).await?;
+    tried.rows += rows;
+    if !deps.queue.drop_job(id).await.map_err(queue_failure)? {
+        tried.refused.push(Refused::Overtaken { job: job.id });
+        return Ok(());
+    }
+    tried.done += 1;
+    let detail = format!("{rows} rows marked invalid ({DROPPED})");
+    let event = by.event("jobs drop", format!("job {id}"), detail);
+    tried.tell(&deps.settings, event, 1).await;
+    Ok(())
 }
 
 async fn mark_rows(

@@ -33,7 +33,7 @@ pub enum Refused {
     OldOrderQueued {
         run: u64,
     },
-    /// Only dead jobs can be retried.
+    /// Only dead jobs can be retried, and in the console dropped.
     NotDead {
         job: String,
         state: State,
@@ -102,11 +102,8 @@ impl Refused {
                 format!("补跑 {run} 的顺序已更改，但按旧顺序的作业还在队列中，会先执行"),
             ),
             Self::NotDead { job, state } => Words::new(
-                format!("{job}: is {state}, only dead jobs can be retried"),
-                format!(
-                    "{job}：状态为{}，只有死信作业可以重试",
-                    job_state_zh(*state)
-                ),
+                format!("{job}: is {state}, not dead; nothing was done to it"),
+                format!("{job}：状态为{}，不是死信，未执行", job_state_zh(*state)),
             ),
             Self::NothingToDrop { job, state } => Words::new(
                 format!("{job}: is {state}, nothing to drop"),

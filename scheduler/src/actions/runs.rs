@@ -59,7 +59,7 @@ pub async fn steer(
 }
 
 /// From now on the run's days are judged in this order. What is on the queue in the old one, and nobody has begun,
-/// leaves it: the next pass slices it anew.
+/// leaves it: the next pass slices it anew. In the order that it has already, nothing happens to it.
 pub async fn reorder(
     deps: &Dependencies,
     number: u64,
@@ -73,6 +73,13 @@ pub async fn reorder(
     if !goes_on || run.order != order {
         return Err(Refused::run_is(&run, OfRun::Order(order)).failure());
     }
+    if before.order == order {
+        return Ok(Steered {
+            run,
+            withdrawn: Withdrawn::default(),
+            event: None,
+        });
+    }
     let withdrawn = match run.state {
         RunState::Open => {
             let cleared = withdraw::slice_anew(&deps.queue, &run).await;
@@ -81,20 +88,17 @@ pub async fn reorder(
         }
         _ => Withdrawn::default(),
     };
-    // A second try of one that failed on the queue is news, too.
-    let event = (before.order != run.order || withdrawn.jobs() > 0).then(|| {
-        let detail = format!(
-            "{} first, was {}; {}",
-            run.order.name(),
-            before.order.name(),
-            left(withdrawn).en
-        );
-        by.event("backfill order", format!("run {}", run.run), detail)
-    });
+    let detail = format!(
+        "{} first, was {}; {}",
+        run.order.name(),
+        before.order.name(),
+        left(withdrawn).en
+    );
+    let event = by.event("backfill order", format!("run {}", run.run), detail);
     Ok(Steered {
         run,
         withdrawn,
-        event,
+        event: Some(event),
     })
 }
 
@@ -146,10 +150,19 @@ impl Steered {
                     Order::Oldest => "最早",
                     Order::Newest => "最近",
                 };
+                if !changed {
+                    return Words::new(
+                        format!(
+                            "run {id} goes from the {} day already; nothing was changed",
+                            order.name()
+                        ),
+                        format!("补跑 {id} 已是从{zh}的日期开始，未作更改"),
+                    );
+                }
                 if self.run.state == RunState::Held {
                     return Words::new(
                         format!(
-                            "run {id} {already}goes from the {} day once it is resumed",
+                            "run {id} goes from the {} day once it is resumed",
                             order.name()
                         ),
                         format!("补跑 {id} 恢复后从{zh}的日期开始"),
@@ -157,7 +170,7 @@ impl Steered {
                 }
                 Words::new(
                     format!(
-                        "run {id} {already}goes from the {} day: {left}, to come back in this order",
+                        "run {id} goes from the {} day: {left}, to come back in this order",
                         order.name()
                     ),
                     format!("补跑 {id} 从{zh}的日期开始：{}，按新顺序重新产生", left.zh),

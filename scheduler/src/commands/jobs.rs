@@ -14,7 +14,7 @@ use weldfleet_stores::Day;
 
 use super::{keep, operator};
 use crate::{
-    actions::jobs::{self as actions, DROPPED, Tried},
+    actions::jobs::{self as actions, DROPPED, Droppable, Tried},
     args::{JobFilter, Jobs},
     dependencies::{Dependencies, own_queue, queue, store_failure},
 };
@@ -255,54 +255,54 @@ async fn retry(
     why: &str,
 ) -> Result<Exit, Failure> {
     let queue = own_queue(settings).await?;
-    let jobs = chosen(settings, &queue, ids, all, filter).await?;
-    let tried = actions::retry(&queue, &jobs, &operator(why)).await;
-    let all = jobs.len();
-    told(settings, tried, |tried| {
-        format!("{} of {all} jobs run again", tried.done)
+    let ids = chosen(settings, &queue, ids, all, filter).await?;
+    let tried = actions::retry(settings, &queue, &ids, &operator(why)).await;
+    told(tried, |tried| {
+        format!("{} of {} jobs run again", tried.done, ids.len())
     })
-    .await
 }
 
 /// Says what came of it. Exit code 1 if a job was refused.
-async fn told(
-    settings: &Settings,
-    tried: Tried,
-    in_words: impl FnOnce(&Tried) -> String,
-) -> Result<Exit, Failure> {
+fn told(tried: Tried, in_words: impl FnOnce(&Tried) -> String) -> Result<Exit, Failure> {
     for why in tried.notes.iter().chain(&tried.refused) {
         errln!("{why}");
     }
-    keep(settings, &tried.events).await;
+    if tried.gone > 0 {
+        errln!("{} are gone already", tried.gone);
+    }
+    if let Some(why) = &tried.unkept {
+        errln!("note: {why}");
+    }
     let said = in_words(&tried);
     if let Some(failure) = tried.failure {
         errln!("{said}");
         return Err(failure);
     }
     outln!("{said}");
-    Ok(if tried.refused.is_empty() {
+    Ok(if tried.refused.is_empty() && tried.gone == 0 {
         Exit::Done
     } else {
         Exit::Failed
     })
 }
 
+/// The ids; one that no job has is a slip of the hand.
 async fn chosen(
     settings: &Settings,
     queue: &Queue,
     ids: Vec<String>,
     all: bool,
     filter: &JobFilter,
-) -> Result<Vec<Job>, Failure> {
+) -> Result<Vec<String>, Failure> {
     if all {
         let wanted = Wanted::new(filter, settings, &[State::Dead])?;
-        return find(queue, &wanted, usize::MAX).await;
+        let found = find(queue, &wanted, usize::MAX).await?;
+        return Ok(found.into_iter().map(|job| job.id).collect());
     }
-    let mut jobs = Vec::new();
     for id in &ids {
-        jobs.push(get(queue, id).await?);
+        get(queue, id).await?;
     }
-    Ok(jobs)
+    Ok(ids)
 }
 
 async fn drop_jobs(
@@ -313,17 +313,17 @@ async fn drop_jobs(
     why: &str,
 ) -> Result<Exit, Failure> {
     let deps = Dependencies::open(settings.clone()).await?;
-    let jobs = chosen(&settings, &deps.queue, ids, all, filter).await?;
-    let tried = actions::drop_jobs(&deps, &jobs, &operator(why)).await;
-    let all = jobs.len();
-    told(&settings, tried, |tried| {
+    let ids = chosen(&settings, &deps.queue, ids, all, filter).await?;
+    let which = Droppable::Outstanding;
+    let tried = actions::drop_jobs(&deps, &ids, which, &operator(why)).await;
+    told(tried, |tried| {
         let rows = grouped(tried.rows);
         format!(
-            "{} of {all} jobs dropped, {rows} rows marked invalid ({DROPPED})",
-            tried.done
+            "{} of {} jobs dropped, {rows} rows marked invalid ({DROPPED})",
+            tried.done,
+            ids.len()
         )
     })
-    .await
 }
 
 /// Exit code 1 if something is wrong and is left so.

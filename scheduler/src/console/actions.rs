@@ -3,8 +3,6 @@
 use axum::{Extension, extract::State, response::Response};
 use axum_extra::extract::Form;
 use serde::Deserialize;
-use weldfleet_fleet::queue_failure;
-use weldfleet_queue::Job;
 use weldfleet_service::{Failure, output::grouped};
 use weldfleet_stores::clickhouse::{Change, Event, Order};
 
@@ -12,12 +10,13 @@ use super::{Console, access::Visitor, asked::Asked, problem::Problem, said::Said
 use crate::{
     actions::{
         self, By,
-        jobs::{self, DROPPED, Tried},
+        jobs::{self, DROPPED, Droppable, Tried},
         pause::{self, Paused},
         refused::OfRun,
         runs,
     },
     dependencies::{self, Dependencies},
+    words::Words,
 };
 
 /// Jobs beyond which their number must be typed.
@@ -170,46 +169,29 @@ fn by(visitor: &Visitor, reason: String) -> By {
     By::new(visitor.name.clone().unwrap_or_default(), reason)
 }
 
-/// The jobs of these ids, and how many are none any more.
-async fn found(
-    queue: &weldfleet_queue::Queue,
-    ids: &[String],
-) -> Result<(Vec<Job>, usize), Failure> {
-    let mut jobs = Vec::with_capacity(ids.len());
-    for id in ids {
-        jobs.extend(queue.get(id).await.map_err(queue_failure)?);
-    }
-    let gone = ids.len() - jobs.len();
-    Ok((jobs, gone))
-}
-
 impl Console {
     /// What was done, and whether it is kept.
     async fn kept(&self, done: &str, events: &[Event], text: &Text) -> Said {
-        let note = actions::keep(&self.settings, events).await;
-        let note = note.map_or_else(String::new, |why| format!(" ({})", why.of(text.lang)));
-        Said::well(format!("{done}{note}"))
+        let why = actions::keep(&self.settings, events).await;
+        Said::well(format!("{done}{}", unkept(why.as_ref(), text)))
     }
 
-    /// What came of it, and how many of the jobs are gone.
-    async fn try_jobs(&self, ids: &Ids, by: &By) -> Result<(Tried, usize), Failure> {
+    async fn try_jobs(&self, ids: &Ids, by: &By) -> Result<Tried, Failure> {
         Ok(match ids.change {
             // ClickHouse may be why they died.
             OfJobs::Retry => {
                 let queue = dependencies::own_queue(&self.settings).await?;
-                let (jobs, gone) = found(&queue, &ids.id).await?;
-                (jobs::retry(&queue, &jobs, by).await, gone)
+                jobs::retry(&self.settings, &queue, &ids.id, by).await
             }
             OfJobs::Drop => {
                 let deps = Dependencies::open(self.settings.clone()).await?;
-                let (jobs, gone) = found(&deps.queue, &ids.id).await?;
-                (jobs::drop_jobs(&deps, &jobs, by).await, gone)
+                jobs::drop_jobs(&deps, &ids.id, Droppable::Dead, by).await
             }
         })
     }
 
-    async fn tried(&self, tried: Result<(Tried, usize), Failure>, done: &str, text: &Text) -> Said {
-        let (tried, gone) = match tried {
+    async fn tried(&self, tried: Result<Tried, Failure>, done: &str, text: &Text) -> Said {
+        let tried = match tried {
             Ok(tried) => tried,
             Err(failure) => return Said::problem(&Problem::from(&failure), text),
         };
@@ -219,20 +201,27 @@ impl Console {
         if tried.rows > 0 {
             told.push_str(&format!(", {} × invalid ({DROPPED})", grouped(tried.rows)));
         }
-        if gone > 0 {
-            told.push_str(&format!("; {gone} {}", text.gone));
+        if tried.gone > 0 {
+            told.push_str(&format!("; {} {}", tried.gone, text.gone));
         }
         for why in tried.refused.iter().chain(&tried.notes) {
             told.push_str(&format!("; {}", why.words().of(text.lang)));
         }
-        let mut said = self.kept(&told, &tried.events, text).await;
+        told.push_str(&unkept(tried.unkept.as_ref(), text));
         if let Some(failure) = &tried.failure {
             let problem = Problem::from(failure);
-            said.text.push_str(&format!("; {}", text.problem(&problem)));
+            told.push_str(&format!("; {}", text.problem(&problem)));
         }
-        said.well = tried.refused.is_empty() && tried.failure.is_none() && gone == 0;
-        said
+        match tried.refused.is_empty() && tried.failure.is_none() && tried.gone == 0 {
+            true => Said::well(told),
+            false => Said::badly(told),
+        }
     }
+}
+
+/// Why what was done is not kept, behind what is told of it.
+pub fn unkept(why: Option<&Words>, text: &Text) -> String {
+    why.map_or_else(String::new, |why| format!(" ({})", why.of(text.lang)))
 }
 
 #[cfg(test)]

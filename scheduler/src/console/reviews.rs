@@ -23,6 +23,7 @@ use weldfleet_stores::{
 use super::{
     Console,
     access::{Access, Visitor, session},
+    actions::unkept,
     asked::Asked,
     problem::Problem,
     said::Said,
@@ -221,8 +222,7 @@ struct Written {
 
 impl Written {
     fn unkept(&self, text: &Text) -> String {
-        let why = self.unkept.as_ref();
-        why.map_or_else(String::new, |why| format!(" ({})", why.of(text.lang)))
+        unkept(self.unkept.as_ref(), text)
     }
 }
 

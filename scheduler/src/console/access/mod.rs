@@ -21,7 +21,7 @@ use axum::{
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use weldfleet_settings::Settings;
 
@@ -289,7 +289,12 @@ pub async fn changing(
     if token.is_none_or(|(_, token)| *token != visitor.token) {
         return refused(Problem::PageTooOld);
     }
-    next.run(Request::from_parts(head, Body::from(bytes))).await
+    // What has begun goes on to its end, also where the browser hangs up: hyper would drop it midway.
+    let acting = tokio::spawn(next.run(Request::from_parts(head, Body::from(bytes))));
+    acting.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "an action of the console was cut off");
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    })
 }
 
 #[cfg(test)]
