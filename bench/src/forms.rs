@@ -22,7 +22,7 @@ struct Form {
     fresh: &'static str,
     /// Type of a curve, and how it is made of whole numbers `counts`.
     curve: (&'static str, &'static str),
-    /// Whether it keeps versions of a weld.
+    /// Whether it keeps versions of a weld, in an older system's order: by spot and id, with the server's granules.
     versions: bool,
 }
 
@@ -75,9 +75,8 @@ const SLICED: u64 = 2;
 impl Form {
     async fn create(&self, plant: &Plant) -> Result<()> {
         let engine = if self.versions {
-            "ENGINE = ReplacingMergeTree PARTITION BY data_date ORDER BY (data_date, ck_local_time, record_id) \
-             SETTINGS enable_block_number_column = 1, enable_block_offset_column = 1, index_granularity = 1024, \
-             max_compress_block_size = 262144, old_parts_lifetime = 1"
+            "ENGINE = ReplacingMergeTree PARTITION BY data_date ORDER BY (data_date, spot_name, record_id) \
+             SETTINGS enable_block_number_column = 1, enable_block_offset_column = 1, old_parts_lifetime = 1"
         } else {
             ""
         };

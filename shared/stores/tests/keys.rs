@@ -255,8 +255,11 @@ async fn merges_between_fetch_and_commit_lose_no_result() {
     assert_eq!(table.committed(&all, 2).await.unwrap(), 20);
 }
 
-/// Our input columns, twenty welds, in a table with versions; `engine` as in `ENGINE = …`.
-async fn with_versions(engine: &str) -> Plant {
+/// Orders of a plant's table: by time as ours, and as older systems have it, where no range of times is found by its key.
+const ORDERS: [&str; 2] = ["ck_local_time, record_id", "part_no, record_id"];
+
+/// Our input columns, twenty welds, in a table with versions; `engine` as in `ENGINE = …`, `order` behind the day.
+async fn with_versions(engine: &str, order: &str) -> Plant {
     let plant = Plant::bare(true);
     plant.execute("CREATE DATABASE weld_test").await;
     plant
@@ -264,7 +267,7 @@ async fn with_versions(engine: &str) -> Plant {
             "CREATE TABLE weld_test.spot_records (data_date UInt32, ck_local_time DateTime64(3), record_id UInt64, part_no String, \
              umax Float32, imax Float32, u_curve Array(Float32), i_curve Array(Float32), \
              version UInt64 DEFAULT toUnixTimestamp64Nano(now64(9)), gone UInt8 DEFAULT 0) \
-             ENGINE = {engine} PARTITION BY data_date ORDER BY (data_date, ck_local_time, record_id)"
+             ENGINE = {engine} PARTITION BY data_date ORDER BY (data_date, {order})"
         ))
         .await;
     plant
@@ -286,8 +289,12 @@ async fn with_versions(engine: &str) -> Plant {
 
 #[tokio::test]
 async fn of_versions_the_one_that_final_returns_is_judged_and_counted() {
-    for engine in ["ReplacingMergeTree(version)", "ReplacingMergeTree"] {
-        let plant = with_versions(engine).await;
+    let engines = ["ReplacingMergeTree(version)", "ReplacingMergeTree"];
+    for (engine, order) in engines
+        .iter()
+        .flat_map(|engine| ORDERS.map(|order| (engine, order)))
+    {
+        let plant = with_versions(engine, order).await;
         let table = plant.table().await;
         let mirror = plant.mirror().await;
         let all = range(0, 19);
@@ -345,8 +352,37 @@ async fn of_versions_the_one_that_final_returns_is_judged_and_counted() {
 }
 
 #[tokio::test]
+async fn a_weld_is_found_at_the_time_of_its_last_version_alone() {
+    let plant = with_versions("ReplacingMergeTree(version)", ORDERS[1]).await;
+    let table = plant.table().await;
+    plant
+        .execute(
+            "INSERT INTO weld_test.spot_records (data_date, ck_local_time, record_id, part_no, umax, imax, u_curve, i_curve) \
+             SELECT data_date, fromUnixTimestamp64Milli(1795305600150), record_id, part_no, umax, imax, u_curve, i_curve \
+             FROM weld_test.spot_records WHERE record_id = 3",
+        )
+        .await;
+    let ids = |block: &RowBlock| -> Vec<String> {
+        (0..block.len())
+            .map(|row| block.id(row).to_string())
+            .collect()
+    };
+    let before = table.fetch(&range(0, 9)).await.unwrap();
+    assert_eq!(ids(&before), ["0", "1", "2", "4", "5", "6", "7", "8", "9"]);
+    let found = table.find("3", Some(day()), None).await.unwrap().unwrap();
+    assert_eq!(found.0.key(found.1).ticks, key(15).ticks);
+    judge(&table, 1, &range(0, 9)).await;
+    let range_of_its_own = range(10, 19);
+    let block = judge(&table, 2, &range_of_its_own).await;
+    assert_eq!(block.len(), 11);
+    let mirror = plant.mirror().await;
+    mirror.mirror_day(day()).await.unwrap();
+    assert!(mirror.lag(&[day()]).await.unwrap()[0].equal);
+}
+
+#[tokio::test]
 async fn a_deleted_version_is_nobodys_work_and_a_longer_sorting_key_hides_no_rival() {
-    let plant = with_versions("ReplacingMergeTree(version, gone)").await;
+    let plant = with_versions("ReplacingMergeTree(version, gone)", ORDERS[1]).await;
     let table = plant.table().await;
     plant
         .execute(

@@ -48,8 +48,8 @@ impl SourceTable {
             let cut = usize::try_from(range.rows).unwrap_or(usize::MAX);
             let limit = range.rows.saturating_add(1);
             let mut arrived = self.arrived();
-            self.read(&mut arrived, &wanted, &format!("{within} LIMIT {limit}"))
-                .await?;
+            let cut_rows = format!("{within} LIMIT {limit}");
+            self.read(&mut arrived, &wanted, &within, &cut_rows).await?;
             if arrived.len() <= cut {
                 return self.block(range.day, arrived);
             }
@@ -57,7 +57,8 @@ impl SourceTable {
         }
         let mut arrived = self.arrived();
         let of_run = format!("{within} AND {wanted}");
-        self.read(&mut arrived, "toUInt8(1)", &of_run).await?;
+        self.read(&mut arrived, "toUInt8(1)", &of_run, &of_run)
+            .await?;
         let keys: Vec<(i64, String)> = (0..arrived.len())
             .map(|row| arrived.key(row))
             .map(|key| (key.ticks, key.id.to_string()))
@@ -66,19 +67,22 @@ impl SourceTable {
         for keys in keys.chunks(KEYS) {
             let keys = schema.has_key(keys.iter().map(|(ticks, id)| (*ticks, id.as_str())));
             let rivals = format!("{within} AND NOT {wanted} AND {keys}");
-            self.read(&mut arrived, "toUInt8(0)", &rivals).await?;
+            self.read(&mut arrived, "toUInt8(0)", &rivals, &rivals)
+                .await?;
         }
         self.block(range.day, arrived)
     }
 
-    /// Rows of one day that meet the conditions (SQL, may end with ORDER BY and LIMIT), in key order.
+    /// Rows of one day that meet the conditions (SQL, may end with ORDER BY and LIMIT, which versions that do not count
+    /// use up too), in key order.
     pub(crate) async fn rows_where(
         &self,
         day: Day,
         conditions: &str,
     ) -> Result<RowBlock, StoreError> {
         let mut arrived = self.arrived();
-        self.read(&mut arrived, "toUInt8(1)", conditions).await?;
+        self.read(&mut arrived, "toUInt8(1)", conditions, conditions)
+            .await?;
         self.block(day, arrived)
     }
 
@@ -111,11 +115,12 @@ impl SourceTable {
     }
 
     /// Reads the rows that meet the conditions behind those that have arrived; `wanted` (SQL, `UInt8`) says which are
-    /// to be judged.
+    /// to be judged, and `candidates` what all of them meet before versions are compared.
     async fn read(
         &self,
         arrived: &mut Arrived,
         wanted: &str,
+        candidates: &str,
         conditions: &str,
     ) -> Result<(), StoreError> {
         let schema = &self.schema;
@@ -138,7 +143,7 @@ impl SourceTable {
             u = schema.stored_curve("u_curve"),
             i = schema.stored_curve("i_curve"),
             further = further.concat(),
-            source = schema.rows(),
+            source = schema.rows_among(candidates),
         );
         let mut reader = self.server.native("fetch a range", &sql, FETCH_SETTINGS)?;
         while let Some(rows) = reader.block(columns).await? {

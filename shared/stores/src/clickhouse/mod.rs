@@ -9,6 +9,7 @@
 //! - [`fetch`], [`block`]: a range's rows in one arena, whose memory (`arena`) is used again;
 //! - [`results`]: an attempt's results, and their commit to the rows;
 //! - [`runs`]: backfill runs; [`events`]: who did what; [`reports`], [`quality`], [`scores`], [`agreement`]: questions that people ask;
+//! - `versions`: of a row's versions, the one that counts;
 //! - [`disks`]: room on the server;
 //! - [`survey`]: a table that no settings describe yet;
 //! - [`identity`]: what makes the table out among all others;
@@ -54,6 +55,7 @@ pub mod sql;
 mod stored;
 mod streaks;
 pub mod survey;
+mod versions;
 pub mod writers;
 
 use std::{sync::Arc, time::Duration};

@@ -146,23 +146,17 @@ impl SourceTable {
         columns: &[MirrorColumn],
     ) -> Result<Vec<NokRow>, StoreError> {
         let schema = &self.schema;
-        let within = schema.between_any(ranges);
-        let Some(tokens) = tokens else {
-            let filter = format!("{within} AND {}", schema.is_nok());
-            return self.committed_rows(day, &filter, columns).await;
-        };
-        let found_nok = format!(
-            "{within} AND {} IN (SELECT key_hash FROM {} WHERE token IN ({}) AND final_result = 'NOK')",
-            schema.row_hash(),
-            schema.results,
-            list(tokens.iter().copied())
-        );
-        let filter = format!("{found_nok} AND {}", schema.is_nok());
-        // of several versions of a weld FINAL must see all before one is picked
-        let first =
-            (!schema.keeps_versions).then(|| format!("{} AND {found_nok}", schema.on_day(day)));
-        let sql = schema.mirrored(day, first.as_deref(), &filter, columns);
-        self.rows_of(&sql, columns).await
+        let mut picked = schema.between_any(ranges);
+        if let Some(tokens) = tokens {
+            picked = format!(
+                "{picked} AND {} IN (SELECT key_hash FROM {} WHERE token IN ({}) AND final_result = 'NOK')",
+                schema.row_hash(),
+                schema.results,
+                list(tokens.iter().copied())
+            );
+        }
+        let nok = format!("{picked} AND {}", schema.is_nok());
+        self.committed_rows(day, Some(&picked), &nok, columns).await
     }
 
     /// Committed NOK rows of a span of ticks.
@@ -173,7 +167,7 @@ impl SourceTable {
         columns: &[MirrorColumn],
     ) -> Result<Vec<NokRow>, StoreError> {
         let filter = format!("{} AND {}", self.schema.in_span(span), self.schema.is_nok());
-        self.committed_rows(day, &filter, columns).await
+        self.committed_rows(day, None, &filter, columns).await
     }
 
     /// The tick of the NOK row that has `skip` before it in the span.
@@ -211,12 +205,11 @@ impl SourceTable {
     ) -> Result<Vec<NokRow>, StoreError> {
         let mut found = Vec::new();
         for keys in keys.chunks(KEYS) {
-            let filter = format!(
-                "{} AND {} IS NOT NULL",
-                self.schema.has_key(keys.iter().map(ticks_and_id)),
-                self.schema.column("alg_complete_time")
-            );
-            found.extend(self.committed_rows(day, &filter, columns).await?);
+            let picked = self.schema.has_key(keys.iter().map(ticks_and_id));
+            let complete = self.schema.column("alg_complete_time");
+            let judged = format!("{picked} AND {complete} IS NOT NULL");
+            let rows = self.committed_rows(day, Some(&picked), &judged, columns);
+            found.extend(rows.await?);
         }
         Ok(found)
     }
@@ -237,10 +230,11 @@ impl SourceTable {
     async fn committed_rows(
         &self,
         day: Day,
+        picked: Option<&str>,
         filter: &str,
         columns: &[MirrorColumn],
     ) -> Result<Vec<NokRow>, StoreError> {
-        let sql = self.schema.mirrored(day, None, filter, columns);
+        let sql = self.schema.mirrored(day, picked, filter, columns);
         self.rows_of(&sql, columns).await
     }
 
@@ -365,15 +359,22 @@ impl Schema {
     }
 
     /// Rows of the day as the mirror holds them, each key once: of duplicates a NOK one, then by content. The layout's
-    /// columns are `m_0`, `m_1` and so on.
+    /// columns are `m_0`, `m_1` and so on. Few rows are `picked` first, by columns that have no patch.
     fn mirrored(
         &self,
         day: Day,
-        first: Option<&str>,
+        picked: Option<&str>,
         filter: &str,
         columns: &[MirrorColumn],
     ) -> String {
-        let first = first.map_or_else(String::new, |first| format!("PREWHERE {first} "));
+        let on_day = self.on_day(day);
+        let source = match picked {
+            Some(picked) if self.keeps_versions => {
+                self.rows_among(&format!("{on_day} AND {picked}"))
+            }
+            Some(picked) => format!("{} PREWHERE {on_day} AND {picked}", self.source),
+            None => self.rows(),
+        };
         let time = self.column("ck_local_time");
         let values: Vec<String> = columns
             .iter()
@@ -387,7 +388,7 @@ impl Schema {
             "SELECT ticks, time_text AS ck_local_time, m_record_id AS record_id, m_nok AS nok{names} FROM \
              (SELECT {ticks} AS ticks, toString({time}) AS time_text, {id} AS m_record_id, toUInt8(ifNull({result} = 'NOK', 0)) AS m_nok, \
              ifNull({token}, toUInt64(0)) AS m_token, cityHash64({part}, {spot}, {timer}, {umax}, {imax}) AS m_content{values} \
-             FROM {source} {first}WHERE {day} AND {filter}) \
+             FROM {source} WHERE {on_day} AND {filter}) \
              ORDER BY ticks, m_record_id, m_nok DESC, m_token DESC, m_content LIMIT 1 BY ticks, m_record_id",
             names = names.concat(),
             ticks = self.ticks(),
@@ -400,8 +401,6 @@ impl Schema {
             umax = self.number("umax", "Float64"),
             imax = self.number("imax", "Float64"),
             values = values.concat(),
-            source = self.rows(),
-            day = self.on_day(day),
         )
     }
 

@@ -19,6 +19,7 @@ use super::{
     column_type::unwrap,
     quote::{identifier, literal, qualified},
     stored::curve_fits,
+    versions,
 };
 use crate::{
     columns::{plain_type, result_column},
@@ -118,6 +119,8 @@ pub struct Schema {
     pub(crate) selected: String,
     /// Whether the table keeps versions of a row (`ReplacingMergeTree`), of which the one that `FINAL` returns counts.
     pub keeps_versions: bool,
+    /// Columns of its sorting key by which few of its rows are found before `FINAL` compares versions; may be none.
+    pub(crate) narrowing: Vec<String>,
     columns: BTreeMap<&'static str, Column>,
     /// What is fetched besides, for people and for models.
     further: FurtherColumns,
@@ -164,6 +167,7 @@ struct ColumnRow {
 #[derive(Debug, Row, Deserialize)]
 struct TableRow {
     engine: String,
+    sorting_key: String,
     create_table_query: String,
 }
 
@@ -298,7 +302,7 @@ impl Schema {
             .all(
                 "read system.tables",
                 &format!(
-                    "SELECT engine, create_table_query FROM system.tables WHERE database = {} AND name = {}",
+                    "SELECT engine, sorting_key, create_table_query FROM system.tables WHERE database = {} AND name = {}",
                     literal(database),
                     literal(table)
                 ),
@@ -545,6 +549,7 @@ impl FoundTable<'_> {
             missing_settings: self.missing_settings(on_by_default),
             has_old_truth: self.has_old_truth(),
             keeps_versions: self.engine_family() == "ReplacingMergeTree",
+            narrowing: self.narrowing(),
             create_table_query: self.table.create_table_query,
             selected: selected(&self.settings.tables.filter),
             columns,
@@ -657,6 +662,19 @@ impl FoundTable<'_> {
             .strip_prefix("Replicated")
             .or_else(|| engine.strip_prefix("Shared"))
             .unwrap_or(engine)
+    }
+
+    /// By what few rows are found before versions are compared.
+    fn narrowing(&self) -> Vec<String> {
+        if self.engine_family() != "ReplacingMergeTree" {
+            return Vec::new();
+        }
+        let ours = ["data_date", "ck_local_time", "record_id"];
+        let theirs = ours.map(|ours| self.settings.columns.name(ours));
+        versions::narrowing(&self.table.sorting_key, theirs, |column| {
+            let found = self.found(column);
+            found.is_none_or(|row| ColumnType::parse(&row.r#type).nullable)
+        })
     }
 
     fn check_engine(&self, faults: &mut Vec<SchemaFault>) {

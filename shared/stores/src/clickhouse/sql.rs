@@ -128,18 +128,6 @@ impl Schema {
         }
     }
 
-    /// Where rows are read: of a table that keeps versions, the version that counts.
-    ///
-    /// `FINAL` is the table's own notion of it, deleted rows included. Writes name the table itself: a result is of one
-    /// physical row (see [`Self::row_hash`]), whatever version of its weld that is.
-    pub(crate) fn rows(&self) -> String {
-        if self.keeps_versions {
-            format!("{} FINAL", self.source)
-        } else {
-            self.source.clone()
-        }
-    }
-
     /// `cityHash64` of one physical row: the weld's key, and where the row was inserted, which merges, mutations and
     /// patches keep.
     ///
