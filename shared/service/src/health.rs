@@ -50,9 +50,4 @@ impl Health {
             })
             .collect()
     }
-
-    /// Whether this component is ready.
-    pub fn is_ready(&self, component: &str) -> bool {
-        !self.lock().contains_key(component)
-    }
 }

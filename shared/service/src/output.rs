@@ -65,10 +65,6 @@ impl Paint {
     pub fn bold(self, text: &str) -> String {
         self.wrap(Style::new().bold(), text)
     }
-
-    pub fn dim(self, text: &str) -> String {
-        self.wrap(Style::new().dimmed(), text)
-    }
 }
 
 /// `1234567` as `1,234,567`.

@@ -144,11 +144,11 @@ struct Stores {
 async fn stores(settings: Arc<Settings>, health: Health) -> Result<Stores, Failure> {
     // what is wrong with the url is told at once, not once ClickHouse answers
     let queue = Queue::new(weldfleet_fleet::queue_options(&settings)).map_err(queue_failure)?;
-    let source = inspect_source(&settings, &health).await?;
+    let source = from_clickhouse(&health, || SourceTable::inspect(&settings)).await?;
     meet_needs(&settings, &source, &health).await?;
     let mirror =
         NokTable::new(&settings)?.map(|table| Mirroring::new(Mirror::new(source.clone(), table)));
-    let queue = own_queue(&settings, queue, &health).await?;
+    let queue = take_queue(&settings, queue, &health).await?;
     raise_token(&source, &queue, &health).await?;
     sweep_leftovers(&settings.worker.save_dir, &queue).await;
     tokio::spawn(sweep_again(settings.worker.save_dir.clone(), queue.clone()));
@@ -257,13 +257,16 @@ async fn work(
     Ok(why)
 }
 
-/// Looks at the source table; waits while ClickHouse is away, ends when it is wrong.
-async fn inspect_source(settings: &Settings, health: &Health) -> Result<SourceTable, Failure> {
+/// What ClickHouse answers; waits while it is away, ends when something is wrong.
+async fn from_clickhouse<T, F: Future<Output = Result<T, StoreError>>>(
+    health: &Health,
+    ask: impl Fn() -> F,
+) -> Result<T, Failure> {
     loop {
-        match SourceTable::inspect(settings).await {
-            Ok(source) => {
+        match ask().await {
+            Ok(answer) => {
                 outage::ends(health, CLICKHOUSE);
-                return Ok(source);
+                return Ok(answer);
             }
             Err(error) if error.is_outage() => {
                 outage::wait(health, CLICKHOUSE, &error.chain()).await
@@ -360,17 +363,8 @@ fn fatal(error: StoreError) -> Failure {
 }
 
 /// Makes sure that the queue is this table's; waits while ClickHouse or Redis is away, ends where waiting cures nothing.
-async fn own_queue(settings: &Settings, queue: Queue, health: &Health) -> Result<Queue, Failure> {
-    let owner = loop {
-        match weldfleet_fleet::owner(settings).await {
-            Ok(owner) => break owner,
-            Err(error) if error.is_outage() => {
-                outage::wait(health, CLICKHOUSE, &error.chain()).await
-            }
-            Err(error) => return Err(fatal(error)),
-        }
-    };
-    outage::ends(health, CLICKHOUSE);
+async fn take_queue(settings: &Settings, queue: Queue, health: &Health) -> Result<Queue, Failure> {
+    let owner = from_clickhouse(health, || weldfleet_fleet::owner(settings)).await?;
     let queue = match owner {
         Some(owner) => queue.owned_by(owner).map_err(queue_failure)?,
         None => queue,
@@ -389,15 +383,7 @@ async fn own_queue(settings: &Settings, queue: Queue, health: &Health) -> Result
 /// Tokens must grow even if Redis has forgotten everything.
 async fn raise_token(source: &SourceTable, queue: &Queue, health: &Health) -> Result<(), Failure> {
     loop {
-        let floor = match source.max_token(&[]).await {
-            Ok(floor) => floor,
-            Err(error) if error.is_outage() => {
-                outage::wait(health, CLICKHOUSE, &error.chain()).await;
-                continue;
-            }
-            Err(error) => return Err(fatal(error)),
-        };
-        outage::ends(health, CLICKHOUSE);
+        let floor = from_clickhouse(health, || source.max_token(&[])).await?;
         match queue.raise_token(floor).await {
             Ok(_) => {
                 outage::ends(health, REDIS);

@@ -16,26 +16,26 @@
 //! beat large ones (cache). On a GPU each compute thread has a session, and so a stream, of its own: while the device works
 //! for one, the others validate, ask the rules and copy.
 
-pub mod bound;
-pub mod catalog;
-pub mod changes;
-pub mod compute;
-pub mod external;
-pub mod files;
-pub mod hardware;
-pub mod interface;
-pub mod isolation;
-pub mod layout;
-pub mod openvino;
-pub mod parts;
-pub mod pool;
+pub(crate) mod bound;
+pub(crate) mod catalog;
+pub(crate) mod changes;
+pub(crate) mod compute;
+pub(crate) mod external;
+pub(crate) mod files;
+pub(crate) mod hardware;
+pub(crate) mod interface;
+pub(crate) mod isolation;
+pub(crate) mod layout;
+pub(crate) mod openvino;
+pub(crate) mod parts;
+pub(crate) mod pool;
 mod pool_error;
-pub mod rows;
-pub mod runtime;
-pub mod session;
-pub mod trial;
-pub mod tuning;
-pub mod welds;
+pub(crate) mod rows;
+pub(crate) mod runtime;
+pub(crate) mod session;
+pub(crate) mod trial;
+pub(crate) mod tuning;
+pub(crate) mod welds;
 
 use std::thread;
 

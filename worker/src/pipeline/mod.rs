@@ -26,15 +26,15 @@
 //!   what does not work, and waiting for it;
 //! - [`counts`]: what a finished range held.
 
-pub mod blame;
-pub mod counts;
-pub mod gate;
-pub mod giving_up;
-pub mod grouping;
-pub mod mirroring;
-pub mod range;
+mod blame;
+pub(crate) mod counts;
+mod gate;
+mod giving_up;
+mod grouping;
+mod mirroring;
+mod range;
 pub mod stages;
-pub mod writing;
+mod writing;
 
 pub use gate::Gate;
 pub use mirroring::Mirroring;

@@ -6,8 +6,8 @@
 //!                                     └─audit─► Audited ─store─► Stored ─commit─► Committed ─mirror─┘
 //! ```
 //!
-//! Each step asks whether the lease is still held before it writes, and has its fail point behind it. Whoever needs one
-//! range written calls [`Stage::write_back`]; the steps in it are apart for those who read them.
+//! Each step asks whether the lease is still held before it writes, and has its fail point behind it. Verdicts leave the
+//! worker by [`Stage::write_back`] alone; the steps in it are types of this file, in an order that is held the same way.
 //!
 //! ```
 //! use worker::pipeline::stages::{Acked, Claimed, Stage, Stopped};
@@ -15,42 +15,36 @@
 //! async fn all_the_way(range: Stage<'_, Claimed>) -> Result<Acked, Stopped> {
 //!     range.fetch().await?.judge().await?.write_back().await?.ack().await
 //! }
-//!
-//! async fn step_by_step(range: Stage<'_, Claimed>) -> Result<Acked, Stopped> {
-//!     let judged = range.fetch().await?.judge().await?;
-//!     let committed = judged.audit().await?.store().await?.commit().await?;
-//!     committed.mirror().await?.ack().await
-//! }
 //! ```
 //!
-//! What is out of order does not compile. Rows would carry verdicts that no audit file has:
+//! What is out of order does not compile. There is nothing to write yet:
 //!
 //! ```compile_fail,E0599
-//! use worker::pipeline::stages::{Judged, Stage};
+//! use worker::pipeline::stages::{Fetched, Stage};
 //!
-//! async fn stores_before_the_audit_file(judged: Stage<'_, Judged>) {
-//!     let _ = judged.store().await;
+//! async fn writes_what_is_not_judged(fetched: Stage<'_, Fetched>) {
+//!     let _ = fetched.write_back().await;
 //! }
 //! ```
 //!
 //! A job would be done before its verdicts are in the rows:
 //!
 //! ```compile_fail,E0599
-//! use worker::pipeline::stages::{Stage, Stored};
+//! use worker::pipeline::stages::{Judged, Stage};
 //!
-//! async fn acks_what_is_not_committed(stored: Stage<'_, Stored>) {
-//!     let _ = stored.ack().await;
+//! async fn acks_what_is_not_written(judged: Stage<'_, Judged>) {
+//!     let _ = judged.ack().await;
 //! }
 //! ```
 //!
 //! Nor does a second turn of a step:
 //!
 //! ```compile_fail,E0382
-//! use worker::pipeline::stages::{Audited, Stage};
+//! use worker::pipeline::stages::{Judged, Stage};
 //!
-//! async fn stores_twice(audited: Stage<'_, Audited>) {
-//!     let _ = audited.store().await;
-//!     let _ = audited.store().await;
+//! async fn writes_twice(judged: Stage<'_, Judged>) {
+//!     let _ = judged.write_back().await;
+//!     let _ = judged.write_back().await;
 //! }
 //! ```
 
@@ -112,21 +106,21 @@ pub struct Judged {
 }
 
 /// The audit file is durable; the rows are let go, their place among `ranges_in_flight` is the next range's.
-pub struct Audited {
+struct Audited {
     results: EncodedResults,
     written: Written,
     on_the_way: OnTheWay,
 }
 
 /// The results are in `weld_results`, under the attempt's token.
-pub struct Stored {
+struct Stored {
     overrules: bool,
     written: Written,
     on_the_way: OnTheWay,
 }
 
 /// The results are in the rows.
-pub struct Committed {
+struct Committed {
     written: Written,
     /// None where an earlier attempt committed them.
     on_the_way: Option<OnTheWay>,
@@ -276,7 +270,7 @@ impl<'p> Stage<'p, Judged> {
     }
 
     /// Durable step 1; and what is to be stored in step 2, so that the rows can be let go.
-    pub async fn audit(self) -> Result<Stage<'p, Audited>, Stopped> {
+    async fn audit(self) -> Result<Stage<'p, Audited>, Stopped> {
         let Self { under, at } = self;
         let Judged {
             block,
@@ -337,7 +331,7 @@ impl UnderLease<'_> {
 
 impl<'p> Stage<'p, Audited> {
     /// Durable step 2, together with whatever other ranges are ready.
-    pub async fn store(self) -> Result<Stage<'p, Stored>, Stopped> {
+    async fn store(self) -> Result<Stage<'p, Stored>, Stopped> {
         let Self { under, at } = self;
         let Audited {
             results,
@@ -362,7 +356,7 @@ impl<'p> Stage<'p, Audited> {
 
 impl<'p> Stage<'p, Stored> {
     /// Durable step 3: the guarded UPDATE, together with others'.
-    pub async fn commit(self) -> Result<Stage<'p, Committed>, Stopped> {
+    async fn commit(self) -> Result<Stage<'p, Committed>, Stopped> {
         let Self { under, at } = self;
         under.held()?;
         let attempt = Attempt {
@@ -383,7 +377,7 @@ impl<'p> Stage<'p, Stored> {
 
 impl<'p> Stage<'p, Committed> {
     /// Durable step 4, which MySQL cannot hold up.
-    pub async fn mirror(self) -> Result<Stage<'p, Mirrored>, Stopped> {
+    async fn mirror(self) -> Result<Stage<'p, Mirrored>, Stopped> {
         let Self { under, at } = self;
         under.held()?;
         // An attempt before this one may have committed NOK rows and died. One that was given back is not counted: if rows

@@ -25,7 +25,6 @@ pub struct LeasedBackend {
     size: usize,
     claimed: VecDeque<(Lease, OwnedSemaphorePermit)>,
     claiming: Option<BoxFuture<'static, Option<Placed>>>,
-    drop_when_lost: bool,
     ended: bool,
 }
 
@@ -41,7 +40,6 @@ impl LeasedBackend {
             size: 1,
             claimed: VecDeque::new(),
             claiming: None,
-            drop_when_lost: true,
             ended: false,
         }
     }
@@ -52,14 +50,6 @@ impl LeasedBackend {
     pub fn concurrency(mut self, jobs: usize) -> Self {
         self.size = jobs.max(1);
         self.slots = Arc::new(Semaphore::new(self.size));
-        self
-    }
-
-    /// Lets a handler go on when its lease is lost (it asks [`Lease::is_lost`] itself before each write), instead of
-    /// dropping its future at the next await.
-    #[must_use]
-    pub fn keep_when_lost(mut self) -> Self {
-        self.drop_when_lost = false;
         self
     }
 
@@ -171,6 +161,6 @@ impl BackendConfig for LeasedBackend {
     }
 
     fn middleware(&mut self, _worker: &mut WorkerContext) -> Self::Layer {
-        LeaseLayer::new(self.drop_when_lost)
+        LeaseLayer
     }
 }

@@ -37,24 +37,13 @@ impl IntoSettlement for Settlement {
 
 /// Makes a [`LeaseService`]; [`LeasedBackend`](super::LeasedBackend) puts it around the user's layers by itself.
 #[derive(Debug, Clone)]
-pub struct LeaseLayer {
-    drop_when_lost: bool,
-}
-
-impl LeaseLayer {
-    pub(super) fn new(drop_when_lost: bool) -> Self {
-        Self { drop_when_lost }
-    }
-}
+pub struct LeaseLayer;
 
 impl<S> Layer<S> for LeaseLayer {
     type Service = LeaseService<S>;
 
     fn layer(&self, service: S) -> Self::Service {
-        LeaseService {
-            service,
-            drop_when_lost: self.drop_when_lost,
-        }
+        LeaseService { service }
     }
 }
 
@@ -62,7 +51,6 @@ impl<S> Layer<S> for LeaseLayer {
 #[derive(Debug, Clone)]
 pub struct LeaseService<S> {
     service: S,
-    drop_when_lost: bool,
 }
 
 impl<S> Service<Task<Job>> for LeaseService<S>
@@ -88,13 +76,12 @@ where
         let Some(lease) = lease else {
             return Box::pin(async { Err(NoLease.into()) });
         };
-        let drop_when_lost = self.drop_when_lost;
         let handler = self.service.call(task);
         Box::pin(async move {
             let mut running = AbortOnDrop(tokio::spawn(handler));
             let ended = tokio::select! {
                 ended = &mut running.0 => ended,
-                () = lease.lost(), if drop_when_lost => return Ok(Settled::Lost),
+                () = lease.lost() => return Ok(Settled::Lost),
             };
             let (settlement, error) = match ended {
                 Ok(Ok(response)) => (response.into_settlement(), None),

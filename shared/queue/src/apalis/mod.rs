@@ -73,6 +73,3 @@ impl IntoResponse for Settlement {
         Ok(self)
     }
 }
-
-/// A backend error that cannot happen: errors of Redis are waited out inside and never end the worker.
-pub type Never = Infallible;

@@ -249,12 +249,6 @@ impl Server {
         self.one::<u8>("ping", "SELECT 1").await.map(|_| ())
     }
 
-    /// Whether the server answers anything at all within seconds.
-    pub async fn answers_soon(&self) -> bool {
-        let ping = self.clone().with_patience(SOON);
-        ping.ping().await.is_ok()
-    }
-
     pub async fn version(&self) -> Result<Version, StoreError> {
         match self.version_by(&self.client).await {
             // A server that is too old to know them must still be able to say so.

@@ -478,19 +478,4 @@ impl SourceTable {
         }
         Ok(counts)
     }
-
-    /// Rows between two keys, whatever became of them; for tests and `jobs show`.
-    pub async fn count_between(&self, day: Day, keys: &KeyRange) -> Result<u64, StoreError> {
-        self.server
-            .one(
-                "count the rows of a range",
-                &format!(
-                    "SELECT count() FROM {} WHERE {} AND {}",
-                    self.schema.rows(),
-                    self.schema.on_day(day),
-                    self.schema.between(keys),
-                ),
-            )
-            .await
-    }
 }

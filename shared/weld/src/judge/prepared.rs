@@ -114,12 +114,6 @@ impl Prepared {
         self.rows.is_empty()
     }
 
-    /// Number of welds that wait for a model.
-    #[must_use]
-    pub fn rows_to_infer(&self) -> usize {
-        self.tensors.iter().map(|tensor| tensor.rows).sum()
-    }
-
     /// Everything to infer, at most `max_rows` (at least 1) a batch. Batches do not overlap, so they may go to
     /// different threads.
     pub fn batches(&mut self, max_rows: usize) -> impl Iterator<Item = Batch<'_>> {
