@@ -12,8 +12,8 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value, json};
 
-/// Documents that hold tables.
-const DOCUMENTS: [&str; 3] = ["docs/PERFORMANCE.md", "README.md", "README.zh-CN.md"];
+/// Document that holds the tables.
+const DOCUMENT: &str = "docs/PERFORMANCE.md";
 const BEGIN: &str = "<!-- figures: ";
 const END: &str = "<!-- /figures -->";
 
@@ -75,14 +75,12 @@ impl Document {
 
     /// Writes every table of the documentation anew.
     pub fn write_tables(&self, repository: &Path) -> Result<()> {
-        for name in DOCUMENTS {
-            let path = repository.join(name);
-            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            let fresh = filled(&text, |table| self.table(table)).context(name)?;
-            if fresh != text {
-                fs::write(&path, fresh).with_context(|| path.display().to_string())?;
-                println!("written: {name}");
-            }
+        let path = repository.join(DOCUMENT);
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let fresh = filled(&text, |table| self.table(table)).context(DOCUMENT)?;
+        if fresh != text {
+            fs::write(&path, fresh).with_context(|| path.display().to_string())?;
+            println!("written: {DOCUMENT}");
         }
         Ok(())
     }
@@ -90,7 +88,6 @@ impl Document {
     fn table(&self, name: &str) -> Result<String> {
         Ok(match name {
             "targets" => targets::table(self),
-            "targets-zh" => targets::table_zh(self),
             "machine" => tables::machine(self),
             "stages" => tables::stages(self),
             "slicing" => tables::slicing(self),

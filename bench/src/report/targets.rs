@@ -24,7 +24,6 @@ enum Wanted {
 
 struct Target {
     name: &'static str,
-    chinese: &'static str,
     section: &'static str,
     quantity: &'static str,
     wanted: Wanted,
@@ -33,77 +32,66 @@ struct Target {
 const TARGETS: &[Target] = &[
     Target {
         name: "CNN, rows/s",
-        chinese: "CNN，行/秒",
         section: CNN,
         quantity: "rows/s",
         wanted: Wanted::WhatCoresAllow,
     },
     Target {
         name: "CNN, inference in the worker's CPU, %",
-        chinese: "CNN，推理占 worker CPU，%",
         section: CNN,
         quantity: "inference, share of the worker's CPU, %",
         wanted: Wanted::AtLeast(93.0),
     },
     Target {
         name: "CNN, compute threads waiting for rows, %",
-        chinese: "CNN，计算线程等待数据，%",
         section: CNN,
         quantity: "compute threads waiting, % of the middle",
         wanted: Wanted::AtMost(1.0),
     },
     Target {
         name: "CNN, worker's peak memory, MB",
-        chinese: "CNN，worker 峰值内存，MB",
         section: CNN,
         quantity: "worker peak memory, MB",
         wanted: Wanted::AtMost(250.0),
     },
     Target {
         name: "start to first claim, ms",
-        chinese: "启动到首次领取任务，ms",
         section: CNN,
         quantity: "start of the worker to its first claim, ms",
         wanted: Wanted::AtMost(1000.0),
     },
     Target {
         name: "near-free model, rows/s",
-        chinese: "近零成本模型，行/秒",
         section: FREE,
         quantity: "rows/s",
         wanted: Wanted::AtLeast(75_000.0),
     },
     Target {
         name: "near-free, worker CPU besides inference, µs a row",
-        chinese: "近零成本模型，推理之外的 worker CPU，µs/行",
         section: FREE,
         quantity: "worker CPU besides inference, µs a row",
         wanted: Wanted::AtMost(10.0),
     },
     Target {
         name: "near-free, ClickHouse CPU, µs a row",
-        chinese: "近零成本模型，ClickHouse CPU，µs/行",
         section: FREE,
         quantity: "ClickHouse CPU, µs a row",
         wanted: Wanted::AtMost(13.0),
     },
     Target {
         name: "live at 600 rows/s, weld to verdict p99, ms",
-        chinese: "实时 600 行/秒，焊接到判定 p99，ms",
         section: LIVE,
         quantity: "weld to verdict p99, ms",
         wanted: Wanted::AtMost(7000.0),
     },
     Target {
         name: "a look at 100 million rows, 1 million of them without a verdict, ms",
-        chinese: "扫描 1 亿行（100 万行未判定），ms",
         section: LARGE,
         quantity: "whole look, ms",
         wanted: Wanted::AtMost(500.0),
     },
     Target {
         name: "the same as write-backs go on, the slowest, ms",
-        chinese: "同上，大量写回期间最慢一次，ms",
         section: WRITES,
         quantity: "whole look, ms",
         wanted: Wanted::AtMost(500.0),
@@ -145,24 +133,6 @@ impl Target {
 pub fn table(document: &Document) -> String {
     let mut out =
         String::from("| target | wanted | measured | spread | |\n|---|---|---|---|---|\n");
-    rows(document, &mut out, |target| target.name, "met", "missed by");
-    out
-}
-
-/// The same for readers of Chinese.
-pub fn table_zh(document: &Document) -> String {
-    let mut out = String::from("| 指标 | 目标 | 实测 | 波动 | |\n|---|---|---|---|---|\n");
-    rows(document, &mut out, |target| target.chinese, "达成", "差");
-    out
-}
-
-fn rows(
-    document: &Document,
-    out: &mut String,
-    name: impl Fn(&Target) -> &'static str,
-    met: &str,
-    missed: &str,
-) {
     for target in TARGETS {
         let judged = target.measured(document).and_then(|measured| {
             let (wanted, percent) = target.judge(document, measured.median)?;
@@ -176,17 +146,18 @@ fn rows(
             _ => format!("{} to {}", shown(measured.low), shown(measured.high)),
         };
         let verdict = if percent <= 0.0 {
-            met.to_owned()
+            "met".to_owned()
         } else {
-            format!("{missed} {percent:.1} %")
+            format!("missed by {percent:.1} %")
         };
         let _ = writeln!(
             out,
             "| {} | {wanted} | {} | {spread} | {verdict} |",
-            name(target),
+            target.name,
             shown(measured.median)
         );
     }
+    out
 }
 
 #[cfg(test)]
