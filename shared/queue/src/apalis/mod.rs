@@ -32,8 +32,6 @@ mod backend;
 mod layer;
 mod slot;
 
-use std::convert::Infallible;
-
 use apalis_core::{
     error::BoxDynError,
     task::{Task, from_request::FromRequest, into_response::IntoResponse},
