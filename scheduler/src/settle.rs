@@ -11,6 +11,7 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
+use weldfleet_fleet::DayGroup;
 use weldfleet_queue::{Pause, Queue, QueueError, State};
 use weldfleet_stores::{
     Day, StoreError,
@@ -61,8 +62,7 @@ pub async fn look(table: &SourceTable, queue: &Queue) -> Result<Seen, SettleErro
 pub async fn jobs_by_day(queue: &Queue) -> Result<BTreeMap<Day, u64>, QueueError> {
     let mut jobs: BTreeMap<Day, u64> = BTreeMap::new();
     for group in queue.groups().await? {
-        let day = group.name.rsplit_once(':').map(|(_, day)| day.parse());
-        if let Some(Ok(day)) = day
+        if let Ok(DayGroup { day, .. }) = group.name.parse()
             && group.outstanding > 0
         {
             *jobs.entry(day).or_default() += group.outstanding;

@@ -11,13 +11,9 @@
 //!
 //! A job that leaves takes its attempts and deaths with it: resumed, its rows are sliced anew.
 
+use weldfleet_fleet::DayGroup;
 use weldfleet_queue::{Job, Queue, QueueError, State};
-use weldfleet_stores::{
-    Day,
-    clickhouse::{Run, RunState},
-};
-
-use crate::pass::group;
+use weldfleet_stores::clickhouse::{Run, RunState};
 
 /// Looks at the queue, at most; each finds what came back during the one before.
 const MOST_LOOKS: u32 = 10;
@@ -41,7 +37,7 @@ impl Withdrawn {
 
 /// Right after the run was stopped: no pass adds to it any more, and what is there leaves.
 pub async fn stop(queue: &Queue, run: &Run) -> Result<Withdrawn, QueueError> {
-    let groups: Vec<String> = run.days().iter().map(|day| group(run.run, *day)).collect();
+    let groups = groups_of(run);
     queue.revoke(&groups).await?;
     let mut all = Withdrawn::default();
     for _ in 0..MOST_LOOKS {
@@ -59,7 +55,7 @@ pub async fn stop(queue: &Queue, run: &Run) -> Result<Withdrawn, QueueError> {
 /// Right after the order of an open run was changed: a pass that has the old one adds nothing more, and what it added
 /// leaves, unless somebody has begun it or it is one half of a job that killed its worker.
 pub async fn slice_anew(queue: &Queue, run: &Run) -> Result<Withdrawn, QueueError> {
-    let groups: Vec<String> = run.days().iter().map(|day| group(run.run, *day)).collect();
+    let groups = groups_of(run);
     queue.revoke(&groups).await?;
     let mut withdrawn = Withdrawn::default();
     for group in groups {
@@ -73,6 +69,17 @@ pub async fn slice_anew(queue: &Queue, run: &Run) -> Result<Withdrawn, QueueErro
     Ok(withdrawn)
 }
 
+fn groups_of(run: &Run) -> Vec<String> {
+    let of_day = |day: &_| {
+        DayGroup {
+            run: run.run,
+            day: *day,
+        }
+        .to_string()
+    };
+    run.days().iter().map(of_day).collect()
+}
+
 /// Takes off the queue what is there of stopped runs. Costs one look at the groups, and nothing if no run is stopped.
 pub async fn sweep(queue: &Queue, stopped: &[Run]) -> Result<Withdrawn, QueueError> {
     let mut withdrawn = Withdrawn::default();
@@ -80,15 +87,10 @@ pub async fn sweep(queue: &Queue, stopped: &[Run]) -> Result<Withdrawn, QueueErr
         return Ok(withdrawn);
     }
     for group in queue.groups().await? {
-        let Some((number, day)) = group.name.split_once(':') else {
+        let Ok(DayGroup { run, day }) = group.name.parse() else {
             continue;
         };
-        let of_day = |run: &&Run| {
-            number.parse() == Ok(run.run)
-                && day
-                    .parse::<Day>()
-                    .is_ok_and(|day| day >= run.from && day <= run.to)
-        };
+        let of_day = |other: &&Run| other.run == run && day >= other.from && day <= other.to;
         let Some(run) = stopped.iter().find(of_day) else {
             continue;
         };

@@ -1,11 +1,9 @@
 //! `backfill --wait`: progress of one run until it is done or only dead letters are left.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use weldfleet_fleet::DayGroup;
 use weldfleet_queue::{QueueError, State};
 use weldfleet_service::{
     Exit, Failure, errln, outln,
@@ -17,10 +15,7 @@ use weldfleet_stores::{
 };
 
 use super::progress::Progress;
-use crate::{
-    dependencies::{Dependencies, store_failure},
-    pass::group,
-};
+use crate::dependencies::{Dependencies, store_failure};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -189,16 +184,13 @@ async fn look(
         });
     }
     let stats = deps.queue.stats().await?;
-    let groups: BTreeMap<String, u64> = deps
-        .queue
-        .groups()
-        .await?
-        .into_iter()
-        .map(|group| (group.name, group.outstanding))
-        .collect();
-    let outstanding = days
-        .iter()
-        .filter_map(|day| groups.get(&group(run, *day)))
+    let groups = deps.queue.groups().await?.into_iter();
+    let outstanding = groups
+        .filter(|group| {
+            let of_day = group.name.parse::<DayGroup>();
+            of_day.is_ok_and(|of| of.run == run && days.contains(&of.day))
+        })
+        .map(|group| group.outstanding)
         .sum();
     let mut dead = 0;
     if stats.count(State::Dead) > 0 {

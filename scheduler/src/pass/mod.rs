@@ -49,7 +49,6 @@ use growth::Growth;
 use memory::Memory;
 use partial_ranges::PartialRanges;
 use runs::FinishedDays;
-pub use slice::group;
 use slice::{DayOfRun, SliceEnd};
 
 /// Priority of live days: first.

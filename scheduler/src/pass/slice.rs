@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use weldfleet_fleet::DayGroup;
 use weldfleet_queue::{Guard, GuardedEnqueue, LeaderToken, NewJob};
 use weldfleet_stores::{
     Coverage, Day, Key, LIVE_RUN, Range, Selection, StoreError,
@@ -67,11 +68,6 @@ impl Sliced {
     }
 }
 
-/// The plan's name of one day of one run.
-pub fn group(run: u64, day: Day) -> String {
-    format!("{run}:{day}")
-}
-
 /// Cuts the rows of a day that a run wants and nothing covers into ranges, and enqueues those that are full or have waited,
 /// `free` of them at most.
 pub async fn slice(
@@ -82,7 +78,11 @@ pub async fn slice(
     free: &mut u64,
     now: Instant,
 ) -> Result<Sliced, PassError> {
-    let group = group(of.run, of.day);
+    let group = DayGroup {
+        run: of.run,
+        day: of.day,
+    }
+    .to_string();
     // Before the rows: the documentation of `pass` says why.
     let plan = deps.queue.plan(&group).await?;
     let mut sliced = Sliced {

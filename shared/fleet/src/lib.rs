@@ -3,10 +3,13 @@
 //! # Layout
 //! - [`queue_options`]: the queue both speak to; [`owner`]: whose it is;
 //! - [`job`]: a range as a job, [`range_of`]: the range of a job; [`unreadable`]: what is said of rows that cannot be read;
+//! - [`DayGroup`]: the jobs of one day of one run;
 //! - [`queue_failure`]: with which exit code and words a program ends for its queue;
 //! - [`breaker_limits`]: when the fleet stops itself.
 //!
 //! What must never live here: behaviour of either binary.
+
+mod day_group;
 
 use std::time::Duration;
 use weldfleet_breaker::Limits;
@@ -15,6 +18,8 @@ use weldfleet_queue::{Job, NewJob, Options, Owner, QueueError};
 use weldfleet_service::{Exit, Failure};
 use weldfleet_settings::{Settings, secret::without_credentials};
 use weldfleet_stores::{Range, RangeError, StoreError, clickhouse::Server};
+
+pub use day_group::{DayGroup, NoDayGroup};
 
 /// The field of a job that holds its rows; the queue keeps it as the job's weight.
 const ROWS: &str = "rows";
