@@ -208,6 +208,24 @@ check_day() {
     [[ $workers == "$WORKERS" ]] || die "$workers workers are registered in Redis, $WORKERS were started"
 }
 
+# A browser that keeps its cookies; prints the status.
+browse() {
+    nsenter --net="/run/netns/$NETWORK" curl --silent --show-error --output /dev/null --write-out '%{http_code}' \
+        --cookie "$HOME_DIR/cookies" --cookie-jar "$HOME_DIR/cookies" "$@"
+}
+
+check_console() {
+    step "the console"
+    local base=http://127.0.0.1:9100 password='a password for this test' status
+    status=$(browse "$base/ui")
+    [[ $status == 303 ]] || die "/ui answers $status to a stranger; it leads to the page to sign in with 303"
+    compose exec -T scheduler scheduler users add tester --role viewer --password-stdin <<<"$password"
+    status=$(browse --header "Origin: $base" --data name=tester --data-urlencode "password=$password" "$base/ui/sign-in")
+    [[ $status == 303 ]] || die "signing in to the console answers $status"
+    status=$(browse "$base/ui")
+    [[ $status == 200 ]] || die "/ui answers $status to somebody who has signed in"
+}
+
 main() {
     while [[ $# -gt 0 ]]; do
         case $1 in
@@ -223,6 +241,7 @@ main() {
     stop_engine
     start_run_engine
     run_day
+    check_console
     step "taking it down"
     compose down --volumes --timeout 75
     echo "ok"
