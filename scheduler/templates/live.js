@@ -2,19 +2,16 @@
 // Puts a live page's content in again every two seconds, as the server makes it, and lets keys do what buttons and links
 // with data-key do, unless they are turned off. Without this script the page is as good, only still, and for the mouse.
 const EVERY_MS = 2000;
+const LONGEST_MS = 10_000;
 
 async function again() {
   if (document.visibilityState === "visible") {
     try {
-      const answer = await fetch(location.href, { cache: "no-store", headers: { "x-renews": "1" } });
+      const signal = AbortSignal.timeout(LONGEST_MS);
+      const answer = await fetch(location.href, { cache: "no-store", headers: { "x-renews": "1" }, signal });
       if (!answer.ok) throw new Error(answer.statusText);
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const main = page.querySelector("main");
-      const focused = document.activeElement && document.activeElement.closest("main");
-      const typed = [...document.querySelectorAll("main input, main textarea")].some((field) => field.value !== field.defaultValue);
-      const open = document.querySelector("main details[open]");
-      if (answer.redirected) location.reload();
-      if (main && !focused && !typed && !open && getSelection().isCollapsed) document.querySelector("main").replaceWith(main);
+      if (answer.redirected) return location.reload();
+      renew(new DOMParser().parseFromString(await answer.text(), "text/html"));
       document.body.classList.remove("stale");
     } catch {
       document.body.classList.add("stale");
@@ -23,6 +20,33 @@ async function again() {
   setTimeout(again, EVERY_MS);
 }
 if (document.querySelector("main[data-live]")) setTimeout(again, EVERY_MS);
+
+// What somebody is at stays as it is, and the page says so; what needs attention, and how old it is, is told all the same.
+function renew(page) {
+  const [old, main] = [document, page].map((of) => of.querySelector("main"));
+  if (!main) return;
+  const used = document.activeElement?.matches("main :is(input, textarea, select, button)");
+  const typed = [...old.querySelectorAll("input, textarea")].some((field) => field.value !== field.defaultValue);
+  const held = used || typed || old.querySelector("details[open]") !== null || !getSelection().isCollapsed;
+  document.body.classList.toggle("held", held);
+  if (!held) return replaced(old, main);
+  const always = "main > section[aria-live], main > .age";
+  const parts = [...page.querySelectorAll(always)];
+  document.querySelectorAll(always).forEach((part, place) => {
+    const now = parts[place];
+    if (now && !part.isEqualNode(now)) part.replaceWith(now);
+  });
+}
+
+// Where somebody has gone with the keyboard, and how far a wide table is moved, is the same afterwards.
+function replaced(old, main) {
+  const places = "a, summary, [tabindex]";
+  const place = [...old.querySelectorAll(places)].indexOf(document.activeElement);
+  const moved = [...old.querySelectorAll(".wide")].map((wide) => wide.scrollLeft);
+  old.replaceWith(main);
+  main.querySelectorAll(".wide").forEach((wide, at) => { wide.scrollLeft = moved[at] ?? 0; });
+  if (place >= 0) main.querySelectorAll(places)[place]?.focus({ preventScroll: true });
+}
 
 // Keys of one letter are a trap for whoever speaks to the browser or touches keys by chance: they can be turned off, and
 // this browser remembers it.

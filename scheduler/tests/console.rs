@@ -4,8 +4,9 @@
 
 mod common;
 
-use common::SOON;
+use common::{SOON, lease};
 use reqwest::{Client, Response, redirect::Policy};
+use weldfleet_queue::NewJob;
 use weldfleet_tests::{Fleet, Process, Service, eventually};
 
 /// The first view and what it needs must not be larger.
@@ -89,7 +90,7 @@ async fn every_view_is_small_strict_and_says_what_the_command_says() {
 fn link_to(html: &str, page: &str, beside: &str) -> String {
     let tags = html.split("<a href=\"").skip(1);
     let mut tags = tags.filter(|tag| {
-        let (tag, _) = tag.split_once('>').unwrap();
+        let (tag, _) = tag.split_once("</a>").unwrap();
         tag.starts_with(page) && tag.contains(beside)
     });
     let link = tags.next().unwrap().split('"').next().unwrap();
@@ -167,7 +168,7 @@ async fn a_list_of_events_takes_its_turn() {
     // Somebody always waits before it.
     let base = scheduler.http().await;
     let others = [(); 4].map(|()| {
-        let url = format!("{base}/ui/nok");
+        let url = format!("{base}/ui/events");
         tokio::spawn(async move {
             loop {
                 let _ = Client::new().get(&url).send().await;
@@ -182,7 +183,7 @@ async fn a_list_of_events_takes_its_turn() {
         let csv = csv.send().await.ok()?;
         let refused = csv.status() == 503;
         let said = csv.text().await.unwrap();
-        (refused && said.contains("others are looking")).then_some(())
+        (refused && said.contains("others are reading")).then_some(())
     })
     .await;
     fleet.services.cont(Service::ClickHouse);
@@ -192,6 +193,80 @@ async fn a_list_of_events_takes_its_turn() {
     eventually("then it is there again", SOON, async || {
         let csv = get(&scheduler, "/ui/events.csv").await;
         (csv.status() == 200).then_some(())
+    })
+    .await;
+}
+
+/// The cells of a column.
+fn cells(html: &str, prefix: &str) -> Vec<String> {
+    let cells = html.split("<td>").skip(1);
+    let cells = cells.filter_map(|cell| cell.split("</td>").next());
+    let cells = cells.filter(|cell| cell.starts_with(prefix));
+    cells.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_page_of_events_repeats_none_when_new_ones_arrive() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let scheduler = fleet.scheduler();
+    scheduler.ready().await;
+    let read = async |path: &str| get(&scheduler, path).await.text().await.unwrap();
+    // All of one millisecond.
+    let many = |name: &str, count: u32| {
+        format!(
+            "INSERT INTO weld_events (at, who, what, on_what, why, detail) \
+             SELECT toDateTime64('2026-11-01 04:00:00.000', 3, 'UTC') + {count} % 7, 'a test', 'note', \
+             concat('{name} ', toString(number)), '', '' FROM numbers({count})"
+        )
+    };
+    fleet.clickhouse.execute(&many("job", 150)).await;
+    let first = read("/ui/events?lang=en").await;
+    assert!(
+        first.contains("2026-11-01 12:00:03 Asia/Shanghai"),
+        "{first}"
+    );
+    fleet.clickhouse.execute(&many("newer", 5)).await;
+    let next = link_to(&first, "/ui/events?", "rel=\"next\"");
+    let second = read(&next).await;
+    let mut told = [cells(&first, "job "), cells(&second, "job ")].concat();
+    assert_eq!(cells(&second, "newer ").len(), 0);
+    told.sort();
+    told.dedup();
+    assert_eq!(told.len(), 150);
+    // The export goes on from there, too.
+    let export = link_to(&second, "/ui/events.csv?", "CSV");
+    let lines = read(&export).await.matches(",note,job ").count();
+    assert_eq!(lines, 150 - cells(&first, "job ").len());
+}
+
+#[tokio::test]
+async fn all_dead_jobs_are_exported_and_the_page_says_how_many_it_shows() {
+    const JOBS: usize = 1010;
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let scheduler = fleet.scheduler();
+    scheduler.ready().await;
+    let hands = common::Hands::new(&fleet, SOON).await;
+    let jobs = (0..JOBS).map(|number| NewJob::new(format!("20261101-{number:04}")));
+    let jobs: Vec<NewJob> = jobs.collect();
+    for some in jobs.chunks(500) {
+        hands.queue.enqueue(some).await.unwrap();
+    }
+    let mut buried = 0;
+    while buried < JOBS {
+        for job in hands.claim(100).await {
+            hands.queue.bury(&lease(&job), "a test").await.unwrap();
+            buried += 1;
+        }
+    }
+    let csv = get(&scheduler, "/ui/jobs.csv").await.text().await.unwrap();
+    assert_eq!(csv.lines().count(), 1 + JOBS);
+    eventually("the page says so", SOON, async || {
+        let html = get(&scheduler, "/ui/jobs?lang=en").await;
+        let html = html.text().await.unwrap();
+        html.contains("oldest 1,000 of 1,010 dead jobs")
+            .then_some(())
     })
     .await;
 }
@@ -242,6 +317,29 @@ async fn nok_welds_are_listed_filtered_and_drawn() {
     let one_defect = read("/ui/nok?lang=zh&defect=%E5%B0%8F%E7%84%8A%E6%A0%B8").await;
     assert_eq!(welds(&one_defect), 50);
     assert_eq!(welds(&read("/ui/nok?day=20200101").await), 0);
+
+    // A weld of several defects is one of each; one that names none is found, too.
+    fleet
+        .clickhouse
+        .execute(
+            "UPDATE spot_records SET defect = if(record_id = 4, '', '小焊核,<i>飞溅') WHERE record_id IN (1, 2, 4)",
+        )
+        .await;
+    for (defect, count) in [
+        ("%E5%B0%8F%E7%84%8A%E6%A0%B8", 52),
+        ("%E5%B0%8F%E7%84%8A%E6%A0%B8%2C%3Ci%3E%E9%A3%9E%E6%BA%85", 2),
+        ("-", 1),
+    ] {
+        let html = read(&format!("/ui/nok?defect={defect}")).await;
+        assert_eq!(welds(&html), count, "{defect}");
+    }
+    let all = read("/ui/nok?lang=en&review=").await;
+    assert!(!all.contains("whatever their review"), "{all}");
+    let none = link_to(&all, "/ui/nok?", "none named");
+    assert_eq!(welds(&read(&none).await), 1);
+    let pareto = read("/ui/pareto.csv?lang=en").await;
+    let lines: Vec<&str> = pareto.lines().skip(1).collect();
+    assert_eq!(lines, ["<i>飞溅,99", "小焊核,52", "none named,1"]);
     assert!(read("/ui/nok?day=tomorrow").await.contains("is not a day"));
 
     let day = common::day_before(0);
@@ -252,6 +350,21 @@ async fn nok_welds_are_listed_filtered_and_drawn() {
     );
     assert!(weld.contains("<title") && weld.contains("小焊核"), "{weld}");
     assert!(!weld.contains("style="), "the policy forbids it");
+    // By the model alone: what the rules would have objected to is told all the same.
+    assert!(
+        weld.contains("Limits that make a weld NOK") && weld.contains("<td>short_pulse</td>"),
+        "{weld}"
+    );
+    assert!(weld.contains("class=\"limit\""), "{weld}");
+    for (list, head) in [("hits", "rule,level"), ("attempts", "token,time")] {
+        let csv = read(&format!("/ui/{list}.csv?day={day}&id=3&lang=en")).await;
+        assert!(csv.contains(head), "{csv}");
+    }
+    eventually("the shares for a spreadsheet", SOON, async || {
+        let csv = get(&scheduler, "/ui/shares.csv?lang=en").await;
+        (csv.status() == 200).then_some(())
+    })
+    .await;
     // Another weld of this id, later on the same day.
     fleet
         .clickhouse

@@ -22,9 +22,15 @@ const CHANGES: [(&str, &str); 7] = [
     ("/ui/jobs/change", "operator"),
     ("/ui/sign-out", "viewer"),
 ];
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 16] = [
+    "/ui/days.csv",
     "/ui/backfills.csv",
+    "/ui/workers.csv",
+    "/ui/jobs.csv",
+    "/ui/events.csv",
     "/ui/nok.csv?day=20261101",
+    "/ui/pareto.csv?day=20261101",
+    "/ui/next?day=20261101",
     "/ui",
     "/ui/backfills",
     "/ui/workers",
@@ -32,6 +38,7 @@ const PAGES: [&str; 9] = [
     "/ui/nok",
     "/ui/weld?day=20261101&id=1",
     "/ui/events",
+    "/ui/events?before=1.1",
 ];
 
 #[tokio::test]
@@ -53,8 +60,13 @@ async fn each_route_takes_each_role_and_no_attack() {
 
     for role in ROLES {
         let browser = plant.signed_in(role).await;
+        // Of the same user, in another browser.
+        let other = plant.signed_in(role).await;
+        assert_ne!(other.token, browser.token);
         for page in PAGES {
-            assert_eq!(browser.get(page).await.status(), 200, "{role} {page}");
+            // The next of none is the list.
+            let status = if page.contains("/next") { 303 } else { 200 };
+            assert_eq!(browser.get(page).await.status(), status, "{role} {page}");
         }
         for (route, least) in CHANGES {
             let may = rank(role) >= rank(least);
@@ -79,9 +91,9 @@ async fn each_route_takes_each_role_and_no_attack() {
                         browser.form(route, &fields).header("origin", url),
                     ),
                     (
-                        "another's token",
+                        "another session's token",
                         browser
-                            .form(route, &[("token", "0123456789abcdef"), fields[0]])
+                            .form(route, &[("token", &*other.token), fields[0]])
                             .header("origin", url),
                     ),
                     ("no origin", browser.form(route, &[token, fields[0]])),
@@ -115,6 +127,30 @@ async fn each_route_takes_each_role_and_no_attack() {
 
 fn rank(role: &str) -> usize {
     ROLES.iter().position(|known| *known == role).unwrap()
+}
+
+#[tokio::test]
+async fn without_users_nothing_can_be_changed() {
+    let fleet = weldfleet_tests::Fleet::start().await;
+    fleet.migrate();
+    let scheduler = fleet.scheduler();
+    scheduler.ready().await;
+    let base = scheduler.http().await;
+    for (route, _) in CHANGES {
+        let request = reqwest::Client::new().post(format!("{base}{route}"));
+        let request = request
+            .header("origin", &base)
+            .body("token=&change=cancel&run=1");
+        let answer = request
+            .header("content-type", "application/x-www-form-urlencoded")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 403, "{route}");
+        let why = answer.text().await.unwrap();
+        assert!(why.contains("console.users_file"), "{route}: {why}");
+    }
+    assert!(fleet.status()["paused"].is_null());
 }
 
 #[tokio::test]
@@ -177,6 +213,11 @@ async fn exactly_the_jobs_that_are_shown_are_retried_or_dropped() {
         let answer = browser.post("/ui/jobs/change?lang=en", &fields).await;
         assert_eq!(answer.status(), 303);
     }
+    eventually("the run for a spreadsheet, not rounded", SOON, async || {
+        let csv = browser.get("/ui/backfills.csv").await.text().await.unwrap();
+        csv.contains(&format!("\n'{run},")).then_some(())
+    })
+    .await;
     let states = async |id: &str| hands.queue.get(id).await.unwrap().map(|job| job.state);
     assert_eq!(states(&retried).await, Some(State::Pending));
     assert_eq!(states(&dropped).await, None);
@@ -287,6 +328,18 @@ async fn a_wrong_password_a_removed_user_and_another_password_let_nobody_in() {
     }
     assert_eq!(stranger.sign_in("operator", PASSWORD).await.status(), 429);
 
+    // Another role holds at the next click.
+    let role = |role: &str| {
+        let args = ["users", "role", "reviewer", role];
+        plant.fleet.succeed("scheduler", &args);
+    };
+    assert_eq!(reviewer.post("/ui/resume", &[]).await.status(), 403);
+    role("operator");
+    assert_eq!(reviewer.post("/ui/resume", &[]).await.status(), 303);
+    role("viewer");
+    assert_eq!(reviewer.post("/ui/resume", &[]).await.status(), 403);
+    assert_eq!(reviewer.post("/ui/review", &[]).await.status(), 403);
+
     plant
         .fleet
         .succeed("scheduler", &["users", "remove", "viewer"]);
@@ -335,6 +388,15 @@ async fn a_trusted_proxy_says_who_it_is() {
         .unwrap()
         .to_owned();
     let token = [("token", browser.token.as_str()), ("reason", "a test")];
+    // From another address the header says nothing.
+    let elsewhere = Plant::start(&[("console.trusted_proxies", "[\"127.0.0.9\"]")]).await;
+    let request = elsewhere
+        .stranger()
+        .client
+        .get(format!("{}/ui", elsewhere.base));
+    let answer = request.header("x-forwarded-user", "operator").send().await;
+    assert_eq!(answer.unwrap().status(), 303, "to sign in");
+
     let change = |host: &'static str| {
         browser
             .form("/ui/pause", &token)

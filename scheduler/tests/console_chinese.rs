@@ -161,7 +161,7 @@ async fn what_goes_wrong_is_said_in_chinese() {
     for wrong in [
         "/ui/nok.csv?day=tomorrow",
         "/ui/workers?page=x",
-        "/ui/events?page=-1",
+        "/ui/events?before=-1",
     ] {
         let said = page(&browser, wrong).await;
         assert!(is_chinese(&said), "{wrong}: {said}");
@@ -171,6 +171,22 @@ async fn what_goes_wrong_is_said_in_chinese() {
     assert!(answer.status().is_client_error());
     let said = answer.text().await.unwrap();
     assert!(is_chinese(&said), "{said}");
+
+    // Signing in, too, in the language of the page that was asked for.
+    let led = plant.stranger().get("/ui/jobs?lang=zh").await;
+    let to = led.headers()["location"].to_str().unwrap().to_owned();
+    let sign_in = plant.stranger().get(&to).await.text().await.unwrap();
+    assert!(
+        sign_in.contains("用户名") && sign_in.contains("/ui/sign-in?lang=zh"),
+        "{sign_in}"
+    );
+    let wrong = [("name", "viewer"), ("password", "wrong password")];
+    let stranger = plant.stranger();
+    let form = stranger
+        .form("/ui/sign-in?lang=zh", &wrong)
+        .header("origin", &plant.base);
+    let refused = form.send().await.unwrap().text().await.unwrap();
+    assert!(refused.contains("密码不正确"), "{refused}");
 
     // Who may not.
     let viewer = plant.signed_in("viewer").await;

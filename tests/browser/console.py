@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 
 BASE, PICTURES = sys.argv[1], Path(sys.argv[2])
 PASSWORD, RUN = sys.argv[3:5] if len(sys.argv) > 3 else ("", "")
@@ -31,8 +31,13 @@ def watched(page: Page) -> Page:
     def complain(what: str) -> None:
         raise AssertionError(f"{page.url}: {what}")
 
+    def read(line: ConsoleMessage) -> None:
+        if line.type in ("error", "warning"):
+            complain(line.text)
+
     page.on("pageerror", lambda error: complain(str(error)))
-    page.on("console", lambda line: complain(line.text) if line.type in ("error", "warning") else None)
+    page.on("console", read)
+    page.complain = read
     return page
 
 
@@ -124,8 +129,11 @@ def review_by_keyboard(page: Page, _role: str) -> None:
         page.wait_for_url(lambda url: url != here)
         expect(page.get_by_role("status")).to_contain_text(["confirmed", "false alarm", "unsure"][place % 3])
         if place == 50:
+            # On whichever page of theirs: the message is told once, the way back stays.
+            page.reload()
             page.keyboard.press("z")
             expect(page.get_by_role("status")).to_contain_text("taken back")
+            expect(page.locator(".undo")).to_have_count(0)
             page.keyboard.press("f")
             page.wait_for_url(lambda url: url != here)
             expect(page.get_by_role("status")).to_contain_text("false alarm")
@@ -173,11 +181,44 @@ def steer(page: Page, button: str, state: str) -> None:
     expect(cell.first).to_be_visible(timeout=10_000)
 
 
+def live(page: Page, _role: str) -> None:
+    """A live page goes on under the keyboard, stands still under a hand and says so, and never looks newer than it is."""
+    page.goto(f"{BASE}/ui/backfills?lang=en")
+    age, holding, lost = (page.locator(f".{name}") for name in ("age", "holding", "lost"))
+    mark = "document.querySelector('main h1').dataset.old = '1'"
+    old = page.locator("h1[data-old]")
+
+    page.locator(".wide").focus()
+    page.evaluate(mark)
+    expect(old).to_have_count(0, timeout=10_000)
+    expect(page.locator(".wide")).to_be_focused()
+
+    if page.locator("main button").count():
+        page.locator("main button").first.focus()
+        page.evaluate(mark)
+        before = age.text_content()
+        expect(holding).to_be_visible(timeout=10_000)
+        expect(age).not_to_have_text(before, timeout=10_000)
+        expect(old).to_have_count(1)
+        page.evaluate("document.activeElement.blur()")
+        expect(holding).to_be_hidden(timeout=10_000)
+        expect(old).to_have_count(0, timeout=10_000)
+
+    # A scheduler that answers no more.
+    page.route("**/ui/backfills*", lambda route: route.abort())
+    page.remove_listener("console", page.complain)
+    expect(lost).to_be_visible(timeout=10_000)
+    page.unroute("**/ui/backfills*")
+    expect(lost).to_be_hidden(timeout=10_000)
+    page.on("console", page.complain)
+
+
 def downloads(page: Page, _role: str) -> None:
     for view in VIEWS:
         page.goto(f"{BASE}{view}?lang=en")
+        # The list's own is the last of them.
         with page.expect_download() as download:
-            page.get_by_role("link", name="CSV").click()
+            page.get_by_role("link", name="CSV").last.click()
         text = Path(download.value.path()).read_text(encoding="utf-8-sig")
         least = {"/ui/nok": 120, "/ui/events": 100, "/ui": 1, "/ui/backfills": 1}.get(view, 0) if PASSWORD else 0
         assert len(text.splitlines()) >= 1 + least, f"{view}: {text}"
@@ -201,10 +242,10 @@ def pictures(page: Page, _role: str) -> None:
 
 def steps(role: str) -> list:
     return {
-        ONLOOKER: [every_view, downloads],
+        ONLOOKER: [every_view, live, downloads],
         "viewer": [sign_in, every_view],
         "reviewer": [sign_in, every_view, pictures, turn_keys_off, review_by_keyboard],
-        "operator": [sign_in, every_view, operate, downloads],
+        "operator": [sign_in, every_view, live, operate, downloads],
     }[role]
 
 

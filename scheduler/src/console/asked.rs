@@ -6,10 +6,13 @@ use axum::{
     extract::{FromRequestParts, Query},
     http::{HeaderMap, Uri, header, request::Parts},
 };
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde::Deserialize;
+use weldfleet_settings::Zone;
 
 use super::{
     access::Visitor,
+    reviews::Undoable,
     said::{self, Said},
     words::{CHINESE, ENGLISH, Text},
 };
@@ -22,6 +25,10 @@ pub struct Asked {
     pub visitor: Option<Visitor>,
     /// What came of their last action.
     pub said: Option<Said>,
+    /// The review that this browser can take back.
+    pub undo: Option<Undoable>,
+    /// The plant's, by which times are told.
+    pub zone: Zone,
     /// What the address asks for besides the language, as it goes on behind it.
     pub rest: String,
 }
@@ -30,6 +37,24 @@ impl Asked {
     /// A page in the same language.
     pub fn page(&self, path: &str) -> String {
         format!("{path}?lang={}", self.text.lang)
+    }
+
+    /// A time by the plant's clock, with the zone's name.
+    pub fn time(&self, ms: i64) -> String {
+        let at = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX);
+        let at = at.to_zoned(self.zone.rules().clone());
+        format!("{} {}", at.strftime("%Y-%m-%d %H:%M:%S"), self.zone.name())
+    }
+
+    /// The same of a time that is stored as text, in UTC; what is none stays as it is.
+    pub fn time_of(&self, utc: &str) -> String {
+        let at = utc
+            .parse::<DateTime>()
+            .and_then(|at| at.to_zoned(TimeZone::UTC));
+        at.map_or_else(
+            |_| utc.to_owned(),
+            |at| self.time(at.timestamp().as_millisecond()),
+        )
     }
 
     pub fn may(&self, role: Role) -> bool {
@@ -57,6 +82,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
             text: text_of(&parts.uri, &parts.headers),
             visitor: parts.extensions.get::<Visitor>().cloned(),
             said: said::of(&parts.headers),
+            undo: parts.extensions.get::<Undoable>().cloned(),
+            zone: parts.extensions.get::<Zone>().cloned().unwrap_or_default(),
             rest: rest(parts.uri.query().unwrap_or_default()),
         })
     }
@@ -80,7 +107,7 @@ pub fn text_of(uri: &Uri, headers: &HeaderMap) -> &'static Text {
 }
 
 /// `?lang=`, else what the browser prefers.
-pub fn language(asked: Option<&str>, headers: &HeaderMap) -> &'static Text {
+fn language(asked: Option<&str>, headers: &HeaderMap) -> &'static Text {
     let preferred = headers
         .get(header::ACCEPT_LANGUAGE)
         .and_then(|value| value.to_str().ok());
@@ -103,6 +130,22 @@ mod tests {
             "&day=20261129&id=a%26b"
         );
         assert_eq!(rest("lang=zh"), "");
+    }
+
+    #[test]
+    fn times_are_the_plants_and_say_so() {
+        let asked = Asked {
+            text: &ENGLISH,
+            visitor: None,
+            said: None,
+            undo: None,
+            zone: Zone::default(),
+            rest: String::new(),
+        };
+        let noon = "2026-11-29 12:00:00 Asia/Shanghai";
+        assert_eq!(asked.time(1_795_924_800_000), noon);
+        assert_eq!(asked.time_of("2026-11-29 04:00:00"), noon);
+        assert_eq!(asked.time_of("yesterday"), "yesterday");
     }
 
     #[test]

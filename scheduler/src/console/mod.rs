@@ -4,7 +4,8 @@
 //! - [`access`]: who asks, and what they may do; [`asked`]: what every page needs of them;
 //! - [`actions`]: what buttons do; [`said`]: how it is told;
 //! - [`wanted`]: which welds a page is about; [`welds`]: what is read of them; [`reviews`]: what people say of them;
-//! - [`shares`]: how many welds of this shift are NOK; [`svg`]: a weld's curves; [`export`]: lists for a spreadsheet;
+//! - [`shares`]: how many welds of this shift are NOK; [`svg`]: a weld's curves; [`limits`]: how far
+//!   it is from being NOK; [`export`]: lists for a spreadsheet;
 //! - [`words`]: what things are called, in both languages; [`problem`]: why something is not shown or done; [`views`]: the content of each page, pure; `templates/`:
 //!   their form.
 
@@ -12,6 +13,7 @@ mod access;
 mod actions;
 mod asked;
 mod export;
+mod limits;
 mod problem;
 mod reviews;
 mod said;
@@ -35,11 +37,12 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use tokio::sync::Mutex;
 use weldfleet_queue::{Job, Queue, State as JobState};
 use weldfleet_service::Failure;
 use weldfleet_settings::Settings;
+use weldfleet_stores::clickhouse::EventKey;
 
 use crate::{
     args::today,
@@ -189,18 +192,35 @@ struct PageQuery {
     page: Option<u64>,
 }
 
+/// Behind which event a list goes on.
+#[derive(Default)]
+struct Behind {
+    before: Option<EventKey>,
+}
+
+impl<'de> Deserialize<'de> for Behind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Typed {
+            before: Option<String>,
+        }
+        let typed = Typed::deserialize(deserializer)?.before;
+        let before = typed.map(|typed| typed.parse()).transpose();
+        let before = before.map_err(serde::de::Error::custom)?;
+        Ok(Self { before })
+    }
+}
+
 async fn events(
     State(console): State<Console>,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<Behind>,
     asked: Asked,
 ) -> Response {
-    let page = query.page.unwrap_or(0).min(MOST_PAGES);
-    let offset = page * u64::from(EVENTS);
-    let latest = console.welds.events(EVENTS + 1, offset).await;
+    let latest = console.welds.events(EVENTS + 1, query.before).await;
     html(views::events(
         latest,
         EVENTS as usize,
-        page,
+        query.before,
         now_ms(),
         &asked,
     ))

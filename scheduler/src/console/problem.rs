@@ -34,6 +34,13 @@ pub enum Problem {
     TooMany {
         most: usize,
     },
+    TooManyJobs {
+        most: u32,
+    },
+    /// None of that day has this key.
+    NoWeld,
+    /// The rules could not look at it.
+    NotDrawn(String),
     MySqlSilent {
         seconds: u64,
     },
@@ -153,16 +160,29 @@ impl Problem {
                 "无法复核：mysql.enabled 未启用，或 [mysql.columns] 没有映射 review_result",
             ),
             Self::Busy => Words::new(
-                "others are looking at welds at this moment; ask again",
-                "其他人正在查看焊点，请稍后再试",
+                "others are reading the same at this moment; ask again",
+                "其他人正在读取，请稍后再试",
             ),
             Self::Slow { seconds } => Words::new(
-                format!("this takes more than {seconds} s; narrow the filter"),
-                format!("查询超过 {seconds} 秒；请缩小筛选范围"),
+                format!("this takes more than {seconds} s; ask again, or for less"),
+                format!("查询超过 {seconds} 秒；请稍后再试或缩小范围"),
             ),
             Self::TooMany { most } => Words::new(
                 format!("more than {most} welds; narrow the filter"),
                 format!("超过 {most} 个焊点；请缩小筛选范围"),
+            ),
+            Self::TooManyJobs { most } => Words::new(
+                format!(
+                    "more than {most} dead jobs; `scheduler jobs list --state dead --day DAY` lists those of one day"
+                ),
+                format!(
+                    "死信作业超过 {most} 个；`scheduler jobs list --state dead --day DAY` 可按日期列出"
+                ),
+            ),
+            Self::NoWeld => Words::new(super::words::ENGLISH.no_weld, CHINESE.no_weld),
+            Self::NotDrawn(why) => Words::new(
+                format!("{}: {why}", super::words::ENGLISH.not_drawn),
+                format!("{}：{why}", CHINESE.not_drawn),
             ),
             Self::MySqlSilent { seconds } => Words::new(
                 format!("mysql has not answered for {seconds} s, so no review is shown"),
@@ -321,6 +341,9 @@ mod tests {
             Problem::Busy,
             Problem::Slow { seconds: 3 },
             Problem::TooMany { most: 7 },
+            Problem::TooManyJobs { most: 7 },
+            Problem::NoWeld,
+            Problem::NotDrawn(text()),
             Problem::MySqlSilent { seconds: 3 },
             Problem::NothingSeen,
             Problem::NotReached(vec![text()]),
@@ -357,7 +380,7 @@ mod tests {
             kinds.insert(discriminant(&problem));
         }
         // Which there are, `words` says; a new one is to be added to the samples.
-        assert_eq!(kinds.len(), 26);
+        assert_eq!(kinds.len(), 29);
     }
 
     #[test]

@@ -105,6 +105,14 @@ pub struct Undo {
     was: Seen,
 }
 
+/// What pages offer to take back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undoable {
+    /// The weld, as [`UndoForm`] names it.
+    pub of: String,
+    pub record_id: String,
+}
+
 /// A form that takes a review back.
 #[derive(Debug, Deserialize)]
 pub struct UndoForm {
@@ -160,13 +168,9 @@ pub async fn review(
         was: Seen::from(&seen),
     };
     let (id, word) = (&wanted.id, text.review_word(&new.result));
-    let mut said = Said::well(format!("{id}: {word}{}", written.unkept(text)));
-    let kept = undo.cookie(&console.access);
-    if kept.is_some() {
-        said.undo = undo.of();
-    }
+    let said = Said::well(format!("{id}: {word}{}", written.unkept(text)));
     let mut answer = console.to_next(&wanted, said, &asked).await;
-    if let Some(cookie) = kept {
+    if let Some(cookie) = undo.cookie(&console.access) {
         session::put(&mut answer, cookie);
     }
     answer
@@ -191,7 +195,11 @@ pub async fn undo(
     match console.take_back(&undo).await {
         Ok(written) => {
             let (id, unkept) = (&undo.wanted.id, written.unkept(text));
-            Said::well(format!("{id}: {}{unkept}", text.undone)).on(&here)
+            let mut answer = Said::well(format!("{id}: {}{unkept}", text.undone)).on(&here);
+            if let Some(gone) = gone(&console.access) {
+                session::put(&mut answer, gone);
+            }
+            answer
         }
         Err(why) => why.said(&asked).on(&here),
     }
@@ -242,7 +250,7 @@ impl NotKept {
         Said::badly(match self {
             Self::Failed(why) | Self::Wanted(why) => text.problem(&why),
             Self::Otherwise(there) if there.is_none() => text.review_gone.to_owned(),
-            Self::Otherwise(there) => format!("{} {}", text.review_otherwise, said(&there, text)),
+            Self::Otherwise(there) => format!("{} {}", text.review_otherwise, said(&there, asked)),
             Self::No(why) => text.no_review(&why),
         })
     }
@@ -338,19 +346,39 @@ fn hash(review: &Review) -> u64 {
 fn weld_key(wanted: &Wanted) -> Result<WeldKey, Problem> {
     let ticks = wanted.ticks.parse();
     Ok(WeldKey {
-        day: wanted.day()?,
+        day: wanted.date()?,
         ticks: ticks.map_err(|_| Problem::NoTicks(wanted.ticks.clone()))?,
         time: wanted.time.clone(),
         record_id: wanted.id.clone(),
     })
 }
 
+/// There is nothing to be taken back any more.
+fn gone(access: &Access) -> Option<HeaderValue> {
+    let users = access.users().ok().flatten()?;
+    let mut cookie = Cookie::new(UNDO, "");
+    cookie.make_removal();
+    Some(session::signed(cookie, &users))
+}
+
+/// The last review of this browser, where whoever made it is still signed in.
+pub fn undoable(headers: &HeaderMap, access: &Access, visitor: &Visitor) -> Option<Undoable> {
+    let undo = Undo::sent(headers, access)?;
+    (visitor.name.as_ref() == Some(&undo.by)).then(|| Undoable {
+        of: undo.of(),
+        record_id: undo.wanted.id,
+    })
+}
+
 impl Undo {
-    /// As the browser is to keep it; `None` if it is more than a cookie holds.
+    /// As the browser is to keep it; one that is more than a cookie holds takes the place of an older one, too.
     fn cookie(&self, access: &Access) -> Option<HeaderValue> {
         let users = access.users().ok().flatten()?;
         let text = serde_json::to_string(self).ok()?;
-        (text.len() <= MOST_UNDO).then(|| session::signed(Cookie::new(UNDO, text), &users))
+        if text.len() > MOST_UNDO {
+            return gone(access);
+        }
+        Some(session::signed(Cookie::new(UNDO, text), &users))
     }
 
     /// The weld, as its page names it.

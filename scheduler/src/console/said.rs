@@ -17,9 +17,6 @@ const MOST: usize = 300;
 pub struct Said {
     pub well: bool,
     pub text: String,
-    /// What can be taken back; empty: nothing.
-    #[serde(default)]
-    pub undo: String,
 }
 
 impl Said {
@@ -27,7 +24,6 @@ impl Said {
         Self {
             well: true,
             text: text.into(),
-            undo: String::new(),
         }
     }
 
@@ -35,7 +31,6 @@ impl Said {
         Self {
             well: false,
             text: text.into(),
-            undo: String::new(),
         }
     }
 

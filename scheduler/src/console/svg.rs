@@ -5,17 +5,17 @@ use std::fmt::Write as _;
 
 use weldfleet_weld::{
     explain::{Explanation, Span},
-    rules::Level,
+    rules::{Level, Rule},
 };
 
-use super::words::Text;
+use super::{limits::Limit, words::Text};
 
 const WIDTH: f64 = 960.0;
 const PANEL: f64 = 180.0;
 const GAP: f64 = 34.0;
 const LEFT: f64 = 60.0;
-/// Points of one line; a screen shows no more.
-const MOST_POINTS: usize = 1920;
+/// Stretches of a curve that are drawn, each by its lowest and its highest point; a screen shows no more.
+const STRETCHES: usize = 960;
 
 /// One curve: values by time.
 struct Curve<'c> {
@@ -26,7 +26,7 @@ struct Curve<'c> {
 }
 
 /// Draws them.
-pub fn curves(explanation: &Explanation, text: &Text) -> String {
+pub fn curves(explanation: &Explanation, limits: &[Limit], text: &Text) -> String {
     let some = |values: &[f32]| -> Vec<Option<f32>> { values.iter().copied().map(Some).collect() };
     let (u, i) = (some(&explanation.u), some(&explanation.i));
     let all = [
@@ -58,19 +58,58 @@ pub fn curves(explanation: &Explanation, text: &Text) -> String {
         in_words(explanation, text)
     );
     for (place, curve) in all.iter().enumerate() {
-        panel(
-            &mut svg,
-            explanation,
-            curve,
-            place as f64 * (PANEL + GAP),
-            end_ms,
-        );
+        let top = place as f64 * (PANEL + GAP);
+        panel(&mut svg, explanation, limits, curve, top, end_ms);
     }
     svg.push_str("</svg>");
     svg
 }
 
-fn panel(svg: &mut String, explanation: &Explanation, curve: &Curve<'_>, top: f64, end_ms: f64) {
+/// The highest of values that are compared with it, and the lowest, 0 where none is below.
+fn span(values: impl Iterator<Item = f32>) -> (f32, f32) {
+    values.fold((0.0, f32::MIN_POSITIVE), |(least, most), value| {
+        (least.min(value), most.max(value))
+    })
+}
+
+/// The curve in pieces without a gap, of each of [`STRETCHES`] the lowest and the highest value: a spike stays.
+fn pieces(values: &[Option<f32>]) -> Vec<Vec<(usize, f32)>> {
+    let stretch = values.len().div_ceil(STRETCHES).max(1);
+    let mut pieces = vec![Vec::new()];
+    for (number, some) in values.chunks(stretch).enumerate() {
+        let mut finite = some.iter().enumerate().filter_map(|(place, value)| {
+            let value = value.filter(|value| value.is_finite())?;
+            Some((number * stretch + place, value))
+        });
+        let Some(first) = finite.next() else {
+            // Where the current is too low there is no R: the line has a gap.
+            pieces.push(Vec::new());
+            continue;
+        };
+        let (low, high) = finite.fold((first, first), |(low, high), point| {
+            let low = if point.1 < low.1 { point } else { low };
+            let high = if point.1 > high.1 { point } else { high };
+            (low, high)
+        });
+        let mut points = [low, high];
+        points.sort_by_key(|(place, _)| *place);
+        let points = &points[usize::from(low == high)..];
+        if let Some(piece) = pieces.last_mut() {
+            piece.extend(points);
+        }
+    }
+    pieces.retain(|piece| !piece.is_empty());
+    pieces
+}
+
+fn panel(
+    svg: &mut String,
+    explanation: &Explanation,
+    limits: &[Limit],
+    curve: &Curve<'_>,
+    top: f64,
+    end_ms: f64,
+) {
     let x = |ms: f64| LEFT + ms / end_ms * (WIDTH - LEFT - 10.0);
     let finite = || {
         curve
@@ -79,8 +118,19 @@ fn panel(svg: &mut String, explanation: &Explanation, curve: &Curve<'_>, top: f6
             .flatten()
             .filter(|value| value.is_finite())
     };
-    let most = finite().fold(f32::MIN_POSITIVE, |a, b| a.max(*b));
-    let y = |value: f32| top + PANEL - f64::from((value / most).clamp(0.0, 1.0)) * (PANEL - 10.0);
+    let marks: Vec<Mark> = limits
+        .iter()
+        .filter_map(|limit| mark(limit, explanation, curve))
+        .collect();
+    let levels = marks.iter().filter_map(|mark| match mark {
+        Mark::Level(value) => Some(value),
+        Mark::Time(_) => None,
+    });
+    let (least, most) = span(finite().chain(levels).copied());
+    let y = |value: f32| {
+        let share = f64::from((value - least) / (most - least));
+        top + PANEL - share.clamp(0.0, 1.0) * (PANEL - 10.0)
+    };
     for (place, pulse) in explanation.pulses.iter().enumerate() {
         let class = if explanation.main_pulse == Some(place) {
             "pulse main"
@@ -100,40 +150,34 @@ fn panel(svg: &mut String, explanation: &Explanation, curve: &Curve<'_>, top: f6
         svg,
         "<line class=\"axis\" x1=\"{LEFT}\" y1=\"{bottom:.1}\" x2=\"{WIDTH}\" y2=\"{bottom:.1}\"/>\
          <text x=\"4\" y=\"{:.1}\">{}</text><text x=\"4\" y=\"{:.1}\">{most:.3}</text>\
-         <text x=\"{LEFT}\" y=\"{:.1}\">0</text><text class=\"end\" x=\"{WIDTH}\" y=\"{:.1}\">{end_ms:.0} ms</text>",
+         <text x=\"4\" y=\"{:.1}\">{least:.3}</text><text x=\"{LEFT}\" y=\"{:.1}\">0</text><text class=\"end\" x=\"{WIDTH}\" y=\"{:.1}\">{end_ms:.0} ms</text>",
         top + PANEL / 2.0,
         curve.name,
         top + 16.0,
+        bottom - 2.0,
         bottom + 16.0,
         bottom + 16.0,
     );
-    let stride = curve.values.len().div_ceil(MOST_POINTS).max(1);
-    let mut points = String::new();
-    let mut line = |points: &mut String| {
-        if !points.is_empty() {
-            let _ = write!(
-                svg,
-                "<polyline class=\"{}\" points=\"{points}\"/>",
-                curve.class
-            );
-            points.clear();
-        }
-    };
-    for (place, value) in curve.values.iter().enumerate().step_by(stride) {
-        match value {
-            Some(value) if value.is_finite() => {
-                let _ = write!(
-                    points,
-                    "{:.1},{:.1} ",
-                    x(place as f64 * curve.step_ms),
-                    y(*value)
-                );
-            }
-            // Where the current is too low there is no R: the line has a gap.
-            _ => line(&mut points),
-        }
+    for piece in pieces(curve.values) {
+        let points: Vec<String> = piece
+            .iter()
+            .map(|(place, value)| {
+                format!("{:.1},{:.1}", x(*place as f64 * curve.step_ms), y(*value))
+            })
+            .collect();
+        let (class, points) = (curve.class, points.join(" "));
+        let _ = write!(svg, "<polyline class=\"{class}\" points=\"{points}\"/>");
     }
-    line(&mut points);
+    for mark in marks {
+        let (x1, y1, x2, y2) = match mark {
+            Mark::Time(ms) => (x(ms), top, x(ms), bottom),
+            Mark::Level(value) => (LEFT, y(value), WIDTH, y(value)),
+        };
+        let _ = write!(
+            svg,
+            "<line class=\"limit\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>"
+        );
+    }
     for hit in &explanation.hits {
         let class = match hit.level {
             Level::Flag => "hit flag",
@@ -144,6 +188,25 @@ fn panel(svg: &mut String, explanation: &Explanation, curve: &Curve<'_>, top: f6
             svg,
             "<line class=\"{class}\" x1=\"{at:.1}\" y1=\"{top:.1}\" x2=\"{at:.1}\" y2=\"{bottom:.1}\"/>"
         );
+    }
+}
+
+/// A limit that can be drawn.
+enum Mark {
+    /// ms since the first sample.
+    Time(f64),
+    Level(f32),
+}
+
+/// Of those that are a time or a value of this curve: the main pulse must last so long, R must end below.
+fn mark(limit: &Limit, explanation: &Explanation, curve: &Curve<'_>) -> Option<Mark> {
+    match (limit.rule, curve.class) {
+        (Rule::ShortPulse, "i") => {
+            let main = explanation.pulses.get(explanation.main_pulse?)?;
+            Some(Mark::Time(main.start_ms + limit.limit))
+        }
+        (Rule::ResistanceEndHigh, "r") => Some(Mark::Level(limit.limit as f32)),
+        _ => None,
     }
 }
 
@@ -169,4 +232,33 @@ fn in_words(explanation: &Explanation, text: &Text) -> String {
         );
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spike_of_one_sample_is_drawn_however_long_the_curve_is() {
+        let mut values = vec![Some(1.0); 100_000];
+        values[51_234] = Some(9.0);
+        values[51_235] = Some(-3.0);
+        let drawn = pieces(&values).concat();
+        assert!(drawn.len() <= 2 * STRETCHES + 2, "{}", drawn.len());
+        assert!(drawn.contains(&(51_234, 9.0)) && drawn.contains(&(51_235, -3.0)));
+        let places: Vec<usize> = drawn.iter().map(|(place, _)| *place).collect();
+        assert!(places.is_sorted(), "in order of time");
+    }
+
+    #[test]
+    fn a_gap_stays_and_every_sample_of_a_short_curve() {
+        let values = [Some(1.0), Some(2.0), None, Some(f32::NAN), Some(3.0)];
+        assert_eq!(pieces(&values), [vec![(0, 1.0), (1, 2.0)], vec![(4, 3.0)]]);
+    }
+
+    #[test]
+    fn the_axis_begins_at_the_minimum() {
+        assert_eq!(span([0.5, -2.0, 3.0].into_iter()), (-2.0, 3.0));
+        assert_eq!(span([0.5, 2.0].into_iter()), (0.0, 2.0));
+    }
 }

@@ -25,6 +25,8 @@ pub struct Wanted {
     /// `ck_local_time` as ClickHouse stores it, of the weld that is shown or behind which a list goes on.
     pub ticks: String,
     pub id: String,
+    /// The weld's `data_date`, where it is not `day`: of a shift over midnight.
+    pub date: String,
     /// `ck_local_time` as ClickHouse prints it.
     pub time: String,
     /// Whether what attempts made of the weld is shown too.
@@ -85,6 +87,7 @@ impl Wanted {
         Self {
             ticks: String::new(),
             id: String::new(),
+            date: String::new(),
             time: String::new(),
             attempts: String::new(),
             note: String::new(),
@@ -97,6 +100,9 @@ impl Wanted {
         Self {
             ticks: weld.ticks.to_string(),
             id: weld.record_id.clone(),
+            date: Some(weld.day.to_string())
+                .filter(|date| *date != self.day)
+                .unwrap_or_default(),
             time: weld.time.clone(),
             ..self.filter_only()
         }
@@ -109,6 +115,7 @@ impl Wanted {
         let place = [
             ("ticks", self.ticks.as_str()),
             ("id", &self.id),
+            ("date", &self.date),
             ("time", &self.time),
             ("attempts", &self.attempts),
             ("note", &self.note),
@@ -121,11 +128,17 @@ impl Wanted {
         format!("{path}?{}", query.finish())
     }
 
+    /// That the list is of.
     pub fn day(&self) -> Result<Day, Problem> {
-        self.day.parse::<Day>().map_err(|error| Problem::NoDay {
-            typed: self.day.clone(),
-            why: error.to_string(),
-        })
+        day(&self.day)
+    }
+
+    /// That the weld is of.
+    pub fn date(&self) -> Result<Day, Problem> {
+        match self.date.as_str() {
+            "" => self.day(),
+            date => day(date),
+        }
     }
 
     /// What ClickHouse is asked for.
@@ -164,6 +177,13 @@ impl Wanted {
     pub fn key(&self, schema: &Schema) -> Option<Key> {
         schema.key_of(self.ticks.parse().ok()?, &self.id)
     }
+}
+
+fn day(typed: &str) -> Result<Day, Problem> {
+    typed.parse::<Day>().map_err(|error| Problem::NoDay {
+        typed: typed.to_owned(),
+        why: error.to_string(),
+    })
 }
 
 fn unknown_shift(name: &str, console: &ConsoleSettings) -> Problem {

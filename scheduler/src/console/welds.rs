@@ -11,7 +11,7 @@ use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Key, StoreError,
     clickhouse::{
-        AttemptLine, EventLine, Events, NokFilter, NokShare, NokWeld, RowBlock, SourceTable,
+        AttemptLine, EventKey, EventLine, Events, NokFilter, NokWeld, Pareto, RowBlock, SourceTable,
     },
     mysql::{NokTable, Review, WeldKey},
 };
@@ -22,6 +22,7 @@ use weldfleet_weld::{
 };
 
 use super::{
+    limits::{self, Limit},
     problem::Problem,
     wanted::{OfReview, Wanted},
 };
@@ -35,7 +36,7 @@ pub const PAGE: usize = 100;
 /// Welds of an export.
 pub const EXPORT: usize = 100_000;
 /// Lines of the Pareto.
-const PARETO: u32 = 10;
+const PARETO: usize = 10;
 /// Attempts at a weld that are shown.
 const ATTEMPTS: u32 = 20;
 /// Rows of one look for welds whose review is asked for.
@@ -53,6 +54,8 @@ pub struct Welds {
     /// NOK welds as people see them; `None` where `mysql.enabled` is off.
     records: Option<NokTable>,
     turns: Arc<Semaphore>,
+    /// Events are few: they wait for nobody who reads welds.
+    event_turns: Arc<Semaphore>,
 }
 
 /// A weld with what people said of it.
@@ -74,7 +77,7 @@ pub struct Stretch {
 /// A page of NOK welds.
 pub struct NokPage {
     pub stretch: Stretch,
-    pub pareto: Vec<NokShare>,
+    pub pareto: Pareto,
     pub has_bodies: bool,
 }
 
@@ -87,6 +90,8 @@ pub struct OneWeld {
     pub heading: Vec<(&'static str, String)>,
     /// What the rules see, or why they cannot.
     pub seen: Result<Box<Explanation>, String>,
+    /// What decides by the rules, and what the weld has of it.
+    pub limits: Vec<Limit>,
     /// What people said of it; `Err`: why there is nothing to be said.
     pub review: Result<Review, NoReview>,
     /// What attempts made of it; `None`: not asked for.
@@ -124,6 +129,7 @@ impl Welds {
             settings,
             table: Arc::default(),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+            event_turns: Arc::new(Semaphore::new(AT_ONCE)),
         })
     }
 
@@ -138,10 +144,14 @@ impl Welds {
     }
 
     /// What people and the fleet did, the latest first.
-    pub async fn events(&self, limit: u32, offset: u64) -> Result<Vec<EventLine>, Problem> {
+    pub async fn events(
+        &self,
+        limit: u32,
+        before: Option<EventKey>,
+    ) -> Result<Vec<EventLine>, Problem> {
         let events = Events::new(&self.settings);
-        self.in_turn(async { Ok(events.latest(limit, offset).await?) })
-            .await
+        let read = async { Ok(events.latest(limit, before).await?) };
+        self.in_turn(&self.event_turns, read).await
     }
 
     async fn table(&self) -> Result<SourceTable, StoreError> {
@@ -172,7 +182,20 @@ impl Welds {
                 has_bodies: table.names_bodies(),
             })
         };
-        self.in_turn(read).await
+        self.in_turn(&self.turns, read).await
+    }
+
+    /// NOK welds by defect, all of the defects.
+    pub async fn pareto(&self, wanted: &Wanted) -> Result<Pareto, Problem> {
+        let filter = wanted.filter(&self.settings.console)?;
+        let read = async {
+            Ok(self
+                .table()
+                .await?
+                .nok_by_defect(&filter, usize::MAX)
+                .await?)
+        };
+        self.in_turn(&self.turns, read).await
     }
 
     /// All of them, for an export: whole, or not at all.
@@ -182,7 +205,7 @@ impl Welds {
             let table = self.table().await?;
             self.stretch(&table, &filter, of_review, None, EXPORT).await
         };
-        let all = self.in_turn(read).await?;
+        let all = self.in_turn(&self.turns, read).await?;
         if all.more {
             return Err(Problem::TooMany { most: EXPORT });
         }
@@ -205,7 +228,7 @@ impl Welds {
             let mut stretch = self.stretch(&table, &filter, of_review, before, 1).await?;
             Ok(stretch.welds.pop().map(|listed| listed.weld))
         };
-        self.in_turn(read).await
+        self.in_turn(&self.turns, read).await
     }
 
     async fn stretch(
@@ -216,7 +239,7 @@ impl Welds {
         mut before: Option<Key>,
         most: usize,
     ) -> Result<Stretch, Unread> {
-        let reviews = self.reviewed().ok();
+        let (reviews, days) = (self.reviewed().ok(), filter.days());
         let mut found = Stretch::default();
         if reviews.is_none() && of_review != OfReview::Any {
             return Err(Unread::Reviews(Problem::NoReviews));
@@ -235,7 +258,7 @@ impl Welds {
             let span = (welds.last(), welds.first());
             let said = match (reviews, span) {
                 (Some(reviews), (Some(oldest), Some(newest))) => {
-                    let read = reviews.reviews(filter.day, oldest.ticks, newest.ticks);
+                    let read = reviews.reviews(&days, oldest.ticks, newest.ticks);
                     match in_time(read).await {
                         Ok(said) => said,
                         Err(why) if of_review == OfReview::Any => {
@@ -271,7 +294,7 @@ impl Welds {
 
     /// The weld that is asked for; `None` if that day has none.
     pub async fn one(&self, wanted: &Wanted) -> Result<Option<OneWeld>, Problem> {
-        let day = wanted.day()?;
+        let day = wanted.date()?;
         let read = async {
             let table = self.table().await?;
             let found = match wanted.key(table.schema()) {
@@ -298,16 +321,21 @@ impl Welds {
             };
             let (stored, review) =
                 tokio::join!(table.stored_verdict(day, &key), self.review_of(&named));
+            let (seen, limits) = match self.see(&block, row) {
+                Ok((seen, limits)) => (Ok(seen), limits),
+                Err(why) => (Err(why), Vec::new()),
+            };
             Ok(Some(OneWeld {
                 stored: stored?.unwrap_or_default(),
                 heading: heading(&block, row),
-                seen: self.see(&block, row),
+                seen,
+                limits,
                 review,
                 attempts,
                 key: named,
             }))
         };
-        self.in_turn(read).await
+        self.in_turn(&self.turns, read).await
     }
 
     async fn review_of(&self, key: &WeldKey) -> Result<Review, NoReview> {
@@ -320,9 +348,10 @@ impl Welds {
 
     async fn in_turn<T>(
         &self,
+        turns: &Semaphore,
         read: impl Future<Output = Result<T, Unread>>,
     ) -> Result<T, Problem> {
-        let Ok(Ok(_turn)) = timeout(PATIENCE, self.turns.acquire()).await else {
+        let Ok(Ok(_turn)) = timeout(PATIENCE, turns.acquire()).await else {
             return Err(Problem::Busy);
         };
         match timeout(LONGEST, read).await {
@@ -338,28 +367,40 @@ impl Welds {
         }
     }
 
-    /// What the rules see.
-    fn see(&self, block: &RowBlock, row: usize) -> Result<Box<Explanation>, String> {
-        let mut workspace = Workspace::default();
-        let mut explanation = self.judge()?.explain(&block.weld(row), &mut workspace)?;
+    /// What the rules see, and how far it is from being NOK.
+    fn see(&self, block: &RowBlock, row: usize) -> Result<(Box<Explanation>, Vec<Limit>), String> {
+        let (weld, mut workspace) = (block.weld(row), Workspace::default());
+        let file = self.rules()?;
+        let judge = self.judge(&file)?;
+        let mut seen = Box::new(judge.explain(&weld, &mut workspace)?);
         if !self.settings.rules.enabled {
-            explanation.hits.clear();
+            seen.hits.clear();
+            seen.rule_result = None;
+            return Ok((seen, Vec::new()));
         }
-        Ok(Box::new(explanation))
+        let settings = file.parts.get(weld.part_no).unwrap_or(&file.all);
+        // A rule that cannot measure with its limits open is as if it had found nothing.
+        let opened = self.judge(&limits::opened(&file))?;
+        let all = opened.explain(&weld, &mut workspace);
+        let all = all.map_or_else(|_| Vec::new(), |seen| seen.hits);
+        Ok((seen, limits::of(settings, &all)))
     }
 
-    /// Rules and units as the workers have them; no model, which this host need not have.
-    fn judge(&self) -> Result<Judge, String> {
+    /// As the workers have them.
+    fn rules(&self) -> Result<RulesFile, String> {
+        if !self.settings.rules.enabled {
+            return Ok(RulesFile::default());
+        }
+        let path = &self.settings.rules.file;
+        let text = fs::read_to_string(path)
+            .map_err(|error| format!("rules.file = \"{}\": {error}", path.display()))?;
+        RulesFile::from_toml(&text).map_err(|error| causes(&error))
+    }
+
+    /// Units as the workers have them; no model, which this host need not have.
+    fn judge(&self, file: &RulesFile) -> Result<Judge, String> {
         let settings = &self.settings;
-        let file = if settings.rules.enabled {
-            let path = &settings.rules.file;
-            let text = fs::read_to_string(path)
-                .map_err(|error| format!("rules.file = \"{}\": {error}", path.display()))?;
-            RulesFile::from_toml(&text).map_err(|error| causes(&error))?
-        } else {
-            RulesFile::default()
-        };
-        let rules = RuleSet::new(&file, settings.curves.sample_interval_ms);
+        let rules = RuleSet::new(file, settings.curves.sample_interval_ms);
         Judge::new(
             settings.curves,
             settings.validation,

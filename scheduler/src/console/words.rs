@@ -1,6 +1,9 @@
 //! What the console calls things, in both languages.
 
+use std::time::Duration;
+
 use weldfleet_queue::State;
+use weldfleet_service::output::spoken;
 use weldfleet_stores::clickhouse::RunState;
 
 use super::{problem::Problem, welds::NoReview};
@@ -25,6 +28,11 @@ pub struct Text {
     pub weld: &'static str,
     pub show: &'static str,
     pub pareto: &'static str,
+    /// Where a review is asked for.
+    pub pareto_of_all: &'static str,
+    pub pareto_note: &'static str,
+    pub no_defect: &'static str,
+    pub other_defects: &'static str,
     pub welds: &'static str,
     pub older: &'static str,
     pub further: &'static str,
@@ -41,6 +49,9 @@ pub struct Text {
     /// In the order of [`RESULTS`].
     pub review_results: [&'static str; 3],
     pub nok_columns: [&'static str; 13],
+    pub pareto_columns: [&'static str; 2],
+    pub limits: &'static str,
+    pub limit_columns: [&'static str; 6],
     pub hit_columns: [&'static str; 6],
     pub attempt_columns: [&'static str; 8],
     pub dead_columns: [&'static str; 3],
@@ -62,6 +73,10 @@ pub struct Text {
     pub why_override: &'static str,
     pub why_model: &'static str,
     pub why_rules: &'static str,
+    /// What today's settings would decide otherwise.
+    pub rules_otherwise: &'static str,
+    pub threshold_otherwise: &'static str,
+    pub override_otherwise: &'static str,
     pub review: &'static str,
     pub not_reviewed: &'static str,
     pub note: &'static str,
@@ -85,6 +100,10 @@ pub struct Text {
     pub days: &'static str,
     pub nothing: &'static str,
     pub as_of: &'static str,
+    /// The page is not renewed: the scheduler is silent, or somebody is at it.
+    pub lost: &'static str,
+    pub holding: &'static str,
+    pub first_of: &'static str,
     pub keeps_up: &'static str,
     pub yes: &'static str,
     pub waits: &'static str,
@@ -151,6 +170,19 @@ impl Text {
         }
     }
 
+    /// How long, in words.
+    pub fn spoken(&self, duration: Duration) -> String {
+        let words = spoken(duration);
+        match self.lang {
+            "zh" => words
+                .replace(" ms", " 毫秒")
+                .replace(" min", " 分")
+                .replace(" h", " 小时")
+                .replace(" s", " 秒"),
+            _ => words,
+        }
+    }
+
     /// Where a job is.
     pub fn job_state(&self, state: State) -> &'static str {
         match self.lang {
@@ -194,10 +226,14 @@ pub static ENGLISH: Text = Text {
     weld: "Weld",
     show: "Show",
     pareto: "By defect",
+    pareto_of_all: "By defect, whatever their review",
+    pareto_note: "A weld counts for each of its defects.",
+    no_defect: "none named",
+    other_defects: "others",
     welds: "Welds",
     older: "older ones",
     further: "further ones",
-    caption: "Pulses are shaded, hits of the rules are vertical lines; judged anew by the rules that are configured now.",
+    caption: "Pulses are shaded, hits of the rules are vertical lines, limits dotted ones; judged anew by the rules that are configured now.",
     verdict: "Stored verdict",
     curves: "voltage, current and resistance of the weld over time",
     pulses: "pulses",
@@ -215,6 +251,7 @@ pub static ENGLISH: Text = Text {
         "unsure",
     ],
     review_results: ["confirmed", "false alarm", "unsure"],
+    pareto_columns: ["defect", "welds"],
     nok_columns: [
         "weld",
         "time",
@@ -229,6 +266,15 @@ pub static ENGLISH: Text = Text {
         "review",
         "by",
         "note",
+    ],
+    limits: "Limits that make a weld NOK",
+    limit_columns: [
+        "rule",
+        "from",
+        "worst at, ms",
+        "worst value",
+        "limit",
+        "room",
     ],
     hit_columns: [
         "rule",
@@ -273,6 +319,9 @@ pub static ENGLISH: Text = Text {
     why_override: "NOK by the model alone: {probability} is at least {override}, from which it overrules the rules, which say {rules}.",
     why_model: "{final} by the model alone ({probability}, from {threshold}); the rules were off.",
     why_rules: "{final} by the rules alone; the model was off.",
+    rules_otherwise: "The rules say {now} now, and said {then} when the weld was judged: rules or units were changed since.",
+    threshold_otherwise: "By the threshold of now, {threshold}, the model would not say {then}.",
+    override_otherwise: "By the override threshold of now, {override}, it would be decided otherwise.",
     review: "Review",
     not_reviewed: "Nobody has reviewed this weld.",
     note: "note",
@@ -296,6 +345,9 @@ pub static ENGLISH: Text = Text {
     days: "Days",
     nothing: "there is nothing here",
     as_of: "as of",
+    lost: "The scheduler does not answer; what is shown is old.",
+    holding: "The lists stand still while something in them is typed, open, marked or about to be pressed.",
+    first_of: "the oldest {first} of {all} dead jobs are grouped and counted here; the export has them all",
     keeps_up: "keeping up",
     yes: "yes",
     waits: "no, live work waits",
@@ -393,10 +445,14 @@ pub static CHINESE: Text = Text {
     weld: "焊点",
     show: "显示",
     pareto: "按缺陷",
+    pareto_of_all: "按缺陷（不论复核结果）",
+    pareto_note: "有多个缺陷的焊点在每个缺陷中各计一次。",
+    no_defect: "未注明",
+    other_defects: "其他",
     welds: "焊点",
     older: "更早的",
     further: "后面的",
-    caption: "阴影为脉冲，竖线为规则命中；按当前配置的规则重新判断。",
+    caption: "阴影为脉冲，竖线为规则命中，点线为限值；按当前配置的规则重新判断。",
     verdict: "已存判定",
     curves: "焊点的电压、电流和电阻随时间的曲线",
     pulses: "脉冲",
@@ -414,6 +470,7 @@ pub static CHINESE: Text = Text {
     ],
     of_reviews: ["全部", "未复核", "已复核", "确认", "误报", "不确定"],
     review_results: ["确认", "误报", "不确定"],
+    pareto_columns: ["缺陷", "焊点数"],
     nok_columns: [
         "焊点",
         "时间",
@@ -429,6 +486,8 @@ pub static CHINESE: Text = Text {
         "复核人",
         "备注",
     ],
+    limits: "判为 NOK 的限值",
+    limit_columns: ["规则", "级别", "最差时刻，ms", "最差值", "限值", "余量"],
     hit_columns: ["规则", "级别", "时刻，ms", "数值", "限值", "超出限值"],
     attempt_columns: [
         "令牌",
@@ -458,6 +517,9 @@ pub static CHINESE: Text = Text {
     why_override: "仅凭模型判为 NOK：{probability} 达到 {override}，模型否决规则；规则判为 {rules}。",
     why_model: "仅由模型判为 {final}（{probability}，阈值：{threshold}）；规则未启用。",
     why_rules: "仅由规则判为 {final}；模型未启用。",
+    rules_otherwise: "规则现在判为 {now}，当时判为 {then}：规则或单位此后有改动。",
+    threshold_otherwise: "按现在的阈值 {threshold}，模型不会判为 {then}。",
+    override_otherwise: "按现在的否决阈值 {override}，判定会不同。",
     review: "复核",
     not_reviewed: "该焊点尚未复核。",
     note: "备注",
@@ -481,6 +543,9 @@ pub static CHINESE: Text = Text {
     days: "日期",
     nothing: "没有内容",
     as_of: "截至",
+    lost: "调度器没有应答，显示的内容已过时。",
+    holding: "正在输入、展开、选取或准备点击时，列表暂停刷新。",
+    first_of: "此处只对 {all} 个死信作业中最早的 {first} 个分组计数；导出的列表是完整的",
     keeps_up: "是否跟得上",
     yes: "是",
     waits: "否，实时作业已等待",
@@ -562,3 +627,17 @@ pub static CHINESE: Text = Text {
     dropped: "已放弃的作业",
     gone: "个作业已不存在",
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_said_in_the_pages_language() {
+        let said = |seconds| CHINESE.spoken(Duration::from_secs(seconds));
+        let all = [7, 200, 4000].map(said);
+        assert_eq!(all, ["7 秒", "3 分 20 秒", "1 小时 6 分"]);
+        assert_eq!(CHINESE.spoken(Duration::from_millis(9)), "9 毫秒");
+        assert_eq!(ENGLISH.spoken(Duration::from_secs(200)), "3 min 20 s");
+    }
+}

@@ -145,11 +145,15 @@ impl Browser<'_> {
         self.cookie = pairs.collect::<Vec<_>>().join("; ");
     }
 
-    /// Takes these besides those that it has.
+    /// Takes these besides those that it has, or in their place.
     pub fn take_cookies(&mut self, answer: &Response) {
         let before = self.cookie.clone();
         self.keep_cookie(answer);
-        self.cookie = format!("{before}; {}", self.cookie);
+        let name = |pair: &str| pair.split('=').next().unwrap().to_owned();
+        let new: Vec<String> = self.cookie.split("; ").map(name).collect();
+        let kept = before.split("; ").filter(|pair| !new.contains(&name(pair)));
+        let kept: Vec<&str> = kept.collect();
+        self.cookie = format!("{}; {}", kept.join("; "), self.cookie);
     }
 
     pub async fn read_token(&mut self) {

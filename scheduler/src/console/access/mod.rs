@@ -23,9 +23,9 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use weldfleet_settings::Settings;
+use weldfleet_settings::{Settings, Zone};
 
-use super::{asked, plain, problem::Problem, said, words::Text};
+use super::{asked, plain, problem::Problem, reviews, said, words::Text};
 use crate::{
     status::gather::now_ms,
     users::{Role, Users, UsersFile},
@@ -88,6 +88,7 @@ pub struct Access {
     file: Option<UsersFile>,
     trusted_proxies: Arc<[IpAddr]>,
     user_header: HeaderName,
+    zone: Zone,
     attempts: Arc<sign_in::Attempts>,
 }
 
@@ -102,6 +103,7 @@ impl Access {
             // the settings have looked at it
             user_header: HeaderName::from_bytes(console.user_header.as_bytes())
                 .unwrap_or(HeaderName::from_static("x-forwarded-user")),
+            zone: settings.scheduler.timezone.clone(),
             attempts: Arc::default(),
         }
     }
@@ -205,7 +207,13 @@ pub async fn guard(State(access): State<Access>, mut request: Request, next: Nex
     let text = asked::text_of(request.uri(), headers);
     let mut answer = match access.visitor(headers, peer) {
         Ok((visitor, begun)) => {
-            request.extensions_mut().insert(visitor);
+            let undo = reviews::undoable(headers, &access, &visitor);
+            let extensions = request.extensions_mut();
+            extensions.insert(visitor);
+            extensions.insert(access.zone.clone());
+            if let Some(undo) = undo {
+                extensions.insert(undo);
+            }
             let was_said = said::of(request.headers()).is_some();
             let renews = request.headers().contains_key(RENEWS);
             let is_page = request.method() == Method::GET && !OPEN.contains(&request.uri().path());

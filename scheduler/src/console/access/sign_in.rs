@@ -11,7 +11,7 @@ use askama::Template;
 use axum::{
     Extension,
     extract::{ConnectInfo, Query, Request, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse as _, Redirect, Response},
 };
 use axum_extra::extract::Form;
@@ -21,7 +21,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use super::{Access, Visitor, session, session::Session};
 use crate::{
     console::{
-        asked::{Asked, language},
+        asked::{Asked, text_of},
         html,
         words::Text,
     },
@@ -99,22 +99,22 @@ pub fn lead(request: &Request) -> Response {
         .get("sec-fetch-site")
         .is_some_and(|site| site == "cross-site")
     {
-        let t = language(None, headers);
+        let t = text_of(request.uri(), headers);
         return html(GoOnPage { t, next }.render());
     }
     let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
-    Redirect::to(&format!("/ui/sign-in?next={next}")).into_response()
+    let lang = text_of(request.uri(), headers).lang;
+    Redirect::to(&format!("/ui/sign-in?next={next}&lang={lang}")).into_response()
 }
 
 #[derive(Deserialize)]
 pub struct Wanted {
-    lang: Option<String>,
     next: Option<String>,
 }
 
 /// `GET /ui/sign-in`
-pub async fn page(Query(wanted): Query<Wanted>, headers: HeaderMap) -> Response {
-    let t = language(wanted.lang.as_deref(), &headers);
+pub async fn page(Query(wanted): Query<Wanted>, uri: Uri, headers: HeaderMap) -> Response {
+    let t = text_of(&uri, &headers);
     let next = ours(wanted.next.as_deref());
     html(SignInPage { t, next, said: "" }.render())
 }
@@ -136,10 +136,11 @@ pub struct Credentials {
 pub async fn sign_in(
     State(access): State<Access>,
     ConnectInfo(peer): ConnectInfo<std::net::SocketAddr>,
+    uri: Uri,
     headers: HeaderMap,
     Form(form): Form<Credentials>,
 ) -> Response {
-    let t = language(None, &headers);
+    let t = text_of(&uri, &headers);
     let next = ours(form.next.as_deref());
     let refused = |status, said| {
         let page = SignInPage { t, next, said };

@@ -9,14 +9,13 @@ use std::{
 };
 
 use askama::{Error, Template};
-use jiff::Timestamp;
 use weldfleet_queue::{Job, State, WorkerEntry};
-use weldfleet_service::output::{grouped, spoken};
-use weldfleet_stores::clickhouse::{EventLine, LineShares};
+use weldfleet_service::output::grouped;
+use weldfleet_stores::clickhouse::{EventKey, EventLine, LineShares};
 
 use super::{
-    Dead, actions::UNCONFIRMED, asked::Asked, problem::Problem, said::Said, shares::ShiftShares,
-    words::Text,
+    Dead, MOST_DEAD, actions::UNCONFIRMED, asked::Asked, problem::Problem, reviews::Undoable,
+    said::Said, shares::ShiftShares, words::Text,
 };
 use crate::{
     pass::LIVE,
@@ -103,10 +102,6 @@ struct Link {
 
 impl<'a> Frame<'a> {
     fn at(view: View, ms: i64, asked: &'a Asked) -> Self {
-        let seen = Timestamp::from_millisecond(ms).map_or_else(
-            |_| String::new(),
-            |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-        );
         let links = View::LINKED.iter().map(|other| Link {
             path: other.path(),
             name: other.name(asked.text),
@@ -115,7 +110,7 @@ impl<'a> Frame<'a> {
         Self {
             title: view.name(asked.text),
             links: links.collect(),
-            seen,
+            seen: asked.time(ms),
             live: view.is_live(),
             has_keys: matches!(view, View::Nok | View::Weld),
             asked,
@@ -139,6 +134,11 @@ impl<'a> Frame<'a> {
 
     fn said(&self) -> Option<&Said> {
         self.asked.said.as_ref()
+    }
+
+    /// What can be taken back here: where single keys do something.
+    fn undo(&self) -> Option<&Undoable> {
+        self.asked.undo.as_ref().filter(|_| self.has_keys)
     }
 
     fn token(&self) -> &str {
@@ -165,6 +165,40 @@ impl<'a> Frame<'a> {
 
     fn operates(&self) -> bool {
         self.asked.may(Role::Operator)
+    }
+}
+
+/// Whom a table is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum For {
+    People,
+    /// Numbers are such that it can count with them.
+    Spreadsheet,
+}
+
+impl For {
+    fn count(self, count: u64) -> String {
+        match self {
+            Self::People => grouped(count),
+            Self::Spreadsheet => count.to_string(),
+        }
+    }
+
+    /// What is not known.
+    fn nothing(self) -> String {
+        match self {
+            Self::People => "–".to_owned(),
+            Self::Spreadsheet => String::new(),
+        }
+    }
+
+    fn share(self, nok: u64, judged: u64) -> String {
+        let share = nok as f64 / judged as f64;
+        match self {
+            _ if judged == 0 => self.nothing(),
+            Self::People => format!("{:.2} %", share * 100.0),
+            Self::Spreadsheet => format!("{share:.6}"),
+        }
     }
 }
 
@@ -240,20 +274,24 @@ pub fn now(
         figures: figures(report, text),
         shares: shares
             .and_then(|shares| shares.as_ref().ok())
-            .map(|shares| (shares_heading(shares, text), shares_table(shares, text))),
+            .map(|shares| {
+                let table = shares_table(shares, For::People, text);
+                (shares_heading(shares, text), table)
+            }),
         no_shares: shares
             .and_then(|shares| shares.as_ref().err())
             .map(|why| text.problem(why)),
         notes: unread(report.days.is_none(), report, text),
-        table: days_table(report, text),
+        table: days_table(report, For::People, text),
     };
     page.render()
 }
 
-pub fn days_table(report: &Report, text: &Text) -> Table {
+pub fn days_table(report: &Report, whom: For, text: &Text) -> Table {
+    let days = report.days.iter().flatten();
     Table {
         head: text.day_columns.to_vec(),
-        rows: report.days.iter().flatten().map(day).collect(),
+        rows: days.map(|line| day(line, whom)).collect(),
     }
 }
 
@@ -269,7 +307,7 @@ fn figures(report: &Report, text: &Text) -> Vec<Figure> {
     });
     let eta = report
         .eta_seconds
-        .map(|seconds| spoken(Duration::from_secs_f64(seconds)));
+        .map(|seconds| text.spoken(Duration::from_secs_f64(seconds)));
     let workers = report.workers.as_ref();
     [
         (text.keeps_up, keeps_up),
@@ -299,7 +337,7 @@ fn keeps_up(queue: &QueueFacts, text: &Text) -> String {
     let is_live = queue.oldest_pending_priority == Some(LIVE);
     let waits = queue.oldest_pending_ms.filter(|_| is_live);
     match waits.map(Duration::from_millis) {
-        Some(waits) if waits > WAITS_LONG => format!("{} {}", text.waits, spoken(waits)),
+        Some(waits) if waits > WAITS_LONG => format!("{} {}", text.waits, text.spoken(waits)),
         _ => text.yes.to_owned(),
     }
 }
@@ -313,7 +351,7 @@ fn shares_heading(shares: &ShiftShares, text: &Text) -> String {
     format!("{what} {} {since}", text.since)
 }
 
-fn shares_table(shares: &ShiftShares, text: &Text) -> Table {
+pub fn shares_table(shares: &ShiftShares, whom: For, text: &Text) -> Table {
     let row = |line: &LineShares| {
         let name = match line.line.as_str() {
             "" => text.all_lines,
@@ -321,10 +359,10 @@ fn shares_table(shares: &ShiftShares, text: &Text) -> Table {
         };
         vec![
             name.to_owned(),
-            grouped(line.judged),
-            grouped(line.nok),
-            share(line.nok, line.judged),
-            share(line.nok_before, line.judged_before),
+            whom.count(line.judged),
+            whom.count(line.nok),
+            whom.share(line.nok, line.judged),
+            whom.share(line.nok_before, line.judged_before),
         ]
     };
     Table {
@@ -333,24 +371,17 @@ fn shares_table(shares: &ShiftShares, text: &Text) -> Table {
     }
 }
 
-fn share(nok: u64, judged: u64) -> String {
-    if judged == 0 {
-        return "–".to_owned();
-    }
-    format!("{:.2} %", nok as f64 * 100.0 / judged as f64)
-}
-
-fn day(day: &DayLine) -> Vec<String> {
+fn day(day: &DayLine, whom: For) -> Vec<String> {
     vec![
         day.day.clone(),
-        grouped(day.total),
-        grouped(day.left),
-        grouped(day.ok),
-        grouped(day.nok),
-        share(day.nok, day.ok + day.nok),
-        grouped(day.invalid),
-        grouped(day.poison),
-        grouped(day.error),
+        whom.count(day.total),
+        whom.count(day.left),
+        whom.count(day.ok),
+        whom.count(day.nok),
+        whom.share(day.nok, day.ok + day.nok),
+        whom.count(day.invalid),
+        whom.count(day.poison),
+        whom.count(day.error),
     ]
 }
 
@@ -375,14 +406,17 @@ struct BackfillsPage<'a> {
 pub fn backfills(report: &Report, dead: &Dead, asked: &Asked) -> Result<String, Error> {
     let text = asked.text;
     let rows = report.runs.iter().flatten().map(|line| RunRow {
-        cells: run(line, dead, text),
+        cells: run(line, dead, For::People, text),
         run: line.run,
         changes: changes(line, text),
     });
     let page = BackfillsPage {
         t: text,
         frame: Frame::at(View::Backfills, report.at_ms, asked),
-        notes: unread(report.runs.is_none(), report, text),
+        notes: unread(report.runs.is_none(), report, text)
+            .into_iter()
+            .chain(first_of(report, dead, text))
+            .collect(),
         rows: rows.collect(),
     };
     page.render()
@@ -406,12 +440,30 @@ fn changes(line: &RunLine, text: &Text) -> Vec<(&'static str, &'static str)> {
     changes
 }
 
+/// The runs for a spreadsheet.
 pub fn runs_table(report: &Report, dead: &Dead, text: &Text) -> Table {
     let rows = report.runs.iter().flatten();
+    let rows = rows.map(|line| run(line, dead, For::Spreadsheet, text));
     Table {
         head: text.run_columns.to_vec(),
-        rows: rows.map(|line| run(line, dead, text)).collect(),
+        rows: rows.collect(),
     }
+}
+
+/// That there are more dead jobs than were read.
+fn first_of(report: &Report, dead: &Dead, text: &Text) -> Option<String> {
+    let jobs = report.jobs.as_ref();
+    let all = jobs.and_then(|jobs| jobs.get(&State::Dead)).copied();
+    let read = dead.as_ref().map_or(0, |dead| dead.len());
+    let more = all.filter(|all| is_first_part(dead) && *all > read as u64)?;
+    let said = text.first_of.replace("{first}", &grouped(read as u64));
+    Some(said.replace("{all}", &grouped(more)))
+}
+
+/// Whether there may be more than were read.
+fn is_first_part(dead: &Dead) -> bool {
+    dead.as_ref()
+        .is_ok_and(|dead| dead.len() >= MOST_DEAD as usize)
 }
 
 /// What could not be reached, where that is why there is no list.
@@ -423,18 +475,25 @@ fn unread(is_unread: bool, report: &Report, text: &Text) -> Vec<String> {
     }
 }
 
-/// Days of a run that have dead jobs; `None` where these cannot be read.
-fn failed_days(run: u64, dead: &Dead) -> Option<u64> {
-    let of_run = dead.as_ref().ok()?.iter().filter(|job| {
+/// Days of a run that have dead jobs, as far as these were read.
+fn failed_days(run: u64, dead: &Dead, whom: For) -> String {
+    let Ok(jobs) = dead else {
+        return whom.nothing();
+    };
+    let of_run = jobs.iter().filter(|job| {
         let (number, _) = job.group.split_once(':').unwrap_or_default();
         number.parse() == Ok(run)
     });
     let days: BTreeSet<&str> = of_run.map(|job| job.group.as_str()).collect();
-    Some(days.len() as u64)
+    let least = if is_first_part(dead) { "≥ " } else { "" };
+    format!("{least}{}", whom.count(days.len() as u64))
 }
 
-fn run(run: &RunLine, dead: &Dead, text: &Text) -> Vec<String> {
-    let or_dash = |count: Option<u64>| count.map_or_else(|| "–".to_owned(), grouped);
+fn run(run: &RunLine, dead: &Dead, whom: For, text: &Text) -> Vec<String> {
+    let or_dash = |count: Option<u64>| match count {
+        Some(count) => whom.count(count),
+        None => whom.nothing(),
+    };
     let changed = [run.changed_by.as_str(), run.changed_why.as_str()];
     let changed: Vec<&str> = changed
         .into_iter()
@@ -452,7 +511,7 @@ fn run(run: &RunLine, dead: &Dead, text: &Text) -> Vec<String> {
         or_dash(run.left),
         or_dash(run.days_left.map(|left| run.days.saturating_sub(left))),
         or_dash(run.days_left),
-        or_dash(failed_days(run.run, dead)),
+        failed_days(run.run, dead, whom),
         run.by.clone(),
         run.note.clone(),
         changed.join(": "),
@@ -461,7 +520,7 @@ fn run(run: &RunLine, dead: &Dead, text: &Text) -> Vec<String> {
 
 /// Workers, as they tell of themselves.
 pub fn workers(report: &Report, place: usize, asked: &Asked) -> Result<String, Error> {
-    let mut table = workers_table(report, asked.text);
+    let mut table = workers_table(report, For::People, asked.text);
     let all = table.rows.len();
     let first = (place * WORKERS).min(all);
     let last = (first + WORKERS).min(all);
@@ -483,24 +542,28 @@ pub fn workers(report: &Report, place: usize, asked: &Asked) -> Result<String, E
     page.render()
 }
 
-pub fn workers_table(report: &Report, text: &Text) -> Table {
+pub fn workers_table(report: &Report, whom: For, text: &Text) -> Table {
     let rows = report.workers.iter().flatten();
-    let rows = rows.map(|entry| worker(entry, report.limits.silent_ms, text));
+    let rows = rows.map(|entry| worker(entry, report.limits.silent_ms, whom, text));
     Table {
         head: text.worker_columns.to_vec(),
         rows: rows.collect(),
     }
 }
 
-fn worker(worker: &WorkerEntry, silent_ms: u64, text: &Text) -> Vec<String> {
+fn worker(worker: &WorkerEntry, silent_ms: u64, whom: For, text: &Text) -> Vec<String> {
     let field = |name: &str| worker.fields.get(name).cloned().unwrap_or_default();
     let heard = if worker.silent_ms > silent_ms {
-        let silence = spoken(Duration::from_millis(worker.silent_ms));
+        let silence = text.spoken(Duration::from_millis(worker.silent_ms));
         format!("{} {silence}", text.silent)
     } else {
         "✓".to_owned()
     };
-    let room = field("save_dir_free_bytes").parse::<u64>();
+    let room = field("save_dir_free_bytes");
+    let room = match (whom, room.parse::<u64>()) {
+        (For::People, Ok(bytes)) => format!("{} GiB", bytes >> 30),
+        _ => room,
+    };
     vec![
         worker.id.to_string(),
         heard,
@@ -510,7 +573,7 @@ fn worker(worker: &WorkerEntry, silent_ms: u64, text: &Text) -> Vec<String> {
         field("device"),
         gpu(worker).unwrap_or_default(),
         field("model_version"),
-        room.map_or_else(|_| String::new(), |bytes| format!("{} GiB", bytes >> 30)),
+        room,
         field("waits_for"),
         field("address"),
     ]
@@ -562,6 +625,7 @@ pub fn jobs(report: &Report, dead: &Dead, asked: &Asked) -> Result<String, Error
             .as_ref()
             .err()
             .map(|why| asked.text.problem(why))
+            .or_else(|| first_of(report, dead, asked.text))
             .into_iter()
             .collect(),
         counts: counts.join(", "),
@@ -572,10 +636,18 @@ pub fn jobs(report: &Report, dead: &Dead, asked: &Asked) -> Result<String, Error
 
 /// Dead jobs one by one.
 pub fn dead_table(dead: &[Job], text: &Text) -> Table {
-    let row = |job: &Job| vec![job.id.clone(), job.weight.to_string(), job.error.clone()];
+    let row = |job: &Job| vec![job.id.clone(), job.weight.to_string(), why(job)];
     Table {
         head: text.dead_columns.to_vec(),
         rows: dead.iter().map(row).collect(),
+    }
+}
+
+/// Why it is dead; of a record that cannot be read, what is wrong with it.
+fn why(job: &Job) -> String {
+    match job.unreadable.is_empty() {
+        true => job.error.clone(),
+        false => format!("unreadable: {}", job.unreadable.join(", ")),
     }
 }
 
@@ -591,15 +663,15 @@ struct Group {
 fn by_cause(dead: &[Job]) -> Vec<Group> {
     let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     for job in dead {
-        let alike: String = job
-            .error
+        let why = why(job);
+        let alike: String = why
             .chars()
             .map(|letter| if letter.is_ascii_digit() { '#' } else { letter })
             .collect();
         let group = groups.entry(alike).or_insert_with(|| Group {
             ids: Vec::new(),
             rows: 0,
-            why: job.error.clone(),
+            why,
         });
         group.ids.push(job.id.clone());
         group.rows += job.weight;
@@ -613,7 +685,7 @@ fn by_cause(dead: &[Job]) -> Vec<Group> {
 pub fn events(
     latest: Result<Vec<EventLine>, Problem>,
     most: usize,
-    page: u64,
+    before: Option<EventKey>,
     seen_ms: i64,
     asked: &Asked,
 ) -> Result<String, Error> {
@@ -624,22 +696,27 @@ pub fn events(
     }
     let more = events.len() > most;
     events.truncate(most);
+    let behind = |page: &str, key: EventKey| format!("{}&before={key}", asked.page(page));
+    let last = events.last().filter(|_| more).map(EventLine::key);
     let page = ListPage {
         t: asked.text,
         frame: Frame::at(View::Events, seen_ms, asked),
         notes,
-        table: events_table(events, asked.text),
-        export: asked.page("/ui/events.csv"),
-        next: more.then(|| format!("{}&page={}", asked.page("/ui/events"), page + 1)),
+        export: before.map_or_else(
+            || asked.page("/ui/events.csv"),
+            |key| behind("/ui/events.csv", key),
+        ),
+        next: last.map(|key| behind("/ui/events", key)),
+        table: events_table(events, asked),
         next_word: asked.text.older,
     };
     page.render()
 }
 
-pub fn events_table(events: Vec<EventLine>, text: &Text) -> Table {
+pub fn events_table(events: Vec<EventLine>, asked: &Asked) -> Table {
     let row = |event: EventLine| {
         vec![
-            event.at,
+            asked.time(event.at_ms),
             event.who,
             event.what,
             event.on_what,
@@ -648,7 +725,7 @@ pub fn events_table(events: Vec<EventLine>, text: &Text) -> Table {
         ]
     };
     Table {
-        head: text.event_columns.to_vec(),
+        head: asked.text.event_columns.to_vec(),
         rows: events.into_iter().map(row).collect(),
     }
 }
@@ -659,6 +736,8 @@ mod tests {
         super::words::{CHINESE, ENGLISH},
         *,
     };
+    use weldfleet_settings::Zone;
+
     use crate::{status::causes::Cause, words::Words};
 
     const HOSTILE: &str = "</td><script>alert('x')</script>";
@@ -668,6 +747,8 @@ mod tests {
             text,
             visitor: None,
             said: None,
+            undo: None,
+            zone: Zone::default(),
             rest: String::new(),
         }
     }
@@ -725,6 +806,85 @@ mod tests {
                 .unwrap()
                 .contains("ben@line: night shift")
         );
+    }
+
+    fn job(number: u32) -> Job {
+        Job {
+            id: format!("20261128-{number}"),
+            state: State::Dead,
+            group: format!("7:202611{}", 10 + number % 2),
+            priority: 0,
+            weight: 1,
+            attempts: 0,
+            deaths: 0,
+            isolated_deaths: 0,
+            max_attempts: 5,
+            worker: String::new(),
+            token: 0,
+            lease_until: 0,
+            enqueued_at: 0,
+            started_at: 0,
+            finished_at: 0,
+            not_before: 0,
+            error: "no such column".to_owned(),
+            history: Vec::new(),
+            isolate: false,
+            poison: false,
+            parent: String::new(),
+            unreadable: Vec::new(),
+            fields: Vec::new(),
+        }
+    }
+
+    fn dead(count: u32) -> Dead {
+        Ok(Arc::new((0..count).map(job).collect()))
+    }
+
+    #[test]
+    fn what_is_only_the_first_part_says_so() {
+        let asked = asked(&ENGLISH);
+        let jobs = [(State::Dead, 1500)].into_iter().collect();
+        let report = Report {
+            jobs: Some(jobs),
+            runs: Some(vec![RunLine {
+                run: 7,
+                ..RunLine::default()
+            }]),
+            ..Report::default()
+        };
+        for html in [
+            super::jobs(&report, &dead(MOST_DEAD), &asked).unwrap(),
+            backfills(&report, &dead(MOST_DEAD), &asked).unwrap(),
+        ] {
+            assert!(html.contains("oldest 1,000 of 1,500 dead jobs"), "{html}");
+        }
+        let days = |count| failed_days(7, &dead(count), For::People);
+        assert_eq!(
+            (days(MOST_DEAD), days(3)),
+            ("≥ 2".to_owned(), "2".to_owned())
+        );
+        assert_eq!(first_of(&report, &dead(3), &ENGLISH), None);
+    }
+
+    #[test]
+    fn a_dead_job_that_cannot_be_read_says_what_is_wrong_with_it() {
+        let damaged = Job {
+            error: String::new(),
+            unreadable: vec!["state `x` is none".to_owned()],
+            ..job(0)
+        };
+        let groups = by_cause(&[damaged]);
+        assert_eq!(groups[0].why, "unreadable: state `x` is none");
+    }
+
+    #[test]
+    fn a_spreadsheet_gets_numbers_that_it_can_count_with() {
+        let table = days_table(&report(), For::Spreadsheet, &ENGLISH);
+        assert_eq!(
+            table.rows[0][1..6],
+            ["2000", "1234", "750", "6", "0.007937"]
+        );
+        assert_eq!(For::Spreadsheet.share(0, 0), "");
     }
 
     #[test]

@@ -4,14 +4,21 @@ use askama::{Error, Template};
 use weldfleet_queue::WorkerEntry;
 use weldfleet_service::output::grouped;
 use weldfleet_settings::Settings;
-use weldfleet_stores::{clickhouse::AttemptLine, mysql::Review};
-use weldfleet_weld::rules::{Hit, Level};
+use weldfleet_stores::{
+    clickhouse::{AttemptLine, NO_DEFECT, Pareto},
+    mysql::Review,
+};
+use weldfleet_weld::{
+    Outcome,
+    rules::{Hit, Level},
+};
 
-use super::{Frame, Table, View};
+use super::{For, Frame, Table, View};
 use crate::{
     actions::reviews::RESULTS,
     console::{
         asked::Asked,
+        limits::Limit,
         problem::Problem,
         reviews::{LONGEST_NOTE, Seen},
         svg,
@@ -30,7 +37,8 @@ struct Field<'a> {
 }
 
 struct ShareLine {
-    link: String,
+    /// `None` where no filter is for it.
+    link: Option<String>,
     name: String,
     welds: String,
     value: u64,
@@ -51,9 +59,11 @@ struct NokListPage<'a> {
     fields: Vec<Field<'a>>,
     notes: Vec<String>,
     pareto: Vec<ShareLine>,
+    pareto_word: &'static str,
     rows: Vec<WeldLine>,
     columns: Vec<&'static str>,
     export: String,
+    pareto_export: String,
     next: Option<String>,
 }
 
@@ -77,9 +87,11 @@ pub fn nok(
         ),
         notes: Vec::new(),
         pareto: Vec::new(),
+        pareto_word: text.pareto,
         rows: Vec::new(),
         columns: text.nok_columns.to_vec(),
         export: wanted.filter_only().link("/ui/nok.csv", text.lang),
+        pareto_export: wanted.filter_only().link("/ui/pareto.csv", text.lang),
         next: None,
     };
     match found {
@@ -87,25 +99,16 @@ pub fn nok(
         Ok(found) => {
             let notes = found.stretch.notes.iter();
             page.notes.extend(notes.map(|why| text.problem(why)));
-            let most = found.pareto.iter().map(|share| share.welds).max();
-            page.pareto.extend(found.pareto.iter().map(|share| {
-                ShareLine {
-                    link: Wanted {
-                        defect: share.text.clone(),
-                        ..wanted.filter_only()
-                    }
-                    .link("/ui/nok", text.lang),
-                    name: or_dash(&share.text),
-                    welds: grouped(share.welds),
-                    value: share.welds,
-                    most: most.unwrap_or(1),
-                }
-            }));
+            page.pareto = pareto(&found.pareto, wanted, text);
+            page.pareto_word = match wanted.review.as_str() {
+                "" => text.pareto,
+                _ => text.pareto_of_all,
+            };
             page.rows
                 .extend(found.stretch.welds.iter().map(|listed| WeldLine {
                     link: wanted.at(&listed.weld).link("/ui/weld", text.lang),
                     id: listed.weld.record_id.clone(),
-                    cells: cells(listed, text),
+                    cells: cells(listed, For::People, text),
                 }));
             if !found.has_bodies {
                 leave_out(&mut page, BODY_COLUMN);
@@ -127,11 +130,30 @@ fn leave_out(page: &mut NokListPage<'_>, column: usize) {
     }
 }
 
-fn or_dash(text: &str) -> String {
-    match text {
-        "" => "–".to_owned(),
-        text => text.to_owned(),
-    }
+/// Its bars, those of other defects in one at the end.
+fn pareto(pareto: &Pareto, wanted: &Wanted, text: &Text) -> Vec<ShareLine> {
+    let most = pareto.defects.iter().map(|share| share.welds);
+    let most = most.chain([pareto.others]).max().unwrap_or(1);
+    let line = |link, name: &str, welds| ShareLine {
+        link,
+        name: name.to_owned(),
+        welds: grouped(welds),
+        value: welds,
+        most,
+    };
+    let defects = pareto.defects.iter().map(|share| {
+        let (defect, name) = match share.text.as_str() {
+            "" => (NO_DEFECT, text.no_defect),
+            defect => (defect, defect),
+        };
+        let only = Wanted {
+            defect: defect.to_owned(),
+            ..wanted.filter_only()
+        };
+        line(Some(only.link("/ui/nok", text.lang)), name, share.welds)
+    });
+    let others = (pareto.others > 0).then(|| line(None, text.other_defects, pareto.others));
+    defects.chain(others).collect()
 }
 
 /// The filter as it can be set: what no table or setting knows is not offered.
@@ -178,7 +200,7 @@ fn fields<'a>(
 }
 
 /// As in the list, behind the id.
-fn cells(listed: &Listed, text: &'static Text) -> Vec<String> {
+fn cells(listed: &Listed, whom: For, text: &'static Text) -> Vec<String> {
     let (weld, review) = (&listed.weld, &listed.review);
     vec![
         weld.time.clone(),
@@ -188,7 +210,7 @@ fn cells(listed: &Listed, text: &'static Text) -> Vec<String> {
         weld.body_no.clone(),
         weld.defect.clone(),
         weld.decided_by.clone(),
-        probability(weld.probability),
+        probability(weld.probability, whom),
         weld.model_version.clone(),
         text.review_word(&review.result).to_owned(),
         review.by.clone(),
@@ -200,7 +222,7 @@ fn cells(listed: &Listed, text: &'static Text) -> Vec<String> {
 pub fn nok_table(welds: &[Listed], text: &'static Text) -> Table {
     let row = |listed: &Listed| {
         let mut row = vec![listed.weld.record_id.clone()];
-        row.extend(cells(listed, text));
+        row.extend(cells(listed, For::Spreadsheet, text));
         row
     };
     Table {
@@ -209,9 +231,24 @@ pub fn nok_table(welds: &[Listed], text: &'static Text) -> Table {
     }
 }
 
-fn probability(value: f64) -> String {
+/// The Pareto for a spreadsheet, all of its bars.
+pub fn pareto_table(pareto: &Pareto, text: &Text) -> Table {
+    let rows = pareto.defects.iter().map(|share| {
+        let name = match share.text.as_str() {
+            "" => text.no_defect,
+            name => name,
+        };
+        vec![name.to_owned(), share.welds.to_string()]
+    });
+    Table {
+        head: text.pareto_columns.to_vec(),
+        rows: rows.collect(),
+    }
+}
+
+fn probability(value: f64, whom: For) -> String {
     if value.is_nan() {
-        "–".to_owned()
+        whom.nothing()
     } else {
         format!("{value:.4}")
     }
@@ -222,14 +259,17 @@ fn probability(value: f64) -> String {
 struct WeldPage<'a> {
     t: &'static Text,
     frame: Frame<'a>,
-    heading: &'a [(&'static str, String)],
+    heading: Vec<(&'static str, &'a str)>,
     svg: Option<String>,
     notes: Vec<String>,
     why: Option<String>,
+    limits: Table,
     hits: Table,
     verdict: Table,
     attempts: Option<Table>,
     attempts_link: String,
+    hits_export: String,
+    attempts_export: String,
     list_link: String,
     next_link: String,
     /// What people said; `None`: there is nowhere to say it.
@@ -284,20 +324,23 @@ pub fn weld(
     let mut page = WeldPage {
         t: text,
         frame: Frame::at(View::Weld, seen_ms, asked),
-        heading: &[],
+        heading: Vec::new(),
         svg: None,
         notes: Vec::new(),
         why: None,
+        limits: Table::default(),
         hits: Table::default(),
         verdict: Table::default(),
         attempts: None,
         attempts_link: String::new(),
+        hits_export: String::new(),
+        attempts_export: String::new(),
         list_link: wanted.filter_only().link("/ui/nok", text.lang),
         next_link: wanted.link("/ui/next", text.lang),
         review: None,
     };
     match found {
-        Ok(Some(weld)) => page.fill(wanted, weld, judges, text),
+        Ok(Some(weld)) => page.fill(wanted, weld, judges, asked),
         Ok(None) => page.notes.push(text.no_weld.to_owned()),
         Err(why) => page.notes.push(text.problem(why)),
     }
@@ -305,13 +348,8 @@ pub fn weld(
 }
 
 impl<'a> WeldPage<'a> {
-    fn fill(
-        &mut self,
-        wanted: &Wanted,
-        weld: &'a OneWeld,
-        judges: Judges<'_>,
-        text: &'static Text,
-    ) {
+    fn fill(&mut self, wanted: &Wanted, weld: &'a OneWeld, judges: Judges<'_>, asked: &Asked) {
+        let text = asked.text;
         // The address may have had the id alone.
         let here = Wanted {
             ticks: weld.key.ticks.to_string(),
@@ -320,20 +358,29 @@ impl<'a> WeldPage<'a> {
             ..wanted.clone()
         };
         self.next_link = here.link("/ui/next", text.lang);
+        self.hits_export = here.link("/ui/hits.csv", text.lang);
+        self.attempts_export = here.link("/ui/attempts.csv", text.lang);
         self.attempts_link = Wanted {
             attempts: "1".to_owned(),
             ..here.clone()
         }
         .link("/ui/weld", text.lang);
-        self.heading = &weld.heading;
+        let heading = weld.heading.iter();
+        self.heading = heading
+            .map(|(column, value)| (heading_word(column, text), value.as_str()))
+            .collect();
         match &weld.seen {
             Ok(explanation) => {
-                self.svg = Some(svg::curves(explanation, text));
-                self.hits = hits(&explanation.hits, text);
+                self.svg = Some(svg::curves(explanation, &weld.limits, text));
+                self.limits = limits(&weld.limits, text);
+                self.hits = hits(&explanation.hits, For::People, text);
             }
             Err(why) => self.notes.push(format!("{}: {why}", text.not_drawn)),
         }
         self.why = why(&weld.stored, judges, text);
+        let now = weld.seen.as_ref().ok().and_then(|seen| seen.rule_result);
+        self.notes
+            .extend(otherwise(&weld.stored, now, judges, text));
         let stored = weld.stored.iter().filter(|(_, value)| !value.is_empty());
         self.verdict = Table {
             head: text.verdict_columns.to_vec(),
@@ -344,12 +391,12 @@ impl<'a> WeldPage<'a> {
         self.attempts = weld
             .attempts
             .as_ref()
-            .map(|attempts| attempts_table(attempts, text));
+            .map(|attempts| attempts_table(attempts, For::People, asked));
         match &weld.review {
             Ok(review) => {
                 self.review = Some(ReviewBox {
                     action: here.link("/ui/review", text.lang),
-                    said: said(review, text),
+                    said: said(review, asked),
                     was: Seen::from(review).text(),
                     note: wanted.note.clone(),
                     choices: RESULTS
@@ -367,30 +414,120 @@ impl<'a> WeldPage<'a> {
     }
 }
 
+/// What the list calls it.
+fn heading_word(column: &'static str, text: &Text) -> &'static str {
+    match column {
+        "record_id" => text.nok_columns[0],
+        "data_date" => text.filters[0],
+        "ck_local_time" => text.nok_columns[1],
+        "part_no" => text.nok_columns[2],
+        "spot_name" => text.nok_columns[3],
+        "timer_name" => text.nok_columns[4],
+        other => other,
+    }
+}
+
 /// A review in words.
-pub fn said(review: &Review, text: &'static Text) -> String {
+pub fn said(review: &Review, asked: &Asked) -> String {
+    let at = asked.time_of(&review.at);
     let words = [
-        text.review_word(&review.result),
+        asked.text.review_word(&review.result),
         &review.by,
-        &review.at,
+        &at,
         &review.note,
     ];
     let words = words.into_iter().filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" · ")
 }
 
-fn hits(hits: &[Hit], text: &Text) -> Table {
+fn limits(limits: &[Limit], text: &Text) -> Table {
+    let row = |limit: &Limit| {
+        let worst = limit.worst;
+        let of_worst = |told: fn((f64, f64)) -> String| worst.map_or_else(nothing_seen, told);
+        vec![
+            limit.rule.as_str().to_owned(),
+            level(limit.level, text),
+            of_worst(|(_, t_ms)| format!("{t_ms:.0}")),
+            of_worst(|(value, _)| value.to_string()),
+            limit.limit.to_string(),
+            limit
+                .room()
+                .map_or_else(nothing_seen, |room| format!("{:+.0} %", room * 100.0)),
+        ]
+    };
+    Table {
+        head: text.limit_columns.to_vec(),
+        rows: limits.iter().map(row).collect(),
+    }
+}
+
+fn nothing_seen() -> String {
+    For::People.nothing()
+}
+
+fn level(level: Level, text: &Text) -> String {
+    match level {
+        Level::Flag => text.flag.to_owned(),
+        Level::Warn => text.warn.to_owned(),
+    }
+}
+
+/// What today's rules and settings would have decided otherwise; `rules`: what the rules say now.
+fn otherwise(
+    stored: &[(&'static str, String)],
+    rules: Option<Outcome>,
+    judges: Judges<'_>,
+    text: &Text,
+) -> Vec<String> {
+    let of = |name| value(stored, name);
+    let mut notes = Vec::new();
+    let (then, now) = (of("rule_result"), rules.map(Outcome::as_str));
+    if let Some(now) = now.filter(|now| !then.is_empty() && *now != then) {
+        let note = text.rules_otherwise.replace("{then}", then);
+        notes.push(note.replace("{now}", now));
+    }
+    let Ok(probability) = of("ml_nok_prob").parse::<f32>() else {
+        return notes;
+    };
+    let threshold = judges.threshold(of("model_version"));
+    let threshold = threshold.and_then(|text| text.parse::<f32>().ok());
+    if let Some(threshold) = threshold
+        && (probability >= threshold) != (of("ml_result") == "NOK")
+    {
+        let note = text.threshold_otherwise.replace("{then}", of("ml_result"));
+        notes.push(note.replace("{threshold}", &threshold.to_string()));
+    }
+    let overrules = judges.settings.fusion.override_threshold;
+    let differs = match of("decided_by") {
+        "override" => probability < overrules,
+        "soft_and" => of("final_result") == "OK" && probability >= overrules,
+        _ => false,
+    };
+    if differs {
+        notes.push(
+            text.override_otherwise
+                .replace("{override}", &overrules.to_string()),
+        );
+    }
+    notes
+}
+
+/// The hits for a spreadsheet.
+pub fn hits_table(weld: &OneWeld, text: &Text) -> Result<Table, Problem> {
+    let seen = weld.seen.as_ref();
+    let seen = seen.map_err(|why| Problem::NotDrawn(why.clone()))?;
+    Ok(hits(&seen.hits, For::Spreadsheet, text))
+}
+
+fn hits(hits: &[Hit], whom: For, text: &Text) -> Table {
     let row = |hit: &Hit| {
         vec![
             hit.rule.as_str().to_owned(),
-            match hit.level {
-                Level::Flag => text.flag.to_owned(),
-                Level::Warn => text.warn.to_owned(),
-            },
+            level(hit.level, text),
             format!("{:.0}", hit.t_ms),
             hit.value.to_string(),
             hit.limit.to_string(),
-            margin(hit),
+            margin(hit, whom),
         ]
     };
     Table {
@@ -400,28 +537,28 @@ fn hits(hits: &[Hit], text: &Text) -> Table {
 }
 
 /// How far the value is beyond its limit, as a share of it.
-fn margin(hit: &Hit) -> String {
-    if hit.limit == 0.0 {
-        return "–".to_owned();
+fn margin(hit: &Hit, whom: For) -> String {
+    let share = (hit.value - hit.limit) / hit.limit.abs();
+    match whom {
+        _ if hit.limit == 0.0 => whom.nothing(),
+        For::People => format!("{:+.0} %", share * 100.0),
+        For::Spreadsheet => format!("{share:.4}"),
     }
-    format!(
-        "{:+.0} %",
-        (hit.value - hit.limit) / hit.limit.abs() * 100.0
-    )
 }
 
-fn attempts_table(attempts: &[AttemptLine], text: &Text) -> Table {
+pub fn attempts_table(attempts: &[AttemptLine], whom: For, asked: &Asked) -> Table {
+    let text = asked.text;
     let row = |attempt: &AttemptLine| {
         vec![
             attempt.token.to_string(),
-            attempt.at.clone(),
+            asked.time(attempt.at_ms),
             match attempt.run {
                 0 => text.live.to_owned(),
                 run => run.to_string(),
             },
             attempt.status.clone(),
             attempt.final_result.clone(),
-            probability(attempt.probability),
+            probability(attempt.probability, whom),
             attempt.rule_result.clone(),
             attempt.model_version.clone(),
         ]
@@ -448,7 +585,10 @@ fn why(stored: &[(&'static str, String)], judges: Judges<'_>, text: &Text) -> Op
     let threshold = judges.threshold(of("model_version"));
     let threshold = threshold.unwrap_or_else(|| text.models_own.to_owned());
     let probability = of("ml_nok_prob").parse::<f64>();
-    let probability = probability.map_or_else(|_| "–".to_owned(), self::probability);
+    let probability = probability.map_or_else(
+        |_| For::People.nothing(),
+        |value| self::probability(value, For::People),
+    );
     let sentence = match (place, of("final_result")) {
         (0, "NOK") => text.why_both,
         (0, _) => text.why_not_both,
@@ -513,5 +653,45 @@ mod tests {
             assert!(said.contains("0.9812") && said.contains("0.97"), "{said}");
         }
         assert_eq!(why(&stored("", "", ""), judges, &ENGLISH), None);
+    }
+
+    #[test]
+    fn what_would_be_judged_otherwise_today_is_said() {
+        let mut settings = Settings::default();
+        settings.fusion.override_threshold = 0.97;
+        settings.model.nok_threshold = Some(0.5);
+        let told = |stored: &[(&'static str, &str)], rules| {
+            let judges = Judges {
+                settings: &settings,
+                workers: None,
+            };
+            let stored: Vec<_> = stored
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect();
+            let en = otherwise(&stored, rules, judges, &ENGLISH);
+            assert_eq!(otherwise(&stored, rules, judges, &CHINESE).len(), en.len());
+            assert!(!en.concat().contains('{'), "{en:?}");
+            en.join(" ")
+        };
+        let both = [
+            ("decided_by", "soft_and"),
+            ("final_result", "NOK"),
+            ("ml_result", "NOK"),
+            ("rule_result", "NOK"),
+            ("ml_nok_prob", "0.8"),
+        ];
+        assert_eq!(told(&both, Some(Outcome::Nok)), "");
+        assert!(told(&both, Some(Outcome::Ok)).contains("rules say OK now, and said NOK"));
+        let mut lower = both;
+        lower[4].1 = "0.4";
+        assert!(told(&lower, Some(Outcome::Nok)).contains("0.5"));
+        let alone = [
+            ("decided_by", "override"),
+            ("ml_result", "NOK"),
+            ("ml_nok_prob", "0.96"),
+        ];
+        assert!(told(&alone, None).contains("0.97"));
+        assert_eq!(told(&[], Some(Outcome::Nok)), "");
     }
 }

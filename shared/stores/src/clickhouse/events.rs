@@ -1,5 +1,7 @@
 //! What people and the fleet itself did, in `weld_events`.
 
+use std::{fmt, str::FromStr};
+
 use clickhouse::Row;
 use serde::Deserialize;
 use weldfleet_settings::Settings;
@@ -31,13 +33,47 @@ pub struct Event {
 /// One that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
 pub struct EventLine {
-    /// UTC, to the second.
-    pub at: String,
+    /// ms since 1970.
+    pub at_ms: i64,
+    /// Tells events of one time apart.
+    pub id: u64,
     pub who: String,
     pub what: String,
     pub on_what: String,
     pub why: String,
     pub detail: String,
+}
+
+/// A place in the list of events, `MS.ID` in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventKey {
+    pub at_ms: i64,
+    pub id: u64,
+}
+
+impl EventLine {
+    pub fn key(&self) -> EventKey {
+        let (at_ms, id) = (self.at_ms, self.id);
+        EventKey { at_ms, id }
+    }
+}
+
+impl fmt::Display for EventKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.at_ms, self.id)
+    }
+}
+
+impl FromStr for EventKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let key = text.split_once('.').and_then(|(at_ms, id)| {
+            let (at_ms, id) = (at_ms.parse().ok()?, id.parse().ok()?);
+            Some(Self { at_ms, id })
+        });
+        key.ok_or_else(|| format!("`{text}` is no place in the list of events"))
+    }
 }
 
 /// The table of events. Cheap to clone.
@@ -55,12 +91,25 @@ impl Events {
         Self { server, table }
     }
 
-    /// The latest first.
-    pub async fn latest(&self, limit: u32, offset: u64) -> Result<Vec<EventLine>, StoreError> {
-        let texts = ["who", "what", "on_what", "why", "detail"]
-            .map(|name| format!("toValidUTF8(toString({name})) AS {name}"));
+    /// The latest first, `before` this one.
+    pub async fn latest(
+        &self,
+        limit: u32,
+        before: Option<EventKey>,
+    ) -> Result<Vec<EventLine>, StoreError> {
+        let names = ["who", "what", "on_what", "why", "detail"];
+        let texts = names.map(|name| format!("toValidUTF8(toString({name})) AS {name}"));
+        let id = format!(
+            "cityHash64({})",
+            names.map(|name| format!("e.{name}")).join(", ")
+        );
+        let before = before.map_or_else(String::new, |key| {
+            let at = format!("fromUnixTimestamp64Milli(toInt64({}))", key.at_ms);
+            format!("WHERE e.at <= {at} AND (e.at < {at} OR {id} < {})", key.id)
+        });
         let sql = format!(
-            "SELECT formatDateTime(e.at, '%F %T UTC', 'UTC') AS at, {} FROM {} AS e ORDER BY e.at DESC LIMIT {limit} OFFSET {offset}",
+            "SELECT toUnixTimestamp64Milli(e.at) AS at_ms, {id} AS id, {} FROM {} AS e {before} \
+             ORDER BY e.at DESC, id DESC LIMIT {limit}",
             texts.join(", "),
             self.table
         );
@@ -92,4 +141,21 @@ fn row(event: &Event) -> String {
     ];
     let values: Vec<String> = values.into_iter().map(literal).collect();
     format!("({})", values.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_the_list_is_read_as_it_was_written() {
+        let key = EventKey {
+            at_ms: -7,
+            id: u64::MAX,
+        };
+        assert_eq!(key.to_string().parse(), Ok(key));
+        for none in ["", "7", "7.", ".7", "7.-1", "7.7.7"] {
+            assert!(none.parse::<EventKey>().is_err(), "{none}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! NOK welds of a day, for people who look at them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use clickhouse::Row;
 use serde::Deserialize;
 use weldfleet_weld::columns::RESULT_COLUMNS;
@@ -13,11 +15,26 @@ use crate::{
 /// The carried column that says which body a weld is of.
 pub const BODY: &str = "body_no";
 
-/// Hours of a day, from the first to before the second; past midnight where the second is earlier.
+/// As a filter says that a weld names no defect.
+pub const NO_DEFECT: &str = "-";
+/// Between the names of `defect`.
+const BETWEEN_NAMES: char = ',';
+/// Combinations of defects that are counted: each of the seven judges has one name.
+const MOST_COMBINATIONS: u32 = 10_000;
+
+/// Hours of a day, from the first to before the second; into the next day where the second is earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hours {
     pub from: jiff::civil::Time,
     pub to: jiff::civil::Time,
+}
+
+impl Hours {
+    /// The one day that they are of, or the two.
+    pub fn days(self, first: Day) -> Vec<Day> {
+        let next = first.offset(1).filter(|_| self.from >= self.to);
+        std::iter::once(first).chain(next).collect()
+    }
 }
 
 /// Which NOK welds; an empty text is any.
@@ -29,12 +46,23 @@ pub struct NokFilter {
     pub spot_name: String,
     pub timer_name: String,
     pub body_no: String,
+    /// One of its defects, or several with commas between; [`NO_DEFECT`].
     pub defect: String,
+}
+
+impl NokFilter {
+    /// Days of `data_date` that it is about.
+    pub fn days(&self) -> Vec<Day> {
+        self.hours
+            .map_or_else(|| vec![self.day], |hours| hours.days(self.day))
+    }
 }
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Row, Deserialize)]
 pub struct NokWeld {
+    /// `data_date` as YYYYMMDD.
+    pub day: u32,
     /// `ck_local_time` as ClickHouse stores it.
     pub ticks: i64,
     /// `ck_local_time` as ClickHouse prints it.
@@ -59,13 +87,51 @@ pub struct NokShare {
     pub welds: u64,
 }
 
+/// NOK welds by defect. A weld that names several counts for each of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pareto {
+    /// The most frequent first; the empty text is "none is named".
+    pub defects: Vec<NokShare>,
+    /// Welds that name yet another.
+    pub others: u64,
+}
+
+impl Pareto {
+    /// Of welds by what stands in `defect`.
+    fn of(combinations: &[NokShare], most: usize) -> Self {
+        let names = |text: &str| -> BTreeSet<String> {
+            text.split(BETWEEN_NAMES).map(str::to_owned).collect()
+        };
+        let mut by_name = BTreeMap::<String, u64>::new();
+        for combination in combinations {
+            for name in names(&combination.text) {
+                *by_name.entry(name).or_default() += combination.welds;
+            }
+        }
+        let shares = by_name.into_iter();
+        let mut defects: Vec<NokShare> = shares
+            .map(|(text, welds)| NokShare { text, welds })
+            .collect();
+        defects.sort_by(|a, b| (b.welds, &a.text).cmp(&(a.welds, &b.text)));
+        let rest = defects.split_off(most.min(defects.len()));
+        let rest: BTreeSet<String> = rest.into_iter().map(|share| share.text).collect();
+        let others = combinations
+            .iter()
+            .filter(|combination| !names(&combination.text).is_disjoint(&rest));
+        Self {
+            others: others.map(|combination| combination.welds).sum(),
+            defects,
+        }
+    }
+}
+
 /// What one attempt made of a weld.
 #[derive(Debug, Clone, PartialEq, Row, Deserialize)]
 pub struct AttemptLine {
     pub token: u64,
     pub run: u64,
-    /// UTC, to the second.
-    pub at: String,
+    /// ms since 1970.
+    pub at_ms: i64,
     pub status: String,
     pub final_result: String,
     /// NaN where the model was off.
@@ -85,12 +151,13 @@ impl SourceTable {
         let schema = &self.schema;
         let before = before.map_or_else(String::new, |key| format!(" AND {}", schema.before(key)));
         let inner = format!(
-            "SELECT {ticks} AS f_ticks, toString({time}) AS f_time, toValidUTF8({id}) AS f_id, toValidUTF8({part}) AS f_part, \
+            "SELECT toUInt32({day}) AS f_day, {ticks} AS f_ticks, toString({time}) AS f_time, toValidUTF8({id}) AS f_id, toValidUTF8({part}) AS f_part, \
              toValidUTF8({spot}) AS f_spot, toValidUTF8({timer}) AS f_timer, toValidUTF8({body}) AS f_body, {defect} AS f_defect, \
              {decided} AS f_decided, toFloat64(ifNull({probability}, nan)) AS f_probability, {model} AS f_model \
              FROM {from}{before} ORDER BY {time} DESC, {record_id} DESC LIMIT {limit}",
             time = schema.column("ck_local_time"),
             record_id = schema.column("record_id"),
+            day = schema.day_number(),
             ticks = schema.ticks(),
             id = schema.id_text(),
             part = schema.text("part_no"),
@@ -104,7 +171,7 @@ impl SourceTable {
             from = self.nok_rows(filter),
         );
         let sql = format!(
-            "SELECT f_ticks AS ticks, f_time AS time, f_id AS record_id, f_part AS part_no, f_spot AS spot_name, \
+            "SELECT f_day AS day, f_ticks AS ticks, f_time AS time, f_id AS record_id, f_part AS part_no, f_spot AS spot_name, \
              f_timer AS timer_name, f_body AS body_no, f_defect AS defect, f_decided AS decided_by, \
              f_probability AS probability, f_model AS model_version FROM ({inner})"
         );
@@ -117,18 +184,20 @@ impl SourceTable {
         carried.iter().any(|name| name == BODY)
     }
 
-    /// NOK welds by defect, the most frequent first.
+    /// NOK welds by defect, this many of them.
     pub async fn nok_by_defect(
         &self,
         filter: &NokFilter,
-        limit: u32,
-    ) -> Result<Vec<NokShare>, StoreError> {
+        most: usize,
+    ) -> Result<Pareto, StoreError> {
         let sql = format!(
-            "SELECT {} AS text, count() AS welds FROM {} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {limit}",
+            "SELECT {} AS text, count() AS welds FROM {} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MOST_COMBINATIONS}",
             self.result_text("defect"),
             self.nok_rows(filter),
         );
-        self.server.all("count nok welds by defect", &sql).await
+        let combinations: Vec<NokShare> =
+            self.server.all("count nok welds by defect", &sql).await?;
+        Ok(Pareto::of(&combinations, most))
     }
 
     /// What attempts made of a weld, the latest first, as long as `weld_results` keeps it.
@@ -142,7 +211,7 @@ impl SourceTable {
         let this = schema.is_key(key);
         // Rows of a table that keeps versions are one weld, whichever of them was judged.
         let sql = format!(
-            "SELECT r.token AS token, r.run AS run, formatDateTime(r.created, '%F %T UTC', 'UTC') AS at, \
+            "SELECT r.token AS token, r.run AS run, toInt64(toUnixTimestamp(r.created)) * 1000 AS at_ms, \
              toValidUTF8(toString(r.alg_status)) AS status, toValidUTF8(toString(r.final_result)) AS final_result, \
              toFloat64(r.ml_nok_prob) AS probability, toValidUTF8(toString(r.rule_result)) AS rule_result, \
              toValidUTF8(toString(r.model_version)) AS model_version \
@@ -186,19 +255,27 @@ impl SourceTable {
 
     fn nok_rows(&self, filter: &NokFilter) -> String {
         let schema = &self.schema;
-        let mut conditions = vec![schema.on_day(filter.day), schema.is_nok()];
-        conditions.extend(filter.hours.map(|hours| schema.within(hours)));
+        let mut conditions = vec![schema.on_days(&filter.days()), schema.is_nok()];
+        conditions.extend(filter.hours.map(|hours| schema.within(hours, filter.day)));
         let wanted = [
             (schema.text("part_no"), &filter.part_no),
             (schema.text("spot_name"), &filter.spot_name),
             (schema.text("timer_name"), &filter.timer_name),
             (schema.carried_text(BODY), &filter.body_no),
-            (self.result_text("defect"), &filter.defect),
         ];
         for (column, text) in wanted {
             if !text.is_empty() {
                 conditions.push(format!("{column} = {}", literal(text)));
             }
+        }
+        let defect = self.result_text("defect");
+        match filter.defect.as_str() {
+            "" => {}
+            NO_DEFECT => conditions.push(format!("{defect} = ''")),
+            names => conditions.push(format!(
+                "hasAll(splitByChar('{BETWEEN_NAMES}', {defect}), splitByChar('{BETWEEN_NAMES}', {}))",
+                literal(names)
+            )),
         }
         format!("{} WHERE {}", schema.rows(), conditions.join(" AND "))
     }
@@ -207,4 +284,43 @@ impl SourceTable {
 #[derive(Row, Deserialize)]
 struct Stored {
     values: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weld_counts_for_each_of_its_defects_and_once_among_the_others() {
+        let of = |text: &str, welds| NokShare {
+            text: text.to_owned(),
+            welds,
+        };
+        let welds = [
+            of("小焊核", 50),
+            of("飞溅", 30),
+            of("小焊核,飞溅", 7),
+            of("", 4),
+            of("飞边,毛刺", 2),
+            of("飞溅,毛刺", 1),
+        ];
+        let pareto = Pareto::of(&welds, 3);
+        let told = [of("小焊核", 57), of("飞溅", 38), of("", 4)];
+        assert_eq!(pareto.defects, told);
+        assert_eq!(pareto.others, 3, "one of them twice");
+        assert_eq!(Pareto::of(&welds, 10).others, 0);
+    }
+
+    #[test]
+    fn hours_over_midnight_are_of_two_days() {
+        let day = |number| Day::new(number).unwrap();
+        let hours = |from, to| {
+            let at = |hour| jiff::civil::time(hour, 0, 0, 0);
+            let (from, to) = (at(from), at(to));
+            Hours { from, to }
+        };
+        assert_eq!(hours(6, 14).days(day(20_261_130)), [day(20_261_130)]);
+        let both = [day(20_261_130), day(20_261_201)];
+        assert_eq!(hours(22, 6).days(day(20_261_130)), both);
+    }
 }

@@ -224,17 +224,24 @@ impl Schema {
         format!("{time} <= {at} AND ({time} < {at} OR {id} < {value})")
     }
 
-    /// Rows whose time, as ClickHouse prints it, is of these hours of the day.
-    pub(crate) fn within(&self, hours: Hours) -> String {
-        let clock = format!(
-            "substring(toString({}), 12, 8)",
-            self.column("ck_local_time")
-        );
-        let [from, to] = [hours.from, hours.to].map(|at| literal(&at.to_string()));
+    /// Rows of [`Hours::days`] whose time, as ClickHouse prints it, is of these hours. Over midnight they begin on that
+    /// day and end on the next, wherever the plant's `data_date` changes.
+    pub(crate) fn within(&self, hours: Hours, day: Day) -> String {
+        let column = self.column("ck_local_time");
+        let [from, to] = [hours.from, hours.to].map(|at| at.to_string());
         if hours.from < hours.to {
+            let clock = format!("substring(toString({column}), 12, 8)");
+            let (from, to) = (literal(&from), literal(&to));
             return format!("({clock} >= {from} AND {clock} < {to})");
         }
-        format!("({clock} >= {from} OR {clock} < {to})")
+        let zone = self.time_zone.as_deref();
+        let zone = zone.map_or_else(String::new, |zone| format!(", {}", literal(zone)));
+        let at = |day: Day, clock: &str| {
+            let time = literal(&format!("{} {clock}", day.iso()));
+            format!("toDateTime({time}{zone})")
+        };
+        let (from, to) = (at(day, &from), at(day.offset(1).unwrap_or(day), &to));
+        format!("({column} >= {from} AND {column} < {to})")
     }
 
     /// Rows that are the fleet's, for an UPDATE, to which the server does not add the filter by itself.

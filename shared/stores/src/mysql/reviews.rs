@@ -74,24 +74,25 @@ impl NokTable {
         self.declared.takes_reviews()
     }
 
-    /// Reviews of the day's rows from one tick to another, by ticks and id; rows without one are not there.
+    /// Reviews of these days' rows from one tick to another, by ticks and id; rows without one are not there.
     pub async fn reviews(
         &self,
-        day: Day,
+        days: &[Day],
         from: i64,
         to: i64,
     ) -> Result<HashMap<(i64, String), Review>, StoreError> {
         let layout = &self.declared;
         let [on_day, ticks, _, id] = layout.quoted_key();
+        let days: Vec<String> = days.iter().map(Day::to_string).collect();
         let sql = format!(
-            "SELECT {ticks}, {id}{} FROM {} WHERE {on_day} = ? AND {ticks} BETWEEN ? AND ? AND {}",
+            "SELECT {ticks}, {id}{} FROM {} WHERE {on_day} IN ({}) AND {ticks} BETWEEN ? AND ? AND {}",
             self.review_texts(),
             self.name,
+            days.join(", "),
             layout.is_reviewed(),
         );
         let mut conn = self.server().connect().await?;
-        let rows: Vec<Row> =
-            in_time("read reviews", conn.exec(sql, (day.number(), from, to))).await?;
+        let rows: Vec<Row> = in_time("read reviews", conn.exec(sql, (from, to))).await?;
         let read = rows.into_iter().map(|row| {
             let mut values = row.unwrap().into_iter();
             let ticks = match values.next() {
