@@ -179,7 +179,9 @@ async fn ask_mysql(settings: &Settings, old: &OldConfig) -> Asked<MySqlTable> {
     if !old.wants_mysql() {
         return Asked::Unknown(String::new());
     }
-    match mysql::survey::columns(&settings.mysql, &settings.tables.result_table).await {
+    let named = old.result_table().map(|found| found.value);
+    let table = named.unwrap_or_else(|| settings.tables.result_table.clone());
+    match mysql::survey::columns(&settings.mysql, &table).await {
         Ok(columns) => Asked::Told(MySqlTable {
             columns: columns
                 .into_iter()

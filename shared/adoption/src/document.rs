@@ -146,6 +146,16 @@ fn is_known(plan: &Plan, item: &Item, knows: Knows<'_>) -> bool {
         .all(|item| knows(item.section, Some((&item.key, &item.value))))
 }
 
+/// A question about a key that has its line already: with two of them the file would not load.
+fn replaces(plan: &Plan, item: &Item) -> bool {
+    let same = |other: &Item| other.section == item.section && other.key == item.key;
+    let mut answered = plan
+        .items
+        .iter()
+        .filter(|other| other.origin != Origin::Question);
+    item.origin == Origin::Question && answered.any(same)
+}
+
 fn write_item(text: &mut String, plan: &Plan, item: &Item, language: Language, knows: Knows<'_>) {
     let known = is_known(plan, item, knows);
     let mut why = match item.origin {
@@ -160,6 +170,13 @@ fn write_item(text: &mut String, plan: &Plan, item: &Item, language: Language, k
         why = why.and(&words!(
             "needs a later build: this one does not know the key, or the scale that it needs",
             "需要更新的版本：本版本没有此键，或没有它所需的比例键",
+        ));
+    }
+    if replaces(plan, item) {
+        let key = &item.key;
+        why = why.and(&words!(
+            "to say so, put this line in the place of the `{key}` above",
+            "如果是，请用下面这行替换上面的 `{key}`",
         ));
     }
     comment(text, &why, language);

@@ -97,16 +97,16 @@ pub(crate) fn unasked(facts: &Facts, wants_mysql: bool) -> Vec<Words> {
     let mut told = Vec::new();
     if let Asked::Unknown(reason) = &facts.source {
         told.push(words!(
-            "ClickHouse could not be asked for its columns: {reason}",
-            "无法向 ClickHouse 查询列：{reason}",
+            "ClickHouse could not be asked for its columns: {reason}; run `scheduler adopt --force` again once it answers",
+            "无法向 ClickHouse 查询列：{reason}；恢复后请再运行 `scheduler adopt --force`",
         ));
     }
     if let Asked::Unknown(reason) = &facts.mysql
         && wants_mysql
     {
         told.push(words!(
-            "MySQL could not be asked for its columns: {reason}",
-            "无法向 MySQL 查询列：{reason}",
+            "MySQL could not be asked for its columns: {reason}; run `scheduler adopt --force` again once it answers",
+            "无法向 MySQL 查询列：{reason}；恢复后请再运行 `scheduler adopt --force`",
         ));
     }
     told

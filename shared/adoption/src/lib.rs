@@ -53,6 +53,25 @@ pub enum AdoptError {
         expected: String,
     },
     #[error(
+        "`{key}` is no host: expected a name or an address, with a port or without; a URL belongs under a key such as mysql.url, a user \
+         and a password under keys of their own (the value is not shown, it may hold a password)"
+    )]
+    NoHostName { key: String },
+    #[error(
+        "`{key}`: a `/`, `?` or `#` stands before the last `@`, so that the password cannot be told from the address; write / as %2F, \
+         ? as %3F, # as %23 and @ as %40, or give host, user and password as keys of their own (the value is not shown)"
+    )]
+    AmbiguousUrl { key: String },
+    #[error(
+        "`{key}` is no name of a database: expected one without `/ ? # @ : = & %` (the value is not shown, it may hold a password)"
+    )]
+    NoDatabase { key: String },
+    #[error(
+        "`{key}` may hold a password (`user:…@`, `password=…`), which nothing else than a password file may; take it out of the value \
+         (which is not shown)"
+    )]
+    MayHoldPassword { key: String },
+    #[error(
         "`{key}`: the columns `{first}` and `{second}` are both mapped to `{theirs}`; each needs a column of its own"
     )]
     ColumnTwice {

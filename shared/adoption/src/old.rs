@@ -1,6 +1,6 @@
 //! The old service's configuration: which of its keys mean what.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::Ipv6Addr};
 
 use percent_encoding::percent_decode_str;
 use weldfleet_settings::Secret;
@@ -286,9 +286,45 @@ impl OldConfig {
             clickhouse_url: Url::default(),
             mysql_url: Url::default(),
         };
-        old.clickhouse_url = old.url(Old::ClickHouseUrl);
-        old.mysql_url = old.url(Old::MySqlUrl);
+        old.refuse_secrets()?;
+        old.clickhouse_url = old.url(Old::ClickHouseUrl)?;
+        old.mysql_url = old.url(Old::MySqlUrl)?;
         Ok(old)
+    }
+
+    /// What is written into the new file, or shown, is looked through for a password before anything is made of it.
+    fn refuse_secrets(&self) -> Result<(), AdoptError> {
+        for entry in &self.entries {
+            let key = || entry.path.clone();
+            let texts = scalars(&entry.value);
+            let any = |is: fn(&str) -> bool| texts.iter().any(|text| is(text.trim()));
+            match entry.meaning {
+                // Unknown keys are named without their values.
+                None
+                | Some(
+                    Old::ClickHouseUrl
+                    | Old::MySqlUrl
+                    | Old::ClickHousePassword
+                    | Old::MySqlPassword,
+                ) => {}
+                Some(Old::ClickHouseHost | Old::MySqlHost) => {
+                    if any(|text| !text.is_empty() && !is_host(text)) {
+                        return Err(AdoptError::NoHostName { key: key() });
+                    }
+                }
+                Some(Old::ClickHouseDatabase | Old::MySqlDatabase) => {
+                    if any(|text| !is_database(text)) {
+                        return Err(AdoptError::NoDatabase { key: key() });
+                    }
+                }
+                Some(_) => {
+                    if any(may_hold_password) {
+                        return Err(AdoptError::MayHoldPassword { key: key() });
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The entry that says it: the one of the plainest path, of two alike the first.
@@ -422,7 +458,7 @@ impl OldConfig {
         let mut port = self.or_url(Old::ClickHousePort, url, &url.port);
         // `host: 10.0.0.1:9000` is written too.
         if let Some((name, number)) = host.value.clone().rsplit_once(':')
-            && !name.contains(':')
+            && (!name.contains(':') || name.ends_with(']'))
             && number.parse::<u16>().is_ok()
         {
             host.value = name.to_owned();
@@ -540,10 +576,9 @@ impl OldConfig {
                 expected: "mysql.host, mysql_host, mysql.url".to_owned(),
             });
         };
-        let has_port = host
-            .value
-            .rsplit_once(':')
-            .is_some_and(|(name, port)| !name.contains(':') && port.parse::<u16>().is_ok());
+        let has_port = host.value.rsplit_once(':').is_some_and(|(name, port)| {
+            (!name.contains(':') || name.ends_with(']')) && port.parse::<u16>().is_ok()
+        });
         if !has_port {
             let port = self.or_url(Old::MySqlPort, url, &url.port);
             let port = port.map_or_else(|| "3306".to_owned(), |port| port.value);
@@ -562,6 +597,11 @@ impl OldConfig {
             &self.mysql_url,
             &self.mysql_url.database,
         )
+    }
+
+    /// The table of NOK welds.
+    pub fn result_table(&self) -> Option<Found<String>> {
+        self.text(Old::ResultTable)
     }
 
     /// The source table's name; the database of `database.table`, if it is written so.
@@ -595,24 +635,34 @@ impl OldConfig {
         repeated
     }
 
-    fn url(&self, meaning: Old) -> Url {
+    fn url(&self, meaning: Old) -> Result<Url, AdoptError> {
         let Some(found) = self.text(meaning) else {
-            return Url::default();
+            return Ok(Url::default());
         };
-        let (scheme, rest) = found.value.split_once("://").unwrap_or(("", &found.value));
-        let rest = rest.split(['?', '#']).next().unwrap_or_default();
-        let (credentials, address) = rest.rsplit_once('@').unwrap_or(("", rest));
+        let (scheme, rest) = scheme(&found.value);
+        let ambiguous = || AdoptError::AmbiguousUrl {
+            key: found.path.clone(),
+        };
+        let (credentials, address) = credentials(rest).ok_or_else(ambiguous)?;
+        let address = address.split(['?', '#']).next().unwrap_or_default();
         let (host, database) = address.split_once('/').unwrap_or((address, ""));
         let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+        if !host.is_empty() && !is_host(host) {
+            return Err(AdoptError::NoHostName { key: found.path });
+        }
         let (name, port) = match host.rsplit_once(':') {
-            Some((name, port)) if port.parse::<u16>().is_ok() => (name, port),
+            Some((name, port)) if port.parse::<u16>().is_ok() && !is_ipv6(host) => (name, port),
             _ => (host, ""),
         };
         let decoded = |text: &str| {
             let text = percent_decode_str(text).decode_utf8_lossy().into_owned();
             (!text.is_empty()).then_some(text)
         };
-        Url {
+        let database = decoded(database);
+        if database.as_deref().is_some_and(|name| !is_database(name)) {
+            return Err(AdoptError::NoDatabase { key: found.path });
+        }
+        Ok(Url {
             path: found.path,
             secure: scheme.contains("https") || scheme.ends_with("clickhouses"),
             http: scheme.contains("http"),
@@ -620,8 +670,86 @@ impl OldConfig {
             port: decoded(port),
             user: decoded(user),
             password: decoded(password).map(Secret::new),
-            database: decoded(database),
+            database,
+        })
+    }
+}
+
+/// `scheme://rest`; what stands before a `://` further on may be a password.
+fn scheme(url: &str) -> (&str, &str) {
+    match url.split_once("://") {
+        Some((scheme, rest))
+            if scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) =>
+        {
+            (scheme, rest)
         }
+        _ => ("", url),
+    }
+}
+
+/// `user:password` and what stands behind the last `@`, or nothing where that cannot be told.
+///
+/// People write passwords with `/`, `?` and `#` as they are, and the old service's library took them. So the last `@` ends
+/// them, unless there is an address before it already: then it may stand in a path or a query.
+fn credentials(rest: &str) -> Option<(&str, &str)> {
+    let Some((credentials, address)) = rest.rsplit_once('@') else {
+        return Some(("", rest));
+    };
+    let Some((before, _)) = credentials.split_once(['/', '?', '#']) else {
+        return Some((credentials, address));
+    };
+    let host = before.rsplit_once('@').map_or(before, |(_, host)| host);
+    let is_reference = host.contains(['$', '{']);
+    (!is_host(host) && !is_reference).then_some((credentials, address))
+}
+
+/// A name or an address, with a port or without one: nothing that may hold a password.
+fn is_host(text: &str) -> bool {
+    let name = match text.rsplit_once(':') {
+        _ if is_ipv6(text) => return true,
+        Some((name, port)) if port.parse::<u16>().is_ok() => name,
+        _ => text,
+    };
+    let is_name = !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_alphanumeric() || ['.', '-', '_'].contains(&c));
+    is_name || (name.starts_with('[') && is_ipv6(name))
+}
+
+/// An IPv6 address, in brackets or not, with its zone or without.
+fn is_ipv6(text: &str) -> bool {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
+    let address = bare.split_once('%').map_or(bare, |(address, _)| address);
+    address.parse::<Ipv6Addr>().is_ok()
+}
+
+/// Whether a name can be a database's: it becomes a part of a URL.
+fn is_database(name: &str) -> bool {
+    !name.contains(['/', '?', '#', '@', ':', '=', '&', '%'])
+}
+
+/// `//user:password@host` and `password=…`, in whatever they stand.
+fn may_hold_password(text: &str) -> bool {
+    let has_credentials = text
+        .rsplit_once('@')
+        .is_some_and(|(before, _)| before.contains(':'));
+    let plain = text.to_lowercase().replace(' ', "");
+    let names = ["password=", "passwd=", "pwd=", "secret=", "access_key="];
+    has_credentials || names.iter().any(|name| plain.contains(name))
+}
+
+/// Every text of a value.
+fn scalars(node: &Node) -> Vec<&str> {
+    match node {
+        Node::Scalar(text) => text.as_deref().into_iter().collect(),
+        Node::List(items) => items.iter().flat_map(scalars).collect(),
+        Node::Map(pairs) => pairs.iter().flat_map(|(_, node)| scalars(node)).collect(),
     }
 }
 
@@ -872,5 +1000,69 @@ mod tests {
         let old = OldConfig::read("clickhouse: {url: 'clickhouse://u:p%40w@h:9000/weld'}").unwrap();
         assert_eq!(old.clickhouse_password().unwrap().value.expose(), "p@w");
         assert_eq!(old.clickhouse_database().unwrap().value, "weld");
+    }
+
+    #[test]
+    fn a_password_ends_at_the_last_at_sign_where_that_can_be_told() {
+        for (credentials, password) in [
+            ("app:hun#ter", "hun#ter"),
+            ("app:hun/ter?2", "hun/ter?2"),
+            ("app:hun@ter", "hun@ter"),
+            ("app:hun:ter", "hun:ter"),
+            ("app:hun ter", "hun ter"),
+            ("app:hun%ter", "hun%ter"),
+            ("app:hun%23ter", "hun#ter"),
+            ("app:a://b", "a://b"),
+        ] {
+            for scheme in ["mysql+pymysql://", ""] {
+                let url = format!("{scheme}{credentials}@my:3306/quality?charset=utf8mb4");
+                let old = OldConfig::read(&format!("mysql_dsn: '{url}'")).unwrap();
+                assert_eq!(old.mysql_host().unwrap().value, "my:3306", "{url}");
+                assert_eq!(old.mysql_user().unwrap().value, "app", "{url}");
+                assert_eq!(old.mysql_database().unwrap().value, "quality", "{url}");
+                let read = old.mysql_password().unwrap().value;
+                assert_eq!(read.expose(), password, "{url}");
+            }
+        }
+        for url in [
+            // Host `app` with port 123, or a password that begins so?
+            "mysql://app:123#ter@my:3306/quality",
+            "mysql://app:hunter2@my:3306/quality?mail=a@b",
+            "mysql://my/quality?password=hun@ter",
+            "mysql://${HOST}:${PORT}/quality?password=hun@ter",
+        ] {
+            let refused = OldConfig::read(&format!("mysql_dsn: '{url}'")).map(|_| ());
+            let key = "mysql_dsn".to_owned();
+            assert_eq!(refused, Err(AdoptError::AmbiguousUrl { key }), "{url}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_told_from_what_is_none() {
+        for (host, whole) in [
+            ("my", "my:3306"),
+            ("my.plant:3307", "my.plant:3307"),
+            ("10.20.0.12", "10.20.0.12:3306"),
+            ("数据库_1", "数据库_1:3306"),
+            ("::1", "[::1]:3306"),
+            ("[::1]", "[::1]:3306"),
+            ("[::1]:3307", "[::1]:3307"),
+        ] {
+            let old = OldConfig::read(&format!("mysql_host: '{host}'")).unwrap();
+            assert_eq!(old.mysql_host().unwrap().value, whole);
+        }
+        for host in [
+            "app:secret@my",
+            "mysql://app:secret@my",
+            "app:secret",
+            "[app:secret]:3306",
+            "host=my;password=secret",
+            "my plant",
+            "tcp(my:3306)",
+        ] {
+            let key = "mysql_host".to_owned();
+            let refused = OldConfig::read(&format!("mysql_host: '{host}'")).map(|_| ());
+            assert_eq!(refused, Err(AdoptError::NoHostName { key }), "{host}");
+        }
     }
 }

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use weldfleet_adoption::{
-    Asked, Facts, Language, OldConfig, Plan,
+    AdoptError, Asked, Facts, Language, OldConfig, Plan,
     document::{self, Knows},
     facts::{MySqlColumn, MySqlTable, SourceColumn, SourceTable},
 };
@@ -240,6 +240,12 @@ fn cases() -> Vec<(
             Asked::Unknown("not asked".to_owned()),
             Language::English,
         ),
+        (
+            "filters",
+            Asked::Told(plant(300)),
+            away(),
+            Language::English,
+        ),
         ("addresses", away(), away(), Language::Both),
         ("mapped", Asked::Told(chinese()), away(), Language::Chinese),
         (
@@ -290,6 +296,112 @@ fn what_is_written_loads_in_this_build() {
     }
 }
 
+/// The file as a person answers it by docs/ADOPT.md: the `#` before each key that is asked for taken away, or its line put
+/// in the place of the one above where the file says so; a name where it has none.
+fn answered(file: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let (mut asks, mut replaces) = (false, false);
+    for line in file.lines() {
+        let comment = line.strip_prefix("# ").unwrap_or_default();
+        let key = comment.split_once(" = ").map(|(key, _)| key);
+        let Some(key) = key.filter(|key| asks && !key.contains(' ')) else {
+            let is_comment = line.starts_with('#');
+            asks = is_comment && (asks || comment.starts_with(['?', '？']));
+            replaces =
+                asks && (replaces || comment.contains("put this") || comment.contains("替换"));
+            lines.push(line.to_owned());
+            continue;
+        };
+        let same_key = |line: &String| line.starts_with(&format!("{key} = "));
+        let section = lines.iter().rposition(|line| line.starts_with('['));
+        let above = lines
+            .iter()
+            .rposition(same_key)
+            .filter(|at| Some(*at) > section);
+        assert_eq!(above.is_some(), replaces, "{line}\n{file}");
+        if let Some(above) = above {
+            lines.remove(above);
+        }
+        let name = format!("\"column_{}\"", lines.len());
+        lines.push(comment.replace("\"\"", &name));
+        (asks, replaces) = (false, false);
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn what_is_answered_loads() {
+    for (name, source, mysql, language) in cases() {
+        let adopted = adopt(name, source, mysql, language, &Settings::knows);
+        let file = answered(&adopted.file);
+        let left = file.lines().filter(|line| line.starts_with("# url = "));
+        assert_eq!(left.count(), 0, "{name}: {file}");
+        toml::from_str::<toml::Table>(&file)
+            .unwrap_or_else(|error| panic!("{name}: {error}\n{file}"));
+        // Its answers repeat what the settings refused.
+        if name == "unusable" {
+            continue;
+        }
+        let secrets = adopted.plan.secrets.iter().map(|file| {
+            let variable = format!("WELDFLEET__{}__PASSWORD", file.section.to_uppercase());
+            (variable, file.secret.expose().to_owned())
+        });
+        Settings::from_text(&file, secrets)
+            .unwrap_or_else(|error| panic!("{name}: {error}\n{file}"));
+    }
+}
+
+#[test]
+fn a_table_that_nobody_saw_is_not_taken_for_ours() {
+    let line = "result_table = \"weld_confirm\"";
+    for (mysql, live) in [
+        (Asked::Told(application()), true),
+        (Asked::Told(MySqlTable::default()), true),
+        (away(), false),
+    ] {
+        let source = Asked::Told(plant(300));
+        let adopted = adopt("plant", source, mysql, Language::English, &Settings::knows);
+        let is_live = adopted.file.lines().any(|written| written == line);
+        assert_eq!(is_live, live, "{}", adopted.file);
+        assert!(adopted.file.contains(line), "{}", adopted.file);
+        let asks = adopted.screen.contains("? tables.result_table");
+        assert_eq!(asks, !live, "{}", adopted.screen);
+    }
+}
+
+#[test]
+fn a_column_of_old_verdicts_is_known_by_the_words_that_evaluate_knows() {
+    for (kind, values, is_one) in [
+        ("String", ["OK", "NOK"], true),
+        ("Enum8('io' = 1, 'bad' = 2)", ["io", "bad"], true),
+        (
+            "LowCardinality(Nullable(String))",
+            [" Good ", "不合格"],
+            true,
+        ),
+        ("String", ["OK", "maybe"], false),
+        ("UInt8", ["1", "0"], false),
+    ] {
+        let mut table = plant(20);
+        table.columns.push(SourceColumn {
+            name: "ai_result".to_owned(),
+            kind: kind.to_owned(),
+        });
+        for (at, row) in table.rows.iter_mut().enumerate() {
+            row.push(Some(values[at % 2].to_owned()));
+        }
+        let adopted = adopt(
+            "asked",
+            Asked::Told(table),
+            away(),
+            Language::English,
+            &knows_all,
+        );
+        let found = adopted.file.contains("previous_result = \"ai_result\"");
+        assert_eq!(found, is_one, "{kind} {values:?}");
+    }
+}
+
 #[test]
 fn a_key_that_the_build_lacks_is_a_comment() {
     let knows = |section: &str, entry: Option<(&str, &toml::Value)>| {
@@ -328,14 +440,70 @@ fn no_secret_is_ever_shown() {
         let shown = format!("{}{}{:?}", adopted.file, adopted.screen, adopted.plan);
         assert!(!shown.contains(SECRET), "{name}: {shown}");
     }
-    for text in broken() {
-        if let Err(error) = OldConfig::read(&text) {
-            assert!(
-                !format!("{error} {error:?}").contains(SECRET),
-                "{text}: {error}"
-            );
+    for text in broken().into_iter().chain(hiding()) {
+        let shown = match planned(&text) {
+            Err(error) => format!("{error} {error:?}"),
+            Ok(plan) => {
+                let file = document::render(&plan, "OLD.yaml", Language::Both, &knows_all);
+                let screen = document::summary(&plan, Language::Both, &knows_all);
+                format!("{file}{screen}{plan:?}")
+            }
+        };
+        assert!(!shown.contains("unter2"), "{text}: {shown}");
+    }
+}
+
+fn planned(text: &str) -> Result<Plan, AdoptError> {
+    let old = OldConfig::read(text)?;
+    let facts = Facts {
+        clickhouse_url: old.clickhouse_urls()?.urls[0].clone(),
+        source: away(),
+        mysql: away(),
+    };
+    Plan::make(&old, &facts, "secrets", "rules.toml")
+}
+
+/// A password where a URL, a host or another value has it, with each character that a URL needs for itself.
+fn hiding() -> Vec<String> {
+    let mut texts = Vec::new();
+    for c in [
+        "#", "/", "?", ":", "@", "%", " ", "&", "=", "://", "%23", "1#", "[", "焊",
+    ] {
+        let (secret, my) = (format!("h{c}unter2"), "my:3306/quality");
+        for url in [
+            format!("mysql+pymysql://app:{secret}@{my}"),
+            format!("app:{secret}@{my}"),
+            format!("mysql://{my}?user=app&password={secret}"),
+            format!("mysql://{my}#{secret}"),
+            // What stands behind an `@` is a host.
+            format!("mysql://app:{}", secret.replace('@', ":")),
+            format!("mysql://app@{my}/{secret}@unter2"),
+        ] {
+            texts.push(format!("clickhouse_host: ck\nmysql_dsn: '{url}'\n"));
+            texts.push(format!("clickhouse_url: '{url}'\n"));
+            texts.push(format!("clickhouse_host: ck\nmysql_host: '{url}'\n"));
+            texts.push(format!("clickhouse_host: [ck, '{url}']\n"));
+        }
+        for key in [
+            "mysql_db",
+            "ck_db",
+            "save_dir",
+            "table",
+            "model_dir",
+            "filter",
+        ] {
+            for value in [
+                format!("x?password={secret}"),
+                format!("//app:{secret}@my/x"),
+                format!("s3://key:{secret}@my/x"),
+            ] {
+                texts.push(format!(
+                    "clickhouse_host: ck\nmysql_host: my\n{key}: \"{value}\"\n"
+                ));
+            }
         }
     }
+    texts
 }
 
 /// What is no configuration, or none that can be adopted.
@@ -352,6 +520,12 @@ fn broken() -> Vec<String> {
         "",
         "a: b\n---\nc: hunter2\n",
         "? [hunter2]\n: b\n",
+        "mysql: {host: 'app:hunter2@my'}\n",
+        "clickhouse: {host: 'http://hunter2'}\n",
+        "mysql: {host: 'my hunter2'}\n",
+        "mysql_dsn: 'mysql://app:1#hunter2@my/quality'\n",
+        "mysql: {host: my, database: 'quality?password=hunter2'}\n",
+        "save_dir: 'smb://app:hunter2@nas/csv'\n",
     ]
     .map(str::to_owned)
     .to_vec()

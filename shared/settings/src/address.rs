@@ -1,6 +1,8 @@
 //! URLs of the stores: what may stand in them, and how credentials get in. No message repeats a part of a URL, because
 //! where a URL is broken nobody can tell which part of it is the password.
 
+use std::net::Ipv6Addr;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::Secret;
@@ -54,6 +56,13 @@ pub fn check(section: &str, url: &str, schemes: &[&str]) -> Result<(), String> {
              password_file), which take any text"
         ));
     }
+    let mut hosts = pieces.hosts.split(',').map(str::trim);
+    if !hosts.all(host_is_whole) {
+        return Err(format!(
+            "{}: a host has no blank, and in brackets stands an IPv6 address",
+            form()
+        ));
+    }
     let ports_are_numbers = pieces
         .hosts
         .split(',')
@@ -71,6 +80,20 @@ fn is_encoded(credentials: &str) -> bool {
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
     });
     whole && !credentials.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+fn host_is_whole(host: &str) -> bool {
+    let in_brackets = host.strip_prefix('[').map(|host| host.split_once(']'));
+    match in_brackets {
+        Some(Some((address, behind))) => {
+            let address = address
+                .split_once('%')
+                .map_or(address, |(address, _)| address);
+            address.parse::<Ipv6Addr>().is_ok() && (behind.is_empty() || behind.starts_with(':'))
+        }
+        Some(None) => false,
+        None => !host.contains([' ', '\t', ']']),
+    }
 }
 
 fn port_is_number(host: &str) -> bool {
@@ -181,6 +204,10 @@ mod tests {
             ("redis://h:63790000/0", "65535"),
             ("redis://h:/0", "65535"),
             ("redis://user:password", "65535"),
+            ("redis://[user:password]:6379", "IPv6"),
+            ("redis://[::1", "IPv6"),
+            ("redis://[::1]6379", "IPv6"),
+            ("redis://my plant:6379", "blank"),
             ("redis:///0", "redis|redis+sentinel://host:port"),
             ("http://h", "redis|redis+sentinel://host:port"),
             ("h:6379", "redis|redis+sentinel://host:port"),

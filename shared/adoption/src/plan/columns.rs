@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weldfleet_settings::columns::RESULT_COLUMNS;
+use weldfleet_settings::columns::{PREVIOUS_NOK, PREVIOUS_OK, RESULT_COLUMNS};
 
 use crate::{
     AdoptError, Facts, OldConfig, Words,
@@ -161,9 +161,6 @@ const OLD_VERDICTS: &[&str] = &[
     "result",
 ];
 
-/// Texts of a verdict, lower case.
-const VERDICTS: &[&str] = &["ok", "nok", "ng", "合格", "不合格"];
-
 /// The plant's columns by our names.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -234,15 +231,6 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts) -> Result<Fo
         if let Some(found) = old.text(Old::Filter) {
             plan.mapped("tables", "filter", found.value, &found.path);
         }
-        plan.question(
-            "columns",
-            "record_id",
-            "id",
-            words!(
-                "the table could not be asked for its columns; run `scheduler adopt --force` again once it answers",
-                "无法查询表的列；服务器恢复后请再运行 `scheduler adopt --force`",
-            ),
-        );
     }
     Ok(found)
 }
@@ -399,11 +387,13 @@ fn previous_result(plan: &mut Plan, table: &SourceTable) {
             .map(|text| text.trim().to_lowercase())
             .filter(|text| !text.is_empty() && text != "none")
             .collect();
-        let are_verdicts = values
-            .iter()
-            .all(|value| VERDICTS.contains(&value.as_str()));
-        if (is_result && is_ours) || column.bare() != "String" || values.is_empty() || !are_verdicts
-        {
+        let are_verdicts = values.iter().all(|value| {
+            [PREVIOUS_OK, PREVIOUS_NOK]
+                .concat()
+                .contains(&value.as_str())
+        });
+        let is_text = column.bare() == "String" || column.bare().starts_with("Enum");
+        if (is_result && is_ours) || !is_text || values.is_empty() || !are_verdicts {
             continue;
         }
         plan.guessed(
@@ -447,12 +437,7 @@ fn filter(plan: &mut Plan, old: &OldConfig, table: &SourceTable, found: &Found) 
         }
     }
     if !clauses.is_empty() {
-        plan.mapped(
-            "tables",
-            "filter",
-            clauses.join(" AND "),
-            &sources.join("`, `"),
-        );
+        plan.mapped("tables", "filter", all_of(&clauses), &sources.join("`, `"));
     }
     let mut asked = clauses.clone();
     let mut why: Option<Words> = None;
@@ -500,7 +485,18 @@ fn filter(plan: &mut Plan, old: &OldConfig, table: &SourceTable, found: &Found) 
         }
     }
     if let Some(why) = why {
-        plan.question("tables", "filter", asked.join(" AND "), why);
+        plan.question("tables", "filter", all_of(&asked), why);
+    }
+}
+
+/// Each in brackets where there are several: `a OR b` beside another would let pass what that other refuses.
+fn all_of(clauses: &[String]) -> String {
+    match clauses {
+        [one] => one.clone(),
+        several => {
+            let several: Vec<String> = several.iter().map(|clause| format!("({clause})")).collect();
+            several.join(" AND ")
+        }
     }
 }
 

@@ -11,6 +11,12 @@ use super::{Plan, short};
 const BURN_MARKS: &str = include_str!("../burn_marks.toml");
 /// So many hills of a spot in a row were a burn mark, however low.
 const STREAK: i64 = 3;
+/// What the old service called what it found: judge or rule, its words.
+const DEFECT_NAMES: [(&str, &str); 3] = [
+    ("ml", "小焊核"),
+    ("override", "高置信度"),
+    ("resistance_peak", "表面缺陷"),
+];
 
 pub(super) fn plan(plan: &mut Plan, old: &OldConfig, rules: &str) {
     let mut switches = Vec::new();
@@ -81,6 +87,17 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, rules: &str) {
         Old::OverrideThreshold,
         ("fusion", "override_threshold"),
         0.9999,
+    );
+    let names = DEFECT_NAMES.map(|(judge, words)| (judge.to_owned(), words.into()));
+    plan.guessed(
+        "fusion",
+        "defect_names",
+        toml::Table::from_iter(names),
+        words!(
+            "the old service's words for a small nugget, high confidence and a surface defect; people read them in `defect`, so please \
+             confirm or change them",
+            "旧服务的说法：小焊核、高置信度、表面缺陷；人员会在 `defect` 中看到，请确认或修改",
+        ),
     );
     for (meaning, key) in [(Old::TargetLen, "target_len"), (Old::NormCoeffs, "scale")] {
         let Some(found) = old.shown(meaning) else {

@@ -21,7 +21,7 @@ pub(super) fn plan(
         ),
     );
     mysql(plan, old, secrets)?;
-    tables(plan, old);
+    tables(plan, old, facts);
     scheduler(plan, old);
     if let Some(found) = old.text(Old::SaveDir) {
         plan.mapped("worker", "save_dir", found.value, &found.path);
@@ -199,7 +199,7 @@ fn secret(
     });
 }
 
-fn tables(plan: &mut Plan, old: &OldConfig) {
+fn tables(plan: &mut Plan, old: &OldConfig, facts: &Facts) {
     match old.source_table() {
         Some((_, found)) => plan.mapped("tables", "source_table", found.value, &found.path),
         None => plan.question(
@@ -212,9 +212,22 @@ fn tables(plan: &mut Plan, old: &OldConfig) {
             ),
         ),
     }
-    if let Some(found) = old.text(Old::ResultTable) {
+    let Some(found) = old.result_table() else {
+        return;
+    };
+    // A table whose columns nobody saw may be the application's: without [mysql.columns] it would be taken for ours.
+    if facts.mysql.told().is_some() {
         plan.mapped("tables", "result_table", found.value, &found.path);
+        return;
     }
+    let path = &found.path;
+    let why = words!(
+        "from `{path}`; MySQL was not asked for its columns. If an application reads the table, [mysql.columns] must map them first: \
+         without it `scheduler migrate` takes the table for the fleet's own and changes it",
+        "来自 `{path}`；没有向 MySQL 查询列。如果有应用读取该表，必须先用 [mysql.columns] 对应其列，\
+         否则 `scheduler migrate` 会把它当作 weldfleet 自己的表并加以修改",
+    );
+    plan.question("tables", "result_table", found.value, why);
 }
 
 fn scheduler(plan: &mut Plan, old: &OldConfig) {

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use clickhouse::Row;
 use serde::Deserialize;
+use weldfleet_settings::columns::{PREVIOUS_NOK, PREVIOUS_OK};
 
 use super::{SourceTable, quote::literal};
 use crate::{errors::StoreError, range::Day};
 
-/// What other services call their verdicts, lower case. Numbers are none: 1 is OK to one and NOK to the next.
-const NOK_WORDS: &[&str] = &["nok", "ng", "bad", "不合格"];
-const OK_WORDS: &[&str] = &["ok", "io", "good", "合格"];
 /// Examples of each kind that are asked for; together at most as many are shown.
 const EXAMPLES: usize = 10;
 
@@ -105,7 +103,7 @@ impl SourceTable {
             let words: Vec<String> = words.iter().map(|word| literal(word)).collect();
             format!("{text} IN ({})", words.join(", "))
         };
-        let (is_nok, is_ok) = (words(NOK_WORDS), words(OK_WORDS));
+        let (is_nok, is_ok) = (words(PREVIOUS_NOK), words(PREVIOUS_OK));
         let ours = format!(
             "if(ifNull({} = 'ok', 0), ifNull(CAST({} AS Nullable(String)), ''), '')",
             schema.column("alg_status"),
