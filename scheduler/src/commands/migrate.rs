@@ -23,9 +23,10 @@ pub async fn run(settings: &Settings, dry_run: bool, yes: bool) -> Result<Exit, 
         outln!("nothing to do: every table is as it should be");
         return Ok(Exit::Done);
     }
+    let asked = plan.asked();
     if dry_run {
-        if let Some(notice) = &plan.notice {
-            for line in notice.to_string().lines() {
+        for (notice, _) in &asked {
+            for line in notice.lines() {
                 outln!("-- {line}");
             }
             outln!("");
@@ -40,14 +41,15 @@ pub async fn run(settings: &Settings, dry_run: bool, yes: bool) -> Result<Exit, 
         }
         return Ok(Exit::Done);
     }
-    if let Some(notice) = &plan.notice {
+    for (notice, _) in &asked {
         errln!("{notice}");
-        if !yes && !agreed()? {
-            return Err(Failure::usage(format!(
-                "nothing was changed: {} columns would be added to {}; --yes adds them, --dry-run shows the SQL",
-                notice.columns, notice.table
-            )));
-        }
+    }
+    if !asked.is_empty() && !yes && !agreed()? {
+        let done: Vec<&str> = asked.iter().map(|(_, done)| done.as_str()).collect();
+        return Err(Failure::usage(format!(
+            "nothing was changed: {}; --yes adds them, --dry-run shows the SQL",
+            done.join(", and ")
+        )));
     }
     migrate::apply(settings, &plan)
         .await

@@ -8,6 +8,7 @@ use weldfleet_settings::Settings;
 
 pub use crate::{
     clickhouse::writers::Notice,
+    mysql::migrate::TableNotice,
     statement::{Statement, Store},
 };
 use crate::{
@@ -21,17 +22,44 @@ use crate::{
 pub struct Migration {
     /// The steps; none when all is there.
     pub statements: Vec<Statement>,
-    /// What people must agree to first.
+    /// What people must agree to first, of the table of welds.
     pub notice: Option<Notice>,
+    /// The same, of the table of NOK welds.
+    pub nok_notice: Option<TableNotice>,
+}
+
+impl Migration {
+    /// Both notices, each with what would be done in a few words.
+    pub fn asked(&self) -> Vec<(String, String)> {
+        let welds = self.notice.iter().map(|notice| {
+            let done = format!(
+                "{} columns would be added to {}",
+                notice.columns, notice.table
+            );
+            (notice.to_string(), done)
+        });
+        let noks = self.nok_notice.iter().map(|notice| {
+            let done = format!("{} would be changed", notice.table);
+            (notice.to_string(), done)
+        });
+        welds.chain(noks).collect()
+    }
 }
 
 /// Looks at both servers and says what is missing. Changes nothing.
 pub async fn plan(settings: &Settings) -> Result<Migration, StoreError> {
     let (mut statements, notice) = clickhouse::migrate::statements(settings).await?;
+    let mut nok_notice = None;
     if settings.mysql.enabled {
-        statements.extend(mysql::migrate::statements(settings).await?);
+        let (further, notice) = mysql::migrate::statements(settings).await?;
+        statements.extend(further);
+        nok_notice = notice;
     }
-    Ok(Migration { statements, notice })
+    Ok(Migration {
+        statements,
+        notice,
+        nok_notice,
+    })
 }
 
 /// Adds what is missing. Safe to repeat after a failure: plan anew and apply that.

@@ -110,8 +110,19 @@ async fn what_is_mapped_arrives_and_the_applications_rows_stay_as_they_are() {
     let plan = migrate::plan(&plant.settings).await.unwrap();
     let last = plan.statements.last().unwrap();
     assert_eq!(last.what, "add the key of a weld to `weld_confirm`");
+    let notice = plan.nok_notice.as_ref().unwrap();
+    assert_eq!((notice.is_applications, notice.changes.len()), (true, 5));
+    let asked = plan.asked();
+    let (said, done) = &asked[asked.len() - 1];
+    assert!(
+        said.contains("weld_confirm in MySQL is an application's"),
+        "{said}"
+    );
+    assert!(said.contains("ADD UNIQUE KEY weldfleet_weld"), "{said}");
+    assert!(done.ends_with("weld_confirm would be changed"), "{done}");
     plant.migrate().await;
-    assert_eq!(migrate::plan(&plant.settings).await.unwrap().statements, []);
+    let plan = migrate::plan(&plant.settings).await.unwrap();
+    assert_eq!((plan.statements, plan.nok_notice), (vec![], None));
     // It goes on writing rows that know nothing of the fleet.
     plant.mysql(OWN_ROWS).await;
     let own = plant.mysql(OF_APPLICATION).await;
@@ -260,6 +271,25 @@ async fn a_map_that_does_not_fit_is_refused_with_everything_at_once() {
         said.contains("there is no such table; name the application's"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn a_table_that_the_fleet_did_not_make_is_asked_about() {
+    let mut plant = Plant::bare(true);
+    plant.settings.tables.result_table = "weld_confirm".into();
+    let new = migrate::plan(&plant.settings).await.unwrap();
+    assert_eq!(new.nok_notice, None, "nothing is there yet");
+    plant
+        .mysql(
+            "CREATE TABLE weld_confirm (nid INT AUTO_INCREMENT PRIMARY KEY, part_no VARCHAR(20))",
+        )
+        .await;
+    let plan = migrate::plan(&plant.settings).await.unwrap();
+    let notice = plan.nok_notice.unwrap();
+    assert!(!notice.is_applications);
+    let said = notice.to_string();
+    assert!(said.contains("was not made by the fleet"), "{said}");
+    assert!(said.contains("MODIFY COLUMN `part_no`"), "{said}");
 }
 
 /// The reviewer's columns of a table, what is said of each, and whether that is a fault.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
 };
 
@@ -28,7 +29,46 @@ const COLUMN_LIST: &str = include_str!("../../../../config/sql/mysql/result_colu
 /// Collations that compare by bytes and do not pad with blanks, newest first.
 pub(super) const EXACT_COLLATIONS: &[&str] = &["utf8mb4_0900_bin", "utf8mb4_nopad_bin"];
 
-pub(crate) async fn statements(settings: &Settings) -> Result<Vec<Statement>, StoreError> {
+/// What people must know before a table is changed that the fleet did not make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableNotice {
+    /// Database and table.
+    pub table: String,
+    /// Whether `[mysql.columns]` says that an application's it is.
+    pub is_applications: bool,
+    /// `ADD COLUMN …` and its like.
+    pub changes: Vec<String>,
+}
+
+impl fmt::Display for TableNotice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = &self.table;
+        if self.is_applications {
+            writeln!(
+                f,
+                "{table} in MySQL is an application's, and gets what tells the fleet's rows from its own, where it is NULL:"
+            )?;
+        } else {
+            writeln!(
+                f,
+                "{table} in MySQL was not made by the fleet, and is changed as if it had been. If an application reads it, map its \
+                 columns in [mysql.columns] first, or let tables.result_table name another:"
+            )?;
+        }
+        for change in &self.changes {
+            writeln!(f, "  {change}")?;
+        }
+        write!(
+            f,
+            "an INSERT into it that names no columns breaks (error 1136), and so may readers of SELECT * that count columns; \
+             the ALTER of a large table takes its time"
+        )
+    }
+}
+
+pub(crate) async fn statements(
+    settings: &Settings,
+) -> Result<(Vec<Statement>, Option<TableNotice>), StoreError> {
     let (mut conn, database) = Server::without_database(&settings.mysql).await?;
     let table = &settings.tables.result_table;
     let found = ExistingTable::read(&mut conn, &database, table).await?;
@@ -261,7 +301,7 @@ impl ExistingTable {
         database: &str,
         table: &str,
         layout: &MirrorLayout,
-    ) -> Result<Vec<Statement>, StoreError> {
+    ) -> Result<(Vec<Statement>, Option<TableNotice>), StoreError> {
         let faults = if self.columns.is_empty() {
             vec![no_application_table()]
         } else {
@@ -274,17 +314,21 @@ impl ExistingTable {
             }));
         }
         let changes = self.lacking(layout);
+        if changes.is_empty() {
+            return Ok((Vec::new(), None));
+        }
         let target = format!("{}.{}", identifier(database), identifier(table));
-        let statement = |sql| Statement {
+        let statement = Statement {
             store: Store::MySql,
             what: format!("add the key of a weld to `{table}`"),
-            sql,
+            sql: format!("ALTER TABLE {target} {}", changes.join(", ")),
         };
-        let sql = format!("ALTER TABLE {target} {}", changes.join(", "));
-        Ok((!changes.is_empty())
-            .then(|| statement(sql))
-            .into_iter()
-            .collect())
+        let notice = TableNotice {
+            table: format!("{database}.{table}"),
+            is_applications: true,
+            changes,
+        };
+        Ok((vec![statement], Some(notice)))
     }
 
     fn statements(
@@ -292,7 +336,7 @@ impl ExistingTable {
         database: &str,
         table: &str,
         layout: &MirrorLayout,
-    ) -> Result<Vec<Statement>, StoreError> {
+    ) -> Result<(Vec<Statement>, Option<TableNotice>), StoreError> {
         let target = format!("{}.{}", identifier(database), identifier(table));
         let mut statements = Vec::new();
         let mut add = |what: String, sql: String| {
@@ -328,7 +372,7 @@ impl ExistingTable {
                     .replace("{result_columns}", &list.join(",\n"))
                     .replace("{collation}", &self.collation),
             );
-            return Ok(statements);
+            return Ok((statements, None));
         }
         let faults = self.unfit(&wanted);
         if !faults.is_empty() {
@@ -359,13 +403,21 @@ impl ExistingTable {
                 MIRROR_KEY.join(", ")
             ));
         }
-        if !changes.is_empty() {
-            add(
-                format!("complete table `{table}`"),
-                format!("ALTER TABLE {target} {}", changes.join(", ")),
-            );
+        if changes.is_empty() {
+            return Ok((statements, None));
         }
-        Ok(statements)
+        add(
+            format!("complete table `{table}`"),
+            format!("ALTER TABLE {target} {}", changes.join(", ")),
+        );
+        // Every table that the fleet ever made has it, and no other.
+        let is_ours = self.column("ck_ticks").is_some();
+        let notice = (!is_ours).then(|| TableNotice {
+            table: format!("{database}.{table}"),
+            is_applications: false,
+            changes,
+        });
+        Ok((statements, notice))
     }
 
     fn has_own_key(&self) -> bool {
