@@ -72,6 +72,11 @@ const FORMS: &[Form] = &[
         as_curve: |name| format!("arrayStringConcat(arrayMap(x -> toString(x), {name}), ';')"),
         maximum: "String",
     },
+    Form {
+        curve: "Array(Nullable(Float32))",
+        as_curve: |name| name.to_owned(),
+        maximum: "Nullable(Decimal(9, 3))",
+    },
 ];
 
 async fn plant(form: &Form) -> Plant {
@@ -178,15 +183,53 @@ async fn every_form_says_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_costs_its_row_and_no_other() {
-    for (form, bad_curve) in [(&FORMS[4], "['1', 'x9', '3']"), (&FORMS[6], "'[1, x9, 3]'")] {
+    const OF_TEXT: [(&str, &str, &str); 3] = [
+        (
+            "umax",
+            "'None'",
+            "missing: umax is `None`, which is no number",
+        ),
+        ("imax", "''", "missing: imax is empty"),
+        (
+            "umax",
+            "'1.4 V'",
+            "missing: umax is `1.4 V`, which is no number",
+        ),
+    ];
+    let bad = "curve_text: u_curve: `x9` at point 1 is no number";
+    let null = "curve_text: u_curve: `NULL` at point 1 is no number";
+    let no_umax = ("umax", "NULL", "missing: umax is NULL");
+    let nulls = ("u_curve", "[1, NULL, NULL]", null);
+    for (form, spoiled) in [
+        (
+            &FORMS[4],
+            [&OF_TEXT[..], &[("u_curve", "['1', 'x9', '3']", bad)]].concat(),
+        ),
+        (
+            &FORMS[6],
+            [&OF_TEXT[..], &[("u_curve", "'[1, x9, 3]'", bad)]].concat(),
+        ),
+        (&FORMS[2], vec![nulls]),
+        (&FORMS[3], vec![no_umax]),
+        (&FORMS[5], vec![("u_curve", "['1', NULL]", null)]),
+        (
+            &FORMS[8],
+            vec![
+                no_umax,
+                ("imax", "NULL", "missing: imax is NULL"),
+                nulls,
+                ("i_curve", "[1, nan, 3]", ""),
+            ],
+        ),
+    ] {
         let plant = plant(form).await;
         plant.migrate().await;
-        for (id, column, value) in [
-            ("W005", "umax", "'None'"),
-            ("W006", "imax", "''"),
-            ("W007", "umax", "'1.4 V'"),
-            ("W008", "u_curve", bad_curve),
-        ] {
+        let mut expected = Vec::new();
+        for (number, (column, value, reason)) in (5..).zip(&spoiled) {
+            let id = format!("W{number:03}");
+            if !reason.is_empty() {
+                expected.push(format!("{id}\t{reason}"));
+            }
             plant
                 .execute(&format!(
                     "INSERT INTO weld_test.weld_detail SELECT * REPLACE (2 AS ver, {value} AS {column}) \
@@ -202,14 +245,10 @@ async fn what_cannot_be_read_costs_its_row_and_no_other() {
             .await;
         assert_eq!(
             invalid.lines().collect::<Vec<_>>(),
-            [
-                "W005\tmissing: umax is `None`, which is no number",
-                "W006\tmissing: imax is empty",
-                "W007\tmissing: umax is `1.4 V`, which is no number",
-                "W008\tcurve_text: u_curve: `x9` at point 1 is no number",
-            ],
-            "{}",
-            form.curve
+            expected,
+            "{} and {}",
+            form.curve,
+            form.maximum
         );
     }
 }
@@ -262,6 +301,56 @@ async fn rows_that_are_not_ours_are_never_read_counted_or_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_a_row_the_last_version_counts_alone() {
+    let mut plant = plant(&FORMS[0]).await;
+    plant.settings.tables.filter = "prog_no NOT IN ('41', '51')".into();
+    plant.migrate().await;
+    plant
+        .execute("SYSTEM STOP MERGES weld_test.weld_detail")
+        .await;
+    let again = async |id: &str, ver: u32, program: &str| {
+        let sql = format!(
+            "INSERT INTO weld_test.weld_detail SELECT * REPLACE ({ver} AS ver, '{program}' AS prog_no) \
+             FROM weld_test.weld_detail FINAL WHERE id = '{id}'"
+        );
+        plant.execute(&sql).await;
+    };
+    let ours = ROWS - 40;
+    let left = async |table: &SourceTable| {
+        let range = everything();
+        let keys = [range.keys()];
+        let counted = table
+            .count_wanted(LIVE_RUN, range.day, &range.selection, &keys)
+            .await;
+        counted.unwrap()[0]
+    };
+    let table = plant.table().await;
+    assert_eq!(left(&table).await, ours);
+    // One that is sent again is no row more, and one that turns out to be a tip dress is none of ours.
+    again("W006", 2, "12").await;
+    again("W005", 2, "41").await;
+    assert_eq!(
+        left(&table).await,
+        ours - 1,
+        "a dead letter of it has not grown"
+    );
+    let (table, block) = fetch(&plant).await;
+    assert_eq!(block.len() as u64, ours - 1);
+    let ids = |name: &str| {
+        (0..block.len())
+            .filter(|row| block.id(*row).to_string() == name)
+            .count()
+    };
+    assert_eq!((ids("W005"), ids("W006")), (0, 1));
+    commit(&table, 1, &block).await;
+    assert_eq!(left(&table).await, 0);
+    // The same after it was judged.
+    again("W007", 2, "51").await;
+    let counts = table.day_counts(&[everything().day]).await.unwrap();
+    assert_eq!((counts[0].total, counts[0].left), (ours - 2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_filter_that_cannot_be_read_is_named() {
     let mut plant = plant(&FORMS[0]).await;
     plant.migrate().await;
@@ -285,6 +374,11 @@ async fn a_filter_that_cannot_be_read_is_named() {
             );
         }
     }
+    // It would fail at the first row that it is asked of.
+    plant.settings.tables.filter = "throwIf(umax != '') = 0".into();
+    let table = plant.table().await;
+    assert!(table.fetch(&everything()).await.is_err());
+
     plant.settings.tables.filter = "0".into();
     let (table, block) = fetch(&plant).await;
     assert!(block.is_empty());

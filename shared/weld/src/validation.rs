@@ -81,9 +81,9 @@ pub enum Reason {
     NegativeVoltage,
     /// The current curve falls too far below zero.
     NegativeCurrent,
-    /// A maximum is text that is no number, or there is none.
+    /// A maximum is NULL, empty, or text that is no number.
     Missing,
-    /// A sample of a curve that is stored as text is no number.
+    /// A sample of a curve is NULL, or text that is no number.
     CurveText,
 }
 

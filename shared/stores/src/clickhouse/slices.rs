@@ -450,7 +450,8 @@ impl SourceTable {
         Ok(stored.first().copied().unwrap_or(0).max(rows))
     }
 
-    /// How many rows of each of these ranges of a day a run still wants, in one question.
+    /// How many rows of each of these ranges of a day a run still wants, in one question. Counted as ranges are cut: of a
+    /// row's versions the last one.
     pub async fn count_wanted(
         &self,
         run: u64,
@@ -467,7 +468,7 @@ impl SourceTable {
         let sql = format!(
             "SELECT CAST([{counts}] AS Array(UInt64)) FROM {source} WHERE {on_day} AND {within} AND {wanted}",
             counts = counts.join(", "),
-            source = schema.source,
+            source = schema.rows(),
             on_day = schema.on_day(day),
             within = schema.between_any(ranges),
             wanted = schema.judgeable(run, selection),

@@ -24,6 +24,8 @@ enum StoredForm {
     Numbers(&'static str),
     /// An array of other numbers: the server makes `Float32` of them.
     Converted,
+    /// The same where some may be NULL.
+    Nullable,
     /// An array of texts, one a sample.
     Texts,
     /// One text.
@@ -45,6 +47,9 @@ impl StoredForm {
         };
         if item.is_text() {
             return Self::Texts;
+        }
+        if item.nullable {
+            return Self::Nullable;
         }
         WIDENED
             .iter()
@@ -88,6 +93,9 @@ impl Schema {
         match StoredForm::of(self.column_type(ours)) {
             StoredForm::Numbers(_) => self.column(ours).to_owned(),
             StoredForm::Converted => self.curve(ours),
+            StoredForm::Nullable => {
+                format!("CAST({} AS Array(Nullable(Float32)))", self.column(ours))
+            }
             StoredForm::Text => self.text(ours),
             StoredForm::Texts => {
                 let item = self.column_type(ours).and_then(ColumnType::array_item);
@@ -109,9 +117,15 @@ impl Schema {
     pub(super) fn stored_maximum(&self, ours: &'static str) -> String {
         if self.is_text(ours) {
             self.text(ours)
+        } else if self.is_nullable(ours) {
+            format!("CAST({} AS Nullable(Float32))", self.column(ours))
         } else {
             self.number(ours, "Float32")
         }
+    }
+
+    fn is_nullable(&self, ours: &str) -> bool {
+        self.column_type(ours).is_some_and(|kind| kind.nullable)
     }
 
     fn is_text(&self, ours: &str) -> bool {
@@ -129,8 +143,17 @@ pub(super) async fn read_maxima<S: ChunkSource>(
     unreadable: &mut UnreadableRows,
 ) -> Result<(), StoreError> {
     if !schema.is_text(ours) {
-        reader.column("Float32").await?;
-        return reader.numbers(rows, into).await;
+        if !schema.is_nullable(ours) {
+            reader.column("Float32").await?;
+            return reader.numbers(rows, into).await;
+        }
+        reader.column("Nullable(Float32)").await?;
+        let first = into.len();
+        let is_null = read_nullable(reader, rows, into).await?;
+        for row in (0..rows).filter(|row| is_null[*row] != 0) {
+            unreadable.add(first + row, Reason::Missing, format!("{ours} is NULL"));
+        }
+        return Ok(());
     }
     let mut texts = Texts::default();
     reader.column("String").await?;
@@ -149,6 +172,24 @@ pub(super) async fn read_maxima<S: ChunkSource>(
         into.push(number.unwrap_or(f32::NAN));
     }
     Ok(())
+}
+
+/// Reads numbers of which some are NULL, which become NaN; which ones that is, not 0.
+async fn read_nullable<S: ChunkSource>(
+    reader: &mut Reader<S>,
+    count: usize,
+    into: &mut Vec<f32>,
+) -> Result<Vec<u8>, StoreError> {
+    let mut is_null: Vec<u8> = Vec::new();
+    reader.numbers(count, &mut is_null).await?;
+    let first = into.len();
+    reader.numbers(count, into).await?;
+    for (value, is_null) in into[first..].iter_mut().zip(&is_null) {
+        if *is_null != 0 {
+            *value = f32::NAN;
+        }
+    }
+    Ok(is_null)
 }
 
 /// Reads a column of further numbers; NaN where there is none, which costs the row nothing.
@@ -202,6 +243,23 @@ pub(super) async fn read_curves<S: ChunkSource>(
             let base = values.len() as u64;
             let count = reader.array_ends(rows, base, ends).await?;
             reader.numbers(count, values).await
+        }
+        StoredForm::Nullable => {
+            reader.column("Array(Nullable(Float32))").await?;
+            let base = values.len();
+            let count = reader.array_ends(rows, base as u64, ends).await?;
+            let is_null = read_nullable(reader, count, values).await?;
+            let mut start = 0;
+            for (row, end) in ends.iter().enumerate().skip(first) {
+                let end = *end as usize - base;
+                let null = is_null[start..end].iter().position(|is_null| *is_null != 0);
+                if let Some(index) = null {
+                    let value = "NULL".to_owned();
+                    refuse(row, Err(curve_text::BadSample { index, value }));
+                }
+                start = end;
+            }
+            Ok(())
         }
         StoredForm::Text => {
             reader.column("String").await?;
