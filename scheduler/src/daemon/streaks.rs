@@ -1,11 +1,14 @@
-//! Hits of a rule at one spot, several welds in a row, told while this scheduler leads: as a line of the log, once, and as
-//! a metric. Nothing is decided by them and no verdict changes. Everything is read from the rows' stored hits, so a new
-//! leader tells the streaks of the live days again.
+//! Hits of a rule at one spot, several welds in a row, told while this scheduler leads: as an event and a line of the log,
+//! once, and as a metric. Nothing is decided by them and no verdict changes. Everything is read from the rows' stored hits,
+//! so a new leader finds the streaks of the live days again; an event of the same spot, rule and first weld is not kept twice.
 
 use std::time::Instant;
 
 use weldfleet_service::{exit::causes, metrics::gauge};
-use weldfleet_stores::{Day, StoreError, clickhouse::SourceTable};
+use weldfleet_stores::{
+    Day, StoreError,
+    clickhouse::{Event, Events, SourceTable},
+};
 use weldfleet_weld::rules::{Rule, SpotHit, Streak, streaks};
 
 use super::Daemon;
@@ -70,8 +73,9 @@ async fn look(
     for (rule, least) in rules {
         let hits = table.spot_hits(*rule, &days, *least).await?;
         let found = streaks(&hits, *least);
-        gauge!("weldfleet_hit_streaks", "rule" => rule.as_str()).set(found.len() as f64);
-        for streak in told.news(*rule, &found) {
+        let news = told.news(*rule, &found);
+        keep(daemon, *rule, &news).await;
+        for streak in news {
             tracing::warn!(
                 rule = rule.as_str(),
                 spot = streak.first.spot,
@@ -83,8 +87,36 @@ async fn look(
                 "hits in a row at one spot"
             );
         }
+        gauge!("weldfleet_hit_streaks", "rule" => rule.as_str()).set(found.len() as f64);
     }
     Ok(())
+}
+
+/// Tells `weld_events`; without it the log has it.
+async fn keep(daemon: &Daemon, rule: Rule, news: &[&Streak<'_>]) {
+    let event = |streak: &&Streak<'_>| {
+        let (first, last) = (streak.first, streak.last);
+        Event {
+            who: daemon.shown.id().to_owned(),
+            what: "hit streak",
+            on_what: format!(
+                "spot {} from weld {} {}",
+                first.spot, first.time, first.record_id
+            ),
+            why: format!("hits of {rule} in a row"),
+            detail: format!(
+                "{} welds, the last is {} {}",
+                streak.welds, last.time, last.record_id
+            ),
+        }
+    };
+    let events: Vec<Event> = news.iter().map(event).collect();
+    if let Err(error) = Events::new(&daemon.settings).record_once(&events).await {
+        tracing::warn!(
+            error = error.chain(),
+            "hits in a row are not kept in weld_events"
+        );
+    }
 }
 
 /// Streaks that were told. One that has grown since, at either end, is no news.

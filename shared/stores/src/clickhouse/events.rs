@@ -12,6 +12,8 @@ use super::{
 };
 use crate::errors::StoreError;
 
+/// What is written; the server adds the time.
+const COLUMNS: &str = "who, what, on_what, why, detail";
 /// Rows of one INSERT.
 const CHUNK: usize = 500;
 
@@ -20,9 +22,9 @@ const CHUNK: usize = 500;
 pub struct Event {
     /// `user@host` of a command, or the id of a scheduler.
     pub who: String,
-    /// The command, as typed.
+    /// The command, as typed, or what the fleet did: `settle`, `hit streak`.
     pub what: &'static str,
-    /// `fleet`, `run N`, `job ID`, `weld DAY TIME ID`, `user NAME` or `days FROM..TO`.
+    /// `fleet`, `run N`, `job ID`, `weld DAY TIME ID`, `user NAME`, `days FROM..TO` or `spot NAME …`.
     pub on_what: String,
     /// The reason that was given; empty where none was.
     pub why: String,
@@ -119,16 +121,34 @@ impl Events {
     /// Adds what was done, at the server's time.
     pub async fn record(&self, events: &[Event]) -> Result<(), StoreError> {
         for chunk in events.chunks(CHUNK) {
-            let rows: Vec<String> = chunk.iter().map(row).collect();
             let sql = format!(
-                "INSERT INTO {} (who, what, on_what, why, detail) VALUES {}",
+                "INSERT INTO {} ({COLUMNS}) VALUES {}",
                 self.table,
-                rows.join(", ")
+                rows(chunk)
             );
             self.server.execute("record an event", &sql).await?;
         }
         Ok(())
     }
+
+    /// Adds those of which none is kept with the same `what`, `on_what` and `why`.
+    pub async fn record_once(&self, events: &[Event]) -> Result<(), StoreError> {
+        for chunk in events.chunks(CHUNK) {
+            let sql = format!(
+                "INSERT INTO {table} ({COLUMNS}) SELECT new.1, new.2, new.3, new.4, new.5 FROM (SELECT arrayJoin([{rows}]) AS new) \
+                 WHERE (new.2, new.3, new.4) NOT IN (SELECT toString(what), on_what, why FROM {table})",
+                table = self.table,
+                rows = rows(chunk)
+            );
+            self.server.execute("record an event", &sql).await?;
+        }
+        Ok(())
+    }
+}
+
+fn rows(events: &[Event]) -> String {
+    let rows: Vec<String> = events.iter().map(row).collect();
+    rows.join(", ")
 }
 
 fn row(event: &Event) -> String {

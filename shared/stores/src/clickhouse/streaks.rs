@@ -26,7 +26,8 @@ impl SourceTable {
     }
 
     /// Welds of these days that have a hit of `rule`, of spots with at least `least` of them; by spot, then in the order of
-    /// welding. A weld without a verdict yet has its place; one that cannot be judged has none.
+    /// welding. A weld without a verdict yet has its place; one that cannot be judged has none. Dry shots and welds without a
+    /// spot (empty, `0`, `None`) are of many robots, so they are no welds in a row.
     pub async fn spot_hits(
         &self,
         rule: Rule,
@@ -35,7 +36,7 @@ impl SourceTable {
     ) -> Result<Vec<SpotHit>, StoreError> {
         let schema = &self.schema;
         let rows = format!(
-            "{} WHERE {} AND ifNull(toString({}), '') IN ('', 'ok') AND {} != ''",
+            "{} WHERE {} AND ifNull(toString({}), '') IN ('', 'ok') AND {} NOT IN ('', '0', 'None')",
             schema.rows(),
             schema.on_days(days),
             schema.column("alg_status"),
