@@ -69,6 +69,12 @@ async fn explain_draws_the_weld_or_says_why_it_cannot() {
     let (ok, _) = one("OK without a hit", &|answer| {
         answer["final_result"] == "OK" && answer["rule_hits"] == json!([])
     });
+    let mut further = says
+        .iter()
+        .filter(|(_, answer)| answer["final_result"] == "OK");
+    let unread = further.next_back().map(|(id, _)| id.to_string());
+    let unread = unread.unwrap_or_else(|| panic!("none of the rows is OK"));
+    assert_ne!(unread, ok);
     let (invalid, reason) = one("invalid", &|answer| answer["alg_status"] == "invalid");
     let folder = fleet.folder().to_owned();
     let explain = |id: &str, more: &[&str]| {
@@ -124,7 +130,31 @@ async fn explain_draws_the_weld_or_says_why_it_cannot() {
     let (code, _, err) = explain("987654322", &["--day", "20200101"]);
     assert_eq!(code, Some(2), "{err}");
     assert!(err.contains("on day 20200101"), "{err}");
-    for id in [&invalid, "987654321", "987654322"] {
+    // Two welds of one id on one day: which of them it is must be said.
+    let twin = format!(
+        "INSERT INTO spot_records SELECT * REPLACE (ck_local_time + INTERVAL 1 SECOND AS ck_local_time) FROM spot_records \
+         WHERE record_id = {nok}"
+    );
+    fleet.clickhouse.execute(&twin).await;
+    let (code, out, err) = explain(&nok, &[]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.starts_with("1 more of this id on day "), "{out}");
+    // What its row says, not what follows from it.
+    for sql in [
+        "ALTER TABLE spot_records MODIFY COLUMN umax Nullable(Float32)".to_owned(),
+        format!(
+            "ALTER TABLE spot_records UPDATE umax = NULL WHERE record_id = {unread} SETTINGS mutations_sync = 2"
+        ),
+    ] {
+        fleet.clickhouse.execute(&sql).await;
+    }
+    let (code, _, err) = explain(&unread, &[]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(
+        err.contains("nothing to explain: missing: umax is NULL"),
+        "{err}"
+    );
+    for id in [&invalid, &unread, "987654321", "987654322"] {
         let png = folder.join(format!("{id}.png"));
         assert!(!png.exists(), "a picture of nothing: {}", png.display());
     }

@@ -10,7 +10,7 @@ use serde::{
 use serde_json::{Value, error::Category, value::RawValue};
 use weldfleet_settings::{Columns, columns::INPUT_COLUMNS};
 use weldfleet_stores::clickhouse::FurtherNames;
-use weldfleet_weld::{Record, Sample};
+use weldfleet_weld::{Record, Sample, curve_text};
 
 /// The mark that some editors write at the beginning of a text in UTF-8.
 const BOM: char = '\u{feff}';
@@ -137,14 +137,22 @@ fn scalars(text: &str, keys: &[String], names: &[String]) -> Result<Vec<f32>, Re
         match serde_json::from_str::<Sample>(value.get()) {
             Ok(Sample(number)) if number.is_finite() => Ok(number),
             Ok(_) => Ok(f32::NAN),
-            Err(error) => Err(Refusal::of(
-                name,
-                without_place(&error),
-                "write a number, or leave it out",
-            )),
+            Err(error) => stored_as_text(value).ok_or_else(|| {
+                let remedy = "write a number, or leave it out";
+                Refusal::of(name, without_place(&error), remedy)
+            }),
         }
     };
     names.iter().map(number).collect()
+}
+
+/// A plant's table may have it as text, `'None'` and nothing at all where there is none.
+fn stored_as_text(value: &RawValue) -> Option<f32> {
+    let text: String = serde_json::from_str(value.get()).ok()?;
+    match text.trim() {
+        "" | "None" => Some(f32::NAN),
+        text => curve_text::number(text.as_bytes()),
+    }
 }
 
 /// The body of a request: one record, or a list of them. Answers whether it was a list.
@@ -266,6 +274,16 @@ mod tests {
         assert_eq!(
             scalars(r#""wear":12,"body_no":"B7","force_kn":3.5,"#),
             [3.5, 12.0]
+        );
+        assert_eq!(
+            scalars(r#""wear":"12","force_kn":" 3.5","#),
+            [3.5, 12.0],
+            "text, as a plant's table may have it"
+        );
+        assert!(
+            scalars(r#""wear":"None","force_kn":"","#)
+                .iter()
+                .all(|number| number.is_nan())
         );
         let partly = scalars(r#""wear":null,"#);
         assert!(partly.len() == 2 && partly.iter().all(|number| number.is_nan()));

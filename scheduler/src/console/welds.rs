@@ -301,7 +301,8 @@ impl Welds {
                 Some(key) => table.at(day, &key).await?,
                 None => {
                     let time = Some(wanted.time.as_str()).filter(|time| !time.is_empty());
-                    table.find(&wanted.id, Some(day), time).await?
+                    let found = table.find(&wanted.id, Some(day), time).await?;
+                    found.map(|found| (found.block, found.row))
                 }
             };
             let Some((block, row)) = found else {

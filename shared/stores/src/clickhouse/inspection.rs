@@ -29,6 +29,15 @@ pub struct PartRows {
     pub rows: u64,
 }
 
+/// A weld that was found by its id.
+pub struct Found {
+    pub block: RowBlock,
+    /// Its place in the block.
+    pub row: usize,
+    /// Welds of the same id and day, at other times, that were not taken.
+    pub others: usize,
+}
+
 /// A weld that people look for by what they know of it.
 #[derive(Debug, Clone, PartialEq, Row, Deserialize)]
 pub struct CarriedWeld {
@@ -196,13 +205,13 @@ impl SourceTable {
     }
 
     /// The weld of this id: on `day`, or on the latest day that has it; at `time`, `ck_local_time` as ClickHouse prints
-    /// it, or the last that was read. With it the row's place in the block.
+    /// it, or the last that was read.
     pub async fn find(
         &self,
         record_id: &str,
         day: Option<Day>,
         time: Option<&str>,
-    ) -> Result<Option<(RowBlock, usize)>, StoreError> {
+    ) -> Result<Option<Found>, StoreError> {
         let schema = &self.schema;
         let Some(id) = schema.id_of(record_id) else {
             return Ok(None);
@@ -226,14 +235,18 @@ impl SourceTable {
         let block = self
             .rows_where(day, &format!("{} AND {same_id}", schema.on_day(day)))
             .await?;
-        let row = (0..block.len()).rev().find(|row| {
+        let mut rows = (0..block.len()).rev().filter(|row| {
             let same_id = match block.id(*row) {
                 IdRef::Number(number) => number.to_string() == record_id,
                 IdRef::Text(text) => text == record_id,
             };
             same_id && time.is_none_or(|time| block.time_text(*row) == time)
         });
-        Ok(row.map(|row| (block, row)))
+        let Some(row) = rows.next() else {
+            return Ok(None);
+        };
+        let others = rows.count();
+        Ok(Some(Found { block, row, others }))
     }
 
     /// The weld of this key; of several copies of its row the last.

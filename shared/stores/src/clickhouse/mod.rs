@@ -68,7 +68,7 @@ pub use column_type::ColumnType;
 pub use disks::Disk;
 pub use empty_filter::{EmptyFilter, empty_filter};
 pub use events::{Event, EventKey, EventLine, Events};
-pub use inspection::{CarriedWeld, CarriedWelds, JobCounts, PartRows};
+pub use inspection::{CarriedWeld, CarriedWelds, Found, JobCounts, PartRows};
 pub use keys::{RepeatedKeys, repeated_keys};
 pub use nok_list::{AttemptLine, BODY, Hours, NO_DEFECT, NokFilter, NokShare, NokWeld, Pareto};
 pub use nok_shares::{LINE, LineShares};

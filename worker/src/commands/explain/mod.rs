@@ -10,7 +10,7 @@ use weldfleet_service::{Exit, Failure, OrExit, outln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day, StoreError,
-    clickhouse::{RowBlock, SourceTable},
+    clickhouse::{Found, RowBlock, SourceTable},
 };
 use weldfleet_weld::{Verdict, judge::Workspace};
 
@@ -41,13 +41,21 @@ pub async fn run(
     let judging = Judging::from_settings(settings, Tuning::OnlyRemembered).or_exit(Exit::Usage)?;
     let source = SourceTable::inspect(settings).await.map_err(failed)?;
     let found = source.find(record_id, day, None).await.map_err(failed)?;
-    let Some((block, row)) = found else {
+    let Some(Found { block, row, others }) = found else {
         let when = day.map_or_else(|| "any day".to_owned(), |day| format!("day {day}"));
         return Err(Failure::usage(format!(
             "no weld with record_id `{record_id}` on {when} in `{}`",
             settings.tables.source_table
         )));
     };
+    if others > 0 {
+        outln!(
+            "{others} more of this id on day {} in `{}`; the last is explained, at {}",
+            block.day(),
+            settings.tables.source_table,
+            block.time_text(row)
+        );
+    }
     match picture(judging, &block, row, png)? {
         Ok(said) => outln!("{said}\n{}", png.display()),
         Err(reason) => {
@@ -78,7 +86,8 @@ fn picture(
     let mut workspace = Workspace::default();
     let explanation = match judge.explain(&block.weld(row), &mut workspace) {
         Ok(explanation) => explanation,
-        Err(reason) => return Ok(Err(reason)),
+        // What keeps a row from being read is its reason, and what follows from it is none.
+        Err(reason) => return Ok(Err(verdict.alg_error.clone().unwrap_or(reason))),
     };
     let heading = format!(
         "weld {} on {} at {}   part {}   spot {}   timer {}",
