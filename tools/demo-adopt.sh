@@ -47,7 +47,7 @@ mysql:
   user: weld
   password: weld
   database: $PLANT
-  table: nok_records
+  table: weld_confirm
 service:
   batch_size: 2000
   loop_interval: 2
@@ -57,8 +57,20 @@ model:
   target_len: 1000
 thresholds:
   nok_threshold: 0.797
+  override: 0.9999
 tip_dress_programs: [41, 51]
 END
+}
+
+# The table in which the plant's people confirm NOK welds; its columns are none of the fleet's.
+application() {
+    mysql "CREATE DATABASE $PLANT"
+    mysql "CREATE TABLE $PLANT.weld_confirm (nid INT AUTO_INCREMENT PRIMARY KEY, workshop_section VARCHAR(32) NOT NULL,
+            area VARCHAR(32) NOT NULL, workshop_position VARCHAR(32), defect_type_alg VARCHAR(64) NOT NULL, spot_tag VARCHAR(64) NOT NULL,
+            rfid VARCHAR(64) NOT NULL, weld_time DATETIME, kpi TEXT NOT NULL, rec_cause TEXT NOT NULL, atlas_info VARCHAR(64) NOT NULL)
+        DEFAULT CHARSET = utf8mb4"
+    mysql "INSERT INTO $PLANT.weld_confirm (workshop_section, area, workshop_position, defect_type_alg, spot_tag, rfid, kpi, rec_cause,
+            atlas_info) VALUES ('UB', 'L2', 'A3', '小焊核', 'AB010_1', 'BODY000001', 'k', 'cap worn', '-')"
 }
 
 # What only a person knows: where Redis is, whose midnight ends a day. Dry shots stay the fleet's.
@@ -101,6 +113,7 @@ main() {
     clickhouse "ALTER TABLE $PLANT.$TABLE ADD COLUMN ai_result String DEFAULT if(cityHash64(id) % 300 = 0, 'NOK', 'OK')"
     clickhouse "SELECT id, spot_tag, prog_no, umax, imax, substring(toString(u_curve), 1, 24) AS u_curve, ver, ai_result FROM $PLANT.$TABLE
         LIMIT 3 FORMAT PrettyCompactMonoBlock"
+    application
     old_configuration
 
     heading "From OLD.yaml to the first verdict"
@@ -126,11 +139,16 @@ main() {
 }
 
 summary() {
+    local body
     heading "Day $DAY is judged"
     clickhouse "SELECT multiIf(prog_no IN ('41', '51'), 'tip dress, nobody''s to judge', alg_status = 'ok', final_result, alg_error) AS became,
             count() AS rows, countIf(alg_complete_time IS NOT NULL) AS judged
         FROM $PLANT.$TABLE FINAL GROUP BY became ORDER BY rows DESC FORMAT PrettyCompactMonoBlock"
-    printf '%s\n' "NOK rows in MySQL: $(mysql "SELECT count(*) FROM $PLANT.nok_records")"
+    heading "What the application's people see: its own row, and NOK welds of the fleet"
+    mysql "SELECT nid, workshop_section, area, defect_type_alg, spot_tag, rfid FROM $PLANT.weld_confirm ORDER BY nid LIMIT 4"
+    printf '%s\n' "NOK rows of the fleet in MySQL: $(mysql "SELECT count(*) FROM $PLANT.weld_confirm WHERE record_id IS NOT NULL")"
+    body=$(mysql "SELECT rfid FROM $PLANT.weld_confirm WHERE record_id IS NOT NULL ORDER BY nid LIMIT 1")
+    typed target/release/worker explain --body "$body"
     typed target/release/scheduler evaluate --from "$DAY" --to "$DAY" --against previous_result
     typed target/release/scheduler status
     heading "Try next (first: export WELDFLEET_CONFIG=$WELDFLEET_CONFIG; unset WELDFLEET__CLICKHOUSE__URL WELDFLEET__REDIS__URL WELDFLEET__MYSQL__URL)"

@@ -2,15 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Output};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Output, time::Duration};
 
 use weldfleet_settings::Settings;
 use weldfleet_testkit::{Service, Services, repository};
-use weldfleet_tests::mysql::MySql;
+use weldfleet_tests::{Process, clickhouse::ClickHouse, eventually, mysql::MySql};
 
 const WELDS: &str = include_str!("data/plant/welds.sql");
 const APPLICATION: &str = include_str!("data/plant/application.sql");
 const OLD: &str = include_str!("data/plant/old.yaml");
+
+/// Long enough for a busy machine.
+const MINUTES: Duration = Duration::from_secs(180);
 
 /// The plant: its table in ClickHouse, its application's in MySQL.
 async fn plant() -> Services {
@@ -200,6 +203,127 @@ async fn a_plants_own_table_is_adopted() {
     let settings = Settings::load_with(Some(&out), []).unwrap();
     assert_eq!(settings.tables.source_table, "weld_detail");
     assert_eq!(mode(&secrets.join("mysql-password")), 0o600);
+}
+
+/// docs/ADOPT.md from its first command to the first verdicts, with an application's table in MySQL.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adopted_plant_is_judged_and_its_application_sees_it() {
+    let services = Services::start_all();
+    let folder = tempfile::tempdir().unwrap();
+    let clickhouse = ClickHouse::new(services.url(Service::ClickHouse));
+    let mysql = MySql::new(services.url(Service::MySql));
+    let simulate = [
+        "simulate",
+        "--like",
+        "plant",
+        "--curves",
+        "whole-text",
+        "--day",
+        "today",
+        "--rows",
+        "600",
+    ];
+    let simulated = services
+        .command("scheduler")
+        .env("WELDFLEET__TABLES__SOURCE_TABLE", "weld_detail")
+        .args([&simulate[..], &["--nok-rate", "0.2"]].concat())
+        .output()
+        .unwrap();
+    assert!(simulated.status.success(), "{simulated:?}");
+    mysql.execute(APPLICATION).await;
+    let confirmed = "INSERT INTO weld_confirm (workshop_section, area, defect_type_alg, spot_tag, rfid, kpi, rec_cause, atlas_info) \
+         VALUES ('UB', 'L2', '小焊核', 'S1', 'BODY1', 'k', 'r', 'a')";
+    mysql.execute(confirmed).await;
+    let own = "SELECT nid, workshop_section, defect_type_alg, spot_tag, rfid, kpi FROM weld_confirm WHERE nid = 1";
+    let before = mysql.rows(own).await;
+
+    let old = old_configuration(&services, folder.path());
+    let out = folder.path().join("weldfleet.toml");
+    let name = out.display().to_string();
+    let (code, screen, complaint) = adopt(&services, &[&old, "--out", &name, "--lang", "en"]);
+    assert_eq!(code, 0, "{screen}\n{complaint}");
+    // What a person answers: where Redis is, whose midnight ends a day.
+    let written = fs::read_to_string(&out).unwrap();
+    let redis = format!("url = \"{}\"", services.url(Service::Redis));
+    let answered: Vec<String> = written
+        .lines()
+        .map(|line| match line {
+            line if line.starts_with("# url = \"redis:") => redis.clone(),
+            line if line.starts_with("# timezone = ") => line.replacen("# ", "", 1),
+            line => line.to_owned(),
+        })
+        .collect();
+    fs::write(&out, answered.join("\n")).unwrap();
+    let command = |binary: &str, arguments: &[&str]| {
+        let mut command = services.command(binary);
+        for section in ["CLICKHOUSE", "MYSQL", "REDIS"] {
+            command.env_remove(format!("WELDFLEET__{section}__URL"));
+        }
+        command
+            .env("WELDFLEET_CONFIG", &out)
+            .env("WELDFLEET__SCHEDULER__HTTP", "127.0.0.1:0")
+            .env("WELDFLEET__WORKER__HTTP", "127.0.0.1:0")
+            .args(arguments);
+        command
+    };
+    let said = |binary: &str, arguments: &[&str]| {
+        let output = command(binary, arguments).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+
+    let (code, text) = said("scheduler", &["migrate"]);
+    assert_eq!(code, Some(2), "nobody has agreed: {text}");
+    assert!(
+        text.contains("weld_confirm in MySQL is an application's"),
+        "{text}"
+    );
+    assert!(
+        text.contains("weld.weld_confirm would be changed; --yes adds them"),
+        "{text}"
+    );
+    let (code, text) = said("scheduler", &["migrate", "--yes"]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = said("worker", &["check"]);
+    assert_eq!(code, Some(0), "{text}");
+    let _scheduler = Process::start(command("scheduler", &["run"]), folder.path());
+    let _worker = Process::start(command("worker", &["run"]), folder.path());
+    eventually(
+        "every weld is judged, NOK ones are in MySQL",
+        MINUTES,
+        async || {
+            let ours = "weld_detail FINAL WHERE prog_no NOT IN ('41', '51')";
+            let left = clickhouse
+                .count(&format!("{ours} AND alg_complete_time IS NULL"))
+                .await;
+            let nok = clickhouse
+                .count(&format!("{ours} AND final_result = 'NOK'"))
+                .await;
+            let there = mysql
+                .count("weld_confirm WHERE record_id IS NOT NULL")
+                .await;
+            (left == 0 && nok > 0 && nok == there).then_some(())
+        },
+    )
+    .await;
+    let dresses = "weld_detail WHERE prog_no IN ('41', '51') AND alg_complete_time IS NOT NULL";
+    assert_eq!(clickhouse.count(dresses).await, 0);
+    assert_eq!(mysql.rows(own).await, before, "the application's own row");
+    // In the words that its people know, and by body.
+    let words = "weld_confirm WHERE record_id IS NOT NULL AND defect_type_alg IN ('小焊核', '高置信度', '表面缺陷', '小焊核,表面缺陷')";
+    let all = mysql
+        .count("weld_confirm WHERE record_id IS NOT NULL")
+        .await;
+    assert_eq!(mysql.count(words).await, all);
+    let body = &mysql
+        .rows("SELECT rfid FROM weld_confirm WHERE record_id IS NOT NULL LIMIT 1")
+        .await[0][0];
+    let (code, text) = said("worker", &["explain", "--body", body]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.starts_with(&format!("body {body}: ")) && text.contains("NOK"),
+        "{text}"
+    );
 }
 
 #[test]

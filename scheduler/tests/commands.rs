@@ -387,6 +387,102 @@ async fn quality_and_drift_are_counted() {
 }
 
 #[tokio::test]
+async fn what_is_not_the_fleets_is_left_out_everywhere() {
+    let mut fleet = Fleet::start().await;
+    fleet.migrate();
+    let (then, now) = (day_before(2), day_before(1));
+    fleet.simulate(&then, 1000, &["--nok-rate", "0.2"]);
+    fleet.simulate(&now, 1000, &["--nok-rate", "0.2"]);
+    // All is judged, and what is not the fleet's is wrong and far off.
+    for sql in [
+        "ALTER TABLE spot_records ADD COLUMN old_result String DEFAULT 'OK'",
+        "UPDATE spot_records SET alg_complete_time = now64(3), alg_status = 'ok', alg_run = 0, alg_token = 7, alg_job = 'j', \
+         decided_by = 'ml', ml_nok_prob = if(label = 'NOK', 0.9, 0.1), \
+         final_result = if(record_id % 4 = 0, 'NOK', label) WHERE 1",
+        &format!(
+            "UPDATE spot_records SET umax = umax * 3 WHERE record_id % 4 = 0 AND data_date = {now}"
+        ),
+    ] {
+        fleet.clickhouse.execute(sql).await;
+    }
+    fleet.set("columns.previous_result", "old_result");
+    let count = async |condition: &str| {
+        fleet
+            .clickhouse
+            .count(&format!("spot_records WHERE {condition}"))
+            .await
+    };
+    let foreign = count(&format!("record_id % 4 = 0 AND data_date = {now}")).await;
+    let ours = count(&format!("record_id % 4 != 0 AND data_date = {now}")).await;
+    let nok = count(&format!(
+        "record_id % 4 != 0 AND data_date = {now} AND label = 'NOK'"
+    ))
+    .await;
+    assert!(foreign > 200 && nok > 50, "{foreign} {nok}");
+    fleet.set("tables.filter", "record_id % 4 != 0");
+
+    let evaluate = ["evaluate", "--from", &now, "--to", &now, "--json"];
+    let found = json(&fleet.succeed("scheduler", &evaluate));
+    let fused = &found["days"][0]["fused"];
+    let of = |name: &str| fused[name].as_u64().unwrap();
+    assert_eq!(
+        (of("true_positive"), of("false_positive")),
+        (nok, 0),
+        "{found}"
+    );
+    assert_eq!(
+        of("true_negative") + of("false_negative"),
+        ours - nok,
+        "{found}"
+    );
+    let against = [&evaluate[..], &["--against", "previous_result"]].concat();
+    let found = json(&fleet.succeed("scheduler", &against));
+    assert_eq!(found["total"]["compared"].as_u64(), Some(ours), "{found}");
+    assert_eq!(
+        found["total"]["nok_ours_alone"].as_u64(),
+        Some(nok),
+        "{found}"
+    );
+    let drift = ["drift", "--reference", &then, "--day", &now, "--json"];
+    let found = json(&fleet.succeed("scheduler", &drift));
+    let columns = found["columns"].as_array().unwrap();
+    let umax = columns
+        .iter()
+        .find(|column| column["column"] == "umax")
+        .unwrap();
+    assert!(umax["psi"].as_f64().unwrap() < 0.1, "{umax}");
+
+    let status = fleet.succeed("scheduler", &["status"]);
+    let told = format!("{foreign} more rows of these days are not the fleet's (tables.filter)");
+    assert!(status.contains(&told), "{status}");
+    let scheduler = fleet.scheduler();
+    eventually("the mirror has the fleet's NOK welds", SOON, async || {
+        let there = fleet
+            .mysql
+            .count(&format!("nok_records WHERE data_date = {now}"))
+            .await;
+        (there == nok).then_some(())
+    })
+    .await;
+    let strangers = fleet
+        .mysql
+        .count("nok_records WHERE record_id % 4 = 0")
+        .await;
+    assert_eq!(strangers, 0);
+    drop(scheduler);
+
+    fleet.set("tables.filter", "part_no = 'none'");
+    let scheduler = fleet.scheduler();
+    eventually("it is said at the start", SOON, async || {
+        let said = scheduler
+            .log()
+            .contains("tables.filter = `part_no = 'none'` selects none of the table's 2000 rows");
+        said.then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_service_before_is_compared_with() {
     let mut fleet = Fleet::start().await;
     fleet.migrate();

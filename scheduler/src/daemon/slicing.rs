@@ -7,7 +7,7 @@ use weldfleet_service::metrics::{counter, gauge, histogram};
 use weldfleet_service::output::spoken;
 use weldfleet_stores::{
     StoreError,
-    clickhouse::{Runs, SourceTable},
+    clickhouse::{Runs, SourceTable, empty_filter},
 };
 
 use super::{
@@ -90,6 +90,10 @@ async fn open(daemon: &Daemon) -> Option<Dependencies> {
         match SourceTable::inspect(&daemon.settings).await {
             Ok(table) => {
                 outage::ends(&daemon.health, CLICKHOUSE);
+                // Nothing would ever be judged, and nothing else says why.
+                if let Ok(Some(empty)) = empty_filter(&daemon.settings).await {
+                    tracing::warn!("{empty}");
+                }
                 return Some(Dependencies {
                     runs: Runs::new(&daemon.settings),
                     settings: daemon.settings.clone(),
