@@ -148,7 +148,7 @@ summary() {
     mysql "SELECT nid, workshop_section, area, defect_type_alg, spot_tag, rfid FROM $PLANT.weld_confirm ORDER BY nid LIMIT 4"
     printf '%s\n' "NOK rows of the fleet in MySQL: $(mysql "SELECT count(*) FROM $PLANT.weld_confirm WHERE record_id IS NOT NULL")"
     body=$(mysql "SELECT rfid FROM $PLANT.weld_confirm WHERE record_id IS NOT NULL ORDER BY nid LIMIT 1")
-    typed target/release/worker explain --body "$body"
+    typed target/release/worker explain --body "$body" | sed -n "1,12p"
     typed target/release/scheduler evaluate --from "$DAY" --to "$DAY" --against previous_result
     typed target/release/scheduler status
     heading "Try next (first: export WELDFLEET_CONFIG=$WELDFLEET_CONFIG; unset WELDFLEET__CLICKHOUSE__URL WELDFLEET__REDIS__URL WELDFLEET__MYSQL__URL)"
