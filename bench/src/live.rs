@@ -33,8 +33,18 @@ pub async fn run(plant: &Plant, rate: u64, time: Duration, section: &mut Section
     let table = SourceTable::inspect(&plant.settings()?).await?;
     let total = rate * time.as_secs();
     let simulator = Simulator::new(SimulationOptions::new(today.parse()?, total, 11))?;
-    let pid = plant.pid(Service::ClickHouse);
-    let cpu = (proc::cpu(worker.pid())?, proc::cpu(pid)?);
+    let measured = [
+        ("worker", worker.pid()),
+        ("scheduler", scheduler.pid()),
+        (
+            "ClickHouse, inserts included",
+            plant.pid(Service::ClickHouse),
+        ),
+    ];
+    let mut before = Vec::new();
+    for (_, pid) in measured {
+        before.push(proc::cpu(pid)?);
+    }
     let began = Instant::now();
     for (tick, rows) in simulator.chunks(rate / TICKS).enumerate() {
         let at = began + Duration::from_secs_f64(tick as f64 / TICKS as f64);
@@ -70,17 +80,11 @@ pub async fn run(plant: &Plant, rate: u64, time: Duration, section: &mut Section
         "weld to verdict max, ms",
         plant.number(&latency("1")).await?,
     );
-    let cores = |after: Duration, before: Duration| {
-        100.0 * (after - before).as_secs_f64() / began.elapsed().as_secs_f64()
-    };
-    section.push(
-        "worker, % of a core",
-        cores(proc::cpu(worker.pid())?, cpu.0),
-    );
-    section.push(
-        "ClickHouse, inserts included, % of a core",
-        cores(proc::cpu(pid)?, cpu.1),
-    );
+    let lasted = began.elapsed().as_secs_f64();
+    for ((name, pid), before) in measured.into_iter().zip(before) {
+        let spent = proc::cpu(pid)?.saturating_sub(before).as_secs_f64();
+        section.push(&format!("{name}, % of a core"), 100.0 * spent / lasted);
+    }
     worker.stop().await?;
     scheduler.stop().await
 }
