@@ -2,7 +2,7 @@
 //!
 //! What is to be settled is read off the stores each time ([`look`]), so that a restart, another leader or a person in between change
 //! nothing. Patches are applied while nothing writes to the table, since a write-back that is under way meanwhile may be acknowledged and
-//! lost (see `weldfleet_stores::clickhouse::settling`). So the fleet is paused for that moment ([`apply`]): claims stop, leases end,
+//! lost (`settling` of `weldfleet_stores` tells why). So the fleet is paused for that moment ([`apply`]): claims stop, leases end,
 //! the statement runs, claims go on. A process that dies in between leaves the pause behind; whoever leads lifts it ([`lift_abandoned`]).
 
 use std::{

@@ -8,7 +8,7 @@ use weldfleet_service::{
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day,
-    clickhouse::{Shift, SourceTable, quality::drifting},
+    clickhouse::{Shift, SourceTable, drifting},
 };
 
 use crate::{args::Drift, dependencies::store_failure};

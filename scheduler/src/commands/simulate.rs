@@ -8,7 +8,7 @@ use weldfleet_settings::Settings;
 use weldfleet_simulator::{SimulatedBlock, SimulationOptions, Simulator, plant_table::ID_PREFIX};
 use weldfleet_stores::{
     Day,
-    clickhouse::{SimulatedRows, SourceTable, schema::IdType},
+    clickhouse::{IdType, SimulatedRows, SourceTable},
 };
 use weldfleet_weld::units::{CurveCurrentUnit, CurveUnits, CurveVoltageUnit};
 

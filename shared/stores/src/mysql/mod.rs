@@ -1,20 +1,20 @@
 //! MySQL: the projection for the people who act on NOK welds. Works with MySQL 8 and MariaDB.
 //!
-//! - [`server`]: connections, their session settings, time limits; `quote`: names in SQL;
-//! - [`migrate`]: the result table, made or completed; `application`: one that an application reads already;
+//! - `server`: connections, their session settings, time limits; `quote`: names in SQL;
+//! - `migrate`: the result table, made or completed; `application`: one that an application reads already;
 //! - [`survey`]: the columns of a table that no settings describe yet;
-//! - [`table`]: reading and writing rows of the result table, in batches;
-//! - [`reviews`]: what people say of its rows;
-//! - [`mirror`]: the table made equal to what is committed in ClickHouse.
+//! - `table`: reading and writing rows of the result table, in batches;
+//! - `reviews`: what people say of its rows;
+//! - `mirror`: the table made equal to what is committed in ClickHouse.
 
 mod application;
-pub mod migrate;
-pub mod mirror;
+pub(crate) mod migrate;
+mod mirror;
 pub(crate) mod quote;
-pub mod reviews;
-pub mod server;
+mod reviews;
+pub(crate) mod server;
 pub mod survey;
-pub mod table;
+mod table;
 
 pub use mirror::{CommittedRange, Mirror, MirrorLag, Mirrored};
 pub use reviews::{Review, Reviewed, WeldKey};
