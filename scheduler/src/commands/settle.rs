@@ -7,11 +7,11 @@ use std::{
 };
 
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 use weldfleet_fleet::queue_failure;
 use weldfleet_service::{
     Exit, Failure, errln, outln,
     output::{self, spoken},
+    signals,
 };
 use weldfleet_settings::Settings;
 use weldfleet_stores::Day;
@@ -43,13 +43,7 @@ pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failu
         )));
     }
     let deps = Dependencies::open(settings.clone()).await?;
-    let stop = CancellationToken::new();
-    let interrupted = stop.clone();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            interrupted.cancel();
-        }
-    });
+    let stop = signals::stop()?;
     let began = Instant::now();
     let mut stood_still = Duration::ZERO;
     let mut rounds = 0;

@@ -8,6 +8,7 @@ use weldfleet_queue::{QueueError, State};
 use weldfleet_service::{
     Exit, Failure, errln, outln,
     output::{self, grouped, spoken},
+    signals,
 };
 use weldfleet_stores::{
     Day, Selection, StoreError,
@@ -29,6 +30,7 @@ pub async fn until_done(
     rows: u64,
     json: Option<Value>,
 ) -> Result<Exit, Failure> {
+    let stop = signals::stop()?;
     let began = Instant::now();
     let mut progress = Progress::new("judging", rows);
     let mut stuck = Stuck::new(deps.settings.scheduler.poll_interval);
@@ -55,7 +57,7 @@ pub async fn until_done(
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
-            _ = tokio::signal::ctrl_c() => {
+            () = stop.cancelled() => {
                 progress.end();
                 errln!("run {run} goes on without this process; `scheduler status` shows it");
                 return Ok(Exit::Leftover);
