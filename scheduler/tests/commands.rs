@@ -4,10 +4,15 @@
 
 mod common;
 
-use std::{process::Output, time::Duration};
+use std::{
+    process::{Output, Stdio},
+    time::Duration,
+};
 
 use common::{Hands, SOON, day_before, lease};
+use nix::{sys::signal::Signal, unistd::Pid};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use weldfleet_queue::State;
 use weldfleet_tests::{Fleet, Service, eventually};
 
@@ -134,6 +139,31 @@ async fn waiting_ends_with_0_when_done_and_4_when_dead_letters_are_left() {
     let (code, out, err) = text(&waiting.await.unwrap().unwrap());
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("is done after"), "{out}");
+}
+
+#[tokio::test]
+async fn a_wait_that_a_service_manager_ends_leaves_the_run_to_the_fleet() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let day = day_before(2);
+    fleet.simulate(&day, 10, &[]);
+    let wait = ["backfill", "--from", &day, "--to", &day, "--wait"];
+    let mut command = tokio::process::Command::from(fleet.command("scheduler", &wait));
+    let mut waiting = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(waiting.stderr.take().unwrap()).lines();
+    let mut until = async |words: &str| {
+        while let Some(line) = told.next_line().await.unwrap() {
+            if line.contains(words) {
+                return;
+            }
+        }
+        panic!("`{words}` was not said");
+    };
+    until("0 of 10 rows").await;
+    let pid = Pid::from_raw(i32::try_from(waiting.id().unwrap()).unwrap());
+    nix::sys::signal::kill(pid, Signal::SIGTERM).unwrap();
+    until("goes on without this process").await;
+    assert_eq!(waiting.wait().await.unwrap().code(), Some(4));
 }
 
 #[tokio::test]
