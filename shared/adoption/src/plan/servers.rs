@@ -2,7 +2,7 @@
 
 use crate::{AdoptError, Facts, OldConfig, old::Old, old::switch};
 
-use super::{Plan, SecretFile, short};
+use super::{Origin, Plan, SecretFile, short};
 
 pub(super) fn plan(
     plan: &mut Plan,
@@ -230,15 +230,30 @@ fn tables(plan: &mut Plan, old: &OldConfig, facts: &Facts) {
     plan.question("tables", "result_table", found.value, why);
 }
 
+/// Rows of a range by default, below which none is asked for.
+const RANGE_ROWS: u32 = 4096;
+
 fn scheduler(plan: &mut Plan, old: &OldConfig) {
     if let Some(found) = old.text(Old::BatchSize) {
         let (path, text) = (&found.path, short(&found.value));
         match found.value.parse::<u32>() {
-            Ok(rows) if rows > 0 => plan.mapped("scheduler", "batch_size", i64::from(rows), path),
+            Ok(rows) if rows >= RANGE_ROWS => {
+                plan.mapped("scheduler", "batch_size", i64::from(rows), path);
+            }
+            Ok(1..) => plan.add(
+                Origin::Mapped,
+                "scheduler",
+                "batch_size",
+                i64::from(RANGE_ROWS),
+                words!(
+                    "from `{path}`, where it is {text}: a small range costs nearly what a large one does",
+                    "来自 `{path}`，原值 {text}：小区间的开销与大区间相差无几",
+                ),
+            ),
             _ => plan.question(
                 "scheduler",
                 "batch_size",
-                4096,
+                i64::from(RANGE_ROWS),
                 words!(
                     "`{path}: {text}` is no number of rows; how many shall a range have?",
                     "`{path}: {text}` 不是行数；一个区间应有多少行？",
