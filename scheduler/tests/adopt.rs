@@ -119,7 +119,7 @@ async fn a_plants_own_table_is_adopted() {
         "u_unit = \"percent_of_umax\"",
         "i_unit = \"percent_of_imax\"",
         "sample_interval_ms = 1.0",
-        "batch_size = 2000",
+        "batch_size = 4096",
         "poll_interval = \"30s\"",
         "nok_threshold = 0.797",
     ] {

@@ -370,7 +370,7 @@ async fn a_weld_is_found_at_the_time_of_its_last_version_alone() {
     let before = table.fetch(&range(0, 9)).await.unwrap();
     assert_eq!(ids(&before), ["0", "1", "2", "4", "5", "6", "7", "8", "9"]);
     let found = table.find("3", Some(day()), None).await.unwrap().unwrap();
-    assert_eq!(found.0.key(found.1).ticks, key(15).ticks);
+    assert_eq!(found.block.key(found.row).ticks, key(15).ticks);
     judge(&table, 1, &range(0, 9)).await;
     let range_of_its_own = range(10, 19);
     let block = judge(&table, 2, &range_of_its_own).await;

@@ -70,7 +70,7 @@ pub enum TimeType {
 
 impl TimeType {
     /// Ticks of an instant given in milliseconds since 1970-01-01 UTC.
-    pub fn from_unix_ms(self, ms: i64) -> i64 {
+    pub fn ticks_at_unix_ms(self, ms: i64) -> i64 {
         match self {
             Self::Seconds => ms.div_euclid(1000),
             Self::Ticks(precision) if precision >= 3 => ms * 10_i64.pow(u32::from(precision) - 3),

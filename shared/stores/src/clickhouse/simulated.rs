@@ -123,7 +123,7 @@ impl SourceTable {
 
     fn put_times(&self, out: &mut Writer, name: &str, unix_ms: &[i64]) {
         let time = self.schema.time;
-        let ticks = unix_ms.iter().map(|ms| time.from_unix_ms(*ms));
+        let ticks = unix_ms.iter().map(|ms| time.ticks_at_unix_ms(*ms));
         match time {
             TimeType::Seconds => {
                 out.numbers_from(name, "DateTime", ticks.map(|seconds| seconds as u32));
