@@ -44,7 +44,8 @@ function replaced(old, main) {
   const place = [...old.querySelectorAll(places)].indexOf(document.activeElement);
   const moved = [...old.querySelectorAll(".wide")].map((wide) => wide.scrollLeft);
   old.replaceWith(main);
-  main.querySelectorAll(".wide").forEach((wide, at) => { wide.scrollLeft = moved[at] ?? 0; });
+  // Setting it lays a long table out at once: only where it is needed.
+  main.querySelectorAll(".wide").forEach((wide, at) => { if (moved[at]) wide.scrollLeft = moved[at]; });
   if (place >= 0) main.querySelectorAll(places)[place]?.focus({ preventScroll: true });
 }
 
