@@ -1,6 +1,6 @@
 //! What people and the fleet itself did, in `weld_events`.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use clickhouse::Row;
 use serde::Deserialize;
@@ -91,6 +91,12 @@ impl Events {
         let server = Server::new(&settings.clickhouse);
         let table = qualified(server.database(), "weld_events");
         Self { server, table }
+    }
+
+    /// The same events, for people who look: see [`Server::for_looking`].
+    pub fn for_looking(mut self, longest: Option<Duration>) -> Self {
+        self.server = self.server.for_looking(longest);
+        self
     }
 
     /// The latest first, `before` this one.

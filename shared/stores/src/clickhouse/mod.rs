@@ -113,4 +113,10 @@ impl SourceTable {
         self.server = self.server.with_patience(patience);
         self
     }
+
+    /// The same table, for people who look: see [`Server::for_looking`].
+    pub fn for_looking(mut self, longest: Option<Duration>) -> Self {
+        self.server = self.server.for_looking(longest);
+        self
+    }
 }

@@ -130,6 +130,8 @@ pub struct Run {
     pub changed_by: String,
     /// And why.
     pub changed_why: String,
+    /// When it came into its state, ms since 1970 by ClickHouse's clock.
+    pub since_ms: i64,
 }
 
 impl Run {
@@ -165,6 +167,7 @@ struct RunRow {
     by: String,
     changed_by: String,
     changed_why: String,
+    since_ms: i64,
 }
 
 /// The state of a request that lost its id to another.
@@ -180,7 +183,11 @@ const REMEMBERED_DAYS: u32 = 7;
 impl Runs {
     /// The configured server's runs.
     pub fn new(settings: &Settings) -> Self {
-        let server = Server::new(&settings.clickhouse);
+        Self::on(Server::new(&settings.clickhouse))
+    }
+
+    /// The runs of this server.
+    pub fn on(server: Server) -> Self {
         let table = qualified(server.database(), "weld_runs");
         Self { server, table }
     }
@@ -380,7 +387,7 @@ impl Runs {
                     "SELECT run, `from`, `to`, force, status, toString(`order`) AS `order`, toString(state) AS state, \
                      toUnixTimestamp64Milli(requested_at) AS requested_ms, \
                      if(closed_at IS NULL, NULL, toUnixTimestamp64Milli(assumeNotNull(closed_at))) AS closed_ms, \
-                     note, requested_by AS `by`, changed_by, changed_why \
+                     note, requested_by AS `by`, changed_by, changed_why, toInt64(intDiv(version, 1000)) AS since_ms \
                      FROM {} FINAL WHERE {filter}",
                     self.table
                 ),
@@ -425,6 +432,7 @@ impl Run {
             by: row.by,
             changed_by: row.changed_by,
             changed_why: row.changed_why,
+            since_ms: row.since_ms,
         })
     }
 }

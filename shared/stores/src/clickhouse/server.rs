@@ -239,6 +239,25 @@ impl Server {
         self
     }
 
+    /// The same server for people who look: it ends a question once nobody waits for the answer any more, and after
+    /// `longest` at the latest. `None`: the account's own profile says how long, and may forbid another answer.
+    ///
+    /// It ends only what can change nothing, hence `readonly`; 2 lets the settings of a request be.
+    pub fn for_looking(mut self, longest: Option<Duration>) -> Self {
+        let mut settings = vec![
+            ("readonly", "2".to_owned()),
+            (
+                "cancel_http_readonly_queries_on_client_close",
+                "1".to_owned(),
+            ),
+        ];
+        settings.extend(longest.map(|time| ("max_execution_time", time.as_secs().to_string())));
+        for (name, value) in settings {
+            self.client = self.client.with_setting(name, value);
+        }
+        self
+    }
+
     /// Database of every table.
     pub fn database(&self) -> &str {
         &self.database
