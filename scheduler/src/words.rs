@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 /// One sentence in both languages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -31,11 +31,6 @@ impl fmt::Display for Words {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.en)
     }
-}
-
-/// For programs, which know the English sentences.
-pub fn in_english<S: Serializer>(all: &[Words], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(all.iter().map(|words| &words.en))
 }
 
 /// Whether there is a Chinese character in it.

@@ -144,6 +144,19 @@ async fn work_that_nobody_does_fires_its_alerts() {
     plant.prometheus.fires(&["WeldfleetWorkersDie"]).await;
 }
 
+/// A ClickHouse that answers, and counts no rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_takes_too_long_fires_its_alert() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let (scheduler, gate) = common::waiting_at(&fleet, "scheduler::status_rows");
+    scheduler.ready().await;
+    let prometheus = Prometheus::start(&scheduler, fleet.folder(), &FAULT).await;
+    std::fs::remove_file(&gate).unwrap();
+    prometheus.fires(&["WeldfleetStoreSlow"]).await;
+    std::fs::write(&gate, "").unwrap();
+}
+
 /// A pass that hangs, in a leader that goes on leading.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nothing_explains_fires_its_alert() {

@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::time::Instant;
+
 use common::{SOON, lease};
 use reqwest::{Client, Response, redirect::Policy};
 use weldfleet_queue::NewJob;
@@ -151,6 +153,30 @@ async fn a_list_that_cannot_be_read_is_no_empty_list() {
             .await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_hangs_is_waited_for_once_by_all_who_look() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let scheduler = fleet.scheduler();
+    scheduler.ready().await;
+    let base = scheduler.http().await;
+    fleet.services.pause(Service::Redis);
+    let began = Instant::now();
+    let viewers = [(); 20].map(|()| {
+        let url = format!("{base}/ui/jobs?lang=en");
+        tokio::spawn(async move { Client::new().get(&url).send().await.unwrap().text().await })
+    });
+    for viewer in viewers {
+        let html = viewer.await.unwrap().unwrap();
+        // In its client's words, or in ours.
+        let said = html.contains("timed out") || html.contains("no answer for 2 s");
+        assert!(said, "{html}");
+    }
+    // Two seconds for the list, and two for the look.
+    assert!(began.elapsed() < SOON / 2, "{:?}", began.elapsed());
+    fleet.services.cont(Service::Redis);
 }
 
 /// As long as others read rows, a list of events waits for its turn like any other, and says so in the end.

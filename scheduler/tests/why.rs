@@ -6,6 +6,7 @@ mod common;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     time::{Duration, Instant},
 };
 
@@ -13,6 +14,7 @@ use common::{Hands, SOON, configure, day_before, lease};
 use serde_json::Value;
 use weldfleet_tests::{
     Fleet, Process, Service, eventually,
+    queue::Queue,
     status::{codes, named as named_within, status},
 };
 
@@ -150,17 +152,130 @@ async fn stores_that_are_away_or_refuse_are_named_and_forgotten_when_they_are_ba
     fleet.services.start_again(Service::Redis);
     all_named(&scheduler, &["no_worker"]).await;
 
-    // It accepts connections and answers nothing.
-    fleet.services.pause(Service::ClickHouse);
-    let cause = named(&scheduler, "store_away").await;
-    assert!(store(&cause).starts_with("clickhouse is away"), "{cause}");
-    fleet.services.cont(Service::ClickHouse);
-    all_named(&scheduler, &["no_worker"]).await;
+    // They accept connections and answer nothing.
+    for (service, code, said) in [
+        (Service::ClickHouse, "store_away", "clickhouse is away"),
+        (Service::Redis, "store_away", "redis is away"),
+        (Service::MySql, "mirror_away", "mysql does not take"),
+    ] {
+        fleet.services.pause(service);
+        let cause = named(&scheduler, code).await;
+        assert!(store(&cause).starts_with(said), "{cause}");
+        fleet.services.cont(service);
+        all_named(&scheduler, &["no_worker"]).await;
+    }
 
     fleet.services.stop(Service::MySql);
     named(&scheduler, "mirror_away").await;
     fleet.services.start_again(Service::MySql);
     all_named(&scheduler, &["no_worker"]).await;
+
+    // Somebody writes over the leader's key: each scheduler believes that another one leads.
+    let queue = Queue::connect(fleet.services.url(Service::Redis)).await;
+    let leader = Queue::key("leader");
+    let _: () = queue.command(&["SET", &leader, "nobody"]).await;
+    named(&scheduler, "no_leader").await;
+}
+
+#[tokio::test]
+async fn a_clickhouse_that_is_too_slow_to_be_looked_at_is_named() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let (scheduler, gate) = common::waiting_at(&fleet, "scheduler::status_rows");
+    scheduler.ready().await;
+    all_named(&scheduler, &["no_worker"]).await;
+
+    let reached = gate.with_extension("reached");
+    fs::remove_file(&gate).unwrap();
+    fs::remove_file(&reached).unwrap();
+    eventually("a look hangs", WITHIN, async || {
+        scheduler.get("/readyz").await;
+        reached.exists().then_some(())
+    })
+    .await;
+    // A page of a weld has no use for the look.
+    let began = Instant::now();
+    scheduler.get("/ui/weld?lang=en").await;
+    assert!(began.elapsed() < WITHIN, "{:?}", began.elapsed());
+    // It is waited for for ten seconds.
+    let slow = named_within(&scheduler, "store_slow", WITHIN * 3).await;
+    assert_eq!(slow["alarming"], true);
+    let told = status(&scheduler).await;
+    assert!(told["problems"][0].is_string(), "{told}");
+    let (_, page) = scheduler.get("/ui?lang=en").await;
+    assert!(page.contains("too slowly"), "{page}");
+    fs::write(&gate, "").unwrap();
+    all_named(&scheduler, &["no_worker"]).await;
+}
+
+/// What ClickHouse did for others than this test: questions, and rows read for them.
+async fn spent(fleet: &Fleet) -> [u64; 2] {
+    let counted = "arraySum(groupArrayIf(value, event = 'SelectQuery')) AS asked, \
+                   arraySum(groupArrayIf(value, event = 'SelectedRows')) AS read";
+    let sql = format!(
+        "SELECT concat(toString(asked), ' ', toString(read)) FROM (SELECT {counted} FROM system.events)"
+    );
+    let told = fleet.clickhouse.value(&sql).await;
+    let (asked, read) = told.split_once(' ').unwrap();
+    [asked, read].map(|number| number.parse().unwrap())
+}
+
+/// Thirty backfills of old days are open: what they want is dear to know, so looks show how much it was.
+#[tokio::test]
+async fn a_look_costs_the_same_however_many_runs_are_open() {
+    const LOOKS: usize = 6;
+    const ROWS: u32 = 20_000;
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let old = day_before(40);
+    fleet.simulate(&old, ROWS, &[]);
+    let watch = async || {
+        let out = fleet.folder().join("looks");
+        let mut command = fleet.command("scheduler", &["status", "--watch", "--json"]);
+        command.stdout(fs::File::create(&out).unwrap());
+        let watching = Process::start_as_is(command, fleet.folder());
+        let looks = || {
+            let text = fs::read_to_string(&out).unwrap();
+            text.matches("\"at_ms\"").count()
+        };
+        let reached = async |wanted: usize| {
+            eventually("it has looked", SOON, async || {
+                (looks() >= wanted).then_some(())
+            })
+            .await;
+            (looks(), spent(&fleet).await)
+        };
+        // The first one reads everything.
+        let (first, before) = reached(1).await;
+        let (last, after) = reached(first + LOOKS).await;
+        drop(watching);
+        let of_a_look = |place: usize| (after[place] - before[place]) / (last - first) as u64;
+        let text = fs::read_to_string(&out).unwrap();
+        ([of_a_look(0), of_a_look(1)], text)
+    };
+    let ([asked, read], _) = watch().await;
+    fleet
+        .clickhouse
+        .execute(&format!(
+            "INSERT INTO weld_runs (run, request, `from`, `to`, force, status, state, requested_at, version) \
+             SELECT 20260101000000000 + number, toString(number), {old}, {old}, 1, '', 'open', now64(3), 1 FROM numbers(30)"
+        ))
+        .await;
+    let ([asked_with, read_with], told) = watch().await;
+    let mut looks = serde_json::Deserializer::from_str(&told).into_iter::<Value>();
+    let first = looks.next().unwrap().unwrap();
+    let mut runs = first["runs"].as_array().unwrap().iter();
+    assert!(runs.all(|run| run["left"] == ROWS), "{first}");
+    println!("a look: {asked} questions, {read} rows; with 30 open runs {asked_with}, {read_with}");
+    // One look more or less falls into the time.
+    assert!(
+        asked_with <= asked * 3 / 2,
+        "{asked_with} questions, without runs {asked}"
+    );
+    assert!(
+        read_with < read + u64::from(ROWS),
+        "{read_with} rows, without runs {read}"
+    );
 }
 
 #[tokio::test]
@@ -243,7 +358,7 @@ async fn rows_that_fill_no_range_yet_are_named() {
     let scheduler = fleet.scheduler();
     scheduler.ready().await;
     fleet.simulate("today", 50, &[]);
-    // Nothing that takes less than five seconds is worth a word.
+    // Nothing that takes less than five seconds is worth a word, so this one is told later than others.
     let cause = eventually("partial_range is named", WITHIN * 2, async || {
         hands
             .queue
@@ -330,9 +445,12 @@ async fn patches_near_their_limit_are_named() {
     scheduler.kill();
     let limit = "<max_uncompressed_bytes_in_patches>1000</max_uncompressed_bytes_in_patches>";
     configure(&fleet, &format!("<merge_tree>{limit}</merge_tree>"));
+    // A leader would settle them at once.
+    let began = Instant::now();
     let report = fleet.status();
     let causes = codes(&report);
     assert!(causes.contains(&"patches_many"), "{causes:?}");
+    assert!(began.elapsed() < WITHIN, "{:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -371,6 +489,8 @@ async fn however_many_look_it_is_one_look_a_second() {
 async fn a_disk_without_room_is_named() {
     let fleet = Fleet::start().await;
     fleet.migrate();
+    let scheduler = fleet.scheduler();
+    scheduler.ready().await;
     // The server keeps more free than there is.
     let keep = "<keep_free_space_bytes>1000000000000000</keep_free_space_bytes>";
     configure(
@@ -379,11 +499,5 @@ async fn a_disk_without_room_is_named() {
             "<storage_configuration><disks><default>{keep}</default></disks></storage_configuration>"
         ),
     );
-    let report = fleet.status();
-    assert!(
-        codes(&report).contains(&"disk_full"),
-        "{:?} of {}",
-        codes(&report),
-        report["disk"]
-    );
+    named(&scheduler, "disk_full").await;
 }

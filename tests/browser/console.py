@@ -144,7 +144,7 @@ def operate(page: Page, _role: str) -> None:
     page.get_by_label("why").fill("tip dress")
     page.get_by_role("button", name="Pause the fleet").click()
     expect(page.get_by_role("status")).to_contain_text("nothing new is claimed")
-    expect(page.get_by_role("heading", name="Something needs attention")).to_be_visible(timeout=10_000)
+    expect(page.get_by_role("heading", name="Nothing is judged until somebody does something")).to_be_visible(timeout=10_000)
     picture(page, "/ui", "console-now")
     page.goto(f"{BASE}/ui?lang=en")
     page.get_by_role("button", name="Resume").click()

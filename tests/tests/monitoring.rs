@@ -14,7 +14,7 @@ use weldfleet_tests::{
     faults::PATIENCE,
     prometheus::{DAY, FAULT, Pace, Prometheus, promtool},
     repository,
-    status::named,
+    status::{named, status},
 };
 
 /// Described, and only there once something has happened that does not happen here.
@@ -404,8 +404,19 @@ async fn what_a_worker_meets_fires_its_alerts() {
     fs::remove_file(fleet.save_dir()).expect("remove");
     fleet.judged(PATIENCE).await;
 
-    // A model whose numbers are too large for it.
+    // It dies, and is listed when the queue has forgotten it.
+    let died = worker.http().await.replace("http://", "");
     worker.kill();
+    prometheus.fires(&["WeldfleetTargetDown"]).await;
+    eventually("the queue has forgotten it", PATIENCE, async || {
+        let workers = status(&scheduler).await["workers"].take();
+        workers.as_array()?.is_empty().then_some(())
+    })
+    .await;
+    let (_, listed) = scheduler.get("/sd").await;
+    assert!(listed.contains(&died), "{listed}");
+
+    // A model whose numbers are too large for it.
     copy(
         "tests/tests/data/models/good",
         ("[1, 1, 1, 1]", "[3e38, 1, 1, 1]"),

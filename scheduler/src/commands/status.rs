@@ -12,7 +12,10 @@ use weldfleet_service::{
 use weldfleet_settings::Settings;
 
 use super::adopt::language;
-use crate::{args::StatusArgs, status::gather::Gatherer};
+use crate::{
+    args::StatusArgs,
+    status::gather::{Gatherer, LONGEST},
+};
 
 const REDRAW_EVERY: Duration = Duration::from_secs(2);
 
@@ -24,7 +27,7 @@ pub async fn run(settings: Arc<Settings>, options: StatusArgs) -> Result<Exit, F
     let language = language(options.lang);
     let mut gatherer = Gatherer::new(settings, day)?;
     loop {
-        let report = gatherer.look().await?;
+        let report = gatherer.look(LONGEST).await?.report;
         if options.json {
             output::json(&report)?;
         } else {

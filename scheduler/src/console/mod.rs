@@ -62,6 +62,8 @@ use words::Text;
 const PATIENCE: Duration = Duration::from_secs(8);
 /// How old the list of dead jobs may be.
 const FRESH: Duration = Duration::from_secs(1);
+/// How long Redis may take to list them.
+const DEAD_PATIENCE: Duration = Duration::from_secs(2);
 /// Dead jobs that are grouped.
 const MOST_DEAD: u32 = 1000;
 /// Events on a page.
@@ -69,10 +71,10 @@ const EVENTS: u32 = 100;
 /// Pages that are reached one after the other.
 const MOST_PAGES: u64 = 1000;
 
-/// Dead jobs as last read.
-type DeadJobs = Arc<Mutex<Option<(Instant, Arc<Vec<Job>>)>>>;
-/// They, or why they cannot be read.
+/// Dead jobs, or why they cannot be read.
 type Dead = Result<Arc<Vec<Job>>, Problem>;
+/// As last read.
+type DeadJobs = Arc<Mutex<Option<(Instant, Dead)>>>;
 
 #[derive(Clone)]
 struct Console {
@@ -250,7 +252,8 @@ async fn weld(
 ) -> Response {
     let wanted = console.of_today(wanted);
     let found = console.welds.one(&wanted).await;
-    let report = console.cache.get(PATIENCE).await;
+    // Only for a threshold: whatever was seen last will do.
+    let report = console.cache.get(Duration::ZERO).await;
     let report = report.as_ref().map(|(report, _)| report);
     let judges = views::welds::Judges {
         settings: &console.settings,
@@ -316,17 +319,23 @@ impl Console {
         wanted
     }
 
-    /// The oldest dead jobs, read at most once a second.
+    /// The oldest dead jobs, or why they cannot be read; asked for at most once a second, however many look.
     async fn dead_jobs(&self) -> Dead {
         let mut known = self.dead.lock().await;
         if let Some((at, jobs)) = &*known
             && at.elapsed() < FRESH
         {
-            return Ok(jobs.clone());
+            return jobs.clone();
         }
-        let page = self.queue.list(JobState::Dead, 0, MOST_DEAD).await;
-        let jobs = Arc::new(page?.jobs);
+        let page = self.queue.list(JobState::Dead, 0, MOST_DEAD);
+        let jobs = match tokio::time::timeout(DEAD_PATIENCE, page).await {
+            Ok(page) => page.map(|page| Arc::new(page.jobs)).map_err(Problem::from),
+            Err(_) => Err(Problem::NotReached(vec![format!(
+                "redis: no answer for {} s",
+                DEAD_PATIENCE.as_secs()
+            )])),
+        };
         *known = Some((Instant::now(), jobs.clone()));
-        Ok(jobs)
+        jobs
     }
 }

@@ -13,7 +13,7 @@ use weldfleet_stores::{
     clickhouse::{LineShares, SourceTable},
 };
 
-use super::problem::Problem;
+use super::{problem::Problem, welds::bound};
 use crate::args::plant_time;
 
 /// How old what is shown may be before it is read again.
@@ -78,7 +78,9 @@ async fn read(settings: &Settings, now: DateTime) -> Result<ShiftShares, Problem
         .collect();
     let days = days.map_err(|error| Problem::Other(error.to_string()))?;
     let table = SourceTable::inspect(settings).await?;
-    let table = table.with_patience(PATIENCE);
+    let table = table
+        .with_patience(PATIENCE)
+        .for_looking(bound(settings, PATIENCE));
     let lines = table.nok_shares(&days, since).await;
     Ok(ShiftShares {
         shift: shift.to_owned(),

@@ -122,6 +122,16 @@ impl From<StoreError> for Unread {
     }
 }
 
+/// How long ClickHouse may work on an answer that is waited for so long; an account of the console's own has its bound in
+/// its profile.
+pub fn bound(settings: &Settings, patience: Duration) -> Option<Duration> {
+    settings
+        .clickhouse
+        .console_user
+        .is_empty()
+        .then_some(patience)
+}
+
 impl Welds {
     pub fn new(settings: Arc<Settings>) -> Result<Self, StoreError> {
         Ok(Self {
@@ -149,7 +159,7 @@ impl Welds {
         limit: u32,
         before: Option<EventKey>,
     ) -> Result<Vec<EventLine>, Problem> {
-        let events = Events::new(&self.settings);
+        let events = Events::new(&self.settings).for_looking(bound(&self.settings, PATIENCE));
         let read = async { Ok(events.latest(limit, before).await?) };
         self.in_turn(&self.event_turns, read).await
     }
@@ -160,7 +170,9 @@ impl Welds {
             return Ok(table.clone());
         }
         let table = SourceTable::inspect(&self.settings).await?;
-        Ok(known.insert(table.with_patience(PATIENCE)).clone())
+        let table = table.with_patience(PATIENCE);
+        let longest = bound(&self.settings, PATIENCE);
+        Ok(known.insert(table.for_looking(longest)).clone())
     }
 
     /// The table may have changed since it was looked at.

@@ -155,12 +155,12 @@ fn describe_fleet() {
         (
             "weldfleet_oldest_held_seconds",
             Unit::Seconds,
-            "age of the oldest work that nobody may begin, by what holds it: pause, delay (of the failed job that is due first), run",
+            "how long work has been kept from beginning, by what: pause (0 while nothing waits), delay (of the failed job that is due first), run",
         ),
         (
             "weldfleet_workers",
             Unit::Count,
-            "workers that were heard of lately",
+            "workers that live: those that were heard of lately",
         ),
         (
             "weldfleet_paused",
@@ -302,8 +302,9 @@ fn show_queue(report: &Report) {
         gauge!("weldfleet_jobs_outstanding", "class" => class)
             .set(known(count.map(|count| count as f64)));
     }
-    let workers = report.workers.as_ref();
-    gauge!("weldfleet_workers").set(known(workers.map(|workers| workers.len() as f64)));
+    let living = report.workers.as_ref();
+    let living = living.map(|_| report.living_workers().count() as f64);
+    gauge!("weldfleet_workers").set(known(living));
     let paused = queue.map(|_| f64::from(u8::from(report.paused.is_some())));
     gauge!("weldfleet_paused").set(known(paused));
     let waiting = Waiting::of(report);
@@ -339,7 +340,15 @@ impl Waiting {
         let none = queue.map(|_| 0.0);
         let backfill = queue.and_then(|queue| queue.oldest_pending_priority) == Some(BACKFILL);
         let (for_a_worker, behind, for_resume) = match (&report.paused, pending) {
-            (Some(_), _) => (none, none, pending),
+            (Some(pause), _) => {
+                let paused = queue.map(|queue| queue.now_ms.saturating_sub(pause.since));
+                let waits = pending.is_some_and(|pending| pending > 0.0);
+                (
+                    none,
+                    none,
+                    paused.map(|ms| seconds(Some(ms).filter(|_| waits))),
+                )
+            }
             (None, Some(0.0)) => (none, none, none),
             (None, _) if backfill => (none, pending, none),
             (None, _) => (pending, None, none),
@@ -359,7 +368,7 @@ impl Waiting {
 
 fn oldest_held(runs: &[RunLine], now_ms: i64) -> f64 {
     let held = runs.iter().filter(|run| run.state == "held");
-    let oldest = held.map(|run| run.requested_ms).min();
+    let oldest = held.map(|run| run.since_ms).min();
     oldest.map_or(0.0, |since| (now_ms - since).max(0) as f64 / 1000.0)
 }
 
@@ -428,16 +437,18 @@ mod tests {
         let mut report = Report {
             at_ms: 100_000,
             queue: Some(QueueFacts {
+                now_ms: 90_000,
                 oldest_pending_ms: Some(7000),
                 oldest_pending_priority: Some(LIVE),
                 oldest_delayed_ms: Some(9000),
                 ..QueueFacts::default()
             }),
             runs: Some(
+                // Asked for long before.
                 [("held", 40_000), ("held", 60_000), ("open", 1000)]
-                    .map(|(state, requested_ms)| RunLine {
+                    .map(|(state, since_ms)| RunLine {
                         state,
-                        requested_ms,
+                        since_ms,
                         ..RunLine::default()
                     })
                     .into(),
@@ -455,15 +466,17 @@ mod tests {
         report.paused = Some(Pause {
             reason: "tip dress".to_owned(),
             by: "ana".to_owned(),
-            since: 1,
+            since: 87_000,
         });
         let paused = Waiting {
             for_a_worker: Some(0.0),
             behind: Some(0.0),
-            for_resume: Some(7.0),
+            for_resume: Some(3.0),
             ..waiting
         };
         assert_eq!(Waiting::of(&report), paused);
+        report.queue.get_or_insert_default().oldest_pending_ms = None;
+        assert_eq!(Waiting::of(&report).for_resume, Some(0.0), "nothing waits");
         (report.queue, report.runs) = (None, None);
         let unknown = Waiting {
             for_a_worker: None,

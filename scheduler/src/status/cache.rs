@@ -1,6 +1,6 @@
 //! The status of the whole fleet, for however many viewers: gathered when somebody asks and what is known is older than
-//! a second, by one look at a time. A look that is dear is taken less often, so that viewers never cost the stores more
-//! than a fixed share.
+//! a second, by one look at a time. A look that takes long is taken less often, so that viewers never cost the stores more
+//! than a fixed share; [`details`](super::details) have a smaller share of their own.
 
 use std::{
     sync::{
@@ -14,12 +14,18 @@ use tokio::sync::{Mutex, watch};
 use weldfleet_service::Failure;
 use weldfleet_settings::Settings;
 
-use super::{gather::Gatherer, report::Report};
+use super::{
+    gather::{Gatherer, Look},
+    report::Report,
+};
 
 /// How old what is shown may be, at least.
 const FRESH: Duration = Duration::from_secs(1);
 /// A look that took so long is good for so many times that.
 const SHARE: u32 = 5;
+
+/// How long a look waits for details that are wanted at once.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the last look saw.
 #[derive(Clone)]
@@ -73,16 +79,14 @@ impl Cache {
         let cache = self.clone();
         tokio::spawn(async move {
             let _looking = Looking(cache.looking.clone());
-            let began = Instant::now();
-            let report = cache.gatherer.lock().await.look().await;
-            let ended = Instant::now();
-            let fresh = ended + FRESH.max((ended - began) * SHARE);
-            match report {
-                Ok(report) => {
+            let looked = cache.gatherer.lock().await.look(PATIENCE).await;
+            match looked {
+                Ok(Look { report, took }) => {
+                    let ended = Instant::now();
                     cache.seen.send_replace(Some(Seen {
                         report: Arc::new(report),
                         ended,
-                        fresh,
+                        fresh: ended + FRESH.max(took * SHARE),
                     }));
                 }
                 Err(failure) => {

@@ -26,9 +26,10 @@ const MOST_WAIT_MS: u64 = 5_000;
 const UNEXPLAINED_MS: u64 = 30_000;
 
 /// Every code with whether it is alarming, for whoever counts causes.
-pub const CODES: [(&str, bool); 21] = [
+pub const CODES: [(&str, bool); 22] = [
     ("store_away", true),
     ("store_refuses", true),
+    ("store_slow", true),
     ("mirror_away", true),
     ("disk_full", true),
     ("patches_many", true),
@@ -57,6 +58,9 @@ pub struct Told {
     pub code: &'static str,
     /// Whether somebody should do something.
     pub alarming: bool,
+    /// Whether nothing is judged while it lasts.
+    #[serde(skip)]
+    pub stops: bool,
     pub what: Words,
     pub remedy: Words,
 }
@@ -69,6 +73,11 @@ pub enum Cause {
         why: String,
     },
     StoreRefuses {
+        store: &'static str,
+        why: String,
+    },
+    /// It is there, and nobody can say how the fleet is.
+    StoreSlow {
         store: &'static str,
         why: String,
     },
@@ -165,6 +174,10 @@ fn stores(report: &Report, found: &mut Vec<Cause>) {
                 store,
                 why: why.clone(),
             }),
+            StoreLine::Slow(why) => found.push(Cause::StoreSlow {
+                store,
+                why: why.clone(),
+            }),
             StoreLine::Works | StoreLine::Off => {}
         }
     }
@@ -191,7 +204,7 @@ fn stores(report: &Report, found: &mut Vec<Cause>) {
 
 /// What Redis says of the fleet; nothing while Redis is away.
 fn fleet(report: &Report, zone: &TimeZone, found: &mut Vec<Cause>) {
-    let (Some(queue), Some(workers)) = (&report.queue, &report.workers) else {
+    let Some(queue) = report.queue.as_ref().filter(|_| report.workers.is_some()) else {
         return;
     };
     if let Some(pause) = &report.paused {
@@ -200,10 +213,7 @@ fn fleet(report: &Report, zone: &TimeZone, found: &mut Vec<Cause>) {
     if report.leader.is_none() {
         found.push(Cause::NoLeader);
     }
-    let living: Vec<&WorkerEntry> = workers
-        .iter()
-        .filter(|worker| worker.silent_ms <= report.limits.silent_ms)
-        .collect();
+    let living: Vec<&WorkerEntry> = report.living_workers().collect();
     if living.is_empty() {
         found.push(Cause::NoWorker);
     } else if living.iter().all(|worker| waits_for(worker).is_some())
@@ -260,8 +270,10 @@ fn waiting(worker: &WorkerEntry, why: &str, workers: usize, found: &[Cause]) -> 
 
 /// What is true whether or not anything moves.
 fn circumstances(report: &Report, found: &mut Vec<Cause>) {
-    if let StoreLine::Away(why) | StoreLine::Refuses(why) = &report.stores.mysql {
-        found.push(Cause::MirrorAway { why: why.clone() });
+    let why = report.stores.mysql.why();
+    if !why.is_empty() {
+        let why = why.to_owned();
+        found.push(Cause::MirrorAway { why });
     }
     let most = report.limits.max_outstanding;
     if let Some(queue) = &report.queue
@@ -314,7 +326,9 @@ fn leased(report: &Report) -> u64 {
 /// Nothing is in hand, and for a while nothing was claimed or enqueued.
 fn is_still(report: &Report) -> bool {
     let limits = &report.limits;
-    let patience = limits.max_wait_ms.min(MOST_WAIT_MS) + limits.poll_interval_ms + 1000;
+    // The leader looks at least as often as a partial range may wait.
+    let look = limits.poll_interval_ms.min(limits.max_wait_ms);
+    let patience = limits.max_wait_ms.min(MOST_WAIT_MS) + look + 1000;
     leased(report) == 0
         && report
             .queue
@@ -424,6 +438,7 @@ impl Cause {
         match self {
             Self::StoreAway { .. } => "store_away",
             Self::StoreRefuses { .. } => "store_refuses",
+            Self::StoreSlow { .. } => "store_slow",
             Self::MirrorAway { .. } => "mirror_away",
             Self::DiskFull { .. } => "disk_full",
             Self::PatchesMany { .. } => "patches_many",
@@ -452,6 +467,8 @@ impl Cause {
         Told {
             code: self.code(),
             alarming: self.is_alarming(),
+            stops: self.stops_everything()
+                || matches!(self, Self::OnlyDead { .. } | Self::Unexplained { .. }),
             what: words(what, zh),
             remedy: words(remedy, remedy_zh),
         }
@@ -471,6 +488,12 @@ impl Cause {
                 format!("{store} 有应答，但拒绝所需的操作：{why}"),
                 "fix what it says; work goes on by itself".to_owned(),
                 "按提示修复；之后自动继续".to_owned(),
+            ],
+            Self::StoreSlow { store, why } => [
+                format!("{store} answers, too slowly for anybody to say how the fleet is: {why}"),
+                format!("{store} 有应答，但太慢，无法得知系统状态：{why}"),
+                "see what keeps it busy (`SHOW PROCESSLIST`, its disks); judging goes on as far as it lets".to_owned(),
+                "请查看其负载（`SHOW PROCESSLIST`、磁盘）；判定会尽量继续".to_owned(),
             ],
             Self::MirrorAway { why } => [
                 format!("mysql does not take the mirror: {why}"),
@@ -655,7 +678,7 @@ mod tests {
                 max_wait_ms: 5000,
                 poll_interval_ms: 2000,
                 silent_ms: 15_000,
-                one_day: false,
+                ..Limits::default()
             },
             ..Report::default()
         }
@@ -689,6 +712,16 @@ mod tests {
         let none: [&str; 0] = [];
         assert_eq!(codes(|report| jobs(report, State::Leased, 1)), none);
         assert_eq!(codes(|report| queue(report).still_ms = 7_999), none);
+        // At shipped settings it is told of in less than five seconds, with the second for which a look is good.
+        let shipped = |still_ms| {
+            codes(|report| {
+                (report.limits.max_wait_ms, report.limits.poll_interval_ms) = (1300, 2000);
+                queue(report).still_ms = still_ms;
+                left(report, 0);
+            })
+        };
+        assert_eq!(shipped(3599), none);
+        assert_eq!(shipped(3600), ["nothing_to_do"]);
         // A slow pass over a large day.
         assert_eq!(codes(|_| {}), none);
         assert_eq!(
@@ -723,6 +756,11 @@ mod tests {
             ["store_away"],
             "nothing is said of workers nobody can see"
         );
+        let slow = |report: &mut Report| {
+            report.stores.clickhouse = StoreLine::Slow("10 s".to_owned());
+            report.days = None;
+        };
+        assert_eq!(codes(slow), ["store_slow"]);
         let mirror = |report: &mut Report| {
             report.stores.mysql = StoreLine::Away("connection refused".to_owned());
             jobs(report, State::Leased, 1);
@@ -900,15 +938,19 @@ mod tests {
         assert_eq!(codes(long), ["unexplained"]);
     }
 
-    #[test]
-    fn every_cause_has_its_words_and_a_remedy_in_both_languages() {
+    /// One of each.
+    fn all() -> Vec<Cause> {
         let text = || "X".to_owned();
-        let all = [
+        vec![
             Cause::StoreAway {
                 store: "redis",
                 why: text(),
             },
             Cause::StoreRefuses {
+                store: "clickhouse",
+                why: text(),
+            },
+            Cause::StoreSlow {
                 store: "clickhouse",
                 why: text(),
             },
@@ -968,7 +1010,12 @@ mod tests {
                 rows: 5000,
                 jobs: 2,
             },
-        ];
+        ]
+    }
+
+    #[test]
+    fn every_cause_has_its_words_and_a_remedy_in_both_languages() {
+        let all = all();
         let lines: Vec<String> = all
             .iter()
             .map(|cause| {
@@ -990,5 +1037,49 @@ mod tests {
             .map(|cause| (cause.code(), cause.is_alarming()))
             .collect();
         assert_eq!(codes, CODES);
+    }
+
+    /// What is left of a sentence without its names and numbers.
+    fn fixed_parts(sentence: &str) -> Vec<String> {
+        let mut sentence = sentence.to_owned();
+        for name in ["X", "redis", "clickhouse", "ana@desk", "tip dress"] {
+            sentence = sentence.replace(name, "0");
+        }
+        let parts = sentence.split(|letter: char| letter.is_ascii_digit());
+        // Measure words belong to their numbers.
+        let around = " :：;；,，.%()（）个行";
+        parts
+            .map(|part| {
+                part.trim_matches(|letter| around.contains(letter))
+                    .to_owned()
+            })
+            .filter(|part| part.chars().count() > 1)
+            .collect()
+    }
+
+    #[test]
+    fn an_alert_says_what_its_cause_says() {
+        let alerts = include_str!("../../../monitoring/alerts.yml");
+        for cause in all().into_iter().filter(Cause::is_alarming) {
+            let told = cause.told();
+            let which = format!("code=\"{}\", alarming=\"true\"", told.code);
+            let (_, alert) = alerts.split_once(&which).expect(told.code);
+            let says = |key: &str| {
+                let line = alert.lines().find_map(|line| line.trim().strip_prefix(key));
+                line.expect(told.code)
+            };
+            for (sentence, summary) in [
+                (&told.what.en, says("summary: ")),
+                (&told.what.zh, says("summary_zh: ")),
+            ] {
+                for part in fixed_parts(sentence) {
+                    assert!(
+                        summary.contains(&part),
+                        "{}: {part:?} in {summary}",
+                        told.code
+                    );
+                }
+            }
+        }
     }
 }

@@ -1,75 +1,100 @@
-//! Filling the status model from the stores.
+//! Filling the status model from the stores: each second what is cheap to know, [`details`] as rarely as they are dear.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
-use weldfleet_queue::{Queue, QueueError, State, WorkerEntry};
+use tokio::task::JoinHandle;
+use weldfleet_queue::{Queue, QueueError};
 use weldfleet_service::{Failure, exit::causes as one_line};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day, StoreError,
     clickhouse::{Run, RunState, Runs, Server, SourceTable},
-    mysql::{Mirror, NokTable},
+    mysql::{Mirror, MirrorLag, NokTable},
 };
 
 use super::{
     causes::{self, Cause},
+    details::{self, Details, Question, Subject},
+    hints::hints,
     report::{
         DayLine, DiskLine, Limits, MirrorLine, OlderDay, PatchLine, QueueFacts, Report, RunLine,
         StoreLine,
     },
 };
-use crate::{
-    args::today,
-    dependencies,
-    settle::{self, Rule},
-    words::Words,
-};
+use crate::{args::today, dependencies};
 
 /// Window of the rate.
-const PACE_SECONDS: u32 = 60;
+pub const PACE_SECONDS: u32 = 60;
+/// Runs that are read.
+const MOST_RUNS: u32 = 1000;
 /// Runs shown besides those that are open or held.
 const RECENT_RUNS: u32 = 5;
-/// How long one service is waited for, so that the rest can still be shown.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// A server that does not answer the smallest question for so long is away.
+/// A store that does not answer the smallest question for so long is away: told of within five seconds, with the second
+/// for which a look is good.
 const SOON: Duration = Duration::from_secs(2);
+/// How long Redis is waited for, so that the rest can still be shown.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long ClickHouse may take for a look.
+pub const LONGEST: Duration = Duration::from_secs(10);
 /// Workers that said nothing for this long are shown as silent; where there are many, each speaks more rarely.
-pub const SILENT: Duration = Duration::from_secs(15);
+const SILENT: Duration = Duration::from_secs(15);
 /// A complete day may wait so long for being settled, beside twice `tables.settle_after`: the leader looks rarely and
 /// is patient.
 const SETTLING: Duration = Duration::from_secs(300);
+/// ClickHouse's code for a question that ran past `max_execution_time`.
+const TIMEOUT_EXCEEDED: i32 = 159;
 
-/// Keeps its connections between looks.
+/// Keeps its connections between looks, and what is dear to know.
 pub struct Gatherer {
     settings: Arc<Settings>,
     day: Option<Day>,
     queue: Queue,
     table: Option<SourceTable>,
+    /// The table of NOK welds; `None` where `mysql.enabled` is off.
+    nok: Option<NokTable>,
     mirror: Option<Mirror>,
+    details: Option<Details>,
+    /// That is being read anew.
+    reading: Option<JoinHandle<Details>>,
+    /// NOK rows that were committed by day when the mirror was last compared.
+    committed: BTreeMap<Day, u64>,
     was_idle: bool,
     /// When rows were first seen after a time without any.
     rows_since: Option<Instant>,
+}
+
+/// What a look saw, and for how long it kept the stores busy.
+pub struct Look {
+    pub report: Report,
+    pub took: Duration,
 }
 
 impl Gatherer {
     pub fn new(settings: Arc<Settings>, day: Option<Day>) -> Result<Self, Failure> {
         Ok(Self {
             queue: dependencies::queue(&settings)?,
+            nok: NokTable::new(&settings).map_err(dependencies::store_failure)?,
             settings,
             day,
             table: None,
             mirror: None,
+            details: None,
+            reading: None,
+            committed: BTreeMap::new(),
             was_idle: false,
             rows_since: None,
         })
     }
 
-    pub async fn look(&mut self) -> Result<Report, Failure> {
+    /// Looks at what is cheap to know, and adds what is dear as it was last read. Waits at most `patience` for that where
+    /// nothing is known of it, or something was changed.
+    pub async fn look(&mut self, patience: Duration) -> Result<Look, Failure> {
+        let began = Instant::now();
         let today = today(&self.settings.scheduler.timezone)?;
         let lookback = i32::from(self.settings.scheduler.lookback_days);
         let live: Vec<Day> = (0..=lookback)
@@ -81,65 +106,44 @@ impl Gatherer {
             limits: self.limits(),
             ..Report::default()
         };
-        report.stores.clickhouse = self.try_clickhouse().await;
+        (report.stores.clickhouse, report.stores.mysql) =
+            tokio::join!(self.try_clickhouse(), self.try_mysql());
         if report.stores.clickhouse == StoreLine::Works {
             self.learn_owner().await;
         }
-        match tokio::time::timeout(PATIENCE, self.look_at_redis(&mut report)).await {
-            Ok(Ok(())) => report.stores.redis = StoreLine::Works,
-            Ok(Err(error @ QueueError::Foreign { .. })) => {
-                return Err(weldfleet_fleet::queue_failure(error));
-            }
-            Ok(Err(error)) => {
-                let why = one_line(&error);
-                problem(&mut report, "redis", &format!("redis.url: {why}"));
-                report.stores.redis = match error {
-                    QueueError::Unavailable { .. } => StoreLine::Away(why),
-                    _ => StoreLine::Refuses(why),
-                };
-            }
-            Err(_) => {
-                problem(&mut report, "redis", &silent(PATIENCE));
-                report.stores.redis = StoreLine::Away(silent(PATIENCE));
-            }
-        }
-        let mut days = Vec::new();
+        self.try_redis(&mut report).await?;
+        let mut took = began.elapsed();
         if let StoreLine::Away(why) = report.stores.clickhouse.clone() {
             problem(&mut report, "clickhouse", &why);
         } else {
-            let looking = self.look_at_clickhouse(&live, &mut report, &mut days);
-            match tokio::time::timeout(PATIENCE * 2, looking).await {
-                Ok(Ok(())) => self.note_rows(&mut report),
-                Ok(Err(error)) => {
-                    // It may have changed since it was looked at.
-                    (self.table, self.mirror) = (None, None);
-                    let why = error.chain_and_remedy();
-                    problem(&mut report, "clickhouse", &why);
-                    report.stores.clickhouse = StoreLine::Refuses(why);
+            let looking = self.look_at_clickhouse(&live, &mut report);
+            let looked = tokio::time::timeout(LONGEST, looking).await;
+            took = began.elapsed();
+            let failed = match looked {
+                Ok(Ok(question)) => {
+                    self.add_details(question, patience, &mut report).await;
+                    self.note_rows(&mut report);
+                    None
                 }
-                Err(_) => problem(&mut report, "clickhouse", &silent(PATIENCE * 2)),
+                Ok(Err(error)) => Some(line_of(&error)),
+                Err(_) => Some(StoreLine::Slow(unanswered(LONGEST))),
+            };
+            if let Some(line) = failed {
+                // It may have changed since it was looked at.
+                (self.table, self.mirror) = (None, None);
+                problem(&mut report, "clickhouse", line.why());
+                report.stores.clickhouse = line;
+                // It answers the next look or it does not; it is no slower for being asked.
+                took = Duration::ZERO;
             }
         }
-        // The mirror is compared with ClickHouse.
-        if self.settings.mysql.enabled
-            && self.table.is_some()
-            && report.stores.clickhouse == StoreLine::Works
-        {
-            let looking = self.look_at_mysql(&days, &mut report);
-            let why = match tokio::time::timeout(PATIENCE, looking).await {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.chain()),
-                Err(_) => Some(silent(PATIENCE)),
-            };
-            report.stores.mysql = why.map_or(StoreLine::Works, StoreLine::Away);
-        }
-        self.hint(&mut report);
+        report.hints = hints(&report, self.settings.scheduler.timezone.name());
         let zone = self.settings.scheduler.timezone.rules();
         report.causes = causes::causes(&report, zone)
             .iter()
             .map(Cause::told)
             .collect();
-        Ok(report)
+        Ok(Look { report, took })
     }
 
     /// Rows that came a moment ago have not been waiting for as long as the fleet has been idle.
@@ -166,6 +170,7 @@ impl Gatherer {
             max_wait_ms: scheduler.max_wait.as_millis() as u64,
             poll_interval_ms: scheduler.poll_interval.as_millis() as u64,
             silent_ms: SILENT.max(rarely).as_millis() as u64,
+            listed_ms: options.worker_expiry().as_millis() as u64,
             one_day: self.day.is_some(),
         }
     }
@@ -180,6 +185,18 @@ impl Gatherer {
         }
     }
 
+    /// Whether MySQL lets the mirror's table be read; what is in it is compared more rarely.
+    async fn try_mysql(&self) -> StoreLine {
+        let Some(nok) = &self.nok else {
+            return StoreLine::Off;
+        };
+        match tokio::time::timeout(SOON, nok.check()).await {
+            Ok(Ok(())) => StoreLine::Works,
+            Ok(Err(error)) => StoreLine::Away(error.chain()),
+            Err(_) => StoreLine::Away(silent(SOON)),
+        }
+    }
+
     /// Whose the queue is; asked for until ClickHouse has answered.
     async fn learn_owner(&mut self) {
         if self.queue.options().owner.is_none()
@@ -190,8 +207,42 @@ impl Gatherer {
         }
     }
 
+    async fn try_redis(&self, report: &mut Report) -> Result<(), Failure> {
+        // The smallest questions first: one that hangs is told of soon, one with much to tell may take its time.
+        let small = async {
+            self.queue.check_owner().await?;
+            report.leader = self.queue.leader().await?.map(|leader| leader.id);
+            Ok::<(), QueueError>(())
+        };
+        let looked = match tokio::time::timeout(SOON, small).await {
+            Ok(Ok(())) => tokio::time::timeout(PATIENCE, self.look_at_redis(report))
+                .await
+                .map_err(|_| PATIENCE),
+            Ok(refused) => Ok(refused),
+            Err(_) => Err(SOON),
+        };
+        report.stores.redis = match looked {
+            Ok(Ok(())) => StoreLine::Works,
+            Ok(Err(error @ QueueError::Foreign { .. })) => {
+                return Err(weldfleet_fleet::queue_failure(error));
+            }
+            Ok(Err(error)) => {
+                let why = one_line(&error);
+                problem(report, "redis", &format!("redis.url: {why}"));
+                match error {
+                    QueueError::Unavailable { .. } => StoreLine::Away(why),
+                    _ => StoreLine::Refuses(why),
+                }
+            }
+            Err(patience) => {
+                problem(report, "redis", &silent(patience));
+                StoreLine::Away(silent(patience))
+            }
+        };
+        Ok(())
+    }
+
     async fn look_at_redis(&self, report: &mut Report) -> Result<(), QueueError> {
-        self.queue.check_owner().await?;
         let stats = self.queue.stats().await?;
         let waiting = self.queue.waiting().await?;
         report.jobs = Some(stats.states.clone());
@@ -214,18 +265,17 @@ impl Gatherer {
         let mut workers = self.queue.workers().await?;
         workers.sort_by(|a, b| a.silent_ms.cmp(&b.silent_ms).then_with(|| a.id.cmp(&b.id)));
         report.workers = Some(workers);
-        report.leader = self.queue.leader().await?.map(|leader| leader.id);
         report.schedulers = self.queue.candidates().await?;
         // What can be read is shown; but without writes nothing goes on.
         self.queue.works().await
     }
 
+    /// What costs the same however many runs and days there are. Returns what remains to be asked.
     async fn look_at_clickhouse(
         &mut self,
         live: &[Day],
         report: &mut Report,
-        seen: &mut Vec<Day>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Question, StoreError> {
         let table = match &self.table {
             Some(table) => table.clone(),
             None => {
@@ -233,253 +283,187 @@ impl Gatherer {
                 self.table.insert(table).clone()
             }
         };
-        let runs = Runs::new(&self.settings).list(1000).await?;
-        let goes_on = |run: &&Run| matches!(run.state, RunState::Open | RunState::Held);
-        let mut days: Vec<Day> = live.to_vec();
-        days.extend(
-            runs.iter()
-                .filter(goes_on)
-                .flat_map(|run| run.from.to(run.to)),
-        );
-        if let Some(day) = self.day {
-            days = vec![day];
-        }
-        days.sort_unstable();
-        days.dedup();
-
-        let counts = table.day_counts(&days).await?;
-        report.days = Some(
-            counts
-                .iter()
-                .map(|counts| DayLine::of(counts, live))
-                .collect(),
-        );
-        *seen = counts.iter().map(|counts| counts.day).collect();
-        if !self.settings.tables.filter.trim().is_empty() {
-            report.not_selected = Some(table.not_selected(&days).await?);
-        }
-        if self.day.is_none()
-            && let (Some(today), Some(oldest)) = (live.first(), live.last())
-        {
-            let elsewhere = table.left_elsewhere(*oldest, *today).await?;
-            report.rows_later = Some(elsewhere.later);
-            report.rows_on_no_day = Some(elsewhere.on_no_day);
-            let older = elsewhere.older.into_iter();
-            let older = older.filter(|(day, _)| !days.contains(day));
-            report.older_days = Some(
-                older
-                    .map(|(day, left)| OlderDay {
-                        day: day.to_string(),
-                        left,
-                    })
-                    .collect(),
-            );
-        }
-        let left_in_runs = self.look_at_runs(&table, &runs, report).await?;
-
-        let pace = table.pace(&days, PACE_SECONDS).await?;
+        let looking = table.clone().for_looking(Some(LONGEST));
+        let runs = Runs::on(looking.server().clone()).list(MOST_RUNS).await?;
+        let days = self.day.map_or_else(|| live.to_vec(), |day| vec![day]);
+        weldfleet_failpoints::reach("scheduler::status_rows").await;
+        let counts = looking.day_counts(&days).await?;
+        let counted = counts.iter().map(|counts| counts.day).collect();
+        let lines = counts.iter().map(|counts| DayLine::of(counts, live));
+        report.days = Some(lines.collect());
+        let pace = looking.pace(&days, PACE_SECONDS).await?;
         report.rows_per_second = Some(pace.rows_per_second);
-        let live_left: u64 = counts
-            .iter()
-            .filter(|counts| live.contains(&counts.day))
-            .map(|counts| counts.left)
-            .sum();
-        let left = live_left + left_in_runs;
-        if left > 0 && pace.rows_per_second > 0.0 {
-            report.eta_seconds = Some(left as f64 / pace.rows_per_second);
-        }
-        report.disk = table.roomiest_disk().await?.map(|disk| DiskLine {
+        report.disk = looking.roomiest_disk().await?.map(|disk| DiskLine {
             name: disk.name,
             free_bytes: disk.free_bytes,
         });
-        self.look_at_patches(&table, live, report).await
-    }
-
-    /// Rows that open runs still want.
-    async fn look_at_runs(
-        &self,
-        table: &SourceTable,
-        runs: &[Run],
-        report: &mut Report,
-    ) -> Result<u64, StoreError> {
-        let mut lines = Vec::new();
-        let mut ended = 0;
-        let mut left_in_runs = 0;
-        for run in runs {
-            if self.day.is_some_and(|day| day < run.from || day > run.to) {
-                continue;
-            }
-            let goes_on = matches!(run.state, RunState::Open | RunState::Held);
-            ended += u32::from(!goes_on);
-            if !goes_on && ended > RECENT_RUNS {
-                continue;
-            }
-            let days = run.days();
-            let (mut left, mut days_left) = (None, None);
-            if goes_on {
-                let wanted = table.wanted_rows(run.run, &days, &run.selection).await?;
-                let rows: u64 = wanted.iter().map(|(_, rows)| rows).sum();
-                if run.state == RunState::Open {
-                    left_in_runs += rows;
-                }
-                left = Some(rows);
-                days_left = Some(wanted.len() as u64);
-            }
-            lines.push(RunLine {
-                run: run.run,
-                from: run.from.to_string(),
-                to: run.to.to_string(),
-                selection: run.selection.to_string(),
-                state: run.state.name(),
-                order: run.order.name(),
-                left,
-                days: days.len() as u64,
-                days_left,
-                requested_ms: run.requested_ms,
-                by: run.by.clone(),
-                note: run.note.clone(),
-                changed_by: run.changed_by.clone(),
-                changed_why: run.changed_why.clone(),
-            });
-        }
-        report.runs = Some(lines);
-        Ok(left_in_runs)
-    }
-
-    async fn look_at_patches(
-        &self,
-        table: &SourceTable,
-        live: &[Day],
-        report: &mut Report,
-    ) -> Result<(), StoreError> {
-        let jobs = settle::jobs_by_day(&self.queue).await.ok();
-        // Without Redis nobody knows whether a day has jobs left.
-        let knows_jobs = jobs.is_some();
-        let seen = settle::Seen {
-            patches: table.patches().await?,
-            jobs: jobs.unwrap_or_default(),
-        };
-        let patches = &seen.patches;
-        let over = |day: &Day| live.first().is_none_or(|today| day < today);
-        let rule = Rule {
-            not_over: live.first().copied(),
-            quiet: self.settings.tables.settle_after * 2 + SETTLING,
-        };
-        let overdue: BTreeSet<Day> = patches
-            .partitions
-            .iter()
-            .filter(|partition| knows_jobs && settle::obstacle(partition, &seen, rule).is_none())
-            .flat_map(|partition| partition.days.iter().map(|day| day.day))
-            .collect();
+        let (bytes, limit_bytes) = looking.patch_bytes().await?;
         report.patches = Some(PatchLine {
-            days_unsettled: patches
-                .days()
-                .iter()
-                .filter(|day| over(day))
-                .map(Day::to_string)
-                .collect(),
-            days_overdue: overdue.iter().map(Day::to_string).collect(),
-            bytes: patches.bytes,
-            limit_bytes: patches.limit,
+            bytes,
+            limit_bytes,
+            ..PatchLine::default()
         });
-        Ok(())
+        let runs: Vec<Run> = runs
+            .into_iter()
+            .filter(|run| self.day.is_none_or(|day| run.from <= day && day <= run.to))
+            .collect();
+        report.runs = Some(run_lines(&runs));
+        let runs: Vec<Run> = runs.into_iter().filter(goes_on).collect();
+        Ok(Question {
+            subject: Subject {
+                live: live.to_vec(),
+                runs: runs.iter().map(|run| (run.run, run.state)).collect(),
+                mirror: report.stores.mysql == StoreLine::Works,
+            },
+            mirror: self.mirror(&table),
+            table: table.for_looking(Some(details::PATIENCE)),
+            queue: self.queue.clone(),
+            counted,
+            day: self.day,
+            runs,
+            is_filtered: !self.settings.tables.filter.trim().is_empty(),
+            settled_within: self.settings.tables.settle_after * 2 + SETTLING,
+        })
     }
 
-    async fn look_at_mysql(&mut self, days: &[Day], report: &mut Report) -> Result<(), StoreError> {
-        let mirror = match (&self.mirror, &self.table) {
-            (Some(mirror), _) => mirror,
-            (None, Some(table)) => {
-                let Some(nok) = NokTable::new(&self.settings)? else {
-                    return Ok(());
-                };
-                self.mirror.insert(Mirror::new(table.clone(), nok))
-            }
-            (None, None) => return Ok(()),
-        };
-        let mut lag = mirror.lag(days).await?;
-        for lag in lag.iter_mut().filter(|lag| !lag.equal) {
-            // What is kept is no lag; this process has not looked yet.
-            mirror.survey_day(lag.day).await?;
-            *lag = mirror.lag_of(lag.day).await?;
-        }
-        report.mirror_kept_rows = match self.day {
-            Some(_) => Some(lag.iter().map(|lag| lag.kept).sum()),
-            None => Some(mirror.kept_rows().await?),
-        };
-        report.mirror = Some(
-            lag.iter()
-                .map(|lag| MirrorLine {
-                    day: lag.day.to_string(),
-                    committed: lag.committed,
-                    mirrored: lag.mirrored,
-                    kept: lag.kept,
-                    equal: lag.equal,
-                })
-                .collect(),
-        );
-        Ok(())
+    /// The mirror of this table. It remembers what it found to be kept.
+    fn mirror(&mut self, table: &SourceTable) -> Option<Mirror> {
+        let nok = self.nok.as_ref()?;
+        let mirror = self.mirror.get_or_insert_with(|| {
+            let table = table.clone().for_looking(Some(details::PATIENCE));
+            Mirror::new(table, nok.clone())
+        });
+        Some(mirror.clone())
     }
 
-    /// What is in nobody's way, and a person may want to do something about.
-    fn hint(&self, report: &mut Report) {
-        if let Some(mixed) = mixed(report.workers.iter().flatten()) {
-            report.hints.push(mixed);
+    async fn add_details(&mut self, question: Question, patience: Duration, report: &mut Report) {
+        let live = question.subject.live.clone();
+        let covered: Vec<(Day, Day)> = question.runs.iter().map(|run| (run.from, run.to)).collect();
+        let known = self.details.as_ref();
+        let is_wanted = known.is_none_or(|known| known.is_of_other(&question.subject));
+        let mut patience = Some(patience).filter(|_| is_wanted).unwrap_or_default();
+        if self.reading.is_none() && known.is_none_or(|known| known.is_due(&question.subject)) {
+            self.reading = Some(tokio::spawn(question.ask()));
+        } else {
+            // Whoever began it has waited.
+            patience = Duration::ZERO;
         }
-        let count = |state| {
-            report
-                .jobs
-                .as_ref()
-                .and_then(|jobs| jobs.get(&state))
-                .copied()
-                .unwrap_or(0)
-        };
-        let dead = count(State::Dead);
-        if dead > 0 {
-            report.hints.push(Words::new(
-                format!("{dead} dead letters; `scheduler jobs list --state dead` shows them"),
-                format!("{dead} 个死信作业；用 `scheduler jobs list --state dead` 查看"),
-            ));
-        }
-        if let Some(older) = &report.older_days
-            && let (Some(first), Some(last)) = (older.first(), older.last())
+        if let Some(reading) = &mut self.reading
+            && let Ok(read) = tokio::time::timeout(patience, reading).await
         {
-            let days = format!("--from {} --to {}", first.day, last.day);
-            report.hints.push(Words::new(
-                format!("older days have rows left; `scheduler backfill {days}` judges them"),
-                format!("更早的日期还有未判定的数据；用 `scheduler backfill {days}` 补跑"),
-            ));
+            self.reading = None;
+            if let Some(before) = self.details.take() {
+                let before = before.mirror.unwrap_or_default();
+                self.committed = before.iter().map(|lag| (lag.day, lag.committed)).collect();
+            }
+            // One that panicked has said so on standard error.
+            self.details = read.ok();
         }
-        if let Some(rows) = report.rows_on_no_day.filter(|rows| *rows > 0) {
-            report.hints.push(Words::new(
-                format!("{rows} rows have a data_date that is no day, so nothing judges them; fix it in ClickHouse"),
-                format!("{rows} 行数据的 data_date 不是日期，不会被判定；请在 ClickHouse 中修正"),
-            ));
-        }
-        if let Some(rows) = report.rows_later.filter(|rows| *rows > 0) {
-            let zone = self.settings.scheduler.timezone.name();
-            report.hints.push(Words::new(
-                format!("{rows} rows are dated after today and wait for their day; scheduler.timezone = \"{zone}\""),
-                format!("{rows} 行数据的日期晚于今天，等待到期；scheduler.timezone = \"{zone}\""),
-            ));
-        }
-        let in_error: Vec<&DayLine> = report
+        let Some(details) = &self.details else {
+            problem(
+                report,
+                "clickhouse",
+                "the rows of backfills and older days are being counted still",
+            );
+            return;
+        };
+        self.show(details, &live, &covered, report);
+    }
+
+    fn show(&self, details: &Details, live: &[Day], covered: &[(Day, Day)], report: &mut Report) {
+        report.details_at_ms = Some(details.at_ms);
+        let others = details
             .days
             .iter()
-            .flatten()
-            .filter(|day| day.error > 0)
-            .collect();
-        if let (Some(first), Some(last)) = (in_error.first(), in_error.last()) {
-            let rows: u64 = in_error.iter().map(|day| day.error).sum();
-            let command = format!(
-                "scheduler backfill --from {} --to {} --status error",
-                first.day, last.day
-            );
-            report.hints.push(Words::new(
-                format!("{rows} rows are in error, with the reason in alg_error; `{command}` judges them again"),
-                format!("{rows} 行数据判定出错，原因见 alg_error；用 `{command}` 重新判定"),
-            ));
+            .filter(|counts| !live.contains(&counts.day));
+        let days = report.days.get_or_insert_default();
+        let live_left: u64 = days.iter().filter(|day| day.live).map(|day| day.left).sum();
+        days.extend(others.map(|counts| DayLine::of(counts, live)));
+        days.sort_by(|a, b| a.day.cmp(&b.day));
+        report.not_selected = details.not_selected;
+        if let Some(elsewhere) = &details.elsewhere {
+            report.rows_later = Some(elsewhere.later);
+            report.rows_on_no_day = Some(elsewhere.on_no_day);
+            let is_covered = |day: Day| covered.iter().any(|(from, to)| *from <= day && day <= *to);
+            let older = elsewhere.older.iter().filter(|(day, _)| !is_covered(*day));
+            let older = older.map(|(day, left)| OlderDay {
+                day: day.to_string(),
+                left: *left,
+            });
+            report.older_days = Some(older.collect());
+        }
+        let mut left = live_left;
+        for line in report.runs.iter_mut().flatten() {
+            let wanted = details.wanted.get(&line.run);
+            let Some(wanted) = wanted.filter(|_| matches!(line.state, "open" | "held")) else {
+                continue;
+            };
+            (line.left, line.days_left) = (Some(wanted.rows), Some(wanted.days));
+            left += if line.state == "open" { wanted.rows } else { 0 };
+        }
+        if let Some(pace) = &mut report.rows_per_second {
+            *pace += details.pace;
+            report.eta_seconds = (left > 0 && *pace > 0.0).then(|| left as f64 / *pace);
+        }
+        if let (Some(patches), Some(settling)) = (&mut report.patches, &details.settling) {
+            let named = |days: &BTreeSet<Day>| days.iter().map(Day::to_string).collect();
+            patches.days_unsettled = named(&settling.unsettled);
+            patches.days_overdue = named(&settling.overdue);
+        }
+        report.mirror_kept_rows = details.mirror_kept;
+        let line = |lag: &MirrorLag| MirrorLine {
+            day: lag.day.to_string(),
+            committed: lag.committed,
+            mirrored: lag.mirrored,
+            kept: lag.kept,
+            equal: lag.equal,
+            late: self
+                .committed
+                .get(&lag.day)
+                .map_or(0, |committed| committed.saturating_sub(lag.mirrored)),
+        };
+        let lags = details.mirror.as_ref();
+        report.mirror = lags.map(|lags| lags.iter().map(line).collect());
+        if let (StoreLine::Works, Some(why)) = (&report.stores.mysql, &details.mirror_away) {
+            report.stores.mysql = StoreLine::Away(why.clone());
+        }
+        report.problems.extend(details.problems.iter().cloned());
+        if let Some(why) = &details.refused {
+            problem(report, "clickhouse", why);
+            report.stores.clickhouse = StoreLine::Refuses(why.clone());
         }
     }
+}
+
+fn goes_on(run: &Run) -> bool {
+    matches!(run.state, RunState::Open | RunState::Held)
+}
+
+/// Those that go on, and the latest that ended. What they want is not known here.
+fn run_lines(runs: &[Run]) -> Vec<RunLine> {
+    let mut ended = 0;
+    let shown = runs.iter().filter(|run| {
+        ended += u32::from(!goes_on(run));
+        goes_on(run) || ended <= RECENT_RUNS
+    });
+    let line = |run: &Run| RunLine {
+        run: run.run,
+        from: run.from.to_string(),
+        to: run.to.to_string(),
+        selection: run.selection.to_string(),
+        state: run.state.name(),
+        order: run.order.name(),
+        left: None,
+        days: run.days().len() as u64,
+        days_left: None,
+        requested_ms: run.requested_ms,
+        since_ms: run.since_ms,
+        by: run.by.clone(),
+        note: run.note.clone(),
+        changed_by: run.changed_by.clone(),
+        changed_why: run.changed_why.clone(),
+    };
+    shown.map(line).collect()
 }
 
 /// For people, who compare it with their own clock.
@@ -498,81 +482,26 @@ fn problem(report: &mut Report, dependency: &str, why: &str) {
     report.problems.push(text);
 }
 
-/// What to say where one weld could get another verdict from another worker: providers agree to 1e-5, precisions do
-/// not, and models may differ in anything.
-fn mixed<'a>(workers: impl Iterator<Item = &'a WorkerEntry>) -> Option<Words> {
-    let living: Vec<_> = workers
-        .filter(|worker| worker.silent_ms <= SILENT.as_millis() as u64)
-        .collect();
-    let kinds = |field: &str| -> BTreeSet<String> {
-        let told = living.iter().filter_map(|worker| worker.fields.get(field));
-        // which GPU of its host a worker has says nothing of its numbers
-        told.map(|told| told.split(':').next().unwrap_or(told).to_owned())
-            .collect()
-    };
-    let listed = |kinds: BTreeSet<String>| kinds.into_iter().collect::<Vec<_>>().join(", ");
-    let (models, devices) = (kinds("model_version"), kinds("device"));
-    if models.len() > 1 {
-        let models = listed(models);
-        return Some(Words::new(
-            format!(
-                "workers judge by different models ({models}), so that a weld's verdict depends on who judges it"
-            ),
-            format!("工作进程使用不同的模型（{models}），同一焊点的判定取决于由谁处理"),
-        ));
+/// What an error of a look says of ClickHouse, which had just answered.
+fn line_of(error: &StoreError) -> StoreLine {
+    match error {
+        StoreError::ClickHouseSilent { .. } => StoreLine::Slow(error.chain()),
+        StoreError::ClickHouse {
+            code: Some(TIMEOUT_EXCEEDED),
+            ..
+        } => StoreLine::Slow(error.chain()),
+        _ if error.is_outage() => StoreLine::Away(error.chain()),
+        _ => StoreLine::Refuses(error.chain_and_remedy()),
     }
-    (devices.len() > 1).then(|| {
-        let devices = listed(devices);
-        Words::new(
-            format!("workers compute on different providers ({devices}), whose probabilities agree to 1e-5; model.provider names one for all"),
-            format!("工作进程使用不同的计算后端（{devices}），概率相差不超过 1e-5；用 model.provider 统一指定"),
-        )
-    })
+}
+
+fn unanswered(patience: Duration) -> String {
+    format!(
+        "the rows of the live days could not be counted within {} s",
+        patience.as_secs()
+    )
 }
 
 fn silent(patience: Duration) -> String {
     format!("no answer for {} s", patience.as_secs())
-}
-
-#[cfg(test)]
-mod tests {
-    use weldfleet_queue::WorkerInfo;
-
-    use super::*;
-
-    fn worker(device: &str, model_version: &str, silent_ms: u64) -> WorkerEntry {
-        let fields = [("device", device), ("model_version", model_version)];
-        WorkerEntry {
-            id: WorkerInfo::new("host").id,
-            silent_ms,
-            leases: 0,
-            jobs: Vec::new(),
-            fields: fields
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
-        }
-    }
-
-    #[test]
-    fn a_fleet_whose_verdicts_may_differ_is_said_to_be_mixed() {
-        let alike = [worker("cuda:0", "m-1", 0), worker("cuda:3", "m-1", 0)];
-        assert_eq!(mixed(alike.iter()), None);
-        let gone = [
-            worker("cpu", "m-1", 0),
-            worker("openvino", "m-2", SILENT.as_millis() as u64 + 1),
-        ];
-        assert_eq!(mixed(gone.iter()), None);
-        let providers = [worker("cpu", "m-1", 0), worker("openvino", "m-1", 0)];
-        let said = mixed(providers.iter()).unwrap().en;
-        assert!(
-            said.contains("(cpu, openvino)") && said.contains("1e-5"),
-            "{said}"
-        );
-        let precisions = [
-            worker("openvino", "m-1", 0),
-            worker("openvino+bf16", "m-1+bf16", 0),
-        ];
-        let said = mixed(precisions.iter()).unwrap().en;
-        assert!(said.contains("different models (m-1, m-1+bf16)"), "{said}");
-    }
 }

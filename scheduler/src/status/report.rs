@@ -1,20 +1,25 @@
 //! The status model: what is known right now, from the stores alone. It is what `scheduler status --json` and
 //! `GET /api/v1/status` answer.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use weldfleet_queue::{Candidate, Pause, State, WorkerEntry};
 use weldfleet_stores::{Day, clickhouse::DayCounts};
 
 use super::causes::Told;
-use crate::words::{Words, in_english};
+use crate::words::Words;
+
+/// Details that are older than this are said to be.
+const OLD: Duration = Duration::from_secs(5);
 
 /// Everything that is known; what could not be reached is `null` and in `problems`.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
     /// When it was gathered, ms since 1970 by this machine's clock; for people.
     pub at_ms: i64,
+    /// When the rows of runs and of older days, what is not settled and the mirror were read; more rarely than the rest.
+    pub details_at_ms: Option<i64>,
     /// Why nothing moves, or what is in the way; empty while all goes as it should.
     pub causes: Vec<Told>,
     /// The day that is going on in the plant.
@@ -60,11 +65,83 @@ pub struct Report {
     /// What could not be reached, and why.
     pub problems: Vec<String>,
     /// What a person may want to do.
-    #[serde(serialize_with = "in_english")]
-    pub hints: Vec<Words>,
+    pub hints: Vec<Hint>,
     /// Settings that it is measured by.
     #[serde(skip)]
     pub limits: Limits,
+}
+
+impl Report {
+    /// Workers that were heard of lately.
+    pub fn living_workers(&self) -> impl Iterator<Item = &WorkerEntry> {
+        let workers = self.workers.iter().flatten();
+        workers.filter(|worker| worker.silent_ms <= self.limits.silent_ms)
+    }
+
+    /// Rows of the live days without a verdict; `None` if they could not be counted.
+    pub fn live_rows_left(&self) -> Option<u64> {
+        let live = self.days.as_ref()?.iter().filter(|day| day.live);
+        Some(live.map(|day| day.left).sum())
+    }
+
+    /// Problems that no cause tells.
+    pub fn further_problems(&self) -> impl Iterator<Item = &String> {
+        let told = |problem: &str| {
+            let mut causes = self.causes.iter();
+            causes.any(|cause| {
+                let store = cause.what.en.split(' ').next().unwrap_or_default();
+                cause.code.starts_with("store_") && problem.starts_with(store)
+            })
+        };
+        let problems = self.problems.iter();
+        problems.filter(move |problem| !told(problem))
+    }
+
+    pub fn outlook(&self) -> Outlook {
+        let mut alarming = self.causes.iter().filter(|cause| cause.alarming).peekable();
+        let needs_a_person = alarming.peek().is_some()
+            || !self.problems.is_empty()
+            || self.hints.iter().any(|hint| hint.needs_a_person);
+        if alarming.any(|cause| cause.stops) {
+            Outlook::StandsStill
+        } else if needs_a_person {
+            Outlook::NeedsAttention
+        } else {
+            Outlook::Calm
+        }
+    }
+
+    /// How much older than the rest that is what is dear to know; `None` if about as old.
+    pub fn details_age(&self) -> Option<Duration> {
+        let age = self.at_ms - self.details_at_ms?;
+        let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+        (age > OLD).then_some(age)
+    }
+}
+
+/// How it goes, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlook {
+    /// Nothing is judged until somebody does something.
+    StandsStill,
+    /// It goes on, and somebody should do something.
+    NeedsAttention,
+    Calm,
+}
+
+/// What a person may want to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint {
+    pub words: Words,
+    /// Somebody has to: it does not end by itself.
+    pub needs_a_person: bool,
+}
+
+/// For programs, which know the English sentences.
+impl Serialize for Hint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.words)
+    }
 }
 
 /// Whether the stores work, as this process sees it.
@@ -86,7 +163,19 @@ pub enum StoreLine {
     Works,
     /// It answers, and refuses writes.
     Refuses(String),
+    /// It answers small questions, and not the others in time.
+    Slow(String),
     Away(String),
+}
+
+impl StoreLine {
+    /// Why it does not work; empty if it does.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Off | Self::Works => "",
+            Self::Refuses(why) | Self::Slow(why) | Self::Away(why) => why,
+        }
+    }
 }
 
 /// What the jobs wait for, by Redis's clock.
@@ -167,6 +256,8 @@ pub struct RunLine {
     pub days_left: Option<u64>,
     /// When it was asked for, ms since 1970 by ClickHouse's clock.
     pub requested_ms: i64,
+    /// Since when it is in its state, the same way.
+    pub since_ms: i64,
     /// Who asked for it, and what for.
     pub by: String,
     pub note: String,
@@ -196,6 +287,9 @@ pub struct MirrorLine {
     /// Rows that stay although the source has no verdict for their weld.
     pub kept: u64,
     pub equal: bool,
+    /// NOK rows that MySQL lacks and that were committed when it was compared before.
+    #[serde(skip)]
+    pub late: u64,
 }
 
 /// What is not settled.
@@ -227,6 +321,8 @@ pub struct Limits {
     pub poll_interval_ms: u64,
     /// A worker that said nothing for so long is taken for dead.
     pub silent_ms: u64,
+    /// After so long it is off the list.
+    pub listed_ms: u64,
     /// Only one day was asked for, so that days and runs are not all there are.
     pub one_day: bool,
 }
@@ -235,7 +331,57 @@ pub struct Limits {
 mod tests {
     use weldfleet_queue::WorkerInfo;
 
-    use super::*;
+    use super::{super::causes::Cause, *};
+
+    #[test]
+    fn a_fleet_that_goes_on_may_need_somebody() {
+        let with = |cause: Option<Cause>, change: &dyn Fn(&mut Report)| {
+            let mut report = Report {
+                causes: cause.iter().map(Cause::told).collect(),
+                ..Report::default()
+            };
+            change(&mut report);
+            report.outlook()
+        };
+        let nothing = |_: &mut Report| {};
+        assert_eq!(with(None, &nothing), Outlook::Calm);
+        assert_eq!(with(Some(Cause::NothingToDo), &nothing), Outlook::Calm);
+        assert_eq!(with(Some(Cause::NoLeader), &nothing), Outlook::StandsStill);
+        let dead = Cause::OnlyDead { jobs: 1 };
+        assert_eq!(with(Some(dead), &nothing), Outlook::StandsStill);
+        let why = || "refused".to_owned();
+        let away = Cause::MirrorAway { why: why() };
+        assert_eq!(with(Some(away), &nothing), Outlook::NeedsAttention);
+        let slow = |report: &mut Report| report.problems.push(why());
+        assert_eq!(with(None, &slow), Outlook::NeedsAttention);
+        let hinted = |needs_a_person| {
+            with(None, &move |report| {
+                let words = Words::new("w", "w");
+                report.hints = vec![Hint {
+                    words,
+                    needs_a_person,
+                }];
+            })
+        };
+        assert_eq!(hinted(true), Outlook::NeedsAttention);
+        assert_eq!(hinted(false), Outlook::Calm);
+    }
+
+    #[test]
+    fn a_problem_that_a_cause_tells_is_told_once() {
+        let store = "clickhouse";
+        let cause = Cause::StoreSlow {
+            store,
+            why: "10 s".to_owned(),
+        };
+        let report = Report {
+            causes: vec![cause.told()],
+            problems: vec!["clickhouse: 10 s".to_owned(), "mysql: slow".to_owned()],
+            ..Report::default()
+        };
+        let further: Vec<&String> = report.further_problems().collect();
+        assert_eq!(further, ["mysql: slow"]);
+    }
 
     #[test]
     fn a_gpu_is_shown_where_its_driver_tells() {

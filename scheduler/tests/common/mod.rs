@@ -40,6 +40,16 @@ pub fn stopping_at(fleet: &Fleet, point: &str) -> (Process, PathBuf) {
     (Process::start(command, fleet.folder()), gate)
 }
 
+/// A scheduler that waits at the fail point whenever the file is not there; at first it is.
+pub fn waiting_at(fleet: &Fleet, point: &str) -> (Process, PathBuf) {
+    let gate = fleet.folder().join("gate");
+    std::fs::write(&gate, "").unwrap();
+    let mut command = fleet.command("scheduler", &["run", "--log-format", "json"]);
+    let armed = format!("{point}=return(wait:{})", gate.display());
+    command.env("FAILPOINTS", armed);
+    (Process::start(command, fleet.folder()), gate)
+}
+
 /// Starts ClickHouse again with this in its configuration.
 pub fn configure(fleet: &Fleet, xml: &str) {
     fleet.services.stop(Service::ClickHouse);

@@ -10,7 +10,6 @@ use weldfleet_adoption::Language;
 use crate::{
     status::{
         causes::Told,
-        gather::SILENT,
         report::{DayLine, PatchLine, Report, RunLine, gpu},
     },
     words::Words,
@@ -164,7 +163,7 @@ pub fn report(report: &Report, language: Language, paint: Paint) -> String {
                         .cloned()
                         .unwrap_or_else(|| "-".to_owned())
                 };
-                let heard = if u128::from(worker.silent_ms) > SILENT.as_millis() {
+                let heard = if worker.silent_ms > report.limits.silent_ms {
                     format!(
                         "silent for {}",
                         spoken(Duration::from_millis(worker.silent_ms))
@@ -193,13 +192,20 @@ pub fn report(report: &Report, language: Language, paint: Paint) -> String {
             &table(&["id", "", "leases", "rows/s", "device", "model"], &rows),
         );
     }
+    if let Some(age) = report.details_age() {
+        let _ = writeln!(
+            text,
+            "rows of runs and older days, what is not settled and the mirror: {} old",
+            spoken(age)
+        );
+    }
     for problem in &report.problems {
         let _ = writeln!(text, "{}", paint.red(&format!("not reached: {problem}")));
     }
     for hint in report
         .hints
         .iter()
-        .flat_map(|hint| in_words(hint, language))
+        .flat_map(|hint| in_words(&hint.words, language))
     {
         let _ = writeln!(text, "{} {hint}", paint.yellow("→"));
     }

@@ -19,7 +19,10 @@ use super::{
 };
 use crate::{
     pass::LIVE,
-    status::report::{DayLine, QueueFacts, Report, RunLine, gpu},
+    status::{
+        causes::Told,
+        report::{DayLine, Outlook, Report, RunLine, gpu},
+    },
     users::Role,
 };
 
@@ -224,9 +227,13 @@ struct CauseText<'r> {
 struct NowPage<'a> {
     t: &'static Text,
     frame: Frame<'a>,
-    alarming: bool,
+    /// Its colour, and what it says.
+    outlook: (&'static str, &'static str),
     causes: Vec<CauseText<'a>>,
-    hints: Vec<&'a str>,
+    /// What else a person may want to know.
+    hints: Vec<String>,
+    /// How old what is read more rarely is; `None`: about as old as the rest.
+    details_age: Option<String>,
     /// Whether there is something to resume.
     paused: bool,
     figures: Vec<Figure>,
@@ -264,12 +271,24 @@ pub fn now(
         what: cause.what.of(text.lang),
         remedy: cause.remedy.of(text.lang),
     });
+    let hints = report
+        .hints
+        .iter()
+        .map(|hint| hint.words.of(text.lang).to_owned());
+    let problems = report
+        .further_problems()
+        .map(|problem| not_reached(problem, text));
     let page = NowPage {
         t: text,
         frame: Frame::at(View::Now, report.at_ms, asked),
-        alarming: report.causes.iter().any(|cause| cause.alarming),
+        outlook: match report.outlook() {
+            Outlook::StandsStill => ("red", text.stands_still),
+            Outlook::NeedsAttention => ("amber", text.attention),
+            Outlook::Calm => ("calm", text.in_order),
+        },
         causes: causes.collect(),
-        hints: report.hints.iter().map(|hint| hint.of(text.lang)).collect(),
+        hints: problems.chain(hints).collect(),
+        details_age: details_age(report, text),
         paused: report.paused.is_some(),
         figures: figures(report, text),
         shares: shares
@@ -287,6 +306,11 @@ pub fn now(
     page.render()
 }
 
+fn details_age(report: &Report, text: &Text) -> Option<String> {
+    let age = text.spoken(report.details_age()?);
+    Some(text.details_are_old.replace("{}", &age))
+}
+
 pub fn days_table(report: &Report, whom: For, text: &Text) -> Table {
     let days = report.days.iter().flatten();
     Table {
@@ -300,18 +324,14 @@ fn figures(report: &Report, text: &Text) -> Vec<Figure> {
         let jobs = report.jobs.as_ref();
         jobs.map(|jobs| grouped(jobs.get(&state).copied().unwrap_or(0)))
     };
-    let keeps_up = report.queue.as_ref().map(|queue| keeps_up(queue, text));
-    let live = report.days.as_ref().map(|days| {
-        let live = days.iter().filter(|day| day.live);
-        grouped(live.map(|day| day.left).sum())
-    });
+    let live = report.live_rows_left();
     let eta = report
         .eta_seconds
         .map(|seconds| text.spoken(Duration::from_secs_f64(seconds)));
     let workers = report.workers.as_ref();
     [
-        (text.keeps_up, keeps_up),
-        (text.left, live),
+        (text.keeps_up, keeps_up(report, text)),
+        (text.left, live.map(grouped)),
         (
             text.pace,
             report.rows_per_second.map(|pace| grouped(pace as u64)),
@@ -320,7 +340,10 @@ fn figures(report: &Report, text: &Text) -> Vec<Figure> {
         (text.pending, jobs(State::Pending)),
         (text.leased, jobs(State::Leased)),
         (text.dead, jobs(State::Dead)),
-        (text.alive, workers.map(|workers| workers.len().to_string())),
+        (
+            text.alive,
+            workers.map(|_| report.living_workers().count().to_string()),
+        ),
     ]
     .into_iter()
     .map(|(name, value)| Figure {
@@ -333,13 +356,26 @@ fn figures(report: &Report, text: &Text) -> Vec<Figure> {
 /// Live jobs that wait for a worker longer than this are told of, as by the alert `WeldfleetWaitsLong`.
 const WAITS_LONG: Duration = Duration::from_secs(60);
 
-fn keeps_up(queue: &QueueFacts, text: &Text) -> String {
+/// Whether live rows are judged as they come; `None` if nobody can tell.
+fn keeps_up(report: &Report, text: &Text) -> Option<String> {
+    let queue = report.queue.as_ref()?;
+    let left = report.live_rows_left();
+    // A standstill is only one of live rows if there are any.
+    let behind = |cause: &Told| match cause.code {
+        "back_pressure" => cause.alarming,
+        "only_delayed" | "only_isolated" | "only_splitting" => left.is_none_or(|rows| rows > 0),
+        _ => cause.stops,
+    };
+    if report.causes.iter().any(behind) {
+        return Some(text.no.to_owned());
+    }
     let is_live = queue.oldest_pending_priority == Some(LIVE);
     let waits = queue.oldest_pending_ms.filter(|_| is_live);
-    match waits.map(Duration::from_millis) {
+    Some(match waits.map(Duration::from_millis) {
         Some(waits) if waits > WAITS_LONG => format!("{} {}", text.waits, text.spoken(waits)),
+        _ if left.is_none() => return None,
         _ => text.yes.to_owned(),
-    }
+    })
 }
 
 fn shares_heading(shares: &ShiftShares, text: &Text) -> String {
@@ -410,13 +446,15 @@ pub fn backfills(report: &Report, dead: &Dead, asked: &Asked) -> Result<String, 
         run: line.run,
         changes: changes(line, text),
     });
+    let mut notes = unread(report.runs.is_none(), report, text);
+    if report.runs.as_ref().is_some_and(|runs| !runs.is_empty()) {
+        notes.extend(details_age(report, text));
+    }
+    notes.extend(first_of(report, dead, text));
     let page = BackfillsPage {
         t: text,
         frame: Frame::at(View::Backfills, report.at_ms, asked),
-        notes: unread(report.runs.is_none(), report, text)
-            .into_iter()
-            .chain(first_of(report, dead, text))
-            .collect(),
+        notes,
         rows: rows.collect(),
     };
     page.render()
@@ -468,11 +506,15 @@ fn is_first_part(dead: &Dead) -> bool {
 
 /// What could not be reached, where that is why there is no list.
 fn unread(is_unread: bool, report: &Report, text: &Text) -> Vec<String> {
-    let told = |problem: &String| text.problem(&Problem::NotReached(vec![problem.clone()]));
+    let told = |problem: &String| not_reached(problem, text);
     match is_unread {
         true => report.problems.iter().map(told).collect(),
         false => Vec::new(),
     }
+}
+
+fn not_reached(problem: &str, text: &Text) -> String {
+    text.problem(&Problem::NotReached(vec![problem.to_owned()]))
 }
 
 /// Days of a run that have dead jobs, as far as these were read.
@@ -738,7 +780,13 @@ mod tests {
     };
     use weldfleet_settings::Zone;
 
-    use crate::{status::causes::Cause, words::Words};
+    use crate::{
+        status::{
+            causes::Cause,
+            report::{Hint, Limits, QueueFacts},
+        },
+        words::Words,
+    };
 
     const HOSTILE: &str = "</td><script>alert('x')</script>";
 
@@ -763,7 +811,10 @@ mod tests {
                 }
                 .told(),
             ],
-            hints: vec![Words::new(HOSTILE, HOSTILE)],
+            hints: vec![Hint {
+                words: Words::new(HOSTILE, HOSTILE),
+                needs_a_person: true,
+            }],
             days: Some(vec![DayLine {
                 day: "20261128".to_owned(),
                 live: true,
@@ -912,5 +963,71 @@ mod tests {
             html.contains("class=\"calm\"") && html.contains("nothing to do"),
             "{html}"
         );
+    }
+
+    #[test]
+    fn a_fleet_keeps_up_if_live_rows_are_judged_as_they_come() {
+        let up = |cause: Option<Cause>, left: u64, waits: Option<u64>| {
+            let report = Report {
+                causes: cause.iter().map(Cause::told).collect(),
+                days: Some(vec![DayLine {
+                    live: true,
+                    left,
+                    ..DayLine::default()
+                }]),
+                queue: Some(QueueFacts {
+                    oldest_pending_ms: waits,
+                    oldest_pending_priority: Some(LIVE),
+                    ..QueueFacts::default()
+                }),
+                ..Report::default()
+            };
+            keeps_up(&report, &ENGLISH).unwrap()
+        };
+        let delayed = |left| {
+            let until = "12:00:30".to_owned();
+            up(Some(Cause::OnlyDelayed { jobs: 1, until }), left, None)
+        };
+        let full = |live| up(Some(Cause::BackPressure { live, jobs: 1000 }), 7, None);
+        assert_eq!(up(None, 1000, Some(60_000)), "yes");
+        assert_eq!(
+            up(None, 1000, Some(61_000)),
+            "no, live work waits 1 min 1 s"
+        );
+        assert_eq!(up(Some(Cause::NoLeader), 1000, None), "no");
+        assert_eq!((&*full(true), &*full(false)), ("no", "yes"));
+        assert_eq!((&*delayed(7), &*delayed(0)), ("no", "yes"));
+        assert_eq!(keeps_up(&Report::default(), &ENGLISH), None);
+    }
+
+    #[test]
+    fn now_counts_workers_that_live_and_says_what_could_not_be_looked_at() {
+        let worker = |silent_ms| WorkerEntry {
+            id: weldfleet_queue::WorkerInfo::new("press-2").id,
+            silent_ms,
+            leases: 0,
+            jobs: Vec::new(),
+            fields: BTreeMap::new(),
+        };
+        let report = Report {
+            workers: Some(vec![worker(0), worker(15_001)]),
+            limits: Limits {
+                silent_ms: 15_000,
+                ..Limits::default()
+            },
+            problems: vec!["clickhouse: older days could not be counted".to_owned()],
+            at_ms: 100_000,
+            details_at_ms: Some(58_000),
+            ..Report::default()
+        };
+        let html = now(&report, None, &asked(&ENGLISH)).unwrap();
+        for wanted in [
+            "class=\"amber\"",
+            "older days could not be counted",
+            "<dd>1</dd>",
+            "42 s old",
+        ] {
+            assert!(html.contains(wanted), "{wanted}: {html}");
+        }
     }
 }

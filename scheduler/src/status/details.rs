@@ -1,0 +1,284 @@
+//! What is dear to know: the rows of days that no pass looks at, what runs still want, what is not settled, whether MySQL
+//! is equal. It takes whole days, or the whole table. So it is read beside the looks and as rarely as it is dear, and the
+//! looks show the last of it with its age.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use weldfleet_queue::Queue;
+use weldfleet_stores::{
+    Class, Day, StoreError,
+    clickhouse::{DayCounts, LeftElsewhere, Run, RunState, SourceTable},
+    mysql::{Mirror, MirrorLag},
+};
+
+use super::gather::{PACE_SECONDS, now_ms};
+use crate::settle::{self, Rule};
+
+/// How long each of the two halves may take.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// It is good for at least so long, and after a failure for this.
+const FRESH: Duration = Duration::from_secs(15);
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// A read that took so long is good for so many times that: it costs the stores less than a hundredth.
+const SHARE: u32 = 99;
+/// The same for one that is wanted since something was changed.
+const SHARE_OF_CHANGES: u32 = 5;
+/// Days of open runs whose verdicts are counted.
+const MOST_DAYS: usize = 31;
+
+/// What it depends on: if this changes, it is read anew at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    pub live: Vec<Day>,
+    /// Runs that are open or held.
+    pub runs: Vec<(u64, RunState)>,
+    /// Whether MySQL answers.
+    pub mirror: bool,
+}
+
+/// What is to be read.
+pub struct Question {
+    pub subject: Subject,
+    pub table: SourceTable,
+    pub queue: Queue,
+    pub mirror: Option<Mirror>,
+    /// Days with rows that the look has counted.
+    pub counted: Vec<Day>,
+    /// The only day that was asked for.
+    pub day: Option<Day>,
+    /// Runs that are open or held.
+    pub runs: Vec<Run>,
+    pub is_filtered: bool,
+    /// A complete day may wait so long for being settled.
+    pub settled_within: Duration,
+}
+
+/// What a run still wants.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    pub rows: u64,
+    pub days: u64,
+}
+
+/// What was read.
+pub struct Details {
+    subject: Subject,
+    ended: Instant,
+    took: Duration,
+    /// When it was begun, ms since 1970 by this machine's clock; for people.
+    pub at_ms: i64,
+    /// Verdicts of open runs' days that are not live.
+    pub days: Vec<DayCounts>,
+    pub not_selected: Option<u64>,
+    pub elsewhere: Option<LeftElsewhere>,
+    pub wanted: BTreeMap<u64, Wanted>,
+    /// Rows per second on those days.
+    pub pace: f64,
+    pub settling: Option<Settling>,
+    pub mirror: Option<Vec<MirrorLag>>,
+    pub mirror_kept: Option<u64>,
+    /// What could not be read in time, or at all.
+    pub problems: Vec<String>,
+    /// ClickHouse does not let the scheduler read it.
+    pub refused: Option<String>,
+    /// MySQL does not do what the comparison needs.
+    pub mirror_away: Option<String>,
+}
+
+/// Days whose verdicts are in patch parts still.
+pub struct Settling {
+    pub unsettled: BTreeSet<Day>,
+    /// Those that nothing keeps from being settled, for long.
+    pub overdue: BTreeSet<Day>,
+}
+
+impl Details {
+    /// Whether this is about something else by now.
+    pub fn is_of_other(&self, subject: &Subject) -> bool {
+        self.subject != *subject
+    }
+
+    pub fn is_due(&self, subject: &Subject) -> bool {
+        let failed =
+            !self.problems.is_empty() || self.refused.is_some() || self.mirror_away.is_some();
+        self.ended.elapsed() >= good_for(self.took, failed, self.is_of_other(subject))
+    }
+}
+
+fn good_for(took: Duration, failed: bool, is_of_other: bool) -> Duration {
+    match (is_of_other, failed) {
+        (true, _) => took * SHARE_OF_CHANGES,
+        (false, true) => AFTER_FAILURE.max(took * SHARE),
+        (false, false) => FRESH.max(took * SHARE),
+    }
+}
+
+impl Question {
+    /// Reads it; what cannot be read is missing, with the reason.
+    pub async fn ask(self) -> Details {
+        let began = Instant::now();
+        let mut details = Details {
+            subject: self.subject.clone(),
+            ended: began,
+            took: Duration::ZERO,
+            at_ms: now_ms(),
+            days: Vec::new(),
+            not_selected: None,
+            elsewhere: None,
+            wanted: BTreeMap::new(),
+            pace: 0.0,
+            settling: None,
+            mirror: None,
+            mirror_kept: None,
+            problems: Vec::new(),
+            refused: None,
+            mirror_away: None,
+        };
+        let reading = tokio::time::timeout(PATIENCE, self.read_rows(&mut details)).await;
+        match reading {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => details.blame(&error),
+            Err(_) => details.problems.push(slow(
+                "clickhouse: the rows of backfills and older days could not be counted",
+            )),
+        }
+        if let Some(mirror) = self.mirror.as_ref().filter(|_| self.subject.mirror) {
+            let reading = tokio::time::timeout(PATIENCE, self.compare(mirror, &mut details)).await;
+            match reading {
+                Ok(Ok(())) => {}
+                Ok(Err(error @ (StoreError::MySql { .. } | StoreError::MySqlSilent { .. }))) => {
+                    details.mirror_away = Some(error.chain());
+                }
+                Ok(Err(error)) => details.blame(&error),
+                Err(_) => details.problems.push(slow(
+                    "mysql: the mirror could not be compared with clickhouse",
+                )),
+            }
+        }
+        details.took = began.elapsed();
+        details.ended = Instant::now();
+        details
+    }
+
+    async fn read_rows(&self, details: &mut Details) -> Result<(), StoreError> {
+        let (table, live) = (&self.table, &self.subject.live);
+        let mut days = Vec::new();
+        for run in &self.runs {
+            let of_run = run.days();
+            let wanted = table.wanted_rows(run.run, &of_run, &run.selection).await?;
+            let wanted: BTreeMap<Day, u64> = wanted.into_iter().collect();
+            let told = Wanted {
+                rows: wanted.values().sum(),
+                days: wanted.len() as u64,
+            };
+            details.wanted.insert(run.run, told);
+            if run.state == RunState::Open {
+                let next = of_run.into_iter().filter(|day| wanted.contains_key(day));
+                days.extend(next.filter(|day| !live.contains(day)));
+            }
+        }
+        days.truncate(MOST_DAYS);
+        days.sort_unstable();
+        days.dedup();
+        if self.day.is_some() {
+            days.clear();
+        }
+        if !days.is_empty() {
+            details.days = table.day_counts(&days).await?;
+            details.pace = table.pace(&days, PACE_SECONDS).await?.rows_per_second;
+        }
+        if self.is_filtered {
+            days.extend(&self.counted);
+            details.not_selected = Some(table.not_selected(&days).await?);
+        }
+        if self.day.is_none()
+            && let (Some(today), Some(oldest)) = (live.first(), live.last())
+        {
+            details.elsewhere = Some(table.left_elsewhere(*oldest, *today).await?);
+        }
+        details.settling = Some(self.settling().await?);
+        Ok(())
+    }
+
+    async fn settling(&self) -> Result<Settling, StoreError> {
+        let jobs = settle::jobs_by_day(&self.queue).await.ok();
+        // Without Redis nobody knows whether a day has jobs left.
+        let knows_jobs = jobs.is_some();
+        let seen = settle::Seen {
+            patches: self.table.patches().await?,
+            jobs: jobs.unwrap_or_default(),
+        };
+        let today = self.subject.live.first().copied();
+        let rule = Rule {
+            not_over: today,
+            quiet: self.settled_within,
+        };
+        let partitions = seen.patches.partitions.iter();
+        let overdue = partitions
+            .filter(|partition| knows_jobs && settle::obstacle(partition, &seen, rule).is_none());
+        let overdue = overdue.flat_map(|partition| partition.days.iter().map(|day| day.day));
+        let unsettled = seen.patches.days().into_iter();
+        Ok(Settling {
+            unsettled: unsettled
+                .filter(|day| today.is_none_or(|today| *day < today))
+                .collect(),
+            overdue: overdue.collect(),
+        })
+    }
+
+    async fn compare(&self, mirror: &Mirror, details: &mut Details) -> Result<(), StoreError> {
+        let mut days = self.counted.clone();
+        days.extend(details.days.iter().map(|counts| counts.day));
+        days.sort_unstable();
+        let mut lag = mirror.lag(&days).await?;
+        for lag in lag.iter_mut().filter(|lag| !lag.equal) {
+            // What is kept is no lag; this process has not looked yet.
+            mirror.survey_day(lag.day).await?;
+            *lag = mirror.lag_of(lag.day).await?;
+        }
+        details.mirror_kept = Some(match self.day {
+            Some(_) => lag.iter().map(|lag| lag.kept).sum(),
+            None => mirror.kept_rows().await?,
+        });
+        details.mirror = Some(lag);
+        Ok(())
+    }
+}
+
+impl Details {
+    fn blame(&mut self, error: &StoreError) {
+        let why = error.chain_and_remedy();
+        match error.class() {
+            Class::Refused | Class::Fatal => self.refused = Some(why),
+            _ => self.problems.push(why),
+        }
+    }
+}
+
+fn slow(what: &str) -> String {
+    format!("{what} within {} s", PATIENCE.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_costs_the_stores_less_than_a_hundredth_unless_something_was_changed() {
+        let ms = Duration::from_millis;
+        assert_eq!(good_for(ms(20), false, false), FRESH);
+        let took = ms(2000);
+        let good = good_for(took, false, false);
+        assert!(took.as_secs_f64() / (took + good).as_secs_f64() <= 0.01);
+        assert_eq!(good_for(ms(20), true, false), AFTER_FAILURE);
+        assert_eq!(
+            good_for(took, true, false),
+            good,
+            "one that took its time is not repeated"
+        );
+        assert_eq!(good_for(ms(20), false, true), ms(100));
+    }
+}

@@ -1,0 +1,192 @@
+//! What stops nothing, and a person may want to do something about.
+
+use std::collections::BTreeSet;
+
+use weldfleet_queue::{State, WorkerEntry};
+use weldfleet_service::output::grouped;
+
+use super::report::{DayLine, Hint, Report};
+use crate::words::Words;
+
+/// Those that need a person first. `zone` is what the scheduler's day is told by.
+pub fn hints(report: &Report, zone: &str) -> Vec<Hint> {
+    let wanted = [
+        dead(report),
+        older(report),
+        no_day(report),
+        in_error(report),
+        late(report),
+    ];
+    let needed = wanted.into_iter().flatten().map(|words| (words, true));
+    let told = [mixed(report.living_workers()), later(report, zone)];
+    let told = told.into_iter().flatten().map(|words| (words, false));
+    let hint = |(words, needs_a_person)| Hint {
+        words,
+        needs_a_person,
+    };
+    needed.chain(told).map(hint).collect()
+}
+
+fn dead(report: &Report) -> Option<Words> {
+    let dead = *report.jobs.as_ref()?.get(&State::Dead)?;
+    (dead > 0).then(|| {
+        Words::new(
+            format!("{dead} dead letters; `scheduler jobs list --state dead` shows them"),
+            format!("{dead} 个死信作业；用 `scheduler jobs list --state dead` 查看"),
+        )
+    })
+}
+
+fn older(report: &Report) -> Option<Words> {
+    let older = report.older_days.as_ref()?;
+    let days = format!("--from {} --to {}", older.first()?.day, older.last()?.day);
+    Some(Words::new(
+        format!("older days have rows left; `scheduler backfill {days}` judges them"),
+        format!("更早的日期还有未判定的数据；用 `scheduler backfill {days}` 补跑"),
+    ))
+}
+
+fn no_day(report: &Report) -> Option<Words> {
+    let rows = report.rows_on_no_day.filter(|rows| *rows > 0)?;
+    Some(Words::new(
+        format!(
+            "{rows} rows have a data_date that is no day, so nothing judges them; fix it in ClickHouse"
+        ),
+        format!("{rows} 行数据的 data_date 不是日期，不会被判定；请在 ClickHouse 中修正"),
+    ))
+}
+
+fn in_error(report: &Report) -> Option<Words> {
+    let days = report.days.iter().flatten();
+    let days: Vec<&DayLine> = days.filter(|day| day.error > 0).collect();
+    let rows: u64 = days.iter().map(|day| day.error).sum();
+    let (first, last) = (&days.first()?.day, &days.last()?.day);
+    let command = format!("scheduler backfill --from {first} --to {last} --status error");
+    Some(Words::new(
+        format!(
+            "{rows} rows are in error, with the reason in alg_error; `{command}` judges them again"
+        ),
+        format!("{rows} 行数据判定出错，原因见 alg_error；用 `{command}` 重新判定"),
+    ))
+}
+
+fn late(report: &Report) -> Option<Words> {
+    let rows: u64 = report.mirror.iter().flatten().map(|line| line.late).sum();
+    let rows = grouped(Some(rows).filter(|rows| *rows > 0)?);
+    Some(Words::new(
+        format!(
+            "MySQL lacks {rows} NOK rows that were committed a while ago; the leader's log says why"
+        ),
+        format!("MySQL 缺少 {rows} 行较早提交的 NOK 数据；原因见主调度器日志"),
+    ))
+}
+
+fn later(report: &Report, zone: &str) -> Option<Words> {
+    let rows = report.rows_later.filter(|rows| *rows > 0)?;
+    Some(Words::new(
+        format!(
+            "{rows} rows are dated after today and wait for their day; scheduler.timezone = \"{zone}\""
+        ),
+        format!("{rows} 行数据的日期晚于今天，等待到期；scheduler.timezone = \"{zone}\""),
+    ))
+}
+
+/// What to say where one weld could get another verdict from another worker: providers agree to 1e-5, precisions do
+/// not, and models may differ in anything.
+fn mixed<'a>(living: impl Iterator<Item = &'a WorkerEntry>) -> Option<Words> {
+    let living: Vec<_> = living.collect();
+    let kinds = |field: &str| -> BTreeSet<String> {
+        let told = living.iter().filter_map(|worker| worker.fields.get(field));
+        // which GPU of its host a worker has says nothing of its numbers
+        told.map(|told| told.split(':').next().unwrap_or(told).to_owned())
+            .collect()
+    };
+    let listed = |kinds: BTreeSet<String>| kinds.into_iter().collect::<Vec<_>>().join(", ");
+    let (models, devices) = (kinds("model_version"), kinds("device"));
+    if models.len() > 1 {
+        let models = listed(models);
+        return Some(Words::new(
+            format!(
+                "workers judge by different models ({models}), so that a weld's verdict depends on who judges it"
+            ),
+            format!("工作进程使用不同的模型（{models}），同一焊点的判定取决于由谁处理"),
+        ));
+    }
+    (devices.len() > 1).then(|| {
+        let devices = listed(devices);
+        Words::new(
+            format!("workers compute on different providers ({devices}), whose probabilities agree to 1e-5; model.provider names one for all"),
+            format!("工作进程使用不同的计算后端（{devices}），概率相差不超过 1e-5；用 model.provider 统一指定"),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use weldfleet_queue::WorkerInfo;
+
+    use super::{super::report::OlderDay, *};
+
+    fn worker(device: &str, model_version: &str, silent_ms: u64) -> WorkerEntry {
+        let fields = [("device", device), ("model_version", model_version)];
+        WorkerEntry {
+            id: WorkerInfo::new("host").id,
+            silent_ms,
+            leases: 0,
+            jobs: Vec::new(),
+            fields: fields
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        }
+    }
+
+    #[test]
+    fn a_fleet_whose_verdicts_may_differ_is_said_to_be_mixed() {
+        let alike = [worker("cuda:0", "m-1", 0), worker("cuda:3", "m-1", 0)];
+        assert_eq!(mixed(alike.iter()), None);
+        // One that fell silent judges nothing.
+        let mut report = Report {
+            workers: Some(vec![
+                worker("cpu", "m-1", 0),
+                worker("openvino", "m-2", 15_001),
+            ]),
+            ..Report::default()
+        };
+        report.limits.silent_ms = 15_000;
+        assert_eq!(hints(&report, "UTC"), []);
+        let providers = [worker("cpu", "m-1", 0), worker("openvino", "m-1", 0)];
+        let said = mixed(providers.iter()).unwrap().en;
+        assert!(
+            said.contains("(cpu, openvino)") && said.contains("1e-5"),
+            "{said}"
+        );
+        let precisions = [
+            worker("openvino", "m-1", 0),
+            worker("openvino+bf16", "m-1+bf16", 0),
+        ];
+        let said = mixed(precisions.iter()).unwrap().en;
+        assert!(said.contains("different models (m-1, m-1+bf16)"), "{said}");
+    }
+
+    #[test]
+    fn what_needs_a_person_is_told_before_what_does_not() {
+        let report = Report {
+            jobs: Some([(State::Dead, 2)].into()),
+            rows_later: Some(7),
+            older_days: Some(vec![OlderDay {
+                day: "20261101".to_owned(),
+                left: 3,
+            }]),
+            ..Report::default()
+        };
+        let told = hints(&report, "UTC");
+        let told: Vec<(&str, bool)> = told
+            .iter()
+            .map(|hint| (&hint.words.en[..7], hint.needs_a_person))
+            .collect();
+        assert_eq!(
+            told,
+            [("2 dead ", true), ("older d", true), ("7 rows ", false)]
+        );
+    }
+}
