@@ -27,8 +27,8 @@ pub struct CurveDay {
 }
 
 impl CurveDay {
-    /// Simulates the day and keeps a copy of it. Of a large day the first part is simulated, and the server copies it to later
-    /// hours under other ids: simulating costs more than judging.
+    /// Simulates the day and keeps a copy of it. Of a large day the first part is simulated, and the server copies it
+    /// to later hours under other ids: simulating costs more than judging.
     pub async fn make(plant: &Plant, day: u32, rows: u64) -> Result<Self> {
         const SIMULATED: u64 = 100_000;
         let room = free_bytes(&std::env::temp_dir())?;
@@ -61,7 +61,8 @@ impl CurveDay {
             ],
         )?;
         if copies > 1 {
-            // Each copy is a stretch of time of its own, so its parts need no merging, which would take twice the room on the disk.
+            // Each copy is a stretch of time of its own, so its parts need no merging, which would take twice the room
+            // on the disk.
             let largest = "MODIFY SETTING max_bytes_to_merge_at_max_space_in_pool = 50000000";
             plant
                 .sql(&format!("ALTER TABLE spot_records {largest}"))
@@ -112,7 +113,8 @@ impl CurveDay {
         plant
             .sql(&format!("CREATE TABLE IF NOT EXISTS {fresh} AS {table}"))
             .await?;
-        // The copy shares its files with the day that is judged, until they are merged: a large day would fill the disk.
+        // The copy shares its files with the day that is judged, until they are merged: a large day would fill the
+        // disk.
         plant.sql(&format!("SYSTEM STOP MERGES {fresh}")).await?;
         plant
             .sql(&format!(

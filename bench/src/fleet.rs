@@ -1,8 +1,9 @@
-//! Many workers on one Redis and one ClickHouse. Their device is a timed wait (`weldfleet-timed-device`); everything else
-//! is real: the programs themselves, claims, reads, validation, features, rules, results, UPDATEs, audit files, mirror, acks.
+//! Many workers on one Redis and one ClickHouse. Their device is a timed wait (`weldfleet-timed-device`); everything
+//! else is real: the programs themselves, claims, reads, validation, features, rules, results, UPDATEs, audit files,
+//! mirror, acks.
 //!
-//! Workers, services and this program share the machine's cores, so the fleet bends where those are used up. That is why
-//! costs a row are measured beside the rate: from them follows where it would bend with cores for everybody.
+//! Workers, services and this program share the machine's cores, so the fleet bends where those are used up. That is
+//! why costs a row are measured beside the rate: from them follows where it would bend with cores for everybody.
 
 use std::time::{Duration, Instant};
 
@@ -81,8 +82,8 @@ async fn has_work(plant: &Plant, workers: usize) -> Result<bool> {
     Ok(there >= 2 * u64::try_from(workers)?)
 }
 
-/// Waits until the ranges under way are as many as they will be. As long as workers fill up, or ranges gather behind the
-/// UPDATEs, more rows go in than come out, and neither is the rate. Of slow devices that takes minutes.
+/// Waits until the ranges under way are as many as they will be. As long as workers fill up, or ranges gather behind
+/// the UPDATEs, more rows go in than come out, and neither is the rate. Of slow devices that takes minutes.
 async fn run_in(plant: &Plant, fleet: Fleet) -> Result<()> {
     let first_round = u64::try_from(fleet.workers)?;
     let (mut most, mut since) = (0, Instant::now());
@@ -252,9 +253,9 @@ impl Marks {
     }
 }
 
-/// Rows a second: the slope of the line through the acks, each at its time and the sum of the rows up to it. Ranges that
-/// were written together are acknowledged together, and workers that began together end together, so rows by a fixed time
-/// would depend on where in that rhythm it begins.
+/// Rows a second: the slope of the line through the acks, each at its time and the sum of the rows up to it. Ranges
+/// that were written together are acknowledged together, and workers that began together end together, so rows by a
+/// fixed time would depend on where in that rhythm it begins.
 fn rate(done: &[Done]) -> Option<f64> {
     let (first, last) = (done.first()?, done.last()?);
     if done.len() < FEW || first.finished_at >= last.finished_at {

@@ -1,10 +1,13 @@
 //! `make bench`: every figure of `docs/PERFORMANCE.md` in one run, services included.
 //!
 //! # Layout
-//! - [`plant`]: private services, tables and the two programs; [`proc`]: what the kernel counts of them; [`machine`]: its name;
+//! - [`plant`]: private services, tables and the two programs; [`proc`]: what the kernel counts of them; [`machine`]:
+//!   its name;
 //! - [`onnx`], [`reads`]: the two limits, ONNX Runtime and ClickHouse alone;
-//! - [`drain`]: the worker end to end; [`fleet`]: many of them; [`live`]: latency at a plant's pace; [`days`]: their rows;
-//! - [`forms`]: how a plant stores curves and versions, beside our own table; [`slicing`]: large days; [`writebacks`]: such a day after very many write-backs;
+//! - [`drain`]: the worker end to end; [`fleet`]: many of them; [`live`]: latency at a plant's pace; [`days`]: their
+//!   rows;
+//! - [`forms`]: how a plant stores curves and versions, beside our own table; [`slicing`]: large days; [`writebacks`]:
+//!   such a day after very many write-backs;
 //! - [`numbers`]: medians and spread; [`report`]: the figures as a file, and as the tables of the documentation.
 //!
 //! What must never live here: a second way to do what the product does. Rows are judged by the programs themselves,

@@ -197,7 +197,6 @@ impl Plant {
         Ok(bytes)
     }
 
-    /// Jobs in a state.
     pub async fn jobs(&self, state: &str) -> Result<u64> {
         Ok(self
             .redis

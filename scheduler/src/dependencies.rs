@@ -54,8 +54,8 @@ pub fn queue(settings: &Settings) -> Result<Queue, Failure> {
     Queue::new(options).map_err(queue_failure)
 }
 
-/// The configured queue for a command that needs no ClickHouse: Redis must answer, and the queue must not be another table's. Whose it is
-/// cannot be told while ClickHouse is away; a command that a person gave then goes on.
+/// The configured queue for a command that needs no ClickHouse: Redis must answer, and the queue must not be another
+/// table's. Whose it is cannot be told while ClickHouse is away; a command that a person gave then goes on.
 pub async fn own_queue(settings: &Settings) -> Result<Queue, Failure> {
     let queue = queue(settings)?;
     queue.ping().await.map_err(queue_failure)?;

@@ -1,9 +1,10 @@
 //! Settling finished days, for the daemon and for `scheduler settle`.
 //!
-//! What is to be settled is read off the stores each time ([`look`]), so that a restart, another leader or a person in between change
-//! nothing. Patches are applied while nothing writes to the table, since a write-back that is under way meanwhile may be acknowledged and
-//! lost (`settling` of `weldfleet_stores` tells why). So the fleet is paused for that moment ([`apply`]): claims stop, leases end,
-//! the statement runs, claims go on. A process that dies in between leaves the pause behind; whoever leads lifts it ([`lift_abandoned`]).
+//! What is to be settled is read off the stores each time ([`look`]), so that a restart, another leader or a person in
+//! between change nothing. Patches are applied while nothing writes to the table, since a write-back that is under way
+//! meanwhile may be acknowledged and lost (`settling` of `weldfleet_stores` tells why). So the fleet is paused for that
+//! moment ([`apply`]): claims stop, leases end, the statement runs, claims go on. A process that dies in between leaves
+//! the pause behind; whoever leads lifts it ([`lift_abandoned`]).
 
 use std::{
     collections::BTreeMap,
@@ -25,8 +26,8 @@ fn drain(queue: &Queue) -> Duration {
     queue.options().ttl
 }
 
-/// Age at which such a pause is nobody's any more, unless patches are being applied. Longer than [`drain`], so that none is lifted from
-/// under its owner.
+/// Age at which such a pause is nobody's any more, unless patches are being applied. Longer than [`drain`], so that
+/// none is lifted from under its owner.
 fn abandoned_after(queue: &Queue) -> Duration {
     drain(queue) * 2
 }
@@ -106,7 +107,8 @@ pub fn obstacle(partition: &PatchedPartition, seen: &Seen, rule: Rule) -> Option
     None
 }
 
-/// Partitions that can be settled. A table whose patches come near the server's limit would soon take no verdict at all: then all of them.
+/// Partitions that can be settled. A table whose patches come near the server's limit would soon take no verdict at
+/// all: then all of them.
 pub fn ready(seen: &Seen, rule: Rule) -> Vec<String> {
     let all = seen.patches.are_many();
     let partitions = seen.patches.partitions.iter();
@@ -125,8 +127,9 @@ pub enum Applied {
     Not(String),
 }
 
-/// Applies the patches of these partitions while the fleet stands still; what is not done after `most`, or when `stop` is cancelled,
-/// is left for the next time. Claims go on when this returns, except after an error: then [`lift_abandoned`] sees to it.
+/// Applies the patches of these partitions while the fleet stands still; what is not done after `most`, or when `stop`
+/// is cancelled, is left for the next time. Claims go on when this returns, except after an error: then
+/// [`lift_abandoned`] sees to it.
 pub async fn apply(
     table: &SourceTable,
     queue: &Queue,

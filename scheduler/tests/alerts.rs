@@ -1,5 +1,5 @@
-//! Alerts: a fault of real services, and a real Prometheus that fires for it. `tests/tests/monitoring.rs` has those that
-//! a worker brings about.
+//! Alerts: a fault of real services, and a real Prometheus that fires for it. `tests/tests/monitoring.rs` has those
+//! that a worker brings about.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 

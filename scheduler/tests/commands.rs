@@ -195,7 +195,8 @@ async fn dropped_jobs_give_their_rows_up() {
     assert_eq!((code, err.contains("there is no job")), (2, true), "{err}");
 }
 
-/// Somebody deletes the record of a job with redis-cli: it is named, repaired when that is asked for, and its rows are sliced again.
+/// Somebody deletes the record of a job with redis-cli: it is named, repaired when that is asked for, and its rows are
+/// sliced again.
 #[tokio::test]
 async fn a_job_whose_record_was_deleted_is_repaired() {
     let fleet = Fleet::start().await;

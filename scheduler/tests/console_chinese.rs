@@ -1,5 +1,5 @@
-//! Whatever goes wrong is said in the language of the one who asked: each action and each view, for each reason that can
-//! be brought about.
+//! Whatever goes wrong is said in the language of the one who asked: each action and each view, for each reason that
+//! can be brought about.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 

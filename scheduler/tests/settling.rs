@@ -1,4 +1,5 @@
-//! Settling finished days: by the leader, by command, beside workers that write, after a crash; and what `migrate` asks.
+//! Settling finished days: by the leader, by command, beside workers that write, after a crash; and what `migrate`
+//! asks.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 

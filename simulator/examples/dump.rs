@@ -1,6 +1,6 @@
-//! Writes simulated rows to stdout as ClickHouse RowBinary, for looking at them without
-//! the fleet: `dump DAY ROWS SEED NOK_RATE [fixed:600|program] | clickhouse-client --query "INSERT … FORMAT RowBinary"`.
-//! With `-` in place of DAY it only measures rows a second.
+//! Writes simulated rows to stdout as ClickHouse RowBinary, for looking at them without the fleet:
+//! `dump DAY ROWS SEED NOK_RATE [fixed:600|program] | clickhouse-client --query "INSERT … FORMAT RowBinary"`. With `-`
+//! in place of DAY it only measures rows a second.
 
 use std::io::Write;
 use std::time::Instant;

@@ -46,7 +46,8 @@ pub struct SimulationOptions {
 }
 
 impl SimulationOptions {
-    /// A day of a plant: 0.6 % NOK, no burn marks, nothing invalid, 600 samples of 1 ms, record ids from 1, spread over 24 hours.
+    /// A day of a plant: 0.6 % NOK, no burn marks, nothing invalid, 600 samples of 1 ms, record ids from 1, spread over
+    /// 24 hours.
     #[must_use]
     pub fn new(day: u32, rows: u64, seed: u64) -> Self {
         Self {

@@ -1,8 +1,8 @@
 //! The same welds as a plant's own table holds them: text scalars, curves in whole counts, and rows that are no welds.
 //!
 //! A weld depends on seed, day and number alone, so a test finds the truth of a row of this table in the
-//! [`SimulatedBlock`] of the same options, by its number. Verdicts can be compared to the last bit with those of our own
-//! table when that one holds the same counts: [`SimulatedBlock::into_counts`].
+//! [`SimulatedBlock`] of the same options, by its number. Verdicts can be compared to the last bit with those of our
+//! own table when that one holds the same counts: [`SimulatedBlock::into_counts`].
 
 use crate::block::SimulatedBlock;
 use crate::noise::RowNoise;
@@ -28,7 +28,6 @@ const NO_SPOT_SHARE: f64 = 0.016;
 const UNEQUAL_SHARE: f64 = 0.25;
 /// From the middle on, a re-sent weld's first version has this much of the voltage.
 const DROPPED: f32 = 0.85;
-/// Welds of a body.
 const WELDS_A_BODY: u64 = 224;
 const SEED: u64 = 0x706c_616e_7420_7461;
 
@@ -271,8 +270,8 @@ impl CountedBlock {
 }
 
 impl SimulatedBlock {
-    /// What a plant's timers leave of a block in V and kA: maxima to 0.01 V and 0.01 kA, curves in whole counts of 1 % of
-    /// them, never below 0.
+    /// What a plant's timers leave of a block in V and kA: maxima to 0.01 V and 0.01 kA, curves in whole counts of 1 %
+    /// of them, never below 0.
     #[must_use]
     pub fn into_counts(mut self) -> CountedBlock {
         for maximum in self.umax.iter_mut().chain(&mut self.imax) {

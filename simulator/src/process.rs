@@ -81,8 +81,8 @@ pub fn nugget_mm(heat: f64, minimum_mm: f64) -> f64 {
 }
 
 impl Weld {
-    /// Draws the weld of `spot` with electrodes of `wear` (0 freshly dressed, 1 due for a dress), with a burn mark where it
-    /// `burns`.
+    /// Draws the weld of `spot` with electrodes of `wear` (0 freshly dressed, 1 due for a dress), with a burn mark
+    /// where it `burns`.
     pub(crate) fn draw(
         options: &SimulationOptions,
         spot: &Spot,
@@ -266,8 +266,8 @@ fn draw_expulsion(main_ms: f64, depth: (f64, f64), noise: &mut RowNoise) -> Expu
     }
 }
 
-/// A hill of 0.05 to 0.12 mΩ that begins after the β peak and is over before the pulse ends, for some 45 to 75 ms at half its
-/// height.
+/// A hill of 0.05 to 0.12 mΩ that begins after the β peak and is over before the pulse ends, for some 45 to 75 ms at
+/// half its height.
 fn draw_hill(main_ms: f64, noise: &mut RowNoise) -> Hill {
     let rises_at = noise.between(0.34, 0.46) * main_ms;
     let rise = (rises_at, noise.between(3.0, 6.0));

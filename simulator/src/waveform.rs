@@ -111,7 +111,8 @@ impl Sampler<'_> {
         }
     }
 
-    /// The main pulse with expulsions, a hill or an interruption. While the current fails, the weld's own time stands still.
+    /// The main pulse with expulsions, a hill or an interruption. While the current fails, the weld's own time stands
+    /// still.
     fn disturbed_pulse(&mut self, samples: usize, rise_ratio: f64, weld: &Weld) {
         let failure_ratio = (-self.interval_ms / FAILURE_TAU_MS).exp();
         let (fails_at, fails_for) = weld.interruption.unwrap_or((f64::INFINITY, 0.0));

@@ -126,13 +126,14 @@ impl EndState {
     }
 }
 
-/// Every weld has a verdict or a reason, the mirror holds exactly the NOK ones, exactly one audit line carries each row's token, and
-/// nothing is left in the queue.
+/// Every weld has a verdict or a reason, the mirror holds exactly the NOK ones, exactly one audit line carries each
+/// row's token, and nothing is left in the queue.
 pub async fn assert_whole(fleet: &Fleet, rows: u64) -> Counts {
     let truth = Truth::read(&fleet.clickhouse, "spot_records").await;
     assert_eq!((truth.rows, truth.welds.len() as u64), (rows, rows), "rows");
     let counts = truth.counts();
-    // a worker that dies, or loses its lease, between its commit and its mirror leaves that to the scheduler's next pass
+    // a worker that dies, or loses its lease, between its commit and its mirror leaves that to the scheduler's next
+    // pass
     eventually(
         "the mirror comes as far as the truth",
         PATIENCE,

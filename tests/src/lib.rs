@@ -3,8 +3,8 @@
 //! # Layout
 //! - [`fleet`]: one private plant: services, configuration, a folder; starts schedulers and workers;
 //! - [`process`]: a running binary: its log, its HTTP port, signals;
-//! - [`clickhouse`], [`mysql`], [`queue`], [`audit`]: looking at each store from outside, with its own tools' protocols and none
-//!   of the product's code;
+//! - [`clickhouse`], [`mysql`], [`queue`], [`audit`]: looking at each store from outside, with its own tools' protocols
+//!   and none of the product's code;
 //! - [`status`]: what a scheduler tells of the fleet; [`prometheus`]: what a real Prometheus makes of it;
 //! - [`agree`]: whether all of them tell the same about the same welds;
 //! - [`faults`]: what the fault tests share;

@@ -354,7 +354,8 @@ async fn only_rows_with_the_status_are_judged_again_after_mending_the_units() {
     let day = [fleet.day_before(5).await, fleet.day_before(5).await];
     let _scheduler = fleet.scheduler();
 
-    // In the morning the units are wrong: everything is invalid. In the afternoon they are right, and some rows really are invalid.
+    // In the morning the units are wrong: everything is invalid. In the afternoon they are right, and some rows really
+    // are invalid.
     fleet.simulate(
         &day[0],
         400,

@@ -134,7 +134,8 @@ async fn rows_equal_in_the_whole_key_are_one_weld() {
     assert_eq!(Counts::of_metrics(&[&worker]).await, counts);
 }
 
-/// A worker with the model in `models/` stops at `point`; its range is taken over by one with another model; then it goes on.
+/// A worker with the model in `models/` stops at `point`; its range is taken over by one with another model; then it
+/// goes on.
 struct TwoModels {
     fleet: Fleet,
     first: Process,
@@ -182,8 +183,8 @@ impl TwoModels {
         self.first.logged("lease lost", MINUTES).await;
     }
 
-    /// Every row is wholly what one of the models says of it, and one token's rows are one model's; answers how many judged rows are
-    /// the first's and the second's. Invalid rows are invalid to both.
+    /// Every row is wholly what one of the models says of it, and one token's rows are one model's; answers how many
+    /// judged rows are the first's and the second's. Invalid rows are invalid to both.
     async fn rows_of_each(&self) -> [usize; 2] {
         let truth = everything_agrees(&self.fleet).await;
         let mut rows = [0, 0];

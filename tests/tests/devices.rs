@@ -1,6 +1,7 @@
 //! Devices and layouts as a person meets them: refusals, fallbacks, what was tuned and what is remembered.
 //!
-//! Snapshots in `snapshots/`; after a wanted change: `INSTA_UPDATE=always cargo nextest run -p weldfleet-tests --test devices`.
+//! Snapshots in `snapshots/`; after a wanted change:
+//! `INSTA_UPDATE=always cargo nextest run -p weldfleet-tests --test devices`.
 
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 

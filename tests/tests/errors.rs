@@ -1,6 +1,7 @@
 //! What a person is told who got something wrong: clear, with the remedy, and with the right exit code.
 //!
-//! Snapshots in `snapshots/`; after a wanted change: `INSTA_UPDATE=always cargo nextest run -p weldfleet-tests --test errors`.
+//! Snapshots in `snapshots/`; after a wanted change:
+//! `INSTA_UPDATE=always cargo nextest run -p weldfleet-tests --test errors`.
 
 use std::{fmt::Write as _, fs, path::Path, process::Command, time::Duration};
 

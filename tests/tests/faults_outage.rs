@@ -23,8 +23,8 @@ fn outage() -> Duration {
     }
 }
 
-/// A plant in the middle of its day: of two workers one stands before judging its fifth range, one between the results and the commit of its
-/// fifth. They go on when the gates are opened.
+/// A plant in the middle of its day: of two workers one stands before judging its fifth range, one between the results
+/// and the commit of its fifth. They go on when the gates are opened.
 struct HalfWay {
     fleet: Fleet,
     scheduler: Process,

@@ -1,5 +1,5 @@
-//! What the server, the account or the worker's folder refuses is an outage and not the range's fault: it spends no attempt, says what it is,
-//! and work goes on by itself when it is fixed. What is the range's own costs no other row.
+//! What the server, the account or the worker's folder refuses is an outage and not the range's fault: it spends no
+//! attempt, says what it is, and work goes on by itself when it is fixed. What is the range's own costs no other row.
 
 use std::{fs, path::PathBuf};
 
@@ -190,7 +190,8 @@ async fn what_is_not_the_ranges_fault_spends_no_attempt_and_goes_on_when_repaire
     assert_whole(&plant.fleet, plant.rows).await;
 }
 
-/// A table whose curves are text that the server reads; one text is broken, one weld has more samples than a range may hold.
+/// A table whose curves are text that the server reads; one text is broken, one weld has more samples than a range may
+/// hold.
 async fn texts(clickhouse: &ClickHouse) {
     clickhouse
         .execute(

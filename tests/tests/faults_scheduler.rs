@@ -1,4 +1,5 @@
-//! The scheduler killed while it takes a range apart to find the row that kills workers; and that every fail point has its test.
+//! The scheduler killed while it takes a range apart to find the row that kills workers; and that every fail point has
+//! its test.
 
 use std::{
     collections::BTreeSet,

@@ -50,7 +50,8 @@ async fn held(fleet: &Fleet, worker: &str) -> HashSet<String> {
     held
 }
 
-/// Starts a worker that waits at `gate`, stops it there past its lease and lets another one finish everything. Returns both.
+/// Starts a worker that waits at `gate`, stops it there past its lease and lets another one finish everything. Returns
+/// both.
 async fn stopped_and_overtaken(fleet: &Fleet, gate: &FailPoint, more: &str) -> (Process, Process) {
     let zombie = fleet.worker_with(&[("FAILPOINTS", &format!("{}{more}", gate.armed()))]);
     gate.reached().await;
@@ -143,8 +144,8 @@ async fn stopped_between_results_and_update_it_wakes_up_without_harm() {
     wakes_up_without_harm("worker::stored").await;
 }
 
-/// The worst case: it cannot learn that its lease is lost, because Redis is silent when it wakes up. So it commits, and only the
-/// guard inside the UPDATE stands between it and the other's verdicts.
+/// The worst case: it cannot learn that its lease is lost, because Redis is silent when it wakes up. So it commits, and
+/// only the guard inside the UPDATE stands between it and the other's verdicts.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_update_touches_no_row_and_its_ack_answers_lost() {
     let fleet = plant().await;

@@ -140,7 +140,8 @@ async fn base_welds(fleet: &Fleet) -> BTreeMap<u64, Value> {
     fleet.predict("spot_records").await
 }
 
-/// `焊点记录`, with the welds on two days under the same ids, four of which differ only in case or blanks; nothing of ours is left.
+/// `焊点记录`, with the welds on two days under the same ids, four of which differ only in case or blanks; nothing of ours
+/// is left.
 async fn plants_table(fleet: &Fleet) {
     fleet
         .clickhouse
@@ -151,8 +152,8 @@ async fn plants_table(fleet: &Fleet) {
              ENGINE = MergeTree PARTITION BY toYYYYMM(`日期`) ORDER BY (`班次`, `时间`)",
         )
         .await;
-    // Rows 0 to 499 of the long night are welded while it is 02:xx for the first time, 500 to 999 for the second time, with the same ids.
-    // The other day has the same ids, for other welds.
+    // Rows 0 to 499 of the long night are welded while it is 02:xx for the first time, 500 to 999 for the second time,
+    // with the same ids. The other day has the same ids, for other welds.
     for (date, first, shift) in [
         ("toDate('2026-10-25')", "1792886400", 0),
         (

@@ -1,7 +1,8 @@
 //! What `scheduler migrate --grants` prints: the day runs under these accounts, and each line of it is needed.
 //!
-//! This ClickHouse engine refuses `CREATE USER` and `GRANT`, so the accounts are written into its `users.xml`, by the lines as they
-//! are printed; for each line there is one more account that has all the others. MariaDB and Redis take the lines themselves.
+//! This ClickHouse engine refuses `CREATE USER` and `GRANT`, so the accounts are written into its `users.xml`, by the
+//! lines as they are printed; for each line there is one more account that has all the others. MariaDB and Redis take
+//! the lines themselves.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -121,7 +121,8 @@ async fn rows_deleted_falsified_or_made_up_by_hand_are_repaired() {
     assert!(checks < 20, "{checks} looks at every row of a day at rest");
 }
 
-/// A good weld and an expulsion under one key: one of them comes before the worker reads, one while it judges, one afterwards.
+/// A good weld and an expulsion under one key: one of them comes before the worker reads, one while it judges, one
+/// afterwards.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_of_one_key_that_differ_get_no_verdict_whenever_they_come() {
     let fleet = Fleet::start().await;
@@ -152,7 +153,8 @@ async fn rows_of_one_key_that_differ_get_no_verdict_whenever_they_come() {
     judged.reached().await;
     rival(good[1]).await;
     judged.open();
-    // The rival is a range of its own, and the judged row is looked for after it was read; a third comes between these looks.
+    // The rival is a range of its own, and the judged row is looked for after it was read; a third comes between these
+    // looks.
     between_looks.reached().await;
     rival(good[1]).await;
     between_looks.open();

@@ -222,8 +222,8 @@ fn a_table_gives_a_part_of_any_name_its_model() {
 
 // --- what ONNX Runtime tells others ----------------------------------------------------------------------------------
 
-/// A command with next to nothing in its environment: ONNX Runtime keeps quiet by itself where it finds a build server's
-/// variables, and whatever wants to reach another host is sent to `proxy`.
+/// A command with next to nothing in its environment: ONNX Runtime keeps quiet by itself where it finds a build
+/// server's variables, and whatever wants to reach another host is sent to `proxy`.
 fn at_home(home: &Path, proxy: &str) -> Command {
     let mut command = without_services("worker");
     for (name, _) in env::vars_os() {
@@ -322,7 +322,8 @@ async fn nothing_is_kept_at_home_and_nobody_is_called() {
     );
     assert_eq!(kept(), Vec::<std::path::PathBuf>::new(), "after predict");
 
-    // Without services it waits for them, with its models loaded. The library writes at once and calls after ten seconds.
+    // Without services it waits for them, with its models loaded. The library writes at once and calls after ten
+    // seconds.
     let mut command = at_home(&home, &proxy);
     command.args(["run", "--log-format", "json"]);
     let worker = Process::start(command, folder.path());

@@ -43,7 +43,8 @@ fn run(mut command: Command) -> Output {
     child.wait_with_output().expect("output")
 }
 
-/// Whatever becomes of its output, a command does its work, ends with the code that the work deserves, and never panics.
+/// Whatever becomes of its output, a command does its work, ends with the code that the work deserves, and never
+/// panics.
 fn survives(command: &dyn Fn() -> Command) {
     let named = format!("{:?}", command().get_args().collect::<Vec<_>>());
     let usual = ended(command());

@@ -1,5 +1,5 @@
-//! Columns that only this plant has: carried ones by which people find a weld, in the table that their application reads,
-//! and numbers that a model is fed with.
+//! Columns that only this plant has: carried ones by which people find a weld, in the table that their application
+//! reads, and numbers that a model is fed with.
 
 use std::{fs, time::Duration};
 

@@ -187,8 +187,8 @@ fn recorded(points: usize) -> (String, Vec<usize>) {
     (records, idle)
 }
 
-/// The recorder may run as long as it likes: no sound weld becomes NOK, and where a recording holds all the idle time that
-/// the model knows, a longer one gives the same numbers to the last bit.
+/// The recorder may run as long as it likes: no sound weld becomes NOK, and where a recording holds all the idle time
+/// that the model knows, a longer one gives the same numbers to the last bit.
 #[test]
 fn verdicts_do_not_depend_on_how_long_the_recorder_ran() {
     let config = repository().join("models/global/inference_config.json");
@@ -286,8 +286,8 @@ fn no_batch_size_changes_a_bit_of_a_verdict() {
 
 // --- models of PyTorch -----------------------------------------------------------------------------------------------
 
-/// What `worker predict` says of imported models, beside what PyTorch said of the same welds as the old programs fed them
-/// (tests/tests/data/imported/make.py); every fifth weld is of a part whose text names no folder.
+/// What `worker predict` says of imported models, beside what PyTorch said of the same welds as the old programs fed
+/// them (tests/tests/data/imported/make.py); every fifth weld is of a part whose text names no folder.
 #[test]
 fn imported_models_answer_what_pytorch_answered() {
     for (name, curves, stored) in [

@@ -1,6 +1,7 @@
 //! TLS to all three stores, with real certificates: a day through it, and each thing that may be wrong with them.
 //!
-//! Redis and MariaDB speak TLS themselves. The ClickHouse engine of the tests cannot, so a proxy speaks it for the engine.
+//! Redis and MariaDB speak TLS themselves. The ClickHouse engine of the tests cannot, so a proxy speaks it for the
+//! engine.
 
 use std::{
     path::Path,

@@ -1,4 +1,5 @@
-//! What a person asks a worker: is all there that you need, why is this weld NOK, who are you, what do you say of this record.
+//! What a person asks a worker: is all there that you need, why is this weld NOK, who are you, what do you say of this
+//! record.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

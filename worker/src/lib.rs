@@ -5,7 +5,8 @@
 //! - `judging`: models, rules and fusion as configured, the same for every command;
 //! - `inference`: ONNX Runtime, sessions, compute threads; `lease`: what it and the pipeline ask of a lease;
 //! - `needs`: what a worker needs, the same for `run` and `check`;
-//! - [`pipeline`]: the way of a range, from claim to ack; `clock`: what a stage costs; `described`: what its metrics mean;
+//! - [`pipeline`]: the way of a range, from claim to ack; `clock`: what a stage costs; `described`: what its metrics
+//!   mean;
 //! - `records`: records as somebody sends them, and what is wrong with one;
 //! - `http`: what it shows and `POST /predict`.
 //!

@@ -1,4 +1,5 @@
-//! Workers as processes: the parent says `go`, the child says `ready`, and `started` for each job that it holds or dies of.
+//! Workers as processes: the parent says `go`, the child says `ready`, and `started` for each job that it holds or dies
+//! of.
 
 use std::{process::Stdio, time::Duration};
 

@@ -1,9 +1,12 @@
 //! The queue beside its peers, on private Redis servers of its own.
 //!
-//! - `cost`: what a no-op job costs, rounds interleaved; `recovery`: from `kill -9` to the next claim, and a job that aborts its worker
+//! - `cost`: what a no-op job costs, rounds interleaved; `recovery`: from `kill -9` to the next claim, and a job that
+//!   aborts its worker
 //! - `scale`: a thousand workers and a million jobs of ours
-//! - `peers/`: one file a library, each with the same three functions; `floor` is the least that two scripts a job can cost
-//! - `child`: workers as processes; `server`: Redis; `measure`: what it used; `report`: tables and `bench/results/*.json`
+//! - `peers/`: one file a library, each with the same three functions; `floor` is the least that two scripts a job can
+//!   cost
+//! - `child`: workers as processes; `server`: Redis; `measure`: what it used; `report`: tables and
+//!   `bench/results/*.json`
 //!
 //! Redis has the first core to itself, everything else runs on the others.
 

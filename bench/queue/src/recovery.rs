@@ -1,5 +1,5 @@
-//! How long from `kill -9` to the next claim, and what becomes of a job that aborts its worker every time. All at once, each on a Redis
-//! of its own: nearly all of it is waiting.
+//! How long from `kill -9` to the next claim, and what becomes of a job that aborts its worker every time. All at once,
+//! each on a Redis of its own: nearly all of it is waiting.
 
 use std::time::{Duration, Instant};
 

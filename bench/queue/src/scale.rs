@@ -1,5 +1,5 @@
-//! A thousand workers, a million jobs, one Redis: how it takes the jobs in, how long a claim takes at a steady pace and flat out, what a
-//! thousand idle workers cost, and how soon an idle one picks up a new job.
+//! A thousand workers, a million jobs, one Redis: how it takes the jobs in, how long a claim takes at a steady pace and
+//! flat out, what a thousand idle workers cost, and how soon an idle one picks up a new job.
 
 use std::{
     hash::{BuildHasher, RandomState},

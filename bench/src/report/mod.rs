@@ -1,8 +1,9 @@
 //! The figures as a file, and as the tables of the documentation.
 //!
-//! A table stands in a document between `<!-- figures: NAME -->` and `<!-- /figures -->`; what is between is written anew
-//! from the file, so that no number in the documentation is copied by hand. [`targets`] are the promises that figures are
-//! held against, [`tables`] everything else. A target that is missed is said, never an error: machines differ.
+//! A table stands in a document between `<!-- figures: NAME -->` and `<!-- /figures -->`; what is between is written
+//! anew from the file, so that no number in the documentation is copied by hand. [`targets`] are the promises that
+//! figures are held against, [`tables`] everything else. A target that is missed is said, never an error: machines
+//! differ.
 
 mod tables;
 mod targets;

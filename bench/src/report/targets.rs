@@ -18,7 +18,8 @@ const ALLOWED_US: f64 = 10.0;
 enum Wanted {
     AtLeast(f64),
     AtMost(f64),
-    /// What the cores would allow if everything but the model cost [`ALLOWED_US`] and the ClickHouse CPU that was measured.
+    /// What the cores would allow if everything but the model cost [`ALLOWED_US`] and the ClickHouse CPU that was
+    /// measured.
     WhatCoresAllow,
 }
 

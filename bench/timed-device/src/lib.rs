@@ -1,7 +1,7 @@
 //! ONNX Runtime before a device of a given speed: a shared library that the worker loads in ONNX Runtime's place
-//! (`ORT_DYLIB_PATH`) and that hands everything through, save that an inference of N rows ends no sooner than N times the
-//! given time after it could begin. So the unchanged release worker can be measured as one of a fleet of GPU workers on a
-//! machine that has none.
+//! (`ORT_DYLIB_PATH`) and that hands everything through, save that an inference of N rows ends no sooner than N times
+//! the given time after it could begin. So the unchanged release worker can be measured as one of a fleet of GPU
+//! workers on a machine that has none.
 //!
 //! The device does one inference at a time, like a GPU, and uses no CPU while it does; then the real model runs, so
 //! that the outputs are the model's own. Use a model that costs next to nothing.
@@ -45,7 +45,8 @@ struct Real {
     a_row: Duration,
 }
 
-// SAFETY: the table is constant data of a library that is never unloaded, and its functions may be called from any thread.
+// SAFETY: the table is constant data of a library that is never unloaded, and its functions may be called from any
+// thread.
 unsafe impl Send for Real {}
 // SAFETY: as above.
 unsafe impl Sync for Real {}
@@ -79,7 +80,8 @@ fn load() -> Result<Real, String> {
         .map_err(|_| format!("TIMED_DEVICE_US_A_ROW is `{microseconds}`, write a number"))?;
     let a_row = Duration::try_from_secs_f64(microseconds / 1e6)
         .map_err(|error| format!("TIMED_DEVICE_US_A_ROW is `{microseconds}`: {error}"))?;
-    // SAFETY: the caller of this library asked for ONNX Runtime; loading it here runs what loading it there would have run.
+    // SAFETY: the caller of this library asked for ONNX Runtime; loading it here runs what loading it there would have
+    // run.
     let library = unsafe { Library::new(&path) }.map_err(|error| format!("{path}: {error}"))?;
     // SAFETY: the symbol has this type in every version of ONNX Runtime.
     let base =

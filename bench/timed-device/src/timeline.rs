@@ -17,8 +17,8 @@ impl Timeline {
         }
     }
 
-    /// Books `work` behind what is booked already; answers when it ends. A caller that wakes late costs the device nothing
-    /// as long as another one has booked meanwhile.
+    /// Books `work` behind what is booked already; answers when it ends. A caller that wakes late costs the device
+    /// nothing as long as another one has booked meanwhile.
     pub fn book(&self, now: Instant, work: Duration) -> Instant {
         let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
         let start = free_at.map_or(now, |free_at| free_at.max(now));

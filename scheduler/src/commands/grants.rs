@@ -1,4 +1,5 @@
-//! `scheduler migrate --grants`: accounts with the least rights, as the statements that make them. Passwords are placeholders.
+//! `scheduler migrate --grants`: accounts with the least rights, as the statements that make them. Passwords are
+//! placeholders.
 
 use std::fmt::Write as _;
 
@@ -8,8 +9,8 @@ use weldfleet_stores::grants::{Privilege, Role, Store, privileges};
 
 use crate::dependencies::store_failure;
 
-/// What the console's account may ask of ClickHouse at most. `readonly = 2` lets it send the settings that our statements
-/// depend on, and change nothing.
+/// What the console's account may ask of ClickHouse at most. `readonly = 2` lets it send the settings that our
+/// statements depend on, and change nothing.
 const CONSOLE_LIMITS: [(&str, u64); 3] = [
     ("max_execution_time", 10),
     ("max_memory_usage", 2_000_000_000),

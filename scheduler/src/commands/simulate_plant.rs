@@ -1,5 +1,5 @@
-//! `scheduler simulate --like plant`: the same welds into a table of an older system's shape, first what arrives in time,
-//! then what is late or sent again.
+//! `scheduler simulate --like plant`: the same welds into a table of an older system's shape, first what arrives in
+//! time, then what is late or sent again.
 
 use std::{ops::Range, sync::Arc, time::Instant};
 

@@ -20,8 +20,8 @@ use crate::dependencies::{Dependencies, store_failure};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Waits for the run; ends with 0 when every row is done, 4 when dead letters or rows in error are left, the run was cancelled or the
-/// wait was interrupted.
+/// Waits for the run; ends with 0 when every row is done, 4 when dead letters or rows in error are left, the run was
+/// cancelled or the wait was interrupted.
 pub async fn until_done(
     deps: &Dependencies,
     run: u64,

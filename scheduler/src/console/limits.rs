@@ -1,5 +1,5 @@
-//! How far a weld is from what makes the rules say NOK. What a rule measures where it has no hit, it tells when it is asked
-//! with its limits wide open.
+//! How far a weld is from what makes the rules say NOK. What a rule measures where it has no hit, it tells when it is
+//! asked with its limits wide open.
 
 use weldfleet_weld::rules::{Hit, Level, NokOn, Rule, RulesFile, settings::RuleSettings};
 

@@ -1,13 +1,13 @@
-//! The console at `/ui`: what people see in a browser, and do there. Pages are made on the server from the status model,
-//! whole; a little script puts their content in again. Nothing comes from elsewhere.
+//! The console at `/ui`: what people see in a browser, and do there. Pages are made on the server from the status
+//! model, whole; a little script puts their content in again. Nothing comes from elsewhere.
 //!
 //! - [`access`]: who asks, and what they may do; [`asked`]: what every page needs of them;
 //! - [`actions`]: what buttons do; [`said`]: how it is told;
 //! - [`wanted`]: which welds a page is about; [`welds`]: what is read of them; [`reviews`]: what people say of them;
 //! - [`shares`]: how many welds of this shift are NOK; [`svg`]: a weld's curves; [`limits`]: how far
 //!   it is from being NOK; [`export`]: lists for a spreadsheet;
-//! - [`words`]: what things are called, in both languages; [`problem`]: why something is not shown or done; [`views`]: the content of each page, pure; `templates/`:
-//!   their form.
+//! - [`words`]: what things are called, in both languages; [`problem`]: why something is not shown or done; [`views`]:
+//!   the content of each page, pure; `templates/`: their form.
 
 mod access;
 mod actions;

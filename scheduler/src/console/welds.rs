@@ -81,7 +81,6 @@ pub struct NokPage {
     pub has_bodies: bool,
 }
 
-/// One weld.
 pub struct OneWeld {
     pub key: WeldKey,
     /// What is stored of its verdict.
@@ -122,8 +121,8 @@ impl From<StoreError> for Unread {
     }
 }
 
-/// How long ClickHouse may work on an answer that is waited for so long; an account of the console's own has its bound in
-/// its profile.
+/// How long ClickHouse may work on an answer that is waited for so long; an account of the console's own has its bound
+/// in its profile.
 pub fn bound(settings: &Settings, patience: Duration) -> Option<Duration> {
     settings
         .clickhouse

@@ -19,7 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// A probe must be answered at once; it is told what was seen last.
 const PROBE_PATIENCE: Duration = Duration::from_millis(500);
 
-/// The route.
 pub fn router(cache: Cache) -> Router {
     Router::new()
         .route("/api/v1/status", get(status))

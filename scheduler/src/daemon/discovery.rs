@@ -23,14 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// How long a worker that fell silent stays a target, so that its alert can fire: the queue forgets it sooner.
 const MISSED: Duration = Duration::from_secs(600);
 
-/// The route.
 pub fn router(cache: Cache) -> Router {
     let missed: Arc<Mutex<Missed>> = Arc::default();
     let router = Router::new().route("/sd", get(everybody));
     router.with_state((cache, missed))
 }
 
-/// Workers that fell silent, by address, and when they were last listed. One that was stopped in order was never silent.
+/// Workers that fell silent, by address, and when they were last listed. One that was stopped in order was never
+/// silent.
 #[derive(Debug, Default)]
 struct Missed(BTreeMap<String, Instant>);
 

@@ -1,8 +1,8 @@
 //! What the metrics of a scheduler mean, and those of the whole fleet.
 //!
 //! What is known of the fleet is taken from the status model at each scrape. So every scheduler tells it, leader or
-//! standby, in the words of [`causes`](crate::status::causes), and nobody tells what was true before a failover. What is
-//! not known is NaN. The rest is counted where it happens; what only the leader knows is NaN on a standby.
+//! standby, in the words of [`causes`](crate::status::causes), and nobody tells what was true before a failover. What
+//! is not known is NaN. The rest is counted where it happens; what only the leader knows is NaN on a standby.
 
 use std::{sync::Arc, time::Duration};
 
@@ -320,7 +320,8 @@ fn show_queue(report: &Report) {
     }
 }
 
-/// How long the oldest work has been waiting, by what it waits for, s; 0 where there is none, `None` if nobody can tell.
+/// How long the oldest work has been waiting, by what it waits for, s; 0 where there is none, `None` if nobody can
+/// tell.
 #[derive(Debug, PartialEq)]
 struct Waiting {
     /// Live jobs.

@@ -1,8 +1,9 @@
-//! The mirror reconciler: MySQL made equal to ClickHouse by day: what an operator deleted, what a worker could not write while MySQL was away.
+//! The mirror reconciler: MySQL made equal to ClickHouse by day: what an operator deleted, what a worker could not
+//! write while MySQL was away.
 //!
-//! Workers mirror what they commit; this task makes sure. It compares a checksum per day and reconciles the days that differ: live days and
-//! days of backfills often, every other day in turn. Records whose weld left the source, or came back without a verdict, are
-//! left alone, counted and shown.
+//! Workers mirror what they commit; this task makes sure. It compares a checksum per day and reconciles the days that
+//! differ: live days and days of backfills often, every other day in turn. Records whose weld left the source, or came
+//! back without a verdict, are left alone, counted and shown.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},

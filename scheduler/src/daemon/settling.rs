@@ -1,4 +1,5 @@
-//! Finished days are settled while this scheduler leads; apart from passes, so that a table that cannot be settled delays no slicing.
+//! Finished days are settled while this scheduler leads; apart from passes, so that a table that cannot be settled
+//! delays no slicing.
 
 use std::time::{Duration, Instant};
 

@@ -15,9 +15,9 @@ pub struct Cut {
 
 /// Cuts a sorted stream of keys into ranges of `batch` rows.
 ///
-/// A range never reaches over a covered range: the rows of the one would be in the other too. Rows with equal keys are never
-/// parted, since a key cannot name only one of them; so a range may hold more than `batch` rows. Holds one open range, however long
-/// the stream is.
+/// A range never reaches over a covered range: the rows of the one would be in the other too. Rows with equal keys are
+/// never parted, since a key cannot name only one of them; so a range may hold more than `batch` rows. Holds one open
+/// range, however long the stream is.
 #[derive(Debug)]
 pub struct Cutter<'c> {
     covered: &'c [KeyRange],

@@ -1,9 +1,9 @@
 //! Rows that came under a dead letter.
 //!
-//! A dead job covers its keys like any other, so that nobody gets its rows twice. But a row that arrives later between those keys has done
-//! nothing wrong, and nobody tried it. When a dead job's keys hold more unjudged rows than it was made of, it is split: its halves have
-//! attempts of their own, the new rows are judged, and what failed dies again as a smaller job. Halves count the rows as they are now, so
-//! only growth splits again.
+//! A dead job covers its keys like any other, so that nobody gets its rows twice. But a row that arrives later between
+//! those keys has done nothing wrong, and nobody tried it. When a dead job's keys hold more unjudged rows than it was
+//! made of, it is split: its halves have attempts of their own, the new rows are judged, and what failed dies again as
+//! a smaller job. Halves count the rows as they are now, so only growth splits again.
 
 use std::{
     collections::BTreeMap,

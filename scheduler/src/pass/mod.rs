@@ -1,31 +1,34 @@
 //! The pass: the one piece of code that makes work.
 //!
-//! A pass is a reconciler. It takes no input and remembers nothing that matters: it reads what outstanding jobs cover, reads the rows
-//! that want a verdict, subtracts, cuts the difference into ranges and enqueues them. Run again at once it does nothing; run after
-//! anything whatever has gone wrong it makes exactly what is missing. So there is no recovery code. A row that came late is a row that
-//! nothing covers. A Redis that lost everything covers nothing. A pass that died half-way left some ranges behind, which the next one
-//! finds covered. A backfill is a row in `weld_runs`, whose days are sliced like today's, only later and with another selection.
+//! A pass is a reconciler. It takes no input and remembers nothing that matters: it reads what outstanding jobs cover,
+//! reads the rows that want a verdict, subtracts, cuts the difference into ranges and enqueues them. Run again at once
+//! it does nothing; run after anything whatever has gone wrong it makes exactly what is missing. So there is no
+//! recovery code. A row that came late is a row that nothing covers. A Redis that lost everything covers nothing. A
+//! pass that died half-way left some ranges behind, which the next one finds covered. A backfill is a row in
+//! `weld_runs`, whose days are sliced like today's, only later and with another selection.
 //!
 //! Why nobody gets a row twice:
-//! - the plan (outstanding jobs and its version) is read *before* the rows, and jobs are added only if the version is still the same.
-//!   A job that ended in between leaves rows that are not wanted any more; one that was added in between changed the version;
+//! - the plan (outstanding jobs and its version) is read *before* the rows, and jobs are added only if the version is
+//!   still the same. A job that ended in between leaves rows that are not wanted any more; one that was added in
+//!   between changed the version;
 //! - jobs are added under the leader's fencing token: of two schedulers that both believe to lead, one is refused;
 //! - a range never reaches over a covered one ([`cut`]).
 //!
-//! Of a backfill that was held or cancelled nothing is added, and what is there leaves the queue; of one whose order was
-//! changed nothing is added in the old one: see [`withdraw`].
+//! Of a backfill that was held or cancelled nothing is added, and what is there leaves the queue; of one whose order
+//! was changed nothing is added in the old one: see [`withdraw`].
 //!
-//! What is remembered is only about time and effort: since when a partial range has been waiting ([`partial_ranges`]), which days of a run
-//! were seen to be finished ([`runs`]), and what Redis and the pause looked like last time ([`memory`]). Losing it costs a wait or a query.
+//! What is remembered is only about time and effort: since when a partial range has been waiting ([`partial_ranges`]),
+//! which days of a run were seen to be finished ([`runs`]), and what Redis and the pause looked like last time
+//! ([`memory`]). Losing it costs a wait or a query.
 //!
-//! What was rejected: telling the pass what to do ("a backfill was requested", "these rows came"), because a message that is lost or
-//! comes twice is then a bug; a cursor of how far a day was sliced, because late rows lie before it; rows that carry the id of their
-//! job, because that is a write of every row before its first useful one.
+//! What was rejected: telling the pass what to do ("a backfill was requested", "these rows came"), because a message
+//! that is lost or comes twice is then a bug; a cursor of how far a day was sliced, because late rows lie before it;
+//! rows that carry the id of their job, because that is a write of every row before its first useful one.
 //!
 //! - [`cut`]: keys to ranges, pure; [`partial_ranges`]: partial ranges, pure;
 //! - [`mod@slice`]: one day of one run; [`runs`]: backfills, and closing them;
-//! - [`splitting`]: halves of jobs that kill their worker or cannot be read, and rows that are marked; [`growth`]: rows that came under
-//!   a dead job;
+//! - [`splitting`]: halves of jobs that kill their worker or cannot be read, and rows that are marked; [`growth`]: rows
+//!   that came under a dead job;
 //! - [`memory`]: what must be announced when Redis forgot it.
 
 pub mod cut;

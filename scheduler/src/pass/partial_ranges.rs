@@ -1,8 +1,8 @@
 //! Partial ranges that wait to fill up. Memory only: a lost one waits once more, nothing worse.
 //!
-//! How long the oldest row of a range has been there is not known. It came after the last look that saw the whole day and did
-//! not see it, so that look is when its wait begins: `max_wait` bounds the row's wait, not that of what was made of it, and the
-//! time between two looks does not come on top.
+//! How long the oldest row of a range has been there is not known. It came after the last look that saw the whole day
+//! and did not see it, so that look is when its wait begins: `max_wait` bounds the row's wait, not that of what was
+//! made of it, and the time between two looks does not come on top.
 
 use std::{
     collections::HashMap,
@@ -60,8 +60,8 @@ pub struct Scan<'w> {
 }
 
 impl Scan<'_> {
-    /// Whether this partial range has waited long enough. It is as old as the oldest range it overlaps: rows that were added at
-    /// either end do not make the others wait again. A new one is as old as the last look at the whole day.
+    /// Whether this partial range has waited long enough. It is as old as the oldest range it overlaps: rows that were
+    /// added at either end do not make the others wait again. A new one is as old as the last look at the whole day.
     pub fn has_waited(&mut self, keys: &KeyRange, max_wait: Duration) -> bool {
         let overlapping = self
             .before
@@ -77,7 +77,8 @@ impl Scan<'_> {
         waited
     }
 
-    /// The scan has ended behind `last`; what waited behind it was not looked at and keeps waiting. `None`: everything was seen.
+    /// The scan has ended behind `last`; what waited behind it was not looked at and keeps waiting. `None`: everything
+    /// was seen.
     pub fn end(mut self, last: Option<&Key>) {
         if let Some(last) = last {
             let unseen = self

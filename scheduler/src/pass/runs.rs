@@ -10,8 +10,8 @@ use super::{
     slice::{self, DayOfRun, SliceEnd},
 };
 
-/// Days of open runs in which nothing was left when they were last looked at. A hint that saves queries: a run is closed only in a
-/// pass that looked at all its days.
+/// Days of open runs in which nothing was left when they were last looked at. A hint that saves queries: a run is
+/// closed only in a pass that looked at all its days.
 #[derive(Debug, Default)]
 pub struct FinishedDays(HashMap<u64, HashSet<Day>>);
 

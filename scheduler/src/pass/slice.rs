@@ -68,8 +68,8 @@ impl Sliced {
     }
 }
 
-/// Cuts the rows of a day that a run wants and nothing covers into ranges, and enqueues those that are full or have waited,
-/// `free` of them at most.
+/// Cuts the rows of a day that a run wants and nothing covers into ranges, and enqueues those that are full or have
+/// waited, `free` of them at most.
 pub async fn slice(
     deps: &Dependencies,
     partial: &mut PartialRanges,
@@ -199,7 +199,8 @@ pub async fn slice(
     Ok(sliced)
 }
 
-/// Rows that no job can name are marked here, so that they cost nobody else's verdict; the next pass reads the day again.
+/// Rows that no job can name are marked here, so that they cost nobody else's verdict; the next pass reads the day
+/// again.
 async fn mark_unusable_ids(
     deps: &Dependencies,
     of: DayOfRun<'_>,
@@ -211,8 +212,8 @@ async fn mark_unusable_ids(
     Ok(())
 }
 
-/// Whether somebody stopped the run, or changed its order, since this pass read which are open; asked after the plan was
-/// read (see `withdraw`).
+/// Whether somebody stopped the run, or changed its order, since this pass read which are open; asked after the plan
+/// was read (see `withdraw`).
 async fn is_changed(deps: &Dependencies, of: DayOfRun<'_>) -> Result<bool, PassError> {
     if of.run == LIVE_RUN {
         return Ok(false);

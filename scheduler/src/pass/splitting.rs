@@ -1,5 +1,5 @@
-//! Jobs that killed their worker while they ran isolated, and those that a worker handed back to be cut: halves, or a row that is marked,
-//! `poison` or unreadable.
+//! Jobs that killed their worker while they ran isolated, and those that a worker handed back to be cut: halves, or a
+//! row that is marked, `poison` or unreadable.
 
 use weldfleet_queue::{Job, NewJob, SplitOutcome, State};
 use weldfleet_stores::{Range, clickhouse::Split};
@@ -105,7 +105,8 @@ impl Pass {
     }
 }
 
-/// Whether a worker could not read the only row of this job. A job of several rows of which one is left is tried by itself first.
+/// Whether a worker could not read the only row of this job. A job of several rows of which one is left is tried by
+/// itself first.
 fn is_unreadable(job: &Job) -> bool {
     job.weight <= 1 && job.error.starts_with(weldfleet_fleet::UNREADABLE)
 }

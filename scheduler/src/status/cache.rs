@@ -1,6 +1,6 @@
 //! The status of the whole fleet, for however many viewers: gathered when somebody asks and what is known is older than
-//! a second, by one look at a time. A look that takes long is taken less often, so that viewers never cost the stores more
-//! than a fixed share; [`details`](super::details) have a smaller share of their own.
+//! a second, by one look at a time. A look that takes long is taken less often, so that viewers never cost the stores
+//! more than a fixed share; [`details`](super::details) have a smaller share of their own.
 
 use std::{
     sync::{

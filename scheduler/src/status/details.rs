@@ -1,6 +1,6 @@
-//! What is dear to know: the rows of days that no pass looks at, what runs still want, what is not settled, whether MySQL
-//! is equal. It takes whole days, or the whole table. So it is read beside the looks and as rarely as it is dear, and the
-//! looks show the last of it with its age.
+//! What is dear to know: the rows of days that no pass looks at, what runs still want, what is not settled, whether
+//! MySQL is equal. It takes whole days, or the whole table. So it is read beside the looks and as rarely as it is dear,
+//! and the looks show the last of it with its age.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

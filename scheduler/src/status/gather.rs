@@ -91,8 +91,8 @@ impl Gatherer {
         })
     }
 
-    /// Looks at what is cheap to know, and adds what is dear as it was last read. Waits at most `patience` for that where
-    /// nothing is known of it, or something was changed.
+    /// Looks at what is cheap to know, and adds what is dear as it was last read. Waits at most `patience` for that
+    /// where nothing is known of it, or something was changed.
     pub async fn look(&mut self, patience: Duration) -> Result<Look, Failure> {
         let began = Instant::now();
         let today = today(&self.settings.scheduler.timezone)?;

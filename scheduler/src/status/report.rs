@@ -18,7 +18,8 @@ const OLD: Duration = Duration::from_secs(5);
 pub struct Report {
     /// When it was gathered, ms since 1970 by this machine's clock; for people.
     pub at_ms: i64,
-    /// When the rows of runs and of older days, what is not settled and the mirror were read; more rarely than the rest.
+    /// When the rows of runs and of older days, what is not settled and the mirror were read; more rarely than the
+    /// rest.
     pub details_at_ms: Option<i64>,
     /// Why nothing moves, or what is in the way; empty while all goes as it should.
     pub causes: Vec<Told>,
@@ -193,7 +194,6 @@ pub struct QueueFacts {
     pub next_delayed_ms: Option<u64>,
     /// Age of the oldest pending job of the most urgent priority, ms.
     pub oldest_pending_ms: Option<u64>,
-    /// That priority.
     pub oldest_pending_priority: Option<u8>,
     /// Age of the delayed job that is due first, ms.
     pub oldest_delayed_ms: Option<u64>,
@@ -305,7 +305,6 @@ pub struct PatchLine {
     pub limit_bytes: u64,
 }
 
-/// A disk.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct DiskLine {
     pub name: String,

@@ -1,5 +1,5 @@
-//! Who may sign in to the console: names, roles, and hashes of passwords (argon2id), in a file that `scheduler users` keeps
-//! and running schedulers read again when it changes.
+//! Who may sign in to the console: names, roles, and hashes of passwords (argon2id), in a file that `scheduler users`
+//! keeps and running schedulers read again when it changes.
 
 mod file;
 mod password;

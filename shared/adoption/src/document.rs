@@ -1,4 +1,5 @@
-//! The plan as TOML with comments. It is written once, from top to bottom, so it is text; values are quoted by the TOML library.
+//! The plan as TOML with comments. It is written once, from top to bottom, so it is text; values are quoted by the TOML
+//! library.
 
 use std::fmt::Write as _;
 

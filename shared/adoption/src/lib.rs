@@ -4,7 +4,8 @@
 //! - [`yaml`]: YAML whose scalars stay the text that was written;
 //! - [`old`]: the old configuration: which of its keys mean what (one table);
 //! - [`facts`]: what the two servers said about their tables;
-//! - [`plan`]: old configuration and facts to settings, each with its reason; a module for each thing that is told apart;
+//! - [`plan`]: old configuration and facts to settings, each with its reason; a module for each thing that is told
+//!   apart;
 //! - [`document`]: the plan as TOML with comments, and what is told on the screen;
 //! - [`mod@words`]: everything that is said, in English and Chinese.
 //!

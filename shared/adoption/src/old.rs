@@ -188,7 +188,8 @@ const EMPTY_WORDS: &[&str] = &[
     "datasource",
 ];
 
-/// Sections that may stand before a key without changing what it means. `rules.threshold` is no threshold of the model's.
+/// Sections that may stand before a key without changing what it means. `rules.threshold` is no threshold of the
+/// model's.
 const SECTION_WORDS: &[&str] = &[
     "service",
     "app",
@@ -691,8 +692,8 @@ fn scheme(url: &str) -> (&str, &str) {
 
 /// `user:password` and what stands behind the last `@`, or nothing where that cannot be told.
 ///
-/// People write passwords with `/`, `?` and `#` as they are, and the old service's library took them. So the last `@` ends
-/// them, unless there is an address before it already: then it may stand in a path or a query.
+/// People write passwords with `/`, `?` and `#` as they are, and the old service's library took them. So the last `@`
+/// ends them, unless there is an address before it already: then it may stand in a path or a query.
 fn credentials(rest: &str) -> Option<(&str, &str)> {
     let Some((credentials, address)) = rest.rsplit_once('@') else {
         return Some(("", rest));

@@ -1,5 +1,5 @@
-//! Old configurations, good and bad, and what becomes of them. After a wanted change: `INSTA_UPDATE=always cargo nextest run -p
-//! weldfleet-adoption`, then read the diff.
+//! Old configurations, good and bad, and what becomes of them. After a wanted change:
+//! `INSTA_UPDATE=always cargo nextest run -p weldfleet-adoption`, then read the diff.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
@@ -296,8 +296,8 @@ fn what_is_written_loads_in_this_build() {
     }
 }
 
-/// The file as a person answers it by docs/ADOPT.md: the `#` before each key that is asked for taken away, or its line put
-/// in the place of the one above where the file says so; a name where it has none.
+/// The file as a person answers it by docs/ADOPT.md: the `#` before each key that is asked for taken away, or its line
+/// put in the place of the one above where the file says so; a name where it has none.
 fn answered(file: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     let (mut asks, mut replaces) = (false, false);

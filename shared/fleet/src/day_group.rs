@@ -9,7 +9,6 @@ use weldfleet_stores::Day;
 pub struct DayGroup {
     /// The run; 0 is the live one.
     pub run: u64,
-    /// The day.
     pub day: Day,
 }
 

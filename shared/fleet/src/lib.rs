@@ -2,7 +2,8 @@
 //!
 //! # Layout
 //! - [`queue_options`]: the queue both speak to; [`owner`]: whose it is;
-//! - [`job`]: a range as a job, [`range_of`]: the range of a job; [`unreadable`]: what is said of rows that cannot be read;
+//! - [`job`]: a range as a job, [`range_of`]: the range of a job; [`unreadable`]: what is said of rows that cannot be
+//!   read;
 //! - [`DayGroup`]: the jobs of one day of one run;
 //! - [`queue_failure`]: with which exit code and words a program ends for its queue;
 //! - [`breaker_limits`]: when the fleet stops itself.

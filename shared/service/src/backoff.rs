@@ -21,7 +21,6 @@ impl Backoff {
         wait.min(LONGEST)
     }
 
-    /// It worked.
     pub fn worked(&mut self) {
         self.failures = 0;
     }

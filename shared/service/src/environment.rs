@@ -4,8 +4,8 @@ use std::env;
 
 /// Keeps ONNX Runtime from telling others about this host. Since 1.29 its published builds write an identifier and a
 /// database of events below the home folder and send them to a collector as soon as its environment is made; its own
-/// call to switch that off needs that environment. So the variable must be there before the library is loaded, and first
-/// in `main`: no other thread may run yet.
+/// call to switch that off needs that environment. So the variable must be there before the library is loaded, and
+/// first in `main`: no other thread may run yet.
 pub fn silence_onnx_runtime() {
     #[expect(
         unsafe_code,

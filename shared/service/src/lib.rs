@@ -2,15 +2,18 @@
 //!
 //! # Layout
 //! - [`CommonArgs`]: `--config` and `--log-format`, before or after the subcommand;
-//! - [`stdio`]: the one way to standard output and standard error; [`output`]: tables, JSON, numbers for people, colour only on a terminal;
+//! - [`stdio`]: the one way to standard output and standard error; [`output`]: tables, JSON, numbers for people, colour
+//!   only on a terminal;
 //! - [`exit`]: exit codes, the error that carries one, an error and its causes in one line;
 //! - [`environment`]: what libraries must find there;
-//! - [`signals`]: what ends a program; [`backoff`]: how long to wait between two tries; [`outage`]: what is away, told once;
+//! - [`signals`]: what ends a program; [`backoff`]: how long to wait between two tries; [`outage`]: what is away, told
+//!   once;
 //! - [`logs`]: tracing to standard error, text or JSON, level from `RUST_LOG`;
 //! - [`health`]: what the process waits for, with reasons: the source of `/readyz`;
-//! - [`http`]: the status page: `GET /`, `/healthz`, `/readyz`, `/metrics`, and whatever a program adds; [`server`] serves it so that
-//!   no client can hold the process up;
-//! - [`recorder`]: metrics go through the `metrics` facade, named `weldfleet_*` with base units (seconds, bytes) in the name.
+//! - [`http`]: the status page: `GET /`, `/healthz`, `/readyz`, `/metrics`, and whatever a program adds; [`server`]
+//!   serves it so that no client can hold the process up;
+//! - [`recorder`]: metrics go through the `metrics` facade, named `weldfleet_*` with base units (seconds, bytes) in the
+//!   name.
 //!
 //! What must never live here: knowledge of welds, queues or stores.
 

@@ -6,7 +6,8 @@ use metrics::gauge;
 
 use crate::Health;
 
-/// The names under which dependencies are told: in `/readyz`, in log lines and as `weldfleet_dependency_up{dependency}`.
+/// The names under which dependencies are told: in `/readyz`, in log lines and as
+/// `weldfleet_dependency_up{dependency}`.
 pub const REDIS: &str = "redis";
 /// See [`REDIS`].
 pub const CLICKHOUSE: &str = "clickhouse";

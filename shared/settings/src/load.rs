@@ -150,8 +150,8 @@ impl Settings {
         Self::from_tree(parse(Path::new("weldfleet.toml"), text)?, &environment)
     }
 
-    /// Whether there is a section of this name, dotted, or a key in it that takes a value of this kind. What the value itself
-    /// must be is not asked.
+    /// Whether there is a section of this name, dotted, or a key in it that takes a value of this kind. What the value
+    /// itself must be is not asked.
     pub fn knows(section: &str, entry: Option<(&str, &Value)>) -> bool {
         if entry.is_some_and(|(key, _)| is_secret_file(section, key)) {
             return true;

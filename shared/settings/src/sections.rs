@@ -154,8 +154,8 @@ pub struct MySql {
     /// What those files held when the settings were loaded; `None`: the connection is not encrypted.
     #[serde(skip)]
     pub tls: Option<Tls>,
-    /// Our columns of a NOK weld to those of a table that an application reads already, and these alone are filled; none:
-    /// the table is the fleet's own.
+    /// Our columns of a NOK weld to those of a table that an application reads already, and these alone are filled;
+    /// none: the table is the fleet's own.
     pub columns: BTreeMap<String, String>,
     /// What a row of that table must have besides; theirs to a value.
     pub constants: BTreeMap<String, Constant>,
@@ -407,7 +407,8 @@ impl Default for Worker {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
-    /// A GPU if there is one, else the CPU: by OpenVINO where its plugin is installed and faster, or by ONNX Runtime itself.
+    /// A GPU if there is one, else the CPU: by OpenVINO where its plugin is installed and faster, or by ONNX Runtime
+    /// itself.
     #[default]
     Auto,
     /// ONNX Runtime's own CPU provider.
@@ -453,7 +454,8 @@ impl Precision {
     }
 }
 
-/// The most that a thousand welds judged in bf16 may differ from f32. Labels of real welds scatter by a tenth of a millimetre.
+/// The most that a thousand welds judged in bf16 may differ from f32. Labels of real welds scatter by a tenth of a
+/// millimetre.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Bf16Limits {

@@ -2,8 +2,8 @@
 //!
 //! A table of the fleet's own has all of them under our names. A table that an application reads has those that
 //! `[mysql.columns]` names, as its own columns can hold them: a text is cut where the column ends, a number rounded to
-//! its digits. That is done where the values are read, in ClickHouse, so that both stores hold the same and no difference
-//! is found for ever.
+//! its digits. That is done where the values are read, in ClickHouse, so that both stores hold the same and no
+//! difference is found for ever.
 
 use weldfleet_settings::{
     Constant, Settings,

@@ -210,8 +210,8 @@ impl KeyRange {
     }
 }
 
-/// Ranges in order, those as one where the gap between two is no longer than the longer of them: less to ask of every row,
-/// for few rows more.
+/// Ranges in order, those as one where the gap between two is no longer than the longer of them: less to ask of every
+/// row, for few rows more.
 pub(crate) fn neighbours(mut ranges: Vec<KeyRange>) -> Vec<KeyRange> {
     ranges.sort_by(|a, b| a.from.cmp(&b.from));
     let length = |keys: &KeyRange| keys.to.ticks.saturating_sub(keys.from.ticks);

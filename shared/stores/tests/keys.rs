@@ -255,7 +255,8 @@ async fn merges_between_fetch_and_commit_lose_no_result() {
     assert_eq!(table.committed(&all, 2).await.unwrap(), 20);
 }
 
-/// Orders of a plant's table: by time as ours, and as older systems have it, where no range of times is found by its key.
+/// Orders of a plant's table: by time as ours, and as older systems have it, where no range of times is found by its
+/// key.
 const ORDERS: [&str; 2] = ["ck_local_time, record_id", "part_no, record_id"];
 
 /// Our input columns, twenty welds, in a table with versions; `engine` as in `ENGINE = …`, `order` behind the day.

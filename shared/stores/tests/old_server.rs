@@ -1,5 +1,5 @@
-//! A server of before lightweight UPDATE is refused, with the remedy. Debian's package `clickhouse-server` (18.16) is one; without it
-//! the test says that it was skipped.
+//! A server of before lightweight UPDATE is refused, with the remedy. Debian's package `clickhouse-server` (18.16) is
+//! one; without it the test says that it was skipped.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 

@@ -1,4 +1,5 @@
-//! A profile of the server or of the account changes no answer; what it does not let us say is named; each capability is probed by what it needs.
+//! A profile of the server or of the account changes no answer; what it does not let us say is named; each capability
+//! is probed by what it needs.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 

@@ -1,4 +1,5 @@
-//! A plant's table as its people filled it: text scalars, curves as integers, texts or one text, and rows that are not the fleet's.
+//! A plant's table as its people filled it: text scalars, curves as integers, texts or one text, and rows that are not
+//! the fleet's.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 

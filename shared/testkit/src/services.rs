@@ -80,8 +80,8 @@ impl Services {
         Self::start_encrypted(wanted, &[], None)
     }
 
-    /// The same, where `encrypted` (Redis, MySQL) speak TLS by these certificates: Redis nothing else, and it asks for a client's
-    /// certificate; MySQL both, as its accounts demand.
+    /// The same, where `encrypted` (Redis, MySQL) speak TLS by these certificates: Redis nothing else, and it asks for
+    /// a client's certificate; MySQL both, as its accounts demand.
     ///
     /// # Panics
     /// As [`Services::start`].

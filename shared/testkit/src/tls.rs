@@ -29,7 +29,8 @@ pub enum Shown {
     Expired,
 }
 
-/// A folder with `ca.pem`, `server.pem`, `server.key`, `client.pem`, `client.key`, and `other-ca.pem`, which signed nothing.
+/// A folder with `ca.pem`, `server.pem`, `server.key`, `client.pem`, `client.key`, and `other-ca.pem`, which signed
+/// nothing.
 ///
 /// The services run in accounts of their own, so all of it is open to everybody; it is of no worth after the test.
 pub struct Certificates {

@@ -1,7 +1,7 @@
 //! From a library's error to the key, the file and the remedy.
 //!
-//! The libraries of three stores wrap rustls's error each in its own way, some as text alone. So it is the text that is looked
-//! at; tests with real servers hold that it still says what is looked for.
+//! The libraries of three stores wrap rustls's error each in its own way, some as text alone. So it is the text that is
+//! looked at; tests with real servers hold that it still says what is looked for.
 
 use crate::Tls;
 
@@ -105,8 +105,8 @@ impl Tls {
     }
 }
 
-/// What an error of a connection without TLS may mean; `None` where it has none of the `signs`, which are how the store's
-/// library says that what came was no answer in plain text.
+/// What an error of a connection without TLS may mean; `None` where it has none of the `signs`, which are how the
+/// store's library says that what came was no answer in plain text.
 pub fn plain_advice(
     section: &str,
     error: &str,

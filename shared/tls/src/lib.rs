@@ -4,8 +4,8 @@
 //! - [`Tls`]: whom a client trusts and who it is, read and checked once; [`Files`]: where that stands;
 //! - [`Tls::advice`], [`plain_advice`]: from a library's error to the key, the file and the remedy.
 //!
-//! One crypto provider serves every store: `ring`. What must never live here: connections; which store is meant is said by
-//! the caller, as the section of the configuration.
+//! One crypto provider serves every store: `ring`. What must never live here: connections; which store is meant is said
+//! by the caller, as the section of the configuration.
 
 mod advice;
 

@@ -1,7 +1,8 @@
 //! The result columns: the one list through which everything goes that stores, copies, shows or documents a verdict.
 //!
-//! A new column is a line here and a field of [`Verdict`] that it is read from. What writes ClickHouse, MySQL, the audit
-//! files and the answer of `predict`, what creates and upgrades tables, and the table in `docs/CONTRACT.md` loop over it.
+//! A new column is a line here and a field of [`Verdict`] that it is read from. What writes ClickHouse, MySQL, the
+//! audit files and the answer of `predict`, what creates and upgrades tables, and the table in `docs/CONTRACT.md` loop
+//! over it.
 
 use std::borrow::Cow;
 

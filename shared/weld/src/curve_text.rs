@@ -1,8 +1,9 @@
 //! Curves that are stored as text: `[1, 2.5]`, `1,2.5`, `1;2.5`, JSON.
 //!
 //! Samples are decimal numbers, as many as there are separators plus one. White space around them and one pair of
-//! brackets around all of them mean nothing. Where a `;` occurs it is the separator, so that `1,5;2,5` is two samples that
-//! cannot be read, never four that can. What cannot be read is told, never guessed: `null`, `nan` and nothing are no samples.
+//! brackets around all of them mean nothing. Where a `;` occurs it is the separator, so that `1,5;2,5` is two samples
+//! that cannot be read, never four that can. What cannot be read is told, never guessed: `null`, `nan` and nothing are
+//! no samples.
 
 use std::fmt;
 
@@ -60,8 +61,8 @@ const WORD_DIGITS: usize = 7;
 /// 1 in each byte of a word.
 const EACH: u64 = 0x0101_0101_0101_0101;
 
-/// Appends the samples from the front that are written plainly, `12`, ` -3.5`: nearly all that plants store. Returns the
-/// text from the first other one on; `None` if there is none.
+/// Appends the samples from the front that are written plainly, `12`, ` -3.5`: nearly all that plants store. Returns
+/// the text from the first other one on; `None` if there is none.
 fn read_plain<'a>(text: &'a [u8], separator: u8, samples: &mut Vec<f32>) -> Option<&'a [u8]> {
     let mut rest = text;
     loop {
@@ -98,8 +99,8 @@ fn digits_at(text: &[u8]) -> Option<(f32, usize)> {
     digits_of(u64::from_le_bytes(*text.first_chunk()?))
 }
 
-/// The number of one to seven digits that eight bytes begin with, and how many they are. The bytes are looked at together,
-/// so that no branch hangs on how many digits there are.
+/// The number of one to seven digits that eight bytes begin with, and how many they are. The bytes are looked at
+/// together, so that no branch hangs on how many digits there are.
 #[inline(always)]
 #[expect(clippy::cast_precision_loss, reason = "seven digits at most")]
 fn digits_of(word: u64) -> Option<(f32, usize)> {
@@ -111,8 +112,8 @@ fn digits_of(word: u64) -> Option<(f32, usize)> {
     is_number.then(|| (joined(values << (64 - bits)) as f32, bits as usize / 8))
 }
 
-/// A text of one to seven bytes as a word, zeros behind it. Its first and its last bytes may overlap, so that there is no
-/// loop whose end would have to be guessed.
+/// A text of one to seven bytes as a word, zeros behind it. Its first and its last bytes may overlap, so that there is
+/// no loop whose end would have to be guessed.
 fn as_word(text: &[u8]) -> Option<u64> {
     let length = text.len();
     let word = if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {

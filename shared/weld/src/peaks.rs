@@ -1,9 +1,9 @@
 //! `find_peaks` with the semantics of SciPy: strict local maxima with plateaus, prominences, widths.
 //!
 //! SciPy walks outwards from every peak, which is quadratic on a falling curve and slow on a noisy one. Here one pass
-//! finds the few summits that rise and fall by the wanted prominence, and only they are walked from; where there are many,
-//! or no prominence is wanted, prominences come from two passes over all peaks with a stack of higher ones, so the whole
-//! is linear. Golden vectors hold all of them to the same answer.
+//! finds the few summits that rise and fall by the wanted prominence, and only they are walked from; where there are
+//! many, or no prominence is wanted, prominences come from two passes over all peaks with a stack of higher ones, so
+//! the whole is linear. Golden vectors hold all of them to the same answer.
 
 use crate::vectors::widest;
 
@@ -108,9 +108,9 @@ pub fn find_peaks(x: &[f64], query: &PeakQuery, scratch: &mut PeakScratch, peaks
     }
 }
 
-/// Finds where `x` rises by at least `prominence` and then falls by as much. Every peak of that prominence, and no other, is
-/// as high as the summit between its rise and its fall. False, and nothing found, where `prominence` is not above 0, a sample
-/// is not finite, or there are more than [`FEW`].
+/// Finds where `x` rises by at least `prominence` and then falls by as much. Every peak of that prominence, and no
+/// other, is as high as the summit between its rise and its fall. False, and nothing found, where `prominence` is not
+/// above 0, a sample is not finite, or there are more than [`FEW`].
 #[inline(always)]
 fn find_summits(x: &[f64], prominence: f64, summits: &mut Vec<Summit>) -> bool {
     summits.clear();
@@ -241,8 +241,8 @@ impl Slope {
     }
 }
 
-/// Appends the summit's peak, and others of the same height behind it, as SciPy finds them: by walking to both sides until
-/// something is higher.
+/// Appends the summit's peak, and others of the same height behind it, as SciPy finds them: by walking to both sides
+/// until something is higher.
 fn walk_from(x: &[f64], summit: Summit, query: &PeakQuery, peaks: &mut Vec<Peak>) {
     let height = x[summit.at];
     let mut k = summit.at;
@@ -272,7 +272,8 @@ fn walk_from(x: &[f64], summit: Summit, query: &PeakQuery, peaks: &mut Vec<Peak>
     }
 }
 
-/// The lowest sample before the peak, back to where something is higher; of equals the nearest, the peak itself if there is none.
+/// The lowest sample before the peak, back to where something is higher; of equals the nearest, the peak itself if
+/// there is none.
 #[inline(always)]
 fn lowest_before(x: &[f64], peak: Low) -> Low {
     let (mut from, mut lowest) = (peak.index, peak.value);
@@ -463,7 +464,8 @@ fn lowest_first(x: &[f64], from: usize, to: usize) -> Low {
     low
 }
 
-/// Interpolated position where `x` falls to `height` on the way from the peak back to the base; the base if it does not.
+/// Interpolated position where `x` falls to `height` on the way from the peak back to the base; the base if it does
+/// not.
 #[expect(clippy::cast_precision_loss, reason = "indices are far below 2^52")]
 pub(crate) fn crossing_left(x: &[f64], peak: usize, base: usize, height: f64) -> f64 {
     let mut k = peak;

@@ -55,7 +55,6 @@ impl fmt::Display for RecordId {
 pub enum IdRef<'a> {
     /// UInt64.
     Number(u64),
-    /// Text.
     Text(&'a str),
 }
 
@@ -99,7 +98,6 @@ pub struct Record {
     /// Part number; chooses model and rules.
     #[serde(default)]
     pub part_no: String,
-    /// Name of the spot.
     #[serde(default)]
     pub spot_name: String,
     /// Name of the weld timer.

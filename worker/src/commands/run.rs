@@ -362,7 +362,8 @@ fn fatal(error: StoreError) -> Failure {
     Failure::new(Exit::Failed, error)
 }
 
-/// Makes sure that the queue is this table's; waits while ClickHouse or Redis is away, ends where waiting cures nothing.
+/// Makes sure that the queue is this table's; waits while ClickHouse or Redis is away, ends where waiting cures
+/// nothing.
 async fn take_queue(settings: &Settings, queue: Queue, health: &Health) -> Result<Queue, Failure> {
     let owner = from_clickhouse(health, || weldfleet_fleet::owner(settings)).await?;
     let queue = match owner {
@@ -396,7 +397,8 @@ async fn raise_token(source: &SourceTable, queue: &Queue, health: &Health) -> Re
     }
 }
 
-/// A worker that was killed just before this start is still listed as alive, like a living one; its files go when it no longer is.
+/// A worker that was killed just before this start is still listed as alive, like a living one; its files go when it no
+/// longer is.
 async fn sweep_again(save_dir: PathBuf, queue: Queue) {
     tokio::time::sleep(queue.options().worker_expiry() + Duration::from_secs(1)).await;
     sweep_leftovers(&save_dir, &queue).await;

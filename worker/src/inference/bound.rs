@@ -1,8 +1,9 @@
 //! Host buffers of one size, bound to a session.
 //!
-//! A GPU session gets them in pinned memory, which the device reads and writes by itself. An input is bound anew for each
-//! batch, since ONNX Runtime copies it to the device at that moment; outputs are bound once. A batch that is not full leaves
-//! older rows behind its own: they are judged too and their results ignored, which costs less than another shape.
+//! A GPU session gets them in pinned memory, which the device reads and writes by itself. An input is bound anew for
+//! each batch, since ONNX Runtime copies it to the device at that moment; outputs are bound once. A batch that is not
+//! full leaves older rows behind its own: they are judged too and their results ignored, which costs less than another
+//! shape.
 
 use anyhow::{Context, bail, ensure};
 use ort::{

@@ -1,8 +1,8 @@
 //! Files of models that are no longer what this process has read.
 //!
 //! It goes on with what it read: a graph, its weights and its configuration belong together, and half of a fleet under
-//! another model than the other half would be found out by nobody. So that a person who has replaced a file knows, the files
-//! are looked at now and then.
+//! another model than the other half would be found out by nobody. So that a person who has replaced a file knows, the
+//! files are looked at now and then.
 
 use std::{
     collections::BTreeMap,

@@ -61,8 +61,8 @@ impl Compute {
             prepared,
             ..
         } = self;
-        // A batch goes all the way before the next one begins, so that its tensor (16 kB a row) is still in the core's cache
-        // when the model reads it.
+        // A batch goes all the way before the next one begins, so that its tensor (16 kB a row) is still in the core's
+        // cache when the model reads it.
         for start in rows.clone().step_by(self.batch_rows) {
             let block = start..rows.end.min(start + self.batch_rows);
             busy("prepare", || {

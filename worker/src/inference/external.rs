@@ -1,8 +1,8 @@
 //! Which other files an ONNX model keeps its weights in.
 //!
-//! ONNX Runtime looks for them in the folder that a model was loaded from. Ours are loaded from memory and have none, so
-//! that their weights are handed over as memory too, under the names that the model uses. Only as much of the format is
-//! read as that takes; the numbers are those of `onnx.proto`.
+//! ONNX Runtime looks for them in the folder that a model was loaded from. Ours are loaded from memory and have none,
+//! so that their weights are handed over as memory too, under the names that the model uses. Only as much of the format
+//! is read as that takes; the numbers are those of `onnx.proto`.
 
 use std::{
     collections::BTreeSet,

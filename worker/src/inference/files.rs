@@ -1,7 +1,7 @@
 //! A model's files, read once.
 //!
-//! Every session of a process is made of the bytes that were there at its start, and so is what it tells of the model: a
-//! file that is replaced meanwhile judges nothing under the version, the threshold and the length of another one.
+//! Every session of a process is made of the bytes that were there at its start, and so is what it tells of the model:
+//! a file that is replaced meanwhile judges nothing under the version, the threshold and the length of another one.
 
 use std::{
     fs,

@@ -1,4 +1,5 @@
-//! A chunk that cannot be judged as a whole, row by row: what one row does to the code or the model costs that row alone.
+//! A chunk that cannot be judged as a whole, row by row: what one row does to the code or the model costs that row
+//! alone.
 
 use std::{
     any::Any,
@@ -10,8 +11,8 @@ use weldfleet_weld::{Status, Verdict};
 
 use super::{compute::Compute, pool_error::PoolError, welds::Welds};
 
-/// Judges the rows; if that fails, each by itself. A row that panics becomes an `error` verdict; so does one that the model fails
-/// on, unless it fails on all of them: then the model is to blame, and no row.
+/// Judges the rows; if that fails, each by itself. A row that panics becomes an `error` verdict; so does one that the
+/// model fails on, unless it fails on all of them: then the model is to blame, and no row.
 ///
 /// # Errors
 /// [`PoolError::Model`].

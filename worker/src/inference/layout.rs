@@ -54,8 +54,8 @@ impl fmt::Display for Layout {
     }
 }
 
-/// The layouts that may suit, the usual one first; only one where nothing is left to choose. What is configured stands in
-/// all of them.
+/// The layouts that may suit, the usual one first; only one where nothing is left to choose. What is configured stands
+/// in all of them.
 pub fn candidates(provider: Provider, cores: usize, model: &Model) -> Vec<Layout> {
     let gpu = matches!(provider, Provider::Cuda | Provider::Tensorrt);
     let sessions = match model.threads {

@@ -2,19 +2,22 @@
 //!
 //! # Layout
 //! - [`runtime`]: loads ONNX Runtime once and answers which providers it has; [`openvino`]: the one that is a plugin;
-//! - [`catalog`]: the models of `model_export_dir`: `global/` and those of parts; [`parts`]: which folder judges which part;
-//! - [`files`]: what a model consists of, read once; [`external`]: which files those are; [`changes`]: what became of them;
+//! - [`catalog`]: the models of `model_export_dir`: `global/` and those of parts; [`parts`]: which folder judges which
+//!   part;
+//! - [`files`]: what a model consists of, read once; [`external`]: which files those are; [`changes`]: what became of
+//!   them;
 //! - [`interface`]: what a graph declares; [`trial`]: whether it keeps to it;
 //! - [`session`]: one model on one device, fed with [`rows`]; [`bound`]: the pinned buffers of a session on a GPU;
-//! - [`layout`]: sessions, threads and rows of a batch; [`tuning`]: which layout, by measurement; [`hardware`]: names of devices;
+//! - [`layout`]: sessions, threads and rows of a batch; [`tuning`]: which layout, by measurement; [`hardware`]: names
+//!   of devices;
 //! - [`compute`]: what one compute thread owns, and judging with it;
 //! - [`isolation`]: a chunk that fails, row by row;
 //! - [`pool`]: the compute threads, fed with chunks of rows; `pool_error`: why they did not judge;
 //! - [`welds`]: rows of a table or records of a file, seen alike.
 //!
 //! On a CPU one single-threaded session per core usually beats one session over all cores by a third, and small batches
-//! beat large ones (cache). On a GPU each compute thread has a session, and so a stream, of its own: while the device works
-//! for one, the others validate, ask the rules and copy.
+//! beat large ones (cache). On a GPU each compute thread has a session, and so a stream, of its own: while the device
+//! works for one, the others validate, ask the rules and copy.
 
 pub(crate) mod bound;
 pub(crate) mod catalog;
@@ -56,8 +59,8 @@ pub struct Models {
 }
 
 impl Models {
-    /// Reads the models and settles the device. Where `auto` found a GPU, the global model is tried on it: a driver or a
-    /// library that is missing shows only then.
+    /// Reads the models and settles the device. Where `auto` found a GPU, the global model is tried on it: a driver or
+    /// a library that is missing shows only then.
     ///
     /// # Errors
     /// What is wrong with a model's files or the device, and the remedy.
@@ -153,8 +156,8 @@ impl Models {
     }
 }
 
-/// Makes sessions, the first alone and the others together: many would take long one after the other, and the others find
-/// the engine that TensorRT builds, for minutes, for the first.
+/// Makes sessions, the first alone and the others together: many would take long one after the other, and the others
+/// find the engine that TensorRT builds, for minutes, for the first.
 fn first_then_rest<T: Send>(
     count: usize,
     make: impl Fn() -> anyhow::Result<T> + Sync,

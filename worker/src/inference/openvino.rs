@@ -1,7 +1,8 @@
 //! OpenVINO on a CPU, through its plugin for ONNX Runtime: the same library, another executor behind it.
 //!
-//! The plugin reads `num_of_threads`, `num_streams` and `precision` and ignores them; what counts is `load_config`, a JSON
-//! text in OpenVINO's own words. Nothing is left to its defaults: it chooses bf16 by itself where the processor has it.
+//! The plugin reads `num_of_threads`, `num_streams` and `precision` and ignores them; what counts is `load_config`, a
+//! JSON text in OpenVINO's own words. Nothing is left to its defaults: it chooses bf16 by itself where the processor
+//! has it.
 
 use std::{
     env, fs,

@@ -1,8 +1,8 @@
 //! Which folder of `model_export_dir` judges which part.
 //!
-//! Without a table, the folders in `parts/` are named after the part that each judges. A part's text may hold what no folder's
-//! name can (`7H0/809`), so a table may say it instead: `parts.json`, `{"7H0/809": "parts/7H0_809"}`. The table then says all of
-//! it: a folder that it does not name judges nothing.
+//! Without a table, the folders in `parts/` are named after the part that each judges. A part's text may hold what no
+//! folder's name can (`7H0/809`), so a table may say it instead: `parts.json`, `{"7H0/809": "parts/7H0_809"}`. The
+//! table then says all of it: a folder that it does not name judges nothing.
 
 use std::{
     fmt, fs, io,
@@ -25,7 +25,6 @@ pub type PartFolder = (String, PathBuf);
 
 /// The parts that have a model.
 pub struct Parts {
-    /// By part.
     pub folders: Vec<PartFolder>,
     /// The file that says so, where there is one.
     pub table: Option<ReadFile>,
@@ -86,7 +85,8 @@ fn entries(root: &Path, text: &[u8]) -> anyhow::Result<Vec<PartFolder>> {
     entries.into_iter().map(in_root).collect()
 }
 
-/// A folder that is there, and that the text alone does not lead out of `root`; where a link leads is its owner's business.
+/// A folder that is there, and that the text alone does not lead out of `root`; where a link leads is its owner's
+/// business.
 fn below(root: &Path, folder: &str) -> anyhow::Result<PathBuf> {
     let path = Path::new(folder);
     let inside = path

@@ -6,8 +6,8 @@
 //! opens a part's model when the first row needs it.
 //!
 //! Chunks of ranges go before records that somebody asked about (`POST /predict`, `check`): those wait, but for one
-//! turn in [`RANGES_BEFORE_UNLEASED`] of each thread, so that a busy fleet still answers. What nobody waits for any more
-//! is not computed.
+//! turn in [`RANGES_BEFORE_UNLEASED`] of each thread, so that a busy fleet still answers. What nobody waits for any
+//! more is not computed.
 
 use std::{ops::Range, sync::Arc, thread, time::Instant};
 

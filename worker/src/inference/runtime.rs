@@ -178,8 +178,8 @@ impl Runtime {
         }
     }
 
-    /// Names the device of a session that is being built, where it is a processor. Left to itself, `ort` asks ONNX Runtime for
-    /// the most efficient device: once OpenVINO is registered, that is OpenVINO, in bf16.
+    /// Names the device of a session that is being built, where it is a processor. Left to itself, `ort` asks ONNX
+    /// Runtime for the most efficient device: once OpenVINO is registered, that is OpenVINO, in bf16.
     ///
     /// # Errors
     /// If the device is gone or refuses its options.
@@ -218,8 +218,8 @@ impl Runtime {
     }
 
     fn tensorrt(&self, shapes: &EngineShapes, digest: &str) -> ExecutionProviderDispatch {
-        // ONNX Runtime names an engine after the names in its graph, which a model that was trained again shares with its
-        // predecessor: in one folder the new one would be given the old one's weights.
+        // ONNX Runtime names an engine after the names in its graph, which a model that was trained again shares with
+        // its predecessor: in one folder the new one would be given the old one's weights.
         let engines = self.engines.join(&digest[..digest.len().min(16)]);
         if let Err(error) = fs::create_dir_all(&engines) {
             let folder = engines.display();
@@ -305,8 +305,8 @@ impl Found {
     }
 }
 
-/// Number of GPUs; the runtime itself only tells at the first session. Their nodes are counted and not looked up by number,
-/// since in a container that was given the host's GPU 3 alone, `nvidia3` is device 0.
+/// Number of GPUs; the runtime itself only tells at the first session. Their nodes are counted and not looked up by
+/// number, since in a container that was given the host's GPU 3 alone, `nvidia3` is device 0.
 fn devices(dev: &Path) -> u32 {
     if dev.join("dxg").exists() {
         return 1;

@@ -36,8 +36,8 @@ pub struct ModelSession {
 enum Memory {
     /// The batch itself, of any size: nothing is copied or padded, which on a CPU would only cost time.
     Batch,
-    /// Buffers of one size, bound to the session: the device copies from and to pinned memory, and no batch has a shape of
-    /// its own that something would have to be built for.
+    /// Buffers of one size, bound to the session: the device copies from and to pinned memory, and no batch has a shape
+    /// of its own that something would have to be built for.
     Bound { on_gpu: bool, bound: Box<Bound> },
 }
 

@@ -1,12 +1,13 @@
 //! Whether a model keeps to its interface: tried once, on the CPU, before it judges anything.
 //!
-//! What a graph declares was compared with what its configuration promises by [`interface`](super::interface). Here a few rows go through it,
-//! one alone, two and three at a time: numbers that hide no transposition, since no other dimension has them. Each row must
-//! get the same values whoever is with it. A model that quantises dynamically does not keep to that: it takes its scale
-//! from the whole batch, so that a weld's verdict would depend on the welds beside it.
+//! What a graph declares was compared with what its configuration promises by [`interface`](super::interface). Here a
+//! few rows go through it, one alone, two and three at a time: numbers that hide no transposition, since no other
+//! dimension has them. Each row must get the same values whoever is with it. A model that quantises dynamically does
+//! not keep to that: it takes its scale from the whole batch, so that a weld's verdict would depend on the welds beside
+//! it.
 //!
-//! The CPU is asked whatever the device, since shapes are the graph's own, and a device would prepare itself for batches
-//! that it never sees again.
+//! The CPU is asked whatever the device, since shapes are the graph's own, and a device would prepare itself for
+//! batches that it never sees again.
 
 use anyhow::bail;
 use weldfleet_weld::features::{InferenceConfig, REGRESSIONS};

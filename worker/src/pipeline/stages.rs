@@ -6,8 +6,9 @@
 //!                                     └─audit─► Audited ─store─► Stored ─commit─► Committed ─mirror─┘
 //! ```
 //!
-//! Each step asks whether the lease is still held before it writes, and has its fail point behind it. Verdicts leave the
-//! worker by [`Stage::write_back`] alone; the steps in it are types of this file, in an order that is held the same way.
+//! Each step asks whether the lease is still held before it writes, and has its fail point behind it. Verdicts leave
+//! the worker by [`Stage::write_back`] alone; the steps in it are types of this file, in an order that is held the same
+//! way.
 //!
 //! ```
 //! use worker::pipeline::stages::{Acked, Claimed, Stage, Stopped};
@@ -380,8 +381,8 @@ impl<'p> Stage<'p, Committed> {
     async fn mirror(self) -> Result<Stage<'p, Mirrored>, Stopped> {
         let Self { under, at } = self;
         under.held()?;
-        // An attempt before this one may have committed NOK rows and died. One that was given back is not counted: if rows
-        // came since its commit, what it found is the day's check to repair.
+        // An attempt before this one may have committed NOK rows and died. One that was given back is not counted: if
+        // rows came since its commit, what it found is the day's check to repair.
         let is_first = at.on_the_way.is_some() && under.lease.job().attempts == 1;
         let committed = mysql::CommittedRange {
             range: under.range.clone(),

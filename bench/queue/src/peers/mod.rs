@@ -1,4 +1,5 @@
-//! One file a library; each enqueues, works, and says what became of the jobs, in its own idiom and with its own defaults.
+//! One file a library; each enqueues, works, and says what became of the jobs, in its own idiom and with its own
+//! defaults.
 
 mod apalis_redis;
 mod bullmq;

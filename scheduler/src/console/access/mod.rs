@@ -1,10 +1,10 @@
 //! Who asks, and what they may do.
 //!
 //! - Without `console.users_file` whoever is on this host may look: the scheduler must listen on loopback, and be asked
-//!   under a name that no other site can take (a page of theirs could otherwise read the console through a name that they
-//!   point here). Nothing can be changed.
-//! - With it people [sign in](sign_in), or a trusted proxy says who they are. What they may do is looked up in the file at
-//!   each request, so a role that was taken away is gone at once.
+//!   under a name that no other site can take (a page of theirs could otherwise read the console through a name that
+//!   they point here). Nothing can be changed.
+//! - With it people [sign in](sign_in), or a trusted proxy says who they are. What they may do is looked up in the file
+//!   at each request, so a role that was taken away is gone at once.
 //! - A change is a POST of one of our pages: its `Origin` is the address asked for, and its form holds the token of the
 //!   [`session`].
 

@@ -1,5 +1,5 @@
-//! The cookie of somebody who has signed in: signed with the secret of the file of users, so that every scheduler that has
-//! the file takes it, and a restart signs nobody out.
+//! The cookie of somebody who has signed in: signed with the secret of the file of users, so that every scheduler that
+//! has the file takes it, and a restart signs nobody out.
 
 use axum::{
     http::{HeaderMap, HeaderValue, header},

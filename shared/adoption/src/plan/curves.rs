@@ -4,7 +4,8 @@ use crate::{Facts, OldConfig, facts::SourceTable, old::Old};
 
 use super::{Plan, columns::Found};
 
-/// A unit that stored values may be in: `value × scale` is in `unit`, and a usual weld's is from `from` to `to`, as stored.
+/// A unit that stored values may be in: `value × scale` is in `unit`, and a usual weld's is from `from` to `to`, as
+/// stored.
 struct Unit {
     unit: &'static str,
     scale: f64,

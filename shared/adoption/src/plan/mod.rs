@@ -101,7 +101,8 @@ impl Plan {
     /// What the settings refuse is a question, with their words; a key that this build does not know cannot be tried.
     fn ask_about_refused(&mut self) {
         for item in &mut self.items {
-            // Alone a column's name may be that of another of ours, which is mapped elsewhere too, or of a carried column.
+            // Alone a column's name may be that of another of ours, which is mapped elsewhere too, or of a carried
+            // column.
             let by_itself =
                 !["columns", "mysql.columns", "mysql.constants"].contains(&item.section);
             if !by_itself || item.origin == Origin::Question {

@@ -332,8 +332,8 @@ impl RowBlock {
         self.overrules
     }
 
-    /// Takes the verdict of every row that cannot be read as it is stored, or whose key others have with different content.
-    /// `verdicts[k]` is of row `k`.
+    /// Takes the verdict of every row that cannot be read as it is stored, or whose key others have with different
+    /// content. `verdicts[k]` is of row `k`.
     pub fn refuse(&self, verdicts: &mut [Verdict]) {
         if !self.arrived.unreadable.is_empty() {
             for (verdict, row) in verdicts.iter_mut().zip(&self.order) {

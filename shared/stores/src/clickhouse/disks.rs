@@ -9,7 +9,6 @@ use crate::errors::StoreError;
 /// A disk of the server.
 #[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
 pub struct Disk {
-    /// Its name.
     pub name: String,
     /// Bytes that may still be written.
     pub free_bytes: u64,

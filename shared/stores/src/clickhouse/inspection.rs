@@ -262,7 +262,8 @@ impl SourceTable {
     /// What a worker must be allowed to do, each with whether it is. Nothing is changed: `CHECK GRANT` asks the server.
     pub async fn check_grants(&self) -> Vec<(String, Result<(), StoreError>)> {
         let schema = &self.schema;
-        // Without it an UPDATE that waits for its turn is given up after a minute, and put at the end of the line again.
+        // Without it an UPDATE that waits for its turn is given up after a minute, and put at the end of the line
+        // again.
         let processes = "system.processes".to_owned();
         let wanted = [
             ("SELECT", &processes),

@@ -8,7 +8,8 @@
 //! - `slices`: unprocessed keys, counts, midpoints;
 //! - `fetch`, `block`: a range's rows in one arena, whose memory (`arena`) is used again;
 //! - `results`: an attempt's results, and their commit to the rows;
-//! - `runs`: backfill runs; `events`: who did what; `reports`, `quality`, `scores`, `agreement`: questions that people ask;
+//! - `runs`: backfill runs; `events`: who did what; `reports`, `quality`, `scores`, `agreement`: questions that people
+//!   ask;
 //! - `versions`: of a row's versions, the one that counts;
 //! - `disks`: room on the server;
 //! - [`survey`]: a table that no settings describe yet;
@@ -20,7 +21,8 @@
 //! - `nok_list`: NOK welds of a day, for people;
 //! - `streaks`: welds with hits, by spot;
 //! - `probes`: whether the server does what a worker needs of it;
-//! - `simulated`: fast columnar insert of made-up welds; `plant_table`: the same into a table of an older system's shape.
+//! - `simulated`: fast columnar insert of made-up welds; `plant_table`: the same into a table of an older system's
+//!   shape.
 
 mod agreement;
 pub(crate) mod arena;

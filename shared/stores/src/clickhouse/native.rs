@@ -190,7 +190,8 @@ impl<S: ChunkSource> Reader<S> {
             let bytes = self.chunk.split_to(whole * size_of::<T>());
             match bytemuck::try_cast_slice(&bytes) {
                 Ok(values) => take(values),
-                // Not where values of this type may lie: by way of a place where they may, which stays in the core's cache.
+                // Not where values of this type may lie: by way of a place where they may, which stays in the core's
+                // cache.
                 Err(_) => {
                     let mut place = [T::zeroed(); PLACE];
                     for bytes in bytes.chunks(PLACE * size_of::<T>()) {

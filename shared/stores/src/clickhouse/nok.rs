@@ -13,8 +13,8 @@ use crate::{
     range::{Day, KeyRange},
 };
 
-/// A committed row as the mirror holds it: its key, then the values of the layout's columns by what they are, each in its
-/// order. Empty text and NaN stand for NULL.
+/// A committed row as the mirror holds it: its key, then the values of the layout's columns by what they are, each in
+/// its order. Empty text and NaN stand for NULL.
 #[derive(Debug, Clone, PartialEq, Row, Deserialize)]
 pub(crate) struct NokRow {
     pub ticks: i64,

@@ -19,7 +19,6 @@ pub struct LineShares {
     pub line: String,
     pub judged: u64,
     pub nok: u64,
-    /// Before.
     pub judged_before: u64,
     pub nok_before: u64,
 }

@@ -1,5 +1,5 @@
-//! A table of the shape of an older system's, made and filled with made-up rows. The fleet itself never comes here: to it
-//! such a table is any plant's.
+//! A table of the shape of an older system's, made and filled with made-up rows. The fleet itself never comes here: to
+//! it such a table is any plant's.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -88,8 +88,8 @@ struct Found {
 }
 
 impl PlantTable {
-    /// Makes the table where there is none; refuses one of another shape. Columns more than these, as `scheduler migrate`
-    /// adds them, do no harm.
+    /// Makes the table where there is none; refuses one of another shape. Columns more than these, as
+    /// `scheduler migrate` adds them, do no harm.
     pub async fn open(settings: &Settings, form: CurveForm) -> Result<Self, StoreError> {
         let server = Server::new(&settings.clickhouse);
         let (database, table) = (server.database(), settings.tables.source_table.as_str());

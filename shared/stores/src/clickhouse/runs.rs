@@ -34,10 +34,8 @@ pub struct NewRun {
 /// Which day of a run comes first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Order {
-    /// The oldest.
     #[default]
     Oldest,
-    /// The newest.
     Newest,
 }
 
@@ -128,7 +126,6 @@ pub struct Run {
     pub by: String,
     /// Who held, cancelled, resumed or reordered it last; empty if nobody did.
     pub changed_by: String,
-    /// And why.
     pub changed_why: String,
     /// When it came into its state, ms since 1970 by ClickHouse's clock.
     pub since_ms: i64,
@@ -330,8 +327,8 @@ impl Runs {
         let table = &self.table;
         let order = literal(order.name());
         let [open, held] = [RunState::Open, RunState::Held].map(|state| literal(state.name()));
-        // A version of now would undo a cancel of this moment, whose row this one has not seen. Who holds a run, and why,
-        // is told as long as it is held.
+        // A version of now would undo a cancel of this moment, whose row this one has not seen. Who holds a run, and
+        // why, is told as long as it is held.
         let sql = format!(
             "INSERT INTO {table} ({KEPT}, state, closed_at, version, changed_by, changed_why) \
              SELECT {kept}, state, closed_at, version + 1, if(state = {held}, changed_by, {by}), \

@@ -1,4 +1,5 @@
-//! Figures of the model over some days, in the terms in which such services are usually judged. All counting is the server's.
+//! Figures of the model over some days, in the terms in which such services are usually judged. All counting is the
+//! server's.
 //!
 //! Classification: T. Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 27 (2006) 861-874.
 //! Regression: N. R. Draper, H. Smith, "Applied Regression Analysis", 3rd ed., for R²; the same definitions as
@@ -98,8 +99,8 @@ struct RegressionRow {
 }
 
 impl SourceTable {
-    /// The model's figures on these days: over rows with a label, a probability and the model's verdict, and over rows with a
-    /// measured value.
+    /// The model's figures on these days: over rows with a label, a probability and the model's verdict, and over rows
+    /// with a measured value.
     pub async fn scores(&self, days: &[Day]) -> Result<Scores, StoreError> {
         let schema = &self.schema;
         let label = format!("toString({})", schema.column("label"));

@@ -450,8 +450,8 @@ impl SourceTable {
         Ok(stored.first().copied().unwrap_or(0).max(rows))
     }
 
-    /// How many rows of each of these ranges of a day a run still wants, in one question. Counted as ranges are cut: of a
-    /// row's versions the last one.
+    /// How many rows of each of these ranges of a day a run still wants, in one question. Counted as ranges are cut: of
+    /// a row's versions the last one.
     pub async fn count_wanted(
         &self,
         run: u64,

@@ -1,8 +1,8 @@
 //! How a plant stores numbers and curves, and how each form is read.
 //!
-//! Numbers come over the wire as the server stores them and are widened here: half the bytes of `Float32` for counts, and no
-//! work for the server. Text comes as it is and is read here too: one row's bad text must not fail the statement that reads
-//! its neighbours, and the text that cannot be read is told.
+//! Numbers come over the wire as the server stores them and are widened here: half the bytes of `Float32` for counts,
+//! and no work for the server. Text comes as it is and is read here too: one row's bad text must not fail the statement
+//! that reads its neighbours, and the text that cannot be read is told.
 
 use std::collections::BTreeMap;
 

@@ -7,7 +7,8 @@ use weldfleet_weld::rules::{Rule, SpotHit};
 use super::{SourceTable, quote};
 use crate::{errors::StoreError, range::Day};
 
-/// Spots that are looked at, those with the most hits first, and hits that are read: bounds for a rule that always hits.
+/// Spots that are looked at, those with the most hits first, and hits that are read: bounds for a rule that always
+/// hits.
 const MOST_SPOTS: u32 = 200;
 const MOST_HITS: u32 = 100_000;
 
@@ -25,9 +26,9 @@ impl SourceTable {
         self.schema.has("spot_name")
     }
 
-    /// Welds of these days that have a hit of `rule`, of spots with at least `least` of them; by spot, then in the order of
-    /// welding. A weld without a verdict yet has its place; one that cannot be judged has none. Dry shots and welds without a
-    /// spot (empty, `0`, `None`) are of many robots, so they are no welds in a row.
+    /// Welds of these days that have a hit of `rule`, of spots with at least `least` of them; by spot, then in the
+    /// order of welding. A weld without a verdict yet has its place; one that cannot be judged has none. Dry shots and
+    /// welds without a spot (empty, `0`, `None`) are of many robots, so they are no welds in a row.
     pub async fn spot_hits(
         &self,
         rule: Rule,

@@ -1,4 +1,5 @@
-//! Tables that keep versions of a row (`ReplacingMergeTree`): reading the one that counts, without reading its whole day.
+//! Tables that keep versions of a row (`ReplacingMergeTree`): reading the one that counts, without reading its whole
+//! day.
 
 use super::{quote::identifier, schema::Schema};
 

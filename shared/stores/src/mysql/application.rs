@@ -23,8 +23,8 @@ use crate::{
 /// The comment of `ck_ticks`, which only the fleet writes: where it is, the table has been adopted.
 const TICKS_COMMENT: &str = "ck_local_time as ClickHouse stores it";
 
-/// Character sets in which (simplified) Chinese names and notes can be written; what one lacks besides, MySQL refuses note
-/// by note.
+/// Character sets in which (simplified) Chinese names and notes can be written; what one lacks besides, MySQL refuses
+/// note by note.
 const CHINESE_SETS: [&str; 10] = [
     "utf8mb4", "utf8mb3", "utf8", "utf16", "utf16le", "utf32", "ucs2", "gbk", "gb18030", "gb2312",
 ];

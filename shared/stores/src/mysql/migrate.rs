@@ -179,7 +179,6 @@ pub(super) struct ExistingColumn {
     pub comment: String,
 }
 
-/// A unique key.
 #[derive(Default)]
 pub(super) struct UniqueKey {
     pub name: String,

@@ -70,7 +70,6 @@ impl Server {
         &self.database
     }
 
-    /// A connection.
     pub(crate) async fn connect(&self) -> Result<Conn, StoreError> {
         in_time(&self.connecting, self.pool.get_conn())
             .await

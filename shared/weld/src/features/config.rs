@@ -23,9 +23,9 @@ pub enum InputKind {
     /// Rows of U, I, R and P: one input, f32 `[N, 4, L]`.
     #[default]
     Features,
-    /// The curves as measured, in V and kA; fitting, R, P and scale are inside the graph. Two inputs: samples f32 `[S]`,
-    /// every weld's voltages followed by its currents, and spans i64 `[N, 2]`, where in it each weld begins and how many
-    /// points it has.
+    /// The curves as measured, in V and kA; fitting, R, P and scale are inside the graph. Two inputs: samples f32
+    /// `[S]`, every weld's voltages followed by its currents, and spans i64 `[N, 2]`, where in it each weld begins and
+    /// how many points it has.
     Raw,
 }
 
@@ -84,8 +84,8 @@ pub struct InferenceConfig {
     /// R is 0 where I is below this, kA.
     #[serde(default = "default_current_floor_ka")]
     pub current_floor_ka: f32,
-    /// Idle time that is kept before the weld, ms: no more than every training curve had. Without it nothing is cut there,
-    /// and the verdict depends on how early the recorder began.
+    /// Idle time that is kept before the weld, ms: no more than every training curve had. Without it nothing is cut
+    /// there, and the verdict depends on how early the recorder began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_before_ms: Option<f64>,
     /// Idle time that is kept after the weld, ms; as `idle_before_ms`.
@@ -99,8 +99,8 @@ pub struct InferenceConfig {
     /// Name of a raw model's second input, i64 `[N, 2]`.
     #[serde(default = "default_spans")]
     pub spans: String,
-    /// Numbers of a weld that the model is fed besides, in its input [`SCALARS_INPUT`]: `umax` (V), `imax` (kA), and any
-    /// that is configured.
+    /// Numbers of a weld that the model is fed besides, in its input [`SCALARS_INPUT`]: `umax` (V), `imax` (kA), and
+    /// any that is configured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scalars: Vec<String>,
     /// What stands for a scalar that a weld has not; NaN without it.

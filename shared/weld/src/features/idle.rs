@@ -14,7 +14,8 @@ const FLOWING_MS: f64 = 3.0;
 const BLOCK: usize = 32;
 
 /// The samples that a model is fed, U in V and I in kA: the weld, and around it at most the idle time of
-/// `idle_before_ms` and `idle_after_ms`. Nothing is cut on a side whose key is missing, nor where no current flows at all.
+/// `idle_before_ms` and `idle_after_ms`. Nothing is cut on a side whose key is missing, nor where no current flows at
+/// all.
 #[must_use]
 pub fn without_idle<'a>(curves: &'a Curves, config: &InferenceConfig) -> (&'a [f32], &'a [f32]) {
     let span = weld_span(curves, config);

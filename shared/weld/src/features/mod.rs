@@ -1,5 +1,5 @@
-//! What a model is fed: `inference_config.json`, rows of the `[N, 4, L]` tensor, or the curves themselves; of either only
-//! the weld, without the idle time that a recorder adds.
+//! What a model is fed: `inference_config.json`, rows of the `[N, 4, L]` tensor, or the curves themselves; of either
+//! only the weld, without the idle time that a recorder adds.
 
 mod config;
 mod idle;

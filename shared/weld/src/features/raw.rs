@@ -1,7 +1,7 @@
 //! One weld as a raw model takes it: its curves and no more.
 
-/// Where in the samples a weld begins, and how many points it has: its voltages from there on, its currents behind them.
-/// Laid out as a row of the model's spans, i64 `[N, 2]`.
+/// Where in the samples a weld begins, and how many points it has: its voltages from there on, its currents behind
+/// them. Laid out as a row of the model's spans, i64 `[N, 2]`.
 pub type Span = [i64; 2];
 
 /// Writes U in V, then I in kA, into `samples`, which is as long as both.

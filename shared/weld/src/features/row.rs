@@ -5,8 +5,9 @@ use crate::{curves::Curves, vectors::widest};
 
 /// Writes the row `[U…, I…, R…, P…]` of `curves` into `row` (4·L values, every one overwritten).
 ///
-/// Idle time is cut ([`without_idle`]), U and I are fitted to L points, R = U/I (mΩ, 0 where the fitted I is below the floor) and P = U·I (kW) are
-/// computed on these, then each channel is multiplied with its scale. Interpolation is done in `f64`, all else in `f32`.
+/// Idle time is cut ([`without_idle`]), U and I are fitted to L points, R = U/I (mΩ, 0 where the fitted I is below the
+/// floor) and P = U·I (kW) are computed on these, then each channel is multiplied with its scale. Interpolation is done
+/// in `f64`, all else in `f32`.
 ///
 /// # Panics
 /// If `row` is not 4·L long or `curves` holds no weld.

@@ -224,8 +224,8 @@ impl ModelSet {
             .map(|(index, spec)| (ModelId(index), spec))
     }
 
-    /// Versions of the models whose verdicts depend on how long the recorder ran: their configurations say nothing of idle
-    /// time.
+    /// Versions of the models whose verdicts depend on how long the recorder ran: their configurations say nothing of
+    /// idle time.
     pub fn that_keep_idle_time(&self) -> impl Iterator<Item = &str> {
         self.specs
             .iter()

@@ -44,8 +44,8 @@ pub(super) fn short_pulse(main: Option<Pulse>, stepped: &SteppedSettings, hits: 
     ));
 }
 
-/// `low_energy`: ∫ U·I dt over the main pulse, J, of the samples and not the steps: a product of means would leave out what
-/// ripple brings. Decided on the sum rounded to six decimals, so that the order of summation cannot matter.
+/// `low_energy`: ∫ U·I dt over the main pulse, J, of the samples and not the steps: a product of means would leave out
+/// what ripple brings. Decided on the sum rounded to six decimals, so that the order of summation cannot matter.
 pub(super) fn low_energy(
     curves: &Curves,
     main: Pulse,

@@ -7,9 +7,9 @@
 //! - `streaks`: hits of a spot in a row, which no verdict depends on.
 //!
 //! Where a weld's `imax` is below `pulses.current_floor_ka`, R would be noise: such a weld is judged on U alone.
-//! Pulses, interruptions and expulsions are then looked for in U; rules that need R or I do not apply.
-//! R means something where I and U are above their floors. A stretch where they are not is left out. Where nothing is left
-//! for `expulsion` to look at, a weld without other faults is an error, never an OK.
+//! Pulses, interruptions and expulsions are then looked for in U; rules that need R or I do not apply. R means
+//! something where I and U are above their floors. A stretch where they are not is left out. Where nothing is left for
+//! `expulsion` to look at, a weld without other faults is an error, never an OK.
 
 pub mod settings;
 

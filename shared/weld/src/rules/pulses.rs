@@ -38,8 +38,8 @@ impl Segments {
 
     /// Cuts `x` where it is at least `threshold`.
     ///
-    /// Stretches shorter than `stepped.min_pulse` are noise. A gap is a pause of the weld program if its length, that of
-    /// the pulse before it and the number of pulses so far all allow it; every other gap lies inside a pulse.
+    /// Stretches shorter than `stepped.min_pulse` are noise. A gap is a pause of the weld program if its length, that
+    /// of the pulse before it and the number of pulses so far all allow it; every other gap lies inside a pulse.
     pub(super) fn cut(&mut self, x: &[f32], threshold: f32, stepped: &SteppedSettings) {
         self.pulses.clear();
         self.gaps.clear();
@@ -76,7 +76,8 @@ impl Segments {
     }
 }
 
-/// For how many steps at the start current flows, or does not; a block at a time, which the vector unit compares at once.
+/// For how many steps at the start current flows, or does not; a block at a time, which the vector unit compares at
+/// once.
 fn run(x: &[f32], threshold: f32, flows: bool) -> usize {
     let goes_on = |value: &f32| (*value >= threshold) == flows;
     let all = |block: &&[f32; BLOCK]| block.iter().fold(true, |all, value| all & goes_on(value));

@@ -6,8 +6,8 @@ use crate::{
     vectors::widest,
 };
 
-/// A hill begins where R has risen by this share of its height. The foot itself lies anywhere on the flat stretch before it,
-/// where noise has its lowest sample, or at the first minimum of a weld whose R has fallen little since.
+/// A hill begins where R has risen by this share of its height. The foot itself lies anywhere on the flat stretch
+/// before it, where noise has its lowest sample, or at the first minimum of a weld whose R has fallen little since.
 const BEGIN_SHARE: f64 = 0.2;
 
 /// Reusable buffers, and what was seen in the last weld.
@@ -200,8 +200,8 @@ mod tests {
     use super::*;
     use crate::rules::settings::RuleSettings;
 
-    /// mΩ by step of a pulse of 300 steps: 0.28, and what `hills` adds, as (from, until, height) of plateaus with slopes of
-    /// ten steps.
+    /// mΩ by step of a pulse of 300 steps: 0.28, and what `hills` adds, as (from, until, height) of plateaus with
+    /// slopes of ten steps.
     fn with_hills(hills: &[(f64, f64, f64)]) -> Vec<f32> {
         let r = |k: usize| {
             let t = k as f64;

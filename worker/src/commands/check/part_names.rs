@@ -35,8 +35,8 @@ pub fn compare(models: &[String], rows: &[PartRows]) -> PartNames {
     }
 }
 
-/// What a person reads: without blanks, whatever their kind, and what cannot be seen; upper case, full width and composed
-/// letters like the plain ones.
+/// What a person reads: without blanks, whatever their kind, and what cannot be seen; upper case, full width and
+/// composed letters like the plain ones.
 fn as_read(part_no: &str) -> String {
     let normal = ComposingNormalizerBorrowed::new_nfkc().normalize(part_no);
     normal

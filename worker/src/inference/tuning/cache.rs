@@ -1,7 +1,7 @@
 //! Choices of earlier starts, in `model.cache_dir`.
 //!
-//! Several workers of a host may share the file. It is replaced as a whole, so that a reader sees one of its versions; of
-//! two that write at once one is forgotten, and measures again at its next start.
+//! Several workers of a host may share the file. It is replaced as a whole, so that a reader sees one of its versions;
+//! of two that write at once one is forgotten, and measures again at its next start.
 
 use std::{
     fs, io,

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::inference::layout::Layout;
 
-/// By how much a layout must beat the usual one, or OpenVINO ONNX Runtime's own provider: more than a measurement of milliseconds on a busy host is off.
+/// By how much a layout must beat the usual one, or OpenVINO ONNX Runtime's own provider: more than a measurement of
+/// milliseconds on a busy host is off.
 pub const MARGIN: f64 = 1.10;
 /// Seconds of a compute thread a row besides inference. A layout with few threads pays for them.
 const PREPARATION: f64 = 6e-6;

@@ -1,8 +1,8 @@
 //! Which layout suits model and device: measured once, then remembered.
 //!
-//! A worker that finds no choice in `model.cache_dir` measures the few [`candidates`] for a fraction of a second before it
-//! claims; `worker check` takes the time it needs. The usual layout stays unless another one is clearly faster, so that noise decides nothing. On a CPU results are
-//! bit-equal whatever is chosen.
+//! A worker that finds no choice in `model.cache_dir` measures the few [`candidates`] for a fraction of a second before
+//! it claims; `worker check` takes the time it needs. The usual layout stays unless another one is clearly faster, so
+//! that noise decides nothing. On a CPU results are bit-equal whatever is chosen.
 
 mod cache;
 mod choice;
@@ -115,8 +115,8 @@ impl fmt::Display for ChosenLayout {
     }
 }
 
-/// The layout for these models; and where `auto` came to the CPU, whether ONNX Runtime itself or OpenVINO runs them: the
-/// faster one, by more than noise.
+/// The layout for these models; and where `auto` came to the CPU, whether ONNX Runtime itself or OpenVINO runs them:
+/// the faster one, by more than noise.
 pub fn choose(models: Models, settings: &Model, tuning: Tuning) -> (Models, ChosenLayout) {
     let Some(on_openvino) = models.on_openvino() else {
         let layout = choose_layout(&models, settings, tuning, false);

@@ -1,4 +1,5 @@
-//! Eight points at a time, with AVX2: the few samples that they lie between are loaded once and put in place by a permutation.
+//! Eight points at a time, with AVX2: the few samples that they lie between are loaded once and put in place by a
+//! permutation.
 
 use std::arch::x86_64::{__m128, __m256, __m256d, __m256i};
 
@@ -35,7 +36,8 @@ pub(super) fn write(simd: V3, places: &Resampling, from: [&[f32]; 2], to: [&mut 
     );
 }
 
-/// The samples that the points lie between, if they are in one register's reach: not where a curve shrinks, nor at its end.
+/// The samples that the points lie between, if they are in one register's reach: not where a curve shrinks, nor at its
+/// end.
 #[inline(always)]
 fn windows(lefts: &[u32; TOGETHER], from: [&[f32]; 2]) -> Option<[[f32; TOGETHER]; 2]> {
     let (first, last) = (lefts[0] as usize, lefts[TOGETHER - 1] as usize + 1);

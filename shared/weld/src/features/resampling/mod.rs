@@ -41,7 +41,8 @@ impl Resampling {
         );
     }
 
-    /// Interpolates two curves of the same length, at least two samples, to the length of `u` and `i`, at least two points.
+    /// Interpolates two curves of the same length, at least two samples, to the length of `u` and `i`, at least two
+    /// points.
     pub(super) fn write(&mut self, u_from: &[f32], i_from: &[f32], u: &mut [f32], i: &mut [f32]) {
         self.prepare(u_from.len(), u.len());
         #[cfg(target_arch = "x86_64")]
