@@ -14,17 +14,17 @@
 //! compile.
 //!
 //! What every range needs and does not work is not the job's failure. The range is given back without spending an
-//! attempt, [`gate`] stops claiming until it works again, and says so in `/readyz`. [`blame`] tells that from what is
+//! attempt, `gate` stops claiming until it works again, and says so in `/readyz`. `blame` tells that from what is
 //! the range's own fault. MySQL is a mirror: without it judging goes on, and the scheduler's pass makes the day equal
 //! again.
 //!
 //! # Layout
-//! - [`range`]: one range, the whole way; [`stages`]: its steps, one after the other;
-//! - [`writing`]: steps 2 to 4 for several ranges at once, by [`grouping`]; [`mirroring`]: step 4, which must never
+//! - `range`: one range, the whole way; [`stages`]: its steps, one after the other;
+//! - `writing`: steps 2 to 4 for several ranges at once, by `grouping`; `mirroring`: step 4, which must never
 //!   hold up judging;
-//! - [`giving_up`]: how the lease of a range ends that did not come through; [`blame`]: whose fault that is; [`gate`]:
+//! - `giving_up`: how the lease of a range ends that did not come through; `blame`: whose fault that is; `gate`:
 //!   what does not work, and waiting for it;
-//! - [`counts`]: what a finished range held.
+//! - `counts`: what a finished range held.
 
 mod blame;
 pub(crate) mod counts;

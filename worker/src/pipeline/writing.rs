@@ -125,7 +125,7 @@ impl Writing {
     /// Step 2.
     ///
     /// # Errors
-    /// [`Failed`]
+    /// `Failed`
     pub async fn store(
         &self,
         results: EncodedResults,
@@ -147,7 +147,7 @@ impl Writing {
     /// Step 3.
     ///
     /// # Errors
-    /// [`Failed`]
+    /// `Failed`
     pub async fn commit(
         &self,
         attempt: Attempt,
@@ -165,7 +165,7 @@ impl Writing {
     /// Step 4. Without `way` the range has had no step 3 of its own.
     ///
     /// # Errors
-    /// [`Failed`]
+    /// `Failed`
     pub async fn mirror(
         &self,
         committed: CommittedRange,
