@@ -18,7 +18,7 @@ use super::gather::{PACE_SECONDS, now_ms};
 use crate::settle::{self, Rule};
 
 /// How long each of the two halves may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// It is good for at least so long, and after a failure for this.
 const FRESH: Duration = Duration::from_secs(15);
 const AFTER_FAILURE: Duration = Duration::from_secs(5);

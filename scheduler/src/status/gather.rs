@@ -1,4 +1,4 @@
-//! Filling the status model from the stores: each second what is cheap to know, [`details`] as rarely as they are dear.
+//! Filling the status model from the stores: each second what is cheap to know, `details` as rarely as they are dear.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ use weldfleet_stores::{
 
 use super::{
     causes::{self, Cause},
-    details::{self, Details, Question, Subject},
+    details::{Details, Question, Subject},
     hints::hints,
     report::{
         DayLine, DiskLine, Limits, MirrorLine, OlderDay, PatchLine, QueueFacts, Report, RunLine,
@@ -316,7 +316,7 @@ impl Gatherer {
                 mirror: report.stores.mysql == StoreLine::Works,
             },
             mirror: self.mirror(&table),
-            table: table.for_looking(Some(details::PATIENCE)),
+            table: table.for_looking(Some(LONGEST)),
             queue: self.queue.clone(),
             counted,
             day: self.day,
@@ -330,7 +330,7 @@ impl Gatherer {
     fn mirror(&mut self, table: &SourceTable) -> Option<Mirror> {
         let nok = self.nok.as_ref()?;
         let mirror = self.mirror.get_or_insert_with(|| {
-            let table = table.clone().for_looking(Some(details::PATIENCE));
+            let table = table.clone().for_looking(Some(LONGEST));
             Mirror::new(table, nok.clone())
         });
         Some(mirror.clone())

@@ -48,12 +48,14 @@ pub fn onnxruntime_library() -> PathBuf {
     path_of("ORT_DYLIB_PATH")
 }
 
-/// OpenVINO's plugin for it, which is fetched if it is missing; `None` where it is not published.
+/// OpenVINO's plugin for it, which is fetched if it is missing; `None` where it is not published, or knows no device:
+/// its CPU device is there on Intel's processors alone.
 ///
 /// # Panics
 /// When it cannot be fetched.
 pub fn openvino_plugin() -> Option<PathBuf> {
-    if !cfg!(target_arch = "x86_64") {
+    let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    if !cfg!(target_arch = "x86_64") || !processor.contains("GenuineIntel") {
         return None;
     }
     run(Command::new(parts()).arg("openvino"));
