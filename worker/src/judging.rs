@@ -1,15 +1,12 @@
 //! How this worker judges, from its settings: the same for every command.
 
-use std::{fs, sync::Arc, thread};
+use std::{sync::Arc, thread};
 
-use anyhow::Context;
 use serde_json::{Value, json};
+use weldfleet_fleet::judging::{judge, rules_file};
 use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::FurtherNames;
-use weldfleet_weld::{
-    judge::Judge,
-    rules::{RuleSet, RulesFile},
-};
+use weldfleet_weld::judge::Judge;
 
 use crate::inference::{
     Models,
@@ -34,11 +31,7 @@ impl Judging {
     /// # Errors
     /// What is wrong with a file or the device, and the remedy.
     pub fn from_settings(settings: &Settings, tuning: Tuning) -> anyhow::Result<Self> {
-        let rules = if settings.rules.enabled {
-            Some(read_rules(settings)?)
-        } else {
-            None
-        };
+        let rules = rules_file(settings)?;
         let (models, layout) = if settings.model.enabled {
             let models = Models::load(&settings.model)?;
             let (models, layout) = tuning::choose(models, &settings.model, tuning);
@@ -53,17 +46,8 @@ impl Judging {
             .as_ref()
             .map(|models| models.set().with_scalars(&further.scalars))
             .transpose()?;
-        let judge = Judge::new(
-            settings.curves,
-            settings.validation,
-            set,
-            rules,
-            settings.fusion.override_threshold,
-        )
-        .context("fusion")?
-        .with_defect_names(&settings.fusion.defect_names);
         Ok(Self {
-            judge: Arc::new(judge),
+            judge: Arc::new(judge(settings, set, rules.as_ref())?),
             models,
             layout,
         })
@@ -129,17 +113,4 @@ impl Judging {
             "override_threshold": self.judge.fusion().override_threshold(),
         })
     }
-}
-
-fn read_rules(settings: &Settings) -> anyhow::Result<RuleSet> {
-    let path = &settings.rules.file;
-    let text = fs::read_to_string(path).with_context(|| {
-        format!(
-            "cannot read rules.file = \"{}\"; name the file, or set rules.enabled = false",
-            path.display()
-        )
-    })?;
-    let file =
-        RulesFile::from_toml(&text).with_context(|| format!("rules file `{}`", path.display()))?;
-    Ok(RuleSet::new(&file, settings.curves.sample_interval_ms))
 }

@@ -1,12 +1,13 @@
 //! NOK welds, one weld, events: what is read for these pages. Each reads rows, so few are read at a time.
 
-use std::{collections::HashMap, fs, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Mutex, Semaphore},
     time::timeout,
 };
-use weldfleet_service::exit::causes;
+use weldfleet_fleet::judging;
+use weldfleet_service::exit::chain;
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Key, StoreError,
@@ -15,11 +16,7 @@ use weldfleet_stores::{
     },
     mysql::{NokTable, Review, WeldKey},
 };
-use weldfleet_weld::{
-    explain::Explanation,
-    judge::{Judge, Workspace},
-    rules::{RuleSet, RulesFile},
-};
+use weldfleet_weld::{explain::Explanation, judge::Workspace, rules::RulesFile};
 
 use super::{
     limits::{self, Limit},
@@ -382,45 +379,26 @@ impl Welds {
     /// What the rules see, and how far it is from being NOK.
     fn see(&self, block: &RowBlock, row: usize) -> Result<(Box<Explanation>, Vec<Limit>), String> {
         let (weld, mut workspace) = (block.weld(row), Workspace::default());
-        let file = self.rules()?;
-        let judge = self.judge(&file)?;
-        let mut seen = Box::new(judge.explain(&weld, &mut workspace)?);
-        if !self.settings.rules.enabled {
+        let mut explain = |file| {
+            // No model, which this host need not have.
+            let judge = judging::judge(&self.settings, None, Some(file));
+            judge
+                .map_err(|error| chain(&error))?
+                .explain(&weld, &mut workspace)
+        };
+        let rules = judging::rules_file(&self.settings).map_err(|error| chain(&error))?;
+        let Some(file) = rules else {
+            let mut seen = Box::new(explain(&RulesFile::default())?);
             seen.hits.clear();
             seen.rule_result = None;
             return Ok((seen, Vec::new()));
-        }
+        };
+        let seen = Box::new(explain(&file)?);
         let settings = file.parts.get(weld.part_no).unwrap_or(&file.all);
         // A rule that cannot measure with its limits open is as if it had found nothing.
-        let opened = self.judge(&limits::opened(&file))?;
-        let all = opened.explain(&weld, &mut workspace);
+        let all = explain(&limits::opened(&file));
         let all = all.map_or_else(|_| Vec::new(), |seen| seen.hits);
         Ok((seen, limits::of(settings, &all)))
-    }
-
-    /// As the workers have them.
-    fn rules(&self) -> Result<RulesFile, String> {
-        if !self.settings.rules.enabled {
-            return Ok(RulesFile::default());
-        }
-        let path = &self.settings.rules.file;
-        let text = fs::read_to_string(path)
-            .map_err(|error| format!("rules.file = \"{}\": {error}", path.display()))?;
-        RulesFile::from_toml(&text).map_err(|error| causes(&error))
-    }
-
-    /// Units as the workers have them; no model, which this host need not have.
-    fn judge(&self, file: &RulesFile) -> Result<Judge, String> {
-        let settings = &self.settings;
-        let rules = RuleSet::new(file, settings.curves.sample_interval_ms);
-        Judge::new(
-            settings.curves,
-            settings.validation,
-            None,
-            Some(rules),
-            settings.fusion.override_threshold,
-        )
-        .map_err(|error| error.to_string())
     }
 }
 

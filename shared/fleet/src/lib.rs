@@ -6,11 +6,13 @@
 //!   read;
 //! - [`DayGroup`]: the jobs of one day of one run;
 //! - [`queue_failure`]: with which exit code and words a program ends for its queue;
-//! - [`breaker_limits`]: when the fleet stops itself.
+//! - [`breaker_limits`]: when the fleet stops itself;
+//! - [`judging`]: the judge as the settings have it.
 //!
 //! What must never live here: behaviour of either binary.
 
 mod day_group;
+pub mod judging;
 
 use std::time::Duration;
 use weldfleet_breaker::Limits;
