@@ -33,7 +33,6 @@ mod pass;
 mod settle;
 mod status;
 mod users;
-mod words;
 
 use std::{process::ExitCode, sync::Arc};
 

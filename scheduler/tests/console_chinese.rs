@@ -11,11 +11,7 @@ use common::{
     ids, lease,
 };
 use weldfleet_tests::{Service, eventually};
-
-fn is_chinese(text: &str) -> bool {
-    text.chars()
-        .any(|letter| ('\u{4e00}'..='\u{9fff}').contains(&letter))
-}
+use weldfleet_words::is_chinese;
 
 /// The paragraphs of a page, without their tags.
 fn paragraphs(html: &str) -> Vec<String> {

@@ -6,12 +6,10 @@ use weldfleet_service::Failure;
 use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::Event;
 use weldfleet_weld::Status;
+use weldfleet_words::Words;
 
 use super::{By, refused::Refused};
-use crate::{
-    dependencies::{Dependencies, store_failure},
-    words::Words,
-};
+use crate::dependencies::{Dependencies, store_failure};
 
 /// `alg_error` of dropped rows.
 pub const DROPPED: &str = "dropped";

@@ -14,8 +14,7 @@ pub mod withdraw;
 use refused::Refused;
 use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::{Event, Events};
-
-use crate::words::Words;
+use weldfleet_words::Words;
 
 /// Who acts, and why.
 #[derive(Debug, Clone)]

@@ -5,8 +5,7 @@ use std::fmt;
 use weldfleet_queue::{Job, State};
 use weldfleet_service::{Exit, Failure};
 use weldfleet_stores::clickhouse::{Change, Order, Run, RunState};
-
-use crate::words::Words;
+use weldfleet_words::Words;
 
 /// What somebody wants of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,7 +187,7 @@ pub fn job_state_zh(state: State) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::is_chinese;
+    use weldfleet_words::is_chinese;
 
     #[test]
     fn every_refusal_is_said_in_both_languages() {

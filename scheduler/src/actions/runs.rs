@@ -4,16 +4,14 @@ use weldfleet_fleet::queue_failure;
 use weldfleet_queue::QueueError;
 use weldfleet_service::{Failure, output::grouped};
 use weldfleet_stores::clickhouse::{Change, Event, Order, Run, RunState};
+use weldfleet_words::Words;
 
 use super::{
     By,
     refused::{OfRun, Refused, state_zh},
     withdraw::{self, Withdrawn},
 };
-use crate::{
-    dependencies::{Dependencies, store_failure},
-    words::Words,
-};
+use crate::dependencies::{Dependencies, store_failure};
 
 /// A run that is as it was asked to be.
 pub struct Steered {

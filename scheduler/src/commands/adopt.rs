@@ -11,15 +11,15 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use weldfleet_adoption::{
-    Asked, Facts, Language, OldConfig, Plan,
+    Asked, Facts, OldConfig, Plan,
     document::{self},
     facts::{MySqlColumn, MySqlTable, SourceColumn, SourceTable},
     plan::newest,
-    words,
 };
 use weldfleet_service::{Exit, Failure, OrExit, errln, out, outln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{clickhouse, mysql};
+use weldfleet_words::{Language, Words, words};
 
 use crate::args::{Adopt, Lang};
 
@@ -49,7 +49,7 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
     let secrets = folder.to_str().ok_or_else(no_utf8)?;
     let rules_file = folder.with_file_name(RULES);
     let rules = rules_file.to_str().ok_or_else(no_utf8)?;
-    let language = language(options.lang);
+    let languages = &languages(options.lang);
 
     let address = old.clickhouse_urls().map_err(in_file)?;
     let mut facts = Facts {
@@ -62,27 +62,27 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
     if !options.dry_run {
         refuse_existing(&options, &folder, &rules_file, &first)?;
     }
-    let settings = load(&first, language)?;
+    let settings = load(&first, languages)?;
     (facts.clickhouse_url, facts.source) = ask_clickhouse(&settings, &old, &address.urls).await;
     facts.mysql = ask_mysql(&settings, &old).await;
 
     let plan = Plan::make(&old, &facts, secrets, rules).map_err(in_file)?;
-    let document = document::render(&plan, &shown, language, &Settings::knows);
-    load(&plan, language).map_err(|failure| {
+    let document = document::render(&plan, &shown, languages, &Settings::knows);
+    load(&plan, languages).map_err(|failure| {
         let error = failure
             .error
             .context("what would be written does not load; nothing was written");
         Failure::new(Exit::Failed, error)
     })?;
-    let summary = document::summary(&plan, language, &Settings::knows);
+    let summary = document::summary(&plan, languages, &Settings::knows);
     if options.dry_run {
         out!("{document}");
         errln!("{}", summary.trim_end());
     } else {
         write(&options, &folder, &rules_file, &plan, &document)?;
         out!("{summary}");
-        written(&options, &folder, &rules_file, &plan, language);
-        check(&options.out, language);
+        written(&options, &folder, &rules_file, &plan, languages);
+        check(&options.out, languages);
     }
     Ok(if plan.unasked.is_empty() {
         Exit::Done
@@ -92,23 +92,23 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
 }
 
 /// `--lang`, else what the environment speaks.
-pub(super) fn language(asked: Option<Lang>) -> Language {
+pub(super) fn languages(asked: Option<Lang>) -> Vec<Language> {
     match asked {
-        Some(Lang::Zh) => Language::Chinese,
-        Some(Lang::En) => Language::English,
-        Some(Lang::Both) => Language::Both,
+        Some(Lang::Zh) => vec![Language::Chinese],
+        Some(Lang::En) => vec![Language::English],
+        Some(Lang::Both) => vec![Language::Chinese, Language::English],
         None => {
             let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
                 .into_iter()
                 .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-            Language::of_locale(&locale.unwrap_or_default())
+            vec![Language::of_locale(&locale.unwrap_or_default())]
         }
     }
 }
 
 /// The settings as they would be read, with the secrets that are in no file yet.
-fn load(plan: &Plan, language: Language) -> Result<Settings, Failure> {
-    let document = document::render(plan, "", language, &Settings::knows);
+fn load(plan: &Plan, languages: &[Language]) -> Result<Settings, Failure> {
+    let document = document::render(plan, "", languages, &Settings::knows);
     let secrets = plan.secrets.iter().map(|file| {
         let variable = format!("WELDFLEET__{}__PASSWORD", file.section.to_uppercase());
         (variable, file.secret.expose().to_owned())
@@ -286,7 +286,7 @@ fn write_file(path: &Path, text: &str, mode: u32, force: bool) -> Result<(), Fai
     Ok(())
 }
 
-fn written(options: &Adopt, folder: &Path, rules: &Path, plan: &Plan, language: Language) {
+fn written(options: &Adopt, folder: &Path, rules: &Path, plan: &Plan, languages: &[Language]) {
     let out = options.out.display();
     let mut said = words!("written: {out}", "已写入：{out}");
     for file in &plan.secrets {
@@ -298,13 +298,13 @@ fn written(options: &Adopt, folder: &Path, rules: &Path, plan: &Plan, language: 
         let path = rules.display();
         said = said.and(&words!("{path}", "{path}"));
     }
-    for line in said.lines(language) {
+    for line in said.lines(languages) {
         outln!("{line}");
     }
 }
 
 /// Runs `worker check` with the new file and lets it speak for itself.
-fn check(out: &Path, language: Language) {
+fn check(out: &Path, languages: &[Language]) {
     let worker = std::env::current_exe()
         .ok()
         .and_then(|program| Some(program.parent()?.join("worker")))
@@ -316,12 +316,12 @@ fn check(out: &Path, language: Language) {
         ),
         Some(worker) => run_check(&worker, out),
     };
-    for line in said.lines(language) {
+    for line in said.lines(languages) {
         outln!("{line}");
     }
 }
 
-fn run_check(worker: &PathBuf, out: &Path) -> weldfleet_adoption::Words {
+fn run_check(worker: &PathBuf, out: &Path) -> Words {
     outln!("\n$ worker --config {} check", out.display());
     let output = Command::new(worker)
         .arg("--config")

@@ -11,7 +11,7 @@ use weldfleet_service::{
 };
 use weldfleet_settings::Settings;
 
-use super::adopt::language;
+use super::adopt::languages;
 use crate::{
     args::StatusArgs,
     status::gather::{Gatherer, LONGEST},
@@ -24,14 +24,14 @@ pub async fn run(settings: Arc<Settings>, options: StatusArgs) -> Result<Exit, F
         .day
         .map(|day| day.resolve(&settings.scheduler.timezone))
         .transpose()?;
-    let language = language(options.lang);
+    let languages = languages(options.lang);
     let mut gatherer = Gatherer::new(settings, day)?;
     loop {
         let report = gatherer.look(LONGEST).await?.report;
         if options.json {
             output::json(&report)?;
         } else {
-            let text = draw::report(&report, language, Paint::for_stdout());
+            let text = draw::report(&report, &languages, Paint::for_stdout());
             if options.watch {
                 // Home, the text with each line's rest erased, then everything below.
                 out!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"));

@@ -5,6 +5,7 @@ use axum_extra::extract::Form;
 use serde::Deserialize;
 use weldfleet_service::{Failure, output::grouped};
 use weldfleet_stores::clickhouse::{Change, Event, Order};
+use weldfleet_words::Words;
 
 use super::{Console, access::Visitor, asked::Asked, problem::Problem, said::Said, words::Text};
 use crate::{
@@ -16,7 +17,6 @@ use crate::{
         runs,
     },
     dependencies::{self, Dependencies},
-    words::Words,
 };
 
 /// Jobs beyond which their number must be typed.
@@ -210,7 +210,7 @@ impl Console {
         told.push_str(&unkept(tried.unkept.as_ref(), text));
         if let Some(failure) = &tried.failure {
             let problem = Problem::from(failure);
-            told.push_str(&format!("; {}", text.problem(&problem)));
+            told.push_str(&format!("; {}", problem.text(text.lang)));
         }
         match tried.refused.is_empty() && tried.failure.is_none() && tried.gone == 0 {
             true => Said::well(told),

@@ -9,12 +9,13 @@ use axum::{
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde::Deserialize;
 use weldfleet_settings::Zone;
+use weldfleet_words::Language;
 
 use super::{
     access::Visitor,
     reviews::Undoable,
     said::{self, Said},
-    words::{CHINESE, ENGLISH, Text},
+    words::Text,
 };
 use crate::users::Role;
 
@@ -111,10 +112,7 @@ fn language(asked: Option<&str>, headers: &HeaderMap) -> &'static Text {
     let preferred = headers
         .get(header::ACCEPT_LANGUAGE)
         .and_then(|value| value.to_str().ok());
-    match asked.or(preferred) {
-        Some(language) if language.trim_start().starts_with("zh") => &CHINESE,
-        _ => &ENGLISH,
-    }
+    Text::of(Language::of_locale(asked.or(preferred).unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -135,7 +133,7 @@ mod tests {
     #[test]
     fn times_are_the_plants_and_say_so() {
         let asked = Asked {
-            text: &ENGLISH,
+            text: Text::of(Language::English),
             visitor: None,
             said: None,
             undo: None,
@@ -152,7 +150,9 @@ mod tests {
     fn the_language_is_the_links_or_the_browsers() {
         let lang = |asked: Option<&str>, browser: &'static str| {
             let accept = (header::ACCEPT_LANGUAGE, HeaderValue::from_static(browser));
-            language(asked, &HeaderMap::from_iter([accept])).lang
+            language(asked, &HeaderMap::from_iter([accept]))
+                .lang
+                .to_string()
         };
         assert_eq!(lang(None, "zh-CN,zh;q=0.9"), "zh");
         assert_eq!(lang(None, "de"), "en");

@@ -270,7 +270,7 @@ async fn weld(
 
 /// A problem without a page around it.
 fn plain(status: StatusCode, problem: &Problem, text: &Text) -> Response {
-    (status, format!("{}\n", text.problem(problem))).into_response()
+    (status, format!("{}\n", problem.text(text.lang))).into_response()
 }
 
 async fn page(

@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use weldfleet_queue::QueueError;
 use weldfleet_service::{Failure, exit::chain};
 use weldfleet_stores::{Class, StoreError};
+use weldfleet_words::{Language, Words};
 
-use super::words::CHINESE;
-use crate::{actions::refused::Refused, users::Role, words::Words};
+use super::words::{CHINESE, ENGLISH};
+use crate::{actions::refused::Refused, users::Role};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
@@ -130,6 +131,10 @@ impl From<&Failure> for Problem {
 }
 
 impl Problem {
+    pub fn text(&self, language: Language) -> String {
+        self.words().of(language).to_owned()
+    }
+
     pub fn words(&self) -> Words {
         match self {
             Self::NoDay { typed, why } => Words::new(
@@ -179,9 +184,9 @@ impl Problem {
                     "死信作业超过 {most} 个；`scheduler jobs list --state dead --day DAY` 可按日期列出"
                 ),
             ),
-            Self::NoWeld => Words::new(super::words::ENGLISH.no_weld, CHINESE.no_weld),
+            Self::NoWeld => Words::new(ENGLISH.no_weld, CHINESE.no_weld),
             Self::NotDrawn(why) => Words::new(
-                format!("{}: {why}", super::words::ENGLISH.not_drawn),
+                format!("{}: {why}", ENGLISH.not_drawn),
                 format!("{}：{why}", CHINESE.not_drawn),
             ),
             Self::MySqlSilent { seconds } => Words::new(
@@ -298,7 +303,7 @@ mod tests {
     use std::{collections::HashSet, mem::discriminant};
 
     use super::*;
-    use crate::words::is_chinese;
+    use weldfleet_words::is_chinese;
 
     fn samples() -> Vec<Problem> {
         let text = || "clickhouse: no".to_owned();

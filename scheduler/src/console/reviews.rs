@@ -19,6 +19,7 @@ use weldfleet_stores::{
     Class, StoreError,
     mysql::{Review, Reviewed, WeldKey},
 };
+use weldfleet_words::Words;
 
 use super::{
     Console,
@@ -38,7 +39,6 @@ use crate::{
         reviews::{self, RESULTS},
     },
     status::gather::now_ms,
-    words::Words,
 };
 
 /// Characters of a note.
@@ -248,10 +248,10 @@ impl NotKept {
     fn said(self, asked: &Asked) -> Said {
         let text = asked.text;
         Said::badly(match self {
-            Self::Failed(why) | Self::Wanted(why) => text.problem(&why),
+            Self::Failed(why) | Self::Wanted(why) => why.text(text.lang),
             Self::Otherwise(there) if there.is_none() => text.review_gone.to_owned(),
             Self::Otherwise(there) => format!("{} {}", text.review_otherwise, said(&there, asked)),
-            Self::No(why) => text.no_review(&why),
+            Self::No(why) => why.text(text),
         })
     }
 }
@@ -310,7 +310,7 @@ impl Console {
                 said.on(&wanted.filter_only().link("/ui/nok", lang))
             }
             Err(why) => {
-                said.text = format!("{} ({})", said.text, asked.text.problem(&why));
+                said.text = format!("{} ({})", said.text, why.text(asked.text.lang));
                 said.on(&wanted.link("/ui/weld", lang))
             }
         }

@@ -35,7 +35,7 @@ impl Said {
     }
 
     pub fn problem(problem: &Problem, text: &Text) -> Self {
-        Self::badly(text.problem(problem))
+        Self::badly(problem.text(text.lang))
     }
 
     /// To a page, which tells it.

@@ -6,6 +6,7 @@ use weldfleet_stores::{
     Day, Key,
     clickhouse::{Hours, NokFilter, NokWeld, Schema},
 };
+use weldfleet_words::Language;
 
 use super::problem::Problem;
 use crate::actions::reviews::RESULTS;
@@ -109,9 +110,9 @@ impl Wanted {
     }
 
     /// A page with this query.
-    pub fn link(&self, path: &str, lang: &str) -> String {
+    pub fn link(&self, path: &str, language: Language) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("lang", lang);
+        query.append_pair("lang", &language.to_string());
         let place = [
             ("ticks", self.ticks.as_str()),
             ("id", &self.id),
@@ -207,7 +208,7 @@ mod tests {
             id: "7/7".to_owned(),
             ..Wanted::default()
         };
-        let link = wanted.link("/ui/nok", "zh");
+        let link = wanted.link("/ui/nok", Language::Chinese);
         let query = link.strip_prefix("/ui/nok?lang=zh&").unwrap();
         let read: std::collections::HashMap<_, _> =
             form_urlencoded::parse(query.as_bytes()).collect();
@@ -217,7 +218,7 @@ mod tests {
         assert!(
             wanted
                 .filter_only()
-                .link("/ui/nok", "en")
+                .link("/ui/nok", Language::English)
                 .ends_with("review=false+alarm")
         );
     }

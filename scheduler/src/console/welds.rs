@@ -22,6 +22,7 @@ use super::{
     limits::{self, Limit},
     problem::Problem,
     wanted::{OfReview, Wanted},
+    words::Text,
 };
 
 /// How long ClickHouse may take for a page.
@@ -104,6 +105,17 @@ pub enum NoReview {
     /// MySQL has no row of it: it is not NOK, or not mirrored yet.
     NoRow,
     Failed(Problem),
+}
+
+impl NoReview {
+    pub fn text(&self, text: &Text) -> String {
+        match self {
+            Self::NoMySql => text.no_mysql.to_owned(),
+            Self::NoColumn => text.no_review_column.to_owned(),
+            Self::NoRow => text.no_review_row.to_owned(),
+            Self::Failed(why) => why.text(text.lang),
+        }
+    }
 }
 
 /// Why something was not read.

@@ -1,197 +1,272 @@
-//! What the console calls things, in both languages.
+//! What the console calls things, in both languages. Sentences about one case are [`Words`](weldfleet_words::Words).
 
 use std::time::Duration;
 
 use weldfleet_queue::State;
 use weldfleet_service::output::spoken;
 use weldfleet_stores::clickhouse::RunState;
+use weldfleet_words::Language;
 
-use super::{problem::Problem, welds::NoReview};
 use crate::actions::{
     refused::{job_state_zh, state_zh},
     reviews::RESULTS,
 };
 
-/// Words of one language.
-pub struct Text {
-    pub lang: &'static str,
-    pub other_lang: &'static str,
-    pub other_language: &'static str,
-    pub language: &'static str,
-    pub views: &'static str,
-    pub skip: &'static str,
-    pub now: &'static str,
-    pub backfills: &'static str,
-    pub workers: &'static str,
-    pub jobs: &'static str,
-    pub nok: &'static str,
-    pub weld: &'static str,
-    pub show: &'static str,
-    pub pareto: &'static str,
+/// A name, and what it is in English and in Chinese; `name[n]` has n of them.
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident $([$n:literal])?: $en:expr, $zh:expr;)*) => {
+        /// What the console calls things, in one language.
+        pub struct Text {
+            pub lang: Language,
+            $($(#[$doc])* pub $name: text_type!($($n)?),)*
+        }
+
+        pub static ENGLISH: Text = Text { lang: Language::English, $($name: $en,)* };
+        pub static CHINESE: Text = Text { lang: Language::Chinese, $($name: $zh,)* };
+    };
+}
+
+macro_rules! text_type {
+    () => { &'static str };
+    ($n:literal) => { [&'static str; $n] };
+}
+
+texts! {
+    other_language: "中文", "English";
+    language: "language", "语言";
+    views: "views", "视图";
+    skip: "to the content", "跳到内容";
+    now: "Now", "当前";
+    backfills: "Backfills", "补跑";
+    workers: "Workers", "工作进程";
+    jobs: "Jobs", "作业";
+    nok: "NOK welds", "NOK 焊点";
+    weld: "Weld", "焊点";
+    show: "Show", "显示";
+    pareto: "By defect", "按缺陷";
     /// Where a review is asked for.
-    pub pareto_of_all: &'static str,
-    pub pareto_note: &'static str,
-    pub no_defect: &'static str,
-    pub other_defects: &'static str,
-    pub welds: &'static str,
-    pub older: &'static str,
-    pub further: &'static str,
-    pub caption: &'static str,
-    pub verdict: &'static str,
-    pub curves: &'static str,
-    pub pulses: &'static str,
-    pub no_weld: &'static str,
-    pub not_drawn: &'static str,
+    pareto_of_all: "By defect, whatever their review", "按缺陷（不论复核结果）";
+    pareto_note: "A weld counts for each of its defects.", "有多个缺陷的焊点在每个缺陷中各计一次。";
+    no_defect: "none named", "未注明";
+    other_defects: "others", "其他";
+    welds: "Welds", "焊点";
+    older: "older ones", "更早的";
+    further: "further ones", "后面的";
+    caption:
+        "Pulses are shaded, hits of the rules are vertical lines, limits dotted ones; judged anew by the rules that are configured now.",
+        "阴影为脉冲，竖线为规则命中，点线为限值；按当前配置的规则重新判断。";
+    verdict: "Stored verdict", "已存判定";
+    curves: "voltage, current and resistance of the weld over time", "焊点的电压、电流和电阻随时间的曲线";
+    pulses: "pulses", "脉冲";
+    no_weld: "that day has no such weld", "该日期没有这个焊点";
+    not_drawn: "the curves cannot be drawn", "无法绘制曲线";
     /// In the order of [`Wanted::FIELDS`](super::wanted::Wanted::FIELDS).
-    pub filters: [&'static str; 8],
+    filters[8]:
+        ["day", "shift", "part", "spot", "timer", "body", "defect", "review"],
+        ["日期", "班次", "零件", "焊点名", "控制器", "车身", "缺陷", "复核"];
     /// In the order of [`OfReview::NAMED`](super::wanted::OfReview::NAMED).
-    pub of_reviews: [&'static str; 6],
+    of_reviews[6]:
+        ["all", "not reviewed", "reviewed", "confirmed", "false alarm", "unsure"],
+        ["全部", "未复核", "已复核", "确认", "误报", "不确定"];
     /// In the order of [`RESULTS`].
-    pub review_results: [&'static str; 3],
-    pub nok_columns: [&'static str; 13],
-    pub pareto_columns: [&'static str; 2],
-    pub limits: &'static str,
-    pub limit_columns: [&'static str; 6],
-    pub hit_columns: [&'static str; 6],
-    pub attempt_columns: [&'static str; 8],
-    pub dead_columns: [&'static str; 3],
-    pub share_columns: [&'static str; 5],
-    pub shares: &'static str,
-    pub shares_today: &'static str,
-    pub since: &'static str,
-    pub all_lines: &'static str,
-    pub flag: &'static str,
-    pub warn: &'static str,
-    pub hits: &'static str,
-    pub attempts: &'static str,
-    pub show_attempts: &'static str,
-    pub live: &'static str,
-    pub models_own: &'static str,
+    review_results[3]: ["confirmed", "false alarm", "unsure"], ["确认", "误报", "不确定"];
+    nok_columns[13]:
+        [
+            "weld", "time", "part", "spot", "timer", "body", "defect", "decided by", "NOK probability", "model",
+            "review", "by", "note"
+        ],
+        ["焊点", "时间", "零件", "焊点名", "控制器", "车身", "缺陷", "判定依据", "NOK 概率", "模型", "复核", "复核人", "备注"];
+    pareto_columns[2]: ["defect", "welds"], ["缺陷", "焊点数"];
+    limits: "Limits that make a weld NOK", "判为 NOK 的限值";
+    limit_columns[6]:
+        ["rule", "from", "worst at, ms", "worst value", "limit", "room"],
+        ["规则", "级别", "最差时刻，ms", "最差值", "限值", "余量"];
+    hit_columns[6]:
+        ["rule", "level", "at, ms", "value", "limit", "beyond the limit"],
+        ["规则", "级别", "时刻，ms", "数值", "限值", "超出限值"];
+    attempt_columns[8]:
+        ["token", "time", "run", "status", "verdict", "NOK probability", "rules", "model"],
+        ["令牌", "时间", "补跑", "状态", "判定", "NOK 概率", "规则", "模型"];
+    dead_columns[3]: ["job", "rows", "why"], ["作业", "数据行", "原因"];
+    share_columns[5]:
+        ["line", "judged", "NOK", "NOK share", "in the seven days before"],
+        ["产线", "已判定", "NOK", "NOK 占比", "此前七天"];
+    shares: "NOK share, this shift", "本班 NOK 占比";
+    shares_today: "NOK share, today", "今日 NOK 占比";
+    since: "since", "自";
+    all_lines: "all", "全部";
+    flag: "NOK", "NOK";
+    warn: "warning", "警告";
+    hits: "Hits of the rules", "规则命中";
+    attempts: "Earlier verdicts", "历次判定";
+    show_attempts: "show what attempts made of this weld", "显示历次尝试对该焊点的判定";
+    live: "live", "实时";
+    models_own: "the model's own threshold", "模型自带的阈值";
     /// Why the fusion decided so; `{model}` and the like are filled in.
-    pub why_both: &'static str,
-    pub why_not_both: &'static str,
-    pub why_override: &'static str,
-    pub why_model: &'static str,
-    pub why_rules: &'static str,
+    why_both:
+        "NOK, since both say so: the model ({probability}, from {threshold}) and the rules.",
+        "判为 NOK：模型（{probability}，阈值：{threshold}）与规则都判为 NOK。";
+    why_not_both:
+        "OK, since the model says {model} ({probability}, from {threshold}) and the rules say {rules}: NOK needs both, \
+         or a probability of {override}.",
+        "判为 OK：模型判为 {model}（{probability}，阈值：{threshold}），规则判为 {rules}；两者都为 NOK 或概率达到 {override} 才判为 NOK。";
+    why_override:
+        "NOK by the model alone: {probability} is at least {override}, from which it overrules the rules, which say {rules}.",
+        "仅凭模型判为 NOK：{probability} 达到 {override}，模型否决规则；规则判为 {rules}。";
+    why_model:
+        "{final} by the model alone ({probability}, from {threshold}); the rules were off.",
+        "仅由模型判为 {final}（{probability}，阈值：{threshold}）；规则未启用。";
+    why_rules: "{final} by the rules alone; the model was off.", "仅由规则判为 {final}；模型未启用。";
     /// What today's settings would decide otherwise.
-    pub rules_otherwise: &'static str,
-    pub threshold_otherwise: &'static str,
-    pub override_otherwise: &'static str,
-    pub review: &'static str,
-    pub not_reviewed: &'static str,
-    pub note: &'static str,
-    pub keys: &'static str,
-    pub keys_off: &'static str,
-    pub keys_on: &'static str,
-    pub undo: &'static str,
-    pub undone: &'static str,
-    pub nothing_to_undo: &'static str,
-    pub next_weld: &'static str,
-    pub no_more: &'static str,
-    pub no_such_review: &'static str,
-    pub review_otherwise: &'static str,
-    pub review_gone: &'static str,
-    pub no_mysql: &'static str,
-    pub no_review_column: &'static str,
-    pub no_review_row: &'static str,
-    pub verdict_columns: [&'static str; 2],
-    pub stands_still: &'static str,
-    pub attention: &'static str,
-    pub in_order: &'static str,
-    pub days: &'static str,
-    pub nothing: &'static str,
-    pub as_of: &'static str,
+    rules_otherwise:
+        "The rules say {now} now, and said {then} when the weld was judged: rules or units were changed since.",
+        "规则现在判为 {now}，当时判为 {then}：规则或单位此后有改动。";
+    threshold_otherwise:
+        "By the threshold of now, {threshold}, the model would not say {then}.",
+        "按现在的阈值 {threshold}，模型不会判为 {then}。";
+    override_otherwise:
+        "By the override threshold of now, {override}, it would be decided otherwise.",
+        "按现在的否决阈值 {override}，判定会不同。";
+    review: "Review", "复核";
+    not_reviewed: "Nobody has reviewed this weld.", "该焊点尚未复核。";
+    note: "note", "备注";
+    keys:
+        "Keys: c, f, u review and go on; n the note, Esc out of it; j the next weld; z takes the last review back.",
+        "快捷键：c 确认、f 误报、u 不确定，随后转到下一个；n 写备注，Esc 离开备注；j 下一个；z 撤销上一次复核。";
+    keys_off: "Turn single keys off", "关闭单键快捷键";
+    keys_on: "Turn single keys on", "启用单键快捷键";
+    undo: "Take back", "撤销";
+    undone: "the review is taken back", "复核已撤销";
+    nothing_to_undo: "There is no review to take back.", "没有可撤销的复核。";
+    next_weld: "next weld", "下一个焊点";
+    no_more: "These are all", "没有更多焊点";
+    no_such_review: "this cannot be said of a weld", "不是有效的复核结果";
+    review_otherwise: "Not written, somebody was faster:", "未写入，已有人先复核：";
+    review_gone: "Not written: the review that was here has been taken back.", "未写入：原有的复核已被撤销。";
+    no_mysql: "Welds are reviewed in MySQL, and mysql.enabled is off.", "复核写入 MySQL，而 mysql.enabled 未启用。";
+    no_review_column:
+        "Welds cannot be reviewed: [mysql.columns] maps no review_result.",
+        "无法复核：[mysql.columns] 没有映射 review_result。";
+    no_review_row:
+        "MySQL does not have this weld yet; it can be reviewed once it is mirrored.",
+        "MySQL 中还没有该焊点；镜像之后即可复核。";
+    verdict_columns[2]: ["column", "value"], ["列", "值"];
+    stands_still: "Nothing is judged until somebody does something", "已停止判定，需要人工处理";
+    attention: "It goes on, and something needs attention", "判定在继续，但有事项需要处理";
+    in_order: "Nothing needs attention", "无需处理";
+    days: "Days", "日期";
+    nothing: "there is nothing here", "没有内容";
+    as_of: "as of", "截至";
     /// The page is not renewed: the scheduler is silent, or somebody is at it.
-    pub lost: &'static str,
-    pub holding: &'static str,
-    pub first_of: &'static str,
-    pub keeps_up: &'static str,
-    pub yes: &'static str,
-    pub no: &'static str,
+    lost: "The scheduler does not answer; what is shown is old.", "调度器没有应答，显示的内容已过时。";
+    holding:
+        "The lists stand still while something in them is typed, open, marked or about to be pressed.",
+        "正在输入、展开、选取或准备点击时，列表暂停刷新。";
+    first_of:
+        "the oldest {first} of {all} dead jobs are grouped and counted here; the export has them all",
+        "此处只对 {all} 个死信作业中最早的 {first} 个分组计数；导出的列表是完整的";
+    keeps_up: "keeping up", "是否跟得上";
+    yes: "yes", "是";
+    no: "no", "否";
     /// With its age in the place of `{}`.
-    pub details_are_old: &'static str,
-    pub waits: &'static str,
-    pub left: &'static str,
-    pub pace: &'static str,
-    pub eta: &'static str,
-    pub pending: &'static str,
-    pub leased: &'static str,
-    pub dead: &'static str,
-    pub alive: &'static str,
-    pub silent: &'static str,
-    pub day_columns: [&'static str; 9],
-    pub run_columns: [&'static str; 12],
-    pub worker_columns: [&'static str; 11],
-    pub event_columns: [&'static str; 6],
-    pub cause_columns: [&'static str; 4],
-    pub dead_note: &'static str,
-    pub run_note: &'static str,
+    details_are_old:
+        "Rows of backfills and older days, what is not settled and the mirror are {} old.",
+        "补跑与更早日期的行数、整理状态和镜像为 {} 前的数据。";
+    waits: "no, live work waits", "否，实时作业已等待";
+    left: "rows left", "剩余行数";
+    pace: "rows/s in the last minute", "最近一分钟 行/秒";
+    eta: "done in", "预计完成";
+    pending: "pending jobs", "待领取作业";
+    leased: "in hand", "处理中";
+    dead: "dead letters", "死信";
+    alive: "workers", "工作进程";
+    silent: "silent for", "无响应";
+    day_columns[9]:
+        ["day", "rows", "left", "OK", "NOK", "NOK share", "invalid", "poison", "error"],
+        ["日期", "行数", "剩余", "OK", "NOK", "NOK 占比", "无效", "毒数据", "出错"];
+    run_columns[12]:
+        [
+            "run", "from", "to", "rows wanted", "state", "rows left", "days done", "days left", "days with dead jobs",
+            "asked by", "what for", "changed"
+        ],
+        ["补跑", "从", "到", "选取", "状态", "剩余行数", "已完成天数", "剩余天数", "有死信的天数", "提交人", "用途", "变更"];
+    worker_columns[11]:
+        [
+            "worker", "state", "leases", "rows/s", "CPU by stage", "device", "GPU busy, memory", "model",
+            "room for audit files", "waits for", "address"
+        ],
+        ["工作进程", "状态", "租约", "行/秒", "各阶段 CPU", "设备", "GPU 占用，显存", "模型", "审计文件剩余空间", "等待", "地址"];
+    event_columns[6]: ["time", "who", "what", "on what", "why", "detail"], ["时间", "谁", "操作", "对象", "原因", "详情"];
+    cause_columns[4]: ["jobs", "rows", "why", "ids"], ["作业数", "数据行", "原因", "编号"];
+    dead_note:
+        "Dead jobs by cause. Retried, they run again; dropped, their rows are marked invalid and given up.",
+        "按原因分组的死信作业。重试：重新运行；放弃：其数据行标为无效。";
+    run_note:
+        "Held, a run waits until it is resumed. Cancelled, it ends; rows keep the verdicts they have. In another order, what nobody has begun goes in that.",
+        "搁置的补跑等待恢复；取消的补跑到此结束，数据行保留已有判定。更改顺序后，尚未领取的作业按新顺序进行。";
     /// Which day of a run comes first: the oldest, the newest.
-    pub orders: [&'static str; 2],
-    pub events: &'static str,
+    orders[2]: ["oldest day first", "newest day first"], ["从最早日期开始", "从最近日期开始"];
+    events: "Events", "事件";
     /// Of a viewer, a reviewer, an operator.
-    pub roles: [&'static str; 3],
-    pub sign_in: &'static str,
-    pub sign_out: &'static str,
-    pub name: &'static str,
-    pub password: &'static str,
-    pub wrong_password: &'static str,
-    pub wait_and_sign_in: &'static str,
-    pub not_from_here: &'static str,
-    pub go_on: &'static str,
-    pub reason: &'static str,
-    pub pause: &'static str,
-    pub resume: &'static str,
-    pub hold: &'static str,
-    pub cancel: &'static str,
-    pub retry: &'static str,
-    pub drop_jobs: &'static str,
-    pub type_the_number: &'static str,
-    pub confirm_by: &'static str,
-    pub paused: &'static str,
-    pub paused_by: &'static str,
-    pub not_paused: &'static str,
-    pub resumed: &'static str,
-    pub retried: &'static str,
-    pub dropped: &'static str,
-    pub gone: &'static str,
+    roles[3]: ["viewer", "reviewer", "operator"], ["查看者", "复核员", "操作员"];
+    sign_in: "Sign in", "登录";
+    sign_out: "Sign out", "退出";
+    name: "name", "用户名";
+    password: "password", "密码";
+    wrong_password: "The name or the password is wrong.", "用户名或密码不正确。";
+    wait_and_sign_in: "Too many tries. Wait half a minute and try again.", "尝试次数过多，请半分钟后再试。";
+    not_from_here: "This was not sent by a page of this console. Reload it and try again.", "该请求不是由本控制台的页面发出的，请刷新后重试。";
+    go_on: "Go on", "继续";
+    reason: "why", "原因";
+    pause: "Pause the fleet", "暂停全部";
+    resume: "Resume", "恢复";
+    hold: "Hold", "搁置";
+    cancel: "Cancel", "取消";
+    retry: "Retry", "重试";
+    drop_jobs: "Drop", "放弃";
+    type_the_number: "Nothing was done: type how many jobs you mean.", "未执行：请输入作业数量以确认。";
+    confirm_by: "how many jobs", "作业数量";
+    paused: "paused: nothing new is claimed; leases already held are finished", "已暂停：不再领取新作业，已领取的会完成";
+    paused_by: "already paused by", "已被暂停，操作人";
+    not_paused: "it is not paused", "当前没有暂停";
+    resumed: "resumed: workers claim again", "已恢复：工作进程重新领取作业";
+    retried: "jobs that run again", "重新运行的作业";
+    dropped: "jobs dropped", "已放弃的作业";
+    gone: "are gone already", "个作业已不存在";
 }
 
 impl Text {
+    pub fn of(language: Language) -> &'static Self {
+        match language {
+            Language::English => &ENGLISH,
+            Language::Chinese => &CHINESE,
+        }
+    }
+
     /// A review's word; what others have written into the column stands as it is.
     pub fn review_word<'w>(&'static self, result: &'w str) -> &'w str {
         let place = RESULTS.iter().position(|known| *known == result);
         place.map_or(result, |place| self.review_results[place])
     }
 
-    /// Why a weld cannot be reviewed.
-    pub fn no_review(&self, why: &NoReview) -> String {
-        match why {
-            NoReview::NoMySql => self.no_mysql.to_owned(),
-            NoReview::NoColumn => self.no_review_column.to_owned(),
-            NoReview::NoRow => self.no_review_row.to_owned(),
-            NoReview::Failed(why) => self.problem(why),
-        }
-    }
-
     /// How long, in words.
     pub fn spoken(&self, duration: Duration) -> String {
         let words = spoken(duration);
         match self.lang {
-            "zh" => words
+            Language::Chinese => words
                 .replace(" ms", " 毫秒")
                 .replace(" min", " 分")
                 .replace(" h", " 小时")
                 .replace(" s", " 秒"),
-            _ => words,
+            Language::English => words,
         }
     }
 
     /// Where a job is.
     pub fn job_state(&self, state: State) -> &'static str {
         match self.lang {
-            "zh" => job_state_zh(state),
-            _ => state.as_str(),
+            Language::Chinese => job_state_zh(state),
+            Language::English => state.as_str(),
         }
     }
 
@@ -205,438 +280,11 @@ impl Text {
         ];
         let known = all.into_iter().find(|known| known.name() == state);
         match (self.lang, known) {
-            ("zh", Some(known)) => state_zh(known),
+            (Language::Chinese, Some(known)) => state_zh(known),
             _ => state,
         }
     }
-
-    pub fn problem(&self, problem: &Problem) -> String {
-        problem.words().of(self.lang).to_owned()
-    }
 }
-
-pub static ENGLISH: Text = Text {
-    lang: "en",
-    other_lang: "zh",
-    other_language: "中文",
-    language: "language",
-    views: "views",
-    skip: "to the content",
-    now: "Now",
-    backfills: "Backfills",
-    workers: "Workers",
-    jobs: "Jobs",
-    nok: "NOK welds",
-    weld: "Weld",
-    show: "Show",
-    pareto: "By defect",
-    pareto_of_all: "By defect, whatever their review",
-    pareto_note: "A weld counts for each of its defects.",
-    no_defect: "none named",
-    other_defects: "others",
-    welds: "Welds",
-    older: "older ones",
-    further: "further ones",
-    caption: "Pulses are shaded, hits of the rules are vertical lines, limits dotted ones; judged anew by the rules that are configured now.",
-    verdict: "Stored verdict",
-    curves: "voltage, current and resistance of the weld over time",
-    pulses: "pulses",
-    no_weld: "that day has no such weld",
-    not_drawn: "the curves cannot be drawn",
-    filters: [
-        "day", "shift", "part", "spot", "timer", "body", "defect", "review",
-    ],
-    of_reviews: [
-        "all",
-        "not reviewed",
-        "reviewed",
-        "confirmed",
-        "false alarm",
-        "unsure",
-    ],
-    review_results: ["confirmed", "false alarm", "unsure"],
-    pareto_columns: ["defect", "welds"],
-    nok_columns: [
-        "weld",
-        "time",
-        "part",
-        "spot",
-        "timer",
-        "body",
-        "defect",
-        "decided by",
-        "NOK probability",
-        "model",
-        "review",
-        "by",
-        "note",
-    ],
-    limits: "Limits that make a weld NOK",
-    limit_columns: [
-        "rule",
-        "from",
-        "worst at, ms",
-        "worst value",
-        "limit",
-        "room",
-    ],
-    hit_columns: [
-        "rule",
-        "level",
-        "at, ms",
-        "value",
-        "limit",
-        "beyond the limit",
-    ],
-    attempt_columns: [
-        "token",
-        "time",
-        "run",
-        "status",
-        "verdict",
-        "NOK probability",
-        "rules",
-        "model",
-    ],
-    dead_columns: ["job", "rows", "why"],
-    share_columns: [
-        "line",
-        "judged",
-        "NOK",
-        "NOK share",
-        "in the seven days before",
-    ],
-    shares: "NOK share, this shift",
-    shares_today: "NOK share, today",
-    since: "since",
-    all_lines: "all",
-    flag: "NOK",
-    warn: "warning",
-    hits: "Hits of the rules",
-    attempts: "Earlier verdicts",
-    show_attempts: "show what attempts made of this weld",
-    live: "live",
-    models_own: "the model's own threshold",
-    why_both: "NOK, since both say so: the model ({probability}, from {threshold}) and the rules.",
-    why_not_both: "OK, since the model says {model} ({probability}, from {threshold}) and the rules say {rules}: NOK needs both, \
-                   or a probability of {override}.",
-    why_override: "NOK by the model alone: {probability} is at least {override}, from which it overrules the rules, which say {rules}.",
-    why_model: "{final} by the model alone ({probability}, from {threshold}); the rules were off.",
-    why_rules: "{final} by the rules alone; the model was off.",
-    rules_otherwise: "The rules say {now} now, and said {then} when the weld was judged: rules or units were changed since.",
-    threshold_otherwise: "By the threshold of now, {threshold}, the model would not say {then}.",
-    override_otherwise: "By the override threshold of now, {override}, it would be decided otherwise.",
-    review: "Review",
-    not_reviewed: "Nobody has reviewed this weld.",
-    note: "note",
-    keys: "Keys: c, f, u review and go on; n the note, Esc out of it; j the next weld; z takes the last review back.",
-    keys_off: "Turn single keys off",
-    keys_on: "Turn single keys on",
-    undo: "Take back",
-    undone: "the review is taken back",
-    nothing_to_undo: "There is no review to take back.",
-    next_weld: "next weld",
-    no_more: "These are all",
-    no_such_review: "this cannot be said of a weld",
-    review_otherwise: "Not written, somebody was faster:",
-    review_gone: "Not written: the review that was here has been taken back.",
-    no_mysql: "Welds are reviewed in MySQL, and mysql.enabled is off.",
-    no_review_column: "Welds cannot be reviewed: [mysql.columns] maps no review_result.",
-    no_review_row: "MySQL does not have this weld yet; it can be reviewed once it is mirrored.",
-    verdict_columns: ["column", "value"],
-    stands_still: "Nothing is judged until somebody does something",
-    attention: "It goes on, and something needs attention",
-    in_order: "Nothing needs attention",
-    days: "Days",
-    nothing: "there is nothing here",
-    as_of: "as of",
-    lost: "The scheduler does not answer; what is shown is old.",
-    holding: "The lists stand still while something in them is typed, open, marked or about to be pressed.",
-    first_of: "the oldest {first} of {all} dead jobs are grouped and counted here; the export has them all",
-    keeps_up: "keeping up",
-    yes: "yes",
-    no: "no",
-    details_are_old: "Rows of backfills and older days, what is not settled and the mirror are {} old.",
-    waits: "no, live work waits",
-    left: "rows left",
-    pace: "rows/s in the last minute",
-    eta: "done in",
-    pending: "pending jobs",
-    leased: "in hand",
-    dead: "dead letters",
-    alive: "workers",
-    silent: "silent for",
-    day_columns: [
-        "day",
-        "rows",
-        "left",
-        "OK",
-        "NOK",
-        "NOK share",
-        "invalid",
-        "poison",
-        "error",
-    ],
-    run_columns: [
-        "run",
-        "from",
-        "to",
-        "rows wanted",
-        "state",
-        "rows left",
-        "days done",
-        "days left",
-        "days with dead jobs",
-        "asked by",
-        "what for",
-        "changed",
-    ],
-    worker_columns: [
-        "worker",
-        "state",
-        "leases",
-        "rows/s",
-        "CPU by stage",
-        "device",
-        "GPU busy, memory",
-        "model",
-        "room for audit files",
-        "waits for",
-        "address",
-    ],
-    event_columns: ["time", "who", "what", "on what", "why", "detail"],
-    cause_columns: ["jobs", "rows", "why", "ids"],
-    dead_note: "Dead jobs by cause. Retried, they run again; dropped, their rows are marked invalid and given up.",
-    run_note: "Held, a run waits until it is resumed. Cancelled, it ends; rows keep the verdicts they have. In another order, what nobody has begun goes in that.",
-    orders: ["oldest day first", "newest day first"],
-    events: "Events",
-    roles: ["viewer", "reviewer", "operator"],
-    sign_in: "Sign in",
-    sign_out: "Sign out",
-    name: "name",
-    password: "password",
-    wrong_password: "The name or the password is wrong.",
-    wait_and_sign_in: "Too many tries. Wait half a minute and try again.",
-    not_from_here: "This was not sent by a page of this console. Reload it and try again.",
-    go_on: "Go on",
-    reason: "why",
-    pause: "Pause the fleet",
-    resume: "Resume",
-    hold: "Hold",
-    cancel: "Cancel",
-    retry: "Retry",
-    drop_jobs: "Drop",
-    type_the_number: "Nothing was done: type how many jobs you mean.",
-    confirm_by: "how many jobs",
-    paused: "paused: nothing new is claimed; leases already held are finished",
-    paused_by: "already paused by",
-    not_paused: "it is not paused",
-    resumed: "resumed: workers claim again",
-    retried: "jobs that run again",
-    dropped: "jobs dropped",
-    gone: "are gone already",
-};
-
-pub static CHINESE: Text = Text {
-    lang: "zh",
-    other_lang: "en",
-    other_language: "English",
-    language: "语言",
-    views: "视图",
-    skip: "跳到内容",
-    now: "当前",
-    backfills: "补跑",
-    workers: "工作进程",
-    jobs: "作业",
-    nok: "NOK 焊点",
-    weld: "焊点",
-    show: "显示",
-    pareto: "按缺陷",
-    pareto_of_all: "按缺陷（不论复核结果）",
-    pareto_note: "有多个缺陷的焊点在每个缺陷中各计一次。",
-    no_defect: "未注明",
-    other_defects: "其他",
-    welds: "焊点",
-    older: "更早的",
-    further: "后面的",
-    caption: "阴影为脉冲，竖线为规则命中，点线为限值；按当前配置的规则重新判断。",
-    verdict: "已存判定",
-    curves: "焊点的电压、电流和电阻随时间的曲线",
-    pulses: "脉冲",
-    no_weld: "该日期没有这个焊点",
-    not_drawn: "无法绘制曲线",
-    filters: [
-        "日期",
-        "班次",
-        "零件",
-        "焊点名",
-        "控制器",
-        "车身",
-        "缺陷",
-        "复核",
-    ],
-    of_reviews: ["全部", "未复核", "已复核", "确认", "误报", "不确定"],
-    review_results: ["确认", "误报", "不确定"],
-    pareto_columns: ["缺陷", "焊点数"],
-    nok_columns: [
-        "焊点",
-        "时间",
-        "零件",
-        "焊点名",
-        "控制器",
-        "车身",
-        "缺陷",
-        "判定依据",
-        "NOK 概率",
-        "模型",
-        "复核",
-        "复核人",
-        "备注",
-    ],
-    limits: "判为 NOK 的限值",
-    limit_columns: ["规则", "级别", "最差时刻，ms", "最差值", "限值", "余量"],
-    hit_columns: ["规则", "级别", "时刻，ms", "数值", "限值", "超出限值"],
-    attempt_columns: [
-        "令牌",
-        "时间",
-        "补跑",
-        "状态",
-        "判定",
-        "NOK 概率",
-        "规则",
-        "模型",
-    ],
-    dead_columns: ["作业", "数据行", "原因"],
-    share_columns: ["产线", "已判定", "NOK", "NOK 占比", "此前七天"],
-    shares: "本班 NOK 占比",
-    shares_today: "今日 NOK 占比",
-    since: "自",
-    all_lines: "全部",
-    flag: "NOK",
-    warn: "警告",
-    hits: "规则命中",
-    attempts: "历次判定",
-    show_attempts: "显示历次尝试对该焊点的判定",
-    live: "实时",
-    models_own: "模型自带的阈值",
-    why_both: "判为 NOK：模型（{probability}，阈值：{threshold}）与规则都判为 NOK。",
-    why_not_both: "判为 OK：模型判为 {model}（{probability}，阈值：{threshold}），规则判为 {rules}；两者都为 NOK 或概率达到 {override} 才判为 NOK。",
-    why_override: "仅凭模型判为 NOK：{probability} 达到 {override}，模型否决规则；规则判为 {rules}。",
-    why_model: "仅由模型判为 {final}（{probability}，阈值：{threshold}）；规则未启用。",
-    why_rules: "仅由规则判为 {final}；模型未启用。",
-    rules_otherwise: "规则现在判为 {now}，当时判为 {then}：规则或单位此后有改动。",
-    threshold_otherwise: "按现在的阈值 {threshold}，模型不会判为 {then}。",
-    override_otherwise: "按现在的否决阈值 {override}，判定会不同。",
-    review: "复核",
-    not_reviewed: "该焊点尚未复核。",
-    note: "备注",
-    keys: "快捷键：c 确认、f 误报、u 不确定，随后转到下一个；n 写备注，Esc 离开备注；j 下一个；z 撤销上一次复核。",
-    keys_off: "关闭单键快捷键",
-    keys_on: "启用单键快捷键",
-    undo: "撤销",
-    undone: "复核已撤销",
-    nothing_to_undo: "没有可撤销的复核。",
-    next_weld: "下一个焊点",
-    no_more: "没有更多焊点",
-    no_such_review: "不是有效的复核结果",
-    review_otherwise: "未写入，已有人先复核：",
-    review_gone: "未写入：原有的复核已被撤销。",
-    no_mysql: "复核写入 MySQL，而 mysql.enabled 未启用。",
-    no_review_column: "无法复核：[mysql.columns] 没有映射 review_result。",
-    no_review_row: "MySQL 中还没有该焊点；镜像之后即可复核。",
-    verdict_columns: ["列", "值"],
-    stands_still: "已停止判定，需要人工处理",
-    attention: "判定在继续，但有事项需要处理",
-    in_order: "无需处理",
-    days: "日期",
-    nothing: "没有内容",
-    as_of: "截至",
-    lost: "调度器没有应答，显示的内容已过时。",
-    holding: "正在输入、展开、选取或准备点击时，列表暂停刷新。",
-    first_of: "此处只对 {all} 个死信作业中最早的 {first} 个分组计数；导出的列表是完整的",
-    keeps_up: "是否跟得上",
-    yes: "是",
-    no: "否",
-    details_are_old: "补跑与更早日期的行数、整理状态和镜像为 {} 前的数据。",
-    waits: "否，实时作业已等待",
-    left: "剩余行数",
-    pace: "最近一分钟 行/秒",
-    eta: "预计完成",
-    pending: "待领取作业",
-    leased: "处理中",
-    dead: "死信",
-    alive: "工作进程",
-    silent: "无响应",
-    day_columns: [
-        "日期",
-        "行数",
-        "剩余",
-        "OK",
-        "NOK",
-        "NOK 占比",
-        "无效",
-        "毒数据",
-        "出错",
-    ],
-    run_columns: [
-        "补跑",
-        "从",
-        "到",
-        "选取",
-        "状态",
-        "剩余行数",
-        "已完成天数",
-        "剩余天数",
-        "有死信的天数",
-        "提交人",
-        "用途",
-        "变更",
-    ],
-    worker_columns: [
-        "工作进程",
-        "状态",
-        "租约",
-        "行/秒",
-        "各阶段 CPU",
-        "设备",
-        "GPU 占用，显存",
-        "模型",
-        "审计文件剩余空间",
-        "等待",
-        "地址",
-    ],
-    event_columns: ["时间", "谁", "操作", "对象", "原因", "详情"],
-    cause_columns: ["作业数", "数据行", "原因", "编号"],
-    dead_note: "按原因分组的死信作业。重试：重新运行；放弃：其数据行标为无效。",
-    run_note: "搁置的补跑等待恢复；取消的补跑到此结束，数据行保留已有判定。更改顺序后，尚未领取的作业按新顺序进行。",
-    orders: ["从最早日期开始", "从最近日期开始"],
-    events: "事件",
-    roles: ["查看者", "复核员", "操作员"],
-    sign_in: "登录",
-    sign_out: "退出",
-    name: "用户名",
-    password: "密码",
-    wrong_password: "用户名或密码不正确。",
-    wait_and_sign_in: "尝试次数过多，请半分钟后再试。",
-    not_from_here: "该请求不是由本控制台的页面发出的，请刷新后重试。",
-    go_on: "继续",
-    reason: "原因",
-    pause: "暂停全部",
-    resume: "恢复",
-    hold: "搁置",
-    cancel: "取消",
-    retry: "重试",
-    drop_jobs: "放弃",
-    type_the_number: "未执行：请输入作业数量以确认。",
-    confirm_by: "作业数量",
-    paused: "已暂停：不再领取新作业，已领取的会完成",
-    paused_by: "已被暂停，操作人",
-    not_paused: "当前没有暂停",
-    resumed: "已恢复：工作进程重新领取作业",
-    retried: "重新运行的作业",
-    dropped: "已放弃的作业",
-    gone: "个作业已不存在",
-};
 
 #[cfg(test)]
 mod tests {

@@ -9,12 +9,10 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 use weldfleet_queue::{Pause, State, WorkerEntry};
 use weldfleet_service::output::grouped;
+use weldfleet_words::Words;
 
 use super::report::{DayLine, Report, RunLine, StoreLine};
-use crate::{
-    pass::{BACKFILL, LIVE},
-    words::Words,
-};
+use crate::pass::{BACKFILL, LIVE};
 
 /// A disk with less room than this is full for people: a merge of parts takes more.
 const FULL_BYTES: u64 = 64 * 1024 * 1024;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use weldfleet_queue::{State, WorkerEntry};
 use weldfleet_service::output::grouped;
+use weldfleet_words::Words;
 
 use super::report::{DayLine, Hint, Report};
-use crate::words::Words;
 
 /// Those that need a person first. `zone` is what the scheduler's day is told by.
 pub fn hints(report: &Report, zone: &str) -> Vec<Hint> {

@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Serialize, Serializer};
 use weldfleet_queue::{Candidate, Pause, State, WorkerEntry};
 use weldfleet_stores::{Day, clickhouse::DayCounts};
+use weldfleet_words::Words;
 
 use super::causes::Told;
-use crate::words::Words;
 
 /// Details that are older than this are said to be.
 const OLD: Duration = Duration::from_secs(5);

@@ -4,9 +4,10 @@
 use std::fmt::Write as _;
 
 use toml::Value;
+use weldfleet_words::{Language, Words, words};
 
 use crate::{
-    Language, Plan, Words,
+    Plan,
     plan::{Item, Origin},
 };
 
@@ -61,9 +62,9 @@ const WIDTH: usize = 112;
 pub type Knows<'a> = &'a dyn Fn(&str, Option<(&str, &Value)>) -> bool;
 
 /// The file. A key that `knows` denies is written as a comment.
-pub fn render(plan: &Plan, source: &str, language: Language, knows: Knows<'_>) -> String {
+pub fn render(plan: &Plan, source: &str, languages: &[Language], knows: Knows<'_>) -> String {
     let mut text = String::new();
-    head(&mut text, plan, source, language);
+    head(&mut text, plan, source, languages);
     for (section, en, zh) in SECTIONS {
         let items: Vec<&Item> = plan
             .items
@@ -74,30 +75,27 @@ pub fn render(plan: &Plan, source: &str, language: Language, knows: Knows<'_>) -
             continue;
         }
         let mark = if knows(section, None) { "" } else { "# " };
-        let about = Words {
-            en: (*en).to_owned(),
-            zh: (*zh).to_owned(),
-        };
+        let about = Words::new(*en, *zh);
         text.push('\n');
         if !en.is_empty() {
-            comment(&mut text, &about, language);
+            comment(&mut text, &about, languages);
         }
         let _ = writeln!(text, "{mark}[{section}]");
         for item in items {
-            write_item(&mut text, plan, item, language, knows);
+            write_item(&mut text, plan, item, languages, knows);
         }
     }
     text
 }
 
-fn head(text: &mut String, plan: &Plan, source: &str, language: Language) {
+fn head(text: &mut String, plan: &Plan, source: &str, languages: &[Language]) {
     comment(
         text,
         &words!(
             "Made by `scheduler adopt` from {source}. Keys that are missing have their defaults (config/weldfleet.toml)",
             "由 `scheduler adopt` 根据 {source} 生成。未列出的键取默认值（见 config/weldfleet.toml）",
         ),
-        language,
+        languages,
     );
     comment(
         text,
@@ -105,11 +103,11 @@ fn head(text: &mut String, plan: &Plan, source: &str, language: Language) {
             "\"mapped\" the old configuration says it; \"guessed\" please look; \"?\" a person must say it: remove the # before the key",
             "“对应”旧配置已写明；“推测”请核对；“？”须由人决定：去掉键前的 #",
         ),
-        language,
+        languages,
     );
     let lists = [&plan.unasked, &plan.notes];
     for words in lists.into_iter().flatten() {
-        comment(text, &titled(&words!("note", "说明"), words), language);
+        comment(text, &titled(&words!("note", "说明"), words), languages);
     }
     if !plan.unknown.is_empty() {
         let names = plan.unknown.join(", ");
@@ -119,7 +117,7 @@ fn head(text: &mut String, plan: &Plan, source: &str, language: Language) {
                 "old keys that nobody here knows, so that nothing was done with them: {names}",
                 "未识别、因而未处理的旧键：{names}",
             ),
-            language,
+            languages,
         );
     }
 }
@@ -157,7 +155,13 @@ fn replaces(plan: &Plan, item: &Item) -> bool {
     item.origin == Origin::Question && answered.any(same)
 }
 
-fn write_item(text: &mut String, plan: &Plan, item: &Item, language: Language, knows: Knows<'_>) {
+fn write_item(
+    text: &mut String,
+    plan: &Plan,
+    item: &Item,
+    languages: &[Language],
+    knows: Knows<'_>,
+) {
     let known = is_known(plan, item, knows);
     let mut why = match item.origin {
         Origin::Mapped => titled(&words!("mapped", "对应"), &item.why),
@@ -180,7 +184,7 @@ fn write_item(text: &mut String, plan: &Plan, item: &Item, language: Language, k
             "如果是，请用下面这行替换上面的 `{key}`",
         ));
     }
-    comment(text, &why, language);
+    comment(text, &why, languages);
     let mark = if known && item.origin != Origin::Question {
         ""
     } else {
@@ -202,9 +206,9 @@ fn key(name: &str) -> String {
     }
 }
 
-/// The sentence in each wanted language, wrapped.
-fn comment(text: &mut String, words: &Words, language: Language) {
-    for line in words.lines(language) {
+/// The sentence in each wanted languages, wrapped.
+fn comment(text: &mut String, words: &Words, languages: &[Language]) {
+    for line in words.lines(languages) {
         for part in wrapped(line) {
             let _ = writeln!(text, "# {part}");
         }
@@ -261,10 +265,10 @@ fn columns(c: char) -> usize {
 }
 
 /// What is told on the screen: counts, then everything that wants a person.
-pub fn summary(plan: &Plan, language: Language, knows: Knows<'_>) -> String {
+pub fn summary(plan: &Plan, languages: &[Language], knows: Knows<'_>) -> String {
     let mut text = String::new();
     let mut say = |words: &Words| {
-        for line in words.lines(language) {
+        for line in words.lines(languages) {
             let _ = writeln!(text, "{line}");
         }
     };

@@ -1,6 +1,6 @@
 //! What the servers said about their tables; data alone.
 
-use crate::Words;
+use weldfleet_words::{Words, words};
 
 /// An answer, or why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]

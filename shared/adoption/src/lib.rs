@@ -6,8 +6,7 @@
 //! - [`facts`]: what the two servers said about their tables;
 //! - [`plan`]: old configuration and facts to settings, each with its reason; a module for each thing that is told
 //!   apart;
-//! - [`document`]: the plan as TOML with comments, and what is told on the screen;
-//! - [`mod@words`]: everything that is said, in English and Chinese.
+//! - [`document`]: the plan as TOML with comments, and what is told on the screen.
 //!
 //! What must never live here: I/O. Servers are asked and files written by `scheduler adopt`, so that every case can be
 //! tested from text alone.
@@ -18,8 +17,6 @@
     reason = "a library says nothing by itself"
 )]
 
-#[macro_use]
-pub mod words;
 pub mod document;
 pub mod facts;
 pub mod old;
@@ -29,7 +26,6 @@ pub mod yaml;
 pub use facts::{Asked, Facts};
 pub use old::OldConfig;
 pub use plan::Plan;
-pub use words::{Language, Words};
 
 /// Why nothing can be adopted; each names the thing and the remedy, none shows a value that may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,11 +4,17 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use weldfleet_adoption::{
-    AdoptError, Asked, Facts, Language, OldConfig, Plan,
+    AdoptError, Asked, Facts, OldConfig, Plan,
     document::{self, Knows},
     facts::{MySqlColumn, MySqlTable, SourceColumn, SourceTable},
 };
 use weldfleet_settings::Settings;
+use weldfleet_words::Language;
+
+type Languages = &'static [Language];
+const ENGLISH: Languages = &[Language::English];
+const CHINESE: Languages = &[Language::Chinese];
+const BOTH: Languages = &[Language::Chinese, Language::English];
 
 /// What every secret in the configurations holds.
 const SECRET: &str = "hunter2";
@@ -201,7 +207,7 @@ fn adopt(
     name: &str,
     source: Asked<SourceTable>,
     mysql: Asked<MySqlTable>,
-    language: Language,
+    languages: Languages,
     knows: Knows<'_>,
 ) -> Adopted {
     let old = OldConfig::read(&text(name)).unwrap();
@@ -211,8 +217,8 @@ fn adopt(
         mysql,
     };
     let plan = Plan::make(&old, &facts, "secrets", "rules.toml").unwrap();
-    let file = document::render(&plan, &format!("{name}.yaml"), language, knows);
-    let screen = document::summary(&plan, language, knows);
+    let file = document::render(&plan, &format!("{name}.yaml"), languages, knows);
+    let screen = document::summary(&plan, languages, knows);
     Adopted { file, screen, plan }
 }
 
@@ -225,49 +231,44 @@ fn cases() -> Vec<(
     &'static str,
     Asked<SourceTable>,
     Asked<MySqlTable>,
-    Language,
+    Languages,
 )> {
     vec![
         (
             "plant",
             Asked::Told(plant(300)),
             Asked::Told(application()),
-            Language::English,
+            ENGLISH,
         ),
         (
             "asked",
             Asked::Told(plant(300)),
             Asked::Unknown("not asked".to_owned()),
-            Language::English,
+            ENGLISH,
         ),
-        (
-            "filters",
-            Asked::Told(plant(300)),
-            away(),
-            Language::English,
-        ),
-        ("addresses", away(), away(), Language::Both),
-        ("mapped", Asked::Told(chinese()), away(), Language::Chinese),
+        ("filters", Asked::Told(plant(300)), away(), ENGLISH),
+        ("addresses", away(), away(), BOTH),
+        ("mapped", Asked::Told(chinese()), away(), CHINESE),
         (
             "verdicts",
             Asked::Told(with_verdicts()),
             Asked::Told(MySqlTable::default()),
-            Language::English,
+            ENGLISH,
         ),
         (
             "unusable",
             Asked::Told(table(&[("id", "String"), ("v", "Float64")], Vec::new())),
             away(),
-            Language::English,
+            ENGLISH,
         ),
-        ("unknown", Asked::Told(plant(0)), away(), Language::English),
+        ("unknown", Asked::Told(plant(0)), away(), ENGLISH),
     ]
 }
 
 #[test]
 fn what_is_written() {
-    for (name, source, mysql, language) in cases() {
-        let adopted = adopt(name, source, mysql, language, &knows_all);
+    for (name, source, mysql, languages) in cases() {
+        let adopted = adopt(name, source, mysql, languages, &knows_all);
         insta::assert_snapshot!(
             name,
             format!("{}\n--- on the screen\n{}", adopted.file, adopted.screen)
@@ -277,8 +278,8 @@ fn what_is_written() {
 
 #[test]
 fn what_is_written_loads_in_this_build() {
-    for (name, source, mysql, language) in cases() {
-        let adopted = adopt(name, source, mysql, language, &Settings::knows);
+    for (name, source, mysql, languages) in cases() {
+        let adopted = adopt(name, source, mysql, languages, &Settings::knows);
         let secrets = adopted.plan.secrets.iter().map(|file| {
             let variable = format!("WELDFLEET__{}__PASSWORD", file.section.to_uppercase());
             (variable, file.secret.expose().to_owned())
@@ -331,8 +332,8 @@ fn answered(file: &str) -> String {
 
 #[test]
 fn what_is_answered_loads() {
-    for (name, source, mysql, language) in cases() {
-        let adopted = adopt(name, source, mysql, language, &Settings::knows);
+    for (name, source, mysql, languages) in cases() {
+        let adopted = adopt(name, source, mysql, languages, &Settings::knows);
         let file = answered(&adopted.file);
         let left = file.lines().filter(|line| line.starts_with("# url = "));
         assert_eq!(left.count(), 0, "{name}: {file}");
@@ -360,7 +361,7 @@ fn a_table_that_nobody_saw_is_not_taken_for_ours() {
         (away(), false),
     ] {
         let source = Asked::Told(plant(300));
-        let adopted = adopt("plant", source, mysql, Language::English, &Settings::knows);
+        let adopted = adopt("plant", source, mysql, ENGLISH, &Settings::knows);
         let is_live = adopted.file.lines().any(|written| written == line);
         assert_eq!(is_live, live, "{}", adopted.file);
         assert!(adopted.file.contains(line), "{}", adopted.file);
@@ -390,13 +391,7 @@ fn a_column_of_old_verdicts_is_known_by_the_words_that_evaluate_knows() {
         for (at, row) in table.rows.iter_mut().enumerate() {
             row.push(Some(values[at % 2].to_owned()));
         }
-        let adopted = adopt(
-            "asked",
-            Asked::Told(table),
-            away(),
-            Language::English,
-            &knows_all,
-        );
+        let adopted = adopt("asked", Asked::Told(table), away(), ENGLISH, &knows_all);
         let found = adopted.file.contains("previous_result = \"ai_result\"");
         assert_eq!(found, is_one, "{kind} {values:?}");
     }
@@ -412,7 +407,7 @@ fn a_key_that_the_build_lacks_is_a_comment() {
         "plant",
         Asked::Told(plant(300)),
         Asked::Told(application()),
-        Language::English,
+        ENGLISH,
         &knows,
     );
     for line in [
@@ -435,8 +430,8 @@ fn a_key_that_the_build_lacks_is_a_comment() {
 
 #[test]
 fn no_secret_is_ever_shown() {
-    for (name, source, mysql, language) in cases() {
-        let adopted = adopt(name, source, mysql, language, &knows_all);
+    for (name, source, mysql, languages) in cases() {
+        let adopted = adopt(name, source, mysql, languages, &knows_all);
         let shown = format!("{}{}{:?}", adopted.file, adopted.screen, adopted.plan);
         assert!(!shown.contains(SECRET), "{name}: {shown}");
     }
@@ -444,8 +439,8 @@ fn no_secret_is_ever_shown() {
         let shown = match planned(&text) {
             Err(error) => format!("{error} {error:?}"),
             Ok(plan) => {
-                let file = document::render(&plan, "OLD.yaml", Language::Both, &knows_all);
-                let screen = document::summary(&plan, Language::Both, &knows_all);
+                let file = document::render(&plan, "OLD.yaml", BOTH, &knows_all);
+                let screen = document::summary(&plan, BOTH, &knows_all);
                 format!("{file}{screen}{plan:?}")
             }
         };

@@ -4,25 +4,21 @@ use std::{fmt::Write as _, time::Duration};
 
 use weldfleet_queue::State;
 use weldfleet_service::output::{Paint, grouped, spoken, table};
+use weldfleet_words::{Language, Words};
 
-use weldfleet_adoption::Language;
-
-use crate::{
-    status::{
-        causes::Told,
-        report::{DayLine, PatchLine, Report, RunLine, gpu},
-    },
-    words::Words,
+use crate::status::{
+    causes::Told,
+    report::{DayLine, PatchLine, Report, RunLine, gpu},
 };
 
 /// Older days listed one by one; more are summed up.
 const MOST_OLDER: usize = 10;
 
 /// Draws the whole report.
-pub fn report(report: &Report, language: Language, paint: Paint) -> String {
+pub fn report(report: &Report, languages: &[Language], paint: Paint) -> String {
     let mut text = String::new();
     for cause in &report.causes {
-        text.push_str(&why_nothing_moves(cause, language, paint));
+        text.push_str(&why_nothing_moves(cause, languages, paint));
     }
     if !text.is_empty() {
         text.push('\n');
@@ -205,7 +201,7 @@ pub fn report(report: &Report, language: Language, paint: Paint) -> String {
     for hint in report
         .hints
         .iter()
-        .flat_map(|hint| in_words(&hint.words, language))
+        .flat_map(|hint| in_words(&hint.words, languages))
     {
         let _ = writeln!(text, "{} {hint}", paint.yellow("→"));
     }
@@ -213,18 +209,13 @@ pub fn report(report: &Report, language: Language, paint: Paint) -> String {
 }
 
 /// One line for each language that is wanted.
-fn in_words(words: &Words, language: Language) -> Vec<String> {
-    let wanted = match language {
-        Language::English => vec![&words.en],
-        Language::Chinese => vec![&words.zh],
-        Language::Both => vec![&words.zh, &words.en],
-    };
-    wanted.into_iter().map(|text| plain(text)).collect()
+fn in_words(words: &Words, languages: &[Language]) -> Vec<String> {
+    words.lines(languages).map(plain).collect()
 }
 
 /// A cause, and on the next line what to do.
-fn why_nothing_moves(cause: &Told, language: Language, paint: Paint) -> String {
-    let lines = |words| in_words(words, language);
+fn why_nothing_moves(cause: &Told, languages: &[Language], paint: Paint) -> String {
+    let lines = |words| in_words(words, languages);
     let mut text = String::new();
     for what in lines(&cause.what) {
         let shown = if cause.alarming {

@@ -299,7 +299,7 @@ pub fn now(
             }),
         no_shares: shares
             .and_then(|shares| shares.as_ref().err())
-            .map(|why| text.problem(why)),
+            .map(|why| why.text(text.lang)),
         notes: unread(report.days.is_none(), report, text),
         table: days_table(report, For::People, text),
     };
@@ -514,7 +514,7 @@ fn unread(is_unread: bool, report: &Report, text: &Text) -> Vec<String> {
 }
 
 fn not_reached(problem: &str, text: &Text) -> String {
-    text.problem(&Problem::NotReached(vec![problem.to_owned()]))
+    Problem::NotReached(vec![problem.to_owned()]).text(text.lang)
 }
 
 /// Days of a run that have dead jobs, as far as these were read.
@@ -666,7 +666,7 @@ pub fn jobs(report: &Report, dead: &Dead, asked: &Asked) -> Result<String, Error
         notes: dead
             .as_ref()
             .err()
-            .map(|why| asked.text.problem(why))
+            .map(|why| why.text(asked.text.lang))
             .or_else(|| first_of(report, dead, asked.text))
             .into_iter()
             .collect(),
@@ -734,7 +734,7 @@ pub fn events(
     let (mut events, mut notes) = (Vec::new(), Vec::new());
     match latest {
         Ok(latest) => events = latest,
-        Err(why) => notes.push(asked.text.problem(&why)),
+        Err(why) => notes.push(why.text(asked.text.lang)),
     }
     let more = events.len() > most;
     events.truncate(most);
@@ -779,13 +779,11 @@ mod tests {
         *,
     };
     use weldfleet_settings::Zone;
+    use weldfleet_words::Words;
 
-    use crate::{
-        status::{
-            causes::Cause,
-            report::{Hint, Limits, QueueFacts},
-        },
-        words::Words,
+    use crate::status::{
+        causes::Cause,
+        report::{Hint, Limits, QueueFacts},
     };
 
     const HOSTILE: &str = "</td><script>alert('x')</script>";

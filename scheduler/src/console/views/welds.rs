@@ -95,10 +95,10 @@ pub fn nok(
         next: None,
     };
     match found {
-        Err(why) => page.notes.push(text.problem(why)),
+        Err(why) => page.notes.push(why.text(text.lang)),
         Ok(found) => {
             let notes = found.stretch.notes.iter();
-            page.notes.extend(notes.map(|why| text.problem(why)));
+            page.notes.extend(notes.map(|why| why.text(text.lang)));
             page.pareto = pareto(&found.pareto, wanted, text);
             page.pareto_word = match wanted.review.as_str() {
                 "" => text.pareto,
@@ -342,7 +342,7 @@ pub fn weld(
     match found {
         Ok(Some(weld)) => page.fill(wanted, weld, judges, asked),
         Ok(None) => page.notes.push(text.no_weld.to_owned()),
-        Err(why) => page.notes.push(text.problem(why)),
+        Err(why) => page.notes.push(why.text(text.lang)),
     }
     page.render()
 }
@@ -409,7 +409,7 @@ impl<'a> WeldPage<'a> {
             }
             // An OK weld is no matter of review.
             Err(NoReview::NoRow) if value(&weld.stored, "final_result") != "NOK" => {}
-            Err(why) => self.notes.push(text.no_review(why)),
+            Err(why) => self.notes.push(why.text(text)),
         }
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weldfleet_settings::columns::{PREVIOUS_NOK, PREVIOUS_OK, RESULT_COLUMNS};
+use weldfleet_words::{Words, words};
 
 use crate::{
-    AdoptError, Facts, OldConfig, Words,
+    AdoptError, Facts, OldConfig,
     facts::{SourceColumn, SourceTable},
     old::Old,
 };

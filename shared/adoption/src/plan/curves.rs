@@ -1,5 +1,7 @@
 //! Units, from the maxima of the latest rows.
 
+use weldfleet_words::words;
+
 use crate::{Facts, OldConfig, facts::SourceTable, old::Old};
 
 use super::{Plan, columns::Found};

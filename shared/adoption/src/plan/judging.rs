@@ -1,5 +1,7 @@
 //! Thresholds, switches, devices, and what belongs to the model.
 
+use weldfleet_words::words;
+
 use crate::{
     OldConfig,
     old::{Old, switch},

@@ -9,8 +9,9 @@ mod servers;
 pub use columns::newest;
 use toml::Value;
 use weldfleet_settings::{Secret, Settings};
+use weldfleet_words::{Words, words};
 
-use crate::{AdoptError, Facts, OldConfig, Words, facts};
+use crate::{AdoptError, Facts, OldConfig, facts};
 
 /// Where a setting comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use toml::Value;
 use weldfleet_settings::columns::{DESCRIBING_COLUMNS, MIRROR_KEY};
 use weldfleet_weld::columns::{RESULT_COLUMNS, ValueKind};
+use weldfleet_words::words;
 
 use crate::{Facts, OldConfig, facts::MySqlColumn};
 

@@ -1,5 +1,7 @@
 //! Addresses, accounts, tables, intervals: what the old configuration says outright.
 
+use weldfleet_words::words;
+
 use crate::{AdoptError, Facts, OldConfig, old::Old, old::switch};
 
 use super::{Origin, Plan, SecretFile, short};
