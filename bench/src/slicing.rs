@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use weldfleet_stores::{Coverage, Day, LIVE_RUN, Selection, clickhouse::SourceTable};
+use weldfleet_stores::{Coverage, Day, KeyOrder, LIVE_RUN, Selection, clickhouse::SourceTable};
 use weldfleet_testkit::Service;
 
 use crate::{numbers::Section, plant::Plant, proc};
@@ -50,7 +50,14 @@ pub async fn look(plant: &Plant, table: &str, day: Day, section: &mut Section) -
     );
     let (began, cpu) = (Instant::now(), proc::cpu(pid)?);
     let coverage = Coverage::new(Vec::new());
-    let mut stream = table.unprocessed_keys(LIVE_RUN, day, &Selection::New, &coverage, LIMIT)?;
+    let mut stream = table.unprocessed_keys(
+        LIVE_RUN,
+        day,
+        &Selection::New,
+        KeyOrder::Time,
+        &coverage,
+        LIMIT,
+    )?;
     let (mut keys, mut first) = (0, None);
     while let Some(block) = stream.next().await? {
         first.get_or_insert_with(|| began.elapsed());

@@ -204,6 +204,7 @@ impl Course {
     fn range(&self, number: u64) -> Result<Range> {
         let key = |row: u64| -> Result<Key> {
             Ok(Key {
+                leading: None,
                 ticks: self.ticks + i64::try_from(row)?,
                 id: RecordId::Number(self.first + row),
                 text: String::new(),
@@ -216,6 +217,7 @@ impl Course {
             from: key(number * self.rows)?,
             to: key((number + 1) * self.rows - 1)?,
             rows: self.rows,
+            repeated_keys: false,
         })
     }
 }

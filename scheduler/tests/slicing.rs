@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use common::{Hands, SOON, day_before, ids, lease, range};
 use nix::sys::signal::Signal;
-use weldfleet_queue::{NewJob, State};
+use weldfleet_queue::{Job, NewJob, State};
+use weldfleet_stores::{Coverage, Day, Key, KeyOrder, Range, Selection};
 use weldfleet_tests::{Fleet, Process, eventually};
 
 const TTL: Duration = Duration::from_secs(2);
@@ -730,4 +731,144 @@ async fn a_pass_that_knows_the_old_order_adds_nothing_in_it() {
     std::fs::write(&gate, "").unwrap();
     hands.pending_rows(2000).await;
     assert_eq!(hands.claim(1).await[0].get("day"), Some(last.as_str()));
+}
+
+/// Our own table in the order of a plant's: by spot.
+async fn ordered_by_spot(fleet: &Fleet) {
+    fleet.migrate();
+    for sql in [
+        "CREATE TABLE by_spot AS spot_records ENGINE = ReplacingMergeTree PARTITION BY data_date \
+         ORDER BY (data_date, spot_name, record_id) \
+         SETTINGS enable_block_number_column = 1, enable_block_offset_column = 1",
+        "DROP TABLE spot_records SYNC",
+        "RENAME TABLE by_spot TO spot_records",
+    ] {
+        fleet.clickhouse.execute(sql).await;
+    }
+}
+
+fn is_led(job: &Job) -> bool {
+    range(job).keys().order() == KeyOrder::SortingKey
+}
+
+async fn left(fleet: &Fleet) -> u64 {
+    let left = "spot_records WHERE alg_complete_time IS NULL";
+    fleet.clickhouse.count(left).await
+}
+
+#[tokio::test]
+async fn a_backfill_is_cut_along_the_tables_sorting_key_and_live_days_by_time() {
+    let fleet = Fleet::with(&[("scheduler.batch_size", "100")]).await;
+    ordered_by_spot(&fleet).await;
+    let day = day_before(3);
+    fleet.simulate("today", 300, &[]);
+    fleet.simulate(&day, 1250, &[]);
+    let hands = Hands::new(&fleet, TTL).await;
+    fleet.succeed("scheduler", &["backfill", "--from", &day, "--to", &day]);
+    let _scheduler = fleet.scheduler();
+    let jobs = hands.pending_rows(1550).await;
+    let (of_run, live): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.priority == 1);
+    assert_eq!((of_run.len(), live.len()), (13, 3));
+    assert!(of_run.iter().all(is_led) && !live.iter().any(is_led));
+    let mut keys: Vec<_> = of_run.iter().map(|job| range(job).keys()).collect();
+    keys.sort_by(|a, b| a.from.cmp(&b.from));
+    assert!(
+        keys.windows(2).all(|pair| pair[0].to < pair[1].from),
+        "{keys:?}"
+    );
+    // Late ones lie in ranges that are there, and between them.
+    fleet.simulate(&day, 50, &[]);
+    hands.judge_all().await;
+    eventually("late rows are judged", SOON, async || {
+        hands.judge_all().await;
+        (left(&fleet).await == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_cut_by_time_is_gone_on_with_by_time() {
+    let fleet = Fleet::with(&[("scheduler.batch_size", "100")]).await;
+    ordered_by_spot(&fleet).await;
+    let day = day_before(3);
+    fleet.simulate(&day, 500, &[]);
+    let hands = Hands::new(&fleet, TTL).await;
+    fleet.succeed("scheduler", &["backfill", "--from", &day, "--to", &day]);
+    let run: u64 = fleet
+        .clickhouse
+        .value("SELECT max(run) FROM weld_runs")
+        .await
+        .parse()
+        .unwrap();
+    let day: Day = day.parse().unwrap();
+    let (selection, none) = (Selection::New, Coverage::default());
+    let mut first = hands
+        .table
+        .unprocessed_keys(run, day, &selection, KeyOrder::Time, &none, 200)
+        .unwrap();
+    let keys: Vec<Key> = first
+        .next()
+        .await
+        .unwrap()
+        .unwrap()
+        .keys()
+        .map(|key| key.to_owned())
+        .collect();
+    let before = Range {
+        run,
+        day,
+        selection,
+        from: keys[0].clone(),
+        to: keys[99].clone(),
+        rows: 100,
+        repeated_keys: false,
+    };
+    let group = weldfleet_fleet::DayGroup { run, day }.to_string();
+    let job = weldfleet_fleet::job(&before).group(&group).priority(1);
+    hands.queue.enqueue(&[job]).await.unwrap();
+    let _scheduler = fleet.scheduler();
+    let jobs = hands.pending_rows(500).await;
+    assert!(!jobs.iter().any(is_led));
+    hands.judge_all().await;
+    assert_eq!(left(&fleet).await, 0);
+}
+
+#[tokio::test]
+async fn a_day_along_a_sorting_key_is_filled_up_when_few_jobs_are_left_and_days_keep_their_order() {
+    let fleet = Fleet::with(&[
+        ("scheduler.batch_size", "20"),
+        ("scheduler.max_outstanding", "40"),
+    ])
+    .await;
+    ordered_by_spot(&fleet).await;
+    let days = [day_before(4), day_before(3)];
+    fleet.simulate(&days[0], 1000, &[]);
+    fleet.simulate(&days[1], 100, &[]);
+    let hands = Hands::new(&fleet, TTL).await;
+    fleet.succeed(
+        "scheduler",
+        &[
+            "backfill", "--from", &days[0], "--to", &days[1], "--order", "oldest",
+        ],
+    );
+    let scheduler = fleet.scheduler();
+    hands.pending_rows(800).await;
+    let judge = async |most| {
+        for job in hands.claim(most).await {
+            hands.judge(&job).await;
+        }
+    };
+    judge(7).await;
+    passes(&scheduler, 3).await;
+    let jobs = hands.pending_rows(660).await;
+    assert!(jobs.iter().all(|job| job.get("day") == Some(&days[0])));
+    judge(1).await;
+    let jobs = hands.pending_rows(800).await;
+    let later = jobs.iter().filter(|job| job.get("day") == Some(&days[1]));
+    assert_eq!(later.count(), 0, "the first day has two ranges more");
+    eventually("both days are judged", SOON, async || {
+        judge(20).await;
+        (left(&fleet).await == 0).then_some(())
+    })
+    .await;
 }

@@ -97,6 +97,7 @@ mod tests {
 
     fn key(ticks: i64, id: u64) -> Key {
         Key {
+            leading: None,
             ticks,
             id: RecordId::Number(id),
             text: String::new(),

@@ -105,6 +105,7 @@ mod tests {
 
     fn keys(from: i64, to: i64) -> KeyRange {
         let key = |ticks| Key {
+            leading: None,
             ticks,
             id: RecordId::Number(1),
             text: String::new(),

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use weldfleet_fleet::DayGroup;
-use weldfleet_queue::{Guard, GuardedEnqueue, LeaderToken, NewJob};
+use weldfleet_queue::{Guard, GuardedEnqueue, LeaderToken, NewJob, State};
 use weldfleet_stores::{
-    Coverage, Day, Key, LIVE_RUN, Range, Selection, StoreError,
+    Coverage, Day, Key, KeyOrder, KeyRange, LIVE_RUN, Range, Selection, StoreError,
     clickhouse::{Order, RunState},
 };
 
@@ -18,6 +18,11 @@ use crate::dependencies::Dependencies;
 
 /// Ranges that are enqueued together, as soon as there are so many: six scripts full.
 const CHUNK: usize = 192;
+
+/// A day that is cut along its table's sorting key is looked at when it has no more jobs than this share of the queue's
+/// room, or so few: each look reads the keys that are covered, too.
+const SHARE_OF_ROOM: u64 = 8;
+const FEW: u64 = 32;
 
 /// What is to be sliced.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +115,21 @@ pub async fn slice(
         sliced.ended = SliceEnd::Unreadable;
         return Ok(sliced);
     }
+    let order = order(deps, of, &covered);
+    let mut covered_rows = 0;
+    if order == KeyOrder::SortingKey {
+        let dead = plan.jobs.iter().filter(|job| job.state == State::Dead);
+        let working = sliced.outstanding - dead.count() as u64;
+        let room = u64::from(deps.settings.scheduler.max_outstanding);
+        if working > FEW.max(room / SHARE_OF_ROOM) {
+            // The days behind it wait, too: its own late rows come before theirs.
+            *free = 0;
+            sliced.ended = SliceEnd::Full;
+            return Ok(sliced);
+        }
+        covered_rows = plan.jobs.iter().map(|job| job.weight).sum();
+    }
+    covered.retain(|keys| keys.order() == order);
     let coverage = Coverage::new(covered);
     let mut guard = Guard {
         leader,
@@ -119,10 +139,12 @@ pub async fn slice(
 
     let settings = &deps.settings.scheduler;
     let batch = u64::from(settings.batch_size);
-    let limit = (*free + 1).saturating_mul(batch);
-    let mut stream = deps
-        .table
-        .unprocessed_keys(of.run, of.day, of.selection, &coverage, limit)?;
+    let limit = (*free + 1)
+        .saturating_mul(batch)
+        .saturating_add(covered_rows);
+    let mut stream =
+        deps.table
+            .unprocessed_keys(of.run, of.day, of.selection, order, &coverage, limit)?;
     let mut cutter = Cutter::new(coverage.ranges(), batch);
     let mut scan = partial.scan(of.run, of.day, now);
     let mut ready: Vec<Cut> = Vec::new();
@@ -199,6 +221,16 @@ pub async fn slice(
     Ok(sliced)
 }
 
+/// In which order the day is cut. Live rows are cut by time, since that is how they arrive; a run's rows are all there.
+/// What was cut by time, before the table had another order, is gone on with so.
+fn order(deps: &Dependencies, of: DayOfRun<'_>, covered: &[KeyRange]) -> KeyOrder {
+    let by_time = |keys: &KeyRange| keys.order() == KeyOrder::Time;
+    if of.run == LIVE_RUN || covered.iter().any(by_time) {
+        return KeyOrder::Time;
+    }
+    deps.table.cheapest_order()
+}
+
 /// Rows that no job can name are marked here, so that they cost nobody else's verdict; the next pass reads the day
 /// again.
 async fn mark_unusable_ids(
@@ -236,6 +268,10 @@ async fn enqueue(
         .flat_map(|cut| [&mut cut.keys.from, &mut cut.keys.to])
         .collect();
     deps.table.name_keys(&mut keys).await?;
+    let order = cuts.first().map(|cut| cut.keys.order());
+    // After the keys were read: a row that comes later makes its range larger, and the worker looks by itself.
+    let repeated_keys =
+        order == Some(KeyOrder::SortingKey) && deps.table.has_repeated_keys(of.day).await?;
     let jobs: Vec<NewJob> = cuts
         .into_iter()
         .map(|cut| {
@@ -246,6 +282,7 @@ async fn enqueue(
                 from: cut.keys.from,
                 to: cut.keys.to,
                 rows: cut.rows,
+                repeated_keys,
             };
             weldfleet_fleet::job(&range)
                 .group(&guard.group)

@@ -30,5 +30,8 @@ pub mod range;
 mod statement;
 
 pub use errors::{Class, StoreError};
-pub use range::{Coverage, Day, Key, KeyRange, KeyRef, LIVE_RUN, Range, RangeError, Selection};
+pub use range::{
+    Coverage, Day, Key, KeyOrder, KeyRange, KeyRef, LIVE_RUN, Leading, LeadingRef, Range,
+    RangeError, Selection,
+};
 pub use weldfleet_weld::{IdRef, RecordId};

@@ -1,13 +1,19 @@
 //! Days, keys and ranges: how work on rows is named between the programs.
 //!
-//! A key orders welds within a day by `(ck_local_time, record_id)`. The instant is kept as the
+//! A key orders welds within a day by `(ck_local_time, record_id)`, or, where a table is sorted otherwise, by the
+//! column that leads its sorting key and then so ([`KeyOrder`]). The instant is kept as the
 //! column's own integer (`ticks`): the text of an instant is ambiguous in the hour that a summer
 //! time repeats. Text is kept beside it for people who paste it into SQL.
+
+mod leading;
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
 use jiff::civil::Date;
 use weldfleet_weld::{IdRef, RecordId, Status};
+
+pub(crate) use leading::hex;
+pub use leading::{Leading, LeadingRef};
 
 /// What is wrong with a day, a key or a range given as text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -124,9 +130,23 @@ impl FromStr for Day {
     }
 }
 
+/// In which order keys are cut into ranges.
+///
+/// A range reads and writes what lies between its keys. In the order in which a table is sorted that is a few of its
+/// granules; in any other it is all of the day's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyOrder {
+    /// By time and id: what arrives comes last, whatever the table's order.
+    Time,
+    /// By the leading column of the table's sorting key, then by time and id.
+    SortingKey,
+}
+
 /// A borrowed [`Key`] without its text; what slicing streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyRef<'a> {
+    /// Value of the column that leads the table's sorting key; `None` in the order of time.
+    pub leading: Option<LeadingRef<'a>>,
     /// `ck_local_time` as the column's own integer.
     pub ticks: i64,
     /// `record_id`.
@@ -137,6 +157,7 @@ impl KeyRef<'_> {
     /// An owned key with no text yet.
     pub fn to_owned(self) -> Key {
         Key {
+            leading: self.leading.map(LeadingRef::to_owned),
             ticks: self.ticks,
             id: self.id.to_owned(),
             text: String::new(),
@@ -144,9 +165,11 @@ impl KeyRef<'_> {
     }
 }
 
-/// A weld's place in its day. Equality and order look at `ticks` and `id` only.
+/// A weld's place in its day. Equality and order look at all but the text.
 #[derive(Debug, Clone)]
 pub struct Key {
+    /// Value of the column that leads the table's sorting key; `None` in the order of time.
+    pub leading: Option<Leading>,
     /// `ck_local_time` as the column's own integer: seconds for `DateTime`, 10^-p s for `DateTime64(p)`.
     pub ticks: i64,
     /// `record_id`.
@@ -160,6 +183,7 @@ impl Key {
     /// Borrows the key.
     pub fn as_ref(&self) -> KeyRef<'_> {
         KeyRef {
+            leading: self.leading.as_ref().map(Leading::as_ref),
             ticks: self.ticks,
             id: self.id.as_ref(),
         }
@@ -204,6 +228,14 @@ pub struct KeyRange {
 }
 
 impl KeyRange {
+    /// In which order it was cut.
+    pub fn order(&self) -> KeyOrder {
+        match self.from.leading {
+            None => KeyOrder::Time,
+            Some(_) => KeyOrder::SortingKey,
+        }
+    }
+
     /// Whether the key lies inside.
     pub fn contains(&self, key: KeyRef<'_>) -> bool {
         self.from.as_ref() <= key && key <= self.to.as_ref()
@@ -211,7 +243,7 @@ impl KeyRange {
 }
 
 /// Ranges in order, those as one where the gap between two is no longer than the longer of them: less to ask of every
-/// row, for few rows more.
+/// row, for few rows more. In the order of a sorting key a gap has no length, and each stays as it is.
 pub(crate) fn neighbours(mut ranges: Vec<KeyRange>) -> Vec<KeyRange> {
     ranges.sort_by(|a, b| a.from.cmp(&b.from));
     let length = |keys: &KeyRange| keys.to.ticks.saturating_sub(keys.from.ticks);
@@ -219,8 +251,9 @@ pub(crate) fn neighbours(mut ranges: Vec<KeyRange>) -> Vec<KeyRange> {
     for keys in ranges {
         match merged.last_mut() {
             Some(before)
-                if keys.from.ticks.saturating_sub(before.to.ticks)
-                    <= length(before).max(length(&keys)) =>
+                if keys.order() == KeyOrder::Time
+                    && keys.from.ticks.saturating_sub(before.to.ticks)
+                        <= length(before).max(length(&keys)) =>
             {
                 if before.to < keys.to {
                     before.to = keys.to;
@@ -341,6 +374,11 @@ impl Coverage {
     }
 }
 
+/// Job fields of a range that was cut in the order of the table's sorting key.
+const FROM_LEADING: &str = "from_leading";
+const TO_LEADING: &str = "to_leading";
+const REPEATED_KEYS: &str = "repeated_keys";
+
 /// The run of live slicing; backfills have larger numbers.
 pub const LIVE_RUN: u64 = 0;
 
@@ -359,6 +397,9 @@ pub struct Range {
     pub to: Key,
     /// Rows wanted when the range was cut; late rows may add to them.
     pub rows: u64,
+    /// Whether a key of the day was in more than one row then, of which some may lie in other ranges. Told of ranges
+    /// along a sorting key alone: in the order of time rows of one key are in one range.
+    pub repeated_keys: bool,
 }
 
 impl Range {
@@ -372,7 +413,7 @@ impl Range {
 
     /// The range as a job's plain fields, see [`Range::decode`].
     pub fn encode(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut fields = vec![
             ("run", self.run.to_string()),
             ("day", self.day.to_string()),
             ("selection", self.selection.to_string()),
@@ -383,27 +424,46 @@ impl Range {
             ("from_id", encode_id(&self.from.id)),
             ("to_id", encode_id(&self.to.id)),
             ("rows", self.rows.to_string()),
-        ]
+        ];
+        if self.repeated_keys {
+            fields.push((REPEATED_KEYS, "1".to_owned()));
+        }
+        let leading = [(FROM_LEADING, &self.from), (TO_LEADING, &self.to)];
+        fields.extend(
+            leading
+                .into_iter()
+                .filter_map(|(name, key)| Some((name, key.leading.as_ref()?.encode()))),
+        );
+        fields
     }
 
-    /// Reads a range back from a job's fields; every field must be there and hold what it should.
+    /// Reads a range back from a job's fields; every field must be there and hold what it should. The two of the
+    /// leading column are there together, or neither is.
     pub fn decode<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Result<Self, RangeError> {
         let get = |name: &'static str| field(name).ok_or(RangeError::Missing(name));
+        let in_order_of_time = field(FROM_LEADING).or(field(TO_LEADING)).is_none();
+        let leading = |name| match in_order_of_time {
+            true => Ok(None),
+            false => Leading::decode(name, get(name)?).map(Some),
+        };
         let range = Self {
             run: decode_number("run", get("run")?)?,
             day: get("day")?.parse()?,
             selection: get("selection")?.parse()?,
             from: Key {
+                leading: leading(FROM_LEADING)?,
                 ticks: decode_number("from_ticks", get("from_ticks")?)?,
                 id: decode_id("from_id", get("from_id")?)?,
                 text: get("from")?.to_owned(),
             },
             to: Key {
+                leading: leading(TO_LEADING)?,
                 ticks: decode_number("to_ticks", get("to_ticks")?)?,
                 id: decode_id("to_id", get("to_id")?)?,
                 text: get("to")?.to_owned(),
             },
             rows: decode_number("rows", get("rows")?)?,
+            repeated_keys: field(REPEATED_KEYS).is_some(),
         };
         if range.from > range.to {
             return Err(RangeError::Backwards {

@@ -6,7 +6,7 @@ mod common;
 
 use common::{MIDNIGHT_MS, Plant, insert_at, verdicts};
 use weldfleet_stores::{
-    Coverage, Day, Key, KeyRange, LIVE_RUN, Range, RecordId, Selection,
+    Coverage, Day, Key, KeyOrder, KeyRange, LIVE_RUN, Range, RecordId, Selection,
     clickhouse::{Attempt, SourceTable},
     migrate,
 };
@@ -59,7 +59,14 @@ fn autumn() -> Day {
 
 async fn keys(table: &SourceTable, day: Day, covered: &Coverage) -> Vec<Key> {
     let mut stream = table
-        .unprocessed_keys(LIVE_RUN, day, &Selection::New, covered, 1000)
+        .unprocessed_keys(
+            LIVE_RUN,
+            day,
+            &Selection::New,
+            KeyOrder::Time,
+            covered,
+            1000,
+        )
         .unwrap();
     let mut keys = Vec::new();
     while let Some(block) = stream.next().await.unwrap() {
@@ -78,6 +85,7 @@ fn whole(day: Day, keys: &[Key]) -> Range {
         from: keys[0].clone(),
         to: keys[keys.len() - 1].clone(),
         rows: keys.len() as u64,
+        repeated_keys: false,
     };
     // As it comes back from a job's fields.
     let fields = range.encode();

@@ -6,7 +6,7 @@ mod common;
 
 use common::{Plant, day, insert, key, nok, ok, range};
 use weldfleet_stores::{
-    Range, Selection,
+    KeyOrder, Range, Selection,
     clickhouse::{Attempt, RowBlock, SourceTable, repeated_keys},
 };
 use weldfleet_weld::{Status, Verdict};
@@ -304,7 +304,14 @@ async fn of_versions_the_one_that_final_returns_is_judged_and_counted() {
         let counts = table.day_counts(&[day()]).await.unwrap();
         assert_eq!((counts[0].total, counts[0].left), (20, 20), "{engine}");
         let mut keys = table
-            .unprocessed_keys(0, day(), &Selection::New, &Default::default(), 100)
+            .unprocessed_keys(
+                0,
+                day(),
+                &Selection::New,
+                KeyOrder::Time,
+                &Default::default(),
+                100,
+            )
             .unwrap();
         let mut sliced = 0;
         while let Some(block) = keys.next().await.unwrap() {

@@ -8,7 +8,7 @@ mod common;
 use common::{DAY, MIDNIGHT_MS, Plant, day, insert, range, verdicts};
 use weldfleet_settings::Secret;
 use weldfleet_stores::{
-    Class, Coverage, LIVE_RUN, Selection, StoreError,
+    Class, Coverage, KeyOrder, LIVE_RUN, Selection, StoreError,
     clickhouse::{Attempt, Capability, SourceTable},
 };
 use weldfleet_testkit::Service;
@@ -71,7 +71,14 @@ async fn table_as(plant: &Plant, name: &str) -> Result<SourceTable, StoreError> 
 async fn seen(table: &SourceTable) -> String {
     let mut keys = Vec::new();
     let mut stream = table
-        .unprocessed_keys(LIVE_RUN, day(), &Selection::New, &Coverage::default(), 1000)
+        .unprocessed_keys(
+            LIVE_RUN,
+            day(),
+            &Selection::New,
+            KeyOrder::Time,
+            &Coverage::default(),
+            1000,
+        )
         .unwrap();
     while let Some(block) = stream.next().await.unwrap() {
         keys.extend(block.keys().map(|key| key.to_owned().ticks));

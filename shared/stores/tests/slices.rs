@@ -6,14 +6,21 @@ mod common;
 
 use common::{MIDNIGHT_MS, Plant, day, insert, insert_at, key, range};
 use weldfleet_stores::{
-    Coverage, Key, KeyRange, LIVE_RUN, Range, Selection,
+    Coverage, Key, KeyOrder, KeyRange, LIVE_RUN, Range, Selection,
     clickhouse::{Change, Event, Events, NewRun, Order, RunState, Runs, SourceTable, Split},
 };
 use weldfleet_weld::Status;
 
 async fn left(table: &SourceTable, covered: &Coverage, limit: u64) -> (usize, Vec<Key>) {
     let mut stream = table
-        .unprocessed_keys(LIVE_RUN, day(), &Selection::New, covered, limit)
+        .unprocessed_keys(
+            LIVE_RUN,
+            day(),
+            &Selection::New,
+            KeyOrder::Time,
+            covered,
+            limit,
+        )
         .unwrap();
     let (mut seen, mut keys) = (0, Vec::new());
     while let Some(block) = stream.next().await.unwrap() {
@@ -43,6 +50,7 @@ async fn covered_rows_are_left_out_exactly() {
         insert_at(&table, day(), &ids[span.clone()], &times[span]).await;
     }
     let key = |id: u64| Key {
+        leading: None,
         ticks: MIDNIGHT_MS + (id / 5) as i64,
         ..key(id)
     };

@@ -114,6 +114,7 @@ async fn plant(form: &Form) -> Plant {
 
 fn everything() -> Range {
     let key = |ticks| Key {
+        leading: None,
         ticks,
         id: RecordId::Text(String::new()),
         text: String::new(),
@@ -125,6 +126,7 @@ fn everything() -> Range {
         from: key(0),
         to: key(i64::MAX),
         rows: ROWS,
+        repeated_keys: false,
     }
 }
 

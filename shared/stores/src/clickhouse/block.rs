@@ -128,6 +128,7 @@ impl Further {
 impl Arrived {
     pub(crate) fn key(&self, row: usize) -> KeyRef<'_> {
         KeyRef {
+            leading: None,
             ticks: self.ticks[row],
             id: self.ids.get(row),
         }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     errors::StoreError,
-    range::{Day, Range, Selection},
+    range::{Day, KeyOrder, Range, Selection},
 };
 
 /// Columns that every weld has.
@@ -36,21 +36,18 @@ impl SourceTable {
         let schema = &self.schema;
         let wanted = schema.wanted(range.run, &range.selection);
         let wanted = format!("toUInt8(ifNull({wanted}, 0))");
-        let mut within = format!(
-            "{} AND {}",
-            schema.on_day(range.day),
-            schema.between(&range.keys())
-        );
-        if let Some(usable) = schema.has_usable_id() {
-            within = format!("{within} AND {usable}");
-        }
+        let day = match schema.has_usable_id() {
+            None => schema.on_day(range.day),
+            Some(usable) => format!("{} AND {usable}", schema.on_day(range.day)),
+        };
+        let within = format!("{day} AND {}", schema.between(&range.keys()));
         if !matches!(range.selection, Selection::Status(_)) {
             let cut = usize::try_from(range.rows).unwrap_or(usize::MAX);
             let limit = range.rows.saturating_add(1);
             let mut arrived = self.arrived();
             let cut_rows = format!("{within} LIMIT {limit}");
             self.read(&mut arrived, &wanted, &within, &cut_rows).await?;
-            if arrived.len() <= cut {
+            if arrived.len() <= cut && !range.repeated_keys {
                 return self.block(range.day, arrived);
             }
             self.spare.put(arrived.curves);
@@ -64,9 +61,13 @@ impl SourceTable {
             .map(|key| (key.ticks, key.id.to_string()))
             .collect();
         weldfleet_failpoints::reach("stores::between_looks").await;
+        let rivals = match range.keys().order() {
+            KeyOrder::Time => format!("{within} AND NOT {wanted}"),
+            KeyOrder::SortingKey => format!("{day} AND NOT ({within} AND {wanted})"),
+        };
         for keys in keys.chunks(KEYS) {
             let keys = schema.has_key(keys.iter().map(|(ticks, id)| (*ticks, id.as_str())));
-            let rivals = format!("{within} AND NOT {wanted} AND {keys}");
+            let rivals = format!("{rivals} AND {keys}");
             self.read(&mut arrived, "toUInt8(0)", &rivals, &rivals)
                 .await?;
         }

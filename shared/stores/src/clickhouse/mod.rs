@@ -35,6 +35,7 @@ mod fetch;
 mod identity;
 mod inspection;
 mod keys;
+mod leading;
 pub(crate) mod migrate;
 pub mod native;
 pub(crate) mod nok;

@@ -74,6 +74,7 @@ impl SourceTable {
             IdType::Text => RecordId::Text(String::new()),
         };
         let key = Key {
+            leading: None,
             ticks: 0,
             id,
             text: String::new(),
@@ -85,6 +86,7 @@ impl SourceTable {
             from: key.clone(),
             to: key,
             rows: 0,
+            repeated_keys: false,
         }
     }
 }

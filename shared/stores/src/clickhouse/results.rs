@@ -37,7 +37,7 @@ use super::{
 use crate::{
     columns::{results_type, source_type},
     errors::StoreError,
-    range::{Day, LIVE_RUN, Range, neighbours},
+    range::{Day, KeyOrder, LIVE_RUN, Range, neighbours},
 };
 
 /// An attempt whose results are stored and which is to be committed.
@@ -315,7 +315,12 @@ impl Schema {
             selected = self.selected(),
             assignments = assignments.join(", "),
             day = self.on_day(day),
-            ranges = self.between_any(&ranges),
+            ranges = match group {
+                // The rows that it refuses may lie in other ranges.
+                [one] if one.overrules && one.range.keys().order() == KeyOrder::SortingKey =>
+                    "1".to_owned(),
+                _ => self.between_any(&ranges),
+            },
             results = self.results,
             guard = self.commit_guard(run, group),
         )

@@ -17,6 +17,7 @@ use super::{
     ColumnType, Server, SourceTable, Version,
     arena::Spare,
     column_type::unwrap,
+    leading::LeadingColumn,
     quote::{identifier, literal, qualified},
     stored::curve_fits,
     versions,
@@ -121,6 +122,8 @@ pub struct Schema {
     pub keeps_versions: bool,
     /// Columns of its sorting key by which few of its rows are found before `FINAL` compares versions; may be none.
     pub(crate) narrowing: Vec<String>,
+    /// The column that leads its sorting key, where that is not the time.
+    pub(crate) leading: Option<LeadingColumn>,
     columns: BTreeMap<&'static str, Column>,
     /// What is fetched besides, for people and for models.
     further: FurtherColumns,
@@ -552,6 +555,7 @@ impl FoundTable<'_> {
             has_old_truth: self.has_old_truth(),
             keeps_versions: self.engine_family() == "ReplacingMergeTree",
             narrowing: self.narrowing(),
+            leading: self.leading(),
             create_table_query: self.table.create_table_query,
             selected: selected(&self.settings.tables.filter),
             columns,
@@ -676,6 +680,16 @@ impl FoundTable<'_> {
         versions::narrowing(&self.table.sorting_key, theirs, |column| {
             let found = self.found(column);
             found.is_none_or(|row| ColumnType::parse(&row.r#type).nullable)
+        })
+    }
+
+    /// The column that leads the sorting key.
+    fn leading(&self) -> Option<LeadingColumn> {
+        let [day, time] =
+            ["data_date", "ck_local_time"].map(|ours| self.settings.columns.name(ours));
+        LeadingColumn::of(&self.table.sorting_key, [day, time], |column| {
+            let found = self.found(column)?;
+            Some(ColumnType::parse(&found.r#type))
         })
     }
 

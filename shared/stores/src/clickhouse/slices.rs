@@ -7,6 +7,7 @@ use super::{
     SourceTable,
     block::Ids,
     fetch::{empty_ids, read_ids, read_ticks},
+    leading::{LeadingColumn, Values},
     native::Reader,
     quote,
     schema::TimeType,
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     errors::StoreError,
-    range::{Coverage, Day, Key, KeyRange, KeyRef, Range, Selection},
+    range::{Coverage, Day, Key, KeyOrder, KeyRange, KeyRef, Range, Selection},
 };
 
 /// Ranges excluded on the server; beyond that many the rest is left to the caller's exact check.
@@ -42,6 +43,8 @@ pub struct DayCounts {
 /// Some keys in order.
 #[derive(Debug)]
 pub struct KeyBlock {
+    /// In the order of time there are none.
+    leading: Option<Values>,
     ticks: Vec<i64>,
     ids: Ids,
 }
@@ -58,6 +61,7 @@ impl KeyBlock {
 
     pub fn key(&self, row: usize) -> KeyRef<'_> {
         KeyRef {
+            leading: self.leading.as_ref().map(|values| values.get(row)),
             ticks: self.ticks[row],
             id: self.ids.get(row),
         }
@@ -79,9 +83,13 @@ pub struct KeyStream {
 impl KeyStream {
     /// The next keys, `None` at the end.
     pub async fn next(&mut self) -> Result<Option<&KeyBlock>, StoreError> {
-        let Some(rows) = self.reader.block(2).await? else {
+        let columns = 2 + usize::from(self.block.leading.is_some());
+        let Some(rows) = self.reader.block(columns).await? else {
             return Ok(None);
         };
+        if let Some(values) = &mut self.block.leading {
+            values.read(&mut self.reader, rows).await?;
+        }
         self.block.ticks.clear();
         self.block.ids.clear();
         read_ticks(&mut self.reader, self.time, rows, &mut self.block.ticks).await?;
@@ -223,26 +231,52 @@ impl SourceTable {
         Ok(found)
     }
 
-    /// Keys of a day's rows that a run wants, in order, at most `limit`.
+    /// In which order ranges of rows that are all there cost least: along the table's sorting key.
+    pub fn cheapest_order(&self) -> KeyOrder {
+        match self.schema.leading {
+            None => KeyOrder::Time,
+            Some(_) => KeyOrder::SortingKey,
+        }
+    }
+
+    /// Whether some key of the day is in more than one row.
+    pub async fn has_repeated_keys(&self, day: Day) -> Result<bool, StoreError> {
+        let schema = &self.schema;
+        let sql = format!(
+            "SELECT toUInt8(count() > uniqExact({}, {})) FROM {} WHERE {}",
+            schema.column("ck_local_time"),
+            schema.column("record_id"),
+            schema.rows(),
+            schema.on_day(day),
+        );
+        let repeated: u8 = self.server.one("look for repeated keys", &sql).await?;
+        Ok(repeated != 0)
+    }
+
+    /// Keys of a day's rows that a run wants, in this order, at most `limit`. Covered ranges must be of the same order.
     ///
-    /// Rows inside the covered ranges are left out as far as the server can tell cheaply: those whose
-    /// time lies strictly between a range's ends. The caller checks the rest with
-    /// [`Coverage::contains`]; only rows at the very ticks of a range's ends remain to be told apart.
+    /// Rows inside the covered ranges are left out as far as the server can tell cheaply: in the order of time those
+    /// whose time lies strictly between a range's ends, so that only rows at the very ticks of its ends remain; along a
+    /// sorting key none. The caller checks the rest with [`Coverage::contains`].
     pub fn unprocessed_keys(
         &self,
         run: u64,
         day: Day,
         selection: &Selection,
+        order: KeyOrder,
         covered: &Coverage,
         limit: u64,
     ) -> Result<KeyStream, StoreError> {
+        let not_covered = match order {
+            KeyOrder::Time => self.not_covered(covered),
+            KeyOrder::SortingKey => String::new(),
+        };
         let filter = format!(
-            "{} AND {}{}",
+            "{} AND {}{not_covered}",
             self.schema.on_day(day),
             self.schema.wanted(run, selection),
-            self.not_covered(covered)
         );
-        self.keys_where(&filter, limit)
+        self.keys_where(&filter, order, limit)
     }
 
     /// Marks a day's rows whose `record_id` cannot be named, which nothing else can do: `invalid`, with the reason.
@@ -289,11 +323,21 @@ impl SourceTable {
             .await
     }
 
-    fn keys_where(&self, filter: &str, limit: u64) -> Result<KeyStream, StoreError> {
+    fn keys_where(
+        &self,
+        filter: &str,
+        order: KeyOrder,
+        limit: u64,
+    ) -> Result<KeyStream, StoreError> {
         let schema = &self.schema;
         let (time, id) = (schema.column("ck_local_time"), schema.column("record_id"));
+        let leading = match order {
+            KeyOrder::Time => None,
+            KeyOrder::SortingKey => schema.leading.as_ref(),
+        };
+        let first = leading.map_or_else(String::new, |column| format!("{}, ", column.value()));
         let sql = format!(
-            "SELECT {time}, {} FROM {} WHERE {filter} ORDER BY {time}, {id} LIMIT {limit}",
+            "SELECT {first}{time}, {} FROM {} WHERE {filter} ORDER BY {first}{time}, {id} LIMIT {limit}",
             schema.id(),
             schema.rows(),
         );
@@ -306,6 +350,7 @@ impl SourceTable {
             reader,
             time: schema.time,
             block: KeyBlock {
+                leading: leading.map(LeadingColumn::no_values),
                 ticks: Vec::new(),
                 ids: empty_ids(schema.id),
             },
@@ -387,7 +432,7 @@ impl SourceTable {
         );
         let mut keys: Vec<Key> = Vec::new();
         let mut rows: Vec<u64> = Vec::new();
-        let mut stream = self.keys_where(&filter, u64::from(u32::MAX))?;
+        let mut stream = self.keys_where(&filter, range.keys().order(), u64::from(u32::MAX))?;
         while let Some(block) = stream.next().await? {
             for key in block.keys() {
                 match (keys.last(), rows.last_mut()) {

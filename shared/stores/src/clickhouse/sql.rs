@@ -2,12 +2,13 @@
 
 use super::{
     Hours,
+    leading::LeadingColumn,
     quote::literal,
     schema::{DayType, IdType, Schema, TimeType},
 };
 use crate::{
     IdRef, RecordId,
-    range::{Day, Key, KeyRange, Selection},
+    range::{Day, Key, KeyOrder, KeyRange, Leading, LeadingRef, Selection},
 };
 
 /// Bytes of the longest `record_id` there is room for in MySQL's unique key.
@@ -71,6 +72,7 @@ impl Schema {
     /// A key of an id as text; `None` if the column cannot hold it.
     pub fn key_of(&self, ticks: i64, id: &str) -> Option<Key> {
         Some(Key {
+            leading: None,
             ticks,
             id: self.id_of(id)?,
             text: String::new(),
@@ -183,23 +185,33 @@ impl Schema {
         })
     }
 
-    /// Rows of any of the ranges; their hull first, which is what is left where the server does not look into the
-    /// alternatives.
+    /// Rows of any of the ranges; the hull of those of one order first, which is what is left where the server does not
+    /// look into the alternatives.
     pub(crate) fn between_any(&self, ranges: &[KeyRange]) -> String {
-        let first = ranges.iter().map(|keys| &keys.from).min();
-        let last = ranges.iter().map(|keys| &keys.to).max();
-        let (Some(first), Some(last)) = (first, last) else {
-            return "0".to_owned();
-        };
+        let of_orders: Vec<String> = [KeyOrder::Time, KeyOrder::SortingKey]
+            .into_iter()
+            .filter_map(|order| self.between_any_of(ranges, order))
+            .collect();
+        match of_orders.as_slice() {
+            [] => "0".to_owned(),
+            [one] => one.clone(),
+            _ => format!("({})", of_orders.join(" OR ")),
+        }
+    }
+
+    fn between_any_of(&self, ranges: &[KeyRange], order: KeyOrder) -> Option<String> {
+        let ranges: Vec<&KeyRange> = ranges.iter().filter(|keys| keys.order() == order).collect();
+        let first = ranges.iter().map(|keys| &keys.from).min()?;
+        let last = ranges.iter().map(|keys| &keys.to).max()?;
         let hull = self.between(&KeyRange {
             from: first.clone(),
             to: last.clone(),
         });
         if ranges.len() == 1 {
-            return hull;
+            return Some(hull);
         }
         let each: Vec<String> = ranges.iter().map(|keys| self.between(keys)).collect();
-        format!("({hull} AND ({}))", each.join(" OR "))
+        Some(format!("({hull} AND ({}))", each.join(" OR ")))
     }
 
     /// Rows at or behind a key (strictly behind it unless `inclusive`).
@@ -207,14 +219,39 @@ impl Schema {
         let (time, id) = (self.column("ck_local_time"), self.column("record_id"));
         let (at, value) = (self.instant(key.ticks), self.id_value(key.id.as_ref()));
         let sign = if inclusive { ">=" } else { ">" };
-        format!("{time} >= {at} AND ({time} > {at} OR {id} {sign} {value})")
+        let later = format!("{time} >= {at} AND ({time} > {at} OR {id} {sign} {value})");
+        self.led_by(key, later, LeadingColumn::from)
     }
 
     /// Rows at or before a key.
     pub(crate) fn not_after(&self, key: &Key) -> String {
         let (time, id) = (self.column("ck_local_time"), self.column("record_id"));
         let (at, value) = (self.instant(key.ticks), self.id_value(key.id.as_ref()));
-        format!("{time} <= {at} AND ({time} < {at} OR {id} <= {value})")
+        let earlier = format!("{time} <= {at} AND ({time} < {at} OR {id} <= {value})");
+        self.led_by(key, earlier, LeadingColumn::to)
+    }
+
+    /// Rows on one side of the key's leading value, at the value itself those that meet the condition; the condition
+    /// alone in the order of time.
+    ///
+    /// A range along a sorting key that the table has no more names no row; the pass cuts its rows anew.
+    fn led_by(
+        &self,
+        key: &Key,
+        at_the_value: String,
+        side: impl Fn(&LeadingColumn, LeadingRef<'_>, bool) -> String,
+    ) -> String {
+        let Some(value) = key.leading.as_ref().map(Leading::as_ref) else {
+            return at_the_value;
+        };
+        match self.leading.as_ref().filter(|column| column.fits(value)) {
+            None => "0".to_owned(),
+            Some(column) => format!(
+                "{} AND ({} OR ({at_the_value}))",
+                side(column, value, true),
+                side(column, value, false)
+            ),
+        }
     }
 
     /// Rows before a key.

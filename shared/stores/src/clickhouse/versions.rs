@@ -41,7 +41,8 @@ pub(super) fn narrowing(
     [day, time, id]: [&str; 3],
     may_be_null: impl Fn(&str) -> bool,
 ) -> Vec<String> {
-    let columns: Vec<&str> = plain_columns(sorting_key)
+    let columns: Vec<&str> = members(sorting_key)
+        .flatten()
         .filter(|column| *column != day)
         .collect();
     if columns.first() == Some(&time) {
@@ -57,8 +58,8 @@ pub(super) fn narrowing(
     found.iter().map(|column| identifier(column)).collect()
 }
 
-/// Members of the key that are columns as they are, not expressions.
-fn plain_columns(sorting_key: &str) -> impl Iterator<Item = &str> {
+/// Members of a sorting key: columns as they are, `None` for an expression.
+pub(super) fn members(sorting_key: &str) -> impl Iterator<Item = Option<&str>> {
     let mut depth = 0_usize;
     sorting_key
         .split(move |c| {
@@ -70,7 +71,8 @@ fn plain_columns(sorting_key: &str) -> impl Iterator<Item = &str> {
             c == ',' && depth == 0
         })
         .map(|member| member.trim().trim_matches('`'))
-        .filter(|member| !member.is_empty() && !member.contains(['(', ')', '`', '\\', ' ']))
+        .filter(|member| !member.is_empty())
+        .map(|member| (!member.contains(['(', ')', '`', '\\', ' '])).then_some(member))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use crate::{
         nok::{Checksum, JudgedStamp, NokRow, TextKey, TickSpan, ticks_and_id},
     },
     errors::StoreError,
-    range::{Day, KeyRange, KeyRef, Range, neighbours},
+    range::{Day, KeyOrder, KeyRange, KeyRef, Range, neighbours},
 };
 
 /// Rows of a side that a step of a day's mirror holds, more only where they share one tick.
@@ -138,23 +138,32 @@ impl Mirror {
 
     /// Makes MySQL equal to the committed NOK rows between the range's keys, whoever committed them.
     pub async fn mirror(&self, range: &Range) -> Result<Mirrored, StoreError> {
-        let keys = [range.keys()];
-        self.mirror_between(range.day, &keys, &keys, None).await
+        let committed = CommittedRange {
+            range: range.clone(),
+            first_token: None,
+        };
+        self.mirror_all(&[&committed]).await
     }
 
     /// The same for several ranges, neighbours together with what lies between them. ClickHouse is asked once a day,
     /// however far apart its ranges are: a question costs it more than the rows of a range.
     pub async fn mirror_all(&self, committed: &[&CommittedRange]) -> Result<Mirrored, StoreError> {
-        let mut days: BTreeMap<Day, Vec<&CommittedRange>> = BTreeMap::new();
+        let mut days: BTreeMap<(Day, bool), Vec<&CommittedRange>> = BTreeMap::new();
         for committed in committed {
-            days.entry(committed.range.day).or_default().push(committed);
+            let in_order_of_time = committed.range.keys().order() == KeyOrder::Time;
+            days.entry((committed.range.day, in_order_of_time))
+                .or_default()
+                .push(committed);
         }
         let mut done = Mirrored::default();
-        for (day, committed) in days {
+        for ((day, in_order_of_time), committed) in days {
             let ranges: Vec<KeyRange> = committed.iter().map(|one| one.range.keys()).collect();
             let spans = neighbours(ranges.clone());
             let tokens: Option<Vec<u64>> = committed.iter().map(|one| one.first_token).collect();
             done += match tokens {
+                tokens if !in_order_of_time => {
+                    self.mirror_found(day, &ranges, tokens.as_deref()).await?
+                }
                 // What lies between them is other workers', who mirror it: to ask what became of it would cost more.
                 Some(tokens) => {
                     self.mirror_between(day, &spans, &ranges, Some(&tokens))
@@ -164,6 +173,32 @@ impl Mirror {
             };
         }
         Ok(done)
+    }
+
+    /// Of ranges along the table's sorting key, whose records lie anywhere in MySQL's day. Only those of welds that are
+    /// NOK now are looked at; one that has to go is found when the whole day is compared.
+    async fn mirror_found(
+        &self,
+        day: Day,
+        ranges: &[KeyRange],
+        tokens: Option<&[u64]>,
+    ) -> Result<Mirrored, StoreError> {
+        let columns = &self.table.layout().await?.columns;
+        let mut committed = self
+            .source
+            .nok_between(day, ranges, tokens, columns)
+            .await?;
+        let keys: Vec<TextKey> = committed.iter().map(NokRow::key).collect();
+        let stored = self.table.rows_at(day, &keys).await?;
+        if !stored.is_empty() {
+            // What another attempt has committed meanwhile may be in MySQL already: the source is read last.
+            committed = self
+                .source
+                .nok_between(day, ranges, tokens, columns)
+                .await?;
+        }
+        let difference = self.compare(day, &committed, &stored).await?;
+        self.write(day, difference).await
     }
 
     /// Of `ranges`, which lie in `spans` that do not overlap. With `tokens` only rows that these attempts found NOK are
@@ -403,6 +438,7 @@ fn between(keys: &KeyRange, row: &NokRow) -> bool {
         },
     };
     keys.contains(KeyRef {
+        leading: None,
         ticks: row.ticks,
         id,
     })

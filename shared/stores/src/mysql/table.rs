@@ -164,6 +164,38 @@ impl NokTable {
         day: Day,
         span: TickSpan,
     ) -> Result<Vec<StoredRow>, StoreError> {
+        let [on_day, ticks, ..] = self.declared.quoted_key();
+        let condition = format!("{on_day} = ? AND {ticks} BETWEEN ? AND ?");
+        let span = [day.number().into(), span.from.into(), span.to.into()];
+        self.rows_where(&condition, span.to_vec()).await
+    }
+
+    /// Rows of a day with these keys.
+    pub(crate) async fn rows_at(
+        &self,
+        day: Day,
+        keys: &[TextKey],
+    ) -> Result<Vec<StoredRow>, StoreError> {
+        let mut found = Vec::new();
+        for batch in keys.chunks(BATCH) {
+            let condition = self.has_key(batch);
+            found.extend(self.rows_where(&condition, key_values(day, batch)).await?);
+        }
+        Ok(found)
+    }
+
+    /// Rows of a day with these keys, as [`key_values`] gives them.
+    fn has_key(&self, keys: &[TextKey]) -> String {
+        let [on_day, ticks, time, id] = self.declared.quoted_key();
+        let marks = vec!["(?, ?, ?)"; keys.len()].join(", ");
+        format!("{on_day} = ? AND ({ticks}, {time}, {id}) IN ({marks})")
+    }
+
+    async fn rows_where(
+        &self,
+        condition: &str,
+        values: Vec<Value>,
+    ) -> Result<Vec<StoredRow>, StoreError> {
         let layout = self.layout().await?;
         let columns: Vec<String> = layout
             .columns
@@ -174,10 +206,9 @@ impl NokTable {
             })
             .map(|column| format!("{column}, "))
             .collect();
-        let [on_day, ticks, time, id] = layout.quoted_key();
+        let [_, ticks, time, id] = layout.quoted_key();
         let sql = format!(
-            "SELECT {ticks}, {time}, {id}, {}{}, {}, {}, CRC32(CONCAT_WS('|', {})) FROM {} \
-             WHERE {on_day} = ? AND {ticks} BETWEEN ? AND ?",
+            "SELECT {ticks}, {time}, {id}, {}{}, {}, {}, CRC32(CONCAT_WS('|', {})) FROM {} WHERE {condition}",
             columns.concat(),
             layout.is_nok(),
             layout.is_reviewed(),
@@ -188,7 +219,7 @@ impl NokTable {
         let mut conn = self.server.connect().await?;
         let rows: Vec<Row> = in_time(
             "read mirrored rows",
-            conn.exec(sql, (day.number(), span.from, span.to)),
+            conn.exec(sql, Params::Positional(values)),
         )
         .await?;
         rows.into_iter()
@@ -245,15 +276,13 @@ impl NokTable {
 
     /// Removes rows that nobody has reviewed; returns how many.
     pub(crate) async fn remove(&self, day: Day, keys: &[TextKey]) -> Result<u64, StoreError> {
-        let layout = &self.declared;
-        let [on_day, ticks, time, id] = layout.quoted_key();
         let mut removed = 0;
         for batch in keys.chunks(BATCH) {
             let sql = format!(
-                "DELETE FROM {} WHERE {on_day} = ? AND ({ticks}, {time}, {id}) IN ({}) AND NOT {}",
+                "DELETE FROM {} WHERE {} AND NOT {}",
                 self.name,
-                vec!["(?, ?, ?)"; batch.len()].join(", "),
-                layout.is_reviewed(),
+                self.has_key(batch),
+                self.declared.is_reviewed(),
             );
             removed += self
                 .write("remove nok rows", &sql, key_values(day, batch))

@@ -6,6 +6,7 @@ use super::*;
 
 fn number(ticks: i64, id: u64) -> Key {
     Key {
+        leading: None,
         ticks,
         id: RecordId::Number(id),
         text: format!("at {ticks} {id}"),
@@ -60,6 +61,7 @@ fn a_job_that_is_no_range_is_named_field_by_field() {
             ..number(9, 0)
         },
         rows: 12,
+        repeated_keys: false,
     };
     let good: HashMap<&str, String> = range.encode().into_iter().collect();
     assert_eq!(good["selection"], "status:invalid,error");
@@ -115,10 +117,69 @@ fn a_job_that_is_no_range_is_named_field_by_field() {
     }
 }
 
+#[test]
+fn a_range_along_a_sorting_key_has_the_leading_column_at_both_ends_and_orders_by_it() {
+    let led = |leading: Leading, ticks| Key {
+        leading: Some(leading),
+        ..number(ticks, 7)
+    };
+    let text = |text: &[u8]| Leading::Text(text.to_vec());
+    // 'S1' of a plant that writes GBK, and NULL, which counts as the empty text
+    for (from, to, encoded) in [
+        (text(b""), text(b"S1"), ["s:", "s:S1"]),
+        (
+            text(b"S1"),
+            text(b"\xba\xb8\xb5\xe3"),
+            ["s:S1", "x:bab8b5e3"],
+        ),
+        (Leading::Number(-3), Leading::Number(12), ["n:-3", "n:12"]),
+    ] {
+        let range = Range {
+            run: 1,
+            day: Day::EPOCH,
+            selection: Selection::New,
+            // later in time than its end
+            from: led(from, 9),
+            to: led(to, 1),
+            rows: 2,
+            repeated_keys: true,
+        };
+        let good: HashMap<&str, String> = range.encode().into_iter().collect();
+        assert_eq!([&good["from_leading"], &good["to_leading"]], encoded);
+        let decode = |fields: &HashMap<&str, String>| {
+            Range::decode(|name| fields.get(name).map(String::as_str))
+        };
+        assert_eq!(decode(&good).unwrap(), range);
+        assert_eq!(range.keys().order(), KeyOrder::SortingKey);
+        for (field, value) in [
+            ("from_leading", "x:f"),
+            ("to_leading", "x:fß"),
+            ("to_leading", "12"),
+        ] {
+            let mut bad = good.clone();
+            bad.insert(field, value.into());
+            assert_eq!(
+                decode(&bad).unwrap_err().to_string(),
+                format!(
+                    "job field `{field}` is `{value}`, expected n:<number>, s:<text> or x:<hexadecimal digits>"
+                )
+            );
+        }
+        for field in good.keys().filter(|field| **field != "repeated_keys") {
+            let mut bad = good.clone();
+            bad.remove(field);
+            assert!(decode(&bad).is_err(), "{field}");
+        }
+    }
+    assert!(led(text(b"S1"), 9) < led(text(b"S10"), 1));
+    assert!(led(text(b"S1"), 1) < led(text(b"S1"), 2));
+    assert!(led(text(b"S9"), 1) < led(text(b"\xba"), 1));
+}
+
 proptest! {
     #[test]
     fn text_ids_come_back_from_job_fields(from in "\\PC{0,20}", to in "\\PC{0,20}") {
-        let key = |id: &str| Key { ticks: 3, id: RecordId::Text(id.into()), text: String::new() };
+        let key = |id: &str| Key { leading: None, ticks: 3, id: RecordId::Text(id.into()), text: String::new() };
         let (low, high) = if from <= to { (from, to) } else { (to, from) };
         let range = Range {
             run: LIVE_RUN,
@@ -127,6 +188,7 @@ proptest! {
             from: key(&low),
             to: key(&high),
             rows: 1,
+            repeated_keys: false,
         };
         let fields: HashMap<&str, String> = range.encode().into_iter().collect();
         prop_assert_eq!(Range::decode(|name| fields.get(name).map(String::as_str)).unwrap(), range);

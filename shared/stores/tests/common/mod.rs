@@ -161,6 +161,7 @@ pub async fn insert_at(table: &SourceTable, day: Day, ids: &[u64], times: &[i64]
 /// A key of our own table.
 pub fn key(id: u64) -> Key {
     Key {
+        leading: None,
         ticks: MIDNIGHT_MS + 10 * id as i64,
         id: RecordId::Number(id),
         text: String::new(),
@@ -175,6 +176,7 @@ pub fn range(from: u64, to: u64) -> Range {
         from: key(from),
         to: key(to),
         rows: to - from + 1,
+        repeated_keys: false,
     }
 }
 

@@ -1,0 +1,215 @@
+//! The column that leads a table's sorting key: what lies between two of its values is found by the primary key.
+
+use super::{
+    column_type::ColumnType,
+    native::{ChunkSource, Reader, Texts},
+    quote::{identifier, literal},
+    versions::members,
+};
+use crate::{
+    errors::StoreError,
+    range::{LeadingRef, hex},
+};
+
+/// The first column of a sorting key behind the day, where that is not the time.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LeadingColumn {
+    quoted: String,
+    is_text: bool,
+    nullable: bool,
+}
+
+impl LeadingColumn {
+    /// That of a sorting key. None where the time leads it, an expression does, or a column that is neither a text nor
+    /// a whole number.
+    pub(super) fn of(
+        sorting_key: &str,
+        [day, time]: [&str; 2],
+        kind: impl Fn(&str) -> Option<ColumnType>,
+    ) -> Option<Self> {
+        let name = members(sorting_key).find(|member| *member != Some(day))??;
+        let kind = kind(name)?;
+        let whole = ["UInt", "Int"]
+            .iter()
+            .filter_map(|sign| kind.bare.strip_prefix(sign))
+            .any(|bits| ["8", "16", "32", "64"].contains(&bits));
+        (name != time && (kind.is_text() || whole)).then(|| Self {
+            quoted: identifier(name),
+            is_text: kind.is_text(),
+            nullable: kind.nullable,
+        })
+    }
+
+    /// Its value as the reader of [`Values`] expects it, by which rows are put in order.
+    pub(super) fn value(&self) -> String {
+        let column = &self.quoted;
+        let (null, to) = match self.is_text {
+            true => ("''", "String"),
+            false => ("0", "Int128"),
+        };
+        match self.nullable {
+            true => format!("CAST(ifNull({column}, {null}) AS {to})"),
+            false => format!("CAST({column} AS {to})"),
+        }
+    }
+
+    /// Rows whose value is at least this one, or behind it. The column stands alone, so that the primary key is used.
+    pub(super) fn from(&self, at: LeadingRef<'_>, inclusive: bool) -> String {
+        let null = self.null();
+        let (sign, null) = match inclusive {
+            true => (">=", null >= at),
+            false => (">", null > at),
+        };
+        self.compared(sign, at, null)
+    }
+
+    /// Rows whose value is at most this one, or before it.
+    pub(super) fn to(&self, at: LeadingRef<'_>, inclusive: bool) -> String {
+        let null = self.null();
+        let (sign, null) = match inclusive {
+            true => ("<=", null <= at),
+            false => ("<", null < at),
+        };
+        self.compared(sign, at, null)
+    }
+
+    /// Whether a value is of the column's type.
+    pub(super) fn fits(&self, value: LeadingRef<'_>) -> bool {
+        self.is_text == matches!(value, LeadingRef::Text(_))
+    }
+
+    /// What NULL counts as.
+    fn null(&self) -> LeadingRef<'static> {
+        match self.is_text {
+            true => LeadingRef::Text(b""),
+            false => LeadingRef::Number(0),
+        }
+    }
+
+    fn compared(&self, sign: &str, at: LeadingRef<'_>, null: bool) -> String {
+        let column = &self.quoted;
+        let value = match at {
+            LeadingRef::Number(number) => number.to_string(),
+            LeadingRef::Text(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => literal(text),
+                Err(_) => format!("unhex('{}')", hex(bytes)),
+            },
+        };
+        match self.nullable && null {
+            true => format!("({column} {sign} {value} OR {column} IS NULL)"),
+            false => format!("{column} {sign} {value}"),
+        }
+    }
+
+    pub(super) fn no_values(&self) -> Values {
+        match self.is_text {
+            true => Values::Texts(Texts::default()),
+            false => Values::Numbers(Vec::new()),
+        }
+    }
+}
+
+/// Values of the column.
+#[derive(Debug)]
+pub(super) enum Values {
+    Numbers(Vec<i128>),
+    Texts(Texts),
+}
+
+impl Values {
+    pub(super) fn get(&self, row: usize) -> LeadingRef<'_> {
+        match self {
+            Self::Numbers(numbers) => LeadingRef::Number(numbers[row]),
+            Self::Texts(texts) => LeadingRef::Text(texts.bytes(row)),
+        }
+    }
+
+    /// Reads the values of a block in place of those that are there.
+    pub(super) async fn read<S: ChunkSource>(
+        &mut self,
+        reader: &mut Reader<S>,
+        rows: usize,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Numbers(numbers) => {
+                numbers.clear();
+                reader.column("Int128").await?;
+                reader.numbers(rows, numbers).await
+            }
+            Self::Texts(texts) => {
+                *texts = Texts::default();
+                reader.column("String").await?;
+                reader.texts(rows, texts).await
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leading(sorting_key: &str) -> Option<LeadingColumn> {
+        LeadingColumn::of(sorting_key, ["data_date", "at"], |column| {
+            let kind = match column {
+                "spot_tag" => "LowCardinality(Nullable(String))",
+                "robot" => "Int16",
+                "id" => "UInt64",
+                "at" | "inserted_at" => "DateTime64(3)",
+                "force" => "Float32",
+                "fixed" => "FixedString(8)",
+                _ => return None,
+            };
+            Some(ColumnType::parse(kind))
+        })
+    }
+
+    #[test]
+    fn the_first_column_behind_the_day_leads_unless_it_is_the_time() {
+        for (key, quoted) in [
+            ("data_date, spot_tag, id", Some("`spot_tag`")),
+            ("`spot_tag`, data_date", Some("`spot_tag`")),
+            ("data_date, robot, at, id", Some("`robot`")),
+            ("id", Some("`id`")),
+            ("data_date, at, id", None),
+            ("at", None),
+            // not in the order of the column itself
+            ("data_date, lower(spot_tag), id", None),
+            ("cityHash64(id), robot", None),
+            ("data_date, inserted_at, robot", None),
+            ("data_date, force, id", None),
+            ("data_date, fixed, id", None),
+            ("data_date, gone, id", None),
+            ("data_date", None),
+            ("", None),
+        ] {
+            let found = leading(key);
+            assert_eq!(
+                found.map(|column| column.quoted).as_deref(),
+                quoted,
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
+    fn null_is_where_its_value_is() {
+        let spot = leading("spot_tag").unwrap();
+        let [none, s1] = [b"".as_slice(), b"S'1"].map(LeadingRef::Text);
+        assert_eq!(
+            spot.from(none, true),
+            "(`spot_tag` >= '' OR `spot_tag` IS NULL)"
+        );
+        assert_eq!(spot.from(none, false), "`spot_tag` > ''");
+        assert_eq!(spot.from(s1, true), "`spot_tag` >= 'S\\'1'");
+        assert_eq!(
+            spot.to(s1, false),
+            "(`spot_tag` < 'S\\'1' OR `spot_tag` IS NULL)"
+        );
+        assert_eq!(spot.to(none, false), "`spot_tag` < ''");
+        let robot = leading("robot").unwrap();
+        assert_eq!(robot.to(LeadingRef::Number(-2), true), "`robot` <= -2");
+        let gbk = LeadingRef::Text(b"\xba\xb8");
+        assert_eq!(spot.from(gbk, false), "`spot_tag` > unhex('bab8')");
+    }
+}
