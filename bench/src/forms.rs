@@ -5,6 +5,7 @@
 //! and A, so the verdicts are the same and only the form differs.
 
 use anyhow::{Result, ensure};
+use weldfleet_stores::KeyOrder;
 use weldfleet_testkit::{Service, repository};
 
 use crate::{
@@ -227,17 +228,25 @@ async fn slicing_versions(args: &Args, plant: &Plant, report: &mut Report) -> Re
         day = day.number()
     );
     plant.sql(&again).await?;
-    let tables = [("without versions", TABLE), ("with versions", sliced.table)];
-    let mut sections = [Section::default(), Section::default()];
-    for (_, table) in tables {
-        slicing::look(plant, table, day, &mut Section::default()).await?;
+    let tables = [
+        ("without versions", TABLE, KeyOrder::Time),
+        ("with versions", sliced.table, KeyOrder::Time),
+        (
+            "with versions, along the sorting key",
+            sliced.table,
+            KeyOrder::SortingKey,
+        ),
+    ];
+    let mut sections = [(); 3].map(|()| Section::default());
+    for (_, table, order) in tables {
+        slicing::look(plant, table, day, order, &mut Section::default()).await?;
     }
     for _ in 0..args.runs() {
-        for ((_, table), section) in tables.iter().zip(&mut sections) {
-            slicing::look(plant, table, day, section).await?;
+        for ((_, table, order), section) in tables.iter().zip(&mut sections) {
+            slicing::look(plant, table, day, *order, section).await?;
         }
     }
-    for ((name, _), section) in tables.iter().zip(sections) {
+    for ((name, ..), section) in tables.iter().zip(sections) {
         let title = format!("slicing a day of {millions} million rows {name}");
         report.add(&title, section);
     }

@@ -41,6 +41,7 @@ use fleet::Fleet;
 use numbers::{Report, Section};
 use plant::Plant;
 use report::Document;
+use weldfleet_stores::KeyOrder;
 use weldfleet_testkit::repository;
 
 /// What can be measured, in the order in which it is.
@@ -320,9 +321,16 @@ async fn large_days(args: &Args, plant: &Plant, report: &mut Report) -> Result<(
         let day = slicing::make_day(plant, days::TABLE, size).await?;
         if args.wants("slicing") {
             let mut section = Section::default();
-            slicing::look(plant, days::TABLE, day, &mut Section::default()).await?;
+            slicing::look(
+                plant,
+                days::TABLE,
+                day,
+                KeyOrder::Time,
+                &mut Section::default(),
+            )
+            .await?;
             for _ in 0..args.runs() {
-                slicing::look(plant, days::TABLE, day, &mut section).await?;
+                slicing::look(plant, days::TABLE, day, KeyOrder::Time, &mut section).await?;
             }
             report.add(&format!("slicing a day of {size} million rows"), section);
         }

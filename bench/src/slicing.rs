@@ -39,7 +39,14 @@ pub async fn make_day(plant: &Plant, table: &str, millions: u64) -> Result<Day> 
     Ok(Day::new(day)?)
 }
 
-pub async fn look(plant: &Plant, table: &str, day: Day, section: &mut Section) -> Result<()> {
+/// One look of a pass at the day; along a sorting key it asks for repeated keys, too, as a pass does that adds ranges.
+pub async fn look(
+    plant: &Plant,
+    table: &str,
+    day: Day,
+    order: KeyOrder,
+    section: &mut Section,
+) -> Result<()> {
     let mut settings = plant.settings()?;
     table.clone_into(&mut settings.tables.source_table);
     let table = SourceTable::inspect(&settings).await?;
@@ -50,18 +57,15 @@ pub async fn look(plant: &Plant, table: &str, day: Day, section: &mut Section) -
     );
     let (began, cpu) = (Instant::now(), proc::cpu(pid)?);
     let coverage = Coverage::new(Vec::new());
-    let mut stream = table.unprocessed_keys(
-        LIVE_RUN,
-        day,
-        &Selection::New,
-        KeyOrder::Time,
-        &coverage,
-        LIMIT,
-    )?;
+    let mut stream =
+        table.unprocessed_keys(LIVE_RUN, day, &Selection::New, order, &coverage, LIMIT)?;
     let (mut keys, mut first) = (0, None);
     while let Some(block) = stream.next().await? {
         first.get_or_insert_with(|| began.elapsed());
         keys += block.len() as u64;
+    }
+    if order == KeyOrder::SortingKey {
+        table.has_repeated_keys(day).await?;
     }
     section.push("rows without a verdict", keys as f64);
     section.push(

@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Result, ensure};
 use tokio::task::JoinSet;
 use weldfleet_stores::{
-    Day, Key, LIVE_RUN, Range, RecordId, Selection,
+    Day, Key, KeyOrder, LIVE_RUN, Range, RecordId, Selection,
     clickhouse::{Attempt, EncodedResults, SourceTable},
 };
 use weldfleet_testkit::Service;
@@ -96,7 +96,7 @@ pub async fn run(
 async fn look(plant: &Plant, day: Day, section: &mut Section) -> Result<()> {
     let mut looks = Section::default();
     for _ in 0..3 {
-        slicing::look(plant, crate::days::TABLE, day, &mut looks).await?;
+        slicing::look(plant, crate::days::TABLE, day, KeyOrder::Time, &mut looks).await?;
     }
     let left = looks.median("rows without a verdict");
     ensure!(left == LEFT as f64, "{left} rows have no verdict");

@@ -109,7 +109,7 @@ impl std::fmt::Display for BadJob {
 
 impl std::error::Error for BadJob {}
 
-/// A range as a job, which is named so that it sorts by day, run and place in the day. [`range_of`] reads it back.
+/// A range as a job, which is named so that it sorts by day, run and time of its first weld. [`range_of`] reads it back.
 pub fn job(range: &Range) -> NewJob {
     let random = uuid::Uuid::new_v4().simple().to_string();
     let id = format!(
