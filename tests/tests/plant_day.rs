@@ -132,6 +132,16 @@ async fn every_form_of_a_plants_table_is_judged_as_our_own() {
         disturbed_day(&fleet, form, &day).await;
         assert_as_expected(&fleet, &expected).await;
         assert_whole(&fleet, &save_dir).await;
+        // The last one: its run would judge the next table, too.
+        if form == "whole-text" {
+            let run = judged_again(&fleet, &day).await;
+            let mut expected = expected.clone();
+            for row in expected.values_mut() {
+                row.insert("alg_run".to_owned(), run.clone().into());
+            }
+            assert_as_expected(&fleet, &expected).await;
+            assert_whole(&fleet, &save_dir).await;
+        }
         fleet
             .clickhouse
             .execute("DROP TABLE weld_detail SYNC")
@@ -190,6 +200,48 @@ async fn by_id(fleet: &Fleet, id: &str, from: &str) -> BTreeMap<String, Row> {
         .collect()
 }
 
+/// A worker, after another was killed with ranges in its hands.
+async fn heir_of_a_killed_worker(fleet: &Fleet) -> Process {
+    let mut victim = fleet.worker();
+    victim.ready().await;
+    let id = worker_id(&victim).await;
+    eventually("the victim holds ranges", PATIENCE, async || {
+        for job in fleet.queue.ids("leased").await {
+            if fleet.queue.job(&job).await.get("worker") == Some(&id) {
+                return Some(());
+            }
+        }
+        None
+    })
+    .await;
+    victim.kill();
+    fleet.worker()
+}
+
+/// A backfill judges every row anew, along the table's own sorting key; which run it is.
+async fn judged_again(fleet: &Fleet, day: &str) -> String {
+    let force = ["backfill", "--from", day, "--to", day, "--force"];
+    fleet.succeed("scheduler", &force);
+    let _scheduler = fleet.scheduler();
+    let _heir = heir_of_a_killed_worker(fleet).await;
+    eventually("every row is of the run", PATIENCE, async || {
+        let of_live = format!("weld_detail FINAL WHERE {FILTER} AND alg_run = 0");
+        (fleet.clickhouse.count(&of_live).await == 0).then_some(())
+    })
+    .await;
+    fleet.idle(PATIENCE).await;
+    let jobs = fleet.queue.ids("done").await;
+    let mut led = 0;
+    for job in jobs {
+        led += u32::from(fleet.queue.job(&job).await.contains_key("from_leading"));
+    }
+    assert!(led > 5, "{led} jobs were cut along the sorting key");
+    fleet
+        .clickhouse
+        .value("SELECT toString(max(run)) FROM weld_runs")
+        .await
+}
+
 /// The plant fills its table while two workers judge it, one of which is killed with ranges in its hands.
 async fn disturbed_day(fleet: &Fleet, form: &str, day: &str) {
     let rows = ROWS.to_string();
@@ -230,20 +282,7 @@ async fn disturbed_day(fleet: &Fleet, form: &str, day: &str) {
     fleet.migrate();
     seen_through_the_map(fleet).await;
     let _scheduler = fleet.scheduler();
-    let mut victim = fleet.worker();
-    victim.ready().await;
-    let id = worker_id(&victim).await;
-    eventually("the victim holds ranges", PATIENCE, async || {
-        for job in fleet.queue.ids("leased").await {
-            if fleet.queue.job(&job).await.get("worker") == Some(&id) {
-                return Some(());
-            }
-        }
-        None
-    })
-    .await;
-    victim.kill();
-    let _heir = fleet.worker();
+    let _heir = heir_of_a_killed_worker(fleet).await;
 
     assert!(plant.ended(PATIENCE).await.success(), "{}", plant.log());
     fleet
