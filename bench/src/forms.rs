@@ -112,8 +112,9 @@ impl Form {
             .sql(&format!("OPTIMIZE TABLE {table} PARTITION {DAY} FINAL"))
             .await?;
         if self.versions {
-            // stays a part of its own, as what a plant sends again within the day
-            plant.sql(&format!("SYSTEM STOP MERGES {table}")).await?;
+            // stays a part of its own, as what a plant sends again within the day; patches are merged as they always are
+            let largest = "MODIFY SETTING max_bytes_to_merge_at_max_space_in_pool = 50000000";
+            plant.sql(&format!("ALTER TABLE {table} {largest}")).await?;
             plant
                 .sql(&format!("{insert} AND record_id % {SENT_AGAIN} = 0"))
                 .await?;

@@ -786,6 +786,37 @@ async fn a_backfill_is_cut_along_the_tables_sorting_key_and_live_days_by_time() 
     .await;
 }
 
+/// As a fleet finds it that was away for long, or is new. What comes meanwhile is cut so, too; then by time again.
+#[tokio::test]
+async fn a_live_days_backlog_is_cut_along_the_tables_sorting_key() {
+    let fleet = Fleet::with(&[
+        ("scheduler.batch_size", "50"),
+        ("scheduler.max_wait", "300ms"),
+    ])
+    .await;
+    ordered_by_spot(&fleet).await;
+    fleet.simulate("today", 1010, &[]);
+    fleet.simulate("yesterday", 510, &[]);
+    let hands = Hands::new(&fleet, TTL).await;
+    let _scheduler = fleet.scheduler();
+    let jobs = hands.pending_rows(1520).await;
+    let (led, by_time): (Vec<&Job>, Vec<&Job>) = jobs.iter().partition(|job| is_led(job));
+    let (today, yesterday) = (day_before(0), day_before(1));
+    assert!(led.iter().all(|job| job.get("day") == Some(&today)));
+    assert!(by_time.iter().all(|job| job.get("day") == Some(&yesterday)));
+    assert_eq!((led.len(), by_time.len()), (21, 11));
+
+    fleet.simulate("today", 40, &[]);
+    eventually("all is judged", SOON, async || {
+        hands.judge_all().await;
+        (left(&fleet).await == 0).then_some(())
+    })
+    .await;
+    fleet.simulate("today", 40, &[]);
+    let jobs = hands.pending_rows(40).await;
+    assert!(!jobs.iter().any(is_led), "{jobs:?}");
+}
+
 #[tokio::test]
 async fn what_was_cut_by_time_is_gone_on_with_by_time() {
     let fleet = Fleet::with(&[("scheduler.batch_size", "100")]).await;
@@ -863,7 +894,12 @@ async fn a_day_along_a_sorting_key_is_filled_up_when_few_jobs_are_left_and_days_
     let jobs = hands.pending_rows(660).await;
     assert!(jobs.iter().all(|job| job.get("day") == Some(&days[0])));
     judge(1).await;
-    let jobs = hands.pending_rows(800).await;
+    // Forty, or one less if the pass began before that one was judged.
+    let jobs = eventually("the day is filled up", SOON, async || {
+        let jobs = hands.queue.list(State::Pending, 0, 100).await.unwrap().jobs;
+        (jobs.len() >= 39).then_some(jobs)
+    })
+    .await;
     let later = jobs.iter().filter(|job| job.get("day") == Some(&days[1]));
     assert_eq!(later.count(), 0, "the first day has two ranges more");
     eventually("both days are judged", SOON, async || {

@@ -68,6 +68,10 @@ impl Pass {
                 if sliced.is_finished() {
                     finished.insert(*day);
                 }
+                // Somebody steers the run just now. The days behind this one would come before it.
+                if sliced.ended == SliceEnd::Conflict {
+                    break;
+                }
             }
             if looks_at_all && finished.len() == days.len() {
                 self.deps.runs.close(run.run).await?;

@@ -24,6 +24,9 @@ const CHUNK: usize = 192;
 const SHARE_OF_ROOM: u64 = 8;
 const FEW: u64 = 32;
 
+/// Full ranges of a live day that has no jobs: what a fleet finds that was away for long, or is new.
+const BACKLOG: usize = 16;
+
 /// What is to be sliced.
 #[derive(Debug, Clone, Copy)]
 pub struct DayOfRun<'s> {
@@ -129,106 +132,163 @@ pub async fn slice(
         }
         covered_rows = plan.jobs.iter().map(|job| job.weight).sum();
     }
+    let is_free = covered.is_empty();
     covered.retain(|keys| keys.order() == order);
-    let coverage = Coverage::new(covered);
+    let mut look = Look {
+        deps,
+        of,
+        order,
+        coverage: Coverage::new(covered),
+        covered_rows,
+        now,
+        backlog: (is_free && order != deps.table.cheapest_order()).then_some(BACKLOG),
+    };
     let mut guard = Guard {
         leader,
         group,
         version: plan.version,
     };
-
-    let settings = &deps.settings.scheduler;
-    let batch = u64::from(settings.batch_size);
-    let limit = (*free + 1)
-        .saturating_mul(batch)
-        .saturating_add(covered_rows);
-    let mut stream =
-        deps.table
-            .unprocessed_keys(of.run, of.day, of.selection, order, &coverage, limit)?;
-    let mut cutter = Cutter::new(coverage.ranges(), batch);
-    let mut scan = partial.scan(of.run, of.day, now);
-    let mut ready: Vec<Cut> = Vec::new();
-    let mut read = 0_u64;
-    let mut last: Option<Key> = None;
-    let mut waits = 0_u64;
-    // Whether a range goes now. Only live rows are still coming in, so only they are worth waiting for.
-    let mut goes_now = |cut: &Cut| {
-        let goes = cut.full || of.run != LIVE_RUN || scan.has_waited(&cut.keys, settings.max_wait);
-        waits += u64::from(!goes);
-        goes
-    };
-
-    'keys: loop {
-        let block = match stream.next().await {
-            Ok(Some(block)) => block,
-            Ok(None) => break,
-            Err(StoreError::RecordId { hex }) => {
-                mark_unusable_ids(deps, of, &hex).await?;
-                sliced.ended = SliceEnd::Conflict;
-                break;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        for key in block.keys() {
-            read += 1;
-            let Some(cut) = cutter.push(key) else {
-                continue;
-            };
-            last = Some(cut.keys.to.clone());
-            if !goes_now(&cut) {
-                continue;
-            }
-            ready.push(cut);
-            if ready.len() as u64 == *free {
-                sliced.ended = SliceEnd::Full;
-                break 'keys;
-            }
-        }
-        if ready.len() >= CHUNK {
-            let ended = enqueue(deps, of, &mut guard, &mut ready, &mut sliced, free).await?;
-            if ended != SliceEnd::Seen {
-                sliced.ended = ended;
-                break 'keys;
-            }
-        }
-    }
-    drop(stream);
-    if sliced.ended == SliceEnd::Seen {
-        let tail = cutter.finish();
-        let cut_short = read >= limit;
-        if cut_short {
-            sliced.ended = SliceEnd::Full;
-        }
-        // The tail of a stream that was cut short is not the tail of its gap.
-        if let Some(tail) = tail.filter(|tail| tail.full || !cut_short)
-            && goes_now(&tail)
-        {
-            last = Some(tail.keys.to.clone());
-            ready.push(tail);
-        }
-    }
-    sliced.waiting = waits;
-    scan.end(match sliced.ended {
-        SliceEnd::Seen => None,
-        _ => last.as_ref(),
-    });
-    if matches!(sliced.ended, SliceEnd::Seen | SliceEnd::Full) && !ready.is_empty() {
-        let ended = enqueue(deps, of, &mut guard, &mut ready, &mut sliced, free).await?;
-        if ended != SliceEnd::Seen {
-            sliced.ended = ended;
-        }
+    if look.cut(partial, &mut guard, &mut sliced, free).await? == Cutting::Backlog {
+        look.order = deps.table.cheapest_order();
+        look.backlog = None;
+        look.cut(partial, &mut guard, &mut sliced, free).await?;
     }
     Ok(sliced)
 }
 
-/// In which order the day is cut. Live rows are cut by time, since that is how they arrive; a run's rows are all there.
-/// What was cut by time, before the table had another order, is gone on with so.
+/// In which order the day is cut. A run's rows are all there; live ones are cut by time, since that is how they arrive.
+/// What was begun in one order goes on in it until no job is left.
 fn order(deps: &Dependencies, of: DayOfRun<'_>, covered: &[KeyRange]) -> KeyOrder {
-    let by_time = |keys: &KeyRange| keys.order() == KeyOrder::Time;
-    if of.run == LIVE_RUN || covered.iter().any(by_time) {
+    let has = |order| covered.iter().any(|keys| keys.order() == order);
+    let is_new = covered.is_empty() && of.run == LIVE_RUN;
+    if is_new || has(KeyOrder::Time) {
         return KeyOrder::Time;
     }
     deps.table.cheapest_order()
+}
+
+/// One reading of a day's keys.
+struct Look<'l> {
+    deps: &'l Dependencies,
+    of: DayOfRun<'l>,
+    order: KeyOrder,
+    coverage: Coverage,
+    /// Rows that are read although they are covered.
+    covered_rows: u64,
+    now: Instant,
+    /// So many full ranges are a backlog, which costs less in the other order.
+    backlog: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cutting {
+    Done,
+    /// Nothing was enqueued.
+    Backlog,
+}
+
+impl Look<'_> {
+    async fn cut(
+        &self,
+        partial: &mut PartialRanges,
+        guard: &mut Guard,
+        sliced: &mut Sliced,
+        free: &mut u64,
+    ) -> Result<Cutting, PassError> {
+        let Self { deps, of, now, .. } = *self;
+        let coverage = &self.coverage;
+        let settings = &deps.settings.scheduler;
+        let batch = u64::from(settings.batch_size);
+        let limit = (*free + 1)
+            .saturating_mul(batch)
+            .saturating_add(self.covered_rows);
+        let mut stream = deps.table.unprocessed_keys(
+            of.run,
+            of.day,
+            of.selection,
+            self.order,
+            coverage,
+            limit,
+        )?;
+        let mut cutter = Cutter::new(coverage.ranges(), batch);
+        let mut scan = partial.scan(of.run, of.day, now);
+        let mut ready: Vec<Cut> = Vec::new();
+        let mut read = 0_u64;
+        let mut last: Option<Key> = None;
+        let mut waits = 0_u64;
+        // Whether a range goes now. Only live rows are still coming in, so only they are worth waiting for.
+        let mut goes_now = |cut: &Cut| {
+            let goes =
+                cut.full || of.run != LIVE_RUN || scan.has_waited(&cut.keys, settings.max_wait);
+            waits += u64::from(!goes);
+            goes
+        };
+
+        'keys: loop {
+            let block = match stream.next().await {
+                Ok(Some(block)) => block,
+                Ok(None) => break,
+                Err(StoreError::RecordId { hex }) => {
+                    mark_unusable_ids(deps, of, &hex).await?;
+                    sliced.ended = SliceEnd::Conflict;
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            for key in block.keys() {
+                read += 1;
+                let Some(cut) = cutter.push(key) else {
+                    continue;
+                };
+                last = Some(cut.keys.to.clone());
+                if !goes_now(&cut) {
+                    continue;
+                }
+                ready.push(cut);
+                if Some(ready.len()) == self.backlog {
+                    return Ok(Cutting::Backlog);
+                }
+                if ready.len() as u64 == *free {
+                    sliced.ended = SliceEnd::Full;
+                    break 'keys;
+                }
+            }
+            if ready.len() >= CHUNK {
+                let ended = enqueue(deps, of, guard, &mut ready, sliced, free).await?;
+                if ended != SliceEnd::Seen {
+                    sliced.ended = ended;
+                    break 'keys;
+                }
+            }
+        }
+        drop(stream);
+        if sliced.ended == SliceEnd::Seen {
+            let tail = cutter.finish();
+            let cut_short = read >= limit;
+            if cut_short {
+                sliced.ended = SliceEnd::Full;
+            }
+            // The tail of a stream that was cut short is not the tail of its gap.
+            if let Some(tail) = tail.filter(|tail| tail.full || !cut_short)
+                && goes_now(&tail)
+            {
+                last = Some(tail.keys.to.clone());
+                ready.push(tail);
+            }
+        }
+        sliced.waiting = waits;
+        scan.end(match sliced.ended {
+            SliceEnd::Seen => None,
+            _ => last.as_ref(),
+        });
+        if matches!(sliced.ended, SliceEnd::Seen | SliceEnd::Full) && !ready.is_empty() {
+            let ended = enqueue(deps, of, guard, &mut ready, sliced, free).await?;
+            if ended != SliceEnd::Seen {
+                sliced.ended = ended;
+            }
+        }
+        Ok(Cutting::Done)
+    }
 }
 
 /// Rows that no job can name are marked here, so that they cost nobody else's verdict; the next pass reads the day

@@ -231,7 +231,7 @@ impl SourceTable {
         Ok(found)
     }
 
-    /// In which order ranges of rows that are all there cost least: along the table's sorting key.
+    /// In which order ranges cost least if their rows are merged: along the table's sorting key.
     pub fn cheapest_order(&self) -> KeyOrder {
         match self.schema.leading {
             None => KeyOrder::Time,
