@@ -7,7 +7,7 @@ use weldfleet_service::{Failure, output::grouped};
 use weldfleet_stores::clickhouse::{Change, Event, Order};
 use weldfleet_words::Words;
 
-use super::{Console, access::Visitor, asked::Asked, problem::Problem, said::Said, words::Text};
+use super::{Console, asked::Asked, problem::Problem, said::Said, visitor::Visitor, words::Text};
 use crate::{
     actions::{
         self, By,

@@ -12,9 +12,8 @@ use weldfleet_settings::Zone;
 use weldfleet_words::Language;
 
 use super::{
-    access::Visitor,
-    reviews::Undoable,
     said::{self, Said},
+    visitor::Visitor,
     words::Text,
 };
 use crate::users::Role;
@@ -32,6 +31,14 @@ pub struct Asked {
     pub zone: Zone,
     /// What the address asks for besides the language, as it goes on behind it.
     pub rest: String,
+}
+
+/// A review that pages offer to take back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undoable {
+    /// The weld, as [`UndoForm`](super::reviews::UndoForm) names it.
+    pub of: String,
+    pub record_id: String,
 }
 
 impl Asked {

@@ -1,7 +1,7 @@
 //! The console at `/ui`: what people see in a browser, and do there. Pages are made on the server from the status
 //! model, whole; a little script puts their content in again. Nothing comes from elsewhere.
 //!
-//! - [`access`]: who asks, and what they may do; [`asked`]: what every page needs of them;
+//! - [`access`]: who asks, the [`visitor`], and what they may do; [`asked`]: what every page needs of them;
 //! - [`actions`]: what buttons do; [`said`]: how it is told;
 //! - [`wanted`]: which welds a page is about; [`welds`]: what is read of them; [`reviews`]: what people say of them;
 //! - [`shares`]: how many welds of this shift are NOK; [`svg`]: a weld's curves; [`limits`]: how far
@@ -20,6 +20,7 @@ mod said;
 mod shares;
 mod svg;
 mod views;
+mod visitor;
 mod wanted;
 mod welds;
 mod words;
@@ -47,7 +48,7 @@ use weldfleet_stores::clickhouse::EventKey;
 use crate::{
     args::today,
     dependencies,
-    status::{cache::Cache, gather::now_ms, report::Report},
+    status::{cache::Cache, now_ms, report::Report},
     users::Role,
 };
 use access::{Access, sign_in};
@@ -136,6 +137,10 @@ pub fn router(settings: &Arc<Settings>, cache: Cache) -> Result<Router, Failure>
         .merge(changing(Role::Viewer, viewing))
         .merge(changing(Role::Reviewer, reviewing))
         .merge(changing(Role::Operator, operating))
+        .layer(from_fn_with_state(
+            console.access.clone(),
+            reviews::offer_undo,
+        ))
         .layer(from_fn_with_state(console.access.clone(), access::guard))
         .with_state(console))
 }

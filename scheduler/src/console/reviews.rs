@@ -4,8 +4,9 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use axum::{
     Extension,
-    extract::{Query, State},
+    extract::{Query, Request, State},
     http::{HeaderMap, HeaderValue},
+    middleware::Next,
     response::{IntoResponse as _, Redirect, Response},
 };
 use axum_extra::extract::{
@@ -23,12 +24,12 @@ use weldfleet_words::Words;
 
 use super::{
     Console,
-    access::{Access, Visitor, session},
+    access::{Access, session},
     actions::unkept,
-    asked::Asked,
+    asked::{Asked, Undoable},
     problem::Problem,
     said::Said,
-    views::welds::said,
+    visitor::Visitor,
     wanted::{OfReview, Wanted},
     welds::NoReview,
     words::Text,
@@ -38,7 +39,7 @@ use crate::{
         self, By,
         reviews::{self, RESULTS},
     },
-    status::gather::now_ms,
+    status::now_ms,
 };
 
 /// Characters of a note.
@@ -103,14 +104,6 @@ pub struct Undo {
     /// Hash of what must be there still.
     now: u64,
     was: Seen,
-}
-
-/// What pages offer to take back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undoable {
-    /// The weld, as [`UndoForm`] names it.
-    pub of: String,
-    pub record_id: String,
 }
 
 /// A form that takes a review back.
@@ -250,7 +243,9 @@ impl NotKept {
         Said::badly(match self {
             Self::Failed(why) | Self::Wanted(why) => why.text(text.lang),
             Self::Otherwise(there) if there.is_none() => text.review_gone.to_owned(),
-            Self::Otherwise(there) => format!("{} {}", text.review_otherwise, said(&there, asked)),
+            Self::Otherwise(there) => {
+                format!("{} {}", text.review_otherwise, in_words(&there, asked))
+            }
             Self::No(why) => why.text(text),
         })
     }
@@ -317,6 +312,19 @@ impl Console {
     }
 }
 
+/// A review in words.
+pub fn in_words(review: &Review, asked: &Asked) -> String {
+    let at = asked.time_of(&review.at);
+    let words = [
+        asked.text.review_word(&review.result),
+        &review.by,
+        &at,
+        &review.note,
+    ];
+    let words = words.into_iter().filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" · ")
+}
+
 /// What keeps MySQL from it may be the kind of a column.
 fn not_written(error: &StoreError) -> Problem {
     match error.class() {
@@ -361,13 +369,22 @@ fn gone(access: &Access) -> Option<HeaderValue> {
     Some(session::signed(cookie, &users))
 }
 
-/// The last review of this browser, where whoever made it is still signed in.
-pub fn undoable(headers: &HeaderMap, access: &Access, visitor: &Visitor) -> Option<Undoable> {
-    let undo = Undo::sent(headers, access)?;
-    (visitor.name.as_ref() == Some(&undo.by)).then(|| Undoable {
-        of: undo.of(),
-        record_id: undo.wanted.id,
-    })
+/// Around every route: tells the pages of the last review of this browser, where whoever made it is still signed in.
+pub async fn offer_undo(
+    State(access): State<Access>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let visitor = request.extensions().get::<Visitor>();
+    let name = visitor.and_then(|visitor| visitor.name.as_ref());
+    let undo = Undo::sent(request.headers(), &access).filter(|undo| Some(&undo.by) == name);
+    if let Some(undo) = undo {
+        request.extensions_mut().insert(Undoable {
+            of: undo.of(),
+            record_id: undo.wanted.id,
+        });
+    }
+    next.run(request).await
 }
 
 impl Undo {

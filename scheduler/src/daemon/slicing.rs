@@ -193,7 +193,7 @@ fn show(daemon: &Daemon, summary: &Summary) {
     counter!("weldfleet_rows_poison_total").increment(summary.poisoned);
     match &stats.paused {
         Some(pause) => {
-            let told = Cause::paused(pause).told();
+            let told = Cause::paused(pause).line();
             let reason = format!("{}; {}", told.what.en, told.remedy.en);
             daemon.health.not_ready("paused", reason);
         }

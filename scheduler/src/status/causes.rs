@@ -6,12 +6,11 @@
 //! told only where no earlier cause explains it.
 
 use jiff::{Timestamp, tz::TimeZone};
-use serde::Serialize;
 use weldfleet_queue::{Pause, State, WorkerEntry};
 use weldfleet_service::output::grouped;
 use weldfleet_words::Words;
 
-use super::report::{DayLine, Report, RunLine, StoreLine};
+use super::report::{CauseLine, DayLine, Report, RunLine, StoreLine};
 use crate::pass::{BACKFILL, LIVE};
 
 /// A disk with less room than this is full for people: a merge of parts takes more.
@@ -48,20 +47,6 @@ pub const CODES: [(&str, bool); 22] = [
     ("nothing_to_do", false),
     ("unexplained", true),
 ];
-
-/// A cause as people read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Told {
-    /// For machines; does not change.
-    pub code: &'static str,
-    /// Whether somebody should do something.
-    pub alarming: bool,
-    /// Whether nothing is judged while it lasts.
-    #[serde(skip)]
-    pub stops: bool,
-    pub what: Words,
-    pub remedy: Words,
-}
 
 /// A reason why work does not go on as it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -459,16 +444,15 @@ impl Cause {
     }
 
     /// What people read.
-    pub fn told(&self) -> Told {
+    pub fn line(&self) -> CauseLine {
         let [what, zh, remedy, remedy_zh] = self.words();
-        let words = |en: String, zh: String| Words { en, zh };
-        Told {
+        CauseLine {
             code: self.code(),
             alarming: self.is_alarming(),
             stops: self.stops_everything()
                 || matches!(self, Self::OnlyDead { .. } | Self::Unexplained { .. }),
-            what: words(what, zh),
-            remedy: words(remedy, remedy_zh),
+            what: Words::new(what, zh),
+            remedy: Words::new(remedy, remedy_zh),
         }
     }
 
@@ -1017,7 +1001,7 @@ mod tests {
         let lines: Vec<String> = all
             .iter()
             .map(|cause| {
-                let told = cause.told();
+                let told = cause.line();
                 format!(
                     "{}{}\n  {}\n  {}\n  {}\n  {}",
                     told.code,
@@ -1059,7 +1043,7 @@ mod tests {
     fn an_alert_says_what_its_cause_says() {
         let alerts = include_str!("../../../monitoring/alerts.yml");
         for cause in all().into_iter().filter(Cause::is_alarming) {
-            let told = cause.told();
+            let told = cause.line();
             let which = format!("code=\"{}\", alarming=\"true\"", told.code);
             let (_, alert) = alerts.split_once(&which).expect(told.code);
             let says = |key: &str| {

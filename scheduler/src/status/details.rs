@@ -14,7 +14,7 @@ use weldfleet_stores::{
     mysql::{Mirror, MirrorLag},
 };
 
-use super::gather::{PACE_SECONDS, now_ms};
+use super::{PACE_SECONDS, now_ms};
 use crate::settle::{self, Rule};
 
 /// How long each of the two halves may take.

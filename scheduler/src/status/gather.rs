@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use weldfleet_queue::{Queue, QueueError};
 use weldfleet_service::{Failure, exit::causes as one_line};
@@ -18,9 +17,11 @@ use weldfleet_stores::{
 };
 
 use super::{
+    PACE_SECONDS,
     causes::{self, Cause},
     details::{Details, Question, Subject},
     hints::hints,
+    now_ms,
     report::{
         DayLine, DiskLine, Limits, MirrorLine, OlderDay, PatchLine, QueueFacts, Report, RunLine,
         StoreLine,
@@ -28,8 +29,6 @@ use super::{
 };
 use crate::{args::today, dependencies};
 
-/// Window of the rate.
-pub const PACE_SECONDS: u32 = 60;
 /// Runs that are read.
 const MOST_RUNS: u32 = 1000;
 /// Runs shown besides those that are open or held.
@@ -141,7 +140,7 @@ impl Gatherer {
         let zone = self.settings.scheduler.timezone.rules();
         report.causes = causes::causes(&report, zone)
             .iter()
-            .map(Cause::told)
+            .map(Cause::line)
             .collect();
         Ok(Look { report, took })
     }
@@ -464,12 +463,6 @@ fn run_lines(runs: &[Run]) -> Vec<RunLine> {
         changed_why: run.changed_why.clone(),
     };
     shown.map(line).collect()
-}
-
-/// For people, who compare it with their own clock.
-#[expect(clippy::disallowed_methods, reason = "shown, and decides nothing")]
-pub fn now_ms() -> i64 {
-    Timestamp::now().as_millisecond()
 }
 
 /// Notes what could not be reached. An error of a store begins with its name already.

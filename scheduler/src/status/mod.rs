@@ -10,3 +10,14 @@ pub mod details;
 pub mod gather;
 pub mod hints;
 pub mod report;
+
+use jiff::Timestamp;
+
+/// Window of the rate.
+pub const PACE_SECONDS: u32 = 60;
+
+/// For people, who compare it with their own clock.
+#[expect(clippy::disallowed_methods, reason = "shown, and decides nothing")]
+pub fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}

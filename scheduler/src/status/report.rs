@@ -8,8 +8,6 @@ use weldfleet_queue::{Candidate, Pause, State, WorkerEntry};
 use weldfleet_stores::{Day, clickhouse::DayCounts};
 use weldfleet_words::Words;
 
-use super::causes::Told;
-
 /// Details that are older than this are said to be.
 const OLD: Duration = Duration::from_secs(5);
 
@@ -22,7 +20,7 @@ pub struct Report {
     /// rest.
     pub details_at_ms: Option<i64>,
     /// Why nothing moves, or what is in the way; empty while all goes as it should.
-    pub causes: Vec<Told>,
+    pub causes: Vec<CauseLine>,
     /// The day that is going on in the plant.
     pub today: String,
     /// Whether each store works.
@@ -203,6 +201,20 @@ pub struct QueueFacts {
     pub kept_until_ms: Option<u64>,
 }
 
+/// A cause as people read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CauseLine {
+    /// For machines; does not change.
+    pub code: &'static str,
+    /// Whether somebody should do something.
+    pub alarming: bool,
+    /// Whether nothing is judged while it lasts.
+    #[serde(skip)]
+    pub stops: bool,
+    pub what: Words,
+    pub remedy: Words,
+}
+
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct DayLine {
     pub day: String,
@@ -336,7 +348,7 @@ mod tests {
     fn a_fleet_that_goes_on_may_need_somebody() {
         let with = |cause: Option<Cause>, change: &dyn Fn(&mut Report)| {
             let mut report = Report {
-                causes: cause.iter().map(Cause::told).collect(),
+                causes: cause.iter().map(Cause::line).collect(),
                 ..Report::default()
             };
             change(&mut report);
@@ -374,7 +386,7 @@ mod tests {
             why: "10 s".to_owned(),
         };
         let report = Report {
-            causes: vec![cause.told()],
+            causes: vec![cause.line()],
             problems: vec!["clickhouse: 10 s".to_owned(), "mysql: slow".to_owned()],
             ..Report::default()
         };

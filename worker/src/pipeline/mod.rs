@@ -19,7 +19,7 @@
 //! again.
 //!
 //! # Layout
-//! - `range`: one range, the whole way; [`stages`]: its steps, one after the other;
+//! - [`Pipeline`]: what every range needs; `range`: one range, the whole way; [`stages`]: its steps, one after the other;
 //! - `writing`: steps 2 to 4 for several ranges at once, by `grouping`; `mirroring`: step 4, which must never
 //!   hold up judging;
 //! - `giving_up`: how the lease of a range ends that did not come through; `blame`: whose fault that is; `gate`:
@@ -36,7 +36,63 @@ mod range;
 pub mod stages;
 mod writing;
 
+use std::{collections::HashMap, path::PathBuf, sync::Mutex};
+
+use weldfleet_breaker::{Limits, Tally, decide};
+use weldfleet_queue::Queue;
+use weldfleet_stores::clickhouse::SourceTable;
+
+use crate::{inference::pool::Pool, needs::Needs};
+use counts::Counts;
+
 pub use gate::Gate;
 pub use mirroring::Mirroring;
-pub use range::Pipeline;
 pub use writing::Writing;
+
+/// Everything a range needs on its way.
+pub struct Pipeline {
+    /// The truth.
+    pub source: SourceTable,
+    /// Steps 2 to 4.
+    pub writing: Writing,
+    /// The compute threads.
+    pub pool: Pool,
+    /// Folder of the audit files.
+    pub save_dir: PathBuf,
+    /// This process, in the names of temporary files.
+    pub worker: String,
+    /// Where a dependency that is away is reported.
+    pub gate: Gate,
+    /// The fleet's tally and its limits.
+    pub tally: Tally,
+    /// When the fleet stops itself.
+    pub limits: Limits,
+    /// For pausing it.
+    pub queue: Queue,
+    /// What a probe of the table needs.
+    pub needs: Needs,
+    /// Ranges given back for what looked like the server's failure, and how often.
+    pub excused: Mutex<HashMap<String, u32>>,
+}
+
+impl Pipeline {
+    /// Law 8 of `docs/CONTRACT.md`; a tally that cannot be kept must not stop judging.
+    async fn trip_breaker(&self, counts: &Counts) {
+        let tallied = self
+            .tally
+            .record(counts.for_breaker(), self.limits.over_ranges)
+            .await;
+        let reason = match tallied {
+            Ok(window) => decide(&self.limits, &window),
+            Err(error) => {
+                tracing::warn!(%error, "cannot keep the breaker's tally");
+                None
+            }
+        };
+        let Some(reason) = reason else { return };
+        tracing::error!(reason, "pausing the fleet");
+        if let Err(error) = self.queue.pause(&reason, &self.worker).await {
+            tracing::error!(%error, "cannot pause the fleet");
+        }
+    }
+}

@@ -1,45 +1,16 @@
 //! One range, the whole way, and how its lease ends.
 
-use std::{collections::HashMap, path::PathBuf, sync::Mutex, time::Instant};
+use std::time::Instant;
 
 use tracing::Instrument;
-use weldfleet_breaker::{Limits, Tally, decide};
-use weldfleet_queue::{Lease, Queue, Settlement, apalis::Slot};
+use weldfleet_queue::{Lease, Settlement, apalis::Slot};
 use weldfleet_service::metrics;
-use weldfleet_stores::{Range, clickhouse::SourceTable};
+use weldfleet_stores::Range;
 
 use super::{
-    Gate, Writing,
-    counts::Counts,
+    Pipeline,
     stages::{Acked, Stage, Stopped},
 };
-use crate::{inference::pool::Pool, needs::Needs};
-
-/// Everything a range needs on its way.
-pub struct Pipeline {
-    /// The truth.
-    pub source: SourceTable,
-    /// Steps 2 to 4.
-    pub writing: Writing,
-    /// The compute threads.
-    pub pool: Pool,
-    /// Folder of the audit files.
-    pub save_dir: PathBuf,
-    /// This process, in the names of temporary files.
-    pub worker: String,
-    /// Where a dependency that is away is reported.
-    pub gate: Gate,
-    /// The fleet's tally and its limits.
-    pub tally: Tally,
-    /// When the fleet stops itself.
-    pub limits: Limits,
-    /// For pausing it.
-    pub queue: Queue,
-    /// What a probe of the table needs.
-    pub needs: Needs,
-    /// Ranges given back for what looked like the server's failure, and how often.
-    pub excused: Mutex<HashMap<String, u32>>,
-}
 
 impl Pipeline {
     /// Takes a claimed range all the way; answers how its lease ends. The slot is given to the next range as soon as
@@ -88,25 +59,5 @@ impl Pipeline {
         let judged = fetched.judge().await?;
         let mirrored = judged.write_back().await?;
         mirrored.ack().await
-    }
-
-    /// Law 8 of `docs/CONTRACT.md`; a tally that cannot be kept must not stop judging.
-    pub(super) async fn trip_breaker(&self, counts: &Counts) {
-        let tallied = self
-            .tally
-            .record(counts.for_breaker(), self.limits.over_ranges)
-            .await;
-        let reason = match tallied {
-            Ok(window) => decide(&self.limits, &window),
-            Err(error) => {
-                tracing::warn!(%error, "cannot keep the breaker's tally");
-                None
-            }
-        };
-        let Some(reason) = reason else { return };
-        tracing::error!(reason, "pausing the fleet");
-        if let Err(error) = self.queue.pause(&reason, &self.worker).await {
-            tracing::error!(%error, "cannot pause the fleet");
-        }
     }
 }

@@ -6,10 +6,7 @@ use weldfleet_queue::State;
 use weldfleet_service::output::{Paint, grouped, spoken, table};
 use weldfleet_words::{Language, Words};
 
-use crate::status::{
-    causes::Told,
-    report::{DayLine, PatchLine, Report, RunLine, gpu},
-};
+use crate::status::report::{CauseLine, DayLine, PatchLine, Report, RunLine, gpu};
 
 /// Older days listed one by one; more are summed up.
 const MOST_OLDER: usize = 10;
@@ -214,7 +211,7 @@ fn in_words(words: &Words, languages: &[Language]) -> Vec<String> {
 }
 
 /// A cause, and on the next line what to do.
-fn why_nothing_moves(cause: &Told, languages: &[Language], paint: Paint) -> String {
+fn why_nothing_moves(cause: &CauseLine, languages: &[Language], paint: Paint) -> String {
     let lines = |words| in_words(words, languages);
     let mut text = String::new();
     for what in lines(&cause.what) {

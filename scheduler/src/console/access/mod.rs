@@ -25,9 +25,9 @@ use axum::{
 };
 use weldfleet_settings::{Settings, Zone};
 
-use super::{asked, plain, problem::Problem, reviews, said, words::Text};
+use super::{asked, plain, problem::Problem, said, visitor::Visitor, words::Text};
 use crate::{
-    status::gather::now_ms,
+    status::now_ms,
     users::{Role, Users, UsersFile},
 };
 use session::Session;
@@ -41,35 +41,6 @@ const RENEWS: &str = "x-renews";
 const MOST_FORM: usize = 1 << 20;
 /// What may be had without signing in.
 const OPEN: [&str; 3] = ["/ui/sign-in", "/ui/style.css", "/ui/live.js"];
-
-/// Whoever asks.
-#[derive(Debug, Clone)]
-pub struct Visitor {
-    /// `None`: nobody can sign in.
-    pub name: Option<String>,
-    pub role: Role,
-    /// What a form of theirs must hold.
-    pub token: String,
-    /// A proxy said who it is.
-    pub by_proxy: bool,
-}
-
-impl Visitor {
-    /// Somebody on this host.
-    fn onlooker() -> Self {
-        Self {
-            name: None,
-            role: Role::Viewer,
-            token: String::new(),
-            by_proxy: false,
-        }
-    }
-
-    /// Whether there are actions to be shown.
-    pub fn may(&self, role: Role) -> bool {
-        self.name.is_some() && self.role >= role
-    }
-}
 
 /// Why a page is not shown.
 #[derive(Debug, PartialEq, Eq)]
@@ -207,13 +178,9 @@ pub async fn guard(State(access): State<Access>, mut request: Request, next: Nex
     let text = asked::text_of(request.uri(), headers);
     let mut answer = match access.visitor(headers, peer) {
         Ok((visitor, begun)) => {
-            let undo = reviews::undoable(headers, &access, &visitor);
             let extensions = request.extensions_mut();
             extensions.insert(visitor);
             extensions.insert(access.zone.clone());
-            if let Some(undo) = undo {
-                extensions.insert(undo);
-            }
             let was_said = said::of(request.headers()).is_some();
             let renews = request.headers().contains_key(RENEWS);
             let is_page = request.method() == Method::GET && !OPEN.contains(&request.uri().path());

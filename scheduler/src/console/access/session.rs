@@ -8,8 +8,10 @@ use axum::{
 use axum_extra::extract::cookie::{Cookie, Key, SameSite, SignedCookieJar};
 use serde::{Deserialize, Serialize};
 
-use super::Visitor;
-use crate::users::{Role, User, Users};
+use crate::{
+    console::visitor::Visitor,
+    users::{Role, User, Users},
+};
 
 const COOKIE: &str = "weldfleet_session";
 /// A shift and a half.

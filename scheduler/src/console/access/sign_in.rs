@@ -18,14 +18,15 @@ use axum_extra::extract::Form;
 use serde::Deserialize;
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{Access, Visitor, session, session::Session};
+use super::{Access, session, session::Session};
 use crate::{
     console::{
         asked::{Asked, text_of},
         html,
+        visitor::Visitor,
         words::Text,
     },
-    status::gather::now_ms,
+    status::now_ms,
     users,
 };
 

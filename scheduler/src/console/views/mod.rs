@@ -14,15 +14,17 @@ use weldfleet_service::output::grouped;
 use weldfleet_stores::clickhouse::{EventKey, EventLine, LineShares};
 
 use super::{
-    Dead, MOST_DEAD, actions::UNCONFIRMED, asked::Asked, problem::Problem, reviews::Undoable,
-    said::Said, shares::ShiftShares, words::Text,
+    Dead, MOST_DEAD,
+    actions::UNCONFIRMED,
+    asked::{Asked, Undoable},
+    problem::Problem,
+    said::Said,
+    shares::ShiftShares,
+    words::Text,
 };
 use crate::{
     pass::LIVE,
-    status::{
-        causes::Told,
-        report::{DayLine, Outlook, Report, RunLine, gpu},
-    },
+    status::report::{CauseLine, DayLine, Outlook, Report, RunLine, gpu},
     users::Role,
 };
 
@@ -361,7 +363,7 @@ fn keeps_up(report: &Report, text: &Text) -> Option<String> {
     let queue = report.queue.as_ref()?;
     let left = report.live_rows_left();
     // A standstill is only one of live rows if there are any.
-    let behind = |cause: &Told| match cause.code {
+    let behind = |cause: &CauseLine| match cause.code {
         "back_pressure" => cause.alarming,
         "only_delayed" | "only_isolated" | "only_splitting" => left.is_none_or(|rows| rows > 0),
         _ => cause.stops,
@@ -802,12 +804,12 @@ mod tests {
     fn report() -> Report {
         Report {
             causes: vec![
-                Cause::NoLeader.told(),
+                Cause::NoLeader.line(),
                 Cause::Paused {
                     by: "ana@desk".to_owned(),
                     reason: HOSTILE.to_owned(),
                 }
-                .told(),
+                .line(),
             ],
             hints: vec![Hint {
                 words: Words::new(HOSTILE, HOSTILE),
@@ -953,7 +955,7 @@ mod tests {
             "{html}"
         );
         let calm = Report {
-            causes: vec![Cause::NothingToDo.told()],
+            causes: vec![Cause::NothingToDo.line()],
             ..Report::default()
         };
         let html = now(&calm, None, &asked(&ENGLISH)).unwrap();
@@ -967,7 +969,7 @@ mod tests {
     fn a_fleet_keeps_up_if_live_rows_are_judged_as_they_come() {
         let up = |cause: Option<Cause>, left: u64, waits: Option<u64>| {
             let report = Report {
-                causes: cause.iter().map(Cause::told).collect(),
+                causes: cause.iter().map(Cause::line).collect(),
                 days: Some(vec![DayLine {
                     live: true,
                     left,

@@ -4,10 +4,7 @@ use askama::{Error, Template};
 use weldfleet_queue::WorkerEntry;
 use weldfleet_service::output::grouped;
 use weldfleet_settings::Settings;
-use weldfleet_stores::{
-    clickhouse::{AttemptLine, NO_DEFECT, Pareto},
-    mysql::Review,
-};
+use weldfleet_stores::clickhouse::{AttemptLine, NO_DEFECT, Pareto};
 use weldfleet_weld::{
     Outcome,
     rules::{Hit, Level},
@@ -20,7 +17,7 @@ use crate::{
         asked::Asked,
         limits::Limit,
         problem::Problem,
-        reviews::{LONGEST_NOTE, Seen},
+        reviews::{self, LONGEST_NOTE, Seen},
         svg,
         wanted::{OfReview, Wanted},
         welds::{Listed, NoReview, NokPage, OneWeld},
@@ -396,7 +393,7 @@ impl<'a> WeldPage<'a> {
             Ok(review) => {
                 self.review = Some(ReviewBox {
                     action: here.link("/ui/review", text.lang),
-                    said: said(review, asked),
+                    said: reviews::in_words(review, asked),
                     was: Seen::from(review).text(),
                     note: wanted.note.clone(),
                     choices: RESULTS
@@ -425,19 +422,6 @@ fn heading_word(column: &'static str, text: &Text) -> &'static str {
         "timer_name" => text.nok_columns[4],
         other => other,
     }
-}
-
-/// A review in words.
-pub fn said(review: &Review, asked: &Asked) -> String {
-    let at = asked.time_of(&review.at);
-    let words = [
-        asked.text.review_word(&review.result),
-        &review.by,
-        &at,
-        &review.note,
-    ];
-    let words = words.into_iter().filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join(" · ")
 }
 
 fn limits(limits: &[Limit], text: &Text) -> Table {

@@ -11,7 +11,7 @@ use crate::{
     old::Old,
 };
 
-use super::{Plan, short};
+use super::{Plan, number, short};
 
 /// What a column must be to be taken for one of ours.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -571,8 +571,7 @@ fn note_unreadable(plan: &mut Plan, table: &SourceTable, found: &Found) {
             continue;
         };
         let values = table.values(name);
-        let is_none =
-            |value: &Option<&str>| super::curves::number(*value).is_none_or(|value| value <= 0.0);
+        let is_none = |value: &Option<&str>| number(*value).is_none_or(|value| value <= 0.0);
         let (unreadable, rows) = (
             values.iter().filter(|value| is_none(value)).count(),
             values.len(),

@@ -4,7 +4,7 @@ use weldfleet_words::words;
 
 use crate::{Facts, OldConfig, facts::SourceTable, old::Old};
 
-use super::{Plan, columns::Found};
+use super::{Plan, columns::Found, number};
 
 /// A unit that stored values may be in: `value × scale` is in `unit`, and a usual weld's is from `from` to `to`, as
 /// stored.
@@ -324,12 +324,6 @@ fn lengths(plan: &mut Plan, table: &SourceTable, found: &Found) {
             "{rows} 行中有 {unequal} 行两条曲线长度相差超过 {usual} 点，将判为 `invalid`；最多允许截去 {largest} 点吗？",
         ),
     );
-}
-
-/// A scalar as plants write it; nothing where it is none.
-pub(super) fn number(text: Option<&str>) -> Option<f64> {
-    let value: f64 = text?.trim().parse().ok()?;
-    value.is_finite().then_some(value)
 }
 
 /// The numbers of an array or of a text of one, whatever stands between them.

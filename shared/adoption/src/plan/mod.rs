@@ -158,6 +158,12 @@ impl Plan {
     }
 }
 
+/// A scalar as plants write it; nothing where it is none.
+fn number(text: Option<&str>) -> Option<f64> {
+    let value: f64 = text?.trim().parse().ok()?;
+    value.is_finite().then_some(value)
+}
+
 /// A text cut short, for a comment.
 fn short(text: &str) -> String {
     let cut: String = text.chars().take(60).collect();
