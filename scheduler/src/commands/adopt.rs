@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use weldfleet_adoption::{
-    Asked, Facts, OldConfig, Plan,
+    Answer, Facts, OldConfig, Plan,
     document::{self},
     facts::{MySqlColumn, MySqlTable, SourceColumn, SourceTable},
     plan::newest,
@@ -54,8 +54,8 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
     let address = old.clickhouse_urls().map_err(in_file)?;
     let mut facts = Facts {
         clickhouse_url: address.urls[0].clone(),
-        source: Asked::Unknown(String::new()),
-        mysql: Asked::Unknown(String::new()),
+        source: Answer::Unknown(String::new()),
+        mysql: Answer::Unknown(String::new()),
     };
     // What the old configuration says alone is enough to ask the servers with.
     let first = Plan::make(&old, &facts, secrets, rules).map_err(in_file)?;
@@ -121,7 +121,7 @@ async fn ask_clickhouse(
     settings: &Settings,
     old: &OldConfig,
     urls: &[String],
-) -> (String, Asked<SourceTable>) {
+) -> (String, Answer<SourceTable>) {
     let mut reasons = Vec::new();
     for url in urls {
         let mut account = settings.clickhouse.clone();
@@ -130,19 +130,19 @@ async fn ask_clickhouse(
         match server.ping().await {
             Ok(()) => {
                 let table = ask_source(&server, settings, old).await;
-                return (url.clone(), table.unwrap_or_else(Asked::Unknown));
+                return (url.clone(), table.unwrap_or_else(Answer::Unknown));
             }
             Err(error) => reasons.push(error.chain()),
         }
     }
-    (urls[0].clone(), Asked::Unknown(reasons.join("; ")))
+    (urls[0].clone(), Answer::Unknown(reasons.join("; ")))
 }
 
 async fn ask_source(
     server: &clickhouse::Server,
     settings: &Settings,
     old: &OldConfig,
-) -> Result<Asked<SourceTable>, String> {
+) -> Result<Answer<SourceTable>, String> {
     let Some((_, named)) = old.source_table() else {
         return Err("the old configuration names no table of welds".to_owned());
     };
@@ -172,17 +172,17 @@ async fn ask_source(
     source.rows = clickhouse::survey::latest_rows(server, &table, &columns, latest, ROWS)
         .await
         .map_err(said)?;
-    Ok(Asked::Told(source))
+    Ok(Answer::Told(source))
 }
 
-async fn ask_mysql(settings: &Settings, old: &OldConfig) -> Asked<MySqlTable> {
+async fn ask_mysql(settings: &Settings, old: &OldConfig) -> Answer<MySqlTable> {
     if !old.wants_mysql() {
-        return Asked::Unknown(String::new());
+        return Answer::Unknown(String::new());
     }
     let named = old.result_table().map(|found| found.value);
     let table = named.unwrap_or_else(|| settings.tables.result_table.clone());
     match mysql::survey::columns(&settings.mysql, &table).await {
-        Ok(columns) => Asked::Told(MySqlTable {
+        Ok(columns) => Answer::Told(MySqlTable {
             columns: columns
                 .into_iter()
                 .map(|column| MySqlColumn {
@@ -192,7 +192,7 @@ async fn ask_mysql(settings: &Settings, old: &OldConfig) -> Asked<MySqlTable> {
                 })
                 .collect(),
         }),
-        Err(error) => Asked::Unknown(error.chain()),
+        Err(error) => Answer::Unknown(error.chain()),
     }
 }
 

@@ -7,7 +7,10 @@ use weldfleet_service::{Failure, output::grouped};
 use weldfleet_stores::clickhouse::{Change, Event, Order};
 use weldfleet_words::Words;
 
-use super::{Console, asked::Asked, problem::Problem, said::Said, visitor::Visitor, words::Text};
+use super::{
+    Console, flash::Flash, page_request::PageRequest, problem::Problem, visitor::Visitor,
+    words::Text,
+};
 use crate::{
     actions::{
         self, By,
@@ -32,35 +35,43 @@ pub struct Why {
 pub async fn pause(
     State(console): State<Console>,
     Extension(visitor): Extension<Visitor>,
-    asked: Asked,
+    request: PageRequest,
     Form(why): Form<Why>,
 ) -> Response {
     let by = by(&visitor, why.reason);
-    let said = match pause::pause(&console.queue, &by).await {
-        Ok(Paused::Now(event)) => console.kept(asked.text.paused, &[event], asked.text).await,
-        Ok(Paused::Already(pause)) => Said::badly(format!(
+    let flash = match pause::pause(&console.queue, &by).await {
+        Ok(Paused::Now(event)) => {
+            console
+                .kept(request.text.paused, &[event], request.text)
+                .await
+        }
+        Ok(Paused::Already(pause)) => Flash::failed(format!(
             "{} {}: {}",
-            asked.text.paused_by, pause.by, pause.reason
+            request.text.paused_by, pause.by, pause.reason
         )),
-        Ok(Paused::Resumed) => Said::badly(asked.text.not_paused),
-        Err(error) => Said::problem(&Problem::from(error), asked.text),
+        Ok(Paused::Resumed) => Flash::failed(request.text.not_paused),
+        Err(error) => Flash::problem(&Problem::from(error), request.text),
     };
-    said.on(&asked.page("/ui"))
+    flash.on(&request.page("/ui"))
 }
 
 /// `POST /ui/resume`
 pub async fn resume(
     State(console): State<Console>,
     Extension(visitor): Extension<Visitor>,
-    asked: Asked,
+    request: PageRequest,
     Form(why): Form<Why>,
 ) -> Response {
-    let said = match pause::resume(&console.queue, &by(&visitor, why.reason)).await {
-        Ok(Some(event)) => console.kept(asked.text.resumed, &[event], asked.text).await,
-        Ok(None) => Said::badly(asked.text.not_paused),
-        Err(error) => Said::problem(&Problem::from(error), asked.text),
+    let flash = match pause::resume(&console.queue, &by(&visitor, why.reason)).await {
+        Ok(Some(event)) => {
+            console
+                .kept(request.text.resumed, &[event], request.text)
+                .await
+        }
+        Ok(None) => Flash::failed(request.text.not_paused),
+        Err(error) => Flash::problem(&Problem::from(error), request.text),
     };
-    said.on(&asked.page("/ui"))
+    flash.on(&request.page("/ui"))
 }
 
 #[derive(Deserialize)]
@@ -87,10 +98,10 @@ enum Button {
 pub async fn steer(
     State(console): State<Console>,
     Extension(visitor): Extension<Visitor>,
-    asked: Asked,
+    request: PageRequest,
     Form(steer): Form<Steer>,
 ) -> Response {
-    let wanted = match steer.change {
+    let change = match steer.change {
         Button::Cancel => OfRun::Change(Change::Cancel),
         Button::Hold => OfRun::Change(Change::Hold),
         Button::Resume => OfRun::Change(Change::Resume),
@@ -100,21 +111,21 @@ pub async fn steer(
     let by = by(&visitor, steer.reason);
     let steered = async {
         let deps = Dependencies::open(console.settings.clone()).await?;
-        match wanted {
+        match change {
             OfRun::Change(change) => runs::steer(&deps, steer.run, change, &by).await,
             OfRun::Order(order) => runs::reorder(&deps, steer.run, order, &by).await,
         }
     };
-    let said = match steered.await {
+    let flash = match steered.await {
         Ok(steered) => {
-            let (done, events) = (steered.said(wanted), steered.event.as_slice());
+            let (done, events) = (steered.said(change), steered.event.as_slice());
             console
-                .kept(done.of(asked.text.lang), events, asked.text)
+                .kept(done.of(request.text.lang), events, request.text)
                 .await
         }
-        Err(failure) => Said::problem(&Problem::from(&failure), asked.text),
+        Err(failure) => Flash::problem(&Problem::from(&failure), request.text),
     };
-    said.on(&asked.page("/ui/backfills"))
+    flash.on(&request.page("/ui/backfills"))
 }
 
 #[derive(Deserialize)]
@@ -147,11 +158,11 @@ impl Ids {
 pub async fn change_jobs(
     State(console): State<Console>,
     Extension(visitor): Extension<Visitor>,
-    asked: Asked,
+    request: PageRequest,
     Form(ids): Form<Ids>,
 ) -> Response {
-    let text = asked.text;
-    let said = if ids.is_meant() {
+    let text = request.text;
+    let flash = if ids.is_meant() {
         let by = by(&visitor, ids.reason.clone());
         let tried = console.try_jobs(&ids, &by);
         let done = match ids.change {
@@ -160,9 +171,9 @@ pub async fn change_jobs(
         };
         console.tried(tried.await, done, text).await
     } else {
-        Said::badly(text.type_the_number)
+        Flash::failed(text.type_the_number)
     };
-    said.on(&asked.page("/ui/jobs"))
+    flash.on(&request.page("/ui/jobs"))
 }
 
 fn by(visitor: &Visitor, reason: String) -> By {
@@ -171,9 +182,9 @@ fn by(visitor: &Visitor, reason: String) -> By {
 
 impl Console {
     /// What was done, and whether it is kept.
-    async fn kept(&self, done: &str, events: &[Event], text: &Text) -> Said {
+    async fn kept(&self, done: &str, events: &[Event], text: &Text) -> Flash {
         let why = actions::keep(&self.settings, events).await;
-        Said::well(format!("{done}{}", unkept(why.as_ref(), text)))
+        Flash::done(format!("{done}{}", unkept(why.as_ref(), text)))
     }
 
     async fn try_jobs(&self, ids: &Ids, by: &By) -> Result<Tried, Failure> {
@@ -190,10 +201,10 @@ impl Console {
         })
     }
 
-    async fn tried(&self, tried: Result<Tried, Failure>, done: &str, text: &Text) -> Said {
+    async fn tried(&self, tried: Result<Tried, Failure>, done: &str, text: &Text) -> Flash {
         let tried = match tried {
             Ok(tried) => tried,
-            Err(failure) => return Said::problem(&Problem::from(&failure), text),
+            Err(failure) => return Flash::problem(&Problem::from(&failure), text),
         };
         // The page that follows is to show it.
         *self.dead.lock().await = None;
@@ -213,8 +224,8 @@ impl Console {
             told.push_str(&format!("; {}", problem.text(text.lang)));
         }
         match tried.refused.is_empty() && tried.failure.is_none() && tried.gone == 0 {
-            true => Said::well(told),
-            false => Said::badly(told),
+            true => Flash::done(told),
+            false => Flash::failed(told),
         }
     }
 }

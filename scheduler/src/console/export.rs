@@ -9,12 +9,12 @@ use weldfleet_queue::{Job, State};
 use weldfleet_stores::clickhouse::EventLine;
 
 use super::{
-    Behind, Console, PATIENCE,
-    asked::Asked,
+    Console, EventsQuery, PATIENCE,
+    page_request::PageRequest,
     plain,
     problem::Problem,
     views::{self, For::Spreadsheet, Table},
-    wanted::Wanted,
+    weld_query::WeldQuery,
 };
 
 /// Events and jobs of an export.
@@ -30,24 +30,24 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 pub async fn list(
     extract::State(console): extract::State<Console>,
     Path(list): Path<String>,
-    Query(wanted): Query<Wanted>,
-    Query(behind): Query<Behind>,
-    asked: Asked,
+    Query(query): Query<WeldQuery>,
+    Query(behind): Query<EventsQuery>,
+    request: PageRequest,
 ) -> Response {
-    let text = asked.text;
+    let text = request.text;
     let table = match list.as_str() {
         "nok.csv" => {
-            let found = console.welds.all(&console.of_today(wanted)).await;
+            let found = console.welds.all(&console.of_today(query)).await;
             found.map(|found| views::welds::nok_table(&found.welds, text))
         }
         "pareto.csv" => {
-            let found = console.welds.pareto(&console.of_today(wanted)).await;
+            let found = console.welds.pareto(&console.of_today(query)).await;
             found.map(|found| views::welds::pareto_table(&found, text))
         }
         "hits.csv" | "attempts.csv" => {
-            let with_attempts = Wanted {
+            let with_attempts = WeldQuery {
                 attempts: "1".to_owned(),
-                ..console.of_today(wanted)
+                ..console.of_today(query)
             };
             let found = console.welds.one(&with_attempts).await;
             found.and_then(|weld| {
@@ -57,7 +57,7 @@ pub async fn list(
                     _ => Ok(views::welds::attempts_table(
                         weld.attempts.as_deref().unwrap_or_default(),
                         Spreadsheet,
-                        &asked,
+                        &request,
                     )),
                 }
             })
@@ -72,10 +72,10 @@ pub async fn list(
                 let more = events.len() > MOST as usize;
                 events.truncate(MOST as usize);
                 let last = events.last().filter(|_| more).map(EventLine::key);
-                let mut table = views::events_table(events, &asked);
+                let mut table = views::events_table(events, &request);
                 // Whoever counts lines must not take these for all.
                 table.rows.extend(last.map(|key| {
-                    let rest = format!("{}&before={key}", asked.page("/ui/events.csv"));
+                    let rest = format!("{}&before={key}", request.page("/ui/events.csv"));
                     let mut row = vec!["…".to_owned(), text.older.to_owned(), rest];
                     row.resize(table.head.len(), String::new());
                     row

@@ -1,9 +1,9 @@
 //! The console at `/ui`: what people see in a browser, and do there. Pages are made on the server from the status
 //! model, whole; a little script puts their content in again. Nothing comes from elsewhere.
 //!
-//! - [`access`]: who asks, the [`visitor`], and what they may do; [`asked`]: what every page needs of them;
-//! - [`actions`]: what buttons do; [`said`]: how it is told;
-//! - [`wanted`]: which welds a page is about; [`welds`]: what is read of them; [`reviews`]: what people say of them;
+//! - [`access`]: who asks, the [`visitor`], and what they may do; [`page_request`]: what every page needs of them;
+//! - [`actions`]: what buttons do; [`flash`]: how it is told;
+//! - [`weld_query`]: which welds a page is about; [`welds`]: what is read of them; [`reviews`]: what people say of them;
 //! - [`shares`]: how many welds of this shift are NOK; [`svg`]: a weld's curves; [`limits`]: how far
 //!   it is from being NOK; [`export`]: lists for a spreadsheet;
 //! - [`words`]: what things are called, in both languages; [`problem`]: why something is not shown or done; [`views`]:
@@ -11,17 +11,17 @@
 
 mod access;
 mod actions;
-mod asked;
 mod export;
+mod flash;
 mod limits;
+mod page_request;
 mod problem;
 mod reviews;
-mod said;
 mod shares;
 mod svg;
 mod views;
 mod visitor;
-mod wanted;
+mod weld_query;
 mod welds;
 mod words;
 
@@ -52,10 +52,10 @@ use crate::{
     users::Role,
 };
 use access::{Access, sign_in};
-use asked::Asked;
+use page_request::PageRequest;
 use problem::Problem;
 use shares::Shares;
-use wanted::Wanted;
+use weld_query::WeldQuery;
 use welds::Welds;
 use words::Text;
 
@@ -158,18 +158,18 @@ pub async fn browsers_to_console(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-async fn now(State(console): State<Console>, asked: Asked) -> Response {
+async fn now(State(console): State<Console>, request: PageRequest) -> Response {
     let shares = console.shares.latest();
-    page(&console, &asked, |report| {
-        views::now(report, shares.as_ref(), &asked)
+    page(&console, &request, |report| {
+        views::now(report, shares.as_ref(), &request)
     })
     .await
 }
 
-async fn backfills(State(console): State<Console>, asked: Asked) -> Response {
+async fn backfills(State(console): State<Console>, request: PageRequest) -> Response {
     let dead = console.dead_jobs().await;
-    page(&console, &asked, |report| {
-        views::backfills(report, &dead, &asked)
+    page(&console, &request, |report| {
+        views::backfills(report, &dead, &request)
     })
     .await
 }
@@ -177,19 +177,19 @@ async fn backfills(State(console): State<Console>, asked: Asked) -> Response {
 async fn workers(
     State(console): State<Console>,
     Query(query): Query<PageQuery>,
-    asked: Asked,
+    request: PageRequest,
 ) -> Response {
     let place = usize::try_from(query.page.unwrap_or(0).min(MOST_PAGES)).unwrap_or(0);
-    page(&console, &asked, |report| {
-        views::workers(report, place, &asked)
+    page(&console, &request, |report| {
+        views::workers(report, place, &request)
     })
     .await
 }
 
-async fn jobs(State(console): State<Console>, asked: Asked) -> Response {
+async fn jobs(State(console): State<Console>, request: PageRequest) -> Response {
     let dead = console.dead_jobs().await;
-    page(&console, &asked, |report| {
-        views::jobs(report, &dead, &asked)
+    page(&console, &request, |report| {
+        views::jobs(report, &dead, &request)
     })
     .await
 }
@@ -201,11 +201,11 @@ struct PageQuery {
 
 /// Behind which event a list goes on.
 #[derive(Default)]
-struct Behind {
+struct EventsQuery {
     before: Option<EventKey>,
 }
 
-impl<'de> Deserialize<'de> for Behind {
+impl<'de> Deserialize<'de> for EventsQuery {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Typed {
@@ -220,8 +220,8 @@ impl<'de> Deserialize<'de> for Behind {
 
 async fn events(
     State(console): State<Console>,
-    Query(query): Query<Behind>,
-    asked: Asked,
+    Query(query): Query<EventsQuery>,
+    request: PageRequest,
 ) -> Response {
     let latest = console.welds.events(EVENTS + 1, query.before).await;
     html(views::events(
@@ -229,34 +229,34 @@ async fn events(
         EVENTS as usize,
         query.before,
         now_ms(),
-        &asked,
+        &request,
     ))
 }
 
 async fn nok(
     State(console): State<Console>,
-    Query(wanted): Query<Wanted>,
-    asked: Asked,
+    Query(query): Query<WeldQuery>,
+    request: PageRequest,
 ) -> Response {
-    let wanted = console.of_today(wanted);
-    let found = console.welds.nok(&wanted).await;
+    let query = console.of_today(query);
+    let found = console.welds.nok(&query).await;
     let settings = &console.settings;
     html(views::welds::nok(
-        &wanted,
+        &query,
         &found,
         settings,
         now_ms(),
-        &asked,
+        &request,
     ))
 }
 
 async fn weld(
     State(console): State<Console>,
-    Query(wanted): Query<Wanted>,
-    asked: Asked,
+    Query(query): Query<WeldQuery>,
+    request: PageRequest,
 ) -> Response {
-    let wanted = console.of_today(wanted);
-    let found = console.welds.one(&wanted).await;
+    let query = console.of_today(query);
+    let found = console.welds.one(&query).await;
     // Only for a threshold: whatever was seen last will do.
     let report = console.cache.get(Duration::ZERO).await;
     let report = report.as_ref().map(|(report, _)| report);
@@ -265,11 +265,11 @@ async fn weld(
         workers: report.and_then(|report| report.workers.as_deref()),
     };
     html(views::welds::weld(
-        &wanted,
+        &query,
         &found,
         judges,
         now_ms(),
-        &asked,
+        &request,
     ))
 }
 
@@ -280,14 +280,14 @@ fn plain(status: StatusCode, problem: &Problem, text: &Text) -> Response {
 
 async fn page(
     console: &Console,
-    asked: &Asked,
+    request: &PageRequest,
     draw: impl FnOnce(&Report) -> Result<String, askama::Error>,
 ) -> Response {
     let Some((report, _)) = console.cache.get(PATIENCE).await else {
         return plain(
             StatusCode::SERVICE_UNAVAILABLE,
             &Problem::NothingSeen,
-            asked.text,
+            request.text,
         );
     };
     html(draw(&report))
@@ -315,13 +315,13 @@ async fn script() -> Response {
 
 impl Console {
     /// Where no day is given, today is meant.
-    fn of_today(&self, mut wanted: Wanted) -> Wanted {
-        if wanted.day.is_empty()
+    fn of_today(&self, mut query: WeldQuery) -> WeldQuery {
+        if query.day.is_empty()
             && let Ok(today) = today(&self.settings.scheduler.timezone)
         {
-            wanted.day = today.to_string();
+            query.day = today.to_string();
         }
-        wanted
+        query
     }
 
     /// The oldest dead jobs, or why they cannot be read; asked for at most once a second, however many look.

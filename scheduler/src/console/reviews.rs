@@ -26,11 +26,11 @@ use super::{
     Console,
     access::{Access, session},
     actions::unkept,
-    asked::{Asked, Undoable},
+    flash::Flash,
+    page_request::{PageRequest, Undoable},
     problem::Problem,
-    said::Said,
     visitor::Visitor,
-    wanted::{OfReview, Wanted},
+    weld_query::{ReviewFilter, WeldQuery},
     welds::NoReview,
     words::Text,
 };
@@ -55,20 +55,20 @@ pub struct ReviewForm {
     result: String,
     #[serde(default)]
     note: String,
-    /// [`Seen`] in JSON: browsers change the ends of lines in a text.
+    /// [`ReviewSnapshot`] in JSON: browsers change the ends of lines in a text.
     was: String,
 }
 
 /// A review as a page has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
+pub struct ReviewSnapshot {
     result: String,
     by: String,
     at: String,
     note: String,
 }
 
-impl From<&Review> for Seen {
+impl From<&Review> for ReviewSnapshot {
     fn from(review: &Review) -> Self {
         Self {
             result: review.result.clone(),
@@ -79,7 +79,7 @@ impl From<&Review> for Seen {
     }
 }
 
-impl Seen {
+impl ReviewSnapshot {
     /// As a form holds it.
     pub fn text(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
@@ -98,12 +98,12 @@ impl Seen {
 /// The last review of a browser, and what it replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undo {
-    wanted: Wanted,
+    query: WeldQuery,
     /// Who reviewed.
     by: String,
     /// Hash of what must be there still.
     now: u64,
-    was: Seen,
+    was: ReviewSnapshot,
 }
 
 /// A form that takes a review back.
@@ -116,18 +116,18 @@ pub struct UndoForm {
 /// `POST /ui/review`
 pub async fn review(
     State(console): State<Console>,
-    Query(wanted): Query<Wanted>,
+    Query(query): Query<WeldQuery>,
     Extension(visitor): Extension<Visitor>,
-    asked: Asked,
+    request: PageRequest,
     Form(form): Form<ReviewForm>,
 ) -> Response {
-    let text = asked.text;
-    let here = wanted.link("/ui/weld", text.lang);
+    let text = request.text;
+    let here = query.link("/ui/weld", text.lang);
     if !RESULTS.contains(&form.result.as_str()) {
-        return Said::badly(format!("{}: {}", form.result, text.no_such_review)).on(&here);
+        return Flash::failed(format!("{}: {}", form.result, text.no_such_review)).on(&here);
     }
-    let Ok(seen) = serde_json::from_str::<Seen>(&form.was) else {
-        return Said::badly(text.not_from_here).on(&here);
+    let Ok(seen) = serde_json::from_str::<ReviewSnapshot>(&form.was) else {
+        return Flash::failed(text.not_from_here).on(&here);
     };
     let seen = seen.review();
     let note: String = form.note.trim().chars().take(LONGEST_NOTE).collect();
@@ -143,26 +143,26 @@ pub async fn review(
         },
     };
     let by = By::new(name.clone(), note.clone());
-    let written = match console.write_review(&wanted, &seen, &new, by).await {
+    let written = match console.write_review(&query, &seen, &new, by).await {
         Ok(written) => written,
         Err(why) => {
             // What was typed is not lost.
-            let again = Wanted {
+            let again = WeldQuery {
                 note,
-                ..wanted.clone()
+                ..query.clone()
             };
-            return why.said(&asked).on(&again.link("/ui/weld", text.lang));
+            return why.flash(&request).on(&again.link("/ui/weld", text.lang));
         }
     };
     let undo = Undo {
-        wanted: wanted.clone(),
+        query: query.clone(),
         by: name,
         now: hash(&written.now),
-        was: Seen::from(&seen),
+        was: ReviewSnapshot::from(&seen),
     };
-    let (id, word) = (&wanted.id, text.review_word(&new.result));
-    let said = Said::well(format!("{id}: {word}{}", written.unkept(text)));
-    let mut answer = console.to_next(&wanted, said, &asked).await;
+    let (id, word) = (&query.id, text.review_word(&new.result));
+    let flash = Flash::done(format!("{id}: {word}{}", written.unkept(text)));
+    let mut answer = console.to_next(&query, flash, &request).await;
     if let Some(cookie) = undo.cookie(&console.access) {
         session::put(&mut answer, cookie);
     }
@@ -174,43 +174,47 @@ pub async fn undo(
     State(console): State<Console>,
     Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
-    asked: Asked,
+    request: PageRequest,
     Form(form): Form<UndoForm>,
 ) -> Response {
-    let text = asked.text;
+    let text = request.text;
     // Another tab may have reviewed since, or somebody else have signed in.
     let undo = Undo::sent(&headers, &console.access)
         .filter(|undo| undo.of() == form.of && Some(&undo.by) == visitor.name.as_ref());
     let Some(undo) = undo else {
-        return Said::badly(text.nothing_to_undo).on(&asked.page("/ui/nok"));
+        return Flash::failed(text.nothing_to_undo).on(&request.page("/ui/nok"));
     };
-    let here = undo.wanted.link("/ui/weld", text.lang);
+    let here = undo.query.link("/ui/weld", text.lang);
     match console.take_back(&undo).await {
         Ok(written) => {
-            let (id, unkept) = (&undo.wanted.id, written.unkept(text));
-            let mut answer = Said::well(format!("{id}: {}{unkept}", text.undone)).on(&here);
+            let (id, unkept) = (&undo.query.id, written.unkept(text));
+            let mut answer = Flash::done(format!("{id}: {}{unkept}", text.undone)).on(&here);
             if let Some(gone) = gone(&console.access) {
                 session::put(&mut answer, gone);
             }
             answer
         }
-        Err(why) => why.said(&asked).on(&here),
+        Err(why) => why.flash(&request).on(&here),
     }
 }
 
 /// `GET /ui/next`: the weld that the list has behind the one in the address.
 pub async fn next(
     State(console): State<Console>,
-    Query(wanted): Query<Wanted>,
-    asked: Asked,
+    Query(query): Query<WeldQuery>,
+    request: PageRequest,
 ) -> Response {
-    let wanted = console.of_today(wanted);
-    let lang = asked.text.lang;
-    let of_review = wanted.of_review().unwrap_or(OfReview::Any);
-    match console.welds.next(&wanted, of_review).await {
-        Ok(Some(weld)) => Redirect::to(&wanted.at(&weld).link("/ui/weld", lang)).into_response(),
-        Ok(None) => Said::well(asked.text.no_more).on(&wanted.filter_only().link("/ui/nok", lang)),
-        Err(why) => Said::problem(&why, asked.text).on(&wanted.filter_only().link("/ui/nok", lang)),
+    let query = console.of_today(query);
+    let lang = request.text.lang;
+    let review_filter = query.review_filter().unwrap_or(ReviewFilter::Any);
+    match console.welds.next(&query, review_filter).await {
+        Ok(Some(weld)) => Redirect::to(&query.at(&weld).link("/ui/weld", lang)).into_response(),
+        Ok(None) => {
+            Flash::done(request.text.no_more).on(&query.filter_only().link("/ui/nok", lang))
+        }
+        Err(why) => {
+            Flash::problem(&why, request.text).on(&query.filter_only().link("/ui/nok", lang))
+        }
     }
 }
 
@@ -228,23 +232,23 @@ impl Written {
 }
 
 /// Why a review was not written.
-enum NotKept {
+enum NotReviewed {
     /// MySQL refused it, or could not be asked.
     Failed(Problem),
     /// Somebody was faster.
     Otherwise(Review),
     No(NoReview),
-    Wanted(Problem),
+    BadQuery(Problem),
 }
 
-impl NotKept {
-    fn said(self, asked: &Asked) -> Said {
-        let text = asked.text;
-        Said::badly(match self {
-            Self::Failed(why) | Self::Wanted(why) => why.text(text.lang),
+impl NotReviewed {
+    fn flash(self, request: &PageRequest) -> Flash {
+        let text = request.text;
+        Flash::failed(match self {
+            Self::Failed(why) | Self::BadQuery(why) => why.text(text.lang),
             Self::Otherwise(there) if there.is_none() => text.review_gone.to_owned(),
             Self::Otherwise(there) => {
-                format!("{} {}", text.review_otherwise, in_words(&there, asked))
+                format!("{} {}", text.review_otherwise, in_words(&there, request))
             }
             Self::No(why) => why.text(text),
         })
@@ -254,19 +258,20 @@ impl NotKept {
 impl Console {
     async fn write_review(
         &self,
-        wanted: &Wanted,
+        query: &WeldQuery,
         seen: &Review,
         new: &Review,
         by: By,
-    ) -> Result<Written, NotKept> {
-        let records = self.welds.reviewed().map_err(NotKept::No)?;
-        let key = weld_key(wanted).map_err(NotKept::Wanted)?;
+    ) -> Result<Written, NotReviewed> {
+        let records = self.welds.reviewed().map_err(NotReviewed::No)?;
+        let key = weld_key(query).map_err(NotReviewed::BadQuery)?;
         let reviewed = reviews::review(records, &key, seen, new, &by).await;
-        let (reviewed, event) = reviewed.map_err(|error| NotKept::Failed(not_written(&error)))?;
+        let (reviewed, event) =
+            reviewed.map_err(|error| NotReviewed::Failed(not_written(&error)))?;
         let now = match reviewed {
             Reviewed::Kept { now, .. } => now,
-            Reviewed::Otherwise(there) => return Err(NotKept::Otherwise(there)),
-            Reviewed::NoRow => return Err(NotKept::No(NoReview::NoRow)),
+            Reviewed::Otherwise(there) => return Err(NotReviewed::Otherwise(there)),
+            Reviewed::NoRow => return Err(NotReviewed::No(NoReview::NoRow)),
         };
         let unkept = match event {
             Some(event) => actions::keep(&self.settings, &[event]).await,
@@ -275,48 +280,53 @@ impl Console {
         Ok(Written { now, unkept })
     }
 
-    async fn take_back(&self, undo: &Undo) -> Result<Written, NotKept> {
-        let records = self.welds.reviewed().map_err(NotKept::No)?;
-        let key = weld_key(&undo.wanted).map_err(NotKept::Wanted)?;
+    async fn take_back(&self, undo: &Undo) -> Result<Written, NotReviewed> {
+        let records = self.welds.reviewed().map_err(NotReviewed::No)?;
+        let key = weld_key(&undo.query).map_err(NotReviewed::BadQuery)?;
         let there = records.review(&key).await;
         let there = there
-            .map_err(|error| NotKept::Failed(error.into()))?
-            .ok_or(NotKept::No(NoReview::NoRow))?;
+            .map_err(|error| NotReviewed::Failed(error.into()))?
+            .ok_or(NotReviewed::No(NoReview::NoRow))?;
         if undo.now != hash(&there) {
-            return Err(NotKept::Otherwise(there));
+            return Err(NotReviewed::Otherwise(there));
         }
         let was = undo.was.clone().review();
         let by = By::new(undo.by.clone(), "taken back");
-        self.write_review(&undo.wanted, &there, &was, by).await
+        self.write_review(&undo.query, &there, &was, by).await
     }
 
     /// To the next weld of the list, or back to the list behind the last.
-    async fn to_next(&self, wanted: &Wanted, mut said: Said, asked: &Asked) -> Response {
+    async fn to_next(
+        &self,
+        query: &WeldQuery,
+        mut flash: Flash,
+        request: &PageRequest,
+    ) -> Response {
         // Whoever looks at reviewed welds goes on with those.
-        let of_review = match wanted.of_review() {
-            Ok(OfReview::Any) | Err(_) => OfReview::Open,
+        let review_filter = match query.review_filter() {
+            Ok(ReviewFilter::Any) | Err(_) => ReviewFilter::Open,
             Ok(asked_for) => asked_for,
         };
-        let lang = asked.text.lang;
-        match self.welds.next(wanted, of_review).await {
-            Ok(Some(weld)) => said.on(&wanted.at(&weld).link("/ui/weld", lang)),
+        let lang = request.text.lang;
+        match self.welds.next(query, review_filter).await {
+            Ok(Some(weld)) => flash.on(&query.at(&weld).link("/ui/weld", lang)),
             Ok(None) => {
-                said.text = format!("{}. {}", said.text, asked.text.no_more);
-                said.on(&wanted.filter_only().link("/ui/nok", lang))
+                flash.text = format!("{}. {}", flash.text, request.text.no_more);
+                flash.on(&query.filter_only().link("/ui/nok", lang))
             }
             Err(why) => {
-                said.text = format!("{} ({})", said.text, why.text(asked.text.lang));
-                said.on(&wanted.link("/ui/weld", lang))
+                flash.text = format!("{} ({})", flash.text, why.text(request.text.lang));
+                flash.on(&query.link("/ui/weld", lang))
             }
         }
     }
 }
 
 /// A review in words.
-pub fn in_words(review: &Review, asked: &Asked) -> String {
-    let at = asked.time_of(&review.at);
+pub fn in_words(review: &Review, request: &PageRequest) -> String {
+    let at = request.time_of(&review.at);
     let words = [
-        asked.text.review_word(&review.result),
+        request.text.review_word(&review.result),
         &review.by,
         &at,
         &review.note,
@@ -351,13 +361,13 @@ fn hash(review: &Review) -> u64 {
 }
 
 /// The weld in an address of ours.
-fn weld_key(wanted: &Wanted) -> Result<WeldKey, Problem> {
-    let ticks = wanted.ticks.parse();
+fn weld_key(query: &WeldQuery) -> Result<WeldKey, Problem> {
+    let ticks = query.ticks.parse();
     Ok(WeldKey {
-        day: wanted.date()?,
-        ticks: ticks.map_err(|_| Problem::NoTicks(wanted.ticks.clone()))?,
-        time: wanted.time.clone(),
-        record_id: wanted.id.clone(),
+        day: query.date()?,
+        ticks: ticks.map_err(|_| Problem::NoTicks(query.ticks.clone()))?,
+        time: query.time.clone(),
+        record_id: query.id.clone(),
     })
 }
 
@@ -381,7 +391,7 @@ pub async fn offer_undo(
     if let Some(undo) = undo {
         request.extensions_mut().insert(Undoable {
             of: undo.of(),
-            record_id: undo.wanted.id,
+            record_id: undo.query.id,
         });
     }
     next.run(request).await
@@ -400,7 +410,7 @@ impl Undo {
 
     /// The weld, as its page names it.
     fn of(&self) -> String {
-        format!("{} {}", self.wanted.ticks, self.wanted.id)
+        format!("{} {}", self.query.ticks, self.query.id)
     }
 
     fn sent(headers: &HeaderMap, access: &Access) -> Option<Self> {

@@ -21,7 +21,7 @@ use weldfleet_weld::{explain::Explanation, judge::Workspace, rules::RulesFile};
 use super::{
     limits::{self, Limit},
     problem::Problem,
-    wanted::{OfReview, Wanted},
+    weld_query::{ReviewFilter, WeldQuery},
     words::Text,
 };
 
@@ -64,7 +64,7 @@ pub struct Listed {
 
 /// A stretch of the list.
 #[derive(Default)]
-pub struct Stretch {
+pub struct WeldList {
     pub welds: Vec<Listed>,
     /// Whether there are older ones.
     pub more: bool,
@@ -74,7 +74,7 @@ pub struct Stretch {
 
 /// A page of NOK welds.
 pub struct NokPage {
-    pub stretch: Stretch,
+    pub list: WeldList,
     pub pareto: Pareto,
     pub has_bodies: bool,
 }
@@ -119,12 +119,12 @@ impl NoReview {
 }
 
 /// Why something was not read.
-enum Unread {
+enum ReadError {
     Table(StoreError),
     Reviews(Problem),
 }
 
-impl From<StoreError> for Unread {
+impl From<StoreError> for ReadError {
     fn from(error: StoreError) -> Self {
         Self::Table(error)
     }
@@ -189,14 +189,17 @@ impl Welds {
     }
 
     /// NOK welds of a page, the newest first.
-    pub async fn nok(&self, wanted: &Wanted) -> Result<NokPage, Problem> {
-        let (filter, of_review) = (wanted.filter(&self.settings.console)?, wanted.of_review()?);
+    pub async fn nok(&self, query: &WeldQuery) -> Result<NokPage, Problem> {
+        let (filter, review_filter) = (
+            query.filter(&self.settings.console)?,
+            query.review_filter()?,
+        );
         let read = async {
             let table = self.table().await?;
-            let before = wanted.key(table.schema());
+            let before = query.key(table.schema());
             Ok(NokPage {
-                stretch: self
-                    .stretch(&table, &filter, of_review, before, PAGE)
+                list: self
+                    .list(&table, &filter, review_filter, before, PAGE)
                     .await?,
                 pareto: table.nok_by_defect(&filter, PARETO).await?,
                 has_bodies: table.names_bodies(),
@@ -206,8 +209,8 @@ impl Welds {
     }
 
     /// NOK welds by defect, all of the defects.
-    pub async fn pareto(&self, wanted: &Wanted) -> Result<Pareto, Problem> {
-        let filter = wanted.filter(&self.settings.console)?;
+    pub async fn pareto(&self, query: &WeldQuery) -> Result<Pareto, Problem> {
+        let filter = query.filter(&self.settings.console)?;
         let read = async {
             Ok(self
                 .table()
@@ -219,11 +222,15 @@ impl Welds {
     }
 
     /// All of them, for an export: whole, or not at all.
-    pub async fn all(&self, wanted: &Wanted) -> Result<Stretch, Problem> {
-        let (filter, of_review) = (wanted.filter(&self.settings.console)?, wanted.of_review()?);
+    pub async fn all(&self, query: &WeldQuery) -> Result<WeldList, Problem> {
+        let (filter, review_filter) = (
+            query.filter(&self.settings.console)?,
+            query.review_filter()?,
+        );
         let read = async {
             let table = self.table().await?;
-            self.stretch(&table, &filter, of_review, None, EXPORT).await
+            self.list(&table, &filter, review_filter, None, EXPORT)
+                .await
         };
         let all = self.in_turn(&self.turns, read).await?;
         if all.more {
@@ -238,34 +245,34 @@ impl Welds {
     /// The weld that the list has behind this one.
     pub async fn next(
         &self,
-        wanted: &Wanted,
-        of_review: OfReview,
+        query: &WeldQuery,
+        review_filter: ReviewFilter,
     ) -> Result<Option<NokWeld>, Problem> {
-        let filter = wanted.filter(&self.settings.console)?;
+        let filter = query.filter(&self.settings.console)?;
         let read = async {
             let table = self.table().await?;
-            let before = wanted.key(table.schema());
-            let mut stretch = self.stretch(&table, &filter, of_review, before, 1).await?;
-            Ok(stretch.welds.pop().map(|listed| listed.weld))
+            let before = query.key(table.schema());
+            let mut list = self.list(&table, &filter, review_filter, before, 1).await?;
+            Ok(list.welds.pop().map(|listed| listed.weld))
         };
         self.in_turn(&self.turns, read).await
     }
 
-    async fn stretch(
+    async fn list(
         &self,
         table: &SourceTable,
         filter: &NokFilter,
-        of_review: OfReview,
+        review_filter: ReviewFilter,
         mut before: Option<Key>,
         most: usize,
-    ) -> Result<Stretch, Unread> {
+    ) -> Result<WeldList, ReadError> {
         let (reviews, days) = (self.reviewed().ok(), filter.days());
-        let mut found = Stretch::default();
-        if reviews.is_none() && of_review != OfReview::Any {
-            return Err(Unread::Reviews(Problem::NoReviews));
+        let mut found = WeldList::default();
+        if reviews.is_none() && review_filter != ReviewFilter::Any {
+            return Err(ReadError::Reviews(Problem::NoReviews));
         }
-        let look = match of_review {
-            OfReview::Any => most + 1,
+        let look = match review_filter {
+            ReviewFilter::Any => most + 1,
             _ => LOOK,
         };
         loop {
@@ -281,11 +288,11 @@ impl Welds {
                     let read = reviews.reviews(&days, oldest.ticks, newest.ticks);
                     match in_time(read).await {
                         Ok(said) => said,
-                        Err(why) if of_review == OfReview::Any => {
+                        Err(why) if review_filter == ReviewFilter::Any => {
                             found.notes.push(why);
                             HashMap::new()
                         }
-                        Err(why) => return Err(Unread::Reviews(why)),
+                        Err(why) => return Err(ReadError::Reviews(why)),
                     }
                 }
                 _ => HashMap::new(),
@@ -300,7 +307,7 @@ impl Welds {
             });
             found
                 .welds
-                .extend(listed.filter(|listed| fits(&listed.review, of_review)));
+                .extend(listed.filter(|listed| fits(&listed.review, review_filter)));
             if found.welds.len() > most {
                 found.welds.truncate(most);
                 found.more = true;
@@ -313,15 +320,15 @@ impl Welds {
     }
 
     /// The weld that is asked for; `None` if that day has none.
-    pub async fn one(&self, wanted: &Wanted) -> Result<Option<OneWeld>, Problem> {
-        let day = wanted.date()?;
+    pub async fn one(&self, query: &WeldQuery) -> Result<Option<OneWeld>, Problem> {
+        let day = query.date()?;
         let read = async {
             let table = self.table().await?;
-            let found = match wanted.key(table.schema()) {
+            let found = match query.key(table.schema()) {
                 Some(key) => table.at(day, &key).await?,
                 None => {
-                    let time = Some(wanted.time.as_str()).filter(|time| !time.is_empty());
-                    let found = table.find(&wanted.id, Some(day), time).await?;
+                    let time = Some(query.time.as_str()).filter(|time| !time.is_empty());
+                    let found = table.find(&query.id, Some(day), time).await?;
                     found.map(|found| (found.block, found.row))
                 }
             };
@@ -329,7 +336,7 @@ impl Welds {
                 return Ok(None);
             };
             let key = block.key(row).to_owned();
-            let attempts = if wanted.attempts.is_empty() {
+            let attempts = if query.attempts.is_empty() {
                 None
             } else {
                 Some(table.attempts_at(day, &key, ATTEMPTS).await?)
@@ -370,15 +377,15 @@ impl Welds {
     async fn in_turn<T>(
         &self,
         turns: &Semaphore,
-        read: impl Future<Output = Result<T, Unread>>,
+        read: impl Future<Output = Result<T, ReadError>>,
     ) -> Result<T, Problem> {
         let Ok(Ok(_turn)) = timeout(PATIENCE, turns.acquire()).await else {
             return Err(Problem::Busy);
         };
         match timeout(LONGEST, read).await {
             Ok(Ok(found)) => Ok(found),
-            Ok(Err(Unread::Reviews(why))) => Err(why),
-            Ok(Err(Unread::Table(error))) => {
+            Ok(Err(ReadError::Reviews(why))) => Err(why),
+            Ok(Err(ReadError::Table(error))) => {
                 self.forget_table().await;
                 Err(error.into())
             }
@@ -437,12 +444,12 @@ async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result
     }
 }
 
-fn fits(review: &Review, wanted: OfReview) -> bool {
-    match wanted {
-        OfReview::Any => true,
-        OfReview::Open => review.is_none(),
-        OfReview::Done => !review.is_none(),
-        OfReview::Saying(result) => review.result == result,
+fn fits(review: &Review, filter: ReviewFilter) -> bool {
+    match filter {
+        ReviewFilter::Any => true,
+        ReviewFilter::Open => review.is_none(),
+        ReviewFilter::Done => !review.is_none(),
+        ReviewFilter::Saying(result) => review.result == result,
     }
 }
 
@@ -456,7 +463,7 @@ mod tests {
             note: "look again".to_owned(),
             ..Review::default()
         };
-        let all = OfReview::NAMED.map(|(_, wanted)| fits(&noted, wanted));
+        let all = ReviewFilter::NAMED.map(|(_, filter)| fits(&noted, filter));
         assert_eq!(all, [true, false, true, false, false, false]);
     }
 }

@@ -60,12 +60,12 @@ texts! {
     pulses: "pulses", "脉冲";
     no_weld: "that day has no such weld", "该日期没有这个焊点";
     not_drawn: "the curves cannot be drawn", "无法绘制曲线";
-    /// In the order of [`Wanted::FIELDS`](super::wanted::Wanted::FIELDS).
+    /// In the order of [`WeldQuery::FIELDS`](super::weld_query::WeldQuery::FIELDS).
     filters[8]:
         ["day", "shift", "part", "spot", "timer", "body", "defect", "review"],
         ["日期", "班次", "零件", "焊点名", "控制器", "车身", "缺陷", "复核"];
-    /// In the order of [`OfReview::NAMED`](super::wanted::OfReview::NAMED).
-    of_reviews[6]:
+    /// In the order of [`ReviewFilter::NAMED`](super::weld_query::ReviewFilter::NAMED).
+    review_filters[6]:
         ["all", "not reviewed", "reviewed", "confirmed", "false alarm", "unsure"],
         ["全部", "未复核", "已复核", "确认", "误报", "不确定"];
     /// In the order of [`RESULTS`].

@@ -25,7 +25,7 @@ pub async fn run(daemon: Daemon) {
         return;
     }
     let mut table: Option<SourceTable> = None;
-    let mut told = Told::default();
+    let mut reported = Reported::default();
     let pause = daemon.settings.scheduler.poll_interval * POLLS;
     while !daemon.stop.is_cancelled() {
         let began = Instant::now();
@@ -33,7 +33,7 @@ pub async fn run(daemon: Daemon) {
             for (rule, _) in &rules {
                 gauge!("weldfleet_hit_streaks", "rule" => rule.as_str()).set(f64::NAN);
             }
-        } else if let Err(error) = look(&daemon, &mut table, &rules, &mut told).await {
+        } else if let Err(error) = look(&daemon, &mut table, &rules, &mut reported).await {
             // The table may have changed; outages are told by slicing.
             table = None;
             if !error.is_outage() {
@@ -51,7 +51,7 @@ async fn look(
     daemon: &Daemon,
     table: &mut Option<SourceTable>,
     rules: &[(Rule, u32)],
-    told: &mut Told,
+    reported: &mut Reported,
 ) -> Result<(), StoreError> {
     let table = match table {
         Some(table) => table,
@@ -74,7 +74,7 @@ async fn look(
     for (rule, least) in rules {
         let hits = table.spot_hits(*rule, &days, *least).await?;
         let found = streaks(&hits, *least);
-        let news = told.news(*rule, &found);
+        let news = reported.news(*rule, &found);
         keep(daemon, *rule, &news).await;
         for streak in news {
             tracing::warn!(
@@ -120,9 +120,9 @@ async fn keep(daemon: &Daemon, rule: Rule, news: &[&Streak<'_>]) {
     }
 }
 
-/// Streaks that were told. One that has grown since, at either end, is no news.
+/// Streaks that were reported. One that has grown since, at either end, is no news.
 #[derive(Debug, Default)]
-struct Told(Vec<Stretch>);
+struct Reported(Vec<Stretch>);
 
 #[derive(Debug, PartialEq)]
 struct Stretch {
@@ -132,7 +132,7 @@ struct Stretch {
     times: [String; 2],
 }
 
-impl Told {
+impl Reported {
     /// Those of `found` that were not told; all of `rule` that is not found any more is forgotten.
     fn news<'f, 'h>(&mut self, rule: Rule, found: &'f [Streak<'h>]) -> Vec<&'f Streak<'h>> {
         let overlaps = |stretch: &Stretch, streak: &Streak<'_>| {
@@ -173,8 +173,8 @@ mod tests {
 
     #[test]
     fn a_streak_is_told_once_however_it_grows() {
-        let mut told = Told::default();
-        let mut news = |rule, hits: &[SpotHit]| told.news(rule, &streaks(hits, 3)).len();
+        let mut reported = Reported::default();
+        let mut news = |rule, hits: &[SpotHit]| reported.news(rule, &streaks(hits, 3)).len();
         assert_eq!(news(Rule::ResistancePeak, &hits("A", 4..7)), 1);
         assert_eq!(news(Rule::ResistancePeak, &hits("A", 4..7)), 0);
         assert_eq!(news(Rule::ResistancePeak, &hits("A", 2..9)), 0);

@@ -4,13 +4,13 @@ use weldfleet_words::{Words, words};
 
 /// An answer, or why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked<T> {
+pub enum Answer<T> {
     Told(T),
     /// In the words of whoever asked; no secret is in them.
     Unknown(String),
 }
 
-impl<T> Asked<T> {
+impl<T> Answer<T> {
     pub fn told(&self) -> Option<&T> {
         match self {
             Self::Told(value) => Some(value),
@@ -24,8 +24,8 @@ impl<T> Asked<T> {
 pub struct Facts {
     /// Which of the possible addresses of ClickHouse answered; the first where none did.
     pub clickhouse_url: String,
-    pub source: Asked<SourceTable>,
-    pub mysql: Asked<MySqlTable>,
+    pub source: Answer<SourceTable>,
+    pub mysql: Answer<MySqlTable>,
 }
 
 /// The plant's table of welds.
@@ -95,13 +95,13 @@ pub struct MySqlColumn {
 /// What could not be asked, for people; MySQL only where it was `wanted`.
 pub(crate) fn unasked(facts: &Facts, wants_mysql: bool) -> Vec<Words> {
     let mut told = Vec::new();
-    if let Asked::Unknown(reason) = &facts.source {
+    if let Answer::Unknown(reason) = &facts.source {
         told.push(words!(
             "ClickHouse could not be asked for its columns: {reason}; run `scheduler adopt --force` again once it answers",
             "无法向 ClickHouse 查询列：{reason}；恢复后请再运行 `scheduler adopt --force`",
         ));
     }
-    if let Asked::Unknown(reason) = &facts.mysql
+    if let Answer::Unknown(reason) = &facts.mysql
         && wants_mysql
     {
         told.push(words!(

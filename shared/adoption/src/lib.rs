@@ -23,7 +23,7 @@ pub mod old;
 pub mod plan;
 pub mod yaml;
 
-pub use facts::{Asked, Facts};
+pub use facts::{Answer, Facts};
 pub use old::OldConfig;
 pub use plan::Plan;
 

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use weldfleet_adoption::{
-    AdoptError, Asked, Facts, OldConfig, Plan,
+    AdoptError, Answer, Facts, OldConfig, Plan,
     document::{self, Knows},
     facts::{MySqlColumn, MySqlTable, SourceColumn, SourceTable},
 };
@@ -205,8 +205,8 @@ struct Adopted {
 
 fn adopt(
     name: &str,
-    source: Asked<SourceTable>,
-    mysql: Asked<MySqlTable>,
+    source: Answer<SourceTable>,
+    mysql: Answer<MySqlTable>,
     languages: Languages,
     knows: Knows<'_>,
 ) -> Adopted {
@@ -222,46 +222,46 @@ fn adopt(
     Adopted { file, screen, plan }
 }
 
-fn away<T>() -> Asked<T> {
-    Asked::Unknown("connection refused".to_owned())
+fn away<T>() -> Answer<T> {
+    Answer::Unknown("connection refused".to_owned())
 }
 
 /// Every good configuration with what its servers say.
 fn cases() -> Vec<(
     &'static str,
-    Asked<SourceTable>,
-    Asked<MySqlTable>,
+    Answer<SourceTable>,
+    Answer<MySqlTable>,
     Languages,
 )> {
     vec![
         (
             "plant",
-            Asked::Told(plant(300)),
-            Asked::Told(application()),
+            Answer::Told(plant(300)),
+            Answer::Told(application()),
             ENGLISH,
         ),
         (
             "asked",
-            Asked::Told(plant(300)),
-            Asked::Unknown("not asked".to_owned()),
+            Answer::Told(plant(300)),
+            Answer::Unknown("not asked".to_owned()),
             ENGLISH,
         ),
-        ("filters", Asked::Told(plant(300)), away(), ENGLISH),
+        ("filters", Answer::Told(plant(300)), away(), ENGLISH),
         ("addresses", away(), away(), BOTH),
-        ("mapped", Asked::Told(chinese()), away(), CHINESE),
+        ("mapped", Answer::Told(chinese()), away(), CHINESE),
         (
             "verdicts",
-            Asked::Told(with_verdicts()),
-            Asked::Told(MySqlTable::default()),
+            Answer::Told(with_verdicts()),
+            Answer::Told(MySqlTable::default()),
             ENGLISH,
         ),
         (
             "unusable",
-            Asked::Told(table(&[("id", "String"), ("v", "Float64")], Vec::new())),
+            Answer::Told(table(&[("id", "String"), ("v", "Float64")], Vec::new())),
             away(),
             ENGLISH,
         ),
-        ("unknown", Asked::Told(plant(0)), away(), ENGLISH),
+        ("unknown", Answer::Told(plant(0)), away(), ENGLISH),
     ]
 }
 
@@ -356,11 +356,11 @@ fn what_is_answered_loads() {
 fn a_table_that_nobody_saw_is_not_taken_for_ours() {
     let line = "result_table = \"weld_confirm\"";
     for (mysql, live) in [
-        (Asked::Told(application()), true),
-        (Asked::Told(MySqlTable::default()), true),
+        (Answer::Told(application()), true),
+        (Answer::Told(MySqlTable::default()), true),
         (away(), false),
     ] {
-        let source = Asked::Told(plant(300));
+        let source = Answer::Told(plant(300));
         let adopted = adopt("plant", source, mysql, ENGLISH, &Settings::knows);
         let is_live = adopted.file.lines().any(|written| written == line);
         assert_eq!(is_live, live, "{}", adopted.file);
@@ -391,7 +391,7 @@ fn a_column_of_old_verdicts_is_known_by_the_words_that_evaluate_knows() {
         for (at, row) in table.rows.iter_mut().enumerate() {
             row.push(Some(values[at % 2].to_owned()));
         }
-        let adopted = adopt("asked", Asked::Told(table), away(), ENGLISH, &knows_all);
+        let adopted = adopt("asked", Answer::Told(table), away(), ENGLISH, &knows_all);
         let found = adopted.file.contains("previous_result = \"ai_result\"");
         assert_eq!(found, is_one, "{kind} {values:?}");
     }
@@ -405,8 +405,8 @@ fn a_key_that_the_build_lacks_is_a_comment() {
     };
     let adopted = adopt(
         "plant",
-        Asked::Told(plant(300)),
-        Asked::Told(application()),
+        Answer::Told(plant(300)),
+        Answer::Told(application()),
         ENGLISH,
         &knows,
     );

@@ -25,7 +25,7 @@ use axum::{
 };
 use weldfleet_settings::{Settings, Zone};
 
-use super::{asked, plain, problem::Problem, said, visitor::Visitor, words::Text};
+use super::{flash, page_request, plain, problem::Problem, visitor::Visitor, words::Text};
 use crate::{
     status::now_ms,
     users::{Role, Users, UsersFile},
@@ -175,20 +175,20 @@ pub async fn guard(State(access): State<Access>, mut request: Request, next: Nex
     let peer = peer(&request);
     let headers = request.headers();
     let secure = access.is_https(headers, peer);
-    let text = asked::text_of(request.uri(), headers);
+    let text = page_request::text_of(request.uri(), headers);
     let mut answer = match access.visitor(headers, peer) {
         Ok((visitor, begun)) => {
             let extensions = request.extensions_mut();
             extensions.insert(visitor);
             extensions.insert(access.zone.clone());
-            let was_said = said::of(request.headers()).is_some();
+            let had_flash = flash::of(request.headers()).is_some();
             let renews = request.headers().contains_key(RENEWS);
             let is_page = request.method() == Method::GET && !OPEN.contains(&request.uri().path());
             let answer = next.run(request).await;
             let mut answer = in_words(answer, text).await;
             // What puts a page's content in again shows no more of it.
-            if was_said && is_page && !renews {
-                said::told(&mut answer);
+            if had_flash && is_page && !renews {
+                flash::clear(&mut answer);
             }
             if let (Some(session), Ok(Some(users))) = (begun, access.users()) {
                 session::put(&mut answer, session.cookie(&users, secure));
@@ -242,7 +242,7 @@ pub async fn changing(
     request: Request,
     next: Next,
 ) -> Response {
-    let text = asked::text_of(request.uri(), request.headers());
+    let text = page_request::text_of(request.uri(), request.headers());
     let refused = |why: Problem| plain(StatusCode::FORBIDDEN, &why, text);
     let Some(visitor) = request.extensions().get::<Visitor>().cloned() else {
         return refused(Problem::SignInFirst);

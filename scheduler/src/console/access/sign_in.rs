@@ -21,8 +21,8 @@ use tokio::{sync::Semaphore, time::timeout};
 use super::{Access, session, session::Session};
 use crate::{
     console::{
-        asked::{Asked, text_of},
         html,
+        page_request::{PageRequest, text_of},
         visitor::Visitor,
         words::Text,
     },
@@ -109,12 +109,12 @@ pub fn lead(request: &Request) -> Response {
 }
 
 #[derive(Deserialize)]
-pub struct Wanted {
+pub struct SignInQuery {
     next: Option<String>,
 }
 
 /// `GET /ui/sign-in`
-pub async fn page(Query(wanted): Query<Wanted>, uri: Uri, headers: HeaderMap) -> Response {
+pub async fn page(Query(wanted): Query<SignInQuery>, uri: Uri, headers: HeaderMap) -> Response {
     let t = text_of(&uri, &headers);
     let next = ours(wanted.next.as_deref());
     html(SignInPage { t, next, said: "" }.render())
@@ -185,9 +185,9 @@ pub async fn sign_in(
 pub async fn sign_out(
     State(access): State<Access>,
     Extension(visitor): Extension<Visitor>,
-    asked: Asked,
+    request: PageRequest,
 ) -> Response {
-    let lang = asked.text.lang;
+    let lang = request.text.lang;
     let mut answer = Redirect::to(&format!("/ui?lang={lang}")).into_response();
     if let Ok(Some(users)) = access.users() {
         session::put(&mut answer, session::gone(&users));

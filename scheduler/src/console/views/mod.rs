@@ -16,9 +16,9 @@ use weldfleet_stores::clickhouse::{EventKey, EventLine, LineShares};
 use super::{
     Dead, MOST_DEAD,
     actions::UNCONFIRMED,
-    asked::{Asked, Undoable},
+    flash::Flash,
+    page_request::{PageRequest, Undoable},
     problem::Problem,
-    said::Said,
     shares::ShiftShares,
     words::Text,
 };
@@ -96,7 +96,7 @@ struct Frame<'a> {
     seen: String,
     live: bool,
     has_keys: bool,
-    asked: &'a Asked,
+    request: &'a PageRequest,
 }
 
 struct Link {
@@ -106,56 +106,56 @@ struct Link {
 }
 
 impl<'a> Frame<'a> {
-    fn at(view: View, ms: i64, asked: &'a Asked) -> Self {
+    fn at(view: View, ms: i64, request: &'a PageRequest) -> Self {
         let links = View::LINKED.iter().map(|other| Link {
             path: other.path(),
-            name: other.name(asked.text),
+            name: other.name(request.text),
             here: *other == view,
         });
         Self {
-            title: view.name(asked.text),
+            title: view.name(request.text),
             links: links.collect(),
-            seen: asked.time(ms),
+            seen: request.time(ms),
             live: view.is_live(),
             has_keys: matches!(view, View::Nok | View::Weld),
-            asked,
+            request,
         }
     }
 
     /// Who has signed in.
     fn name(&self) -> Option<&str> {
-        self.asked.visitor.as_ref()?.name.as_deref()
+        self.request.visitor.as_ref()?.name.as_deref()
     }
 
     fn role(&self) -> &'static str {
-        let visitor = self.asked.visitor.as_ref();
-        visitor.map_or("", |visitor| self.asked.text.roles[visitor.role as usize])
+        let visitor = self.request.visitor.as_ref();
+        visitor.map_or("", |visitor| self.request.text.roles[visitor.role as usize])
     }
 
     fn can_sign_out(&self) -> bool {
-        let visitor = self.asked.visitor.as_ref();
+        let visitor = self.request.visitor.as_ref();
         visitor.is_some_and(|visitor| visitor.name.is_some() && !visitor.by_proxy)
     }
 
-    fn said(&self) -> Option<&Said> {
-        self.asked.said.as_ref()
+    fn flash(&self) -> Option<&Flash> {
+        self.request.flash.as_ref()
     }
 
     /// What can be taken back here: where single keys do something.
     fn undo(&self) -> Option<&Undoable> {
-        self.asked.undo.as_ref().filter(|_| self.has_keys)
+        self.request.undo.as_ref().filter(|_| self.has_keys)
     }
 
     fn token(&self) -> &str {
-        self.asked.token()
+        self.request.token()
     }
 
     fn rest(&self) -> &str {
-        &self.asked.rest
+        &self.request.rest
     }
 
     fn reviews(&self) -> bool {
-        self.asked.may(Role::Reviewer)
+        self.request.may(Role::Reviewer)
     }
 
     /// Whether its content changes by itself.
@@ -169,7 +169,7 @@ impl<'a> Frame<'a> {
     }
 
     fn operates(&self) -> bool {
-        self.asked.may(Role::Operator)
+        self.request.may(Role::Operator)
     }
 }
 
@@ -266,9 +266,9 @@ struct ListPage<'a> {
 pub fn now(
     report: &Report,
     shares: Option<&Result<Arc<ShiftShares>, Problem>>,
-    asked: &Asked,
+    request: &PageRequest,
 ) -> Result<String, Error> {
-    let text = asked.text;
+    let text = request.text;
     let causes = report.causes.iter().map(|cause| CauseText {
         what: cause.what.of(text.lang),
         remedy: cause.remedy.of(text.lang),
@@ -282,7 +282,7 @@ pub fn now(
         .map(|problem| not_reached(problem, text));
     let page = NowPage {
         t: text,
-        frame: Frame::at(View::Now, report.at_ms, asked),
+        frame: Frame::at(View::Now, report.at_ms, request),
         outlook: match report.outlook() {
             Outlook::StandsStill => ("red", text.stands_still),
             Outlook::NeedsAttention => ("amber", text.attention),
@@ -441,8 +441,8 @@ struct BackfillsPage<'a> {
 }
 
 /// Runs, with who wanted them and what for.
-pub fn backfills(report: &Report, dead: &Dead, asked: &Asked) -> Result<String, Error> {
-    let text = asked.text;
+pub fn backfills(report: &Report, dead: &Dead, request: &PageRequest) -> Result<String, Error> {
+    let text = request.text;
     let rows = report.runs.iter().flatten().map(|line| RunRow {
         cells: run(line, dead, For::People, text),
         run: line.run,
@@ -455,7 +455,7 @@ pub fn backfills(report: &Report, dead: &Dead, asked: &Asked) -> Result<String, 
     notes.extend(first_of(report, dead, text));
     let page = BackfillsPage {
         t: text,
-        frame: Frame::at(View::Backfills, report.at_ms, asked),
+        frame: Frame::at(View::Backfills, report.at_ms, request),
         notes,
         rows: rows.collect(),
     };
@@ -563,25 +563,25 @@ fn run(run: &RunLine, dead: &Dead, whom: For, text: &Text) -> Vec<String> {
 }
 
 /// Workers, as they tell of themselves.
-pub fn workers(report: &Report, place: usize, asked: &Asked) -> Result<String, Error> {
-    let mut table = workers_table(report, For::People, asked.text);
+pub fn workers(report: &Report, place: usize, request: &PageRequest) -> Result<String, Error> {
+    let mut table = workers_table(report, For::People, request.text);
     let all = table.rows.len();
     let first = (place * WORKERS).min(all);
     let last = (first + WORKERS).min(all);
     table.rows = table.rows.drain(first..last).collect();
-    let mut notes = unread(report.workers.is_none(), report, asked.text);
+    let mut notes = unread(report.workers.is_none(), report, request.text);
     if all > WORKERS {
         let (from, to, all) = (first + 1, last, grouped(all as u64));
         notes.push(format!("{from}–{to} / {all}"));
     }
     let page = ListPage {
-        t: asked.text,
-        frame: Frame::at(View::Workers, report.at_ms, asked),
+        t: request.text,
+        frame: Frame::at(View::Workers, report.at_ms, request),
         notes,
         table,
-        export: asked.page("/ui/workers.csv"),
-        next: (last < all).then(|| format!("{}&page={}", asked.page("/ui/workers"), place + 1)),
-        next_word: asked.text.further,
+        export: request.page("/ui/workers.csv"),
+        next: (last < all).then(|| format!("{}&page={}", request.page("/ui/workers"), place + 1)),
+        next_word: request.text.further,
     };
     page.render()
 }
@@ -644,10 +644,10 @@ struct JobsPage<'a> {
 }
 
 /// Dead jobs by cause, those with the most first.
-pub fn jobs(report: &Report, dead: &Dead, asked: &Asked) -> Result<String, Error> {
+pub fn jobs(report: &Report, dead: &Dead, request: &PageRequest) -> Result<String, Error> {
     let counts = report.jobs.iter().flatten();
     let counts: Vec<String> = counts
-        .map(|(state, count)| format!("{} {}", grouped(*count), asked.text.job_state(*state)))
+        .map(|(state, count)| format!("{} {}", grouped(*count), request.text.job_state(*state)))
         .collect();
     let read = dead.as_deref().map(Vec::as_slice);
     let groups = by_cause(read.unwrap_or_default())
@@ -663,13 +663,13 @@ pub fn jobs(report: &Report, dead: &Dead, asked: &Asked) -> Result<String, Error
             ids: group.ids,
         });
     let page = JobsPage {
-        t: asked.text,
-        frame: Frame::at(View::Jobs, report.at_ms, asked),
+        t: request.text,
+        frame: Frame::at(View::Jobs, report.at_ms, request),
         notes: dead
             .as_ref()
             .err()
-            .map(|why| why.text(asked.text.lang))
-            .or_else(|| first_of(report, dead, asked.text))
+            .map(|why| why.text(request.text.lang))
+            .or_else(|| first_of(report, dead, request.text))
             .into_iter()
             .collect(),
         counts: counts.join(", "),
@@ -731,36 +731,36 @@ pub fn events(
     most: usize,
     before: Option<EventKey>,
     seen_ms: i64,
-    asked: &Asked,
+    request: &PageRequest,
 ) -> Result<String, Error> {
     let (mut events, mut notes) = (Vec::new(), Vec::new());
     match latest {
         Ok(latest) => events = latest,
-        Err(why) => notes.push(why.text(asked.text.lang)),
+        Err(why) => notes.push(why.text(request.text.lang)),
     }
     let more = events.len() > most;
     events.truncate(most);
-    let behind = |page: &str, key: EventKey| format!("{}&before={key}", asked.page(page));
+    let behind = |page: &str, key: EventKey| format!("{}&before={key}", request.page(page));
     let last = events.last().filter(|_| more).map(EventLine::key);
     let page = ListPage {
-        t: asked.text,
-        frame: Frame::at(View::Events, seen_ms, asked),
+        t: request.text,
+        frame: Frame::at(View::Events, seen_ms, request),
         notes,
         export: before.map_or_else(
-            || asked.page("/ui/events.csv"),
+            || request.page("/ui/events.csv"),
             |key| behind("/ui/events.csv", key),
         ),
         next: last.map(|key| behind("/ui/events", key)),
-        table: events_table(events, asked),
-        next_word: asked.text.older,
+        table: events_table(events, request),
+        next_word: request.text.older,
     };
     page.render()
 }
 
-pub fn events_table(events: Vec<EventLine>, asked: &Asked) -> Table {
+pub fn events_table(events: Vec<EventLine>, request: &PageRequest) -> Table {
     let row = |event: EventLine| {
         vec![
-            asked.time(event.at_ms),
+            request.time(event.at_ms),
             event.who,
             event.what,
             event.on_what,
@@ -769,7 +769,7 @@ pub fn events_table(events: Vec<EventLine>, asked: &Asked) -> Table {
         ]
     };
     Table {
-        head: asked.text.event_columns.to_vec(),
+        head: request.text.event_columns.to_vec(),
         rows: events.into_iter().map(row).collect(),
     }
 }
@@ -790,11 +790,11 @@ mod tests {
 
     const HOSTILE: &str = "</td><script>alert('x')</script>";
 
-    fn asked(text: &'static Text) -> Asked {
-        Asked {
+    fn request(text: &'static Text) -> PageRequest {
+        PageRequest {
             text,
             visitor: None,
-            said: None,
+            flash: None,
             undo: None,
             zone: Zone::default(),
             rest: String::new(),
@@ -843,17 +843,17 @@ mod tests {
         let report = report();
         let none: Dead = Ok(Arc::default());
         for html in [
-            now(&report, None, &asked(&ENGLISH)).unwrap(),
-            backfills(&report, &none, &asked(&CHINESE)).unwrap(),
-            workers(&report, 0, &asked(&ENGLISH)).unwrap(),
-            jobs(&report, &none, &asked(&ENGLISH)).unwrap(),
+            now(&report, None, &request(&ENGLISH)).unwrap(),
+            backfills(&report, &none, &request(&CHINESE)).unwrap(),
+            workers(&report, 0, &request(&ENGLISH)).unwrap(),
+            jobs(&report, &none, &request(&ENGLISH)).unwrap(),
         ] {
             assert!(!html.contains("<script>alert"), "{html}");
             assert_eq!(html.matches("<script").count(), 1, "only ours: {html}");
             assert!(!html.contains("style="), "the policy forbids it: {html}");
         }
         assert!(
-            backfills(&report, &none, &asked(&ENGLISH))
+            backfills(&report, &none, &request(&ENGLISH))
                 .unwrap()
                 .contains("ben@line: night shift")
         );
@@ -893,7 +893,7 @@ mod tests {
 
     #[test]
     fn what_is_only_the_first_part_says_so() {
-        let asked = asked(&ENGLISH);
+        let request = request(&ENGLISH);
         let jobs = [(State::Dead, 1500)].into_iter().collect();
         let report = Report {
             jobs: Some(jobs),
@@ -904,8 +904,8 @@ mod tests {
             ..Report::default()
         };
         for html in [
-            super::jobs(&report, &dead(MOST_DEAD), &asked).unwrap(),
-            backfills(&report, &dead(MOST_DEAD), &asked).unwrap(),
+            super::jobs(&report, &dead(MOST_DEAD), &request).unwrap(),
+            backfills(&report, &dead(MOST_DEAD), &request).unwrap(),
         ] {
             assert!(html.contains("oldest 1,000 of 1,500 dead jobs"), "{html}");
         }
@@ -940,7 +940,7 @@ mod tests {
 
     #[test]
     fn now_says_the_sentence_and_the_figures_in_either_language() {
-        let html = now(&report(), None, &asked(&ENGLISH)).unwrap();
+        let html = now(&report(), None, &request(&ENGLISH)).unwrap();
         assert!(
             html.contains("class=\"red\"") && html.contains("no scheduler leads"),
             "{html}"
@@ -949,7 +949,7 @@ mod tests {
             html.contains("<dd>1,234</dd>") && html.contains("0.79 %"),
             "{html}"
         );
-        let html = now(&report(), None, &asked(&CHINESE)).unwrap();
+        let html = now(&report(), None, &request(&CHINESE)).unwrap();
         assert!(
             html.contains("没有主调度器") && html.contains("lang=\"zh\""),
             "{html}"
@@ -958,7 +958,7 @@ mod tests {
             causes: vec![Cause::NothingToDo.line()],
             ..Report::default()
         };
-        let html = now(&calm, None, &asked(&ENGLISH)).unwrap();
+        let html = now(&calm, None, &request(&ENGLISH)).unwrap();
         assert!(
             html.contains("class=\"calm\"") && html.contains("nothing to do"),
             "{html}"
@@ -1020,14 +1020,14 @@ mod tests {
             details_at_ms: Some(58_000),
             ..Report::default()
         };
-        let html = now(&report, None, &asked(&ENGLISH)).unwrap();
-        for wanted in [
+        let html = now(&report, None, &request(&ENGLISH)).unwrap();
+        for query in [
             "class=\"amber\"",
             "older days could not be counted",
             "<dd>1</dd>",
             "42 s old",
         ] {
-            assert!(html.contains(wanted), "{wanted}: {html}");
+            assert!(html.contains(query), "{query}: {html}");
         }
     }
 }

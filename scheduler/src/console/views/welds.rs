@@ -14,12 +14,12 @@ use super::{For, Frame, Table, View};
 use crate::{
     actions::reviews::RESULTS,
     console::{
-        asked::Asked,
         limits::Limit,
+        page_request::PageRequest,
         problem::Problem,
-        reviews::{self, LONGEST_NOTE, Seen},
+        reviews::{self, LONGEST_NOTE, ReviewSnapshot},
         svg,
-        wanted::{OfReview, Wanted},
+        weld_query::{ReviewFilter, WeldQuery},
         welds::{Listed, NoReview, NokPage, OneWeld},
         words::Text,
     },
@@ -66,18 +66,18 @@ struct NokListPage<'a> {
 
 /// NOK welds of a day; `found`: they, or why they cannot be shown.
 pub fn nok(
-    wanted: &Wanted,
+    query: &WeldQuery,
     found: &Result<NokPage, Problem>,
     settings: &Settings,
     seen_ms: i64,
-    asked: &Asked,
+    request: &PageRequest,
 ) -> Result<String, Error> {
-    let text = asked.text;
+    let text = request.text;
     let mut page = NokListPage {
         t: text,
-        frame: Frame::at(View::Nok, seen_ms, asked),
+        frame: Frame::at(View::Nok, seen_ms, request),
         fields: fields(
-            wanted,
+            query,
             found.as_ref().is_ok_and(|page| page.has_bodies),
             settings,
             text,
@@ -87,31 +87,31 @@ pub fn nok(
         pareto_word: text.pareto,
         rows: Vec::new(),
         columns: text.nok_columns.to_vec(),
-        export: wanted.filter_only().link("/ui/nok.csv", text.lang),
-        pareto_export: wanted.filter_only().link("/ui/pareto.csv", text.lang),
+        export: query.filter_only().link("/ui/nok.csv", text.lang),
+        pareto_export: query.filter_only().link("/ui/pareto.csv", text.lang),
         next: None,
     };
     match found {
         Err(why) => page.notes.push(why.text(text.lang)),
         Ok(found) => {
-            let notes = found.stretch.notes.iter();
+            let notes = found.list.notes.iter();
             page.notes.extend(notes.map(|why| why.text(text.lang)));
-            page.pareto = pareto(&found.pareto, wanted, text);
-            page.pareto_word = match wanted.review.as_str() {
+            page.pareto = pareto(&found.pareto, query, text);
+            page.pareto_word = match query.review.as_str() {
                 "" => text.pareto,
                 _ => text.pareto_of_all,
             };
             page.rows
-                .extend(found.stretch.welds.iter().map(|listed| WeldLine {
-                    link: wanted.at(&listed.weld).link("/ui/weld", text.lang),
+                .extend(found.list.welds.iter().map(|listed| WeldLine {
+                    link: query.at(&listed.weld).link("/ui/weld", text.lang),
                     id: listed.weld.record_id.clone(),
                     cells: cells(listed, For::People, text),
                 }));
             if !found.has_bodies {
                 leave_out(&mut page, BODY_COLUMN);
             }
-            let last = found.stretch.welds.last().filter(|_| found.stretch.more);
-            page.next = last.map(|last| wanted.at(&last.weld).link("/ui/nok", text.lang));
+            let last = found.list.welds.last().filter(|_| found.list.more);
+            page.next = last.map(|last| query.at(&last.weld).link("/ui/nok", text.lang));
         }
     }
     page.render()
@@ -128,7 +128,7 @@ fn leave_out(page: &mut NokListPage<'_>, column: usize) {
 }
 
 /// Its bars, those of other defects in one at the end.
-fn pareto(pareto: &Pareto, wanted: &Wanted, text: &Text) -> Vec<ShareLine> {
+fn pareto(pareto: &Pareto, query: &WeldQuery, text: &Text) -> Vec<ShareLine> {
     let most = pareto.defects.iter().map(|share| share.welds);
     let most = most.chain([pareto.others]).max().unwrap_or(1);
     let line = |link, name: &str, welds| ShareLine {
@@ -143,9 +143,9 @@ fn pareto(pareto: &Pareto, wanted: &Wanted, text: &Text) -> Vec<ShareLine> {
             "" => (NO_DEFECT, text.no_defect),
             defect => (defect, defect),
         };
-        let only = Wanted {
+        let only = WeldQuery {
             defect: defect.to_owned(),
-            ..wanted.filter_only()
+            ..query.filter_only()
         };
         line(Some(only.link("/ui/nok", text.lang)), name, share.welds)
     });
@@ -155,15 +155,15 @@ fn pareto(pareto: &Pareto, wanted: &Wanted, text: &Text) -> Vec<ShareLine> {
 
 /// The filter as it can be set: what no table or setting knows is not offered.
 fn fields<'a>(
-    wanted: &'a Wanted,
+    query: &'a WeldQuery,
     has_bodies: bool,
     settings: &Settings,
     text: &'static Text,
 ) -> Vec<Field<'a>> {
-    let fields = Wanted::FIELDS
+    let fields = WeldQuery::FIELDS
         .into_iter()
         .zip(text.filters)
-        .zip(wanted.values());
+        .zip(query.values());
     let fields = fields.map(|((name, label), value)| Field {
         label,
         name,
@@ -179,9 +179,9 @@ fn fields<'a>(
                     .chain(names)
                     .collect()
             }
-            "review" => OfReview::NAMED
+            "review" => ReviewFilter::NAMED
                 .iter()
-                .zip(text.of_reviews)
+                .zip(text.review_filters)
                 .map(|((name, _), word)| ((*name).to_owned(), word.to_owned()))
                 .collect(),
             _ => Vec::new(),
@@ -311,16 +311,16 @@ impl Judges<'_> {
 
 /// One weld; `found`: it, or why it cannot be shown.
 pub fn weld(
-    wanted: &Wanted,
+    query: &WeldQuery,
     found: &Result<Option<OneWeld>, Problem>,
     judges: Judges<'_>,
     seen_ms: i64,
-    asked: &Asked,
+    request: &PageRequest,
 ) -> Result<String, Error> {
-    let text = asked.text;
+    let text = request.text;
     let mut page = WeldPage {
         t: text,
-        frame: Frame::at(View::Weld, seen_ms, asked),
+        frame: Frame::at(View::Weld, seen_ms, request),
         heading: Vec::new(),
         svg: None,
         notes: Vec::new(),
@@ -332,12 +332,12 @@ pub fn weld(
         attempts_link: String::new(),
         hits_export: String::new(),
         attempts_export: String::new(),
-        list_link: wanted.filter_only().link("/ui/nok", text.lang),
-        next_link: wanted.link("/ui/next", text.lang),
+        list_link: query.filter_only().link("/ui/nok", text.lang),
+        next_link: query.link("/ui/next", text.lang),
         review: None,
     };
     match found {
-        Ok(Some(weld)) => page.fill(wanted, weld, judges, asked),
+        Ok(Some(weld)) => page.fill(query, weld, judges, request),
         Ok(None) => page.notes.push(text.no_weld.to_owned()),
         Err(why) => page.notes.push(why.text(text.lang)),
     }
@@ -345,19 +345,25 @@ pub fn weld(
 }
 
 impl<'a> WeldPage<'a> {
-    fn fill(&mut self, wanted: &Wanted, weld: &'a OneWeld, judges: Judges<'_>, asked: &Asked) {
-        let text = asked.text;
+    fn fill(
+        &mut self,
+        query: &WeldQuery,
+        weld: &'a OneWeld,
+        judges: Judges<'_>,
+        request: &PageRequest,
+    ) {
+        let text = request.text;
         // The address may have had the id alone.
-        let here = Wanted {
+        let here = WeldQuery {
             ticks: weld.key.ticks.to_string(),
             time: weld.key.time.clone(),
             note: String::new(),
-            ..wanted.clone()
+            ..query.clone()
         };
         self.next_link = here.link("/ui/next", text.lang);
         self.hits_export = here.link("/ui/hits.csv", text.lang);
         self.attempts_export = here.link("/ui/attempts.csv", text.lang);
-        self.attempts_link = Wanted {
+        self.attempts_link = WeldQuery {
             attempts: "1".to_owned(),
             ..here.clone()
         }
@@ -388,14 +394,14 @@ impl<'a> WeldPage<'a> {
         self.attempts = weld
             .attempts
             .as_ref()
-            .map(|attempts| attempts_table(attempts, For::People, asked));
+            .map(|attempts| attempts_table(attempts, For::People, request));
         match &weld.review {
             Ok(review) => {
                 self.review = Some(ReviewBox {
                     action: here.link("/ui/review", text.lang),
-                    said: reviews::in_words(review, asked),
-                    was: Seen::from(review).text(),
-                    note: wanted.note.clone(),
+                    said: reviews::in_words(review, request),
+                    was: ReviewSnapshot::from(review).text(),
+                    note: query.note.clone(),
                     choices: RESULTS
                         .into_iter()
                         .zip(KEYS)
@@ -530,12 +536,12 @@ fn margin(hit: &Hit, whom: For) -> String {
     }
 }
 
-pub fn attempts_table(attempts: &[AttemptLine], whom: For, asked: &Asked) -> Table {
-    let text = asked.text;
+pub fn attempts_table(attempts: &[AttemptLine], whom: For, request: &PageRequest) -> Table {
+    let text = request.text;
     let row = |attempt: &AttemptLine| {
         vec![
             attempt.token.to_string(),
-            asked.time(attempt.at_ms),
+            request.time(attempt.at_ms),
             match attempt.run {
                 0 => text.live.to_owned(),
                 run => run.to_string(),

@@ -14,20 +14,20 @@ const COOKIE: &str = "weldfleet_said";
 const MOST: usize = 300;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Said {
+pub struct Flash {
     pub well: bool,
     pub text: String,
 }
 
-impl Said {
-    pub fn well(text: impl Into<String>) -> Self {
+impl Flash {
+    pub fn done(text: impl Into<String>) -> Self {
         Self {
             well: true,
             text: text.into(),
         }
     }
 
-    pub fn badly(text: impl Into<String>) -> Self {
+    pub fn failed(text: impl Into<String>) -> Self {
         Self {
             well: false,
             text: text.into(),
@@ -35,7 +35,7 @@ impl Said {
     }
 
     pub fn problem(problem: &Problem, text: &Text) -> Self {
-        Self::badly(problem.text(text.lang))
+        Self::failed(problem.text(text.lang))
     }
 
     /// To a page, which tells it.
@@ -54,13 +54,13 @@ impl Said {
 }
 
 /// What is to be told, once.
-pub fn of(headers: &HeaderMap) -> Option<Said> {
+pub fn of(headers: &HeaderMap) -> Option<Flash> {
     let cookie = CookieJar::from_headers(headers).get(COOKIE).cloned()?;
     serde_json::from_str(cookie.value()).ok()
 }
 
 /// It was told.
-pub fn told(answer: &mut Response) {
+pub fn clear(answer: &mut Response) {
     let mut cookie = Cookie::new(COOKIE, "");
     cookie.make_removal();
     put(answer, cookie);
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn it_is_told_as_it_was_said_shortened() {
         for text in ["li; 李 \"x\" = 5 & <b>", &"错".repeat(1000)] {
-            let answer = Said::badly(text).on("/ui/jobs");
+            let answer = Flash::failed(text).on("/ui/jobs");
             let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap();
             assert!(
                 cookie.len() < 4000 && cookie.contains("HttpOnly"),

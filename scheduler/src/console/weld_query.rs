@@ -14,7 +14,7 @@ use crate::actions::reviews::RESULTS;
 /// The query of an address, as typed: a filter, and a place in what it lets through. Empty: not asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Wanted {
+pub struct WeldQuery {
     pub day: String,
     pub shift: String,
     pub part: String,
@@ -38,7 +38,7 @@ pub struct Wanted {
 
 /// Of which reviews welds are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OfReview {
+pub enum ReviewFilter {
     Any,
     /// Nobody has said anything.
     Open,
@@ -46,7 +46,7 @@ pub enum OfReview {
     Saying(&'static str),
 }
 
-impl OfReview {
+impl ReviewFilter {
     /// All that can be asked for, by their names in an address.
     pub const NAMED: [(&'static str, Self); 6] = [
         ("", Self::Any),
@@ -63,7 +63,7 @@ impl OfReview {
     }
 }
 
-impl Wanted {
+impl WeldQuery {
     /// Names of the filter's fields in the address, in the order in which they are shown.
     pub const FIELDS: [&'static str; 8] = [
         "day", "shift", "part", "spot", "timer", "body", "defect", "review",
@@ -164,9 +164,9 @@ impl Wanted {
         })
     }
 
-    pub fn of_review(&self) -> Result<OfReview, Problem> {
-        OfReview::named(&self.review).ok_or_else(|| {
-            let names = OfReview::NAMED.map(|(name, _)| name);
+    pub fn review_filter(&self) -> Result<ReviewFilter, Problem> {
+        ReviewFilter::named(&self.review).ok_or_else(|| {
+            let names = ReviewFilter::NAMED.map(|(name, _)| name);
             Problem::UnknownReview {
                 typed: self.review.clone(),
                 known: names[1..].join(", "),
@@ -200,23 +200,26 @@ mod tests {
 
     #[test]
     fn an_address_says_again_what_was_asked_for() {
-        let wanted = Wanted {
+        let query = WeldQuery {
             day: "20261129".to_owned(),
             body: "a&b=c 车身".to_owned(),
             review: "false alarm".to_owned(),
             ticks: "-12".to_owned(),
             id: "7/7".to_owned(),
-            ..Wanted::default()
+            ..WeldQuery::default()
         };
-        let link = wanted.link("/ui/nok", Language::Chinese);
-        let query = link.strip_prefix("/ui/nok?lang=zh&").unwrap();
+        let link = query.link("/ui/nok", Language::Chinese);
+        let typed = link.strip_prefix("/ui/nok?lang=zh&").unwrap();
         let read: std::collections::HashMap<_, _> =
-            form_urlencoded::parse(query.as_bytes()).collect();
+            form_urlencoded::parse(typed.as_bytes()).collect();
         assert_eq!(read.len(), 5, "{link}");
-        assert_eq!(read["body"], wanted.body);
-        assert_eq!(wanted.of_review(), Ok(OfReview::Saying("false alarm")));
+        assert_eq!(read["body"], query.body);
+        assert_eq!(
+            query.review_filter(),
+            Ok(ReviewFilter::Saying("false alarm"))
+        );
         assert!(
-            wanted
+            query
                 .filter_only()
                 .link("/ui/nok", Language::English)
                 .ends_with("review=false+alarm")
@@ -226,11 +229,11 @@ mod tests {
     #[test]
     fn what_cannot_be_asked_for_is_named_with_what_can() {
         let mut console = ConsoleSettings::default();
-        let asking = |shift: &str, review: &str| Wanted {
+        let asking = |shift: &str, review: &str| WeldQuery {
             day: "20261129".to_owned(),
             shift: shift.to_owned(),
             review: review.to_owned(),
-            ..Wanted::default()
+            ..WeldQuery::default()
         };
         let none = asking("early", "").filter(&console).unwrap_err();
         let none = none.words().en;
@@ -241,7 +244,7 @@ mod tests {
         let other = other.words().en;
         assert!(other.contains("noon") && other.contains("early"), "{other}");
         assert!(asking("early", "").filter(&console).is_ok());
-        let review = asking("", "perhaps").of_review().unwrap_err();
+        let review = asking("", "perhaps").review_filter().unwrap_err();
         let review = review.words().en;
         assert!(
             review.contains("perhaps") && review.contains("unsure"),

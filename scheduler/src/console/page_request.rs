@@ -12,19 +12,19 @@ use weldfleet_settings::Zone;
 use weldfleet_words::Language;
 
 use super::{
-    said::{self, Said},
+    flash::{self, Flash},
     visitor::Visitor,
     words::Text,
 };
 use crate::users::Role;
 
 /// Of one request.
-pub struct Asked {
+pub struct PageRequest {
     pub text: &'static Text,
     /// `None` where nobody has signed in yet.
     pub visitor: Option<Visitor>,
     /// What came of their last action.
-    pub said: Option<Said>,
+    pub flash: Option<Flash>,
     /// The review that this browser can take back.
     pub undo: Option<Undoable>,
     /// The plant's, by which times are told.
@@ -41,7 +41,7 @@ pub struct Undoable {
     pub record_id: String,
 }
 
-impl Asked {
+impl PageRequest {
     /// A page in the same language.
     pub fn page(&self, path: &str) -> String {
         format!("{path}?lang={}", self.text.lang)
@@ -82,14 +82,14 @@ struct Lang {
     lang: Option<String>,
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Asked {
+impl<S: Send + Sync> FromRequestParts<S> for PageRequest {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(Self {
             text: text_of(&parts.uri, &parts.headers),
             visitor: parts.extensions.get::<Visitor>().cloned(),
-            said: said::of(&parts.headers),
+            flash: flash::of(&parts.headers),
             undo: parts.extensions.get::<Undoable>().cloned(),
             zone: parts.extensions.get::<Zone>().cloned().unwrap_or_default(),
             rest: rest(parts.uri.query().unwrap_or_default()),
@@ -139,18 +139,18 @@ mod tests {
 
     #[test]
     fn times_are_the_plants_and_say_so() {
-        let asked = Asked {
+        let request = PageRequest {
             text: Text::of(Language::English),
             visitor: None,
-            said: None,
+            flash: None,
             undo: None,
             zone: Zone::default(),
             rest: String::new(),
         };
         let noon = "2026-11-29 12:00:00 Asia/Shanghai";
-        assert_eq!(asked.time(1_795_924_800_000), noon);
-        assert_eq!(asked.time_of("2026-11-29 04:00:00"), noon);
-        assert_eq!(asked.time_of("yesterday"), "yesterday");
+        assert_eq!(request.time(1_795_924_800_000), noon);
+        assert_eq!(request.time_of("2026-11-29 04:00:00"), noon);
+        assert_eq!(request.time_of("yesterday"), "yesterday");
     }
 
     #[test]
