@@ -44,7 +44,7 @@ pub enum SettleError {
 
 /// What both stores say.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub struct Unsettled {
     /// What is not settled.
     pub patches: Patches,
     /// Outstanding jobs by day, dead ones included, of any run.
@@ -52,8 +52,8 @@ pub struct Seen {
 }
 
 /// Reads what is not settled and what is outstanding.
-pub async fn look(table: &SourceTable, queue: &Queue) -> Result<Seen, SettleError> {
-    Ok(Seen {
+pub async fn look(table: &SourceTable, queue: &Queue) -> Result<Unsettled, SettleError> {
+    Ok(Unsettled {
         patches: table.patches().await?,
         jobs: jobs_by_day(queue).await?,
     })
@@ -82,7 +82,7 @@ pub struct Rule {
 }
 
 /// Why a partition cannot be settled now; `None`: it can.
-pub fn obstacle(partition: &PatchedPartition, seen: &Seen, rule: Rule) -> Option<String> {
+pub fn obstacle(partition: &PatchedPartition, seen: &Unsettled, rule: Rule) -> Option<String> {
     let days = || partition.days.iter();
     let late = |day: &Day| rule.not_over.is_some_and(|first| *day >= first);
     if let Some(day) = days().find(|day| late(&day.day)) {
@@ -109,7 +109,7 @@ pub fn obstacle(partition: &PatchedPartition, seen: &Seen, rule: Rule) -> Option
 
 /// Partitions that can be settled. A table whose patches come near the server's limit would soon take no verdict at
 /// all: then all of them.
-pub fn ready(seen: &Seen, rule: Rule) -> Vec<String> {
+pub fn ready(seen: &Unsettled, rule: Rule) -> Vec<String> {
     let all = seen.patches.are_many();
     let partitions = seen.patches.partitions.iter();
     partitions
@@ -262,9 +262,9 @@ mod tests {
             quiet: QUIET,
         };
         let why = |partition: &PatchedPartition, jobs: &[(u32, u64)]| {
-            let seen = Seen {
+            let seen = Unsettled {
                 jobs: jobs.iter().map(|(of, jobs)| (day(*of), *jobs)).collect(),
-                ..Seen::default()
+                ..Unsettled::default()
             };
             obstacle(partition, &seen, rule).unwrap_or_default()
         };
@@ -294,7 +294,7 @@ mod tests {
             quiet: Duration::ZERO,
         };
         let today = partition(&[(20_261_128, 0)], 0);
-        assert_eq!(obstacle(&today, &Seen::default(), asked), None);
+        assert_eq!(obstacle(&today, &Unsettled::default(), asked), None);
     }
 
     #[test]
@@ -303,7 +303,7 @@ mod tests {
             not_over: Some(day(20_261_128)),
             quiet: QUIET,
         };
-        let mut seen = Seen {
+        let mut seen = Unsettled {
             patches: Patches {
                 bytes: 49,
                 limit: 100,

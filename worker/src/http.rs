@@ -98,13 +98,13 @@ fn failed(error: impl std::fmt::Display) -> Refused {
 }
 
 /// One request, counted however it ends.
-struct Asked {
+struct CountedRequest {
     began: Instant,
     /// The status code of its answer, once there is one.
     code: Option<StatusCode>,
 }
 
-impl Drop for Asked {
+impl Drop for CountedRequest {
     fn drop(&mut self) {
         let code = self
             .code
@@ -115,12 +115,12 @@ impl Drop for Asked {
 }
 
 async fn predict(state: State<Predict>, request: Request) -> Result<Json<Value>, Refused> {
-    let mut asked = Asked {
+    let mut counted = CountedRequest {
         began: Instant::now(),
         code: None,
     };
     let answer = answered(state, request).await;
-    asked.code = Some(match &answer {
+    counted.code = Some(match &answer {
         Ok(_) => StatusCode::OK,
         Err(Refused(status, _)) => *status,
     });

@@ -64,13 +64,13 @@ pub async fn run(settings: Arc<Settings>, what: Jobs) -> Result<Exit, Failure> {
 }
 
 /// A filter with its day resolved.
-struct Wanted {
+struct JobQuery {
     states: Vec<State>,
     day: Option<Day>,
     run: Option<u64>,
 }
 
-impl Wanted {
+impl JobQuery {
     fn new(filter: &JobFilter, settings: &Settings, otherwise: &[State]) -> Result<Self, Failure> {
         let day = filter
             .day
@@ -95,9 +95,9 @@ impl Wanted {
 }
 
 /// Jobs that the filter lets through, `limit` at most.
-async fn find(queue: &Queue, wanted: &Wanted, limit: usize) -> Result<Vec<Job>, Failure> {
+async fn find(queue: &Queue, query: &JobQuery, limit: usize) -> Result<Vec<Job>, Failure> {
     let mut found = Vec::new();
-    for state in &wanted.states {
+    for state in &query.states {
         let mut cursor = Some(0);
         while let Some(at) = cursor {
             let page = queue.list(*state, at, PAGE).await.map_err(queue_failure)?;
@@ -105,7 +105,7 @@ async fn find(queue: &Queue, wanted: &Wanted, limit: usize) -> Result<Vec<Job>, 
                 if found.len() == limit {
                     return Ok(found);
                 }
-                if wanted.takes(&job) {
+                if query.takes(&job) {
                     found.push(job);
                 }
             }
@@ -122,9 +122,9 @@ async fn list(
     json: bool,
 ) -> Result<Exit, Failure> {
     let queue = own_queue(settings).await?;
-    let wanted = Wanted::new(filter, settings, &OUTSTANDING)?;
+    let query = JobQuery::new(filter, settings, &OUTSTANDING)?;
     // One more than shown, to know whether there is more.
-    let mut jobs = find(&queue, &wanted, limit.saturating_add(1)).await?;
+    let mut jobs = find(&queue, &query, limit.saturating_add(1)).await?;
     let more = jobs.len() > limit;
     jobs.truncate(limit);
     if json {
@@ -295,8 +295,8 @@ async fn chosen(
     filter: &JobFilter,
 ) -> Result<Vec<String>, Failure> {
     if all {
-        let wanted = Wanted::new(filter, settings, &[State::Dead])?;
-        let found = find(queue, &wanted, usize::MAX).await?;
+        let query = JobQuery::new(filter, settings, &[State::Dead])?;
+        let found = find(queue, &query, usize::MAX).await?;
         return Ok(found.into_iter().map(|job| job.id).collect());
     }
     for id in &ids {

@@ -20,7 +20,7 @@ use super::{host, keep, operator};
 use crate::{
     args::Settle,
     dependencies::{Dependencies, store_failure},
-    settle::{self, Applied, Rule, Seen, SettleError},
+    settle::{self, Applied, Rule, SettleError, Unsettled},
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -131,7 +131,7 @@ pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failu
 }
 
 /// Partitions of the asked days that can be settled.
-fn ready(seen: &Seen, from: Day, to: Day) -> Vec<String> {
+fn ready(seen: &Unsettled, from: Day, to: Day) -> Vec<String> {
     let partitions = seen.patches.partitions.iter();
     partitions
         .filter(|partition| {
@@ -146,7 +146,7 @@ fn ready(seen: &Seen, from: Day, to: Day) -> Vec<String> {
 }
 
 /// The asked days that are not settled, each with the reason.
-fn left_over(seen: &Seen, from: Day, to: Day) -> BTreeMap<Day, String> {
+fn left_over(seen: &Unsettled, from: Day, to: Day) -> BTreeMap<Day, String> {
     let mut left = BTreeMap::new();
     for partition in &seen.patches.partitions {
         let why = settle::obstacle(partition, seen, RULE);

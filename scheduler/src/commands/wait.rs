@@ -135,7 +135,7 @@ fn say(run: u64, days: &[Day], outcome: &RunOutcome, end: End, took: Duration) {
 }
 
 /// What one look saw.
-struct Seen {
+struct RunProgress {
     state: RunState,
     left: u64,
     outstanding: u64,
@@ -170,13 +170,13 @@ async fn look(
     run: u64,
     days: &[Day],
     selection: &Selection,
-) -> Result<Seen, LookError> {
+) -> Result<RunProgress, LookError> {
     let recorded = deps.runs.get(run).await?;
     let state = recorded.as_ref().map_or(RunState::Open, |run| run.state);
     let left = deps.table.wanted_rows(run, days, selection).await?;
     let left: u64 = left.iter().map(|(_, rows)| rows).sum();
     if matches!(state, RunState::Closed | RunState::Cancelled) {
-        return Ok(Seen {
+        return Ok(RunProgress {
             state,
             left,
             outstanding: 0,
@@ -222,7 +222,7 @@ async fn look(
     } else {
         String::new()
     };
-    Ok(Seen {
+    Ok(RunProgress {
         state,
         left,
         outstanding,
@@ -246,7 +246,7 @@ impl Stuck {
         }
     }
 
-    fn is_over(&mut self, seen: &Seen) -> bool {
+    fn is_over(&mut self, seen: &RunProgress) -> bool {
         if seen.state != RunState::Open
             || seen.dead == 0
             || seen.outstanding > seen.dead

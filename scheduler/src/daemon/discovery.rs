@@ -37,8 +37,8 @@ struct Missed(BTreeMap<String, Instant>);
 impl Missed {
     /// Takes notice of who is silent, and of who is there again.
     fn note(&mut self, report: &Report, now: Instant) {
-        let limits = &report.limits;
-        let silent_ms = limits.silent_ms.min(limits.listed_ms / 2);
+        let thresholds = &report.thresholds;
+        let silent_ms = thresholds.silent_ms.min(thresholds.listed_ms / 2);
         let workers = || report.workers.iter().flatten();
         let is_silent = |worker: &&WorkerEntry| worker.silent_ms > silent_ms;
         for address in workers().filter(is_silent).filter_map(address_of) {
@@ -111,7 +111,7 @@ mod tests {
     use weldfleet_queue::{Candidate, WorkerInfo};
 
     use super::*;
-    use crate::status::report::Limits;
+    use crate::status::report::Thresholds;
 
     fn worker(host: &str, address: &str) -> WorkerEntry {
         let fields = [("host", host), ("address", address)];
@@ -134,10 +134,10 @@ mod tests {
         };
         let report = Report {
             workers: Some(workers.iter().map(of).collect()),
-            limits: Limits {
+            thresholds: Thresholds {
                 silent_ms: 35_000,
                 listed_ms: 90_000,
-                ..Limits::default()
+                ..Thresholds::default()
             },
             ..Report::default()
         };

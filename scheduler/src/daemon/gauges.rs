@@ -307,7 +307,7 @@ fn show_queue(report: &Report) {
     gauge!("weldfleet_workers").set(known(living));
     let paused = queue.map(|_| f64::from(u8::from(report.paused.is_some())));
     gauge!("weldfleet_paused").set(known(paused));
-    let waiting = Waiting::of(report);
+    let waiting = OldestWaits::of(report);
     for (class, seconds) in [("live", waiting.for_a_worker), ("backfill", waiting.behind)] {
         gauge!("weldfleet_oldest_pending_seconds", "class" => class).set(known(seconds));
     }
@@ -323,7 +323,7 @@ fn show_queue(report: &Report) {
 /// How long the oldest work has been waiting, by what it waits for, s; 0 where there is none, `None` if nobody can
 /// tell.
 #[derive(Debug, PartialEq)]
-struct Waiting {
+struct OldestWaits {
     /// Live jobs.
     for_a_worker: Option<f64>,
     /// Jobs of backfills; nobody looks at them while live ones wait.
@@ -333,7 +333,7 @@ struct Waiting {
     for_its_run: Option<f64>,
 }
 
-impl Waiting {
+impl OldestWaits {
     fn of(report: &Report) -> Self {
         let seconds = |ms: Option<u64>| ms.unwrap_or(0) as f64 / 1000.0;
         let queue = report.queue.as_ref();
@@ -456,43 +456,47 @@ mod tests {
             ),
             ..Report::default()
         };
-        let waiting = Waiting {
+        let waiting = OldestWaits {
             for_a_worker: Some(7.0),
             behind: None,
             for_resume: Some(0.0),
             for_its_delay: Some(9.0),
             for_its_run: Some(60.0),
         };
-        assert_eq!(Waiting::of(&report), waiting);
+        assert_eq!(OldestWaits::of(&report), waiting);
         report.paused = Some(Pause {
             reason: "tip dress".to_owned(),
             by: "ana".to_owned(),
             since: 87_000,
         });
-        let paused = Waiting {
+        let paused = OldestWaits {
             for_a_worker: Some(0.0),
             behind: Some(0.0),
             for_resume: Some(3.0),
             ..waiting
         };
-        assert_eq!(Waiting::of(&report), paused);
+        assert_eq!(OldestWaits::of(&report), paused);
         report.queue.get_or_insert_default().oldest_pending_ms = None;
-        assert_eq!(Waiting::of(&report).for_resume, Some(0.0), "nothing waits");
+        assert_eq!(
+            OldestWaits::of(&report).for_resume,
+            Some(0.0),
+            "nothing waits"
+        );
         (report.queue, report.runs) = (None, None);
-        let unknown = Waiting {
+        let unknown = OldestWaits {
             for_a_worker: None,
             behind: None,
             for_resume: None,
             for_its_delay: None,
             for_its_run: None,
         };
-        assert_eq!(Waiting::of(&report), unknown);
+        assert_eq!(OldestWaits::of(&report), unknown);
     }
 
     #[test]
     fn a_backfill_that_waits_is_no_live_work_that_waits() {
         let of = |oldest: Option<(u64, u8)>| {
-            let waiting = Waiting::of(&Report {
+            let waiting = OldestWaits::of(&Report {
                 queue: Some(QueueFacts {
                     oldest_pending_ms: oldest.map(|(ms, _)| ms),
                     oldest_pending_priority: oldest.map(|(_, priority)| priority),

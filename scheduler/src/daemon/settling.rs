@@ -10,7 +10,7 @@ use weldfleet_stores::clickhouse::{Event, Events, SourceTable};
 use super::Daemon;
 use crate::{
     args::today,
-    settle::{self, Applied, Rule, Seen, SettleError},
+    settle::{self, Applied, Rule, SettleError, Unsettled},
 };
 
 /// Least and longest time between two looks.
@@ -105,7 +105,7 @@ impl DaySettling {
         &mut self,
         daemon: &Daemon,
         table: &SourceTable,
-        seen: &Seen,
+        seen: &Unsettled,
         ready: &[String],
     ) -> Result<Duration, SettleError> {
         let most = doubled(STANDSTILL, self.failures);

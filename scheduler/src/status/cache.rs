@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the last look saw.
 #[derive(Clone)]
-struct Seen {
+struct LastLook {
     report: Arc<Report>,
     ended: Instant,
     /// Until when it is fresh.
@@ -41,7 +41,7 @@ struct Seen {
 pub struct Cache {
     gatherer: Arc<Mutex<Gatherer>>,
     looking: Arc<AtomicBool>,
-    seen: watch::Sender<Option<Seen>>,
+    seen: watch::Sender<Option<LastLook>>,
 }
 
 impl Cache {
@@ -83,7 +83,7 @@ impl Cache {
             match looked {
                 Ok(Look { report, took }) => {
                     let ended = Instant::now();
-                    cache.seen.send_replace(Some(Seen {
+                    cache.seen.send_replace(Some(LastLook {
                         report: Arc::new(report),
                         ended,
                         fresh: ended + FRESH.max(took * SHARE),

@@ -258,7 +258,7 @@ fn circumstances(report: &Report, found: &mut Vec<Cause>) {
         let why = why.to_owned();
         found.push(Cause::MirrorAway { why });
     }
-    let most = report.limits.max_outstanding;
+    let most = report.thresholds.max_outstanding;
     if let Some(queue) = &report.queue
         && most > 0
     {
@@ -308,10 +308,10 @@ fn leased(report: &Report) -> u64 {
 
 /// Nothing is in hand, and for a while nothing was claimed or enqueued.
 fn is_still(report: &Report) -> bool {
-    let limits = &report.limits;
+    let thresholds = &report.thresholds;
     // The leader looks at least as often as a partial range may wait.
-    let look = limits.poll_interval_ms.min(limits.max_wait_ms);
-    let patience = limits.max_wait_ms.min(MOST_WAIT_MS) + look + 1000;
+    let look = thresholds.poll_interval_ms.min(thresholds.max_wait_ms);
+    let patience = thresholds.max_wait_ms.min(MOST_WAIT_MS) + look + 1000;
     leased(report) == 0
         && report
             .queue
@@ -342,7 +342,7 @@ fn still(report: &Report, zone: &TimeZone) -> Option<Cause> {
             until: time_of_day(until, zone),
         });
     }
-    if report.limits.one_day {
+    if report.thresholds.one_day {
         return None;
     }
     let live: Vec<&DayLine> = days.iter().filter(|day| day.live).collect();
@@ -356,10 +356,10 @@ fn still(report: &Report, zone: &TimeZone) -> Option<Cause> {
         return Some(Cause::OnlyDead { jobs: dead });
     }
     let largest = live.iter().map(|day| day.left).max().unwrap_or(0);
-    if pending == 0 && left > 0 && largest < report.limits.batch_size {
+    if pending == 0 && left > 0 && largest < report.thresholds.batch_size {
         return Some(Cause::PartialRange {
             rows: left,
-            max_wait_ms: report.limits.max_wait_ms,
+            max_wait_ms: report.thresholds.max_wait_ms,
         });
     }
     (queue.still_ms >= UNEXPLAINED_MS).then_some(Cause::Unexplained {
@@ -614,7 +614,7 @@ mod tests {
     use weldfleet_queue::WorkerInfo;
 
     use super::{
-        super::report::{DiskLine, Limits, PatchLine, QueueFacts, Stores},
+        super::report::{DiskLine, PatchLine, QueueFacts, Stores, Thresholds},
         *,
     };
 
@@ -654,13 +654,13 @@ mod tests {
             }),
             workers: Some(vec![worker("")]),
             leader: Some("press-1".to_owned()),
-            limits: Limits {
+            thresholds: Thresholds {
                 batch_size: 4096,
                 max_outstanding: 1000,
                 max_wait_ms: 5000,
                 poll_interval_ms: 2000,
                 silent_ms: 15_000,
-                ..Limits::default()
+                ..Thresholds::default()
             },
             ..Report::default()
         }
@@ -697,7 +697,10 @@ mod tests {
         // At shipped settings it is told of in less than five seconds, with the second for which a look is good.
         let shipped = |still_ms| {
             codes(|report| {
-                (report.limits.max_wait_ms, report.limits.poll_interval_ms) = (1300, 2000);
+                (
+                    report.thresholds.max_wait_ms,
+                    report.thresholds.poll_interval_ms,
+                ) = (1300, 2000);
                 queue(report).still_ms = still_ms;
                 left(report, 0);
             })
@@ -913,7 +916,7 @@ mod tests {
         assert!(codes(open).is_empty(), "a run is about to be sliced");
         let one_day = |report: &mut Report| {
             left(report, 0);
-            report.limits.one_day = true;
+            report.thresholds.one_day = true;
         };
         assert!(codes(one_day).is_empty(), "other days were not looked at");
         let long = |report: &mut Report| queue(report).still_ms = UNEXPLAINED_MS;

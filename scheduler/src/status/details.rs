@@ -58,7 +58,7 @@ pub struct Question {
 
 /// What a run still wants.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted {
+pub struct RunLeft {
     pub rows: u64,
     pub days: u64,
 }
@@ -74,7 +74,7 @@ pub struct Details {
     pub days: Vec<DayCounts>,
     pub not_selected: Option<u64>,
     pub elsewhere: Option<LeftElsewhere>,
-    pub wanted: BTreeMap<u64, Wanted>,
+    pub wanted: BTreeMap<u64, RunLeft>,
     /// Rows per second on those days.
     pub pace: f64,
     pub settling: Option<Settling>,
@@ -170,7 +170,7 @@ impl Question {
             let of_run = run.days();
             let wanted = table.wanted_rows(run.run, &of_run, &run.selection).await?;
             let wanted: BTreeMap<Day, u64> = wanted.into_iter().collect();
-            let told = Wanted {
+            let told = RunLeft {
                 rows: wanted.values().sum(),
                 days: wanted.len() as u64,
             };
@@ -207,7 +207,7 @@ impl Question {
         let jobs = settle::jobs_by_day(&self.queue).await.ok();
         // Without Redis nobody knows whether a day has jobs left.
         let knows_jobs = jobs.is_some();
-        let seen = settle::Seen {
+        let seen = settle::Unsettled {
             patches: self.table.patches().await?,
             jobs: jobs.unwrap_or_default(),
         };

@@ -23,8 +23,8 @@ use super::{
     hints::hints,
     now_ms,
     report::{
-        DayLine, DiskLine, Limits, MirrorLine, OlderDay, PatchLine, QueueFacts, Report, RunLine,
-        StoreLine,
+        DayLine, DiskLine, MirrorLine, OlderDay, PatchLine, QueueFacts, Report, RunLine, StoreLine,
+        Thresholds,
     },
 };
 use crate::{args::today, dependencies};
@@ -102,7 +102,7 @@ impl Gatherer {
         let mut report = Report {
             at_ms: now_ms(),
             today: today.to_string(),
-            limits: self.limits(),
+            thresholds: self.thresholds(),
             ..Report::default()
         };
         (report.stores.clickhouse, report.stores.mysql) =
@@ -158,12 +158,12 @@ impl Gatherer {
         }
     }
 
-    fn limits(&self) -> Limits {
+    fn thresholds(&self) -> Thresholds {
         let scheduler = &self.settings.scheduler;
         let options = self.queue.options();
         // A large fleet's idle workers speak as rarely as this.
         let rarely = options.worker_expiry() / 3 + Duration::from_secs(5);
-        Limits {
+        Thresholds {
             batch_size: u64::from(scheduler.batch_size),
             max_outstanding: u64::from(scheduler.max_outstanding),
             max_wait_ms: scheduler.max_wait.as_millis() as u64,

@@ -152,7 +152,7 @@ mod tests {
             ]),
             ..Report::default()
         };
-        report.limits.silent_ms = 15_000;
+        report.thresholds.silent_ms = 15_000;
         assert_eq!(hints(&report, "UTC"), []);
         let providers = [worker("cpu", "m-1", 0), worker("openvino", "m-1", 0)];
         let said = mixed(providers.iter()).unwrap().en;

@@ -67,14 +67,14 @@ pub struct Report {
     pub hints: Vec<Hint>,
     /// Settings that it is measured by.
     #[serde(skip)]
-    pub limits: Limits,
+    pub thresholds: Thresholds,
 }
 
 impl Report {
     /// Workers that were heard of lately.
     pub fn living_workers(&self) -> impl Iterator<Item = &WorkerEntry> {
         let workers = self.workers.iter().flatten();
-        workers.filter(|worker| worker.silent_ms <= self.limits.silent_ms)
+        workers.filter(|worker| worker.silent_ms <= self.thresholds.silent_ms)
     }
 
     /// Rows of the live days without a verdict; `None` if they could not be counted.
@@ -325,7 +325,7 @@ pub struct DiskLine {
 
 /// Settings and circumstances that decide what is out of the ordinary.
 #[derive(Debug, Clone, Default)]
-pub struct Limits {
+pub struct Thresholds {
     pub batch_size: u64,
     pub max_outstanding: u64,
     pub max_wait_ms: u64,

@@ -59,11 +59,11 @@ pub fn save(path: &Path, users: &Users) -> Result<(), String> {
 #[derive(Clone)]
 pub struct UsersFile {
     path: PathBuf,
-    seen: Arc<Mutex<Option<Seen>>>,
+    seen: Arc<Mutex<Option<LastRead>>>,
 }
 
 /// What was read last.
-type Seen = (Version, Arc<Users>);
+type LastRead = (Version, Arc<Users>);
 
 /// What tells a file from the one before.
 type Version = (SystemTime, u64);

@@ -14,12 +14,12 @@ pub(crate) fn chance() -> f64 {
 }
 
 /// Waits between tries while Redis is away: short, since a lease may depend on it, and jittered.
-pub(crate) struct Backoff {
+pub(crate) struct JitteredBackoff {
     next: Duration,
     most: Duration,
 }
 
-impl Backoff {
+impl JitteredBackoff {
     pub fn new(most: Duration) -> Self {
         Self {
             next: Duration::from_millis(20),

@@ -156,7 +156,7 @@ pub fn report(report: &Report, languages: &[Language], paint: Paint) -> String {
                         .cloned()
                         .unwrap_or_else(|| "-".to_owned())
                 };
-                let heard = if worker.silent_ms > report.limits.silent_ms {
+                let heard = if worker.silent_ms > report.thresholds.silent_ms {
                     format!(
                         "silent for {}",
                         spoken(Duration::from_millis(worker.silent_ms))

@@ -588,7 +588,7 @@ pub fn workers(report: &Report, place: usize, request: &PageRequest) -> Result<S
 
 pub fn workers_table(report: &Report, whom: For, text: &Text) -> Table {
     let rows = report.workers.iter().flatten();
-    let rows = rows.map(|entry| worker(entry, report.limits.silent_ms, whom, text));
+    let rows = rows.map(|entry| worker(entry, report.thresholds.silent_ms, whom, text));
     Table {
         head: text.worker_columns.to_vec(),
         rows: rows.collect(),
@@ -785,7 +785,7 @@ mod tests {
 
     use crate::status::{
         causes::Cause,
-        report::{Hint, Limits, QueueFacts},
+        report::{Hint, QueueFacts, Thresholds},
     };
 
     const HOSTILE: &str = "</td><script>alert('x')</script>";
@@ -1011,9 +1011,9 @@ mod tests {
         };
         let report = Report {
             workers: Some(vec![worker(0), worker(15_001)]),
-            limits: Limits {
+            thresholds: Thresholds {
                 silent_ms: 15_000,
-                ..Limits::default()
+                ..Thresholds::default()
             },
             problems: vec!["clickhouse: older days could not be counted".to_owned()],
             at_ms: 100_000,

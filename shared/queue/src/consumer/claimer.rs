@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Lease, QueueError,
-    timing::{Backoff, chance},
+    timing::{JitteredBackoff, chance},
 };
 
 /// One claim. If the caller goes away, what was claimed is given back.
@@ -47,7 +47,7 @@ pub(super) async fn next(shared: &Arc<Shared>, max: u32) -> Result<Vec<Lease>, Q
     let options = shared.queue.options();
     let most = (options.ttl / 4).min(Duration::from_secs(1));
     let mut control = shared.claiming.control.subscribe();
-    let mut backoff = Backoff::new(most);
+    let mut backoff = JitteredBackoff::new(most);
     loop {
         let (held, stopped) = {
             let control = control.borrow_and_update();
@@ -70,7 +70,7 @@ pub(super) async fn next(shared: &Arc<Shared>, max: u32) -> Result<Vec<Lease>, Q
                 continue;
             }
         };
-        backoff = Backoff::new(most);
+        backoff = JitteredBackoff::new(most);
         if !claimed.leases.is_empty() {
             return Ok(claimed.leases);
         }

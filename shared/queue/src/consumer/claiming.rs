@@ -10,7 +10,7 @@ pub(super) struct Claiming {
     /// Locked while a claim is under way.
     pub under_way: Mutex<()>,
     pub control: watch::Sender<Control>,
-    pub seen: std::sync::Mutex<Seen>,
+    pub seen: std::sync::Mutex<QueueState>,
     /// Callers of `next` that wait to be woken.
     pub idle: watch::Sender<usize>,
     pub woken: Notify,
@@ -47,7 +47,7 @@ impl Control {
 
 /// What the last claim said about the queue.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
+pub(super) struct QueueState {
     pub paused: Option<Pause>,
     pub draining: bool,
     pub born_at: u64,

@@ -11,7 +11,7 @@ use super::shared::Shared;
 use crate::{
     Queue, QueueError, Renewal,
     conn::lock,
-    timing::{Backoff, chance},
+    timing::{JitteredBackoff, chance},
 };
 
 pub(super) fn start(shared: &Arc<Shared>, queue: Queue) -> Result<(), QueueError> {
@@ -43,7 +43,7 @@ pub(super) fn start(shared: &Arc<Shared>, queue: Queue) -> Result<(), QueueError
 
 async fn keep(shared: &Weak<Shared>, queue: &Queue) {
     let renew_every = queue.options().renew_every;
-    let mut backoff = Backoff::new((renew_every / 4).min(Duration::from_millis(500)));
+    let mut backoff = JitteredBackoff::new((renew_every / 4).min(Duration::from_millis(500)));
     let mut surplus_before = false;
     loop {
         let started = Instant::now();
@@ -52,7 +52,7 @@ async fn keep(shared: &Weak<Shared>, queue: &Queue) {
         };
         let next = match round(&shared, queue, &mut surplus_before).await {
             Ok(()) => {
-                backoff = Backoff::new((renew_every / 4).min(Duration::from_millis(500)));
+                backoff = JitteredBackoff::new((renew_every / 4).min(Duration::from_millis(500)));
                 belongs(&shared, None);
                 started
                     + if !shared.membership.registered.load(Ordering::Acquire) {

@@ -21,7 +21,7 @@ use crate::{
     conn::lock,
     lease::{EndRequest, Held},
     queue::MOST_ENDED,
-    timing::{Backoff, chance},
+    timing::{JitteredBackoff, chance},
 };
 
 /// Tries for a lease whose end Redis refuses by itself (somebody changed the job's key by hand).
@@ -234,8 +234,8 @@ fn again(items: &mut [Item], error: QueueError) -> Result<(), QueueError> {
     Err(error)
 }
 
-fn new_backoff(shared: &Shared) -> Backoff {
-    Backoff::new((shared.queue.options().ttl / 8).min(Duration::from_secs(1)))
+fn new_backoff(shared: &Shared) -> JitteredBackoff {
+    JitteredBackoff::new((shared.queue.options().ttl / 8).min(Duration::from_secs(1)))
 }
 
 fn finish(shared: &Shared, held: &Held, outcome: Outcome) {

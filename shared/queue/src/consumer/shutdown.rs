@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 use super::{info::ShutdownReport, settler::ending, shared::Shared};
-use crate::{Outcome, Settlement, queue::MOST_ENDED, timing::Backoff};
+use crate::{Outcome, Settlement, queue::MOST_ENDED, timing::JitteredBackoff};
 
 /// How long the last calls to Redis may take.
 const LAST_CALLS: Duration = Duration::from_secs(3);
@@ -36,7 +36,7 @@ pub(super) async fn run(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
     let last_calls = Instant::now() + LAST_CALLS;
     for chunk in endings.chunks(MOST_ENDED) {
         let said = timeout_at(last_calls, async {
-            let mut backoff = Backoff::new(Duration::from_millis(500));
+            let mut backoff = JitteredBackoff::new(Duration::from_millis(500));
             loop {
                 match shared.queue.settle(chunk).await {
                     Ok(outcomes) => {

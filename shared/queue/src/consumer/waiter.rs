@@ -9,7 +9,7 @@ use std::{
 use redis::Value;
 
 use super::shared::Shared;
-use crate::{Queue, timing::Backoff};
+use crate::{Queue, timing::JitteredBackoff};
 
 pub(super) async fn run(shared: Arc<Shared>, queue: Queue) {
     let stop = shared.stop.clone();
@@ -22,7 +22,7 @@ pub(super) async fn run(shared: Arc<Shared>, queue: Queue) {
 async fn wait(shared: Arc<Shared>, queue: Queue) {
     let key = queue.keys().named("wake");
     let mut idle = shared.claiming.idle.subscribe();
-    let mut backoff = Backoff::new(Duration::from_secs(1));
+    let mut backoff = JitteredBackoff::new(Duration::from_secs(1));
     loop {
         if idle.wait_for(|waiting| *waiting > 0).await.is_err() {
             return;
@@ -34,9 +34,9 @@ async fn wait(shared: Arc<Shared>, queue: Queue) {
             .send("wait", redis::cmd("BLPOP").arg(&key).arg(&seconds))
             .await
         {
-            Ok(Value::Nil) => backoff = Backoff::new(Duration::from_secs(1)),
+            Ok(Value::Nil) => backoff = JitteredBackoff::new(Duration::from_secs(1)),
             Ok(_) => {
-                backoff = Backoff::new(Duration::from_secs(1));
+                backoff = JitteredBackoff::new(Duration::from_secs(1));
                 shared.claiming.woken.notify_one();
                 // let the woken one run before blocking again, so that it does not take a second token for nothing
                 let _ = tokio::time::timeout(
