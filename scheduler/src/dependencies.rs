@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use weldfleet_fleet::queue_failure;
+pub use weldfleet_fleet::store_failure;
 use weldfleet_queue::Queue;
-use weldfleet_service::{Exit, Failure, errln};
+use weldfleet_service::{Failure, errln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     StoreError,
@@ -91,14 +92,4 @@ pub async fn check_mirror(settings: &Settings) -> Result<(), Failure> {
         }
         Ok(()) => Ok(()),
     }
-}
-
-/// Exit code 3 when the store is away, else 1.
-pub fn store_failure(error: StoreError) -> Failure {
-    let exit = if error.is_outage() {
-        Exit::Unreachable
-    } else {
-        Exit::Failed
-    };
-    Failure::new(exit, error)
 }

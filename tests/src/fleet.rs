@@ -130,6 +130,12 @@ impl Fleet {
             .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"))
     }
 
+    /// Exit code of a command, and all that it said.
+    pub fn said(&self, binary: &str, arguments: &[&str]) -> (Option<i32>, String) {
+        let output = self.run(binary, arguments);
+        (output.status.code(), all_of(&output))
+    }
+
     /// Runs a command that must succeed; returns its standard output.
     pub fn succeed(&self, binary: &str, arguments: &[&str]) -> String {
         let output = self.run(binary, arguments);
@@ -246,4 +252,9 @@ impl Fleet {
         })
         .await;
     }
+}
+
+/// Standard output and standard error.
+pub fn all_of(output: &Output) -> String {
+    String::from_utf8_lossy(&[&*output.stdout, &output.stderr].concat()).into_owned()
 }

@@ -25,13 +25,6 @@ const OURS: &str = "SELECT record_id, rfid, defect_type_alg, spot_tag, kpi, rec_
 const CONSTANTS: &str = "{ kpi = \"\", rec_cause = \"\", atlas_info = \"line 3\" }";
 const MAP: &str = "{ defect = \"defect_type_alg\", spot_name = \"spot_tag\", body_no = \"rfid\", diameter = \"diameter\" }";
 
-/// What a command ended with and said.
-fn said(fleet: &Fleet, binary: &str, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = fleet.run(binary, arguments);
-    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    (output.status.code(), text)
-}
-
 /// What the application's people must see: the NOK welds of ClickHouse.
 async fn wanted(fleet: &Fleet) -> Vec<Vec<String>> {
     let rows = fleet
@@ -113,7 +106,7 @@ async fn nok_welds_reach_an_applications_table_and_are_found_by_their_body() {
         ("scheduler", &["run"]),
         ("worker", &["check"]),
     ] {
-        let (code, told) = said(&fleet, binary, arguments);
+        let (code, told) = fleet.said(binary, arguments);
         assert_eq!(code, Some(1), "{binary} {arguments:?}: {told}");
         for fault in [
             "`fault`",
@@ -138,7 +131,7 @@ async fn nok_welds_reach_an_applications_table_and_are_found_by_their_body() {
         "mysql.columns",
         "{ defect = \"fault\", diameter = \"nid\" }",
     );
-    let (code, told) = said(&fleet, "worker", &["run"]);
+    let (code, told) = fleet.said("worker", &["run"]);
     assert!(
         code == Some(1) && told.contains("`fault`") && told.contains("`nid`"),
         "{told}"
@@ -183,11 +176,7 @@ async fn nok_welds_reach_an_applications_table_and_are_found_by_their_body() {
     let (all, noks) = (of_b3.count(), nok_of_b3.count());
     assert_eq!(noks, nok.iter().filter(|row| row[1] == "B3").count());
     let folder = fleet.folder().join("pictures").display().to_string();
-    let (code, told) = said(
-        &fleet,
-        "worker",
-        &["explain", "--body", "B3", "--png", &folder],
-    );
+    let (code, told) = fleet.said("worker", &["explain", "--body", "B3", "--png", &folder]);
     assert_eq!(code, Some(0), "{told}");
     assert!(
         told.contains(&format!("body B3: {all} welds, {noks} NOK\n")),
@@ -199,8 +188,7 @@ async fn nok_welds_reach_an_applications_table_and_are_found_by_their_body() {
     );
     let pictures = fs::read_dir(&folder).expect("the pictures").count();
     assert_eq!(pictures, noks.min(50), "{told}");
-    let (code, told) = said(
-        &fleet,
+    let (code, told) = fleet.said(
         "worker",
         &["explain", "--body", "B3", "--png", "/tmp/one.png"],
     );
@@ -208,7 +196,7 @@ async fn nok_welds_reach_an_applications_table_and_are_found_by_their_body() {
         code == Some(2) && told.contains("give a folder, or --record-id"),
         "{told}"
     );
-    let (code, told) = said(&fleet, "worker", &["explain", "--body", "B9"]);
+    let (code, told) = fleet.said("worker", &["explain", "--body", "B9"]);
     assert!(
         code == Some(2) && told.contains("no weld with body_no `B9` on any day"),
         "{told}"
@@ -241,7 +229,7 @@ async fn nok_welds_reach_an_applications_table_and_are_found_by_their_body() {
 
     fleet.set("columns.carried", "{ body = \"rfid\" }");
     fleet.set("mysql.columns", "{ body = \"rfid\" }");
-    let (code, told) = said(&fleet, "worker", &["explain", "--body", "B3"]);
+    let (code, told) = fleet.said("worker", &["explain", "--body", "B3"]);
     assert!(
         code == Some(2) && told.contains("none of that name is configured"),
         "{told}"
@@ -342,7 +330,7 @@ async fn a_model_is_fed_with_the_numbers_of_its_weld() {
     // Nobody has said which column that is.
     fleet.set("columns.scalars", "{ force_kn = \"kraft\" }");
     for command in ["check", "run"] {
-        let (code, told) = said(&fleet, "worker", &[command]);
+        let (code, told) = fleet.said("worker", &[command]);
         assert_ne!(code, Some(0), "{told}");
         for part in [
             "model `scalars` asks for `tip_dress_count` in `scalars` of its inference_config.json",

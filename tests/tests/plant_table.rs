@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use weldfleet_testkit::{Service, Services};
-use weldfleet_tests::clickhouse::ClickHouse;
+use weldfleet_tests::{clickhouse::ClickHouse, fleet::all_of};
 
 const DAY: &str = "20261121";
 const ROWS: u64 = 3000;
@@ -56,7 +56,7 @@ impl Plant {
 
     fn filled(&self, table: &str, more: &[&str]) {
         let output = self.simulate(table, more);
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", all_of(&output));
     }
 
     /// One number of all rows' keys, maxima and curves up to the shorter one; `u` and `i` are SQL for arrays of counts.
@@ -69,14 +69,6 @@ impl Plant {
             ))
             .await
     }
-}
-
-fn said(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
 }
 
 const FORMS: [(&str, [&str; 2]); 3] = [
@@ -101,7 +93,7 @@ const FORMS: [(&str, [&str; 2]); 3] = [
 async fn every_form_holds_the_counts_of_our_own_table() {
     let plant = Plant::start();
     let migrated = plant.scheduler("ours", &["migrate", "--yes"]);
-    assert!(migrated.status.success(), "{}", said(&migrated));
+    assert!(migrated.status.success(), "{}", all_of(&migrated));
     plant.filled("ours", &["--counts"]);
     let counts = ["u_curve", "i_curve"].map(|curve| format!("arrayMap(x -> toUInt16(x), {curve})"));
     let imax = "toUInt32(round(imax * 100))";
@@ -176,7 +168,7 @@ async fn no_table_of_another_shape_is_touched() {
         .await;
     let refused = plant.simulate("other", &["--like", "plant"]);
     assert_eq!(refused.status.code(), Some(1));
-    let text = said(&refused);
+    let text = all_of(&refused);
     for wanted in [
         "table `other`: its engine is MergeTree, not ReplacingMergeTree; name a table that does not exist yet",
         "column `umax` is Float32, not String",
@@ -189,7 +181,7 @@ async fn no_table_of_another_shape_is_touched() {
     let refused = plant.simulate("detail", &["--like", "plant"]);
     assert_eq!(refused.status.code(), Some(1));
     let wanted = "column `u_curve` is Array(String), not Array(UInt16); give the --curves that the table has";
-    assert!(said(&refused).contains(wanted), "{}", said(&refused));
+    assert!(all_of(&refused).contains(wanted), "{}", all_of(&refused));
 
     for (arguments, wanted) in [
         (
@@ -206,7 +198,7 @@ async fn no_table_of_another_shape_is_touched() {
     ] {
         let refused = plant.simulate("detail", &[&["--like", "plant"], arguments].concat());
         assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
-        assert!(said(&refused).contains(wanted), "{}", said(&refused));
+        assert!(all_of(&refused).contains(wanted), "{}", all_of(&refused));
     }
     assert_eq!(plant.clickhouse.count("detail FINAL").await, ROWS);
 }
@@ -234,10 +226,15 @@ async fn a_filter_that_selects_nothing_is_told() {
             &["migrate"],
         ] {
             let output = plant.run("scheduler", "detail", &settings(filter), arguments);
-            assert!(output.status.success(), "{}", said(&output));
-            assert_eq!(said(&output).contains(warning), warns, "{}", said(&output));
+            assert!(output.status.success(), "{}", all_of(&output));
+            assert_eq!(
+                all_of(&output).contains(warning),
+                warns,
+                "{}",
+                all_of(&output)
+            );
         }
-        let check = said(&plant.run("worker", "detail", &settings(filter), &["check"]));
+        let check = all_of(&plant.run("worker", "detail", &settings(filter), &["check"]));
         assert_eq!(
             check.contains(&format!("warning  filter       {warning}")),
             warns,

@@ -13,16 +13,6 @@ fn computes_bf16() -> bool {
     cpuinfo.contains("amx_bf16") || cpuinfo.contains("avx512_bf16")
 }
 
-/// Exit code and all that was said.
-fn said(fleet: &Fleet, binary: &str, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = fleet.run(binary, arguments);
-    let text = [output.stdout, output.stderr].concat();
-    (
-        output.status.code(),
-        String::from_utf8_lossy(&text).into_owned(),
-    )
-}
-
 /// A day of welds, and where OpenVINO's plugin is; `None` where it is not published.
 async fn fleet(rows: u32) -> Option<(Fleet, PathBuf)> {
     let plugin = openvino_plugin()?;
@@ -60,14 +50,14 @@ async fn a_plugin_that_does_not_load_is_a_warning_under_auto_and_refused_by_name
         let shown = plugin.display().to_string();
         fleet.set("model.openvino_plugin", &shown);
         fleet.set("model.provider", "auto");
-        let (code, text) = said(&fleet, "worker", &["check"]);
+        let (code, text) = fleet.said("worker", &["check"]);
         assert_eq!(code, Some(0), "{text}");
         assert!(text.contains("no OpenVINO, using ONNX Runtime"), "{text}");
         assert!(text.contains(told) && text.contains(&shown), "{text}");
 
         fleet.set("model.provider", "openvino");
         for command in ["check", "run"] {
-            let (code, text) = said(&fleet, "worker", &[command]);
+            let (code, text) = fleet.said("worker", &[command]);
             assert_ne!(code, Some(0), "{text}");
             assert!(
                 text.contains("model.provider = \"openvino\"") && text.contains(told),
@@ -77,7 +67,7 @@ async fn a_plugin_that_does_not_load_is_a_warning_under_auto_and_refused_by_name
 
         fleet.set("model.provider", "auto");
         fleet.set("model.precision", "bf16");
-        let (code, text) = said(&fleet, "worker", &["check"]);
+        let (code, text) = fleet.said("worker", &["check"]);
         assert_ne!(code, Some(0), "{text}");
         assert!(text.contains("needs OpenVINO"), "{text}");
         fleet.set("model.precision", "f32");
@@ -92,7 +82,7 @@ async fn auto_measures_both_and_a_fleet_of_both_is_said_to_be_mixed() {
     let plugin = plugin.display().to_string();
     fleet.set("model.openvino_plugin", &plugin);
     fleet.set("model.provider", "auto");
-    let (code, text) = said(&fleet, "worker", &["check"]);
+    let (code, text) = fleet.said("worker", &["check"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(
         text.contains("times as fast as ONNX Runtime's own cpu provider"),
@@ -126,12 +116,12 @@ async fn bf16_is_compared_on_real_rows_refused_above_its_limits_and_named_in_the
     fleet.set("model.provider", "openvino");
     fleet.set("model.precision", "bf16");
     if !computes_bf16() {
-        let (code, text) = said(&fleet, "worker", &["check"]);
+        let (code, text) = fleet.said("worker", &["check"]);
         assert_ne!(code, Some(0), "{text}");
         assert!(text.contains("does not compute it"), "{text}");
         return;
     }
-    let (code, text) = said(&fleet, "worker", &["check"]);
+    let (code, text) = fleet.said("worker", &["check"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(
         text.contains(" of 600 verdicts") && text.contains("rows/s instead of"),
@@ -139,7 +129,7 @@ async fn bf16_is_compared_on_real_rows_refused_above_its_limits_and_named_in_the
     );
 
     fleet.set("model.bf16_limits", "{ nok_prob = 1e-9 }");
-    let (code, text) = said(&fleet, "worker", &["check"]);
+    let (code, text) = fleet.said("worker", &["check"]);
     assert_eq!(code, Some(1), "{text}");
     assert!(
         text.contains("model.bf16_limits") && text.contains("f32"),

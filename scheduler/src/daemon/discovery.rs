@@ -108,22 +108,13 @@ pub fn reached(address: &str, host: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use weldfleet_queue::{Candidate, WorkerInfo};
+    use weldfleet_queue::Candidate;
 
     use super::*;
-    use crate::status::report::Thresholds;
+    use crate::status::{report::Thresholds, worker_entry};
 
     fn worker(host: &str, address: &str) -> WorkerEntry {
-        let fields = [("host", host), ("address", address)];
-        WorkerEntry {
-            id: WorkerInfo::new(host).id,
-            silent_ms: 0,
-            leases: 0,
-            jobs: Vec::new(),
-            fields: fields
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
-        }
+        worker_entry(&[("host", host), ("address", address)])
     }
 
     /// Workers that `/sd` lists at this moment.

@@ -611,24 +611,16 @@ impl Cause {
 mod tests {
     use std::collections::BTreeMap;
 
-    use weldfleet_queue::WorkerInfo;
-
     use super::{
-        super::report::{DiskLine, PatchLine, QueueFacts, Stores, Thresholds},
+        super::{
+            report::{DiskLine, PatchLine, QueueFacts, Stores, Thresholds},
+            worker_entry,
+        },
         *,
     };
 
     fn worker(waits_for: &str) -> WorkerEntry {
-        let fields = [("host", "press-2"), ("waits_for", waits_for)];
-        WorkerEntry {
-            id: WorkerInfo::new("press-2").id,
-            silent_ms: 0,
-            leases: 0,
-            jobs: Vec::new(),
-            fields: fields
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
-        }
+        worker_entry(&[("host", "press-2"), ("waits_for", waits_for)])
     }
 
     /// A fleet that can work, has 10,000 rows left, and has stood still for ten seconds.

@@ -123,20 +123,15 @@ fn mixed<'a>(living: impl Iterator<Item = &'a WorkerEntry>) -> Option<Words> {
 
 #[cfg(test)]
 mod tests {
-    use weldfleet_queue::WorkerInfo;
-
-    use super::{super::report::OlderDay, *};
+    use super::{
+        super::{report::OlderDay, worker_entry},
+        *,
+    };
 
     fn worker(device: &str, model_version: &str, silent_ms: u64) -> WorkerEntry {
-        let fields = [("device", device), ("model_version", model_version)];
         WorkerEntry {
-            id: WorkerInfo::new("host").id,
             silent_ms,
-            leases: 0,
-            jobs: Vec::new(),
-            fields: fields
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
+            ..worker_entry(&[("device", device), ("model_version", model_version)])
         }
     }
 

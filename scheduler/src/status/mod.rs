@@ -12,6 +12,8 @@ pub mod hints;
 pub mod report;
 
 use jiff::Timestamp;
+#[cfg(test)]
+use weldfleet_queue::{WorkerEntry, WorkerInfo};
 
 /// Window of the rate.
 pub const PACE_SECONDS: u32 = 60;
@@ -20,4 +22,19 @@ pub const PACE_SECONDS: u32 = 60;
 #[expect(clippy::disallowed_methods, reason = "shown, and decides nothing")]
 pub fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
+}
+
+/// A worker that says this of itself.
+#[cfg(test)]
+pub fn worker_entry(fields: &[(&str, &str)]) -> WorkerEntry {
+    let fields = fields.iter().copied();
+    WorkerEntry {
+        id: WorkerInfo::new("press-2").id,
+        silent_ms: 0,
+        leases: 0,
+        jobs: Vec::new(),
+        fields: fields
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+    }
 }

@@ -340,9 +340,10 @@ pub struct Thresholds {
 
 #[cfg(test)]
 mod tests {
-    use weldfleet_queue::WorkerInfo;
-
-    use super::{super::causes::Cause, *};
+    use super::{
+        super::{causes::Cause, worker_entry},
+        *,
+    };
 
     #[test]
     fn a_fleet_that_goes_on_may_need_somebody() {
@@ -396,21 +397,12 @@ mod tests {
 
     #[test]
     fn a_gpu_is_shown_where_its_driver_tells() {
-        let mut worker = WorkerEntry {
-            id: WorkerInfo::new("host").id,
-            silent_ms: 0,
-            leases: 0,
-            jobs: Vec::new(),
-            fields: BTreeMap::new(),
-        };
-        assert_eq!(gpu(&worker), None);
-        let told = [
+        assert_eq!(gpu(&worker_entry(&[])), None);
+        let worker = worker_entry(&[
             ("gpu_busy_percent", "71"),
             ("gpu_memory_used_bytes", "12884901888"),
             ("gpu_memory_bytes", "85899345920"),
-        ];
-        let fields = told.map(|(name, text)| (name.to_owned(), text.to_owned()));
-        worker.fields.extend(fields);
+        ]);
         assert_eq!(gpu(&worker).as_deref(), Some("71 %, 12.0 / 80 GiB"));
     }
 }

@@ -142,15 +142,7 @@ pub fn lease(job: &Job) -> LeaseRef {
 }
 
 pub fn range(job: &Job) -> Range {
-    let rows = job.weight.to_string();
-    Range::decode(|name| {
-        if name == "rows" {
-            Some(rows.as_str())
-        } else {
-            job.get(name)
-        }
-    })
-    .unwrap()
+    weldfleet_fleet::range_of(job).unwrap()
 }
 
 pub fn ids(jobs: &[Job]) -> Vec<String> {

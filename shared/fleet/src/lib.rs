@@ -5,7 +5,7 @@
 //! - [`job`]: a range as a job, [`range_of`]: the range of a job; [`unreadable`]: what is said of rows that cannot be
 //!   read;
 //! - [`DayGroup`]: the jobs of one day of one run;
-//! - [`queue_failure`]: with which exit code and words a program ends for its queue;
+//! - [`queue_failure`], [`store_failure`]: with which exit code and words a program ends for its queue, for a store;
 //! - [`breaker_limits`]: when the fleet stops itself;
 //! - [`judging`]: the judge as the settings have it.
 //!
@@ -87,6 +87,15 @@ pub fn queue_failure(error: QueueError) -> Failure {
             Failure::new(exit, anyhow::Error::new(error).context("redis.url"))
         }
     }
+}
+
+/// Exit code 3 when the store is away, else 1.
+pub fn store_failure(error: StoreError) -> Failure {
+    let exit = match error.is_outage() {
+        true => Exit::Unreachable,
+        false => Exit::Failed,
+    };
+    Failure::new(exit, error)
 }
 
 /// Why a job names no rows.

@@ -210,6 +210,36 @@ pub struct Job {
 }
 
 impl Job {
+    /// One that nothing else is known of: for reading its record, and for tests.
+    #[must_use]
+    pub fn named(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            state: State::Pending,
+            group: String::new(),
+            priority: 0,
+            weight: 0,
+            attempts: 0,
+            deaths: 0,
+            isolated_deaths: 0,
+            max_attempts: 0,
+            worker: String::new(),
+            token: 0,
+            lease_until: 0,
+            enqueued_at: 0,
+            started_at: 0,
+            finished_at: 0,
+            not_before: 0,
+            error: String::new(),
+            history: Vec::new(),
+            isolate: false,
+            poison: false,
+            parent: String::new(),
+            unreadable: Vec::new(),
+            fields: Vec::new(),
+        }
+    }
+
     /// Value of one of the owner's fields.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -2,10 +2,7 @@
 
 use redis::Value;
 
-use crate::{
-    QueueError,
-    job::{Job, State},
-};
+use crate::{QueueError, job::Job};
 
 /// Characters that are shown of a text which could not be read.
 const MOST_SHOWN: usize = 60;
@@ -121,31 +118,7 @@ impl Reply {
 
     /// A job from the names and values of its hash.
     pub fn job_of(&self, id: &str, pairs: Vec<(String, String)>, weight_field: &str) -> Job {
-        let mut job = Job {
-            id: id.to_owned(),
-            state: State::Pending,
-            group: String::new(),
-            priority: 0,
-            weight: 0,
-            attempts: 0,
-            deaths: 0,
-            isolated_deaths: 0,
-            max_attempts: 0,
-            worker: String::new(),
-            token: 0,
-            lease_until: 0,
-            enqueued_at: 0,
-            started_at: 0,
-            finished_at: 0,
-            not_before: 0,
-            error: String::new(),
-            history: Vec::new(),
-            isolate: false,
-            poison: false,
-            parent: String::new(),
-            unreadable: Vec::new(),
-            fields: Vec::new(),
-        };
+        let mut job = Job::named(id);
         if id.contains(char::is_control) {
             job.unreadable
                 .push("its id has control characters".to_owned());

@@ -9,6 +9,7 @@ use std::{
 };
 
 use askama::{Error, Template};
+use weldfleet_fleet::DayGroup;
 use weldfleet_queue::{Job, State, WorkerEntry};
 use weldfleet_service::output::grouped;
 use weldfleet_stores::clickhouse::{EventKey, EventLine, LineShares};
@@ -524,11 +525,8 @@ fn failed_days(run: u64, dead: &Dead, whom: For) -> String {
     let Ok(jobs) = dead else {
         return whom.nothing();
     };
-    let of_run = jobs.iter().filter(|job| {
-        let (number, _) = job.group.split_once(':').unwrap_or_default();
-        number.parse() == Ok(run)
-    });
-    let days: BTreeSet<&str> = of_run.map(|job| job.group.as_str()).collect();
+    let groups = jobs.iter().filter_map(|job| job.group.parse().ok());
+    let days: BTreeSet<DayGroup> = groups.filter(|group: &DayGroup| group.run == run).collect();
     let least = if is_first_part(dead) { "≥ " } else { "" };
     format!("{least}{}", whom.count(days.len() as u64))
 }
@@ -786,6 +784,7 @@ mod tests {
     use crate::status::{
         causes::Cause,
         report::{Hint, QueueFacts, Thresholds},
+        worker_entry,
     };
 
     const HOSTILE: &str = "</td><script>alert('x')</script>";
@@ -861,29 +860,12 @@ mod tests {
 
     fn job(number: u32) -> Job {
         Job {
-            id: format!("20261128-{number}"),
             state: State::Dead,
             group: format!("7:202611{}", 10 + number % 2),
-            priority: 0,
             weight: 1,
-            attempts: 0,
-            deaths: 0,
-            isolated_deaths: 0,
             max_attempts: 5,
-            worker: String::new(),
-            token: 0,
-            lease_until: 0,
-            enqueued_at: 0,
-            started_at: 0,
-            finished_at: 0,
-            not_before: 0,
             error: "no such column".to_owned(),
-            history: Vec::new(),
-            isolate: false,
-            poison: false,
-            parent: String::new(),
-            unreadable: Vec::new(),
-            fields: Vec::new(),
+            ..Job::named(&format!("20261128-{number}"))
         }
     }
 
@@ -1003,11 +985,8 @@ mod tests {
     #[test]
     fn now_counts_workers_that_live_and_says_what_could_not_be_looked_at() {
         let worker = |silent_ms| WorkerEntry {
-            id: weldfleet_queue::WorkerInfo::new("press-2").id,
             silent_ms,
-            leases: 0,
-            jobs: Vec::new(),
-            fields: BTreeMap::new(),
+            ..worker_entry(&[])
         };
         let report = Report {
             workers: Some(vec![worker(0), worker(15_001)]),

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
+use weldfleet_fleet::store_failure;
 use weldfleet_service::{
     Exit, Failure, OrExit, outln,
     output::{grouped, table},
@@ -19,7 +20,7 @@ use weldfleet_stores::{
     clickhouse::{CarriedWeld, SourceTable},
 };
 
-use super::{failed, picture};
+use super::picture;
 use crate::{inference::tuning::Tuning, judging::Judging};
 
 /// The carried column that is looked in.
@@ -40,9 +41,11 @@ pub async fn run(
              column of body numbers to [columns.carried]"
         )));
     }
-    let source = SourceTable::inspect(settings).await.map_err(failed)?;
+    let source = SourceTable::inspect(settings)
+        .await
+        .map_err(store_failure)?;
     let found = source.find_carried(BODY, number, day, LISTED).await;
-    let found = found.map_err(failed)?;
+    let found = found.map_err(store_failure)?;
     if found.welds.is_empty() {
         let when = day.map_or_else(|| "any day".to_owned(), |day| format!("day {day}"));
         return Err(Failure::usage(format!(
@@ -143,7 +146,7 @@ async fn draw(
             png.join(file_name(weld))
         };
         // It was there a moment ago.
-        let Some((block, row)) = source.weld_at(weld).await.map_err(failed)? else {
+        let Some((block, row)) = source.weld_at(weld).await.map_err(store_failure)? else {
             continue;
         };
         match picture(judging.clone(), &block, row, &path)? {

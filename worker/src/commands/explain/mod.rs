@@ -6,10 +6,11 @@ mod draw;
 use std::{fmt::Write as _, path::Path, sync::Arc};
 
 use anyhow::Context;
+use weldfleet_fleet::store_failure;
 use weldfleet_service::{Exit, Failure, OrExit, outln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
-    Day, StoreError,
+    Day,
     clickhouse::{Found, RowBlock, SourceTable},
 };
 use weldfleet_weld::{Verdict, judge::Workspace};
@@ -39,8 +40,13 @@ pub async fn run(
         return Err(Failure::usage("give --record-id ID and --png OUT"));
     };
     let judging = Judging::from_settings(settings, Tuning::OnlyRemembered).or_exit(Exit::Usage)?;
-    let source = SourceTable::inspect(settings).await.map_err(failed)?;
-    let found = source.find(record_id, day, None).await.map_err(failed)?;
+    let source = SourceTable::inspect(settings)
+        .await
+        .map_err(store_failure)?;
+    let found = source
+        .find(record_id, day, None)
+        .await
+        .map_err(store_failure)?;
     let Some(Found { block, row, others }) = found else {
         let when = day.map_or_else(|| "any day".to_owned(), |day| format!("day {day}"));
         return Err(Failure::usage(format!(
@@ -118,15 +124,6 @@ fn further(block: &RowBlock, row: usize) -> String {
         false => format!("{name} {number}"),
     });
     carried.chain(scalars).collect::<Vec<_>>().join("   ")
-}
-
-fn failed(error: StoreError) -> Failure {
-    let exit = if error.is_outage() {
-        Exit::Unreachable
-    } else {
-        Exit::Failed
-    };
-    Failure::new(exit, error)
 }
 
 fn in_words(verdict: &Verdict) -> String {
