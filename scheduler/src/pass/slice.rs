@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use weldfleet_fleet::DayGroup;
-use weldfleet_queue::{Guard, GuardedEnqueue, LeaderToken, NewJob, State};
+use weldfleet_queue::{Guard, GuardedEnqueue, Job, LeaderToken, NewJob, State};
 use weldfleet_stores::{
     Coverage, Day, Key, KeyOrder, KeyRange, LIVE_RUN, Range, Selection, StoreError,
     clickhouse::{Order, RunState},
@@ -19,7 +19,7 @@ use crate::dependencies::Dependencies;
 /// Ranges that are enqueued together, as soon as there are so many: six scripts full.
 const CHUNK: usize = 192;
 
-/// A day that is cut along its table's sorting key is looked at when it has no more jobs than this share of the queue's
+/// A day that is cut along its table's sorting key is looked at when no more jobs of it wait than this share of the queue's
 /// room, or so few: each look reads the keys that are covered, too.
 const SHARE_OF_ROOM: u64 = 8;
 const FEW: u64 = 32;
@@ -104,7 +104,7 @@ pub async fn slice(
         sliced.ended = SliceEnd::Full;
         return Ok(sliced);
     }
-    let mut covered = Vec::with_capacity(plan.jobs.len());
+    let mut covered: Vec<KeyRange> = Vec::with_capacity(plan.jobs.len());
     for job in &plan.jobs {
         match weldfleet_fleet::range_of(job) {
             Ok(range) => covered.push(range.keys()),
@@ -118,15 +118,21 @@ pub async fn slice(
         sliced.ended = SliceEnd::Unreadable;
         return Ok(sliced);
     }
+    // One weld alone is a range of either order; a dead one must not hold a day in the other.
+    let (mut welds, mut covered): (Vec<KeyRange>, Vec<KeyRange>) = covered
+        .into_iter()
+        .partition(|keys| keys.from == keys.to && keys.order() == KeyOrder::SortingKey);
     let order = order(deps, of, &covered);
     let mut covered_rows = 0;
     if order == KeyOrder::SortingKey {
-        let dead = plan.jobs.iter().filter(|job| job.state == State::Dead);
-        let working = sliced.outstanding - dead.count() as u64;
+        let waiting = |job: &&Job| matches!(job.state, State::Pending | State::Delayed);
+        let waiting = plan.jobs.iter().filter(waiting).count() as u64;
         let room = u64::from(deps.settings.scheduler.max_outstanding);
-        if working > FEW.max(room / SHARE_OF_ROOM) {
-            // The days behind it wait, too: its own late rows come before theirs.
-            *free = 0;
+        if waiting > FEW.max(room / SHARE_OF_ROOM) {
+            if of.run != LIVE_RUN {
+                // The run's days behind it wait, too: its own late rows come before theirs.
+                *free = 0;
+            }
             sliced.ended = SliceEnd::Full;
             return Ok(sliced);
         }
@@ -134,6 +140,15 @@ pub async fn slice(
     }
     let is_free = covered.is_empty();
     covered.retain(|keys| keys.order() == order);
+    if order == KeyOrder::Time {
+        for key in welds
+            .iter_mut()
+            .flat_map(|keys| [&mut keys.from, &mut keys.to])
+        {
+            key.leading = None;
+        }
+    }
+    covered.append(&mut welds);
     let mut look = Look {
         deps,
         of,

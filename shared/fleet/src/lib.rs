@@ -20,7 +20,7 @@ use weldfleet_breaker::Limits;
 use weldfleet_queue::{Job, NewJob, Options, Owner, QueueError};
 use weldfleet_service::{Exit, Failure};
 use weldfleet_settings::{Settings, secret::without_credentials};
-use weldfleet_stores::{Range, RangeError, StoreError, clickhouse::Server};
+use weldfleet_stores::{KeyOrder, Range, RangeError, StoreError, clickhouse::Server};
 
 pub use day_group::{DayGroup, NoDayGroup};
 
@@ -118,16 +118,17 @@ impl std::fmt::Display for BadJob {
 
 impl std::error::Error for BadJob {}
 
-/// A range as a job, which is named so that it sorts by day, run and time of its first weld. [`range_of`] reads it back.
+/// A range as a job, which is named so that it sorts by day, run and place: the time of its first weld, or, along a
+/// sorting key, when it was cut. [`range_of`] reads it back.
 pub fn job(range: &Range) -> NewJob {
-    let random = uuid::Uuid::new_v4().simple().to_string();
-    let id = format!(
-        "{}-{}-{}-{}",
-        range.day,
-        range.run,
-        range.from.ticks,
-        &random[..8]
-    );
+    let place = match range.keys().order() {
+        KeyOrder::Time => {
+            let random = uuid::Uuid::new_v4().simple().to_string();
+            format!("{}-{}", range.from.ticks, &random[..8])
+        }
+        KeyOrder::SortingKey => uuid::Uuid::now_v7().simple().to_string(),
+    };
+    let id = format!("{}-{}-{place}", range.day, range.run);
     let mut job = NewJob::new(id).weight(range.rows);
     for (name, value) in range.encode() {
         if name != ROWS {

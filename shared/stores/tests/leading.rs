@@ -106,8 +106,13 @@ async fn ranges(table: &SourceTable, keys: &[Key]) -> Vec<Range> {
     ranges
 }
 
-/// NOK is what has a number that ends in this digit.
-async fn judge(table: &SourceTable, token: u64, range: &Range, digit: char) -> RowBlock {
+/// Results stored, nothing committed; NOK is what has a number that ends in this digit.
+async fn attempt(
+    table: &SourceTable,
+    token: u64,
+    range: &Range,
+    digit: char,
+) -> (RowBlock, Attempt) {
     let block = table.fetch(range).await.unwrap();
     let mut verdicts: Vec<Verdict> = (0..block.len())
         .map(|row| match block.id(row).to_string().ends_with(digit) {
@@ -125,6 +130,11 @@ async fn judge(table: &SourceTable, token: u64, range: &Range, digit: char) -> R
         range: range.clone(),
         overrules: block.overrules(),
     };
+    (block, attempt)
+}
+
+async fn judge(table: &SourceTable, token: u64, range: &Range, digit: char) -> RowBlock {
+    let (block, attempt) = attempt(table, token, range, digit).await;
     table.commit(&[attempt]).await.unwrap();
     block
 }
@@ -171,6 +181,8 @@ async fn a_day_is_cut_read_written_and_mirrored_along_its_sorting_key() {
         };
         let halves = [first, second].map(|half| carried(&half));
         assert_eq!([halves[0].rows, halves[1].rows], [3, 4], "{spot}");
+        // Counted anew, they do not show what came since they were cut.
+        assert!(halves.iter().all(|half| half.repeated_keys), "{spot}");
         let mut found = BTreeSet::new();
         for half in &halves {
             found.extend(ids(&table.fetch(half).await.unwrap()));
@@ -251,10 +263,10 @@ async fn a_day_is_cut_read_written_and_mirrored_along_its_sorting_key() {
 /// one came before its range was read, or after all was judged.
 #[tokio::test]
 async fn rows_of_one_key_at_two_places_of_the_sorting_key_are_refused_whenever_they_come() {
-    let (spot, value, between) = LEADING[0];
+    let (spot, value, new_place) = LEADING[0];
     let plant = plant(spot, value).await;
     let table = plant.table().await;
-    send(&plant, between, "8, 1").await;
+    send(&plant, new_place, "6, 1").await;
     assert!(table.has_repeated_keys(day()).await.unwrap());
     let keys = left(&table, &Coverage::default()).await;
     let cut: Vec<Range> = ranges(&table, &keys)
@@ -285,10 +297,18 @@ async fn rows_of_one_key_at_two_places_of_the_sorting_key_are_refused_whenever_t
     };
     let elsewhere = keys
         .iter()
-        .find(|key| !grows.keys().contains(key.as_ref()) && key.id != RecordId::Number(8))
+        .find(|key| !grows.keys().contains(key.as_ref()) && key.id != RecordId::Number(6))
         .unwrap();
     let late_id = elsewhere.id.to_string();
     send(&plant, &inside, &format!("{late_id}, 1")).await;
+    // Its rival has no spot, and no verdict yet.
+    let spot = Some(Leading::Text(b"S2".to_vec()));
+    let between = |range: &&Range| range.from.leading <= spot && spot <= range.to.leading;
+    let block = table
+        .fetch(cut.iter().find(between).unwrap())
+        .await
+        .unwrap();
+    assert!(block.overrules());
     for (place, range) in cut.iter().enumerate() {
         let range = match range.keys() == grows.keys() {
             true => grows,
@@ -296,7 +316,7 @@ async fn rows_of_one_key_at_two_places_of_the_sorting_key_are_refused_whenever_t
         };
         judge(&table, place as u64 + 1, range, '0').await;
     }
-    assert_eq!(refused("8").await, "8,2");
+    assert_eq!(refused("6").await, "6,2");
     assert_eq!(refused(&late_id).await, format!("{late_id},2"));
     assert_eq!(table.day_counts(&[day()]).await.unwrap()[0].left, 0);
 
@@ -304,9 +324,9 @@ async fn rows_of_one_key_at_two_places_of_the_sorting_key_are_refused_whenever_t
     let judged = keys.iter().map(|key| key.id.to_string());
     let third = judged
         .into_iter()
-        .find(|id| *id != late_id && id != "8")
+        .find(|id| *id != late_id && id != "6")
         .unwrap();
-    send(&plant, between, &format!("{third}, 1")).await;
+    send(&plant, new_place, &format!("{third}, 1")).await;
     let keys = left(&table, &Coverage::default()).await;
     assert_eq!(keys.len(), 1);
     let new = Range {
@@ -316,6 +336,30 @@ async fn rows_of_one_key_at_two_places_of_the_sorting_key_are_refused_whenever_t
     };
     judge(&table, 100, &new, '0').await;
     assert_eq!(refused(&third).await, format!("{third},2"));
+}
+
+/// The attempt that looks for rivals may have the smaller token and be the last to commit.
+#[tokio::test]
+async fn a_verdict_of_an_attempt_that_did_not_look_does_not_stand_against_one_that_did() {
+    let (spot, value, new_place) = LEADING[0];
+    let plant = plant(spot, value).await;
+    let table = plant.table().await;
+    let keys = left(&table, &Coverage::default()).await;
+    let cut = ranges(&table, &keys).await;
+    let place = Some(Leading::Text(b"S2".to_vec()));
+    let grows = |range: &&Range| range.from.leading <= place && place <= range.to.leading;
+    let grows = cut.iter().find(grows).unwrap();
+    let other = cut.iter().find(|range| *range != grows).unwrap();
+    let id = &other.from.id;
+    send(&plant, new_place, &format!("{id}, 1")).await;
+    let (block, looked) = attempt(&table, 1, grows, '0').await;
+    assert!(block.overrules());
+    judge(&table, 2, other, '0').await;
+    table.commit(&[looked]).await.unwrap();
+    let refused = format!(
+        "SELECT count() FROM weld_test.spot_records WHERE record_id = {id} AND startsWith(alg_error, 'duplicate_key: 2 rows')"
+    );
+    assert_eq!(plant.ask(&refused).await, "2");
 }
 
 /// A range reads the granules that its rows are in, not the day.

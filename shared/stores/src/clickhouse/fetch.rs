@@ -61,9 +61,12 @@ impl SourceTable {
             .map(|key| (key.ticks, key.id.to_string()))
             .collect();
         weldfleet_failpoints::reach("stores::between_looks").await;
+        let is_as_cut = arrived.len() as u64 == range.rows && !range.repeated_keys;
         let rivals = match range.keys().order() {
-            KeyOrder::Time => format!("{within} AND NOT {wanted}"),
-            KeyOrder::SortingKey => format!("{day} AND NOT ({within} AND {wanted})"),
+            KeyOrder::SortingKey if !is_as_cut => {
+                format!("{day} AND NOT ifNull({within} AND {wanted}, 0)")
+            }
+            _ => format!("{within} AND NOT {wanted}"),
         };
         for keys in keys.chunks(KEYS) {
             let keys = schema.has_key(keys.iter().map(|(ticks, id)| (*ticks, id.as_str())));

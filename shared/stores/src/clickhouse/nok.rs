@@ -134,7 +134,8 @@ impl TickSpan {
 }
 
 impl SourceTable {
-    /// Committed NOK rows of these ranges of keys; with `tokens` only those that one of these attempts found NOK.
+    /// Committed NOK rows of these ranges of keys and around them, see [`Schema::around`]; with `tokens` only those that
+    /// one of these attempts found NOK.
     ///
     /// Result columns of a judged day lie in patches, and applying them to every row of the ranges is most of the cost.
     /// So rows are picked first, by columns that no patch has.
@@ -146,7 +147,7 @@ impl SourceTable {
         columns: &[MirrorColumn],
     ) -> Result<Vec<NokRow>, StoreError> {
         let schema = &self.schema;
-        let mut picked = schema.between_any(ranges);
+        let mut picked = schema.around(ranges);
         if let Some(tokens) = tokens {
             picked = format!(
                 "{picked} AND {} IN (SELECT key_hash FROM {} WHERE token IN ({}) AND final_result = 'NOK')",

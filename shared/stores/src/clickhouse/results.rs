@@ -264,6 +264,13 @@ impl SourceTable {
     }
 }
 
+impl Attempt {
+    /// Whether it refuses rows that may lie in other ranges.
+    fn refuses_elsewhere(&self) -> bool {
+        self.overrules && self.range.keys().order() == KeyOrder::SortingKey
+    }
+}
+
 impl Schema {
     fn commit_sql(&self, run: u64, day: Day, group: &[&Attempt]) -> String {
         let tokens = list(group.iter().map(|attempt| attempt.token));
@@ -317,9 +324,8 @@ impl Schema {
             day = self.on_day(day),
             ranges = match group {
                 // The rows that it refuses may lie in other ranges.
-                [one] if one.overrules && one.range.keys().order() == KeyOrder::SortingKey =>
-                    "1".to_owned(),
-                _ => self.between_any(&ranges),
+                [one] if one.refuses_elsewhere() => "1".to_owned(),
+                _ => self.around(&ranges),
             },
             results = self.results,
             guard = self.commit_guard(run, group),
@@ -333,16 +339,18 @@ impl Schema {
     fn commit_guard(&self, run: u64, group: &[&Attempt]) -> String {
         let guard = self.guard(run);
         let (token, error) = (self.column("alg_token"), self.column("alg_error"));
-        if let [
-            Attempt {
-                token: own,
-                overrules: true,
-                ..
-            },
-        ] = group
+        if let [attempt] = group
+            && attempt.overrules
         {
+            let own = attempt.token;
+            // Along a sorting key an attempt does not look for rivals elsewhere unless its range has grown: a larger token
+            // of the run has seen no more.
+            let unseen = match attempt.refuses_elsewhere() {
+                true => format!(" OR {} = {run}", self.column("alg_run")),
+                false => String::new(),
+            };
             return format!(
-                "({guard} OR ({token} < {own} AND {hash} IN (SELECT key_hash FROM {results} \
+                "({guard} OR (({token} < {own}{unseen}) AND {hash} IN (SELECT key_hash FROM {results} \
                  WHERE token = {own} AND startsWith(alg_error, '{DUPLICATE_KEY}'))))",
                 hash = self.row_hash(),
                 results = self.results,

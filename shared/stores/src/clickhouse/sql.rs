@@ -14,6 +14,19 @@ use crate::{
 /// Bytes of the longest `record_id` there is room for in MySQL's unique key.
 pub(crate) const LONGEST_ID: usize = 512;
 
+/// Spans in order, those that touch as one.
+fn joined<T: Copy + Ord>(mut spans: Vec<(T, T)>) -> Vec<(T, T)> {
+    spans.sort_unstable();
+    let mut joined: Vec<(T, T)> = Vec::new();
+    for (from, to) in spans {
+        match joined.last_mut() {
+            Some((_, end)) if from <= *end => *end = to.max(*end),
+            _ => joined.push((from, to)),
+        }
+    }
+    joined
+}
+
 impl Schema {
     /// `ck_local_time` at an instant, free of time zones: the column's own integer, reinterpreted.
     pub(crate) fn instant(&self, ticks: i64) -> String {
@@ -185,22 +198,33 @@ impl Schema {
         })
     }
 
-    /// Rows of any of the ranges; the hull of those of one order first, which is what is left where the server does not
-    /// look into the alternatives.
-    pub(crate) fn between_any(&self, ranges: &[KeyRange]) -> String {
-        let of_orders: Vec<String> = [KeyOrder::Time, KeyOrder::SortingKey]
-            .into_iter()
-            .filter_map(|order| self.between_any_of(ranges, order))
-            .collect();
-        match of_orders.as_slice() {
+    /// Rows of any of the ranges, and some around them: for statements that know their rows otherwise, too, and need the
+    /// primary key alone. Along a sorting key ranges are as wide as their leading values, and as few as those leave.
+    pub(crate) fn around(&self, ranges: &[KeyRange]) -> String {
+        let (by_time, led): (Vec<&KeyRange>, Vec<&KeyRange>) = ranges
+            .iter()
+            .partition(|keys| keys.order() == KeyOrder::Time);
+        let mut alternatives: Vec<String> = self.between_any(&by_time).into_iter().collect();
+        if let Some(column) = &self.leading {
+            let spans = led.iter().filter_map(|keys| {
+                let ends = [&keys.from, &keys.to].map(|key| key.as_ref().leading);
+                ends[0].zip(ends[1])
+            });
+            let spans = joined(spans.filter(|(from, _)| column.fits(*from)).collect());
+            alternatives.extend(spans.into_iter().map(|(from, to)| {
+                format!("({} AND {})", column.from(from, true), column.to(to, true))
+            }));
+        }
+        match alternatives.as_slice() {
             [] => "0".to_owned(),
             [one] => one.clone(),
-            _ => format!("({})", of_orders.join(" OR ")),
+            _ => format!("({})", alternatives.join(" OR ")),
         }
     }
 
-    fn between_any_of(&self, ranges: &[KeyRange], order: KeyOrder) -> Option<String> {
-        let ranges: Vec<&KeyRange> = ranges.iter().filter(|keys| keys.order() == order).collect();
+    /// Rows of any of the ranges, their hull first, which is what is left where the server does not look into the
+    /// alternatives.
+    fn between_any(&self, ranges: &[&KeyRange]) -> Option<String> {
         let first = ranges.iter().map(|keys| &keys.from).min()?;
         let last = ranges.iter().map(|keys| &keys.to).max()?;
         let hull = self.between(&KeyRange {
