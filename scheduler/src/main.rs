@@ -8,7 +8,7 @@
 //! - [`settle`]: applying the patch parts of finished days while the fleet stands still;
 //! - [`status`]: what is known right now, and why nothing moves;
 //! - [`console`]: the pages that people see in a browser; [`users`]: who may sign in there;
-//! - [`words`]: what people are told, in both languages;
+//! - [`events`]: what the rows of `weld_events` say, in both languages;
 //! - [`dependencies`]: the queue and ClickHouse, opened from the settings.
 //!
 //! What must never live here: judging a weld (`shared/weld`), SQL (`shared/stores`), Redis commands (`shared/queue`).
@@ -29,6 +29,7 @@ mod commands;
 mod console;
 mod daemon;
 mod dependencies;
+mod events;
 mod pass;
 mod settle;
 mod status;

@@ -46,6 +46,17 @@ fn all_in_chinese(page: &str, html: &str) {
     }
 }
 
+/// The cells of each row.
+fn rows(html: &str) -> Vec<Vec<&str>> {
+    let rows = html.split("<tr>").filter(|row| row.contains("<td"));
+    let cells = rows.map(|row| {
+        let cells = row.split("<td").skip(1);
+        let texts = cells.filter_map(|cell| cell.split_once('>')?.1.split_once("</td>"));
+        texts.map(|(text, _)| text).collect()
+    });
+    cells.collect()
+}
+
 /// Each action, with what is wrong about it.
 const ACTIONS: [(&str, &[(&str, &str)]); 16] = [
     ("/ui/resume", &[]),
@@ -140,6 +151,16 @@ async fn what_goes_wrong_is_said_in_chinese() {
         let said = acted(&browser, action, &fields).await;
         assert!(is_chinese(&said), "{action} {more:?}: {said}");
     }
+    // What was done, on what, and what came of it; who and why are as they were typed.
+    let events = page(&browser, "/ui/events").await;
+    let events = rows(&events);
+    assert!(events.len() >= 5, "{events:?}");
+    for event in &events {
+        for said in [event[2], event[3], event[5]] {
+            assert!(said.is_empty() || is_chinese(said), "{event:?}");
+        }
+    }
+
     for wrong in [
         "/ui/nok?day=tomorrow",
         "/ui/nok?shift=noon",

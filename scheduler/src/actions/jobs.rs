@@ -9,7 +9,10 @@ use weldfleet_weld::Status;
 use weldfleet_words::Words;
 
 use super::{By, refused::Refused};
-use crate::dependencies::{Dependencies, store_failure};
+use crate::{
+    dependencies::{Dependencies, store_failure},
+    events,
+};
 
 /// `alg_error` of dropped rows.
 pub const DROPPED: &str = "dropped";
@@ -150,7 +153,7 @@ async fn drop_one(
         return Ok(());
     }
     tried.done += 1;
-    let detail = format!("{rows} rows marked invalid ({DROPPED})");
+    let detail = events::DROPPED.words(&[&rows.to_string(), DROPPED]).en;
     let event = by.event("jobs drop", format!("job {id}"), detail);
     tried.tell(&deps.settings, event, 1).await;
     Ok(())

@@ -5,6 +5,7 @@ use weldfleet_queue::{Pause, Queue, QueueError};
 use weldfleet_stores::clickhouse::Event;
 
 use super::By;
+use crate::events::RESUMED;
 
 /// What came of it.
 pub enum Paused {
@@ -31,7 +32,7 @@ pub async fn resume(queue: &Queue, by: &By) -> Result<Option<Event>, QueueError>
         return Ok(None);
     }
     let was = paused.map_or_else(String::new, |pause| {
-        format!("was paused by {}: {}", pause.by, pause.reason)
+        RESUMED.words(&[&pause.by, &pause.reason]).en
     });
     Ok(Some(by.event("resume", "fleet", was)))
 }

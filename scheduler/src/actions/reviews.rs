@@ -8,6 +8,7 @@ use weldfleet_stores::{
 };
 
 use super::By;
+use crate::events::{BY, NOT_REVIEWED, REVIEW, REVIEW_WAS, REVIEW_WAS_NOTED};
 
 /// Writes it where the row still has the review that the person saw; the event only if it is written.
 pub async fn review(
@@ -27,18 +28,19 @@ pub async fn review(
 
 fn in_words(seen: &Review, wanted: &Review) -> String {
     let said = |review: &Review| match (review.result.as_str(), review.by.as_str()) {
-        ("", _) => "not reviewed".to_owned(),
+        ("", _) => NOT_REVIEWED.to_owned(),
         (result, "") => result.to_owned(),
-        (result, by) => format!("{result} by {by}"),
+        (result, by) => BY.words(&[result, by]).en,
     };
-    let note = match seen.note.as_str() {
-        note if note == wanted.note => String::new(),
-        note => format!(", `{note}`"),
+    let (now, before) = (said(wanted), said(seen));
+    let words = if seen.is_none() {
+        REVIEW.words(&[&now])
+    } else if seen.note == wanted.note {
+        REVIEW_WAS.words(&[&now, &before])
+    } else {
+        REVIEW_WAS_NOTED.words(&[&now, &before, &seen.note])
     };
-    if seen.is_none() {
-        return said(wanted);
-    }
-    format!("{}; was {}{note}", said(wanted), said(seen))
+    words.en
 }
 
 #[cfg(test)]

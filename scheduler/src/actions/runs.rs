@@ -11,7 +11,10 @@ use super::{
     refused::{OfRun, Refused, state_zh},
     withdraw::{self, Withdrawn},
 };
-use crate::dependencies::{Dependencies, store_failure};
+use crate::{
+    dependencies::{Dependencies, store_failure},
+    events,
+};
 
 /// A run that is as it was asked to be.
 pub struct Steered {
@@ -86,13 +89,8 @@ pub async fn reorder(
         }
         _ => Withdrawn::default(),
     };
-    let detail = format!(
-        "{} first, was {}; {}",
-        run.order.name(),
-        before.order.name(),
-        left(withdrawn).en
-    );
-    let event = by.event("backfill order", format!("run {}", run.run), detail);
+    let detail = events::ORDER.words(&[run.order.name(), before.order.name(), &left(withdrawn).en]);
+    let event = by.event("backfill order", format!("run {}", run.run), detail.en);
     Ok(Steered {
         run,
         withdrawn,
@@ -179,13 +177,10 @@ impl Steered {
 }
 
 fn left(withdrawn: Withdrawn) -> Words {
-    let jobs = grouped(withdrawn.jobs());
-    let mut en = format!("{jobs} jobs left the queue");
-    let mut zh = format!("{jobs} 个作业移出队列");
-    if withdrawn.leased + withdrawn.dead > 0 {
-        let (leased, dead) = (grouped(withdrawn.leased), grouped(withdrawn.dead));
-        en.push_str(&format!(", {leased} of them leased, {dead} dead"));
-        zh.push_str(&format!("，其中处理中 {leased}，死信 {dead}"));
+    let Withdrawn { leased, dead, .. } = withdrawn;
+    let [jobs, leased_jobs, dead_jobs] = [withdrawn.jobs(), leased, dead].map(grouped);
+    match leased + dead {
+        0 => events::LEFT.words(&[&jobs]),
+        _ => events::LEFT_IN_HAND.words(&[&jobs, &leased_jobs, &dead_jobs]),
     }
-    Words::new(en, zh)
 }

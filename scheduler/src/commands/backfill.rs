@@ -14,6 +14,7 @@ use super::{keep, operator, steer, wait};
 use crate::{
     args::{Backfill, today},
     dependencies::{Dependencies, store_failure},
+    events::BACKFILL,
 };
 
 /// Longest backfill: an older day is more likely a slip of the finger.
@@ -65,8 +66,9 @@ pub async fn run(settings: Arc<Settings>, mut options: Backfill) -> Result<Exit,
         by: by.who.clone(),
     };
     let run = deps.runs.insert(&new).await.map_err(store_failure)?;
-    let detail = format!("{from} to {to}, {} rows, {}", grouped(rows), new.selection);
-    let event = by.event("backfill", format!("run {run}"), detail);
+    let [from, to] = [from, to].map(|day| day.to_string());
+    let detail = BACKFILL.words(&[&from, &to, &grouped(rows), &new.selection.to_string()]);
+    let event = by.event("backfill", format!("run {run}"), detail.en);
     keep(&settings, &[event]).await;
     outcome["run"] = json!(run);
     if !options.json {

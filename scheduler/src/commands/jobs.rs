@@ -17,6 +17,7 @@ use crate::{
     actions::jobs::{self as actions, DROPPED, Droppable, Tried},
     args::{JobFilter, Jobs},
     dependencies::{Dependencies, own_queue, queue, store_failure},
+    events,
 };
 
 /// Jobs read at a time.
@@ -337,12 +338,9 @@ async fn repair(settings: &Settings, repair: bool, json: bool) -> Result<Exit, F
         Exit::Failed
     };
     if repair && !sound {
-        let detail = format!("{} damaged jobs repaired", found.jobs.len());
-        keep(
-            settings,
-            &[operator("").event("jobs repair", "fleet", detail)],
-        )
-        .await;
+        let detail = events::REPAIRED.words(&[&found.jobs.len().to_string()]);
+        let event = operator("").event("jobs repair", "fleet", detail.en);
+        keep(settings, &[event]).await;
     }
     if json {
         output::json(&json!({
@@ -399,8 +397,8 @@ async fn take_queue(settings: &Settings) -> Result<Exit, Failure> {
     let queue = queue.owned_by(owner).map_err(queue_failure)?;
     match queue.take().await.map_err(queue_failure)? {
         Taken::Taken { forgotten } => {
-            let detail = format!("{forgotten} outstanding jobs were forgotten");
-            let event = operator("").event("jobs take-queue", "fleet", detail);
+            let detail = events::FORGOTTEN.words(&[&forgotten.to_string()]);
+            let event = operator("").event("jobs take-queue", "fleet", detail.en);
             keep(settings, &[event]).await;
             outln!(
                 "redis.queue = \"{}\" belongs to {name} now; {} outstanding jobs were forgotten, the next pass makes what is needed",

@@ -20,6 +20,7 @@ use super::{host, keep, operator};
 use crate::{
     args::Settle,
     dependencies::{Dependencies, store_failure},
+    events::STOOD_STILL_LEFT,
     settle::{self, Applied, Rule, SettleError, Unsettled},
 };
 
@@ -88,12 +89,9 @@ pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failu
     };
     let left = left_over(&seen, from, to);
     if rounds > 0 {
-        let detail = format!(
-            "the fleet stood still for {}; {} days are left",
-            spoken(stood_still),
-            left.len()
-        );
-        let event = operator("").event("settle", format!("days {from}..{to}"), detail);
+        let left = left.len().to_string();
+        let detail = STOOD_STILL_LEFT.words(&[&spoken(stood_still), &left]);
+        let event = operator("").event("settle", format!("days {from}..{to}"), detail.en);
         keep(&settings, &[event]).await;
     }
     if options.json {

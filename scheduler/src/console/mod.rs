@@ -23,7 +23,7 @@ mod views;
 mod visitor;
 mod weld_query;
 mod welds;
-mod words;
+pub mod words;
 
 use std::{
     sync::Arc,

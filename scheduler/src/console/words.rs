@@ -251,14 +251,18 @@ impl Text {
 
     /// How long, in words.
     pub fn spoken(&self, duration: Duration) -> String {
-        let words = spoken(duration);
+        self.span(&spoken(duration))
+    }
+
+    /// The same of what is in English words already.
+    pub fn span(&self, spoken: &str) -> String {
         match self.lang {
-            Language::Chinese => words
+            Language::Chinese => spoken
                 .replace(" ms", " 毫秒")
                 .replace(" min", " 分")
                 .replace(" h", " 小时")
                 .replace(" s", " 秒"),
-            Language::English => words,
+            Language::English => spoken.to_owned(),
         }
     }
 

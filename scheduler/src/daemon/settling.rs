@@ -10,6 +10,7 @@ use weldfleet_stores::clickhouse::{Event, Events, SourceTable};
 use super::Daemon;
 use crate::{
     args::today,
+    events,
     settle::{self, Applied, Rule, SettleError, Unsettled},
 };
 
@@ -155,8 +156,8 @@ async fn keep(daemon: &Daemon, partitions: &[String], took: Duration) {
         who: daemon.shown.id().to_owned(),
         what: "settle",
         on_what: format!("partitions {}", partitions.join(", ")),
-        why: "complete, quiet days".to_owned(),
-        detail: format!("the fleet stood still for {}", spoken(took)),
+        why: events::QUIET.words(&[]).en,
+        detail: events::STOOD_STILL.words(&[&spoken(took)]).en,
     };
     if let Err(error) = Events::new(&daemon.settings).record(&[event]).await {
         tracing::warn!(error = error.chain(), "settling is not kept in weld_events");

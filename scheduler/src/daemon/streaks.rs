@@ -13,7 +13,7 @@ use weldfleet_stores::{
 use weldfleet_weld::rules::{Rule, SpotHit, Streak, streaks};
 
 use super::Daemon;
-use crate::args::today;
+use crate::{args::today, events};
 
 /// Least time between two looks, in `poll_interval`s; a look may take 1/20 of the time.
 const POLLS: u32 = 5;
@@ -104,11 +104,10 @@ async fn keep(daemon: &Daemon, rule: Rule, news: &[&Streak<'_>]) {
                 "spot {} from weld {} {}",
                 first.spot, first.time, first.record_id
             ),
-            why: format!("hits of {rule} in a row"),
-            detail: format!(
-                "{} welds, the last is {} {}",
-                streak.welds, last.time, last.record_id
-            ),
+            why: events::STREAK_OF.words(&[rule.as_str()]).en,
+            detail: events::STREAK
+                .words(&[&streak.welds.to_string(), &last.time, &last.record_id])
+                .en,
         }
     };
     let events: Vec<Event> = news.iter().map(event).collect();

@@ -31,6 +31,8 @@ pub enum Role {
 }
 
 impl Role {
+    pub const ALL: [Self; 3] = [Self::Viewer, Self::Reviewer, Self::Operator];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",

@@ -13,6 +13,7 @@ use weldfleet_fleet::DayGroup;
 use weldfleet_queue::{Job, State, WorkerEntry};
 use weldfleet_service::output::grouped;
 use weldfleet_stores::clickhouse::{EventKey, EventLine, LineShares};
+use weldfleet_words::Language;
 
 use super::{
     Dead, MOST_DEAD,
@@ -24,6 +25,7 @@ use super::{
     words::Text,
 };
 use crate::{
+    events,
     pass::LIVE,
     status::report::{CauseLine, DayLine, Outlook, Report, RunLine, gpu},
     users::Role,
@@ -757,6 +759,10 @@ pub fn events(
 
 pub fn events_table(events: Vec<EventLine>, request: &PageRequest) -> Table {
     let row = |event: EventLine| {
+        let event = match asked.text.lang {
+            Language::Chinese => events::in_chinese(event),
+            Language::English => event,
+        };
         vec![
             request.time(event.at_ms),
             event.who,

@@ -1,0 +1,376 @@
+//! What an event says of its own, in both languages. It is kept in English, which is one text for whoever asks
+//! ClickHouse, and read back by its form where a page is in Chinese. What people have typed, and why a job died, stay
+//! as they are.
+
+use weldfleet_stores::clickhouse::EventLine;
+use weldfleet_words::Words;
+
+use crate::{console::words::CHINESE, users::Role};
+
+/// A text with places: `{name}`, or in English `{name:kind}` where what is filled in has words of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    en: &'static str,
+    zh: &'static str,
+}
+
+const fn form(en: &'static str, zh: &'static str) -> Form {
+    Form { en, zh }
+}
+
+pub const RESUMED: Form = form("was paused by {by}: {why}", "此前由 {by} 暂停：{why}");
+pub const BACKFILL: Form = form(
+    "{from} to {to}, {rows} rows, {wanted}",
+    "{from} 至 {to}，{rows} 行，选取 {wanted}",
+);
+pub const LEFT: Form = form("{jobs} jobs left the queue", "{jobs} 个作业移出队列");
+pub const LEFT_IN_HAND: Form = form(
+    "{jobs} jobs left the queue, {leased} of them leased, {dead} dead",
+    "{jobs} 个作业移出队列，其中处理中 {leased}，死信 {dead}",
+);
+pub const ORDER: Form = form(
+    "{order:order} first, was {before:order}; {left:left}",
+    "从{order}日期开始，此前从{before}日期开始；{left}",
+);
+pub const DROPPED: Form = form(
+    "{rows} rows marked invalid ({why})",
+    "{rows} 行标为无效（{why}）",
+);
+pub const REPAIRED: Form = form("{jobs} damaged jobs repaired", "已修复 {jobs} 个损坏的作业");
+pub const FORGOTTEN: Form = form(
+    "{jobs} outstanding jobs were forgotten",
+    "丢弃 {jobs} 个未完成的作业",
+);
+pub const REVIEW: Form = form("{now:review}", "{now}");
+pub const REVIEW_WAS: Form = form("{now:review}; was {before:review}", "{now}；此前：{before}");
+pub const REVIEW_WAS_NOTED: Form = form(
+    "{now:review}; was {before:review}, `{note}`",
+    "{now}；此前：{before}，备注“{note}”",
+);
+pub const TAKEN_BACK: Form = form("taken back", "撤销");
+pub const STREAK: Form = form(
+    "{welds} welds, the last is {time} {id}",
+    "{welds} 个焊点，最后一个为 {time} {id}",
+);
+pub const STREAK_OF: Form = form("hits of {rule} in a row", "规则 {rule} 连续命中");
+pub const QUIET: Form = form("complete, quiet days", "日期已完成，且不再有写入");
+pub const STOOD_STILL: Form = form("the fleet stood still for {time:span}", "全部停止 {time}");
+pub const STOOD_STILL_LEFT: Form = form(
+    "the fleet stood still for {time:span}; {days} days are left",
+    "全部停止 {time}；剩余 {days} 天",
+);
+const ROLE: Form = form("{role:role}", "{role}");
+/// Of a weld that nobody has reviewed, or whose review was taken back.
+pub const NOT_REVIEWED: &str = "not reviewed";
+pub const BY: Form = form("{review:review} by {name}", "{review}（{name}）");
+
+/// What was done: its word, and the forms of what it says.
+type Kind = (&'static str, &'static str, &'static [Form]);
+const KINDS: [Kind; 18] = [
+    ("pause", "暂停", &[]),
+    ("resume", "恢复", &[RESUMED]),
+    ("backfill", "补跑", &[BACKFILL]),
+    ("backfill cancel", "取消补跑", &[LEFT_IN_HAND, LEFT]),
+    ("backfill hold", "搁置补跑", &[LEFT_IN_HAND, LEFT]),
+    ("backfill resume", "恢复补跑", &[LEFT_IN_HAND, LEFT]),
+    ("backfill order", "更改补跑顺序", &[ORDER]),
+    ("jobs retry", "重试作业", &[]),
+    ("jobs drop", "放弃作业", &[DROPPED]),
+    ("jobs repair", "修复作业", &[REPAIRED]),
+    ("jobs take-queue", "接管队列", &[FORGOTTEN]),
+    ("review", "复核", &[REVIEW_WAS_NOTED, REVIEW_WAS, REVIEW]),
+    ("settle", "整理日期", &[STOOD_STILL_LEFT, STOOD_STILL]),
+    ("hit streak", "连续命中", &[STREAK]),
+    ("users add", "添加用户", &[ROLE]),
+    ("users role", "更改角色", &[ROLE]),
+    ("users remove", "删除用户", &[]),
+    ("users password", "更改密码", &[]),
+];
+
+/// On what.
+const ON_WHAT: [Form; 8] = [
+    form("fleet", "全部"),
+    form("run {run}", "补跑 {run}"),
+    form("job {id}", "作业 {id}"),
+    form("weld {key}", "焊点 {key}"),
+    form("user {name}", "用户 {name}"),
+    form("days {from}..{to}", "日期 {from} 至 {to}"),
+    form("partitions {ids}", "分区 {ids}"),
+    form(
+        "spot {name} from weld {key}",
+        "焊点名 {name}，从焊点 {key} 起",
+    ),
+];
+
+/// Reasons that nobody has typed.
+const REASONS: [(&str, Form); 3] = [
+    ("review", TAKEN_BACK),
+    ("settle", QUIET),
+    ("hit streak", STREAK_OF),
+];
+
+/// The same in Chinese; what has no form of ours stays.
+pub fn in_chinese(mut event: EventLine) -> EventLine {
+    let mut kinds = KINDS.iter();
+    if let Some((what, zh, details)) = kinds.find(|(what, ..)| *what == event.what) {
+        let mut reasons = REASONS.iter().filter(|(of, _)| of == what);
+        if let Some(why) = reasons.find_map(|(_, why)| why.chinese(&event.why)) {
+            event.why = why;
+        }
+        if let Some(detail) = chinese(details, &event.detail) {
+            event.detail = detail;
+        }
+        event.what = (*zh).to_owned();
+    }
+    if let Some(on_what) = chinese(&ON_WHAT, &event.on_what) {
+        event.on_what = on_what;
+    }
+    event
+}
+
+fn chinese(forms: &[Form], text: &str) -> Option<String> {
+    forms.iter().find_map(|form| form.chinese(text))
+}
+
+impl Form {
+    /// With these values, in the order of the English places.
+    pub fn words(&self, values: &[&str]) -> Words {
+        let places = pieces(self.en).filter_map(|(_, place)| place);
+        let named = places.zip(values).map(|(place, value)| {
+            let (name, kind) = place.split_once(':').unwrap_or((place, ""));
+            (name, value_in_chinese(kind, value))
+        });
+        let named: Vec<(&str, String)> = named.collect();
+        let of_name = |name: &str| named.iter().find(|(known, _)| *known == name);
+        let (mut en, mut zh) = (String::new(), String::new());
+        for (place, (before, _)) in pieces(self.en).enumerate() {
+            en.push_str(before);
+            en.push_str(values.get(place).unwrap_or(&""));
+        }
+        for (before, place) in pieces(self.zh) {
+            zh.push_str(before);
+            zh.push_str(place.and_then(of_name).map_or("", |(_, value)| value));
+        }
+        Words::new(en, zh)
+    }
+
+    /// A text of this form.
+    fn chinese(&self, text: &str) -> Option<String> {
+        Some(self.words(&self.read(text)?).zh)
+    }
+
+    /// What is in the places, if it is a text of this form.
+    fn read<'t>(&self, text: &'t str) -> Option<Vec<&'t str>> {
+        let pieces: Vec<_> = pieces(self.en).collect();
+        let mut rest = text.strip_prefix(pieces.first()?.0)?;
+        let mut values = Vec::new();
+        for (place, (literal, _)) in pieces.iter().enumerate().skip(1) {
+            let is_last = place + 1 == pieces.len();
+            let (value, after) = match is_last {
+                true => (rest.strip_suffix(literal)?, ""),
+                false => rest.split_once(literal)?,
+            };
+            values.push(value);
+            rest = after;
+        }
+        rest.is_empty().then_some(values)
+    }
+}
+
+/// Each stretch of text with the place behind it; behind the last is none.
+fn pieces(form: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    form.split('}').map(|piece| match piece.split_once('{') {
+        Some((before, place)) => (before, Some(place)),
+        None => (piece, None),
+    })
+}
+
+fn value_in_chinese(kind: &str, value: &str) -> String {
+    let known = match kind {
+        "left" => chinese(&[LEFT_IN_HAND, LEFT], value),
+        "order" => match value {
+            "oldest" => Some("最早".to_owned()),
+            "newest" => Some("最近".to_owned()),
+            _ => None,
+        },
+        "review" => Some(match value {
+            NOT_REVIEWED => "未复核".to_owned(),
+            value => BY
+                .chinese(value)
+                .unwrap_or_else(|| CHINESE.review_word(value).to_owned()),
+        }),
+        "role" => {
+            let mut all = Role::ALL.into_iter();
+            let role = all.find(|role| role.name() == value);
+            role.map(|role| CHINESE.roles[role as usize].to_owned())
+        }
+        "span" => Some(CHINESE.span(value)),
+        _ => None,
+    };
+    known.unwrap_or_else(|| value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(what: &str, on_what: &str, why: &str, detail: &str) -> [String; 4] {
+        let event = in_chinese(EventLine {
+            at_ms: 0,
+            id: 0,
+            who: String::new(),
+            what: what.to_owned(),
+            on_what: on_what.to_owned(),
+            why: why.to_owned(),
+            detail: detail.to_owned(),
+        });
+        [event.what, event.on_what, event.why, event.detail]
+    }
+
+    #[test]
+    fn what_the_fleet_says_of_an_event_is_read_back_in_chinese() {
+        let review = "unsure by li; was confirmed by wu, `a; was b, `c``";
+        for (event, zh) in [
+            (
+                [
+                    "resume",
+                    "fleet",
+                    "done",
+                    "was paused by li: a crash: again",
+                ],
+                ["恢复", "全部", "done", "此前由 li 暂停：a crash: again"],
+            ),
+            (
+                [
+                    "backfill order",
+                    "run 7",
+                    "",
+                    "newest first, was oldest; 1,203 jobs left the queue",
+                ],
+                [
+                    "更改补跑顺序",
+                    "补跑 7",
+                    "",
+                    "从最近日期开始，此前从最早日期开始；1,203 个作业移出队列",
+                ],
+            ),
+            (
+                [
+                    "backfill cancel",
+                    "run 7",
+                    "fleet",
+                    "3 jobs left the queue, 1 of them leased, 1 dead",
+                ],
+                [
+                    "取消补跑",
+                    "补跑 7",
+                    "fleet",
+                    "3 个作业移出队列，其中处理中 1，死信 1",
+                ],
+            ),
+            (
+                ["review", "weld 20261128 08:00:00 7", "taken back", review],
+                [
+                    "复核",
+                    "焊点 20261128 08:00:00 7",
+                    "撤销",
+                    "不确定（li）；此前：确认（wu），备注“a; was b, `c`”",
+                ],
+            ),
+            (
+                ["review", "weld 7", "a crack", "false alarm by li"],
+                ["复核", "焊点 7", "a crack", "误报（li）"],
+            ),
+            (
+                ["review", "weld 7", "", "not reviewed; was Gut"],
+                ["复核", "焊点 7", "", "未复核；此前：Gut"],
+            ),
+            (
+                [
+                    "settle",
+                    "days 20261101..20261102",
+                    "",
+                    "the fleet stood still for 3 min 20 s; 2 days are left",
+                ],
+                [
+                    "整理日期",
+                    "日期 20261101 至 20261102",
+                    "",
+                    "全部停止 3 分 20 秒；剩余 2 天",
+                ],
+            ),
+            (
+                [
+                    "settle",
+                    "partitions 20261101",
+                    "complete, quiet days",
+                    "the fleet stood still for 850 ms",
+                ],
+                [
+                    "整理日期",
+                    "分区 20261101",
+                    "日期已完成，且不再有写入",
+                    "全部停止 850 毫秒",
+                ],
+            ),
+            (
+                [
+                    "hit streak",
+                    "spot A from weld 08:00 7",
+                    "hits of expulsion in a row",
+                    "3 welds, the last is 08:02 9",
+                ],
+                [
+                    "连续命中",
+                    "焊点名 A，从焊点 08:00 7 起",
+                    "规则 expulsion 连续命中",
+                    "3 个焊点，最后一个为 08:02 9",
+                ],
+            ),
+            (
+                ["users role", "user li", "", "operator"],
+                ["更改角色", "用户 li", "", "操作员"],
+            ),
+            // Why a job died is the worker's, and what a later fleet does is unknown here.
+            (
+                ["jobs retry", "job 20261101-3", "", "taken back"],
+                ["重试作业", "作业 20261101-3", "", "taken back"],
+            ),
+            (
+                [
+                    "move",
+                    "a robot",
+                    "complete, quiet days",
+                    "3 jobs left the queue",
+                ],
+                [
+                    "move",
+                    "a robot",
+                    "complete, quiet days",
+                    "3 jobs left the queue",
+                ],
+            ),
+        ] {
+            let [what, on_what, why, detail] = event;
+            assert_eq!(told(what, on_what, why, detail), zh);
+        }
+    }
+
+    #[test]
+    fn each_form_has_the_same_places_in_both_languages_and_is_read_as_it_was_filled() {
+        let details = KINDS.iter().flat_map(|(.., forms)| forms.iter());
+        let reasons = REASONS.iter().map(|(_, form)| form);
+        for form in details.chain(reasons).chain(&ON_WHAT).chain([&BY]) {
+            let values: Vec<String> = (0..pieces(form.en).count() - 1)
+                .map(|place| format!("x{place}"))
+                .collect();
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            let words = form.words(&values);
+            assert!(!words.zh.contains(['{', '}']), "{words:?}");
+            for value in &values {
+                assert!(words.zh.contains(value), "{words:?}");
+            }
+            assert_eq!(form.read(&words.en), Some(values), "{words:?}");
+        }
+    }
+}
