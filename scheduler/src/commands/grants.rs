@@ -32,6 +32,8 @@ const COMMANDS: [(&str, &str); 9] = [
     ),
     ("time", "the queue's clock"),
 ];
+/// What nobody needs who only looks.
+const NOT_TO_LOOK: [&str; 2] = ["@list", "config|get"];
 /// Through Sentinel alone.
 const ROLE: (&str, &str) = ("role", "tells a primary from a replica");
 /// After the categories: of what is dangerous in them, what is needed.
@@ -107,8 +109,11 @@ fn text(settings: &Settings, privileges: &[Privilege]) -> String {
 
 /// The console reads: what writes is taken away again, which holds inside of scripts too.
 fn commands(role: Role, keys: &str, server: &[(&str, &str)]) -> String {
-    let all = COMMANDS.iter().map(|(name, _)| format!("+{name}"));
-    let server = server.iter().map(|(name, _)| format!("+{name}"));
+    let needed = |&&(name, _): &&(&str, _)| role != Role::Console || !NOT_TO_LOOK.contains(&name);
+    let all = COMMANDS.iter().filter(needed);
+    let all = all.map(|(name, _)| format!("+{name}"));
+    let server = server.iter().filter(needed);
+    let server = server.map(|(name, _)| format!("+{name}"));
     let taken = match role {
         Role::Console => &["-@dangerous", "-@write"][..],
         _ => &["-@dangerous"],
