@@ -4,7 +4,12 @@
 
 mod common;
 
-use std::{env, fs, path::PathBuf};
+use std::{
+    env, fs,
+    io::{BufRead as _, BufReader},
+    path::PathBuf,
+    process::Stdio,
+};
 
 use common::{
     Hands, SOON,
@@ -119,4 +124,35 @@ async fn every_view_and_action_by_mouse_and_keyboard() {
     assert_eq!(status["runs"][0]["state"], "cancelled", "{status}");
     assert_eq!(status["runs"][0]["order"], "newest", "{status}");
     assert!(status["paused"].is_null(), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_a_standby_stays_live_when_the_leader_is_killed() {
+    const WHY: &str = "after the kill";
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let mut leader = fleet.scheduler();
+    leader.logged("this scheduler leads", SOON).await;
+    let standby = fleet.scheduler();
+    standby.ready().await;
+    let mut browser = browser_python()
+        .arg(repository().join("tests/browser/standby.py"))
+        .args([&standby.http().await, WHY])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(browser.stdout.take().unwrap());
+    let line = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        told.read_line(&mut line).map(|_| line)
+    });
+    assert_eq!(line.await.unwrap().unwrap(), "open\n", "it says why above");
+    leader.kill();
+    standby.logged("this scheduler leads", SOON).await;
+    fleet.succeed("scheduler", &["pause", "--reason", WHY]);
+    let status = tokio::task::spawn_blocking(move || browser.wait());
+    assert!(
+        status.await.unwrap().unwrap().success(),
+        "it says why above"
+    );
 }

@@ -24,8 +24,9 @@ use weldfleet_tests::{Fleet, eventually};
 
 const WORKERS: u32 = 1000;
 const JOBS: u32 = 100_000;
-/// Alone, lists take less than 200 ms (docs/PERFORMANCE.md); a busy machine's share of these is its own.
-const SLOWEST: Duration = Duration::from_secs(2);
+/// Of 95 in 100 looks at a list. The slowest of 20 took 26 ms on a machine that had three things to do at once.
+const SLOWEST: Duration = Duration::from_millis(200);
+const LISTED: usize = 40;
 /// How long the browser looks on.
 const SECONDS: &str = "60";
 
@@ -108,14 +109,15 @@ async fn a_thousand_workers_and_a_hundred_thousand_jobs_are_shown_at_once() {
     );
     for page in ["/ui", "/ui/workers", "/ui/jobs", "/ui/workers.csv"] {
         let mut took = Vec::new();
-        for _ in 0..20 {
+        for _ in 0..LISTED {
             let begun = Instant::now();
             get(page).await;
             took.push(begun.elapsed());
         }
         took.sort_unstable();
-        println!("{page}: median {:?}, slowest {:?}", took[10], took[19]);
-        assert!(took[10] < SLOWEST, "{page}: {took:?}");
+        let (median, p95) = (took[LISTED / 2], took[LISTED * 95 / 100 - 1]);
+        println!("{page}: median {median:?}, 95 of 100 within {p95:?}");
+        assert!(p95 < SLOWEST, "{page}: {took:?}");
     }
 
     let mut browser = browser_python();

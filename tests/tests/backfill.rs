@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -464,6 +464,24 @@ async fn outstanding(fleet: &Fleet, run: &str) -> usize {
     found
 }
 
+/// From the command's answer until nothing of the run can be claimed, or is in anybody's hand.
+const CANCELLED_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the command says.
+async fn cancel(fleet: &Fleet, run: &str, more: &[&str]) -> String {
+    let asked = Instant::now();
+    let said = fleet.succeed("scheduler", &[&["backfill", "cancel", run], more].concat());
+    let answered = Instant::now();
+    assert_eq!(outstanding(fleet, run).await, 0, "right after the command");
+    let took = answered.elapsed();
+    println!(
+        "nothing can be claimed {took:?} after the answer, which took {:?}",
+        answered - asked
+    );
+    assert!(took < CANCELLED_WITHIN, "{took:?}");
+    said
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_backfill_is_claimed_no_more_and_live_goes_on() {
     let fleet = Fleet::with(&[("scheduler.batch_size", "100")]).await;
@@ -485,17 +503,7 @@ async fn a_cancelled_backfill_is_claimed_no_more_and_live_goes_on() {
     let run = fleet.status()["runs"][0]["run"].to_string();
     assert!(outstanding(&fleet, &run).await > 20, "nothing to cancel");
 
-    let cancelled = json(&fleet.succeed(
-        "scheduler",
-        &[
-            "backfill",
-            "cancel",
-            &run,
-            "--reason",
-            "the wrong week",
-            "--json",
-        ],
-    ));
+    let cancelled = json(&cancel(&fleet, &run, &["--reason", "the wrong week", "--json"]).await);
     assert_eq!(
         (&cancelled["state"], &cancelled["changed"]),
         (&Value::from("cancelled"), &Value::from(true))
@@ -503,11 +511,6 @@ async fn a_cancelled_backfill_is_claimed_no_more_and_live_goes_on() {
     assert!(
         cancelled["withdrawn"]["waiting"].as_u64() > Some(20),
         "{cancelled}"
-    );
-    assert_eq!(
-        outstanding(&fleet, &run).await,
-        0,
-        "right after the command"
     );
     let token = fleet.queue.token().await;
     let mut waiting = waiting;
@@ -642,7 +645,7 @@ async fn live_verdicts_come_no_later_while_a_backfill_is_cancelled() {
         tokio::time::sleep(STRETCH).await;
         assert!(outstanding(&fleet, &run).await > 20, "nothing to cancel");
         let cancelled = now().await;
-        fleet.succeed("scheduler", &["backfill", "cancel", &run]);
+        cancel(&fleet, &run, &[]).await;
         tokio::time::sleep(STRETCH).await;
         stretches[0].push((began, cancelled));
         stretches[1].push((cancelled, now().await));
@@ -682,9 +685,9 @@ async fn live_verdicts_come_no_later_while_a_backfill_is_cancelled() {
     println!(
         "weld to verdict, live: {p50} ms, 99 of 100 within {p99} ms beside a backfill; after its cancel {after_p50} and {after_p99} ms"
     );
-    // Others' work on the machine may come at any moment.
+    // The backfill's work is gone: 0.34 to 0.62 of it were measured, alone and beside other tests.
     assert!(
-        after_p99 <= p99 * 3 / 2 + 500,
+        after_p99 <= p99 * 5 / 4,
         "{after_p99} ms after a cancel, {p99} before"
     );
 }
