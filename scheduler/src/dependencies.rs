@@ -90,6 +90,11 @@ pub async fn check_mirror(settings: &Settings) -> Result<(), Failure> {
             tracing::warn!(error = error.chain(), "the mirror cannot be looked at yet");
             Ok(())
         }
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            if let Ok(Some(unfit)) = table.unfit_reviews().await {
+                tracing::warn!(reason = unfit, "no weld can be reviewed in the console");
+            }
+            Ok(())
+        }
     }
 }

@@ -9,7 +9,7 @@ use common::{
     console::{Browser, Plant, said},
     day_before,
 };
-use weldfleet_tests::{Service, eventually};
+use weldfleet_tests::{Fleet, Service, eventually};
 
 const NOK: u64 = 40;
 
@@ -479,8 +479,74 @@ async fn welds_are_found_by_shift_and_body_and_without_mysql_listed_still() {
     );
 }
 
-/// A busy machine's share of these is its own; alone, 95 of 100 take less than 150 ms (docs/PERFORMANCE.md).
-const SLOWEST_MS: u128 = 2000;
+/// An application's column that holds less than people say: welds are judged and mirrored, and reviewed once it is
+/// wider, by the same scheduler.
+#[tokio::test]
+async fn a_column_that_cannot_hold_a_review_stops_reviews_and_nothing_else() {
+    let fleet = Fleet::with(&[
+        ("tables.result_table", "weld_confirm"),
+        (
+            "mysql.columns",
+            "{ final_result = \"verdict\", review_result = \"said\", review_note = \"remark\" }",
+        ),
+    ])
+    .await;
+    let table = "CREATE TABLE weld_confirm (nid INT AUTO_INCREMENT PRIMARY KEY, verdict VARCHAR(8), \
+                 said ENUM('confirmed', 'false alarm', 'unsure'), remark VARCHAR(10)) DEFAULT CHARSET = utf8mb4";
+    fleet.mysql.execute(table).await;
+    let plant = Plant::of(fleet).await;
+    plant.fleet.simulate("today", 10, &[]);
+    let nok = "UPDATE spot_records SET alg_status = 'ok', final_result = 'NOK', alg_complete_time = now64(3) WHERE record_id = 3";
+    plant.fleet.clickhouse.execute(nok).await;
+    eventually("the weld is mirrored", SOON, async || {
+        let rows = plant.fleet.mysql.count("weld_confirm").await;
+        (rows == 1).then_some(())
+    })
+    .await;
+
+    let what = "mysql.columns.review_note: table `weld_confirm`: column `remark` is varchar(10): it holds 10 characters, \
+                not 255; map a column that stays empty until somebody reviews the row";
+    for (binary, args) in [("scheduler", &["migrate"][..]), ("worker", &["check"])] {
+        let output = plant.fleet.run(binary, args);
+        let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(
+            output.status.success() && told.contains("no weld can be reviewed in the console"),
+            "{told}"
+        );
+        assert!(told.contains(what), "{told}");
+    }
+    let mut browser = plant.signed_in("reviewer").await;
+    let day = day_before(0);
+    let weld = format!("/ui/weld?day={day}&id=3");
+    for (lang, begins) in [("en", "welds cannot be reviewed: "), ("zh", "无法复核")] {
+        let page = format!("{weld}&lang={lang}");
+        let html = unescaped(&browser.get(&page).await.text().await.unwrap());
+        assert!(
+            html.contains(begins) && html.contains(what) && !html.contains("/ui/review?"),
+            "{html}"
+        );
+        let action = format!("/ui/review?day={day}&id=3&ticks=1&lang={lang}");
+        let was = r#"{"result":"","by":"","at":"","note":""}"#;
+        let answer = send(&mut browser, &action, was, "unsure", "longer than ten").await;
+        let said = said(&answer);
+        assert!(said.contains(begins) && said.contains(what), "{said}");
+    }
+
+    let wider = "ALTER TABLE weld_confirm MODIFY COLUMN remark VARCHAR(255)";
+    plant.fleet.mysql.execute(wider).await;
+    let answer = review(&mut browser, &weld, "unsure", "longer than ten").await;
+    assert!(said(&answer).contains("3: "), "{}", said(&answer));
+    let kept = plant
+        .fleet
+        .mysql
+        .rows("SELECT said, remark FROM weld_confirm")
+        .await;
+    assert_eq!(kept, [["unsure", "longer than ten"]]);
+}
+
+/// Alone, 95 of 100 take less than the 150 ms that are wanted: 124 and 133 (docs/PERFORMANCE.md). Beside others' work they
+/// took 180 and 339, so that is not asked for here: three times as much is.
+const SLOWEST_MS: u128 = 1000;
 
 #[tokio::test]
 async fn the_next_of_ten_thousand_nok_welds_is_there_at_once() {

@@ -79,6 +79,14 @@ pub async fn texts_cut_in_mysql(settings: &Settings) -> Result<Option<String>, S
     }
 }
 
+/// Why the console cannot write reviews into an application's own table, in words.
+pub async fn unfit_reviews_in_mysql(settings: &Settings) -> Result<Option<String>, StoreError> {
+    match NokTable::new(settings)? {
+        Some(table) => table.unfit_reviews().await,
+        None => Ok(None),
+    }
+}
+
 /// Whether audit files can be written.
 pub async fn save_dir(settings: &Settings) -> Result<(), StoreError> {
     probe_folder(settings.worker.save_dir.clone(), audit_csv::SMALL_FILE).await

@@ -7,6 +7,7 @@ use weldfleet_settings::Settings;
 use weldfleet_stores::{
     clickhouse::{empty_filter, repeated_keys},
     migrate,
+    mysql::NokTable,
 };
 
 use crate::dependencies::store_failure;
@@ -18,6 +19,12 @@ pub async fn run(settings: &Settings, dry_run: bool, yes: bool) -> Result<Exit, 
     }
     if let Some(empty) = empty_filter(settings).await.map_err(store_failure)? {
         errln!("warning: {empty}");
+    }
+    let records = NokTable::new(settings).map_err(store_failure)?;
+    if let Some(records) = records
+        && let Ok(Some(unfit)) = records.unfit_reviews().await
+    {
+        errln!("warning: no weld can be reviewed in the console: {unfit}");
     }
     if plan.statements.is_empty() {
         outln!("nothing to do: every table is as it should be");

@@ -59,6 +59,8 @@ pub enum Problem {
         class: Class,
         said: String,
     },
+    /// A column does not hold what reviewers say.
+    UnfitReviews(String),
     Refused {
         refused: Refused,
         said: String,
@@ -211,6 +213,10 @@ impl Problem {
                     of_store(*class)
                 ),
             ),
+            Self::UnfitReviews(said) => Words::new(
+                format!("welds cannot be reviewed: {said}"),
+                format!("无法复核，MySQL 的列不能保存复核：{said}"),
+            ),
             Self::Refused { refused, said } => {
                 let words = refused.words();
                 // Causes below it are the system's own words.
@@ -352,6 +358,7 @@ mod tests {
             Problem::MySqlSilent { seconds: 3 },
             Problem::NothingSeen,
             Problem::NotReached(vec![text()]),
+            Problem::UnfitReviews(text()),
             Problem::Refused { refused, said },
             Problem::Other(text()),
             Problem::SignInFirst,
@@ -385,7 +392,7 @@ mod tests {
             kinds.insert(discriminant(&problem));
         }
         // Which there are, `words` says; a new one is to be added to the samples.
-        assert_eq!(kinds.len(), 29);
+        assert_eq!(kinds.len(), 30);
     }
 
     #[test]

@@ -39,6 +39,7 @@ use crate::{
         self, By,
         reviews::{self, RESULTS},
     },
+    events::TAKEN_BACK,
     status::now_ms,
 };
 
@@ -263,7 +264,7 @@ impl Console {
         new: &Review,
         by: By,
     ) -> Result<Written, NotReviewed> {
-        let records = self.welds.reviewed().map_err(NotReviewed::No)?;
+        let records = self.welds.reviewable().await.map_err(NotReviewed::No)?;
         let key = weld_key(query).map_err(NotReviewed::BadQuery)?;
         let reviewed = reviews::review(records, &key, seen, new, &by).await;
         let (reviewed, event) =
@@ -291,7 +292,7 @@ impl Console {
             return Err(NotReviewed::Otherwise(there));
         }
         let was = undo.was.clone().review();
-        let by = By::new(undo.by.clone(), "taken back");
+        let by = By::new(undo.by.clone(), TAKEN_BACK.words(&[]).en);
         self.write_review(&undo.query, &there, &was, by).await
     }
 

@@ -366,12 +366,21 @@ impl Welds {
         self.in_turn(&self.turns, read).await
     }
 
+    /// The same where the columns hold what is written there: MySQL might cut it.
+    pub async fn reviewable(&self) -> Result<&NokTable, NoReview> {
+        let records = self.reviewed()?;
+        match in_time(records.unfit_reviews()).await {
+            Ok(None) => Ok(records),
+            Ok(Some(unfit)) => Err(NoReview::Failed(Problem::UnfitReviews(unfit))),
+            Err(why) => Err(NoReview::Failed(why)),
+        }
+    }
+
     async fn review_of(&self, key: &WeldKey) -> Result<Review, NoReview> {
         let read = self.reviewed()?.review(key);
-        in_time(read)
-            .await
-            .map_err(NoReview::Failed)?
-            .ok_or(NoReview::NoRow)
+        let there = in_time(read).await.map_err(NoReview::Failed)?;
+        let there = there.ok_or(NoReview::NoRow)?;
+        self.reviewable().await.map(|_| there)
     }
 
     async fn in_turn<T>(

@@ -33,7 +33,11 @@ pub struct Browser<'p> {
 
 impl Plant {
     pub async fn start(more: &[(&str, &str)]) -> Self {
-        let mut fleet = Fleet::with(more).await;
+        Self::of(Fleet::with(more).await).await
+    }
+
+    /// On services as they are.
+    pub async fn of(mut fleet: Fleet) -> Self {
         let file = fleet.folder().join("users.toml");
         fleet.set("console.users_file", file.to_str().unwrap());
         fleet.migrate();

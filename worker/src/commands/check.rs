@@ -243,6 +243,12 @@ async fn check_mysql(settings: &Settings, report: &mut Report) {
     if let Ok(Some(cut)) = needs::texts_cut_in_mysql(settings).await {
         report.warning("mysql", cut);
     }
+    if let Ok(Some(unfit)) = needs::unfit_reviews_in_mysql(settings).await {
+        report.warning(
+            "mysql",
+            format!("no weld can be reviewed in the console: {unfit}"),
+        );
+    }
 }
 
 async fn check_redis(settings: &Settings, report: &mut Report) {

@@ -171,40 +171,48 @@ impl ExistingTable {
         }
     }
 
-    /// Columns that are mapped beside `review_result` are written by the console; without it only people's own
-    /// applications write them, and what these hold is theirs.
     fn check_review(&self, layout: &MirrorLayout, faults: &mut Faults) {
-        let written = layout.takes_reviews();
         for (ours, name) in &layout.review {
             let problem = match self.column(name) {
                 None => format!("no column `{name}`"),
-                Some(found) => {
-                    let unfit = found
-                        .generated
-                        .then(|| "it is generated, so nothing can be written into it".to_owned());
-                    let unfit = unfit.or_else(|| Some(format!("it {}", found.looks_reviewed()?)));
-                    let lacks = || found.lacks_for_review(ours).filter(|_| written);
-                    match unfit.or_else(lacks) {
-                        Some(problem) => {
-                            format!("column `{name}` is {}: {problem}", found.column_type)
-                        }
-                        None => continue,
-                    }
-                }
+                Some(found) => match found.unfit_for_mirror() {
+                    Some(why) => format!("column `{name}` is {}: {why}", found.column_type),
+                    None => continue,
+                },
             };
-            let needs = match written {
-                true => format!(", and that holds {}", needs(ours)),
-                false => String::new(),
-            };
-            faults.add(
-                format!("mysql.columns.{ours}"),
-                problem,
-                format!(
-                    "map a column that stays empty until somebody reviews the row{needs}; there are: {}",
-                    self.names()
-                ),
-            );
+            self.add_review(layout, ours, problem, faults);
         }
+    }
+
+    /// What the console could not write. The mirror does without, so only reviews wait for another column. Columns that
+    /// are mapped without `review_result` only people's own applications write, and what these hold is theirs.
+    pub(super) fn unfit_for_reviews(&self, layout: &MirrorLayout) -> Vec<SchemaFault> {
+        let mut faults = Faults::default();
+        for (ours, name) in layout.review.iter().filter(|_| layout.takes_reviews()) {
+            let found = self.column(name);
+            let found = found.filter(|found| found.unfit_for_mirror().is_none());
+            let lacks = found.and_then(|found| Some((found, found.lacks_for_review(ours)?)));
+            if let Some((found, why)) = lacks {
+                let problem = format!("column `{name}` is {}: {why}", found.column_type);
+                self.add_review(layout, ours, problem, &mut faults);
+            }
+        }
+        faults.0
+    }
+
+    fn add_review(&self, layout: &MirrorLayout, ours: &str, problem: String, faults: &mut Faults) {
+        let needs = match layout.takes_reviews() {
+            true => format!(", and that holds {}", needs(ours)),
+            false => String::new(),
+        };
+        faults.add(
+            format!("mysql.columns.{ours}"),
+            problem,
+            format!(
+                "map a column that stays empty until somebody reviews the row{needs}; there are: {}",
+                self.names()
+            ),
+        );
     }
 
     fn check_constants(&self, layout: &MirrorLayout, faults: &mut Faults) {
@@ -340,6 +348,14 @@ impl ExistingColumn {
         } else {
             None
         }
+    }
+
+    /// Why the mirror cannot do with it as a reviewer's column.
+    fn unfit_for_mirror(&self) -> Option<String> {
+        if self.generated {
+            return Some("it is generated, so nothing can be written into it".to_owned());
+        }
+        Some(format!("it {}", self.looks_reviewed()?))
     }
 
     /// What the column cannot hold of that which the console writes into it.

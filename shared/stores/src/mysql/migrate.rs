@@ -97,13 +97,27 @@ pub(crate) async fn check_columns(
         faults.extend(found.yet_to_do(layout));
         faults
     };
+    refused(table, faults)
+}
+
+/// What keeps the console from writing reviews into an application's table, each with its remedy.
+pub(crate) async fn unfit_reviews(
+    conn: &mut Conn,
+    database: &str,
+    table: &str,
+    layout: &MirrorLayout,
+) -> Result<Option<SchemaError>, StoreError> {
+    let found = ExistingTable::read(conn, database, table).await?;
+    let (table, faults) = (table.to_owned(), found.unfit_for_reviews(layout));
+    Ok((!faults.is_empty()).then_some(SchemaError { table, faults }))
+}
+
+fn refused(table: &str, faults: Vec<SchemaFault>) -> Result<(), StoreError> {
     if faults.is_empty() {
         return Ok(());
     }
-    Err(StoreError::Schema(SchemaError {
-        table: table.to_owned(),
-        faults,
-    }))
+    let table = table.to_owned();
+    Err(StoreError::Schema(SchemaError { table, faults }))
 }
 
 /// The layout as an application's table can hold it.
@@ -115,13 +129,8 @@ pub(crate) async fn fitted(
 ) -> Result<Arc<MirrorLayout>, StoreError> {
     let found = ExistingTable::read(conn, database, table).await?;
     let (fitted, faults) = found.fit(layout);
-    if faults.is_empty() {
-        return Ok(Arc::new(fitted));
-    }
-    Err(StoreError::Schema(SchemaError {
-        table: table.to_owned(),
-        faults,
-    }))
+    refused(table, faults)?;
+    Ok(Arc::new(fitted))
 }
 
 fn no_application_table() -> SchemaFault {
@@ -306,12 +315,7 @@ impl ExistingTable {
         } else {
             self.fit(layout).1
         };
-        if !faults.is_empty() {
-            return Err(StoreError::Schema(SchemaError {
-                table: table.to_owned(),
-                faults,
-            }));
-        }
+        refused(table, faults)?;
         let changes = self.lacking(layout);
         if changes.is_empty() {
             return Ok((Vec::new(), None));
@@ -374,12 +378,7 @@ impl ExistingTable {
             return Ok((statements, None));
         }
         let faults = self.unfit(&wanted);
-        if !faults.is_empty() {
-            return Err(StoreError::Schema(SchemaError {
-                table: table.to_owned(),
-                faults,
-            }));
-        }
+        refused(table, faults)?;
         let mut changes: Vec<String> = Vec::new();
         for (name, column) in &wanted {
             match self.column(name) {

@@ -35,6 +35,8 @@ pub struct NokTable {
     pub(super) declared: Arc<MirrorLayout>,
     /// The same with what an application's columns can hold, once that is known.
     fitted: Arc<OnceCell<Arc<MirrorLayout>>>,
+    /// There once an application's columns are known to hold what reviewers say.
+    reviewable: Arc<OnceCell<()>>,
 }
 
 /// A mirrored row as MySQL holds it.
@@ -73,6 +75,7 @@ impl NokTable {
             table,
             declared: Arc::new(MirrorLayout::of(settings)),
             fitted: Arc::default(),
+            reviewable: Arc::default(),
         }))
     }
 
@@ -120,6 +123,22 @@ impl NokTable {
         let mut conn = self.server.connect().await?;
         let (database, table) = (self.server.database(), &self.table);
         migrate::check_columns(&mut conn, database, table, &self.declared).await
+    }
+
+    /// Why the console cannot write reviews into an application's columns, for people; `None` if they hold what reviewers
+    /// say. Those that do not are asked again.
+    pub async fn unfit_reviews(&self) -> Result<Option<String>, StoreError> {
+        if !self.declared.is_applications || self.reviewable.initialized() {
+            return Ok(None);
+        }
+        let mut conn = self.server.connect().await?;
+        let (database, table) = (self.server.database(), &self.table);
+        let unfit = migrate::unfit_reviews(&mut conn, database, table, &self.declared).await?;
+        if unfit.is_none() {
+            // Another request may have been faster.
+            let _ = self.reviewable.set(());
+        }
+        Ok(unfit.map(|unfit| unfit.to_string()))
     }
 
     /// Which texts an application's columns cannot hold whole, for people.
