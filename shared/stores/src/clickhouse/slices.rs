@@ -100,6 +100,10 @@ impl KeyStream {
 }
 
 /// What becomes of a range that is cut in half.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and it is taken apart at once"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Split {
     /// No row of it is wanted any more.
