@@ -1,5 +1,5 @@
 //! What an event says of its own, in both languages. It is kept in English, which is one text for whoever asks
-//! ClickHouse, and read back by its form where a page is in Chinese. What people have typed, and why a job died, stay
+//! ClickHouse, and read back by its message where a page is in Chinese. What people have typed, and why a job died, stay
 //! as they are.
 
 use weldfleet_stores::clickhouse::EventLine;
@@ -7,65 +7,67 @@ use weldfleet_words::Words;
 
 use crate::{console::words::CHINESE, users::Role};
 
-/// A text with places: `{name}`, or in English `{name:kind}` where what is filled in has words of its own.
+/// A text with placeholders: `{name}`, or in English `{name:kind}` where what is filled in has words of its own.
 #[derive(Debug, Clone, Copy)]
-pub struct Form {
+pub struct Message {
     en: &'static str,
     zh: &'static str,
 }
 
-const fn form(en: &'static str, zh: &'static str) -> Form {
-    Form { en, zh }
+const fn message(en: &'static str, zh: &'static str) -> Message {
+    Message { en, zh }
 }
 
-pub const RESUMED: Form = form("was paused by {by}: {why}", "此前由 {by} 暂停：{why}");
-pub const BACKFILL: Form = form(
+pub const RESUMED: Message = message("was paused by {by}: {why}", "此前由 {by} 暂停：{why}");
+pub const BACKFILL: Message = message(
     "{from} to {to}, {rows} rows, {wanted}",
     "{from} 至 {to}，{rows} 行，选取 {wanted}",
 );
-pub const LEFT: Form = form("{jobs} jobs left the queue", "{jobs} 个作业移出队列");
-pub const LEFT_IN_HAND: Form = form(
+pub const LEFT: Message = message("{jobs} jobs left the queue", "{jobs} 个作业移出队列");
+pub const LEFT_IN_HAND: Message = message(
     "{jobs} jobs left the queue, {leased} of them leased, {dead} dead",
     "{jobs} 个作业移出队列，其中处理中 {leased}，死信 {dead}",
 );
-pub const ORDER: Form = form(
+pub const ORDER: Message = message(
     "{order:order} first, was {before:order}; {left:left}",
     "从{order}日期开始，此前从{before}日期开始；{left}",
 );
-pub const DROPPED: Form = form(
+pub const DROPPED: Message = message(
     "{rows} rows marked invalid ({why})",
     "{rows} 行标为无效（{why}）",
 );
-pub const REPAIRED: Form = form("{jobs} damaged jobs repaired", "已修复 {jobs} 个损坏的作业");
-pub const FORGOTTEN: Form = form(
+pub const REPAIRED: Message = message("{jobs} damaged jobs repaired", "已修复 {jobs} 个损坏的作业");
+pub const FORGOTTEN: Message = message(
     "{jobs} outstanding jobs were forgotten",
     "丢弃 {jobs} 个未完成的作业",
 );
-pub const REVIEW: Form = form("{now:review}", "{now}");
-pub const REVIEW_WAS: Form = form("{now:review}; was {before:review}", "{now}；此前：{before}");
-pub const REVIEW_WAS_NOTED: Form = form(
+pub const REVIEW: Message = message("{now:review}", "{now}");
+pub const REVIEW_WAS: Message =
+    message("{now:review}; was {before:review}", "{now}；此前：{before}");
+pub const REVIEW_WAS_NOTED: Message = message(
     "{now:review}; was {before:review}, `{note}`",
     "{now}；此前：{before}，备注“{note}”",
 );
-pub const TAKEN_BACK: Form = form("taken back", "撤销");
-pub const STREAK: Form = form(
+pub const TAKEN_BACK: Message = message("taken back", "撤销");
+pub const STREAK: Message = message(
     "{welds} welds, the last is {time} {id}",
     "{welds} 个焊点，最后一个为 {time} {id}",
 );
-pub const STREAK_OF: Form = form("hits of {rule} in a row", "规则 {rule} 连续命中");
-pub const QUIET: Form = form("complete, quiet days", "日期已完成，且不再有写入");
-pub const STOOD_STILL: Form = form("the fleet stood still for {time:span}", "全部停止 {time}");
-pub const STOOD_STILL_LEFT: Form = form(
+pub const STREAK_OF: Message = message("hits of {rule} in a row", "规则 {rule} 连续命中");
+pub const QUIET: Message = message("complete, quiet days", "日期已完成，且不再有写入");
+pub const STOOD_STILL: Message =
+    message("the fleet stood still for {time:span}", "全部停止 {time}");
+pub const STOOD_STILL_LEFT: Message = message(
     "the fleet stood still for {time:span}; {days} days are left",
     "全部停止 {time}；剩余 {days} 天",
 );
-const ROLE: Form = form("{role:role}", "{role}");
+const ROLE: Message = message("{role:role}", "{role}");
 /// Of a weld that nobody has reviewed, or whose review was taken back.
 pub const NOT_REVIEWED: &str = "not reviewed";
-pub const BY: Form = form("{review:review} by {name}", "{review}（{name}）");
+pub const BY: Message = message("{review:review} by {name}", "{review}（{name}）");
 
-/// What was done: its word, and the forms of what it says.
-type Kind = (&'static str, &'static str, &'static [Form]);
+/// What was done: its word, and what it may say.
+type Kind = (&'static str, &'static str, &'static [Message]);
 const KINDS: [Kind; 18] = [
     ("pause", "暂停", &[]),
     ("resume", "恢复", &[RESUMED]),
@@ -88,28 +90,28 @@ const KINDS: [Kind; 18] = [
 ];
 
 /// On what.
-const ON_WHAT: [Form; 8] = [
-    form("fleet", "全部"),
-    form("run {run}", "补跑 {run}"),
-    form("job {id}", "作业 {id}"),
-    form("weld {key}", "焊点 {key}"),
-    form("user {name}", "用户 {name}"),
-    form("days {from}..{to}", "日期 {from} 至 {to}"),
-    form("partitions {ids}", "分区 {ids}"),
-    form(
+const ON_WHAT: [Message; 8] = [
+    message("fleet", "全部"),
+    message("run {run}", "补跑 {run}"),
+    message("job {id}", "作业 {id}"),
+    message("weld {key}", "焊点 {key}"),
+    message("user {name}", "用户 {name}"),
+    message("days {from}..{to}", "日期 {from} 至 {to}"),
+    message("partitions {ids}", "分区 {ids}"),
+    message(
         "spot {name} from weld {key}",
         "焊点名 {name}，从焊点 {key} 起",
     ),
 ];
 
 /// Reasons that nobody has typed.
-const REASONS: [(&str, Form); 3] = [
+const REASONS: [(&str, Message); 3] = [
     ("review", TAKEN_BACK),
     ("settle", QUIET),
     ("hit streak", STREAK_OF),
 ];
 
-/// The same in Chinese; what has no form of ours stays.
+/// The same in Chinese; what is no message of ours stays.
 pub fn in_chinese(mut event: EventLine) -> EventLine {
     let mut kinds = KINDS.iter();
     if let Some((what, zh, details)) = kinds.find(|(what, ..)| *what == event.what) {
@@ -128,12 +130,12 @@ pub fn in_chinese(mut event: EventLine) -> EventLine {
     event
 }
 
-fn chinese(forms: &[Form], text: &str) -> Option<String> {
-    forms.iter().find_map(|form| form.chinese(text))
+fn chinese(messages: &[Message], text: &str) -> Option<String> {
+    messages.iter().find_map(|message| message.chinese(text))
 }
 
-impl Form {
-    /// With these values, in the order of the English places.
+impl Message {
+    /// With these values, in the order of the English placeholders.
     pub fn words(&self, values: &[&str]) -> Words {
         let places = pieces(self.en).filter_map(|(_, place)| place);
         let named = places.zip(values).map(|(place, value)| {
@@ -154,12 +156,12 @@ impl Form {
         Words::new(en, zh)
     }
 
-    /// A text of this form.
+    /// A text that says this.
     fn chinese(&self, text: &str) -> Option<String> {
         Some(self.words(&self.read(text)?).zh)
     }
 
-    /// What is in the places, if it is a text of this form.
+    /// What is in the placeholders, if it is such a text.
     fn read<'t>(&self, text: &'t str) -> Option<Vec<&'t str>> {
         let pieces: Vec<_> = pieces(self.en).collect();
         let mut rest = text.strip_prefix(pieces.first()?.0)?;
@@ -177,9 +179,9 @@ impl Form {
     }
 }
 
-/// Each stretch of text with the place behind it; behind the last is none.
-fn pieces(form: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
-    form.split('}').map(|piece| match piece.split_once('{') {
+/// Each stretch of text with the placeholder behind it; behind the last is none.
+fn pieces(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    text.split('}').map(|piece| match piece.split_once('{') {
         Some((before, place)) => (before, Some(place)),
         None => (piece, None),
     })
@@ -357,20 +359,20 @@ mod tests {
     }
 
     #[test]
-    fn each_form_has_the_same_places_in_both_languages_and_is_read_as_it_was_filled() {
-        let details = KINDS.iter().flat_map(|(.., forms)| forms.iter());
-        let reasons = REASONS.iter().map(|(_, form)| form);
-        for form in details.chain(reasons).chain(&ON_WHAT).chain([&BY]) {
-            let values: Vec<String> = (0..pieces(form.en).count() - 1)
+    fn each_message_has_the_same_placeholders_in_both_languages_and_is_read_as_it_was_filled() {
+        let details = KINDS.iter().flat_map(|(.., messages)| messages.iter());
+        let reasons = REASONS.iter().map(|(_, message)| message);
+        for message in details.chain(reasons).chain(&ON_WHAT).chain([&BY]) {
+            let values: Vec<String> = (0..pieces(message.en).count() - 1)
                 .map(|place| format!("x{place}"))
                 .collect();
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
-            let words = form.words(&values);
+            let words = message.words(&values);
             assert!(!words.zh.contains(['{', '}']), "{words:?}");
             for value in &values {
                 assert!(words.zh.contains(value), "{words:?}");
             }
-            assert_eq!(form.read(&words.en), Some(values), "{words:?}");
+            assert_eq!(message.read(&words.en), Some(values), "{words:?}");
         }
     }
 }

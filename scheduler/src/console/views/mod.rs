@@ -759,7 +759,7 @@ pub fn events(
 
 pub fn events_table(events: Vec<EventLine>, request: &PageRequest) -> Table {
     let row = |event: EventLine| {
-        let event = match asked.text.lang {
+        let event = match request.text.lang {
             Language::Chinese => events::in_chinese(event),
             Language::English => event,
         };
