@@ -12,7 +12,7 @@ use weldfleet_service::{
 };
 use weldfleet_stores::{
     Day, Selection, StoreError,
-    clickhouse::{RunOutcome, RunState},
+    clickhouse::{OutcomeCounts, RunState},
 };
 
 use super::progress::Progress;
@@ -75,10 +75,9 @@ pub async fn until_done(
     match json {
         Some(mut report) => {
             report["seconds"] = json!(began.elapsed().as_secs_f64());
-            report["outcome"] = json!({
-                "ok": outcome.ok, "nok": outcome.nok, "invalid": outcome.invalid, "poison": outcome.poison,
-                "error": outcome.error, "dead_jobs": dead, "cancelled": end == End::Cancelled,
-            });
+            report["outcome"] = json!(outcome);
+            report["outcome"]["dead_jobs"] = json!(dead);
+            report["outcome"]["cancelled"] = json!(end == End::Cancelled);
             output::json(&report)?;
         }
         None => say(run, days, &outcome, end, began.elapsed()),
@@ -104,7 +103,7 @@ impl End {
     }
 }
 
-fn say(run: u64, days: &[Day], outcome: &RunOutcome, end: End, took: Duration) {
+fn say(run: u64, days: &[Day], outcome: &OutcomeCounts, end: End, took: Duration) {
     outln!(
         "run {run} {} after {}: {} OK, {} NOK, {} invalid, {} poison, {} in error",
         match end {

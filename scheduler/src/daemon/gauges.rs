@@ -14,6 +14,7 @@ use weldfleet_service::{
     },
     recorder,
 };
+use weldfleet_stores::clickhouse::OutcomeCounts;
 
 use crate::{
     pass::{BACKFILL, LIVE},
@@ -402,20 +403,17 @@ fn show_rows(report: &Report) {
         gauge!("weldfleet_dates_left", "class" => class)
             .set(known(dates.map(|dates| dates as f64)));
     }
-    let mut sums: Option<[u64; 5]> = None;
+    let mut sums = OutcomeCounts::default()
+        .named()
+        .map(|(name, _)| (name, None));
     for day in live().into_iter().flatten() {
-        let counts = [day.ok, day.nok, day.invalid, day.poison, day.error];
-        let sums = sums.get_or_insert_default();
-        for (sum, count) in sums.iter_mut().zip(counts) {
-            *sum += count;
+        for ((_, sum), (_, count)) in sums.iter_mut().zip(day.outcomes.named()) {
+            *sum.get_or_insert(0) += count;
         }
     }
-    for (k, verdict) in ["ok", "nok", "invalid", "poison", "error"]
-        .into_iter()
-        .enumerate()
-    {
+    for (verdict, sum) in sums {
         gauge!("weldfleet_day_rows", "verdict" => verdict)
-            .set(known(sums.map(|sums| sums[k] as f64)));
+            .set(known(sum.map(|sum: u64| sum as f64)));
     }
     gauge!("weldfleet_rows_per_second").set(known(report.rows_per_second));
     let count = |state| {

@@ -70,10 +70,11 @@ pub fn describe(daemon: &Daemon) -> Describe {
             .days
             .iter()
             .map(|day| {
-                json!({
-                    "day": day.day.to_string(), "total": day.total, "left": day.left, "ok": day.ok, "nok": day.nok,
-                    "invalid": day.invalid, "poison": day.poison, "error": day.error,
-                })
+                let mut line = json!(day.outcomes);
+                line["day"] = json!(day.day.to_string());
+                line["total"] = json!(day.total);
+                line["left"] = json!(day.left);
+                line
             })
             .collect();
         json!({

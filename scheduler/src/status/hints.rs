@@ -58,8 +58,8 @@ fn no_day(report: &Report) -> Option<Words> {
 
 fn in_error(report: &Report) -> Option<Words> {
     let days = report.days.iter().flatten();
-    let days: Vec<&DayLine> = days.filter(|day| day.error > 0).collect();
-    let rows: u64 = days.iter().map(|day| day.error).sum();
+    let days: Vec<&DayLine> = days.filter(|day| day.outcomes.error > 0).collect();
+    let rows: u64 = days.iter().map(|day| day.outcomes.error).sum();
     let (first, last) = (&days.first()?.day, &days.last()?.day);
     let command = format!("scheduler backfill --from {first} --to {last} --status error");
     Some(Words::new(

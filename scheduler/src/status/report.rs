@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Serialize, Serializer};
 use weldfleet_queue::{Candidate, Pause, State, WorkerEntry};
-use weldfleet_stores::{Day, clickhouse::DayCounts};
+use weldfleet_stores::{
+    Day,
+    clickhouse::{DayCounts, OutcomeCounts},
+};
 use weldfleet_words::Words;
 
 /// Details that are older than this are said to be.
@@ -222,11 +225,8 @@ pub struct DayLine {
     pub live: bool,
     pub total: u64,
     pub left: u64,
-    pub ok: u64,
-    pub nok: u64,
-    pub invalid: u64,
-    pub poison: u64,
-    pub error: u64,
+    #[serde(flatten)]
+    pub outcomes: OutcomeCounts,
 }
 
 impl DayLine {
@@ -236,11 +236,7 @@ impl DayLine {
             live: live.contains(&counts.day),
             total: counts.total,
             left: counts.left,
-            ok: counts.ok,
-            nok: counts.nok,
-            invalid: counts.invalid,
-            poison: counts.poison,
-            error: counts.error,
+            outcomes: counts.outcomes,
         }
     }
 }

@@ -164,8 +164,8 @@ async fn a_foreign_table_is_completed_and_judged() {
         .day_counts(&[autumn(), Day::new(20_261_026).unwrap()])
         .await
         .unwrap();
-    assert_eq!((counts[0].nok, counts[0].left), (5, 0));
-    assert_eq!((counts[1].nok, counts[1].left), (0, 1));
+    assert_eq!((counts[0].outcomes.nok, counts[0].left), (5, 0));
+    assert_eq!((counts[1].outcomes.nok, counts[1].left), (0, 1));
     let first = Day::new(20_261_101).unwrap();
     assert_eq!(
         table.left_elsewhere(first, first).await.unwrap().older,

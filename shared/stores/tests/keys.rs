@@ -151,7 +151,11 @@ async fn two_contents_under_one_key_are_refused_whenever_the_second_comes() {
     assert_eq!(reasons, "duplicate_key: 3 rows have this key and differ");
     let counts = table.day_counts(&[day()]).await.unwrap();
     assert_eq!(
-        (counts[0].left, counts[0].invalid, counts[0].ok),
+        (
+            counts[0].left,
+            counts[0].outcomes.invalid,
+            counts[0].outcomes.ok
+        ),
         (0, 7, 17)
     );
 
@@ -347,7 +351,7 @@ async fn of_versions_the_one_that_final_returns_is_judged_and_counted() {
         assert_eq!(plant.mysql(in_mysql).await, ["0"], "{engine}");
         assert!(mirror.lag(&[day()]).await.unwrap()[0].equal, "{engine}");
         let counts = table.day_counts(&[day()]).await.unwrap();
-        assert_eq!((counts[0].left, counts[0].nok), (0, 1), "{engine}");
+        assert_eq!((counts[0].left, counts[0].outcomes.nok), (0, 1), "{engine}");
         plant
             .execute("SYSTEM START MERGES weld_test.spot_records")
             .await;

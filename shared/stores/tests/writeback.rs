@@ -81,8 +81,8 @@ async fn every_column_reaches_its_own_row_and_null_where_there_is_none() {
         (
             counts[0].total,
             counts[0].left,
-            counts[0].invalid,
-            counts[0].nok
+            counts[0].outcomes.invalid,
+            counts[0].outcomes.nok
         ),
         (100, 50, 1, 8)
     );
@@ -323,9 +323,9 @@ async fn marks_go_the_same_way_and_status_selects_them() {
     let counts = table.day_counts(&[day()]).await.unwrap();
     assert_eq!(
         (
-            counts[0].ok,
-            counts[0].nok,
-            counts[0].poison,
+            counts[0].outcomes.ok,
+            counts[0].outcomes.nok,
+            counts[0].outcomes.poison,
             counts[0].left
         ),
         (1, 1, 0, 8)

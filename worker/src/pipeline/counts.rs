@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 use weldfleet_breaker::RangeCounts;
 use weldfleet_service::metrics;
+use weldfleet_stores::clickhouse::OutcomeCounts;
 use weldfleet_weld::{Outcome, Status, Verdict};
 
 /// What this process has judged since its start: ok, nok, invalid, error.
@@ -25,67 +26,52 @@ pub fn totals() -> Value {
 }
 
 /// Rows of a range by what became of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub ok: u64,
-    pub nok: u64,
-    /// Refused by validation.
-    pub invalid: u64,
-    /// Could not be judged.
-    pub error: u64,
+pub fn of(verdicts: &[Verdict]) -> OutcomeCounts {
+    let mut counts = OutcomeCounts::default();
+    for verdict in verdicts {
+        let count = match (verdict.alg_status, verdict.final_result) {
+            (Status::Invalid, _) => &mut counts.invalid,
+            (Status::Poison, _) => &mut counts.poison,
+            (Status::Ok, Some(Outcome::Ok)) => &mut counts.ok,
+            (Status::Ok, Some(Outcome::Nok)) => &mut counts.nok,
+            (Status::Error, _) | (Status::Ok, None) => &mut counts.error,
+        };
+        *count += 1;
+    }
+    counts
 }
 
-impl Counts {
-    pub fn of(verdicts: &[Verdict]) -> Self {
-        let mut counts = Self::default();
-        for verdict in verdicts {
-            match (verdict.alg_status, verdict.final_result) {
-                (Status::Invalid | Status::Poison, _) => counts.invalid += 1,
-                (Status::Ok, Some(Outcome::Ok)) => counts.ok += 1,
-                (Status::Ok, Some(Outcome::Nok)) => counts.nok += 1,
-                (Status::Error, _) | (Status::Ok, None) => counts.error += 1,
-            }
-        }
-        counts
-    }
+/// As jobs, metrics and the heartbeat tell of them: what is poison was refused like what is invalid.
+fn told(counts: &OutcomeCounts) -> [(&'static str, u64); 4] {
+    [
+        ("ok", counts.ok),
+        ("nok", counts.nok),
+        ("invalid", counts.invalid + counts.poison),
+        ("error", counts.error),
+    ]
+}
 
-    pub fn rows(&self) -> u64 {
-        self.ok + self.nok + self.invalid + self.error
-    }
-
-    /// As fields of the job's hash.
-    pub fn fields(&self) -> Vec<(String, String)> {
-        [
-            ("rows_ok", self.ok),
-            ("rows_nok", self.nok),
-            ("rows_invalid", self.invalid),
-            ("rows_error", self.error),
-        ]
-        .map(|(name, count)| (name.to_owned(), count.to_string()))
+/// As fields of the job's hash.
+pub fn fields(counts: &OutcomeCounts) -> Vec<(String, String)> {
+    told(counts)
+        .map(|(name, count)| (format!("rows_{name}"), count.to_string()))
         .to_vec()
-    }
+}
 
-    /// As the breaker counts.
-    pub fn for_breaker(&self) -> RangeCounts {
-        RangeCounts {
-            ok: self.ok,
-            nok: self.nok,
-            unjudged: self.invalid + self.error,
-        }
+/// As the breaker counts.
+pub fn for_breaker(counts: &OutcomeCounts) -> RangeCounts {
+    RangeCounts {
+        ok: counts.ok,
+        nok: counts.nok,
+        unjudged: counts.invalid + counts.poison + counts.error,
     }
+}
 
-    /// Adds to the process's metrics.
-    pub fn publish(&self) {
-        let counted = [
-            ("ok", self.ok),
-            ("nok", self.nok),
-            ("invalid", self.invalid),
-            ("error", self.error),
-        ];
-        for ((outcome, count), total) in counted.into_iter().zip(&TOTALS) {
-            total.fetch_add(count, Ordering::Relaxed);
-            metrics::counter!("weldfleet_rows_total", "outcome" => outcome).increment(count);
-        }
+/// Adds to the process's metrics.
+pub fn publish(counts: &OutcomeCounts) {
+    for ((outcome, count), total) in told(counts).into_iter().zip(&TOTALS) {
+        total.fetch_add(count, Ordering::Relaxed);
+        metrics::counter!("weldfleet_rows_total", "outcome" => outcome).increment(count);
     }
 }
 
@@ -106,13 +92,14 @@ mod tests {
             Verdict::unjudged(Status::Invalid, "too_short"),
             Verdict::unjudged(Status::Error, "nan"),
         ];
-        let counts = Counts::of(&verdicts);
+        let counts = of(&verdicts);
         assert_eq!(
             counts,
-            Counts {
+            OutcomeCounts {
                 ok: 1,
                 nok: 1,
                 invalid: 1,
+                poison: 0,
                 error: 1
             }
         );

@@ -40,10 +40,9 @@ use std::{collections::HashMap, path::PathBuf, sync::Mutex};
 
 use weldfleet_breaker::{Limits, Tally, decide};
 use weldfleet_queue::Queue;
-use weldfleet_stores::clickhouse::SourceTable;
+use weldfleet_stores::clickhouse::{OutcomeCounts, SourceTable};
 
 use crate::{inference::pool::Pool, needs::Needs};
-use counts::Counts;
 
 pub use gate::Gate;
 pub use mirroring::Mirroring;
@@ -77,10 +76,10 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Law 8 of `docs/CONTRACT.md`; a tally that cannot be kept must not stop judging.
-    async fn trip_breaker(&self, counts: &Counts) {
+    async fn trip_breaker(&self, counts: &OutcomeCounts) {
         let tallied = self
             .tally
-            .record(counts.for_breaker(), self.limits.over_ranges)
+            .record(counts::for_breaker(counts), self.limits.over_ranges)
             .await;
         let reason = match tallied {
             Ok(window) => decide(&self.limits, &window),

@@ -38,7 +38,7 @@ impl Pipeline {
                 tracing::info!(
                     rows = counts.rows(),
                     nok = counts.nok,
-                    invalid = counts.invalid,
+                    invalid = counts.invalid + counts.poison,
                     error = counts.error,
                     ms = started.elapsed().as_millis() as u64,
                     "range judged"

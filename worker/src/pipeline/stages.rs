@@ -56,7 +56,7 @@ use weldfleet_queue::{Lease, Settlement, apalis::Slot};
 use weldfleet_stores::{
     Range, Selection, StoreError,
     audit_csv::{self, AuditFile},
-    clickhouse::{Attempt, EncodedResults, RowBlock},
+    clickhouse::{Attempt, EncodedResults, OutcomeCounts, RowBlock},
     mysql,
 };
 use weldfleet_weld::Verdict;
@@ -64,7 +64,7 @@ use weldfleet_weld::Verdict;
 use super::{
     Pipeline,
     blame::Step,
-    counts::Counts,
+    counts,
     grouping::{Failed, OnTheWay},
     writing::Place,
 };
@@ -135,12 +135,12 @@ pub struct Mirrored {
 /// All is done; the job may be acked.
 pub struct Acked {
     /// What the range held.
-    pub counts: Counts,
+    pub counts: OutcomeCounts,
 }
 
 /// What goes along from the audit file to the end.
 struct Written {
-    counts: Counts,
+    counts: OutcomeCounts,
     /// Among those that are written; none where nothing was.
     _place: Option<Place>,
 }
@@ -255,12 +255,6 @@ impl<'p> Stage<'p, Judged> {
         let counts = under.pipeline.source.counts_of_job(under.range, job).await;
         let counts = counts.map_err(Stopped::at(Step::Fetch))?;
         reach("worker::committed").await;
-        let counts = Counts {
-            ok: counts.ok,
-            nok: counts.nok,
-            invalid: counts.invalid,
-            error: counts.error,
-        };
         Ok(under.at(Committed {
             written: Written {
                 counts,
@@ -278,7 +272,7 @@ impl<'p> Stage<'p, Judged> {
             verdicts,
             on_the_way,
         } = at;
-        let counts = Counts::of(&verdicts);
+        let counts = counts::of(&verdicts);
         under.held()?;
         let results = under.write_audit_file(block, verdicts).await?;
         under.lease.progress();
@@ -405,7 +399,7 @@ impl Stage<'_, Mirrored> {
         let Self { under, at } = self;
         under.held()?;
         let counts = at.written.counts;
-        counts.publish();
+        counts::publish(&counts);
         if !matches!(under.range.selection, Selection::Status(_)) {
             under.pipeline.trip_breaker(&counts).await;
         }
@@ -417,7 +411,7 @@ impl Acked {
     /// How the lease ends; nothing else ends one like that.
     pub fn settlement(&self) -> Settlement {
         Settlement::Ack {
-            fields: self.counts.fields(),
+            fields: counts::fields(&self.counts),
         }
     }
 }

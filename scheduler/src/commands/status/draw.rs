@@ -304,16 +304,9 @@ fn days_table(days: &[DayLine], today: &str) -> String {
             if day.day == today {
                 line[0].push_str(" today");
             }
-            let counts = [
-                day.total,
-                day.left,
-                day.ok,
-                day.nok,
-                day.invalid,
-                day.poison,
-                day.error,
-            ];
-            line.extend(counts.into_iter().map(grouped));
+            let outcomes = day.outcomes.named().map(|(_, rows)| rows);
+            let counts = [day.total, day.left].into_iter().chain(outcomes);
+            line.extend(counts.map(grouped));
             line.push(format!("{percent}%"));
             line
         })

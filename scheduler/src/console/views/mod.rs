@@ -413,16 +413,17 @@ pub fn shares_table(shares: &ShiftShares, whom: For, text: &Text) -> Table {
 }
 
 fn day(day: &DayLine, whom: For) -> Vec<String> {
+    let rows = &day.outcomes;
     vec![
         day.day.clone(),
         whom.count(day.total),
         whom.count(day.left),
-        whom.count(day.ok),
-        whom.count(day.nok),
-        whom.share(day.nok, day.ok + day.nok),
-        whom.count(day.invalid),
-        whom.count(day.poison),
-        whom.count(day.error),
+        whom.count(rows.ok),
+        whom.count(rows.nok),
+        whom.share(rows.nok, rows.ok + rows.nok),
+        whom.count(rows.invalid),
+        whom.count(rows.poison),
+        whom.count(rows.error),
     ]
 }
 
@@ -785,6 +786,7 @@ mod tests {
         *,
     };
     use weldfleet_settings::Zone;
+    use weldfleet_stores::clickhouse::OutcomeCounts;
     use weldfleet_words::Words;
 
     use crate::status::{
@@ -825,9 +827,11 @@ mod tests {
                 live: true,
                 total: 2000,
                 left: 1234,
-                ok: 750,
-                nok: 6,
-                ..DayLine::default()
+                outcomes: OutcomeCounts {
+                    ok: 750,
+                    nok: 6,
+                    ..OutcomeCounts::default()
+                },
             }]),
             runs: Some(vec![RunLine {
                 run: 20_261_128_210_501_123,

@@ -3,23 +3,12 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{RowBlock, SourceTable, quote};
+use super::{OutcomeCounts, RowBlock, SourceTable, quote};
 use crate::{
     IdRef,
     errors::StoreError,
     range::{Day, Key, Range},
 };
-
-/// What one job left in its rows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Row, Deserialize)]
-pub struct JobCounts {
-    pub ok: u64,
-    pub nok: u64,
-    /// Refused by validation, or poison.
-    pub invalid: u64,
-    /// Could not be judged.
-    pub error: u64,
-}
 
 /// A part, and how many rows name it.
 #[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
@@ -142,13 +131,15 @@ impl SourceTable {
     }
 
     /// What attempts of this job have committed in its range; for a retry that finds nothing left to do.
-    pub async fn counts_of_job(&self, range: &Range, job: &str) -> Result<JobCounts, StoreError> {
+    pub async fn counts_of_job(
+        &self,
+        range: &Range,
+        job: &str,
+    ) -> Result<OutcomeCounts, StoreError> {
         let schema = &self.schema;
-        let (status, verdict) = (schema.column("alg_status"), schema.column("final_result"));
         let sql = format!(
-            "SELECT countIf({status} = 'ok' AND {verdict} = 'OK') AS ok, countIf({status} = 'ok' AND {verdict} = 'NOK') AS nok, \
-             countIf({status} IN ('invalid', 'poison')) AS invalid, countIf({status} = 'error') AS error \
-             FROM {source} WHERE {day} AND {between} AND {owner} = {job}",
+            "SELECT {counts} FROM {source} WHERE {day} AND {between} AND {owner} = {job}",
+            counts = schema.outcome_counts(),
             source = schema.rows(),
             day = schema.on_day(range.day),
             between = schema.between(&range.keys()),

@@ -3,24 +3,11 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{SourceTable, quote, schema::IdType};
+use super::{OutcomeCounts, SourceTable, quote, schema::IdType};
 use crate::{
     errors::StoreError,
     range::{Day, Selection},
 };
-
-/// What became of a run's rows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Row, Deserialize)]
-pub struct RunOutcome {
-    pub ok: u64,
-    pub nok: u64,
-    /// Refused by validation, or dropped.
-    pub invalid: u64,
-    /// Killed their worker.
-    pub poison: u64,
-    /// Could not be judged.
-    pub error: u64,
-}
 
 /// How fast rows are being judged.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -86,14 +73,10 @@ impl SourceTable {
     }
 
     /// What became of the rows that a run wrote.
-    pub async fn run_outcome(&self, run: u64, days: &[Day]) -> Result<RunOutcome, StoreError> {
-        let status = self.schema.column("alg_status");
-        let verdict = self.schema.column("final_result");
+    pub async fn run_outcome(&self, run: u64, days: &[Day]) -> Result<OutcomeCounts, StoreError> {
         let sql = format!(
-            "SELECT countIf({status} = 'ok' AND {verdict} = 'OK') AS ok, \
-             countIf({status} = 'ok' AND {verdict} = 'NOK') AS nok, countIf({status} = 'invalid') AS invalid, \
-             countIf({status} = 'poison') AS poison, countIf({status} = 'error') AS error \
-             FROM {source} WHERE {days} AND {alg_run} = {run}",
+            "SELECT {counts} FROM {source} WHERE {days} AND {alg_run} = {run}",
+            counts = self.schema.outcome_counts(),
             source = self.schema.rows(),
             days = self.schema.on_days(days),
             alg_run = self.schema.column("alg_run"),

@@ -4,7 +4,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 
 use super::{
-    SourceTable,
+    OutcomeCounts, SourceTable,
     block::Ids,
     fetch::{empty_ids, read_ids, read_ticks},
     leading::{LeadingColumn, Values},
@@ -30,14 +30,7 @@ pub struct DayCounts {
     pub total: u64,
     /// Rows without a verdict or reason.
     pub left: u64,
-    pub ok: u64,
-    pub nok: u64,
-    /// Refused by validation, or dropped.
-    pub invalid: u64,
-    /// Killed their worker.
-    pub poison: u64,
-    /// Could not be judged.
-    pub error: u64,
+    pub outcomes: OutcomeCounts,
 }
 
 /// Some keys in order.
@@ -126,18 +119,6 @@ pub struct LeftElsewhere {
 }
 
 #[derive(Row, Deserialize)]
-struct CountRow {
-    day: u32,
-    total: u64,
-    left: u64,
-    ok: u64,
-    nok: u64,
-    invalid: u64,
-    poison: u64,
-    error: u64,
-}
-
-#[derive(Row, Deserialize)]
 struct LeftRow {
     day: u32,
     left: u64,
@@ -147,33 +128,25 @@ impl SourceTable {
     /// Counts of the given days, days without rows left out, in order.
     pub async fn day_counts(&self, days: &[Day]) -> Result<Vec<DayCounts>, StoreError> {
         let schema = &self.schema;
-        let (status, verdict) = (schema.column("alg_status"), schema.column("final_result"));
-        let complete = schema.column("alg_complete_time");
         let sql = format!(
-            "SELECT toUInt32({day}) AS day, count() AS total, countIf({complete} IS NULL) AS left, \
-             countIf({complete} IS NOT NULL AND {status} = 'ok' AND {verdict} = 'OK') AS ok, \
-             countIf({complete} IS NOT NULL AND {status} = 'ok' AND {verdict} = 'NOK') AS nok, \
-             countIf({complete} IS NOT NULL AND {status} = 'invalid') AS invalid, \
-             countIf({complete} IS NOT NULL AND {status} = 'poison') AS poison, \
-             countIf({complete} IS NOT NULL AND {status} = 'error') AS error \
-             FROM {source} WHERE {days} GROUP BY 1 ORDER BY 1",
+            "SELECT {counts}, toUInt32({day}) AS day, count() AS total, countIf({complete} IS NULL) AS left \
+             FROM {source} WHERE {days} GROUP BY 6 ORDER BY 6",
+            counts = schema.outcome_counts(),
+            complete = schema.column("alg_complete_time"),
             day = schema.day_number(),
             source = schema.rows(),
             days = schema.on_days(days),
         );
-        let rows: Vec<CountRow> = self.server.all("count the rows of a day", &sql).await?;
+        let rows: Vec<(OutcomeCounts, u32, u64, u64)> =
+            self.server.all("count the rows of a day", &sql).await?;
         Ok(rows
             .into_iter()
-            .filter_map(|row| {
+            .filter_map(|(outcomes, day, total, left)| {
                 Some(DayCounts {
-                    day: Day::new(row.day).ok()?,
-                    total: row.total,
-                    left: row.left,
-                    ok: row.ok,
-                    nok: row.nok,
-                    invalid: row.invalid,
-                    poison: row.poison,
-                    error: row.error,
+                    day: Day::new(day).ok()?,
+                    total,
+                    left,
+                    outcomes,
                 })
             })
             .collect())
