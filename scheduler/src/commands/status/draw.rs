@@ -1,12 +1,14 @@
 //! The report as text.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
-use weldfleet_queue::State;
+use weldfleet_queue::{State, WorkerEntry};
 use weldfleet_service::output::{Paint, grouped, spoken, table};
 use weldfleet_words::{Language, Words};
 
-use crate::status::report::{CauseLine, DayLine, PatchLine, Report, RunLine, gpu};
+use crate::status::report::{
+    CauseLine, DayLine, MirrorLine, OlderDay, PatchLine, Report, RunLine, gpu,
+};
 
 /// Older days listed one by one; more are summed up.
 const MOST_OLDER: usize = 10;
@@ -31,64 +33,18 @@ pub fn report(report: &Report, languages: &[Language], paint: Paint) -> String {
         }
     }
     if let Some(older) = report.older_days.as_ref().filter(|older| !older.is_empty()) {
-        let mut rows: Vec<Vec<String>> = older
-            .iter()
-            .take(MOST_OLDER)
-            .map(|day| vec![day.day.clone(), grouped(day.left)])
-            .collect();
-        if older.len() > MOST_OLDER {
-            let rest: u64 = older[MOST_OLDER..].iter().map(|day| day.left).sum();
-            rows.push(vec![
-                format!("{} more", older.len() - MOST_OLDER),
-                grouped(rest),
-            ]);
-        }
         section(
             &mut text,
             paint,
             "older days with rows left",
-            &table(&["day", "left"], &rows),
+            &older_table(older),
         );
     }
     if let Some(runs) = report.runs.as_ref().filter(|runs| !runs.is_empty()) {
-        let rows: Vec<Vec<String>> = runs
-            .iter()
-            .map(|run| {
-                vec![
-                    run.run.to_string(),
-                    run.from.clone(),
-                    run.to.clone(),
-                    run.selection.clone(),
-                    run.state.to_owned(),
-                    run.left.map_or_else(|| "-".to_owned(), grouped),
-                    why(run),
-                ]
-            })
-            .collect();
-        section(
-            &mut text,
-            paint,
-            "runs",
-            &table(
-                &["run", "from", "to", "rows wanted", "state", "left", "why"],
-                &rows,
-            ),
-        );
+        section(&mut text, paint, "runs", &runs_table(runs));
     }
     if let Some(jobs) = &report.jobs {
-        let counts: Vec<String> = State::ALL
-            .iter()
-            .map(|state| {
-                let count = jobs.get(state).copied().unwrap_or(0);
-                let shown = format!("{} {state}", grouped(count));
-                match state {
-                    State::Dead if count > 0 => paint.red(&shown),
-                    State::Splitting if count > 0 => paint.yellow(&shown),
-                    _ => shown,
-                }
-            })
-            .collect();
-        let _ = writeln!(text, "{}  {}", paint.bold("jobs"), counts.join(", "));
+        let _ = writeln!(text, "{}  {}", paint.bold("jobs"), job_counts(jobs, paint));
     }
     if let Some(rate) = report.rows_per_second {
         let _ = write!(
@@ -103,23 +59,7 @@ pub fn report(report: &Report, languages: &[Language], paint: Paint) -> String {
         text.push('\n');
     }
     if let Some(mirror) = &report.mirror {
-        let behind: Vec<String> = mirror
-            .iter()
-            .filter(|day| !day.equal)
-            .map(|day| {
-                format!(
-                    "{} has {} of {} NOK rows",
-                    day.day,
-                    grouped(day.mirrored),
-                    grouped(day.committed)
-                )
-            })
-            .collect();
-        let state = if behind.is_empty() {
-            paint.green("equal")
-        } else {
-            paint.yellow(&behind.join(", "))
-        };
+        let state = mirror_state(mirror, paint);
         let kept = match report.mirror_kept_rows {
             Some(rows) if rows > 0 => format!(
                 "; {} NOK rows of MySQL stay, the source has no verdict for them",
@@ -146,43 +86,13 @@ pub fn report(report: &Report, languages: &[Language], paint: Paint) -> String {
         .as_ref()
         .filter(|workers| !workers.is_empty())
     {
-        let rows: Vec<Vec<String>> = workers
-            .iter()
-            .map(|worker| {
-                let field = |name: &str| {
-                    worker
-                        .fields
-                        .get(name)
-                        .cloned()
-                        .unwrap_or_else(|| "-".to_owned())
-                };
-                let heard = if worker.silent_ms > report.thresholds.silent_ms {
-                    format!(
-                        "silent for {}",
-                        spoken(Duration::from_millis(worker.silent_ms))
-                    )
-                } else {
-                    "alive".to_owned()
-                };
-                vec![
-                    worker.id.to_string(),
-                    heard,
-                    worker.leases.to_string(),
-                    field("rows_per_second"),
-                    match gpu(worker) {
-                        Some(load) => format!("{}, {load}", field("device")),
-                        None => field("device"),
-                    },
-                    field("model_version"),
-                ]
-            })
-            .collect();
         text.push('\n');
+        let silent_ms = report.thresholds.silent_ms;
         section(
             &mut text,
             paint,
             "workers",
-            &table(&["id", "", "leases", "rows/s", "device", "model"], &rows),
+            &workers_table(workers, silent_ms),
         );
     }
     if let Some(age) = report.details_age() {
@@ -203,6 +113,96 @@ pub fn report(report: &Report, languages: &[Language], paint: Paint) -> String {
         let _ = writeln!(text, "{} {hint}", paint.yellow("→"));
     }
     text
+}
+
+fn older_table(older: &[OlderDay]) -> String {
+    let listed = older.iter().take(MOST_OLDER);
+    let mut rows: Vec<Vec<String>> = listed
+        .map(|day| vec![day.day.clone(), grouped(day.left)])
+        .collect();
+    if older.len() > MOST_OLDER {
+        let rest: u64 = older[MOST_OLDER..].iter().map(|day| day.left).sum();
+        rows.push(vec![
+            format!("{} more", older.len() - MOST_OLDER),
+            grouped(rest),
+        ]);
+    }
+    table(&["day", "left"], &rows)
+}
+
+fn runs_table(runs: &[RunLine]) -> String {
+    let row = |run: &RunLine| {
+        vec![
+            run.run.to_string(),
+            run.from.clone(),
+            run.to.clone(),
+            run.selection.clone(),
+            run.state.to_owned(),
+            run.left.map_or_else(|| "-".to_owned(), grouped),
+            why(run),
+        ]
+    };
+    let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
+    table(
+        &["run", "from", "to", "rows wanted", "state", "left", "why"],
+        &rows,
+    )
+}
+
+fn job_counts(jobs: &BTreeMap<State, u64>, paint: Paint) -> String {
+    let counts = State::ALL.iter().map(|state| {
+        let count = jobs.get(state).copied().unwrap_or(0);
+        let shown = format!("{} {state}", grouped(count));
+        match state {
+            State::Dead if count > 0 => paint.red(&shown),
+            State::Splitting if count > 0 => paint.yellow(&shown),
+            _ => shown,
+        }
+    });
+    counts.collect::<Vec<_>>().join(", ")
+}
+
+fn mirror_state(mirror: &[MirrorLine], paint: Paint) -> String {
+    let behind = mirror.iter().filter(|day| !day.equal).map(|day| {
+        format!(
+            "{} has {} of {} NOK rows",
+            day.day,
+            grouped(day.mirrored),
+            grouped(day.committed)
+        )
+    });
+    match behind.collect::<Vec<_>>() {
+        behind if behind.is_empty() => paint.green("equal"),
+        behind => paint.yellow(&behind.join(", ")),
+    }
+}
+
+fn workers_table(workers: &[WorkerEntry], silent_ms: u64) -> String {
+    let row = |worker: &WorkerEntry| {
+        let field = |name: &str| {
+            let told = worker.fields.get(name).cloned();
+            told.unwrap_or_else(|| "-".to_owned())
+        };
+        let heard = if worker.silent_ms > silent_ms {
+            let silent = Duration::from_millis(worker.silent_ms);
+            format!("silent for {}", spoken(silent))
+        } else {
+            "alive".to_owned()
+        };
+        vec![
+            worker.id.to_string(),
+            heard,
+            worker.leases.to_string(),
+            field("rows_per_second"),
+            match gpu(worker) {
+                Some(load) => format!("{}, {load}", field("device")),
+                None => field("device"),
+            },
+            field("model_version"),
+        ]
+    };
+    let rows: Vec<Vec<String>> = workers.iter().map(row).collect();
+    table(&["id", "", "leases", "rows/s", "device", "model"], &rows)
 }
 
 /// One line for each language that is wanted.
