@@ -4,12 +4,9 @@
 
 mod common;
 
-use std::{
-    process::{Output, Stdio},
-    time::Duration,
-};
+use std::{process::Stdio, time::Duration};
 
-use common::{Hands, SOON, day_before, lease};
+use common::{Hands, SOON, day_before, lease, text};
 use nix::{sys::signal::Signal, unistd::Pid};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -19,14 +16,6 @@ use weldfleet_tests::{Fleet, Service, eventually};
 const TTL: Duration = Duration::from_secs(2);
 /// What the answers there look like is what they are.
 const COOKBOOK: &str = include_str!("../../docs/REDIS.md");
-
-fn text(output: &Output) -> (i32, String, String) {
-    (
-        output.status.code().unwrap_or(-1),
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-        String::from_utf8_lossy(&output.stderr).into_owned(),
-    )
-}
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))

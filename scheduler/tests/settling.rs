@@ -5,22 +5,14 @@
 
 mod common;
 
-use std::{process::Output, time::Duration};
+use std::time::Duration;
 
-use common::{Hands, SOON, day_before, lease};
+use common::{Hands, SOON, day_before, lease, text};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use weldfleet_tests::{Fleet, Process, Service, eventually};
 
 const TTL: Duration = Duration::from_secs(2);
-
-fn text(output: &Output) -> (i32, String, String) {
-    (
-        output.status.code().unwrap_or(-1),
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-        String::from_utf8_lossy(&output.stderr).into_owned(),
-    )
-}
 
 /// Rows of a day that a backup would take with their verdicts.
 async fn settled_rows(fleet: &Fleet, day: &str) -> u64 {

@@ -8,7 +8,7 @@
 
 pub mod console;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, process::Output, time::Duration};
 
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use weldfleet_queue::{Job, LeaseRef, Options, Outcome, Queue, State, WorkerId};
@@ -149,4 +149,13 @@ pub fn ids(jobs: &[Job]) -> Vec<String> {
     let mut ids: Vec<String> = jobs.iter().map(|job| job.id.clone()).collect();
     ids.sort();
     ids
+}
+
+/// Exit code, standard output, standard error.
+pub fn text(output: &Output) -> (i32, String, String) {
+    (
+        output.status.code().unwrap_or(-1),
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
 }

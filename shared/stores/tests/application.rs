@@ -4,13 +4,13 @@
 
 mod common;
 
-use common::{Plant, day, insert, nok, ok, range};
+use common::{Plant, changed, day, insert, nok, ok, range};
 use weldfleet_settings::Constant;
 use weldfleet_stores::{
     Range, Selection,
     clickhouse::{Attempt, SourceTable},
     migrate,
-    mysql::{Mirrored, NokTable, Review, Reviewed, WeldKey},
+    mysql::{NokTable, Review, Reviewed, WeldKey},
 };
 use weldfleet_weld::Verdict;
 
@@ -91,15 +91,6 @@ async fn judge(table: &SourceTable, token: u64, range: &Range, noks: &[usize]) {
         overrules: block.overrules(),
     };
     table.commit(&[attempt]).await.unwrap();
-}
-
-fn changed(inserted: u64, updated: u64, removed: u64) -> Mirrored {
-    Mirrored {
-        inserted,
-        updated,
-        removed,
-        kept: 0,
-    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Plant, day, insert, nok, ok, range};
+use common::{Plant, changed, day, insert, nok, ok, range};
 use weldfleet_stores::{
     Range, Selection,
     clickhouse::{Attempt, SourceTable},
@@ -37,15 +37,6 @@ async fn judge(table: &SourceTable, token: u64, range: &Range, noks: &[usize], o
         }])
         .await
         .unwrap();
-}
-
-fn changed(inserted: u64, updated: u64, removed: u64) -> Mirrored {
-    Mirrored {
-        inserted,
-        updated,
-        removed,
-        kept: 0,
-    }
 }
 
 fn with_kept(kept: u64, changed: Mirrored) -> Mirrored {

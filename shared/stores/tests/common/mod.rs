@@ -10,7 +10,7 @@ use weldfleet_stores::{
     Day, Key, LIVE_RUN, Range, RecordId, Selection,
     clickhouse::{RowBlock, Server, SimulatedRows, SourceTable},
     migrate,
-    mysql::{Mirror, NokTable},
+    mysql::{Mirror, Mirrored, NokTable},
 };
 use weldfleet_testkit::{Service, Services};
 use weldfleet_weld::{DecidedBy, Outcome, Status, Verdict};
@@ -222,4 +222,13 @@ pub fn verdicts(block: &RowBlock, nok_every: usize, model: &str) -> Vec<Verdict>
             }
         })
         .collect()
+}
+
+pub fn changed(inserted: u64, updated: u64, removed: u64) -> Mirrored {
+    Mirrored {
+        inserted,
+        updated,
+        removed,
+        kept: 0,
+    }
 }
