@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use weldfleet_queue::State;
 use weldfleet_service::output::spoken;
+use weldfleet_settings::columns::REVIEW_RESULTS as RESULTS;
 use weldfleet_stores::clickhouse::RunState;
 use weldfleet_words::Language;
 
-use crate::actions::{
-    refused::{job_state_zh, state_zh},
-    reviews::RESULTS,
-};
+use crate::actions::refused::{job_state_zh, state_zh};
 
 /// A name, and what it is in English and in Chinese; `name[n]` has n of them.
 macro_rules! texts {
