@@ -158,12 +158,13 @@ impl Mirror {
         let mut done = Mirrored::default();
         for ((day, in_order_of_time), committed) in days {
             let ranges: Vec<KeyRange> = committed.iter().map(|one| one.range.keys()).collect();
-            let spans = neighbours(ranges.clone());
             let tokens: Option<Vec<u64>> = committed.iter().map(|one| one.first_token).collect();
+            if !in_order_of_time {
+                done += self.mirror_found(day, &ranges, tokens.as_deref()).await?;
+                continue;
+            }
+            let spans = neighbours(ranges.clone());
             done += match tokens {
-                tokens if !in_order_of_time => {
-                    self.mirror_found(day, &ranges, tokens.as_deref()).await?
-                }
                 // What lies between them is other workers', who mirror it: to ask what became of it would cost more.
                 Some(tokens) => {
                     self.mirror_between(day, &spans, &ranges, Some(&tokens))
