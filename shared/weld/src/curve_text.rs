@@ -105,11 +105,28 @@ fn digits_at(text: &[u8]) -> Option<(f32, usize)> {
 #[expect(clippy::cast_precision_loss, reason = "seven digits at most")]
 fn digits_of(word: u64) -> Option<(f32, usize)> {
     let values = word ^ (EACH * 0x30);
-    // A byte above nine sets its high bit, and may set those of bytes behind it: only the first one counts.
-    let above_nine = (values.wrapping_add(EACH * (0x7f - 9)) | values) & (EACH * 0x80);
-    let bits = above_nine.trailing_zeros() & !7;
+    let bits = above_nine(values).trailing_zeros() & !7;
     let is_number = (8..=8 * WORD_DIGITS as u32).contains(&bits);
     is_number.then(|| (joined(values << (64 - bits)) as f32, bits as usize / 8))
+}
+
+/// The whole number of one to eight digits that a word begins with, where it is known how many they are; `None` for
+/// anything else. What follows them in the word means nothing.
+#[inline(always)]
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "samples are f32")]
+pub fn whole_number(word: u64, digits: usize) -> Option<f32> {
+    if !(1..=8).contains(&digits) {
+        return None;
+    }
+    let values = (word ^ (EACH * 0x30)) << (64 - 8 * digits);
+    (above_nine(values) == 0).then(|| joined(values) as f32)
+}
+
+/// The high bits of bytes above nine. One may set those of bytes behind it, so only the first one counts.
+#[inline(always)]
+fn above_nine(values: u64) -> u64 {
+    (values.wrapping_add(EACH * (0x7f - 9)) | values) & (EACH * 0x80)
 }
 
 /// A text of one to seven bytes as a word, zeros behind it. Its first and its last bytes may overlap, so that there is
@@ -186,9 +203,7 @@ pub fn read_sample(text: &[u8], index: usize, samples: &mut Vec<f32>) -> Result<
 /// A decimal number, white space around it aside; `None` for anything else, `nan`, `inf` and nothing included.
 #[must_use]
 pub fn number(text: &[u8]) -> Option<f32> {
-    if let Some((whole, length)) = as_word(text).and_then(digits_of)
-        && length == text.len()
-    {
+    if let Some(whole) = as_word(text).and_then(|word| whole_number(word, text.len())) {
         return Some(whole);
     }
     if let Some((plain, length)) = plain_number(text)

@@ -261,6 +261,34 @@ impl<S: ChunkSource> Reader<S> {
         read
     }
 
+    /// Appends what `read` makes of texts of at most eight bytes, as long as it can and they lie whole in the piece at
+    /// hand, at most so many. It gets the text's bytes at the front of a word, and how many they are.
+    pub fn short_texts(
+        &mut self,
+        most: usize,
+        read: impl Fn(u64, usize) -> Option<f32>,
+        into: &mut Vec<f32>,
+    ) {
+        let chunk: &[u8] = &self.chunk;
+        let mut at = 0;
+        for _ in 0..most {
+            let Some([length, text @ ..]) = chunk.get(at..).and_then(<[u8]>::first_chunk::<9>)
+            else {
+                break;
+            };
+            let length = usize::from(*length);
+            if length > text.len() {
+                break;
+            }
+            let Some(number) = read(u64::from_le_bytes(*text), length) else {
+                break;
+            };
+            into.push(number);
+            at += 1 + length;
+        }
+        self.chunk.advance(at);
+    }
+
     /// Appends where each of `count` arrays ends, counted on from `base`; how many values are to come.
     pub async fn array_ends(
         &mut self,

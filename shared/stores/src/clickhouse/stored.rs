@@ -32,6 +32,9 @@ enum StoredForm {
     Text,
 }
 
+/// Samples of an array of texts that are read as any text where the next is no short whole number.
+const OTHER_TEXTS: usize = 16;
+
 /// The types that are widened here.
 const WIDENED: &[&str] = &[
     "Float32", "Float64", "UInt8", "Int8", "UInt16", "Int16", "UInt32", "Int32",
@@ -275,22 +278,22 @@ pub(super) async fn read_curves<S: ChunkSource>(
             reader.column("Array(String)").await?;
             let base = values.len() as u64;
             let count = reader.array_ends(rows, base, ends).await?;
-            let mut row = first;
-            let mut start = values.len();
-            let mut worst = Ok(());
-            let take = |text: &[u8]| {
-                while ends[row] as usize == values.len() {
-                    refuse(row, std::mem::replace(&mut worst, Ok(())));
-                    (row, start) = (row + 1, values.len());
+            values.reserve(count);
+            for (row, end) in ends.iter().enumerate().skip(first) {
+                let (start, end) = (values.len(), *end as usize);
+                let mut worst = Ok(());
+                while values.len() < end {
+                    let left = end - values.len();
+                    reader.short_texts(left, curve_text::whole_number, values);
+                    let others = (end - values.len()).min(OTHER_TEXTS);
+                    let take = |text: &[u8]| {
+                        let read = curve_text::read_sample(text, values.len() - start, values);
+                        if worst.is_ok() {
+                            worst = read;
+                        }
+                    };
+                    reader.each_text(others, take).await?;
                 }
-                let read = curve_text::read_sample(text, values.len() - start, values);
-                if worst.is_ok() {
-                    worst = read;
-                }
-            };
-            reader.each_text(count, take).await?;
-            // The last row with samples; those behind it have none.
-            if worst.is_err() {
                 refuse(row, worst);
             }
             Ok(())
