@@ -1,7 +1,7 @@
 //! What a plant's own way to store welds costs: curves as counts or as text, and versions of a weld, beside our own
 //! table.
 //!
-//! The same welds are judged from each table by the near-free model, the tables in turn. All hold the same counts, mV
+//! The same welds are judged from each table by the near-free model, versions by the CNN as well, the tables in turn. All hold the same counts, mV
 //! and A, so the verdicts are the same and only the form differs.
 
 use anyhow::{Result, ensure};
@@ -68,6 +68,9 @@ const VERSIONS: Form = Form {
     versions: true,
 };
 
+const NEAR_FREE: &str = "bench/models/near-free";
+const CNN: &str = "models";
+
 /// One weld in so many is sent a second time.
 const SENT_AGAIN: u64 = 100;
 
@@ -125,8 +128,6 @@ impl Form {
 
 /// The forms in turn; then versions beside none.
 pub async fn run(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<()> {
-    let folder = repository().join("bench/models/near-free");
-    plant.set("model.model_export_dir", &folder.display().to_string());
     // `scheduler simulate` writes in these units
     plant.set("curves.u_unit", "mV");
     plant.set("curves.i_unit", "A");
@@ -138,10 +139,20 @@ pub async fn run(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<
     };
     let mut measured = Vec::new();
     for form in compared {
-        measured.push((form, form.fill(plant, day).await?, Section::default()));
+        let day = form.fill(plant, day).await?;
+        measured.push((form, day, NEAR_FREE, Section::default()));
+    }
+    if args.wants("versions") {
+        let beside = |(form, day, ..): &(&'static Form, CurveDay, _, _)| {
+            let is_compared = [VERSIONS.name, FORMS[0].name].contains(&form.name);
+            is_compared.then(|| (*form, *day, CNN, Section::default()))
+        };
+        measured.extend(measured.iter().filter_map(beside).collect::<Vec<_>>());
     }
     for _ in 0..args.runs() {
-        for (form, day, section) in &mut measured {
+        for (form, day, model, section) in &mut measured {
+            let folder = repository().join(*model).display().to_string();
+            plant.set("model.model_export_dir", &folder);
             plant.set("tables.source_table", form.table);
             drain::run(plant, *day, section).await?;
             ensure_judged(plant, form).await?;
@@ -150,11 +161,12 @@ pub async fn run(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<
             }
         }
     }
-    for (form, _, section) in measured {
-        report.add(
-            &format!("worker end to end, stored as {}", form.name),
-            section,
-        );
+    for (form, _, model, section) in measured {
+        let title = match model {
+            CNN => format!("worker end to end, cnn, stored as {}", form.name),
+            _ => format!("worker end to end, stored as {}", form.name),
+        };
+        report.add(&title, section);
     }
     plant.set("tables.source_table", TABLE);
     plant.set("curves.u_unit", "V");
