@@ -68,8 +68,12 @@ def main() -> None:
         for part in [whole, *old.parts]:
             folder = table.get(part.name, "global") if part is not whole else "global"
             version = recipe.model.version if part is whole else f"{recipe.model.version}/{part.name}"
-            net = torchmodule.served(kind, recipe, part.weights or args.weights)
-            importing.write(made / folder, net, recipe, version, part.nok_threshold or nok_threshold)
+            weights = part.weights or args.weights
+            of = f"part {part.name}" if part is not whole else "global"
+            kept = part.nok_threshold if part.nok_threshold is not None else nok_threshold
+            print(f"{of}: weights {weights}{'' if part.weights else ' (those of all parts)'}, nok_threshold {kept}")
+            net = torchmodule.served(kind, recipe, weights)
+            importing.write(made / folder, net, recipe, version, kept)
             answers = importing.compare(made / folder, net, recipe, welds, folder)
             taken = welds[: args.golden]
             golden += [(weld | {"part_no": part.name}, version, answer) for weld, answer in zip(taken, answers)]

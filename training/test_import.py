@@ -126,7 +126,12 @@ class OldConfigurations(unittest.TestCase):
             ('{"parts": {"A": "a.pth", "A": "a.pth"}}', "key 'A' is there twice"),
             ({"device": "cuda"}, "names no parts: one of the keys parts, part_models"),
             ({"parts": {"A": "a.pth", "B": "b.pth", "C": {"file": "c.pth"}}}, "weights that are not there: 'B'.*b.pth; 'C'"),
-            ({"parts": {"A": {"epochs": 3}}}, "part 'A' has keys epochs, but neither weights"),
+            ({"parts": {"A": {"epochs": 3}}}, "part 'A' has keys 'epochs', of which none is of its weights or threshold"),
+            ({"parts": {"A": {"checkpoint": "a.pth", "threshold": 0.6}}}, "part 'A' has keys 'checkpoint', 'threshold', of which none is of its weights;"),
+            ({"parts": {"A": {"weights": "a.pth", "prob_threshold": 0.6}}}, "of which none is of its threshold;"),
+            ({"parts": {"A": {"weights": "a.pth", "path": "b.pth"}}}, "'weights' and 'path' of part 'A' mean the same: keep one"),
+            ({"parts": {"A": {"threshold": 0.6}}, "models": {"A": "a.pth"}}, "'parts' and 'models' mean the same: keep one"),
+            ({"parts": {"A": {"threshold": 0.6}}, "thresholds": {"A": 0.5}}, "part 'A' has two thresholds, 0.6 and 0.5: keep one"),
             ({"parts": {"A": 5}}, "part 'A': the weights are 5"),
             ({"parts": {"A": {"threshold": "high"}}}, "threshold of part 'A'. is 'high'"),
         ]:

@@ -407,6 +407,71 @@ async fn quality_and_drift_are_counted() {
 }
 
 #[tokio::test]
+async fn labels_and_maxima_are_read_as_plants_write_them() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let (then, now) = (day_before(2), day_before(1));
+    fleet.simulate(&then, 500, &["--nok-rate", "0.2"]);
+    fleet.simulate(&now, 500, &["--nok-rate", "0.2"]);
+    let execute = async |sql: &str| fleet.clickhouse.execute(sql).await;
+    execute(
+        "UPDATE spot_records SET alg_complete_time = now64(3), alg_status = 'ok', final_result = label, ml_result = label, \
+         ml_nok_prob = if(label = 'NOK', 0.9, 0.1), diameter = measured_diameter + 0.5, \
+         measured_diameter = if(record_id % 10 = 1, nan, measured_diameter), \
+         label = multiIf(record_id % 50 = 0, '返工', label = 'NOK', ' NG', '合格') WHERE 1",
+    )
+    .await;
+    let labelled = format!("spot_records WHERE data_date = {now} AND record_id % 50 != 0");
+    let labelled = fleet.clickhouse.count(&labelled).await;
+    let nok = format!("spot_records WHERE data_date = {now} AND label = ' NG'");
+    let nok = fleet.clickhouse.count(&nok).await;
+    assert!(nok > 50, "{nok}");
+    let evaluate = ["evaluate", "--from", &now, "--to", &now];
+    let found = json(&fleet.succeed("scheduler", &[&evaluate[..], &["--json"]].concat()));
+    let day = &found["days"][0];
+    assert_eq!(day["rows"], labelled, "{found}");
+    assert_eq!(day["labelled_nok"], nok, "{found}");
+    assert_eq!(day["fused"]["true_positive"], nok, "{found}");
+    assert_eq!(found["classification"]["n_eval"], labelled, "{found}");
+    assert_eq!(found["classification"]["auc"], 1.0, "{found}");
+    assert_eq!(found["unreadable"][0]["value"], "返工", "{found}");
+    assert_eq!(found["unreadable"][0]["rows"], 500 - labelled, "{found}");
+    let error = day["mean_absolute_error_mm"]["diameter"].as_f64();
+    assert!((error.unwrap() - 0.5).abs() < 1e-4, "{day}");
+    let said = fleet.succeed("scheduler", &evaluate);
+    assert!(
+        said.contains("rows have label `返工`, which is neither OK nor NOK"),
+        "{said}"
+    );
+
+    // A label of the plant's own, and maxima as text.
+    for sql in [
+        "ALTER TABLE spot_records DROP COLUMN label",
+        "ALTER TABLE spot_records ADD COLUMN label UInt8",
+        "ALTER TABLE spot_records MODIFY COLUMN umax String SETTINGS mutations_sync = 2",
+        &format!(
+            "UPDATE spot_records SET umax = 'None' WHERE record_id % 10 = 2 AND data_date = {now}"
+        ),
+    ] {
+        execute(sql).await;
+    }
+    let drift = ["drift", "--reference", &then, "--day", &now, "--json"];
+    let found = json(&fleet.succeed("scheduler", &drift));
+    let values = &found["columns"][0];
+    assert_eq!(values["column"], "umax");
+    assert_eq!(
+        (&values["reference"]["values"], &values["day"]["values"]),
+        (&Value::from(500), &Value::from(450)),
+        "{found}"
+    );
+    let (_, _, refused) = text(&fleet.run("scheduler", &evaluate));
+    assert!(
+        refused.contains("has no column `label` to compare verdicts with (column `label` is UInt8: expected String)"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
 async fn what_is_not_the_fleets_is_left_out_everywhere() {
     let mut fleet = Fleet::start().await;
     fleet.migrate();

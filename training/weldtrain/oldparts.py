@@ -43,8 +43,8 @@ class OldParts:
     def of(cls, told: object, path: Path) -> OldParts:
         if not isinstance(told, dict):
             raise SystemExit(f"`{path}` holds no JSON object")
-        table = first(told, TABLES) or {}
-        thresholds = first(told, THRESHOLD_TABLES) or {}
+        table = the_one(told, TABLES, path) or {}
+        thresholds = the_one(told, THRESHOLD_TABLES, path) or {}
         for kind, one in (("parts", table), ("thresholds", thresholds)):
             if not isinstance(one, dict):
                 raise SystemExit(f"`{path}`: {kind} must be an object, by part")
@@ -66,12 +66,19 @@ def part(name: str, entry: object, own: object, path: Path) -> Part:
     """An entry is the weights' path, or an object that holds it; relative paths begin where the configuration is."""
     weights = entry
     if isinstance(entry, dict):
-        weights = first(entry, WEIGHTS)
-        own = first(entry, THRESHOLDS) if own is None else own
-        if weights is None and own is None:
+        weights = the_one(entry, WEIGHTS, path, name)
+        told = the_one(entry, THRESHOLDS, path, name)
+        if told is not None and own is not None and told != own:
+            raise SystemExit(f"`{path}`: part {name!r} has two thresholds, {told!r} and {own!r}: keep one")
+        own = told if own is None else own
+        # A part whose weights or threshold went unread would be judged by those of all parts.
+        unread = [key for key in entry if key not in (*WEIGHTS, *THRESHOLDS)]
+        lacking = [kind for kind, found in (("weights", weights), ("threshold", own)) if found is None]
+        if len(lacking) == 2 or (unread and lacking):
             raise SystemExit(
-                f"`{path}`: part {name!r} has keys {', '.join(entry)}, but neither weights ({', '.join(WEIGHTS)}) nor a "
-                f"threshold ({', '.join(THRESHOLDS)})"
+                f"`{path}`: part {name!r} has keys {', '.join(map(repr, entry)) or 'none'}, of which none is of its "
+                f"{' or '.join(lacking)}; known here are those of weights ({', '.join(WEIGHTS)}) and of a threshold "
+                f"({', '.join(THRESHOLDS)}): rename what is meant, remove the others"
             )
     if weights is not None and not isinstance(weights, str):
         raise SystemExit(f"`{path}`: part {name!r}: the weights are {weights!r}, but must be a path")
@@ -80,6 +87,15 @@ def part(name: str, entry: object, own: object, path: Path) -> Part:
         None if weights is None else path.parent / weights,
         None if own is None else threshold(f"{path}: threshold of part {name!r}", own),
     )
+
+
+def the_one(told: dict, keys: tuple[str, ...], path: Path, part: str | None = None) -> object:
+    """The value of that one of the keys that is there; two of them could say two things."""
+    found = [key for key in keys if key in told]
+    if len(found) > 1:
+        of_part = "" if part is None else f"of part {part!r} "
+        raise SystemExit(f"`{path}`: {' and '.join(map(repr, found))} {of_part}mean the same: keep one")
+    return told[found[0]] if found else None
 
 
 def first(told: dict, keys: tuple[str, ...]) -> object:

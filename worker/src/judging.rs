@@ -53,14 +53,37 @@ impl Judging {
         })
     }
 
+    /// What a person should know of the models.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let warnings = [self.warning_of_idle_time(), self.warning_of_threshold()];
+        warnings.into_iter().flatten()
+    }
+
     /// What to say of models whose verdicts depend on how long the recorder ran; `None` where there are none.
-    pub fn warning_of_idle_time(&self) -> Option<String> {
+    fn warning_of_idle_time(&self) -> Option<String> {
         let versions: Vec<&str> = self.judge.models()?.that_keep_idle_time().collect();
         (!versions.is_empty()).then(|| {
             format!(
                 "inference_config.json of {} lacks `idle_before_ms` or `idle_after_ms`, so verdicts depend on how long \
                  the recorder ran: add the most idle time, in ms, that the training curves had before and after the weld",
                 versions.join(", ")
+            )
+        })
+    }
+
+    /// Models whose own threshold counts for nothing, since `model.nok_threshold` is set; nothing where there is none.
+    fn warning_of_threshold(&self) -> Option<String> {
+        let set = self.judge.models()?;
+        let own: Vec<String> = set
+            .with_other_threshold()
+            .map(|spec| format!("{} ({})", spec.version(), spec.config().nok_threshold))
+            .collect();
+        (!own.is_empty()).then(|| {
+            format!(
+                "model.nok_threshold = {} stands for the models' own thresholds, those of parts too: {}; \
+                 remove it to judge each by its own",
+                set.global().nok_threshold(),
+                own.join(", ")
             )
         })
     }

@@ -195,7 +195,7 @@ fn field_refused(text: &str, path: &str, message: &str) -> Refusal {
         }
         "part_no" | "spot_name" | "timer_name" => "write text in quotes, or leave it out",
         curve if curve.starts_with("u_curve") || curve.starts_with("i_curve") => {
-            "a curve is a list of numbers, such as [0.1, 1.5]; null is a gap"
+            "a curve is a list of numbers, such as [0.1, 1.5], or that as text; null is a gap"
         }
         _ => "write a number",
     };
@@ -357,7 +357,12 @@ mod tests {
             ),
             ("2.5", "\"high\"", Some("umax"), "write a number"),
             ("1.5", "\"high\"", Some("u_curve[1]"), "list of numbers"),
-            ("[0,1]", "\"0,1\"", Some("i_curve"), "list of numbers"),
+            (
+                "[0,1]",
+                "\"0,x\"",
+                Some("i_curve"),
+                "`x` at point 1 is no number",
+            ),
             ("\"imax\"", "\"umax\"", Some("umax"), "given twice"),
             ("\"imax\":9,", "", Some("imax"), "missing"),
             ("}", "", None, "not JSON"),

@@ -5,7 +5,7 @@ use weldfleet_service::{
     Exit, Failure, out, outln,
     output::{self, grouped, table},
 };
-use weldfleet_stores::clickhouse::{Agreement, Disagreement, Verdicts};
+use weldfleet_stores::clickhouse::{Agreement, Disagreement, UnreadableText, Verdicts};
 
 /// Parts that are shown to people, those with the most differences; JSON has all.
 const PARTS: usize = 20;
@@ -55,15 +55,31 @@ fn json(found: &Agreement) -> Value {
             })
         })
         .collect();
-    let unreadable: Vec<Value> = found
-        .unreadable
-        .iter()
-        .map(|text| json!({ "value": text.value, "rows": text.rows }))
-        .collect();
     json!({
         "total": counts(&found.total), "days": days, "parts": parts, "examples": examples,
-        "unreadable": unreadable,
+        "unreadable": unreadable_json(&found.unreadable),
     })
+}
+
+pub fn unreadable_json(unreadable: &[UnreadableText]) -> Vec<Value> {
+    let each = unreadable.iter();
+    each.map(|text| json!({ "value": text.value, "rows": text.rows }))
+        .collect()
+}
+
+/// A line for each text of a column that is no verdict.
+pub fn draw_unreadable(column: &str, unreadable: &[UnreadableText]) -> String {
+    let mut lines = String::new();
+    for UnreadableText { value, rows } in unreadable {
+        lines.push_str(&format!(
+            "\n{} rows have {column} `{value}`, which is neither OK nor NOK, and are not counted",
+            grouped(*rows)
+        ));
+    }
+    if !lines.is_empty() {
+        lines.push('\n');
+    }
+    lines
 }
 
 /// The command that shows the weld. A shell reads what stands in single quotes as it is.
@@ -142,15 +158,6 @@ fn draw(found: &Agreement) -> String {
             &examples,
         ));
     }
-    for unreadable in &found.unreadable {
-        text.push_str(&format!(
-            "\n{} rows have previous_result `{}`, which is neither OK nor NOK, and are not counted",
-            grouped(unreadable.rows),
-            unreadable.value
-        ));
-    }
-    if !found.unreadable.is_empty() {
-        text.push('\n');
-    }
+    text.push_str(&draw_unreadable("previous_result", &found.unreadable));
     text
 }

@@ -35,6 +35,8 @@ pub async fn run(settings: &Settings, options: Evaluate) -> Result<Exit, Failure
         return agreement::show(&found, options.json);
     }
     let found = source.quality(&days).await.map_err(store_failure)?;
+    let unreadable = source.unreadable_verdicts("label", &days).await;
+    let unreadable = unreadable.map_err(store_failure)?;
     if options.json {
         let scores = source.scores(&days).await.map_err(store_failure)?;
         let days: Vec<Value> = found.iter().map(as_json).collect();
@@ -42,11 +44,15 @@ pub async fn run(settings: &Settings, options: Evaluate) -> Result<Exit, Failure
             "days": days,
             "classification": classification(&scores, nok_threshold(settings)),
             "regression": regressions(&scores),
+            "unreadable": agreement::unreadable_json(&unreadable),
         }))?;
-    } else if found.is_empty() {
-        outln!("no row from {from} to {to} has both a verdict and a label");
     } else {
-        out!("{}", draw(&found));
+        if found.is_empty() {
+            outln!("no row from {from} to {to} has both a verdict and a label");
+        } else {
+            out!("{}", draw(&found));
+        }
+        out!("{}", agreement::draw_unreadable("label", &unreadable));
     }
     Ok(Exit::Done)
 }

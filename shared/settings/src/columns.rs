@@ -39,9 +39,9 @@ pub const TRUTH_COLUMNS: &[&str] = &[
 /// What a person compares verdicts with and nobody judges by; optional in a plant's table.
 pub const COMPARED_COLUMNS: &[&str] = &["previous_result"];
 
-/// What other services call their verdicts, lower case. Numbers are none: 1 is OK to one and NOK to the next.
-pub const PREVIOUS_NOK: &[&str] = &["nok", "ng", "bad", "不合格"];
-pub const PREVIOUS_OK: &[&str] = &["ok", "io", "good", "合格"];
+/// What labels and other services call the two verdicts, lower case. Numbers are none: 1 is OK to one and NOK to the next.
+pub const NOK_WORDS: &[&str] = &["nok", "ng", "bad", "nio", "n.i.o.", "不合格"];
+pub const OK_WORDS: &[&str] = &["ok", "good", "io", "i.o.", "合格"];
 
 /// What tells a record of MySQL from all others; `ck_ticks` is the time as ClickHouse stores it.
 pub const MIRROR_KEY: [&str; 4] = ["data_date", "ck_ticks", "ck_local_time", "record_id"];

@@ -202,7 +202,7 @@ async fn a_map_that_does_not_fit_is_refused_with_everything_at_once() {
     plant
         .mysql(&TABLE.replace(
             "spare VARCHAR(9)",
-            "record_id INT, model ENUM('a'), hits VARCHAR(9) CHARACTER SET latin1, UNIQUE (spot_tag), due DATE NOT NULL, UNIQUE (workshop_position), \
+            "record_id INT, seen_at TIMESTAMP NULL, model ENUM('a'), hits VARCHAR(9) CHARACTER SET latin1, UNIQUE (spot_tag), due DATE NOT NULL, UNIQUE (workshop_position), \
              spare VARCHAR(9)",
         ))
         .await;
@@ -213,6 +213,7 @@ async fn a_map_that_does_not_fit_is_refused_with_everything_at_once() {
         ("rule_hits", "hits"),
         ("model_version", "model"),
         ("timer_name", "doubled"),
+        ("welded_at", "seen_at"),
         ("ck_ticks", "workshop_position"),
         ("reviewed_by", "spare"),
     ] {
@@ -235,6 +236,7 @@ async fn a_map_that_does_not_fit_is_refused_with_everything_at_once() {
             "which cannot take a number with fractions",
             "mysql.columns.rule_hits: table `weld_confirm`: column `hits` is of latin1_swedish_ci, which does not hold every character",
             "mysql.columns.model_version: table `weld_confirm`: column `model` is enum('a'), which cannot take a text",
+            "mysql.columns.welded_at: table `weld_confirm`: column `seen_at` is timestamp, which cannot take a plant's local time",
             "mysql.columns.timer_name: table `weld_confirm`: column `doubled` is generated",
             "mysql.columns.ck_ticks: table `weld_confirm`: column `workshop_position` is not the fleet's",
             "mysql.columns.record_id: table `weld_confirm`: column `record_id` is int",

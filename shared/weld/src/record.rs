@@ -4,8 +4,10 @@ use std::fmt;
 
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{self, Visitor},
+    de::{self, SeqAccess, Visitor},
 };
+
+use crate::curve_text;
 
 /// A weld in the plant's units, borrowed from wherever it was decoded to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -81,9 +83,9 @@ impl fmt::Display for IdRef<'_> {
 /// A predict record: JSON under our column names.
 ///
 /// Curves and maxima are required, what only names the weld is not. Other fields are ignored here, so that a row as
-/// ClickHouse prints it (`FORMAT JSONEachRow`) can be read whole; whoever takes records from people says which. `null`
-/// and `"nan"` in a number is NaN, as ClickHouse prints it, and so leads to an `invalid` verdict and not to a parse
-/// error.
+/// ClickHouse prints it (`FORMAT JSONEachRow`) can be read whole; whoever takes records from people says which. Maxima
+/// and curves may be text, as plants store them. `null`, `"nan"`, `"None"` and `""` in a number is NaN, and so leads to an
+/// `invalid` verdict and not to a parse error.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Record {
     /// Id of the weld within its day and time.
@@ -96,12 +98,12 @@ pub struct Record {
     #[serde(default)]
     pub ck_local_time: Option<RecordId>,
     /// Part number; chooses model and rules.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub part_no: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub spot_name: String,
     /// Name of the weld timer.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub timer_name: String,
     #[serde(deserialize_with = "number")]
     pub umax: f32,
@@ -131,7 +133,7 @@ impl Record {
     }
 }
 
-/// A JSON number; `null` and ClickHouse's quoted `nan`, `inf`, `-inf` too.
+/// A JSON number, or one as text; `null`, what plants write for none, and ClickHouse's quoted `nan`, `inf`, `-inf` too.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample(pub f32);
 
@@ -162,11 +164,13 @@ impl<'de> Deserialize<'de> for Sample {
                 Ok(Sample(f32::NAN))
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Sample, E> {
-                match text {
-                    "nan" | "-nan" => Ok(Sample(f32::NAN)),
+                match text.trim() {
+                    "nan" | "-nan" | "" | "None" | "null" => Ok(Sample(f32::NAN)),
                     "inf" => Ok(Sample(f32::INFINITY)),
                     "-inf" => Ok(Sample(f32::NEG_INFINITY)),
-                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                    _ => curve_text::number(text.as_bytes())
+                        .map(Sample)
+                        .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self)),
                 }
             }
         }
@@ -178,9 +182,34 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
     Sample::deserialize(deserializer).map(|sample| sample.0)
 }
 
+/// A curve: an array of numbers or of texts, or one text.
 fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
-    let samples = Vec::<Sample>::deserialize(deserializer)?;
-    Ok(samples.into_iter().map(|sample| sample.0).collect())
+    struct CurveVisitor;
+    impl<'de> Visitor<'de> for CurveVisitor {
+        type Value = Vec<f32>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of numbers")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<f32>, A::Error> {
+            let mut samples = Vec::new();
+            while let Some(Sample(sample)) = list.next_element()? {
+                samples.push(sample);
+            }
+            Ok(samples)
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<f32>, E> {
+            let mut samples = Vec::new();
+            curve_text::read(text.as_bytes(), &mut samples).map_err(E::custom)?;
+            Ok(samples)
+        }
+    }
+    deserializer.deserialize_any(CurveVisitor)
+}
+
+/// `null` is empty, as it is where the fleet reads it.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 #[cfg(test)]
@@ -201,6 +230,34 @@ mod tests {
         assert_eq!(record.data_date, Some(RecordId::Number(20_261_122)));
         assert!(record.u_curve[2].is_nan() && record.u_curve[3].is_nan());
         assert_eq!(record.weld().part_no, "件号 7");
+    }
+
+    #[test]
+    fn reads_a_row_as_a_plant_stores_it() {
+        let record: Record = serde_json::from_str(
+            r#"{"part_no":"809","spot_name":null,"umax":" 1.62","imax":"None","u_curve":"[12, 55.5]","i_curve":["1","2"]}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (record.part_no.as_str(), record.spot_name.as_str()),
+            ("809", "")
+        );
+        assert_eq!(record.umax, 1.62);
+        assert!(record.imax.is_nan());
+        assert_eq!(record.u_curve, [12.0, 55.5]);
+        assert_eq!(record.i_curve, [1.0, 2.0]);
+        for (curve, said) in [
+            (r#""[1, null]""#, "`null` at point 1 is no number"),
+            (
+                r#"["1", "x"]"#,
+                "invalid value: string \"x\", expected a number",
+            ),
+            ("7", "invalid type: integer `7`, expected a list of numbers"),
+        ] {
+            let row = format!(r#"{{"umax":1,"imax":1,"u_curve":{curve},"i_curve":[]}}"#);
+            let error = serde_json::from_str::<Record>(&row).unwrap_err();
+            assert!(error.to_string().contains(said), "{error}");
+        }
     }
 
     #[test]

@@ -157,7 +157,7 @@ fn check_judging(settings: &Settings, report: &mut Report) -> Option<Judging> {
                     set.len() - 1
                 ),
             );
-            if let Some(warning) = judging.warning_of_idle_time() {
+            for warning in judging.warnings() {
                 report.warning("model", warning);
             }
             report.ok("layout", judging.layout.to_string());
@@ -192,6 +192,10 @@ async fn check_clickhouse(settings: &Settings, report: &mut Report) -> Option<So
         ),
     );
     report.ok("columns", source.schema().describe());
+    for why in source.schema().passed_over() {
+        let text = format!("{why}; it is taken for the plant's own, `evaluate` does without");
+        report.warning("columns", text);
+    }
     let (grants, works) = needs::clickhouse(&source).await;
     for (subject, found) in [("grant", grants), ("works", works)] {
         for (what, result) in found {

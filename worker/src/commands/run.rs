@@ -93,7 +93,7 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
         model = judging.model_version(),
         "worker starts"
     );
-    if let Some(warning) = judging.warning_of_idle_time() {
+    for warning in judging.warnings() {
         tracing::warn!("{warning}");
     }
     loop {

@@ -49,3 +49,7 @@ SELECT
     'UB',
     'L2'
 FROM numbers(1500);
+
+-- what a broken client once wrote: no day, no maxima, empty curves, later than all others
+INSERT INTO weld.weld_detail (id, prog_no, data_date, ck_local_time, umax, imax)
+SELECT concat('X', toString(number)), 'None', 'None', toDateTime64('2026-11-21 08:00:00', 3), 'None', 'None' FROM numbers(1200);

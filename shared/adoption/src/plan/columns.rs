@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weldfleet_settings::columns::{PREVIOUS_NOK, PREVIOUS_OK, RESULT_COLUMNS};
+use weldfleet_settings::columns::{NOK_WORDS, OK_WORDS, RESULT_COLUMNS};
 use weldfleet_words::{Words, words};
 
 use crate::{
@@ -388,11 +388,9 @@ fn previous_result(plan: &mut Plan, table: &SourceTable) {
             .map(|text| text.trim().to_lowercase())
             .filter(|text| !text.is_empty() && text != "none")
             .collect();
-        let are_verdicts = values.iter().all(|value| {
-            [PREVIOUS_OK, PREVIOUS_NOK]
-                .concat()
-                .contains(&value.as_str())
-        });
+        let are_verdicts = values
+            .iter()
+            .all(|value| [OK_WORDS, NOK_WORDS].concat().contains(&value.as_str()));
         let is_text = column.bare() == "String" || column.bare().starts_with("Enum");
         if (is_result && is_ours) || !is_text || values.is_empty() || !are_verdicts {
             continue;

@@ -83,6 +83,15 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, rules: &str) {
         ("model", "nok_threshold"),
         0.5,
     );
+    if let Some(item) = plan.items.last_mut()
+        && item.key == "nok_threshold"
+    {
+        item.why = item.why.clone().and(&words!(
+            "it stands for the own threshold of every part; where parts have their own, remove it and give \
+             import_torch.py the old inference_config.json",
+            "它取代每个零件自己的阈值；若零件各有阈值，请删除本行，并把旧的 inference_config.json 交给 import_torch.py",
+        ));
+    }
     probability(
         plan,
         old,

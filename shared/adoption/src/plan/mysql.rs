@@ -93,11 +93,14 @@ fn may_hold(ours: &str, kind: &str) -> bool {
     let is_time = matches!(kind, "date" | "datetime" | "timestamp" | "time" | "year");
     match result.map(|column| column.kind) {
         Some(ValueKind::Word(_) | ValueKind::Text) => {
-            !is_whole && !is_time && !matches!(kind, "decimal" | "float" | "double" | "bit")
+            !is_whole
+                && !is_time
+                && !matches!(kind, "decimal" | "float" | "double" | "bit" | "json")
         }
         Some(ValueKind::Integer) => kind == "bigint",
         Some(ValueKind::Time) => matches!(kind, "datetime" | "timestamp"),
-        Some(ValueKind::Float) | None => true,
+        Some(ValueKind::Float) => true,
+        None => !matches!(kind, "json" | "timestamp"),
     }
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use clickhouse::Row;
 use serde::Deserialize;
-use weldfleet_settings::columns::{PREVIOUS_NOK, PREVIOUS_OK};
 
-use super::{SourceTable, quote::literal};
+use super::{
+    SourceTable,
+    verdict_words::{UnreadableText, VerdictWords},
+};
 use crate::{errors::StoreError, range::Day};
 
 /// Examples of each kind that are asked for; together at most as many are shown.
@@ -71,13 +73,6 @@ pub struct Agreement {
     pub unreadable: Vec<UnreadableText>,
 }
 
-/// A text that is neither verdict.
-#[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
-pub struct UnreadableText {
-    pub value: String,
-    pub rows: u64,
-}
-
 #[derive(Row, Deserialize)]
 struct CountsRow {
     day: u32,
@@ -98,12 +93,8 @@ impl SourceTable {
                 "map the column of the service before with columns.previous_result",
             ));
         }
-        let text = format!("lowerUTF8(trimBoth({}))", schema.text("previous_result"));
-        let words = |words: &[&str]| {
-            let words: Vec<String> = words.iter().map(|word| literal(word)).collect();
-            format!("{text} IN ({})", words.join(", "))
-        };
-        let (is_nok, is_ok) = (words(PREVIOUS_NOK), words(PREVIOUS_OK));
+        let words = VerdictWords::of(schema, "previous_result");
+        let (is_nok, is_ok) = (&words.is_nok, &words.is_ok);
         let ours = format!(
             "if(ifNull({} = 'ok', 0), ifNull(CAST({} AS Nullable(String)), ''), '')",
             schema.column("alg_status"),
@@ -130,8 +121,9 @@ impl SourceTable {
                 what,
                 &format!(
                     "SELECT toUInt32({day}) AS day, {part} AS part_no, [{}] AS counts FROM {source} \
-                     WHERE {on_days} AND ({is_nok} OR {is_ok}) GROUP BY 1, 2",
-                    counts.join(", ")
+                     WHERE {on_days} AND {} GROUP BY 1, 2",
+                    counts.join(", "),
+                    words.is_either(),
                 ),
             )
             .await?;
@@ -169,17 +161,7 @@ impl SourceTable {
             )
             .await
             .map(balanced)?;
-        found.unreadable = self
-            .server
-            .all(
-                what,
-                &format!(
-                    "SELECT toValidUTF8(leftUTF8({text}, 40)) AS value, count() AS rows FROM {source} \
-                     WHERE {on_days} AND NOT ({is_nok} OR {is_ok}) AND {text} NOT IN ('', 'none', 'null') \
-                     GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 5"
-                ),
-            )
-            .await?;
+        found.unreadable = self.unreadable_verdicts("previous_result", days).await?;
         Ok(found)
     }
 }

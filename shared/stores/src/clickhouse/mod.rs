@@ -59,6 +59,7 @@ mod sql;
 mod stored;
 mod streaks;
 pub mod survey;
+mod verdict_words;
 mod versions;
 pub(crate) mod writers;
 
@@ -89,6 +90,7 @@ pub use server::{Server, Version};
 pub use settling::{Applying, PatchedDay, PatchedPartition, Patches};
 pub use simulated::SimulatedRows;
 pub use slices::{DayCounts, KeyBlock, KeyStream, LeftElsewhere, Split};
+pub use verdict_words::UnreadableText;
 
 /// The plant's table of welds and the fleet's own tables beside it. Cheap to clone.
 #[derive(Clone)]

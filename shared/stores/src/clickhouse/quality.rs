@@ -5,7 +5,7 @@ use serde::Deserialize;
 use weldfleet_settings::columns::TRUTH_COLUMNS;
 use weldfleet_weld::columns::MEASURE_NAMES;
 
-use super::SourceTable;
+use super::{SourceTable, verdict_words::VerdictWords};
 use crate::{errors::StoreError, range::Day};
 
 /// The column of the truth that a measure is compared with.
@@ -23,6 +23,8 @@ pub fn drifting() -> impl Iterator<Item = &'static str> {
 
 /// Bins of the population stability index: deciles of the reference.
 const BINS: usize = 10;
+/// Share of the reference's values from which one value is a bin of its own.
+const OFTEN: f64 = 0.025;
 /// Share that stands for an empty bin, so that the index stays finite.
 const EMPTY_SHARE: f64 = 1e-4;
 
@@ -114,21 +116,25 @@ impl SourceTable {
         if !schema.has("label") {
             return Err(StoreError::refused(
                 format!(
-                    "table `{}` has no column `label` to compare verdicts with",
-                    schema.table
+                    "table `{}` has no column `label` to compare verdicts with{}",
+                    schema.table,
+                    schema.why_passed_over("label")
                 ),
-                "map one with columns.label (OK or NOK; other rows are not counted)",
+                "map one with columns.label (a text: OK or NOK; other rows are not counted)",
             ));
         }
-        let label = format!("toString({})", schema.column("label"));
-        let is_nok = format!("({label} = 'NOK')");
+        let words = VerdictWords::of(schema, "label");
+        let (is_nok, is_ok) = (&words.is_nok, &words.is_ok);
         let mut counts = Vec::new();
         for judge in ["final_result", "ml_result", "rule_result"] {
             let verdict = schema.column(judge);
-            for (said, labelled) in [("NOK", "NOK"), ("NOK", "OK"), ("OK", "NOK"), ("OK", "OK")] {
-                counts.push(format!(
-                    "countIf({verdict} = '{said}' AND {label} = '{labelled}')"
-                ));
+            for (said, labelled) in [
+                ("NOK", is_nok),
+                ("NOK", is_ok),
+                ("OK", is_nok),
+                ("OK", is_ok),
+            ] {
+                counts.push(format!("countIf({verdict} = '{said}' AND {labelled})"));
             }
         }
         let errors: Vec<String> = MEASURE_NAMES
@@ -143,8 +149,9 @@ impl SourceTable {
                     schema.column(measure),
                     schema.column(measured)
                 );
-                // NULL where one of the two is missing: avg skips it. An average of nothing is NULL.
-                format!("ifNull(avg(toNullable({distance})), nan)")
+                // NULL or NaN where one of the two is missing. An average of nothing is NULL.
+                let is_known = format!("ifNull(isFinite({distance}), 0)");
+                format!("ifNull(avgIf(toNullable({distance}), {is_known}), nan)")
             })
             .collect();
         let probability = schema.column("ml_nok_prob");
@@ -154,13 +161,14 @@ impl SourceTable {
              groupArrayIf(assumeNotNull({probability}), {probability} IS NOT NULL), \
              groupArrayIf(toUInt8({is_nok}), {probability} IS NOT NULL)))) AS auc_pr, \
              [{errors}] AS errors \
-             FROM {source} WHERE {days} AND {label} IN ('OK', 'NOK') AND {status} = 'ok' \
+             FROM {source} WHERE {days} AND {either} AND {status} = 'ok' \
              GROUP BY 1 ORDER BY 1",
             day = schema.day_number(),
             counts = counts.join(", "),
             errors = errors.join(", "),
             source = schema.rows(),
             days = schema.on_days(days),
+            either = words.is_either(),
             status = schema.column("alg_status"),
         );
         let what = "compare verdicts with labels";
@@ -202,28 +210,33 @@ impl SourceTable {
         let schema = &self.schema;
         if !schema.has(column) {
             return Err(StoreError::refused(
-                format!("table `{}` has no column `{column}`", schema.table),
+                format!(
+                    "table `{}` has no column `{column}`{}",
+                    schema.table,
+                    schema.why_passed_over(column)
+                ),
                 format!("map one with columns.{column}"),
             ));
         }
-        let value = format!("toFloat64({})", schema.column(column));
-        let usable = |days: &str| {
-            format!("{days} AND {value} IS NOT NULL AND isFinite(assumeNotNull({value}))")
-        };
+        let value = schema.number(column, "Float64");
+        let usable = |days: &str| format!("{days} AND isFinite({value})");
         let is_reference = schema.on_day(reference);
         let is_day = schema.on_day(day);
         let deciles: Vec<String> = (1..BINS)
             .map(|part| format!("{}", part as f64 / BINS as f64))
             .collect();
         let bins = |wanted: &str| {
-            format!("sumForEach(arrayMap(b -> toUInt64({wanted} AND bin = b), range({BINS})))")
+            format!(
+                "sumForEach(arrayMap(b -> toUInt64({wanted} AND bin = b), range({})))",
+                2 * BINS
+            )
         };
         let sql = format!(
-            "WITH (SELECT quantilesExact({deciles})(assumeNotNull({value})) FROM {source} WHERE {reference_rows}) AS cuts \
+            "WITH (SELECT arraySort(arrayDistinct(quantilesExact({deciles})({value}))) FROM {source} WHERE {reference_rows}) AS cuts \
              SELECT [countIf(is_reference), countIf(is_day)] AS values, \
              [avgIf(v, is_reference), avgIf(v, is_day)] AS means, {reference_bins} AS reference_bins, {day_bins} AS day_bins \
-             FROM (SELECT assumeNotNull({value}) AS v, {is_reference} AS is_reference, {is_day} AS is_day, \
-             arrayCount(x -> v > x, cuts) AS bin FROM {source} WHERE {both})",
+             FROM (SELECT {value} AS v, {is_reference} AS is_reference, {is_day} AS is_day, \
+             arrayCount(x -> v > x, cuts) + arrayCount(x -> v >= x, cuts) AS bin FROM {source} WHERE {both})",
             deciles = deciles.join(", "),
             source = schema.rows(),
             reference_rows = usable(&is_reference),
@@ -243,7 +256,7 @@ impl SourceTable {
         let mut ks = None;
         if comparable && reference != day {
             let sql = format!(
-                "SELECT toFloat64(kolmogorovSmirnovTest('two-sided', 'asymp')(assumeNotNull({value}), toUInt8({is_day})).1) \
+                "SELECT toFloat64(kolmogorovSmirnovTest('two-sided', 'asymp')({value}, toUInt8({is_day})).1) \
                  FROM {source} WHERE {both}",
                 source = schema.rows(),
                 both = usable(&schema.on_days(&[reference, day])),
@@ -275,17 +288,39 @@ fn number(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
+/// Puts the values that are at a cut, those of odd bins, to the ones below it, as is usual. A value that many welds have,
+/// such as the current of a program, stays a bin of its own: it may fall without passing the cut below.
+fn without_rare_cuts(reference: &[u64], day: &[u64]) -> (Vec<u64>, Vec<u64>) {
+    let all: u64 = reference.iter().sum();
+    let (mut kept, mut of_day) = (Vec::new(), Vec::new());
+    for (bin, (there, here)) in reference.iter().zip(day).enumerate() {
+        let is_rare = bin % 2 == 1 && (*there as f64) < OFTEN * all as f64;
+        match (kept.last_mut(), of_day.last_mut()) {
+            (Some(below), Some(below_of_day)) if is_rare => {
+                *below += there;
+                *below_of_day += here;
+            }
+            _ => {
+                kept.push(*there);
+                of_day.push(*here);
+            }
+        }
+    }
+    (kept, of_day)
+}
+
 /// Population stability index: the sum of (p − q)·ln(p / q) over the bins' shares.
 fn stability(reference: &[u64], day: &[u64]) -> f64 {
+    let (reference, day) = without_rare_cuts(reference, day);
     let shares = |bins: &[u64]| -> Vec<f64> {
         let all: u64 = bins.iter().sum();
         bins.iter()
             .map(|count| (*count as f64 / all.max(1) as f64).max(EMPTY_SHARE))
             .collect()
     };
-    shares(reference)
+    shares(&reference)
         .iter()
-        .zip(shares(day))
+        .zip(shares(&day))
         .map(|(q, p)| (p - q) * (p / q).ln())
         .sum()
 }
@@ -302,6 +337,17 @@ mod tests {
         // 2·(0.05−0.1)·ln(0.5) + 2·(0.15−0.1)·ln(1.5)
         assert!((moved - 0.109_861).abs() < 1e-5, "{moved}");
         assert!(stability(&even, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 10]) > 1.0);
+    }
+
+    #[test]
+    fn a_value_that_many_have_is_a_bin_of_its_own() {
+        // Two programs' currents, 60 and 40 of 100: below, at and between their cuts. All are lower the day after.
+        let programs = [0, 60, 0, 40, 0];
+        assert_eq!(stability(&programs, &[0, 60, 0, 40, 0]), 0.0);
+        assert!(stability(&programs, &[60, 0, 40, 0, 0]) > 1.0);
+        // One value in a hundred lies at each cut by chance and counts with those below it.
+        let continuous = [9, 1, 90];
+        assert_eq!(stability(&continuous, &[10, 0, 90]), 0.0);
     }
 
     #[test]

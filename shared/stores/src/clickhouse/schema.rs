@@ -125,6 +125,8 @@ pub struct Schema {
     /// The column that leads its sorting key, where that is not the time.
     pub(crate) leading: Option<LeadingColumn>,
     columns: BTreeMap<&'static str, Column>,
+    /// Columns of the plant's own that only have the name of one of ours that is optional; why each is none.
+    passed_over: BTreeMap<&'static str, String>,
     /// What is fetched besides, for people and for models.
     further: FurtherColumns,
 }
@@ -376,6 +378,17 @@ impl Schema {
         self.columns.contains_key(ours)
     }
 
+    /// Columns that are taken for the plant's own although they have a name of ours, and why.
+    pub fn passed_over(&self) -> impl Iterator<Item = &str> {
+        self.passed_over.values().map(String::as_str)
+    }
+
+    /// The same for one of them, behind what a person is told of its absence; else nothing.
+    pub(crate) fn why_passed_over(&self, ours: &str) -> String {
+        let why = self.passed_over.get(ours);
+        why.map_or_else(String::new, |why| format!(" ({why})"))
+    }
+
     /// The column's type, if the table has it.
     pub fn column_type(&self, ours: &str) -> Option<&ColumnType> {
         self.columns.get(ours).map(|column| &column.kind)
@@ -496,6 +509,7 @@ impl FoundTable<'_> {
         let mut faults = Vec::new();
         self.check_engine(&mut faults);
         let mut columns = BTreeMap::new();
+        let mut passed_over = BTreeMap::new();
         let mut missing_results = Vec::new();
         let known = [
             INPUT_COLUMNS,
@@ -508,6 +522,14 @@ impl FoundTable<'_> {
             match self.found(theirs) {
                 Some(row) => {
                     let kind = ColumnType::parse(&row.r#type);
+                    if theirs == ours
+                        && is_for_comparison(ours)
+                        && let (false, expected) = fits(ours, &kind)
+                    {
+                        let why = format!("column `{ours}` is {}: expected {expected}", kind.full);
+                        passed_over.insert(ours, why);
+                        continue;
+                    }
                     self.check_column(ours, row, &kind, &mut faults);
                     let quoted = identifier(theirs);
                     let plain = theirs.to_owned();
@@ -559,6 +581,7 @@ impl FoundTable<'_> {
             create_table_query: self.table.create_table_query,
             selected: selected(&self.settings.tables.filter),
             columns,
+            passed_over,
             further,
         };
         if faults.is_empty() {
@@ -713,9 +736,7 @@ impl FoundTable<'_> {
 
     fn check_missing(&self, ours: &'static str, theirs: &str, faults: &mut Vec<SchemaFault>) {
         let mapped = theirs != ours;
-        let optional = [OPTIONAL_COLUMNS, TRUTH_COLUMNS, COMPARED_COLUMNS]
-            .into_iter()
-            .any(|columns| columns.contains(&ours));
+        let optional = OPTIONAL_COLUMNS.contains(&ours) || is_for_comparison(ours);
         if optional && !mapped {
             return;
         }
@@ -787,6 +808,11 @@ impl FoundTable<'_> {
             }
         }
     }
+}
+
+/// Whether people compare verdicts with it and nobody judges by it.
+fn is_for_comparison(ours: &str) -> bool {
+    TRUTH_COLUMNS.contains(&ours) || COMPARED_COLUMNS.contains(&ours)
 }
 
 /// Whether a column's type will do, and what would.

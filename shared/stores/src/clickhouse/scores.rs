@@ -9,7 +9,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 use weldfleet_weld::columns::MEASURE_NAMES;
 
-use super::{Confusion, SourceTable, quality::measured};
+use super::{Confusion, SourceTable, quality::measured, verdict_words::VerdictWords};
 use crate::{errors::StoreError, range::Day};
 
 /// The model's verdicts against labels.
@@ -103,13 +103,17 @@ impl SourceTable {
     /// with a measured value.
     pub async fn scores(&self, days: &[Day]) -> Result<Scores, StoreError> {
         let schema = &self.schema;
-        let label = format!("toString({})", schema.column("label"));
+        let words = VerdictWords::of(schema, "label");
+        let (is_nok, is_ok) = (&words.is_nok, &words.is_ok);
         let (verdict, probability) = (schema.column("ml_result"), schema.column("ml_nok_prob"));
-        let counts: Vec<String> = [("NOK", "NOK"), ("NOK", "OK"), ("OK", "NOK"), ("OK", "OK")]
-            .map(|(said, labelled)| {
-                format!("countIf({verdict} = '{said}' AND {label} = '{labelled}')")
-            })
-            .to_vec();
+        let counts: Vec<String> = [
+            ("NOK", is_nok),
+            ("NOK", is_ok),
+            ("OK", is_nok),
+            ("OK", is_ok),
+        ]
+        .map(|(said, labelled)| format!("countIf({verdict} = '{said}' AND {labelled})"))
+        .to_vec();
         let judged = format!(
             "{} AND {} = 'ok'",
             schema.on_days(days),
@@ -121,12 +125,13 @@ impl SourceTable {
             .one(
                 what,
                 &format!(
-                    "SELECT [{}] AS counts, if(countIf({label} = 'NOK') = 0 OR countIf({label} = 'OK') = 0, nan, \
-                     toFloat64(arrayROCAUC(groupArray(assumeNotNull({probability})), groupArray(toUInt8({label} = 'NOK'))))) AS auc \
-                     FROM {} WHERE {judged} AND {label} IN ('OK', 'NOK') AND {verdict} IN ('OK', 'NOK') \
+                    "SELECT [{}] AS counts, if(countIf({is_nok}) = 0 OR countIf({is_ok}) = 0, nan, \
+                     toFloat64(arrayROCAUC(groupArray(assumeNotNull({probability})), groupArray(toUInt8({is_nok}))))) AS auc \
+                     FROM {} WHERE {judged} AND {either} AND {verdict} IN ('OK', 'NOK') \
                      AND {probability} IS NOT NULL",
                     counts.join(", "),
                     schema.rows(),
+                    either = words.is_either(),
                 ),
             )
             .await?;

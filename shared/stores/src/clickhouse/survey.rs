@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{
     Server,
+    column_type::ColumnType,
     quote::{identifier, literal, qualified},
 };
 use crate::errors::StoreError;
@@ -44,9 +45,25 @@ pub async fn latest_rows(
     limit: u32,
 ) -> Result<Vec<Vec<Option<String>>>, StoreError> {
     let source = qualified(server.database(), table);
+    let is_text = |name: &str| {
+        let column = columns.iter().find(|column| column.name == name);
+        column.is_some_and(|column| ColumnType::parse(&column.kind).is_text())
+    };
     let on_latest_day = day.map_or_else(
         || "1".to_owned(),
-        |day| format!("{0} = (SELECT max({0}) FROM {source})", identifier(day)),
+        |name| {
+            let day = identifier(name);
+            let latest = if is_text(name) {
+                // `None` and the like are no days, but behind all of them as texts.
+                format!(
+                    "SELECT argMax(day, ifNull(toUInt32OrZero(replaceAll(toString(day), '-', '')), 0)) \
+                     FROM (SELECT DISTINCT {day} AS day FROM {source})"
+                )
+            } else {
+                format!("SELECT max({day}) FROM {source}")
+            };
+            format!("{day} = ({latest})")
+        },
     );
     // The time of the last row but `limit` is found without reading a curve.
     let since = time.map_or_else(

@@ -453,6 +453,8 @@ fn fit(column: &MirrorColumn, found: &ExistingColumn) -> Result<(Held, bool), St
     }
     let is_carried = matches!(column.source, Source::Carried(_));
     let (held, what) = match (family(&found.data_type), column.kind) {
+        // MySQL writes JSON its own way, so that no text comes back as it went.
+        ("text", _) if found.data_type == "json" => (Held::Integer, "a text as it is"),
         ("text", _) => (Held::Text(found.characters()?), ""),
         ("number", ValueKind::Float) => {
             let unsigned = found.column_type.contains("unsigned");
@@ -467,6 +469,10 @@ fn fit(column: &MirrorColumn, found: &ExistingColumn) -> Result<(Held, bool), St
         }
         ("whole number", ValueKind::Integer) if found.data_type == "bigint" => (Held::Integer, ""),
         ("time", ValueKind::Time) => (found.time(), ""),
+        ("time", _) if is_carried && found.data_type == "timestamp" => (
+            Held::Integer,
+            "a plant's local time: an application would read it in its session's zone (DATETIME can)",
+        ),
         ("time", _) if is_carried && found.nullable => (found.time(), ""),
         (_, ValueKind::Float) => (Held::Integer, "a number with fractions"),
         (_, ValueKind::Integer) => (Held::Integer, "a whole number of 64 bits"),

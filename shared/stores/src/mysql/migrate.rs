@@ -644,7 +644,7 @@ pub(super) fn holds(found: &str, ours: &str) -> bool {
             "varchar" | "char" => found.size >= ours.size,
             name => name != "tinytext",
         },
-        "mediumtext" => matches!(found.name.as_str(), "mediumtext" | "longtext" | "json"),
+        "mediumtext" => matches!(found.name.as_str(), "mediumtext" | "longtext"),
         "text" => matches!(found.name.as_str(), "text" | "mediumtext" | "longtext"),
         // Digits of a second.
         "datetime" => found.size >= ours.size,

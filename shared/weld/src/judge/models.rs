@@ -233,6 +233,13 @@ impl ModelSet {
             .map(|spec| &*spec.version)
     }
 
+    /// Models that are judged by another threshold than their own: the configured one stands for it.
+    pub fn with_other_threshold(&self) -> impl Iterator<Item = &ModelSpec> {
+        let differs =
+            |spec: &&ModelSpec| spec.nok_threshold.to_bits() != spec.config.nok_threshold.to_bits();
+        self.specs.iter().filter(differs)
+    }
+
     /// Number of models, at least 1.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "never empty")]
