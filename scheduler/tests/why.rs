@@ -358,17 +358,11 @@ async fn rows_that_fill_no_range_yet_are_named() {
     let scheduler = fleet.scheduler();
     scheduler.ready().await;
     fleet.simulate("today", 50, &[]);
-    // Nothing that takes less than five seconds is worth a word, so this one is told later than others.
-    let cause = eventually("partial_range is named", WITHIN * 2, async || {
-        hands
-            .queue
-            .register(&hands.worker, &BTreeMap::new())
-            .await
-            .unwrap();
-        let report = status(&scheduler).await;
-        (codes(&report) == ["partial_range"]).then(|| report["causes"][0].clone())
-    })
-    .await;
+    let living = Living {
+        hands: &hands,
+        scheduler: &scheduler,
+    };
+    let cause = living.named("partial_range").await;
     assert!(
         cause["what"]["en"].as_str().unwrap().contains("60 s"),
         "{cause}"

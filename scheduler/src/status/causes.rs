@@ -10,15 +10,20 @@ use weldfleet_queue::{Pause, State, WorkerEntry};
 use weldfleet_service::output::grouped;
 use weldfleet_words::Words;
 
-use super::report::{CauseLine, DayLine, Report, RunLine, StoreLine};
+use super::report::{CauseLine, DayLine, Report, RunLine, StoreLine, Thresholds};
 use crate::pass::{BACKFILL, LIVE};
 
 /// A disk with less room than this is full for people: a merge of parts takes more.
 const FULL_BYTES: u64 = 64 * 1024 * 1024;
 /// How the operating system says that a disk is full.
 const NO_ROOM: &str = "No space left";
-/// A fleet stands still if nothing moved for a poll, a partial range's wait of at most this, and a second.
+/// Rows that wait no longer than this to fill a range are how rows come in.
 const MOST_WAIT_MS: u64 = 5_000;
+/// What explains a standstill, however rows come in, is told after so long: within five seconds, with the second for
+/// which a look is good.
+const SOON_MS: u64 = 3_600;
+/// A long `scheduler.max_wait` is told after so long: rows are seen up to a second after they came.
+const PARTIAL_MS: u64 = 2_500;
 /// What nothing explains is told after so long: a slow pass over a large day explains itself.
 const UNEXPLAINED_MS: u64 = 30_000;
 
@@ -136,7 +141,7 @@ pub fn causes(report: &Report, zone: &TimeZone) -> Vec<Cause> {
     fleet(report, zone, &mut found);
     let explained = found.iter().any(Cause::stops_everything);
     circumstances(report, &mut found);
-    if !explained && is_still(report) {
+    if !explained && leased(report) == 0 {
         found.extend(still(report, zone));
     }
     found
@@ -306,22 +311,24 @@ fn leased(report: &Report) -> u64 {
     count(report, State::Leased)
 }
 
-/// Nothing is in hand, and for a while nothing was claimed or enqueued.
-fn is_still(report: &Report) -> bool {
-    let thresholds = &report.thresholds;
-    // The leader looks at least as often as a partial range may wait.
+/// Rows that are left may be on their way for so long: until the leader looks, as often as a partial range may wait at
+/// least, and until the range is full or has waited, with a second for the rest.
+fn on_the_way_ms(thresholds: &Thresholds) -> u64 {
     let look = thresholds.poll_interval_ms.min(thresholds.max_wait_ms);
-    let patience = thresholds.max_wait_ms.min(MOST_WAIT_MS) + look + 1000;
-    leased(report) == 0
-        && report
-            .queue
-            .as_ref()
-            .is_some_and(|queue| queue.still_ms >= patience)
+    thresholds.max_wait_ms.min(MOST_WAIT_MS) + look + 1000
 }
 
 /// Why a fleet that could work does not; `None` if days were not all looked at.
 fn still(report: &Report, zone: &TimeZone) -> Option<Cause> {
     let (queue, days) = (report.queue.as_ref()?, report.days.as_ref()?);
+    let thresholds = &report.thresholds;
+    let on_the_way = on_the_way_ms(thresholds);
+    let waits_long = thresholds.max_wait_ms > MOST_WAIT_MS;
+    let soon = if waits_long { PARTIAL_MS } else { SOON_MS };
+    if queue.still_ms < soon.min(on_the_way) {
+        return None;
+    }
+    let nothing_comes = queue.still_ms >= on_the_way;
     let [pending, delayed, splitting, dead] = [
         State::Pending,
         State::Delayed,
@@ -342,7 +349,7 @@ fn still(report: &Report, zone: &TimeZone) -> Option<Cause> {
             until: time_of_day(until, zone),
         });
     }
-    if report.thresholds.one_day {
+    if thresholds.one_day {
         return None;
     }
     let live: Vec<&DayLine> = days.iter().filter(|day| day.live).collect();
@@ -352,14 +359,15 @@ fn still(report: &Report, zone: &TimeZone) -> Option<Cause> {
     if pending == 0 && left == 0 && !wanted {
         return Some(Cause::NothingToDo);
     }
-    if pending == 0 && dead > 0 {
+    if pending == 0 && dead > 0 && nothing_comes {
         return Some(Cause::OnlyDead { jobs: dead });
     }
     let largest = live.iter().map(|day| day.left).max().unwrap_or(0);
-    if pending == 0 && left > 0 && largest < report.thresholds.batch_size {
+    let is_partial = left > 0 && largest < thresholds.batch_size;
+    if pending == 0 && is_partial && (waits_long || nothing_comes) {
         return Some(Cause::PartialRange {
             rows: left,
-            max_wait_ms: report.thresholds.max_wait_ms,
+            max_wait_ms: thresholds.max_wait_ms,
         });
     }
     (queue.still_ms >= UNEXPLAINED_MS).then_some(Cause::Unexplained {
@@ -613,7 +621,7 @@ mod tests {
 
     use super::{
         super::{
-            report::{DiskLine, PatchLine, QueueFacts, Stores, Thresholds},
+            report::{DiskLine, PatchLine, QueueFacts, Stores},
             worker_entry,
         },
         *,
@@ -685,7 +693,24 @@ mod tests {
     fn while_something_moves_there_is_no_cause() {
         let none: [&str; 0] = [];
         assert_eq!(codes(|report| jobs(report, State::Leased, 1)), none);
-        assert_eq!(codes(|report| queue(report).still_ms = 7_999), none);
+        // Rows may be on their way.
+        assert_eq!(codes(|report| queue(report).still_ms = 3_599), none);
+        let waiting = |dead, max_wait_ms, still_ms| {
+            codes(|report| {
+                left(report, 1000);
+                jobs(report, State::Dead, dead);
+                report.thresholds.max_wait_ms = max_wait_ms;
+                queue(report).still_ms = still_ms;
+            })
+        };
+        for (dead, code) in [(0, "partial_range"), (1, "only_dead")] {
+            assert_eq!(waiting(dead, 5000, 7_999), none);
+            assert_eq!(waiting(dead, 5000, 8_000), [code]);
+        }
+        // A long wait is told of in less than five seconds, with the one until rows are seen, and the one for which a
+        // look is good.
+        assert_eq!(waiting(0, 60_000, 2_499), none);
+        assert_eq!(waiting(0, 60_000, 2_500), ["partial_range"]);
         // At shipped settings it is told of in less than five seconds, with the second for which a look is good.
         let shipped = |still_ms| {
             codes(|report| {

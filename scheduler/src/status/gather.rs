@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::task::JoinHandle;
-use weldfleet_queue::{Queue, QueueError};
+use weldfleet_queue::{Queue, QueueError, WorkerEntry, beat_of};
 use weldfleet_service::{Failure, exit::causes as one_line};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
@@ -42,6 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub const LONGEST: Duration = Duration::from_secs(10);
 /// Workers that said nothing for this long are shown as silent; where there are many, each speaks more rarely.
 const SILENT: Duration = Duration::from_secs(15);
+/// How long a fleet that has missed two beats is given to be heard after all: Redis may have been away.
+const BEFORE_NOBODY: Duration = Duration::from_millis(1300);
 /// A complete day may wait so long for being settled, beside twice `tables.settle_after`: the leader looks rarely and
 /// is patient.
 const SETTLING: Duration = Duration::from_secs(300);
@@ -112,12 +114,13 @@ impl Gatherer {
         }
         self.try_redis(&mut report).await?;
         let mut took = began.elapsed();
+        let listened = self.listen(&mut report).await;
         if let StoreLine::Away(why) = report.stores.clickhouse.clone() {
             problem(&mut report, "clickhouse", &why);
         } else {
             let looking = self.look_at_clickhouse(&live, &mut report);
             let looked = tokio::time::timeout(LONGEST, looking).await;
-            took = began.elapsed();
+            took = began.elapsed().saturating_sub(listened);
             let failed = match looked {
                 Ok(Ok(question)) => {
                     self.add_details(question, patience, &mut report).await;
@@ -261,12 +264,34 @@ impl Gatherer {
             expired_leases: waiting.expired,
             kept_until_ms: waiting.kept_until,
         });
-        let mut workers = self.queue.workers().await?;
-        workers.sort_by(|a, b| a.silent_ms.cmp(&b.silent_ms).then_with(|| a.id.cmp(&b.id)));
-        report.workers = Some(workers);
+        report.workers = Some(self.workers().await?);
         report.schedulers = self.queue.candidates().await?;
         // What can be read is shown; but without writes nothing goes on.
         self.queue.works().await
+    }
+
+    /// Those that were heard last first.
+    async fn workers(&self) -> Result<Vec<WorkerEntry>, QueueError> {
+        let mut workers = self.queue.workers().await?;
+        workers.sort_by(|a, b| a.silent_ms.cmp(&b.silent_ms).then_with(|| a.id.cmp(&b.id)));
+        Ok(workers)
+    }
+
+    /// That nobody at all is heard needs less patience than the silence of one. Returns how long it was waited for.
+    async fn listen(&self, report: &mut Report) -> Duration {
+        let waited = if misses_beats(report) {
+            tokio::time::sleep(BEFORE_NOBODY).await;
+            if let Ok(workers) = self.workers().await {
+                report.workers = Some(workers);
+            }
+            BEFORE_NOBODY
+        } else {
+            Duration::ZERO
+        };
+        if misses_beats(report) {
+            report.thresholds.silent_ms = 0;
+        }
+        waited
     }
 
     /// What costs the same however many runs and days there are. Returns what remains to be asked.
@@ -432,6 +457,15 @@ impl Gatherer {
             report.stores.clickhouse = StoreLine::Refuses(why.clone());
         }
     }
+}
+
+/// There are workers that lived lately, and each has missed two beats.
+fn misses_beats(report: &Report) -> bool {
+    let living: Vec<&WorkerEntry> = report.living_workers().collect();
+    let silent_ms = living.iter().map(|worker| worker.silent_ms).min();
+    silent_ms
+        .zip(beat_of(&living))
+        .is_some_and(|(silent_ms, beat)| silent_ms > (beat * 2).as_millis() as u64)
 }
 
 fn goes_on(run: &Run) -> bool {

@@ -48,7 +48,7 @@ pub use options::{Options, Owner};
 pub use queue::{
     Candidate, Claim, Collected, Ending, Enqueued, Group, GroupPlan, Guard, GuardedEnqueue,
     LeaderInfo, LeaderToken, LeaseRef, Outcome, Page, Pause, Queue, Renewal, Repair, Repairs,
-    Settled, Settlement, SplitOutcome, Stats, Taken, Turn, Waiting, WorkerEntry,
+    Settled, Settlement, SplitOutcome, Stats, Taken, Turn, Waiting, WorkerEntry, beat_of,
 };
 pub use retry::RetryPolicy;
 pub use server_error::ServerError;

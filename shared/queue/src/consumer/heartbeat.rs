@@ -11,8 +11,12 @@ use super::shared::Shared;
 use crate::{
     Queue, QueueError, Renewal,
     conn::lock,
-    timing::{JitteredBackoff, chance},
+    queue::BEAT_FIELD,
+    timing::{JitteredBackoff, chance, millis},
 };
+
+/// How often a worker says that it lives, beside its renewals; where there are many, each does so more rarely.
+const BEAT: Duration = Duration::from_secs(1);
 
 pub(super) fn start(shared: &Arc<Shared>, queue: Queue) -> Result<(), QueueError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -72,7 +76,7 @@ async fn keep(shared: &Weak<Shared>, queue: &Queue) {
                 Instant::now() + backoff.delay()
             }
         };
-        wait(&shared, next, renew_every).await;
+        wait(&shared, queue, next).await;
     }
 }
 
@@ -85,12 +89,24 @@ fn belongs(shared: &Shared, foreign: Option<String>) {
     });
 }
 
-/// Waits until `next`. A worker that renews rarely renews sooner once it has a lease, which is as fresh as one just
-/// renewed; who changes the free fields wants it told at once.
-async fn wait(shared: &Shared, mut next: Instant, renew_every: Duration) {
+/// Waits until `next`, and says meanwhile that the worker lives. A worker that renews rarely renews sooner once it has a
+/// lease, which is as fresh as one just renewed; who changes the free fields wants it told at once.
+async fn wait(shared: &Shared, queue: &Queue, mut next: Instant) {
+    let renew_every = queue.options().renew_every;
     loop {
+        let beat = Instant::now() + spread(shared.membership.share(BEAT, u32::MAX));
         tokio::select! {
             () = tokio::time::sleep_until(next) => break,
+            () = tokio::time::sleep_until(beat) => {
+                match queue.renew_and_count(&shared.id, &[]).await {
+                    Ok(answer) if answer.registered => {
+                        shared.membership.workers.store(answer.workers, Ordering::Relaxed);
+                        continue;
+                    }
+                    // The next renewal sees to it.
+                    _ => break,
+                }
+            }
             () = shared.membership.renew_now.notified() => {}
         }
         if !shared.membership.registered.load(Ordering::Acquire) || !shared.queue.health().up {
@@ -159,7 +175,8 @@ async fn round(
     *surplus_before = surplus;
 
     if !answer.registered || !shared.membership.registered.swap(true, Ordering::AcqRel) {
-        let fields = lock(&shared.membership.fields).clone();
+        let mut fields = lock(&shared.membership.fields).clone();
+        fields.insert(BEAT_FIELD.to_owned(), millis(BEAT).to_string());
         match queue.register(&shared.id, &fields).await {
             Ok(born_at) => {
                 shared.note_birth(born_at);

@@ -13,8 +13,7 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Workers that are heard often enough together.
-const ENOUGH: u64 = 16;
+use crate::queue::rarer;
 
 pub(super) struct Membership {
     /// Free fields, for people.
@@ -54,7 +53,6 @@ impl Membership {
     /// The more workers there are, the less often each must do what one of them must do every `interval`; at most
     /// `most` times less.
     pub fn share(&self, interval: Duration, most: u32) -> Duration {
-        let workers = self.workers.load(Ordering::Relaxed) / ENOUGH;
-        interval * u32::try_from(workers).unwrap_or(most).clamp(1, most)
+        interval * rarer(self.workers.load(Ordering::Relaxed)).min(most)
     }
 }

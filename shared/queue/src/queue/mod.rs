@@ -24,6 +24,8 @@ use redis::Value;
 pub use repair::{Repair, Repairs};
 pub(crate) use turn::MOST_ENDED;
 pub use types::*;
+pub use workers::beat_of;
+pub(crate) use workers::{BEAT_FIELD, rarer};
 
 use crate::{
     Health, Keys, Options, QueueError, ServerCheck, State,

@@ -1,6 +1,6 @@
 //! Who is alive.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{Queue, WorkerEntry};
 use crate::{QueueError, WorkerId, conn::Arg, reply::Reply, scripts::Operation, timing::millis};
@@ -9,6 +9,26 @@ use crate::{QueueError, WorkerId, conn::Arg, reply::Reply, scripts::Operation, t
 const MOST_LISTED: u64 = 10_000;
 /// Jobs that are named of each.
 const MOST_JOBS_LISTED: usize = 100;
+/// The free field in which a worker says how often it says that it lives, ms, where there are few.
+pub(crate) const BEAT_FIELD: &str = "beat_ms";
+/// Workers that are heard often enough together.
+const ENOUGH: u64 = 16;
+
+/// How many times less often each of so many workers must do what one of them must do.
+pub(crate) fn rarer(workers: u64) -> u32 {
+    u32::try_from(workers / ENOUGH).unwrap_or(u32::MAX).max(1)
+}
+
+/// How often each of these says that it lives, at least; `None` if one does not say.
+#[must_use]
+pub fn beat_of(workers: &[&WorkerEntry]) -> Option<Duration> {
+    let mut longest = Duration::ZERO;
+    for worker in workers {
+        let beat = worker.fields.get(BEAT_FIELD)?.parse().ok()?;
+        longest = longest.max(Duration::from_millis(beat));
+    }
+    longest.checked_mul(rarer(workers.len() as u64))
+}
 
 impl Queue {
     /// Lists a worker as alive, with free fields for people (host, device, …). Returns when this Redis first knew the
