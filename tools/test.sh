@@ -35,6 +35,12 @@ lint() {
     else
         skip "clippy; it is not installed (rustup component add clippy)"
     fi
+    # A workspace of its own, so nothing else notices when a change of the queue leaves its lock file behind.
+    step "lock file of the queue's bench"
+    cargo update --quiet --workspace --locked --manifest-path bench/queue/Cargo.toml || {
+        echo "error: bench/queue/Cargo.lock does not fit; run: cargo update --workspace --manifest-path bench/queue/Cargo.toml" >&2
+        exit 1
+    }
     step "links in the code's documentation"
     RUSTDOCFLAGS="-D warnings" cargo doc --quiet "${FEATURES[@]}" --no-deps --document-private-items
     if command -v shellcheck >/dev/null; then
