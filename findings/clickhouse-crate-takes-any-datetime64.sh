@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# clickhouse (Rust): its check of types takes milliseconds for a DateTime64(6), and the same struct reads them back right
+# clickhouse (Rust): its check of types takes milliseconds for a DateTime64(6), and the same struct reads them back
+# right
 #
 # Seen with clickhouse 0.15.3 (crates.io, feature time), ClickHouse 26.7.2.1 (engine of npm @chdb/lib-linux-x64-gnu
 # 26.7.3-stable.1), Rust 1.95, 2026-11-29. Needs npm, python3, curl, cargo; 170 MB are fetched.
@@ -7,8 +8,9 @@
 # Expected: the check, which is on by default and reads the columns' types before the first row, refuses a field that is
 # marked `serde::time::datetime64::millis` for a column of microseconds, as it refuses `serde::time::datetime` there,
 # milliseconds for a DateTime and a number that an Enum8 does not have.
-# Seen: the insert succeeds, and ClickHouse holds a day of January 1970. Read with the same struct it is today, so a test
-# that writes and reads passes; what others wrote cannot be read. An i32 for a Decimal goes in as hundredths the same way.
+# Seen: the insert succeeds, and ClickHouse holds a day of January 1970. Read with the same struct it is today, so a
+# test that writes and reads passes; what others wrote cannot be read. An i32 for a Decimal goes in as hundredths the
+# same way.
 #
 # What to do: compare with system.columns at start, or have a test read toString() of what was written.
 set -euo pipefail

@@ -3,8 +3,8 @@
 #
 # Seen with ClickHouse 26.9.2.1 (PyPI chdb-core 26.9.0), default settings, 2026-11-29.
 #
-# Expected: IN means that some y equals x. `=`, SEMI JOIN, EXISTS and IN with a list of values compare times and decimals
-# of different scales by value, and IN (SELECT …) of another width of integer or of a DateTime does too.
+# Expected: IN means that some y equals x. `=`, SEMI JOIN, EXISTS and IN with a list of values compare times and
+# decimals of different scales by value, and IN (SELECT …) of another width of integer or of a DateTime does too.
 # Seen: a DateTime64(6) against a subquery of DateTime64(3) is cut to milliseconds first, a Decimal(9, 2) or a Float64
 # against Decimal(9, 1) to one digit, a Decimal against integers to a whole number. So IN finds, and DELETE … WHERE … IN
 # deletes, rows that equal no row of the subquery, and NOT IN leaves them out. The other way round nothing is cut.

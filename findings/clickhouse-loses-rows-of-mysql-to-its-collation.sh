@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # ClickHouse reading MySQL: `=` and `!=` together do not cover a table, for rows are compared by two sets of rules
 #
-# Seen with ClickHouse 26.9.2.1 (PyPI chdb-core 26.9.0) and MariaDB 10.11.19 (Debian), default settings, 2026-11-29. Needs
-# `mariadbd`, `mariadb-install-db` and `mariadb` on the PATH.
+# Seen with ClickHouse 26.9.2.1 (PyPI chdb-core 26.9.0) and MariaDB 10.11.19 (Debian), default settings, 2026-11-29.
+# Needs `mariadbd`, `mariadb-install-db` and `mariadb` on the PATH.
 #
-# Expected: a text is compared as ClickHouse compares everywhere, byte by byte, whichever engine the table has. That simple
-# conditions are evaluated by MySQL, as the documentation says, makes a query faster and no other.
-# Seen: the condition goes to MySQL, where by default case and trailing blanks do not count, and ClickHouse then applies its
-# own to what comes back. A row passes that satisfies both. 'Splash' and 'splash ' are in neither `= 'splash'` nor
-# `!= 'splash'`, and NOT IN and `<` lose rows too. A query that MySQL does not get, over materialize(defect), has them all.
+# Expected: a text is compared as ClickHouse compares everywhere, byte by byte, whichever engine the table has. That
+# simple conditions are evaluated by MySQL, as the documentation says, makes a query faster and no other.
+# Seen: the condition goes to MySQL, where by default case and trailing blanks do not count, and ClickHouse then applies
+# its own to what comes back. A row passes that satisfies both. 'Splash' and 'splash ' are in neither `= 'splash'` nor
+# `!= 'splash'`, and NOT IN and `<` lose rows too. A query that MySQL does not get, over materialize(defect), has them
+# all.
 #
 # What to do: a binary collation without padding in MySQL (utf8mb4_nopad_bin, in MySQL 8 utf8mb4_0900_bin), or
 # materialize() around the column.

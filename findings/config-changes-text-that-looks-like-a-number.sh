@@ -3,12 +3,12 @@
 #
 # Seen with config 0.15.27 (crates.io), Rust 1.95, 2026-11-29.
 #
-# Expected: `Environment::try_parsing(true)`, which a list in a variable needs, reads what can safely be read as a boolean,
-# an integer or a float, as its documentation says; a field that is a String still gets what the variable holds, as it does
-# from TOML or without `try_parsing`.
-# Seen: the value becomes a number first and is then written anew. 00417 arrives as 417, 1e5 as 100000, +49 as 49, TRUE as
-# true, and 30 digits keep some 17. No error: a password, a part number or a token is another one in production, where it
-# comes from the environment, than in the file it was tried with.
+# Expected: `Environment::try_parsing(true)`, which a list in a variable needs, reads what can safely be read as a
+# boolean, an integer or a float, as its documentation says; a field that is a String still gets what the variable
+# holds, as it does from TOML or without `try_parsing`.
+# Seen: the value becomes a number first and is then written anew. 00417 arrives as 417, 1e5 as 100000, +49 as 49, TRUE
+# as true, and 30 digits keep some 17. No error: a password, a part number or a token is another one in production,
+# where it comes from the environment, than in the file it was tried with.
 #
 # What to do: leave `try_parsing` off (numbers and booleans are still read into such fields) and split lists in serde.
 set -euo pipefail

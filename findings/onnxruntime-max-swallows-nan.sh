@@ -3,11 +3,11 @@
 #
 # Seen with PyPI onnxruntime 1.31.1, onnx 1.23.2, numpy 2.4.6, Linux x86_64, Python 3.11, 2026-11-29.
 #
-# Expected: a NaN in the input is a NaN in the output, as Conv, Relu, Softmax, Clip, Max and average pooling have it and as
-# numpy.max does. So whoever refuses outputs that are not finite has found every bad sample.
-# Seen: MaxPool over four values ignores it, and a window of nothing else gives -3.4e38. ReduceMax of
-# [1, NaN, 3, 2, 5, 6, 7, 8] is 7: neither NaN nor the largest number. Which of the three it is depends on the place of the
-# NaN. A network with such a layer gives a plausible probability for a curve with a gap.
+# Expected: a NaN in the input is a NaN in the output, as Conv, Relu, Softmax, Clip, Max and average pooling have it and
+# as numpy.max does. So whoever refuses outputs that are not finite has found every bad sample.
+# Seen: MaxPool over four values ignores it, and a window of nothing else gives -3.4e38. ReduceMax of [1, NaN, 3, 2, 5,
+# 6, 7, 8] is 7: neither NaN nor the largest number. Which of the three it is depends on the place of the NaN. A network
+# with such a layer gives a plausible probability for a curve with a gap.
 # https://github.com/microsoft/onnxruntime/issues/10514 (2022, open) tells it of ReduceMax.
 #
 # What to do: look for NaN in the input; the output does not tell.
