@@ -161,4 +161,8 @@ END
     echo "  make demo-down"
 }
 
+if [[ $# -gt 0 ]]; then
+    sed -n '2,5s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    exit 2
+fi
 main

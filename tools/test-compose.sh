@@ -218,8 +218,10 @@ check_console() {
     step "the console"
     local base=http://127.0.0.1:9100 password='a password for this test' status
     status=$(browse "$base/ui")
-    [[ $status == 303 ]] || die "/ui answers $status to a stranger; it leads to the page to sign in with 303"
+    [[ $status == 503 ]] || die "/ui answers $status before anybody may sign in; 503 says how to change that"
     compose exec -T scheduler scheduler users add tester --role viewer --password-stdin <<<"$password"
+    status=$(browse "$base/ui")
+    [[ $status == 303 ]] || die "/ui answers $status to a stranger; it leads to the page to sign in with 303"
     status=$(browse --header "Origin: $base" --data name=tester --data-urlencode "password=$password" "$base/ui/sign-in")
     [[ $status == 303 ]] || die "signing in to the console answers $status"
     status=$(browse "$base/ui")

@@ -646,8 +646,9 @@ in the plant is changed. Then `worker check` is run, if it is beside this progra
 
 Examples:
   scheduler adopt OLD.yaml --dry-run                     what would be written, on the screen
-  scheduler adopt OLD.yaml --out config/weldfleet.toml
-  scheduler adopt OLD.yaml --lang both --force           in Chinese and English, over what is there
+  scheduler adopt OLD.yaml --out plant/weldfleet.toml
+  scheduler adopt OLD.yaml --lang both --force           in Chinese and English; what is there becomes
+                                                         weldfleet.toml.before
 
 Exit code 0 when the file is written, 3 when it is but a server could not be asked.")]
 pub struct Adopt {

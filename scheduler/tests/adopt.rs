@@ -202,6 +202,13 @@ async fn a_plants_own_table_is_adopted() {
     );
     let settings = Settings::load_with(Some(&out), []).unwrap();
     assert_eq!(settings.tables.source_table, "weld_detail");
+    let before = fs::read_to_string(format!("{name}.before")).unwrap();
+    assert_eq!(before, written, "a person's answers are still there");
+    assert_eq!(
+        fs::read_dir(&secrets).unwrap().count(),
+        2,
+        "no secret is kept"
+    );
     assert_eq!(mode(&secrets.join("mysql-password")), 0o600);
 }
 

@@ -266,11 +266,17 @@ fn write(
     write_file(&options.out, document, 0o644, options.force)
 }
 
-/// A new file under its own name: what was there is taken away first, so that no other mode and no link stays.
+/// A new file under its own name, so that no other mode and no link stays. What was there gets another name first, since
+/// a person's answers are in it; a secret is taken away.
 fn write_file(path: &Path, text: &str, mode: u32, force: bool) -> Result<(), Failure> {
     let shown = path.display();
     if force && path.symlink_metadata().is_ok() {
-        fs::remove_file(path).with_context(|| format!("cannot replace `{shown}`"))?;
+        let is_secret = mode == 0o600;
+        let replaced = match is_secret {
+            true => fs::remove_file(path),
+            false => fs::rename(path, format!("{shown}.before")),
+        };
+        replaced.with_context(|| format!("cannot replace `{shown}`"))?;
     }
     let mut file = OpenOptions::new()
         .write(true)

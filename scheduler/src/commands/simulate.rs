@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc, time::Instant};
 
 use tokio::task::spawn_blocking;
-use weldfleet_service::{Exit, Failure, OrExit};
+use weldfleet_service::{Exit, Failure, OrExit, errln, output::grouped};
 use weldfleet_settings::Settings;
 use weldfleet_simulator::{SimulatedBlock, SimulationOptions, Simulator, plant_table::ID_PREFIX};
 use weldfleet_stores::{
@@ -45,6 +45,14 @@ pub async fn run(settings: &Settings, options: Simulate) -> Result<Exit, Failure
     let table = SourceTable::inspect(settings)
         .await
         .map_err(store_failure)?;
+    let there = table.foreign_rows().await.map_err(store_failure)?;
+    if there > 0 {
+        errln!(
+            "warning: {} has {} rows and was not made by weldfleet: invented welds go beside them, and the fleet judges these, too",
+            table.schema().source,
+            grouped(there)
+        );
+    }
     if table.schema().id == IdType::Text {
         simulation.id_prefix = ID_PREFIX.to_owned();
     }

@@ -1115,10 +1115,12 @@ mod tests {
                 );
             }
             if name.starts_with(ENV_PREFIX) {
-                let value = if value.contains("_PASSWORD:-") {
-                    any
-                } else {
-                    value
+                // `${NAME:-usual}`: what stands there where nobody says otherwise.
+                let usual = value.split_once(":-").map(|(_, usual)| usual);
+                let usual = usual.and_then(|usual| usual.strip_suffix('}'));
+                let value = match value.contains("_PASSWORD:-") {
+                    true => any,
+                    false => usual.unwrap_or(value),
                 };
                 environment.push((name, value));
             }

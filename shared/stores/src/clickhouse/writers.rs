@@ -9,7 +9,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 
 use super::{
-    Server,
+    Server, SourceTable,
     quote::literal,
     schema::{OWN_RECORD_ID, Schema},
 };
@@ -124,12 +124,8 @@ struct Facts {
     ours: u8,
 }
 
-/// What must be known before `columns` columns are added; `None` where the table is empty or of our own making.
-pub(crate) async fn notice(
-    server: &Server,
-    schema: &Schema,
-    columns: usize,
-) -> Result<Option<Notice>, StoreError> {
+/// Rows of a table that is not of our own making.
+async fn foreign_rows(server: &Server, schema: &Schema) -> Result<u64, StoreError> {
     let (database, table) = (literal(&schema.database), literal(&schema.table));
     let facts: Facts = server
         .one(
@@ -141,9 +137,26 @@ pub(crate) async fn notice(
             ),
         )
         .await?;
-    if facts.rows == 0 || facts.ours == 1 {
+    Ok(if facts.ours == 1 { 0 } else { facts.rows })
+}
+
+impl SourceTable {
+    /// Rows of a plant, beside which invented welds would stand; 0 in a table of our own making.
+    pub async fn foreign_rows(&self) -> Result<u64, StoreError> {
+        foreign_rows(&self.server, &self.schema).await
+    }
+}
+
+/// What must be known before `columns` columns are added; `None` where the table is empty or of our own making.
+pub(crate) async fn notice(
+    server: &Server,
+    schema: &Schema,
+    columns: usize,
+) -> Result<Option<Notice>, StoreError> {
+    if foreign_rows(server, schema).await? == 0 {
         return Ok(None);
     }
+    let (database, table) = (literal(&schema.database), literal(&schema.table));
     let alike = server
         .all(
             "look for tables of the same columns",
