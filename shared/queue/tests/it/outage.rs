@@ -127,6 +127,41 @@ async fn after_a_restart_a_dead_workers_lease_is_collected_in_the_end() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_holds_no_dead_workers_lease() {
+    let server = RedisServer::start();
+    let queue = server.queue_with(|options| {
+        options.ttl = Duration::from_millis(600);
+        options.renew_every = Duration::from_millis(200);
+    });
+    queue.enqueue(&[NewJob::new("j")]).await.unwrap();
+    assert_eq!(queue.claim(&worker("dies"), 1).await.unwrap().jobs.len(), 1);
+    // Every time that the queue keeps lies six hours ahead then, that of an outage, too.
+    let mut redis = server.cli().await;
+    let key = |name: &str| queue.keys().named(name);
+    let () = redis::cmd("COPY")
+        .arg(key("activity"))
+        .arg(key("hold_until"))
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    let () = redis::cmd("EVAL")
+        .arg(include_str!("advance.lua"))
+        .arg(1)
+        .arg(key("pending"))
+        .arg(-6 * 3_600_000)
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    let heir = eventually("the lease to be collected", || async {
+        queue.collect().await.ok()?;
+        let claim = queue.claim(&worker("heir"), 1).await;
+        claim.ok().and_then(|mut claim| claim.jobs.pop())
+    })
+    .await;
+    assert_eq!((heir.deaths, heir.attempts), (1, 2));
+}
+
+#[tokio::test]
 async fn a_frozen_redis_costs_no_lease() {
     let server = RedisServer::start();
     let queue = server.queue_with(|options| {

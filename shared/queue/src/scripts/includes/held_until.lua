@@ -2,6 +2,10 @@
 -- note_activity), or since Redis was away: it has not been up for one ttl, or it is another process than before.
 local function held_until()
   local hold = tonumber(call('GET', prefix .. 'hold_until') or '0')
+  if hold > now + ttl_ms then -- the clock was set back
+    hold = now + ttl_ms
+    call('SET', prefix .. 'hold_until', hold)
+  end
   local ok, info = pcall(call, 'INFO', 'server')
   if not ok or type(info) ~= 'string' then return hold end
   local run_id = string.match(info, 'run_id:(%w+)') or ''

@@ -4,7 +4,7 @@ local function tend_queue(worker)
   local isolated_key = prefix .. 'worker:' .. worker .. ':isolated'
   local paused, token, due, born, activity, isolated = unpack(call('MGET', prefix .. 'paused', prefix .. 'token',
     prefix .. 'due', prefix .. 'born', prefix .. 'activity', isolated_key))
-  if not activity or now - tonumber(activity) > ttl_ms / 16 then
+  if not activity or math.abs(now - tonumber(activity)) > ttl_ms / 16 then
     -- @include note_activity
     note_activity(activity)
   end
