@@ -3,8 +3,9 @@
 //! What is to be settled is read off the stores each time ([`look`]), so that a restart, another leader or a person in
 //! between change nothing. Patches are applied while nothing writes to the table, since a write-back that is under way
 //! meanwhile may be acknowledged and lost (`settling` of `weldfleet_stores` tells why). So the fleet is paused for that
-//! moment ([`apply`]): claims stop, leases end, the statement runs, claims go on. A process that dies in between leaves
-//! the pause behind; whoever leads lifts it ([`lift_abandoned`]).
+//! moment ([`apply`]): claims stop, leases end, the statement runs, claims go on. Nobody resumes meanwhile
+//! ([`keeps_still`]); whoever pauses takes the pause over, and it stays. A process that dies in between leaves the
+//! pause behind; whoever leads lifts it ([`lift_abandoned`]).
 
 use std::{
     collections::BTreeMap,
@@ -13,14 +14,21 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 use weldfleet_fleet::DayGroup;
-use weldfleet_queue::{Pause, Queue, QueueError, State};
+use weldfleet_queue::{Pause, Queue, QueueError, State, Stats};
+use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day, StoreError,
     clickhouse::{PatchedPartition, Patches, SourceTable},
 };
 
+use crate::{actions::refused::Refused, status::causes::time_of_day};
+
 /// Who is said to have paused the fleet, in front of the process's own id.
 const PAUSED_BY: &str = "settling, ";
+/// Why it is paused: for how long at most, s, stands behind it.
+const REASON: &str = "finished days are settled; goes on by itself, at the latest after";
+/// How long a pause lasts at the latest whose reason does not say so, as those of an older release.
+const UNTOLD: Duration = Duration::from_secs(600);
 /// Leases may take this long to end: those of a worker that died run out meanwhile.
 fn drain(queue: &Queue) -> Duration {
     queue.options().ttl
@@ -33,6 +41,8 @@ fn abandoned_after(queue: &Queue) -> Duration {
 }
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long ClickHouse is asked whether it applies patches.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
@@ -143,14 +153,13 @@ pub async fn apply(
     }
     let began = Instant::now();
     let by = format!("{PAUSED_BY}{who}");
-    let ours = queue
-        .pause("finished days are settled; goes on by itself", &by)
-        .await?;
+    let reason = format!("{REASON} {} s", most.max(drain(queue)).as_secs());
+    queue.pause(&reason, &by).await?;
     weldfleet_failpoints::reach("scheduler::settle_paused").await;
     let outcome = while_still(table, queue, partitions, most, stop, began).await;
-    // After an error it is not known whether the server is at work.
-    if ours && outcome.is_ok() {
-        resume_if(queue, |pause| pause.by == by).await?;
+    // After an error it is not known whether the server is at work. A person's pause stays.
+    if outcome.is_ok() {
+        queue.resume_of(&by).await?;
     }
     outcome
 }
@@ -184,6 +193,11 @@ async fn while_still(
     table.apply_patches(partitions).await?;
     weldfleet_failpoints::reach("scheduler::settle_applying").await;
     while let Some(applying) = table.applying().await? {
+        // A person's pause may have ended at the moment in which this began.
+        if queue.paused().await?.is_none() {
+            table.stop_applying().await?;
+            return Ok(Applied::Not("somebody let the fleet go on".to_owned()));
+        }
         if began.elapsed() >= most || stop.is_cancelled() {
             table.stop_applying().await?;
             return Ok(Applied::Not(format!(
@@ -212,21 +226,44 @@ fn under_way(applying: &weldfleet_stores::clickhouse::Applying) -> String {
 /// Lets the fleet go on if whoever paused it for settling is gone and the server is not at it.
 pub async fn lift_abandoned(table: &SourceTable, queue: &Queue) -> Result<(), SettleError> {
     let stats = queue.stats().await?;
-    let (now, age) = (stats.now, abandoned_after(queue).as_millis() as u64);
+    let age = abandoned_after(queue).as_millis() as u64;
     let abandoned =
-        |pause: &Pause| pause.by.starts_with(PAUSED_BY) && now.saturating_sub(pause.since) >= age;
-    if stats.paused.as_ref().is_some_and(abandoned) && table.applying().await?.is_none() {
+        |pause: &&Pause| ends_ms(pause).is_some() && stats.now.saturating_sub(pause.since) >= age;
+    if let Some(pause) = stats.paused.as_ref().filter(abandoned)
+        && table.applying().await?.is_none()
+    {
         tracing::warn!("a process that settled days is gone; the fleet goes on");
-        resume_if(queue, abandoned).await?;
+        queue.resume_of(&pause.by).await?;
     }
     Ok(())
 }
 
-async fn resume_if(queue: &Queue, ours: impl Fn(&Pause) -> bool) -> Result<(), QueueError> {
-    if queue.paused().await?.as_ref().is_some_and(ours) {
-        queue.resume().await?;
+/// When a pause for settling ends by itself at the latest, ms since 1970; `None`: it is somebody else's.
+pub fn ends_ms(pause: &Pause) -> Option<u64> {
+    pause.by.strip_prefix(PAUSED_BY)?;
+    let told = pause.reason.strip_prefix(REASON);
+    let told = told.and_then(|rest| rest.trim().strip_suffix(" s")?.parse().ok());
+    Some(pause.since + told.unwrap_or(UNTOLD.as_secs()) * 1000)
+}
+
+/// Why the fleet must not go on now; `None`: it may. While ClickHouse cannot be asked nothing is written either.
+pub async fn keeps_still(settings: &Settings, queue: &Queue, stats: &Stats) -> Option<Refused> {
+    let pause = stats.paused.as_ref()?;
+    if let Some(ends) = ends_ms(pause)
+        && stats.now.saturating_sub(pause.since) < abandoned_after(queue).as_millis() as u64
+    {
+        let until = time_of_day(ends, settings.scheduler.timezone.rules());
+        return Some(Refused::Settling { until });
     }
-    Ok(())
+    let applying = async { SourceTable::inspect(settings).await?.applying().await };
+    let applying = tokio::time::timeout(PATIENCE, applying)
+        .await
+        .ok()?
+        .ok()??;
+    Some(Refused::Applying {
+        seconds: applying.seconds,
+        parts: applying.parts_left,
+    })
 }
 
 #[cfg(test)]
@@ -295,6 +332,20 @@ mod tests {
         };
         let today = partition(&[(20_261_128, 0)], 0);
         assert_eq!(obstacle(&today, &Unsettled::default(), asked), None);
+    }
+
+    #[test]
+    fn a_pause_for_settling_says_when_it_ends() {
+        let ends = |by: &str, reason: &str| {
+            ends_ms(&Pause {
+                by: by.to_owned(),
+                reason: reason.to_owned(),
+                since: 5000,
+            })
+        };
+        assert_eq!(ends("settling, a", &format!("{REASON} 60 s")), Some(65_000));
+        assert_eq!(ends("settling, a", "of an older release"), Some(605_000));
+        assert_eq!(ends("ana@desk", &format!("{REASON} 60 s")), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use common::{Hands, SOON, day_before, lease, text};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use weldfleet_queue::Job;
 use weldfleet_tests::{Fleet, Process, Service, eventually};
 
 const TTL: Duration = Duration::from_secs(2);
@@ -230,6 +231,85 @@ async fn nothing_is_lost_beside_workers_that_write() {
     // A write-back that was lost would have been made again.
     assert_eq!(done().await, jobs);
     assert_eq!(settled_rows(&fleet, &yesterday).await, 2000);
+}
+
+/// While a day is settled the fleet does not go on; a person's pause takes the place of the settler's and stays.
+#[tokio::test]
+async fn nobody_resumes_while_a_day_is_settled_and_a_persons_pause_stays() {
+    let ttl = Duration::from_secs(30);
+    let fleet = Fleet::with(&[
+        ("tables.settle_after", "1h"),
+        ("lease.ttl", "30s"),
+        ("lease.renew_every", "10s"),
+    ])
+    .await;
+    fleet.migrate();
+    let yesterday = day_before(1);
+    fleet.simulate(&yesterday, 100, &[]);
+    fleet.simulate("today", 100, &[]);
+    let hands = Hands::new(&fleet, ttl).await;
+    let _scheduler = fleet.scheduler();
+    hands.pending_rows(200).await;
+    let jobs = hands.claim(2).await;
+    let is_yesterdays = |job: &&Job| job.get("day") == Some(&yesterday);
+    hands.judge(jobs.iter().find(is_yesterdays).unwrap()).await;
+    let held = jobs.iter().find(|job| !is_yesterdays(job)).unwrap();
+    let settle = || {
+        let day = ["settle", "--from", &yesterday, "--to", &yesterday];
+        let mut command = tokio::process::Command::from(fleet.command("scheduler", &day));
+        tokio::spawn(async move { text(&command.output().await.unwrap()) })
+    };
+    let pauser = async || Some(hands.queue.paused().await.unwrap()?.by);
+    let resume = || text(&fleet.run("scheduler", &["resume"]));
+
+    // A lease is waited for.
+    let settling = settle();
+    eventually("the fleet stands still for it", SOON, async || {
+        pauser().await.filter(|by| by.starts_with("settling, "))
+    })
+    .await;
+    let (code, _, err) = resume();
+    assert!(code == 1 && err.contains("goes on by itself, at "), "{err}");
+    let told = fleet.status();
+    let mut causes = told["causes"].as_array().unwrap().iter();
+    let cause = causes.find(|cause| cause["code"] == "settling").unwrap();
+    assert_eq!(cause["alarming"], false);
+    let paused = fleet.succeed("scheduler", &["pause", "--reason", "tip dress"]);
+    assert!(paused.starts_with("paused: "), "{paused}");
+    hands.judge(held).await;
+    let (code, out, err) = settling.await.unwrap();
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(settled_rows(&fleet, &yesterday).await, 100);
+    assert_eq!(fleet.status()["paused"]["reason"], "tip dress");
+
+    // Patches are applied under that pause.
+    for statement in [
+        format!("UPDATE spot_records SET alg_error = 'by hand' WHERE data_date = {yesterday}"),
+        "SYSTEM STOP MERGES spot_records".to_owned(),
+    ] {
+        fleet.clickhouse.execute(&statement).await;
+    }
+    let settling = settle();
+    eventually("patches are being applied", SOON, async || {
+        hands.table.applying().await.unwrap()
+    })
+    .await;
+    let (code, _, err) = resume();
+    assert!(code == 1 && err.contains("applying patches"), "{err}");
+    assert_eq!(fleet.status()["paused"]["reason"], "tip dress");
+    let go_on = "SYSTEM START MERGES spot_records";
+    fleet.clickhouse.execute(go_on).await;
+    let (code, out, err) = settling.await.unwrap();
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(
+        resume(),
+        (
+            0,
+            "resumed: workers claim again\n".to_owned(),
+            String::new()
+        )
+    );
+    assert_eq!(pauser().await, None);
 }
 
 #[tokio::test]

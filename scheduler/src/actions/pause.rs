@@ -2,10 +2,11 @@
 
 use weldfleet_breaker::Tally;
 use weldfleet_queue::{Pause, Queue, QueueError};
+use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::Event;
 
-use super::By;
-use crate::events::RESUMED;
+use super::{By, refused::Refused};
+use crate::{events::RESUMED, settle};
 
 /// What came of it.
 pub enum Paused {
@@ -15,24 +16,42 @@ pub enum Paused {
     Resumed,
 }
 
+/// What came of letting it go on.
+pub enum Resumed {
+    Now(Event),
+    WasNot,
+    Refused(Refused),
+}
+
 pub async fn pause(queue: &Queue, by: &By) -> Result<Paused, QueueError> {
     if queue.pause(&by.why, &by.who).await? {
         return Ok(Paused::Now(by.event("pause", "fleet", "")));
     }
     let known = queue.paused().await?;
+    // One for settling would end by itself.
+    if let Some(pause) = known
+        .as_ref()
+        .filter(|pause| settle::ends_ms(pause).is_some())
+        && queue.pause_instead_of(&pause.by, &by.why, &by.who).await?
+    {
+        return Ok(Paused::Now(by.event("pause", "fleet", "")));
+    }
     Ok(known.map_or(Paused::Resumed, Paused::Already))
 }
 
-/// `None` if it was not paused.
-pub async fn resume(queue: &Queue, by: &By) -> Result<Option<Event>, QueueError> {
-    let paused = queue.paused().await?;
+pub async fn resume(settings: &Settings, queue: &Queue, by: &By) -> Result<Resumed, QueueError> {
+    let stats = queue.stats().await?;
+    if let Some(refused) = settle::keeps_still(settings, queue, &stats).await {
+        return Ok(Resumed::Refused(refused));
+    }
     // First the breaker's counts, or it would trip again at the next range for what it tripped for.
     Tally::new(queue.clone()).reset().await?;
-    if !queue.resume().await? {
-        return Ok(None);
+    let Some(pause) = stats.paused else {
+        return Ok(Resumed::WasNot);
+    };
+    if !queue.resume_of(&pause.by).await? {
+        return Ok(Resumed::WasNot);
     }
-    let was = paused.map_or_else(String::new, |pause| {
-        RESUMED.words(&[&pause.by, &pause.reason]).en
-    });
-    Ok(Some(by.event("resume", "fleet", was)))
+    let was = RESUMED.words(&[&pause.by, &pause.reason]).en;
+    Ok(Resumed::Now(by.event("resume", "fleet", was)))
 }

@@ -51,6 +51,15 @@ pub enum Refused {
         job: String,
         why: String,
     },
+    /// The fleet stands still while a finished day is settled: until then at the latest.
+    Settling {
+        until: String,
+    },
+    /// The same under a person's pause.
+    Applying {
+        seconds: u64,
+        parts: u64,
+    },
     /// What was done is not in `weld_events`.
     NotKept(String),
 }
@@ -117,6 +126,20 @@ impl Refused {
             Self::NoRows { job, why } => Words::new(
                 format!("{job}: {why}; no row is marked"),
                 format!("{job}：无法得知其数据行，未标记任何行（{why}）"),
+            ),
+            Self::Settling { until } => Words::new(
+                format!(
+                    "a finished day is settled, and verdicts written meanwhile could be lost; the fleet goes on by itself, at {until} at the latest"
+                ),
+                format!("正在整理已完成的日期，期间写入的判定可能丢失；最迟 {until} 自动继续"),
+            ),
+            Self::Applying { seconds, parts } => Words::new(
+                format!(
+                    "clickhouse has been applying patches for {seconds} s, {parts} parts are left, and verdicts written meanwhile could be lost; resume once it is done"
+                ),
+                format!(
+                    "ClickHouse 正在合入补丁（已 {seconds} 秒，剩余 {parts} 个 part），期间写入的判定可能丢失；完成后再恢复"
+                ),
             ),
             Self::NotKept(why) => Words::new(
                 format!(
@@ -202,6 +225,13 @@ mod tests {
                 why: "field run".to_owned(),
             },
             Refused::NotKept("clickhouse: away".to_owned()),
+            Refused::Settling {
+                until: "12:00:30".to_owned(),
+            },
+            Refused::Applying {
+                seconds: 5,
+                parts: 2,
+            },
         ];
         let orders = [Order::Oldest, Order::Newest].map(OfRun::Order);
         let changes = [Change::Cancel, Change::Hold, Change::Resume].map(OfRun::Change);
@@ -227,6 +257,6 @@ mod tests {
             kinds.insert(std::mem::discriminant(&refused));
         }
         // Which there are, `words` says; a new one is to be added here.
-        assert_eq!(kinds.len(), 9);
+        assert_eq!(kinds.len(), 11);
     }
 }

@@ -6,7 +6,7 @@ use weldfleet_settings::Settings;
 
 use super::{keep, operator};
 use crate::{
-    actions::pause::{self, Paused},
+    actions::pause::{self, Paused, Resumed},
     dependencies::own_queue,
 };
 
@@ -28,13 +28,14 @@ pub async fn pause(settings: &Settings, reason: &str) -> Result<Exit, Failure> {
 
 pub async fn resume(settings: &Settings, reason: &str) -> Result<Exit, Failure> {
     let queue = own_queue(settings).await?;
-    let resumed = pause::resume(&queue, &operator(reason)).await;
+    let resumed = pause::resume(settings, &queue, &operator(reason)).await;
     match resumed.map_err(queue_failure)? {
-        Some(event) => {
+        Resumed::Now(event) => {
             keep(settings, &[event]).await;
             outln!("resumed: workers claim again");
         }
-        None => outln!("was not paused"),
+        Resumed::WasNot => outln!("was not paused"),
+        Resumed::Refused(why) => return Err(why.failure()),
     }
     Ok(Exit::Done)
 }

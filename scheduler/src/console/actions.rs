@@ -15,7 +15,7 @@ use crate::{
     actions::{
         self, By,
         jobs::{self, DROPPED, Droppable, Tried},
-        pause::{self, Paused},
+        pause::{self, Paused, Resumed},
         refused::OfRun,
         runs,
     },
@@ -62,13 +62,15 @@ pub async fn resume(
     request: PageRequest,
     Form(why): Form<Why>,
 ) -> Response {
-    let flash = match pause::resume(&console.queue, &by(&visitor, why.reason)).await {
-        Ok(Some(event)) => {
+    let by = by(&visitor, why.reason);
+    let flash = match pause::resume(&console.settings, &console.queue, &by).await {
+        Ok(Resumed::Now(event)) => {
             console
                 .kept(request.text.resumed, &[event], request.text)
                 .await
         }
-        Ok(None) => Flash::failed(request.text.not_paused),
+        Ok(Resumed::WasNot) => Flash::failed(request.text.not_paused),
+        Ok(Resumed::Refused(why)) => Flash::failed(why.words().of(request.text.lang)),
         Err(error) => Flash::problem(&Problem::from(error), request.text),
     };
     flash.on(&request.page("/ui"))

@@ -193,7 +193,8 @@ fn show(daemon: &Daemon, summary: &Summary) {
     counter!("weldfleet_rows_poison_total").increment(summary.poisoned);
     match &stats.paused {
         Some(pause) => {
-            let told = Cause::paused(pause).line();
+            let zone = daemon.settings.scheduler.timezone.rules();
+            let told = Cause::paused(pause, stats.now, zone).line();
             let reason = format!("{}; {}", told.what.en, told.remedy.en);
             daemon.health.not_ready("paused", reason);
         }

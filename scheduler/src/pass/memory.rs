@@ -4,7 +4,7 @@ use weldfleet_queue::{Pause, Stats};
 use weldfleet_stores::Day;
 
 use super::PassError;
-use crate::dependencies::Dependencies;
+use crate::{dependencies::Dependencies, settle};
 
 /// Redis as the last pass saw it.
 #[derive(Debug, Default)]
@@ -45,6 +45,10 @@ impl Memory {
             self.pause = None;
         }
         match (&self.pause, &stats.paused) {
+            (None, Some(pause)) if settle::ends_ms(pause).is_some() => tracing::info!(
+                by = pause.by,
+                "the fleet stands still while a finished day is settled, and goes on by itself"
+            ),
             (None, Some(pause)) => tracing::warn!(
                 reason = pause.reason,
                 by = pause.by,

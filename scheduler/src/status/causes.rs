@@ -11,7 +11,10 @@ use weldfleet_service::output::grouped;
 use weldfleet_words::Words;
 
 use super::report::{CauseLine, DayLine, Report, RunLine, StoreLine, Thresholds};
-use crate::pass::{BACKFILL, LIVE};
+use crate::{
+    pass::{BACKFILL, LIVE},
+    settle,
+};
 
 /// A disk with less room than this is full for people: a merge of parts takes more.
 const FULL_BYTES: u64 = 64 * 1024 * 1024;
@@ -28,7 +31,7 @@ const PARTIAL_MS: u64 = 2_500;
 const UNEXPLAINED_MS: u64 = 30_000;
 
 /// Every code with whether it is alarming, for whoever counts causes.
-pub const CODES: [(&str, bool); 22] = [
+pub const CODES: [(&str, bool); 23] = [
     ("store_away", true),
     ("store_refuses", true),
     ("store_slow", true),
@@ -36,6 +39,7 @@ pub const CODES: [(&str, bool); 22] = [
     ("disk_full", true),
     ("patches_many", true),
     ("paused", true),
+    ("settling", false),
     ("no_leader", true),
     ("no_worker", true),
     ("workers_wait", true),
@@ -85,6 +89,10 @@ pub enum Cause {
     Paused {
         by: String,
         reason: String,
+    },
+    /// The fleet stands still while a finished day is settled.
+    Settling {
+        until: String,
     },
     NoLeader,
     NoWorker,
@@ -196,7 +204,7 @@ fn fleet(report: &Report, zone: &TimeZone, found: &mut Vec<Cause>) {
         return;
     };
     if let Some(pause) = &report.paused {
-        found.push(Cause::paused(pause));
+        found.push(Cause::paused(pause, queue.now_ms, zone));
     }
     if report.leader.is_none() {
         found.push(Cause::NoLeader);
@@ -376,7 +384,7 @@ fn still(report: &Report, zone: &TimeZone) -> Option<Cause> {
     })
 }
 
-fn time_of_day(ms: u64, zone: &TimeZone) -> String {
+pub fn time_of_day(ms: u64, zone: &TimeZone) -> String {
     let time = i64::try_from(ms)
         .ok()
         .and_then(|ms| Timestamp::from_millisecond(ms).ok());
@@ -386,8 +394,12 @@ fn time_of_day(ms: u64, zone: &TimeZone) -> String {
 }
 
 impl Cause {
-    /// Somebody, or the breaker, paused the fleet.
-    pub fn paused(pause: &Pause) -> Self {
+    /// Somebody, or the breaker, paused the fleet, or it is for settling and ends by itself.
+    pub fn paused(pause: &Pause, now_ms: u64, zone: &TimeZone) -> Self {
+        if let Some(ends) = settle::ends_ms(pause).filter(|ends| *ends > now_ms) {
+            let until = time_of_day(ends, zone);
+            return Self::Settling { until };
+        }
         Self::Paused {
             by: pause.by.clone(),
             reason: pause.reason.clone(),
@@ -402,6 +414,7 @@ impl Cause {
                 | Self::StoreRefuses { .. }
                 | Self::DiskFull { .. }
                 | Self::Paused { .. }
+                | Self::Settling { .. }
                 | Self::NoLeader
                 | Self::NoWorker
                 | Self::WorkersWait { .. }
@@ -413,7 +426,8 @@ impl Cause {
     fn is_alarming(&self) -> bool {
         !matches!(
             self,
-            Self::AfterOutage { .. }
+            Self::Settling { .. }
+                | Self::AfterOutage { .. }
                 | Self::BackPressure { live: false, .. }
                 | Self::RunHeld { .. }
                 | Self::OnlyDelayed { .. }
@@ -434,6 +448,7 @@ impl Cause {
             Self::DiskFull { .. } => "disk_full",
             Self::PatchesMany { .. } => "patches_many",
             Self::Paused { .. } => "paused",
+            Self::Settling { .. } => "settling",
             Self::NoLeader => "no_leader",
             Self::NoWorker => "no_worker",
             Self::WorkersWait { .. } => "workers_wait",
@@ -511,6 +526,12 @@ impl Cause {
                 format!("已由 {by} 暂停：{reason}"),
                 "`scheduler resume` lets the fleet go on".to_owned(),
                 "用 `scheduler resume` 恢复".to_owned(),
+            ],
+            Self::Settling { until } => [
+                format!("a finished day is settled, and the fleet stands still for it until {until} at the latest"),
+                format!("正在整理已完成的日期，全部暂停，最迟到 {until}"),
+                "nothing; it ends by itself".to_owned(),
+                "无需处理；之后自动继续".to_owned(),
             ],
             Self::NoLeader => [
                 "no scheduler leads, so no work is made".to_owned(),
@@ -852,6 +873,21 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_for_settling_is_calm_until_it_should_have_ended() {
+        let settling = |age_ms| {
+            codes(|report| {
+                report.paused = Some(Pause {
+                    reason: "of an older release".to_owned(),
+                    by: "settling, press-1".to_owned(),
+                    since: queue(report).now_ms - age_ms,
+                })
+            })
+        };
+        assert_eq!(settling(599_999), ["settling"]);
+        assert_eq!(settling(600_000), ["paused"]);
+    }
+
+    #[test]
     fn leases_that_are_kept_after_an_outage_are_named_until_their_time() {
         let kept = |expired, until_from_now: i64| {
             codes(|report| {
@@ -968,6 +1004,9 @@ mod tests {
             Cause::Paused {
                 by: "ana@desk".to_owned(),
                 reason: "tip dress".to_owned(),
+            },
+            Cause::Settling {
+                until: "12:00:30".to_owned(),
             },
             Cause::NoLeader,
             Cause::NoWorker,

@@ -27,6 +27,7 @@ use super::{
 use crate::{
     events,
     pass::LIVE,
+    settle,
     status::report::{CauseLine, DayLine, Outlook, Report, RunLine, gpu},
     users::Role,
 };
@@ -294,7 +295,11 @@ pub fn now(
         causes: causes.collect(),
         hints: problems.chain(hints).collect(),
         details_age: details_age(report, text),
-        paused: report.paused.is_some(),
+        // A pause for settling ends by itself; a person may take its place.
+        paused: report
+            .paused
+            .as_ref()
+            .is_some_and(|pause| settle::ends_ms(pause).is_none()),
         figures: figures(report, text),
         shares: shares
             .and_then(|shares| shares.as_ref().ok())
@@ -368,6 +373,7 @@ fn keeps_up(report: &Report, text: &Text) -> Option<String> {
     // A standstill is only one of live rows if there are any.
     let behind = |cause: &CauseLine| match cause.code {
         "back_pressure" => cause.alarming,
+        "settling" => false,
         "only_delayed" | "only_isolated" | "only_splitting" => left.is_none_or(|rows| rows > 0),
         _ => cause.stops,
     };

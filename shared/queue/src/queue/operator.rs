@@ -16,8 +16,21 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn pause(&self, reason: &str, by: &str) -> Result<bool, QueueError> {
-        self.run_flag(Operation::Pause, &[Arg::Text(reason), Arg::Text(by)])
-            .await
+        self.pause_instead_of("", reason, by).await
+    }
+
+    /// The same, and a pause by `other` is replaced; false if it was paused by a third.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    pub async fn pause_instead_of(
+        &self,
+        other: &str,
+        reason: &str,
+        by: &str,
+    ) -> Result<bool, QueueError> {
+        let args = [reason, by, other].map(Arg::Text);
+        self.run_flag(Operation::Pause, &args).await
     }
 
     /// Starts claiming again; false if it was not paused.
@@ -25,7 +38,15 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn resume(&self) -> Result<bool, QueueError> {
-        self.run_flag(Operation::Resume, &[]).await
+        self.resume_of("").await
+    }
+
+    /// The same if it was `by` who paused; false otherwise, too.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    pub async fn resume_of(&self, by: &str) -> Result<bool, QueueError> {
+        self.run_flag(Operation::Resume, &[Arg::Text(by)]).await
     }
 
     /// Why claiming is stopped, if it is.

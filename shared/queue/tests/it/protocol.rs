@@ -779,6 +779,23 @@ async fn pause_stops_claiming_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_pause_is_replaced_and_ended_only_where_it_is_the_one_that_is_meant() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    let instead_of = async |other, by| queue.pause_instead_of(other, "why", by).await.unwrap();
+    assert!(!queue.resume_of("settler").await.unwrap());
+    assert!(queue.pause("days are settled", "settler").await.unwrap());
+    assert!(!instead_of("breaker", "ana").await);
+    assert!(instead_of("settler", "ana").await);
+    assert!(!instead_of("settler", "ben").await);
+    assert!(!queue.resume_of("settler").await.unwrap());
+    let pause = queue.paused().await.unwrap().unwrap();
+    assert_eq!((pause.reason.as_str(), pause.by.as_str()), ("why", "ana"));
+    assert!(queue.resume_of("ana").await.unwrap());
+    assert_eq!(queue.paused().await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn cancel_takes_a_job_from_its_worker() {
     let server = RedisServer::start();
     let queue = server.queue();
