@@ -36,6 +36,10 @@ pub const DROPPED: Message = message(
     "{rows} rows marked invalid ({why})",
     "{rows} 行标为无效（{why}）",
 );
+pub const DROPPED_KEPT: Message = message(
+    "{rows} rows marked invalid ({why}), {kept} keep their verdict",
+    "{rows} 行标为无效（{why}），{kept} 行保留原判定",
+);
 pub const REPAIRED: Message = message("{jobs} damaged jobs repaired", "已修复 {jobs} 个损坏的作业");
 pub const FORGOTTEN: Message = message(
     "{jobs} outstanding jobs were forgotten",
@@ -77,7 +81,7 @@ const KINDS: [Kind; 18] = [
     ("backfill resume", "恢复补跑", &[LEFT_IN_HAND, LEFT]),
     ("backfill order", "更改补跑顺序", &[ORDER]),
     ("jobs retry", "重试作业", &[]),
-    ("jobs drop", "放弃作业", &[DROPPED]),
+    ("jobs drop", "放弃作业", &[DROPPED, DROPPED_KEPT]),
     ("jobs repair", "修复作业", &[REPAIRED]),
     ("jobs take-queue", "接管队列", &[FORGOTTEN]),
     ("review", "复核", &[REVIEW_WAS_NOTED, REVIEW_WAS, REVIEW]),

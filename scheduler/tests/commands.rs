@@ -184,6 +184,39 @@ async fn dropped_jobs_give_their_rows_up() {
     assert_eq!((code, err.contains("there is no job")), (2, true), "{err}");
 }
 
+/// A run that judges again and dies costs no verdict of before.
+#[tokio::test]
+async fn a_dropped_job_of_a_forced_run_leaves_verdicts_as_they_were() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let day = day_before(5);
+    fleet.simulate(&day, 700, &[]);
+    let hands = Hands::new(&fleet, TTL).await;
+    let _scheduler = fleet.scheduler();
+    let backfill = ["backfill", "--from", &day, "--to", &day];
+    fleet.succeed("scheduler", &backfill);
+    hands.pending_rows(700).await;
+    hands.judge_all().await;
+    fleet.simulate(&day, 300, &["--since", "06:00"]);
+    let forced = [&backfill[..], &["--force", "--json"]].concat();
+    let run = json(&fleet.succeed("scheduler", &forced))["run"].to_string();
+    hands.pending_rows(1000).await;
+    for job in hands.claim(10).await {
+        hands.queue.bury(&lease(&job), "tired").await.unwrap();
+    }
+    let dropped = fleet.succeed("scheduler", &["jobs", "drop", "--all", "--yes"]);
+    let told = " jobs dropped, 300 rows marked invalid (dropped), 700 keep their verdict\n";
+    assert!(dropped.ends_with(told), "{dropped}");
+    let rows = async |of: &str| {
+        let rows = format!("spot_records WHERE data_date = {day} AND {of}");
+        fleet.clickhouse.count(&rows).await
+    };
+    assert_eq!(rows("alg_status = 'ok'").await, 700);
+    assert_eq!(rows("alg_error = 'dropped'").await, 300);
+    let wanted_no_more = format!("alg_run = {run}");
+    assert_eq!(rows(&wanted_no_more).await, 1000);
+}
+
 /// Somebody deletes the record of a job with redis-cli: it is named, repaired when that is asked for, and its rows are
 /// sliced again.
 #[tokio::test]

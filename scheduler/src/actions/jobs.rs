@@ -30,6 +30,8 @@ pub struct Tried {
     pub gone: u64,
     /// Rows that were marked.
     pub rows: u64,
+    /// Rows that keep a verdict of before.
+    pub kept: u64,
     /// Why others were not, one line each.
     pub refused: Vec<Refused>,
     /// What else is to be known.
@@ -146,35 +148,50 @@ async fn drop_one(
         tried.refused.push(refused);
         return Ok(());
     }
-    let rows = mark_rows(deps, &job, &mut tried.notes).await?;
+    let GivenUp { rows, kept } = give_rows_up(deps, &job, &mut tried.notes).await?;
     tried.rows += rows;
+    tried.kept += kept;
     if !deps.queue.drop_job(id).await.map_err(queue_failure)? {
         tried.refused.push(Refused::Overtaken { job: job.id });
         return Ok(());
     }
     tried.done += 1;
-    let detail = events::DROPPED.words(&[&rows.to_string(), DROPPED]).en;
-    let event = by.event("jobs drop", format!("job {id}"), detail);
+    let (rows, kept) = (rows.to_string(), kept.to_string());
+    let detail = match kept.as_str() {
+        "0" => events::DROPPED.words(&[&rows, DROPPED]),
+        kept => events::DROPPED_KEPT.words(&[&rows, DROPPED, kept]),
+    };
+    let event = by.event("jobs drop", format!("job {id}"), detail.en);
     tried.tell(&deps.settings, event, 1).await;
     Ok(())
 }
 
-async fn mark_rows(
+#[derive(Default)]
+struct GivenUp {
+    rows: u64,
+    kept: u64,
+}
+
+/// Marks the rows that nobody has judged: a run that judges again and dies costs no verdict of before.
+async fn give_rows_up(
     deps: &Dependencies,
     job: &Job,
     notes: &mut Vec<Refused>,
-) -> Result<u64, Failure> {
+) -> Result<GivenUp, Failure> {
     let range = match weldfleet_fleet::range_of(job) {
         Ok(range) => range,
         Err(error) => {
             let (job, why) = (job.id.clone(), error.to_string());
             notes.push(Refused::NoRows { job, why });
-            return Ok(0);
+            return Ok(GivenUp::default());
         }
     };
+    let kept = deps.table.keep_verdicts(&range).await;
+    let kept = kept.map_err(store_failure)?;
     let token = deps.queue.next_token().await.map_err(queue_failure)?;
     let marked = deps
         .table
         .mark(token, &job.id, &range, Status::Invalid, DROPPED);
-    Ok(marked.await.map_err(store_failure)?.marked)
+    let rows = marked.await.map_err(store_failure)?.marked;
+    Ok(GivenUp { rows, kept })
 }

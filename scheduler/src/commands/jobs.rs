@@ -319,11 +319,15 @@ async fn drop_jobs(
     let tried = actions::drop_jobs(&deps, &ids, which, &operator(why)).await;
     told(tried, |tried| {
         let rows = grouped(tried.rows);
-        format!(
+        let mut said = format!(
             "{} of {} jobs dropped, {rows} rows marked invalid ({DROPPED})",
             tried.done,
             ids.len()
-        )
+        );
+        if tried.kept > 0 {
+            said.push_str(&format!(", {} keep their verdict", grouped(tried.kept)));
+        }
+        said
     })
 }
 

@@ -214,6 +214,9 @@ impl Console {
         if tried.rows > 0 {
             told.push_str(&format!(", {} × invalid ({DROPPED})", grouped(tried.rows)));
         }
+        if tried.kept > 0 {
+            told.push_str(&format!(", {} {}", grouped(tried.kept), text.kept_verdicts));
+        }
         if tried.gone > 0 {
             told.push_str(&format!("; {} {}", tried.gone, text.gone));
         }

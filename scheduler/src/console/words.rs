@@ -230,6 +230,7 @@ texts! {
     resumed: "resumed: workers claim again", "已恢复：工作进程重新领取作业";
     retried: "jobs that run again", "重新运行的作业";
     dropped: "jobs dropped", "已放弃的作业";
+    kept_verdicts: "rows keep their verdict", "行保留原判定";
     gone: "are gone already", "个作业已不存在";
 }
 

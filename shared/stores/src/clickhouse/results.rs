@@ -37,7 +37,7 @@ use super::{
 use crate::{
     columns::{results_type, source_type},
     errors::StoreError,
-    range::{Day, KeyOrder, LIVE_RUN, Range, neighbours},
+    range::{Day, KeyOrder, LIVE_RUN, Range, Selection, neighbours},
 };
 
 /// An attempt whose results are stored and which is to be committed.
@@ -207,6 +207,38 @@ impl SourceTable {
                 ),
             )
             .await
+    }
+
+    /// Of a run that overwrites verdicts: rows of the range that have one keep it, and the run wants them no more.
+    /// Returns how many these are.
+    pub async fn keep_verdicts(&self, range: &Range) -> Result<u64, StoreError> {
+        if range.selection != Selection::Force {
+            return Ok(0);
+        }
+        let schema = &self.schema;
+        let kept = format!(
+            "{on_day} AND {between} AND {wanted} AND {complete} IS NOT NULL",
+            on_day = schema.on_day(range.day),
+            between = schema.between(&range.keys()),
+            wanted = schema.judgeable(range.run, &range.selection),
+            complete = schema.column("alg_complete_time"),
+        );
+        let rows = format!("SELECT count() FROM {} WHERE {kept}", schema.rows());
+        let rows: u64 = self.server.one("count verdicts to keep", &rows).await?;
+        let run = RESULT_COLUMNS
+            .iter()
+            .filter(|column| column.name == "alg_run");
+        let run: Vec<String> = run
+            .map(|column| schema.assign(column, &range.run.to_string()))
+            .collect();
+        let sql = format!(
+            "UPDATE {} SET {} WHERE {kept} AND {}",
+            schema.source,
+            run.concat(),
+            schema.selected(),
+        );
+        self.server.update("keep verdicts", &sql).await?;
+        Ok(rows)
     }
 
     /// Gives the range's wanted rows a status and a reason without judging them (poison, dropped),
