@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use weldfleet_service::metrics::counter;
-
 use super::Daemon;
 
 /// Longest time between two looks.
@@ -24,7 +22,6 @@ pub async fn run(daemon: Daemon) {
                     dead = collected.dead,
                     "leases ran out; their jobs were taken back"
                 );
-                counter!("weldfleet_leases_expired_total").increment(died);
             }
             if collected.splitting > 0 {
                 daemon.wake.notify_one();

@@ -64,7 +64,7 @@ fn describe_counts() {
         ),
         (
             "weldfleet_leases_expired_total",
-            "leases that ran out: their worker died, was cut off or made no progress",
+            "leases that ran out, whoever took them back: their worker died, was cut off or made no progress; of the leader",
         ),
         (
             "weldfleet_mirror_failures_total",
@@ -196,7 +196,7 @@ fn describe_fleet() {
         (
             "weldfleet_rows_per_second",
             Unit::Count,
-            "rows judged per second in the last minute",
+            "rows judged per second in the last minute; NaN while the days of open backfills were not read so lately",
         ),
         (
             "weldfleet_dates_unsettled",

@@ -120,6 +120,7 @@ pub async fn run(daemon: Daemon) {
             gauge!("weldfleet_mirror_up").set(if away { 0.0 } else { 1.0 });
         } else {
             gauges::forget(&OF_LEADER);
+            daemon.shown.mirror(Value::Null);
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use weldfleet_queue::LeaderToken;
 use weldfleet_service::metrics::{counter, gauge, histogram};
-use weldfleet_service::output::spoken;
+use weldfleet_service::{Health, output::spoken};
 use weldfleet_stores::{
     StoreError,
     clickhouse::{Runs, SourceTable, empty_filter},
@@ -13,6 +13,7 @@ use weldfleet_stores::{
 use super::{
     Daemon, gauges,
     outage::{self, Backoff, CLICKHOUSE, REDIS},
+    status_page::Shown,
 };
 use crate::{
     args::today,
@@ -35,14 +36,17 @@ pub async fn run(daemon: Daemon) {
     let mut backoff = Backoff::default();
     let mut counted: Option<Instant> = None;
     let mut queue_failed = false;
+    let mut deaths: Option<u64> = None;
     while !daemon.stop.is_cancelled() {
         let token = *leads.borrow_and_update();
         let Some(token) = token else {
             gauges::forget(&["weldfleet_jobs_unreadable"]);
-            if std::mem::take(&mut queue_failed) {
-                // whoever leads now says how its passes go
-                outage::ends(&daemon.health, REDIS);
-            }
+            forget(
+                &daemon.health,
+                &daemon.shown,
+                std::mem::take(&mut queue_failed),
+            );
+            deaths = None;
             tokio::select! {
                 _ = leads.changed() => {}
                 () = daemon.stop.cancelled() => {}
@@ -56,6 +60,9 @@ pub async fn run(daemon: Daemon) {
                 queue_failed = false;
                 histogram!("weldfleet_pass_duration_seconds").record(began.elapsed());
                 show(&daemon, &summary);
+                let died = summary.stats.totals.get("deaths").copied().unwrap_or(0);
+                counter!("weldfleet_leases_expired_total").increment(more_than(deaths, died));
+                deaths = Some(died);
                 until_next(&daemon, &summary, began)
             }
             Err((dependency, reason)) => {
@@ -81,6 +88,23 @@ pub async fn run(daemon: Daemon) {
             () = daemon.stop.cancelled() => {}
         }
     }
+}
+
+/// What passes found out is no longer true of this scheduler: whoever leads now says how its passes go.
+fn forget(health: &Health, shown: &Shown, queue_failed: bool) {
+    if queue_failed {
+        outage::ends(health, REDIS);
+    }
+    outage::ends(health, CLICKHOUSE);
+    for component in ["clock", "paused", "jobs"] {
+        health.ready(component);
+    }
+    shown.forget();
+}
+
+/// Leases that ran out since a pass looked, whoever took them back. Where Redis forgot its count, that begins anew.
+fn more_than(before: Option<u64>, now: u64) -> u64 {
+    before.map_or(0, |before| now.checked_sub(before).unwrap_or(now))
 }
 
 /// Waits until ClickHouse answers and the tables are what they must be; `None` when stopped.
@@ -236,4 +260,33 @@ async fn count_rows(daemon: &Daemon, pass: &Pass) {
         );
     }
     daemon.shown.days(counts);
+}
+
+#[cfg(test)]
+mod tests {
+    use weldfleet_queue::Stats;
+
+    use super::*;
+
+    #[test]
+    fn who_leads_no_longer_keeps_no_reason_of_a_pass() {
+        let (health, shown) = (Health::default(), Shown::new("s".to_owned()));
+        for component in [REDIS, CLICKHOUSE, "clock", "paused", "jobs"] {
+            health.not_ready(component, "X");
+        }
+        shown.queue(Stats::default(), 3);
+        forget(&health, &shown, false);
+        let left = health.reasons().into_iter().map(|reason| reason.component);
+        assert_eq!(left.collect::<Vec<_>>(), [REDIS], "the leadership task's");
+        assert!(!shown.knows_the_queue());
+        forget(&health, &shown, true);
+        assert!(health.reasons().is_empty());
+    }
+
+    #[test]
+    fn each_lease_that_runs_out_is_counted_once() {
+        assert_eq!(more_than(None, 500), 0, "before this scheduler led");
+        assert_eq!(more_than(Some(500), 512), 12);
+        assert_eq!(more_than(Some(512), 3), 3, "redis forgot everything");
+    }
 }

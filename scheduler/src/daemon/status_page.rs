@@ -53,6 +53,21 @@ impl Shown {
         self.latest().days = counts;
     }
 
+    /// Another scheduler knows these now; the mirror's is taken back by who looks after it.
+    pub fn forget(&self) {
+        let mut latest = self.latest();
+        let mirror = latest.mirror.take();
+        *latest = Latest {
+            mirror,
+            ..Latest::default()
+        };
+    }
+
+    #[cfg(test)]
+    pub fn knows_the_queue(&self) -> bool {
+        self.latest().stats.is_some()
+    }
+
     /// How the mirror is.
     pub fn mirror(&self, mirror: Value) {
         self.latest().mirror = mirror;

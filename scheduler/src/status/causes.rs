@@ -344,10 +344,12 @@ fn still(report: &Report, zone: &TimeZone) -> Option<Cause> {
         State::Dead,
     ]
     .map(|state| count(report, state));
-    if pending > 0 && pending == queue.isolated {
+    // What takes a moment is no reason for long: whoever should do it fails or hangs.
+    let is_soon = queue.still_ms < UNEXPLAINED_MS + thresholds.max_wait_ms;
+    if pending > 0 && pending == queue.isolated && is_soon {
         return Some(Cause::OnlyIsolated { jobs: pending });
     }
-    if pending == 0 && splitting > 0 {
+    if pending == 0 && splitting > 0 && is_soon {
         return Some(Cause::OnlySplitting { jobs: splitting });
     }
     if pending == 0 && delayed > 0 {
@@ -362,16 +364,21 @@ fn still(report: &Report, zone: &TimeZone) -> Option<Cause> {
     }
     let live: Vec<&DayLine> = days.iter().filter(|day| day.live).collect();
     let left: u64 = live.iter().map(|day| day.left).sum();
-    let wanted = |run: &RunLine| run.state == "open" && run.left != Some(0);
-    let wanted = report.runs.iter().flatten().any(wanted);
-    if pending == 0 && left == 0 && !wanted {
+    let open = report.runs.iter().flatten();
+    let wanted: Vec<&RunLine> = open
+        .filter(|run| run.state == "open" && run.left != Some(0))
+        .collect();
+    if pending == 0 && left == 0 && wanted.is_empty() {
         return Some(Cause::NothingToDo);
     }
-    if pending == 0 && dead > 0 && nothing_comes {
+    // More rows than dead jobs hold wait for something else. Those of runs may be as they were long ago.
+    let known = wanted.iter().filter(|_| report.details_age().is_none());
+    let of_runs: u64 = known.filter_map(|run| run.left).sum();
+    if pending == 0 && dead > 0 && nothing_comes && left + of_runs <= queue.dead_rows {
         return Some(Cause::OnlyDead { jobs: dead });
     }
     let largest = live.iter().map(|day| day.left).max().unwrap_or(0);
-    let is_partial = left > 0 && largest < thresholds.batch_size;
+    let is_partial = left > 0 && largest < thresholds.batch_size && is_soon;
     if pending == 0 && is_partial && (waits_long || nothing_comes) {
         return Some(Cause::PartialRange {
             rows: left,
@@ -720,6 +727,7 @@ mod tests {
             codes(|report| {
                 left(report, 1000);
                 jobs(report, State::Dead, dead);
+                queue(report).dead_rows = 1000 * dead;
                 report.thresholds.max_wait_ms = max_wait_ms;
                 queue(report).still_ms = still_ms;
             })
@@ -950,7 +958,45 @@ mod tests {
         };
         assert_eq!(isolated(2), ["only_isolated"]);
         assert!(isolated(3).is_empty());
-        assert_eq!(codes(|report| jobs(report, State::Dead, 2)), ["only_dead"]);
+        let dead = |rows, of_run| {
+            codes(|report| {
+                jobs(report, State::Dead, 2);
+                queue(report).dead_rows = 10_000;
+                left(report, rows);
+                report.runs = Some(vec![RunLine {
+                    state: "open",
+                    left: Some(of_run),
+                    ..RunLine::default()
+                }]);
+            })
+        };
+        assert_eq!(dead(9_000, 1_000), ["only_dead"]);
+        assert!(dead(10_000, 1).is_empty(), "other rows wait for something");
+        assert!(dead(10_001, 0).is_empty());
+    }
+
+    #[test]
+    fn what_takes_a_moment_explains_no_long_standstill() {
+        let after = |still_ms: u64, change: fn(&mut Report)| {
+            codes(|report| {
+                change(report);
+                queue(report).still_ms = still_ms;
+            })
+        };
+        for (change, code) in [
+            (
+                (|report| {
+                    jobs(report, State::Pending, 2);
+                    queue(report).isolated = 2;
+                }) as fn(&mut Report),
+                "only_isolated",
+            ),
+            (|report| jobs(report, State::Splitting, 2), "only_splitting"),
+            (|report| left(report, 4095), "partial_range"),
+        ] {
+            assert_eq!(after(UNEXPLAINED_MS + 4999, change), [code]);
+            assert_eq!(after(UNEXPLAINED_MS + 5000, change), ["unexplained"]);
+        }
     }
 
     #[test]

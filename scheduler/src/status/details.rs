@@ -101,6 +101,11 @@ impl Details {
         self.subject != *subject
     }
 
+    /// Whether its pace is one of the last minute still.
+    pub fn is_recent(&self) -> bool {
+        self.ended.elapsed() < Duration::from_secs(PACE_SECONDS.into())
+    }
+
     pub fn is_due(&self, subject: &Subject) -> bool {
         let failed =
             !self.problems.is_empty() || self.refused.is_some() || self.mirror_away.is_some();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::task::JoinHandle;
-use weldfleet_queue::{Queue, QueueError, WorkerEntry, beat_of};
+use weldfleet_queue::{Queue, QueueError, State, Stats, WorkerEntry, beat_of};
 use weldfleet_service::{Failure, exit::causes as one_line};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
@@ -31,6 +31,8 @@ use crate::{args::today, dependencies};
 
 /// Runs that are read.
 const MOST_RUNS: u32 = 1000;
+/// Dead jobs whose rows are counted.
+const MOST_DEAD: u32 = 100;
 /// Runs shown besides those that are open or held.
 const RECENT_RUNS: u32 = 5;
 /// A store that does not answer the smallest question for so long is away: told of within five seconds, with the second
@@ -253,8 +255,9 @@ impl Gatherer {
             now_ms: stats.now,
             // A token is the time in µs at which it was handed out, or later.
             still_ms: stats.now.saturating_sub(stats.token / 1000),
-            outstanding: stats.outstanding,
+            outstanding: stats.outstanding.clone(),
             isolated: waiting.isolated,
+            dead_rows: self.dead_rows(&stats).await?,
             next_delayed_ms: waiting.next_delayed,
             oldest_pending_ms: stats.oldest_pending_ms,
             oldest_pending_priority: stats.oldest_pending_priority,
@@ -292,6 +295,19 @@ impl Gatherer {
             report.thresholds.silent_ms = 0;
         }
         waited
+    }
+
+    /// Rows of the dead jobs, where these may be why nothing moves. Of many the first are counted, and the others are
+    /// taken for full ranges.
+    async fn dead_rows(&self, stats: &Stats) -> Result<u64, QueueError> {
+        let dead = stats.count(State::Dead);
+        if dead == 0 || stats.count(State::Leased) + stats.count(State::Pending) > 0 {
+            return Ok(0);
+        }
+        let counted = self.queue.list(State::Dead, 0, MOST_DEAD).await?.jobs;
+        let others = dead.saturating_sub(counted.len() as u64);
+        let rows: u64 = counted.iter().map(|job| job.weight).sum();
+        Ok(rows + others * u64::from(self.settings.scheduler.batch_size))
     }
 
     /// What costs the same however many runs and days there are. Returns what remains to be asked.
@@ -425,10 +441,17 @@ impl Gatherer {
             (line.left, line.days_left) = (Some(wanted.rows), Some(wanted.days));
             left += if line.state == "open" { wanted.rows } else { 0 };
         }
-        if let Some(pace) = &mut report.rows_per_second {
-            *pace += details.pace;
-            report.eta_seconds = (left > 0 && *pace > 0.0).then(|| left as f64 / *pace);
-        }
+        let is_recent = details.is_recent();
+        let of_days = (is_recent || details.days.is_empty()).then_some(details.pace);
+        report.rows_per_second = pace(report.rows_per_second, of_days);
+        // Rows of runs are as old as their pace.
+        let open = report.runs.iter().flatten().any(|run| run.state == "open");
+        report.eta_seconds = match report.rows_per_second {
+            Some(pace) if left > 0 && pace > 0.0 && (is_recent || !open) => {
+                Some(left as f64 / pace)
+            }
+            _ => None,
+        };
         if let (Some(patches), Some(settling)) = (&mut report.patches, &details.settling) {
             let named = |days: &BTreeSet<Day>| days.iter().map(Day::to_string).collect();
             patches.days_unsettled = named(&settling.unsettled);
@@ -466,6 +489,11 @@ fn misses_beats(report: &Report) -> bool {
     silent_ms
         .zip(beat_of(&living))
         .is_some_and(|(silent_ms, beat)| silent_ms > (beat * 2).as_millis() as u64)
+}
+
+/// Of the live days and of others together; `None` if either is not known.
+fn pace(live: Option<f64>, others: Option<f64>) -> Option<f64> {
+    Some(live? + others?)
 }
 
 fn goes_on(run: &Run) -> bool {

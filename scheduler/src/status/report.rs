@@ -191,6 +191,9 @@ pub struct QueueFacts {
     pub outstanding: BTreeMap<u8, u64>,
     /// Pending jobs that a worker must run alone.
     pub isolated: u64,
+    /// Rows of the dead jobs; counted while nothing else is in the queue.
+    #[serde(skip)]
+    pub dead_rows: u64,
     /// When the first delayed job is due, ms since 1970.
     pub next_delayed_ms: Option<u64>,
     /// Age of the oldest pending job of the most urgent priority, ms.
