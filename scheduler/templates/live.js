@@ -73,6 +73,12 @@ if (toggle) {
   });
 }
 
+// Nobody has seen a page that has only just come: a key that sends something, tapped twice, would be the next weld's.
+const SEEN_MS = 400;
+const unseen = [...document.querySelectorAll("form:has(button[data-key])")];
+unseen.forEach((form) => form.setAttribute("aria-busy", "true"));
+setTimeout(() => unseen.forEach((form) => form.removeAttribute("aria-busy")), SEEN_MS);
+
 // Who presses a key twice means it once.
 let sent = false;
 document.addEventListener("submit", () => { sent = true; });
@@ -85,6 +91,7 @@ document.addEventListener("keydown", (event) => {
   const meant = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
   if (!meant) return;
   event.preventDefault();
+  if (meant.closest("[aria-busy]") && meant.tagName === "BUTTON") return;
   if (meant.tagName === "TEXTAREA") meant.focus();
   else meant.click();
 });

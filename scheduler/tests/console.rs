@@ -332,6 +332,13 @@ async fn nok_welds_are_listed_filtered_and_drawn() {
 
     let first = read("/ui/nok").await;
     assert_eq!(welds(&first), 100, "{first}");
+    // Nobody has typed a day, so that a shift may mean another.
+    let today = common::day_before(0);
+    let free = format!("pattern=\"[0-9]{{8}}\" placeholder=\"{today}\">");
+    assert!(
+        first.contains("name=\"day\" value=\"\"") && first.contains(&free),
+        "{first}"
+    );
     assert!(
         first.contains("0.9120") && !first.contains("<i>"),
         "{first}"
@@ -370,6 +377,15 @@ async fn nok_welds_are_listed_filtered_and_drawn() {
 
     let day = common::day_before(0);
     let weld = read(&format!("/ui/weld?day={day}&id=3")).await;
+    // As other times are told, not by the server's clock.
+    let judged = fleet
+        .clickhouse
+        .value("SELECT toString(toDateTime(any(alg_complete_time), 'Asia/Shanghai')) FROM spot_records WHERE record_id = 3")
+        .await;
+    assert!(
+        weld.contains(&format!("<td>{judged} Asia/Shanghai</td>")),
+        "{weld}"
+    );
     assert!(
         weld.contains("<svg") && weld.matches("<polyline").count() >= 3,
         "{weld}"
@@ -388,7 +404,14 @@ async fn nok_welds_are_listed_filtered_and_drawn() {
     }
     eventually("the shares for a spreadsheet", SOON, async || {
         let csv = get(&scheduler, "/ui/shares.csv?lang=en").await;
-        (csv.status() == 200).then_some(())
+        let csv = csv.text().await.unwrap();
+        let today = fleet
+            .clickhouse
+            .value("SELECT toString(toDate(now('Asia/Shanghai')))")
+            .await;
+        let says_when = csv.contains("shift,since,read at\r\n")
+            && csv.contains(&format!(",{today} 00:00:00,{today} "));
+        says_when.then_some(())
     })
     .await;
     // Another weld of this id, later on the same day.

@@ -83,7 +83,7 @@ pub async fn list(
                 table
             })
         }
-        "shares.csv" => match console.shares.latest() {
+        "shares.csv" => match console.shares.recent().await {
             Some(shares) => shares.map(|shares| views::shares_table(&shares, Spreadsheet, text)),
             None => Err(Problem::NothingSeen),
         },

@@ -43,10 +43,10 @@ use tokio::sync::Mutex;
 use weldfleet_queue::{Job, Queue, State as JobState};
 use weldfleet_service::Failure;
 use weldfleet_settings::Settings;
-use weldfleet_stores::clickhouse::EventKey;
+use weldfleet_stores::{Day, clickhouse::EventKey};
 
 use crate::{
-    args::today,
+    args::plant_time,
     dependencies,
     status::{cache::Cache, now_ms, report::Report},
     users::Role,
@@ -238,11 +238,13 @@ async fn nok(
     Query(query): Query<WeldQuery>,
     request: PageRequest,
 ) -> Response {
+    let typed = query.day.clone();
     let query = console.of_today(query);
     let found = console.welds.nok(&query).await;
     let settings = &console.settings;
     html(views::welds::nok(
         &query,
+        &typed,
         &found,
         settings,
         now_ms(),
@@ -314,12 +316,14 @@ async fn script() -> Response {
 }
 
 impl Console {
-    /// Where no day is given, today is meant.
+    /// Where no day is given, today is meant, or that on which the shift began last.
     fn of_today(&self, mut query: WeldQuery) -> WeldQuery {
+        let now = plant_time(&self.settings.scheduler.timezone);
+        let began = self.settings.console.last_began(&query.shift, now);
         if query.day.is_empty()
-            && let Ok(today) = today(&self.settings.scheduler.timezone)
+            && let Ok(day) = Day::from_date(began)
         {
-            query.day = today.to_string();
+            query.day = day.to_string();
         }
         query
     }

@@ -2,7 +2,7 @@
 //! that the page never waits for it.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -29,14 +29,24 @@ pub struct ShiftShares {
     /// Empty where there are no shifts: then it is the day.
     pub shift: String,
     pub since: DateTime,
+    /// When it was read.
+    pub read_at: DateTime,
     pub lines: Vec<LineShares>,
 }
 
 #[derive(Default)]
 struct Known {
     shares: Option<Result<Arc<ShiftShares>, Problem>>,
-    /// When it was last asked for.
+    /// When it was last asked for, and read.
     asked: Option<Instant>,
+    read: Option<Instant>,
+}
+
+impl Known {
+    /// Nobody has looked for long, so that this may be of another shift.
+    fn is_old(&self) -> bool {
+        self.read.is_none_or(|read| read.elapsed() >= FRESH * 2)
+    }
 }
 
 /// Cheap to clone.
@@ -44,30 +54,54 @@ struct Known {
 pub struct Shares {
     settings: Arc<Settings>,
     known: Arc<Mutex<Known>>,
+    /// One reads at a time.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Shares {
     pub fn new(settings: Arc<Settings>) -> Self {
-        let known = Arc::default();
-        Self { settings, known }
+        Self {
+            settings,
+            known: Arc::default(),
+            turn: Arc::default(),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// As last read; `None` until something was.
     pub fn latest(&self) -> Option<Result<Arc<ShiftShares>, Problem>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         if known.asked.is_none_or(|asked| asked.elapsed() >= FRESH) {
             known.asked = Some(Instant::now());
             let shares = self.clone();
-            tokio::spawn(async move { shares.read().await });
+            tokio::spawn(async move {
+                let _turn = shares.turn.lock().await;
+                shares.read().await;
+            });
         }
         known.shares.clone()
+    }
+
+    /// The same for a file, which nobody puts in again: waits where what was read is old.
+    pub async fn recent(&self) -> Option<Result<Arc<ShiftShares>, Problem>> {
+        let turn = self.turn.lock().await;
+        if self.known().is_old() {
+            self.known().asked = Some(Instant::now());
+            self.read().await;
+        }
+        drop(turn);
+        self.latest()
     }
 
     async fn read(&self) {
         let now = plant_time(&self.settings.scheduler.timezone);
         let read = read(&self.settings, now).await;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         known.shares = Some(read.map(Arc::new));
+        known.read = Some(Instant::now());
     }
 }
 
@@ -85,6 +119,24 @@ async fn read(settings: &Settings, now: DateTime) -> Result<ShiftShares, Problem
     Ok(ShiftShares {
         shift: shift.to_owned(),
         since,
+        read_at: now,
         lines: lines?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_has_looked_at_for_long_is_read_again() {
+        let now = Instant::now();
+        let read = |ago: Duration| Known {
+            read: now.checked_sub(ago),
+            ..Known::default()
+        };
+        assert!(Known::default().is_old());
+        assert!(read(FRESH * 2).is_old());
+        assert!(!read(FRESH).is_old());
+    }
 }

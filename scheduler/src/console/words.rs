@@ -89,6 +89,7 @@ texts! {
     share_columns[5]:
         ["line", "judged", "NOK", "NOK share", "in the seven days before"],
         ["产线", "已判定", "NOK", "NOK 占比", "此前七天"];
+    share_about[3]: ["shift", "since", "read at"], ["班次", "自", "读取时间"];
     shares: "NOK share, this shift", "本班 NOK 占比";
     shares_today: "NOK share, today", "今日 NOK 占比";
     since: "since", "自";

@@ -9,7 +9,7 @@ use std::{
 
 use jiff::{
     ToSpan as _,
-    civil::{DateTime, Time},
+    civil::{Date, DateTime, Time},
     tz::TimeZone,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -279,6 +279,14 @@ impl Console {
             .filter(|(_, begins)| *begins <= now)
             .max_by_key(|(_, begins)| *begins)
             .unwrap_or(("", now.date().to_datetime(Time::midnight())))
+    }
+
+    /// The day on which the shift of this name began last; today where there is none such.
+    pub fn last_began(&self, name: &str, now: DateTime) -> Date {
+        match self.shifts.get(name) {
+            Some(begins) if now.time() < *begins => now.date().saturating_sub(1.day()),
+            _ => now.date(),
+        }
     }
 
     /// From when to when a shift is; `None` if there is none of this name.
@@ -600,6 +608,12 @@ mod tests {
         let at = |day, hour| jiff::civil::date(2026, 11, day).at(hour, 0, 0, 0);
         assert_eq!(console.shift_at(at(29, 15)), ("late", at(29, 14)));
         assert_eq!(console.shift_at(at(29, 3)), ("night", at(28, 22)));
+        let began = |name, now| console.last_began(name, now).day();
+        assert_eq!(
+            [began("night", at(29, 3)), began("night", at(29, 22))],
+            [28, 29]
+        );
+        assert_eq!([began("late", at(29, 3)), began("", at(29, 3))], [28, 29]);
         assert_eq!(Console::default().shift_at(at(29, 3)), ("", at(29, 0)));
         assert!(toml::from_str::<Console>("shifts = { early = \"25:00\" }").is_err());
     }

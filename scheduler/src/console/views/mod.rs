@@ -399,21 +399,33 @@ fn shares_heading(shares: &ShiftShares, text: &Text) -> String {
 }
 
 pub fn shares_table(shares: &ShiftShares, whom: For, text: &Text) -> Table {
+    let mut head = text.share_columns.to_vec();
+    // A file stands alone, away from its heading.
+    let [since, read_at] =
+        [shares.since, shares.read_at].map(|at| at.strftime("%Y-%m-%d %H:%M:%S").to_string());
+    let about = [shares.shift.clone(), since, read_at];
+    if whom == For::Spreadsheet {
+        head.extend(text.share_about);
+    }
     let row = |line: &LineShares| {
         let name = match line.line.as_str() {
             "" => text.all_lines,
             name => name,
         };
-        vec![
+        let mut row = vec![
             name.to_owned(),
             whom.count(line.judged),
             whom.count(line.nok),
             whom.share(line.nok, line.judged),
             whom.share(line.nok_before, line.judged_before),
-        ]
+        ];
+        if whom == For::Spreadsheet {
+            row.extend(about.clone());
+        }
+        row
     };
     Table {
-        head: text.share_columns.to_vec(),
+        head,
         rows: shares.lines.iter().map(row).collect(),
     }
 }

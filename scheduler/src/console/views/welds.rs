@@ -29,6 +29,8 @@ struct Field<'a> {
     label: &'static str,
     name: &'static str,
     value: &'a str,
+    /// What is meant where nothing is typed.
+    meant: &'a str,
     /// Value and word of what can be chosen; empty: it is typed.
     choices: Vec<(String, String)>,
 }
@@ -64,9 +66,11 @@ struct NokListPage<'a> {
     next: Option<String>,
 }
 
-/// NOK welds of a day; `found`: they, or why they cannot be shown.
+/// NOK welds of a day; `typed`: the day that was asked for, empty where another shift may mean another day; `found`:
+/// they, or why they cannot be shown.
 pub fn nok(
     query: &WeldQuery,
+    typed: &str,
     found: &Result<NokPage, Problem>,
     settings: &Settings,
     seen_ms: i64,
@@ -78,6 +82,7 @@ pub fn nok(
         frame: Frame::at(View::Nok, seen_ms, request),
         fields: fields(
             query,
+            typed,
             found.as_ref().is_ok_and(|page| page.has_bodies),
             settings,
             text,
@@ -156,6 +161,7 @@ fn pareto(pareto: &Pareto, query: &WeldQuery, text: &Text) -> Vec<ShareLine> {
 /// The filter as it can be set: what no table or setting knows is not offered.
 fn fields<'a>(
     query: &'a WeldQuery,
+    typed: &'a str,
     has_bodies: bool,
     settings: &Settings,
     text: &'static Text,
@@ -167,7 +173,8 @@ fn fields<'a>(
     let fields = fields.map(|((name, label), value)| Field {
         label,
         name,
-        value,
+        value: if name == "day" { typed } else { value },
+        meant: if name == "day" { value } else { "" },
         choices: match name {
             "shift" => {
                 let mut shifts: Vec<_> = settings.console.shifts.iter().collect();
@@ -388,7 +395,13 @@ impl<'a> WeldPage<'a> {
         self.verdict = Table {
             head: text.verdict_columns.to_vec(),
             rows: stored
-                .map(|(name, value)| vec![(*name).to_owned(), value.clone()])
+                .map(|(name, value)| {
+                    let value = match *name {
+                        "alg_complete_time" => request.time_of(value),
+                        _ => value.clone(),
+                    };
+                    vec![(*name).to_owned(), value]
+                })
                 .collect(),
         };
         self.attempts = weld

@@ -225,7 +225,8 @@ impl SourceTable {
         self.server.all("list a weld's attempts", &sql).await
     }
 
-    /// What is stored of a weld's verdict, column by column under our names; empty where there is nothing.
+    /// What is stored of a weld's verdict, column by column under our names, its time in UTC; empty where there is
+    /// nothing.
     pub async fn stored_verdict(
         &self,
         day: Day,
@@ -247,10 +248,11 @@ impl SourceTable {
     }
 
     fn result_text(&self, ours: &'static str) -> String {
-        format!(
-            "toValidUTF8(ifNull(toString({}), ''))",
-            self.schema.column(ours)
-        )
+        let column = self.schema.column(ours);
+        match ours {
+            "alg_complete_time" => format!("ifNull(toString(toTimeZone({column}, 'UTC')), '')"),
+            _ => format!("toValidUTF8(ifNull(toString({column}), ''))"),
+        }
     }
 
     fn nok_rows(&self, filter: &NokFilter) -> String {
