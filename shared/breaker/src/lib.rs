@@ -18,8 +18,16 @@ pub struct Limits {
     pub invalid_share: f64,
     /// Ranges over which the share is taken; fewer never trip it.
     pub over_ranges: u32,
+    /// Rows over which it is taken, likewise: see [`least_rows`].
+    pub over_rows: u64,
     /// Rows of one and the same verdict in a row after which it pauses.
     pub same_verdict_rows: u64,
+}
+
+/// Rows that a window holds at least: a hundredth of what its ranges may hold, a thousand at most. A few bad rows of a
+/// quiet night, a range each, are no wrong unit.
+pub fn least_rows(over_ranges: u32, batch_size: u32) -> u64 {
+    (u64::from(over_ranges) * u64::from(batch_size) / 100).min(1000)
 }
 
 /// What one finished range held, in rows.
@@ -47,7 +55,8 @@ pub struct Window {
 
 /// The reason to pause, if there is one.
 pub fn decide(limits: &Limits, window: &Window) -> Option<String> {
-    let full = window.ranges >= limits.over_ranges && window.rows > 0;
+    let least = limits.over_rows.max(1);
+    let full = window.ranges >= limits.over_ranges && window.rows >= least;
     let share = window.unjudged as f64 / window.rows.max(1) as f64;
     if full && share > limits.invalid_share {
         return Some(format!(
@@ -77,6 +86,7 @@ mod tests {
     const LIMITS: Limits = Limits {
         invalid_share: 0.5,
         over_ranges: 4,
+        over_rows: 40,
         same_verdict_rows: 100,
     };
 
@@ -100,6 +110,14 @@ mod tests {
             "{reason}"
         );
         assert_eq!(decide(&LIMITS, &window(4, 0, 0, 0)), None);
+        assert_eq!(decide(&LIMITS, &window(4, 39, 39, 0)), None);
+    }
+
+    #[test]
+    fn a_window_has_room_for_a_few_bad_rows_of_a_quiet_night() {
+        assert_eq!(least_rows(20, 4096), 819);
+        assert_eq!(least_rows(20, 100_000), 1000);
+        assert_eq!(least_rows(3, 100), 3, "a small plant trips as soon");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use weldfleet_queue::{Queue, QueueError};
 
-use crate::{RangeCounts, Window};
+use crate::{Limits, RangeCounts, Window};
 
 const RECORD: &str = include_str!("record.lua");
 
@@ -27,15 +27,12 @@ impl Tally {
         }
     }
 
-    /// Adds a finished range; answers the window it now stands in.
+    /// Adds a finished range; answers the window it now stands in: the last ranges, at least so many of them and of
+    /// their rows.
     ///
     /// # Errors
     /// When Redis cannot be reached.
-    pub async fn record(
-        &self,
-        counts: RangeCounts,
-        over_ranges: u32,
-    ) -> Result<Window, QueueError> {
+    pub async fn record(&self, counts: RangeCounts, limits: &Limits) -> Result<Window, QueueError> {
         let mut command = redis::cmd("EVAL");
         command
             .arg(RECORD)
@@ -45,7 +42,8 @@ impl Tally {
             .arg(counts.ok)
             .arg(counts.nok)
             .arg(counts.unjudged)
-            .arg(over_ranges);
+            .arg(limits.over_ranges)
+            .arg(limits.over_rows);
         let answer = self.queue.command(&command).await?;
         let (ranges, rows, unjudged, same_verdict, same_rows) = redis::from_redis_value(answer)
             .map_err(|error| QueueError::Reply {

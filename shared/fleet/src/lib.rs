@@ -170,6 +170,10 @@ pub fn breaker_limits(settings: &Settings) -> Limits {
     Limits {
         invalid_share: settings.breaker.invalid_share,
         over_ranges: settings.breaker.over_ranges,
+        over_rows: weldfleet_breaker::least_rows(
+            settings.breaker.over_ranges,
+            settings.scheduler.batch_size,
+        ),
         same_verdict_rows: settings.breaker.same_verdict_rows,
     }
 }

@@ -79,7 +79,7 @@ impl Pipeline {
     async fn trip_breaker(&self, counts: &OutcomeCounts) {
         let tallied = self
             .tally
-            .record(counts::for_breaker(counts), self.limits.over_ranges)
+            .record(counts::for_breaker(counts), &self.limits)
             .await;
         let reason = match tallied {
             Ok(window) => decide(&self.limits, &window),
