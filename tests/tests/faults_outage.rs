@@ -230,6 +230,15 @@ async fn mysql_away(goes: impl Fn(&Fleet), comes_back: impl Fn(&Fleet)) {
     })
     .await;
     assert_whole(&plant.fleet, ROWS).await;
+    // No range is left to find out that it works.
+    for worker in &plant.workers {
+        eventually("each worker's metrics say so", PATIENCE, async || {
+            let (_, metrics) = worker.get("/metrics").await;
+            let down = metrics.contains("weldfleet_dependency_up{dependency=\"mysql\"} 0");
+            (!down).then_some(())
+        })
+        .await;
+    }
 }
 
 fn status(fleet: &Fleet) -> Value {

@@ -244,6 +244,9 @@ async fn a_real_prometheus_finds_everybody_is_silent_on_a_quiet_day_and_fires_fo
         (!seen.is_empty()).then_some(())
     })
     .await;
+    // A series that begins with its first failure hides it from `increase`.
+    let failures = r#"weldfleet_predict_requests_total{code="500"} == 0"#;
+    assert!(!prometheus.query(failures).await.is_empty());
     // What was named above may have been seen before the rows came.
     eventually("nothing but an end is told", PATIENCE, async || {
         let causes = prometheus.query("weldfleet_cause == 1").await;

@@ -108,6 +108,8 @@ fn from_zero() {
     counter!("weldfleet_ranges_total", "outcome" => "acked").increment(0);
     counter!("weldfleet_mirror_failures_total").increment(0);
     counter!("weldfleet_mirror_skipped_total").increment(0);
-    counter!("weldfleet_predict_requests_total", "code" => "200").increment(0);
+    for code in ["200", "500"] {
+        counter!("weldfleet_predict_requests_total", "code" => code).increment(0);
+    }
     gauge!("weldfleet_model_files_changed").set(0.0);
 }

@@ -5,14 +5,14 @@
 //! accepts connections and answers nothing does not cost every range its patience.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use weldfleet_service::metrics;
 use weldfleet_stores::{
     StoreError,
-    mysql::{CommittedRange, Mirror},
+    mysql::{CommittedRange, Mirror, NokTable},
 };
 
 /// Longest wait for the mirror of one range.
@@ -20,10 +20,49 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the mirror is left alone after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// After so long without another failure no range is tried any more, and MySQL is asked itself.
+const ASK_AFTER: Duration = Duration::from_secs(15);
+
 /// The mirror as the pipeline uses it.
 pub struct Mirroring {
     mirror: Mirror,
-    failed_at: Mutex<Option<Instant>>,
+    failed_at: FailedAt,
+}
+
+/// When MySQL failed last; `None`: it works.
+#[derive(Clone, Default)]
+struct FailedAt(Arc<Mutex<Option<Instant>>>);
+
+impl FailedAt {
+    fn age(&self) -> Option<Duration> {
+        let at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        at.map(|at| at.elapsed())
+    }
+
+    /// Notes how it is, and tells it; whether it was as well.
+    fn note(&self, at: Option<Instant>) -> bool {
+        let up = if at.is_none() { 1.0 } else { 0.0 };
+        metrics::gauge!("weldfleet_dependency_up", "dependency" => "mysql").set(up);
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *known, at).is_none()
+    }
+
+    /// Asks MySQL until it answers: once production has ended no range finds out that it does.
+    async fn until_it_works(self, table: NokTable) {
+        while let Some(age) = self.age() {
+            let asked = age >= ASK_AFTER;
+            if asked
+                && matches!(
+                    tokio::time::timeout(PATIENCE, table.check()).await,
+                    Ok(Ok(()))
+                )
+            {
+                self.note(None);
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
 }
 
 impl Mirroring {
@@ -31,7 +70,7 @@ impl Mirroring {
     pub fn new(mirror: Mirror) -> Self {
         Self {
             mirror,
-            failed_at: Mutex::new(None),
+            failed_at: FailedAt::default(),
         }
     }
 
@@ -40,15 +79,14 @@ impl Mirroring {
     /// # Errors
     /// Only what ClickHouse, the side that is read, failed with.
     pub async fn mirror(&self, ranges: &[&CommittedRange]) -> Result<(), StoreError> {
-        if self.resting() {
+        if self.failed_at.age().is_some_and(|age| age < PAUSE) {
             metrics::counter!("weldfleet_mirror_skipped_total").increment(1);
             return Ok(());
         }
         let mirrored = tokio::time::timeout(PATIENCE, self.mirror.mirror_all(ranges)).await;
         let failure = match mirrored {
             Ok(Ok(_)) => {
-                self.rest_from(None);
-                metrics::gauge!("weldfleet_dependency_up", "dependency" => "mysql").set(1.0);
+                self.failed_at.note(None);
                 return Ok(());
             }
             // The side that is read: whatever it is, other ranges need it too.
@@ -60,28 +98,15 @@ impl Mirroring {
             Ok(Err(error)) => error.chain(),
             Err(_) => format!("mysql: no answer for {} s", PATIENCE.as_secs()),
         };
-        self.rest_from(Some(Instant::now()));
-        metrics::gauge!("weldfleet_dependency_up", "dependency" => "mysql").set(0.0);
+        if self.failed_at.note(Some(Instant::now())) {
+            let table = self.mirror.table().clone();
+            tokio::spawn(self.failed_at.clone().until_it_works(table));
+        }
         metrics::counter!("weldfleet_mirror_failures_total").increment(1);
         tracing::warn!(
             error = failure,
             "mirror lags, judging goes on; the scheduler reconciles it"
         );
         Ok(())
-    }
-
-    fn resting(&self) -> bool {
-        let failed_at = self
-            .failed_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        failed_at.is_some_and(|at| at.elapsed() < PAUSE)
-    }
-
-    fn rest_from(&self, at: Option<Instant>) {
-        *self
-            .failed_at
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = at;
     }
 }
