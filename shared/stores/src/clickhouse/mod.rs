@@ -3,14 +3,15 @@
 //! - `server`: connection, settings of a request, time limits;
 //! - [`native`]: the `Native` format, by column, reader and writer;
 //! - `schema`: the plant's table as it is, our names to theirs; `column_type`: their types;
-//! - `quote`: the only place where names and values become SQL text; `sql`: bounds and guards on rows;
+//! - `quote`: the only place where names and values become SQL text; `sql`: where rows are read,
+//!   bounds and guards on them;
 //! - `migrate`: what is missing here, and adding it;
 //! - `slices`: unprocessed keys, counts, midpoints;
 //! - `fetch`, `block`: a range's rows in one arena, whose memory (`arena`) is used again;
 //! - `results`: an attempt's results, and their commit to the rows;
 //! - `runs`: backfill runs; `events`: who did what; `reports`, `quality`, `scores`, `agreement`: questions that people
 //!   ask;
-//! - `versions`: of a row's versions, the one that counts;
+//! - `versions`: what a sorting key tells of a row's versions;
 //! - `disks`: room on the server;
 //! - [`survey`]: a table that no settings describe yet;
 //! - `identity`: what makes the table out among all others;

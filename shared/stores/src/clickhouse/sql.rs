@@ -1,4 +1,4 @@
-//! Bounds and guards: conditions on rows of the source table.
+//! Where rows of the source table are read, and conditions on them: bounds and guards.
 
 use super::{
     Hours,
@@ -28,6 +28,34 @@ fn joined<T: Copy + Ord>(mut spans: Vec<(T, T)>) -> Vec<(T, T)> {
 }
 
 impl Schema {
+    /// Where rows are read: of a table that keeps versions, the version that counts.
+    ///
+    /// `FINAL` is the table's own notion of it, deleted rows included. Writes name the table itself: a result is of one
+    /// physical row (see [`Self::row_hash`]), whatever version of its weld that is.
+    pub(crate) fn rows(&self) -> String {
+        if self.keeps_versions {
+            format!("{} FINAL", self.source)
+        } else {
+            self.source.clone()
+        }
+    }
+
+    /// As [`Self::rows`], for a statement with curves whose rows are few: all of them meet `candidates` (SQL, may end
+    /// with ORDER BY and LIMIT), as do others, also versions that do not count.
+    ///
+    /// `FINAL` compares versions before any other condition holds, with every column that is asked for: of a table that
+    /// is not ordered by time, each range would read its whole day. Conditions on the sorting key alone are safe before
+    /// it, since a row's versions share their key.
+    pub(crate) fn rows_among(&self, candidates: &str) -> String {
+        let rows = self.rows();
+        if self.narrowing.is_empty() {
+            return rows;
+        }
+        let key = self.narrowing.join(", ");
+        let source = &self.source;
+        format!("{rows} PREWHERE ({key}) IN (SELECT {key} FROM {source} WHERE {candidates})")
+    }
+
     /// `ck_local_time` at an instant, free of time zones: the column's own integer, reinterpreted.
     pub(crate) fn instant(&self, ticks: i64) -> String {
         match self.time {

@@ -1,37 +1,7 @@
-//! Tables that keep versions of a row (`ReplacingMergeTree`): reading the one that counts, without reading its whole
-//! day.
+//! What a table's sorting key tells: its members, and by which of them few rows are found before `FINAL` compares
+//! versions.
 
-use super::{quote::identifier, schema::Schema};
-
-impl Schema {
-    /// Where rows are read: of a table that keeps versions, the version that counts.
-    ///
-    /// `FINAL` is the table's own notion of it, deleted rows included. Writes name the table itself: a result is of one
-    /// physical row (see [`Self::row_hash`]), whatever version of its weld that is.
-    pub(crate) fn rows(&self) -> String {
-        if self.keeps_versions {
-            format!("{} FINAL", self.source)
-        } else {
-            self.source.clone()
-        }
-    }
-
-    /// As [`Self::rows`], for a statement with curves whose rows are few: all of them meet `candidates` (SQL, may end
-    /// with ORDER BY and LIMIT), as do others, also versions that do not count.
-    ///
-    /// `FINAL` compares versions before any other condition holds, with every column that is asked for: of a table that
-    /// is not ordered by time, each range would read its whole day. Conditions on the sorting key alone are safe before
-    /// it, since a row's versions share their key.
-    pub(crate) fn rows_among(&self, candidates: &str) -> String {
-        let rows = self.rows();
-        if self.narrowing.is_empty() {
-            return rows;
-        }
-        let key = self.narrowing.join(", ");
-        let source = &self.source;
-        format!("{rows} PREWHERE ({key}) IN (SELECT {key} FROM {source} WHERE {candidates})")
-    }
-}
+use super::quote::identifier;
 
 /// Columns of the sorting key, quoted, that find few rows before `FINAL`: the id alone where the key has it, else all
 /// but the day. None where the time leads the key, which then finds them, and where a column may be NULL, which is
