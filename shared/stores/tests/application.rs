@@ -4,11 +4,11 @@
 
 mod common;
 
-use common::{Plant, changed, day, insert, nok, ok, range};
+use common::{Plant, changed, commit, day, insert, nok, ok, range, verdicts_by_id};
 use weldfleet_settings::Constant;
 use weldfleet_stores::{
     Range, Selection,
-    clickhouse::{Attempt, SourceTable},
+    clickhouse::SourceTable,
     migrate,
     mysql::{NokTable, Review, Reviewed, WeldKey},
 };
@@ -68,29 +68,15 @@ fn plant() -> Plant {
 
 async fn judge(table: &SourceTable, token: u64, range: &Range, noks: &[usize]) {
     let block = table.fetch(range).await.unwrap();
-    let verdicts: Vec<Verdict> = (0..block.len())
-        .map(|row| {
-            let id: usize = block.id(row).to_string().parse().unwrap();
-            match noks.contains(&id) {
-                true => Verdict {
-                    diameter: Some(id as f32 + 0.125),
-                    stack_thickness: (id != 7).then_some(2.2),
-                    ..nok()
-                },
-                false => ok(),
-            }
-        })
-        .collect();
-    table
-        .store_results(token, range.run, "job", &block, &verdicts)
-        .await
-        .unwrap();
-    let attempt = Attempt {
-        token,
-        range: range.clone(),
-        overrules: block.overrules(),
-    };
-    table.commit(&[attempt]).await.unwrap();
+    let verdicts = verdicts_by_id(&block, |id| match id.parse() {
+        Ok(id) if noks.contains(&id) => Verdict {
+            diameter: Some(id as f32 + 0.125),
+            stack_thickness: (id != 7).then_some(2.2),
+            ..nok()
+        },
+        _ => ok(),
+    });
+    commit(table, token, range, &block, &verdicts).await;
 }
 
 #[tokio::test]

@@ -4,11 +4,10 @@
 
 mod common;
 
-use common::{MIDNIGHT_MS, Plant, insert_at, verdicts};
+use common::{MIDNIGHT_MS, Plant, commit, insert_at, verdicts};
 use weldfleet_stores::{
     Coverage, Day, Key, KeyOrder, KeyRange, LIVE_RUN, Range, RecordId, Selection,
-    clickhouse::{Attempt, SourceTable},
-    migrate,
+    clickhouse::SourceTable, migrate,
 };
 
 const TABLE: &str = "weld_test.`焊点记录`";
@@ -146,18 +145,7 @@ async fn a_foreign_table_is_completed_and_judged() {
         let block = table.fetch(&one).await.unwrap();
         assert_eq!(block.len(), 1, "{}", key.text);
         let token = 100 + place as u64;
-        table
-            .store_results(token, LIVE_RUN, "job", &block, &verdicts(&block, 1, "m1"))
-            .await
-            .unwrap();
-        table
-            .commit(&[Attempt {
-                token,
-                range: range.clone(),
-                overrules: false,
-            }])
-            .await
-            .unwrap();
+        commit(&table, token, &range, &block, &verdicts(&block, 1, "m1")).await;
         assert_eq!(table.committed(&range, token).await.unwrap(), 1);
     }
     let counts = table
@@ -282,18 +270,7 @@ async fn every_pair_of_key_types_goes_round() {
         let range = whole(day, &welds[5..=30]);
         let block = table.fetch(&range).await.unwrap();
         assert_eq!(block.len(), 26, "{date} {time} {id}");
-        table
-            .store_results(50, LIVE_RUN, "job", &block, &verdicts(&block, 4, "m1"))
-            .await
-            .unwrap();
-        table
-            .commit(&[Attempt {
-                token: 50,
-                range: range.clone(),
-                overrules: false,
-            }])
-            .await
-            .unwrap();
+        commit(&table, 50, &range, &block, &verdicts(&block, 4, "m1")).await;
         let rows = all
             .iter()
             .filter(|key| range.keys().contains(key.as_ref()))

@@ -4,12 +4,12 @@
 
 mod common;
 
-use common::{Plant, day, insert, key, nok, ok, range};
+use common::{Plant, commit, day, insert, key, nok, ok, range, verdicts_by_id};
 use weldfleet_stores::{
     KeyOrder, Range, Selection,
     clickhouse::{Attempt, RowBlock, SourceTable, repeated_keys},
 };
-use weldfleet_weld::{Status, Verdict};
+use weldfleet_weld::Status;
 
 const RUN: u64 = 20_261_122_000_000_001;
 const REFUSED: &str = "duplicate_key: 2 rows have this key and differ";
@@ -29,28 +29,11 @@ async fn again(plant: &Plant, id: u64, u_curve: &str) {
         .await;
 }
 
-fn attempt(token: u64, range: &Range, block: &RowBlock) -> Attempt {
-    Attempt {
-        token,
-        range: range.clone(),
-        overrules: block.overrules(),
-    }
-}
-
 /// Judges what was fetched: an id that ends in 0 is NOK.
 async fn store(table: &SourceTable, token: u64, range: &Range, block: &RowBlock) -> Attempt {
-    let mut verdicts: Vec<Verdict> = (0..block.len())
-        .map(|row| match block.id(row).to_string().ends_with('0') {
-            true => nok(),
-            false => ok(),
-        })
-        .collect();
+    let mut verdicts = verdicts_by_id(block, |id| if id.ends_with('0') { nok() } else { ok() });
     block.refuse(&mut verdicts);
-    table
-        .store_results(token, range.run, "job", block, &verdicts)
-        .await
-        .unwrap();
-    attempt(token, range, block)
+    common::store(table, token, range, block, &verdicts).await
 }
 
 async fn judge(table: &SourceTable, token: u64, range: &Range) -> RowBlock {
@@ -342,11 +325,7 @@ async fn of_versions_the_one_that_final_returns_is_judged_and_counted() {
         again(&plant, 10, "[7, 7, 7]").await;
         let block = table.fetch(&all).await.unwrap();
         assert_eq!((block.len(), block.overrules()), (2, false), "{engine}");
-        table
-            .store_results(2, 0, "job", &block, &[nok(), ok()])
-            .await
-            .unwrap();
-        table.commit(&[attempt(2, &all, &block)]).await.unwrap();
+        commit(&table, 2, &all, &block, &[nok(), ok()]).await;
         mirror.mirror_day(day()).await.unwrap();
         assert_eq!(plant.mysql(in_mysql).await, ["0"], "{engine}");
         assert!(mirror.lag(&[day()]).await.unwrap()[0].equal, "{engine}");

@@ -6,14 +6,13 @@ mod common;
 
 use std::collections::{BTreeSet, HashMap};
 
-use common::{Plant, day, nok, ok, range};
+use common::{Plant, day, nok, ok, range, store, verdicts_by_id};
 use weldfleet_stores::{
     Coverage, Key, KeyOrder, KeyRange, Leading, Range, RecordId, Selection,
     clickhouse::{Attempt, RowBlock, SourceTable, Split},
     mysql::{CommittedRange, Mirrored},
 };
 use weldfleet_testkit::Service;
-use weldfleet_weld::Verdict;
 
 const RUN: u64 = 20_261_122_000_000_001;
 const WELDS: u64 = 60;
@@ -114,22 +113,9 @@ async fn attempt(
     digit: char,
 ) -> (RowBlock, Attempt) {
     let block = table.fetch(range).await.unwrap();
-    let mut verdicts: Vec<Verdict> = (0..block.len())
-        .map(|row| match block.id(row).to_string().ends_with(digit) {
-            true => nok(),
-            false => ok(),
-        })
-        .collect();
+    let mut verdicts = verdicts_by_id(&block, |id| if id.ends_with(digit) { nok() } else { ok() });
     block.refuse(&mut verdicts);
-    table
-        .store_results(token, range.run, "job", &block, &verdicts)
-        .await
-        .unwrap();
-    let attempt = Attempt {
-        token,
-        range: range.clone(),
-        overrules: block.overrules(),
-    };
+    let attempt = store(table, token, range, &block, &verdicts).await;
     (block, attempt)
 }
 

@@ -459,18 +459,7 @@ async fn a_fleet_of_an_earlier_version_gets_the_new_column_and_keeps_its_truth()
     let (table, range) = (plant.table().await, common::range(50, 99));
     let block = table.fetch(&range).await.unwrap();
     let verdicts = vec![common::nok(); block.len()];
-    table
-        .store_results(7, 0, "job", &block, &verdicts)
-        .await
-        .unwrap();
-    table
-        .commit(&[weldfleet_stores::clickhouse::Attempt {
-            token: 7,
-            range,
-            overrules: false,
-        }])
-        .await
-        .unwrap();
+    common::commit(&table, 7, &range, &block, &verdicts).await;
     assert_eq!(
         plant
             .ask(

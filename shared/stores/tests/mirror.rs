@@ -4,10 +4,10 @@
 
 mod common;
 
-use common::{Plant, changed, day, insert, nok, ok, range};
+use common::{Plant, changed, commit, day, insert, nok, ok, range, verdicts_by_id};
 use weldfleet_stores::{
     Range, Selection,
-    clickhouse::{Attempt, SourceTable},
+    clickhouse::SourceTable,
     mysql::{CommittedRange, Mirrored},
 };
 use weldfleet_weld::{Status, Verdict};
@@ -15,28 +15,11 @@ use weldfleet_weld::{Status, Verdict};
 /// Judges the range's rows: NOK those whose id is in the list.
 async fn judge(table: &SourceTable, token: u64, range: &Range, noks: &[usize], other: &Verdict) {
     let block = table.fetch(range).await.unwrap();
-    let verdicts: Vec<Verdict> = (0..block.len())
-        .map(|row| {
-            let id: usize = block.id(row).to_string().parse().unwrap();
-            if noks.contains(&id) {
-                nok()
-            } else {
-                other.clone()
-            }
-        })
-        .collect();
-    table
-        .store_results(token, range.run, "job", &block, &verdicts)
-        .await
-        .unwrap();
-    table
-        .commit(&[Attempt {
-            token,
-            range: range.clone(),
-            overrules: block.overrules(),
-        }])
-        .await
-        .unwrap();
+    let verdicts = verdicts_by_id(&block, |id| match id.parse() {
+        Ok(id) if noks.contains(&id) => nok(),
+        _ => other.clone(),
+    });
+    commit(table, token, range, &block, &verdicts).await;
 }
 
 fn with_kept(kept: u64, changed: Mirrored) -> Mirrored {

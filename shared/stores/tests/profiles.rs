@@ -5,11 +5,11 @@
 
 mod common;
 
-use common::{DAY, MIDNIGHT_MS, Plant, day, insert, range, verdicts};
+use common::{DAY, MIDNIGHT_MS, Plant, commit, day, insert, range, verdicts};
 use weldfleet_settings::Secret;
 use weldfleet_stores::{
     Class, Coverage, KeyOrder, LIVE_RUN, Selection, StoreError,
-    clickhouse::{Attempt, Capability, SourceTable},
+    clickhouse::{Capability, SourceTable},
 };
 use weldfleet_testkit::Service;
 
@@ -119,16 +119,7 @@ async fn judge(table: &SourceTable, token: u64, from: u64, to: u64) {
     let range = range(from, to);
     let block = table.fetch(&range).await.unwrap();
     assert_eq!(block.len() as u64, to - from + 1);
-    table
-        .store_results(token, LIVE_RUN, "job", &block, &verdicts(&block, 7, "m1"))
-        .await
-        .unwrap();
-    let attempt = Attempt {
-        token,
-        range: range.clone(),
-        overrules: block.overrules(),
-    };
-    table.commit(&[attempt]).await.unwrap();
+    commit(table, token, &range, &block, &verdicts(&block, 7, "m1")).await;
     assert_eq!(table.committed(&range, token).await.unwrap(), to - from + 1);
 }
 

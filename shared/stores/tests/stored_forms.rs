@@ -8,7 +8,7 @@ mod common;
 use common::{Plant, ok};
 use weldfleet_stores::{
     Day, Key, LIVE_RUN, Range, RecordId, Selection,
-    clickhouse::{Attempt, RowBlock, SourceTable},
+    clickhouse::{RowBlock, SourceTable},
     migrate,
 };
 use weldfleet_weld::{Status, Verdict};
@@ -144,16 +144,7 @@ fn verdicts(block: &RowBlock) -> Vec<Verdict> {
 }
 
 async fn commit(table: &SourceTable, token: u64, block: &RowBlock) {
-    let attempt = Attempt {
-        token,
-        range: everything(),
-        overrules: block.overrules(),
-    };
-    table
-        .store_results(token, LIVE_RUN, "job", block, &verdicts(block))
-        .await
-        .unwrap();
-    table.commit(&[attempt]).await.unwrap();
+    common::commit(table, token, &everything(), block, &verdicts(block)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

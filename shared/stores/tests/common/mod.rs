@@ -8,7 +8,7 @@ use mysql_async::prelude::Queryable;
 use weldfleet_settings::{Secret, Settings};
 use weldfleet_stores::{
     Day, Key, LIVE_RUN, Range, RecordId, Selection,
-    clickhouse::{RowBlock, Server, SimulatedRows, SourceTable},
+    clickhouse::{Attempt, RowBlock, Server, SimulatedRows, SourceTable},
     migrate,
     mysql::{Mirror, Mirrored, NokTable},
 };
@@ -222,6 +222,43 @@ pub fn verdicts(block: &RowBlock, nok_every: usize, model: &str) -> Vec<Verdict>
             }
         })
         .collect()
+}
+
+/// A verdict for each row, by its id.
+pub fn verdicts_by_id(block: &RowBlock, verdict: impl Fn(&str) -> Verdict) -> Vec<Verdict> {
+    let ids = (0..block.len()).map(|row| block.id(row).to_string());
+    ids.map(|id| verdict(&id)).collect()
+}
+
+/// Stores what an attempt found; the attempt, not committed.
+pub async fn store(
+    table: &SourceTable,
+    token: u64,
+    range: &Range,
+    block: &RowBlock,
+    verdicts: &[Verdict],
+) -> Attempt {
+    table
+        .store_results(token, range.run, "job", block, verdicts)
+        .await
+        .unwrap();
+    Attempt {
+        token,
+        range: range.clone(),
+        overrules: block.overrules(),
+    }
+}
+
+/// Stores what an attempt found, and commits it.
+pub async fn commit(
+    table: &SourceTable,
+    token: u64,
+    range: &Range,
+    block: &RowBlock,
+    verdicts: &[Verdict],
+) {
+    let attempt = store(table, token, range, block, verdicts).await;
+    table.commit(&[attempt]).await.unwrap();
 }
 
 pub fn changed(inserted: u64, updated: u64, removed: u64) -> Mirrored {
