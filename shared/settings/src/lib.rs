@@ -5,7 +5,7 @@
 //! - [`columns`]: the plant's column names, ours to theirs;
 //! - `address`: URLs of the stores and the credentials in them; `duration`: durations and their bound;
 //! - [`secret`]: values that never reach a log or an error;
-//! - [`load`]: file + `WELDFLEET__SECTION__KEY` + `*_file`, merged and checked.
+//! - [`load`]: file + `WELDFLEET__SECTION__KEY` + `*_file`, merged; `checks`: ranges, and keys that must go together.
 //!
 //! What must never live here: I/O beyond reading the configuration's own files, and any behaviour
 //! that depends on a value. A setting is described and checked here and obeyed elsewhere.
@@ -17,6 +17,7 @@
 )]
 
 mod address;
+mod checks;
 pub mod columns;
 mod duration;
 pub mod load;

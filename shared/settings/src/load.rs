@@ -1,21 +1,15 @@
-//! File, environment and secret files, merged and checked.
+//! File, environment and secret files, merged.
 
 use std::{
-    collections::BTreeMap,
     fmt::Display,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use serde::Deserialize;
 use toml::{Table, Value};
 use weldfleet_tls::{Files, Tls};
-use weldfleet_weld::BadValue;
 
-use crate::{
-    ClickHouse, Precision, Provider, Settings, address,
-    columns::{DESCRIBING_COLUMNS, MIRROR_KEY, REVIEW_COLUMNS},
-};
+use crate::{Settings, address};
 
 /// Where the configuration is when neither `--config` nor [`ENV_PATH`] says so.
 pub const DEFAULT_PATH: &str = "config/weldfleet.toml";
@@ -68,7 +62,7 @@ pub enum SettingsError {
 }
 
 impl SettingsError {
-    fn key(key: impl Into<String>, problem: impl Display) -> Self {
+    pub(crate) fn key(key: impl Into<String>, problem: impl Display) -> Self {
         Self::Key {
             key: key.into(),
             origin: String::new(),
@@ -204,323 +198,33 @@ impl Settings {
 
     /// Reads the certificates of each store whose connection is encrypted.
     fn read_certificates(&mut self) -> Result<(), SettingsError> {
-        let ClickHouse {
-            url,
-            tls,
-            tls_ca_file,
-            tls_cert_file,
-            tls_key_file,
-            ..
-        } = &mut self.clickhouse;
-        let files = [
-            tls_ca_file.as_path(),
-            tls_cert_file.as_path(),
-            tls_key_file.as_path(),
-        ];
-        *tls = certificates("clickhouse", url.starts_with("https"), "https", files)?;
+        let clickhouse = &mut self.clickhouse;
+        let files = Files {
+            ca: &clickhouse.tls_ca_file,
+            cert: &clickhouse.tls_cert_file,
+            key: &clickhouse.tls_key_file,
+        };
+        let encrypted = clickhouse.url.starts_with("https");
+        clickhouse.tls = certificates("clickhouse", encrypted, "https", files)?;
         let redis = &mut self.redis;
-        let files = [
-            redis.tls_ca_file.as_path(),
-            redis.tls_cert_file.as_path(),
-            redis.tls_key_file.as_path(),
-        ];
+        let files = Files {
+            ca: &redis.tls_ca_file,
+            cert: &redis.tls_cert_file,
+            key: &redis.tls_key_file,
+        };
         let encrypted = redis.url.expose().starts_with("rediss");
         redis.tls = certificates("redis", encrypted, "rediss", files)?;
         let mysql = &mut self.mysql;
         if mysql.enabled {
-            let files = [
-                mysql.tls_ca_file.as_path(),
-                mysql.tls_cert_file.as_path(),
-                mysql.tls_key_file.as_path(),
-            ];
+            let files = Files {
+                ca: &mysql.tls_ca_file,
+                cert: &mysql.tls_cert_file,
+                key: &mysql.tls_key_file,
+            };
             // A session of MySQL begins in plain text whatever the address says, so no scheme tells the two apart.
-            let encrypted = mysql.url.expose().contains("require_ssl=true")
-                || files.iter().any(|path| !path.as_os_str().is_empty());
+            let encrypted =
+                mysql.url.expose().contains("require_ssl=true") || named(files).is_some();
             mysql.tls = certificates("mysql", encrypted, "mysql", files)?;
-        }
-        Ok(())
-    }
-
-    /// Checks that need more than one key or a range.
-    fn check(&self) -> Result<(), SettingsError> {
-        let positive = |key: &str, value: Duration| {
-            if value.is_zero() {
-                return Err(SettingsError::key(
-                    key,
-                    "must be longer than zero, such as \"5s\"",
-                ));
-            }
-            Ok(())
-        };
-        positive("scheduler.poll_interval", self.scheduler.poll_interval)?;
-        positive("lease.ttl", self.lease.ttl)?;
-        positive("lease.renew_every", self.lease.renew_every)?;
-        positive("lease.job_timeout", self.lease.job_timeout)?;
-        positive("tables.results_ttl", self.tables.results_ttl)?;
-        if self.lease.renew_every * 3 > self.lease.ttl {
-            return Err(SettingsError::key(
-                "lease.renew_every",
-                format!(
-                    "{} is more than a third of lease.ttl ({}); two missed renewals would lose the lease",
-                    shown(self.lease.renew_every),
-                    shown(self.lease.ttl)
-                ),
-            ));
-        }
-        let at_least_one = |key: &str, value: u64| {
-            if value == 0 {
-                return Err(SettingsError::key(key, "must be at least 1"));
-            }
-            Ok(())
-        };
-        at_least_one("scheduler.batch_size", self.scheduler.batch_size.into())?;
-        at_least_one(
-            "scheduler.max_outstanding",
-            self.scheduler.max_outstanding.into(),
-        )?;
-        at_least_one("lease.max_attempts", self.lease.max_attempts.into())?;
-        at_least_one(
-            "worker.ranges_in_flight",
-            self.worker.ranges_in_flight.into(),
-        )?;
-        at_least_one("worker.commit_group", self.worker.commit_group.into())?;
-        at_least_one(
-            "worker.predict_max_bytes",
-            self.worker.predict_max_bytes.into(),
-        )?;
-        at_least_one("worker.predict_at_once", self.worker.predict_at_once.into())?;
-        at_least_one("worker.max_range_bytes", self.worker.max_range_bytes)?;
-        at_least_one("breaker.over_ranges", self.breaker.over_ranges.into())?;
-        at_least_one("breaker.same_verdict_rows", self.breaker.same_verdict_rows)?;
-        let share = |key: &str, value: f64| {
-            if !(0.0..=1.0).contains(&value) {
-                return Err(SettingsError::key(
-                    key,
-                    format!("{value} is not between 0 and 1"),
-                ));
-            }
-            Ok(())
-        };
-        share("breaker.invalid_share", self.breaker.invalid_share)?;
-        let probability = |key: &str, value: f32| {
-            if !(value > 0.0 && value <= 1.0) {
-                return Err(SettingsError::key(
-                    key,
-                    format!("{value} is not above 0 and at most 1"),
-                ));
-            }
-            Ok(())
-        };
-        probability("fusion.override_threshold", self.fusion.override_threshold)?;
-        if let Some(threshold) = self.model.nok_threshold {
-            probability("model.nok_threshold", threshold)?;
-        }
-        self.check_model()?;
-        if !self.model.enabled && !self.rules.enabled {
-            return Err(SettingsError::key(
-                "model.enabled",
-                "model and rules are both off, so nothing could judge a weld; turn one on",
-            ));
-        }
-        let name_ok = |key: &str, value: &str| {
-            if value.is_empty() {
-                return Err(SettingsError::key(key, "must not be empty"));
-            }
-            Ok(())
-        };
-        name_ok("clickhouse.database", &self.clickhouse.database)?;
-        name_ok("tables.source_table", &self.tables.source_table)?;
-        name_ok("tables.result_table", &self.tables.result_table)?;
-        name_ok("redis.queue", &self.redis.queue)?;
-        if self.redis.queue.contains(['{', '}']) {
-            return Err(SettingsError::key(
-                "redis.queue",
-                "holds a brace; the queue name is the hash tag of its keys",
-            ));
-        }
-        self.check_addresses()?;
-        self.check_mirror()?;
-        self.check_console()?;
-        let in_section = |section: &str, problem: BadValue| {
-            SettingsError::key(
-                format!("{section}.{}", problem.key),
-                format!("is {}: {}", problem.value, problem.remedy),
-            )
-        };
-        self.curves
-            .check()
-            .map_err(|problem| in_section("curves", problem))?;
-        self.validation
-            .check()
-            .map_err(|problem| in_section("validation", problem))?;
-        Ok(())
-    }
-
-    fn check_console(&self) -> Result<(), SettingsError> {
-        let console = &self.console;
-        let of_a_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
-        if console.user_header.is_empty() || !console.user_header.chars().all(of_a_name) {
-            return Err(SettingsError::key(
-                "console.user_header",
-                format!("`{}` is not the name of a header", console.user_header),
-            ));
-        }
-        if !console.trusted_proxies.is_empty() && console.users_file.as_os_str().is_empty() {
-            return Err(SettingsError::key(
-                "console.trusted_proxies",
-                "needs console.users_file, which says what somebody whom the proxy names may do; `scheduler users add` writes it",
-            ));
-        }
-        Ok(())
-    }
-
-    fn check_addresses(&self) -> Result<(), SettingsError> {
-        let ClickHouse {
-            url,
-            user,
-            password,
-            console_user,
-            console_password,
-            ..
-        } = &self.clickhouse;
-        if address::has_credentials(url) {
-            return Err(SettingsError::key(
-                "clickhouse.url",
-                "holds user or password; give them as clickhouse.user and clickhouse.password (or password_file)",
-            ));
-        }
-        // They travel in HTTP headers.
-        let printable = |text: &str| text.chars().all(|c| c == ' ' || c.is_ascii_graphic());
-        for (key, text) in [
-            ("clickhouse.user", user.as_str()),
-            ("clickhouse.password", password.expose()),
-            ("clickhouse.console_user", console_user.as_str()),
-            ("clickhouse.console_password", console_password.expose()),
-        ] {
-            if !printable(text) {
-                return Err(SettingsError::key(
-                    key,
-                    "holds a character that ClickHouse's HTTP interface cannot be sent; use printable ASCII",
-                ));
-            }
-        }
-        if console_user.is_empty() && !console_password.expose().is_empty() {
-            return Err(SettingsError::key(
-                "clickhouse.console_password",
-                "needs clickhouse.console_user, whose password it is",
-            ));
-        }
-        let checked = |section: &str, url: &str, schemes: &[&str]| {
-            address::check(section, url, schemes)
-                .map_err(|problem| SettingsError::key(format!("{section}.url"), problem))
-        };
-        checked("clickhouse", url, &["http", "https"])?;
-        checked(
-            "redis",
-            self.redis.url.expose(),
-            &[
-                "redis",
-                "rediss",
-                "redis+sentinel",
-                "rediss+sentinel",
-                "redis+cluster",
-                "rediss+cluster",
-            ],
-        )?;
-        if self.mysql.enabled {
-            checked("mysql", self.mysql.url.expose(), &["mysql"])?;
-        }
-        Ok(())
-    }
-
-    /// What is wrong with the map to an application's table, as far as that can be told without the table.
-    fn check_mirror(&self) -> Result<(), SettingsError> {
-        let map = &self.mysql.columns;
-        let mut known: Vec<&str> = MIRROR_KEY.into();
-        known.extend(DESCRIBING_COLUMNS.map(|(name, _)| name));
-        let results = weldfleet_weld::columns::RESULT_COLUMNS.iter();
-        known.extend(
-            results
-                .filter(|column| column.mirrored)
-                .map(|column| column.name),
-        );
-        known.extend(REVIEW_COLUMNS);
-        known.extend(self.columns.carried().map(|(ours, _)| ours));
-        let mut problems = Vec::new();
-        let mut taken: BTreeMap<String, &str> = BTreeMap::new();
-        for (ours, theirs) in map {
-            if !known.contains(&ours.as_str()) {
-                problems.push(format!("unknown column `{ours}`"));
-            }
-            if theirs.is_empty() {
-                problems.push(format!("`{ours}` is mapped to an empty name"));
-            } else if let Some(other) = taken.insert(theirs.to_lowercase(), ours) {
-                problems.push(format!(
-                    "`{other}` and `{ours}` are both mapped to `{theirs}`"
-                ));
-            }
-        }
-        if !problems.is_empty() {
-            let known = known.join(", ");
-            return Err(SettingsError::key(
-                "mysql.columns",
-                format!(
-                    "{}; map to one column each of: {known}",
-                    problems.join("; ")
-                ),
-            ));
-        }
-        let has = |ours: &str| map.contains_key(ours);
-        if REVIEW_COLUMNS.into_iter().any(has) && !has("final_result") {
-            return Err(SettingsError::key(
-                "mysql.columns",
-                "maps a reviewer's column and not `final_result`; a reviewed row stays when its weld is no longer NOK, and must be able \
-                 to say so: map `final_result` too",
-            ));
-        }
-        if map.is_empty() && !self.mysql.constants.is_empty() {
-            return Err(SettingsError::key(
-                "mysql.constants",
-                "fills columns of an application's table, and [mysql.columns] maps none; map there what its people read",
-            ));
-        }
-        Ok(())
-    }
-
-    fn check_model(&self) -> Result<(), SettingsError> {
-        let at_most = |key: &str, value: u32, most: u32| {
-            if value > most {
-                return Err(SettingsError::key(
-                    key,
-                    format!("{value} is more than {most}; 0 lets the worker choose"),
-                ));
-            }
-            Ok(())
-        };
-        let model = &self.model;
-        at_most("model.threads", model.threads, MOST_THREADS)?;
-        at_most("model.batch_rows", model.batch_rows, MOST_BATCH_ROWS)?;
-        if model.cache_dir.as_os_str().is_empty() {
-            return Err(SettingsError::key("model.cache_dir", "must not be empty"));
-        }
-        if model.fp16 && model.provider != Provider::Tensorrt {
-            return Err(SettingsError::key(
-                "model.fp16",
-                format!(
-                    "only model.provider = \"tensorrt\" computes in half precision, and it is \"{}\"",
-                    model.provider.name()
-                ),
-            ));
-        }
-        let computes_bf16 = matches!(model.provider, Provider::Auto | Provider::Openvino);
-        if model.precision == Precision::Bf16 && !computes_bf16 {
-            return Err(SettingsError::key(
-                "model.precision",
-                format!(
-                    "only model.provider = \"openvino\" (or \"auto\", where it finds that) computes bf16, and it is \"{}\"",
-                    model.provider.name()
-                ),
-            ));
         }
         Ok(())
     }
@@ -531,18 +235,15 @@ fn certificates(
     section: &str,
     encrypted: bool,
     scheme: &str,
-    [ca, cert, key]: [&Path; 3],
+    files: Files<'_>,
 ) -> Result<Option<Tls>, SettingsError> {
     if encrypted {
-        return Tls::read(section, Files { ca, cert, key })
+        return Tls::read(section, files)
             .map(Some)
             .map_err(|error| SettingsError::key(error.key, error.problem));
     }
-    let named = [("ca", ca), ("cert", cert), ("key", key)]
-        .into_iter()
-        .find(|(_, path)| !path.as_os_str().is_empty());
-    match named {
-        Some((name, _)) => Err(SettingsError::key(
+    match named(files) {
+        Some(name) => Err(SettingsError::key(
             format!("{section}.tls_{name}_file"),
             format!(
                 "is given, and {section}.url is not encrypted; write {scheme}:// there, or take this key out"
@@ -552,12 +253,11 @@ fn certificates(
     }
 }
 
-/// The most that `model.threads` and `model.batch_rows` may be: far above what helps, below what exhausts a host.
-const MOST_THREADS: u32 = 1024;
-const MOST_BATCH_ROWS: u32 = 65_536;
-
-fn shown(duration: Duration) -> String {
-    format!("{duration:?}")
+/// The first of the files that is named.
+fn named(Files { ca, cert, key }: Files<'_>) -> Option<&'static str> {
+    let mut files = [("ca", ca), ("cert", cert), ("key", key)].into_iter();
+    let named = files.find(|(_, path)| !path.as_os_str().is_empty());
+    named.map(|(name, _)| name)
 }
 
 fn read(path: &Path) -> Result<Table, SettingsError> {
@@ -786,6 +486,8 @@ fn with_origin(error: SettingsError, overridden: &[(String, String)]) -> Setting
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn load(text: &str, environment: &[(&str, &str)]) -> Result<Settings, String> {
