@@ -22,13 +22,13 @@ pub struct Lease {
 
 /// What all clones share; its drop gives back what was not settled.
 struct Handle {
-    held: Arc<Held>,
+    held: Arc<SharedLease>,
     /// False until the lease was handed to a handler: then its loss costs no attempt.
     started: AtomicBool,
 }
 
 /// A lease as the consumer's threads see it.
-pub(crate) struct Held {
+pub(crate) struct SharedLease {
     pub job: Job,
     phase: AtomicU8,
     lost: CancellationToken,
@@ -41,7 +41,7 @@ pub(crate) struct Held {
 
 /// Asks the settler to end a lease.
 pub(crate) struct EndRequest {
-    pub held: Arc<Held>,
+    pub held: Arc<SharedLease>,
     pub settlement: Settlement,
     /// It may wait a moment for a claim to travel with.
     pub lingers: bool,
@@ -53,7 +53,7 @@ const LOST: u8 = 2;
 const SETTLED: u8 = 3;
 
 impl Lease {
-    pub(crate) fn new(held: Arc<Held>) -> Self {
+    pub(crate) fn new(held: Arc<SharedLease>) -> Self {
         Self {
             handle: Arc::new(Handle {
                 held,
@@ -144,7 +144,7 @@ impl Drop for Handle {
     }
 }
 
-impl Held {
+impl SharedLease {
     pub fn new(job: Job, endings: UnboundedSender<EndRequest>) -> Self {
         Self {
             job,

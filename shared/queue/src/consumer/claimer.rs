@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    claiming::{ClaimRequest, Claimed, Control},
+    claim_state::{ClaimRequest, Claimed, Control},
     shared::Shared,
 };
 use crate::{

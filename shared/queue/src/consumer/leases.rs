@@ -13,11 +13,11 @@ use tokio::sync::{Notify, mpsc::UnboundedSender};
 use crate::{
     Job, Lease, LeaseRef,
     conn::lock,
-    lease::{EndRequest, Held},
+    lease::{EndRequest, SharedLease},
 };
 
 pub(super) struct Leases {
-    held: Mutex<HashMap<String, Arc<Held>>>,
+    held: Mutex<HashMap<String, Arc<SharedLease>>>,
     /// To the settler.
     endings: UnboundedSender<EndRequest>,
     /// A lease has ended.
@@ -45,7 +45,7 @@ impl Leases {
         lock(&self.held).len()
     }
 
-    pub fn all(&self) -> Vec<Arc<Held>> {
+    pub fn all(&self) -> Vec<Arc<SharedLease>> {
         lock(&self.held).values().cloned().collect()
     }
 
@@ -59,7 +59,7 @@ impl Leases {
         let mut known = lock(&self.held);
         jobs.into_iter()
             .map(|job| {
-                let held = Arc::new(Held::new(job, self.endings.clone()));
+                let held = Arc::new(SharedLease::new(job, self.endings.clone()));
                 if let Some(older) = known.insert(held.job.id.clone(), held.clone()) {
                     // the same job again: the earlier lease of it ran out without our notice
                     older.lose();
@@ -70,7 +70,7 @@ impl Leases {
     }
 
     /// Takes a lease off the books if it is still this one.
-    pub fn forget(&self, held: &Held) {
+    pub fn forget(&self, held: &SharedLease) {
         let mut known = lock(&self.held);
         if known
             .get(&held.job.id)
@@ -83,7 +83,7 @@ impl Leases {
     }
 
     /// Marks a lease lost, unless its end is under way.
-    pub fn lose(&self, held: &Held, why: &str) {
+    pub fn lose(&self, held: &SharedLease, why: &str) {
         if held.lose() {
             self.lost.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(job = %held.job.id, token = held.job.token, why, "lease lost");

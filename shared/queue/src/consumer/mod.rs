@@ -1,10 +1,10 @@
 //! One member of the fleet: `claimer` asks for jobs and waits, `waiter` is woken by Redis, `settler` tells Redis which
 //! leases end and asks it for new ones, through outages, `heartbeat` renews on its own thread, `shutdown` leaves in
-//! order. They share three things, in `shared`: the `leases` that are held, the `membership` in the fleet, and the
-//! state of `claiming`.
+//! order. They share three things, in `shared`: the `leases` that are held, the `membership` in the fleet, and
+//! `claim_state`, what is known about claiming.
 
+mod claim_state;
 mod claimer;
-mod claiming;
 mod heartbeat;
 mod info;
 mod leases;

@@ -13,13 +13,13 @@ use tokio::{
 };
 
 use super::{
-    claiming::{ClaimRequest, Claimed},
+    claim_state::{ClaimRequest, Claimed},
     shared::Shared,
 };
 use crate::{
     Claim, Ending, Outcome, QueueError, Settled, Settlement,
     conn::lock,
-    lease::{EndRequest, Held},
+    lease::{EndRequest, SharedLease},
     queue::MOST_ENDED,
     timing::{JitteredBackoff, chance},
 };
@@ -30,7 +30,7 @@ const MOST_REFUSALS: u32 = 5;
 const LINGER: Duration = Duration::from_millis(1);
 
 struct Item {
-    held: Arc<Held>,
+    held: Arc<SharedLease>,
     ending: Ending,
     lingers: bool,
     refusals: u32,
@@ -238,7 +238,7 @@ fn new_backoff(shared: &Shared) -> JitteredBackoff {
     JitteredBackoff::new((shared.queue.options().ttl / 8).min(Duration::from_secs(1)))
 }
 
-fn finish(shared: &Shared, held: &Held, outcome: Outcome) {
+fn finish(shared: &Shared, held: &SharedLease, outcome: Outcome) {
     let settled = match outcome {
         Outcome::Settled(state) => Settled::Settled(state),
         Outcome::Lost => {
@@ -276,7 +276,7 @@ fn take(shared: &Shared, claim: Claim) -> Claimed {
 }
 
 /// The end of a lease as the protocol takes it.
-pub(super) fn ending(shared: &Shared, held: &Held, mut settlement: Settlement) -> Ending {
+pub(super) fn ending(shared: &Shared, held: &SharedLease, mut settlement: Settlement) -> Ending {
     match &mut settlement {
         Settlement::Ack { fields } => {
             while let Some(name) = shared.queue.reserved_field(fields).map(str::to_owned) {

@@ -6,7 +6,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    claiming::{ClaimRequest, Claiming},
+    claim_state::{ClaimRequest, ClaimState},
     info::WorkerInfo,
     leases::Leases,
     membership::Membership,
@@ -21,7 +21,7 @@ pub(super) struct Shared {
     pub queue: Queue,
     pub leases: Leases,
     pub membership: Membership,
-    pub claiming: Claiming,
+    pub claiming: ClaimState,
     /// Ends all tasks.
     pub stop: CancellationToken,
 }
@@ -39,7 +39,7 @@ impl Shared {
             queue,
             leases: Leases::new(endings),
             membership: Membership::new(info.fields),
-            claiming: Claiming::new(requests),
+            claiming: ClaimState::new(requests),
             stop,
         }
     }

@@ -1,14 +1,14 @@
-//! One method per operation of the protocol: `owner.rs` for those who make jobs, `turn.rs` and `protocol.rs` for those
+//! One method per operation of the protocol: `jobs.rs` for those who make jobs, `turn.rs` and `leases.rs` for those
 //! who do them, `workers.rs` for who they are, `operator.rs` for people, `repair.rs` for what somebody changed by hand,
 //! `leader.rs` for several schedulers of which one leads, `ownership.rs` for whose the queue is, `diagnosis.rs` for
 //! which key is to blame.
 
 mod diagnosis;
+mod jobs;
 mod leader;
+mod leases;
 mod operator;
-mod owner;
 mod ownership;
-mod protocol;
 mod repair;
 mod turn;
 mod types;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Claim, Ending, LeaseRef, Outcome, Pause, Queue, Settlement, Turn,
-    owner::{invalid, push_fields},
+    jobs::{invalid, push_fields},
 };
 use crate::{
     Job, QueueError, State, WorkerId,

@@ -4,7 +4,7 @@ use tokio::sync::{Mutex, Notify, mpsc::UnboundedSender, oneshot, watch};
 
 use crate::{Lease, Pause, QueueError};
 
-pub(super) struct Claiming {
+pub(super) struct ClaimState {
     /// To the settler.
     pub requests: UnboundedSender<ClaimRequest>,
     /// Locked while a claim is under way.
@@ -53,7 +53,7 @@ pub(super) struct QueueState {
     pub born_at: u64,
 }
 
-impl Claiming {
+impl ClaimState {
     pub fn new(requests: UnboundedSender<ClaimRequest>) -> Self {
         Self {
             requests,
