@@ -34,9 +34,7 @@ pub enum ValueKind {
 pub enum AttemptField {
     /// The run that wanted it.
     Run,
-    /// Its fencing token.
     Token,
-    /// Its job.
     Job,
 }
 
@@ -59,7 +57,6 @@ pub enum Origin {
 pub struct ResultColumn {
     /// Our name of it, whatever the plant calls it.
     pub name: &'static str,
-    /// What it holds.
     pub kind: ValueKind,
     /// Where that comes from.
     pub origin: Origin,

@@ -30,13 +30,11 @@ pub struct Weld<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum RecordId {
-    /// UInt64.
     Number(u64),
     Text(String),
 }
 
 impl RecordId {
-    /// Borrows the id.
     #[must_use]
     pub fn as_ref(&self) -> IdRef<'_> {
         match self {
@@ -55,13 +53,11 @@ impl fmt::Display for RecordId {
 /// A borrowed [`RecordId`]; same order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IdRef<'a> {
-    /// UInt64.
     Number(u64),
     Text(&'a str),
 }
 
 impl IdRef<'_> {
-    /// An owned copy.
     #[must_use]
     pub fn to_owned(self) -> RecordId {
         match self {

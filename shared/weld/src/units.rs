@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{BadValue, rounding::single};
 
-/// Unit of the voltage curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum CurveVoltageUnit {
     #[default]
@@ -16,7 +15,6 @@ pub enum CurveVoltageUnit {
     PercentOfUmax,
 }
 
-/// Unit of the current curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum CurveCurrentUnit {
     #[default]
@@ -28,7 +26,6 @@ pub enum CurveCurrentUnit {
     PercentOfImax,
 }
 
-/// Unit of `umax`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum VoltageUnit {
     #[default]
@@ -37,7 +34,6 @@ pub enum VoltageUnit {
     Millivolt,
 }
 
-/// Unit of `imax`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum CurrentUnit {
     #[default]

@@ -9,7 +9,6 @@ use crate::{BadValue, features::InferenceConfig};
 pub struct ModelId(usize);
 
 impl ModelId {
-    /// The global model.
     pub const GLOBAL: Self = Self(0);
 
     /// As an index: 0 is the global model, then the parts' in the order given to [`ModelSet::new`].
@@ -69,7 +68,6 @@ impl ModelSpec {
         &self.scalars
     }
 
-    /// Its `inference_config.json`.
     #[must_use]
     pub fn config(&self) -> &InferenceConfig {
         &self.config

@@ -72,7 +72,6 @@ impl RulesFile {
         Ok(Self { all, parts: named })
     }
 
-    /// The settings for a part.
     #[must_use]
     pub fn settings(&self, part_no: &str) -> &RuleSettings {
         self.parts.get(part_no).unwrap_or(&self.all)

@@ -115,7 +115,6 @@ impl NokRules {
         usize::from(self.0)
     }
 
-    /// Adds one.
     pub fn insert(&mut self, rule: Rule) {
         self.0 |= 1 << rule as u8;
     }

@@ -179,33 +179,40 @@ impl RuleSet {
         if settings.short_pulse.enabled {
             bands::short_pulse(segments.main(), stepped, &mut hits);
         }
-        if let Some(hit) = hits
-            .iter()
-            .find(|hit| !(hit.value.is_finite() && hit.t_ms.is_finite()))
-        {
-            return Err(RuleError {
-                rule: hit.rule,
-                problem: format!("measured {} at {} ms", hit.value, hit.t_ms),
-            });
-        }
-        hits.sort_by(|a, b| a.t_ms.total_cmp(&b.t_ms).then(a.rule.cmp(&b.rule)));
-        let mut nok_rules = NokRules::default();
-        for hit in &hits {
-            if settings.nok_on.iter().any(|on| on.covers(hit)) {
-                nok_rules.insert(hit.rule);
-            }
-        }
-        let nok = !nok_rules.is_empty();
-        let could_object = || settings.nok_on.iter().any(|on| on.rule == Rule::Expulsion);
-        if !nok && !expulsion_told && could_object() {
-            return Err(nothing_to_tell(settings));
-        }
-        Ok(Findings {
-            hits,
-            outcome: Outcome::nok_if(nok),
-            nok_rules,
-        })
+        findings(settings, hits, expulsion_told)
     }
+}
+
+/// What the hits make of the weld.
+fn findings(
+    settings: &RuleSettings,
+    mut hits: Vec<Hit>,
+    expulsion_told: bool,
+) -> Result<Findings, RuleError> {
+    let measured = |hit: &Hit| hit.value.is_finite() && hit.t_ms.is_finite();
+    if let Some(hit) = hits.iter().find(|hit| !measured(hit)) {
+        return Err(RuleError {
+            rule: hit.rule,
+            problem: format!("measured {} at {} ms", hit.value, hit.t_ms),
+        });
+    }
+    hits.sort_by(|a, b| a.t_ms.total_cmp(&b.t_ms).then(a.rule.cmp(&b.rule)));
+    let mut nok_rules = NokRules::default();
+    for hit in &hits {
+        if settings.nok_on.iter().any(|on| on.covers(hit)) {
+            nok_rules.insert(hit.rule);
+        }
+    }
+    let nok = !nok_rules.is_empty();
+    let could_object = || settings.nok_on.iter().any(|on| on.rule == Rule::Expulsion);
+    if !nok && !expulsion_told && could_object() {
+        return Err(nothing_to_tell(settings));
+    }
+    Ok(Findings {
+        hits,
+        outcome: Outcome::nok_if(nok),
+        nok_rules,
+    })
 }
 
 fn nothing_to_tell(settings: &RuleSettings) -> RuleError {

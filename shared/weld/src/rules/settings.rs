@@ -13,17 +13,11 @@ pub struct RuleSettings {
     pub nok_on: Vec<NokOn>,
     /// What a pulse is.
     pub pulses: PulseSettings,
-    /// Rule `expulsion`.
     pub expulsion: ExpulsionSettings,
-    /// Rule `interruption`.
     pub interruption: InterruptionSettings,
-    /// Rule `resistance_peak`.
     pub resistance_peak: ResistancePeakSettings,
-    /// Rule `short_pulse`.
     pub short_pulse: ShortPulseSettings,
-    /// Rule `low_energy`.
     pub low_energy: LowEnergySettings,
-    /// Rule `resistance_end_high`.
     pub resistance_end_high: ResistanceEndHighSettings,
 }
 
@@ -282,42 +276,66 @@ impl RuleSettings {
     /// # Errors
     /// The first key that is out of its range.
     pub fn check(&self) -> Result<(), BadValue> {
-        let Self {
-            nok_on: _,
-            pulses,
-            expulsion,
-            interruption,
-            resistance_peak: peak,
-            short_pulse: short,
-            low_energy: energy,
-            resistance_end_high: end,
-        } = self;
-        share("pulses.current_fraction", pulses.current_fraction)?;
-        if !(0.01..=100.0).contains(&pulses.current_floor_ka) {
+        self.pulses.check()?;
+        self.expulsion.check()?;
+        above_zero("interruption.flag_ms", self.interruption.flag_ms, MAX_MS)?;
+        self.resistance_peak.check()?;
+        let (short, energy, end) = (
+            &self.short_pulse,
+            &self.low_energy,
+            &self.resistance_end_high,
+        );
+        for (key, value, most) in [
+            ("short_pulse.flag_below_ms", short.flag_below_ms, MAX_MS),
+            ("short_pulse.warn_below_ms", short.warn_below_ms, MAX_MS),
+            ("low_energy.flag_below_j", energy.flag_below_j, 1e9),
+            ("low_energy.warn_below_j", energy.warn_below_j, 1e9),
+            ("resistance_end_high.end_guard_ms", end.end_guard_ms, MAX_MS),
+            (
+                "resistance_end_high.flag_above_mohm",
+                end.flag_above_mohm,
+                1e6,
+            ),
+            (
+                "resistance_end_high.warn_above_mohm",
+                end.warn_above_mohm,
+                1e6,
+            ),
+        ] {
+            at_least_zero(key, value, most)?;
+        }
+        above_zero("resistance_end_high.window_ms", end.window_ms, MAX_MS)
+    }
+}
+
+impl PulseSettings {
+    fn check(&self) -> Result<(), BadValue> {
+        share("pulses.current_fraction", self.current_fraction)?;
+        if !(0.01..=100.0).contains(&self.current_floor_ka) {
             return Err(BadValue::new(
                 "pulses.current_floor_ka",
-                pulses.current_floor_ka,
+                self.current_floor_ka,
                 "give kA from 0.01 to 100",
             ));
         }
-        if !(0.001..=10.0).contains(&pulses.voltage_floor_v) {
+        if !(0.001..=10.0).contains(&self.voltage_floor_v) {
             return Err(BadValue::new(
                 "pulses.voltage_floor_v",
-                pulses.voltage_floor_v,
+                self.voltage_floor_v,
                 "give V from 0.001 to 10",
             ));
         }
-        at_least_zero("pulses.min_pulse_ms", pulses.min_pulse_ms, MAX_MS)?;
-        if !(1..=100).contains(&pulses.max_pulses) {
+        at_least_zero("pulses.min_pulse_ms", self.min_pulse_ms, MAX_MS)?;
+        if !(1..=100).contains(&self.max_pulses) {
             return Err(BadValue::new(
                 "pulses.max_pulses",
-                pulses.max_pulses,
+                self.max_pulses,
                 "give a number from 1 to 100",
             ));
         }
         for (key, [low, high]) in [
-            ("pulses.prepulse_ms", pulses.prepulse_ms),
-            ("pulses.pause_ms", pulses.pause_ms),
+            ("pulses.prepulse_ms", self.prepulse_ms),
+            ("pulses.pause_ms", self.pause_ms),
         ] {
             if !(low >= 0.0 && low <= high && high <= MAX_MS) {
                 let remedy =
@@ -325,77 +343,61 @@ impl RuleSettings {
                 return Err(BadValue::new(key, format!("[{low}, {high}]"), remedy));
             }
         }
-        share("expulsion.flag", expulsion.flag)?;
-        share("expulsion.warn", expulsion.warn)?;
-        ordered(
-            "expulsion.warn",
-            expulsion.warn,
-            "expulsion.flag",
-            expulsion.flag,
-        )?;
+        Ok(())
+    }
+}
+
+impl ExpulsionSettings {
+    fn check(&self) -> Result<(), BadValue> {
+        let (flag, warn) = (("expulsion.flag", self.flag), ("expulsion.warn", self.warn));
+        for (key, value) in [flag, warn] {
+            share(key, value)?;
+        }
+        ordered(warn, flag)?;
         for (key, value) in [
-            ("expulsion.delay_ms", expulsion.delay_ms),
-            ("expulsion.start_guard_ms", expulsion.start_guard_ms),
-            ("expulsion.end_guard_ms", expulsion.end_guard_ms),
-            ("expulsion.refractory_ms", expulsion.refractory_ms),
-            ("expulsion.persist_ms", expulsion.persist_ms),
-            ("resistance_peak.min_width_ms", peak.min_width_ms),
-            ("resistance_peak.max_width_ms", peak.max_width_ms),
-            ("resistance_peak.after_ms", peak.after_ms),
-            ("resistance_peak.begin_after_ms", peak.begin_after_ms),
-            ("resistance_peak.start_guard_ms", peak.start_guard_ms),
-            ("resistance_peak.end_guard_ms", peak.end_guard_ms),
-            ("short_pulse.flag_below_ms", short.flag_below_ms),
-            ("short_pulse.warn_below_ms", short.warn_below_ms),
-            ("resistance_end_high.end_guard_ms", end.end_guard_ms),
+            ("expulsion.delay_ms", self.delay_ms),
+            ("expulsion.start_guard_ms", self.start_guard_ms),
+            ("expulsion.end_guard_ms", self.end_guard_ms),
+            ("expulsion.refractory_ms", self.refractory_ms),
+            ("expulsion.persist_ms", self.persist_ms),
         ] {
             at_least_zero(key, value, MAX_MS)?;
         }
-        share("expulsion.max_recovery", expulsion.max_recovery)?;
-        share("expulsion.max_current_change", expulsion.max_current_change)?;
-        above_zero("interruption.flag_ms", interruption.flag_ms, MAX_MS)?;
-        above_zero("resistance_peak.flag_mohm", peak.flag_mohm, 1e6)?;
-        above_zero("resistance_peak.warn_mohm", peak.warn_mohm, 1e6)?;
-        ordered(
-            "resistance_peak.warn_mohm",
-            peak.warn_mohm,
-            "resistance_peak.flag_mohm",
-            peak.flag_mohm,
-        )?;
-        above_zero(
+        share("expulsion.max_recovery", self.max_recovery)?;
+        share("expulsion.max_current_change", self.max_current_change)
+    }
+}
+
+impl ResistancePeakSettings {
+    fn check(&self) -> Result<(), BadValue> {
+        let flag = ("resistance_peak.flag_mohm", self.flag_mohm);
+        let warn = ("resistance_peak.warn_mohm", self.warn_mohm);
+        let prominence = (
             "resistance_peak.min_prominence_mohm",
-            peak.min_prominence_mohm,
-            1e6,
-        )?;
-        if peak.measure == PeakMeasure::Height {
-            ordered(
-                "resistance_peak.min_prominence_mohm",
-                peak.min_prominence_mohm,
-                "resistance_peak.warn_mohm",
-                peak.warn_mohm,
-            )?;
+            self.min_prominence_mohm,
+        );
+        let narrowest = ("resistance_peak.min_width_ms", self.min_width_ms);
+        let widest = ("resistance_peak.max_width_ms", self.max_width_ms);
+        for (key, value) in [
+            narrowest,
+            widest,
+            ("resistance_peak.after_ms", self.after_ms),
+            ("resistance_peak.begin_after_ms", self.begin_after_ms),
+            ("resistance_peak.start_guard_ms", self.start_guard_ms),
+            ("resistance_peak.end_guard_ms", self.end_guard_ms),
+        ] {
+            at_least_zero(key, value, MAX_MS)?;
         }
-        ordered(
-            "resistance_peak.min_width_ms",
-            peak.min_width_ms,
-            "resistance_peak.max_width_ms",
-            peak.max_width_ms,
-        )?;
-        share("resistance_peak.rel_height", peak.rel_height)?;
-        above_zero("resistance_peak.smooth_ms", peak.smooth_ms, 1000.0)?;
-        at_least_zero("low_energy.flag_below_j", energy.flag_below_j, 1e9)?;
-        at_least_zero("low_energy.warn_below_j", energy.warn_below_j, 1e9)?;
-        at_least_zero(
-            "resistance_end_high.flag_above_mohm",
-            end.flag_above_mohm,
-            1e6,
-        )?;
-        at_least_zero(
-            "resistance_end_high.warn_above_mohm",
-            end.warn_above_mohm,
-            1e6,
-        )?;
-        above_zero("resistance_end_high.window_ms", end.window_ms, MAX_MS)
+        for (key, value) in [flag, warn, prominence] {
+            above_zero(key, value, 1e6)?;
+        }
+        ordered(warn, flag)?;
+        if self.measure == PeakMeasure::Height {
+            ordered(prominence, warn)?;
+        }
+        ordered(narrowest, widest)?;
+        share("resistance_peak.rel_height", self.rel_height)?;
+        above_zero("resistance_peak.smooth_ms", self.smooth_ms, 1000.0)
     }
 }
 
@@ -427,7 +429,7 @@ fn at_least_zero(key: &str, value: f64, most: f64) -> Result<(), BadValue> {
     ))
 }
 
-fn ordered(low_key: &str, low: f64, high_key: &str, high: f64) -> Result<(), BadValue> {
+fn ordered((low_key, low): (&str, f64), (high_key, high): (&str, f64)) -> Result<(), BadValue> {
     if low <= high {
         return Ok(());
     }
