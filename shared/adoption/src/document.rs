@@ -59,10 +59,10 @@ const SECTIONS: &[(&str, &str, &str)] = &[
 const WIDTH: usize = 112;
 
 /// Which keys a build knows: asked with `section` and, for a key of it, name and value.
-pub type Knows<'a> = &'a dyn Fn(&str, Option<(&str, &Value)>) -> bool;
+pub type IsKnownKey<'a> = &'a dyn Fn(&str, Option<(&str, &Value)>) -> bool;
 
 /// The file. A key that `knows` denies is written as a comment.
-pub fn render(plan: &Plan, source: &str, languages: &[Language], knows: Knows<'_>) -> String {
+pub fn render(plan: &Plan, source: &str, languages: &[Language], knows: IsKnownKey<'_>) -> String {
     let mut text = String::new();
     head(&mut text, plan, source, languages);
     for (section, en, zh) in SECTIONS {
@@ -130,7 +130,7 @@ fn titled(title: &Words, words: &Words) -> Words {
 }
 
 /// A unit is as good as its scale: alone it would make tens of ampere amperes.
-fn is_known(plan: &Plan, item: &Item, knows: Knows<'_>) -> bool {
+fn is_known(plan: &Plan, item: &Item, knows: IsKnownKey<'_>) -> bool {
     let scale = item
         .key
         .strip_suffix("_unit")
@@ -160,7 +160,7 @@ fn write_item(
     plan: &Plan,
     item: &Item,
     languages: &[Language],
-    knows: Knows<'_>,
+    knows: IsKnownKey<'_>,
 ) {
     let known = is_known(plan, item, knows);
     let mut why = match item.origin {
@@ -265,7 +265,7 @@ fn columns(c: char) -> usize {
 }
 
 /// What is told on the screen: counts, then everything that wants a person.
-pub fn summary(plan: &Plan, languages: &[Language], knows: Knows<'_>) -> String {
+pub fn summary(plan: &Plan, languages: &[Language], knows: IsKnownKey<'_>) -> String {
     let mut text = String::new();
     let mut say = |words: &Words| {
         for line in words.lines(languages) {

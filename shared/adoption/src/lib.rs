@@ -37,7 +37,6 @@ pub enum AdoptError {
         line: usize,
         /// From 1, in characters.
         column: usize,
-        /// What is wrong.
         problem: String,
     },
     #[error(

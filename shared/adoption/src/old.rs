@@ -1,234 +1,18 @@
-//! The old service's configuration: which of its keys mean what.
+//! The old service's configuration, understood as far as it can be.
 
-use std::{collections::BTreeMap, net::Ipv6Addr};
+mod keys;
+mod url;
 
-use percent_encoding::percent_decode_str;
 use weldfleet_settings::Secret;
 
 use crate::{
     AdoptError,
     yaml::{self, Node},
 };
+use keys::{WHOLE, understand};
+use url::{Url, bracketed, is_database, is_host, may_hold_password};
 
-/// What a key of the old configuration means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Old {
-    ClickHouseUrl,
-    ClickHouseHost,
-    ClickHousePort,
-    ClickHouseHttpPort,
-    ClickHouseSecure,
-    ClickHouseUser,
-    ClickHousePassword,
-    ClickHouseDatabase,
-    MySqlUrl,
-    MySqlHost,
-    MySqlPort,
-    MySqlUser,
-    MySqlPassword,
-    MySqlDatabase,
-    MySqlEnabled,
-    SourceTable,
-    ResultTable,
-    ColumnMap,
-    Filter,
-    SkippedPrograms,
-    BatchSize,
-    LoopSeconds,
-    LoopMilliseconds,
-    SaveDir,
-    ModelDir,
-    TargetLen,
-    NormCoeffs,
-    NokThreshold,
-    OverrideThreshold,
-    ModelEnabled,
-    RulesEnabled,
-    Device,
-    SampleIntervalMs,
-    Timezone,
-    LogLevel,
-    Charset,
-}
-
-/// Every key that is understood, in its normal form (see [`normal`]). A further spelling is a word here.
-const KEYS: &[(Old, &str)] = &[
-    (
-        Old::ClickHouseUrl,
-        "clickhouse_url clickhouse_dsn clickhouse_uri",
-    ),
-    (
-        Old::ClickHouseHost,
-        "clickhouse_host clickhouse_hosts clickhouse_server clickhouse_hostname clickhouse_address clickhouse_ip",
-    ),
-    (
-        Old::ClickHousePort,
-        "clickhouse_port clickhouse_native_port clickhouse_tcp_port",
-    ),
-    (
-        Old::ClickHouseHttpPort,
-        "clickhouse_http_port clickhouse_https_port",
-    ),
-    (
-        Old::ClickHouseSecure,
-        "clickhouse_secure clickhouse_ssl clickhouse_tls",
-    ),
-    (Old::ClickHouseUser, "clickhouse_user clickhouse_username"),
-    (
-        Old::ClickHousePassword,
-        "clickhouse_password clickhouse_passwd clickhouse_pwd clickhouse_pass",
-    ),
-    (
-        Old::ClickHouseDatabase,
-        "clickhouse_database clickhouse_db clickhouse_dbname clickhouse_db_name clickhouse_database_name",
-    ),
-    (Old::MySqlUrl, "mysql_url mysql_dsn mysql_uri"),
-    (
-        Old::MySqlHost,
-        "mysql_host mysql_server mysql_hostname mysql_address mysql_ip",
-    ),
-    (Old::MySqlPort, "mysql_port"),
-    (Old::MySqlUser, "mysql_user mysql_username"),
-    (
-        Old::MySqlPassword,
-        "mysql_password mysql_passwd mysql_pwd mysql_pass",
-    ),
-    (
-        Old::MySqlDatabase,
-        "mysql_database mysql_db mysql_dbname mysql_db_name mysql_schema",
-    ),
-    (
-        Old::MySqlEnabled,
-        "mysql_enabled mysql_enable use_mysql write_mysql save_to_mysql enable_mysql",
-    ),
-    (
-        Old::SourceTable,
-        "clickhouse_table clickhouse_table_name clickhouse_source_table source_table input_table tables_source tables_source_table tables_clickhouse table_source weld_table",
-    ),
-    (
-        Old::ResultTable,
-        "mysql_table mysql_table_name mysql_result_table result_table output_table tables_result tables_result_table tables_mysql table_result nok_table",
-    ),
-    (
-        Old::ColumnMap,
-        "columns column_map column_mapping field_map field_mapping fields clickhouse_columns",
-    ),
-    (
-        Old::Filter,
-        "filter where where_clause source_filter sql_filter clickhouse_filter clickhouse_where",
-    ),
-    (
-        Old::SkippedPrograms,
-        "skip_programs skip_prog_no skip_prog_nos exclude_programs exclude_prog_no exclude_prog_nos ignore_programs ignore_prog_no tip_dress_programs tip_dress_prog_no dress_programs",
-    ),
-    (
-        Old::BatchSize,
-        "batch_size fetch_batch_size fetch_size read_batch_size query_batch_size clickhouse_batch_size",
-    ),
-    (
-        Old::LoopSeconds,
-        "loop_interval loop_interval_s loop_interval_sec loop_interval_seconds loop_seconds poll_interval poll_interval_seconds interval interval_seconds sleep_interval sleep_seconds loop_sleep run_interval",
-    ),
-    (
-        Old::LoopMilliseconds,
-        "loop_interval_ms poll_interval_ms interval_ms sleep_ms",
-    ),
-    (
-        Old::SaveDir,
-        "save_dir save_path csv_dir csv_save_dir output_dir result_dir",
-    ),
-    (
-        Old::ModelDir,
-        "model_export_dir export_dir model_dir models_dir model_path",
-    ),
-    (Old::TargetLen, "target_len target_length model_target_len"),
-    (
-        Old::NormCoeffs,
-        "norm_coeffs norm_coefficients norm_coeff normalization norm",
-    ),
-    (
-        Old::NokThreshold,
-        "nok_threshold ml_threshold ml_nok_threshold threshold prob_threshold decision_threshold threshold_nok threshold_ml thresholds_nok thresholds_ml thresholds_nok_threshold model_threshold",
-    ),
-    (
-        Old::OverrideThreshold,
-        "override_threshold thresholds_override thresholds_override_threshold threshold_override high_confidence_threshold high_conf_threshold thresholds_high_confidence thresholds_high_conf fusion_threshold",
-    ),
-    (
-        Old::ModelEnabled,
-        "use_ml enable_ml ml_enabled ml_enable use_model model_enabled enable_model switches_ml switch_ml ml_switch switches_use_ml enable_ml_model use_ml_model",
-    ),
-    (
-        Old::RulesEnabled,
-        "use_rule use_rules enable_rule enable_rules rule_enabled rules_enabled rule_enable rules_enable switches_rule switches_rules switch_rule switch_rules rule_switch rules_switch use_rule_model enable_rule_model rule_model_enabled switches_use_rules",
-    ),
-    (Old::Device, "device model_device"),
-    (
-        Old::SampleIntervalMs,
-        "sample_interval_ms sample_interval sampling_interval_ms",
-    ),
-    (Old::Timezone, "timezone time_zone tz"),
-    (Old::LogLevel, "log_level logging_level logger_level"),
-    (Old::Charset, "mysql_charset clickhouse_charset"),
-];
-
-/// Keys whose value is a mapping that belongs together.
-const WHOLE: &[Old] = &[Old::ColumnMap, Old::NormCoeffs];
-
-/// Words before a server's name that say nothing.
-const EMPTY_WORDS: &[&str] = &[
-    "config",
-    "settings",
-    "db",
-    "databases",
-    "database",
-    "connection",
-    "conn",
-    "storage",
-    "datasource",
-];
-
-/// Sections that may stand before a key without changing what it means. `rules.threshold` is no threshold of the
-/// model's.
-const SECTION_WORDS: &[&str] = &[
-    "service",
-    "app",
-    "main",
-    "common",
-    "general",
-    "base",
-    "global",
-    "run",
-    "runtime",
-    "loop",
-    "task",
-    "job",
-    "process",
-    "processing",
-    "scheduler",
-    "schedule",
-    "worker",
-    "infer",
-    "inference",
-    "model",
-    "ml",
-    "alg",
-    "algorithm",
-    "ai",
-    "data",
-    "path",
-    "paths",
-    "output",
-    "export",
-    "io",
-    "table",
-    "tables",
-    "threshold",
-    "thresholds",
-    "switch",
-    "switches",
-    "log",
-];
+pub use keys::Old;
 
 /// A key of the old file and its value.
 #[derive(Debug, Clone)]
@@ -243,7 +27,7 @@ struct Entry {
 
 /// A value, and where it stood.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found<T> {
+pub struct Located<T> {
     pub value: T,
     /// The old key, dotted.
     pub path: String,
@@ -253,21 +37,8 @@ pub struct Found<T> {
 #[derive(Debug)]
 pub struct OldConfig {
     entries: Vec<Entry>,
-    /// `mysql://user:password@host:port/database` and its like, taken apart.
     clickhouse_url: Url,
     mysql_url: Url,
-}
-
-#[derive(Debug, Default)]
-struct Url {
-    path: String,
-    secure: bool,
-    http: bool,
-    host: Option<String>,
-    port: Option<String>,
-    user: Option<String>,
-    password: Option<Secret>,
-    database: Option<String>,
 }
 
 impl OldConfig {
@@ -288,8 +59,12 @@ impl OldConfig {
             mysql_url: Url::default(),
         };
         old.refuse_secrets()?;
-        old.clickhouse_url = old.url(Old::ClickHouseUrl)?;
-        old.mysql_url = old.url(Old::MySqlUrl)?;
+        if let Some(url) = old.text(Old::ClickHouseUrl) {
+            old.clickhouse_url = Url::read(url)?;
+        }
+        if let Some(url) = old.text(Old::MySqlUrl) {
+            old.mysql_url = Url::read(url)?;
+        }
         Ok(old)
     }
 
@@ -341,14 +116,14 @@ impl OldConfig {
     }
 
     /// The value as text; a list's first. Nothing where it is null, empty or a mapping.
-    pub fn text(&self, meaning: Old) -> Option<Found<String>> {
+    pub fn text(&self, meaning: Old) -> Option<Located<String>> {
         let entry = self.entry(meaning)?;
         let scalar = match &entry.value {
             Node::List(items) => items.first()?,
             node => node,
         };
         match scalar {
-            Node::Scalar(Some(text)) if !text.trim().is_empty() => Some(Found {
+            Node::Scalar(Some(text)) if !text.trim().is_empty() => Some(Located {
                 value: text.trim().to_owned(),
                 path: entry.path.clone(),
             }),
@@ -357,7 +132,7 @@ impl OldConfig {
     }
 
     /// A list's texts, or one text with commas.
-    pub fn texts(&self, meaning: Old) -> Option<Found<Vec<String>>> {
+    pub fn texts(&self, meaning: Old) -> Option<Located<Vec<String>>> {
         let entry = self.entry(meaning)?;
         let texts: Vec<String> = match &entry.value {
             Node::List(items) => items.iter().filter_map(scalar).map(str::to_owned).collect(),
@@ -366,14 +141,14 @@ impl OldConfig {
                 .map(|text| text.trim().to_owned())
                 .collect(),
         };
-        Some(Found {
+        Some(Located {
             value: texts,
             path: entry.path.clone(),
         })
     }
 
     /// A mapping's names to names, for people as one line.
-    pub fn map(&self, meaning: Old) -> Option<Found<Vec<(String, String)>>> {
+    pub fn map(&self, meaning: Old) -> Option<Located<Vec<(String, String)>>> {
         let entry = self.entry(meaning)?;
         let Node::Map(pairs) = &entry.value else {
             return None;
@@ -388,55 +163,55 @@ impl OldConfig {
             };
             Some((key.clone(), text))
         });
-        Some(Found {
+        Some(Located {
             value: pairs.collect(),
             path: entry.path.clone(),
         })
     }
 
     /// A value that is told and belongs elsewhere: scalar, list or mapping, as one line.
-    pub fn shown(&self, meaning: Old) -> Option<Found<String>> {
+    pub fn shown(&self, meaning: Old) -> Option<Located<String>> {
         let entry = self.entry(meaning)?;
-        Some(Found {
+        Some(Located {
             value: shown(&entry.value),
             path: entry.path.clone(),
         })
     }
 
-    pub fn clickhouse_password(&self) -> Option<Found<Secret>> {
+    pub fn clickhouse_password(&self) -> Option<Located<Secret>> {
         self.password(Old::ClickHousePassword, &self.clickhouse_url)
     }
 
-    pub fn mysql_password(&self) -> Option<Found<Secret>> {
+    pub fn mysql_password(&self) -> Option<Located<Secret>> {
         self.password(Old::MySqlPassword, &self.mysql_url)
     }
 
-    fn password(&self, meaning: Old, url: &Url) -> Option<Found<Secret>> {
+    fn password(&self, meaning: Old, url: &Url) -> Option<Located<Secret>> {
         let own = self.entry(meaning).and_then(|entry| {
             let text = scalar(&entry.value).filter(|text| !text.is_empty())?;
-            Some(Found {
+            Some(Located {
                 value: Secret::new(text),
                 path: entry.path.clone(),
             })
         });
         own.or_else(|| {
-            Some(Found {
+            Some(Located {
                 value: url.password.clone()?,
                 path: url.path.clone(),
             })
         })
     }
 
-    fn or_url(&self, meaning: Old, url: &Url, part: &Option<String>) -> Option<Found<String>> {
+    fn or_url(&self, meaning: Old, url: &Url, part: &Option<String>) -> Option<Located<String>> {
         self.text(meaning).or_else(|| {
-            Some(Found {
+            Some(Located {
                 value: part.clone()?,
                 path: url.path.clone(),
             })
         })
     }
 
-    pub fn clickhouse_user(&self) -> Option<Found<String>> {
+    pub fn clickhouse_user(&self) -> Option<Located<String>> {
         self.or_url(
             Old::ClickHouseUser,
             &self.clickhouse_url,
@@ -444,7 +219,7 @@ impl OldConfig {
         )
     }
 
-    pub fn clickhouse_database(&self) -> Option<Found<String>> {
+    pub fn clickhouse_database(&self) -> Option<Located<String>> {
         self.or_url(
             Old::ClickHouseDatabase,
             &self.clickhouse_url,
@@ -453,7 +228,7 @@ impl OldConfig {
     }
 
     /// `host[:port]` and the key that named the port, if one did.
-    fn clickhouse_host(&self) -> Option<(Found<String>, Option<Found<String>>)> {
+    fn clickhouse_host(&self) -> Option<(Located<String>, Option<Located<String>>)> {
         let url = &self.clickhouse_url;
         let mut host = self.or_url(Old::ClickHouseHost, url, &url.host)?;
         let mut port = self.or_url(Old::ClickHousePort, url, &url.port);
@@ -464,7 +239,7 @@ impl OldConfig {
         {
             host.value = name.to_owned();
             port = port.or_else(|| {
-                Some(Found {
+                Some(Located {
                     value: number.to_owned(),
                     path: host.path.clone(),
                 })
@@ -569,7 +344,7 @@ impl OldConfig {
     ///
     /// # Errors
     /// [`AdoptError::NoHost`] where MySQL is spoken of without one.
-    pub fn mysql_host(&self) -> Result<Found<String>, AdoptError> {
+    pub fn mysql_host(&self) -> Result<Located<String>, AdoptError> {
         let url = &self.mysql_url;
         let Some(mut host) = self.or_url(Old::MySqlHost, url, &url.host) else {
             return Err(AdoptError::NoHost {
@@ -588,11 +363,11 @@ impl OldConfig {
         Ok(host)
     }
 
-    pub fn mysql_user(&self) -> Option<Found<String>> {
+    pub fn mysql_user(&self) -> Option<Located<String>> {
         self.or_url(Old::MySqlUser, &self.mysql_url, &self.mysql_url.user)
     }
 
-    pub fn mysql_database(&self) -> Option<Found<String>> {
+    pub fn mysql_database(&self) -> Option<Located<String>> {
         self.or_url(
             Old::MySqlDatabase,
             &self.mysql_url,
@@ -601,12 +376,12 @@ impl OldConfig {
     }
 
     /// The table of NOK welds.
-    pub fn result_table(&self) -> Option<Found<String>> {
+    pub fn result_table(&self) -> Option<Located<String>> {
         self.text(Old::ResultTable)
     }
 
     /// The source table's name; the database of `database.table`, if it is written so.
-    pub fn source_table(&self) -> Option<(Option<String>, Found<String>)> {
+    pub fn source_table(&self) -> Option<(Option<String>, Located<String>)> {
         let mut found = self.text(Old::SourceTable)?;
         let Some((database, table)) = found.value.clone().split_once('.').map(owned) else {
             return Some((None, found));
@@ -635,114 +410,6 @@ impl OldConfig {
         }
         repeated
     }
-
-    fn url(&self, meaning: Old) -> Result<Url, AdoptError> {
-        let Some(found) = self.text(meaning) else {
-            return Ok(Url::default());
-        };
-        let (scheme, rest) = scheme(&found.value);
-        let ambiguous = || AdoptError::AmbiguousUrl {
-            key: found.path.clone(),
-        };
-        let (credentials, address) = credentials(rest).ok_or_else(ambiguous)?;
-        let address = address.split(['?', '#']).next().unwrap_or_default();
-        let (host, database) = address.split_once('/').unwrap_or((address, ""));
-        let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
-        if !host.is_empty() && !is_host(host) {
-            return Err(AdoptError::NoHostName { key: found.path });
-        }
-        let (name, port) = match host.rsplit_once(':') {
-            Some((name, port)) if port.parse::<u16>().is_ok() && !is_ipv6(host) => (name, port),
-            _ => (host, ""),
-        };
-        let decoded = |text: &str| {
-            let text = percent_decode_str(text).decode_utf8_lossy().into_owned();
-            (!text.is_empty()).then_some(text)
-        };
-        let database = decoded(database);
-        if database.as_deref().is_some_and(|name| !is_database(name)) {
-            return Err(AdoptError::NoDatabase { key: found.path });
-        }
-        Ok(Url {
-            path: found.path,
-            secure: scheme.contains("https") || scheme.ends_with("clickhouses"),
-            http: scheme.contains("http"),
-            host: decoded(name),
-            port: decoded(port),
-            user: decoded(user),
-            password: decoded(password).map(Secret::new),
-            database,
-        })
-    }
-}
-
-/// `scheme://rest`; what stands before a `://` further on may be a password.
-fn scheme(url: &str) -> (&str, &str) {
-    match url.split_once("://") {
-        Some((scheme, rest))
-            if scheme
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) =>
-        {
-            (scheme, rest)
-        }
-        _ => ("", url),
-    }
-}
-
-/// `user:password` and what stands behind the last `@`, or nothing where that cannot be told.
-///
-/// People write passwords with `/`, `?` and `#` as they are, and the old service's library took them. So the last `@`
-/// ends them, unless there is an address before it already: then it may stand in a path or a query.
-fn credentials(rest: &str) -> Option<(&str, &str)> {
-    let Some((credentials, address)) = rest.rsplit_once('@') else {
-        return Some(("", rest));
-    };
-    let Some((before, _)) = credentials.split_once(['/', '?', '#']) else {
-        return Some((credentials, address));
-    };
-    let host = before.rsplit_once('@').map_or(before, |(_, host)| host);
-    let is_reference = host.contains(['$', '{']);
-    (!is_host(host) && !is_reference).then_some((credentials, address))
-}
-
-/// A name or an address, with a port or without one: nothing that may hold a password.
-fn is_host(text: &str) -> bool {
-    let name = match text.rsplit_once(':') {
-        _ if is_ipv6(text) => return true,
-        Some((name, port)) if port.parse::<u16>().is_ok() => name,
-        _ => text,
-    };
-    let is_name = !name.is_empty()
-        && name
-            .chars()
-            .all(|c| c.is_alphanumeric() || ['.', '-', '_'].contains(&c));
-    is_name || (name.starts_with('[') && is_ipv6(name))
-}
-
-/// An IPv6 address, in brackets or not, with its zone or without.
-fn is_ipv6(text: &str) -> bool {
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|text| text.strip_suffix(']'))
-        .unwrap_or(text);
-    let address = bare.split_once('%').map_or(bare, |(address, _)| address);
-    address.parse::<Ipv6Addr>().is_ok()
-}
-
-/// Whether a name can be a database's: it becomes a part of a URL.
-fn is_database(name: &str) -> bool {
-    !name.contains(['/', '?', '#', '@', ':', '=', '&', '%'])
-}
-
-/// `//user:password@host` and `password=…`, in whatever they stand.
-fn may_hold_password(text: &str) -> bool {
-    let has_credentials = text
-        .rsplit_once('@')
-        .is_some_and(|(before, _)| before.contains(':'));
-    let plain = text.to_lowercase().replace(' ', "");
-    let names = ["password=", "passwd=", "pwd=", "secret=", "access_key="];
-    has_credentials || names.iter().any(|name| plain.contains(name))
 }
 
 /// Every text of a value.
@@ -757,11 +424,11 @@ fn scalars(node: &Node) -> Vec<&str> {
 /// Where ClickHouse may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClickHouseAddress {
-    pub host: Found<String>,
+    pub host: Located<String>,
     /// The likeliest first.
     pub urls: Vec<String>,
     /// The old port, if one was named.
-    pub port: Option<Found<String>>,
+    pub port: Option<Located<String>>,
     /// Whether that is a port of the native protocol.
     pub native: bool,
 }
@@ -777,15 +444,6 @@ pub fn switch(text: &str) -> Option<bool> {
 
 fn owned((a, b): (&str, &str)) -> (String, String) {
     (a.to_owned(), b.to_owned())
-}
-
-/// An IPv6 address as a URL has it.
-fn bracketed(host: &str) -> String {
-    if host.contains(':') && !host.starts_with('[') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    }
 }
 
 fn scalar(node: &Node) -> Option<&str> {
@@ -834,114 +492,9 @@ fn flatten(above: &str, pairs: Vec<(String, Node)>, entries: &mut Vec<Entry>) {
     }
 }
 
-/// What a path means, and how many words before it had to be left out: `service.loop.batch_size` is a `batch_size`.
-fn understand(path: &str) -> (Option<Old>, usize) {
-    let known: BTreeMap<&str, Old> = KEYS
-        .iter()
-        .flat_map(|(meaning, names)| names.split(' ').map(|name| (name, *meaning)))
-        .collect();
-    let words = normal(path);
-    // A server's own key without the server's name would be another one's.
-    let of_server = words
-        .iter()
-        .any(|word| ["clickhouse", "mysql"].contains(&word.as_str()));
-    for left_out in 0..words.len() {
-        if let Some(meaning) = known.get(words[left_out..].join("_").as_str()) {
-            return (Some(*meaning), left_out);
-        }
-        let word = words[left_out].as_str();
-        let neutral = SECTION_WORDS.contains(&word) || EMPTY_WORDS.contains(&word);
-        if !neutral || of_server {
-            break;
-        }
-    }
-    (None, 0)
-}
-
-/// The words of a path: lower case, `ck` and `ch` are `clickhouse`, what says nothing before a server's name is gone.
-fn normal(path: &str) -> Vec<String> {
-    let mut spaced = String::new();
-    let mut before = ' ';
-    for c in path.chars() {
-        if c.is_uppercase() && before.is_lowercase() {
-            spaced.push('_');
-        }
-        spaced.extend(c.to_lowercase());
-        before = c;
-    }
-    let spaced = spaced
-        .replace(['.', '-', ' '], "_")
-        .replace("click_house", "clickhouse")
-        .replace("my_sql", "mysql");
-    let mut words: Vec<String> = Vec::new();
-    for word in spaced.split('_').filter(|word| !word.is_empty()) {
-        let word = match word {
-            "ck" | "ch" => "clickhouse",
-            "mariadb" => "mysql",
-            other => other,
-        };
-        let is_server = ["clickhouse", "mysql"].contains(&word);
-        if is_server
-            && words
-                .iter()
-                .all(|word| EMPTY_WORDS.contains(&word.as_str()))
-        {
-            words.clear();
-        }
-        // `clickhouse.clickhouse_host`, `clickhouse.connection.host`
-        let again = is_server && words.last().is_some_and(|last| last == word);
-        let says_nothing = words.len() == 1
-            && ["clickhouse", "mysql"].contains(&words[0].as_str())
-            && ["connection", "conn", "config", "client"].contains(&word);
-        if !again && !says_nothing {
-            words.push(word.to_owned());
-        }
-    }
-    words
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_are_understood_however_they_are_spelt() {
-        for (path, meaning) in [
-            ("clickhouse.host", Old::ClickHouseHost),
-            ("ck_host", Old::ClickHouseHost),
-            ("db.ClickHouse.host", Old::ClickHouseHost),
-            ("clickhouse.connection.password", Old::ClickHousePassword),
-            ("databases.mysql.dbName", Old::MySqlDatabase),
-            ("mysql-table", Old::ResultTable),
-            ("service.loop.batchSize", Old::BatchSize),
-            ("thresholds.override", Old::OverrideThreshold),
-            ("rule.enabled", Old::RulesEnabled),
-        ] {
-            assert_eq!(understand(path).0, Some(meaning), "{path}");
-        }
-        for path in [
-            "email.host",
-            "kafka.password",
-            "clickhouse.email.host",
-            "mysql.pool.size",
-            "enabled",
-            "rules.threshold",
-            "email.interval",
-        ] {
-            assert_eq!(understand(path).0, None, "{path}");
-        }
-    }
-
-    #[test]
-    fn no_spelling_means_two_things() {
-        let mut seen = BTreeMap::new();
-        for (meaning, names) in KEYS {
-            for name in names.split(' ') {
-                assert_eq!(seen.insert(name, *meaning), None, "{name}");
-                assert_eq!(normal(name).join("_"), name, "not in normal form");
-            }
-        }
-    }
 
     #[test]
     fn what_is_not_a_number_stays_text() {

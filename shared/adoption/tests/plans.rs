@@ -5,7 +5,7 @@
 
 use weldfleet_adoption::{
     AdoptError, Answer, Facts, OldConfig, Plan,
-    document::{self, Knows},
+    document::{self, IsKnownKey},
     facts::{MySqlColumn, MySqlTable, SourceColumn, SourceTable},
 };
 use weldfleet_settings::Settings;
@@ -208,7 +208,7 @@ fn adopt(
     source: Answer<SourceTable>,
     mysql: Answer<MySqlTable>,
     languages: Languages,
-    knows: Knows<'_>,
+    knows: IsKnownKey<'_>,
 ) -> Adopted {
     let old = OldConfig::read(&text(name)).unwrap();
     let facts = Facts {

@@ -164,11 +164,11 @@ const OLD_VERDICTS: &[&str] = &[
 
 /// The plant's columns by our names.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct ColumnMap {
     theirs: BTreeMap<&'static str, String>,
 }
 
-impl Found {
+impl ColumnMap {
     pub fn get(&self, ours: &str) -> Option<&str> {
         self.theirs.get(ours).map(String::as_str)
     }
@@ -192,9 +192,13 @@ pub(super) fn names_of(ours: &'static str) -> Vec<&'static str> {
     names
 }
 
-pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts) -> Result<Found, AdoptError> {
+pub(super) fn plan(
+    plan: &mut Plan,
+    old: &OldConfig,
+    facts: &Facts,
+) -> Result<ColumnMap, AdoptError> {
     let told = told(plan, old)?;
-    let mut found = Found::default();
+    let mut map = ColumnMap::default();
     let table = facts.source.told();
     let mut taken: BTreeSet<String> = told.iter().map(|(_, _, theirs)| theirs.clone()).collect();
     for target in TARGETS {
@@ -214,26 +218,26 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts) -> Result<Fo
                 );
                 continue;
             }
-            found.theirs.insert(target.ours, theirs.clone());
+            map.theirs.insert(target.ours, theirs.clone());
             if theirs != target.ours || target.section != "columns" {
                 plan.mapped(target.section, target.ours, theirs.as_str(), path);
             }
             continue;
         }
         let Some(table) = table else { continue };
-        guess(plan, target, table, &mut taken, &mut found);
+        guess(plan, target, table, &mut taken, &mut map);
     }
     if let Some(table) = table {
-        note_unreadable(plan, table, &found);
+        note_unreadable(plan, table, &map);
         results(plan, table);
         previous_result(plan, table);
-        filter(plan, old, table, &found);
+        filter(plan, old, table, &map);
     } else {
         if let Some(found) = old.text(Old::Filter) {
             plan.mapped("tables", "filter", found.value, &found.path);
         }
     }
-    Ok(found)
+    Ok(map)
 }
 
 /// The day and the time of a weld, by which the latest rows are found; the plant's names.
@@ -304,7 +308,7 @@ fn guess(
     target: &Target,
     table: &SourceTable,
     taken: &mut BTreeSet<String>,
-    found: &mut Found,
+    map: &mut ColumnMap,
 ) {
     let mut candidates: Vec<&SourceColumn> = Vec::new();
     for name in names_of(target.ours) {
@@ -333,7 +337,7 @@ fn guess(
         return;
     };
     taken.insert(first.name.clone());
-    found.theirs.insert(target.ours, first.name.clone());
+    map.theirs.insert(target.ours, first.name.clone());
     let is_own_name = first.name == target.ours;
     if is_own_name && target.section == "columns" {
         return;
@@ -409,14 +413,14 @@ fn previous_result(plan: &mut Plan, table: &SourceTable) {
 }
 
 /// Which rows are the fleet's.
-fn filter(plan: &mut Plan, old: &OldConfig, table: &SourceTable, found: &Found) {
+fn filter(plan: &mut Plan, old: &OldConfig, table: &SourceTable, map: &ColumnMap) {
     let mut clauses = Vec::new();
     let mut sources = Vec::new();
     if let Some(found) = old.text(Old::Filter) {
         clauses.push(found.value);
         sources.push(found.path);
     }
-    let program = found.get("program").and_then(|name| table.column(name));
+    let program = map.get("program").and_then(|name| table.column(name));
     let skipped = old
         .texts(Old::SkippedPrograms)
         .filter(|found| !found.value.is_empty());
@@ -466,7 +470,7 @@ fn filter(plan: &mut Plan, old: &OldConfig, table: &SourceTable, found: &Found) 
             );
         }
     }
-    if let Some(column) = found.get("spot_name").and_then(|name| table.column(name)) {
+    if let Some(column) = map.get("spot_name").and_then(|name| table.column(name)) {
         let dry: Vec<(String, usize)> = counted_all(table, &column.name)
             .into_iter()
             .filter(|(value, _)| ["", "0", "none", "null"].contains(&value.to_lowercase().as_str()))
@@ -563,9 +567,9 @@ fn in_words(counts: &[(String, usize)]) -> String {
 }
 
 /// Rows without a number where a weld needs one.
-fn note_unreadable(plan: &mut Plan, table: &SourceTable, found: &Found) {
+fn note_unreadable(plan: &mut Plan, table: &SourceTable, map: &ColumnMap) {
     for ours in ["umax", "imax"] {
-        let Some(name) = found.get(ours) else {
+        let Some(name) = map.get(ours) else {
             continue;
         };
         let values = table.values(name);

@@ -4,7 +4,7 @@ use weldfleet_words::words;
 
 use crate::{Facts, OldConfig, facts::SourceTable, old::Old};
 
-use super::{Plan, columns::Found, number};
+use super::{Plan, columns::ColumnMap, number};
 
 /// A unit that stored values may be in: `value × scale` is in `unit`, and a usual weld's is from `from` to `to`, as
 /// stored.
@@ -87,18 +87,18 @@ const QUANTITIES: [Quantity; 2] = [
     },
 ];
 
-pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, found: &Found) {
+pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, map: &ColumnMap) {
     let table = facts.source.told().filter(|table| !table.rows.is_empty());
     for quantity in &QUANTITIES {
-        let read = table.and_then(|table| Read::of(table, found, quantity));
+        let read = table.and_then(|table| Read::of(table, map, quantity));
         match read {
             Some(read) => units(plan, quantity, &read),
             None => unknown(plan, quantity),
         }
     }
-    interval(plan, old, table, found);
+    interval(plan, old, table, map);
     if let Some(table) = table {
-        lengths(plan, table, found);
+        lengths(plan, table, map);
     }
 }
 
@@ -109,9 +109,9 @@ struct Read {
 }
 
 impl Read {
-    fn of(table: &SourceTable, found: &Found, quantity: &Quantity) -> Option<Self> {
-        let maxima = table.values(found.get(quantity.maximum)?);
-        let curves = table.values(found.get(quantity.curve)?);
+    fn of(table: &SourceTable, map: &ColumnMap, quantity: &Quantity) -> Option<Self> {
+        let maxima = table.values(map.get(quantity.maximum)?);
+        let curves = table.values(map.get(quantity.curve)?);
         let pairs: Vec<(f64, f64)> = maxima
             .into_iter()
             .zip(curves)
@@ -264,14 +264,14 @@ fn unknown(plan: &mut Plan, quantity: &Quantity) {
     }
 }
 
-fn interval(plan: &mut Plan, old: &OldConfig, table: Option<&SourceTable>, found: &Found) {
+fn interval(plan: &mut Plan, old: &OldConfig, table: Option<&SourceTable>, map: &ColumnMap) {
     if let Some(found) = old.text(Old::SampleIntervalMs)
         && let Ok(ms) = found.value.parse::<f64>()
     {
         return plan.mapped("curves", "sample_interval_ms", ms, &found.path);
     }
     let lengths: Vec<f64> = table
-        .zip(found.get("i_curve"))
+        .zip(map.get("i_curve"))
         .map(|(table, name)| table.values(name))
         .into_iter()
         .flatten()
@@ -301,8 +301,8 @@ fn interval(plan: &mut Plan, old: &OldConfig, table: Option<&SourceTable>, found
 }
 
 /// Curves whose lengths differ by more than is cut without a word.
-fn lengths(plan: &mut Plan, table: &SourceTable, found: &Found) {
-    let (Some(u), Some(i)) = (found.get("u_curve"), found.get("i_curve")) else {
+fn lengths(plan: &mut Plan, table: &SourceTable, map: &ColumnMap) {
+    let (Some(u), Some(i)) = (map.get("u_curve"), map.get("i_curve")) else {
         return;
     };
     let gaps = table.values(u).into_iter().zip(table.values(i));

@@ -45,7 +45,6 @@ pub struct SecretFile {
     pub secret: Secret,
 }
 
-/// The new configuration.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
     pub items: Vec<Item>,
@@ -77,9 +76,9 @@ impl Plan {
             ..Self::default()
         };
         servers::plan(&mut plan, old, facts, secrets)?;
-        let found = columns::plan(&mut plan, old, facts)?;
-        curves::plan(&mut plan, old, facts, &found);
-        mysql::plan(&mut plan, old, facts, &found);
+        let map = columns::plan(&mut plan, old, facts)?;
+        curves::plan(&mut plan, old, facts, &map);
+        mysql::plan(&mut plan, old, facts, &map);
         judging::plan(&mut plan, old, rules);
         plan.ask_about_refused();
         plan.unknown

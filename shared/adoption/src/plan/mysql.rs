@@ -11,7 +11,7 @@ use crate::{Facts, OldConfig, facts::MySqlColumn};
 
 use super::{
     Plan,
-    columns::{Found, names_of, same},
+    columns::{ColumnMap, names_of, same},
 };
 
 /// What such tables call a column of the mirror besides what [`names_of`] knows.
@@ -26,7 +26,7 @@ const FURTHER_NAMES: [(&str, &str); 5] = [
     ("indentation", "indentation_depth"),
 ];
 
-pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, found: &Found) {
+pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, map: &ColumnMap) {
     let Some(table) = facts.mysql.told().filter(|_| old.wants_mysql()) else {
         return;
     };
@@ -47,7 +47,7 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, found: &Foun
             ),
         );
     }
-    let carried: Vec<&'static str> = found.carried().collect();
+    let carried: Vec<&'static str> = map.carried().collect();
     let mirrored = RESULT_COLUMNS.iter().filter(|column| column.mirrored);
     let wanted = DESCRIBING_COLUMNS.map(|(ours, _)| ours).into_iter();
     let wanted = wanted.chain(mirrored.map(|column| column.name));
@@ -57,7 +57,7 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, found: &Foun
         let further = FURTHER_NAMES.iter().filter(|(name, _)| *name == ours);
         names.extend(further.flat_map(|(_, further)| further.split(' ')));
         // What the plant calls it in ClickHouse it probably calls so here.
-        let theirs = found.get(ours).unwrap_or(ours);
+        let theirs = map.get(ours).unwrap_or(ours);
         let named = |name: &str| {
             table.columns.iter().find(|column| {
                 same(name, &column.name)
