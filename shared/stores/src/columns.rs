@@ -42,7 +42,6 @@ pub(crate) fn mysql_type(kind: ValueKind, text: &str) -> String {
     }
 }
 
-/// A result column by its name.
 pub(crate) fn result_column(name: &str) -> Option<&'static ResultColumn> {
     RESULT_COLUMNS.iter().find(|column| column.name == name)
 }

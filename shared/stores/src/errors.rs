@@ -27,47 +27,28 @@ pub enum StoreError {
     /// ClickHouse refused or could not be reached.
     #[error("clickhouse: {what}")]
     ClickHouse {
-        /// What was being done.
         what: String,
         /// The server's code, if it answered.
         code: Option<i32>,
-        /// What the server or the network said.
         #[source]
         source: clickhouse::error::Error,
     },
     /// ClickHouse did not answer in time.
     #[error("clickhouse: {what}: no answer for {seconds} s")]
-    ClickHouseSilent {
-        /// What was being done.
-        what: String,
-        /// How long it was waited for.
-        seconds: u64,
-    },
+    ClickHouseSilent { what: String, seconds: u64 },
     /// MySQL refused or could not be reached.
     #[error("mysql: {what}")]
     MySql {
-        /// What was being done.
         what: String,
-        /// What the server or the network said.
         #[source]
         source: mysql_async::Error,
     },
     /// MySQL did not answer in time.
     #[error("mysql: {what}: no answer for {seconds} s")]
-    MySqlSilent {
-        /// What was being done.
-        what: String,
-        /// How long it was waited for.
-        seconds: u64,
-    },
+    MySqlSilent { what: String, seconds: u64 },
     /// An answer that is not what its statement must give.
     #[error("{what}: unexpected answer: {why}")]
-    Answer {
-        /// What was being read.
-        what: String,
-        /// What is wrong with it.
-        why: String,
-    },
+    Answer { what: String, why: String },
     /// A table or column that cannot be used as it is.
     #[error("{0}")]
     Schema(SchemaError),
@@ -76,36 +57,24 @@ pub enum StoreError {
         "two welds of one range have the same key hash {key_hash}: `{first}` and `{second}`; split the range between them"
     )]
     HashCollision {
-        /// The shared hash.
         key_hash: u64,
-        /// The smaller key.
         first: String,
-        /// The larger key.
         second: String,
     },
     /// A `record_id` that cannot be named.
     #[error(
         "record_id is not utf-8 or longer than 512 bytes: 0x{hex}…; the scheduler's next pass marks such rows invalid"
     )]
-    RecordId {
-        /// Its first bytes.
-        hex: String,
-    },
+    RecordId { hex: String },
     /// The server or a setting cannot do what is asked.
     #[error("{what}; {remedy}")]
-    Refused {
-        /// What cannot be done.
-        what: String,
-        /// What to do about it.
-        remedy: String,
-    },
+    Refused { what: String, remedy: String },
     /// More bytes of curves than a range may have.
     #[error(
         "curves of more than {limit} bytes ({rows} rows had been read); worker.max_range_bytes bounds them, scheduler.batch_size \
          the rows of a range"
     )]
     RangeBytes {
-        /// The bound.
         limit: u64,
         /// Rows that had been read by then.
         rows: u64,
@@ -113,13 +82,10 @@ pub enum StoreError {
     /// A file could not be written or read.
     #[error("{what}: {path}")]
     File {
-        /// What was being done.
         what: &'static str,
-        /// To which file.
         path: std::path::PathBuf,
         /// Bytes that were to be written; 0 where it was not about bytes.
         bytes: u64,
-        /// Why not.
         #[source]
         source: std::io::Error,
     },
@@ -139,9 +105,7 @@ pub struct SchemaError {
 pub struct SchemaFault {
     /// Configuration key that leads there, `columns.record_id`.
     pub key: String,
-    /// What is wrong, with names and types.
     pub problem: String,
-    /// What to do about it.
     pub remedy: String,
 }
 
@@ -378,7 +342,6 @@ pub const MYSQL_CODES: &[(u16, Class, &str)] = &[
 ];
 
 impl StoreError {
-    /// What to do about it.
     pub fn class(&self) -> Class {
         match self {
             Self::ClickHouse { code, source, .. } => clickhouse_class(*code, source),

@@ -46,7 +46,7 @@ pub(crate) enum Precision {
 
 /// How a column of MySQL holds its values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Held {
+pub(crate) enum MirrorType {
     Text(Characters),
     Number {
         precision: Precision,
@@ -57,7 +57,7 @@ pub(crate) enum Held {
     Time(u8),
 }
 
-impl Held {
+impl MirrorType {
     /// As a table of the fleet's own has it.
     fn own(kind: ValueKind) -> Self {
         match kind {
@@ -76,7 +76,6 @@ impl Held {
     }
 }
 
-/// One column of the mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MirrorColumn {
     pub source: Source,
@@ -84,7 +83,7 @@ pub(crate) struct MirrorColumn {
     pub theirs: String,
     /// What it is with us.
     pub kind: ValueKind,
-    pub held: Held,
+    pub held: MirrorType,
     /// Where it takes no NULL, an empty text or 0 stands for "there is none".
     pub takes_null: bool,
 }
@@ -109,13 +108,12 @@ impl MirrorColumn {
             _ => return None,
         };
         match self.held {
-            Held::Text(characters) => characters.most.filter(|most| *most < longest),
+            MirrorType::Text(characters) => characters.most.filter(|most| *most < longest),
             _ => None,
         }
     }
 }
 
-/// The mirror's table.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct MirrorLayout {
     /// Names of the key's columns, in the order of [`MIRROR_KEY`].
@@ -152,7 +150,7 @@ impl MirrorLayout {
                 source,
                 theirs: String::new(),
                 kind,
-                held: Held::own(kind),
+                held: MirrorType::own(kind),
                 takes_null: true,
             };
             if let Some(theirs) = theirs(column.ours()) {

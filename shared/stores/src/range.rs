@@ -29,19 +29,13 @@ pub enum RangeError {
     Field {
         /// Name of the field.
         field: &'static str,
-        /// What it holds.
         value: String,
         /// What it should hold.
         expected: &'static str,
     },
     /// The first key lies behind the last.
     #[error("range ends before it starts: from `{from}` to `{to}`")]
-    Backwards {
-        /// First key.
-        from: String,
-        /// Last key.
-        to: String,
-    },
+    Backwards { from: String, to: String },
 }
 
 /// A day of welds, `YYYYMMDD`.
@@ -49,7 +43,6 @@ pub enum RangeError {
 pub struct Day(u32);
 
 impl Day {
-    /// 1970-01-01.
     pub const EPOCH: Self = Self(19_700_101);
 
     /// A day from its number, `20261122`.
@@ -75,7 +68,6 @@ impl Day {
         self.0
     }
 
-    /// The civil date.
     pub fn date(self) -> Date {
         Date::constant(
             (self.0 / 10_000) as i16,
@@ -149,7 +141,6 @@ pub struct KeyRef<'a> {
     pub leading: Option<LeadingRef<'a>>,
     /// `ck_local_time` as the column's own integer.
     pub ticks: i64,
-    /// `record_id`.
     pub id: IdRef<'a>,
 }
 
@@ -172,7 +163,6 @@ pub struct Key {
     pub leading: Option<Leading>,
     /// `ck_local_time` as the column's own integer: seconds for `DateTime`, 10^-p s for `DateTime64(p)`.
     pub ticks: i64,
-    /// `record_id`.
     pub id: RecordId,
     /// `<ck_local_time> <record_id>` for people; empty until
     /// [`SourceTable::name_keys`](crate::clickhouse::SourceTable::name_keys) fills it.
@@ -180,7 +170,6 @@ pub struct Key {
 }
 
 impl Key {
-    /// Borrows the key.
     pub fn as_ref(&self) -> KeyRef<'_> {
         KeyRef {
             leading: self.leading.as_ref().map(Leading::as_ref),
@@ -403,7 +392,6 @@ pub struct Range {
 }
 
 impl Range {
-    /// The keys alone.
     pub fn keys(&self) -> KeyRange {
         KeyRange {
             from: self.from.clone(),

@@ -385,7 +385,6 @@ impl RowBlock {
         self.arrived.hashes[self.at(row)]
     }
 
-    /// `record_id`.
     pub fn id(&self, row: usize) -> IdRef<'_> {
         self.arrived.ids.get(self.at(row))
     }

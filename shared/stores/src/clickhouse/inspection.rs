@@ -19,7 +19,7 @@ pub struct PartRows {
 }
 
 /// A weld that was found by its id.
-pub struct Found {
+pub struct WeldById {
     pub block: RowBlock,
     /// Its place in the block.
     pub row: usize,
@@ -202,7 +202,7 @@ impl SourceTable {
         record_id: &str,
         day: Option<Day>,
         time: Option<&str>,
-    ) -> Result<Option<Found>, StoreError> {
+    ) -> Result<Option<WeldById>, StoreError> {
         let schema = &self.schema;
         let Some(id) = schema.id_of(record_id) else {
             return Ok(None);
@@ -237,7 +237,7 @@ impl SourceTable {
             return Ok(None);
         };
         let others = rows.count();
-        Ok(Some(Found { block, row, others }))
+        Ok(Some(WeldById { block, row, others }))
     }
 
     /// The weld of this key; of several copies of its row the last.

@@ -74,7 +74,7 @@ pub use column_type::ColumnType;
 pub use disks::Disk;
 pub use empty_filter::{EmptyFilter, empty_filter};
 pub use events::{Event, EventKey, EventLine, Events};
-pub use inspection::{CarriedWeld, CarriedWelds, Found, PartRows};
+pub use inspection::{CarriedWeld, CarriedWelds, PartRows, WeldById};
 pub use keys::{RepeatedKeys, repeated_keys};
 pub use nok_list::{AttemptLine, BODY, Hours, NO_DEFECT, NokFilter, NokShare, NokWeld, Pareto};
 pub use nok_shares::{LINE, LineShares};
@@ -106,7 +106,6 @@ pub struct SourceTable {
 }
 
 impl SourceTable {
-    /// The table's shape.
     pub fn schema(&self) -> &Schema {
         &self.schema
     }

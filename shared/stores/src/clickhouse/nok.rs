@@ -9,7 +9,7 @@ use weldfleet_weld::columns::ValueKind;
 use super::{Schema, SourceTable, quote::list};
 use crate::{
     errors::StoreError,
-    mirror_layout::{Characters, Held, MirrorColumn, Precision, Source},
+    mirror_layout::{Characters, MirrorColumn, MirrorType, Precision, Source},
     range::{Day, KeyRange},
 };
 
@@ -96,9 +96,9 @@ pub(crate) enum Array {
 impl Array {
     pub(crate) fn of(column: &MirrorColumn) -> Self {
         match column.held {
-            Held::Text(_) | Held::Time(_) => Self::Texts,
-            Held::Number { .. } => Self::Floats,
-            Held::Integer => Self::Integers,
+            MirrorType::Text(_) | MirrorType::Time(_) => Self::Texts,
+            MirrorType::Number { .. } => Self::Floats,
+            MirrorType::Integer => Self::Integers,
         }
     }
 
@@ -408,13 +408,13 @@ impl Schema {
     /// A column as MySQL's can hold it, on both sides alike.
     fn value(&self, column: &MirrorColumn) -> String {
         match (column.held, &column.source) {
-            (Held::Text(limits), source) => {
+            (MirrorType::Text(limits), source) => {
                 let text = self.as_text(source, column.kind);
                 let is_ours = column.kind == ValueKind::Text;
                 within(&text, limits, is_ours)
             }
             (
-                Held::Number {
+                MirrorType::Number {
                     precision,
                     unsigned,
                 },
@@ -427,11 +427,11 @@ impl Schema {
                     format!("ifNotFinite({number}, 0)")
                 }
             }
-            (Held::Integer, Source::Known(ours)) => {
+            (MirrorType::Integer, Source::Known(ours)) => {
                 format!("ifNull({}, toUInt64(0))", self.column(ours))
             }
-            (Held::Time(digits), Source::Known(ours)) => time_of(self.column(ours), digits),
-            (Held::Time(digits), Source::Carried(ours)) => {
+            (MirrorType::Time(digits), Source::Known(ours)) => time_of(self.column(ours), digits),
+            (MirrorType::Time(digits), Source::Carried(ours)) => {
                 let text = self.carried_text(ours);
                 time_of(
                     &format!("parseDateTime64BestEffortOrNull({text}, 3, 'UTC')"),
@@ -439,8 +439,8 @@ impl Schema {
                 )
             }
             // Refused by `migrate`, `check` and at the start.
-            (Held::Number { .. }, Source::Carried(_)) => "nan".to_owned(),
-            (Held::Integer, Source::Carried(_)) => "toUInt64(0)".to_owned(),
+            (MirrorType::Number { .. }, Source::Carried(_)) => "nan".to_owned(),
+            (MirrorType::Integer, Source::Carried(_)) => "toUInt64(0)".to_owned(),
         }
     }
 

@@ -82,7 +82,7 @@ pub struct PlantTable {
 }
 
 #[derive(Row, Deserialize)]
-struct Found {
+struct ColumnRow {
     name: String,
     r#type: String,
 }
@@ -94,7 +94,7 @@ impl PlantTable {
         let server = Server::new(&settings.clickhouse);
         let (database, table) = (server.database(), settings.tables.source_table.as_str());
         let name = quote::qualified(database, table);
-        let columns: Vec<Found> = server
+        let columns: Vec<ColumnRow> = server
             .all(
                 "read system.columns",
                 &format!(
@@ -236,7 +236,7 @@ async fn create(server: &Server, name: &str, form: CurveForm) -> Result<(), Stor
     server.execute("create the plant's table", &sql).await
 }
 
-fn differences(engine: &str, columns: Vec<Found>, form: CurveForm) -> Vec<SchemaFault> {
+fn differences(engine: &str, columns: Vec<ColumnRow>, form: CurveForm) -> Vec<SchemaFault> {
     let fault = |problem: String, remedy: &str| SchemaFault {
         key: "tables.source_table".into(),
         problem,

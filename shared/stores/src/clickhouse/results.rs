@@ -104,7 +104,7 @@ pub struct MarkOutcome {
 const ATTEMPT_COLUMNS: [&str; 5] = ["token", "key_hash", "run", "day", "job"];
 
 /// Where the UPDATE takes a column's values from.
-enum Taken {
+enum ValueSource {
     /// This column of `weld_results`.
     Stored(&'static str),
     /// The clock, when it is committed.
@@ -113,7 +113,7 @@ enum Taken {
     Run,
 }
 
-impl Taken {
+impl ValueSource {
     fn of(column: &ResultColumn) -> Self {
         match column.origin {
             Origin::Verdict(_) => Self::Stored(column.name),
@@ -308,13 +308,13 @@ impl Schema {
         let tokens = list(group.iter().map(|attempt| attempt.token));
         let columns = RESULT_COLUMNS
             .iter()
-            .map(|column| (column, Taken::of(column)));
-        let columns: Vec<(&ResultColumn, Taken)> = columns.collect();
+            .map(|column| (column, ValueSource::of(column)));
+        let columns: Vec<(&ResultColumn, ValueSource)> = columns.collect();
         // The first of each tuple is the hash.
         let mut stored = vec!["key_hash"];
         stored.extend(columns.iter().filter_map(|(_, source)| match source {
-            Taken::Stored(name) => Some(*name),
-            Taken::Clock | Taken::Run => None,
+            ValueSource::Stored(name) => Some(*name),
+            ValueSource::Clock | ValueSource::Run => None,
         }));
         // One result a row, the same in every column, should two attempts of the group have judged it.
         let all = format!(
@@ -334,9 +334,9 @@ impl Schema {
         let mut assignments = Vec::with_capacity(columns.len());
         for (column, source) in columns {
             let value = match source {
-                Taken::Clock => "now64(3)".to_owned(),
-                Taken::Run => self.run_to_keep(run, group),
-                Taken::Stored(_) => {
+                ValueSource::Clock => "now64(3)".to_owned(),
+                ValueSource::Run => self.run_to_keep(run, group),
+                ValueSource::Stored(_) => {
                     element += 1;
                     let value =
                         format!("arrayElement(tupleElement({RESULTS_ALIAS}, {element}), {place})");

@@ -21,9 +21,7 @@ use crate::{
 pub struct NewRun {
     pub from: Day,
     pub to: Day,
-    /// Which rows.
     pub selection: Selection,
-    /// Which day first.
     pub order: Order,
     /// What it is for.
     pub note: String,
@@ -86,7 +84,6 @@ pub enum Change {
 }
 
 impl Change {
-    /// The state that it leads to.
     pub fn leads_to(self) -> RunState {
         match self {
             Self::Cancel => RunState::Cancelled,
@@ -95,7 +92,6 @@ impl Change {
         }
     }
 
-    /// The states that it leads from.
     fn leads_from(self) -> &'static [RunState] {
         match self {
             Self::Cancel => &[RunState::Open, RunState::Held],
@@ -110,11 +106,8 @@ pub struct Run {
     pub run: u64,
     pub from: Day,
     pub to: Day,
-    /// Which rows.
     pub selection: Selection,
-    /// Which day first.
     pub order: Order,
-    /// Where it stands.
     pub state: RunState,
     /// When it was asked for, ms since 1970 by ClickHouse's clock.
     pub requested_ms: i64,

@@ -1,6 +1,7 @@
 //! The plant's table as it really is: our column names to theirs, and their types.
 
 mod check;
+mod description;
 mod load;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -20,9 +21,7 @@ pub(crate) const OLD_TRUTH: &str = "defect";
 /// How `record_id` is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdType {
-    /// An unsigned integer.
     Number,
-    /// A `String`.
     Text,
 }
 
@@ -69,13 +68,11 @@ struct Column {
 pub struct Schema {
     /// Database of every table.
     pub database: String,
-    /// Source table's name.
     pub table: String,
     /// Source table, quoted, with its database.
     pub source: String,
     /// `weld_results`, quoted, with its database.
     pub results: String,
-    /// The server's version.
     pub version: Version,
     /// How `record_id` is stored.
     pub id: IdType,

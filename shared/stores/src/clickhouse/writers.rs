@@ -58,7 +58,6 @@ pub struct Notice {
 /// One kind of INSERT in the server's log.
 #[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
 pub struct LoggedInsert {
-    /// Who.
     pub user: String,
     /// The statement's beginning, without its values.
     pub query: String,

@@ -10,14 +10,13 @@ use weldfleet_settings::{
 use weldfleet_weld::columns::ValueKind;
 
 use super::{
-    migrate::{
-        EXACT_COLLATIONS, ExistingColumn, ExistingTable, MySqlType, family, holds, key_columns,
-    },
+    existing_table::{EXACT_COLLATIONS, ExistingColumn, ExistingTable, MySqlType, family, holds},
+    own_columns::key_columns,
     quote::identifier,
 };
 use crate::{
     errors::SchemaFault,
-    mirror_layout::{Characters, Held, MirrorColumn, MirrorLayout, Precision, Source},
+    mirror_layout::{Characters, MirrorColumn, MirrorLayout, MirrorType, Precision, Source},
 };
 
 /// The comment of `ck_ticks`, which only the fleet writes: where it is, the table has been adopted.
@@ -447,37 +446,39 @@ fn longest_of(ours: &str) -> u32 {
 }
 
 /// How their column holds ours, and whether it takes NULL.
-fn fit(column: &MirrorColumn, found: &ExistingColumn) -> Result<(Held, bool), String> {
+fn fit(column: &MirrorColumn, found: &ExistingColumn) -> Result<(MirrorType, bool), String> {
     if found.generated {
         return Err("is generated, so nothing can be written into it".into());
     }
     let is_carried = matches!(column.source, Source::Carried(_));
     let (held, what) = match (family(&found.data_type), column.kind) {
         // MySQL writes JSON its own way, so that no text comes back as it went.
-        ("text", _) if found.data_type == "json" => (Held::Integer, "a text as it is"),
-        ("text", _) => (Held::Text(found.characters()?), ""),
+        ("text", _) if found.data_type == "json" => (MirrorType::Integer, "a text as it is"),
+        ("text", _) => (MirrorType::Text(found.characters()?), ""),
         ("number", ValueKind::Float) => {
             let unsigned = found.column_type.contains("unsigned");
             let precision = found.precision();
             (
-                Held::Number {
+                MirrorType::Number {
                     precision,
                     unsigned,
                 },
                 "",
             )
         }
-        ("whole number", ValueKind::Integer) if found.data_type == "bigint" => (Held::Integer, ""),
+        ("whole number", ValueKind::Integer) if found.data_type == "bigint" => {
+            (MirrorType::Integer, "")
+        }
         ("time", ValueKind::Time) => (found.time(), ""),
         ("time", _) if is_carried && found.data_type == "timestamp" => (
-            Held::Integer,
+            MirrorType::Integer,
             "a plant's local time: an application would read it in its session's zone (DATETIME can)",
         ),
         ("time", _) if is_carried && found.nullable => (found.time(), ""),
-        (_, ValueKind::Float) => (Held::Integer, "a number with fractions"),
-        (_, ValueKind::Integer) => (Held::Integer, "a whole number of 64 bits"),
-        (_, ValueKind::Time) => (Held::Integer, "a time"),
-        (_, ValueKind::Word(_) | ValueKind::Text) => (Held::Integer, "a text"),
+        (_, ValueKind::Float) => (MirrorType::Integer, "a number with fractions"),
+        (_, ValueKind::Integer) => (MirrorType::Integer, "a whole number of 64 bits"),
+        (_, ValueKind::Time) => (MirrorType::Integer, "a time"),
+        (_, ValueKind::Word(_) | ValueKind::Text) => (MirrorType::Integer, "a text"),
     };
     if !what.is_empty() {
         return Err(format!(
@@ -489,9 +490,9 @@ fn fit(column: &MirrorColumn, found: &ExistingColumn) -> Result<(Held, bool), St
 }
 
 impl ExistingColumn {
-    fn time(&self) -> Held {
+    fn time(&self) -> MirrorType {
         let digits = MySqlType::of(&self.column_type).size.min(3);
-        Held::Time(u8::try_from(digits).unwrap_or(3))
+        MirrorType::Time(u8::try_from(digits).unwrap_or(3))
     }
 
     fn precision(&self) -> Precision {

@@ -1,10 +1,6 @@
 //! The result table, made or completed.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use mysql_async::{Conn, prelude::Queryable};
 use weldfleet_settings::{
@@ -13,21 +9,20 @@ use weldfleet_settings::{
 };
 
 use super::{
+    existing_table::{
+        EXACT_COLLATIONS, ExistingColumn, ExistingTable, MySqlType, UniqueKey, family, holds,
+    },
+    own_columns::{carried_columns, columns},
     quote::identifier,
-    server::{Server, in_time},
+    server::Server,
 };
 use crate::{
-    columns::{mysql_type, result_column},
     errors::{SchemaError, SchemaFault, StoreError},
-    mirror_layout::{MirrorLayout, Source},
+    mirror_layout::MirrorLayout,
     statement::{Statement, Store, without_comments},
 };
 
 const RESULT_TABLE: &str = include_str!("../../../../config/sql/mysql/result_table.sql");
-const COLUMN_LIST: &str = include_str!("../../../../config/sql/mysql/result_columns.sql");
-
-/// Collations that compare by bytes and do not pad with blanks, newest first.
-pub(super) const EXACT_COLLATIONS: &[&str] = &["utf8mb4_0900_bin", "utf8mb4_nopad_bin"];
 
 /// What people must know before a table is changed that the fleet did not make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,151 +153,7 @@ pub(crate) async fn apply(
     Ok(())
 }
 
-/// Name, type, the type with its size, collation, nullable, default, extra, comment.
-type InformationRow = (
-    String,
-    String,
-    String,
-    Option<String>,
-    String,
-    Option<String>,
-    String,
-    String,
-);
-
-pub(super) struct ExistingColumn {
-    pub data_type: String,
-    pub column_type: String,
-    /// Values of an ENUM, as they are written.
-    pub words: Vec<String>,
-    pub collation: Option<String>,
-    pub nullable: bool,
-    /// A row that says nothing of the column is refused.
-    pub demands_value: bool,
-    pub generated: bool,
-    /// Each row has another value without anybody's doing.
-    pub fills_itself: bool,
-    /// It changes whenever another column does.
-    pub changes_itself: bool,
-    pub default: Option<String>,
-    pub comment: String,
-}
-
-#[derive(Default)]
-pub(super) struct UniqueKey {
-    pub name: String,
-    /// Lower case.
-    pub columns: BTreeSet<String>,
-    /// Whether each column counts to its end.
-    pub whole: bool,
-}
-
-/// The result table as it is, and what the server offers.
-pub(super) struct ExistingTable {
-    pub collation: String,
-    has_database: bool,
-    /// By name in lower case.
-    pub columns: BTreeMap<String, ExistingColumn>,
-    pub unique_keys: Vec<UniqueKey>,
-}
-
 impl ExistingTable {
-    async fn read(conn: &mut Conn, database: &str, table: &str) -> Result<Self, StoreError> {
-        let found: Vec<String> = in_time(
-            "read collations",
-            conn.query(
-                "SELECT COLLATION_NAME FROM information_schema.COLLATIONS \
-                 WHERE COLLATION_NAME IN ('utf8mb4_0900_bin', 'utf8mb4_nopad_bin')",
-            ),
-        )
-        .await?;
-        let collation = EXACT_COLLATIONS
-            .iter()
-            .find(|name| found.iter().any(|found| found == *name))
-            .ok_or_else(|| {
-                StoreError::refused(
-                    "the mysql server has no collation that compares by bytes without padding",
-                    "use MySQL 8.0.17 or newer, or MariaDB 10.2 or newer",
-                )
-            })?;
-        let databases: Vec<String> = in_time(
-            "read databases",
-            conn.exec(
-                "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ?",
-                (database,),
-            ),
-        )
-        .await?;
-        let rows: Vec<InformationRow> = in_time(
-            "read columns",
-            conn.exec(
-                "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, COLLATION_NAME, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, COLUMN_COMMENT \
-                 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
-                (database, table),
-            ),
-        )
-        .await?;
-        // An expression is a column without a name.
-        let keys: Vec<(String, String, bool)> = in_time(
-            "read keys",
-            conn.exec(
-                "SELECT INDEX_NAME, IFNULL(COLUMN_NAME, ''), SUB_PART IS NULL FROM information_schema.STATISTICS \
-                 WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0",
-                (database, table),
-            ),
-        )
-        .await?;
-        let mut unique: BTreeMap<String, UniqueKey> = BTreeMap::new();
-        for (name, column, whole) in keys {
-            let key = unique.entry(name.clone()).or_insert_with(|| UniqueKey {
-                name,
-                whole: true,
-                ..UniqueKey::default()
-            });
-            key.columns.insert(column.to_lowercase());
-            key.whole &= whole;
-        }
-        let columns = rows
-            .into_iter()
-            .map(
-                |(name, data_type, column_type, collation, nullable, default, extra, comment)| {
-                    let extra = extra.to_ascii_lowercase();
-                    let has_expression = extra.contains("default_generated")
-                        || default.as_deref().is_some_and(|text| text.contains("()"));
-                    let column = ExistingColumn {
-                        words: enum_words(&column_type),
-                        data_type: data_type.to_ascii_lowercase(),
-                        column_type: column_type.to_ascii_lowercase(),
-                        collation,
-                        nullable: nullable == "YES",
-                        generated: extra.contains("generated")
-                            && !extra.contains("default_generated"),
-                        demands_value: nullable == "NO"
-                            && default.is_none()
-                            && !extra.contains("auto_increment")
-                            && !extra.contains("generated"),
-                        changes_itself: extra.contains("on update"),
-                        fills_itself: extra.contains("auto_increment") || has_expression,
-                        default,
-                        comment,
-                    };
-                    (name.to_lowercase(), column)
-                },
-            )
-            .collect();
-        Ok(Self {
-            collation: (*collation).to_owned(),
-            has_database: !databases.is_empty(),
-            columns,
-            unique_keys: unique.into_values().collect(),
-        })
-    }
-
-    /// A column by its name, whatever its case.
-    pub(super) fn column(&self, name: &str) -> Option<&ExistingColumn> {
-        self.columns.get(&name.to_lowercase())
-    }
-
     /// What an application's table gets.
     fn adopted(
         &self,
@@ -358,49 +209,16 @@ impl ExistingTable {
                 ),
             );
         }
-        let wanted = columns(&self.collation, layout);
-        let carried = |name: &str| carried_columns(layout).any(|carried| carried == name);
         if self.columns.is_empty() {
-            let mut list: Vec<String> = wanted
-                .iter()
-                .map(|(_, column)| format!("    {column}"))
-                .collect();
-            let keys =
-                carried_columns(layout).map(|name| format!("    KEY ({})", identifier(name)));
-            list.extend(keys);
             add(
                 format!("create table `{table}`"),
-                without_comments(RESULT_TABLE)
-                    .replace("{result_table}", &target)
-                    .replace("{result_columns}", &list.join(",\n"))
-                    .replace("{collation}", &self.collation),
+                self.creation(&target, layout),
             );
             return Ok((statements, None));
         }
-        let faults = self.unfit(&wanted);
-        refused(table, faults)?;
-        let mut changes: Vec<String> = Vec::new();
-        for (name, column) in &wanted {
-            match self.column(name) {
-                None => {
-                    changes.push(format!("ADD COLUMN {column}"));
-                    // People look a weld up by it.
-                    if carried(name) {
-                        changes.push(format!("ADD KEY ({})", identifier(name)));
-                    }
-                }
-                Some(found) if found.falls_short(name, column).is_some() => {
-                    changes.push(format!("MODIFY COLUMN {column}"));
-                }
-                Some(_) => {}
-            }
-        }
-        if !self.has_own_key() {
-            changes.push(format!(
-                "ADD UNIQUE KEY weldfleet_weld ({})",
-                MIRROR_KEY.join(", ")
-            ));
-        }
+        let wanted = columns(&self.collation, layout);
+        refused(table, self.unfit(&wanted))?;
+        let changes = self.changes(&wanted, layout);
         if changes.is_empty() {
             return Ok((statements, None));
         }
@@ -416,6 +234,41 @@ impl ExistingTable {
             changes,
         });
         Ok((statements, notice))
+    }
+
+    fn creation(&self, target: &str, layout: &MirrorLayout) -> String {
+        let columns = columns(&self.collation, layout);
+        let columns = columns.iter().map(|(_, column)| format!("    {column}"));
+        let keys = carried_columns(layout).map(|name| format!("    KEY ({})", identifier(name)));
+        let list: Vec<String> = columns.chain(keys).collect();
+        without_comments(RESULT_TABLE)
+            .replace("{result_table}", target)
+            .replace("{result_columns}", &list.join(",\n"))
+            .replace("{collation}", &self.collation)
+    }
+
+    fn changes(&self, wanted: &[(String, String)], layout: &MirrorLayout) -> Vec<String> {
+        let mut changes: Vec<String> = Vec::new();
+        for (name, column) in wanted {
+            match self.column(name) {
+                None => {
+                    changes.push(format!("ADD COLUMN {column}"));
+                    // People look a weld up by it.
+                    if carried_columns(layout).any(|carried| carried == name) {
+                        changes.push(format!("ADD KEY ({})", identifier(name)));
+                    }
+                }
+                Some(found) if found.falls_short(name, column).is_some() => {
+                    changes.push(format!("MODIFY COLUMN {column}"));
+                }
+                Some(_) => {}
+            }
+        }
+        if !self.has_own_key() {
+            let key = MIRROR_KEY.join(", ");
+            changes.push(format!("ADD UNIQUE KEY weldfleet_weld ({key})"));
+        }
+        changes
     }
 
     fn has_own_key(&self) -> bool {
@@ -560,123 +413,13 @@ impl ExistingColumn {
     }
 }
 
-/// `'a'` and `'b'` of `enum('a','b')`; a quote in a word is written twice.
-fn enum_words(column_type: &str) -> Vec<String> {
-    let Some(list) = column_type
-        .get(..5)
-        .filter(|name| name.eq_ignore_ascii_case("enum("))
-        .and_then(|_| column_type[5..].strip_suffix(')'))
-    else {
-        return Vec::new();
-    };
-    let words = list.trim_matches('\'').split("','");
-    words.map(|word| word.replace("''", "'")).collect()
-}
-
 /// Whether a column can be made into one of ours without changing what its values are.
 fn same_kind(found: &ExistingColumn, column: &str) -> bool {
     family(&found.data_type) == family(&MySqlType::of(column_type(column)).name)
         && found.data_type != "decimal"
 }
 
-/// Our columns: name, and the column's SQL.
-fn columns(collation: &str, layout: &MirrorLayout) -> Vec<(String, String)> {
-    let text = character_set(collation);
-    let mut columns = Vec::new();
-    for line in COLUMN_LIST.lines().filter(|line| !line.starts_with("--")) {
-        match line.split_whitespace().next() {
-            Some("{mirrored_columns}") => columns.extend(mirrored_columns(layout, &text)),
-            Some(name) => columns.push((name.to_owned(), line.replace("{text}", &text))),
-            None => {}
-        }
-    }
-    columns
-}
-
-fn character_set(collation: &str) -> String {
-    format!("CHARACTER SET utf8mb4 COLLATE {collation}")
-}
-
-/// Those of [`columns`] that make up the key, in its order.
-pub(super) fn key_columns(collation: &str) -> [(&'static str, String); 4] {
-    MIRROR_KEY.map(|name| {
-        let mut lines = COLUMN_LIST.lines();
-        let line = lines.find(|line| line.split_whitespace().next() == Some(name));
-        let column = line.unwrap_or_default();
-        (name, column.replace("{text}", &character_set(collation)))
-    })
-}
-
-fn mirrored_columns(layout: &MirrorLayout, text: &str) -> impl Iterator<Item = (String, String)> {
-    layout.columns.iter().map(move |column| {
-        let name = column.ours();
-        let mut sql = format!("{} {} NULL", column.quoted(), mysql_type(column.kind, text));
-        if let Some(result) = result_column(name) {
-            sql.push_str(&format!(" COMMENT '{}'", result.meaning));
-        }
-        (name.to_owned(), sql)
-    })
-}
-
-fn carried_columns(layout: &MirrorLayout) -> impl Iterator<Item = &str> {
-    let columns = layout.columns.iter();
-    columns.filter_map(|column| match &column.source {
-        Source::Carried(name) => Some(name.as_str()),
-        Source::Known(_) => None,
-    })
-}
-
 /// The type in a column's SQL, with its size.
 fn column_type(column: &str) -> &str {
     column.split_whitespace().nth(1).unwrap_or_default()
-}
-
-/// Whether a column of the type `found` can hold, without loss, what one of the type `ours` of the same family can.
-/// What does not fit would be refused row by row, or never equal what ClickHouse holds.
-pub(super) fn holds(found: &str, ours: &str) -> bool {
-    let (found, ours) = (MySqlType::of(found), MySqlType::of(ours));
-    match ours.name.as_str() {
-        "bigint" => found.name == "bigint",
-        "int" => matches!(found.name.as_str(), "int" | "bigint"),
-        "double" => matches!(found.name.as_str(), "double" | "float"),
-        // Characters; the texts without a size hold 64 kB and more.
-        "varchar" => match found.name.as_str() {
-            "varchar" | "char" => found.size >= ours.size,
-            name => name != "tinytext",
-        },
-        "mediumtext" => matches!(found.name.as_str(), "mediumtext" | "longtext"),
-        "text" => matches!(found.name.as_str(), "text" | "mediumtext" | "longtext"),
-        // Digits of a second.
-        "datetime" => found.size >= ours.size,
-        _ => true,
-    }
-}
-
-pub(super) struct MySqlType {
-    pub name: String,
-    /// `n` of `name(n)`, else 0.
-    pub size: u32,
-}
-
-impl MySqlType {
-    pub(super) fn of(text: &str) -> Self {
-        let text = text.to_ascii_lowercase();
-        let word = text.split_whitespace().next().unwrap_or_default();
-        let (name, rest) = word.split_once('(').unwrap_or((word, ""));
-        let digits = rest.split([',', ')']).next().unwrap_or_default();
-        Self {
-            name: name.to_owned(),
-            size: digits.parse().unwrap_or(0),
-        }
-    }
-}
-
-pub(super) fn family(data_type: &str) -> &'static str {
-    match data_type.to_ascii_lowercase().as_str() {
-        "int" | "bigint" | "mediumint" | "smallint" | "tinyint" => "whole number",
-        "double" | "float" | "decimal" => "number",
-        "datetime" | "timestamp" => "time",
-        "varchar" | "char" | "tinytext" | "text" | "mediumtext" | "longtext" | "json" => "text",
-        _ => "other",
-    }
 }

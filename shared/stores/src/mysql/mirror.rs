@@ -115,7 +115,6 @@ pub struct MirrorLag {
 /// A range whose results are in the rows.
 #[derive(Debug, Clone)]
 pub struct CommittedRange {
-    /// Its keys.
     pub range: Range,
     /// The attempt's token if no attempt was before it: then what is NOK and not in MySQL is of its results.
     pub first_token: Option<u64>,
@@ -131,7 +130,6 @@ impl Mirror {
         }
     }
 
-    /// The MySQL side.
     pub fn table(&self) -> &NokTable {
         &self.table
     }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     clickhouse::nok::{Array, Checksum, NokRow, TextKey, TickSpan},
     errors::{Class, StoreError},
-    mirror_layout::{Held, MirrorColumn, MirrorLayout},
+    mirror_layout::{MirrorColumn, MirrorLayout, MirrorType},
     range::Day,
 };
 
@@ -220,7 +220,7 @@ impl NokTable {
             .columns
             .iter()
             .map(|column| match column.held {
-                Held::Time(_) => time_text(&column.quoted()),
+                MirrorType::Time(_) => time_text(&column.quoted()),
                 _ => column.quoted(),
             })
             .map(|column| format!("{column}, "))
@@ -561,12 +561,12 @@ fn checksum_text(layout: &MirrorLayout) -> String {
     values.extend(layout.columns.iter().map(|column| {
         let name = column.quoted();
         match column.held {
-            Held::Text(_) => text(&name),
-            Held::Time(_) => bytes(time_text(&name)),
-            Held::Number { .. } => bytes(format!(
+            MirrorType::Text(_) => text(&name),
+            MirrorType::Time(_) => bytes(time_text(&name)),
+            MirrorType::Number { .. } => bytes(format!(
                 "CAST(FLOOR(LEAST(GREATEST({name}, -1e9), 1e9) * 1e6 + 0.5e0) AS SIGNED)"
             )),
-            Held::Integer => bytes(format!("IFNULL({name}, 0)")),
+            MirrorType::Integer => bytes(format!("IFNULL({name}, 0)")),
         }
     }));
     values.join(", ")

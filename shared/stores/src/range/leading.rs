@@ -12,7 +12,6 @@ pub enum Leading {
     Text(Vec<u8>),
 }
 
-/// A borrowed [`Leading`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LeadingRef<'a> {
     Number(i128),

@@ -3,7 +3,7 @@
 use weldfleet_settings::columns::{COMPARED_COLUMNS, RESULT_COLUMNS, TRUTH_COLUMNS};
 use weldfleet_weld::columns::ValueKind;
 
-use super::load::{ColumnRow, TableDescription, table_fault};
+use super::description::{ColumnRow, TableDescription, table_fault};
 use crate::{
     clickhouse::{ColumnType, quote::identifier, stored::curve_fits},
     columns::{plain_type, result_column},

@@ -1,18 +1,13 @@
 //! The table's shape, read from the server.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use clickhouse::Row;
-use serde::Deserialize;
 use weldfleet_settings::{Columns, Settings, columns::RESULT_COLUMNS};
 
 use super::{
-    Column, DayType, FurtherColumns, FurtherNames, IdType, OLD_TRUTH, OWN_RECORD_ID, Schema,
-    TimeType,
+    Column, DayType, FurtherColumns, FurtherNames, IdType, Schema, TimeType,
     check::{check_column, fits, is_for_comparison},
+    description::{ColumnRow, TableDescription, table_fault},
 };
 use crate::{
     clickhouse::{
@@ -20,31 +15,12 @@ use crate::{
         arena::Spare,
         column_type::unwrap,
         leading::LeadingColumn,
-        quote::{identifier, literal, qualified},
+        quote::{identifier, qualified},
         versions,
     },
     errors::{Class, SchemaError, SchemaFault, StoreError},
     mirror_layout::MirrorLayout,
 };
-
-/// Settings of the source table that lightweight UPDATE needs.
-const UPDATE_SETTINGS: &[&str] = &["enable_block_number_column", "enable_block_offset_column"];
-
-#[derive(Debug, Row, Deserialize)]
-pub(super) struct ColumnRow {
-    pub(super) name: String,
-    r#type: String,
-    pub(super) default_kind: String,
-    pub(super) in_key: u8,
-    comment: String,
-}
-
-#[derive(Debug, Row, Deserialize)]
-pub(super) struct TableRow {
-    pub(super) engine: String,
-    sorting_key: String,
-    create_table_query: String,
-}
 
 impl Column {
     fn of(row: &ColumnRow) -> Self {
@@ -113,15 +89,6 @@ fn refused(settings: &Settings, faults: Vec<SchemaFault>) -> StoreError {
     })
 }
 
-/// A fault of no single column.
-pub(super) fn table_fault(problem: String, remedy: &str) -> SchemaFault {
-    SchemaFault {
-        key: "tables.source_table".into(),
-        problem,
-        remedy: remedy.into(),
-    }
-}
-
 /// Refuses a server that cannot run lightweight UPDATE, and an account that may not send the settings that are pinned.
 pub(crate) async fn supported_version(server: &Server) -> Result<Version, StoreError> {
     let version = server.version().await?;
@@ -181,44 +148,12 @@ impl Schema {
         settings: &Settings,
     ) -> Result<Option<Self>, StoreError> {
         let version = supported_version(server).await?;
-        let [database, table] = [server.database(), &settings.tables.source_table].map(literal);
-        let sql = format!(
-            "SELECT engine, sorting_key, create_table_query FROM system.tables WHERE database = {database} AND name = {table}"
-        );
-        let tables: Vec<TableRow> = server.all("read system.tables", &sql).await?;
-        let Some(table_row) = tables.into_iter().next() else {
+        let Some(described) = TableDescription::read(server, settings).await? else {
             return Ok(None);
         };
-        let sql = format!(
-            "SELECT name, type, default_kind, toUInt8(is_in_partition_key OR is_in_sorting_key OR is_in_primary_key \
-             OR is_in_sampling_key) AS in_key, comment FROM system.columns \
-             WHERE database = {database} AND table = {table} ORDER BY position"
-        );
-        let columns: Vec<ColumnRow> = server.all("read system.columns", &sql).await?;
-        // A setting may come from the server's defaults, which the table's own text does not show.
-        let sql = format!(
-            "SELECT name FROM system.merge_tree_settings WHERE value = '1' AND name IN ('{}')",
-            UPDATE_SETTINGS.join("', '")
-        );
-        let on_by_default: Vec<String> =
-            server.all("read system.merge_tree_settings", &sql).await?;
         check_filter(server, settings).await?;
-        let described = TableDescription {
-            settings,
-            table: table_row,
-            columns,
-        };
-        described
-            .into_schema(server, version, &on_by_default)
-            .map(Some)
+        described.into_schema(server, version).map(Some)
     }
-}
-
-/// The source table as the server describes it, and what it is to be.
-pub(super) struct TableDescription<'a> {
-    settings: &'a Settings,
-    pub(super) table: TableRow,
-    columns: Vec<ColumnRow>,
 }
 
 /// What a table has of the columns that have a name of ours by themselves.
@@ -231,12 +166,7 @@ struct KnownColumns {
 }
 
 impl TableDescription<'_> {
-    fn into_schema(
-        self,
-        server: &Server,
-        version: Version,
-        on_by_default: &[String],
-    ) -> Result<Schema, StoreError> {
+    fn into_schema(self, server: &Server, version: Version) -> Result<Schema, StoreError> {
         let mut faults = Vec::new();
         self.check_engine(&mut faults);
         let KnownColumns {
@@ -271,7 +201,7 @@ impl TableDescription<'_> {
             time,
             time_zone,
             missing_results,
-            missing_settings: self.missing_settings(on_by_default),
+            missing_settings: self.missing_settings(),
             has_old_truth: self.has_old_truth(),
             keeps_versions: self.engine_family() == "ReplacingMergeTree",
             narrowing: self.narrowing(),
@@ -360,58 +290,6 @@ impl TableDescription<'_> {
         further
     }
 
-    pub(super) fn no_column(&self, key: String, theirs: &str) -> SchemaFault {
-        let known: BTreeSet<&str> = self.columns.iter().map(|row| row.name.as_str()).collect();
-        SchemaFault {
-            key,
-            problem: format!("no column `{theirs}`"),
-            remedy: format!(
-                "map it to the plant's name; the table has: {}",
-                known.into_iter().collect::<Vec<_>>().join(", ")
-            ),
-        }
-    }
-
-    /// A column of the table, save one that `migrate` is to rename.
-    pub(super) fn column(&self, theirs: &str) -> Option<&ColumnRow> {
-        let mut columns = self.columns.iter();
-        columns
-            .find(|row| row.name == theirs)
-            .filter(|row| row.name != OLD_TRUTH || !self.has_old_truth())
-    }
-
-    fn has_old_truth(&self) -> bool {
-        let has = |name: &str, fits: &dyn Fn(&ColumnRow) -> bool| {
-            self.columns.iter().any(|row| row.name == name && fits(row))
-        };
-        has("record_id", &|row| row.comment == OWN_RECORD_ID)
-            && has(OLD_TRUTH, &|row| row.r#type == "LowCardinality(String)")
-            && !has("label_defect", &|_| true)
-    }
-
-    fn missing_settings(&self, on_by_default: &[String]) -> Vec<&'static str> {
-        let text = &self.table.create_table_query;
-        UPDATE_SETTINGS
-            .iter()
-            .copied()
-            .filter(|name| {
-                let own = text
-                    .rsplit_once(&format!("{name} = "))
-                    .map(|(_, value)| value.starts_with('1') || value.starts_with("true"));
-                !own.unwrap_or_else(|| on_by_default.iter().any(|on| on == name))
-            })
-            .collect()
-    }
-
-    /// The engine whatever keeps its parts.
-    pub(super) fn engine_family(&self) -> &str {
-        let engine = self.table.engine.as_str();
-        engine
-            .strip_prefix("Replicated")
-            .or_else(|| engine.strip_prefix("Shared"))
-            .unwrap_or(engine)
-    }
-
     /// By what few rows are found before versions are compared.
     fn narrowing(&self) -> Vec<String> {
         if self.engine_family() != "ReplacingMergeTree" {
@@ -431,11 +309,6 @@ impl TableDescription<'_> {
         LeadingColumn::of(&self.table.sorting_key, theirs, |column| {
             self.column_type(column)
         })
-    }
-
-    fn column_type(&self, theirs: &str) -> Option<ColumnType> {
-        let row = self.column(theirs)?;
-        Some(ColumnType::parse(&row.r#type))
     }
 }
 
