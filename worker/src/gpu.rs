@@ -23,7 +23,6 @@ enum Which {
     Uuid(String),
 }
 
-/// At one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Load {
     /// Time in which something ran on it, of the last second or less.

@@ -43,10 +43,10 @@ impl Needs {
 }
 
 /// One thing that is needed, and whether it is there.
-pub type Found = (String, Result<(), StoreError>);
+pub type Need = (String, Result<(), StoreError>);
 
 /// What this account may do in ClickHouse, and whether it works; the second list is empty where a grant is missing.
-pub async fn clickhouse(source: &SourceTable) -> (Vec<Found>, Vec<Found>) {
+pub async fn clickhouse(source: &SourceTable) -> (Vec<Need>, Vec<Need>) {
     let capabilities = Capability::ALL.map(|capability| async move {
         let what = match capability {
             Capability::Read => "reads rows",
@@ -64,7 +64,7 @@ pub async fn clickhouse(source: &SourceTable) -> (Vec<Found>, Vec<Found>) {
 }
 
 /// Whether the mirror's table and this account's rights are what they must be; nothing where MySQL is switched off.
-pub async fn mysql(settings: &Settings) -> Result<Vec<Found>, StoreError> {
+pub async fn mysql(settings: &Settings) -> Result<Vec<Need>, StoreError> {
     match NokTable::new(settings)? {
         Some(table) => Ok(table.check_all().await),
         None => Ok(Vec::new()),

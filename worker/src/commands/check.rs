@@ -3,17 +3,14 @@
 mod batches;
 mod part_names;
 mod precision;
+mod report;
+mod sample;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use weldfleet_queue::{Queue, QueueError};
-use weldfleet_service::{
-    Exit, Failure,
-    exit::chain,
-    outln,
-    output::{self, Paint},
-};
+use weldfleet_service::{Exit, Failure, exit::chain, output};
 use weldfleet_settings::{Precision, Settings, secret::without_credentials};
 use weldfleet_stores::clickhouse::{RowBlock, SourceTable, empty_filter, repeated_keys};
 use weldfleet_weld::Verdict;
@@ -24,89 +21,17 @@ use crate::{
     needs,
 };
 use batches::Alike;
+use report::{Report, State};
+use sample::Sample;
 
 /// Rows that are judged in both precisions.
 const PRECISION_ROWS: u32 = 1000;
 /// Parts of a day that are looked at; a body shop welds some hundred.
 const MOST_PARTS: u32 = 10_000;
 
-/// How one thing was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    Ok,
-    Warning,
-    Failed,
-}
-
-#[derive(Debug, serde::Serialize)]
-struct Finding {
-    check: String,
-    state: State,
-    text: String,
-}
-
-/// What was found so far; prints as it goes unless asked for JSON.
-struct Report {
-    findings: Vec<Finding>,
-    quiet: bool,
-    unreachable: bool,
-}
-
-impl Report {
-    fn add(&mut self, check: &str, state: State, text: impl Into<String>) {
-        let text = text.into();
-        if !self.quiet {
-            let paint = Paint::for_stdout();
-            let mark = match state {
-                State::Ok => paint.green("ok     "),
-                State::Warning => paint.yellow("warning"),
-                State::Failed => paint.red("failed "),
-            };
-            outln!(
-                "{mark}  {check:<12} {}",
-                text.replace('\n', "\n                      ")
-            );
-        }
-        self.findings.push(Finding {
-            check: check.to_owned(),
-            state,
-            text,
-        });
-    }
-
-    fn ok(&mut self, check: &str, text: impl Into<String>) {
-        self.add(check, State::Ok, text);
-    }
-
-    fn warning(&mut self, check: &str, text: impl Into<String>) {
-        self.add(check, State::Warning, text);
-    }
-
-    fn failed(&mut self, check: &str, text: impl Into<String>) {
-        self.add(check, State::Failed, text);
-    }
-
-    fn exit(&self) -> Exit {
-        let failed = self
-            .findings
-            .iter()
-            .any(|finding| finding.state == State::Failed);
-        match (failed, self.unreachable) {
-            (_, true) => Exit::Unreachable,
-            (true, false) => Exit::Failed,
-            (false, false) => Exit::Done,
-        }
-    }
-}
-
 /// Looks at everything; non-zero if anything fails.
 pub async fn run(settings: &Settings, rows: u32, json: bool) -> Result<Exit, Failure> {
-    let mut report = Report {
-        findings: Vec::new(),
-        quiet: json,
-        unreachable: false,
-    };
+    let mut report = Report::new(json);
     let judging = check_judging(settings, &mut report);
     let source = check_clickhouse(settings, &mut report).await;
     check_mysql(settings, &mut report).await;
@@ -408,10 +333,9 @@ async fn check_rows(
         }
     };
     let sample = Sample::of(&block, &verdicts);
-    let state = if sample.judged * 2 < verdicts.len() {
-        State::Failed
-    } else {
-        State::Ok
+    let state = match sample.is_mostly_invalid() {
+        true => State::Failed,
+        false => State::Ok,
     };
     report.add("rows", state, sample.in_words(settings));
     if judging.models.is_some() {
@@ -480,91 +404,5 @@ async fn check_precision(
         (Ok(found), _) => report.ok("precision", found.in_words()),
         (Err(error), Precision::Bf16) => report.failed("precision", chain(&error)),
         (Err(error), Precision::F32) => report.warning("precision", chain(&error)),
-    }
-}
-
-/// What the judged rows look like.
-struct Sample {
-    rows: usize,
-    judged: usize,
-    nok: usize,
-    reasons: BTreeMap<String, usize>,
-    maxima: Vec<(&'static str, f32, f32)>,
-}
-
-impl Sample {
-    fn of(block: &RowBlock, verdicts: &[Verdict]) -> Self {
-        let mut reasons = BTreeMap::new();
-        for verdict in verdicts {
-            if let Some(reason) = &verdict.alg_error {
-                let code = reason.split(':').next().unwrap_or_default().to_owned();
-                *reasons.entry(code).or_default() += 1;
-            }
-        }
-        let span = |values: Vec<f32>| {
-            let finite = values.into_iter().filter(|value| value.is_finite());
-            finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| {
-                (low.min(value), high.max(value))
-            })
-        };
-        let top = |values: &[f32]| values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let rows = 0..block.len();
-        let of = |value: &dyn Fn(usize) -> f32| span(rows.clone().map(value).collect());
-        let maxima = [
-            ("umax", of(&|row| block.umax(row))),
-            ("u_curve maximum", of(&|row| top(block.weld(row).u))),
-            ("imax", of(&|row| block.imax(row))),
-            ("i_curve maximum", of(&|row| top(block.weld(row).i))),
-        ];
-        Self {
-            rows: verdicts.len(),
-            judged: verdicts
-                .iter()
-                .filter(|verdict| verdict.final_result.is_some())
-                .count(),
-            nok: verdicts
-                .iter()
-                .filter(|verdict| verdict.final_result == Some(weldfleet_weld::Outcome::Nok))
-                .count(),
-            reasons,
-            maxima: maxima.map(|(name, (low, high))| (name, low, high)).to_vec(),
-        }
-    }
-
-    fn in_words(&self, settings: &Settings) -> String {
-        let mut text = format!(
-            "{} rows judged without writing: {} of them, {} NOK",
-            self.rows, self.judged, self.nok
-        );
-        for (reason, count) in &self.reasons {
-            text.push_str(&format!("\n{count} x {reason}"));
-        }
-        for (name, low, high) in &self.maxima {
-            text.push_str(&format!("\n{name} {low:.3} to {high:.3} as stored"));
-        }
-        if self.judged * 2 < self.rows {
-            let curves = &settings.curves;
-            text.push_str(&format!(
-                "\nmost rows cannot be judged: compare these maxima with [curves] (u_unit {:?}, i_unit {:?}, umax_unit {:?}, \
-                 imax_unit {:?}) and [validation]",
-                curves.u_unit, curves.i_unit, curves.umax_unit, curves.imax_unit
-            ));
-        }
-        text
-    }
-
-    fn as_json(&self) -> Value {
-        let maxima: BTreeMap<&str, Value> = self
-            .maxima
-            .iter()
-            .map(|(name, low, high)| (*name, json!({ "min": low, "max": high })))
-            .collect();
-        json!({
-            "rows": self.rows,
-            "judged": self.judged,
-            "nok": self.nok,
-            "reasons": self.reasons,
-            "as_stored": maxima,
-        })
     }
 }

@@ -77,7 +77,6 @@ impl Catalog {
         &self.set
     }
 
-    /// `model_export_dir`.
     pub fn folder(&self) -> &Path {
         &self.folder
     }

@@ -39,9 +39,9 @@ pub enum Change {
 
 /// Changes by file, for whoever wants to show them. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Noticed(Arc<Mutex<BTreeMap<PathBuf, Change>>>);
+pub struct FileChanges(Arc<Mutex<BTreeMap<PathBuf, Change>>>);
 
-impl Noticed {
+impl FileChanges {
     pub fn all(&self) -> BTreeMap<PathBuf, Change> {
         self.0
             .lock()
@@ -70,34 +70,34 @@ impl Noticed {
 }
 
 /// Looks at the files as long as the process runs.
-pub fn watch(catalog: Catalog) -> Noticed {
-    let noticed = Noticed::default();
-    let told = noticed.clone();
+pub fn watch(catalog: Catalog) -> FileChanges {
+    let changes = FileChanges::default();
+    let told = changes.clone();
     tokio::spawn(async move {
-        let mut looker = Looker::new(catalog);
+        let mut watcher = Watcher::new(catalog);
         loop {
             let look = tokio::task::spawn_blocking(move || {
-                let now = looker.look();
-                (looker, now)
+                let now = watcher.look();
+                (watcher, now)
             });
             // A look that panicked would do so again.
             let Ok((back, now)) = look.await else { return };
-            looker = back;
+            watcher = back;
             told.replace(now);
             tokio::time::sleep(LOOK_EVERY).await;
         }
     });
-    noticed
+    changes
 }
 
 /// Compares what is there with what was read.
-struct Looker {
+struct Watcher {
     catalog: Catalog,
     /// Of files that were read again, what the file system said then and what was found.
     again: BTreeMap<PathBuf, (Stamp, Option<Change>)>,
 }
 
-impl Looker {
+impl Watcher {
     fn new(catalog: Catalog) -> Self {
         Self {
             catalog,
@@ -189,9 +189,9 @@ mod tests {
             model_export_dir: folder.path().to_owned(),
             ..Model::default()
         };
-        let mut looker = Looker::new(Catalog::read(&settings).unwrap());
+        let mut watcher = Watcher::new(Catalog::read(&settings).unwrap());
         let mut look = || -> Vec<(String, Change)> {
-            let found = looker.look().into_iter();
+            let found = watcher.look().into_iter();
             let name = |path: PathBuf| {
                 let within = path.strip_prefix(folder.path()).unwrap();
                 within.display().to_string()
@@ -239,13 +239,13 @@ mod tests {
             model_export_dir: folder.path().to_owned(),
             ..Model::default()
         };
-        let mut looker = Looker::new(Catalog::read(&settings).unwrap());
+        let mut watcher = Watcher::new(Catalog::read(&settings).unwrap());
         copy("models/global", &folder.path().join("parts/A"));
-        assert_eq!(looker.look(), BTreeMap::new());
+        assert_eq!(watcher.look(), BTreeMap::new());
         fs::write(&table, r#"{"A": "parts/A"}"#).unwrap();
         let replaced = BTreeMap::from([(table.clone(), Change::Replaced)]);
-        assert_eq!(looker.look(), replaced);
+        assert_eq!(watcher.look(), replaced);
         fs::remove_file(&table).unwrap();
-        assert_eq!(looker.look(), BTreeMap::from([(table, Change::Gone)]));
+        assert_eq!(watcher.look(), BTreeMap::from([(table, Change::Gone)]));
     }
 }

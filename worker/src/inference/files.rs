@@ -142,7 +142,6 @@ impl ModelFiles {
         &self.path
     }
 
-    /// `model.onnx`.
     pub fn graph(&self) -> &[u8] {
         &self.graph
     }

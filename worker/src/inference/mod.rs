@@ -68,7 +68,7 @@ impl Models {
         let catalog = Catalog::read(settings)?;
         let runtime = Runtime::load(settings)?;
         let models = Self { runtime, catalog };
-        Ok(models.settled(settings))
+        Ok(models.with_fallback(settings))
     }
 
     /// The same by OpenVINO, where `auto` may choose it.
@@ -96,7 +96,7 @@ impl Models {
         }
     }
 
-    fn settled(self, settings: &Model) -> Self {
+    fn with_fallback(self, settings: &Model) -> Self {
         if !self.runtime.may_fall_back() {
             return self;
         }
@@ -246,15 +246,15 @@ mod tests {
                 "{refusal}"
             );
             assert_eq!(
-                models.settled(&settings).runtime.provider(),
+                models.with_fallback(&settings).runtime.provider(),
                 provider,
                 "what was asked for by name is not replaced"
             );
         }
-        let settled = on(Provider::Cuda, true).settled(&settings);
-        assert_eq!(settled.runtime.device(), "cpu");
+        let fallen_back = on(Provider::Cuda, true).with_fallback(&settings);
+        assert_eq!(fallen_back.runtime.device(), "cpu");
         assert!(
-            settled
+            fallen_back
                 .open_global(candidates(Provider::Cpu, 1, &settings)[0])
                 .is_ok()
         );

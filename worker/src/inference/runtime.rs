@@ -60,7 +60,7 @@ impl Runtime {
     /// As there.
     pub fn with_library(library: &Path, model: &Model) -> anyhow::Result<Self> {
         let environment = load_library(library)?;
-        let provider = settle(model, &Found::on_this_host())?;
+        let provider = choose(model, &HostSupport::on_this_host())?;
         let engines = model.cache_dir.join("tensorrt");
         match provider {
             Provider::Tensorrt => prepare_tensorrt(&engines, model.fp16),
@@ -289,13 +289,13 @@ fn library() -> PathBuf {
 }
 
 /// What this runtime was built with, and the GPUs this process sees.
-struct Found {
+struct HostSupport {
     cuda: bool,
     tensorrt: bool,
     devices: u32,
 }
 
-impl Found {
+impl HostSupport {
     fn on_this_host() -> Self {
         Self {
             cuda: ep::CUDA::is_available().unwrap_or(false),
@@ -322,11 +322,11 @@ fn devices(dev: &Path) -> u32 {
     u32::try_from(numbered.count()).unwrap_or(u32::MAX)
 }
 
-fn settle(model: &Model, found: &Found) -> anyhow::Result<Provider> {
-    let device = model.device_id < found.devices;
+fn choose(model: &Model, host: &HostSupport) -> anyhow::Result<Provider> {
+    let device = model.device_id < host.devices;
     let available = match model.provider {
         Provider::Cpu | Provider::Openvino => return Ok(model.provider),
-        Provider::Auto if found.cuda && device => {
+        Provider::Auto if host.cuda && device => {
             ensure!(
                 model.precision == Precision::F32,
                 "model.precision = \"bf16\", but model.provider = \"auto\" found a GPU, which computes f32; use \"openvino\" or \"f32\""
@@ -339,8 +339,8 @@ fn settle(model: &Model, found: &Found) -> anyhow::Result<Provider> {
             );
             return Ok(Provider::Cpu);
         }
-        Provider::Cuda => found.cuda,
-        Provider::Tensorrt => found.tensorrt,
+        Provider::Cuda => host.cuda,
+        Provider::Tensorrt => host.tensorrt,
     };
     let wanted = model.provider.name();
     if !available {
@@ -354,7 +354,7 @@ fn settle(model: &Model, found: &Found) -> anyhow::Result<Provider> {
             "model.provider = \"{wanted}\", but there is no NVIDIA device {} ({} found); \
              check model.device_id and the driver, or use \"auto\" or \"cpu\"",
             model.device_id,
-            found.devices
+            host.devices
         );
     }
     Ok(model.provider)
@@ -375,44 +375,41 @@ mod tests {
         }
     }
 
-    fn settled(provider: Provider, device_id: u32, found: &Found) -> Result<Provider, String> {
+    fn chosen(provider: Provider, device_id: u32, host: &HostSupport) -> Result<Provider, String> {
         let model = Model {
             provider,
             device_id,
             ..Model::default()
         };
-        settle(&model, found).map_err(|error| error.to_string())
+        choose(&model, host).map_err(|error| error.to_string())
     }
 
     #[test]
     fn auto_takes_a_gpu_only_where_library_and_device_are_there() {
-        let found = |cuda, devices| Found {
+        let host = |cuda, devices| HostSupport {
             cuda,
             tensorrt: cuda,
             devices,
         };
         assert_eq!(
-            settled(Provider::Auto, 0, &found(true, 1)),
+            chosen(Provider::Auto, 0, &host(true, 1)),
             Ok(Provider::Cuda)
         );
+        assert_eq!(chosen(Provider::Auto, 1, &host(true, 1)), Ok(Provider::Cpu));
         assert_eq!(
-            settled(Provider::Auto, 1, &found(true, 1)),
+            chosen(Provider::Auto, 0, &host(false, 1)),
             Ok(Provider::Cpu)
         );
         assert_eq!(
-            settled(Provider::Auto, 0, &found(false, 1)),
-            Ok(Provider::Cpu)
-        );
-        assert_eq!(
-            settled(Provider::Tensorrt, 1, &found(true, 2)),
+            chosen(Provider::Tensorrt, 1, &host(true, 2)),
             Ok(Provider::Tensorrt)
         );
-        let refusal = settled(Provider::Cuda, 2, &found(true, 2)).unwrap_err();
+        let refusal = chosen(Provider::Cuda, 2, &host(true, 2)).unwrap_err();
         assert!(
             refusal.contains("no NVIDIA device 2 (2 found)"),
             "{refusal}"
         );
-        let refusal = settled(Provider::Tensorrt, 0, &found(false, 2)).unwrap_err();
+        let refusal = chosen(Provider::Tensorrt, 0, &host(false, 2)).unwrap_err();
         assert!(refusal.contains("built without it"), "{refusal}");
     }
 

@@ -66,7 +66,7 @@ pub struct Case {
 
 /// What becomes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum Decision {
     /// Ask whether the capability works, then decide again.
     Ask,
     /// The worker waits: gate closed, lease given back, no attempt spent.
@@ -79,34 +79,34 @@ pub enum Ending {
     Unreadable,
 }
 
-pub fn decide(case: &Case) -> Ending {
+pub fn decide(case: &Case) -> Decision {
     let looks_like_the_servers = matches!(case.class, Class::Outage | Class::Refused);
     match case.step {
-        Step::Audit => return Ending::Wait,
-        Step::Fetch if case.class == Class::Data => return Ending::Unreadable,
+        Step::Audit => return Decision::Wait,
+        Step::Fetch if case.class == Class::Data => return Decision::Unreadable,
         Step::Fetch if looks_like_the_servers && case.excused >= EXCUSES => {}
-        _ if looks_like_the_servers => return Ending::Wait,
+        _ if looks_like_the_servers => return Decision::Wait,
         _ => {}
     }
     match case.works {
-        None => Ending::Ask,
-        Some(false) => Ending::Wait,
+        None => Decision::Ask,
+        Some(false) => Decision::Wait,
         Some(true) => own_fault(case),
     }
 }
 
-fn own_fault(case: &Case) -> Ending {
+fn own_fault(case: &Case) -> Decision {
     let last = case.attempt >= case.max_attempts;
     if !last && (case.one_weld || case.attempt < tries(case)) {
-        return Ending::Retry;
+        return Decision::Retry;
     }
     match case.step {
         // Its rows are committed: splitting finds none left and ends it, and the scheduler reconciles the mirror.
-        Step::Mirror => Ending::Split,
-        _ if !case.one_weld => Ending::Split,
+        Step::Mirror => Decision::Split,
+        _ if !case.one_weld => Decision::Split,
         // One row, and nothing that is known to have another cause: it is its values.
-        Step::Fetch if matches!(case.class, Class::Fatal | Class::Data) => Ending::Unreadable,
-        _ => Ending::Retry,
+        Step::Fetch if matches!(case.class, Class::Fatal | Class::Data) => Decision::Unreadable,
+        _ => Decision::Retry,
     }
 }
 
@@ -187,7 +187,7 @@ mod tests {
             let data = case.step == Step::Fetch && case.class == Class::Data;
             let ending = decide(&case);
             assert!(
-                ending == Ending::Wait || data && ending == Ending::Unreadable,
+                ending == Decision::Wait || data && ending == Decision::Unreadable,
                 "{case:?}: {ending:?}"
             );
         }
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn every_case_ends_after_one_question() {
         for case in every_case().filter(|case| case.works.is_some()) {
-            assert_ne!(decide(&case), Ending::Ask, "{case:?}");
+            assert_ne!(decide(&case), Decision::Ask, "{case:?}");
         }
     }
 
@@ -206,7 +206,7 @@ mod tests {
         let works = every_case().filter(|case| case.works == Some(true));
         for case in works.filter(|case| case.step == Step::Fetch) {
             let may_wait = matches!(case.class, Class::Outage | Class::Refused);
-            let waits = decide(&case) == Ending::Wait;
+            let waits = decide(&case) == Decision::Wait;
             assert_eq!(waits, may_wait && case.excused < EXCUSES, "{case:?}");
         }
     }
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_range_of_many_rows_is_never_dead_for_its_own_fault() {
         for case in every_case() {
-            let dies = decide(&case) == Ending::Retry && case.attempt == case.max_attempts;
+            let dies = decide(&case) == Decision::Retry && case.attempt == case.max_attempts;
             assert!(!dies || case.one_weld, "{case:?}");
         }
     }
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_row_is_marked_only_for_its_values() {
         for case in every_case() {
-            if decide(&case) == Ending::Unreadable {
+            if decide(&case) == Decision::Unreadable {
                 assert_eq!(case.step, Step::Fetch, "{case:?}");
                 let by_its_code = case.class == Class::Data;
                 let by_exclusion = case.one_weld
@@ -245,27 +245,27 @@ mod tests {
                     ..FRESH
                 };
                 let expected = match class {
-                    Class::Outage | Class::Refused => Ending::Wait,
-                    Class::Data if step == Step::Fetch => Ending::Unreadable,
-                    _ => Ending::Ask,
+                    Class::Outage | Class::Refused => Decision::Wait,
+                    Class::Data if step == Step::Fetch => Decision::Unreadable,
+                    _ => Decision::Ask,
                 };
                 assert_eq!(decide(&case), expected, "{code} {name} at {step:?}");
             }
         }
         // One that nobody knows.
-        assert_eq!(decide(&FRESH), Ending::Ask);
+        assert_eq!(decide(&FRESH), Decision::Ask);
         let own = Case {
             works: Some(true),
             ..FRESH
         };
-        assert_eq!(decide(&own), Ending::Retry);
-        assert_eq!(decide(&Case { attempt: 2, ..own }), Ending::Split);
+        assert_eq!(decide(&own), Decision::Retry);
+        assert_eq!(decide(&Case { attempt: 2, ..own }), Decision::Split);
         let last = Case {
             one_weld: true,
             attempt: 5,
             ..own
         };
-        assert_eq!(decide(&last), Ending::Unreadable);
+        assert_eq!(decide(&last), Decision::Unreadable);
         let memory = Case {
             class: Class::Size,
             ..own
@@ -275,14 +275,14 @@ mod tests {
                 attempt: 4,
                 ..memory
             }),
-            Ending::Retry
+            Decision::Retry
         );
         assert_eq!(
             decide(&Case {
                 attempt: 5,
                 ..memory
             }),
-            Ending::Split
+            Decision::Split
         );
     }
 }

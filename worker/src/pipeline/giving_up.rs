@@ -10,7 +10,7 @@ use weldfleet_stores::{Range, StoreError, clickhouse::Capability};
 
 use super::{
     Pipeline,
-    blame::{self, Case, Ending, Step},
+    blame::{self, Case, Decision, Step},
     stages::Stopped,
 };
 use crate::{inference::pool::PoolError, needs::probe_folder};
@@ -63,9 +63,9 @@ impl Pipeline {
             attempt: job.attempts,
             max_attempts: job.max_attempts,
         };
-        let mut ending = blame::decide(&case);
+        let mut decision = blame::decide(&case);
         let mut reason = error.chain();
-        if ending == Ending::Ask {
+        if decision == Decision::Ask {
             let asked = match step.capability() {
                 Some(capability) => self.needs.probe(&self.source, capability).await,
                 None => Ok(()),
@@ -75,28 +75,28 @@ impl Pipeline {
                 // What the server says to a plain statement of the kind says more than what it said to this range.
                 reason = refusal.chain_and_remedy();
             }
-            ending = blame::decide(&case);
+            decision = blame::decide(&case);
         } else if let Some(remedy) = error.remedy() {
             reason = format!("{reason}; {remedy}");
         }
-        match ending {
-            Ending::Wait => {
+        match decision {
+            Decision::Wait => {
                 self.wait_for(range, step, error, &reason);
                 if step == Step::Fetch {
                     self.excuse(&job.id);
                 }
                 (Settlement::release(reason), "released")
             }
-            Ending::Split => {
+            Decision::Split => {
                 tracing::warn!(reason, ?step, "range is split");
                 (Settlement::split(reason), "split")
             }
-            Ending::Unreadable => {
+            Decision::Unreadable => {
                 let reason = weldfleet_fleet::unreadable(&error.words());
                 tracing::warn!(reason, "range is split until the row stands alone");
                 (Settlement::split(reason), "split")
             }
-            Ending::Retry | Ending::Ask => {
+            Decision::Retry | Decision::Ask => {
                 tracing::warn!(reason, ?step, "range failed, it is retried");
                 (Settlement::retry(reason), "retried")
             }

@@ -39,7 +39,7 @@ pub enum Failed {
     Store(Arc<StoreError>),
 }
 
-/// Ranges on their way to a grouping; while there are any, it is worth pending.
+/// Ranges on their way to a grouping; while there are any, a group may wait for them.
 #[derive(Debug, Clone, Default)]
 pub struct Upstream(Arc<AtomicUsize>);
 

@@ -50,11 +50,9 @@ pub use writing::Writing;
 
 /// Everything a range needs on its way.
 pub struct Pipeline {
-    /// The truth.
     pub source: SourceTable,
     /// Steps 2 to 4.
     pub writing: Writing,
-    /// The compute threads.
     pub pool: Pool,
     /// Folder of the audit files.
     pub save_dir: PathBuf,
@@ -66,7 +64,7 @@ pub struct Pipeline {
     pub tally: Tally,
     /// When the fleet stops itself.
     pub limits: Limits,
-    /// For pausing it.
+    /// Where the fleet is paused.
     pub queue: Queue,
     /// What a probe of the table needs.
     pub needs: Needs,

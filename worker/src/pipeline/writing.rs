@@ -123,15 +123,12 @@ impl Writing {
     }
 
     /// Step 2.
-    ///
-    /// # Errors
-    /// `Failed`
     pub async fn store(
         &self,
         results: EncodedResults,
         range: &Range,
         lease: &Lease,
-        way: OnTheWay,
+        on_the_way: OnTheWay,
     ) -> Result<OnTheWay, Failed> {
         let on_to_commit = self.storing.enter();
         let patience = match range.run {
@@ -139,46 +136,40 @@ impl Writing {
             _ => RUN_PATIENCE,
         };
         self.results
-            .write(results, range.rows, patience, lease, way)
+            .write(results, range.rows, patience, lease, on_the_way)
             .await?;
         Ok(on_to_commit)
     }
 
     /// Step 3.
-    ///
-    /// # Errors
-    /// `Failed`
     pub async fn commit(
         &self,
         attempt: Attempt,
         lease: &Lease,
-        way: OnTheWay,
+        on_the_way: OnTheWay,
     ) -> Result<OnTheWay, Failed> {
         let on_to_mirror = self.committing.enter();
         let rows = attempt.range.rows;
         self.commits
-            .write(attempt, rows, STEP_PATIENCE, lease, way)
+            .write(attempt, rows, STEP_PATIENCE, lease, on_the_way)
             .await?;
         Ok(on_to_mirror)
     }
 
-    /// Step 4. Without `way` the range has had no step 3 of its own.
-    ///
-    /// # Errors
-    /// `Failed`
+    /// Step 4. Without `on_the_way` the range has had no step 3 of its own.
     pub async fn mirror(
         &self,
         committed: CommittedRange,
         lease: &Lease,
-        way: Option<OnTheWay>,
+        on_the_way: Option<OnTheWay>,
     ) -> Result<(), Failed> {
         let Some(mirror) = &self.mirror else {
             return Ok(());
         };
-        let way = way.unwrap_or_else(|| self.committing.enter());
+        let on_the_way = on_the_way.unwrap_or_else(|| self.committing.enter());
         let rows = committed.range.rows;
         mirror
-            .write(committed, rows, STEP_PATIENCE, lease, way)
+            .write(committed, rows, STEP_PATIENCE, lease, on_the_way)
             .await
     }
 }

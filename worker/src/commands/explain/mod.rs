@@ -11,7 +11,7 @@ use weldfleet_service::{Exit, Failure, OrExit, outln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day,
-    clickhouse::{Found, RowBlock, SourceTable},
+    clickhouse::{RowBlock, SourceTable, WeldById},
 };
 use weldfleet_weld::{Verdict, judge::Workspace};
 
@@ -47,7 +47,7 @@ pub async fn run(
         .find(record_id, day, None)
         .await
         .map_err(store_failure)?;
-    let Some(Found { block, row, others }) = found else {
+    let Some(WeldById { block, row, others }) = found else {
         let when = day.map_or_else(|| "any day".to_owned(), |day| format!("day {day}"));
         return Err(Failure::usage(format!(
             "no weld with record_id `{record_id}` on {when} in `{}`",

@@ -32,9 +32,7 @@ pub struct Key {
     device: String,
     /// Cores this process may use.
     cores: usize,
-    /// `model.threads`.
     threads: u32,
-    /// `model.batch_rows`.
     batch_rows: u32,
 }
 

@@ -1,0 +1,99 @@
+//! What rows that were judged without writing look like.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use weldfleet_settings::Settings;
+use weldfleet_stores::clickhouse::RowBlock;
+use weldfleet_weld::{Outcome, Verdict};
+
+/// What the judged rows look like.
+pub struct Sample {
+    rows: usize,
+    judged: usize,
+    nok: usize,
+    reasons: BTreeMap<String, usize>,
+    maxima: Vec<(&'static str, f32, f32)>,
+}
+
+impl Sample {
+    pub fn of(block: &RowBlock, verdicts: &[Verdict]) -> Self {
+        let mut reasons = BTreeMap::new();
+        for verdict in verdicts {
+            if let Some(reason) = &verdict.alg_error {
+                let code = reason.split(':').next().unwrap_or_default().to_owned();
+                *reasons.entry(code).or_default() += 1;
+            }
+        }
+        let span = |values: Vec<f32>| {
+            let finite = values.into_iter().filter(|value| value.is_finite());
+            finite.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| {
+                (low.min(value), high.max(value))
+            })
+        };
+        let top = |values: &[f32]| values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let rows = 0..block.len();
+        let of = |value: &dyn Fn(usize) -> f32| span(rows.clone().map(value).collect());
+        let maxima = [
+            ("umax", of(&|row| block.umax(row))),
+            ("u_curve maximum", of(&|row| top(block.weld(row).u))),
+            ("imax", of(&|row| block.imax(row))),
+            ("i_curve maximum", of(&|row| top(block.weld(row).i))),
+        ];
+        Self {
+            rows: verdicts.len(),
+            judged: verdicts
+                .iter()
+                .filter(|verdict| verdict.final_result.is_some())
+                .count(),
+            nok: verdicts
+                .iter()
+                .filter(|verdict| verdict.final_result == Some(Outcome::Nok))
+                .count(),
+            reasons,
+            maxima: maxima.map(|(name, (low, high))| (name, low, high)).to_vec(),
+        }
+    }
+
+    /// Most rows cannot be judged: the units are wrong, or the limits.
+    pub fn is_mostly_invalid(&self) -> bool {
+        self.judged * 2 < self.rows
+    }
+
+    pub fn in_words(&self, settings: &Settings) -> String {
+        let mut text = format!(
+            "{} rows judged without writing: {} of them, {} NOK",
+            self.rows, self.judged, self.nok
+        );
+        for (reason, count) in &self.reasons {
+            text.push_str(&format!("\n{count} x {reason}"));
+        }
+        for (name, low, high) in &self.maxima {
+            text.push_str(&format!("\n{name} {low:.3} to {high:.3} as stored"));
+        }
+        if self.is_mostly_invalid() {
+            let curves = &settings.curves;
+            text.push_str(&format!(
+                "\nmost rows cannot be judged: compare these maxima with [curves] (u_unit {:?}, i_unit {:?}, umax_unit {:?}, \
+                 imax_unit {:?}) and [validation]",
+                curves.u_unit, curves.i_unit, curves.umax_unit, curves.imax_unit
+            ));
+        }
+        text
+    }
+
+    pub fn as_json(&self) -> Value {
+        let maxima: BTreeMap<&str, Value> = self
+            .maxima
+            .iter()
+            .map(|(name, low, high)| (*name, json!({ "min": low, "max": high })))
+            .collect();
+        json!({
+            "rows": self.rows,
+            "judged": self.judged,
+            "nok": self.nok,
+            "reasons": self.reasons,
+            "as_stored": maxima,
+        })
+    }
+}
