@@ -117,7 +117,6 @@ pub struct PlantTableRows {
     pub wear: Vec<String>,
     pub tipdresscounter: Vec<String>,
     pub energie: Vec<String>,
-    /// The body.
     pub rfid: Vec<String>,
     pub workshop_section: Vec<&'static str>,
     pub area: Vec<String>,
@@ -262,7 +261,6 @@ impl CountedBlock {
         &self.0
     }
 
-    /// The same.
     #[must_use]
     pub fn into_block(self) -> SimulatedBlock {
         self.0

@@ -181,9 +181,7 @@ pub struct History {
 /// A verdict's run and token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Commit {
-    /// `alg_run`
     pub run: u64,
-    /// `alg_token`
     pub token: u64,
 }
 

@@ -182,7 +182,6 @@ impl Fleet {
             .collect()
     }
 
-    /// `scheduler status --json`.
     pub fn status(&self) -> Value {
         let text = self.succeed("scheduler", &["status", "--json"]);
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -194,7 +193,6 @@ impl Fleet {
         self.clickhouse.value(&sql).await
     }
 
-    /// Starts `scheduler run`.
     pub fn scheduler(&self) -> Process {
         Process::start(
             self.command("scheduler", &["run", "--log-format", "json"]),
@@ -202,7 +200,6 @@ impl Fleet {
         )
     }
 
-    /// Starts `worker run`.
     pub fn worker(&self) -> Process {
         self.worker_with(&[])
     }

@@ -7,7 +7,6 @@ use weldfleet_testkit::eventually;
 
 use crate::Process;
 
-/// All of it.
 pub async fn status(scheduler: &Process) -> Value {
     let (code, body) = scheduler.get("/api/v1/status").await;
     assert_eq!(code, 200, "{body}");

@@ -113,7 +113,6 @@ fn still_queued(error: QueueError, refused: Refused) -> Failure {
 }
 
 impl Steered {
-    /// What was done.
     pub fn said(&self, wanted: OfRun) -> Words {
         let id = self.run.run;
         let changed = self.event.is_some();

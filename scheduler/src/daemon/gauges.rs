@@ -290,7 +290,6 @@ fn show(report: &Report) {
     gauge!("weldfleet_disk_free_bytes").set(known(disk.map(|disk| disk.free_bytes as f64)));
 }
 
-/// What Redis says.
 fn show_queue(report: &Report) {
     for state in State::ALL {
         let jobs = report.jobs.as_ref();
@@ -374,7 +373,6 @@ fn oldest_held(runs: &[RunLine], now_ms: i64) -> f64 {
     oldest.map_or(0.0, |since| (now_ms - since).max(0) as f64 / 1000.0)
 }
 
-/// What ClickHouse says.
 fn show_rows(report: &Report) {
     let live = || {
         let days = report.days.as_ref()?;

@@ -40,7 +40,7 @@ const OF_LEADER: [&str; 3] = [
 
 /// Days that passes touched, for this task.
 #[derive(Debug, Default)]
-pub struct Touched(Mutex<Days>);
+pub struct TouchedDays(Mutex<Days>);
 
 #[derive(Debug, Default)]
 struct Days {
@@ -49,7 +49,7 @@ struct Days {
     backfilled: HashMap<Day, Instant>,
 }
 
-impl Touched {
+impl TouchedDays {
     /// Notes what a pass saw.
     pub fn note(&self, live: Vec<Day>, summary: &Summary) {
         let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,14 +88,14 @@ pub async fn run(daemon: Daemon) {
     let mut mirror: Option<Open> = None;
     let mut backoff = Backoff::default();
     let mut away = false;
-    let mut blind = Blind::default();
+    let mut estimate = EstimatedLag::default();
     while !daemon.stop.is_cancelled() {
         let mut wait = daemon.settings.scheduler.poll_interval;
         if daemon.leads.borrow().is_some() {
             match reconcile(&daemon, &mut mirror).await {
                 Ok(()) => {
                     backoff.worked();
-                    blind = Blind::default();
+                    estimate = EstimatedLag::default();
                     if std::mem::take(&mut away) {
                         tracing::info!("the mirror is looked after again");
                     }
@@ -110,7 +110,7 @@ pub async fn run(daemon: Daemon) {
                             "the mirror is not looked after; judging goes on and the mirror lags"
                         );
                     }
-                    let behind = blind.lag(&daemon, mirror.as_ref()).await;
+                    let behind = estimate.lag(&daemon, mirror.as_ref()).await;
                     daemon
                         .shown
                         .mirror(json!({ "away": reason, "lag_rows": behind }));
@@ -246,12 +246,12 @@ fn show_lag(daemon: &Daemon, open: &Open) {
 
 /// The lag while MySQL does not answer, counted again as rarely as a day is checked.
 #[derive(Debug, Default)]
-struct Blind {
+struct EstimatedLag {
     behind: Option<u64>,
     due: Option<Instant>,
 }
 
-impl Blind {
+impl EstimatedLag {
     /// What is committed by now, less what was mirrored when MySQL last answered. `None` if nobody can tell.
     async fn lag(&mut self, daemon: &Daemon, open: Option<&Open>) -> Option<u64> {
         let began = Instant::now();

@@ -35,8 +35,8 @@ use weldfleet_service::{Failure, Health, http, http::StatusPage, signals};
 use weldfleet_settings::Settings;
 
 use crate::{console, status::cache::Cache};
-use mirror_reconciler::Touched;
-use status_page::Shown;
+use mirror_reconciler::TouchedDays;
+use status_page::StatusNumbers;
 
 /// What the tasks share.
 #[derive(Clone)]
@@ -47,10 +47,10 @@ struct Daemon {
     /// Proof of leadership, while it lasts.
     leads: watch::Receiver<Option<LeaderToken>>,
     /// Days that passes touched.
-    touched: Arc<Touched>,
+    touched: Arc<TouchedDays>,
     /// A pass is wanted now.
     wake: Arc<Notify>,
-    shown: Arc<Shown>,
+    shown: Arc<StatusNumbers>,
     stop: CancellationToken,
 }
 
@@ -64,7 +64,7 @@ pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> Result<()
     let id = WorkerId::unique(host).to_string();
     let (lead, leads) = watch::channel(None);
     let mut daemon = Daemon {
-        shown: Arc::new(Shown::new(id.clone())),
+        shown: Arc::new(StatusNumbers::new(id.clone())),
         health: Health::default(),
         touched: Arc::default(),
         wake: Arc::default(),

@@ -13,7 +13,7 @@ use weldfleet_stores::{
 use super::{
     Daemon, gauges,
     outage::{self, Backoff, CLICKHOUSE, REDIS},
-    status_page::Shown,
+    status_page::StatusNumbers,
 };
 use crate::{
     args::today,
@@ -91,7 +91,7 @@ pub async fn run(daemon: Daemon) {
 }
 
 /// What passes found out is no longer true of this scheduler: whoever leads now says how its passes go.
-fn forget(health: &Health, shown: &Shown, queue_failed: bool) {
+fn forget(health: &Health, shown: &StatusNumbers, queue_failed: bool) {
     if queue_failed {
         outage::ends(health, REDIS);
     }
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn who_leads_no_longer_keeps_no_reason_of_a_pass() {
-        let (health, shown) = (Health::default(), Shown::new("s".to_owned()));
+        let (health, shown) = (Health::default(), StatusNumbers::new("s".to_owned()));
         for component in [REDIS, CLICKHOUSE, "clock", "paused", "jobs"] {
             health.not_ready(component, "X");
         }

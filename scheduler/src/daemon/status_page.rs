@@ -11,7 +11,7 @@ use super::Daemon;
 
 /// Numbers that the tasks leave for the status page.
 #[derive(Debug)]
-pub struct Shown {
+pub struct StatusNumbers {
     id: String,
     latest: Mutex<Latest>,
 }
@@ -24,7 +24,7 @@ struct Latest {
     mirror: Value,
 }
 
-impl Shown {
+impl StatusNumbers {
     pub fn new(id: String) -> Self {
         Self {
             id,

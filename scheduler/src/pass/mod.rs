@@ -52,7 +52,7 @@ use growth::Growth;
 use memory::Memory;
 use partial_ranges::PartialRanges;
 use runs::FinishedDays;
-use slice::{DayOfRun, SliceEnd};
+use slice::{DayOfRun, SliceEnd, Sliced};
 
 /// Priority of live days: first.
 pub const LIVE: u8 = 0;
@@ -105,7 +105,7 @@ pub struct Summary {
 /// The pass and its little memory.
 pub struct Pass {
     deps: Dependencies,
-    waiting: PartialRanges,
+    partial: PartialRanges,
     finished: FinishedDays,
     memory: Memory,
     growth: Growth,
@@ -116,7 +116,7 @@ impl Pass {
     pub fn new(deps: Dependencies) -> Self {
         Self {
             deps,
-            waiting: PartialRanges::new(),
+            partial: PartialRanges::new(),
             finished: FinishedDays::default(),
             memory: Memory::default(),
             growth: Growth::default(),
@@ -168,7 +168,7 @@ impl Pass {
                 .iter()
                 .flat_map(|run| run.from.to(run.to).map(|day| (run.run, day))),
         );
-        self.waiting.keep_only(&looked_at);
+        self.partial.keep_only(&looked_at);
 
         for day in live_days {
             let day_of_run = DayOfRun {
@@ -178,30 +178,37 @@ impl Pass {
                 order: Order::default(),
                 priority: LIVE,
             };
-            let sliced = slice::slice(
-                &self.deps,
-                &mut self.waiting,
-                day_of_run,
-                leader,
-                &mut live_free,
-                moment.at,
-            )
-            .await?;
+            let sliced = self
+                .slice_day(day_of_run, leader, &mut live_free, moment, &mut summary)
+                .await?;
             summary.live_ranges += sliced.enqueued;
-            summary.unreadable.extend_from_slice(&sliced.unreadable);
-            if sliced.is_busy() {
-                summary.busy_days.insert(day);
-            }
-            if sliced.ended == SliceEnd::Deposed {
-                summary.deposed = true;
+            if summary.deposed {
                 return Ok(summary);
             }
         }
         self.slice_runs(&open_runs, leader, &mut backfill_free, moment, &mut summary)
             .await?;
         if live_free > 0 {
-            summary.next_due = self.waiting.next_due(self.deps.settings.scheduler.max_wait);
+            summary.next_due = self.partial.next_due(self.deps.settings.scheduler.max_wait);
         }
         Ok(summary)
+    }
+
+    async fn slice_day(
+        &mut self,
+        of: DayOfRun<'_>,
+        leader: LeaderToken,
+        free: &mut u64,
+        moment: Moment,
+        summary: &mut Summary,
+    ) -> Result<Sliced, PassError> {
+        let (deps, partial) = (&self.deps, &mut self.partial);
+        let sliced = slice::slice(deps, partial, of, leader, free, moment.at).await?;
+        summary.unreadable.extend_from_slice(&sliced.unreadable);
+        if sliced.is_busy() {
+            summary.busy_days.insert(of.day);
+        }
+        summary.deposed |= sliced.ended == SliceEnd::Deposed;
+        Ok(sliced)
     }
 }

@@ -7,7 +7,7 @@ use weldfleet_stores::{Day, clickhouse::Run};
 
 use super::{
     BACKFILL, Moment, Pass, PassError, Summary,
-    slice::{self, DayOfRun, SliceEnd},
+    slice::{DayOfRun, SliceEnd},
 };
 
 /// Days of open runs in which nothing was left when they were last looked at. A hint that saves queries: a run is
@@ -47,22 +47,11 @@ impl Pass {
                     order: run.order,
                     priority: BACKFILL,
                 };
-                let sliced = slice::slice(
-                    &self.deps,
-                    &mut self.waiting,
-                    day_of_run,
-                    leader,
-                    free,
-                    moment.at,
-                )
-                .await?;
+                let sliced = self
+                    .slice_day(day_of_run, leader, free, moment, summary)
+                    .await?;
                 summary.backfill_ranges += sliced.enqueued;
-                summary.unreadable.extend_from_slice(&sliced.unreadable);
-                if sliced.is_busy() {
-                    summary.busy_days.insert(*day);
-                }
-                if sliced.ended == SliceEnd::Deposed {
-                    summary.deposed = true;
+                if summary.deposed {
                     return Ok(());
                 }
                 if sliced.is_finished() {

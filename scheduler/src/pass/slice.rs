@@ -86,11 +86,8 @@ pub async fn slice(
     free: &mut u64,
     now: Instant,
 ) -> Result<Sliced, PassError> {
-    let group = DayGroup {
-        run: of.run,
-        day: of.day,
-    }
-    .to_string();
+    let (run, day) = (of.run, of.day);
+    let group = DayGroup { run, day }.to_string();
     // Before the rows: the documentation of `pass` says why.
     let plan = deps.queue.plan(&group).await?;
     let mut sliced = Sliced {
@@ -108,10 +105,7 @@ pub async fn slice(
     for job in &plan.jobs {
         match weldfleet_fleet::range_of(job) {
             Ok(range) => covered.push(range.keys()),
-            Err(error) => {
-                let named = (job.id.clone(), error.to_string());
-                sliced.unreadable.push(named);
-            }
+            Err(error) => sliced.unreadable.push((job.id.clone(), error.to_string())),
         }
     }
     if !sliced.unreadable.is_empty() {
@@ -123,38 +117,31 @@ pub async fn slice(
         .into_iter()
         .partition(|keys| keys.from == keys.to && keys.order() == KeyOrder::SortingKey);
     let order = order(deps, of, &covered);
-    let mut covered_rows = 0;
-    if order == KeyOrder::SortingKey {
-        let waiting = |job: &&Job| matches!(job.state, State::Pending | State::Delayed);
-        let waiting = plan.jobs.iter().filter(waiting).count() as u64;
-        let room = u64::from(deps.settings.scheduler.max_outstanding);
-        if waiting > FEW.max(room / SHARE_OF_ROOM) {
-            if of.run != LIVE_RUN {
-                // The run's days behind it wait, too: its own late rows come before theirs.
-                *free = 0;
-            }
-            sliced.ended = SliceEnd::Full;
-            return Ok(sliced);
+    if order == KeyOrder::SortingKey && has_enough_waiting(deps, &plan.jobs) {
+        if of.run != LIVE_RUN {
+            // The run's days behind it wait, too: its own late rows come before theirs.
+            *free = 0;
         }
-        covered_rows = plan.jobs.iter().map(|job| job.weight).sum();
+        sliced.ended = SliceEnd::Full;
+        return Ok(sliced);
     }
     let is_free = covered.is_empty();
     covered.retain(|keys| keys.order() == order);
     if order == KeyOrder::Time {
-        for key in welds
-            .iter_mut()
-            .flat_map(|keys| [&mut keys.from, &mut keys.to])
-        {
-            key.leading = None;
+        for keys in &mut welds {
+            (keys.from.leading, keys.to.leading) = (None, None);
         }
     }
     covered.append(&mut welds);
-    let mut look = Look {
+    let mut reading = Reading {
         deps,
         of,
         order,
         coverage: Coverage::new(covered),
-        covered_rows,
+        covered_rows: match order {
+            KeyOrder::Time => 0,
+            KeyOrder::SortingKey => plan.jobs.iter().map(|job| job.weight).sum(),
+        },
         now,
         backlog: (is_free && order != deps.table.cheapest_order()).then_some(BACKLOG),
     };
@@ -163,12 +150,20 @@ pub async fn slice(
         group,
         version: plan.version,
     };
-    if look.cut(partial, &mut guard, &mut sliced, free).await? == Cutting::Backlog {
-        look.order = deps.table.cheapest_order();
-        look.backlog = None;
-        look.cut(partial, &mut guard, &mut sliced, free).await?;
+    if reading.cut(partial, &mut guard, &mut sliced, free).await? == Cutting::Backlog {
+        reading.order = deps.table.cheapest_order();
+        reading.backlog = None;
+        reading.cut(partial, &mut guard, &mut sliced, free).await?;
     }
     Ok(sliced)
+}
+
+/// Whether so many jobs of a day wait that it need not be looked at yet: see [`SHARE_OF_ROOM`].
+fn has_enough_waiting(deps: &Dependencies, jobs: &[Job]) -> bool {
+    let waiting = |job: &&Job| matches!(job.state, State::Pending | State::Delayed);
+    let waiting = jobs.iter().filter(waiting).count() as u64;
+    let room = u64::from(deps.settings.scheduler.max_outstanding);
+    waiting > FEW.max(room / SHARE_OF_ROOM)
 }
 
 /// In which order the day is cut. A run's rows are all there; live ones are cut by time, since that is how they arrive.
@@ -183,7 +178,7 @@ fn order(deps: &Dependencies, of: DayOfRun<'_>, covered: &[KeyRange]) -> KeyOrde
 }
 
 /// One reading of a day's keys.
-struct Look<'l> {
+struct Reading<'l> {
     deps: &'l Dependencies,
     of: DayOfRun<'l>,
     order: KeyOrder,
@@ -202,7 +197,7 @@ enum Cutting {
     Backlog,
 }
 
-impl Look<'_> {
+impl Reading<'_> {
     async fn cut(
         &self,
         partial: &mut PartialRanges,
@@ -269,9 +264,8 @@ impl Look<'_> {
                 }
             }
             if ready.len() >= CHUNK {
-                let ended = enqueue(deps, of, guard, &mut ready, sliced, free).await?;
-                if ended != SliceEnd::Seen {
-                    sliced.ended = ended;
+                enqueue(deps, of, guard, &mut ready, sliced, free).await?;
+                if sliced.ended != SliceEnd::Seen {
                     break 'keys;
                 }
             }
@@ -297,10 +291,7 @@ impl Look<'_> {
             _ => last.as_ref(),
         });
         if matches!(sliced.ended, SliceEnd::Seen | SliceEnd::Full) && !ready.is_empty() {
-            let ended = enqueue(deps, of, guard, &mut ready, sliced, free).await?;
-            if ended != SliceEnd::Seen {
-                sliced.ended = ended;
-            }
+            enqueue(deps, of, guard, &mut ready, sliced, free).await?;
         }
         Ok(Cutting::Done)
     }
@@ -329,6 +320,7 @@ async fn is_changed(deps: &Dependencies, of: DayOfRun<'_>) -> Result<bool, PassE
     Ok(run.is_none_or(|run| run.state != RunState::Open || run.order != of.order))
 }
 
+/// Enqueues the ranges under the plan's version. Where somebody was faster, `sliced` says so.
 async fn enqueue(
     deps: &Dependencies,
     of: DayOfRun<'_>,
@@ -336,7 +328,7 @@ async fn enqueue(
     ready: &mut Vec<Cut>,
     sliced: &mut Sliced,
     free: &mut u64,
-) -> Result<SliceEnd, PassError> {
+) -> Result<(), PassError> {
     let mut cuts = std::mem::take(ready);
     let mut keys: Vec<&mut Key> = cuts
         .iter_mut()
@@ -365,20 +357,27 @@ async fn enqueue(
         })
         .collect();
     if is_changed(deps, of).await? {
-        return Ok(SliceEnd::Conflict);
+        sliced.ended = SliceEnd::Conflict;
+        return Ok(());
     }
     weldfleet_failpoints::reach("scheduler::before_enqueue").await;
     let answer = deps.queue.enqueue_guarded(guard, &jobs).await?;
     weldfleet_failpoints::reach("scheduler::after_enqueue").await;
-    let (added, ended) = match answer {
+    let added = match answer {
         GuardedEnqueue::Enqueued { jobs, version } => {
             guard.version = version;
-            (jobs.added, SliceEnd::Seen)
+            jobs.added
         }
-        GuardedEnqueue::Conflict { jobs, .. } => (jobs.added, SliceEnd::Conflict),
-        GuardedEnqueue::Deposed { jobs } => (jobs.added, SliceEnd::Deposed),
+        GuardedEnqueue::Conflict { jobs, .. } => {
+            sliced.ended = SliceEnd::Conflict;
+            jobs.added
+        }
+        GuardedEnqueue::Deposed { jobs } => {
+            sliced.ended = SliceEnd::Deposed;
+            jobs.added
+        }
     };
     sliced.enqueued += added;
     *free = free.saturating_sub(added);
-    Ok(ended)
+    Ok(())
 }

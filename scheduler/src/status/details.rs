@@ -63,7 +63,6 @@ pub struct RunLeft {
     pub days: u64,
 }
 
-/// What was read.
 pub struct Details {
     subject: Subject,
     ended: Instant,

@@ -42,7 +42,6 @@ impl Role {
     }
 }
 
-/// Somebody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
@@ -64,7 +63,6 @@ impl User {
     }
 }
 
-/// Everybody.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Users {
@@ -75,7 +73,6 @@ pub struct Users {
 }
 
 impl Users {
-    /// Nobody yet.
     pub fn nobody() -> Self {
         let secret = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
         Self {

@@ -15,8 +15,8 @@ mod day_group;
 pub mod judging;
 
 use std::time::Duration;
-use weldfleet_breaker::Limits;
 
+use weldfleet_breaker::Limits;
 use weldfleet_queue::{Job, NewJob, Options, Owner, QueueError};
 use weldfleet_service::{Exit, Failure};
 use weldfleet_settings::{Settings, secret::without_credentials};

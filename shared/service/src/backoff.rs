@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-/// First wait.
 const FIRST: Duration = Duration::from_millis(250);
-/// Longest wait.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// Waits that double from 250 ms to 5 s.

@@ -61,7 +61,6 @@ pub struct CommonArgs {
     pub log_format: LogFormat,
 }
 
-/// Log line formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people

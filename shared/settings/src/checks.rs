@@ -66,7 +66,10 @@ impl Settings {
         let (scheduler, worker, breaker) = (&self.scheduler, &self.worker, &self.breaker);
         for (key, count) in [
             ("scheduler.batch_size", scheduler.batch_size.into()),
-            ("scheduler.max_outstanding", scheduler.max_outstanding.into()),
+            (
+                "scheduler.max_outstanding",
+                scheduler.max_outstanding.into(),
+            ),
             ("lease.max_attempts", self.lease.max_attempts.into()),
             ("worker.ranges_in_flight", worker.ranges_in_flight.into()),
             ("worker.commit_group", worker.commit_group.into()),
@@ -91,7 +94,10 @@ impl Settings {
     fn check_judges(&self) -> Result<(), SettingsError> {
         let of_model = self.model.nok_threshold;
         for (key, threshold) in [
-            ("fusion.override_threshold", Some(self.fusion.override_threshold)),
+            (
+                "fusion.override_threshold",
+                Some(self.fusion.override_threshold),
+            ),
             ("model.nok_threshold", of_model),
         ] {
             if let Some(value) = threshold

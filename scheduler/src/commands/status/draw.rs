@@ -22,8 +22,15 @@ pub fn report(report: &Report, languages: &[Language], paint: Paint) -> String {
     if !text.is_empty() {
         text.push('\n');
     }
+    rows_left(&mut text, report, paint);
+    work(&mut text, report, paint);
+    remarks(&mut text, report, languages, paint);
+    text
+}
+
+fn rows_left(text: &mut String, report: &Report, paint: Paint) {
     if let Some(days) = &report.days {
-        section(&mut text, paint, "days", &days_table(days, &report.today));
+        section(text, paint, "days", &days_table(days, &report.today));
         if let Some(rows) = report.not_selected.filter(|rows| *rows > 0) {
             let rows = grouped(rows);
             let _ = writeln!(
@@ -34,85 +41,69 @@ pub fn report(report: &Report, languages: &[Language], paint: Paint) -> String {
     }
     if let Some(older) = report.older_days.as_ref().filter(|older| !older.is_empty()) {
         section(
-            &mut text,
+            text,
             paint,
             "older days with rows left",
             &older_table(older),
         );
     }
     if let Some(runs) = report.runs.as_ref().filter(|runs| !runs.is_empty()) {
-        section(&mut text, paint, "runs", &runs_table(runs));
+        section(text, paint, "runs", &runs_table(runs));
     }
+}
+
+fn work(text: &mut String, report: &Report, paint: Paint) {
+    let mut line = |title: &str, what: &str| {
+        let _ = writeln!(text, "{}  {what}", paint.bold(title));
+    };
     if let Some(jobs) = &report.jobs {
-        let _ = writeln!(text, "{}  {}", paint.bold("jobs"), job_counts(jobs, paint));
+        line("jobs", &job_counts(jobs, paint));
     }
     if let Some(rate) = report.rows_per_second {
-        let _ = write!(
-            text,
-            "{}  {} rows/s in the last minute",
-            paint.bold("pace"),
-            grouped(rate as u64)
-        );
-        if let Some(seconds) = report.eta_seconds {
-            let _ = write!(text, ", {} left", spoken(Duration::from_secs_f64(seconds)));
-        }
-        text.push('\n');
+        let left = report.eta_seconds.map(Duration::from_secs_f64);
+        let left = left.map_or_else(String::new, |left| format!(", {} left", spoken(left)));
+        let rate = grouped(rate as u64);
+        line("pace", &format!("{rate} rows/s in the last minute{left}"));
     }
     if let Some(mirror) = &report.mirror {
-        let state = mirror_state(mirror, paint);
-        let kept = match report.mirror_kept_rows {
-            Some(rows) if rows > 0 => format!(
-                "; {} NOK rows of MySQL stay, the source has no verdict for them",
-                grouped(rows)
-            ),
-            _ => String::new(),
-        };
-        let _ = writeln!(text, "{}  {state}{kept}", paint.bold("mirror"));
+        let kept = report.mirror_kept_rows.filter(|rows| *rows > 0);
+        let kept = kept.map_or_else(String::new, |rows| {
+            let rows = grouped(rows);
+            format!("; {rows} NOK rows of MySQL stay, the source has no verdict for them")
+        });
+        line("mirror", &format!("{}{kept}", mirror_state(mirror, paint)));
     }
     if let Some(patches) = &report.patches {
-        let _ = writeln!(
-            text,
-            "{}  {}",
-            paint.bold("patches"),
-            settled(patches, paint)
-        );
+        line("patches", &settled(patches, paint));
     }
     if report.jobs.is_some() {
-        let leader = report.leader.clone().unwrap_or_else(|| paint.red("nobody"));
-        let _ = writeln!(text, "{}  {leader}", paint.bold("leader"));
+        let leader = report.leader.clone();
+        line("leader", &leader.unwrap_or_else(|| paint.red("nobody")));
     }
-    if let Some(workers) = report
-        .workers
-        .as_ref()
-        .filter(|workers| !workers.is_empty())
-    {
+    let workers = report.workers.as_ref();
+    if let Some(workers) = workers.filter(|workers| !workers.is_empty()) {
         text.push('\n');
-        let silent_ms = report.thresholds.silent_ms;
-        section(
-            &mut text,
-            paint,
-            "workers",
-            &workers_table(workers, silent_ms),
-        );
+        let listed = workers_table(workers, report.thresholds.silent_ms);
+        section(text, paint, "workers", &listed);
     }
+}
+
+/// How old what is dear to know is, what could not be read, what to do next.
+fn remarks(text: &mut String, report: &Report, languages: &[Language], paint: Paint) {
     if let Some(age) = report.details_age() {
+        let age = spoken(age);
         let _ = writeln!(
             text,
-            "rows of runs and older days, what is not settled and the mirror: {} old",
-            spoken(age)
+            "rows of runs and older days, what is not settled and the mirror: {age} old"
         );
     }
     for problem in &report.problems {
         let _ = writeln!(text, "{}", paint.red(&format!("not reached: {problem}")));
     }
-    for hint in report
-        .hints
-        .iter()
-        .flat_map(|hint| in_words(&hint.words, languages))
-    {
+    let hints = report.hints.iter();
+    for hint in hints.flat_map(|hint| in_words(&hint.words, languages)) {
         let _ = writeln!(text, "{} {hint}", paint.yellow("→"));
     }
-    text
 }
 
 fn older_table(older: &[OlderDay]) -> String {
