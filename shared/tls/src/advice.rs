@@ -28,22 +28,7 @@ impl Tls {
             }
         };
         if let Some((_, alert)) = error.split_once("received fatal alert: ") {
-            let alert: String = alert
-                .chars()
-                .take_while(char::is_ascii_alphanumeric)
-                .collect();
-            return Some(match (&self.0.client, alert.as_str()) {
-                (None, "CertificateRequired" | "HandshakeFailure" | "BadCertificate" | "UnknownCA") => {
-                    format!("the server wants a client's certificate; give {files}")
-                }
-                (Some(_), "ProtocolVersion" | "HandshakeFailure") | (None, _) => {
-                    "the server refuses TLS 1.2 and 1.3 as this program speaks them; its log says why".to_owned()
-                }
-                (Some(_), _) => format!(
-                    "the server does not accept {files}; have it issued by an authority that the server trusts, and renew it if it \
-                     has expired"
-                ),
-            });
+            return Some(self.alert(alert, &files));
         }
         if says(&["UnknownIssuer"]) {
             return Some(format!(
@@ -102,6 +87,24 @@ impl Tls {
             ));
         }
         None
+    }
+
+    /// What the server says of us.
+    fn alert(&self, alert: &str, files: &str) -> String {
+        let mut words = alert.split(|letter: char| !letter.is_ascii_alphanumeric());
+        match (&self.0.client, words.next().unwrap_or_default()) {
+            (None, "CertificateRequired" | "HandshakeFailure" | "BadCertificate" | "UnknownCA") => {
+                format!("the server wants a client's certificate; give {files}")
+            }
+            (Some(_), "ProtocolVersion" | "HandshakeFailure") | (None, _) => {
+                "the server refuses TLS 1.2 and 1.3 as this program speaks them; its log says why"
+                    .to_owned()
+            }
+            (Some(_), _) => format!(
+                "the server does not accept {files}; have it issued by an authority that the server trusts, and renew it if it \
+                 has expired"
+            ),
+        }
     }
 }
 

@@ -21,6 +21,48 @@ const DEFECT_NAMES: [(&str, &str); 3] = [
 ];
 
 pub(super) fn plan(plan: &mut Plan, old: &OldConfig, rules: &str) {
+    judges(plan, old, rules);
+    model_folder(plan, old);
+    device(plan, old);
+    probability(
+        plan,
+        old,
+        Old::NokThreshold,
+        ("model", "nok_threshold"),
+        0.5,
+    );
+    if let Some(item) = plan.items.last_mut()
+        && item.key == "nok_threshold"
+    {
+        item.why = item.why.clone().and(&words!(
+            "it stands for the own threshold of every part; where parts have their own, remove it and give \
+             import_torch.py the old inference_config.json",
+            "它取代每个零件自己的阈值；若零件各有阈值，请删除本行，并把旧的 inference_config.json 交给 import_torch.py",
+        ));
+    }
+    probability(
+        plan,
+        old,
+        Old::OverrideThreshold,
+        ("fusion", "override_threshold"),
+        0.9999,
+    );
+    let names = DEFECT_NAMES.map(|(judge, words)| (judge.to_owned(), words.into()));
+    plan.guessed(
+        "fusion",
+        "defect_names",
+        toml::Table::from_iter(names),
+        words!(
+            "the old service's words for a small nugget, high confidence and a surface defect; people read them in `defect`, so please \
+             confirm or change them",
+            "旧服务的说法：小焊核、高置信度、表面缺陷；人员会在 `defect` 中看到，请确认或修改",
+        ),
+    );
+    left_to_the_model(plan, old);
+}
+
+/// Which of model and rules judge; the old rules are taken over where they are on.
+fn judges(plan: &mut Plan, old: &OldConfig, rules: &str) {
     let mut switches = Vec::new();
     for (meaning, section) in [(Old::ModelEnabled, "model"), (Old::RulesEnabled, "rules")] {
         let Some(found) = old.text(meaning) else {
@@ -61,6 +103,9 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, rules: &str) {
     {
         burn_marks(plan, rules);
     }
+}
+
+fn model_folder(plan: &mut Plan, old: &OldConfig) {
     if let Some(found) = old.text(Old::ModelDir) {
         let path = &found.path;
         let why = words!(
@@ -75,41 +120,10 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, rules: &str) {
             why,
         );
     }
-    device(plan, old);
-    probability(
-        plan,
-        old,
-        Old::NokThreshold,
-        ("model", "nok_threshold"),
-        0.5,
-    );
-    if let Some(item) = plan.items.last_mut()
-        && item.key == "nok_threshold"
-    {
-        item.why = item.why.clone().and(&words!(
-            "it stands for the own threshold of every part; where parts have their own, remove it and give \
-             import_torch.py the old inference_config.json",
-            "它取代每个零件自己的阈值；若零件各有阈值，请删除本行，并把旧的 inference_config.json 交给 import_torch.py",
-        ));
-    }
-    probability(
-        plan,
-        old,
-        Old::OverrideThreshold,
-        ("fusion", "override_threshold"),
-        0.9999,
-    );
-    let names = DEFECT_NAMES.map(|(judge, words)| (judge.to_owned(), words.into()));
-    plan.guessed(
-        "fusion",
-        "defect_names",
-        toml::Table::from_iter(names),
-        words!(
-            "the old service's words for a small nugget, high confidence and a surface defect; people read them in `defect`, so please \
-             confirm or change them",
-            "旧服务的说法：小焊核、高置信度、表面缺陷；人员会在 `defect` 中看到，请确认或修改",
-        ),
-    );
+}
+
+/// What stands in a model's own file now.
+fn left_to_the_model(plan: &mut Plan, old: &OldConfig) {
     for (meaning, key) in [(Old::TargetLen, "target_len"), (Old::NormCoeffs, "scale")] {
         let Some(found) = old.shown(meaning) else {
             continue;

@@ -91,6 +91,9 @@ pub struct Shift {
     pub psi: Option<f64>,
 }
 
+/// What is done, in errors.
+const COMPARE: &str = "compare verdicts with labels";
+
 #[derive(Row, Deserialize)]
 struct QualityRow {
     day: u32,
@@ -99,6 +102,30 @@ struct QualityRow {
     counts: Vec<u64>,
     auc_pr: f64,
     errors: Vec<f64>,
+}
+
+impl QualityRow {
+    fn read(self) -> Result<Quality, StoreError> {
+        let wrong = |why: &str| StoreError::answer(COMPARE, why);
+        let (counts, []) = self.counts.as_chunks::<4>() else {
+            return Err(wrong("not four counts a judge"));
+        };
+        let [fused, model, rules] = counts else {
+            return Err(wrong("not three judges"));
+        };
+        let errors = self.errors.try_into();
+        let errors: [f64; 4] = errors.map_err(|_| wrong("not four errors"))?;
+        Ok(Quality {
+            day: Day::new(self.day).map_err(|error| wrong(&error.to_string()))?,
+            rows: self.rows,
+            labelled_nok: self.labelled_nok,
+            fused: confusion(*fused),
+            model: confusion(*model),
+            rules: confusion(*rules),
+            auc_pr: number(self.auc_pr),
+            mean_absolute_error: errors.map(number),
+        })
+    }
 }
 
 #[derive(Row, Deserialize)]
@@ -171,33 +198,8 @@ impl SourceTable {
             either = words.is_either(),
             status = schema.column("alg_status"),
         );
-        let what = "compare verdicts with labels";
-        let rows: Vec<QualityRow> = self.server.all(what, &sql).await?;
-        rows.into_iter()
-            .map(|row| {
-                let wrong = |why: &str| StoreError::answer(what, why);
-                let (counts, []) = row.counts.as_chunks::<4>() else {
-                    return Err(wrong("not four counts a judge"));
-                };
-                let [fused, model, rules] = counts else {
-                    return Err(wrong("not three judges"));
-                };
-                let errors: [f64; 4] = row
-                    .errors
-                    .try_into()
-                    .map_err(|_| wrong("not four errors"))?;
-                Ok(Quality {
-                    day: Day::new(row.day).map_err(|error| wrong(&error.to_string()))?,
-                    rows: row.rows,
-                    labelled_nok: row.labelled_nok,
-                    fused: confusion(*fused),
-                    model: confusion(*model),
-                    rules: confusion(*rules),
-                    auc_pr: number(row.auc_pr),
-                    mean_absolute_error: errors.map(number),
-                })
-            })
-            .collect()
+        let rows: Vec<QualityRow> = self.server.all(COMPARE, &sql).await?;
+        rows.into_iter().map(QualityRow::read).collect()
     }
 
     /// How far one column's distribution on `day` is from that on `reference`.

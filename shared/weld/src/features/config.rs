@@ -152,24 +152,19 @@ impl InferenceConfig {
     /// The first key that is out of its range.
     pub fn check(&self) -> Result<(), BadValue> {
         if self.model_version.trim().is_empty() {
-            return Err(BadValue::new(
-                "model_version",
-                "empty",
-                "give the text that tells this model from others",
-            ));
+            let remedy = "give the text that tells this model from others";
+            return Err(BadValue::new("model_version", "empty", remedy));
         }
         if !(2..=65_536).contains(&self.target_len) {
-            return Err(BadValue::new(
-                "target_len",
-                self.target_len,
-                "give points a channel, 2 to 65536",
-            ));
+            let remedy = "give points a channel, 2 to 65536";
+            return Err(BadValue::new("target_len", self.target_len, remedy));
         }
         if self.channels != [Channel::U, Channel::I, Channel::R, Channel::P] {
+            let remedy = "only [\"U\", \"I\", \"R\", \"P\"] is supported";
             return Err(BadValue::new(
                 "channels",
                 format!("{:?}", self.channels),
-                "only [\"U\", \"I\", \"R\", \"P\"] is supported",
+                remedy,
             ));
         }
         if let Some(scale) = self
@@ -177,17 +172,15 @@ impl InferenceConfig {
             .iter()
             .find(|scale| !(scale.is_finite() && **scale != 0.0))
         {
-            return Err(BadValue::new(
-                "scale",
-                scale,
-                "give four finite factors other than 0, in channel order",
-            ));
+            let remedy = "give four finite factors other than 0, in channel order";
+            return Err(BadValue::new("scale", scale, remedy));
         }
         if !(self.current_floor_ka > 0.0 && self.current_floor_ka <= 100.0) {
+            let remedy = "give kA above 0, at most 100";
             return Err(BadValue::new(
                 "current_floor_ka",
                 self.current_floor_ka,
-                "give kA above 0, at most 100",
+                remedy,
             ));
         }
         for (key, idle) in [
@@ -197,19 +190,13 @@ impl InferenceConfig {
             if let Some(ms) = idle
                 && !(0.0..=1e6).contains(&ms)
             {
-                return Err(BadValue::new(
-                    key,
-                    ms,
-                    "give ms from 0 to 1000000, or leave it out to cut nothing",
-                ));
+                let remedy = "give ms from 0 to 1000000, or leave it out to cut nothing";
+                return Err(BadValue::new(key, ms, remedy));
             }
         }
         if !(self.nok_threshold > 0.0 && self.nok_threshold <= 1.0) {
-            return Err(BadValue::new(
-                "nok_threshold",
-                self.nok_threshold,
-                "give a probability above 0, at most 1",
-            ));
+            let remedy = "give a probability above 0, at most 1";
+            return Err(BadValue::new("nok_threshold", self.nok_threshold, remedy));
         }
         for (key, name) in [
             ("input", &self.input),
@@ -218,11 +205,8 @@ impl InferenceConfig {
             ("outputs.regression", &self.outputs.regression),
         ] {
             if name.is_empty() {
-                return Err(BadValue::new(
-                    key,
-                    "empty",
-                    "give the tensor's name in the ONNX file",
-                ));
+                let remedy = "give the tensor's name in the ONNX file";
+                return Err(BadValue::new(key, "empty", remedy));
             }
         }
         let twice = |name: &String| self.scalars.iter().filter(|other| *other == name).count() > 1;
@@ -231,20 +215,18 @@ impl InferenceConfig {
             .iter()
             .find(|name| name.is_empty() || twice(name))
         {
+            let remedy = "give each number's name once, such as [\"umax\", \"tip_dress_count\"]";
             return Err(BadValue::new(
                 "scalars",
                 format!("{:?}, with `{name}` in it", self.scalars),
-                "give each number's name once, such as [\"umax\", \"tip_dress_count\"]",
+                remedy,
             ));
         }
         if let Some(missing) = self.scalars_missing
             && (self.scalars.is_empty() || !missing.is_finite())
         {
-            return Err(BadValue::new(
-                "scalars_missing",
-                missing,
-                "give a finite number, and in `scalars` what it stands for",
-            ));
+            let remedy = "give a finite number, and in `scalars` what it stands for";
+            return Err(BadValue::new("scalars_missing", missing, remedy));
         }
         Ok(())
     }

@@ -312,26 +312,25 @@ impl PulseSettings {
     fn check(&self) -> Result<(), BadValue> {
         share("pulses.current_fraction", self.current_fraction)?;
         if !(0.01..=100.0).contains(&self.current_floor_ka) {
+            let remedy = "give kA from 0.01 to 100";
             return Err(BadValue::new(
                 "pulses.current_floor_ka",
                 self.current_floor_ka,
-                "give kA from 0.01 to 100",
+                remedy,
             ));
         }
         if !(0.001..=10.0).contains(&self.voltage_floor_v) {
+            let remedy = "give V from 0.001 to 10";
             return Err(BadValue::new(
                 "pulses.voltage_floor_v",
                 self.voltage_floor_v,
-                "give V from 0.001 to 10",
+                remedy,
             ));
         }
         at_least_zero("pulses.min_pulse_ms", self.min_pulse_ms, MAX_MS)?;
         if !(1..=100).contains(&self.max_pulses) {
-            return Err(BadValue::new(
-                "pulses.max_pulses",
-                self.max_pulses,
-                "give a number from 1 to 100",
-            ));
+            let remedy = "give a number from 1 to 100";
+            return Err(BadValue::new("pulses.max_pulses", self.max_pulses, remedy));
         }
         for (key, [low, high]) in [
             ("pulses.prepulse_ms", self.prepulse_ms),
