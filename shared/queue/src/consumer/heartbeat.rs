@@ -148,7 +148,11 @@ async fn round(
             held.is_held() && job_timeout.is_some_and(|limit| held.idle() > limit)
         });
     for lease in hung {
-        shared.leases.lose(&lease, "no progress for job_timeout");
+        // An outage may keep it for another ttl.
+        let until = Instant::now() + 2 * queue.options().ttl;
+        shared
+            .leases
+            .let_run_out(&lease, "no progress for job_timeout", until);
     }
 
     // Renewals first: registering is for people.
@@ -168,7 +172,8 @@ async fn round(
     // A lease that nobody here knows of, twice in a row and not by a claim under way: a claim was answered into the
     // void.
     let quiet = claims_before == 0 && shared.leases.claims_in_flight.load(Ordering::Acquire) == 0;
-    let surplus = quiet && answer.held > kept.len() as u64;
+    let known = kept.len() + shared.leases.running_out().len();
+    let surplus = quiet && answer.held > known as u64;
     if surplus && *surplus_before {
         shared.leases.reconcile.store(true, Ordering::Release);
     }

@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use tokio::sync::{Notify, mpsc::UnboundedSender};
+use tokio::{
+    sync::{Notify, mpsc::UnboundedSender},
+    time::Instant,
+};
 
 use crate::{
     Job, Lease, LeaseRef,
@@ -18,6 +21,8 @@ use crate::{
 
 pub(super) struct Leases {
     held: Mutex<HashMap<String, Arc<SharedLease>>>,
+    /// Given up here, and no longer renewed: Redis ends them as a death when they run out. Until then, and not for ever.
+    running_out: Mutex<Vec<(LeaseRef, Instant)>>,
     /// To the settler.
     endings: UnboundedSender<EndRequest>,
     /// A lease has ended.
@@ -33,6 +38,7 @@ impl Leases {
     pub fn new(endings: UnboundedSender<EndRequest>) -> Self {
         Self {
             held: Mutex::default(),
+            running_out: Mutex::default(),
             endings,
             ended: Notify::new(),
             lost: AtomicU64::new(0),
@@ -49,9 +55,24 @@ impl Leases {
         lock(&self.held).values().cloned().collect()
     }
 
+    /// Those that nobody may give back.
     pub fn references(&self) -> Vec<LeaseRef> {
         let held = lock(&self.held);
-        held.values().map(|held| held.reference()).collect()
+        let held: Vec<_> = held.values().map(|held| held.reference()).collect();
+        [held, self.running_out()].concat()
+    }
+
+    pub fn running_out(&self) -> Vec<LeaseRef> {
+        let mut leases = lock(&self.running_out);
+        leases.retain(|(_, until)| *until > Instant::now());
+        leases.iter().map(|(lease, _)| lease.clone()).collect()
+    }
+
+    /// Gives up a lease whose handler makes no progress. It runs out as if the worker had died, so that the job is
+    /// isolated and, in the end, given up; giving it back would cost it nothing, for ever.
+    pub fn let_run_out(&self, held: &SharedLease, why: &str, until: Instant) {
+        lock(&self.running_out).push((held.reference(), until));
+        self.lose(held, why);
     }
 
     /// Takes on what was claimed.

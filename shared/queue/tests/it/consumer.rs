@@ -258,6 +258,18 @@ async fn a_handler_without_progress_loses_its_lease() {
     })
     .await;
     assert_eq!(status.lost, 1);
+    // It ran out as that of a dead worker does; nobody gave it back as if nothing had been.
+    let again = consumer.next(1).await.unwrap();
+    let again = again[0].job();
+    assert_eq!(
+        (
+            again.id.as_str(),
+            again.attempts,
+            again.deaths,
+            again.isolate
+        ),
+        ("hangs", 2, 1, true)
+    );
 }
 
 #[tokio::test]
