@@ -243,3 +243,24 @@ async fn a_few_invalid_rows_do_not_pause_it() {
     fleet.judged(MINUTES).await;
     assert_eq!(fleet.status()["paused"], Value::Null);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_the_server_cannot_read_pause_it_too() {
+    let mut fleet = plant(60).await;
+    fleet
+        .clickhouse
+        .execute(
+            "ALTER TABLE spot_records ADD COLUMN broken Array(Float32) ALIAS [toFloat32(concat('x', toString(record_id)))]",
+        )
+        .await;
+    fleet.set("columns.u_curve", "broken");
+    let _scheduler = fleet.scheduler();
+    let _worker = fleet.worker();
+    let reason = paused(&fleet).await;
+    assert!(reason.contains("breaker"), "{reason}");
+    let marked = fleet
+        .clickhouse
+        .count("spot_records WHERE alg_error LIKE 'unreadable%'")
+        .await;
+    assert!((3..60).contains(&marked), "{marked}");
+}

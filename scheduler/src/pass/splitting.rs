@@ -1,6 +1,7 @@
 //! Jobs that killed their worker while they ran isolated, and those that a worker handed back to be cut: halves, or a
 //! row that is marked, `poison` or unreadable.
 
+use weldfleet_breaker::{RangeCounts, Tally};
 use weldfleet_queue::{Job, NewJob, SplitOutcome, State};
 use weldfleet_stores::{Range, clickhouse::Split};
 use weldfleet_weld::Status;
@@ -10,14 +11,30 @@ use super::{Pass, PassError, Summary};
 /// Jobs looked at per pass; the rest waits for the next.
 const MOST: u32 = 100;
 
+/// Jobs that may fail in a pass before it ends.
+const MOST_FAILING: u32 = 3;
+
 /// `alg_error` of a poison row.
 const POISON_REASON: &str = "poison: killed its worker twice while its job ran isolated";
 
 impl Pass {
     pub(super) async fn split_jobs(&self, summary: &mut Summary) -> Result<(), PassError> {
         let page = self.deps.queue.list(State::Splitting, 0, MOST).await?;
+        let mut failed = 0;
         for job in page.jobs {
-            self.split_job(&job, summary).await?;
+            match self.split_job(&job, summary).await {
+                Err(PassError::Store(error))
+                    if failed < MOST_FAILING && self.is_the_days(&error).await =>
+                {
+                    tracing::warn!(
+                        job = job.id,
+                        why = error.chain(),
+                        "cannot be split now; others are"
+                    );
+                    failed += 1;
+                }
+                other => other?,
+            }
         }
         Ok(())
     }
@@ -100,6 +117,14 @@ impl Pass {
         let marked = table.mark(token, &job.id, row, status, reason).await?;
         weldfleet_failpoints::reach("scheduler::before_resolve").await;
         self.deps.queue.resolve(&job.id, &outcome(told)).await?;
+        let counts = RangeCounts {
+            unjudged: marked.marked,
+            ..RangeCounts::default()
+        };
+        let limits = weldfleet_fleet::breaker_limits(&self.deps.settings);
+        Tally::new(self.deps.queue.clone())
+            .add(counts, &limits, "scheduler, marking rows")
+            .await;
         tracing::error!(job = job.id, record = %row.from, rows = marked.marked, reason, "row marked; it is not judged");
         Ok(marked.marked)
     }

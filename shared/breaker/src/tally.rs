@@ -2,7 +2,7 @@
 
 use weldfleet_queue::{Queue, QueueError};
 
-use crate::{Limits, RangeCounts, Window};
+use crate::{Limits, RangeCounts, Window, decide};
 
 const RECORD: &str = include_str!("record.lua");
 
@@ -24,6 +24,23 @@ impl Tally {
             queue,
             ranges_key,
             verdicts_key,
+        }
+    }
+
+    /// Adds a finished range, and pauses the fleet in this name where the window says so (law 8 of `docs/CONTRACT.md`). A
+    /// tally that cannot be kept must not stop judging.
+    pub async fn add(&self, counts: RangeCounts, limits: &Limits, by: &str) {
+        let reason = match self.record(counts, limits).await {
+            Ok(window) => decide(limits, &window),
+            Err(error) => {
+                tracing::warn!(%error, "cannot keep the breaker's tally");
+                None
+            }
+        };
+        let Some(reason) = reason else { return };
+        tracing::error!(reason, "pausing the fleet");
+        if let Err(error) = self.queue.pause(&reason, by).await {
+            tracing::error!(%error, "cannot pause the fleet");
         }
     }
 

@@ -38,7 +38,7 @@ mod writing;
 
 use std::{collections::HashMap, path::PathBuf, sync::Mutex};
 
-use weldfleet_breaker::{Limits, Tally, decide};
+use weldfleet_breaker::{Limits, Tally};
 use weldfleet_queue::Queue;
 use weldfleet_stores::clickhouse::{OutcomeCounts, SourceTable};
 
@@ -73,23 +73,8 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Law 8 of `docs/CONTRACT.md`; a tally that cannot be kept must not stop judging.
     async fn trip_breaker(&self, counts: &OutcomeCounts) {
-        let tallied = self
-            .tally
-            .record(counts::for_breaker(counts), &self.limits)
-            .await;
-        let reason = match tallied {
-            Ok(window) => decide(&self.limits, &window),
-            Err(error) => {
-                tracing::warn!(%error, "cannot keep the breaker's tally");
-                None
-            }
-        };
-        let Some(reason) = reason else { return };
-        tracing::error!(reason, "pausing the fleet");
-        if let Err(error) = self.queue.pause(&reason, &self.worker).await {
-            tracing::error!(%error, "cannot pause the fleet");
-        }
+        let counts = counts::for_breaker(counts);
+        self.tally.add(counts, &self.limits, &self.worker).await;
     }
 }
