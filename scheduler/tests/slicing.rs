@@ -595,6 +595,46 @@ async fn what_is_in_hand_of_a_cancelled_run_is_lost_to_its_worker_and_never_come
 }
 
 #[tokio::test]
+async fn a_day_that_cannot_be_looked_at_holds_up_no_other() {
+    for broken_is_live in [false, true] {
+        let mut fleet = Fleet::start().await;
+        fleet.migrate();
+        let days = [day_before(6), day_before(5), day_before(4)];
+        for day in &days {
+            fleet.simulate(day, 100, &[]);
+        }
+        fleet.simulate("today", 100, &[]);
+        let hands = Hands::new(&fleet, TTL).await;
+        fleet.succeed(
+            "scheduler",
+            &["backfill", "--from", &days[0], "--to", &days[2]],
+        );
+        // What reading a broken part comes to.
+        let broken = match broken_is_live {
+            true => day_before(0),
+            false => days[1].clone(),
+        };
+        let filter = format!("throwIf(data_date = {broken}, 'broken part') = 0");
+        fleet.set("tables.filter", &filter);
+        let scheduler = fleet.scheduler();
+        let jobs = hands.pending_rows(300).await;
+        assert!(
+            jobs.iter().all(|job| job.get("day") != Some(&broken)),
+            "{jobs:?}"
+        );
+        eventually("it is named", SOON, async || {
+            let log = scheduler.log();
+            let named = match broken_is_live {
+                true => log.contains("broken part"),
+                false => log.contains("a day cannot be looked at; others go on"),
+            };
+            named.then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn the_newest_day_comes_first_where_that_is_asked_for() {
     let fleet = Fleet::start().await;
     fleet.migrate();

@@ -54,29 +54,39 @@ pub async fn run(daemon: Daemon) {
             continue;
         };
         let began = Instant::now();
-        let wait = match one(&daemon, &mut pass, token).await {
-            Ok(summary) => {
-                backoff.worked();
+        let mut wait = SHORTEST;
+        let failed = match one(&daemon, &mut pass, token).await {
+            Ok(mut summary) => {
                 queue_failed = false;
                 histogram!("weldfleet_pass_duration_seconds").record(began.elapsed());
                 show(&daemon, &summary);
                 let died = summary.stats.totals.get("deaths").copied().unwrap_or(0);
                 counter!("weldfleet_leases_expired_total").increment(more_than(deaths, died));
                 deaths = Some(died);
-                until_next(&daemon, &summary, began)
-            }
-            Err((dependency, reason)) => {
-                queue_failed |= dependency == REDIS;
-                outage::begins(&daemon.health, dependency, &reason);
-                counter!("weldfleet_passes_failed_total", "dependency" => dependency).increment(1);
-                if dependency == CLICKHOUSE
-                    && let Some(deps) = changed(&daemon, pass.deps()).await
-                {
-                    pass = Pass::new(deps);
+                wait = until_next(&daemon, &summary, began);
+                if summary.failed_days > 0 {
+                    count_failed(CLICKHOUSE);
                 }
-                backoff.failed()
+                let failed = summary.failed.take();
+                if failed.is_none() {
+                    backoff.worked();
+                    outage::ends(&daemon.health, CLICKHOUSE);
+                }
+                failed.map(|error| (CLICKHOUSE, advice(&error)))
             }
+            Err(error) => Some(error),
         };
+        if let Some((dependency, reason)) = failed {
+            queue_failed |= dependency == REDIS;
+            outage::begins(&daemon.health, dependency, &reason);
+            count_failed(dependency);
+            if dependency == CLICKHOUSE
+                && let Some(deps) = changed(&daemon, pass.deps()).await
+            {
+                pass = Pass::new(deps);
+            }
+            wait = backoff.failed();
+        }
         if counted.is_none_or(|counted| counted.elapsed() >= COUNT_EVERY) {
             counted = Some(Instant::now());
             count_rows(&daemon, &pass).await;
@@ -88,6 +98,10 @@ pub async fn run(daemon: Daemon) {
             () = daemon.stop.cancelled() => {}
         }
     }
+}
+
+fn count_failed(dependency: &'static str) {
+    counter!("weldfleet_passes_failed_total", "dependency" => dependency).increment(1);
 }
 
 /// What passes found out is no longer true of this scheduler: whoever leads now says how its passes go.
@@ -181,7 +195,6 @@ async fn one(
         .await
         .map_err(|error| outage::of_pass(&error))?;
     outage::ends(&daemon.health, REDIS);
-    outage::ends(&daemon.health, CLICKHOUSE);
     daemon.health.ready("clock");
     daemon.touched.note(pass.live_days(today), &summary);
     Ok(summary)

@@ -18,7 +18,7 @@
 //! was changed nothing is added in the old one: see [`withdraw`].
 //!
 //! What is remembered is only about time and effort: since when a partial range has been waiting ([`partial_ranges`]),
-//! which days of a run were seen to be finished ([`runs`]), and what Redis and the pause looked like last time
+//! which days of a run were seen to be finished or could not be looked at ([`runs`]), and what Redis and the pause looked like last time
 //! ([`memory`]). Losing it costs a wait or a query.
 //!
 //! What was rejected: telling the pass what to do ("a backfill was requested", "these rows came"), because a message
@@ -51,7 +51,7 @@ use crate::{actions::withdraw, dependencies::Dependencies};
 use growth::Growth;
 use memory::Memory;
 use partial_ranges::PartialRanges;
-use runs::FinishedDays;
+use runs::{FailingDays, FinishedDays};
 use slice::{DayOfRun, SliceEnd, Sliced};
 
 /// Priority of live days: first.
@@ -98,6 +98,10 @@ pub struct Summary {
     pub deposed: bool,
     /// Jobs of which it cannot be told what they cover, and why: their days wait.
     pub unreadable: Vec<(String, String)>,
+    /// Days of runs that could not be looked at in this pass; the others were.
+    pub failed_days: u64,
+    /// The live day that could not; the others were.
+    pub failed: Option<StoreError>,
     /// The queue when the pass began.
     pub stats: Stats,
 }
@@ -107,6 +111,7 @@ pub struct Pass {
     deps: Dependencies,
     partial: PartialRanges,
     finished: FinishedDays,
+    failing: FailingDays,
     memory: Memory,
     growth: Growth,
 }
@@ -118,6 +123,7 @@ impl Pass {
             deps,
             partial: PartialRanges::new(),
             finished: FinishedDays::default(),
+            failing: FailingDays::default(),
             memory: Memory::default(),
             growth: Growth::default(),
         }
@@ -153,13 +159,10 @@ impl Pass {
                 "jobs of stopped runs left the queue"
             );
         }
-        self.split_jobs(&mut summary).await?;
-        let dead = stats.count(State::Dead);
-        self.split_grown(dead, moment, &mut summary).await?;
-
         let most = u64::from(self.deps.settings.scheduler.max_outstanding);
         let mut live_free = most.saturating_sub(stats.outstanding(LIVE));
         let mut backfill_free = most.saturating_sub(stats.outstanding(BACKFILL));
+        let dead = stats.count(State::Dead);
         summary.stats = stats;
 
         let mut looked_at: Vec<(u64, Day)> = live_days.iter().map(|day| (LIVE_RUN, *day)).collect();
@@ -180,18 +183,33 @@ impl Pass {
             };
             let sliced = self
                 .slice_day(day_of_run, leader, &mut live_free, moment, &mut summary)
-                .await?;
-            summary.live_ranges += sliced.enqueued;
+                .await;
+            match sliced {
+                Ok(sliced) => summary.live_ranges += sliced.enqueued,
+                Err(PassError::Store(error)) if self.is_the_days(&error).await => {
+                    summary.failed.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
             if summary.deposed {
                 return Ok(summary);
             }
         }
+        // Behind the live days: each job costs some questions.
+        self.split_jobs(&mut summary).await?;
+        self.split_grown(dead, moment, &mut summary).await?;
         self.slice_runs(&open_runs, leader, &mut backfill_free, moment, &mut summary)
             .await?;
         if live_free > 0 {
             summary.next_due = self.partial.next_due(self.deps.settings.scheduler.max_wait);
         }
         Ok(summary)
+    }
+
+    /// Whether an error is one of the day that was asked for, such as a part of it that cannot be read, and not of the
+    /// server: then others need not wait.
+    pub(super) async fn is_the_days(&self, error: &StoreError) -> bool {
+        !matches!(error, StoreError::Schema(_)) && self.deps.table.server().version().await.is_ok()
     }
 
     async fn slice_day(
