@@ -8,7 +8,7 @@ use weldfleet_stores::clickhouse::Event;
 use weldfleet_weld::Status;
 use weldfleet_words::Words;
 
-use super::{By, refused::Refused};
+use super::{By, one_at_a_time::one_at_a_time, refused::Refused};
 use crate::{
     dependencies::{Dependencies, store_failure},
     events,
@@ -67,7 +67,8 @@ impl Tried {
 pub async fn retry(settings: &Settings, queue: &Queue, ids: &[String], by: &By) -> Tried {
     let mut tried = Tried::default();
     for id in ids {
-        if let Err(error) = retry_one(settings, queue, id, by, &mut tried).await {
+        let retrying = retry_one(settings, queue, id, by, &mut tried);
+        if let Err(error) = one_at_a_time(queue, &format!("job:{id}"), retrying).await {
             tried.failure = Some(queue_failure(error));
             break;
         }
@@ -88,7 +89,10 @@ async fn retry_one(
         return Ok(());
     };
     if !queue.requeue(id).await? {
-        tried.refused.push(Refused::not_dead(&job));
+        match queue.get(id).await? {
+            Some(now) => tried.refused.push(Refused::not_dead(&now)),
+            None => tried.gone += 1,
+        }
         return Ok(());
     }
     tried.done += 1;
@@ -123,7 +127,8 @@ impl Droppable {
 pub async fn drop_jobs(deps: &Dependencies, ids: &[String], which: Droppable, by: &By) -> Tried {
     let mut tried = Tried::default();
     for id in ids {
-        if let Err(failure) = drop_one(deps, id, which, by, &mut tried).await {
+        let dropping = drop_one(deps, id, which, by, &mut tried);
+        if let Err(failure) = one_at_a_time(&deps.queue, &format!("job:{id}"), dropping).await {
             tried.failure = Some(failure);
             break;
         }

@@ -3,11 +3,15 @@
 use weldfleet_fleet::queue_failure;
 use weldfleet_queue::QueueError;
 use weldfleet_service::{Failure, output::grouped};
-use weldfleet_stores::clickhouse::{Change, Event, Order, Run, RunState};
+use weldfleet_stores::{
+    StoreError,
+    clickhouse::{Change, Event, Order, Run, RunState},
+};
 use weldfleet_words::Words;
 
 use super::{
     By,
+    one_at_a_time::one_at_a_time,
     refused::{OfRun, Refused, state_zh},
     withdraw::{self, Withdrawn},
 };
@@ -30,9 +34,10 @@ pub async fn steer(
     change: Change,
     by: &By,
 ) -> Result<Steered, Failure> {
-    let before = known(deps, number).await?;
-    let changed = deps.runs.change(number, change, &by.who, &by.why).await;
-    let run = found(changed.map_err(store_failure)?, number)?;
+    let (before, run) = written(deps, number, async || {
+        deps.runs.change(number, change, &by.who, &by.why).await
+    })
+    .await?;
     if run.state != change.leads_to() {
         return Err(Refused::run_is(&run, OfRun::Change(change)).failure());
     }
@@ -67,9 +72,10 @@ pub async fn reorder(
     order: Order,
     by: &By,
 ) -> Result<Steered, Failure> {
-    let before = known(deps, number).await?;
-    let changed = deps.runs.reorder(number, order, &by.who, &by.why).await;
-    let run = found(changed.map_err(store_failure)?, number)?;
+    let (before, run) = written(deps, number, async || {
+        deps.runs.reorder(number, order, &by.who, &by.why).await
+    })
+    .await?;
     let goes_on = matches!(run.state, RunState::Open | RunState::Held);
     if !goes_on || run.order != order {
         return Err(Refused::run_is(&run, OfRun::Order(order)).failure());
@@ -98,13 +104,19 @@ pub async fn reorder(
     })
 }
 
-async fn known(deps: &Dependencies, number: u64) -> Result<Run, Failure> {
-    let run = deps.runs.get(number).await.map_err(store_failure)?;
-    found(run, number)
-}
-
-fn found(run: Option<Run>, number: u64) -> Result<Run, Failure> {
-    run.ok_or_else(|| Refused::UnknownRun(number).failure())
+/// Writes a run; returns it as it was and as it is then. ClickHouse would take the same change twice at once.
+async fn written(
+    deps: &Dependencies,
+    number: u64,
+    write: impl AsyncFnOnce() -> Result<Option<Run>, StoreError>,
+) -> Result<(Run, Run), Failure> {
+    let writing = async {
+        let before = deps.runs.get(number).await?;
+        Ok::<_, StoreError>(before.zip(write().await?))
+    };
+    let written = one_at_a_time(&deps.queue, &format!("run:{number}"), writing).await;
+    let written = written.map_err(store_failure)?;
+    written.ok_or_else(|| Refused::UnknownRun(number).failure())
 }
 
 fn still_queued(error: QueueError, refused: Refused) -> Failure {
@@ -117,25 +129,35 @@ impl Steered {
         let id = self.run.run;
         let changed = self.event.is_some();
         let already = if changed { "" } else { "already " };
+        let (who, who_zh) = match self.run.changed_by.as_str() {
+            by if !changed && !by.is_empty() => (format!(" (by {by})"), format!("（由 {by}）")),
+            _ => Default::default(),
+        };
         let left = left(self.withdrawn);
         match wanted {
             OfRun::Change(Change::Cancel) => Words::new(
-                format!("run {id} is {already}cancelled: {left}; rows keep the verdicts they have"),
                 format!(
-                    "补跑 {id} {}：{}；数据行保留已有判定",
+                    "run {id} is {already}cancelled{who}: {left}; rows keep the verdicts they have"
+                ),
+                format!(
+                    "补跑 {id} {}{who_zh}：{}；数据行保留已有判定",
                     state_zh(self.run.state),
                     left.zh
                 ),
             ),
             OfRun::Change(Change::Hold) => Words::new(
                 format!(
-                    "run {id} is {already}held: {left}; `scheduler backfill resume {id}` lets it go on"
+                    "run {id} is {already}held{who}: {left}; `scheduler backfill resume {id}` lets it go on"
                 ),
                 format!(
-                    "补跑 {id} {}：{}；`scheduler backfill resume {id}` 恢复",
+                    "补跑 {id} {}{who_zh}：{}；`scheduler backfill resume {id}` 恢复",
                     state_zh(self.run.state),
                     left.zh
                 ),
+            ),
+            OfRun::Change(Change::Resume) if !changed => Words::new(
+                format!("run {id} goes on already{who}; nothing was changed"),
+                format!("补跑 {id} 已在进行{who_zh}，未作更改"),
             ),
             OfRun::Change(Change::Resume) => {
                 Words::new(format!("run {id} goes on"), format!("补跑 {id} 继续进行"))

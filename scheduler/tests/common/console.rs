@@ -26,6 +26,8 @@ pub struct Plant {
 /// A browser: cookies, and the token of its last page.
 pub struct Browser<'p> {
     pub plant: &'p Plant,
+    /// The scheduler that it asks.
+    pub base: String,
     pub client: Client,
     pub cookie: String,
     pub token: String,
@@ -71,6 +73,7 @@ impl Plant {
     pub fn stranger(&self) -> Browser<'_> {
         Browser {
             plant: self,
+            base: self.base.clone(),
             client: Client::builder().redirect(Policy::none()).build().unwrap(),
             cookie: String::new(),
             token: "none".to_owned(),
@@ -104,7 +107,7 @@ impl Plant {
 
 impl Browser<'_> {
     pub async fn get(&self, path: &str) -> Response {
-        let url = format!("{}{path}", self.plant.base);
+        let url = format!("{}{path}", self.base);
         let request = self.client.get(url).header("cookie", &self.cookie);
         request.send().await.unwrap()
     }
@@ -116,7 +119,7 @@ impl Browser<'_> {
             .collect::<Vec<_>>()
             .join("&");
         self.client
-            .post(format!("{}{path}", self.plant.base))
+            .post(format!("{}{path}", self.base))
             .header("content-type", "application/x-www-form-urlencoded")
             .header("cookie", &self.cookie)
             .body(body)
@@ -125,7 +128,7 @@ impl Browser<'_> {
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Response {
         let mut all = vec![("token", self.token.as_str())];
         all.extend(fields);
-        let request = self.form(path, &all).header("origin", &self.plant.base);
+        let request = self.form(path, &all).header("origin", &self.base);
         request.send().await.unwrap()
     }
 
@@ -136,11 +139,7 @@ impl Browser<'_> {
             ("next", "/ui/jobs?day=1"),
         ];
         let request = self.form("/ui/sign-in", &fields);
-        request
-            .header("origin", &self.plant.base)
-            .send()
-            .await
-            .unwrap()
+        request.header("origin", &self.base).send().await.unwrap()
     }
 
     pub fn keep_cookie(&mut self, answer: &Response) {
