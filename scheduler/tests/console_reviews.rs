@@ -341,6 +341,42 @@ async fn whoever_is_slower_overwrites_nothing() {
     );
 }
 
+/// Both say something of a weld at once, each at another scheduler.
+#[tokio::test]
+async fn of_two_reviewers_one_is_heard_and_the_other_is_told() {
+    let (plant, day) = with_nok_welds(&[]).await;
+    let standby = plant.fleet.scheduler();
+    standby.ready().await;
+    let mut one = plant.signed_in("reviewer").await;
+    let mut other = plant.signed_in("operator").await;
+    other.base = standby.http().await;
+    for id in 1..=20 {
+        let page = format!("/ui/weld?lang=en&day={day}&id={id}");
+        let (html, same) = tokio::join!(one.get(&page), other.get(&page));
+        let [html, same] = [html.text().await.unwrap(), same.text().await.unwrap()];
+        let (action, was) = form(&html);
+        assert_eq!(form(&same), (action.clone(), was.clone()));
+        let (first, second) = tokio::join!(
+            send(&mut one, &action, &was, "confirmed", "I saw it"),
+            send(&mut other, &action, &was, "false alarm", "I did not"),
+        );
+        let told = [said(&first), said(&second)];
+        let slower = told
+            .iter()
+            .find(|told| told.contains("somebody was faster"));
+        let slower = slower.unwrap_or_else(|| panic!("both were heard: {told:?}"));
+        let sql =
+            format!("SELECT review_result, reviewed_by FROM nok_records WHERE record_id = '{id}'");
+        let kept = plant.fleet.mysql.rows(&sql).await.remove(0);
+        assert!(
+            slower.contains(&kept[0]) && slower.contains(&kept[1]),
+            "{told:?}, and there is {kept:?}"
+        );
+        let events = format!("weld_events WHERE what = 'review' AND on_what LIKE '% {id}'");
+        assert_eq!(plant.fleet.clickhouse.count(&events).await, 1, "{told:?}");
+    }
+}
+
 #[tokio::test]
 async fn welds_are_found_by_shift_and_body_and_without_mysql_listed_still() {
     let shifts = "{ early = \"06:00\", late = \"14:00\", night = \"22:00\" }";
@@ -518,7 +554,11 @@ async fn a_column_that_cannot_hold_a_review_stops_reviews_and_nothing_else() {
     let mut browser = plant.signed_in("reviewer").await;
     let day = day_before(0);
     let weld = format!("/ui/weld?day={day}&id=3");
-    for (lang, begins) in [("en", "welds cannot be reviewed: "), ("zh", "无法复核")] {
+    let what_zh = "mysql.columns.review_note：表 `weld_confirm`：列 `remark` 为 varchar(10)：只能保存 10 个字符，需要 255 个；请映射";
+    for (lang, begins, what) in [
+        ("en", "welds cannot be reviewed: ", what),
+        ("zh", "无法复核", what_zh),
+    ] {
         let page = format!("{weld}&lang={lang}");
         let html = unescaped(&browser.get(&page).await.text().await.unwrap());
         assert!(
@@ -544,9 +584,10 @@ async fn a_column_that_cannot_hold_a_review_stops_reviews_and_nothing_else() {
     assert_eq!(kept, [["unsure", "longer than ten"]]);
 }
 
-/// Alone, 95 of 100 take less than the 150 ms that are wanted: 124 and 133 (docs/PERFORMANCE.md). Beside others' work they
-/// took 180 and 339, so that is not asked for here: three times as much is.
-const SLOWEST_MS: u128 = 1000;
+/// From the key to the next weld's page, of 95 in 100. Alone they took 75 on two cores, beside others' work 161
+/// (docs/PERFORMANCE.md): so the best of a few stretches is asked for.
+const SLOWEST_MS: u128 = 150;
+const STRETCHES: usize = 3;
 
 #[tokio::test]
 async fn the_next_of_ten_thousand_nok_welds_is_there_at_once() {
@@ -605,19 +646,24 @@ async fn the_next_of_ten_thousand_nok_welds_is_there_at_once() {
             .get(&format!("/ui/next?day={day}&review=open"))
             .await,
     );
-    let mut took = Vec::new();
-    for _ in 0..40 {
-        let html = browser.get(&page).await.text().await.unwrap();
-        let (action, was) = form(&html);
-        // From the key to the next weld's page.
-        let begun = std::time::Instant::now();
-        page = leads_to(&send(&mut browser, &action, &was, "confirmed", "").await);
-        let shown = browser.get(&page).await.text().await.unwrap();
-        took.push(begun.elapsed().as_millis());
-        assert!(shown.contains("<svg"), "{shown}");
+    let mut stretches = Vec::new();
+    for _ in 0..STRETCHES {
+        let mut took = Vec::new();
+        for _ in 0..40 {
+            let html = browser.get(&page).await.text().await.unwrap();
+            let (action, was) = form(&html);
+            let begun = std::time::Instant::now();
+            page = leads_to(&send(&mut browser, &action, &was, "confirmed", "").await);
+            let shown = browser.get(&page).await.text().await.unwrap();
+            took.push(begun.elapsed().as_millis());
+            assert!(shown.contains("<svg"), "{shown}");
+        }
+        took.sort_unstable();
+        println!(
+            "next weld: median {} ms, 95 of 100 within {} ms",
+            took[20], took[37]
+        );
+        stretches.push(took[37]);
     }
-    took.sort_unstable();
-    let (median, p95) = (took[20], took[37]);
-    println!("next weld: median {median} ms, 95 of 100 within {p95} ms");
-    assert!(p95 < SLOWEST_MS, "{took:?}");
+    assert!(stretches.iter().min() < Some(&SLOWEST_MS), "{stretches:?}");
 }

@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use weldfleet_settings::columns;
 use weldfleet_stores::{
     Class, StoreError,
+    clickhouse::Event,
     mysql::{Review, Reviewed, WeldKey},
 };
-use weldfleet_words::Words;
 
 use super::{
     Console,
@@ -162,8 +162,10 @@ pub async fn review(
         was: ReviewSnapshot::from(&seen),
     };
     let (id, word) = (&query.id, text.review_word(&new.result));
-    let flash = Flash::done(format!("{id}: {word}{}", written.unkept(text)));
-    let mut answer = console.to_next(&query, flash, &request).await;
+    // Neither has to wait for the other.
+    let keeping = console.keep(&written, text);
+    let (unkept, (page, more)) = tokio::join!(keeping, console.to_next(&query, &request));
+    let mut answer = Flash::done(format!("{id}: {word}{unkept}{more}")).on(&page);
     if let Some(cookie) = undo.cookie(&console.access) {
         session::put(&mut answer, cookie);
     }
@@ -188,7 +190,7 @@ pub async fn undo(
     let here = undo.query.link("/ui/weld", text.lang);
     match console.take_back(&undo).await {
         Ok(written) => {
-            let (id, unkept) = (&undo.query.id, written.unkept(text));
+            let (id, unkept) = (&undo.query.id, console.keep(&written, text).await);
             let mut answer = Flash::done(format!("{id}: {}{unkept}", text.undone)).on(&here);
             if let Some(gone) = gone(&console.access) {
                 session::put(&mut answer, gone);
@@ -222,14 +224,8 @@ pub async fn next(
 /// A review that is in MySQL.
 struct Written {
     now: Review,
-    /// Why its event is not kept.
-    unkept: Option<Words>,
-}
-
-impl Written {
-    fn unkept(&self, text: &Text) -> String {
-        unkept(self.unkept.as_ref(), text)
-    }
+    /// Not kept yet.
+    event: Option<Event>,
 }
 
 /// Why a review was not written.
@@ -274,11 +270,16 @@ impl Console {
             Reviewed::Otherwise(there) => return Err(NotReviewed::Otherwise(there)),
             Reviewed::NoRow => return Err(NotReviewed::No(NoReview::NoRow)),
         };
-        let unkept = match event {
-            Some(event) => actions::keep(&self.settings, &[event]).await,
-            None => None,
+        Ok(Written { now, event })
+    }
+
+    /// Keeps the event; why it is not kept, in words.
+    async fn keep(&self, written: &Written, text: &Text) -> String {
+        let why = match written.event.as_slice() {
+            [] => None,
+            event => actions::keep(&self.settings, event).await,
         };
-        Ok(Written { now, unkept })
+        unkept(why.as_ref(), text)
     }
 
     async fn take_back(&self, undo: &Undo) -> Result<Written, NotReviewed> {
@@ -296,28 +297,23 @@ impl Console {
         self.write_review(&undo.query, &there, &was, by).await
     }
 
-    /// To the next weld of the list, or back to the list behind the last.
-    async fn to_next(
-        &self,
-        query: &WeldQuery,
-        mut flash: Flash,
-        request: &PageRequest,
-    ) -> Response {
+    /// Where the next weld of the list is, or the list itself behind the last, with what is to be told of it.
+    async fn to_next(&self, query: &WeldQuery, request: &PageRequest) -> (String, String) {
         // Whoever looks at reviewed welds goes on with those.
         let review_filter = match query.review_filter() {
             Ok(ReviewFilter::Any) | Err(_) => ReviewFilter::Open,
             Ok(asked_for) => asked_for,
         };
-        let lang = request.text.lang;
+        let text = request.text;
         match self.welds.next(query, review_filter).await {
-            Ok(Some(weld)) => flash.on(&query.at(&weld).link("/ui/weld", lang)),
+            Ok(Some(weld)) => (query.at(&weld).link("/ui/weld", text.lang), String::new()),
             Ok(None) => {
-                flash.text = format!("{}. {}", flash.text, request.text.no_more);
-                flash.on(&query.filter_only().link("/ui/nok", lang))
+                let list = query.filter_only().link("/ui/nok", text.lang);
+                (list, format!(". {}", text.no_more))
             }
             Err(why) => {
-                flash.text = format!("{} ({})", flash.text, why.text(request.text.lang));
-                flash.on(&query.link("/ui/weld", lang))
+                let here = query.link("/ui/weld", text.lang);
+                (here, format!(" ({})", why.text(text.lang)))
             }
         }
     }

@@ -37,8 +37,11 @@ pub const EXPORT: usize = 100_000;
 const PARETO: usize = 10;
 /// Attempts at a weld that are shown.
 const ATTEMPTS: u32 = 20;
-/// Rows of one look for welds whose review is asked for.
+/// Rows of the first look for welds whose review is asked for, and of the largest: the next one is near as a rule.
+const FIRST_LOOK: usize = 64;
 const LOOK: usize = 5000;
+/// So many times more rows than the look before.
+const LOOK_GROWS: usize = 8;
 /// How long MySQL may take: without it there are welds still.
 const REVIEW_PATIENCE: Duration = Duration::from_secs(3);
 /// How long all that is read for one page may take.
@@ -117,6 +120,9 @@ impl NoReview {
         }
     }
 }
+
+/// What is stored of a weld's verdict, and what people said of it, as in [`OneWeld`].
+type Told = (Vec<(&'static str, String)>, Result<Review, NoReview>);
 
 /// Why something was not read.
 enum ReadError {
@@ -271,9 +277,9 @@ impl Welds {
         if reviews.is_none() && review_filter != ReviewFilter::Any {
             return Err(ReadError::Reviews(Problem::NoReviews));
         }
-        let look = match review_filter {
+        let mut look = match review_filter {
             ReviewFilter::Any => most + 1,
-            _ => LOOK,
+            _ => (most + 1).clamp(FIRST_LOOK, LOOK),
         };
         loop {
             let limit = u32::try_from(look).unwrap_or(u32::MAX);
@@ -316,6 +322,7 @@ impl Welds {
             if last_look || before.is_none() {
                 return Ok(found);
             }
+            look = (look * LOOK_GROWS).min(LOOK);
         }
     }
 
@@ -324,12 +331,25 @@ impl Welds {
         let day = query.date()?;
         let read = async {
             let table = self.table().await?;
-            let found = match query.key(table.schema()) {
-                Some(key) => table.at(day, &key).await?,
+            let asked = query.key(table.schema());
+            // An address of ours names the weld whole, so that all of it is read at once.
+            let named = WeldKey {
+                day,
+                ticks: asked.as_ref().map_or(0, |key| key.ticks),
+                time: query.time.clone(),
+                record_id: query.id.clone(),
+            };
+            let (found, told) = match &asked {
+                Some(key) if !query.time.is_empty() => {
+                    let told = self.told_of(&table, key, &named);
+                    let (found, told) = tokio::join!(table.at(day, key), told);
+                    (found?, Some(told?))
+                }
+                Some(key) => (table.at(day, key).await?, None),
                 None => {
                     let time = Some(query.time.as_str()).filter(|time| !time.is_empty());
                     let found = table.find(&query.id, Some(day), time).await?;
-                    found.map(|found| (found.block, found.row))
+                    (found.map(|found| (found.block, found.row)), None)
                 }
             };
             let Some((block, row)) = found else {
@@ -341,26 +361,28 @@ impl Welds {
             } else {
                 Some(table.attempts_at(day, &key, ATTEMPTS).await?)
             };
-            let named = WeldKey {
+            let is_named = WeldKey {
                 day,
                 ticks: key.ticks,
                 time: block.time_text(row).to_owned(),
                 record_id: block.id(row).to_string(),
             };
-            let (stored, review) =
-                tokio::join!(table.stored_verdict(day, &key), self.review_of(&named));
+            let (stored, review) = match told.filter(|_| is_named == named) {
+                Some(told) => told,
+                None => self.told_of(&table, &key, &is_named).await?,
+            };
             let (seen, limits) = match self.see(&block, row) {
                 Ok((seen, limits)) => (Ok(seen), limits),
                 Err(why) => (Err(why), Vec::new()),
             };
             Ok(Some(OneWeld {
-                stored: stored?.unwrap_or_default(),
+                stored,
                 heading: heading(&block, row),
                 seen,
                 limits,
                 review,
                 attempts,
-                key: named,
+                key: is_named,
             }))
         };
         self.in_turn(&self.turns, read).await
@@ -376,11 +398,22 @@ impl Welds {
         }
     }
 
+    async fn told_of(
+        &self,
+        table: &SourceTable,
+        key: &Key,
+        named: &WeldKey,
+    ) -> Result<Told, StoreError> {
+        let stored = table.stored_verdict(named.day, key);
+        let (stored, review) = tokio::join!(stored, self.review_of(named));
+        Ok((stored?.unwrap_or_default(), review))
+    }
+
     async fn review_of(&self, key: &WeldKey) -> Result<Review, NoReview> {
-        let read = self.reviewed()?.review(key);
-        let there = in_time(read).await.map_err(NoReview::Failed)?;
-        let there = there.ok_or(NoReview::NoRow)?;
-        self.reviewable().await.map(|_| there)
+        let read = in_time(self.reviewed()?.review(key));
+        let (there, reviewable) = tokio::join!(read, self.reviewable());
+        let there = there.map_err(NoReview::Failed)?.ok_or(NoReview::NoRow)?;
+        reviewable.map(|_| there)
     }
 
     async fn in_turn<T>(
