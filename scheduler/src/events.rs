@@ -5,7 +5,11 @@
 use weldfleet_stores::clickhouse::EventLine;
 use weldfleet_words::Words;
 
-use crate::{console::words::CHINESE, users::Role};
+use crate::{
+    console::words::CHINESE,
+    faults::{PROBLEMS, REMEDIES},
+    users::Role,
+};
 
 /// A text with placeholders: `{name}`, or in English `{name:kind}` where what is filled in has words of its own.
 #[derive(Debug, Clone, Copy)]
@@ -14,7 +18,7 @@ pub struct Message {
     zh: &'static str,
 }
 
-const fn message(en: &'static str, zh: &'static str) -> Message {
+pub const fn message(en: &'static str, zh: &'static str) -> Message {
     Message { en, zh }
 }
 
@@ -134,7 +138,7 @@ pub fn in_chinese(mut event: EventLine) -> EventLine {
     event
 }
 
-fn chinese(messages: &[Message], text: &str) -> Option<String> {
+pub fn chinese(messages: &[Message], text: &str) -> Option<String> {
     messages.iter().find_map(|message| message.chinese(text))
 }
 
@@ -161,7 +165,7 @@ impl Message {
     }
 
     /// A text that says this.
-    fn chinese(&self, text: &str) -> Option<String> {
+    pub fn chinese(&self, text: &str) -> Option<String> {
         Some(self.words(&self.read(text)?).zh)
     }
 
@@ -194,6 +198,8 @@ fn pieces(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
 fn value_in_chinese(kind: &str, value: &str) -> String {
     let known = match kind {
         "left" => chinese(&[LEFT_IN_HAND, LEFT], value),
+        "problem" => chinese(&PROBLEMS, value),
+        "remedy" => chinese(&REMEDIES, value),
         "order" => match value {
             "oldest" => Some("最早".to_owned()),
             "newest" => Some("最近".to_owned()),

@@ -30,6 +30,7 @@ mod console;
 mod daemon;
 mod dependencies;
 mod events;
+mod faults;
 mod pass;
 mod settle;
 mod status;

@@ -301,3 +301,38 @@ async fn a_store_that_is_away_is_said_in_chinese() {
         }
     }
 }
+
+/// What a running fleet meets where somebody changes the plant's table, on the first page and in the probe.
+#[tokio::test]
+async fn a_table_that_was_changed_is_said_in_chinese() {
+    let plant = Plant::start(&[]).await;
+    plant.fleet.simulate("today", 60, &[]);
+    let browser = plant.signed_in("viewer").await;
+    let altered = |what: &str| format!("ALTER TABLE spot_records {what}");
+    for (change, back, said) in [
+        (
+            // The look asks for no curve: it reads the table anew where something else is missing, too.
+            altered("RENAME COLUMN u_curve TO away, RENAME COLUMN alg_status TO gone"),
+            altered("RENAME COLUMN away TO u_curve, RENAME COLUMN gone TO alg_status"),
+            "columns.u_curve：表 `spot_records`：没有列 `u_curve`；请映射到现场的列名；表中有：",
+        ),
+        (
+            altered("RENAME COLUMN alg_status TO away"),
+            altered("RENAME COLUMN away TO alg_status"),
+            "表 `spot_records`：缺少结果列：alg_status；请运行 `scheduler migrate`",
+        ),
+        (
+            "RENAME TABLE spot_records TO away".to_owned(),
+            "RENAME TABLE away TO spot_records".to_owned(),
+            "表 `spot_records`：数据库 `weld` 中没有此表；请填写现场的表名",
+        ),
+    ] {
+        plant.fleet.clickhouse.execute(&change).await;
+        eventually(&format!("{change} is told"), SOON, async || {
+            let html = page(&browser, "/ui").await;
+            html.replace("&#96;", "`").contains(said).then_some(())
+        })
+        .await;
+        plant.fleet.clickhouse.execute(&back).await;
+    }
+}

@@ -8,7 +8,7 @@ use weldfleet_stores::{Class, StoreError};
 use weldfleet_words::{Language, Words};
 
 use super::words::{CHINESE, ENGLISH};
-use crate::{actions::refused::Refused, users::Role};
+use crate::{actions::refused::Refused, faults::in_chinese, users::Role};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
@@ -201,21 +201,24 @@ impl Problem {
             ),
             Self::NotReached(problems) => {
                 let said = problems.join("; ");
-                Words::new(said.clone(), format!("无法读取：{said}"))
+                let zh = format!("无法读取：{}", in_chinese(&said));
+                Words::new(said, zh)
             }
             Self::Store { class, said } => {
-                Words::new(said.clone(), format!("{}：{said}", of_store(*class)))
+                let zh = format!("{}：{}", of_store(*class), in_chinese(said));
+                Words::new(said.clone(), zh)
             }
             Self::ReviewRefused { class, said } => Words::new(
                 format!("{said}; `worker check` says what the columns of reviews must hold"),
                 format!(
-                    "未写入，{}：{said}；`worker check` 会说明复核列须保存的内容",
-                    of_store(*class)
+                    "未写入，{}：{}；`worker check` 会说明复核列须保存的内容",
+                    of_store(*class),
+                    in_chinese(said)
                 ),
             ),
             Self::UnfitReviews(said) => Words::new(
                 format!("welds cannot be reviewed: {said}"),
-                format!("无法复核，MySQL 的列不能保存复核：{said}"),
+                format!("无法复核，MySQL 的列不能保存复核：{}", in_chinese(said)),
             ),
             Self::Refused { refused, said } => {
                 let words = refused.words();

@@ -12,6 +12,7 @@ use weldfleet_words::Words;
 
 use super::report::{CauseLine, DayLine, Report, RunLine, StoreLine, Thresholds};
 use crate::{
+    faults::in_chinese,
     pass::{BACKFILL, LIVE},
     settle,
 };
@@ -497,7 +498,7 @@ impl Cause {
             ],
             Self::StoreRefuses { store, why } => [
                 format!("{store} answers but refuses what the fleet needs: {why}"),
-                format!("{store} 有应答，但拒绝所需的操作：{why}"),
+                format!("{store} 有应答，但拒绝所需的操作：{}", in_chinese(why)),
                 "fix what it says; work goes on by itself".to_owned(),
                 "按提示修复；之后自动继续".to_owned(),
             ],
@@ -509,7 +510,7 @@ impl Cause {
             ],
             Self::MirrorAway { why } => [
                 format!("mysql does not take the mirror: {why}"),
-                format!("MySQL 镜像无法写入：{why}"),
+                format!("MySQL 镜像无法写入：{}", in_chinese(why)),
                 "bring it back; judging goes on, the mirror lags and catches up".to_owned(),
                 "请恢复它；判定照常进行，镜像滞后，之后自动补齐".to_owned(),
             ],
@@ -554,7 +555,7 @@ impl Cause {
             ],
             Self::WorkersWait { workers, why } => [
                 format!("{workers} workers are running and none can work: {why}"),
-                format!("{workers} 个工作进程在运行，但都无法工作：{why}"),
+                format!("{workers} 个工作进程在运行，但都无法工作：{}", in_chinese(why)),
                 "fix what it says; `worker check` on that host looks at everything".to_owned(),
                 "按提示修复；在该主机上用 `worker check` 全面检查".to_owned(),
             ],
