@@ -112,7 +112,8 @@ async fn a_standby_tells_it_too_and_goes_on_telling_when_the_leader_dies() {
     let before = status(&standby).await["leader"].clone();
     assert_eq!(before, status(&leader).await["leader"]);
     leader.kill();
-    // Nobody leads until the lease runs out, and for hardly a moment after that.
+    // Long before its lease has run out.
+    named(&standby, "no_leader").await;
     eventually("the standby leads", SOON, async || {
         let told = status(&standby).await["leader"].clone();
         (told != before && !told.is_null()).then_some(())

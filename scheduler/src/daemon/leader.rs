@@ -12,14 +12,19 @@ use super::{
 };
 
 /// How long leadership lasts without renewal: what a standby waits for after a leader was killed.
-const TTL: Duration = Duration::from_secs(10);
-const RENEW_EVERY: Duration = Duration::from_secs(3);
+pub const TTL: Duration = Duration::from_secs(10);
+/// So often that others notice soon that the leader is silent.
+pub const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// How often a standby asks, so that it follows a leader that resigned without delay.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Keeps leadership up to date in `lead` until the daemon stops, then resigns. Others are told that this scheduler is
 /// reached at `address`.
-pub async fn keep(daemon: Daemon, address: String, lead: watch::Sender<Option<LeaderToken>>) {
+pub(super) async fn keep(
+    daemon: Daemon,
+    address: String,
+    lead: watch::Sender<Option<LeaderToken>>,
+) {
     let id = daemon.shown.id().to_owned();
     let mut backoff = Backoff::default();
     let mut last_renewed = Instant::now();

@@ -16,7 +16,7 @@ mod api;
 mod collecting;
 mod discovery;
 mod gauges;
-mod leader;
+pub mod leader;
 mod mirror_reconciler;
 mod outage;
 mod owning;

@@ -27,7 +27,7 @@ use super::{
         Thresholds,
     },
 };
-use crate::{args::today, dependencies};
+use crate::{args::today, daemon::leader, dependencies};
 
 /// Runs that are read.
 const MOST_RUNS: u32 = 1000;
@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub const LONGEST: Duration = Duration::from_secs(10);
 /// Workers that said nothing for this long are shown as silent; where there are many, each speaks more rarely.
 const SILENT: Duration = Duration::from_secs(15);
-/// How long a fleet that has missed two beats is given to be heard after all: Redis may have been away.
+/// How long workers, or a leader, that have missed two beats are given to be heard after all: Redis may have been away.
 const BEFORE_NOBODY: Duration = Duration::from_millis(1300);
 /// A complete day may wait so long for being settled, beside twice `tables.settle_after`: the leader looks rarely and
 /// is patient.
@@ -280,17 +280,25 @@ impl Gatherer {
         Ok(workers)
     }
 
-    /// That nobody at all is heard needs less patience than the silence of one. Returns how long it was waited for.
+    /// That no worker at all is heard, or no leader, needs less patience than the silence of one worker. Returns how
+    /// long they were waited for.
     async fn listen(&self, report: &mut Report) -> Duration {
-        let waited = if misses_beats(report) {
+        if report.stores.redis != StoreLine::Works {
+            return Duration::ZERO;
+        }
+        let mut leader_is_silent = self.leader_is_silent().await;
+        let mut waited = Duration::ZERO;
+        if leader_is_silent || misses_beats(report) {
             tokio::time::sleep(BEFORE_NOBODY).await;
+            waited = BEFORE_NOBODY;
+            leader_is_silent = leader_is_silent && self.leader_is_silent().await;
             if let Ok(workers) = self.workers().await {
                 report.workers = Some(workers);
             }
-            BEFORE_NOBODY
-        } else {
-            Duration::ZERO
-        };
+        }
+        if leader_is_silent {
+            report.leader = None;
+        }
         if misses_beats(report) {
             report.thresholds.silent_ms = 0;
         }
@@ -308,6 +316,13 @@ impl Gatherer {
         let others = dead.saturating_sub(counted.len() as u64);
         let rows: u64 = counted.iter().map(|job| job.weight).sum();
         Ok(rows + others * u64::from(self.settings.scheduler.batch_size))
+    }
+
+    /// Somebody leads still, and has missed two renewals.
+    async fn leader_is_silent(&self) -> bool {
+        let silent = leader::RENEW_EVERY * 2;
+        let leads = self.queue.leader().await;
+        leads.is_ok_and(|leads| leads.is_some_and(|leads| leads.remaining + silent < leader::TTL))
     }
 
     /// What costs the same however many runs and days there are. Returns what remains to be asked.
