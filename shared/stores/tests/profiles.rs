@@ -224,6 +224,40 @@ async fn each_capability_is_probed_by_what_it_needs() {
 }
 
 #[tokio::test]
+async fn reading_is_probed_on_the_newest_day() {
+    let mut plant = Plant::bare(false);
+    plant.execute("CREATE DATABASE weld_test").await;
+    for (day, days) in [
+        ("UInt32", &["20200101", "20261122"][..]),
+        ("Date", &["2020-01-01", "2026-11-22"]),
+        ("String", &["2020-01-01", "None", "2026-11-22"]),
+    ] {
+        let table = format!("of_{}", day.to_lowercase());
+        plant
+            .execute(&format!(
+                "CREATE TABLE weld_test.{table} (data_date {day}, ck_local_time DateTime64(3), record_id UInt64, part_no String, \
+                 spot_name String, timer_name String, umax Float32, imax Float32, u_stored Array(Float32), i_curve Array(Float32), \
+                 u_curve Array(Float32) ALIAS if(throwIf(record_id = 1) = 0, u_stored, i_curve)) \
+                 ENGINE = MergeTree PARTITION BY data_date ORDER BY (ck_local_time, record_id)"
+            ))
+            .await;
+        plant.settings.tables.source_table.clone_from(&table);
+        plant.migrate().await;
+        // A weld with id 1 cannot be read; only the last day has none.
+        for (place, value) in days.iter().enumerate() {
+            let id = u8::from(place + 1 < days.len());
+            plant
+                .execute(&format!(
+                    "INSERT INTO weld_test.{table} (data_date, record_id) VALUES ('{value}', {id})"
+                ))
+                .await;
+        }
+        let probed = plant.table().await.probe(Capability::Read).await;
+        assert!(probed.is_ok(), "{day}: {}", probed.unwrap_err().chain());
+    }
+}
+
+#[tokio::test]
 async fn packing_an_answer_costs_the_server_little() {
     let plant = Plant::ours(false).await;
     // Noise that differs from row to row: nothing to be saved by packing, as with real curves.

@@ -4,7 +4,12 @@
 
 use std::time::Duration;
 
-use super::{Attempt, SourceTable, results::results_block, schema::IdType};
+use super::{
+    Attempt, SourceTable,
+    quote::literal,
+    results::results_block,
+    schema::{DayType, IdType},
+};
 use crate::{
     RecordId,
     errors::{Class, StoreError},
@@ -41,7 +46,11 @@ impl SourceTable {
         let table = self.clone().with_patience(PATIENCE);
         let nothing = self.nothing();
         let answer = match capability {
-            Capability::Read => table.rows_where(Day::EPOCH, "1 LIMIT 1").await.map(|_| ()),
+            Capability::Read => {
+                let recent = table.on_newest_day().await;
+                let row = format!("{recent} LIMIT 1");
+                table.rows_where(Day::EPOCH, &row).await.map(|_| ())
+            }
             Capability::Store => {
                 let none = table.no_rows()?;
                 let block = results_block(0, LIVE_RUN, "", &none, &[]);
@@ -64,6 +73,25 @@ impl SourceTable {
         match answer {
             Err(error) if error.class() == Class::Data => Ok(()),
             answer => answer,
+        }
+    }
+
+    /// Rows of the newest day, as a condition: what one old part or a cold disk keeps from being read is not what
+    /// everybody waits for. Where even that day cannot be found, or not in time, any row.
+    ///
+    /// A table that is partitioned by its day knows the newest one without reading a row. Texts that are no days, `None`
+    /// and the like, lie behind all days.
+    async fn on_newest_day(&self) -> String {
+        let (day, source) = (self.schema.column("data_date"), &self.schema.source);
+        let dated = match self.schema.day {
+            DayType::Text => format!(" WHERE {day} < ':'"),
+            DayType::Number | DayType::Date | DayType::Date32 => String::new(),
+        };
+        let sql =
+            format!("SELECT CAST(ifNull(toString(max({day})), '') AS String) FROM {source}{dated}");
+        match self.server.one::<String>("find the newest day", &sql).await {
+            Ok(newest) if !newest.is_empty() => format!("{day} = {}", literal(&newest)),
+            _ => "1".to_owned(),
         }
     }
 
