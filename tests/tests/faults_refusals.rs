@@ -27,7 +27,9 @@ impl Plant {
         fleet.set("clickhouse.user", "weld");
         fleet.set("clickhouse.password", "weld");
         fleet.migrate();
-        let (scheduler, worker) = (fleet.scheduler(), fleet.worker());
+        let sick = fleet.folder().join("sick").display().to_string();
+        let scheduler = fleet.scheduler();
+        let worker = fleet.worker_with(&[("WELDFLEET_SICK_MODEL", &sick)]);
         worker.ready().await;
         Self {
             fleet,
@@ -168,13 +170,21 @@ async fn what_is_not_the_ranges_fault_spends_no_attempt_and_goes_on_when_repaire
         plant.goes_on().await;
     }
 
+    // The device fails, whatever it is given.
+    let sick = plant.fleet.folder().join("sick");
+    plant.some_rows_wait().await;
+    fs::write(&sick, "").expect("write");
+    plant.says("model", "the model is sick").await;
+    fs::remove_file(&sick).expect("remove");
+    plant.goes_on().await;
+
     // The folder of the audit files is none any more; root may write anywhere, but not into a file.
     let save_dir: PathBuf = plant.fleet.save_dir();
     let aside = save_dir.with_extension("aside");
     plant.some_rows_wait().await;
     fs::rename(&save_dir, &aside).expect("rename");
     fs::write(&save_dir, "in the way").expect("write");
-    plant.says("save_dir", "Not a directory").await;
+    plant.says("save_dir", "cannot write audit files").await;
     plant.refuses_to_start(
         "worker.save_dir",
         &save_dir.display().to_string(),
@@ -257,4 +267,47 @@ async fn a_row_that_cannot_be_read_costs_that_row() {
     }
     assert!((13..=52).contains(&attempts), "{attempts} attempts");
     assert_eq!(worker.get("/readyz").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_days_folder_that_takes_no_file_costs_that_day() {
+    let fleet = Fleet::with(&[
+        ("scheduler.lookback_days", "2"),
+        ("lease.max_attempts", "2"),
+    ])
+    .await;
+    fleet.migrate();
+    let yesterday = fleet
+        .clickhouse
+        .value("SELECT toYYYYMMDD(toDate(now('Asia/Shanghai')) - 1)")
+        .await;
+    fleet.simulate(&yesterday, ROWS, &[]);
+    let folder = fleet.save_dir().join(&yesterday);
+    fs::create_dir_all(fleet.save_dir()).expect("create");
+    fs::write(&folder, "in the way").expect("write");
+    let (_scheduler, worker) = (fleet.scheduler(), fleet.worker());
+    let job = eventually("the day's range is dead", PATIENCE, async || {
+        fleet.queue.ids("dead").await.pop()
+    })
+    .await;
+    let dead = format!("{:?}", fleet.queue.job(&job).await);
+    assert!(dead.contains("a folder for audit files"), "{dead}");
+    assert_eq!(worker.get("/readyz").await.0, 200);
+
+    // Another day goes on.
+    fleet.simulate("today", ROWS, &[]);
+    eventually("today is judged", PATIENCE, async || {
+        let judged = fleet
+            .clickhouse
+            .count("spot_records WHERE alg_status = 'ok'")
+            .await;
+        (judged == u64::from(ROWS)).then_some(())
+    })
+    .await;
+
+    fs::remove_file(&folder).expect("remove");
+    fleet.succeed("scheduler", &["jobs", "retry", &job]);
+    fleet.judged(PATIENCE).await;
+    fleet.idle(PATIENCE).await;
+    assert_whole(&fleet, 2 * u64::from(ROWS)).await;
 }

@@ -42,6 +42,15 @@ pub fn poison_record() -> Option<String> {
     }
 }
 
+/// The file (`WELDFLEET_SICK_MODEL`) during whose existence no model judges or opens, if one is named.
+pub fn sick_model() -> Option<std::path::PathBuf> {
+    if cfg!(feature = "failpoints") {
+        std::env::var_os("WELDFLEET_SICK_MODEL").map(Into::into)
+    } else {
+        None
+    }
+}
+
 #[cfg(feature = "failpoints")]
 fn armed(name: &str) -> Option<String> {
     fail::fail_point!(name, |argument: Option<String>| argument);

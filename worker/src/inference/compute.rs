@@ -1,16 +1,20 @@
 //! One compute thread's own things: sessions, buffers, and judging with them.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
 
-use anyhow::Context;
-use weldfleet_failpoints::poison_record;
-use weldfleet_service::metrics;
+use anyhow::{Context, ensure};
+use weldfleet_failpoints::{poison_record, sick_model};
+use weldfleet_service::{exit, metrics};
 use weldfleet_weld::{
     Verdict,
+    features::REGRESSIONS,
     judge::{Batch, Judge, ModelId, Prepared, Workspace},
 };
 
-use super::{Models, layout::Layout, session::ModelSession, welds::Welds};
+use super::{
+    Models, layout::Layout, pool_error::ModelFailure, session::ModelSession, tuning::probe::Probe,
+    welds::Welds,
+};
 use crate::clock::busy;
 
 /// Judges rows on the calling thread.
@@ -46,12 +50,12 @@ impl Compute {
     /// One verdict a row, in order.
     ///
     /// # Errors
-    /// If the model fails as a whole; no verdicts then.
+    /// If a model fails on them; no verdicts then.
     pub fn judge(
         &mut self,
         welds: &dyn Welds,
         rows: std::ops::Range<usize>,
-    ) -> anyhow::Result<Vec<Verdict>> {
+    ) -> Result<Vec<Verdict>, ModelFailure> {
         self.abort_on_poison(welds, rows.clone());
         let mut verdicts = Vec::with_capacity(rows.len());
         let Self {
@@ -78,6 +82,23 @@ impl Compute {
         Ok(verdicts)
     }
 
+    /// Whether a model judges a made-up weld; in a new session, if the open one does not.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn try_model(&mut self, model: ModelId) -> Result<(), ModelFailure> {
+        let Some(sessions) = &mut self.sessions else {
+            return Ok(());
+        };
+        if sessions.open.contains_key(&model) && sessions.try_made_up(model).is_ok() {
+            return Ok(());
+        }
+        // What broke a session (memory, a stream of the device) may be over for the next one.
+        sessions.open.remove(&model);
+        let tried = sessions.try_made_up(model);
+        tried.map_err(|error| failure(model, &error))
+    }
+
     /// Forgets half-done work, after a panic.
     pub fn reset(&mut self) {
         self.workspace = Workspace::default();
@@ -98,6 +119,8 @@ struct Sessions {
     models: Models,
     layout: Layout,
     open: HashMap<ModelId, ModelSession>,
+    /// The fault hook for a model or a device that fails.
+    sick: Option<PathBuf>,
 }
 
 impl Sessions {
@@ -106,6 +129,7 @@ impl Sessions {
             models,
             layout,
             open: HashMap::new(),
+            sick: sick_model(),
         }
     }
 
@@ -113,7 +137,16 @@ impl Sessions {
         self.session(ModelId::GLOBAL).map(|_| ())
     }
 
+    fn try_made_up(&mut self, id: ModelId) -> anyhow::Result<()> {
+        let probe = Probe::new(self.models.catalog.set().spec(id).config(), 1);
+        let (mut nok_prob, mut regression) = ([f32::NAN], [f32::NAN; REGRESSIONS]);
+        let session = self.session(id)?;
+        session.run(probe.rows(&mut nok_prob, &mut regression))
+    }
+
     fn session(&mut self, id: ModelId) -> anyhow::Result<&mut ModelSession> {
+        let sick = self.sick.as_ref().is_some_and(|file| file.exists());
+        ensure!(!sick, "the fault hook says that the model is sick");
         if !self.open.contains_key(&id) {
             let session = self.models.open(id, self.layout)?;
             self.open.insert(id, session);
@@ -124,10 +157,31 @@ impl Sessions {
     }
 }
 
-fn infer(sessions: Option<&mut Sessions>, batch: Batch<'_>) -> anyhow::Result<()> {
-    let sessions = sessions.context("a batch to infer although the model is off")?;
-    let started = Instant::now();
-    sessions.session(batch.model)?.infer(batch)?;
+fn infer(sessions: Option<&mut Sessions>, batch: Batch<'_>) -> Result<(), ModelFailure> {
+    let (model, started) = (batch.model, Instant::now());
+    let inferred = sessions
+        .context("a batch to infer although the model is off")
+        .and_then(|sessions| sessions.session(model)?.infer(batch));
+    inferred.map_err(|error| failure(model, &error))?;
     metrics::histogram!("weldfleet_inference_seconds").record(started.elapsed());
     Ok(())
+}
+
+fn failure(model: ModelId, error: &anyhow::Error) -> ModelFailure {
+    let reason = exit::chain(error);
+    ModelFailure { model, reason }
+}
+
+#[cfg(test)]
+impl Compute {
+    /// No model judges while this file exists.
+    pub fn sick_while(&mut self, file: PathBuf) {
+        self.sessions.as_mut().expect("a model").sick = Some(file);
+    }
+
+    /// Puts another session in the place of the global model's.
+    pub fn replace_global(&mut self, session: ModelSession) {
+        let sessions = self.sessions.as_mut().expect("a model");
+        sessions.open.insert(ModelId::GLOBAL, session);
+    }
 }

@@ -9,36 +9,30 @@ use std::{
 
 use weldfleet_weld::{Status, Verdict};
 
-use super::{compute::Compute, pool_error::PoolError, welds::Welds};
+use super::{compute::Compute, pool_error::ModelFailure, welds::Welds};
 
-/// Judges the rows; if that fails, each by itself. A row that panics becomes an `error` verdict; so does one that the
-/// model fails on, unless it fails on all of them: then the model is to blame, and no row.
+/// Judges the rows; if that fails, each by itself. A row that panics becomes an `error` verdict; so does one that a model
+/// fails on which judges a made-up weld. Whose fault it is does so not depend on the rows beside it.
 ///
 /// # Errors
-/// [`PoolError::Model`].
+/// A model that does not judge a made-up weld either, whatever the rows.
 pub fn judge(
     compute: &mut Compute,
     welds: &dyn Welds,
     rows: Range<usize>,
-) -> Result<Vec<Verdict>, PoolError> {
-    match attempt(compute, welds, rows.clone()) {
-        Ok(verdicts) => return Ok(verdicts),
-        Err(Fault::Model(reason)) if rows.len() == 1 => return Err(PoolError::Model(reason)),
-        Err(_) => {}
+) -> Result<Vec<Verdict>, ModelFailure> {
+    if let Ok(verdicts) = attempt(compute, welds, rows.clone()) {
+        return Ok(verdicts);
     }
     let mut verdicts = Vec::with_capacity(rows.len());
-    let mut model_failures = Vec::new();
-    for row in rows.clone() {
-        let reason = match attempt(compute, welds, row..row + 1) {
+    for row in rows {
+        let reason = match judge_one(compute, welds, row)? {
             Ok(one) => {
                 verdicts.extend(one);
                 continue;
             }
             Err(Fault::Panic(reason)) => format!("panic: {reason}"),
-            Err(Fault::Model(reason)) => {
-                model_failures.push(reason.clone());
-                format!("model_failed: {reason}")
-            }
+            Err(Fault::Model(ModelFailure { reason, .. })) => format!("model_failed: {reason}"),
         };
         tracing::error!(
             record = welds.record_id(row),
@@ -47,14 +41,26 @@ pub fn judge(
         );
         verdicts.push(Verdict::unjudged(Status::Error, reason));
     }
-    match model_failures.pop() {
-        Some(reason) if model_failures.len() + 1 == rows.len() => Err(PoolError::Model(reason)),
-        _ => Ok(verdicts),
+    Ok(verdicts)
+}
+
+/// Judges a row; once more if a model failed on it that works otherwise, since that may be so in a new session only.
+fn judge_one(
+    compute: &mut Compute,
+    welds: &dyn Welds,
+    row: usize,
+) -> Result<Result<Vec<Verdict>, Fault>, ModelFailure> {
+    match attempt(compute, welds, row..row + 1) {
+        Err(Fault::Model(failure)) => {
+            compute.try_model(failure.model)?;
+            Ok(attempt(compute, welds, row..row + 1))
+        }
+        judged => Ok(judged),
     }
 }
 
 enum Fault {
-    Model(String),
+    Model(ModelFailure),
     Panic(String),
 }
 
@@ -65,7 +71,7 @@ fn attempt(
 ) -> Result<Vec<Verdict>, Fault> {
     match catch_unwind(AssertUnwindSafe(|| compute.judge(welds, rows))) {
         Ok(Ok(verdicts)) => Ok(verdicts),
-        Ok(Err(error)) => Err(Fault::Model(weldfleet_service::exit::chain(&error))),
+        Ok(Err(failure)) => Err(Fault::Model(failure)),
         Err(panic) => {
             compute.reset();
             Err(Fault::Panic(panic_text(panic.as_ref())))
@@ -81,17 +87,18 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{fs, sync::Arc};
 
     use weldfleet_settings::{Model, Settings};
+    use weldfleet_testkit::{onnxruntime_library, repository};
     use weldfleet_weld::{
         Record, Weld,
-        judge::Judge,
+        judge::{Judge, ModelSet},
         rules::{RuleSet, RulesFile},
     };
 
     use super::*;
-    use crate::inference::layout::Layout;
+    use crate::inference::{Models, layout::Layout};
 
     /// Good welds, one of which makes whoever looks at it panic.
     struct Mined {
@@ -114,27 +121,50 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_row_that_panics_costs_that_row() {
+    /// A weld of this voltage on a part.
+    fn weld(volts: f32, part: &str) -> Record {
+        let record = serde_json::json!({
+            "part_no": part, "umax": volts, "imax": 9.0, "u_curve": vec![volts; 400], "i_curve": vec![9.0; 400],
+        });
+        serde_json::from_value(record).unwrap()
+    }
+
+    fn judge_by(models: Option<ModelSet>) -> Arc<Judge> {
         let settings = Settings::default();
         let rules = RuleSet::new(&RulesFile::from_toml("").unwrap(), 1.0);
         let judge = Judge::new(
             settings.curves,
             settings.validation,
-            None,
+            models,
             Some(rules),
             0.9999,
         );
+        Arc::new(judge.unwrap())
+    }
+
+    fn compute(models: &Models) -> Compute {
+        Compute::new(judge_by(Some(models.set())), Some(models.clone()), LAYOUT).unwrap()
+    }
+
+    const LAYOUT: Layout = Layout {
+        sessions: 1,
+        threads: 1,
+        batch_rows: 8,
+    };
+
+    fn statuses(verdicts: &[Verdict]) -> Vec<Status> {
+        verdicts.iter().map(|verdict| verdict.alg_status).collect()
+    }
+
+    #[test]
+    fn a_row_that_panics_costs_that_row() {
         let layout = Layout::without_model(1, &Model::default());
-        let mut compute = Compute::new(Arc::new(judge.unwrap()), None, layout).unwrap();
-        let record = serde_json::json!({
-            "umax": 1.5, "imax": 9.0, "u_curve": vec![1.5; 400], "i_curve": vec![9.0; 400],
-        });
+        let mut compute = Compute::new(judge_by(None), None, layout).unwrap();
         let welds = Mined {
-            record: serde_json::from_value(record).unwrap(),
+            record: weld(1.5, ""),
             mine: 7,
         };
-        let verdicts = judge_all(&mut compute, &welds);
+        let verdicts = judge(&mut compute, &welds, 0..welds.count()).unwrap();
         assert_eq!(verdicts.len(), 40);
         for (row, verdict) in verdicts.iter().enumerate() {
             if row == 7 {
@@ -147,7 +177,70 @@ mod tests {
         }
     }
 
-    fn judge_all(compute: &mut Compute, welds: &Mined) -> Vec<Verdict> {
-        judge(compute, welds, 0..welds.count()).unwrap()
+    #[test]
+    fn a_row_that_the_model_fails_on_is_an_error_whoever_is_with_it() {
+        let models = Models::for_test("tests/tests/data/models/fails-above-20");
+        let mut compute = compute(&models);
+        let (sound, bad) = (weld(1.5, ""), weld(3.0, ""));
+        for rows in [
+            vec![bad.clone()],
+            vec![bad.clone(), bad.clone(), bad.clone()],
+            vec![sound.clone(), bad, sound],
+        ] {
+            let verdicts = judge(&mut compute, &rows, 0..rows.len()).unwrap();
+            for (row, verdict) in rows.iter().zip(&verdicts) {
+                let why = verdict.alg_error.as_deref().unwrap_or_default();
+                assert_eq!(row.weld().umax > 2.0, why.starts_with("model_failed: "));
+                assert_eq!(why.is_empty(), verdict.alg_status == Status::Ok, "{why}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_model_that_judges_nothing_is_no_rows_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let sick = folder.path().join("sick");
+        let mut compute = compute(&Models::for_test("tests/tests/data/models/good"));
+        compute.sick_while(sick.clone());
+        let rows = vec![weld(1.5, ""), weld(1.6, "")];
+        fs::write(&sick, "").unwrap();
+        for count in [1, 2] {
+            let failure = judge(&mut compute, &rows, 0..count).unwrap_err();
+            assert!(failure.reason.contains("sick"), "{failure}");
+        }
+        fs::remove_file(&sick).unwrap();
+        let verdicts = judge(&mut compute, &rows, 0..2).unwrap();
+        assert_eq!(statuses(&verdicts), [Status::Ok; 2]);
+    }
+
+    #[test]
+    fn a_session_that_broke_is_opened_anew() {
+        let mut compute = compute(&Models::for_test("tests/tests/data/models/good"));
+        // One of another length fails on every row.
+        let broken = Models::for_test("models").open_global(LAYOUT).unwrap();
+        compute.replace_global(broken);
+        let rows = vec![weld(1.5, ""), weld(1.6, "")];
+        let verdicts = judge(&mut compute, &rows, 0..2).unwrap();
+        assert_eq!(statuses(&verdicts), [Status::Ok; 2]);
+    }
+
+    #[test]
+    fn a_parts_model_that_does_not_open_is_no_rows_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        for (from, to) in [("good", "global"), ("transposed", "parts/A")] {
+            let (from, to) = (
+                format!("tests/tests/data/models/{from}/global"),
+                folder.path().join(to),
+            );
+            fs::create_dir_all(&to).unwrap();
+            for file in ["model.onnx", "inference_config.json"] {
+                fs::copy(repository().join(&from).join(file), to.join(file)).unwrap();
+            }
+        }
+        let models = Models::in_folder(&onnxruntime_library(), folder.path());
+        let rows = vec![weld(1.5, ""), weld(1.5, "A")];
+        let failure = judge(&mut compute(&models), &rows, 0..2).unwrap_err();
+        assert_eq!(failure.model, models.set().for_part("A"));
+        assert!(failure.reason.contains("parts/A/model.onnx"), "{failure}");
     }
 }

@@ -15,9 +15,12 @@ use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, select_biased, unbounded};
 use tokio::sync::mpsc;
 use weldfleet_service::metrics;
-use weldfleet_weld::{Verdict, judge::Judge};
+use weldfleet_weld::{
+    Record, Verdict,
+    judge::{Judge, ModelId},
+};
 
-pub use super::pool_error::PoolError;
+pub use super::pool_error::{ModelFailure, PoolError};
 use super::{Models, compute::Compute, first_then_rest, isolation, layout::Layout, welds::Welds};
 use crate::lease::HeldLease;
 
@@ -38,6 +41,8 @@ pub struct Pool {
 struct Chunk {
     welds: Arc<dyn Welds>,
     rows: Range<usize>,
+    /// A model to be tried instead.
+    tried: Option<ModelId>,
     lease: Option<Arc<dyn HeldLease>>,
     done: mpsc::UnboundedSender<(usize, Result<Vec<Verdict>, PoolError>)>,
 }
@@ -99,6 +104,7 @@ impl Pool {
             let chunk = Chunk {
                 welds: welds.clone(),
                 rows: start..(start + self.chunk_rows).min(welds.count()),
+                tried: None,
                 lease: lease.clone(),
                 done: done.clone(),
             };
@@ -122,6 +128,27 @@ impl Pool {
         let mut verdicts = judged.concat();
         welds.refuse(&mut verdicts);
         Ok(verdicts)
+    }
+
+    /// Whether the compute thread that is free next judges by this model.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn try_model(&self, model: ModelId) -> Result<(), PoolError> {
+        let (done, mut tried) = mpsc::unbounded_channel();
+        let chunk = Chunk {
+            welds: Arc::new(Vec::<Record>::new()),
+            rows: 0..0,
+            tried: Some(model),
+            lease: None,
+            done,
+        };
+        let sent = self.chunks.send(chunk);
+        sent.map_err(|_| PoolError::Ended("every compute thread has ended"))?;
+        match tried.recv().await {
+            Some((_, answer)) => answer.map(|_| ()),
+            None => Err(PoolError::Ended("a compute thread ended")),
+        }
     }
 }
 
@@ -175,13 +202,18 @@ fn judge_chunk(compute: &mut Compute, chunk: &Chunk) -> Result<Vec<Verdict>, Poo
     if chunk.lease.as_ref().is_some_and(|lease| lease.is_lost()) {
         return Err(PoolError::Cancelled);
     }
-    isolation::judge(compute, chunk.welds.as_ref(), chunk.rows.clone())
+    if let Some(model) = chunk.tried {
+        compute.try_model(model)?;
+    }
+    Ok(isolation::judge(
+        compute,
+        chunk.welds.as_ref(),
+        chunk.rows.clone(),
+    )?)
 }
 
 #[cfg(test)]
 mod tests {
-    use weldfleet_weld::Record;
-
     use super::*;
 
     /// A chunk whose number is its first row, and whoever waits for it.
@@ -191,6 +223,7 @@ mod tests {
         let chunk = Chunk {
             welds: Arc::new(Vec::<Record>::new()),
             rows: number..number,
+            tried: None,
             lease: None,
             done,
         };

@@ -7,10 +7,15 @@
 //! one rule stands behind the lists: *if the capability that the statement needs works for other rows, the fault is the
 //! range's own; if it does not, it is not.* The lists only save the question.
 //!
+//! A model or a device that fails is asked in the same way, by a made-up weld; a folder that takes no audit file, by a
+//! file beside it: where `worker.save_dir` takes one, the day's folder is at fault, and other days go on.
+//!
 //! The rule guards against the opposite fault, too. A range whose rows cannot be read for what looks like the server's
 //! failure is excused some times, then the question is asked all the same. So no range can hold the fleet for ever.
 //! Writes of no rows cannot be put to that test (a full disk and patch parts at their limit take them), and what they
 //! are refused for is never the range's own.
+
+use std::io::ErrorKind;
 
 use weldfleet_stores::{Class, StoreError, clickhouse::Capability};
 
@@ -26,6 +31,7 @@ const TRIES: u32 = 2;
 pub enum Step {
     /// Reading its rows.
     Fetch,
+    Judge,
     Audit,
     Store,
     Commit,
@@ -38,7 +44,7 @@ impl Step {
     pub fn capability(self) -> Option<Capability> {
         match self {
             Self::Fetch => Some(Capability::Read),
-            Self::Audit => None,
+            Self::Judge | Self::Audit => None,
             Self::Store => Some(Capability::Store),
             Self::Commit => Some(Capability::Commit),
             Self::Mirror => Some(Capability::Mirror),
@@ -82,7 +88,6 @@ pub enum Decision {
 pub fn decide(case: &Case) -> Decision {
     let looks_like_the_servers = matches!(case.class, Class::Outage | Class::Refused);
     match case.step {
-        Step::Audit => return Decision::Wait,
         Step::Fetch if case.class == Class::Data => return Decision::Unreadable,
         Step::Fetch if looks_like_the_servers && case.excused >= EXCUSES => {}
         _ if looks_like_the_servers => return Decision::Wait,
@@ -97,10 +102,12 @@ pub fn decide(case: &Case) -> Decision {
 
 fn own_fault(case: &Case) -> Decision {
     let last = case.attempt >= case.max_attempts;
-    if !last && (case.one_weld || case.attempt < tries(case)) {
+    if !last && (case.one_weld || case.attempt < tries(case) || case.step == Step::Audit) {
         return Decision::Retry;
     }
     match case.step {
+        // A half of it goes into the same folder.
+        Step::Audit => Decision::Retry,
         // Its rows are committed: splitting finds none left and ends it, and the scheduler reconciles the mirror.
         Step::Mirror => Decision::Split,
         _ if !case.one_weld => Decision::Split,
@@ -123,6 +130,16 @@ pub fn class_of(error: &StoreError) -> Class {
     match error {
         // Silent to this range; it may be too much for a server that answers others.
         StoreError::ClickHouseSilent { .. } => Class::Size,
+        // A file that was not written leaves room, so that the next one may do, for a moment.
+        StoreError::File { source, .. }
+            if matches!(
+                source.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+            ) =>
+        {
+            Class::Outage
+        }
+        StoreError::File { .. } => Class::Fatal,
         error => error.class(),
     }
 }
@@ -153,6 +170,7 @@ mod tests {
     fn every_case() -> impl Iterator<Item = Case> {
         let steps = [
             Step::Fetch,
+            Step::Judge,
             Step::Audit,
             Step::Store,
             Step::Commit,
@@ -185,10 +203,10 @@ mod tests {
     fn no_attempt_is_spent_while_the_capability_does_not_work() {
         for case in every_case().filter(|case| case.works == Some(false)) {
             let data = case.step == Step::Fetch && case.class == Class::Data;
-            let ending = decide(&case);
+            let decision = decide(&case);
             assert!(
-                ending == Decision::Wait || data && ending == Decision::Unreadable,
-                "{case:?}: {ending:?}"
+                decision == Decision::Wait || data && decision == Decision::Unreadable,
+                "{case:?}: {decision:?}"
             );
         }
     }
@@ -213,9 +231,48 @@ mod tests {
 
     #[test]
     fn a_range_of_many_rows_is_never_dead_for_its_own_fault() {
-        for case in every_case() {
+        // Of a folder none of its rows can be without.
+        for case in every_case().filter(|case| case.step != Step::Audit) {
             let dies = decide(&case) == Decision::Retry && case.attempt == case.max_attempts;
             assert!(!dies || case.one_weld, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_waited_for_and_a_days_folder_is_asked_about() {
+        for (kind, asked) in [
+            (ErrorKind::StorageFull, false),
+            (ErrorKind::QuotaExceeded, false),
+            (ErrorKind::NotADirectory, true),
+            (ErrorKind::PermissionDenied, true),
+            (ErrorKind::Other, true),
+        ] {
+            let error = StoreError::File {
+                what: "write an audit file",
+                path: "csv/20261122/x".into(),
+                bytes: 9,
+                source: kind.into(),
+            };
+            let case = Case {
+                step: Step::Audit,
+                class: class_of(&error),
+                ..FRESH
+            };
+            let first = if asked { Decision::Ask } else { Decision::Wait };
+            assert_eq!(decide(&case), first, "{kind}");
+            for (attempt, works, decision) in [
+                (1, false, Decision::Wait),
+                (1, true, Decision::Retry),
+                (5, true, Decision::Retry),
+            ] {
+                let case = Case {
+                    attempt,
+                    works: Some(works),
+                    ..case
+                };
+                let decision = if asked { decision } else { Decision::Wait };
+                assert_eq!(decide(&case), decision, "{kind}, attempt {attempt}");
+            }
         }
     }
 

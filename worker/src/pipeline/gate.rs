@@ -15,14 +15,13 @@ use std::{
 use tokio_util::sync::CancellationToken;
 use weldfleet_queue::Consumer;
 use weldfleet_service::{Health, metrics};
-use weldfleet_stores::StoreError;
 
 /// Time between two looks at a dependency that does not work; doubled after each time that it seemed to and did not.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
 /// The longest.
 const PROBE_AT_LEAST_EVERY: Duration = Duration::from_secs(15);
 
-type Answer = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
+type Answer = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 type Probe = Arc<dyn Fn() -> Answer + Send + Sync>;
 
 /// Holds the consumer while a dependency does not work, and lets it go on when it does.
@@ -61,8 +60,8 @@ impl Gate {
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Closes the gate for what `dependency` cannot do and probes that in the background until it can. Further calls
-    /// for the same only refresh the reason.
+    /// Closes the gate for what `dependency` cannot do and probes that in the background until it can; a probe says why
+    /// not yet. Further calls for the same only refresh the reason.
     pub fn close<Asked, Asking>(
         &self,
         dependency: &'static str,
@@ -71,7 +70,7 @@ impl Gate {
         probe: Asked,
     ) where
         Asked: Fn() -> Asking + Send + Sync + 'static,
-        Asking: Future<Output = Result<(), StoreError>> + Send + 'static,
+        Asking: Future<Output = Result<(), String>> + Send + 'static,
     {
         let probe: Probe = Arc::new(move || Box::pin(probe()));
         let pause = {
@@ -115,11 +114,11 @@ impl Gate {
             };
             match probe().await {
                 Ok(()) => self.passed(dependency, what),
-                Err(error) => {
+                Err(reason) => {
                     if self.stop.is_cancelled() {
                         return;
                     }
-                    self.health.not_ready(dependency, error.chain_and_remedy());
+                    self.health.not_ready(dependency, reason);
                 }
             }
         }

@@ -6,14 +6,18 @@ use std::{
 };
 
 use weldfleet_queue::{Lease, Settlement};
-use weldfleet_stores::{Range, StoreError, clickhouse::Capability};
+use weldfleet_stores::{Class, StoreError, clickhouse::Capability};
+use weldfleet_weld::judge::ModelId;
 
 use super::{
     Pipeline,
     blame::{self, Case, Decision, Step},
     stages::Stopped,
 };
-use crate::{inference::pool::PoolError, needs::probe_folder};
+use crate::{
+    inference::pool::{ModelFailure, PoolError},
+    needs::probe_folder,
+};
 
 /// Ranges of which it is remembered how often they were given back.
 const MOST_EXCUSED: usize = 10_000;
@@ -22,7 +26,6 @@ impl Pipeline {
     pub(super) async fn give_up(
         &self,
         lease: &Lease,
-        range: &Range,
         stopped: Stopped,
     ) -> (Settlement, &'static str) {
         match stopped {
@@ -34,41 +37,72 @@ impl Pipeline {
                 tracing::warn!("lease lost while judging, another worker has the range");
                 (Settlement::release("lease lost"), "lost")
             }
-            Stopped::Compute(PoolError::Ended(reason)) => {
-                tracing::error!(reason, "the range is retried");
-                (Settlement::retry(reason), "retried")
+            Stopped::Compute(error) => self.give_up_judging(lease, error).await,
+            Stopped::Store(step, error) => self.give_up_store(lease, step, &error).await,
+        }
+    }
+
+    async fn give_up_judging(&self, lease: &Lease, error: PoolError) -> (Settlement, &'static str) {
+        let reason = error.to_string();
+        let failure = match error {
+            // It judged no made-up weld either.
+            PoolError::Model(failure) => Some(failure),
+            _ => match self.pool.try_model(ModelId::GLOBAL).await {
+                Ok(()) => None,
+                Err(PoolError::Model(failure)) => Some(failure),
+                Err(error) => Some(ModelFailure {
+                    model: ModelId::GLOBAL,
+                    reason: format!("{error}; start the worker again"),
+                }),
+            },
+        };
+        let case = Case {
+            works: Some(failure.is_none()),
+            ..self.case(lease, Step::Judge, Class::Fatal)
+        };
+        match (blame::decide(&case), failure) {
+            (Decision::Wait, Some(failure)) => {
+                let ModelFailure { model, reason } = failure;
+                let pool = self.pool.clone();
+                self.gate.close("model", "judge", reason.clone(), move || {
+                    let pool = pool.clone();
+                    async move {
+                        let tried = pool.try_model(model).await;
+                        tried.map_err(|error| error.to_string())
+                    }
+                });
+                (Settlement::release(reason), "released")
             }
-            Stopped::Compute(PoolError::Model(reason)) => {
-                tracing::error!(reason, "model failed, the range is retried");
-                (Settlement::retry(reason), "retried")
-            }
-            Stopped::Store(step, error) => self.give_up_store(lease, range, step, &error).await,
+            (decision, _) => settled(decision, Step::Judge, reason),
+        }
+    }
+
+    fn case(&self, lease: &Lease, step: Step, class: Class) -> Case {
+        let job = lease.job();
+        Case {
+            step,
+            class,
+            works: None,
+            excused: self.excused().get(&job.id).copied().unwrap_or(0),
+            one_weld: job.weight <= 1,
+            attempt: job.attempts,
+            max_attempts: job.max_attempts,
         }
     }
 
     async fn give_up_store(
         &self,
         lease: &Lease,
-        range: &Range,
         step: Step,
         error: &StoreError,
     ) -> (Settlement, &'static str) {
-        let job = lease.job();
-        let mut case = Case {
-            step,
-            class: blame::class_of(error),
-            works: None,
-            excused: self.excused().get(&job.id).copied().unwrap_or(0),
-            one_weld: job.weight <= 1,
-            attempt: job.attempts,
-            max_attempts: job.max_attempts,
-        };
+        let mut case = self.case(lease, step, blame::class_of(error));
         let mut decision = blame::decide(&case);
         let mut reason = error.chain();
         if decision == Decision::Ask {
             let asked = match step.capability() {
                 Some(capability) => self.needs.probe(&self.source, capability).await,
-                None => Ok(()),
+                None => probe_folder(self.save_dir.clone(), bytes_of(error)).await,
             };
             case.works = Some(asked.is_ok());
             if let Err(refusal) = asked {
@@ -81,39 +115,29 @@ impl Pipeline {
         }
         match decision {
             Decision::Wait => {
-                self.wait_for(range, step, error, &reason);
+                self.wait_for(step, error, &reason);
                 if step == Step::Fetch {
-                    self.excuse(&job.id);
+                    self.excuse(&lease.job().id);
                 }
                 (Settlement::release(reason), "released")
-            }
-            Decision::Split => {
-                tracing::warn!(reason, ?step, "range is split");
-                (Settlement::split(reason), "split")
             }
             Decision::Unreadable => {
                 let reason = weldfleet_fleet::unreadable(&error.words());
                 tracing::warn!(reason, "range is split until the row stands alone");
                 (Settlement::split(reason), "split")
             }
-            Decision::Retry | Decision::Ask => {
-                tracing::warn!(reason, ?step, "range failed, it is retried");
-                (Settlement::retry(reason), "retried")
-            }
+            decision => settled(decision, step, reason),
         }
     }
 
     /// Closes the gate until what the step needs works.
-    fn wait_for(&self, range: &Range, step: Step, error: &StoreError, reason: &str) {
+    fn wait_for(&self, step: Step, error: &StoreError, reason: &str) {
         let Some(capability) = step.capability() else {
-            let folder = self.save_dir.join(range.day.to_string());
-            let bytes = match error {
-                StoreError::File { bytes, .. } => *bytes,
-                _ => 0,
-            };
+            let (folder, bytes) = (self.save_dir.clone(), bytes_of(error));
             self.gate
                 .close("save_dir", "write", reason.to_owned(), move || {
-                    probe_folder(folder.clone(), bytes)
+                    let probed = probe_folder(folder.clone(), bytes);
+                    async move { probed.await.map_err(|error| error.chain_and_remedy()) }
                 });
             return;
         };
@@ -127,7 +151,10 @@ impl Pipeline {
         self.gate
             .close("clickhouse", what, reason.to_owned(), move || {
                 let (needs, source) = (needs.clone(), source.clone());
-                async move { needs.probe(&source, capability).await }
+                async move {
+                    let probed = needs.probe(&source, capability).await;
+                    probed.map_err(|error| error.chain_and_remedy())
+                }
             });
     }
 
@@ -142,4 +169,22 @@ impl Pipeline {
         }
         *excused.entry(job.to_owned()).or_default() += 1;
     }
+}
+
+/// Of the file that could not be written.
+fn bytes_of(error: &StoreError) -> u64 {
+    match error {
+        StoreError::File { bytes, .. } => *bytes,
+        _ => 0,
+    }
+}
+
+/// How a lease ends whose range failed by its own fault.
+fn settled(decision: Decision, step: Step, reason: String) -> (Settlement, &'static str) {
+    if decision == Decision::Split {
+        tracing::warn!(reason, ?step, "range is split");
+        return (Settlement::split(reason), "split");
+    }
+    tracing::warn!(reason, ?step, "range failed, it is retried");
+    (Settlement::retry(reason), "retried")
 }

@@ -47,7 +47,7 @@ impl Pipeline {
                 self.excused().remove(&lease.job().id);
                 (acked.settlement(), "acked")
             }
-            Err(stopped) => self.give_up(lease, &range, stopped).await,
+            Err(stopped) => self.give_up(lease, stopped).await,
         };
         metrics::counter!("weldfleet_ranges_total", "outcome" => outcome).increment(1);
         metrics::histogram!("weldfleet_range_seconds").record(started.elapsed());

@@ -108,6 +108,13 @@ def main():
     write("one-row", PROBABILITY + MEANS, inputs=[value("curves", [1, 4, LENGTH])],
           outputs=[value("nok_prob", [1]), value("regression", [1, 4])])
 
+    # Judges no batch with a value above 20 in it: what is picked then is not there.
+    picky = [node("ReduceMax", "curves", "most", keepdims=0), node("Greater", "most twenty", "above"),
+             node("Cast", "above", "which", to=TensorProto.INT64), node("Gather", "one which", "nothing", axis=0),
+             node("Add", "of_curves nothing", "nok_prob")]
+    write("fails-above-20", [*PROBABILITY[:2], node("Add", "none third", "of_curves"), *picky, *MEANS],
+          constants=[constant("twenty", 20), constant("one", [0])])
+
     # Types and inputs.
     write("f64", PROBABILITY + [means, node("Cast", "means", "regression", to=F64)],
           outputs=[NOK, value("regression", ["N", 4], F64)])
