@@ -606,20 +606,35 @@ async fn a_day_that_cannot_be_looked_at_holds_up_no_other() {
         for day in &days {
             fleet.simulate(day, 100, &[]);
         }
-        fleet.simulate("today", 100, &[]);
         let hands = Hands::new(&fleet, TTL).await;
-        fleet.succeed(
-            "scheduler",
-            &["backfill", "--from", &days[0], "--to", &days[2]],
-        );
-        // What reading a broken part comes to.
         let broken = match broken_is_live {
             true => day_before(0),
             false => days[1].clone(),
         };
-        let filter = format!("throwIf(data_date = {broken}, 'broken part') = 0");
+        // What reading a part comes to that breaks behind the scheduler's start.
+        fleet
+            .clickhouse
+            .execute(
+                "CREATE TABLE broken_days (day UInt32, broken UInt8) ENGINE = Join(ANY, LEFT, day)",
+            )
+            .await;
+        let database = fleet.clickhouse.value("SELECT currentDatabase()").await;
+        let filter = format!(
+            "throwIf(joinGet('{database}.broken_days', 'broken', data_date) = 1, 'broken part') = 0"
+        );
         fleet.set("tables.filter", &filter);
         let scheduler = fleet.scheduler();
+        passes(&scheduler, 1).await;
+        fleet
+            .clickhouse
+            .execute(&format!("INSERT INTO broken_days VALUES ({broken}, 1)"))
+            .await;
+        fleet.set("tables.filter", "");
+        fleet.simulate("today", 100, &[]);
+        fleet.succeed(
+            "scheduler",
+            &["backfill", "--from", &days[0], "--to", &days[2]],
+        );
         let jobs = hands.pending_rows(300).await;
         assert!(
             jobs.iter().all(|job| job.get("day") != Some(&broken)),
