@@ -87,8 +87,9 @@ impl SourceTable {
         if !schema.has("previous_result") {
             return Err(StoreError::refused(
                 format!(
-                    "table `{}` has no column `previous_result` to compare verdicts with",
-                    schema.table
+                    "table `{}` has no column `previous_result` to compare verdicts with{}",
+                    schema.table,
+                    schema.why_passed_over("previous_result")
                 ),
                 "map the column of the service before with columns.previous_result",
             ));

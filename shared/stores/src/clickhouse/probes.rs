@@ -9,6 +9,7 @@ use super::{
     quote::literal,
     results::results_block,
     schema::{DayType, IdType},
+    sql::newest_day,
 };
 use crate::{
     RecordId,
@@ -79,16 +80,11 @@ impl SourceTable {
     /// Rows of the newest day, as a condition: what one old part or a cold disk keeps from being read is not what
     /// everybody waits for. Where even that day cannot be found, or not in time, any row.
     ///
-    /// A table that is partitioned by its day knows the newest one without reading a row. Texts that are no days, `None`
-    /// and the like, lie behind all days.
+    /// A table that is partitioned by its day knows the newest one without reading a row.
     async fn on_newest_day(&self) -> String {
         let (day, source) = (self.schema.column("data_date"), &self.schema.source);
-        let dated = match self.schema.day {
-            DayType::Text => format!(" WHERE {day} < ':'"),
-            DayType::Number | DayType::Date | DayType::Date32 => String::new(),
-        };
-        let sql =
-            format!("SELECT CAST(ifNull(toString(max({day})), '') AS String) FROM {source}{dated}");
+        let newest = newest_day(&day, source, self.schema.day == DayType::Text);
+        let sql = format!("SELECT CAST(ifNull(toString(({newest})), '') AS String)");
         match self.server.one::<String>("find the newest day", &sql).await {
             Ok(newest) if !newest.is_empty() => format!("{day} = {}", literal(&newest)),
             _ => "1".to_owned(),

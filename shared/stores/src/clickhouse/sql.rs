@@ -27,6 +27,16 @@ fn joined<T: Copy + Ord>(mut spans: Vec<(T, T)>) -> Vec<(T, T)> {
     joined
 }
 
+/// The newest day of a table, as a question. Texts that are no days, `None` and the like, lie behind all days.
+pub(super) fn newest_day(day: &str, source: &str, is_text: bool) -> String {
+    let dated = if is_text {
+        format!(" WHERE {day} < ':'")
+    } else {
+        String::new()
+    };
+    format!("SELECT max({day}) FROM {source}{dated}")
+}
+
 impl Schema {
     /// Where rows are read: of a table that keeps versions, the version that counts.
     ///

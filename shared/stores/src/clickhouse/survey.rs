@@ -7,6 +7,7 @@ use super::{
     Server,
     column_type::ColumnType,
     quote::{identifier, literal, qualified},
+    sql::newest_day,
 };
 use crate::errors::StoreError;
 
@@ -53,16 +54,8 @@ pub async fn latest_rows(
         || "1".to_owned(),
         |name| {
             let day = identifier(name);
-            let latest = if is_text(name) {
-                // `None` and the like are no days, but behind all of them as texts.
-                format!(
-                    "SELECT argMax(day, ifNull(toUInt32OrZero(replaceAll(toString(day), '-', '')), 0)) \
-                     FROM (SELECT DISTINCT {day} AS day FROM {source})"
-                )
-            } else {
-                format!("SELECT max({day}) FROM {source}")
-            };
-            format!("{day} = ({latest})")
+            let newest = newest_day(&day, &source, is_text(name));
+            format!("{day} = ({newest})")
         },
     );
     // The time of the last row but `limit` is found without reading a curve.
