@@ -597,6 +597,67 @@ async fn what_is_in_hand_of_a_cancelled_run_is_lost_to_its_worker_and_never_come
     assert_eq!((of(&run).await, of(&next).await), (100, 200));
 }
 
+/// Days in this table are read as a part that is broken.
+async fn breakable(fleet: &mut Fleet) {
+    fleet
+        .clickhouse
+        .execute(
+            "CREATE TABLE broken_days (day UInt32, broken UInt8) ENGINE = Join(ANY, LEFT, day)",
+        )
+        .await;
+    let database = fleet.clickhouse.value("SELECT currentDatabase()").await;
+    let filter = format!(
+        "throwIf(joinGet('{database}.broken_days', 'broken', data_date) = 1, 'broken part') = 0"
+    );
+    fleet.set("tables.filter", &filter);
+}
+
+async fn breaks(fleet: &mut Fleet, day: &str) {
+    let sql = format!("INSERT INTO broken_days VALUES ({day}, 1)");
+    fleet.clickhouse.execute(&sql).await;
+    // for commands
+    fleet.set("tables.filter", "");
+}
+
+#[tokio::test]
+async fn jobs_of_a_day_that_cannot_be_looked_at_hold_up_no_run() {
+    for dead in [false, true] {
+        let mut fleet = Fleet::start().await;
+        fleet.migrate();
+        let (broken, sound) = (day_before(6), day_before(5));
+        for day in [&broken, &sound] {
+            fleet.simulate(day, 100, &[]);
+        }
+        let hands = Hands::new(&fleet, TTL).await;
+        breakable(&mut fleet).await;
+        let scheduler = fleet.scheduler();
+        let backfill = ["backfill", "--from", &broken, "--to", &broken];
+        fleet.succeed("scheduler", &backfill);
+        hands.pending_rows(100).await;
+        let job = hands.claim(1).await.remove(0);
+        breaks(&mut fleet, &broken).await;
+        match dead {
+            true => hands.queue.bury(&lease(&job), "no use").await.unwrap(),
+            false => hands
+                .queue
+                .hand_to_split(&lease(&job), "no use")
+                .await
+                .unwrap(),
+        };
+        let backfill = ["backfill", "--from", &sound, "--to", &sound];
+        fleet.succeed("scheduler", &backfill);
+        hands.pending_rows(100).await;
+        let said = match dead {
+            true => "dead jobs cannot be looked at",
+            false => "cannot be split now; others are",
+        };
+        eventually("it is named", SOON, async || {
+            scheduler.log().contains(said).then_some(())
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn a_day_that_cannot_be_looked_at_holds_up_no_other() {
     for broken_is_live in [false, true] {
@@ -611,25 +672,11 @@ async fn a_day_that_cannot_be_looked_at_holds_up_no_other() {
             true => day_before(0),
             false => days[1].clone(),
         };
-        // What reading a part comes to that breaks behind the scheduler's start.
-        fleet
-            .clickhouse
-            .execute(
-                "CREATE TABLE broken_days (day UInt32, broken UInt8) ENGINE = Join(ANY, LEFT, day)",
-            )
-            .await;
-        let database = fleet.clickhouse.value("SELECT currentDatabase()").await;
-        let filter = format!(
-            "throwIf(joinGet('{database}.broken_days', 'broken', data_date) = 1, 'broken part') = 0"
-        );
-        fleet.set("tables.filter", &filter);
+        breakable(&mut fleet).await;
         let scheduler = fleet.scheduler();
+        // At its start it reads the largest token of all days.
         passes(&scheduler, 1).await;
-        fleet
-            .clickhouse
-            .execute(&format!("INSERT INTO broken_days VALUES ({broken}, 1)"))
-            .await;
-        fleet.set("tables.filter", "");
+        breaks(&mut fleet, &broken).await;
         fleet.simulate("today", 100, &[]);
         fleet.succeed(
             "scheduler",

@@ -197,7 +197,12 @@ impl Pass {
         }
         // Behind the live days: each job costs some questions.
         self.split_jobs(&mut summary).await?;
-        self.split_grown(dead, moment, &mut summary).await?;
+        match self.split_grown(dead, moment, &mut summary).await {
+            Err(PassError::Store(error)) if self.is_the_days(&error).await => {
+                tracing::warn!(why = error.chain(), "dead jobs cannot be looked at");
+            }
+            other => other?,
+        }
         self.slice_runs(&open_runs, leader, &mut backfill_free, moment, &mut summary)
             .await?;
         if live_free > 0 {

@@ -1,6 +1,8 @@
 //! Jobs that killed their worker while they ran isolated, and those that a worker handed back to be cut: halves, or a
 //! row that is marked, `poison` or unreadable.
 
+use std::time::{Duration, Instant};
+
 use weldfleet_breaker::{RangeCounts, Tally};
 use weldfleet_queue::{Job, NewJob, SplitOutcome, State};
 use weldfleet_stores::{Range, clickhouse::Split};
@@ -11,8 +13,8 @@ use super::{Pass, PassError, Summary};
 /// Jobs looked at per pass; the rest waits for the next.
 const MOST: u32 = 100;
 
-/// Jobs that may fail in a pass before it ends.
-const MOST_FAILING: u32 = 3;
+/// Jobs that cannot be split now may take so long of a pass; the others wait for the next.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `alg_error` of a poison row.
 const POISON_REASON: &str = "poison: killed its worker twice while its job ran isolated";
@@ -20,20 +22,19 @@ const POISON_REASON: &str = "poison: killed its worker twice while its job ran i
 impl Pass {
     pub(super) async fn split_jobs(&self, summary: &mut Summary) -> Result<(), PassError> {
         let page = self.deps.queue.list(State::Splitting, 0, MOST).await?;
-        let mut failed = 0;
+        let mut failing = Duration::ZERO;
         for job in page.jobs {
+            let began = Instant::now();
             match self.split_job(&job, summary).await {
-                Err(PassError::Store(error))
-                    if failed < MOST_FAILING && self.is_the_days(&error).await =>
-                {
-                    tracing::warn!(
-                        job = job.id,
-                        why = error.chain(),
-                        "cannot be split now; others are"
-                    );
-                    failed += 1;
+                Err(PassError::Store(error)) if self.is_the_days(&error).await => {
+                    let why = error.chain();
+                    tracing::warn!(job = job.id, why, "cannot be split now; others are");
+                    failing += began.elapsed();
                 }
                 other => other?,
+            }
+            if failing > PATIENCE {
+                break;
             }
         }
         Ok(())

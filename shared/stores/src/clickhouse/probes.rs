@@ -83,7 +83,7 @@ impl SourceTable {
     /// A table that is partitioned by its day knows the newest one without reading a row.
     async fn on_newest_day(&self) -> String {
         let (day, source) = (self.schema.column("data_date"), &self.schema.source);
-        let newest = newest_day(&day, source, self.schema.day == DayType::Text);
+        let newest = newest_day(day, source, self.schema.day == DayType::Text);
         let sql = format!("SELECT CAST(ifNull(toString(({newest})), '') AS String)");
         match self.server.one::<String>("find the newest day", &sql).await {
             Ok(newest) if !newest.is_empty() => format!("{day} = {}", literal(&newest)),
