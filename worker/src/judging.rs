@@ -3,7 +3,10 @@
 use std::{sync::Arc, thread};
 
 use serde_json::{Value, json};
-use weldfleet_fleet::judging::{judge, rules_file};
+use weldfleet_fleet::{
+    Agreement,
+    judging::{judge, rules_file},
+};
 use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::FurtherNames;
 use weldfleet_weld::judge::Judge;
@@ -23,6 +26,8 @@ pub struct Judging {
     pub models: Option<Models>,
     /// How inference is laid out.
     pub layout: ChosenLayout,
+    /// What other workers must have alike.
+    pub agreement: Agreement,
 }
 
 impl Judging {
@@ -46,10 +51,15 @@ impl Judging {
             .as_ref()
             .map(|models| models.set().with_scalars(&further.scalars))
             .transpose()?;
+        let of_models = models.as_ref().map(|models| models.catalog.content());
+        let agreement = Agreement::of(settings)
+            .with("rules", &rules)
+            .with("model", &(of_models, settings.model.nok_threshold));
         Ok(Self {
             judge: Arc::new(judge(settings, set, rules.as_ref())?),
             models,
             layout,
+            agreement,
         })
     }
 

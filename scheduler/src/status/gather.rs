@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::task::JoinHandle;
+use weldfleet_fleet::Agreement;
 use weldfleet_queue::{Queue, QueueError, State, Stats, WorkerEntry, beat_of};
 use weldfleet_service::{Failure, exit::causes as one_line};
 use weldfleet_settings::Settings;
@@ -55,6 +56,8 @@ const TIMEOUT_EXCEEDED: i32 = 159;
 /// Keeps its connections between looks, and what is dear to know.
 pub struct Gatherer {
     settings: Arc<Settings>,
+    /// What workers must have alike.
+    agreement: Agreement,
     day: Option<Day>,
     queue: Queue,
     table: Option<SourceTable>,
@@ -82,6 +85,7 @@ impl Gatherer {
         Ok(Self {
             queue: dependencies::queue(&settings)?,
             nok: NokTable::new(&settings).map_err(dependencies::store_failure)?,
+            agreement: Agreement::of(&settings),
             settings,
             day,
             table: None,
@@ -141,7 +145,11 @@ impl Gatherer {
                 took = Duration::ZERO;
             }
         }
-        report.hints = hints(&report, self.settings.scheduler.timezone.name());
+        report.hints = hints(
+            &report,
+            self.settings.scheduler.timezone.name(),
+            &self.agreement,
+        );
         let zone = self.settings.scheduler.timezone.rules();
         report.causes = causes::causes(&report, zone)
             .iter()

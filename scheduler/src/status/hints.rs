@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use weldfleet_fleet::{Agreement, agreement};
 use weldfleet_queue::{State, WorkerEntry};
 use weldfleet_service::output::grouped;
 use weldfleet_words::Words;
 
 use super::report::{DayLine, Hint, Report};
 
-/// Those that need a person first. `zone` is what the scheduler's day is told by.
-pub fn hints(report: &Report, zone: &str) -> Vec<Hint> {
+/// Those that need a person first. `zone` is what the scheduler's day is told by, `ours` what it has in its settings.
+pub fn hints(report: &Report, zone: &str, ours: &Agreement) -> Vec<Hint> {
     let wanted = [
+        other_rows(report, ours),
         dead(report),
         older(report),
         no_day(report),
@@ -18,7 +20,11 @@ pub fn hints(report: &Report, zone: &str) -> Vec<Hint> {
         late(report),
     ];
     let needed = wanted.into_iter().flatten().map(|words| (words, true));
-    let told = [mixed(report.living_workers()), later(report, zone)];
+    let told = [
+        mixed(report.living_workers()),
+        other_settings(report),
+        later(report, zone),
+    ];
     let told = told.into_iter().flatten().map(|words| (words, false));
     let hint = |(words, needs_a_person)| Hint {
         words,
@@ -91,6 +97,71 @@ fn later(report: &Report, zone: &str) -> Option<Words> {
     ))
 }
 
+/// Workers that can be compared with this program, and what they have in their settings.
+fn told_settings(report: &Report) -> impl Iterator<Item = (&WorkerEntry, Agreement)> {
+    report.living_workers().filter_map(|worker| {
+        let told = worker.fields.get(Agreement::FIELD)?;
+        let version = worker.fields.get("version")?;
+        (version == env!("CARGO_PKG_VERSION")).then(|| (worker, Agreement::parse(told)))
+    })
+}
+
+/// `[columns], [tables]`
+fn sections<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: BTreeSet<&str> = names.into_iter().collect();
+    let names = names.iter().map(|name| format!("[{name}]"));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Workers that do not see the rows which this scheduler slices: they settle a range without a verdict for those rows.
+fn other_rows(report: &Report, ours: &Agreement) -> Option<Words> {
+    let mut ids = Vec::new();
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    for (worker, theirs) in told_settings(report) {
+        let differing = ours.differing(&theirs);
+        let of_rows = differing.filter(|name| agreement::ROWS.contains(name));
+        let of_rows: Vec<String> = of_rows.map(str::to_owned).collect();
+        if !of_rows.is_empty() {
+            ids.push(worker.id.to_string());
+            names.extend(of_rows);
+        }
+    }
+    let first = ids.first()?;
+    let whose = match ids.len() {
+        1 => first.clone(),
+        more => format!("{first} and {} more", more - 1),
+    };
+    let whose_zh = match ids.len() {
+        1 => first.clone(),
+        more => format!("{first} 等 {more} 个"),
+    };
+    let names = sections(names.iter().map(String::as_str));
+    Some(Words::new(
+        format!(
+            "worker {whose} has another {names} than this scheduler, so that rows may stay without a verdict; give all the same file and restart them"
+        ),
+        format!(
+            "工作进程 {whose_zh} 的 {names} 配置与本调度器不同，部分数据可能一直没有判定；请统一配置文件并重启"
+        ),
+    ))
+}
+
+/// What to say where workers have the same model and judge by other settings.
+fn other_settings(report: &Report) -> Option<Words> {
+    let told: Vec<Agreement> = told_settings(report).map(|(_, told)| told).collect();
+    let first = told.first()?;
+    let differing = told.iter().flat_map(|other| first.differing(other));
+    let names = sections(differing);
+    (!names.is_empty()).then(|| {
+        Words::new(
+            format!(
+                "workers have different {names}, so that a weld's verdict depends on who judges it; give all the same files and restart them"
+            ),
+            format!("各工作进程的 {names} 配置不同，同一焊点的判定取决于由谁处理；请统一文件并重启"),
+        )
+    })
+}
+
 /// What to say where one weld could get another verdict from another worker: providers agree to 1e-5, precisions do
 /// not, and models may differ in anything.
 fn mixed<'a>(living: impl Iterator<Item = &'a WorkerEntry>) -> Option<Words> {
@@ -148,7 +219,7 @@ mod tests {
             ..Report::default()
         };
         report.thresholds.silent_ms = 15_000;
-        assert_eq!(hints(&report, "UTC"), []);
+        assert_eq!(hints(&report, "UTC", &Agreement::default()), []);
         let providers = [worker("cpu", "m-1", 0), worker("openvino", "m-1", 0)];
         let said = mixed(providers.iter()).unwrap().en;
         assert!(
@@ -164,6 +235,49 @@ mod tests {
     }
 
     #[test]
+    fn settings_that_differ_are_named_where_versions_are_the_same() {
+        let ours = Agreement::default().with("tables", &1).with("columns", &1);
+        let worker = |version: &str, tables: u8, rules: u8| {
+            let told = ours
+                .clone()
+                .with("tables", &tables)
+                .with("rules", &rules)
+                .to_string();
+            worker_entry(&[
+                ("device", "cpu"),
+                ("version", version),
+                (Agreement::FIELD, told.as_str()),
+            ])
+        };
+        let said = |workers: Vec<WorkerEntry>| {
+            let report = Report {
+                workers: Some(workers),
+                ..Report::default()
+            };
+            let told = hints(&report, "UTC", &ours);
+            told.into_iter()
+                .map(|hint| (hint.needs_a_person, hint.words.en))
+                .collect::<Vec<_>>()
+        };
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(said(vec![worker(version, 1, 1), worker("0.0.0", 2, 2)]), []);
+        let rows = said(vec![worker(version, 2, 1)]);
+        assert!(
+            rows[0].0
+                && rows[0]
+                    .1
+                    .contains("has another [tables] than this scheduler"),
+            "{rows:?}"
+        );
+        let rules = said(vec![worker(version, 1, 1), worker(version, 1, 2)]);
+        assert!(
+            !rules[0].0 && rules[0].1.contains("workers have different [rules],"),
+            "{rules:?}"
+        );
+        assert_eq!(rules.len(), 1);
+    }
+
+    #[test]
     fn what_needs_a_person_is_told_before_what_does_not() {
         let report = Report {
             jobs: Some([(State::Dead, 2)].into()),
@@ -174,7 +288,7 @@ mod tests {
             }]),
             ..Report::default()
         };
-        let told = hints(&report, "UTC");
+        let told = hints(&report, "UTC", &Agreement::default());
         let told: Vec<(&str, bool)> = told
             .iter()
             .map(|hint| (&hint.words.en[..7], hint.needs_a_person))

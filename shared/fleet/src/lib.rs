@@ -7,10 +7,12 @@
 //! - [`DayGroup`]: the jobs of one day of one run;
 //! - [`queue_failure`], [`store_failure`]: with which exit code and words a program ends for its queue, for a store;
 //! - [`breaker_limits`]: when the fleet stops itself;
+//! - [`Agreement`]: what all processes of a fleet must have alike in their settings;
 //! - [`judging`]: the judge as the settings have it.
 //!
 //! What must never live here: behaviour of either binary.
 
+pub mod agreement;
 mod day_group;
 pub mod judging;
 
@@ -22,6 +24,7 @@ use weldfleet_service::{Exit, Failure};
 use weldfleet_settings::{Settings, secret::without_credentials};
 use weldfleet_stores::{KeyOrder, Range, RangeError, StoreError, clickhouse::Server};
 
+pub use agreement::Agreement;
 pub use day_group::{DayGroup, NoDayGroup};
 
 /// The field of a job that holds its rows; the queue keeps it as the job's weight.

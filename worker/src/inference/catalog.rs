@@ -104,6 +104,20 @@ impl Catalog {
         self.table.as_deref()
     }
 
+    /// What tells these models from others, whatever folder they lie in.
+    pub fn content(&self) -> impl std::fmt::Debug + use<> {
+        let digests = |files: &ModelFiles| {
+            let read = files.read_files().iter();
+            read.map(|file| file.digest).collect::<Vec<_>>()
+        };
+        let of_part = |part: &String| {
+            let files = self.files(self.set.for_part(part));
+            (part.clone(), digests(files))
+        };
+        let of_parts: Vec<_> = self.parts.iter().map(of_part).collect();
+        (digests(self.global()), of_parts)
+    }
+
     /// Folders in `parts/` with a model that judges nothing, since the table does not name them.
     pub fn unnamed(&self) -> Vec<PathBuf> {
         let named = self.files.iter().filter_map(|files| files.path().parent());
