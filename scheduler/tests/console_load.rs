@@ -280,6 +280,11 @@ async fn fifty_open_tabs_cost_less_than_a_hundredth() {
         busy - idle < 30.0,
         "{busy} ms a second, without the tabs {idle}"
     );
+    // What the first tab asks for: a hundredth of two cores.
+    assert!(
+        one - none < 20.0,
+        "{one} ms a second at rest with a tab, without {none}"
+    );
     assert!(
         fifty - one < 50.0,
         "{fifty} ms a second at rest, with one tab {one}"

@@ -13,7 +13,7 @@ use weldfleet_service::{Failure, exit::causes as one_line};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day, StoreError,
-    clickhouse::{Run, RunState, Runs, Server, SourceTable},
+    clickhouse::{DayCounts, Disk, Pace, Run, RunState, Runs, Server, SourceTable},
     mysql::{Mirror, MirrorLag, NokTable},
 };
 
@@ -23,6 +23,7 @@ use super::{
     details::{Details, Question, Subject},
     hints::hints,
     now_ms,
+    remembered::Remembered,
     report::{
         DayLine, DiskLine, MirrorLine, OlderDay, PatchLine, QueueFacts, Report, RunLine, StoreLine,
         Thresholds,
@@ -41,6 +42,10 @@ const RECENT_RUNS: u32 = 5;
 const SOON: Duration = Duration::from_secs(2);
 /// How long Redis is waited for, so that the rest can still be shown.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// While rows are being judged they are counted in one part of so many of the time.
+const SHARE_OF_COUNTS: u32 = 20;
+/// Time between two looks at the room on ClickHouse's disks.
+const DISK_EVERY: Duration = Duration::from_secs(4);
 /// How long ClickHouse may take for a look.
 pub const LONGEST: Duration = Duration::from_secs(10);
 /// Workers that said nothing for this long are shown as silent; where there are many, each speaks more rarely.
@@ -67,11 +72,39 @@ pub struct Gatherer {
     details: Option<Details>,
     /// That is being read anew.
     reading: Option<JoinHandle<Details>>,
+    known: Known,
     /// NOK rows that were committed by day when the mirror was last compared.
     committed: BTreeMap<Day, u64>,
     was_idle: bool,
     /// When rows were first seen after a time without any.
     rows_since: Option<Instant>,
+}
+
+/// What was read of ClickHouse for an earlier look.
+#[derive(Default)]
+struct Known {
+    runs: Option<Remembered<Vec<Run>>>,
+    counted: Option<Remembered<Counted>>,
+    disk: Option<Remembered<Option<Disk>>>,
+    patch_limit: Option<u64>,
+}
+
+/// The rows of some days.
+#[derive(Clone)]
+struct Counted {
+    days: Vec<Day>,
+    counts: Vec<DayCounts>,
+    pace: Pace,
+}
+
+impl Counted {
+    async fn read(table: &SourceTable, days: &[Day]) -> Result<Self, StoreError> {
+        Ok(Self {
+            days: days.to_vec(),
+            counts: table.day_counts(days).await?,
+            pace: table.pace(days, PACE_SECONDS).await?,
+        })
+    }
 }
 
 /// What a look saw, and for how long it kept the stores busy.
@@ -92,6 +125,7 @@ impl Gatherer {
             mirror: None,
             details: None,
             reading: None,
+            known: Known::default(),
             committed: BTreeMap::new(),
             was_idle: false,
             rows_since: None,
@@ -138,7 +172,7 @@ impl Gatherer {
             };
             if let Some(line) = failed {
                 // It may have changed since it was looked at.
-                (self.table, self.mirror) = (None, None);
+                (self.table, self.mirror, self.known) = (None, None, Known::default());
                 problem(&mut report, "clickhouse", line.why());
                 report.stores.clickhouse = line;
                 // It answers the next look or it does not; it is no slower for being asked.
@@ -347,25 +381,54 @@ impl Gatherer {
             }
         };
         let looking = table.clone().for_looking(Some(LONGEST));
-        let runs = Runs::on(looking.server().clone()).list(MOST_RUNS).await?;
+        let parts = looking.parts().await?;
+        let runs = Runs::on(looking.server().clone());
+        let known = &mut self.known;
+        let runs = Remembered::or_read(
+            &mut known.runs,
+            parts.runs,
+            |known| known.is_of(parts.runs),
+            runs.list(MOST_RUNS),
+        )
+        .await?;
         let days = self.day.map_or_else(|| live.to_vec(), |day| vec![day]);
         weldfleet_failpoints::reach("scheduler::status_rows").await;
-        let counts = looking.day_counts(&days).await?;
-        let counted = counts.iter().map(|counts| counts.day).collect();
+        // Where nothing is in hand any more, what is left decides what is told.
+        let works = report.queue.as_ref().is_some_and(QueueFacts::has_work);
+        let counted = Remembered::or_read(
+            &mut known.counted,
+            parts.source,
+            |known| {
+                let is_same = known.is_of(parts.source) && known.value.pace == Pace::default();
+                known.value.days == days && (is_same || (works && known.is_within(SHARE_OF_COUNTS)))
+            },
+            Counted::read(&looking, &days),
+        )
+        .await?;
+        let counts = &counted.counts;
         let lines = counts.iter().map(|counts| DayLine::of(counts, live));
         report.days = Some(lines.collect());
-        let pace = looking.pace(&days, PACE_SECONDS).await?;
-        report.rows_per_second = Some(pace.rows_per_second);
-        report.disk = looking.roomiest_disk().await?.map(|disk| DiskLine {
+        report.rows_per_second = Some(counted.pace.rows_per_second);
+        let disk = Remembered::or_read(
+            &mut known.disk,
+            0,
+            |known| known.is_younger_than(DISK_EVERY),
+            looking.roomiest_disk(),
+        );
+        report.disk = disk.await?.map(|disk| DiskLine {
             name: disk.name,
             free_bytes: disk.free_bytes,
         });
-        let (bytes, limit_bytes) = looking.patch_bytes().await?;
+        let limit_bytes = match known.patch_limit {
+            Some(limit) => limit,
+            None => *known.patch_limit.insert(looking.patch_limit().await?),
+        };
         report.patches = Some(PatchLine {
-            bytes,
+            bytes: parts.patch_bytes,
             limit_bytes,
             ..PatchLine::default()
         });
+        let counted = counts.iter().map(|counts| counts.day).collect();
         let runs: Vec<Run> = runs
             .into_iter()
             .filter(|run| self.day.is_none_or(|day| run.from <= day && day <= run.to))

@@ -9,6 +9,7 @@ pub mod causes;
 pub mod details;
 pub mod gather;
 pub mod hints;
+mod remembered;
 pub mod report;
 
 use jiff::Timestamp;

@@ -207,6 +207,13 @@ pub struct QueueFacts {
     pub kept_until_ms: Option<u64>,
 }
 
+impl QueueFacts {
+    /// Jobs are waiting or in hand.
+    pub fn has_work(&self) -> bool {
+        self.outstanding.values().any(|jobs| *jobs > 0)
+    }
+}
+
 /// A cause as people read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CauseLine {

@@ -50,11 +50,10 @@ impl Agreement {
 
     /// Sections that both have and in which they differ.
     pub fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a str> {
-        let both = self.0.iter().filter_map(|(section, digest)| {
+        self.0.iter().filter_map(|(section, digest)| {
             let theirs = other.0.get(section)?;
             (digest != theirs).then_some(section.as_str())
-        });
-        both
+        })
     }
 }
 

@@ -162,28 +162,13 @@ impl SourceTable {
         Ok(patches)
     }
 
-    async fn patch_limit(&self) -> Result<u64, StoreError> {
+    /// Uncompressed bytes of patch parts beyond which the server refuses every UPDATE of the table; 0: it has no limit.
+    pub async fn patch_limit(&self) -> Result<u64, StoreError> {
         let what = "read the limit of patch parts";
         let sql = "SELECT value FROM system.merge_tree_settings WHERE name = 'max_uncompressed_bytes_in_patches'";
         let limits: Vec<String> = self.server.all(what, sql).await?;
         let limit = limits.first().and_then(|limit| limit.parse().ok());
         Ok(limit.unwrap_or(0))
-    }
-
-    /// Uncompressed bytes of all patch parts, and how many the server allows (0: it has no limit). Reads no row of the
-    /// table.
-    pub async fn patch_bytes(&self) -> Result<(u64, u64), StoreError> {
-        let sql = format!(
-            "SELECT sum(data_uncompressed_bytes) FROM system.parts WHERE active AND database = {} AND table = {} \
-             AND startsWith(partition_id, 'patch-')",
-            literal(&self.schema.database),
-            literal(&self.schema.table),
-        );
-        let bytes = self
-            .server
-            .one("read the size of patch parts", &sql)
-            .await?;
-        Ok((bytes, self.patch_limit().await?))
     }
 
     /// Asks the server to apply the patches of these partitions, without waiting for it. As one statement, since each
