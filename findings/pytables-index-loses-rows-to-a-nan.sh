@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# PyTables: with one NaN in an indexed column a query finds 355 of 20276 rows; HDFStore of pandas makes such an index itself
+# PyTables: with one NaN in an indexed column a query finds 355 of 20276 rows; pandas' HDFStore makes such an index
 #
 # Seen with tables 3.11.1, pandas 3.1.1, numpy 2.4.6 (PyPI), Python 3.11, 2026-11-30.
 #
