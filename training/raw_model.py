@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from weldtrain.features import CURRENT_FLOOR_KA
 from weldtrain.onnxfile import save
 from weldtrain.rawgraph import ROWS, SAMPLES, SPANS, fitted, graph, in_front, node
 
@@ -26,7 +27,7 @@ def feature_graph(config: dict) -> onnx.GraphProto:
     length = config["target_len"]
     nodes, constants = fitted(config["fit"], length)
     constants |= {
-        "floor": np.array(config["current_floor_ka"], dtype=np.float32),
+        "floor": np.array(config.get("current_floor_ka", CURRENT_FLOOR_KA), dtype=np.float32),
         "one_f32": np.array(1, dtype=np.float32),
         "zero_f32": np.array(0, dtype=np.float32),
         "channel_axis": np.array([1], dtype=np.int64),

@@ -253,6 +253,11 @@ class Talking(Flat):
     def forward(self, curves):
         return "NOK"
 
+class Squeezing(Flat):
+    def forward(self, curves):
+        told = super().forward(curves)
+        return torch.sigmoid(told[:, :1].squeeze()), told[:, 1:]
+
 class Wider(Flat):
     def forward(self, curves):
         return self.head(curves[:, :, :4].mean(dim=1)).mean(dim=0)
@@ -326,6 +331,9 @@ class Wider(Flat):
             with self.subTest(said):
                 self.refused(said, **asked)
         self.refused("exists and is not empty", out=self.folder)
+        heads = ('[model]\nversion = "two"\nnok_threshold = 0.5\n[input]\ndivide_by = [1000, 1000, 100, 1e6]\n[outputs.nok_prob]\n'
+                 + "".join(f"[outputs.{name}]\noutput = 1\ncolumn = {k}\n" for k, name in enumerate(QUANTITIES)))
+        self.refused(r"fails on 1 rows.*write `.squeeze\(1\)` instead of `.squeeze\(\)`", module="nets.py:Squeezing", told=heads)
 
     def test_the_old_services_kind_of_network_from_weights_to_golden_batch(self):
         """Its graph is checked in with what PyTorch answers; made again, it is the same."""

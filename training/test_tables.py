@@ -186,8 +186,11 @@ class Tables(unittest.TestCase):
     def test_train_smoke(self):
         """To its end: three epochs, export, parity with PyTorch, threshold, held-out days, card; then its model judges."""
         out = Path(self.plant.folder.name) / "smoke"
-        said = self.plant.run(sys.executable, "training/train.py", "--smoke", "--out", out)
+        command = (sys.executable, "training/train.py", "--smoke", "--out", out, "--model-version", "s-1")
+        said = self.plant.run(*command)
         self.assertIn("parity", said)
+        with self.assertRaisesRegex(AssertionError, "holds a model of version s-1 already"):
+            self.plant.run(*command)
         config = json.loads((out / "inference_config.json").read_text())
         self.assertEqual(config["target_len"], features.TARGET_LEN)
         self.assertIn("scheduler simulate --day 20260901 --rows 30000 --seed 101", (out / "MODEL_CARD.md").read_text())

@@ -11,7 +11,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is loa
 
 import numpy as np
 
-from weldtrain import clickhouse, features, fitting, metrics
+from weldtrain import anybatch, clickhouse, features, fitting, metrics, outfolder
 
 
 class Features(unittest.TestCase):
@@ -124,6 +124,66 @@ class NativeBlocks(unittest.TestCase):
             list(clickhouse.NativeBlocks(block))
 
 
+class OutFolder(unittest.TestCase):
+    """The folder of a model that workers may be reading."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.out = Path(folder.name) / "models" / "global"
+
+    def write(self, version):
+        with outfolder.replacing(self.out) as made:
+            for name in outfolder.FILES:
+                (made / name).write_text(f'{{"model_version": "{version}"}}')
+
+    def version(self):
+        return (self.out / "inference_config.json").read_text()
+
+    def test_a_training_that_ends_badly_leaves_what_was_there(self):
+        for before in (False, True):
+            if before:
+                self.write("m-1")
+            with self.assertRaises(SystemExit), outfolder.replacing(self.out) as made:
+                (made / "model.onnx").write_text("half")
+                raise SystemExit("not fit for use")
+            self.assertEqual(self.out.exists(), before)
+        self.assertIn("m-1", self.version())
+        self.write("m-2")
+        self.assertIn("m-2", self.version())
+        self.assertEqual([path.name for path in self.out.parent.iterdir()], ["global"])
+
+    def test_a_version_is_not_given_twice_and_no_other_folder_is_replaced(self):
+        outfolder.refuse(self.out, "m-1", overwrite=False)
+        self.write("m-1")
+        with self.assertRaisesRegex(SystemExit, "holds a model of version m-1 already"):
+            outfolder.refuse(self.out, "m-1", overwrite=False)
+        outfolder.refuse(self.out, "m-1", overwrite=True)
+        outfolder.refuse(self.out, "m-2", overwrite=False)
+        with self.assertRaisesRegex(SystemExit, "something else than a trained model"):
+            outfolder.refuse(self.out.parent, "m-2", overwrite=True)
+
+
+class AnyBatch(unittest.TestCase):
+    WELDS = [{"number": number} for number in range(5)]
+    EXPECTED = np.arange(25, dtype=np.float32).reshape(5, 5)
+
+    def check(self, answer):
+        rows = lambda some: self.EXPECTED[[weld["number"] for weld in some]]
+        anybatch.check(lambda some: answer(rows(some)), self.WELDS, self.EXPECTED, 1e-4, "global")
+
+    def test_one_row_is_answered_like_many(self):
+        self.check(lambda rows: (rows[:, 0], rows[:, 1:]))
+        for answer, said in (
+            (lambda rows: (rows[:, :1].squeeze(), rows[:, 1:]), r"shapes \[\[\], \[1, 4\]\] for 1 rows"),
+            (lambda rows: (rows[:, 0], (rows - rows.mean(0))[:, 1:]), "1 rows alone and among others"),
+            (lambda rows: (rows[:, 0], rows[:, 1:].reshape(2, -1)), "fails on 1 rows|shapes"),
+            (lambda rows: (rows[:, 0], rows[1, 1:]), "fails on 1 rows"),
+        ):
+            with self.assertRaisesRegex(SystemExit, f"({said}).*write `.squeeze\\(1\\)` instead of"):
+                self.check(answer)
+
+
 ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
 
 
@@ -131,7 +191,8 @@ ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
 class RawModel(unittest.TestCase):
     """A model that answers its own features, wrapped: what it answers is what the graph made of the curves."""
 
-    CONFIG = {"target_len": 1000, "scale": features.SCALE, "current_floor_ka": features.CURRENT_FLOOR_KA}
+    # Without `current_floor_ka`: its default is the worker's.
+    CONFIG = {"target_len": 1000, "scale": features.SCALE}
 
     def features_of(self, curves, fit):
         import onnxruntime

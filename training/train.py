@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Trains the weld model on simulated days in ClickHouse and writes model.onnx, inference_config.json, MODEL_CARD.md.
 
+They take their place at the end, all at once, and only if the model is fit for use.
+
 `train.py --smoke` does all of it small, in about a minute, into a folder of its own.
 """
 
@@ -21,7 +23,7 @@ import onnx
 import onnxruntime
 import torch
 
-from weldtrain import card, clickhouse, config, export, features, metrics
+from weldtrain import card, clickhouse, config, export, features, metrics, outfolder
 from weldtrain.fitting import Fitted, train
 from weldtrain.network import ExportedNet
 from weldtrain.runtime import Runtime
@@ -52,12 +54,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--model-version", default="global-1")
-    parser.add_argument("--out", type=Path, help="default models/global, with --smoke data/smoke-model")
+    parser.add_argument("--model-version", help="written to every row that it judges; default global- and the time")
+    parser.add_argument("--out", type=Path, help="default data/model, with --smoke data/smoke-model")
+    parser.add_argument("--overwrite", action="store_true", help="also a model of the same version")
     parser.add_argument("--smoke", action="store_true", help="6,000 welds and 3 epochs, in about a minute")
     args = parser.parse_args()
     args.epochs = args.epochs or (3 if args.smoke else 12)
-    args.out = args.out or ROOT / ("data/smoke-model" if args.smoke else "models/global")
+    args.model_version = args.model_version or time.strftime("global-%Y%m%d-%H%M", time.gmtime())
+    args.out = args.out or ROOT / ("data/smoke-model" if args.smoke else "data/model")
     args.limit = 3_000 if args.smoke else None
     return args
 
@@ -93,6 +97,14 @@ def commands(args: argparse.Namespace) -> str:
 
 def main() -> None:
     args = arguments()
+    outfolder.refuse(args.out, args.model_version, args.overwrite)
+    with outfolder.replacing(args.out) as folder:
+        told = make(args, folder)
+    print(f"wrote {args.out}: {told}")
+
+
+def make(args: argparse.Namespace, folder: Path) -> str:
+    """Writes the model's files to the folder; stops if the model is not fit for use."""
     torch.set_num_threads(args.threads)
     torch.use_deterministic_algorithms(True)
     server = clickhouse.Server(args.url, args.user, args.password, args.database)
@@ -118,7 +130,7 @@ def main() -> None:
     minutes = (time.monotonic() - start) / 60
     exported = ExportedNet(net, mean, deviation).eval()
 
-    path = args.out / "model.onnx"
+    path = folder / "model.onnx"
     export.export_onnx(exported, path)
     runtime = Runtime(path)
     calibration = fit(read(args.calibration_days))
@@ -137,7 +149,10 @@ def main() -> None:
         "seed": args.seed, "epochs": args.epochs, "batch": args.batch, "train_days": args.train_days,
         "calibration_days": args.calibration_days, "test_days": args.test_days,
     }
-    config.write_config(args.out / "inference_config.json", args.model_version, threshold, idle, training)
+    worst = min(figure["auc_pr"] for figure in figures.values())
+    if worst < (0.5 if args.smoke else 0.95):
+        raise SystemExit(f"the model is not fit for use: AUC-PR {worst:.3f} on a held-out day; {args.out} is as it was")
+    config.write_config(folder / "inference_config.json", args.model_version, threshold, idle, training)
     speed = {batch: runtime.microseconds_a_row(sample[:1_024], batch) for batch in (1, 8, 32, 256)}
     proto = onnx.load(path)
     facts = {
@@ -150,11 +165,8 @@ def main() -> None:
         "seed": args.seed, "threads": args.threads, "minutes": minutes, "nok_threshold": threshold,
         "idle": idle,
     }
-    card.write_card(args.out / "MODEL_CARD.md", facts, figures)
-    print(f"wrote {args.out}: {path.stat().st_size} bytes, µs a row by batch {speed}")
-    worst = min(figure["auc_pr"] for figure in figures.values())
-    if worst < (0.5 if args.smoke else 0.95):
-        raise SystemExit(f"the model is not fit for use: AUC-PR {worst:.3f} on a held-out day")
+    card.write_card(folder / "MODEL_CARD.md", facts, figures)
+    return f"{path.stat().st_size} bytes, µs a row by batch {speed}"
 
 
 if __name__ == "__main__":

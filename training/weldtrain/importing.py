@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import onnx
 import onnxruntime
 import torch
 
-from . import rawgraph, rows, torchmodule
+from . import anybatch, rawgraph, rows, torchmodule
 from .onnxfile import save
 from .recipe import QUANTITIES, Recipe
 
@@ -50,13 +51,14 @@ def compare(folder: Path, net: torchmodule.Served, recipe: Recipe, welds: list[d
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+    run = answers_of(session, recipe)
     expected, found = [], []
     for first in range(0, len(welds), BATCH):
         some = welds[first : first + BATCH]
         with torch.inference_mode():
             nok_prob, regression = net(torch.from_numpy(recipe.input_of(some)))
         expected.append(np.column_stack([nok_prob.numpy(), regression.numpy()]))
-        found.append(np.column_stack(session.run(["nok_prob", "regression"], rows.as_raw(recipe, some))))
+        found.append(np.column_stack(run(some)))
     expected, found = np.concatenate(expected), np.concatenate(found)
     names = ("nok_prob", *QUANTITIES)
     for answers, who in ((expected, "PyTorch"), (found, "the exported graph")):
@@ -77,7 +79,12 @@ def compare(folder: Path, net: torchmodule.Served, recipe: Recipe, welds: list[d
     )
     if apart.max() > MOST:
         raise SystemExit(f"{shown}: the graph does not answer what PyTorch answers; at most {MOST} is allowed")
+    anybatch.check(run, welds, expected, MOST, shown)
     return expected
+
+
+def answers_of(session: onnxruntime.InferenceSession, recipe: Recipe) -> Callable[[list[dict]], list[np.ndarray]]:
+    return lambda some: session.run(["nok_prob", "regression"], rows.as_raw(recipe, some))
 
 
 def write_golden(folder: Path, golden: list[tuple[dict, str, np.ndarray]]) -> None:
