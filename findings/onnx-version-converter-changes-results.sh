@@ -61,7 +61,7 @@ for operator, before, after, x, attributes, same in CASES:
     was, now = run(old, x), run(version_converter.convert_version(old, after), x)
     for opset, y in ((before, was), (after, now)):
         shown = ("sum of the classes", y.sum(axis=1)[0]) if x is SCORES else ("curve", y[0, 0, :6])
-        print(f"  {operator:8} {before:2} -> {after}  in {opset:2}: {shown[0]}", *(f"{value:.2f}" for value in shown[1]))
+        print(f"  {operator:8} {before:2} -> {after}  in {opset:2}: {shown[0]}", *(f"{v:.2f}" for v in shown[1]))
     assert was.shape == now.shape, "the shape is another one"
     assert np.allclose(was, now, atol=1e-5) == same, "the finding is out of date"
 print("seen: four operators that compute something else")
