@@ -184,8 +184,8 @@ Examples:
   scheduler backfill order 20261128210501123 newest
   scheduler backfill cancel 20261128210501123 --reason 'wrong week'
 
-With --wait the exit code is 0 when every row is done, 4 when dead letters or errors are left, or the
-run was cancelled."
+With --wait the exit code is 0 when every row is done, 4 when dead letters, or rows that are poison
+or in error, are left, or the run was cancelled."
 )]
 pub struct Backfill {
     /// What to do to a run that is there

@@ -291,6 +291,18 @@ async fn status_shows_what_it_can_reach() {
     fleet.succeed("scheduler", &["resume"]);
     assert_eq!(fleet.succeed("scheduler", &["resume"]), "was not paused\n");
 
+    // What answers and refuses is no outage: to try again would not help.
+    let (source, other) = ("tables.source_table", "no_such_table");
+    let wrong = fleet
+        .command("scheduler", &["status"])
+        .env("WELDFLEET__TABLES__SOURCE_TABLE", other)
+        .output();
+    let (code, out, _) = text(&wrong.unwrap());
+    assert!(code == 1 && out.contains(source), "{code} {out}");
+
+    fleet.services.stop(Service::MySql);
+    assert_eq!(text(&fleet.run("scheduler", &["status"])).0, 3);
+    fleet.services.start_again(Service::MySql);
     fleet.services.stop(Service::Redis);
     let (code, out, _) = text(&fleet.run("scheduler", &["status"]));
     assert_eq!(code, 3);
@@ -733,10 +745,21 @@ async fn pausing_is_told_to_everybody() {
     fleet.migrate();
     let scheduler = fleet.scheduler();
     scheduler.ready().await;
+    let standby = fleet.scheduler();
+    standby.ready().await;
     fleet.succeed(
         "scheduler",
         &["pause", "--reason", "electrodes are changed"],
     );
+    for (process, role) in [(&scheduler, "leader"), (&standby, "standby")] {
+        eventually("GET / says so", SOON, async || {
+            let page = json(&process.get("/").await.1);
+            assert_eq!(page["role"], role);
+            (page["paused"]["reason"] == "electrodes are changed" && page["counts"]["workers"] == 0)
+                .then_some(())
+        })
+        .await;
+    }
     let again = fleet.succeed("scheduler", &["pause"]);
     assert!(
         again.contains("already paused by") && again.contains("electrodes are changed"),

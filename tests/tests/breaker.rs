@@ -79,6 +79,11 @@ async fn a_wrong_unit_pauses_the_fleet_within_its_bounds_and_it_says_why() {
     assert_eq!(status["paused"]["reason"], Value::String(reason.clone()));
     let shown = fleet.succeed("scheduler", &["status"]);
     assert!(shown.contains(&reason), "{shown}");
+    eventually("it is an event, told once", MINUTES, async || {
+        let kept = "weld_events WHERE what = 'pause' AND on_what = 'fleet' AND startsWith(why, 'breaker: ')";
+        (fleet.clickhouse.count(kept).await == 1).then_some(())
+    })
+    .await;
     for process in [&scheduler, &workers[0], &workers[1]] {
         eventually("/readyz says why", MINUTES, async || {
             let (code, body) = process.get("/readyz").await;

@@ -48,9 +48,15 @@ async fn check_names_parts_that_nobody_asks_for_and_a_replaced_model_judges_noth
     }
     fleet.set("model.model_export_dir", &models.display().to_string());
 
+    // Two that are refused together, each of which would be judged alone.
+    let twice =
+        "INSERT INTO spot_records SELECT * REPLACE (umax * 1.01 AS umax) FROM spot_records LIMIT 1";
+    fleet.clickhouse.execute(twice).await;
+
     let checked = fleet.run("worker", &["check"]);
     let said = String::from_utf8_lossy(&checked.stdout).into_owned();
     assert_eq!(checked.status.code(), Some(0), "warnings only: {said}");
+    assert!(said.contains("duplicate_key"), "{said}");
     let about_parts: Vec<&str> = said
         .lines()
         .filter(|line| line.contains("parts  "))

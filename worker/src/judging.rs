@@ -7,6 +7,7 @@ use weldfleet_fleet::{
     Agreement,
     judging::{judge, rules_file},
 };
+use weldfleet_service::output::exact;
 use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::FurtherNames;
 use weldfleet_weld::judge::Judge;
@@ -142,8 +143,8 @@ impl Judging {
             "layout": self.layout.describe(),
             "ml": self.models.is_some(),
             "rules": self.judge.rules().is_some(),
-            "nok_threshold": set.map(|set| set.global().nok_threshold()),
-            "override_threshold": self.judge.fusion().override_threshold(),
+            "nok_threshold": set.map(|set| exact(set.global().nok_threshold())),
+            "override_threshold": exact(self.judge.fusion().override_threshold()),
         })
     }
 }

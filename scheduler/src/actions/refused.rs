@@ -143,9 +143,11 @@ impl Refused {
             ),
             Self::NotKept(why) => Words::new(
                 format!(
-                    "this is not kept in weld_events: {why}; `scheduler migrate` makes the table"
+                    "this is done, and not kept in weld_events: {why}; where the table is missing, `scheduler migrate` makes it"
                 ),
-                format!("该操作未记入 weld_events：{why}；`scheduler migrate` 会建立该表"),
+                format!(
+                    "操作已完成，但未记入 weld_events：{why}；如缺少该表，用 `scheduler migrate` 建立"
+                ),
             ),
         }
     }

@@ -41,11 +41,10 @@ pub async fn run(settings: Arc<Settings>, options: StatusArgs) -> Result<Exit, F
             stdio::flush();
         }
         if !options.watch {
-            let reached = report.problems.is_empty();
-            return Ok(if reached {
-                Exit::Done
-            } else {
-                Exit::Unreachable
+            return Ok(match report.stores.any_away() {
+                true => Exit::Unreachable,
+                false if report.problems.is_empty() => Exit::Done,
+                false => Exit::Failed,
             });
         }
         if stdio::is_closed() {

@@ -20,8 +20,8 @@ use crate::dependencies::{Dependencies, store_failure};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Waits for the run; ends with 0 when every row is done, 4 when dead letters or rows in error are left, the run was
-/// cancelled or the wait was interrupted.
+/// Waits for the run; ends with 0 when every row is done, 4 when dead letters or rows that are poison or in error are
+/// left, the run was cancelled or the wait was interrupted.
 pub async fn until_done(
     deps: &Dependencies,
     run: u64,
@@ -70,7 +70,7 @@ pub async fn until_done(
         .run_outcome(run, days)
         .await
         .map_err(store_failure)?;
-    let leftover = end != End::Closed || outcome.error > 0;
+    let leftover = end != End::Closed || outcome.error + outcome.poison > 0;
     let dead = end.dead();
     match json {
         Some(mut report) => {
@@ -129,6 +129,13 @@ fn say(run: u64, days: &[Day], outcome: &OutcomeCounts, end: End, took: Duration
     {
         outln!(
             "rows in error have the reason in alg_error; `scheduler backfill --from {first} --to {last} --status error` judges them again"
+        );
+    }
+    if outcome.poison > 0
+        && let (Some(first), Some(last)) = (days.first(), days.last())
+    {
+        outln!(
+            "rows that are poison killed their worker; `scheduler backfill --from {first} --to {last} --status poison` judges them again"
         );
     }
 }

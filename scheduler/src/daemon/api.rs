@@ -10,7 +10,7 @@ use axum::{
     routing::get,
 };
 use serde_json::{Value, json};
-use weldfleet_service::http::Why;
+use weldfleet_service::http::Describe;
 
 use crate::status::cache::Cache;
 
@@ -37,7 +37,7 @@ async fn status(State(cache): State<Cache>) -> Response {
 }
 
 /// Why nothing moves, for `/readyz`; `null` if nothing was seen yet.
-pub fn why(cache: Cache) -> Why {
+pub fn why(cache: Cache) -> Describe {
     Arc::new(move || {
         let cache = cache.clone();
         Box::pin(async move {

@@ -25,7 +25,7 @@ pub(super) async fn keep(
     address: String,
     lead: watch::Sender<Option<LeaderToken>>,
 ) {
-    let id = daemon.shown.id().to_owned();
+    let id = daemon.id.to_string();
     let mut backoff = Backoff::default();
     let mut last_renewed = Instant::now();
     let mut checked = false;

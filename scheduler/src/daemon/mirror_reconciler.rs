@@ -11,7 +11,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
 use weldfleet_service::metrics::{counter, gauge};
 use weldfleet_stores::{
     Day, StoreError,
@@ -82,7 +81,6 @@ struct Checked {
 
 pub async fn run(daemon: Daemon) {
     if !daemon.settings.mysql.enabled {
-        daemon.shown.mirror(json!("off"));
         return;
     }
     let mut mirror: Option<Open> = None;
@@ -110,17 +108,13 @@ pub async fn run(daemon: Daemon) {
                             "the mirror is not looked after; judging goes on and the mirror lags"
                         );
                     }
-                    let behind = estimate.lag(&daemon, mirror.as_ref()).await;
-                    daemon
-                        .shown
-                        .mirror(json!({ "away": reason, "lag_rows": behind }));
+                    estimate.tell(&daemon, mirror.as_ref()).await;
                     counter!("weldfleet_mirror_failures_total").increment(1);
                 }
             }
             gauge!("weldfleet_mirror_up").set(if away { 0.0 } else { 1.0 });
         } else {
             gauges::forget(&OF_LEADER);
-            daemon.shown.mirror(Value::Null);
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
@@ -186,9 +180,9 @@ async fn reconcile(daemon: &Daemon, open: &mut Option<Open>) -> Result<(), Store
             },
         );
     }
-    show_lag(daemon, open);
+    show_lag(open);
     reconcile_next_older(open, &wanted).await?;
-    show_lag(daemon, open);
+    show_lag(open);
     Ok(())
 }
 
@@ -226,41 +220,30 @@ async fn reconcile_day(open: &Open, day: Day) -> Result<MirrorLag, StoreError> {
 }
 
 /// What the checks found. Nothing is read for it: a large day would be read as often as the smallest.
-fn show_lag(daemon: &Daemon, open: &Open) {
-    let lags = || open.checked.values().map(|checked| checked.lag);
-    let behind: u64 = lags().map(|lag| lag.committed.abs_diff(lag.mirrored)).sum();
+fn show_lag(open: &Open) {
+    let lags = open.checked.values().map(|checked| checked.lag);
+    let behind: u64 = lags.map(|lag| lag.committed.abs_diff(lag.mirrored)).sum();
     gauge!("weldfleet_mirror_lag_rows").set(behind as f64);
     gauge!("weldfleet_mirror_kept_rows").set(open.kept as f64);
-    let days: Vec<Value> = lags()
-        .rev()
-        .map(|lag| {
-            json!({
-                "day": lag.day.to_string(), "committed": lag.committed, "mirrored": lag.mirrored, "kept": lag.kept, "equal": lag.equal,
-            })
-        })
-        .collect();
-    daemon
-        .shown
-        .mirror(json!({ "lag_rows": behind, "kept_rows": open.kept, "days": days }));
 }
 
 /// The lag while MySQL does not answer, counted again as rarely as a day is checked.
 #[derive(Debug, Default)]
 struct EstimatedLag {
-    behind: Option<u64>,
     due: Option<Instant>,
 }
 
 impl EstimatedLag {
-    /// What is committed by now, less what was mirrored when MySQL last answered. `None` if nobody can tell.
-    async fn lag(&mut self, daemon: &Daemon, open: Option<&Open>) -> Option<u64> {
+    /// What is committed by now, less what was mirrored when MySQL last answered.
+    async fn tell(&mut self, daemon: &Daemon, open: Option<&Open>) {
         let began = Instant::now();
-        if self.due.is_none_or(|due| began >= due) {
-            self.behind = Self::count(daemon, open?).await;
-            self.due = Some(Instant::now() + began.elapsed() * SHARE);
-            gauge!("weldfleet_mirror_lag_rows").set(self.behind? as f64);
+        let Some(open) = open.filter(|_| self.due.is_none_or(|due| began >= due)) else {
+            return;
+        };
+        if let Some(behind) = Self::count(daemon, open).await {
+            gauge!("weldfleet_mirror_lag_rows").set(behind as f64);
         }
-        self.behind
+        self.due = Some(Instant::now() + began.elapsed() * SHARE);
     }
 
     async fn count(daemon: &Daemon, open: &Open) -> Option<u64> {

@@ -1,4 +1,4 @@
-//! The long-running scheduler: tasks that share nothing but the queue, ClickHouse and a few numbers to show.
+//! The long-running scheduler: tasks that share nothing but the queue and ClickHouse.
 //!
 //! - [`owning`]: the queue is this table's, before anything else;
 //! - [`leader`]: who leads; renewed on a task of its own, so that a long pass does not lose leadership;
@@ -36,7 +36,6 @@ use weldfleet_settings::Settings;
 
 use crate::{console, status::cache::Cache};
 use mirror_reconciler::TouchedDays;
-use status_page::StatusNumbers;
 
 /// What the tasks share.
 #[derive(Clone)]
@@ -50,7 +49,8 @@ struct Daemon {
     touched: Arc<TouchedDays>,
     /// A pass is wanted now.
     wake: Arc<Notify>,
-    shown: Arc<StatusNumbers>,
+    /// This process, for others.
+    id: Arc<str>,
     stop: CancellationToken,
 }
 
@@ -64,7 +64,7 @@ pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> Result<()
     let id = WorkerId::unique(host).to_string();
     let (lead, leads) = watch::channel(None);
     let mut daemon = Daemon {
-        shown: Arc::new(StatusNumbers::new(id.clone())),
+        id: id.as_str().into(),
         health: Health::default(),
         touched: Arc::default(),
         wake: Arc::default(),
@@ -78,7 +78,7 @@ pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> Result<()
 
     let status = Cache::new(daemon.settings.clone())?;
     let page = StatusPage {
-        describe: status_page::describe(&daemon),
+        describe: status_page::describe(&daemon, status.clone()),
         health: daemon.health.clone(),
         why: Some(api::why(status.clone())),
         metrics,

@@ -110,7 +110,7 @@ impl DaySettling {
         ready: &[String],
     ) -> Result<Duration, SettleError> {
         let most = doubled(STANDSTILL, self.failures);
-        let who = daemon.shown.id();
+        let who = &daemon.id;
         match settle::apply(table, &daemon.queue, who, ready, most, &daemon.stop).await? {
             Applied::Done(took) => {
                 self.failures = 0;
@@ -153,7 +153,7 @@ impl DaySettling {
 /// Tells `weld_events`; without it the log has it.
 async fn keep(daemon: &Daemon, partitions: &[String], took: Duration) {
     let event = Event {
-        who: daemon.shown.id().to_owned(),
+        who: daemon.id.to_string(),
         what: "settle",
         on_what: format!("partitions {}", partitions.join(", ")),
         why: events::QUIET.words(&[]).en,

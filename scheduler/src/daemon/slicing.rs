@@ -2,28 +2,31 @@
 
 use std::time::{Duration, Instant};
 
-use weldfleet_queue::LeaderToken;
+use weldfleet_breaker::is_breakers;
+use weldfleet_queue::{LeaderToken, Pause};
+use weldfleet_service::Health;
 use weldfleet_service::metrics::{counter, gauge, histogram};
-use weldfleet_service::{Health, output::spoken};
 use weldfleet_stores::{
     StoreError,
-    clickhouse::{Runs, SourceTable, empty_filter},
+    clickhouse::{EventLine, Events, Runs, SourceTable, empty_filter},
 };
 
 use super::{
     Daemon, gauges,
     outage::{self, Backoff, CLICKHOUSE, REDIS},
-    status_page::StatusNumbers,
 };
 use crate::{
+    actions::By,
     args::today,
     dependencies::Dependencies,
     pass::{Moment, Pass, Summary},
     status::causes::Cause,
 };
 
-/// Time between two counts of the rows left.
-const COUNT_EVERY: Duration = Duration::from_secs(5);
+/// How far the clocks of the stores may differ.
+const CLOCKS_MAY_DIFFER_MS: i64 = 60_000;
+/// Events among which an earlier leader's is looked for.
+const LATEST_EVENTS: u32 = 100;
 /// No two passes are closer than this, whatever is due.
 const SHORTEST: Duration = Duration::from_millis(20);
 
@@ -34,18 +37,14 @@ pub async fn run(daemon: Daemon) {
     let mut pass = Pass::new(deps);
     let mut leads = daemon.leads.clone();
     let mut backoff = Backoff::default();
-    let mut counted: Option<Instant> = None;
     let mut queue_failed = false;
     let mut deaths: Option<u64> = None;
+    let mut told: Option<u64> = None;
     while !daemon.stop.is_cancelled() {
         let token = *leads.borrow_and_update();
         let Some(token) = token else {
             gauges::forget(&["weldfleet_jobs_unreadable"]);
-            forget(
-                &daemon.health,
-                &daemon.shown,
-                std::mem::take(&mut queue_failed),
-            );
+            forget(&daemon.health, std::mem::take(&mut queue_failed));
             deaths = None;
             tokio::select! {
                 _ = leads.changed() => {}
@@ -60,6 +59,7 @@ pub async fn run(daemon: Daemon) {
                 queue_failed = false;
                 histogram!("weldfleet_pass_duration_seconds").record(began.elapsed());
                 show(&daemon, &summary);
+                told = keep_breakers_pause(&daemon, summary.stats.paused.as_ref(), told).await;
                 let died = summary.stats.totals.get("deaths").copied().unwrap_or(0);
                 counter!("weldfleet_leases_expired_total").increment(more_than(deaths, died));
                 deaths = Some(died);
@@ -87,10 +87,6 @@ pub async fn run(daemon: Daemon) {
             }
             wait = backoff.failed();
         }
-        if counted.is_none_or(|counted| counted.elapsed() >= COUNT_EVERY) {
-            counted = Some(Instant::now());
-            count_rows(&daemon, &pass).await;
-        }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             () = daemon.wake.notified() => {}
@@ -105,7 +101,7 @@ fn count_failed(dependency: &'static str) {
 }
 
 /// What passes found out is no longer true of this scheduler: whoever leads now says how its passes go.
-fn forget(health: &Health, shown: &StatusNumbers, queue_failed: bool) {
+fn forget(health: &Health, queue_failed: bool) {
     if queue_failed {
         outage::ends(health, REDIS);
     }
@@ -113,7 +109,6 @@ fn forget(health: &Health, shown: &StatusNumbers, queue_failed: bool) {
     for component in ["clock", "paused", "jobs"] {
         health.ready(component);
     }
-    shown.forget();
 }
 
 /// Leases that ran out since a pass looked, whoever took them back. Where Redis forgot its count, that begins anew.
@@ -253,46 +248,57 @@ fn show(daemon: &Daemon, summary: &Summary) {
         }
     }
     gauge!("weldfleet_jobs_unreadable").set(summary.unreadable.len() as f64);
-    daemon.shown.queue(stats.clone(), summary.open_runs);
 }
 
-/// Rows left by day, for the status page; a failure is reported by the next pass.
-async fn count_rows(daemon: &Daemon, pass: &Pass) {
-    let Ok(today) = today(&daemon.settings.scheduler.timezone) else {
-        return;
-    };
-    let days = pass.live_days(today);
-    let began = Instant::now();
-    let Ok(counts) = pass.deps().table.day_counts(&days).await else {
-        return;
-    };
-    if began.elapsed() > COUNT_EVERY {
-        tracing::warn!(
-            took = spoken(began.elapsed()),
-            "counting the rows of the live days is slow"
-        );
+/// A pause by the breaker, which a worker cannot keep in `weld_events`; a person's is kept by the command. Answers since
+/// when the pause lasts that needs no more telling.
+async fn keep_breakers_pause(
+    daemon: &Daemon,
+    pause: Option<&Pause>,
+    told: Option<u64>,
+) -> Option<u64> {
+    let pause = pause.filter(|pause| is_breakers(&pause.reason))?;
+    if told == Some(pause.since) {
+        return told;
     }
-    daemon.shown.days(counts);
+    let events = Events::new(&daemon.settings);
+    let kept = async {
+        // An earlier leader may have kept it; ClickHouse's clock is not Redis'.
+        let earliest = i64::try_from(pause.since).unwrap_or(i64::MAX) - CLOCKS_MAY_DIFFER_MS;
+        let latest = events.latest(LATEST_EVENTS, None).await?;
+        let is_this = |event: &EventLine| {
+            event.what == "pause" && event.why == pause.reason && event.at_ms >= earliest
+        };
+        if latest.iter().any(is_this) {
+            return Ok(());
+        }
+        let by = By::new(&pause.by, &pause.reason);
+        events.record(&[by.event("pause", "fleet", "")]).await
+    };
+    match kept.await {
+        Ok(()) => Some(pause.since),
+        // The next pass tries again.
+        Err::<(), StoreError>(error) => {
+            tracing::debug!(error = error.chain(), "the breaker's pause is not kept yet");
+            told
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use weldfleet_queue::Stats;
-
     use super::*;
 
     #[test]
     fn who_leads_no_longer_keeps_no_reason_of_a_pass() {
-        let (health, shown) = (Health::default(), StatusNumbers::new("s".to_owned()));
+        let health = Health::default();
         for component in [REDIS, CLICKHOUSE, "clock", "paused", "jobs"] {
             health.not_ready(component, "X");
         }
-        shown.queue(Stats::default(), 3);
-        forget(&health, &shown, false);
+        forget(&health, false);
         let left = health.reasons().into_iter().map(|reason| reason.component);
         assert_eq!(left.collect::<Vec<_>>(), [REDIS], "the leadership task's");
-        assert!(!shown.knows_the_queue());
-        forget(&health, &shown, true);
+        forget(&health, true);
         assert!(health.reasons().is_empty());
     }
 

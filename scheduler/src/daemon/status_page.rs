@@ -1,132 +1,77 @@
-//! What `GET /` shows.
+//! What `GET /` shows: this process, and of the fleet what [`api`](super::api) tells in full.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
-use weldfleet_queue::Stats;
-use weldfleet_service::http::Describe;
-use weldfleet_stores::clickhouse::DayCounts;
+use weldfleet_service::{http::Describe, output::exact};
 
 use super::Daemon;
+use crate::status::{cache::Cache, report::Report};
 
-/// Numbers that the tasks leave for the status page.
-#[derive(Debug)]
-pub struct StatusNumbers {
-    id: String,
-    latest: Mutex<Latest>,
-}
+/// How long a visitor waits for a fresh look.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-#[derive(Debug, Default)]
-struct Latest {
-    stats: Option<Stats>,
-    open_runs: u64,
-    days: Vec<DayCounts>,
-    mirror: Value,
-}
-
-impl StatusNumbers {
-    pub fn new(id: String) -> Self {
-        Self {
-            id,
-            latest: Mutex::default(),
-        }
-    }
-
-    /// This process, for others.
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn latest(&self) -> MutexGuard<'_, Latest> {
-        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The queue as a pass saw it.
-    pub fn queue(&self, stats: Stats, open_runs: u64) {
-        let mut latest = self.latest();
-        latest.stats = Some(stats);
-        latest.open_runs = open_runs;
-    }
-
-    /// Rows of the live days.
-    pub fn days(&self, counts: Vec<DayCounts>) {
-        self.latest().days = counts;
-    }
-
-    /// Another scheduler knows these now; the mirror's is taken back by who looks after it.
-    pub fn forget(&self) {
-        let mut latest = self.latest();
-        let mirror = latest.mirror.take();
-        *latest = Latest {
-            mirror,
-            ..Latest::default()
-        };
-    }
-
-    #[cfg(test)]
-    pub fn knows_the_queue(&self) -> bool {
-        self.latest().stats.is_some()
-    }
-
-    /// How the mirror is.
-    pub fn mirror(&self, mirror: Value) {
-        self.latest().mirror = mirror;
-    }
-}
-
-/// Makes the content of `GET /` anew at each call.
-pub fn describe(daemon: &Daemon) -> Describe {
+/// Makes the content of `GET /` anew at each call, alike on the leader and on a standby.
+pub fn describe(daemon: &Daemon, cache: Cache) -> Describe {
     let daemon = daemon.clone();
     Arc::new(move || {
-        let settings = &daemon.settings;
-        let leads = daemon.leads.borrow().is_some();
-        let latest = daemon.shown.latest();
-        let days: Vec<Value> = latest
-            .days
-            .iter()
-            .map(|day| {
-                let mut line = json!(day.outcomes);
-                line["day"] = json!(day.day.to_string());
-                line["total"] = json!(day.total);
-                line["left"] = json!(day.left);
-                line
-            })
-            .collect();
-        json!({
-            "name": "scheduler",
-            "version": env!("CARGO_PKG_VERSION"),
-            "id": daemon.shown.id,
-            "role": if leads { "leader" } else { "standby" },
-            "queue": settings.redis.queue,
-            "model_version": Value::Null,
-            "device": Value::Null,
-            "ml": settings.model.enabled,
-            "rules": settings.rules.enabled,
-            "thresholds": {
-                "nok_threshold": settings.model.nok_threshold.map(exact),
-                "override_threshold": exact(settings.fusion.override_threshold),
-                "invalid_share": settings.breaker.invalid_share,
-                "same_verdict_rows": settings.breaker.same_verdict_rows,
-                "batch_size": settings.scheduler.batch_size,
-                "max_outstanding": settings.scheduler.max_outstanding,
-            },
-            "counts": {
-                "days": days,
-                "jobs": latest.stats.as_ref().map(|stats| &stats.states),
-                "outstanding": latest.stats.as_ref().map(|stats| &stats.outstanding),
-                "workers": latest.stats.as_ref().map(|stats| stats.workers),
-                "open_runs": latest.open_runs,
-            },
-            "paused": latest.stats.as_ref().and_then(|stats| stats.paused.as_ref()),
-            "mirror": latest.mirror,
+        let (daemon, cache) = (daemon.clone(), cache.clone());
+        Box::pin(async move {
+            let seen = cache.get(PATIENCE).await;
+            page(&daemon, seen.as_ref().map(|(report, _)| report.as_ref()))
         })
     })
 }
 
-/// The number as it was written: 0.9999, not 0.9998999834.
-fn exact(number: f32) -> f64 {
-    number
-        .to_string()
-        .parse()
-        .unwrap_or_else(|_| f64::from(number))
+/// `seen` is `None` if nothing of the fleet was seen yet.
+fn page(daemon: &Daemon, seen: Option<&Report>) -> Value {
+    let settings = &daemon.settings;
+    let leads = daemon.leads.borrow().is_some();
+    let queue = seen.and_then(|report| report.queue.as_ref());
+    let open_runs = seen.and_then(|report| report.runs.as_ref()).map(|runs| {
+        let open = runs.iter().filter(|run| run.state == "open");
+        open.count()
+    });
+    let mirror = match settings.mysql.enabled {
+        true => json!(seen.and_then(|report| report.mirror.as_ref())),
+        false => json!("off"),
+    };
+    json!({
+        "name": "scheduler",
+        "version": env!("CARGO_PKG_VERSION"),
+        "id": daemon.id,
+        "role": if leads { "leader" } else { "standby" },
+        "queue": settings.redis.queue,
+        "model_version": of_workers(seen, "model_version"),
+        "device": of_workers(seen, "device"),
+        "ml": settings.model.enabled,
+        "rules": settings.rules.enabled,
+        "thresholds": {
+            "nok_threshold": settings.model.nok_threshold.map(exact),
+            "override_threshold": exact(settings.fusion.override_threshold),
+            "invalid_share": settings.breaker.invalid_share,
+            "same_verdict_rows": settings.breaker.same_verdict_rows,
+            "batch_size": settings.scheduler.batch_size,
+            "max_outstanding": settings.scheduler.max_outstanding,
+        },
+        "counts": {
+            "days": seen.and_then(|report| report.days.as_ref()),
+            "jobs": seen.and_then(|report| report.jobs.as_ref()),
+            "outstanding": queue.map(|queue| &queue.outstanding),
+            "workers": seen.map(|report| report.living_workers().count()),
+            "open_runs": open_runs,
+        },
+        "paused": seen.and_then(|report| report.paused.as_ref()),
+        "mirror": mirror,
+    })
+}
+
+/// What the living workers have, each once; `None` if nobody lives.
+fn of_workers(seen: Option<&Report>, field: &str) -> Option<String> {
+    let told = seen?
+        .living_workers()
+        .filter_map(|worker| worker.fields.get(field));
+    let told: BTreeSet<&str> = told.map(String::as_str).collect();
+    let told: Vec<&str> = told.into_iter().collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }

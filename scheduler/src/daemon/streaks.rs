@@ -98,7 +98,7 @@ async fn keep(daemon: &Daemon, rule: Rule, news: &[&Streak<'_>]) {
     let event = |streak: &&Streak<'_>| {
         let (first, last) = (streak.first, streak.last);
         Event {
-            who: daemon.shown.id().to_owned(),
+            who: daemon.id.to_string(),
             what: "hit streak",
             on_what: format!(
                 "spot {} from weld {} {}",

@@ -387,7 +387,7 @@ fn still(report: &Report, zone: &TimeZone) -> Option<Cause> {
         });
     }
     (queue.still_ms >= UNEXPLAINED_MS).then_some(Cause::Unexplained {
-        rows: left,
+        rows: left + of_runs,
         jobs: pending,
     })
 }

@@ -192,8 +192,9 @@ impl Gatherer {
         Ok(Look { report, took })
     }
 
-    /// Rows that came a moment ago have not been waiting for as long as the fleet has been idle.
+    /// Rows that came a moment ago, or are wanted since, have not been waiting for as long as the fleet has been idle.
     fn note_rows(&mut self, report: &mut Report) {
+        note_runs(report);
         let rows: u64 = report.days.iter().flatten().map(|day| day.left).sum();
         if rows == 0 {
             (self.was_idle, self.rows_since) = (true, None);
@@ -533,7 +534,9 @@ impl Gatherer {
         // Rows of runs are as old as their pace.
         let open = report.runs.iter().flatten().any(|run| run.state == "open");
         report.eta_seconds = match report.rows_per_second {
-            Some(pace) if left > 0 && pace > 0.0 && (is_recent || !open) => {
+            Some(pace)
+                if left > 0 && pace > 0.0 && (is_recent || !open) && report.paused.is_none() =>
+            {
                 Some(left as f64 / pace)
             }
             _ => None,
@@ -565,6 +568,17 @@ impl Gatherer {
             problem(report, "clickhouse", why);
             report.stores.clickhouse = StoreLine::Refuses(why.clone());
         }
+    }
+}
+
+/// What the newest open run wants is wanted since it was requested or resumed.
+fn note_runs(report: &mut Report) {
+    let runs = report.runs.iter().flatten();
+    let open = runs.filter(|run| run.state == "open");
+    let newest = open.map(|run| run.requested_ms.max(run.since_ms)).max();
+    if let (Some(since), Some(queue)) = (newest, &mut report.queue) {
+        let ms = u64::try_from(report.at_ms - since).unwrap_or(0);
+        queue.still_ms = queue.still_ms.min(ms);
     }
 }
 
@@ -645,4 +659,35 @@ fn unanswered(patience: Duration) -> String {
 
 fn silent(patience: Duration) -> String {
     format!("no answer for {} s", patience.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backfill_of_an_idle_fleet_has_waited_since_it_was_requested() {
+        let still_ms = |state, requested_ms, since_ms| {
+            let mut report = Report {
+                at_ms: 100_000,
+                queue: Some(QueueFacts {
+                    still_ms: 90_000,
+                    ..QueueFacts::default()
+                }),
+                runs: Some(vec![RunLine {
+                    state,
+                    requested_ms,
+                    since_ms,
+                    ..RunLine::default()
+                }]),
+                ..Report::default()
+            };
+            note_runs(&mut report);
+            report.queue.unwrap().still_ms
+        };
+        assert_eq!(still_ms("open", 98_000, 98_000), 2_000);
+        assert_eq!(still_ms("open", 1_000, 70_000), 30_000, "resumed");
+        assert_eq!(still_ms("held", 98_000, 98_000), 90_000);
+        assert_eq!(still_ms("open", 100_500, 0), 0, "by a clock that is ahead");
+    }
 }

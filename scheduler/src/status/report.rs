@@ -155,6 +155,15 @@ pub struct Stores {
     pub mysql: StoreLine,
 }
 
+impl Stores {
+    /// One could not be reached, or did not answer in time.
+    pub fn any_away(&self) -> bool {
+        let stores = [&self.redis, &self.clickhouse, &self.mysql];
+        let is_away = |store: &&StoreLine| matches!(store, StoreLine::Away(_) | StoreLine::Slow(_));
+        stores.iter().any(is_away)
+    }
+}
+
 /// Whether one store works.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", content = "why", rename_all = "lowercase")]

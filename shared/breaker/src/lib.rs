@@ -53,6 +53,11 @@ pub struct Window {
     pub same_rows: u64,
 }
 
+/// Whether a fleet was paused for this by [`decide`] and not by a person.
+pub fn is_breakers(reason: &str) -> bool {
+    reason.starts_with("breaker: ")
+}
+
 /// The reason to pause, if there is one.
 pub fn decide(limits: &Limits, window: &Window) -> Option<String> {
     let least = limits.over_rows.max(1);

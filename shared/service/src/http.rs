@@ -16,11 +16,8 @@ use tokio::net::TcpListener;
 pub use crate::server::serve;
 use crate::{Health, recorder};
 
-/// What `GET /` answers, made anew at each call.
-pub type Describe = Arc<dyn Fn() -> Value + Send + Sync>;
-
-/// What `/readyz` answers beside its reasons, as `why`; it must not take long.
-pub type Why = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Value> + Send>> + Send + Sync>;
+/// What an answer says, made anew at each call; it must not take long.
+pub type Describe = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Value> + Send>> + Send + Sync>;
 
 /// Brings metrics up to date; it must not take long.
 pub type BeforeScrape = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
@@ -31,8 +28,8 @@ pub struct StatusPage {
     pub describe: Describe,
     /// Source of `/readyz`.
     pub health: Health,
-    /// More about why nothing moves, where the program can tell.
-    pub why: Option<Why>,
+    /// What `/readyz` answers beside its reasons, as `why`, where the program can tell.
+    pub why: Option<Describe>,
     /// Source of `/metrics`.
     pub metrics: recorder::Handle,
     /// What is awaited before they are rendered, where the program looks something up for them.
@@ -52,7 +49,7 @@ impl StatusPage {
 }
 
 async fn describe(State(page): State<StatusPage>) -> Json<Value> {
-    Json((page.describe)())
+    Json((page.describe)().await)
 }
 
 async fn ready(State(page): State<StatusPage>) -> Response {
@@ -102,7 +99,7 @@ mod tests {
     async fn readiness_gives_its_reasons() -> anyhow::Result<()> {
         let health = Health::default();
         let page = StatusPage {
-            describe: Arc::new(|| json!({"name": "worker"})),
+            describe: Arc::new(|| Box::pin(async { json!({"name": "worker"}) })),
             health: health.clone(),
             why: None,
             metrics: crate::recorder::install(&[])?,

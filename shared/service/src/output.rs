@@ -67,6 +67,12 @@ impl Paint {
     }
 }
 
+/// The number as it was written: 0.9999, not 0.9998999834.
+pub fn exact(number: f32) -> f64 {
+    let text = number.to_string();
+    text.parse().unwrap_or_else(|_| f64::from(number))
+}
+
 /// `1234567` as `1,234,567`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -128,6 +128,14 @@ impl Settings {
                 return Err(SettingsError::key(key, "must not be empty"));
             }
         }
+        for (key, path) in [
+            ("worker.save_dir", &self.worker.save_dir),
+            ("model.cache_dir", &self.model.cache_dir),
+        ] {
+            if path.as_os_str().is_empty() {
+                return Err(SettingsError::key(key, "must not be empty"));
+            }
+        }
         if self.redis.queue.contains(['{', '}']) {
             return Err(SettingsError::key(
                 "redis.queue",
@@ -278,9 +286,6 @@ impl Settings {
                 let problem = format!("{value} is more than {most}; 0 lets the worker choose");
                 return Err(SettingsError::key(key, problem));
             }
-        }
-        if model.cache_dir.as_os_str().is_empty() {
-            return Err(SettingsError::key("model.cache_dir", "must not be empty"));
         }
         if model.fp16 && model.provider != Provider::Tensorrt {
             return Err(SettingsError::key(

@@ -57,9 +57,7 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     let models = judging.models.as_ref();
     let changed = models.map(|models| changes::watch(models.catalog.clone()));
 
-    let listener = http::bind(settings.worker.http, "worker.http")
-        .await
-        .or_exit(Exit::Usage)?;
+    let listener = http::bind(settings.worker.http, "worker.http").await?;
     if let Ok(address) = listener.local_addr() {
         info = info.field("address", address.to_string());
     }
@@ -291,6 +289,6 @@ fn describe(judging: &Judging, worker: &str, changed: FileChanges) -> http::Desc
         if let (Some(answer), Some(judging)) = (answer.as_object_mut(), judging.as_object()) {
             answer.extend(judging.clone());
         }
-        answer
+        Box::pin(async move { answer })
     })
 }

@@ -19,6 +19,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use super::{NokTable, table::StoredRow};
@@ -42,7 +43,22 @@ pub struct Mirror {
     table: NokTable,
     /// By day, what the last look at all its rows kept; days that kept none are not there.
     kept: Arc<Mutex<BTreeMap<Day, Kept>>>,
+    /// By day, the committed rows' checksum as it was last computed.
+    sums: Arc<Mutex<BTreeMap<Day, CommittedSum>>>,
 }
+
+/// A checksum, and what it is of. While that is the same, so is the checksum.
+struct CommittedSum {
+    /// Stamp of the source table's parts, read before.
+    source: u64,
+    /// Welds that are not NOK and counted nevertheless.
+    reviewed: Vec<TextKey>,
+    sum: Checksum,
+    computed: Instant,
+}
+
+/// Even where nothing is written a filter may select other rows after a while.
+const SUM_IS_GOOD_FOR: Duration = Duration::from_secs(60);
 
 /// Records that stay although the source has no verdict for their weld.
 #[derive(Debug, Clone, Copy, Default)]
@@ -127,6 +143,7 @@ impl Mirror {
             source,
             table,
             kept: Arc::default(),
+            sums: Arc::default(),
         }
     }
 
@@ -386,12 +403,42 @@ impl Mirror {
         // MySQL first: what is committed after that shows as a difference, never as a false match.
         let reviewed = self.table.reviewed_not_nok(day).await?;
         let mirrored = self.table.checksum(day).await?;
+        Ok((self.committed_sum(day, reviewed).await?, mirrored))
+    }
+
+    /// The checksum of the day's committed rows; computed anew if anything was written to the source table.
+    async fn committed_sum(
+        &self,
+        day: Day,
+        reviewed: Vec<TextKey>,
+    ) -> Result<Checksum, StoreError> {
+        let source = self.source.parts().await?.source;
+        let sums = || self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = sums().get(&day)
+            && (known.source, &known.reviewed) == (source, &reviewed)
+            && known.computed.elapsed() < SUM_IS_GOOD_FOR
+        {
+            return Ok(known.sum);
+        }
         let layout = self.table.layout().await?;
-        let committed = self
+        let sum = self
             .source
             .nok_checksum(day, &reviewed, &layout.columns)
             .await?;
-        Ok((committed, mirrored))
+        let mut sums = sums();
+        // Of days that nobody asks for any more nothing is kept.
+        sums.retain(|_, known| known.computed.elapsed() < SUM_IS_GOOD_FOR);
+        let computed = Instant::now();
+        sums.insert(
+            day,
+            CommittedSum {
+                source,
+                reviewed,
+                sum,
+                computed,
+            },
+        );
+        Ok(sum)
     }
 
     /// How far a day's mirror is behind. Reads the whole day on both sides.

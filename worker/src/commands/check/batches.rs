@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use weldfleet_stores::clickhouse::RowBlock;
-use weldfleet_weld::{Verdict, Weld, columns::MEASURES};
+use weldfleet_weld::{Status, Verdict, Weld, columns::MEASURES};
 
 use crate::inference::{
     pool::{Pool, PoolError},
@@ -50,7 +50,9 @@ pub async fn compare(
     together: &[Verdict],
 ) -> Result<Alike, PoolError> {
     let mut largest = 0.0;
-    for (row, together) in together.iter().enumerate() {
+    // Whether a key has another row is not seen in a single one, and what was refused has no values.
+    let judged = together.iter().enumerate();
+    for (row, together) in judged.filter(|(_, verdict)| verdict.alg_status == Status::Ok) {
         let one = OneRow {
             block: block.clone(),
             row,
@@ -86,8 +88,6 @@ fn outputs(verdict: &Verdict) -> impl Iterator<Item = (&'static str, Option<f32>
 
 #[cfg(test)]
 mod tests {
-    use weldfleet_weld::Status;
-
     use super::*;
 
     fn verdict(ml_nok_prob: Option<f32>, diameter: Option<f32>) -> Verdict {

@@ -132,7 +132,7 @@ async fn check_filter(server: &Server, settings: &Settings) -> Result<(), StoreE
                 let fault = SchemaFault {
                     key: "tables.filter".into(),
                     problem: format!("`{filter}`: {}", error.words()),
-                    remedy: "give a condition over the plant's columns, such as `prog_no NOT IN ('41', '51')`".into(),
+                    remedy: "give a condition over the plant's columns, such as prog_no NOT IN ('41', '51'); names other than of Latin letters, digits and `_` stand in backticks: `程序`".into(),
                 };
                 return Err(refused(settings, vec![fault]));
             }
