@@ -19,6 +19,8 @@ use crate::{
 
 /// A disk with less room than this is full for people: a merge of parts takes more.
 const FULL_BYTES: u64 = 64 * 1024 * 1024;
+/// Clocks of hosts that are kept right differ by less.
+const CLOCKS_MAY_DIFFER_MS: u64 = 60_000;
 /// How the operating system says that a disk is full.
 const NO_ROOM: &str = "No space left";
 /// Rows that wait no longer than this to fill a range are how rows come in.
@@ -32,13 +34,14 @@ const PARTIAL_MS: u64 = 2_500;
 const UNEXPLAINED_MS: u64 = 30_000;
 
 /// Every code with whether it is alarming, for whoever counts causes.
-pub const CODES: [(&str, bool); 23] = [
+pub const CODES: [(&str, bool); 24] = [
     ("store_away", true),
     ("store_refuses", true),
     ("store_slow", true),
     ("mirror_away", true),
     ("disk_full", true),
     ("patches_many", true),
+    ("clock_differs", true),
     ("paused", true),
     ("settling", false),
     ("no_leader", true),
@@ -86,6 +89,10 @@ pub enum Cause {
     PatchesMany {
         bytes: u64,
         limit: u64,
+    },
+    /// The day of who looks here may not be the plant's.
+    ClockDiffers {
+        seconds: u64,
     },
     Paused {
         by: String,
@@ -204,6 +211,13 @@ fn fleet(report: &Report, zone: &TimeZone, found: &mut Vec<Cause>) {
     let Some(queue) = report.queue.as_ref().filter(|_| report.workers.is_some()) else {
         return;
     };
+    let here_ms = u64::try_from(report.at_ms).unwrap_or(0);
+    let off_ms = here_ms.abs_diff(queue.now_ms);
+    if off_ms > CLOCKS_MAY_DIFFER_MS {
+        found.push(Cause::ClockDiffers {
+            seconds: off_ms / 1000,
+        });
+    }
     if let Some(pause) = &report.paused {
         found.push(Cause::paused(pause, queue.now_ms, zone));
     }
@@ -455,6 +469,7 @@ impl Cause {
             Self::MirrorAway { .. } => "mirror_away",
             Self::DiskFull { .. } => "disk_full",
             Self::PatchesMany { .. } => "patches_many",
+            Self::ClockDiffers { .. } => "clock_differs",
             Self::Paused { .. } => "paused",
             Self::Settling { .. } => "settling",
             Self::NoLeader => "no_leader",
@@ -529,6 +544,12 @@ impl Cause {
                     "用 `scheduler settle --from D --to D --wait` 整理已完成的日期；未整理的原因见主调度器日志".to_owned(),
                 ]
             }
+            Self::ClockDiffers { seconds } => [
+                format!("the clock here is not that of redis, so that a scheduler here may look at another day than the plant ({seconds} s)"),
+                format!("本机时钟与 Redis 不一致，本机的调度器可能处理错误的日期（{seconds} s）"),
+                "set the clocks of both hosts (NTP); rows of a day that was missed are judged then".to_owned(),
+                "请校准两台主机的时钟（NTP）；之后自动补判遗漏日期的数据".to_owned(),
+            ],
             Self::Paused { by, reason } => [
                 format!("paused by {by}: {reason}"),
                 format!("已由 {by} 暂停：{reason}"),
@@ -663,6 +684,7 @@ mod tests {
     /// A fleet that can work, has 10,000 rows left, and has stood still for ten seconds.
     fn still_fleet() -> Report {
         Report {
+            at_ms: 1_795_900_000_000,
             stores: Stores {
                 redis: StoreLine::Works,
                 clickhouse: StoreLine::Works,
@@ -1048,6 +1070,7 @@ mod tests {
                 bytes: 5,
                 limit: 10,
             },
+            Cause::ClockDiffers { seconds: 86_400 },
             Cause::Paused {
                 by: "ana@desk".to_owned(),
                 reason: "tip dress".to_owned(),
@@ -1099,6 +1122,19 @@ mod tests {
                 jobs: 2,
             },
         ]
+    }
+
+    #[test]
+    fn a_clock_that_differs_is_named_beside_what_it_makes_look_fine() {
+        let told = |at_ms| {
+            codes(|report| {
+                report.at_ms += at_ms;
+                left(report, 0);
+            })
+        };
+        assert_eq!(told(-60_000), ["nothing_to_do"]);
+        assert_eq!(told(-86_400_000), ["clock_differs", "nothing_to_do"]);
+        assert_eq!(told(60_001), ["clock_differs", "nothing_to_do"]);
     }
 
     #[test]

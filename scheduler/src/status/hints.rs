@@ -11,8 +11,13 @@ use super::report::{DayLine, Hint, Report};
 
 /// Those that need a person first. `zone` is what the scheduler's day is told by, `ours` what it has in its settings.
 pub fn hints(report: &Report, zone: &str, ours: &Agreement) -> Vec<Hint> {
+    let (later_alone, later) = match (later(report, zone), nothing_is_left(report)) {
+        (words, true) => (words, None),
+        (words, false) => (None, words),
+    };
     let wanted = [
         other_rows(report, ours),
+        later_alone,
         dead(report),
         older(report),
         no_day(report),
@@ -23,7 +28,7 @@ pub fn hints(report: &Report, zone: &str, ours: &Agreement) -> Vec<Hint> {
     let told = [
         mixed(report.living_workers()),
         other_settings(report),
-        later(report, zone),
+        later,
     ];
     let told = told.into_iter().flatten().map(|words| (words, false));
     let hint = |(words, needs_a_person)| Hint {
@@ -85,6 +90,12 @@ fn late(report: &Report) -> Option<Words> {
         ),
         format!("MySQL 缺少 {rows} 行较早提交的 NOK 数据；原因见主调度器日志"),
     ))
+}
+
+/// Then rows of a later day are the plant's newest: a clock or the zone is wrong.
+fn nothing_is_left(report: &Report) -> bool {
+    let days = report.days.as_ref();
+    days.is_some_and(|days| days.iter().all(|day| day.left == 0))
 }
 
 fn later(report: &Report, zone: &str) -> Option<Words> {
