@@ -341,6 +341,81 @@ async fn whoever_is_slower_overwrites_nothing() {
     );
 }
 
+/// A weld that is judged again after its review, one that ClickHouse has no more, and a day of such welds.
+#[tokio::test]
+async fn reviews_outlive_the_verdicts_and_the_rows_that_they_were_of() {
+    let (plant, day) = with_nok_welds(&[("columns.carried", "{ body_no = \"timer_name\" }")]).await;
+    let mut browser = plant.signed_in("reviewer").await;
+    let weld = |id: u64| format!("/ui/weld?lang=en&day={day}&id={id}");
+    let answer = review(&mut browser, &weld(5), "confirmed", "").await;
+    assert!(said(&answer).contains("5: confirmed"), "{}", said(&answer));
+    let open = async |browser: &Browser<'_>| {
+        let html = browser
+            .get("/ui/nok?review=open")
+            .await
+            .text()
+            .await
+            .unwrap();
+        html.matches("/ui/weld?").count() as u64
+    };
+    assert_eq!(open(&browser).await, NOK - 1);
+    let html = browser.get(&weld(5)).await.text().await.unwrap();
+    assert!(
+        html.contains("<dt>body</dt>") && !html.contains("before the verdict"),
+        "{html}"
+    );
+
+    // NOK again: it is to be looked at again.
+    let judged = async |result: &str| {
+        let sql = format!(
+            "UPDATE spot_records SET final_result = '{result}', alg_complete_time = now64(3) + INTERVAL 1 HOUR WHERE record_id = 5"
+        );
+        plant.fleet.clickhouse.execute(&sql).await;
+    };
+    judged("NOK").await;
+    assert_eq!(open(&browser).await, NOK);
+    let html = browser.get(&weld(5)).await.text().await.unwrap();
+    assert!(
+        html.contains("before the verdict") && html.contains("/ui/review?"),
+        "{html}"
+    );
+    judged("OK").await;
+    let html = browser.get(&weld(5)).await.text().await.unwrap();
+    assert!(
+        html.contains("confirmed")
+            && html.contains("before the verdict")
+            && !html.contains("/ui/review?"),
+        "{html}"
+    );
+
+    let gone = "ALTER TABLE spot_records DELETE WHERE 1 SETTINGS mutations_sync = 1";
+    plant.fleet.clickhouse.execute(gone).await;
+    let html = browser.get(&weld(5)).await.text().await.unwrap();
+    assert!(
+        html.contains("has this weld no more") && html.contains("confirmed"),
+        "{html}"
+    );
+    let html = browser.get(&weld(999)).await.text().await.unwrap();
+    assert!(html.contains("no such weld"), "{html}");
+    let html = browser
+        .get(&format!("/ui/nok?lang=en&day={day}"))
+        .await
+        .text()
+        .await
+        .unwrap();
+    assert!(html.contains("MySQL keeps the records of "), "{html}");
+    let html = browser
+        .get(&format!("/ui/nok?lang=en&day={day}&part=P-1"))
+        .await
+        .text()
+        .await
+        .unwrap();
+    assert!(
+        !html.contains("MySQL keeps") && html.contains("nothing here"),
+        "{html}"
+    );
+}
+
 /// Both say something of a weld at once, each at another scheduler.
 #[tokio::test]
 async fn of_two_reviewers_one_is_heard_and_the_other_is_told() {

@@ -109,8 +109,9 @@ pub async fn list(
         },
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
-    let written =
-        table.and_then(|table| csv(&table).map_err(|error| Problem::Other(error.to_string())));
+    let written = table.and_then(|table| {
+        csv(&table, texts_of(&list)).map_err(|error| Problem::Other(error.to_string()))
+    });
     match written {
         Ok(bytes) => {
             let name = format!("attachment; filename=\"weldfleet-{list}\"");
@@ -140,34 +141,62 @@ impl Console {
     }
 }
 
-fn csv(table: &Table) -> Result<Vec<u8>, csv::Error> {
+/// Places of the columns whose texts are the plant's, its people's or a model's: what looks like a number or a time there
+/// is none.
+fn texts_of(list: &str) -> &'static [usize] {
+    match list {
+        "nok.csv" => &[0, 2, 3, 4, 5, 6, 9, 11, 12],
+        "pareto.csv" | "shares.csv" => &[0],
+        "attempts.csv" => &[7],
+        "jobs.csv" => &[2],
+        "events.csv" => &[1, 3, 4, 5],
+        "backfills.csv" => &[9, 10, 11],
+        "workers.csv" => &[0, 7],
+        _ => &[],
+    }
+}
+
+fn csv(table: &Table, texts: &[usize]) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
         .from_writer(MARK.to_vec());
     writer.write_record(&table.head)?;
     for row in &table.rows {
-        writer.write_record(row.iter().map(|cell| harmless(cell).into_owned()))?;
+        writer.write_record(row.iter().enumerate().map(|(place, cell)| {
+            let is_changed = match texts.contains(&place) {
+                true => is_formula(cell) || is_written_otherwise(cell),
+                false => is_formula(cell) || is_rounded(cell),
+            };
+            // A spreadsheet shows what is behind it as it is.
+            let mark = if is_changed { "'" } else { "" };
+            format!("{mark}{cell}")
+        }))?;
     }
     writer
         .into_inner()
         .map_err(|error| error.into_error().into())
 }
 
-/// A text that a spreadsheet would take for a formula, or for a number that it rounds or writes in another way, gets an
-/// apostrophe, which shows it as it is.
-fn harmless(cell: &str) -> std::borrow::Cow<'_, str> {
-    let is_number = cell.parse::<f64>().is_ok();
-    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number;
-    let is_digits = cell.bytes().all(|byte| byte.is_ascii_digit());
-    let has_leading_zero = is_digits && cell.len() > 1 && cell.starts_with('0');
-    let is_rounded = is_digits && cell.len() > EXACT_DIGITS;
-    let has_exponent = is_number
-        && cell.starts_with(|first: char| first.is_ascii_digit())
-        && cell.contains(['e', 'E']);
-    if is_formula || has_leading_zero || is_rounded || has_exponent {
-        format!("'{cell}").into()
-    } else {
-        cell.into()
+/// What a spreadsheet would take for a formula.
+fn is_formula(cell: &str) -> bool {
+    cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err()
+}
+
+/// A number of ours that a spreadsheet rounds: a run.
+fn is_rounded(cell: &str) -> bool {
+    cell.len() > EXACT_DIGITS && cell.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A text that a spreadsheet would take for a number, a share or a time, and write in another way.
+fn is_written_otherwise(cell: &str) -> bool {
+    if !cell.contains(|letter: char| letter.is_ascii_digit()) {
+        return false;
+    }
+    match cell.parse::<f64>() {
+        Ok(number) => is_rounded(cell) || number.to_string() != cell,
+        Err(_) => cell
+            .chars()
+            .all(|letter| letter.is_ascii_digit() || "-/:.,% ".contains(letter)),
     }
 }
 
@@ -176,27 +205,85 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_no_number_that_is_rounded() {
-        for id in ["20261128210501123", "007", "1E5", "12e3"] {
-            assert_eq!(harmless(id), format!("'{id}"));
+    fn a_text_stays_as_it_is_and_numbers_stay_numbers() {
+        for text in [
+            "20261128210501123",
+            "007",
+            "1E5",
+            "12e3",
+            "1.10",
+            "+5",
+            "7.",
+            "7/7",
+            "3-4",
+            "12:30",
+            "2026-11-29 04:00:05",
+            "1,000",
+            "5 %",
+            "-3.50",
+        ] {
+            assert!(is_written_otherwise(text), "{text}");
         }
-        for number in ["20261128", "0", "0.9120", "-3.5", "100000", "", "7/7"] {
-            assert_eq!(harmless(number), number);
+        for text in [
+            "20261128", "0", "7.5", "-3", "", "–", "P-1", "T7", "e5", "飞溅 2", "a:b",
+        ] {
+            assert!(!is_written_otherwise(text), "{text}");
         }
+        assert!(is_rounded("20261128210501123"));
+        for number in [
+            "20261128",
+            "0",
+            "0.9120",
+            "-3.5",
+            "100000",
+            "",
+            "0.1000000000000000055",
+        ] {
+            assert!(!is_rounded(number) && !is_formula(number), "{number}");
+        }
+    }
+
+    /// Places of columns are easily wrong.
+    #[test]
+    fn the_columns_of_texts_are_those() {
+        let text = &crate::console::words::ENGLISH;
+        let names = |list: &str, columns: &[&'static str]| {
+            let names: Vec<&str> = texts_of(list).iter().map(|place| columns[*place]).collect();
+            names.join(", ")
+        };
+        assert_eq!(
+            names("nok.csv", &text.nok_columns),
+            "weld, part, spot, timer, body, defect, model, by, note"
+        );
+        assert_eq!(names("pareto.csv", &text.pareto_columns), "defect");
+        assert_eq!(names("shares.csv", &text.share_columns), "line");
+        assert_eq!(names("attempts.csv", &text.attempt_columns), "model");
+        assert_eq!(names("jobs.csv", &text.dead_columns), "why");
+        assert_eq!(
+            names("events.csv", &text.event_columns),
+            "who, on what, why, detail"
+        );
+        assert_eq!(
+            names("backfills.csv", &text.run_columns),
+            "asked by, what for, changed"
+        );
+        assert_eq!(names("workers.csv", &text.worker_columns), "worker, model");
     }
 
     #[test]
     fn a_cell_is_what_it_was_and_no_formula() {
-        let row = ["=1+1", "-3.5", "@x", "a \"b\", 焊点", "", "-"];
+        let row = ["=1+1", "-3.5", "@x", "a \"b\", 焊点", "", "-", "1.10"];
         let table = Table {
-            head: vec!["a", "b", "c", "d", "e", "f"],
-            rows: vec![row.map(str::to_owned).to_vec()],
+            head: vec!["a", "b", "c", "d", "e", "f", "g"],
+            rows: vec![row.map(str::to_owned).to_vec(); 1],
         };
-        let bytes = csv(&table).unwrap();
-        let text = std::str::from_utf8(bytes.strip_prefix(MARK).unwrap()).unwrap();
-        assert_eq!(
-            text,
-            "a,b,c,d,e,f\r\n'=1+1,-3.5,'@x,\"a \"\"b\"\", 焊点\",,'-\r\n"
-        );
+        for (texts, last) in [(&[6][..], "'1.10"), (&[], "1.10")] {
+            let bytes = csv(&table, texts).unwrap();
+            let text = std::str::from_utf8(bytes.strip_prefix(MARK).unwrap()).unwrap();
+            assert_eq!(
+                text,
+                format!("a,b,c,d,e,f,g\r\n'=1+1,-3.5,'@x,\"a \"\"b\"\", 焊点\",,'-,{last}\r\n")
+            );
+        }
     }
 }

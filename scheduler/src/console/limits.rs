@@ -11,7 +11,7 @@ const MOST: f64 = 1e9;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limit {
     pub rule: Rule,
-    /// The least grave level that makes the weld NOK.
+    /// That of the limit.
     pub level: Level,
     pub limit: f64,
     /// Value and time of the worst; `None`: there is nothing of that kind in the weld.
@@ -22,11 +22,26 @@ impl Limit {
     /// How far the weld is from it, as a share of it; below 0 it is beyond.
     pub fn room(&self) -> Option<f64> {
         let (value, _) = self.worst?;
-        let room = match is_least(self.rule) {
-            true => value - self.limit,
-            false => self.limit - value,
-        };
-        (self.limit != 0.0).then(|| room / self.limit.abs())
+        room(self.rule, value, self.limit)
+    }
+}
+
+/// The same of any value; `None` where nothing is a share of the limit.
+pub fn room(rule: Rule, value: f64, limit: f64) -> Option<f64> {
+    let room = match is_least(rule) {
+        true => value - limit,
+        false => limit - value,
+    };
+    (limit != 0.0).then(|| room / limit.abs())
+}
+
+/// Of a rule's values and limits; empty for a share.
+pub fn unit(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Expulsion => "",
+        Rule::Interruption | Rule::ShortPulse => "ms",
+        Rule::ResistancePeak | Rule::ResistanceEndHigh => "mΩ",
+        Rule::LowEnergy => "J",
     }
 }
 
@@ -54,6 +69,8 @@ pub fn opened(file: &RulesFile) -> RulesFile {
             ..
         } = settings;
         (expulsion.flag, expulsion.warn) = (LEAST, LEAST);
+        // Noise would else hide what comes soon after it.
+        expulsion.refractory_ms = 0.0;
         interruption.flag_ms = LEAST;
         (resistance_peak.flag_mohm, resistance_peak.warn_mohm) = (LEAST, LEAST);
         short_pulse.flag_below_ms = MOST;
@@ -63,10 +80,10 @@ pub fn opened(file: &RulesFile) -> RulesFile {
     file
 }
 
-/// What decides by these settings; `all`: hits of the [`opened`] rules.
+/// What decides by these settings; `all`: hits of the [`opened`] rules, and of the rules as they are.
 pub fn of(settings: &RuleSettings, all: &[Hit]) -> Vec<Limit> {
     let limits = settings.nok_on.iter().filter_map(|on| {
-        let limit = limit(settings, *on)?;
+        let (level, limit) = limit(settings, *on)?;
         let hits = all.iter().filter(|hit| hit.rule == on.rule);
         let badness = |hit: &&Hit| match is_least(on.rule) {
             true => -hit.value,
@@ -75,7 +92,7 @@ pub fn of(settings: &RuleSettings, all: &[Hit]) -> Vec<Limit> {
         let worst = hits.max_by(|a, b| badness(a).total_cmp(&badness(b)));
         Some(Limit {
             rule: on.rule,
-            level: on.level,
+            level,
             limit,
             worst: worst.map(|hit| (hit.value, hit.t_ms)),
         })
@@ -84,7 +101,7 @@ pub fn of(settings: &RuleSettings, all: &[Hit]) -> Vec<Limit> {
 }
 
 /// `None` where the rule is off, or this level of it.
-fn limit(settings: &RuleSettings, on: NokOn) -> Option<f64> {
+fn limit(settings: &RuleSettings, on: NokOn) -> Option<(Level, f64)> {
     let (enabled, flag, warn) = match on.rule {
         Rule::Expulsion => {
             let of = &settings.expulsion;
@@ -112,15 +129,16 @@ fn limit(settings: &RuleSettings, on: NokOn) -> Option<f64> {
         }
     };
     // 0 switches a level off.
-    let limit = match on.level {
-        Level::Warn if warn > 0.0 => warn,
-        _ => flag,
+    let (level, limit) = match on.level {
+        Level::Warn if warn > 0.0 => (Level::Warn, warn),
+        _ => (Level::Flag, flag),
     };
-    (enabled && limit > 0.0).then_some(limit)
+    (enabled && limit > 0.0).then_some((level, limit))
 }
 
 #[cfg(test)]
 mod tests {
+    use weldfleet_simulator::{SimulationOptions, Simulator};
     use weldfleet_weld::{
         Weld,
         judge::{Judge, Workspace},
@@ -176,11 +194,44 @@ mod tests {
             ]
         );
         // By the warning, where there is one and it counts.
-        assert_eq!(limits[4].limit, 0.38);
+        assert_eq!((limits[4].level, limits[4].limit), (Level::Warn, 0.38));
+        assert_eq!((limits[1].level, limits[1].limit), (Level::Flag, 3.0));
         assert_eq!(limits[2].room(), Some(0.5));
         assert_eq!(limits[3].room(), Some(1.0));
         assert!(limits[4].room().unwrap() > 0.7);
         assert_eq!(limits[0].room(), None);
+    }
+
+    #[test]
+    fn no_hit_of_a_weld_is_worse_than_what_stands_beside_the_limit() {
+        let options = SimulationOptions {
+            nok_rate: 1.0,
+            ..SimulationOptions::new(20_260_303, 400, 9)
+        };
+        let welds = Simulator::new(options).unwrap().block(0..400);
+        let file = rules();
+        let judge = |file: &RulesFile| {
+            let settings = weldfleet_settings::Settings::default();
+            let set = RuleSet::new(file, settings.curves.sample_interval_ms);
+            Judge::new(settings.curves, settings.validation, None, Some(set), 0.97).unwrap()
+        };
+        let (as_is, open) = (judge(&file), judge(&opened(&file)));
+        let mut workspace = Workspace::default();
+        let mut compared = 0;
+        for row in 0..welds.rows() {
+            let mut seen = |judge: &Judge| judge.explain(&welds.weld(row), &mut workspace).unwrap();
+            let hits = seen(&as_is).hits;
+            // The opened rules alone see all of it.
+            for limit in of(&file.all, &seen(&open).hits) {
+                let of_rule = hits.iter().filter(|hit| hit.rule == limit.rule);
+                for hit in of_rule {
+                    let of_hit = room(hit.rule, hit.value, limit.limit).unwrap();
+                    assert!(limit.room().unwrap() <= of_hit, "{row}: {limit:?}, {hit:?}");
+                    compared += 1;
+                }
+            }
+        }
+        assert!(compared > 100, "{compared}");
     }
 
     #[test]

@@ -259,6 +259,10 @@ async fn weld(
 ) -> Response {
     let query = console.of_today(query);
     let found = console.welds.one(&query).await;
+    let kept = match &found {
+        Ok(None) => console.welds.kept(&query).await,
+        _ => Ok(None),
+    };
     // Only for a threshold: whatever was seen last will do.
     let report = console.cache.get(Duration::ZERO).await;
     let report = report.as_ref().map(|(report, _)| report);
@@ -269,6 +273,7 @@ async fn weld(
     html(views::welds::weld(
         &query,
         &found,
+        &kept,
         judges,
         now_ms(),
         &request,

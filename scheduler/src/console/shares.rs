@@ -32,6 +32,8 @@ pub struct ShiftShares {
     /// When it was read.
     pub read_at: DateTime,
     pub lines: Vec<LineShares>,
+    /// Whether the table says which line made a weld.
+    pub by_line: bool,
 }
 
 #[derive(Default)]
@@ -115,12 +117,13 @@ async fn read(settings: &Settings, now: DateTime) -> Result<ShiftShares, Problem
     let table = table
         .with_patience(PATIENCE)
         .for_looking(bound(settings, PATIENCE));
-    let lines = table.nok_shares(&days, since).await;
+    let lines = table.nok_shares(&days, since).await?;
     Ok(ShiftShares {
         shift: shift.to_owned(),
         since,
         read_at: now,
-        lines: lines?,
+        lines,
+        by_line: table.names_lines(),
     })
 }
 

@@ -83,6 +83,14 @@ impl WeldQuery {
         ]
     }
 
+    /// All welds of a day.
+    pub fn of_day(day: &str) -> Self {
+        Self {
+            day: day.to_owned(),
+            ..Self::default()
+        }
+    }
+
     /// The same filter, at no place.
     pub fn filter_only(&self) -> Self {
         Self {

@@ -21,6 +21,7 @@ use weldfleet_weld::{explain::Explanation, judge::Workspace, rules::RulesFile};
 use super::{
     limits::{self, Limit},
     problem::Problem,
+    reviews::is_of_another_verdict,
     weld_query::{ReviewFilter, WeldQuery},
     words::Text,
 };
@@ -80,6 +81,10 @@ pub struct NokPage {
     pub list: WeldList,
     pub pareto: Pareto,
     pub has_bodies: bool,
+    /// NOK welds of the day that MySQL has, where ClickHouse has none.
+    pub in_mysql: u64,
+    /// The zone by which the welds' times are told, where that is not the plant's.
+    pub other_zone: Option<String>,
 }
 
 pub struct OneWeld {
@@ -87,13 +92,15 @@ pub struct OneWeld {
     /// What is stored of its verdict.
     pub stored: Vec<(&'static str, String)>,
     /// What identifies it, in words.
-    pub heading: Vec<(&'static str, String)>,
+    pub heading: Vec<(String, String)>,
     /// What the rules see, or why they cannot.
     pub seen: Result<Box<Explanation>, String>,
     /// What decides by the rules, and what the weld has of it.
     pub limits: Vec<Limit>,
     /// What people said of it; `Err`: why there is nothing to be said.
     pub review: Result<Review, NoReview>,
+    /// Whether a note of it can be kept.
+    pub takes_notes: bool,
     /// What attempts made of it; `None`: not asked for.
     pub attempts: Option<Vec<AttemptLine>>,
 }
@@ -203,13 +210,28 @@ impl Welds {
         let read = async {
             let table = self.table().await?;
             let before = query.key(table.schema());
-            Ok(NokPage {
-                list: self
-                    .list(&table, &filter, review_filter, before, PAGE)
-                    .await?,
+            let list = self
+                .list(&table, &filter, review_filter, before, PAGE)
+                .await?;
+            let is_whole_day = *query == WeldQuery::of_day(&query.day);
+            let in_mysql = match &self.records {
+                Some(records) if list.welds.is_empty() && is_whole_day => {
+                    in_time(records.count(filter.day)).await
+                }
+                _ => Ok(0),
+            };
+            let mut page = NokPage {
+                list,
                 pareto: table.nok_by_defect(&filter, PARETO).await?,
                 has_bodies: table.names_bodies(),
-            })
+                in_mysql: 0,
+                other_zone: table.schema().other_zone().map(str::to_owned),
+            };
+            match in_mysql {
+                Ok(welds) => page.in_mysql = welds,
+                Err(why) => page.list.notes.push(why),
+            }
+            Ok(page)
         };
         self.in_turn(&self.turns, read).await
     }
@@ -313,7 +335,7 @@ impl Welds {
             });
             found
                 .welds
-                .extend(listed.filter(|listed| fits(&listed.review, review_filter)));
+                .extend(listed.filter(|listed| fits(listed, review_filter)));
             if found.welds.len() > most {
                 found.welds.truncate(most);
                 found.more = true;
@@ -381,6 +403,7 @@ impl Welds {
                 seen,
                 limits,
                 review,
+                takes_notes: self.records.as_ref().is_some_and(NokTable::takes_notes),
                 attempts,
                 key: is_named,
             }))
@@ -388,7 +411,15 @@ impl Welds {
         self.in_turn(&self.turns, read).await
     }
 
-    /// The same where the columns hold what is written there: MySQL might cut it.
+    /// What MySQL has of a weld that ClickHouse does not have; `None`: nothing.
+    pub async fn kept(&self, query: &WeldQuery) -> Result<Option<Review>, Problem> {
+        let Some(records) = &self.records else {
+            return Ok(None);
+        };
+        in_time(records.review_of_id(query.date()?, &query.time, &query.id)).await
+    }
+
+    /// Where reviews are kept, if the columns hold what is written there: MySQL might cut it.
     pub async fn reviewable(&self) -> Result<&NokTable, NoReview> {
         let records = self.reviewed()?;
         match in_time(records.unfit_reviews()).await {
@@ -456,24 +487,29 @@ impl Welds {
         };
         let seen = Box::new(explain(&file)?);
         let settings = file.parts.get(weld.part_no).unwrap_or(&file.all);
-        // A rule that cannot measure with its limits open is as if it had found nothing.
+        // A rule that cannot measure with its limits open has found what it has found as it is.
         let all = explain(&limits::opened(&file));
-        let all = all.map_or_else(|_| Vec::new(), |seen| seen.hits);
+        let mut all = all.map_or_else(|_| Vec::new(), |seen| seen.hits);
+        all.extend_from_slice(&seen.hits);
         Ok((seen, limits::of(settings, &all)))
     }
 }
 
-fn heading(block: &RowBlock, row: usize) -> Vec<(&'static str, String)> {
-    let mut heading = vec![
+/// Names and texts, those of the carried columns last.
+fn heading(block: &RowBlock, row: usize) -> Vec<(String, String)> {
+    let known = [
         ("record_id", block.id(row).to_string()),
         ("data_date", block.day().to_string()),
-        ("ck_local_time", block.time_text(row).to_string()),
-        ("part_no", block.part_no(row).to_string()),
-        ("spot_name", block.spot_name(row).to_string()),
-        ("timer_name", block.timer_name(row).to_string()),
+        ("ck_local_time", block.time_text(row).to_owned()),
+        ("part_no", block.part_no(row).to_owned()),
+        ("spot_name", block.spot_name(row).to_owned()),
+        ("timer_name", block.timer_name(row).to_owned()),
     ];
-    heading.retain(|(_, text)| !text.is_empty());
-    heading
+    let known = known.map(|(name, text)| (name.to_owned(), text));
+    let carried = block.further().carried.iter().enumerate();
+    let carried = carried.map(|(place, name)| (name.clone(), block.carried(row, place).to_owned()));
+    let all = known.into_iter().chain(carried);
+    all.filter(|(_, text)| !text.is_empty()).collect()
 }
 
 /// Of MySQL.
@@ -486,11 +522,12 @@ async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result
     }
 }
 
-fn fits(review: &Review, filter: ReviewFilter) -> bool {
+fn fits(Listed { weld, review }: &Listed, filter: ReviewFilter) -> bool {
+    let is_open = || review.is_none() || is_of_another_verdict(review, &weld.judged);
     match filter {
         ReviewFilter::Any => true,
-        ReviewFilter::Open => review.is_none(),
-        ReviewFilter::Done => !review.is_none(),
+        ReviewFilter::Open => is_open(),
+        ReviewFilter::Done => !is_open(),
         ReviewFilter::Saying(result) => review.result == result,
     }
 }
@@ -499,13 +536,56 @@ fn fits(review: &Review, filter: ReviewFilter) -> bool {
 mod tests {
     use super::*;
 
+    fn listed(review: Review) -> Listed {
+        let weld = NokWeld {
+            day: 20_261_129,
+            ticks: 0,
+            time: String::new(),
+            record_id: "7".to_owned(),
+            part_no: String::new(),
+            spot_name: String::new(),
+            timer_name: String::new(),
+            body_no: String::new(),
+            defect: String::new(),
+            decided_by: String::new(),
+            probability: f64::NAN,
+            model_version: String::new(),
+            judged: "2026-11-29 04:00:05.250".to_owned(),
+        };
+        Listed { weld, review }
+    }
+
     #[test]
     fn a_note_alone_is_a_review_too() {
-        let noted = Review {
+        let noted = listed(Review {
             note: "look again".to_owned(),
             ..Review::default()
-        };
+        });
         let all = ReviewFilter::NAMED.map(|(_, filter)| fits(&noted, filter));
         assert_eq!(all, [true, false, true, false, false, false]);
+    }
+
+    #[test]
+    fn a_review_of_another_verdict_is_open_again() {
+        let at = |at: &str| {
+            listed(Review {
+                result: "confirmed".to_owned(),
+                at: at.to_owned(),
+                ..Review::default()
+            })
+        };
+        let open = |listed: Listed| {
+            let all = [ReviewFilter::Open, ReviewFilter::Done];
+            let told = all.map(|filter| fits(&listed, filter));
+            assert_ne!(told[0], told[1]);
+            assert!(fits(&listed, ReviewFilter::Saying("confirmed")));
+            told[0]
+        };
+        assert!(open(at("2026-11-29 04:00:04")));
+        // Kept to the second.
+        assert!(!open(at("2026-11-29 04:00:05")));
+        assert!(!open(at("2026-11-29 04:00:05.1")));
+        // An application may not have the column, or keep something else there.
+        assert!(!open(at("")) && !open(at("yesterday")));
     }
 }

@@ -94,6 +94,8 @@ texts! {
     shares_today: "NOK share, today", "今日 NOK 占比";
     since: "since", "自";
     all_lines: "all", "全部";
+    /// Of welds whose line is not told.
+    no_line: "no line named", "未注明产线";
     flag: "NOK", "NOK";
     warn: "warning", "警告";
     hits: "Hits of the rules", "规则命中";
@@ -128,10 +130,28 @@ texts! {
         "按现在的否决阈值 {override}，判定会不同。";
     review: "Review", "复核";
     not_reviewed: "Nobody has reviewed this weld.", "该焊点尚未复核。";
+    reviewed_as: "Its review:", "复核结果：";
+    /// Of a review; with the verdict's time in the place of `{judged}`.
+    of_another_verdict:
+        "This was said before the verdict that is stored now, which was made at {judged}.",
+        "该复核早于当前存储的判定（判定时间：{judged}）。";
+    in_mysql_alone:
+        "ClickHouse has this weld no more; MySQL keeps its record.",
+        "ClickHouse 中已没有该焊点；MySQL 保留了它的记录。";
+    nok_in_mysql_alone:
+        "ClickHouse has no NOK weld of this day; MySQL keeps the records of {welds}.",
+        "ClickHouse 中没有该日的 NOK 焊点；MySQL 保留了 {welds} 条记录。";
+    /// Of times; `{column}`: of a weld, `{plant}`: of shifts and of everything else.
+    other_zone:
+        "Welds' times are told by {column}, as the table has them; shifts go by {plant}.",
+        "焊点时间按表中的时区 {column} 显示；班次按 {plant} 计算。";
     note: "note", "备注";
     keys:
         "Keys: c, f, u review and go on; n the note, Esc out of it; j the next weld; z takes the last review back.",
         "快捷键：c 确认、f 误报、u 不确定，随后转到下一个；n 写备注，Esc 离开备注；j 下一个；z 撤销上一次复核。";
+    keys_without_note:
+        "Keys: c, f, u review and go on; j the next weld; z takes the last review back.",
+        "快捷键：c 确认、f 误报、u 不确定，随后转到下一个；j 下一个；z 撤销上一次复核。";
     keys_off: "Turn single keys off", "关闭单键快捷键";
     keys_on: "Turn single keys on", "启用单键快捷键";
     undo: "Take back", "撤销";
@@ -172,7 +192,20 @@ texts! {
         "Rows of backfills and older days, what is not settled and the mirror are {} old.",
         "补跑与更早日期的行数、整理状态和镜像为 {} 前的数据。";
     waits: "no, live work waits", "否，实时作业已等待";
-    left: "rows left", "剩余行数";
+    left: "live rows left", "实时剩余行数";
+    left_of_runs: "rows left of backfills", "补跑剩余行数";
+    /// What is under the days; filled in.
+    not_selected:
+        "{rows} more rows of these days are not the fleet's (tables.filter).",
+        "这些日期另有 {rows} 行不在 tables.filter 的范围内。";
+    older_left: "Rows left of older days: {days}.", "更早日期的剩余行数：{days}。";
+    more_days: "{days} more days: {rows}", "另有 {days} 天：{rows}";
+    mirror_lag:
+        "MySQL has {mirrored} of {committed} NOK rows of {day}.",
+        "{day}：MySQL 有 {committed} 行 NOK 数据中的 {mirrored} 行。";
+    mirror_kept:
+        "{rows} NOK rows of MySQL stay; ClickHouse has no verdict for them.",
+        "MySQL 保留 {rows} 行 NOK 数据，ClickHouse 中没有对应的判定。";
     pace: "rows/s in the last minute", "最近一分钟 行/秒";
     eta: "done in", "预计完成";
     pending: "pending jobs", "待领取作业";

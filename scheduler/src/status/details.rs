@@ -14,7 +14,7 @@ use weldfleet_stores::{
     mysql::{Mirror, MirrorLag},
 };
 
-use super::{PACE_SECONDS, now_ms};
+use super::{PACE_SECONDS, now_ms, report::OlderDay};
 use crate::settle::{self, Rule};
 
 /// How long each of the two halves may take.
@@ -72,6 +72,8 @@ pub struct Details {
     /// Verdicts of open runs' days that are not live.
     pub days: Vec<DayCounts>,
     pub not_selected: Option<u64>,
+    /// Days of runs that went on when `elsewhere` was read: rows that are left there may have been judged since.
+    covered: Vec<(Day, Day)>,
     pub elsewhere: Option<LeftElsewhere>,
     pub wanted: BTreeMap<u64, RunLeft>,
     /// Rows per second on those days.
@@ -95,6 +97,43 @@ pub struct Settling {
 }
 
 impl Details {
+    /// Nothing is read yet.
+    fn begun(subject: Subject, covered: Vec<(Day, Day)>) -> Self {
+        Self {
+            subject,
+            ended: Instant::now(),
+            took: Duration::ZERO,
+            at_ms: now_ms(),
+            days: Vec::new(),
+            not_selected: None,
+            covered,
+            elsewhere: None,
+            wanted: BTreeMap::new(),
+            pace: 0.0,
+            settling: None,
+            mirror: None,
+            mirror_kept: None,
+            problems: Vec::new(),
+            refused: None,
+            mirror_away: None,
+        }
+    }
+
+    /// Older days with rows left that no run was at then, nor any of these is at now.
+    pub fn older_days(&self, runs: &[(Day, Day)]) -> Option<Vec<OlderDay>> {
+        let is_covered = |day: Day| {
+            let mut runs = self.covered.iter().chain(runs);
+            runs.any(|(from, to)| *from <= day && day <= *to)
+        };
+        let older = self.elsewhere.as_ref()?.older.iter();
+        let older = older.filter(|(day, _)| !is_covered(*day));
+        let older = older.map(|(day, left)| OlderDay {
+            day: day.to_string(),
+            left: *left,
+        });
+        Some(older.collect())
+    }
+
     /// Whether this is about something else by now.
     pub fn is_of_other(&self, subject: &Subject) -> bool {
         self.subject != *subject
@@ -124,23 +163,8 @@ impl Question {
     /// Reads it; what cannot be read is missing, with the reason.
     pub async fn ask(self) -> Details {
         let began = Instant::now();
-        let mut details = Details {
-            subject: self.subject.clone(),
-            ended: began,
-            took: Duration::ZERO,
-            at_ms: now_ms(),
-            days: Vec::new(),
-            not_selected: None,
-            elsewhere: None,
-            wanted: BTreeMap::new(),
-            pace: 0.0,
-            settling: None,
-            mirror: None,
-            mirror_kept: None,
-            problems: Vec::new(),
-            refused: None,
-            mirror_away: None,
-        };
+        let covered = self.runs.iter().map(|run| (run.from, run.to)).collect();
+        let mut details = Details::begun(self.subject.clone(), covered);
         let reading = tokio::time::timeout(PATIENCE, self.read_rows(&mut details)).await;
         match reading {
             Ok(Ok(())) => {}
@@ -269,6 +293,30 @@ fn slow(what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What was counted while the run went on would ask for the run that has just ended.
+    #[test]
+    fn days_of_a_run_that_has_ended_since_are_not_said_to_be_left() {
+        let day = |number| Day::new(number).unwrap();
+        let [first, second, third] = [20_261_101, 20_261_102, 20_261_103].map(day);
+        let subject = Subject {
+            live: Vec::new(),
+            runs: vec![(7, RunState::Open)],
+            mirror: false,
+        };
+        let mut details = Details::begun(subject, vec![(first, first)]);
+        assert!(details.older_days(&[]).is_none());
+        details.elsewhere = Some(LeftElsewhere {
+            older: vec![(first, 10), (second, 20), (third, 30)],
+            ..LeftElsewhere::default()
+        });
+        let left = |runs: &[(Day, Day)]| {
+            let older = details.older_days(runs).unwrap().into_iter();
+            older.map(|day| day.left).collect::<Vec<_>>()
+        };
+        assert_eq!(left(&[]), [20, 30]);
+        assert!(left(&[(second, third)]).is_empty());
+    }
 
     #[test]
     fn it_costs_the_stores_less_than_a_hundredth_unless_something_was_changed() {

@@ -25,7 +25,7 @@ use super::{
     now_ms,
     remembered::Remembered,
     report::{
-        DayLine, DiskLine, MirrorLine, OlderDay, PatchLine, QueueFacts, Report, RunLine, StoreLine,
+        DayLine, DiskLine, MirrorLine, PatchLine, QueueFacts, Report, RunLine, StoreLine,
         Thresholds,
     },
 };
@@ -508,16 +508,10 @@ impl Gatherer {
         days.extend(others.map(|counts| DayLine::of(counts, live)));
         days.sort_by(|a, b| a.day.cmp(&b.day));
         report.not_selected = details.not_selected;
+        report.older_days = details.older_days(covered);
         if let Some(elsewhere) = &details.elsewhere {
             report.rows_later = Some(elsewhere.later);
             report.rows_on_no_day = Some(elsewhere.on_no_day);
-            let is_covered = |day: Day| covered.iter().any(|(from, to)| *from <= day && day <= *to);
-            let older = elsewhere.older.iter().filter(|(day, _)| !is_covered(*day));
-            let older = older.map(|(day, left)| OlderDay {
-                day: day.to_string(),
-                left: *left,
-            });
-            report.older_days = Some(older.collect());
         }
         let mut left = live_left;
         for line in report.runs.iter_mut().flatten() {

@@ -263,7 +263,7 @@ pub struct Console {
     pub trusted_proxies: Vec<IpAddr>,
     /// The header in which they say it.
     pub user_header: String,
-    /// Shifts by name: when each begins, by the clock of `ck_local_time`. One lasts until the next begins.
+    /// Shifts by name: when each begins, by the plant's clock. One lasts until the next begins.
     pub shifts: BTreeMap<String, Time>,
 }
 

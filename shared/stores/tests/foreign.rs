@@ -7,7 +7,8 @@ mod common;
 use common::{MIDNIGHT_MS, Plant, commit, insert_at, verdicts};
 use weldfleet_stores::{
     Coverage, Day, Key, KeyOrder, KeyRange, LIVE_RUN, Range, RecordId, Selection,
-    clickhouse::SourceTable, migrate,
+    clickhouse::{Hours, NokFilter, SourceTable},
+    migrate,
 };
 
 const TABLE: &str = "weld_test.`焊点记录`";
@@ -283,5 +284,89 @@ async fn every_pair_of_key_types_goes_round() {
         let counts = table.day_counts(&[day]).await.unwrap();
         assert_eq!(counts[0].total, all.len() as u64);
         plant.execute("TRUNCATE TABLE weld_test.weld_results").await;
+    }
+}
+
+/// Welds of every half hour of 24, from 08:00 in Shanghai. A column without a zone holds what the plant's clock shows.
+#[tokio::test]
+async fn shifts_go_by_the_plants_clock_whatever_the_zone_of_the_column() {
+    let mut plant = Plant::bare(false);
+    plant.execute("CREATE DATABASE weld_test").await;
+    for (number, time) in [
+        "DateTime64(3, 'UTC')",
+        "DateTime('Asia/Shanghai')",
+        "DateTime",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("t{number}");
+        plant.settings.tables.source_table = name.clone();
+        plant
+            .execute(&format!(
+                "CREATE TABLE weld_test.{name} (data_date UInt32, ck_local_time {time}, record_id UInt64, part_no String, \
+                 umax Float32, imax Float32, u_curve Array(Float32), i_curve Array(Float32)) \
+                 ENGINE = MergeTree ORDER BY (data_date, ck_local_time, record_id)"
+            ))
+            .await;
+        plant.migrate().await;
+        let table = plant.table().await;
+        let ids: Vec<u64> = (0..48).collect();
+        let half_hour = |id: &u64| MIDNIGHT_MS + 1_800_000 * *id as i64;
+        let times: Vec<i64> = ids.iter().map(half_hour).collect();
+        insert_at(&table, common::day(), &ids, &times).await;
+        plant
+            .execute(&format!(
+                "ALTER TABLE weld_test.{name} UPDATE final_result = 'NOK', alg_complete_time = now64(3) WHERE 1 \
+                 SETTINGS mutations_sync = 1"
+            ))
+            .await;
+        let zone = match number {
+            2 => plant.ask("SELECT timezone()").await,
+            _ => "Asia/Shanghai".to_owned(),
+        };
+        assert_eq!(table.schema().other_zone(), (number == 0).then_some("UTC"));
+        let known = async |condition: &str| {
+            let clock = format!("toTimeZone(ck_local_time, '{zone}')");
+            let sql = format!(
+                "SELECT record_id FROM weld_test.{name} WHERE {} ORDER BY record_id DESC",
+                condition.replace("clock", &clock)
+            );
+            let told = plant.ask(&sql).await;
+            told.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        for (from, to, condition) in [
+            (6, 14, "toHour(clock) BETWEEN 6 AND 13"),
+            (
+                22,
+                6,
+                "clock >= toDateTime('2026-11-22 22:00:00', 'ZONE') AND clock < toDateTime('2026-11-23 06:00:00', 'ZONE')",
+            ),
+        ] {
+            let [from, to] = [from, to].map(|hour| jiff::civil::time(hour, 0, 0, 0));
+            let filter = NokFilter {
+                day: common::day(),
+                hours: Some(Hours { from, to }),
+                part_no: String::new(),
+                spot_name: String::new(),
+                timer_name: String::new(),
+                body_no: String::new(),
+                defect: String::new(),
+            };
+            let welds = table.nok_welds(&filter, None, 100).await.unwrap();
+            let ids: Vec<String> = welds.into_iter().map(|weld| weld.record_id).collect();
+            let known = known(&condition.replace("ZONE", &zone)).await;
+            assert!(
+                !known.is_empty() && ids == known,
+                "{time} {from}: {ids:?}, not {known:?}"
+            );
+        }
+        let since = jiff::civil::date(2026, 11, 22).at(14, 0, 0, 0);
+        let shares = table.nok_shares(&[common::day()], since).await.unwrap();
+        let known = known(&format!(
+            "clock >= toDateTime('2026-11-22 14:00:00', '{zone}')"
+        ))
+        .await;
+        assert_eq!(shares[0].judged, known.len() as u64, "{time}");
     }
 }

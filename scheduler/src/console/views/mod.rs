@@ -12,7 +12,7 @@ use askama::{Error, Template};
 use weldfleet_fleet::DayGroup;
 use weldfleet_queue::{Job, State, WorkerEntry};
 use weldfleet_service::output::grouped;
-use weldfleet_stores::clickhouse::{EventKey, EventLine, LineShares};
+use weldfleet_stores::clickhouse::{EventKey, EventLine, LineShares, MOST_LINES};
 use weldfleet_words::Language;
 
 use super::{
@@ -34,6 +34,9 @@ use crate::{
 
 /// Workers on a page: so many are put in again without anybody's waiting.
 const WORKERS: usize = 200;
+
+/// Older days told one by one; more are summed up.
+const MOST_OLDER: usize = 10;
 
 /// A page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,6 +253,7 @@ struct NowPage<'a> {
     /// Why the days cannot be told.
     notes: Vec<String>,
     table: Table,
+    of_the_days: Vec<String>,
 }
 
 #[derive(Template)]
@@ -312,6 +316,7 @@ pub fn now(
             .map(|why| why.text(text.lang)),
         notes: unread(report.days.is_none(), report, text),
         table: days_table(report, For::People, text),
+        of_the_days: of_the_days(report, text),
     };
     page.render()
 }
@@ -342,6 +347,7 @@ fn figures(report: &Report, text: &Text) -> Vec<Figure> {
     [
         (text.keeps_up, keeps_up(report, text)),
         (text.left, live.map(grouped)),
+        (text.left_of_runs, left_of_open_runs(report).map(grouped)),
         (
             text.pace,
             report.rows_per_second.map(|pace| grouped(pace as u64)),
@@ -361,6 +367,45 @@ fn figures(report: &Report, text: &Text) -> Vec<Figure> {
         value: value.unwrap_or_else(|| "–".to_owned()),
     })
     .collect()
+}
+
+/// `None` while those of one are not counted.
+fn left_of_open_runs(report: &Report) -> Option<u64> {
+    let runs = report.runs.as_ref()?.iter();
+    let open = runs.filter(|run| run.state == "open");
+    open.map(|run| run.left).sum()
+}
+
+/// What `scheduler status` tells of the days besides.
+fn of_the_days(report: &Report, text: &Text) -> Vec<String> {
+    let mut told = Vec::new();
+    if let Some(rows) = report.not_selected.filter(|rows| *rows > 0) {
+        told.push(text.not_selected.replace("{rows}", &grouped(rows)));
+    }
+    let older = report.older_days.as_deref().unwrap_or_default();
+    if !older.is_empty() {
+        let (first, more) = older.split_at(older.len().min(MOST_OLDER));
+        let mut days: Vec<String> = first
+            .iter()
+            .map(|day| format!("{}: {}", day.day, grouped(day.left)))
+            .collect();
+        if !more.is_empty() {
+            let rows: u64 = more.iter().map(|day| day.left).sum();
+            let said = text.more_days.replace("{days}", &more.len().to_string());
+            days.push(said.replace("{rows}", &grouped(rows)));
+        }
+        told.push(text.older_left.replace("{days}", &days.join(", ")));
+    }
+    let behind = report.mirror.iter().flatten().filter(|day| !day.equal);
+    told.extend(behind.map(|line| {
+        let said = text.mirror_lag.replace("{day}", &line.day);
+        let said = said.replace("{mirrored}", &grouped(line.mirrored));
+        said.replace("{committed}", &grouped(line.committed))
+    }));
+    if let Some(rows) = report.mirror_kept_rows.filter(|rows| *rows > 0) {
+        told.push(text.mirror_kept.replace("{rows}", &grouped(rows)));
+    }
+    told
 }
 
 /// Live jobs that wait for a worker longer than this are told of, as by the alert `WeldfleetWaitsLong`.
@@ -409,6 +454,7 @@ pub fn shares_table(shares: &ShiftShares, whom: For, text: &Text) -> Table {
     }
     let row = |line: &LineShares| {
         let name = match line.line.as_str() {
+            "" if shares.by_line => text.no_line,
             "" => text.all_lines,
             name => name,
         };
@@ -424,10 +470,25 @@ pub fn shares_table(shares: &ShiftShares, whom: For, text: &Text) -> Table {
         }
         row
     };
-    Table {
-        head,
-        rows: shares.lines.iter().map(row).collect(),
+    let mut rows: Vec<Vec<String>> = shares.lines.iter().map(row).collect();
+    // A spreadsheet would count them twice.
+    if whom == For::People {
+        rows.extend(total(shares, text).as_ref().map(row));
     }
+    Table { head, rows }
+}
+
+/// All lines together, where several are told and none is left out.
+fn total(shares: &ShiftShares, text: &Text) -> Option<LineShares> {
+    let lines = &shares.lines;
+    let sum = |of: fn(&LineShares) -> u64| lines.iter().map(of).sum();
+    (1 < lines.len() && lines.len() < MOST_LINES as usize).then(|| LineShares {
+        line: text.all_lines.to_owned(),
+        judged: sum(|line| line.judged),
+        nok: sum(|line| line.nok),
+        judged_before: sum(|line| line.judged_before),
+        nok_before: sum(|line| line.nok_before),
+    })
 }
 
 fn day(day: &DayLine, whom: For) -> Vec<String> {
@@ -809,7 +870,7 @@ mod tests {
 
     use crate::status::{
         causes::Cause,
-        report::{Hint, QueueFacts, Thresholds},
+        report::{Hint, MirrorLine, OlderDay, QueueFacts, Thresholds},
         worker_entry,
     };
 
@@ -973,6 +1034,91 @@ mod tests {
             html.contains("class=\"calm\"") && html.contains("nothing to do"),
             "{html}"
         );
+    }
+
+    #[test]
+    fn now_tells_of_the_days_what_status_tells() {
+        let older = |day: u32| OlderDay {
+            day: day.to_string(),
+            left: 3,
+        };
+        let line = |equal| MirrorLine {
+            day: "20261128".to_owned(),
+            committed: 1006,
+            mirrored: 1000,
+            kept: 0,
+            equal,
+            late: 0,
+        };
+        let open = RunLine {
+            state: "open",
+            left: Some(800),
+            ..RunLine::default()
+        };
+        let mut report = Report {
+            runs: Some(vec![open, report().runs.unwrap().remove(0)]),
+            not_selected: Some(12),
+            older_days: Some((20_261_101..20_261_113).map(older).collect()),
+            mirror: Some(vec![line(false), line(true)]),
+            mirror_kept_rows: Some(9),
+            ..report()
+        };
+        let html = now(&report, None, &request(&ENGLISH)).unwrap();
+        for told in [
+            "<dt>live rows left</dt><dd>1,234</dd>",
+            "<dt>rows left of backfills</dt><dd>800</dd>",
+            "12 more rows of these days",
+            "20261101: 3, ",
+            "20261110: 3, 2 more days: 6.",
+            "MySQL has 1,000 of 1,006 NOK rows of 20261128.",
+            "9 NOK rows of MySQL stay",
+        ] {
+            assert!(html.contains(told), "{told}: {html}");
+        }
+        let told = of_the_days(&report, &CHINESE);
+        assert!(!told.concat().contains('{'), "{told:?}");
+        report
+            .runs
+            .iter_mut()
+            .flatten()
+            .for_each(|run| run.left = None);
+        assert_eq!(left_of_open_runs(&report), None);
+        assert!(of_the_days(&Report::default(), &ENGLISH).is_empty());
+    }
+
+    #[test]
+    fn lines_are_told_with_their_total_and_one_without_a_name_is_not_all_of_them() {
+        let line = |name: &str, nok| LineShares {
+            line: name.to_owned(),
+            judged: 100,
+            nok,
+            judged_before: 1000,
+            nok_before: 10,
+        };
+        let told = |by_line, lines: &[LineShares], whom| {
+            let at = jiff::civil::date(2026, 11, 29).at(6, 0, 0, 0);
+            let shares = ShiftShares {
+                shift: "early".to_owned(),
+                since: at,
+                read_at: at,
+                lines: lines.to_vec(),
+                by_line,
+            };
+            let rows = shares_table(&shares, whom, &ENGLISH).rows.into_iter();
+            rows.map(|row| row[..4].join(" ")).collect::<Vec<_>>()
+        };
+        let lines = [line("A", 5), line("", 1)];
+        let people = told(true, &lines, For::People);
+        assert_eq!(
+            people,
+            [
+                "A 100 5 5.00 %",
+                "no line named 100 1 1.00 %",
+                "all 200 6 3.00 %"
+            ]
+        );
+        assert_eq!(told(true, &lines, For::Spreadsheet).len(), 2);
+        assert_eq!(told(false, &lines[1..], For::People), ["all 100 1 1.00 %"]);
     }
 
     #[test]

@@ -4,20 +4,23 @@ use askama::{Error, Template};
 use weldfleet_queue::WorkerEntry;
 use weldfleet_service::output::grouped;
 use weldfleet_settings::Settings;
-use weldfleet_stores::clickhouse::{AttemptLine, NO_DEFECT, Pareto};
+use weldfleet_stores::{
+    clickhouse::{AttemptLine, BODY, LINE, NO_DEFECT, Pareto},
+    mysql::Review,
+};
 use weldfleet_weld::{
     Outcome,
-    rules::{Hit, Level},
+    rules::{Hit, Level, Rule},
 };
 
 use super::{For, Frame, Table, View};
 use crate::{
     actions::reviews::RESULTS,
     console::{
-        limits::Limit,
+        limits::{self, Limit},
         page_request::PageRequest,
         problem::Problem,
-        reviews::{self, LONGEST_NOTE, ReviewSnapshot},
+        reviews::{self, LONGEST_NOTE, ReviewSnapshot, is_of_another_verdict},
         svg,
         weld_query::{ReviewFilter, WeldQuery},
         welds::{Listed, NoReview, NokPage, OneWeld},
@@ -57,6 +60,8 @@ struct NokListPage<'a> {
     frame: Frame<'a>,
     fields: Vec<Field<'a>>,
     notes: Vec<String>,
+    /// Whether it is known that there is nothing.
+    is_empty: bool,
     pareto: Vec<ShareLine>,
     pareto_word: &'static str,
     rows: Vec<WeldLine>,
@@ -88,6 +93,7 @@ pub fn nok(
             text,
         ),
         notes: Vec::new(),
+        is_empty: false,
         pareto: Vec::new(),
         pareto_word: text.pareto,
         rows: Vec::new(),
@@ -101,6 +107,17 @@ pub fn nok(
         Ok(found) => {
             let notes = found.list.notes.iter();
             page.notes.extend(notes.map(|why| why.text(text.lang)));
+            page.is_empty = found.list.welds.is_empty();
+            if found.in_mysql > 0 {
+                let said = text.nok_in_mysql_alone;
+                page.notes
+                    .push(said.replace("{welds}", &grouped(found.in_mysql)));
+            }
+            if let Some(zone) = &found.other_zone {
+                let said = text.other_zone.replace("{column}", zone);
+                page.notes
+                    .push(said.replace("{plant}", request.zone.name()));
+            }
             page.pareto = pareto(&found.pareto, query, text);
             page.pareto_word = match query.review.as_str() {
                 "" => text.pareto,
@@ -263,7 +280,9 @@ fn probability(value: f64, whom: For) -> String {
 struct WeldPage<'a> {
     t: &'static Text,
     frame: Frame<'a>,
-    heading: Vec<(&'static str, &'a str)>,
+    /// Whether there is such a weld.
+    is_there: bool,
+    heading: Vec<(&'a str, &'a str)>,
     svg: Option<String>,
     notes: Vec<String>,
     why: Option<String>,
@@ -284,13 +303,18 @@ struct ReviewBox {
     action: String,
     /// What was said, in words; empty: nothing.
     said: String,
+    /// That it was said of a verdict before this one.
+    of_another: Option<String>,
     was: String,
-    /// What somebody has typed already.
-    note: String,
-    /// Value, word and key of what can be said.
+    /// What somebody has typed already; `None` where a note cannot be kept.
+    note: Option<String>,
+    /// Value, word and key of what can be said; none of a weld that is not NOK.
     choices: Vec<(&'static str, &'static str, &'static str)>,
     longest: usize,
 }
+
+/// Digits of a probability beyond which there is nothing more in it.
+const EXACT: usize = 9;
 
 /// Keys of [`RESULTS`].
 const KEYS: [&str; 3] = ["c", "f", "u"];
@@ -316,10 +340,11 @@ impl Judges<'_> {
     }
 }
 
-/// One weld; `found`: it, or why it cannot be shown.
+/// One weld; `found`: it, or why it cannot be shown; `kept`: what MySQL has of one that ClickHouse does not have.
 pub fn weld(
     query: &WeldQuery,
     found: &Result<Option<OneWeld>, Problem>,
+    kept: &Result<Option<Review>, Problem>,
     judges: Judges<'_>,
     seen_ms: i64,
     request: &PageRequest,
@@ -328,6 +353,7 @@ pub fn weld(
     let mut page = WeldPage {
         t: text,
         frame: Frame::at(View::Weld, seen_ms, request),
+        is_there: false,
         heading: Vec::new(),
         svg: None,
         notes: Vec::new(),
@@ -345,7 +371,11 @@ pub fn weld(
     };
     match found {
         Ok(Some(weld)) => page.fill(query, weld, judges, request),
-        Ok(None) => page.notes.push(text.no_weld.to_owned()),
+        Ok(None) => page.notes.extend(match kept {
+            Ok(Some(review)) => vec![in_mysql_alone(review, request)],
+            Ok(None) => vec![text.no_weld.to_owned()],
+            Err(why) => vec![text.no_weld.to_owned(), why.text(text.lang)],
+        }),
         Err(why) => page.notes.push(why.text(text.lang)),
     }
     page.render()
@@ -375,6 +405,7 @@ impl<'a> WeldPage<'a> {
             ..here.clone()
         }
         .link("/ui/weld", text.lang);
+        self.is_there = true;
         let heading = weld.heading.iter();
         self.heading = heading
             .map(|(column, value)| (heading_word(column, text), value.as_str()))
@@ -382,7 +413,7 @@ impl<'a> WeldPage<'a> {
         match &weld.seen {
             Ok(explanation) => {
                 self.svg = Some(svg::curves(explanation, &weld.limits, text));
-                self.limits = limits(&weld.limits, text);
+                self.limits = limits_table(&weld.limits, text);
                 self.hits = hits(&explanation.hits, For::People, text);
             }
             Err(why) => self.notes.push(format!("{}: {why}", text.not_drawn)),
@@ -408,30 +439,37 @@ impl<'a> WeldPage<'a> {
             .attempts
             .as_ref()
             .map(|attempts| attempts_table(attempts, For::People, request));
+        // An OK weld is no matter of review.
+        let is_nok = value(&weld.stored, "final_result") == "NOK";
         match &weld.review {
-            Ok(review) => {
+            Ok(review) if is_nok || !review.is_none() => {
+                let judged = value(&weld.stored, "alg_complete_time");
+                let of_another = is_of_another_verdict(review, judged).then(|| {
+                    let judged = request.time_of(judged);
+                    text.of_another_verdict.replace("{judged}", &judged)
+                });
+                let choices = RESULTS.into_iter().zip(KEYS).filter(|_| is_nok);
                 self.review = Some(ReviewBox {
                     action: here.link("/ui/review", text.lang),
                     said: reviews::in_words(review, request),
+                    of_another,
                     was: ReviewSnapshot::from(review).text(),
-                    note: query.note.clone(),
-                    choices: RESULTS
-                        .into_iter()
-                        .zip(KEYS)
+                    note: weld.takes_notes.then(|| query.note.clone()),
+                    choices: choices
                         .map(|(result, key)| (result, text.review_word(result), key))
                         .collect(),
                     longest: LONGEST_NOTE,
                 });
             }
-            // An OK weld is no matter of review.
-            Err(NoReview::NoRow) if value(&weld.stored, "final_result") != "NOK" => {}
+            Ok(_) => {}
+            Err(NoReview::NoRow) if !is_nok => {}
             Err(why) => self.notes.push(why.text(text)),
         }
     }
 }
 
-/// What the list calls it.
-fn heading_word(column: &'static str, text: &Text) -> &'static str {
+/// What the lists call it; the plant's own name for what these do not have.
+fn heading_word<'c>(column: &'c str, text: &Text) -> &'c str {
     match column {
         "record_id" => text.nok_columns[0],
         "data_date" => text.filters[0],
@@ -439,23 +477,36 @@ fn heading_word(column: &'static str, text: &Text) -> &'static str {
         "part_no" => text.nok_columns[2],
         "spot_name" => text.nok_columns[3],
         "timer_name" => text.nok_columns[4],
+        BODY => text.nok_columns[5],
+        LINE => text.share_columns[0],
         other => other,
     }
 }
 
-fn limits(limits: &[Limit], text: &Text) -> Table {
+/// Of a weld that is in MySQL and not in ClickHouse.
+fn in_mysql_alone(review: &Review, request: &PageRequest) -> String {
+    let said = match reviews::in_words(review, request) {
+        said if said.is_empty() => request.text.not_reviewed.to_owned(),
+        said => format!("{} {said}", request.text.reviewed_as),
+    };
+    format!("{} {said}", request.text.in_mysql_alone)
+}
+
+fn limits_table(limits: &[Limit], text: &Text) -> Table {
     let row = |limit: &Limit| {
         let worst = limit.worst;
-        let of_worst = |told: fn((f64, f64)) -> String| worst.map_or_else(nothing_seen, told);
+        let nothing = || For::People.nothing();
         vec![
             limit.rule.as_str().to_owned(),
             level(limit.level, text),
-            of_worst(|(_, t_ms)| format!("{t_ms:.0}")),
-            of_worst(|(value, _)| value.to_string()),
-            limit.limit.to_string(),
+            worst.map_or_else(nothing, |(_, t_ms)| format!("{t_ms:.0}")),
+            worst.map_or_else(nothing, |(value, _)| {
+                measured(limit.rule, value, For::People)
+            }),
+            measured(limit.rule, limit.limit, For::People),
             limit
                 .room()
-                .map_or_else(nothing_seen, |room| format!("{:+.0} %", room * 100.0)),
+                .map_or_else(nothing, |room| format!("{:+.0} %", room * 100.0)),
         ]
     };
     Table {
@@ -464,8 +515,12 @@ fn limits(limits: &[Limit], text: &Text) -> Table {
     }
 }
 
-fn nothing_seen() -> String {
-    For::People.nothing()
+/// A value of a rule, for people with its unit.
+fn measured(rule: Rule, value: f64, whom: For) -> String {
+    match (whom, limits::unit(rule)) {
+        (For::Spreadsheet, _) | (_, "") => value.to_string(),
+        (For::People, unit) => format!("{value} {unit}"),
+    }
 }
 
 fn level(level: Level, text: &Text) -> String {
@@ -528,9 +583,9 @@ fn hits(hits: &[Hit], whom: For, text: &Text) -> Table {
             hit.rule.as_str().to_owned(),
             level(hit.level, text),
             format!("{:.0}", hit.t_ms),
-            hit.value.to_string(),
-            hit.limit.to_string(),
-            margin(hit, whom),
+            measured(hit.rule, hit.value, whom),
+            measured(hit.rule, hit.limit, whom),
+            beyond(hit, whom),
         ]
     };
     Table {
@@ -540,12 +595,12 @@ fn hits(hits: &[Hit], whom: For, text: &Text) -> Table {
 }
 
 /// How far the value is beyond its limit, as a share of it.
-fn margin(hit: &Hit, whom: For) -> String {
-    let share = (hit.value - hit.limit) / hit.limit.abs();
-    match whom {
-        _ if hit.limit == 0.0 => whom.nothing(),
-        For::People => format!("{:+.0} %", share * 100.0),
-        For::Spreadsheet => format!("{share:.4}"),
+fn beyond(hit: &Hit, whom: For) -> String {
+    let share = limits::room(hit.rule, hit.value, hit.limit).map(|room| 0.0 - room);
+    match (whom, share) {
+        (_, None) => whom.nothing(),
+        (For::People, Some(share)) => format!("{:+.0} %", share * 100.0),
+        (For::Spreadsheet, Some(share)) => format!("{share:.4}"),
     }
 }
 
@@ -579,6 +634,22 @@ fn value<'s>(stored: &'s [(&'static str, String)], name: &str) -> &'s str {
         .map_or("", |(_, value)| value)
 }
 
+/// A probability with so many digits that it is on the same side of each limit as the value.
+fn beside(value: f64, limits: impl Iterator<Item = f64> + Clone) -> String {
+    let mut shown = probability(value, For::People);
+    for digits in 5..=EXACT {
+        let is_other = |limit: f64| {
+            let said = shown.parse::<f64>().unwrap_or(value);
+            (said >= limit) != (value >= limit)
+        };
+        if !limits.clone().any(is_other) {
+            break;
+        }
+        shown = format!("{value:.digits$}");
+    }
+    shown
+}
+
 /// Why the fusion decided so, in a sentence; `None` while there is no verdict.
 fn why(stored: &[(&'static str, String)], judges: Judges<'_>, text: &Text) -> Option<String> {
     let of = |name| value(stored, name);
@@ -587,10 +658,14 @@ fn why(stored: &[(&'static str, String)], judges: Judges<'_>, text: &Text) -> Op
         .position(|known| *known == of("decided_by"))?;
     let threshold = judges.threshold(of("model_version"));
     let threshold = threshold.unwrap_or_else(|| text.models_own.to_owned());
+    let overrules = judges.settings.fusion.override_threshold.to_string();
     let probability = of("ml_nok_prob").parse::<f64>();
     let probability = probability.map_or_else(
         |_| For::People.nothing(),
-        |value| self::probability(value, For::People),
+        |value| {
+            let limits = [&threshold, &overrules].map(|text| text.parse().ok());
+            beside(value, limits.into_iter().flatten())
+        },
     );
     let sentence = match (place, of("final_result")) {
         (0, "NOK") => text.why_both,
@@ -605,10 +680,7 @@ fn why(stored: &[(&'static str, String)], judges: Judges<'_>, text: &Text) -> Op
         ("{rules}", of("rule_result")),
         ("{probability}", &probability),
         ("{threshold}", &threshold),
-        (
-            "{override}",
-            &judges.settings.fusion.override_threshold.to_string(),
-        ),
+        ("{override}", &overrules),
     ];
     let filled = words
         .iter()
@@ -621,7 +693,206 @@ fn why(stored: &[(&'static str, String)], judges: Judges<'_>, text: &Text) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::words::{CHINESE, ENGLISH};
+    use weldfleet_settings::Zone;
+    use weldfleet_stores::{Day, mysql::WeldKey};
+
+    use crate::{
+        console::{
+            visitor::Visitor,
+            welds::WeldList,
+            words::{CHINESE, ENGLISH},
+        },
+        users::Role,
+    };
+
+    fn reviewers(text: &'static Text) -> PageRequest {
+        PageRequest {
+            text,
+            visitor: Some(Visitor {
+                name: Some("li".to_owned()),
+                role: Role::Reviewer,
+                token: String::new(),
+                by_proxy: false,
+            }),
+            flash: None,
+            undo: None,
+            zone: Zone::default(),
+            rest: String::new(),
+        }
+    }
+
+    fn one(last: &str, review: Review) -> OneWeld {
+        OneWeld {
+            key: WeldKey {
+                day: Day::new(20_261_129).unwrap(),
+                ticks: 7,
+                time: "2026-11-29 12:00:00".to_owned(),
+                record_id: "7".to_owned(),
+            },
+            stored: vec![
+                ("alg_complete_time", "2026-11-29 04:00:05.250".to_owned()),
+                ("final_result", last.to_owned()),
+            ],
+            heading: [
+                ("record_id", "7"),
+                (BODY, "B-7"),
+                (LINE, "L1"),
+                ("区域", "Z"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
+            seen: Err("no rules".to_owned()),
+            limits: Vec::new(),
+            review: Ok(review),
+            takes_notes: true,
+            attempts: None,
+        }
+    }
+
+    fn page(
+        found: Result<Option<OneWeld>, Problem>,
+        kept: Result<Option<Review>, Problem>,
+        text: &'static Text,
+    ) -> String {
+        let settings = Settings::default();
+        let judges = Judges {
+            settings: &settings,
+            workers: None,
+        };
+        let query = WeldQuery::of_day("20261129");
+        weld(&query, &found, &kept, judges, 0, &reviewers(text)).unwrap()
+    }
+
+    fn confirmed(at: &str) -> Review {
+        Review {
+            result: "confirmed".to_owned(),
+            at: at.to_owned(),
+            ..Review::default()
+        }
+    }
+
+    const BUTTON: &str = "name=\"result\"";
+
+    #[test]
+    fn a_review_of_another_verdict_says_so_and_only_a_nok_weld_is_reviewed() {
+        let show = |last, review| page(Ok(Some(one(last, review))), Ok(None), &ENGLISH);
+        let html = show("NOK", confirmed("2026-11-29 05:00:00"));
+        assert!(
+            html.contains(BUTTON) && !html.contains("before the verdict"),
+            "{html}"
+        );
+        let html = show("NOK", confirmed("2026-11-29 03:00:00"));
+        assert!(
+            html.contains(BUTTON)
+                && html.contains("before the verdict that is stored now")
+                && html.contains("2026-11-29 12:00:05 Asia/Shanghai"),
+            "{html}"
+        );
+        let html = show("OK", confirmed("2026-11-29 03:00:00"));
+        assert!(
+            !html.contains(BUTTON)
+                && html.contains("before the verdict")
+                && html.contains("confirmed"),
+            "{html}"
+        );
+        let html = show("OK", Review::default());
+        assert!(
+            !html.contains(BUTTON) && !html.contains("Nobody has reviewed"),
+            "{html}"
+        );
+    }
+
+    #[test]
+    fn a_note_is_asked_for_where_it_can_be_kept() {
+        let show = |takes_notes| {
+            let weld = OneWeld {
+                takes_notes,
+                ..one("NOK", Review::default())
+            };
+            page(Ok(Some(weld)), Ok(None), &ENGLISH)
+        };
+        let with = show(true);
+        assert!(
+            with.contains("<textarea") && with.contains("n the note"),
+            "{with}"
+        );
+        let without = show(false);
+        assert!(
+            without.contains(BUTTON)
+                && !without.contains("<textarea")
+                && !without.contains("n the note"),
+            "{without}"
+        );
+    }
+
+    #[test]
+    fn a_weld_is_named_by_its_carried_columns_too() {
+        let html = page(Ok(Some(one("NOK", Review::default()))), Ok(None), &ENGLISH);
+        for told in [
+            "<dt>body</dt><dd>B-7</dd>",
+            "<dt>line</dt><dd>L1</dd>",
+            "<dt>区域</dt><dd>Z</dd>",
+        ] {
+            assert!(html.contains(told), "{told}: {html}");
+        }
+    }
+
+    #[test]
+    fn what_clickhouse_has_no_more_is_told_from_mysql_and_what_is_not_known_is_not_empty() {
+        for text in [&ENGLISH, &CHINESE] {
+            let none = page(Ok(None), Ok(None), text);
+            assert!(none.contains(text.no_weld), "{none}");
+            let kept = page(Ok(None), Ok(Some(confirmed("2026-11-29 03:00:00"))), text);
+            assert!(
+                kept.contains(text.in_mysql_alone)
+                    && kept.contains(text.review_results[0])
+                    && kept.contains("2026-11-29 11:00:00 Asia/Shanghai"),
+                "{kept}"
+            );
+            let unread = page(Err(Problem::Busy), Ok(None), text);
+            let list = super::nok(
+                &WeldQuery::of_day("20261129"),
+                "",
+                &Err(Problem::Busy),
+                &Settings::default(),
+                0,
+                &reviewers(text),
+            );
+            for html in [none, kept, unread, list.unwrap()] {
+                assert!(!html.contains(text.nothing), "{html}");
+                assert!(!html.contains(text.attempts), "{html}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_day_without_nok_welds_says_what_mysql_keeps_and_whose_clock_is_whose() {
+        let found = |in_mysql, other_zone: Option<&str>| {
+            let page = NokPage {
+                list: WeldList::default(),
+                pareto: Pareto::default(),
+                has_bodies: false,
+                in_mysql,
+                other_zone: other_zone.map(str::to_owned),
+            };
+            let query = WeldQuery::of_day("20261129");
+            let settings = Settings::default();
+            super::nok(&query, "", &Ok(page), &settings, 0, &reviewers(&ENGLISH)).unwrap()
+        };
+        let html = found(1200, Some("UTC"));
+        assert!(
+            html.contains(ENGLISH.nothing)
+                && html.contains("MySQL keeps the records of 1,200.")
+                && html.contains("told by UTC")
+                && html.contains("shifts go by Asia/Shanghai"),
+            "{html}"
+        );
+        let html = found(0, None);
+        assert!(
+            !html.contains("MySQL") && !html.contains("shifts go by"),
+            "{html}"
+        );
+    }
 
     #[test]
     fn why_the_fusion_decided_so() {
@@ -656,6 +927,50 @@ mod tests {
             assert!(said.contains("0.9812") && said.contains("0.97"), "{said}");
         }
         assert_eq!(why(&stored("", "", ""), judges, &ENGLISH), None);
+        settings.fusion.override_threshold = 0.9999;
+        let judges = Judges {
+            settings: &settings,
+            workers: None,
+        };
+        let mut near = stored("soft_and", "OK", "OK");
+        near[4].1 = "0.99985456".to_owned();
+        let said = why(&near, judges, &ENGLISH).unwrap();
+        assert!(
+            said.contains("(0.99985, ") && said.contains("of 0.9999."),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn how_far_a_hit_is_beyond_its_limit_is_above_zero_whatever_the_rule() {
+        let hit = |rule, value, limit| Hit {
+            rule,
+            level: Level::Flag,
+            t_ms: 7.0,
+            value,
+            limit,
+        };
+        let all = [
+            hit(Rule::ShortPulse, 144.0, 200.0),
+            hit(Rule::Expulsion, 0.144, 0.1),
+            hit(Rule::LowEnergy, 1500.0, 1500.0),
+        ];
+        let told = |whom| {
+            let rows = hits(&all, whom, &ENGLISH).rows.into_iter();
+            rows.map(|row| row[3..].join(" ")).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            told(For::People),
+            [
+                "144 ms 200 ms +28 %",
+                "0.144 0.1 +44 %",
+                "1500 J 1500 J +0 %"
+            ]
+        );
+        assert_eq!(
+            told(For::Spreadsheet),
+            ["144 200 0.2800", "0.144 0.1 0.4400", "1500 1500 0.0000"]
+        );
     }
 
     #[test]

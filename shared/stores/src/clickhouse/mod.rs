@@ -78,7 +78,7 @@ pub use events::{Event, EventKey, EventLine, Events};
 pub use inspection::{CarriedWeld, CarriedWelds, PartRows, WeldById};
 pub use keys::{RepeatedKeys, repeated_keys};
 pub use nok_list::{AttemptLine, BODY, Hours, NO_DEFECT, NokFilter, NokShare, NokWeld, Pareto};
-pub use nok_shares::{LINE, LineShares};
+pub use nok_shares::{LINE, LineShares, MOST_LINES};
 pub use outcomes::OutcomeCounts;
 pub use parts::Parts;
 pub use plant_table::{CurveForm, PlantRows, PlantTable};

@@ -78,6 +78,8 @@ pub struct NokWeld {
     /// The model's probability; NaN where the model was off.
     pub probability: f64,
     pub model_version: String,
+    /// When its verdict was committed, UTC.
+    pub judged: String,
 }
 
 /// How many NOK welds share a text.
@@ -153,8 +155,8 @@ impl SourceTable {
         let inner = format!(
             "SELECT toUInt32({day}) AS f_day, {ticks} AS f_ticks, toString({time}) AS f_time, toValidUTF8({id}) AS f_id, toValidUTF8({part}) AS f_part, \
              toValidUTF8({spot}) AS f_spot, toValidUTF8({timer}) AS f_timer, toValidUTF8({body}) AS f_body, {defect} AS f_defect, \
-             {decided} AS f_decided, toFloat64(ifNull({probability}, nan)) AS f_probability, {model} AS f_model \
-             FROM {from}{before} ORDER BY {time} DESC, {record_id} DESC LIMIT {limit}",
+             {decided} AS f_decided, toFloat64(ifNull({probability}, nan)) AS f_probability, {model} AS f_model, \
+             {judged} AS f_judged FROM {from}{before} ORDER BY {time} DESC, {record_id} DESC LIMIT {limit}",
             time = schema.column("ck_local_time"),
             record_id = schema.column("record_id"),
             day = schema.day_number(),
@@ -168,12 +170,13 @@ impl SourceTable {
             decided = self.result_text("decided_by"),
             probability = schema.column("ml_nok_prob"),
             model = self.result_text("model_version"),
+            judged = self.result_text("alg_complete_time"),
             from = self.nok_rows(filter),
         );
         let sql = format!(
             "SELECT f_day AS day, f_ticks AS ticks, f_time AS time, f_id AS record_id, f_part AS part_no, f_spot AS spot_name, \
              f_timer AS timer_name, f_body AS body_no, f_defect AS defect, f_decided AS decided_by, \
-             f_probability AS probability, f_model AS model_version FROM ({inner})"
+             f_probability AS probability, f_model AS model_version, f_judged AS judged FROM ({inner})"
         );
         self.server.all("list nok welds", &sql).await
     }

@@ -10,12 +10,12 @@ use crate::{errors::StoreError, range::Day};
 /// The carried column that says which line made a weld.
 pub const LINE: &str = "line";
 /// Lines that are told.
-const MOST: u32 = 50;
+pub const MOST_LINES: u32 = 50;
 
 /// Judged welds of one line.
 #[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
 pub struct LineShares {
-    /// Empty where no such column is carried.
+    /// Empty where no such column is carried, or it names none.
     pub line: String,
     pub judged: u64,
     pub nok: u64,
@@ -24,15 +24,20 @@ pub struct LineShares {
 }
 
 impl SourceTable {
-    /// Welds of these days since a time by the clock of `ck_local_time`, and before it; lines with the most NOK first.
+    /// Whether the table says which line made a weld.
+    pub fn names_lines(&self) -> bool {
+        let carried = &self.schema.further().carried;
+        carried.iter().any(|name| name == LINE)
+    }
+
+    /// Welds of these days since a time by the plant's clock, and before it; lines with the most NOK first.
     pub async fn nok_shares(
         &self,
         days: &[Day],
         since: DateTime,
     ) -> Result<Vec<LineShares>, StoreError> {
         let schema = &self.schema;
-        let zone = schema.time_zone.as_deref();
-        let zone = zone.map_or_else(String::new, |zone| format!(", {}", literal(zone)));
+        let (_, zone) = schema.plant_clock();
         let since = literal(&since.strftime("%Y-%m-%d %H:%M:%S").to_string());
         let now = format!(
             "{} >= toDateTime({since}{zone})",
@@ -42,7 +47,7 @@ impl SourceTable {
         let sql = format!(
             "SELECT toValidUTF8({line}) AS line, countIf({now}) AS judged, countIf({now} AND {nok}) AS nok, \
              countIf(NOT ({now})) AS judged_before, countIf(NOT ({now}) AND {nok}) AS nok_before \
-             FROM {rows} WHERE {on_days} AND {verdict} IN ('OK', 'NOK') GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT {MOST}",
+             FROM {rows} WHERE {on_days} AND {verdict} IN ('OK', 'NOK') GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT {MOST_LINES}",
             line = schema.carried_text(LINE),
             rows = schema.rows(),
             on_days = schema.on_days(days),

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use weldfleet_settings::{Columns, columns::INPUT_COLUMNS};
 
-use super::{ColumnType, Version, leading::LeadingColumn};
+use super::{ColumnType, Version, leading::LeadingColumn, quote::literal};
 
 pub(crate) use load::supported_version;
 
@@ -82,6 +82,8 @@ pub struct Schema {
     pub time: TimeType,
     /// Time zone in which `ck_local_time` is printed; `None` is the server's.
     pub time_zone: Option<String>,
+    /// `scheduler.timezone`.
+    pub(crate) plant_zone: String,
     /// Result columns the table lacks, in contract order.
     pub missing_results: Vec<&'static str>,
     /// Settings lightweight UPDATE needs and the table has not.
@@ -167,6 +169,25 @@ impl Schema {
     /// Whether the table has the column.
     pub fn has(&self, ours: &str) -> bool {
         self.columns.contains_key(ours)
+    }
+
+    /// The zone by which `ck_local_time` is printed, where it has one of its own and that is not the plant's.
+    pub fn other_zone(&self) -> Option<&str> {
+        let zone = self.time_zone.as_deref();
+        zone.filter(|zone| *zone != self.plant_zone)
+    }
+
+    /// `ck_local_time` by the plant's clock, and the zone behind a time of it, as a function's last argument. A column
+    /// without a zone of its own holds what the plant's clock shows, whatever the server takes that for.
+    pub(crate) fn plant_clock(&self) -> (String, String) {
+        let time = self.column("ck_local_time");
+        match &self.time_zone {
+            Some(_) => {
+                let zone = literal(&self.plant_zone);
+                (format!("toTimeZone({time}, {zone})"), format!(", {zone}"))
+            }
+            None => (time.to_owned(), String::new()),
+        }
     }
 
     /// Columns that are taken for the plant's own although they have a name of ours, and why.

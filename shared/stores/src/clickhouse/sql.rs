@@ -323,18 +323,17 @@ impl Schema {
         format!("{time} <= {at} AND ({time} < {at} OR {id} < {value})")
     }
 
-    /// Rows of [`Hours::days`] whose time, as ClickHouse prints it, is of these hours. Over midnight they begin on that
+    /// Rows of [`Hours::days`] whose time, by the plant's clock, is of these hours. Over midnight they begin on that
     /// day and end on the next, wherever the plant's `data_date` changes.
     pub(crate) fn within(&self, hours: Hours, day: Day) -> String {
         let column = self.column("ck_local_time");
         let [from, to] = [hours.from, hours.to].map(|at| at.to_string());
+        let (local, zone) = self.plant_clock();
         if hours.from < hours.to {
-            let clock = format!("substring(toString({column}), 12, 8)");
+            let clock = format!("substring(toString({local}), 12, 8)");
             let (from, to) = (literal(&from), literal(&to));
             return format!("({clock} >= {from} AND {clock} < {to})");
         }
-        let zone = self.time_zone.as_deref();
-        let zone = zone.map_or_else(String::new, |zone| format!(", {}", literal(zone)));
         let at = |day: Day, clock: &str| {
             let time = literal(&format!("{} {clock}", day.iso()));
             format!("toDateTime({time}{zone})")

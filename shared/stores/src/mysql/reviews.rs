@@ -74,6 +74,12 @@ impl NokTable {
         self.declared.takes_reviews()
     }
 
+    /// Whether there is one for what they note.
+    pub fn takes_notes(&self) -> bool {
+        let mut columns = self.declared.review.iter();
+        columns.any(|(ours, _)| *ours == "review_note")
+    }
+
     /// Reviews of these days' rows from one tick to another, by ticks and id; rows without one are not there.
     pub async fn reviews(
         &self,
@@ -116,6 +122,27 @@ impl NokTable {
         let mut conn = self.server().connect().await?;
         let row: Option<Row> =
             in_time("read a review", conn.exec_first(sql, key_values(key))).await?;
+        Ok(row.map(|row| self.review_of(row.unwrap().into_iter().skip(1))))
+    }
+
+    /// The review of a day's weld of this id, and of this time unless that is empty; of the latest where there are
+    /// several, `None` if there is no such row.
+    pub async fn review_of_id(
+        &self,
+        day: Day,
+        time: &str,
+        record_id: &str,
+    ) -> Result<Option<Review>, StoreError> {
+        let [on_day, ticks, at, id] = self.declared.quoted_key();
+        let sql = format!(
+            "SELECT 1{} FROM {} WHERE {on_day} = ? AND {id} = ? AND ? IN ('', {at}) ORDER BY {ticks} DESC LIMIT 1",
+            self.review_texts(),
+            self.name,
+        );
+        let mut conn = self.server().connect().await?;
+        let values = (day.number(), record_id, time);
+        let row: Option<Row> =
+            in_time("read a weld's record", conn.exec_first(sql, values)).await?;
         Ok(row.map(|row| self.review_of(row.unwrap().into_iter().skip(1))))
     }
 

@@ -200,6 +200,7 @@ impl TableDescription<'_> {
             },
             time,
             time_zone,
+            plant_zone: self.settings.scheduler.timezone.name().to_owned(),
             missing_results,
             missing_settings: self.missing_settings(),
             has_old_truth: self.has_old_truth(),
