@@ -1,18 +1,19 @@
 //! The picture of a weld: U and I above, R with what the rules saw below.
 
-use std::{ops::Range, path::Path, sync::Once};
+use std::{ops::Range, path::Path};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use plotters::{
     coord::{Shift, types::RangedCoordf64},
     prelude::*,
-    style::{FontStyle, register_font},
 };
 use weldfleet_weld::{
     Outcome, Verdict,
     explain::{Explanation, Span},
     rules::Level,
 };
+
+use super::fonts;
 
 const SIZE: (u32, u32) = (1280, 860);
 const INK: RGBColor = RGBColor(38, 44, 54);
@@ -45,24 +46,15 @@ pub fn picture(
     verdict: &Verdict,
     explanation: &Explanation,
 ) -> anyhow::Result<()> {
-    install_font()?;
+    if !fonts::install(FONT, [heading, summary, further])? {
+        tracing::warn!(
+            "no font here has all letters of the picture's texts; install one with Chinese letters, such as fonts-wqy-microhei"
+        );
+    }
     let root = BitMapBackend::new(png, SIZE).into_drawing_area();
     let drawn = draw(&root, [heading, summary, further], verdict, explanation)
         .and_then(|()| Ok(root.present()?));
     drawn.with_context(|| format!("cannot draw `{}`", png.display()))
-}
-
-fn install_font() -> anyhow::Result<()> {
-    static ONCE: Once = Once::new();
-    let mut failed = false;
-    ONCE.call_once(|| {
-        let font = epaint_default_fonts::UBUNTU_LIGHT;
-        failed = register_font(FONT, FontStyle::Normal, font).is_err();
-    });
-    if failed {
-        return Err(anyhow!("cannot load the built-in font"));
-    }
-    Ok(())
 }
 
 fn draw(

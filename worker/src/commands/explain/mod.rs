@@ -2,6 +2,7 @@
 
 mod body;
 mod draw;
+mod fonts;
 
 use std::{fmt::Write as _, path::Path, sync::Arc};
 
