@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fetches or installs the real parts that services, tests and the demo run on; does nothing for a part that is there.
-# Everything that is downloaded is pinned, checked, and unpacked once per user into the cache.
+# Everything that is downloaded is pinned, checked, and unpacked once per user into the cache. What Python's index gives
+# is pinned with its sums in a requirements.lock, made of the requirements.txt beside it by the command in its head.
 set -euo pipefail
 
 readonly CHDB_VERSION=26.7.3-stable.1
@@ -24,10 +25,10 @@ Fetches or installs what is missing, once:
   python           python3, which tools/services.sh is written in (apt)
   redis            redis-server (apt)
   mysql            mariadb-server (apt)
-  clickhouse       the ClickHouse engine $CHDB_VERSION (npm, checked; its launcher is built with cc)
+  clickhouse       the ClickHouse engine $CHDB_VERSION (npm, checked, on arm64 by npm alone; its launcher is built with cc)
   onnxruntime      libonnxruntime.so.$ONNXRUNTIME_VERSION (PyPI wheel, checked)
   prometheus       Prometheus $PROMETHEUS_VERSION and promtool (Debian package, checked; nothing is installed)
-  browser          Chromium (apt), Playwright and axe as tests/browser/requirements.txt pins them (PyPI)
+  browser          Chromium (apt), Playwright and axe as tests/browser/requirements.lock pins them (PyPI, checked)
   openvino         OpenVINO's plugin $OPENVINO_VERSION for it, its CPU part (PyPI wheel, checked; x86_64 only)
   onnxruntime_gpu  ONNX Runtime with its CUDA and TensorRT providers (PyPI wheel, checked)
   cc               a C compiler and linker (apt)
@@ -38,9 +39,9 @@ Fetches or installs what is missing, once:
                    servers of other versions for \`make test-parts\` (signed Debian packages of newer suites,
                    unpacked beside each other, nothing is installed)
   clickhouse_26_9  a newer ClickHouse engine, in process only, for \`make test-parts\` (PyPI wheel, checked)
-  training         NumPy, ONNX and ONNX Runtime for Python, as training/requirements.txt pins them (PyPI)
+  training         NumPy, ONNX and ONNX Runtime for Python, as training/requirements.lock pins them (PyPI, checked)
   training_torch   the same with PyTorch (PyPI; some 3 GB)
-  old_service      ClickHouse's client for Python, as bench/python/requirements.txt pins it (PyPI)
+  old_service      ClickHouse's client for Python, as bench/python/requirements.lock pins it (PyPI, checked)
 
 Cache: $CACHE
 EOF
@@ -70,9 +71,9 @@ onnxruntime_gpu_dir() { echo "$CACHE/onnxruntime-gpu-$ONNXRUNTIME_VERSION-$(arch
 openvino_dir() { echo "$CACHE/openvino-$OPENVINO_VERSION-$(arch)"; }
 prometheus_dir() { echo "$CACHE/prometheus-${PROMETHEUS_VERSION//[^0-9a-z.]/_}-$(arch)"; }
 compose_program() { echo "$CACHE/compose-$COMPOSE_VERSION-$(arch)/docker-compose"; }
-training_dir() { echo "$CACHE/training$1-$(sha256sum "$TOOLS/../training/requirements.txt" | cut -c1-12)-$(python_tag)"; }
-browser_dir() { echo "$CACHE/browser-$(sha256sum "$TOOLS/../tests/browser/requirements.txt" | cut -c1-12)-$(python_tag)"; }
-old_service_dir() { echo "$CACHE/old-service-$(sha256sum "$TOOLS/../bench/python/requirements.txt" | cut -c1-12)-$(python_tag)"; }
+training_dir() { echo "$CACHE/training$1-$(sha256sum "$TOOLS/../training/requirements.lock" | cut -c1-12)-$(python_tag)"; }
+browser_dir() { echo "$CACHE/browser-$(sha256sum "$TOOLS/../tests/browser/requirements.lock" | cut -c1-12)-$(python_tag)"; }
+old_service_dir() { echo "$CACHE/old-service-$(sha256sum "$TOOLS/../bench/python/requirements.lock" | cut -c1-12)-$(python_tag)"; }
 onnxruntime_gpu_library() { echo "$(onnxruntime_gpu_dir)/libonnxruntime.so.$ONNXRUNTIME_VERSION"; }
 openvino_plugin() { echo "$(openvino_dir)/libonnxruntime_providers_openvino_plugin.so"; }
 onnxruntime_library() { echo "$(onnxruntime_dir)/libonnxruntime.so.$ONNXRUNTIME_VERSION"; }
@@ -182,7 +183,7 @@ fill_clickhouse() {
     local tarball
     npm pack --silent --loglevel=error "@chdb/lib-linux-$(arch)-gnu@$CHDB_VERSION" >/dev/null || return 1
     tarball=$(echo ./*.tgz)
-    # npm has checked the registry's own sum; ours also holds against a registry that changed.
+    # npm has checked the registry's own sum; ours also holds against a registry that changed. For arm64 there is none yet.
     if [[ $(arch) == x64 ]]; then
         check_sha256 c0d32b129e988f2b9a9a31c9141aecf5e1e2453f9a079efc4d36ab8e3f92b2ad "$tarball" || return 1
     fi
@@ -423,7 +424,7 @@ get_clickhouse_26_9() {
 
 fill_clickhouse_26_9() {
     echo "chdb-core==$CHDB_CORE_VERSION --hash=sha256:707e2ec3fe0f7953bac97942eaeb7a1ed1d66b1e56ecef3f0aa2130f61f6e735" >requirements.txt
-    pip_here requirements.txt --no-deps --require-hashes
+    pip_here requirements.txt --no-deps
 }
 
 # --- Python for training/ ------------------------------------------------------------------------------------------
@@ -453,11 +454,14 @@ need_training_pip() {
 }
 
 fill_training() {
-    grep -E '^(numpy|onnx|onnxruntime)==' "$TOOLS/../training/requirements.txt" >requirements.txt
-    pip_here requirements.txt
+    # These and what they need; pip ends where something is missing.
+    awk -v wanted=' flatbuffers ml-dtypes numpy onnx onnxruntime packaging protobuf typing-extensions ' \
+        '/^[a-z]/ { split($1, name, "=="); take = index(wanted, " " name[1] " ") } take' \
+        "$TOOLS/../training/requirements.lock" >requirements.lock
+    pip_here requirements.lock
 }
 
-fill_training_torch() { pip_here "$TOOLS/../training/requirements.txt"; }
+fill_training_torch() { pip_here "$TOOLS/../training/requirements.lock"; }
 
 have_browser() { [[ -d $(browser_dir) ]] && command -v chromium >/dev/null; }
 
@@ -468,7 +472,7 @@ get_browser() {
     fetch_into "$(browser_dir)" fill_browser
 }
 
-fill_browser() { pip_here "$TOOLS/../tests/browser/requirements.txt"; }
+fill_browser() { pip_here "$TOOLS/../tests/browser/requirements.lock"; }
 
 have_old_service() { [[ -d $(old_service_dir) ]]; }
 
@@ -478,11 +482,11 @@ get_old_service() {
     fetch_into "$(old_service_dir)" fill_old_service
 }
 
-fill_old_service() { pip_here "$TOOLS/../bench/python/requirements.txt"; }
+fill_old_service() { pip_here "$TOOLS/../bench/python/requirements.lock"; }
 
 pip_here() { # pip_here REQUIREMENTS OPTION... : into the current folder, for PYTHONPATH
     "$(training_python)" -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-warn-script-location \
-        --root-user-action=ignore --only-binary=:all: --target . --requirement "$@"
+        --root-user-action=ignore --only-binary=:all: --require-hashes --target . --requirement "$@"
 }
 
 check_sha256() { # check_sha256 SUM FILE
