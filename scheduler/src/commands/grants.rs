@@ -18,9 +18,10 @@ const CONSOLE_LIMITS: [(&str, u64); 3] = [
 ];
 
 /// What an account may do in Redis, and what it is for. The protocol is scripts over plain types.
-const COMMANDS: [(&str, &str); 9] = [
+const COMMANDS: [(&str, &str); 10] = [
     ("ping", "looks whether it is there"),
-    ("@scripting", "runs the queue's scripts"),
+    ("eval", "sends the queue's scripts"),
+    ("evalsha", "runs those that the server has"),
     ("@string", "tokens, the pause, the leader"),
     ("@hash", "jobs, workers, counts"),
     ("@list", "wakes workers, the breaker's window"),
@@ -33,14 +34,14 @@ const COMMANDS: [(&str, &str); 9] = [
     ("time", "the queue's clock"),
 ];
 /// What nobody needs who only looks.
-const NOT_TO_LOOK: [&str; 2] = ["@list", "config|get"];
+const NOT_TO_LOOK: [&str; 1] = ["@list"];
 /// Through Sentinel alone.
 const ROLE: (&str, &str) = ("role", "tells a primary from a replica");
 /// After the categories: of what is dangerous in them, what is needed.
-const SERVER: [(&str, &str); 2] = [
-    ("info", "names the server's version and role"),
-    ("config|get", "warns of settings that put jobs at risk"),
-];
+const SERVER: (&str, &str) = (
+    "info",
+    "names the server's version, role and settings that put jobs at risk",
+);
 
 pub fn run(settings: &Settings) -> Result<Exit, Failure> {
     let privileges = privileges(settings).map_err(store_failure)?;
@@ -90,7 +91,7 @@ fn text(settings: &Settings, privileges: &[Privilege]) -> String {
     out.push_str("\n# Redis, from 7.0 on; before, leave out what is in brackets\n");
     let through_sentinel = settings.redis.url.expose().contains("+sentinel://");
     let role = through_sentinel.then_some(ROLE);
-    let server: Vec<(&str, &str)> = SERVER.into_iter().chain(role).collect();
+    let server: Vec<(&str, &str)> = [SERVER].into_iter().chain(role).collect();
     for (command, why) in COMMANDS.iter().chain(&server) {
         let _ = writeln!(out, "# {command}: {why}");
     }

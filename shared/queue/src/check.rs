@@ -7,8 +7,7 @@ use crate::{QueueError, conn::Link, reply::Reply};
 /// A setting that puts jobs at risk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// Short name, stable: `version`, `role`, `maxmemory-policy`, `appendonly`, `appendfsync`, `min-replicas-to-write`,
-    /// `config`.
+    /// Short name, stable: `version`, `role`, `maxmemory-policy`, `appendonly`, `min-replicas-to-write`.
     pub code: &'static str,
     /// What it is now, what is at stake, what to set.
     pub text: String,
@@ -29,72 +28,67 @@ pub struct ServerCheck {
 const OLDEST: (u32, u32) = (6, 2);
 
 pub(crate) async fn check(link: &Link) -> Result<ServerCheck, QueueError> {
-    let reply = Reply::of("check");
-    let info = reply.text(&info_text(
-        link.send("check", redis::cmd("INFO").arg("server")).await?,
-    ))?;
-    let Server { name, compatible } = Server::of(&info);
+    // `CONFIG GET` would tell more, and passwords too.
+    let info = match link.send("check", &redis::cmd("INFO")).await? {
+        Value::VerbatimString { text, .. } => text,
+        other => Reply::of("check").text(&other)?,
+    };
+    Ok(ServerCheck {
+        server: Server::of(&info).name,
+        endpoint: link.endpoint(),
+        warnings: warnings(&info),
+    })
+}
+
+fn warnings(info: &str) -> Vec<Warning> {
+    let Server { name, compatible } = Server::of(info);
     let mut warnings = Vec::new();
+    let mut warn = |code, text| warnings.push(Warning { code, text });
     let mut numbers = compatible
         .split('.')
         .map(|part| part.parse::<u32>().unwrap_or(0));
     if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < OLDEST {
-        warnings.push(Warning {
-            code: "version",
-            text: format!(
-                "{name} works like redis {compatible}, older than {}.{}, which the queue is made for",
-                OLDEST.0, OLDEST.1
+        let (major, minor) = OLDEST;
+        warn(
+            "version",
+            format!(
+                "{name} works like redis {compatible}, older than {major}.{minor}, which the queue is made for"
             ),
-        });
+        );
     }
-    let replication = reply.text(&info_text(
-        link.send("check", redis::cmd("INFO").arg("replication"))
-            .await?,
-    ))?;
-    let field = |name: &str| {
-        let line = replication.lines().find_map(|line| line.strip_prefix(name));
-        line.unwrap_or_default().trim().to_owned()
-    };
-    if field("role:") == "slave" {
-        warnings.push(Warning {
-            code: "role",
-            text: "this redis is a replica: every write will be refused; connect to the primary, or through redis+sentinel://".to_owned(),
-        });
+    if field(info, "role").as_deref() == Some("slave") {
+        warn("role", "this redis is a replica: every write will be refused; connect to the primary, or through redis+sentinel://".to_owned());
     }
-    let replicas = field("connected_slaves:");
-    if replicas.parse::<u32>().unwrap_or(0) > 0
-        && let Ok(Some(fewest)) = setting(link, "min-replicas-to-write").await
-        && fewest == "0"
-    {
-        warnings.push(Warning {
-            code: "min-replicas-to-write",
-            text: format!("min-replicas-to-write is 0 with {replicas} replicas: a primary that was cut off goes on accepting claims and acks which the failover then forgets; owners rebuild their jobs, but acked ones run again; set it to 1, with min-replicas-max-lag"),
-        });
+    let replicas = field(info, "connected_slaves").and_then(|count| count.parse::<u32>().ok());
+    let replicas = replicas.unwrap_or(0);
+    // It is there where both settings are above 0.
+    if replicas > 0 && field(info, "min_slaves_good_slaves").is_none() {
+        warn(
+            "min-replicas-to-write",
+            format!(
+                "min-replicas-to-write or min-replicas-max-lag is 0 with {replicas} replicas: a primary that was cut off goes on accepting claims and acks which the failover then forgets; owners rebuild their jobs, but acked ones run again; set them to 1 and 10"
+            ),
+        );
     }
-    match setting(link, "maxmemory-policy").await {
-        Ok(Some(policy)) if policy != "noeviction" => warnings.push(Warning {
-            code: "maxmemory-policy",
-            text: format!("maxmemory-policy is {policy}: redis may silently drop jobs and leases when memory is full; set it to noeviction"),
-        }),
-        Ok(_) => {}
-        Err(error) => warnings.push(Warning { code: "config", text: format!("the server's settings cannot be read ({}): check by hand that maxmemory-policy is noeviction and appendonly is yes", crate::error::chain(&error)) }),
+    if let Some(policy) = field(info, "maxmemory_policy").filter(|policy| policy != "noeviction") {
+        warn(
+            "maxmemory-policy",
+            format!(
+                "maxmemory-policy is {policy}: redis may silently drop jobs and leases when memory is full; set it to noeviction"
+            ),
+        );
     }
-    if let Ok(Some(appendonly)) = setting(link, "appendonly").await {
-        if appendonly == "no" {
-            warnings.push(Warning {
-                code: "appendonly",
-                text: "appendonly is no: a restart of redis forgets the queue up to the last snapshot; owners rebuild their jobs, but pauses and finished jobs are lost; set it to yes".to_owned(),
-            });
-        } else if let Ok(Some(fsync)) = setting(link, "appendfsync").await
-            && fsync == "no"
-        {
-            warnings.push(Warning { code: "appendfsync", text: "appendfsync is no: a power failure may forget many seconds of work; set it to everysec or always".to_owned() });
-        }
+    if field(info, "aof_enabled").as_deref() == Some("0") {
+        warn("appendonly", "appendonly is no: a restart of redis forgets the queue up to the last snapshot; owners rebuild their jobs, but pauses and finished jobs are lost; set it to yes".to_owned());
     }
-    Ok(ServerCheck {
-        server: name,
-        endpoint: link.endpoint(),
-        warnings,
+    warnings
+}
+
+/// A line of `INFO`.
+fn field(info: &str, name: &str) -> Option<String> {
+    info.lines().find_map(|line| {
+        let (field, value) = line.split_once(':')?;
+        (field == name).then(|| value.trim().to_owned())
     })
 }
 
@@ -111,14 +105,9 @@ struct Server {
 const OTHERS: &[&str] = &["valkey", "dragonfly", "keydb", "kvrocks", "garnet"];
 
 impl Server {
-    /// From the section `server` of `INFO`.
+    /// From `INFO`.
     fn of(info: &str) -> Self {
-        let field = |name: &str| {
-            info.lines().find_map(|line| {
-                let (field, value) = line.split_once(':')?;
-                (field == name).then(|| value.trim().to_owned())
-            })
-        };
+        let field = |name: &str| field(info, name);
         let compatible = field("redis_version").unwrap_or_else(|| "unknown".to_owned());
         let named = field("server_name").filter(|name| !name.is_empty() && name != "redis");
         let known = OTHERS.iter().map(|name| (*name).to_owned());
@@ -135,24 +124,6 @@ impl Server {
         });
         Self { name, compatible }
     }
-}
-
-fn info_text(value: Value) -> Value {
-    match value {
-        Value::VerbatimString { text, .. } => Value::SimpleString(text),
-        other => other,
-    }
-}
-
-async fn setting(link: &Link, name: &str) -> Result<Option<String>, QueueError> {
-    let value = link
-        .send("check", redis::cmd("CONFIG").arg("GET").arg(name))
-        .await?;
-    Ok(Reply::of("check")
-        .pairs(&value)?
-        .into_iter()
-        .next()
-        .map(|(_, value)| value))
 }
 
 #[cfg(test)]
