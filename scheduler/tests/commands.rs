@@ -782,3 +782,23 @@ async fn pausing_is_told_to_everybody() {
     assert_eq!(hands.claim(1).await.len(), 1);
     assert_eq!(hands.queue.stats().await.unwrap().count(State::Leased), 1);
 }
+
+#[tokio::test]
+async fn users_that_are_added_at_once_are_all_there() {
+    let mut fleet = Fleet::start().await;
+    let file = fleet.folder().join("users.toml");
+    fleet.set("console.users_file", file.to_str().unwrap());
+    let names = ["ana", "ben", "li", "mei", "tom", "wang"];
+    let adding = names.map(|name| {
+        let args = ["users", "add", name, "--role", "viewer", "--no-password"];
+        let mut command = fleet.command("scheduler", &args);
+        command.stdout(std::process::Stdio::null()).spawn().unwrap()
+    });
+    for mut child in adding {
+        assert!(child.wait().unwrap().success());
+    }
+    let listed = fleet.succeed("scheduler", &["users", "list"]);
+    for name in names {
+        assert!(listed.contains(name), "{name}: {listed}");
+    }
+}

@@ -8,7 +8,7 @@ use weldfleet_settings::Settings;
 use super::{keep, operator};
 use crate::{
     args::{NewPassword, UsersCommand},
-    users::{self, Name, User, Users},
+    users::{self, User, Users},
 };
 
 pub async fn run(settings: &Settings, what: UsersCommand) -> Result<Exit, Failure> {
@@ -19,42 +19,28 @@ pub async fn run(settings: &Settings, what: UsersCommand) -> Result<Exit, Failur
         ));
     }
     let failed = |why: String| Failure::new(Exit::Failed, anyhow::anyhow!(why));
-    let known = users::read(path).map_err(failed)?;
-    let mut users = known.unwrap_or_else(Users::nobody);
-    let (name, action, detail) = match what {
-        UsersCommand::List => return list(&users),
-        UsersCommand::Add {
-            name,
-            role,
-            password,
-        } => {
-            if users.users.contains_key(&name) {
-                return Err(Failure::usage(format!(
-                    "there is a user {name}; `scheduler users role` changes the role, `scheduler users password` the password"
-                )));
-            }
-            let password = read_password(&password)?;
-            users.users.insert(name.clone(), User::new(role, password));
-            (name, "users add", role.name())
-        }
-        UsersCommand::Remove { name } => {
-            known_user(&mut users, &name)?;
-            users.users.remove(&name);
-            (name, "users remove", "")
-        }
-        UsersCommand::Role { name, role } => {
-            known_user(&mut users, &name)?.role = role;
-            (name, "users role", role.name())
-        }
-        UsersCommand::Password { name, password } => {
-            known_user(&mut users, &name)?;
-            let password = read_password(&password)?;
-            let user = known_user(&mut users, &name)?;
-            *user = User::new(user.role, password);
-            (name, "users password", "")
-        }
+    let known = |users: Result<Option<Users>, String>| {
+        let users = users.map_err(failed)?;
+        Ok::<_, Failure>(users.unwrap_or_else(Users::nobody))
     };
-    users::save(path, &users).map_err(failed)?;
+    let users = known(users::read(path))?;
+    if matches!(what, UsersCommand::List) {
+        return list(&users);
+    }
+    // Before anybody types a password, and again when nobody else changes the file.
+    check(&users, &what)?;
+    let password = match &what {
+        UsersCommand::Add { password, .. } | UsersCommand::Password { password, .. } => {
+            read_password(password)?
+        }
+        _ => None,
+    };
+    let file = users::lock(path).map_err(failed)?;
+    let mut users = known(file.read())?;
+    check(&users, &what)?;
+    let (name, action, detail) = change(&mut users, what, password);
+    file.save(&users).map_err(failed)?;
+    drop(file);
     let event = operator("").event(action, format!("user {name}"), detail);
     keep(settings, &[event]).await;
     let detail = if detail.is_empty() {
@@ -66,12 +52,54 @@ pub async fn run(settings: &Settings, what: UsersCommand) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
-fn known_user<'u>(users: &'u mut Users, name: &Name) -> Result<&'u mut User, Failure> {
-    users.users.get_mut(name).ok_or_else(|| {
-        Failure::usage(format!(
+fn check(users: &Users, what: &UsersCommand) -> Result<(), Failure> {
+    let (name, is_new) = match what {
+        UsersCommand::List => return Ok(()),
+        UsersCommand::Add { name, .. } => (name, true),
+        UsersCommand::Remove { name }
+        | UsersCommand::Role { name, .. }
+        | UsersCommand::Password { name, .. } => (name, false),
+    };
+    match (users.users.contains_key(name), is_new) {
+        (true, true) => Err(Failure::usage(format!(
+            "there is a user {name}; `scheduler users role` changes the role, `scheduler users password` the password"
+        ))),
+        (false, false) => Err(Failure::usage(format!(
             "there is no user {name}; `scheduler users list` shows those there are"
-        ))
-    })
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Whom it was about, what was done, and more about it.
+fn change(
+    users: &mut Users,
+    what: UsersCommand,
+    password: Option<String>,
+) -> (String, &'static str, &'static str) {
+    let users = &mut users.users;
+    match what {
+        UsersCommand::List => Default::default(),
+        UsersCommand::Add { name, role, .. } => {
+            users.insert(name.clone(), User::new(role, password));
+            (name.into(), "users add", role.name())
+        }
+        UsersCommand::Remove { name } => {
+            users.remove(&name);
+            (name.into(), "users remove", "")
+        }
+        UsersCommand::Role { name, role } => {
+            users
+                .entry(name.clone())
+                .and_modify(|user| user.role = role);
+            (name.into(), "users role", role.name())
+        }
+        UsersCommand::Password { name, .. } => {
+            let user = users.entry(name.clone());
+            user.and_modify(|user| *user = User::new(user.role, password));
+            (name.into(), "users password", "")
+        }
+    }
 }
 
 fn list(users: &Users) -> Result<Exit, Failure> {

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-pub use file::{UsersFile, read, save};
+pub use file::{UsersFile, lock, read};
 pub use password::{check, hash, pretend};
 
 /// Characters of a name, at most.
