@@ -6,7 +6,8 @@ mod common;
 
 use std::process::Output;
 
-use common::{SOON, day_before};
+use common::{Hands, SOON, day_before};
+use weldfleet_queue::NewJob;
 use weldfleet_tests::{Fleet, eventually};
 
 fn told(output: &Output) -> (i32, String) {
@@ -156,4 +157,22 @@ async fn a_redis_that_refuses_writes_is_said_to_by_everybody_in_its_own_words() 
         attempts.iter().all(|attempts| attempts == "1"),
         "{attempts:?}"
     );
+}
+
+/// Somebody has put it into Redis by hand: a part of a path would be made of its id.
+#[tokio::test]
+async fn a_job_whose_id_leads_out_of_the_folder_is_buried() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let hands = Hands::new(&fleet, SOON).await;
+    let job = NewJob::new("../../outside").weight(1);
+    hands.queue.enqueue(&[job]).await.unwrap();
+    let _worker = fleet.worker();
+    let dead = eventually("it is buried", 2 * SOON, async || {
+        let dead = fleet.queue.jobs("dead").await;
+        (!dead.is_empty()).then_some(dead)
+    })
+    .await;
+    let why = format!("{dead:?}");
+    assert!(why.contains("no part of an audit file"), "{why}");
 }

@@ -5,12 +5,16 @@ use std::time::Instant;
 use tracing::Instrument;
 use weldfleet_queue::{Lease, Settlement, apalis::Slot};
 use weldfleet_service::metrics;
-use weldfleet_stores::Range;
+use weldfleet_stores::{Range, audit_csv};
 
 use super::{
     Pipeline,
     stages::{Acked, Stage, Stopped},
 };
+
+/// Why a job is buried before anything of it is read.
+const BAD_ID: &str = "its id can be no part of an audit file's name: at most 100 of `A-Za-z0-9._-`, no dot first; no \
+                      scheduler of this product made it";
 
 impl Pipeline {
     /// Takes a claimed range all the way; answers how its lease ends. The slot is given to the next range as soon as
@@ -27,6 +31,9 @@ impl Pipeline {
     }
 
     async fn settle(&self, lease: &Lease, slot: &Slot) -> Settlement {
+        if !audit_csv::is_name(&lease.job().id) {
+            return Settlement::bury(BAD_ID);
+        }
         let range = match weldfleet_fleet::range_of(lease.job()) {
             Ok(range) => range,
             Err(error) => return Settlement::bury(error.to_string()),

@@ -54,7 +54,7 @@ const PART: &str = ".csv.gz.part-";
 pub struct AuditFile<'a> {
     /// Folder of all audit files.
     pub save_dir: &'a Path,
-    /// Job id; safe as a file name.
+    /// Job id, for which [`is_name`] holds.
     pub job: &'a str,
     /// Fencing token of the attempt.
     pub token: u64,
@@ -73,6 +73,15 @@ impl AuditFile<'_> {
     }
 }
 
+/// Characters of a job's id: token and writer stand beside it, and a file's name has 255 bytes at most.
+const LONGEST_ID: usize = 100;
+
+/// Whether a job's id can be part of a file's name: it comes from Redis, and must lead nowhere else.
+pub fn is_name(id: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=LONGEST_ID).contains(&id.len()) && !id.starts_with('.') && id.bytes().all(is_plain)
+}
+
 /// Writes the file and returns its path; `None`, and no file, for zero rows. Blocking.
 ///
 /// `verdicts[k]` is of row `k`. A file that is there already is left as it is: it is this attempt's.
@@ -89,6 +98,10 @@ pub fn write(
             "write an audit file",
             format!("{} verdicts for {} rows", verdicts.len(), block.len()),
         ));
+    }
+    if !is_name(file.job) {
+        let why = format!("job {:?} is no part of a file's name", file.job);
+        return Err(StoreError::answer("write an audit file", why));
     }
     let path = file.path(block.day());
     let folder = path.parent().unwrap_or(file.save_dir);

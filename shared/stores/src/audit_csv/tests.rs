@@ -250,3 +250,13 @@ fn a_number_reads_back_as_what_it_was() {
     number(&mut none, None);
     assert_eq!(none, ",");
 }
+
+#[test]
+fn a_jobs_id_leads_nowhere_else() {
+    for id in ["20261122-0-7-abcd", "a", "A.b_c-9", &"x".repeat(100)] {
+        assert!(is_name(id), "{id}");
+    }
+    for id in ["", ".", "..", ".hidden", "../x", "a/b", "a\\b", "a b", "a\0", "焊", &"x".repeat(101)] {
+        assert!(!is_name(id), "{id:?}");
+    }
+}
