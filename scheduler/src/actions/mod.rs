@@ -18,19 +18,25 @@ use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::{Event, Events};
 use weldfleet_words::Words;
 
+/// Characters of a reason, as of a review's note.
+const LONGEST_REASON: usize = weldfleet_settings::columns::LONGEST_NOTE as usize;
+
 /// Who acts, and why.
 #[derive(Debug, Clone)]
 pub struct By {
     /// `user@host` of a command, the name of the console's user.
     pub who: String,
-    /// Empty where no reason was given.
+    /// Empty where no reason was given; its end is cut off where it is too long for a line.
     pub why: String,
 }
 
 impl By {
-    pub fn new(who: impl Into<String>, why: impl Into<String>) -> Self {
-        let (who, why) = (who.into(), why.into());
-        Self { who, why }
+    pub fn new(who: impl Into<String>, why: &str) -> Self {
+        let why = why.chars().take(LONGEST_REASON).collect();
+        Self {
+            who: who.into(),
+            why,
+        }
     }
 
     pub fn event(
@@ -54,4 +60,16 @@ pub async fn keep(settings: &Settings, events: &[Event]) -> Option<Words> {
     let kept = Events::new(settings).record(events).await;
     kept.err()
         .map(|error| Refused::NotKept(error.chain()).words())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_a_line() {
+        let by = By::new("li", &"修".repeat(300));
+        assert_eq!(by.why, "修".repeat(LONGEST_REASON));
+        assert_eq!(By::new("li", "tip dress").why, "tip dress");
+    }
 }

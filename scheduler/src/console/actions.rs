@@ -38,7 +38,7 @@ pub async fn pause(
     request: PageRequest,
     Form(why): Form<Why>,
 ) -> Response {
-    let by = by(&visitor, why.reason);
+    let by = by(&visitor, &why.reason);
     let flash = match pause::pause(&console.queue, &by).await {
         Ok(Paused::Now(event)) => {
             console
@@ -62,7 +62,7 @@ pub async fn resume(
     request: PageRequest,
     Form(why): Form<Why>,
 ) -> Response {
-    let by = by(&visitor, why.reason);
+    let by = by(&visitor, &why.reason);
     let flash = match pause::resume(&console.settings, &console.queue, &by).await {
         Ok(Resumed::Now(event)) => {
             console
@@ -110,7 +110,7 @@ pub async fn steer(
         Button::Oldest => OfRun::Order(Order::Oldest),
         Button::Newest => OfRun::Order(Order::Newest),
     };
-    let by = by(&visitor, steer.reason);
+    let by = by(&visitor, &steer.reason);
     let steered = async {
         let deps = Dependencies::open(console.settings.clone()).await?;
         match change {
@@ -165,7 +165,7 @@ pub async fn change_jobs(
 ) -> Response {
     let text = request.text;
     let flash = if ids.is_meant() {
-        let by = by(&visitor, ids.reason.clone());
+        let by = by(&visitor, &ids.reason);
         let tried = console.try_jobs(&ids, &by);
         let done = match ids.change {
             OfJobs::Retry => text.retried,
@@ -178,7 +178,7 @@ pub async fn change_jobs(
     flash.on(&request.page("/ui/jobs"))
 }
 
-fn by(visitor: &Visitor, reason: String) -> By {
+fn by(visitor: &Visitor, reason: &str) -> By {
     By::new(visitor.name.clone().unwrap_or_default(), reason)
 }
 

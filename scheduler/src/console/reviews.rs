@@ -143,7 +143,7 @@ pub async fn review(
             note => note.to_owned(),
         },
     };
-    let by = By::new(name.clone(), note.clone());
+    let by = By::new(name.clone(), &note);
     let written = match console.write_review(&query, &seen, &new, by).await {
         Ok(written) => written,
         Err(why) => {
@@ -293,7 +293,7 @@ impl Console {
             return Err(NotReviewed::Otherwise(there));
         }
         let was = undo.was.clone().review();
-        let by = By::new(undo.by.clone(), TAKEN_BACK.words(&[]).en);
+        let by = By::new(undo.by.clone(), &TAKEN_BACK.words(&[]).en);
         self.write_review(&undo.query, &there, &was, by).await
     }
 
