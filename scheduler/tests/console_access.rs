@@ -9,6 +9,12 @@ use common::{
     console::{PASSWORD, Plant, ROLES, said},
     ids, lease,
 };
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpStream,
+    time::timeout,
+};
 use weldfleet_queue::State;
 use weldfleet_tests::eventually;
 
@@ -352,6 +358,100 @@ async fn a_wrong_password_a_removed_user_and_another_password_let_nobody_in() {
     assert_eq!(stranger.sign_in("reviewer", PASSWORD).await.status(), 401);
 }
 
+/// What is answered to a request that is sent as it is here; it need not be whole.
+async fn answered(plant: &Plant, request: &str) -> String {
+    let address = plant.base.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).await.unwrap();
+    line
+}
+
+#[tokio::test]
+async fn a_form_is_read_only_of_whom_may_send_it_and_no_more_than_it_needs() {
+    let plant = Plant::start(&[]).await;
+    let post = |path: &str, origin: &str| {
+        let host = plant.base.trim_start_matches("http://");
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nContent-Length: 100\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\n\r\nname=li"
+        )
+    };
+    // The rest of it never comes.
+    let evil = "http://evil.example";
+    for (request, status) in [
+        (post("/ui/sign-in", evil), " 403 "),
+        (post("/ui/pause", &plant.base), " 401 "),
+    ] {
+        let said = timeout(SOON / 3, answered(&plant, &request)).await.unwrap();
+        assert!(said.contains(status), "{said}");
+    }
+    let stranger = plant.stranger();
+    let long = stranger.sign_in("li", &"p".repeat(9000)).await;
+    assert_eq!(long.status(), 413);
+    // A password in the wrong place is in no log.
+    let slipped = stranger.sign_in("hunter2 hunter2", "li").await;
+    assert_eq!(slipped.status(), 401);
+    assert_eq!(
+        stranger.sign_in("viewer", "wrong password").await.status(),
+        401
+    );
+    plant.scheduler.logged("an unknown name", SOON).await;
+    plant.scheduler.logged("\"viewer\"", SOON).await;
+    assert!(!plant.scheduler.log().contains("hunter2"));
+}
+
+/// What needs no user tells whoever asks how it goes, not what people are called and have written.
+#[tokio::test]
+async fn what_people_have_written_is_told_to_whom_has_signed_in() {
+    let plant = Plant::start(&[]).await;
+    let day = common::day_before(3);
+    plant.fleet.simulate(&day, 100, &[]);
+    let note = ["--note", "the secret line 3"];
+    let range = ["backfill", "--from", &day, "--to", &day];
+    plant
+        .fleet
+        .succeed("scheduler", &[&range[..], &note].concat());
+    let hold = ["backfill", "hold", "1", "--reason", "the secret order"];
+    plant.fleet.succeed("scheduler", &hold);
+    let pause = ["pause", "--reason", "the secret reason"];
+    plant.fleet.succeed("scheduler", &pause);
+    let viewer = plant.signed_in("viewer").await;
+    let known = eventually("both are told", SOON, async || {
+        let text = viewer.get("/api/v1/status").await.text().await.unwrap();
+        let told = text.contains("the secret reason") && text.contains("the secret order");
+        told.then_some(text)
+    })
+    .await;
+    assert!(known.contains("the secret line 3"), "{known}");
+    let stranger = plant.stranger();
+    let told = async |path: &str| stranger.get(path).await.text().await.unwrap();
+    eventually("the pause is told to everybody", SOON, async || {
+        let all = [told("/").await, told("/readyz").await].concat();
+        (all.matches("\"paused\"").count() >= 2).then_some(())
+    })
+    .await;
+    for path in ["/api/v1/status", "/readyz", "/", "/metrics", "/sd"] {
+        let text = told(path).await;
+        assert!(!text.contains("secret"), "{path}: {text}");
+    }
+    let status: Value = serde_json::from_str(&told("/api/v1/status").await).unwrap();
+    let causes = status["causes"].as_array().unwrap();
+    let paused = causes.iter().find(|cause| cause["code"] == "paused");
+    assert_eq!(paused.unwrap()["what"]["en"], "paused", "{status}");
+    assert!(status["paused"]["since"].is_number(), "{status}");
+    assert_eq!(status["runs"][0]["state"], "held", "{status}");
+    assert!(status["runs"][0].get("by").is_none(), "{status}");
+
+    // On loopback no other site's page reads any of it.
+    for path in ["/api/v1/status", "/readyz", "/", "/metrics", "/sd"] {
+        let request = stranger.client.get(format!("{}{path}", plant.base));
+        let answer = request.header("host", "evil.example").send().await;
+        assert_eq!(answer.unwrap().status(), 403, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_trusted_proxy_says_who_it_is() {
     let proxies = "[\"127.0.0.1\"]";
@@ -405,5 +505,10 @@ async fn a_trusted_proxy_says_who_it_is() {
             .header("origin", "https://weld.plant")
     };
     assert_eq!(change("evil.example").send().await.unwrap().status(), 403);
+    // Its word is needed each time, and is no word where there are two.
+    let direct = browser.get("/ui").await;
+    assert_eq!(direct.status(), 303, "to sign in");
+    let twice = change("weld.plant").header("x-forwarded-user", "viewer");
+    assert_eq!(twice.send().await.unwrap().status(), 403);
     assert_eq!(change("weld.plant").send().await.unwrap().status(), 303);
 }

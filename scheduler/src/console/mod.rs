@@ -51,7 +51,8 @@ use crate::{
     status::{cache::Cache, now_ms, report::Report},
     users::Role,
 };
-use access::{Access, sign_in};
+use access::sign_in;
+pub use access::{Access, under_no_name};
 use page_request::PageRequest;
 use problem::Problem;
 use shares::Shares;

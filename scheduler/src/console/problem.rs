@@ -76,10 +76,18 @@ pub enum Problem {
     NotFromHere,
     PageTooOld,
     TooMuchSent,
+    /// A form that did not come in time.
+    TooSlow {
+        seconds: u64,
+    },
     /// An address or a form that no page of ours has.
     NotUnderstood(String),
     NotOnLoopback(IpAddr),
     OtherName,
+    /// Through a proxy, as this header says.
+    Forwarded(String),
+    /// Two of this header.
+    ToldTwice(String),
     UnknownToUs {
         header: String,
         name: String,
@@ -257,6 +265,10 @@ impl Problem {
                 "页面已过期，请刷新后重试",
             ),
             Self::TooMuchSent => Words::new("too much was sent", "提交的内容过多"),
+            Self::TooSlow { seconds } => Words::new(
+                format!("the form did not come within {seconds} s; send it again"),
+                format!("提交的内容 {seconds} 秒内未到达；请重新提交"),
+            ),
             Self::NotUnderstood(said) => Words::new(
                 format!("this is not understood: {said}"),
                 format!("无法识别该请求：{said}"),
@@ -277,6 +289,22 @@ impl Problem {
                 "the console is shown only under `localhost` or an address, not under another name; \
                  set console.users_file to let people sign in under any name",
                 "控制台只能用 `localhost` 或地址访问，不能用其他主机名；设置 console.users_file 后用户可用任何主机名登录",
+            ),
+            Self::Forwarded(header) => Words::new(
+                format!(
+                    "this came through a proxy, as its {header} says, and whoever asks could look; \
+                     set console.users_file and let people sign in (`scheduler users add`)"
+                ),
+                format!(
+                    "该请求经过代理（含 {header}），任何人都能查看；\
+                     请设置 console.users_file 让用户登录（`scheduler users add`）"
+                ),
+            ),
+            Self::ToldTwice(header) => Words::new(
+                format!(
+                    "there are two {header} headers; the proxy must overwrite those that it is sent"
+                ),
+                format!("请求中有两个 {header}；代理须覆盖收到的同名请求头"),
             ),
             Self::UnknownToUs { header, name } => Words::new(
                 format!(
@@ -374,9 +402,12 @@ mod tests {
             Problem::NotFromHere,
             Problem::PageTooOld,
             Problem::TooMuchSent,
+            Problem::TooSlow { seconds: 3 },
             Problem::NotUnderstood(text()),
             Problem::NotOnLoopback(IpAddr::from([0, 0, 0, 0])),
             Problem::OtherName,
+            Problem::Forwarded(text()),
+            Problem::ToldTwice(text()),
             Problem::UnknownToUs {
                 header: text(),
                 name: text(),
@@ -395,7 +426,7 @@ mod tests {
             kinds.insert(discriminant(&problem));
         }
         // Which there are, `words` says; a new one is to be added to the samples.
-        assert_eq!(kinds.len(), 30);
+        assert_eq!(kinds.len(), 33);
     }
 
     #[test]

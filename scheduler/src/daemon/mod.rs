@@ -27,7 +27,7 @@ mod streaks;
 
 use std::sync::Arc;
 
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use weldfleet_queue::{LeaderToken, Queue, WorkerId};
@@ -77,17 +77,20 @@ pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> Result<()
     tracing::info!(id, queue = daemon.settings.redis.queue, "scheduler started");
 
     let status = Cache::new(daemon.settings.clone())?;
+    let nameless = daemon.settings.console.has_users();
     let page = StatusPage {
         describe: status_page::describe(&daemon, status.clone()),
         health: daemon.health.clone(),
-        why: Some(api::why(status.clone())),
+        why: Some(api::why(status.clone(), nameless)),
         metrics,
         before_scrape: Some(gauges::of_fleet(status.clone())),
     };
+    let access = console::Access::new(&daemon.settings);
     let router = page
         .router()
-        .merge(api::router(status.clone()))
+        .merge(api::router(status.clone(), access.clone()))
         .merge(discovery::router(status.clone()))
+        .layer(from_fn_with_state(access, console::under_no_name))
         .merge(console::router(&daemon.settings, status)?)
         .layer(from_fn(console::browsers_to_console));
     let server = tokio::spawn(http::serve(listener, router, stop.clone()));

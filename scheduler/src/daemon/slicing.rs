@@ -227,7 +227,11 @@ fn show(daemon: &Daemon, summary: &Summary) {
         Some(pause) => {
             let zone = daemon.settings.scheduler.timezone.rules();
             let told = Cause::paused(pause, stats.now, zone).line();
-            let reason = format!("{}; {}", told.what.en, told.remedy.en);
+            let what = match daemon.settings.console.has_users() {
+                true => told.nameless,
+                false => told.what,
+            };
+            let reason = format!("{}; {}", what.en, told.remedy.en);
             daemon.health.not_ready("paused", reason);
         }
         None => {

@@ -36,6 +36,12 @@ fn page(daemon: &Daemon, seen: Option<&Report>) -> Value {
         true => json!(seen.and_then(|report| report.mirror.as_ref())),
         false => json!("off"),
     };
+    let paused = seen.and_then(|report| report.paused.as_ref());
+    let paused = paused.map(|pause| match settings.console.has_users() {
+        // What people are called and have written is for those who have signed in.
+        true => json!({ "since": pause.since }),
+        false => json!(pause),
+    });
     json!({
         "name": "scheduler",
         "version": env!("CARGO_PKG_VERSION"),
@@ -61,7 +67,7 @@ fn page(daemon: &Daemon, seen: Option<&Report>) -> Value {
             "workers": seen.map(|report| report.living_workers().count()),
             "open_runs": open_runs,
         },
-        "paused": seen.and_then(|report| report.paused.as_ref()),
+        "paused": paused,
         "mirror": mirror,
     })
 }

@@ -492,13 +492,31 @@ impl Cause {
     /// What people read.
     pub fn line(&self) -> CauseLine {
         let [what, zh, remedy, remedy_zh] = self.words();
+        let [told, told_zh, ..] = self.nameless().words();
         CauseLine {
             code: self.code(),
             alarming: self.is_alarming(),
             stops: self.stops_everything()
                 || matches!(self, Self::OnlyDead { .. } | Self::Unexplained { .. }),
             what: Words::new(what, zh),
+            nameless: Words::new(told, told_zh),
             remedy: Words::new(remedy, remedy_zh),
+        }
+    }
+
+    /// The same without what people are called and have written.
+    fn nameless(&self) -> Self {
+        match self {
+            Self::Paused { .. } => Self::Paused {
+                by: String::new(),
+                reason: String::new(),
+            },
+            Self::RunHeld { run, .. } => Self::RunHeld {
+                run: *run,
+                by: String::new(),
+                why: String::new(),
+            },
+            other => other.clone(),
         }
     }
 
@@ -550,6 +568,12 @@ impl Cause {
                 "set the clocks of both hosts (NTP); rows of a day that was missed are judged then".to_owned(),
                 "请校准两台主机的时钟（NTP）；之后自动补判遗漏日期的数据".to_owned(),
             ],
+            Self::Paused { by, .. } if by.is_empty() => [
+                "paused".to_owned(),
+                "已暂停".to_owned(),
+                "`scheduler resume` lets the fleet go on".to_owned(),
+                "用 `scheduler resume` 恢复".to_owned(),
+            ],
             Self::Paused { by, reason } => [
                 format!("paused by {by}: {reason}"),
                 format!("已由 {by} 暂停：{reason}"),
@@ -600,9 +624,13 @@ impl Cause {
             ],
             Self::RunHeld { run, by, why } => {
                 let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+                let (held, zh) = match by.as_str() {
+                    "" => ("is held".to_owned(), "已搁置".to_owned()),
+                    by => (format!("is held by {by}{why}"), format!("已由 {by} 搁置{}", why.replacen(": ", "：", 1))),
+                };
                 [
-                    format!("backfill {run} is held by {by}{why}"),
-                    format!("补跑 {run} 已由 {by} 搁置{}", why.replacen(": ", "：", 1)),
+                    format!("backfill {run} {held}"),
+                    format!("补跑 {run} {zh}"),
                     format!("`scheduler backfill resume {run}` lets it go on"),
                     format!("用 `scheduler backfill resume {run}` 继续"),
                 ]

@@ -234,6 +234,9 @@ pub struct CauseLine {
     #[serde(skip)]
     pub stops: bool,
     pub what: Words,
+    /// The same for whoever asks: without what people are called and have written.
+    #[serde(skip)]
+    pub nameless: Words,
     pub remedy: Words,
 }
 

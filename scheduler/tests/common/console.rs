@@ -19,7 +19,7 @@ pub const ROLES: [&str; 3] = ["viewer", "reviewer", "operator"];
 /// A scheduler whose console people sign in to.
 pub struct Plant {
     pub fleet: Fleet,
-    _scheduler: Process,
+    pub scheduler: Process,
     pub base: String,
 }
 
@@ -61,7 +61,7 @@ impl Plant {
         let base = scheduler.http().await;
         Self {
             fleet,
-            _scheduler: scheduler,
+            scheduler,
             base,
         }
     }

@@ -1,15 +1,17 @@
 //! Serves the status page so that no client can hold the process up.
 //!
 //! Whoever connects costs a file descriptor that ranges need too, and may send half a request and fall silent. So
-//! connections are few: a newcomer takes the place of the one that has been idle longest. A request's head must come
-//! in time, no connection lasts for ever, and at the end clients are waited for but briefly. The time that a *body*
-//! may take is for the route that reads one to say.
+//! connections are few: a newcomer takes the place of the one that has been idle longest, and one whose body does not
+//! come is idle. A request's head must come in time, no connection lasts for ever, and at the end clients are waited for
+//! but briefly. The time that a *body* may take in all is for the route that reads one to say.
 
 use std::{
     collections::BTreeMap,
     convert::Infallible,
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -18,7 +20,11 @@ use axum::{
     Router,
     extract::{ConnectInfo, Request},
 };
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body, Bytes, Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nix::sys::resource::{Resource, getrlimit};
 use tokio::{
@@ -136,6 +142,10 @@ async fn connection(
         let (router, seat) = (router.clone(), seat.clone());
         async move {
             seat.busy();
+            let request = request.map(|body| SeatedBody {
+                body,
+                seat: seat.clone(),
+            });
             let answer = router.oneshot(request).await;
             seat.idle();
             Ok::<_, Infallible>(answer.unwrap_or_else(|never| match never {}))
@@ -168,10 +178,41 @@ struct Taken {
     seats: BTreeMap<u64, Arc<Seat>>,
 }
 
+/// A request's body, which tells the seat when it is the client that is waited for.
+struct SeatedBody {
+    body: Incoming,
+    seat: Arc<Seat>,
+}
+
+impl Body for SeatedBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        match polled {
+            Poll::Pending => self.seat.idle(),
+            Poll::Ready(_) => self.seat.busy(),
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// One connection's place. Given up when its connection lets go of it.
 #[derive(Debug)]
 struct Seat {
-    /// Since when no request of it is served.
+    /// Since when nothing is done for it: no request is served, or a body does not come.
     idle_since: Mutex<Option<Instant>>,
     /// Tells the connection to end at once.
     cut: CancellationToken,
@@ -189,7 +230,7 @@ impl Seat {
     }
 
     fn idle(&self) {
-        *lock(&self.idle_since) = Some(Instant::now());
+        lock(&self.idle_since).get_or_insert_with(Instant::now);
     }
 }
 
@@ -286,6 +327,46 @@ mod tests {
         }
         server.stop.cancel();
         server.task.await??;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn whose_body_does_not_come_makes_room_for_others() -> anyhow::Result<()> {
+        let limits = ConnectionLimits {
+            connections: 4,
+            head: AGES,
+            lifetime: AGES,
+            farewell: AGES,
+        };
+        let reading = Arc::new(Notify::new());
+        let read = reading.clone();
+        let form = move |body: axum::body::Body| async move {
+            read.notify_one();
+            let bytes = axum::body::to_bytes(body, 100).await;
+            bytes.map_or(0, |bytes| bytes.len()).to_string()
+        };
+        let router = Router::new()
+            .route("/", get(|| async { "here" }))
+            .route("/form", axum::routing::post(form));
+        let server = start(limits, router).await?;
+        let mut waiting = Vec::new();
+        for _ in 0..4 {
+            let mut stream = TcpStream::connect(server.address).await?;
+            let half = b"POST /form HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc";
+            stream.write_all(half).await?;
+            reading.notified().await;
+            waiting.push(stream);
+        }
+        let body = reqwest::get(format!("http://{}/", server.address)).await?;
+        assert_eq!(body.text().await?, "here");
+        let mut last = waiting.pop().context("a connection")?;
+        last.write_all(b"def").await?;
+        last.shutdown().await?;
+        let said = until_closed(last).await;
+        assert!(
+            said.ends_with('6'),
+            "only the one that was idle longest made room: {said}"
+        );
         Ok(())
     }
 

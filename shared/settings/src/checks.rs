@@ -148,13 +148,16 @@ impl Settings {
     fn check_console(&self) -> Result<(), SettingsError> {
         let console = &self.console;
         let of_a_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
-        if console.user_header.is_empty() || !console.user_header.chars().all(of_a_name) {
+        if !console.user_header.chars().all(of_a_name) {
             return Err(SettingsError::key(
                 "console.user_header",
-                format!("`{}` is not the name of a header", console.user_header),
+                format!(
+                    "`{}` is not the name of a header; \"\" if the proxies only forward",
+                    console.user_header
+                ),
             ));
         }
-        if !console.trusted_proxies.is_empty() && console.users_file.as_os_str().is_empty() {
+        if !console.trusted_proxies.is_empty() && !console.has_users() {
             return Err(SettingsError::key(
                 "console.trusted_proxies",
                 "needs console.users_file, which says what somebody whom the proxy names may do; `scheduler users add` writes it",

@@ -259,15 +259,20 @@ impl Default for Scheduler {
 pub struct Console {
     /// Who may sign in, as `scheduler users` keeps it; empty: whoever is on this host may look and change nothing.
     pub users_file: PathBuf,
-    /// Addresses of proxies that say who somebody is.
+    /// Addresses of proxies whose word holds: from where, under which address and by which user they are asked.
     pub trusted_proxies: Vec<IpAddr>,
-    /// The header in which they say it.
+    /// The header in which they name the user; empty: they only forward.
     pub user_header: String,
     /// Shifts by name: when each begins, by the plant's clock. One lasts until the next begins.
     pub shifts: BTreeMap<String, Time>,
 }
 
 impl Console {
+    /// Whether people can sign in.
+    pub fn has_users(&self) -> bool {
+        !self.users_file.as_os_str().is_empty()
+    }
+
     /// The shift that goes on, and when it began; without shifts the day.
     pub fn shift_at(&self, now: DateTime) -> (&str, DateTime) {
         let days = [now.date(), now.date().saturating_sub(1.day())];

@@ -6,8 +6,10 @@
 //! - With it people [sign in](sign_in), or a trusted proxy says who they are. What they may do is looked up in the file
 //!   at each request, so a role that was taken away is gone at once.
 //! - A change is a POST of one of our pages: its `Origin` is the address asked for, and its form holds the token of the
-//!   [`session`].
+//!   [`session`]. Its form must come in time ([`form`]).
 
+mod attempts;
+mod form;
 pub mod session;
 pub mod sign_in;
 
@@ -30,6 +32,7 @@ use crate::{
     status::now_ms,
     users::{Role, Users, UsersFile},
 };
+use attempts::Attempts;
 use session::Session;
 
 /// Nothing from elsewhere, no code in a page, no frame around it.
@@ -37,8 +40,6 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
                       form-action 'self'; frame-ancestors 'none'";
 /// As the script says that it only puts a page's content in again.
 const RENEWS: &str = "x-renews";
-/// Bytes of a form.
-const MOST_FORM: usize = 1 << 20;
 /// What may be had without signing in.
 const OPEN: [&str; 3] = ["/ui/sign-in", "/ui/style.css", "/ui/live.js"];
 
@@ -58,22 +59,23 @@ pub struct Access {
     listens: SocketAddr,
     file: Option<UsersFile>,
     trusted_proxies: Arc<[IpAddr]>,
-    user_header: HeaderName,
+    /// In which they name the user; `None`: they only forward.
+    user_header: Option<HeaderName>,
     zone: Zone,
-    attempts: Arc<sign_in::Attempts>,
+    attempts: Arc<Attempts>,
 }
 
 impl Access {
     pub fn new(settings: &Settings) -> Self {
         let console = &settings.console;
-        let path = &console.users_file;
         Self {
             listens: settings.scheduler.http,
-            file: (!path.as_os_str().is_empty()).then(|| UsersFile::new(path.clone())),
+            file: console
+                .has_users()
+                .then(|| UsersFile::new(console.users_file.clone())),
             trusted_proxies: console.trusted_proxies.clone().into(),
-            // the settings have looked at it
-            user_header: HeaderName::from_bytes(console.user_header.as_bytes())
-                .unwrap_or(HeaderName::from_static("x-forwarded-user")),
+            // The settings have looked at it: none only where it is empty.
+            user_header: HeaderName::from_bytes(console.user_header.as_bytes()).ok(),
             zone: settings.scheduler.timezone.clone(),
             attempts: Arc::default(),
         }
@@ -83,6 +85,11 @@ impl Access {
     pub fn users(&self) -> Result<Option<Arc<Users>>, Denied> {
         let users = self.file.as_ref().map(UsersFile::users).transpose();
         users.map_err(Denied::NoUsers)
+    }
+
+    /// Whether whoever asks may read what people are called and have written: without users anybody.
+    pub fn knows(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
+        self.file.is_none() || self.visitor(headers, peer).is_ok()
     }
 
     fn is_proxy(&self, peer: IpAddr) -> bool {
@@ -104,31 +111,64 @@ impl Access {
             };
         };
         let session = session::of(headers, &users, now_ms());
-        let told = headers
-            .get(&self.user_header)
-            .filter(|_| self.is_proxy(peer));
-        let Some(told) = told else {
+        let Some((header, name)) = self.told(headers, peer)? else {
+            // What a proxy's word began, holds with its word alone.
+            let session = session.filter(|session| !session.by_proxy);
             let session = session.ok_or(Denied::SignIn)?;
             let user = users.get(&session.name).ok_or(Denied::SignIn)?;
             if !session.is_of(user) {
                 return Err(Denied::SignIn);
             }
-            return Ok((session.visitor(user.role, false), None));
+            return Ok((session.visitor(user.role), None));
         };
-        let name = String::from_utf8_lossy(told.as_bytes()).into_owned();
         let user = users.get(&name).ok_or_else(|| {
             Denied::Forbidden(Problem::UnknownToUs {
-                header: self.user_header.to_string(),
+                header: header.to_string(),
                 name: name.clone(),
             })
         })?;
-        match session.filter(|session| session.name == name) {
-            Some(session) => Ok((session.visitor(user.role, true), None)),
+        match session.filter(|session| session.by_proxy && session.name == name) {
+            Some(session) => Ok((session.visitor(user.role), None)),
             None => {
-                let session = Session::begin(&name, user, now_ms());
-                Ok((session.visitor(user.role, true), Some(session)))
+                let session = Session::begin(&name, user, true, now_ms());
+                Ok((session.visitor(user.role), Some(session)))
             }
         }
+    }
+
+    /// The user whom a trusted proxy names, and the header in which it does.
+    fn told(
+        &self,
+        headers: &HeaderMap,
+        peer: IpAddr,
+    ) -> Result<Option<(&HeaderName, String)>, Denied> {
+        let Some(header) = self.user_header.as_ref().filter(|_| self.is_proxy(peer)) else {
+            return Ok(None);
+        };
+        let mut told = headers.get_all(header).iter();
+        let Some(name) = told.next() else {
+            return Ok(None);
+        };
+        // One is the proxy's, the other may be anybody's.
+        if told.next().is_some() {
+            return Err(Denied::Forbidden(Problem::ToldTwice(header.to_string())));
+        }
+        let name = String::from_utf8_lossy(name.as_bytes()).into_owned();
+        Ok(Some((header, name)))
+    }
+
+    /// Where whoever asks sits: behind trusted proxies what the outermost of them says, else the peer.
+    fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+        if !self.is_proxy(peer) {
+            return peer.to_canonical();
+        }
+        let forwarded = headers.get_all("x-forwarded-for").iter();
+        let forwarded = forwarded.filter_map(|list| list.to_str().ok());
+        let mut addresses: Vec<&str> = forwarded.flat_map(|list| list.split(',')).collect();
+        addresses.reverse();
+        let parsed = addresses.into_iter().map_while(address);
+        let mut clients = parsed.filter(|client| !self.is_proxy(*client));
+        clients.next().unwrap_or(peer).to_canonical()
     }
 
     /// The address that the browser knows us by.
@@ -158,10 +198,32 @@ fn refusal(listens: IpAddr, headers: &HeaderMap) -> Option<Problem> {
     if !listens.is_loopback() {
         return Some(Problem::NotOnLoopback(listens));
     }
-    let host = headers.get(header::HOST)?.to_str().unwrap_or_default();
+    if is_under_a_name(headers) {
+        return Some(Problem::OtherName);
+    }
+    // A proxy on this host asks for people elsewhere.
+    let forwarded = headers.keys().find(|name| {
+        let name = name.as_str();
+        ["forwarded", "via", "x-real-ip"].contains(&name) || name.starts_with("x-forwarded-")
+    });
+    forwarded.map(|header| Problem::Forwarded(header.to_string()))
+}
+
+/// Whether we are asked under a name that others can point here.
+fn is_under_a_name(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST) else {
+        return false;
+    };
+    let host = host.to_str().unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let known = name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    (!known).then_some(Problem::OtherName)
+    name != "localhost" && name.trim_matches(['[', ']']).parse::<IpAddr>().is_err()
+}
+
+/// An address as proxies write it, some of them with a port.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let address = text.trim_matches(['[', ']']).parse().ok();
+    address.or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))
 }
 
 /// The client of a request, which the server put there.
@@ -220,6 +282,15 @@ pub async fn guard(State(access): State<Access>, mut request: Request, next: Nex
     answer
 }
 
+/// Around what needs no user: on loopback no page of another site reads it through a name that it points here.
+pub async fn under_no_name(State(access): State<Access>, request: Request, next: Next) -> Response {
+    if access.listens.ip().is_loopback() && is_under_a_name(request.headers()) {
+        let text = page_request::text_of(request.uri(), request.headers());
+        return plain(StatusCode::FORBIDDEN, &Problem::OtherName, text);
+    }
+    next.run(request).await
+}
+
 /// What the extractors of a route say of an address or a form, in the language of who sent it.
 async fn in_words(answer: Response, text: &Text) -> Response {
     let status = answer.status();
@@ -231,7 +302,7 @@ async fn in_words(answer: Response, text: &Text) -> Response {
     if !misread.contains(&status) {
         return answer;
     }
-    let said = to_bytes(answer.into_body(), MOST_FORM).await;
+    let said = to_bytes(answer.into_body(), form::MOST).await;
     let said = String::from_utf8_lossy(&said.unwrap_or_default()).into_owned();
     plain(status, &Problem::NotUnderstood(said), text)
 }
@@ -256,8 +327,9 @@ pub async fn changing(
         return refused(Problem::NotFromHere);
     }
     let (head, body) = request.into_parts();
-    let Ok(bytes) = to_bytes(body, MOST_FORM).await else {
-        return plain(StatusCode::PAYLOAD_TOO_LARGE, &Problem::TooMuchSent, text);
+    let bytes = match form::read(body, form::MOST, text).await {
+        Ok(bytes) => bytes,
+        Err(answer) => return answer,
     };
     let mut fields = form_urlencoded::parse(&bytes);
     let token = fields.find(|(name, _)| name == "token");
@@ -317,5 +389,67 @@ mod tests {
             !access.is_from_here(&headers, proxy),
             "a browser always says"
         );
+    }
+
+    #[test]
+    fn without_users_it_is_not_shown_through_a_proxy_on_this_host() {
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        for name in ["forwarded", "via", "x-real-ip", "x-forwarded-for"] {
+            let mut headers = host("127.0.0.1:9100");
+            headers.insert(name, HeaderValue::from_static("10.0.0.7"));
+            let why = refusal(loopback, &headers);
+            assert_eq!(why, Some(Problem::Forwarded(name.to_owned())));
+        }
+    }
+
+    fn behind(proxies: &[&str], user_header: &str) -> Access {
+        let mut settings = Settings::default();
+        let proxies = proxies.iter().map(|proxy| proxy.parse().unwrap());
+        settings.console.trusted_proxies = proxies.collect();
+        settings.console.user_header = user_header.to_owned();
+        Access::new(&settings)
+    }
+
+    #[test]
+    fn whom_a_proxy_names_twice_it_does_not_name() {
+        let (proxy, other) = (IpAddr::from([10, 0, 0, 5]), IpAddr::from([10, 0, 0, 6]));
+        let access = behind(&["10.0.0.5"], "X-Forwarded-User");
+        let mut headers = host("weld.plant");
+        assert_eq!(access.told(&headers, proxy), Ok(None));
+        headers.append("x-forwarded-user", HeaderValue::from_static("li"));
+        let (_, name) = access.told(&headers, proxy).unwrap().unwrap();
+        assert_eq!(name, "li");
+        assert_eq!(access.told(&headers, other), Ok(None));
+        // One that only forwards names nobody, whoever sent the header.
+        let forwards = behind(&["10.0.0.5"], "");
+        assert_eq!(forwards.told(&headers, proxy), Ok(None));
+        headers.append("x-forwarded-user", HeaderValue::from_static("mallory"));
+        let twice = Problem::ToldTwice("x-forwarded-user".to_owned());
+        assert_eq!(access.told(&headers, proxy), Err(Denied::Forbidden(twice)));
+    }
+
+    #[test]
+    fn behind_a_proxy_the_client_is_the_last_that_is_no_proxy() {
+        let access = behind(&["10.0.0.5", "::1"], "");
+        let client = |peer: &str, forwarded: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for list in forwarded {
+                headers.append("x-forwarded-for", HeaderValue::from_static(list));
+            }
+            access.client(&headers, peer.parse().unwrap()).to_string()
+        };
+        let claimed = "1.2.3.4, 10.0.0.9";
+        assert_eq!(client("10.0.0.5", &[claimed]), "10.0.0.9");
+        assert_eq!(
+            client("10.0.0.5", &["10.0.0.9", "10.0.0.7:1234"]),
+            "10.0.0.7"
+        );
+        assert_eq!(
+            client("::1", &["[2001:db8::7]:80, 10.0.0.5"]),
+            "2001:db8::7"
+        );
+        assert_eq!(client("10.0.0.5", &["10.0.0.9, unknown"]), "10.0.0.5");
+        assert_eq!(client("10.0.0.5", &[]), "10.0.0.5");
+        assert_eq!(client("10.0.0.6", &[claimed]), "10.0.0.6", "not trusted");
     }
 }

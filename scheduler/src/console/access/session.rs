@@ -20,6 +20,8 @@ const LASTS_MS: i64 = 12 * 3_600_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     pub name: String,
+    /// A proxy said who it is, and must say so each time.
+    pub by_proxy: bool,
     /// The user's key when it began.
     key: String,
     /// What forms must hold.
@@ -28,9 +30,10 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn begin(name: &str, user: &User, now_ms: i64) -> Self {
+    pub fn begin(name: &str, user: &User, by_proxy: bool, now_ms: i64) -> Self {
         Self {
             name: name.to_owned(),
+            by_proxy,
             key: user.key.clone(),
             token: uuid::Uuid::new_v4().simple().to_string(),
             until_ms: now_ms + LASTS_MS,
@@ -42,12 +45,12 @@ impl Session {
         self.key == user.key
     }
 
-    pub fn visitor(&self, role: Role, by_proxy: bool) -> Visitor {
+    pub fn visitor(&self, role: Role) -> Visitor {
         Visitor {
             name: Some(self.name.clone()),
             role,
             token: self.token.clone(),
-            by_proxy,
+            by_proxy: self.by_proxy,
         }
     }
 
@@ -112,7 +115,7 @@ mod tests {
     #[test]
     fn it_holds_for_a_shift_and_only_as_it_was_given() {
         let (users, user) = (Users::nobody(), user());
-        let session = Session::begin("李 娜", &user, 1000);
+        let session = Session::begin("李 娜", &user, false, 1000);
         let cookie = session.cookie(&users, true);
         let text = cookie.to_str().unwrap();
         for part in ["HttpOnly", "SameSite=Strict", "Path=/ui", "Secure"] {
@@ -131,7 +134,7 @@ mod tests {
     #[test]
     fn another_password_ends_it() {
         let first = user();
-        let session = Session::begin("li", &first, 0);
+        let session = Session::begin("li", &first, false, 0);
         assert!(session.is_of(&first) && !session.is_of(&user()));
     }
 }

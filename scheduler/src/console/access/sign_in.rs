@@ -1,24 +1,20 @@
 //! Signing in by name and password, and out.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use askama::Template;
 use axum::{
     Extension,
-    extract::{ConnectInfo, Query, Request, State},
+    body::Body,
+    extract::{FromRequest as _, Query, Request, State},
     http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse as _, Redirect, Response},
 };
 use axum_extra::extract::Form;
 use serde::Deserialize;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 
-use super::{Access, session, session::Session};
+use super::{Access, form, peer, session, session::Session};
 use crate::{
     console::{
         html,
@@ -30,50 +26,10 @@ use crate::{
     users,
 };
 
-/// Wrong passwords in a row after which somebody waits.
-const WRONG: u32 = 5;
-/// How long.
-const WAIT: Duration = Duration::from_secs(30);
-/// Names and addresses that are remembered.
-const REMEMBERED: usize = 1000;
 /// How long a password waits for its turn to be hashed.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Wrong passwords, by address and name.
-pub struct Attempts {
-    wrong: Mutex<HashMap<(IpAddr, String), (u32, Instant)>>,
-    /// Hashing takes memory and a core: one at a time.
-    turn: Semaphore,
-}
-
-impl Default for Attempts {
-    fn default() -> Self {
-        Self {
-            wrong: Mutex::default(),
-            turn: Semaphore::new(1),
-        }
-    }
-}
-
-impl Attempts {
-    fn must_wait(&self, who: &(IpAddr, String), now: Instant) -> bool {
-        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = wrong.get(who);
-        known.is_some_and(|(times, last)| *times >= WRONG && now < *last + WAIT)
-    }
-
-    fn was(&self, right: bool, who: (IpAddr, String), now: Instant) {
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        wrong.retain(|_, (_, last)| now < *last + WAIT);
-        if right {
-            wrong.remove(&who);
-        } else if wrong.len() < REMEMBERED || wrong.contains_key(&who) {
-            let (times, last) = wrong.entry(who).or_insert((0, now));
-            *times += 1;
-            *last = now;
-        }
-    }
-}
+/// Bytes of the form: whoever sends it has not signed in.
+const MOST_FORM: usize = 8 << 10;
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -134,51 +90,65 @@ pub struct Credentials {
 }
 
 /// `POST /ui/sign-in`
-pub async fn sign_in(
-    State(access): State<Access>,
-    ConnectInfo(peer): ConnectInfo<std::net::SocketAddr>,
-    uri: Uri,
-    headers: HeaderMap,
-    Form(form): Form<Credentials>,
-) -> Response {
-    let t = text_of(&uri, &headers);
-    let next = ours(form.next.as_deref());
-    let refused = |status, said| {
+pub async fn sign_in(State(access): State<Access>, request: Request) -> Response {
+    let t = text_of(request.uri(), request.headers());
+    let refused = |status, next: &str, said| {
         let page = SignInPage { t, next, said };
         (status, html(page.render())).into_response()
     };
-    if !access.is_from_here(&headers, peer.ip()) {
-        return refused(StatusCode::FORBIDDEN, t.not_from_here);
+    let peer = peer(&request);
+    if !access.is_from_here(request.headers(), peer) {
+        return refused(StatusCode::FORBIDDEN, "/ui", t.not_from_here);
     }
+    let secure = access.is_https(request.headers(), peer);
+    let address = access.client(request.headers(), peer);
+    let form: Credentials = match credentials(request, t).await {
+        Ok(form) => form,
+        Err(answer) => return answer,
+    };
+    let next = ours(form.next.as_deref());
+    let refused = |status, said| refused(status, next, said);
     let users = match access.users() {
         Ok(Some(users)) => users,
         // Nobody can sign in; the guard says so.
         _ => return Redirect::to("/ui").into_response(),
     };
-    let who = (peer.ip(), form.name.chars().take(64).collect::<String>());
-    let Ok(Ok(_turn)) = timeout(PATIENCE, access.attempts.turn.acquire()).await else {
+    let attempts = &access.attempts;
+    let Ok(Ok(_turn)) = timeout(PATIENCE, attempts.turn.acquire()).await else {
         return refused(StatusCode::SERVICE_UNAVAILABLE, t.wait_and_sign_in);
     };
-    if access.attempts.must_wait(&who, Instant::now()) {
+    if attempts.must_wait(address, &form.name, Instant::now()) {
         return refused(StatusCode::TOO_MANY_REQUESTS, t.wait_and_sign_in);
     }
-    let hash = users.get(&form.name).and_then(|user| user.password.clone());
+    let user = users.get(&form.name);
+    let hash = user.and_then(|user| user.password.clone());
     let right = tokio::task::spawn_blocking(move || match hash {
         Some(hash) => users::check(&form.password, &hash),
         None => users::pretend(&form.password),
     });
     let right = right.await.unwrap_or(false);
-    access.attempts.was(right, who, Instant::now());
-    let Some(user) = users.get(&form.name).filter(|_| right) else {
-        tracing::warn!(name = form.name, %peer, "a wrong name or password for the console");
+    attempts.was(right, address, &form.name, Instant::now());
+    let Some(user) = user.filter(|_| right) else {
+        // What nobody is called may be a password that was typed in the wrong place.
+        let name = user.map_or("an unknown name", |_| &form.name);
+        tracing::warn!(name, %address, "a wrong name or password for the console");
         return refused(StatusCode::UNAUTHORIZED, t.wrong_password);
     };
-    tracing::info!(name = form.name, role = user.role.name(), %peer, "signed in to the console");
-    let session = Session::begin(&form.name, user, now_ms());
+    tracing::info!(name = form.name, role = user.role.name(), %address, "signed in to the console");
+    let session = Session::begin(&form.name, user, false, now_ms());
     let mut answer = Redirect::to(next).into_response();
-    let secure = access.is_https(&headers, peer.ip());
     session::put(&mut answer, session.cookie(&users, secure));
     answer
+}
+
+/// What the form holds, or what is answered in its place.
+async fn credentials(request: Request, t: &'static Text) -> Result<Credentials, Response> {
+    let (head, body) = request.into_parts();
+    let bytes = form::read(body, MOST_FORM, t).await?;
+    let request = Request::from_parts(head, Body::from(bytes));
+    let form = Form::<Credentials>::from_request(request, &()).await;
+    form.map(|Form(form)| form)
+        .map_err(|why| why.into_response())
 }
 
 /// `POST /ui/sign-out`
@@ -199,27 +169,6 @@ pub async fn sign_out(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn whoever_errs_five_times_waits_and_others_do_not() {
-        let attempts = Attempts::default();
-        let now = Instant::now();
-        let li = || (IpAddr::from([10, 0, 0, 1]), "li".to_owned());
-        for _ in 0..WRONG {
-            assert!(!attempts.must_wait(&li(), now));
-            attempts.was(false, li(), now);
-        }
-        assert!(attempts.must_wait(&li(), now + WAIT / 2));
-        assert!(!attempts.must_wait(&li(), now + WAIT));
-        assert!(!attempts.must_wait(&(IpAddr::from([10, 0, 0, 2]), "li".to_owned()), now));
-        for number in 0..2 * REMEMBERED as u32 {
-            let address = IpAddr::from(number.to_be_bytes());
-            attempts.was(false, (address, "guess".to_owned()), now);
-        }
-        assert!(attempts.wrong.lock().unwrap().len() <= REMEMBERED);
-        attempts.was(true, li(), now);
-        assert!(!attempts.must_wait(&li(), now));
-    }
 
     #[tokio::test]
     async fn nobody_is_led_elsewhere() {

@@ -256,7 +256,19 @@ fn a_jobs_id_leads_nowhere_else() {
     for id in ["20261122-0-7-abcd", "a", "A.b_c-9", &"x".repeat(100)] {
         assert!(is_name(id), "{id}");
     }
-    for id in ["", ".", "..", ".hidden", "../x", "a/b", "a\\b", "a b", "a\0", "焊", &"x".repeat(101)] {
+    for id in [
+        "",
+        ".",
+        "..",
+        ".hidden",
+        "../x",
+        "a/b",
+        "a\\b",
+        "a b",
+        "a\0",
+        "焊",
+        &"x".repeat(101),
+    ] {
         assert!(!is_name(id), "{id:?}");
     }
 }
