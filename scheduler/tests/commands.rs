@@ -4,14 +4,22 @@
 
 mod common;
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    fs::{Permissions, set_permissions},
+    os::unix::{
+        fs::{PermissionsExt as _, chown},
+        process::CommandExt as _,
+    },
+    process::Stdio,
+    time::Duration,
+};
 
 use common::{Hands, SOON, day_before, lease, text};
 use nix::{sys::signal::Signal, unistd::Pid};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use weldfleet_queue::State;
-use weldfleet_tests::{Fleet, Service, eventually};
+use weldfleet_tests::{Fleet, Service, eventually, process::without_services};
 
 const TTL: Duration = Duration::from_secs(2);
 /// What the answers there look like is what they are.
@@ -792,7 +800,7 @@ async fn users_that_are_added_at_once_are_all_there() {
     let adding = names.map(|name| {
         let args = ["users", "add", name, "--role", "viewer", "--no-password"];
         let mut command = fleet.command("scheduler", &args);
-        command.stdout(std::process::Stdio::null()).spawn().unwrap()
+        command.stdout(Stdio::null()).spawn().unwrap()
     });
     for mut child in adding {
         assert!(child.wait().unwrap().success());
@@ -801,4 +809,33 @@ async fn users_that_are_added_at_once_are_all_there() {
     for name in names {
         assert!(listed.contains(name), "{name}: {listed}");
     }
+}
+
+/// It would be another's file, which a scheduler cannot read any more.
+#[test]
+fn who_may_not_give_the_file_of_users_back_leaves_it_as_it_is() {
+    let nobody = 65534;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("users.toml");
+    let add = |name: &str| {
+        let mut command = without_services("scheduler");
+        command.args(["users", "add", name, "--role", "viewer", "--no-password"]);
+        command.env("WELDFLEET__CONSOLE__USERS_FILE", &file);
+        command
+    };
+    assert!(add("li").output().unwrap().status.success());
+    // Only root can make a file another's.
+    if chown(&file, Some(0), Some(nobody)).is_err() {
+        return;
+    }
+    set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+    set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+    std::fs::remove_file(folder.path().join("users.toml.lock")).unwrap();
+    let before = std::fs::read(&file).unwrap();
+    let said = add("ben").uid(nobody).gid(nobody).output().unwrap();
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("sudo -u '#0' -g '#65534'"), "{said}");
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 1, "nothing that its owner could not open");
 }

@@ -412,6 +412,8 @@ async fn each_command_in_redis_is_needed() {
         for (rule, others) in without_each(rules) {
             set_user(fleet, account, &others).await;
             let _: () = fleet.queue.command(&["ACL", "LOG", "RESET"]).await;
+            // A server that knows no script yet is sent each, once.
+            let _: () = fleet.queue.command(&["SCRIPT", "FLUSH"]).await;
             let said = plant.redis_refusal(account).await;
             let family: Vec<String> = match rule.strip_prefix('@') {
                 Some(family) => fleet.queue.command(&["ACL", "CAT", family]).await,
@@ -436,6 +438,9 @@ async fn each_command_in_redis_is_needed() {
         // Another queue, and what destroys, are nobody's.
         (&["SET", "weldfleet:{other}:paused", "x"], WORKER, false),
         (&["FLUSHALL"], SCHEDULER, false),
+        (&["CONFIG", "GET", "requirepass"], SCHEDULER, false),
+        (&["FUNCTION", "FLUSH"], WORKER, false),
+        (&["SCRIPT", "FLUSH"], CONSOLE, false),
         (&["KEYS", "*"], SCHEDULER, false),
     ] {
         let mut dry = vec!["ACL", "DRYRUN", account];
