@@ -408,12 +408,12 @@ async fn what_people_have_written_is_told_to_whom_has_signed_in() {
     let plant = Plant::start(&[]).await;
     let day = common::day_before(3);
     plant.fleet.simulate(&day, 100, &[]);
-    let note = ["--note", "the secret line 3"];
+    let note = ["--note", "the secret line 3", "--json"];
     let range = ["backfill", "--from", &day, "--to", &day];
-    plant
-        .fleet
-        .succeed("scheduler", &[&range[..], &note].concat());
-    let hold = ["backfill", "hold", "1", "--reason", "the secret order"];
+    let asked = [&range[..], &note].concat();
+    let asked: Value = serde_json::from_str(&plant.fleet.succeed("scheduler", &asked)).unwrap();
+    let run = asked["run"].to_string();
+    let hold = ["backfill", "hold", &run, "--reason", "the secret order"];
     plant.fleet.succeed("scheduler", &hold);
     let pause = ["pause", "--reason", "the secret reason"];
     plant.fleet.succeed("scheduler", &pause);
