@@ -276,7 +276,11 @@ async fn keep_breakers_pause(
         if latest.iter().any(is_this) {
             return Ok(());
         }
-        let by = By::new(&pause.by, &pause.reason);
+        // Whole, so that it is found again.
+        let by = By {
+            who: pause.by.clone(),
+            why: pause.reason.clone(),
+        };
         events.record(&[by.event("pause", "fleet", "")]).await
     };
     match kept.await {
