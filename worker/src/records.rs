@@ -79,6 +79,12 @@ pub fn is_complete(line: &[u8]) -> bool {
     !serde_json::from_str::<IgnoredAny>(line).is_err_and(|error| error.is_eof())
 }
 
+/// Whether the text is a JSON object, whatever is in it.
+pub fn is_object(text: &[u8]) -> bool {
+    let text = str::from_utf8(text).map(bare).unwrap_or_default();
+    text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
 /// One JSON object.
 ///
 /// # Errors

@@ -179,12 +179,17 @@ fn mixed<'a>(living: impl Iterator<Item = &'a WorkerEntry>) -> Option<Words> {
     let living: Vec<_> = living.collect();
     let kinds = |field: &str| -> BTreeSet<String> {
         let told = living.iter().filter_map(|worker| worker.fields.get(field));
-        // which GPU of its host a worker has says nothing of its numbers
-        told.map(|told| told.split(':').next().unwrap_or(told).to_owned())
-            .collect()
+        told.cloned().collect()
     };
     let listed = |kinds: BTreeSet<String>| kinds.into_iter().collect::<Vec<_>>().join(", ");
-    let (models, devices) = (kinds("model_version"), kinds("device"));
+    let models = kinds("model_version");
+    // which GPU of its host a worker has says nothing of its numbers
+    let providers = kinds("device").into_iter();
+    let providers = providers.map(|device| match device.split_once(':') {
+        Some((provider, _)) => provider.to_owned(),
+        None => device,
+    });
+    let devices: BTreeSet<String> = providers.collect();
     if models.len() > 1 {
         let models = listed(models);
         return Some(Words::new(
@@ -243,6 +248,12 @@ mod tests {
         ];
         let said = mixed(precisions.iter()).unwrap().en;
         assert!(said.contains("different models (m-1, m-1+bf16)"), "{said}");
+        let versions = [worker("cpu", "plant:1", 0), worker("cpu", "plant:2", 0)];
+        let said = mixed(versions.iter()).unwrap().en;
+        assert!(
+            said.contains("different models (plant:1, plant:2)"),
+            "{said}"
+        );
     }
 
     #[test]
@@ -286,6 +297,29 @@ mod tests {
             "{rules:?}"
         );
         assert_eq!(rules.len(), 1);
+    }
+
+    #[test]
+    fn two_models_of_one_version_text_are_told_apart_by_their_content() {
+        let with = |weights: &str| {
+            let told = Agreement::default().with("model", &weights).to_string();
+            worker_entry(&[
+                ("device", "cpu"),
+                ("version", env!("CARGO_PKG_VERSION")),
+                ("model_version", "global-1"),
+                (Agreement::FIELD, told.as_str()),
+            ])
+        };
+        let report = Report {
+            workers: Some(vec![with("these"), with("others")]),
+            ..Report::default()
+        };
+        let told = hints(&report, "UTC", &Agreement::default());
+        let told: Vec<&str> = told.iter().map(|hint| hint.words.en.as_str()).collect();
+        assert!(
+            told.len() == 1 && told[0].contains("workers have different [model],"),
+            "{told:?}"
+        );
     }
 
     #[test]

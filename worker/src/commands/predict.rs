@@ -98,7 +98,8 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
         .or_exit(Exit::Usage)
 }
 
-/// One record, however many lines it takes, or one a line.
+/// One record, however many lines it takes, or one a line. It is one of several lines where the whole text is an object,
+/// or where no line is one: a line that was cut costs that line alone.
 ///
 /// # Errors
 /// If it holds nothing, or one record of several lines that is wrong as a whole.
@@ -111,7 +112,10 @@ fn parse(text: &[u8], further: &FurtherNames) -> Result<Vec<Result<Record, Bad>>
     let Some((first, _)) = lines.first() else {
         return Err(Refusal::new("holds no record", "write one record a line"));
     };
-    if lines.len() > 1 && !records::is_complete(first) {
+    let of_several_lines = lines.len() > 1
+        && !records::is_complete(first)
+        && (records::is_object(text) || !lines.iter().any(|(line, _)| records::is_object(line)));
+    if of_several_lines {
         return records::one(utf8(text)?, further).map(|record| vec![Ok(record)]);
     }
     let parsed = lines.into_iter().map(|(line, number)| {
@@ -175,4 +179,44 @@ fn in_words(record: &Record, verdict: &Verdict) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: &str = r#"{"umax": 2, "imax": 9, "u_curve": [1, 2], "i_curve": [8, 9]}"#;
+
+    /// Which lines are records; the refusal's text where the whole is none.
+    fn parsed(text: &str) -> Result<Vec<bool>, String> {
+        let further = FurtherNames::of(&Settings::default().columns);
+        let lines = parse(text.as_bytes(), &further);
+        lines
+            .map(|lines| lines.iter().map(Result::is_ok).collect())
+            .map_err(|refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn a_line_that_was_cut_costs_that_line_alone_wherever_it_is() {
+        let cut = &RECORD[..40];
+        for (first, second, third, found) in [
+            (cut, RECORD, RECORD, [false, true, true]),
+            (RECORD, cut, RECORD, [true, false, true]),
+            (RECORD, RECORD, cut, [true, true, false]),
+        ] {
+            let text = format!("{first}\n{second}\n\n{third}\n");
+            assert_eq!(parsed(&text), Ok(found.to_vec()), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_record_may_take_many_lines() {
+        let spread = RECORD.replace(", ", ",\n");
+        assert_eq!(parsed(&spread), Ok(vec![true]));
+        assert_eq!(parsed(&format!("\u{feff}{spread}")), Ok(vec![true]));
+        let refused = parsed(&spread.replace("[8,", "[8 8,")).unwrap_err();
+        assert!(refused.contains("not JSON"), "{refused}");
+        let refused = parsed(&spread.replace("umax", "vmax")).unwrap_err();
+        assert!(refused.contains("vmax"), "{refused}");
+    }
 }
