@@ -425,7 +425,55 @@ async fn quality_and_drift_are_counted() {
         .unwrap();
     assert!((error - 0.5).abs() < 1e-4, "{error}");
     assert!(found["auc_pr"].as_f64().unwrap() > recall);
-    fleet.succeed("scheduler", &["evaluate", "--from", &then, "--to", &now]);
+    let evaluate = ["evaluate", "--from", &then, "--to", &now];
+    let said = fleet.succeed("scheduler", &evaluate);
+    assert!(!said.contains("not counted"), "{said}");
+
+    // A model that fails on one in five, which figures over the rest do not tell; of the first day alone another one.
+    let spoil = format!(
+        "UPDATE spot_records SET model_version = if(data_date = {now}, 'global-1', 'global-0'), \
+         alg_status = multiIf(record_id % 5 = 0, 'error', record_id % 5 = 1, 'invalid', alg_status), \
+         alg_complete_time = if(record_id % 10 = 1, NULL, alg_complete_time), \
+         final_result = if(record_id % 5 < 2, NULL, final_result) WHERE 1"
+    );
+    fleet.clickhouse.execute(&spoil).await;
+    let waits = "UPDATE spot_records SET alg_status = NULL WHERE alg_complete_time IS NULL";
+    fleet.clickhouse.execute(waits).await;
+    let count = async |condition: String| {
+        let rows = format!("spot_records WHERE data_date = {now} AND {condition}");
+        fleet.clickhouse.count(&rows).await
+    };
+    let report = json(&fleet.succeed("scheduler", &[&evaluate[..], &["--json"]].concat()));
+    let left_out = &report["left_out"][1];
+    assert_eq!(left_out["day"], now);
+    for (name, condition) in [
+        ("rows", "record_id % 5 < 2"),
+        ("labelled_nok", "record_id % 5 < 2 AND label = 'NOK'"),
+        ("error", "record_id % 5 = 0"),
+        ("invalid", "record_id % 10 = 6"),
+        ("waiting", "record_id % 10 = 1"),
+    ] {
+        let rows = count(condition.to_owned()).await;
+        assert!(rows > 0);
+        assert_eq!(left_out[name], rows, "{name}: {left_out}");
+    }
+    let models = &report["models"];
+    assert_eq!(models.as_array().map(Vec::len), Some(2), "{models}");
+    assert!(
+        report["classification"]["threshold"].is_null(),
+        "of two models: {report}"
+    );
+    let said = fleet.succeed("scheduler", &evaluate);
+    for part in [
+        "figures mix 2 models: global-",
+        "not counted: labelled welds without a verdict",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let one = ["evaluate", "--from", &now, "--to", &now, "--json"];
+    let report = json(&fleet.succeed("scheduler", &one));
+    let threshold = report["classification"]["threshold"].as_f64();
+    assert!(threshold.is_some(), "of the one that is here: {report}");
 
     let column = |report: &Value, name: &str| -> Value {
         let columns = report["columns"].as_array().unwrap();
@@ -443,7 +491,23 @@ async fn quality_and_drift_are_counted() {
         now.as_str(),
         "--json",
     ];
-    let before = column(&json(&fleet.succeed("scheduler", &drift)), "umax");
+    let before = json(&fleet.succeed("scheduler", &drift));
+    let command = format!("scheduler backfill --from {then} --to {then} --force");
+    assert_eq!(before["judge_anew"], command, "{before}");
+    assert_eq!(before["models"]["day"][0]["model_version"], "global-1");
+    let said = fleet.succeed("scheduler", &drift[..5]);
+    let first = said.lines().next().unwrap_or_default();
+    assert!(
+        first.starts_with(&format!("{then} was judged by global-0 (")) && first.contains(&command),
+        "{said}"
+    );
+    fleet
+        .clickhouse
+        .execute("UPDATE spot_records SET model_version = 'global-1' WHERE 1")
+        .await;
+    let same = json(&fleet.succeed("scheduler", &drift));
+    assert!(same["judge_anew"].is_null(), "{same}");
+    let before = column(&before, "umax");
     assert!(before["psi"].as_f64().unwrap() < 0.1, "{before}");
     fleet
         .clickhouse
@@ -736,7 +800,7 @@ async fn the_service_before_is_compared_with() {
     close(scores, "auc", recall + (1.0 - recall) / 2.0);
     close(scores, "pos_rate_true", of("positive") / of("n"));
     close(scores, "pos_rate_pred", of("said") / of("n"));
-    assert!(scores["threshold"].as_f64().is_some(), "{scores}");
+    assert!(scores["threshold"].is_null(), "no model is told: {scores}");
     let diameter = &found["regression"]["diameter"];
     close(diameter, "n_eval", of("measured"));
     close(diameter, "mae", 0.5);

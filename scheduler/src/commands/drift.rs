@@ -1,5 +1,7 @@
 //! `scheduler drift`: how far the distributions of one day have moved from another's.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use weldfleet_service::{
     Exit, Failure, out,
@@ -8,9 +10,10 @@ use weldfleet_service::{
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day,
-    clickhouse::{Shift, SourceTable, drifting},
+    clickhouse::{ModelRows, Shift, SourceTable, drifting},
 };
 
+use super::evaluate::{in_words, models_json};
 use crate::{args::Drift, dependencies::store_failure};
 
 /// Index from which a distribution has moved; the usual limits.
@@ -38,15 +41,60 @@ pub async fn run(settings: &Settings, options: Drift) -> Result<Exit, Failure> {
                 .map_err(store_failure)?,
         );
     }
+    let models = Models::read(&source, reference, day).await?;
     if options.json {
         let columns: Vec<Value> = shifts.iter().map(as_json).collect();
-        output::json(
-            &json!({ "day": day.to_string(), "reference": reference.to_string(), "columns": columns }),
-        )?;
+        output::json(&json!({
+            "day": day.to_string(), "reference": reference.to_string(), "columns": columns,
+            "models": { "reference": models_json(&models.then), "day": models_json(&models.now) },
+            "judge_anew": models.judge_anew(reference),
+        }))?;
     } else {
+        out!("{}", models.draw(day, reference));
         out!("{}", draw(&shifts, day, reference, Paint::for_stdout()));
     }
     Ok(Exit::Done)
+}
+
+/// Who judged the two days.
+struct Models {
+    then: Vec<ModelRows>,
+    now: Vec<ModelRows>,
+}
+
+impl Models {
+    async fn read(source: &SourceTable, reference: Day, day: Day) -> Result<Self, Failure> {
+        let of = async |day| source.models_of(&[day], false).await.map_err(store_failure);
+        Ok(Self {
+            then: of(reference).await?,
+            now: of(day).await?,
+        })
+    }
+
+    /// What makes the days comparable, where not the same models judged both: what a model says of them then tells the
+    /// models apart, not the welds.
+    fn judge_anew(&self, reference: Day) -> Option<String> {
+        let versions = |models: &[ModelRows]| -> BTreeSet<String> {
+            models.iter().map(|one| one.model_version.clone()).collect()
+        };
+        let (then, now) = (versions(&self.then), versions(&self.now));
+        let differ = !then.is_empty() && !now.is_empty() && then != now;
+        differ.then(|| format!("scheduler backfill --from {reference} --to {reference} --force"))
+    }
+
+    fn draw(&self, day: Day, reference: Day) -> String {
+        let Some(command) = self.judge_anew(reference) else {
+            return String::new();
+        };
+        let told =
+            |models: &[ModelRows]| models.iter().map(in_words).collect::<Vec<_>>().join(", ");
+        format!(
+            "{reference} was judged by {}, {day} by {}: what they say of ml_nok_prob and the measures tells the models apart, \
+             not the welds; `{command}` judges {reference} anew\n\n",
+            told(&self.then),
+            told(&self.now)
+        )
+    }
 }
 
 fn as_json(shift: &Shift) -> Value {

@@ -8,7 +8,7 @@ use weldfleet_service::{
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day,
-    clickhouse::{Confusion, Quality, Regression, Scores, SourceTable},
+    clickhouse::{Confusion, LeftOut, ModelRows, Quality, Regression, Scores, SourceTable},
 };
 use weldfleet_weld::columns::MEASURE_NAMES;
 
@@ -37,13 +37,17 @@ pub async fn run(settings: &Settings, options: Evaluate) -> Result<Exit, Failure
     let found = source.quality(&days).await.map_err(store_failure)?;
     let unreadable = source.unreadable_verdicts("label", &days).await;
     let unreadable = unreadable.map_err(store_failure)?;
+    let left_out = source.left_out(&days).await.map_err(store_failure)?;
+    let models = source.models_of(&days, true).await.map_err(store_failure)?;
     if options.json {
         let scores = source.scores(&days).await.map_err(store_failure)?;
         let days: Vec<Value> = found.iter().map(as_json).collect();
         output::json(&json!({
             "days": days,
-            "classification": classification(&scores, nok_threshold(settings)),
+            "classification": classification(&scores, nok_threshold(settings, &models)),
             "regression": regressions(&scores),
+            "left_out": left_out.iter().map(left_out_json).collect::<Vec<_>>(),
+            "models": models_json(&models),
             "unreadable": agreement::unreadable_json(&unreadable),
         }))?;
     } else {
@@ -52,24 +56,101 @@ pub async fn run(settings: &Settings, options: Evaluate) -> Result<Exit, Failure
         } else {
             out!("{}", draw(&found));
         }
+        out!("{}{}", draw_models(&models), draw_left_out(&left_out));
         out!("{}", agreement::draw_unreadable("label", &unreadable));
     }
     Ok(Exit::Done)
 }
 
-/// The threshold from which the global model says NOK; none where its configuration is not on this host.
-fn nok_threshold(settings: &Settings) -> Option<f64> {
-    // By its text: 0.797 shall not become 0.7970000267028809.
-    let shortest = |threshold: f32| threshold.to_string().parse().ok();
-    if let Some(threshold) = settings.model.nok_threshold {
-        return shortest(threshold);
-    }
+/// The threshold from which the rows' model said NOK: known only where one model judged them all and is the one whose
+/// folder is on this host.
+fn nok_threshold(settings: &Settings, models: &[ModelRows]) -> Option<f64> {
+    let [ModelRows { model_version, .. }] = models else {
+        return None;
+    };
     let path = settings
         .model
         .model_export_dir
         .join("global/inference_config.json");
     let config: Value = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
-    config["nok_threshold"].as_f64()
+    // A worker that computes in other numbers says so behind the version: `global-1+bf16`.
+    let judged = model_version.as_str();
+    let in_f32 = judged.strip_suffix("+bf16").unwrap_or(judged);
+    if ![judged, in_f32].contains(&config["model_version"].as_str()?) {
+        return None;
+    }
+    match settings.model.nok_threshold {
+        // By its text: 0.797 shall not become 0.7970000267028809.
+        Some(threshold) => threshold.to_string().parse().ok(),
+        None => config["nok_threshold"].as_f64(),
+    }
+}
+
+pub fn models_json(models: &[ModelRows]) -> Vec<Value> {
+    let each = models.iter();
+    each.map(|model| json!({ "model_version": model.model_version, "rows": model.rows }))
+        .collect()
+}
+
+fn left_out_json(day: &LeftOut) -> Value {
+    json!({
+        "day": day.day.to_string(), "rows": day.rows, "labelled_nok": day.labelled_nok, "invalid": day.invalid,
+        "error": day.error, "poison": day.poison, "waiting": day.waiting(),
+    })
+}
+
+fn draw_models(models: &[ModelRows]) -> String {
+    match models {
+        [] => String::new(),
+        [one] => format!("\nmodel: {}\n", in_words(one)),
+        several => format!(
+            "\nfigures mix {} models: {}\n",
+            several.len(),
+            several.iter().map(in_words).collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+pub fn in_words(model: &ModelRows) -> String {
+    let version = match model.model_version.as_str() {
+        "" => "none",
+        version => version,
+    };
+    format!("{version} ({} rows)", grouped(model.rows))
+}
+
+/// Labelled welds that no figure counts, of which a model that fails on the bad ones has many.
+fn draw_left_out(left_out: &[LeftOut]) -> String {
+    if left_out.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<Vec<String>> = left_out
+        .iter()
+        .map(|day| {
+            let counts = [
+                day.rows,
+                day.labelled_nok,
+                day.invalid,
+                day.error,
+                day.poison,
+            ];
+            let counts = counts.into_iter().chain([day.waiting()]).map(grouped);
+            std::iter::once(day.day.to_string()).chain(counts).collect()
+        })
+        .collect();
+    let head = [
+        "day",
+        "rows",
+        "labelled NOK",
+        "invalid",
+        "error",
+        "poison",
+        "waiting",
+    ];
+    format!(
+        "\nnot counted: labelled welds without a verdict\n{}",
+        table(&head, &rows)
+    )
 }
 
 /// In the shape that the service before had.

@@ -83,7 +83,7 @@ pub use outcomes::OutcomeCounts;
 pub use parts::Parts;
 pub use plant_table::{CurveForm, PlantRows, PlantTable};
 pub use probes::Capability;
-pub use quality::{Confusion, Quality, Shift, drifting};
+pub use quality::{Confusion, LeftOut, ModelRows, Quality, Shift, drifting};
 pub use reports::Pace;
 pub use results::{Attempt, EncodedResults, MarkOutcome};
 pub use runs::{Change, NewRun, Order, Run, RunState, Runs};

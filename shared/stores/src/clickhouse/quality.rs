@@ -76,6 +76,33 @@ pub struct Quality {
     pub mean_absolute_error: [Option<f64>; 4],
 }
 
+/// Labelled rows of one day that have no verdict, and so no part in its [`Quality`].
+#[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
+pub struct LeftOut {
+    /// YYYYMMDD.
+    pub day: u32,
+    pub rows: u64,
+    pub labelled_nok: u64,
+    pub invalid: u64,
+    pub error: u64,
+    pub poison: u64,
+}
+
+impl LeftOut {
+    /// Those that nobody has looked at yet.
+    pub fn waiting(&self) -> u64 {
+        self.rows - self.invalid - self.error - self.poison
+    }
+}
+
+/// Judged rows by the model that judged them.
+#[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
+pub struct ModelRows {
+    /// Empty where the model was off.
+    pub model_version: String,
+    pub rows: u64,
+}
+
 /// One column's distribution on two days.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shift {
@@ -200,6 +227,47 @@ impl SourceTable {
         );
         let rows: Vec<QualityRow> = self.server.all(COMPARE, &sql).await?;
         rows.into_iter().map(QualityRow::read).collect()
+    }
+
+    /// Labelled rows without a verdict, by day; days without any are left out.
+    pub async fn left_out(&self, days: &[Day]) -> Result<Vec<LeftOut>, StoreError> {
+        let schema = &self.schema;
+        let words = VerdictWords::of(schema, "label");
+        let status = format!("ifNull(toString({}), '')", schema.column("alg_status"));
+        let counts = ["invalid", "error", "poison"]
+            .map(|name| format!("countIf({status} = '{name}') AS {name}"));
+        let sql = format!(
+            "SELECT toUInt32({day}) AS day, count() AS rows, countIf({is_nok}) AS labelled_nok, {counts} FROM {source} \
+             WHERE {days} AND {either} AND {status} != 'ok' GROUP BY 1 ORDER BY 1",
+            day = schema.day_number(),
+            is_nok = words.is_nok,
+            counts = counts.join(", "),
+            source = schema.rows(),
+            days = schema.on_days(days),
+            either = words.is_either(),
+        );
+        self.server.all(COMPARE, &sql).await
+    }
+
+    /// Which models judged the rows of these days, the most rows first; `labelled`: those that have a label alone.
+    pub async fn models_of(
+        &self,
+        days: &[Day],
+        labelled: bool,
+    ) -> Result<Vec<ModelRows>, StoreError> {
+        let schema = &self.schema;
+        let label = labelled.then(|| VerdictWords::of(schema, "label").is_either());
+        let sql = format!(
+            "SELECT {version} AS model_version, count() AS rows FROM {source} WHERE {days} AND {status} = 'ok'{and}{label} \
+             GROUP BY 1 ORDER BY 2 DESC, 1",
+            version = schema.text("model_version"),
+            source = schema.rows(),
+            days = schema.on_days(days),
+            status = schema.column("alg_status"),
+            and = if labelled { " AND " } else { "" },
+            label = label.unwrap_or_default(),
+        );
+        self.server.all("list models", &sql).await
     }
 
     /// How far one column's distribution on `day` is from that on `reference`.
