@@ -54,6 +54,15 @@ impl Said {
         let shown = format!("{out}{err}").replace(&self.path().display().to_string(), "FOLDER");
         let shown = shown.replace(&repository().display().to_string(), "REPOSITORY");
         let shown = shown.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        // How much memory there is, is the machine's.
+        let shown: Vec<&str> = shown
+            .lines()
+            .map(|line| match line.split_once("; the ") {
+                Some((models, _)) if line.starts_with("ok       memory") => models,
+                _ => line,
+            })
+            .collect();
+        let shown = shown.join("\n");
         writeln!(self.text, "# {title}\n{}\nexit {code}\n", shown.trim_end()).expect("text");
     }
 }

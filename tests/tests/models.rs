@@ -47,6 +47,11 @@ async fn check_names_parts_that_nobody_asks_for_and_a_replaced_model_judges_noth
         copy("bench/models/near-free", &models.join("parts").join(part));
     }
     fleet.set("model.model_export_dir", &models.display().to_string());
+    let rules = fleet.folder().join("rules-of-parts.toml");
+    let usual = fs::read_to_string(repository().join("config/rules.toml")).expect("the rules");
+    let of_parts = "[parts.\"A-PILLAR-R \".expulsion]\n";
+    fs::write(&rules, format!("{usual}\n{of_parts}")).expect("write");
+    fleet.set("rules.file", &rules.display().to_string());
 
     // Two that are refused together, each of which would be judged alone.
     let twice =
@@ -62,15 +67,22 @@ async fn check_names_parts_that_nobody_asks_for_and_a_replaced_model_judges_noth
         .filter(|line| line.contains("parts  "))
         .collect();
     for part in [
-        r#"name part_no "A-PILLAR-L", the model is of "a-pillar-l ": they are judged by the global model"#,
-        r#"asks for the model of part_no "NOBODY""#,
-        r#"asks for the model of part_no "a-pillar-l ""#,
+        r#"name part_no "A-PILLAR-L", and "a-pillar-l " has a model of its own: they are judged by the global model"#,
+        r#"part_no "NOBODY" has a model of its own, and no row of"#,
+        r#"part_no "a-pillar-l " has a model of its own, and no row of"#,
+        r#"name part_no "A-PILLAR-R", and "A-PILLAR-R " has rules of its own: they are judged by the rules of all parts"#,
+        r#"part_no "A-PILLAR-R " has rules of its own, and no row of"#,
     ] {
         let line = about_parts.iter().find(|line| line.contains(part));
         let line = line.unwrap_or_else(|| panic!("`{part}` is not in\n{said}"));
         assert!(line.starts_with("warning"), "{line}");
     }
-    assert_eq!(about_parts.len(), 3, "{said}");
+    assert_eq!(about_parts.len(), 5, "{said}");
+    assert!(
+        said.contains("rows  ")
+            && said.contains("of parts with a model of their own: 3 rows judged"),
+        "{said}"
+    );
     assert!(
         said.contains("each row alone and in batches of 32 alike, within "),
         "{said}"
@@ -93,6 +105,22 @@ async fn check_names_parts_that_nobody_asks_for_and_a_replaced_model_judges_noth
         "{said}"
     );
     copy("models", &models.join("global"));
+
+    // A part's model that answers no number: its rows are found whatever the latest rows are.
+    let of_part = models.join("parts").join(PART);
+    copy("tests/tests/data/models/no-number", &of_part);
+    let checked = fleet.run("worker", &["check", "--rows", "1"]);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert_eq!(checked.status.code(), Some(1), "{said}");
+    for part in [
+        "no-number answers no number for made-up welds",
+        "of parts with a model of their own: 3 rows judged without writing: 0 of them",
+        r#"part "TUNNEL", model no-number: model_output: diameter is NaN"#,
+    ] {
+        assert!(said.contains(part), "`{part}` is not in\n{said}");
+    }
+    assert!(!said.contains("most rows cannot be judged"), "{said}");
+    copy("bench/models/near-free", &of_part);
 
     replaced(&fleet, &models).await;
 }

@@ -96,6 +96,7 @@ async fn explain_draws_the_weld_or_says_why_it_cannot() {
         ),
         format!("({})", why["defect"].as_str().unwrap_or("?")),
         format!("({probability:.4})"),
+        "model_version global-1".to_owned(),
         format!("{nok}.png"),
     ] {
         assert!(out.contains(&part), "`{part}` is not in\n{out}");
@@ -111,8 +112,17 @@ async fn explain_draws_the_weld_or_says_why_it_cannot() {
     let red = of_nok.get(&BAD).copied().unwrap_or_default();
     assert!(red > 600, "{red} pixels of the hit");
 
+    assert!(!out.contains("stored: "), "it waits for its verdict: {out}");
+
+    let stored = format!(
+        "UPDATE spot_records SET alg_complete_time = now64(3), alg_status = 'ok', final_result = 'NOK', decided_by = 'override', \
+         model_version = 'global-0' WHERE record_id = {ok}"
+    );
+    fleet.clickhouse.execute(&stored).await;
     let (code, out, err) = explain(&ok, &[]);
     assert_eq!(code, Some(0), "{err}");
+    let stored = "stored: NOK by override, model global-0";
+    assert!(out.contains(stored), "{out}");
     assert!(out.contains("\nOK   decided by "), "{out}");
     let of_ok = colours(&folder.join(format!("{ok}.png")));
     assert_eq!(of_ok.get(&BAD), None, "nothing is wrong with this weld");
@@ -258,6 +268,7 @@ async fn check_judges_100_rows_and_writes_nothing() {
     let lines: Vec<&str> = out.lines().collect();
     for part in [
         "model",
+        "memory",
         "rules",
         "clickhouse",
         "columns",

@@ -66,7 +66,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Draw one weld: curves with pulses, peaks, rule hits and verdict; or list those of one body
+    /// Draw one weld, judged anew: curves with pulses, peaks, rule hits and verdict; or list those of one body
     Explain {
         #[command(flatten)]
         which: Which,

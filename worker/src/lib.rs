@@ -4,7 +4,7 @@
 //! - `args`: the command line; `commands`: one file a subcommand;
 //! - `judging`: models, rules and fusion as configured, the same for every command;
 //! - `inference`: ONNX Runtime, sessions, compute threads; `lease`: what it and the pipeline ask of a lease;
-//! - `needs`: what a worker needs, the same for `run` and `check`;
+//! - `needs`: what a worker needs, `memory`: how much of it there is, the same for `run` and `check`;
 //! - [`pipeline`]: the way of a range, from claim to ack; `clock`: what a stage costs; `described`: what its metrics
 //!   mean;
 //! - `records`: records as somebody sends them, and what is wrong with one;
@@ -28,6 +28,7 @@ mod http;
 mod inference;
 mod judging;
 mod lease;
+mod memory;
 mod needs;
 pub mod pipeline;
 mod records;

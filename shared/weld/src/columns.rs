@@ -167,7 +167,7 @@ pub const RESULT_COLUMNS: &[ResultColumn] = &[
         "model_version",
         ValueKind::Word(255),
         |v| Cell::Text(v.model_version.as_deref().unwrap_or_default()),
-        "version of the model that judged",
+        "version of the model that judged, or was asked and failed",
     ),
     column(
         "alg_run",

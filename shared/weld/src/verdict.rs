@@ -114,7 +114,7 @@ pub struct Verdict {
     pub front_thickness: Option<f32>,
     /// What is left of the stack, mm.
     pub stack_thickness: Option<f32>,
-    /// Version of the model that judged. None where none did.
+    /// Version of the model that judged, or was asked and gave no answer. None where none was asked.
     pub model_version: Option<Arc<str>>,
 }
 

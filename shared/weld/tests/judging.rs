@@ -225,6 +225,12 @@ fn a_row_without_a_usable_output_is_an_error_and_its_neighbours_are_not() {
             )
         })
         .collect();
+    assert!(
+        verdicts
+            .iter()
+            .all(|verdict| verdict.model_version.is_some()),
+        "whoever looks into an error must see whose it is"
+    );
     assert_eq!(
         found,
         [

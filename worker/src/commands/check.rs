@@ -6,26 +6,31 @@ mod precision;
 mod report;
 mod sample;
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use serde_json::{Value, json};
 use weldfleet_queue::{Queue, QueueError};
 use weldfleet_service::{Exit, Failure, exit::chain, output};
 use weldfleet_settings::{Precision, Settings, secret::without_credentials};
-use weldfleet_stores::clickhouse::{RowBlock, SourceTable, empty_filter, repeated_keys};
-use weldfleet_weld::Verdict;
+use weldfleet_stores::{
+    Day,
+    clickhouse::{PartRows, RowBlock, SourceTable, empty_filter, repeated_keys},
+};
+use weldfleet_weld::{Verdict, rules::RuleSet};
 
 use crate::{
-    inference::{pool::Pool, tuning::Tuning},
+    inference::{Models, catalog::Catalog, pool::Pool, tuning::Tuning},
     judging::Judging,
-    needs,
+    memory, needs,
 };
 use batches::Alike;
-use report::{Report, State};
+use report::Report;
 use sample::Sample;
 
 /// Rows that are judged in both precisions.
 const PRECISION_ROWS: u32 = 1000;
+/// Rows of each part with a model of its own that are judged.
+const ROWS_OF_A_PART: u32 = 3;
 /// Parts of a day that are looked at; a body shop welds some hundred.
 const MOST_PARTS: u32 = 10_000;
 
@@ -39,7 +44,7 @@ pub async fn run(settings: &Settings, rows: u32, json: bool) -> Result<Exit, Fai
     check_save_dir(settings, &mut report).await;
     let mut sample = Value::Null;
     if let (Some(judging), Some(source)) = (judging, source) {
-        check_parts(&judging, &source, &mut report).await;
+        check_parts(settings, &judging, &source, &mut report).await;
         sample = check_rows(settings, &judging, &source, rows, &mut report).await;
     }
     if json {
@@ -85,7 +90,17 @@ fn check_judging(settings: &Settings, report: &mut Report) -> Option<Judging> {
             for warning in judging.warnings() {
                 report.warning("model", warning);
             }
+            for spec in judging.models.iter().flat_map(Models::without_answer) {
+                report.warning(
+                    "model",
+                    format!(
+                        "{} answers no number for made-up welds: rows that it judges will be in error, unless real ones differ",
+                        spec.version()
+                    ),
+                );
+            }
             report.ok("layout", judging.layout.to_string());
+            check_memory(&judging, report);
         }
         None => report.warning("model", "switched off, the rules decide alone"),
     }
@@ -94,6 +109,38 @@ fn check_judging(settings: &Settings, report: &mut Report) -> Option<Judging> {
         None => report.warning("rules", "switched off, the model decides alone"),
     }
     Some(judging)
+}
+
+/// What the models would take if every thread had all of them open, beside what there is.
+fn check_memory(judging: &Judging, report: &mut Report) {
+    let Some(models) = &judging.models else {
+        return;
+    };
+    let (files, threads) = (
+        models.bytes(models.ids()),
+        judging.layout.layout.sessions as u64,
+    );
+    let all = files * (threads + 1);
+    let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+    let mut text = format!(
+        "models of {}, read once and opened by each thread ({threads}): {} in all",
+        megabytes(files),
+        megabytes(all)
+    );
+    let Some(limit) = memory::limit() else {
+        return report.ok("memory", text);
+    };
+    let _ = write!(text, "; the {} has {}", limit.of, megabytes(limit.bytes));
+    if all <= limit.bytes / 2 {
+        return report.ok("memory", text);
+    }
+    report.warning(
+        "memory",
+        format!(
+            "{text}: more than half of it, so a thread closes models of parts that it has not used for long and opens them \
+             anew, which takes time; give it more memory or fewer threads (model.threads)"
+        ),
+    );
 }
 
 async fn check_clickhouse(settings: &Settings, report: &mut Report) -> Option<SourceTable> {
@@ -231,29 +278,61 @@ async fn check_save_dir(settings: &Settings, report: &mut Report) {
     }
 }
 
-/// Compares the part numbers that models are named after with those of the latest day.
-async fn check_parts(judging: &Judging, source: &SourceTable, report: &mut Report) {
-    let Some(catalog) = judging.models.as_ref().map(|models| &models.catalog) else {
-        return;
-    };
-    for folder in catalog.unnamed() {
+/// What a part may have of its own, in words for people.
+struct Own<'a> {
+    parts: &'a [String],
+    /// "a model", "rules"
+    what: &'static str,
+    /// What judges a part that has none.
+    instead: &'static str,
+    /// How a part is named like its rows.
+    remedy: String,
+}
+
+/// Compares the part numbers that models are named after, and those of the rules, with those of the latest day.
+async fn check_parts(
+    settings: &Settings,
+    judging: &Judging,
+    source: &SourceTable,
+    report: &mut Report,
+) {
+    let catalog = judging.models.as_ref().map(|models| &models.catalog);
+    for folder in catalog.iter().flat_map(|catalog| catalog.unnamed()) {
         report.warning(
             "parts",
             format!(
                 "`{}` holds a model, but no entry of `{}` names it: it judges nothing",
                 folder.display(),
-                catalog.table_path().display()
+                catalog
+                    .map(Catalog::table_path)
+                    .unwrap_or_default()
+                    .display()
             ),
         );
     }
-    let models = catalog.parts();
-    if models.is_empty() {
+    let named_by_table = catalog.is_some_and(|catalog| catalog.table().is_some());
+    let models = Own {
+        parts: catalog.map(Catalog::parts).unwrap_or_default(),
+        what: "a model",
+        instead: "the global model",
+        remedy: match named_by_table {
+            true => "write it in parts.json as the rows do".to_owned(),
+            false => "name its folder as the rows do".to_owned(),
+        },
+    };
+    let of_rules = judging.judge.rules().map(RuleSet::parts);
+    let rules = Own {
+        parts: of_rules.as_deref().unwrap_or_default(),
+        what: "rules",
+        instead: "the rules of all parts",
+        remedy: format!(
+            "write it in `{}` as the rows do",
+            settings.rules.file.display()
+        ),
+    };
+    if models.parts.is_empty() && rules.parts.is_empty() {
         return;
     }
-    let remedy = match catalog.table() {
-        Some(_) => "write it in parts.json as the rows do",
-        None => "name its folder as the rows do",
-    };
     let (day, rows) = match source.parts_of_latest_day(MOST_PARTS).await {
         Ok(Some(found)) => found,
         Ok(None) => return,
@@ -262,36 +341,48 @@ async fn check_parts(judging: &Judging, source: &SourceTable, report: &mut Repor
     if rows.len() >= MOST_PARTS as usize {
         return report.warning(
             "parts",
-            format!("{day} has {MOST_PARTS} part numbers or more, too many to compare with the part models"),
+            format!("{day} has {MOST_PARTS} part numbers or more, too many to compare with those that have a model or rules"),
         );
     }
-    let names = part_names::compare(models, &rows);
-    for (row, alike) in &names.near {
-        // Quoted with escapes, so that blanks and what cannot be seen can.
-        report.warning(
-            "parts",
-            format!(
-                "{} rows of {day} name part_no {:?}, the model is of {}: they are judged by the global model; {remedy}",
-                row.rows,
-                row.part_no,
-                alike.iter().map(|model| format!("{model:?}")).collect::<Vec<_>>().join(" and of ")
-            ),
-        );
+    for own in [models, rules] {
+        own.compare(day, &rows, report);
     }
-    for model in &names.unasked {
-        report.warning(
-            "parts",
-            format!("no row of {day} asks for the model of part_no {model:?}"),
-        );
-    }
-    if names == part_names::PartNames::default() {
-        report.ok(
-            "parts",
-            format!(
-                "{} with a model of their own, each seen on {day}",
-                models.len()
-            ),
-        );
+}
+
+impl Own<'_> {
+    fn compare(&self, day: Day, rows: &[PartRows], report: &mut Report) {
+        let what = self.what;
+        let names = part_names::compare(self.parts, rows);
+        for (row, alike) in &names.near {
+            // Quoted with escapes, so that blanks and what cannot be seen can.
+            let alike: Vec<String> = alike.iter().map(|part| format!("{part:?}")).collect();
+            report.warning(
+                "parts",
+                format!(
+                    "{} rows of {day} name part_no {:?}, and {} has {what} of its own: they are judged by {}; {}",
+                    row.rows,
+                    row.part_no,
+                    alike.join(" and "),
+                    self.instead,
+                    self.remedy
+                ),
+            );
+        }
+        for part in &names.unasked {
+            report.warning(
+                "parts",
+                format!("part_no {part:?} has {what} of its own, and no row of {day} names it"),
+            );
+        }
+        if !self.parts.is_empty() && names == part_names::PartNames::default() {
+            report.ok(
+                "parts",
+                format!(
+                    "{} with {what} of their own, each seen on {day}",
+                    self.parts.len()
+                ),
+            );
+        }
     }
 }
 
@@ -333,16 +424,45 @@ async fn check_rows(
         }
     };
     let sample = Sample::of(&block, &verdicts);
-    let state = match sample.is_mostly_invalid() {
-        true => State::Failed,
-        false => State::Ok,
-    };
-    report.add("rows", state, sample.in_words(settings));
-    if judging.models.is_some() {
+    report.add("rows", sample.state(), sample.in_words(settings));
+    if let Some(models) = &judging.models {
+        let parts = models.catalog.parts();
+        check_part_rows(settings, &pool, source, parts, report).await;
         check_batches(&pool, &block, &verdicts, layout.batch_rows, report).await;
         check_precision(settings, judging, source, report).await;
     }
     sample.as_json()
+}
+
+/// Judges some rows of each part that has a model: the latest rows of all may be of other parts.
+async fn check_part_rows(
+    settings: &Settings,
+    pool: &Pool,
+    source: &SourceTable,
+    parts: &[String],
+    report: &mut Report,
+) {
+    if parts.is_empty() {
+        return;
+    }
+    let block = match source.latest_rows_of_parts(parts, ROWS_OF_A_PART).await {
+        Ok(block) => Arc::new(block),
+        Err(error) => return report.failed("rows", error.chain()),
+    };
+    if block.is_empty() {
+        return;
+    }
+    match pool.judge(block.clone(), None).await {
+        Ok(verdicts) => {
+            let sample = Sample::of(&block, &verdicts);
+            let of = format!(
+                "of parts with a model of their own: {}",
+                sample.in_words(settings)
+            );
+            report.add("rows", sample.state(), of);
+        }
+        Err(error) => report.failed("rows", error.to_string()),
+    }
 }
 
 /// A verdict must not depend on the welds beside it.

@@ -1,20 +1,16 @@
 //! One compute thread's own things: sessions, buffers, and judging with them.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
-use anyhow::{Context, ensure};
-use weldfleet_failpoints::{poison_record, sick_model};
+use anyhow::Context;
+use weldfleet_failpoints::poison_record;
 use weldfleet_service::{exit, metrics};
 use weldfleet_weld::{
     Verdict,
-    features::REGRESSIONS,
     judge::{Batch, Judge, ModelId, Prepared, Workspace},
 };
 
-use super::{
-    Models, layout::Layout, pool_error::ModelFailure, session::ModelSession, tuning::probe::Probe,
-    welds::Welds,
-};
+use super::{Models, layout::Layout, pool_error::ModelFailure, sessions::Sessions, welds::Welds};
 use crate::clock::busy;
 
 /// Judges rows on the calling thread.
@@ -35,7 +31,7 @@ impl Compute {
     pub fn new(judge: Arc<Judge>, models: Option<Models>, layout: Layout) -> anyhow::Result<Self> {
         let mut sessions = models.map(|models| Sessions::new(models, layout));
         if let Some(sessions) = &mut sessions {
-            sessions.open_global()?;
+            sessions.session(ModelId::GLOBAL)?;
         }
         Ok(Self {
             judge,
@@ -90,13 +86,18 @@ impl Compute {
         let Some(sessions) = &mut self.sessions else {
             return Ok(());
         };
-        if sessions.open.contains_key(&model) && sessions.try_made_up(model).is_ok() {
+        if sessions.is_open(model) && sessions.try_made_up(model).is_ok() {
             return Ok(());
         }
         // What broke a session (memory, a stream of the device) may be over for the next one.
-        sessions.open.remove(&model);
+        sessions.close(model);
         let tried = sessions.try_made_up(model);
         tried.map_err(|error| failure(model, &error))
+    }
+
+    /// A row on which this model failed.
+    pub fn in_error(&self, model: Option<ModelId>, reason: String) -> Verdict {
+        self.judge.in_error(model, reason)
     }
 
     /// Forgets half-done work, after a panic.
@@ -111,49 +112,6 @@ impl Compute {
         if rows.any(|row| welds.record_id(row) == *poison) {
             std::process::abort();
         }
-    }
-}
-
-/// The sessions of one thread, opened as rows need them.
-struct Sessions {
-    models: Models,
-    layout: Layout,
-    open: HashMap<ModelId, ModelSession>,
-    /// The fault hook for a model or a device that fails.
-    sick: Option<PathBuf>,
-}
-
-impl Sessions {
-    fn new(models: Models, layout: Layout) -> Self {
-        Self {
-            models,
-            layout,
-            open: HashMap::new(),
-            sick: sick_model(),
-        }
-    }
-
-    fn open_global(&mut self) -> anyhow::Result<()> {
-        self.session(ModelId::GLOBAL).map(|_| ())
-    }
-
-    fn try_made_up(&mut self, id: ModelId) -> anyhow::Result<()> {
-        let probe = Probe::new(self.models.catalog.set().spec(id).config(), 1);
-        let (mut nok_prob, mut regression) = ([f32::NAN], [f32::NAN; REGRESSIONS]);
-        let session = self.session(id)?;
-        session.run(probe.rows(&mut nok_prob, &mut regression))
-    }
-
-    fn session(&mut self, id: ModelId) -> anyhow::Result<&mut ModelSession> {
-        let sick = self.sick.as_ref().is_some_and(|file| file.exists());
-        ensure!(!sick, "the fault hook says that the model is sick");
-        if !self.open.contains_key(&id) {
-            let session = self.models.open(id, self.layout)?;
-            self.open.insert(id, session);
-        }
-        self.open
-            .get_mut(&id)
-            .context("a session that was just opened")
     }
 }
 
@@ -174,14 +132,7 @@ fn failure(model: ModelId, error: &anyhow::Error) -> ModelFailure {
 
 #[cfg(test)]
 impl Compute {
-    /// No model judges while this file exists.
-    pub fn sick_while(&mut self, file: PathBuf) {
-        self.sessions.as_mut().expect("a model").sick = Some(file);
-    }
-
-    /// Puts another session in the place of the global model's.
-    pub fn replace_global(&mut self, session: ModelSession) {
-        let sessions = self.sessions.as_mut().expect("a model");
-        sessions.open.insert(ModelId::GLOBAL, session);
+    pub fn sessions(&mut self) -> &mut Sessions {
+        self.sessions.as_mut().expect("a model")
     }
 }

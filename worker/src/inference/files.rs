@@ -28,7 +28,7 @@ pub struct ModelFiles {
     weights: Vec<Weights>,
     digest: String,
     read: Vec<ReadFile>,
-    tried: OnceLock<Result<(), String>>,
+    tried: OnceLock<Result<bool, String>>,
 }
 
 /// A file of weights beside the graph.
@@ -151,6 +151,12 @@ impl ModelFiles {
         &self.weights
     }
 
+    /// Bytes of the graph and its weights.
+    pub fn bytes(&self) -> u64 {
+        let weights: usize = self.weights.iter().map(|file| file.bytes.len()).sum();
+        (self.graph.len() + weights) as u64
+    }
+
     /// SHA-256 of the graph with its weights, in hexadecimal; where all is in one file, of that file.
     pub fn digest(&self) -> &str {
         &self.digest
@@ -165,7 +171,7 @@ impl ModelFiles {
     ///
     /// # Errors
     /// The trial's.
-    pub fn tried(&self, trial: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    pub fn tried(&self, trial: impl FnOnce() -> anyhow::Result<bool>) -> anyhow::Result<bool> {
         let tried = self
             .tried
             .get_or_init(|| trial().map_err(|error| format!("{error:#}")));

@@ -7,7 +7,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use weldfleet_weld::{Status, Verdict};
+use weldfleet_weld::Verdict;
 
 use super::{compute::Compute, pool_error::ModelFailure, welds::Welds};
 
@@ -26,20 +26,22 @@ pub fn judge(
     }
     let mut verdicts = Vec::with_capacity(rows.len());
     for row in rows {
-        let reason = match judge_one(compute, welds, row)? {
+        let (model, reason) = match judge_one(compute, welds, row)? {
             Ok(one) => {
                 verdicts.extend(one);
                 continue;
             }
-            Err(Fault::Panic(reason)) => format!("panic: {reason}"),
-            Err(Fault::Model(ModelFailure { reason, .. })) => format!("model_failed: {reason}"),
+            Err(Fault::Panic(reason)) => (None, format!("panic: {reason}")),
+            Err(Fault::Model(ModelFailure { model, reason })) => {
+                (Some(model), format!("model_failed: {reason}"))
+            }
         };
         tracing::error!(
             record = welds.record_id(row),
             reason,
             "this row cannot be judged"
         );
-        verdicts.push(Verdict::unjudged(Status::Error, reason));
+        verdicts.push(compute.in_error(model, reason));
     }
     Ok(verdicts)
 }
@@ -92,7 +94,7 @@ mod tests {
     use weldfleet_settings::{Model, Settings};
     use weldfleet_testkit::{onnxruntime_library, repository};
     use weldfleet_weld::{
-        Record, Weld,
+        Record, Status, Weld,
         judge::{Judge, ModelSet},
         rules::{RuleSet, RulesFile},
     };
@@ -192,6 +194,7 @@ mod tests {
                 let why = verdict.alg_error.as_deref().unwrap_or_default();
                 assert_eq!(row.weld().umax > 2.0, why.starts_with("model_failed: "));
                 assert_eq!(why.is_empty(), verdict.alg_status == Status::Ok, "{why}");
+                assert_eq!(verdict.model_version.as_deref(), Some("fails-above-20"));
             }
         }
     }
@@ -201,7 +204,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let sick = folder.path().join("sick");
         let mut compute = compute(&Models::for_test("tests/tests/data/models/good"));
-        compute.sick_while(sick.clone());
+        compute.sessions().sick_while(sick.clone());
         let rows = vec![weld(1.5, ""), weld(1.6, "")];
         fs::write(&sick, "").unwrap();
         for count in [1, 2] {
@@ -218,7 +221,7 @@ mod tests {
         let mut compute = compute(&Models::for_test("tests/tests/data/models/good"));
         // One of another length fails on every row.
         let broken = Models::for_test("models").open_global(LAYOUT).unwrap();
-        compute.replace_global(broken);
+        compute.sessions().replace_global(broken);
         let rows = vec![weld(1.5, ""), weld(1.6, "")];
         let verdicts = judge(&mut compute, &rows, 0..2).unwrap();
         assert_eq!(statuses(&verdicts), [Status::Ok; 2]);

@@ -10,7 +10,7 @@
 //! - [`session`]: one model on one device, fed with [`rows`]; [`bound`]: the pinned buffers of a session on a GPU;
 //! - [`layout`]: sessions, threads and rows of a batch; [`tuning`]: which layout, by measurement; [`hardware`]: names
 //!   of devices;
-//! - [`compute`]: what one compute thread owns, and judging with it;
+//! - [`compute`]: what one compute thread owns, and judging with it; [`sessions`]: its sessions, as many as fit;
 //! - [`isolation`]: a chunk that fails, row by row;
 //! - [`pool`]: the compute threads, fed with chunks of rows; `pool_error`: why they did not judge;
 //! - [`welds`]: rows of a table or records of a file, seen alike.
@@ -36,6 +36,7 @@ mod pool_error;
 pub(crate) mod rows;
 pub(crate) mod runtime;
 pub(crate) mod session;
+pub(crate) mod sessions;
 pub(crate) mod trial;
 pub(crate) mod tuning;
 pub(crate) mod welds;
@@ -43,7 +44,7 @@ pub(crate) mod welds;
 use std::thread;
 
 use weldfleet_settings::{Model, Precision, Provider};
-use weldfleet_weld::judge::{ModelId, ModelSet};
+use weldfleet_weld::judge::{ModelId, ModelSet, ModelSpec};
 
 use catalog::Catalog;
 use layout::{Layout, candidates};
@@ -149,7 +150,25 @@ impl Models {
         ModelSession::open(&self.runtime, self.catalog.files(id), config, layout)
     }
 
-    fn try_once(&self, id: ModelId) -> anyhow::Result<()> {
+    /// Every model.
+    pub fn ids(&self) -> impl Iterator<Item = ModelId> {
+        self.catalog.set().specs().map(|(id, _)| id)
+    }
+
+    /// Bytes of these models' files: about what a session of each takes.
+    pub fn bytes(&self, ids: impl IntoIterator<Item = ModelId>) -> u64 {
+        let ids = ids.into_iter();
+        ids.map(|id| self.catalog.files(id).bytes()).sum()
+    }
+
+    /// Models that answered no made-up row with numbers.
+    pub fn without_answer(&self) -> impl Iterator<Item = &ModelSpec> {
+        let specs = self.catalog.set().specs();
+        let silent = specs.filter(|(id, _)| self.try_once(*id).is_ok_and(|answers| !answers));
+        silent.map(|(_, spec)| spec)
+    }
+
+    fn try_once(&self, id: ModelId) -> anyhow::Result<bool> {
         let files = self.catalog.files(id);
         let config = self.catalog.set().spec(id).config();
         files.tried(|| trial::run(&self.runtime, files, config))

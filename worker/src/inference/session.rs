@@ -197,6 +197,10 @@ fn build(
 ) -> anyhow::Result<Session> {
     let builder = Session::builder(runtime.environment())?;
     let step = |error: ort::Error<_>| anyhow::anyhow!("{error}");
+    let lacking = |error: anyhow::Error| {
+        let needs = needs(runtime.provider(), &format!("{error:#}"));
+        error.context(needs)
+    };
     let builder = builder
         .with_optimization_level(GraphOptimizationLevel::All)
         .map_err(step)?
@@ -210,10 +214,10 @@ fn build(
     let mut builder = builder
         .with_execution_providers(runtime.execution_providers(&shapes, files.digest()))
         .map_err(step)
-        .with_context(|| needs(runtime.provider()))?;
+        .map_err(lacking)?;
     builder = runtime
         .with_processor(builder, layout.threads)
-        .with_context(|| needs(runtime.provider()))?;
+        .map_err(lacking)?;
     for file in files.weights() {
         builder = builder
             .with_external_initializer_file_in_memory(&file.name, file.bytes.clone())
@@ -222,11 +226,24 @@ fn build(
     builder
         .commit_from_memory(files.graph())
         .map_err(anyhow::Error::from)
-        .with_context(|| needs(runtime.provider()))
+        .map_err(lacking)
 }
 
-/// What must be installed for a provider, said where a session cannot be had.
-fn needs(provider: Provider) -> &'static str {
+/// How ONNX Runtime and the devices' libraries say that there is no memory left.
+const NO_MEMORY: [&str; 5] = [
+    "bad_alloc",
+    "out of memory",
+    "Failed to allocate",
+    "Available memory of",
+    "ALLOC_FAILED",
+];
+
+/// What is lacking, said where a session cannot be had: memory, or what must be installed for the provider.
+fn needs(provider: Provider, error: &str) -> &'static str {
+    if NO_MEMORY.iter().any(|words| error.contains(words)) {
+        return "out of memory: each of model.threads opens its own session of each model that its rows ask for; \
+                give it more memory or fewer threads";
+    }
     match provider {
         Provider::Cuda => "the CUDA provider needs an NVIDIA driver, CUDA 13 and cuDNN 9",
         Provider::Tensorrt => {
@@ -358,6 +375,16 @@ mod tests {
                 "copying a row takes {bound} - {batch} us"
             );
         }
+    }
+
+    #[test]
+    fn where_there_is_no_memory_that_is_said_and_not_that_the_file_is_no_model() {
+        for provider in [Provider::Cpu, Provider::Cuda] {
+            let said = needs(provider, "Exception during initialization: std::bad_alloc");
+            assert!(said.starts_with("out of memory"), "{said}");
+        }
+        let broken = needs(Provider::Cpu, "Protobuf parsing failed");
+        assert_eq!(broken, "the file must be an ONNX model");
     }
 
     #[test]

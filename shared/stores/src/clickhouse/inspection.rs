@@ -18,6 +18,15 @@ pub struct PartRows {
     pub rows: u64,
 }
 
+/// Rows of parts that are looked at in one go.
+const MOST_OF_PARTS: u32 = 1000;
+
+#[derive(Row, Deserialize)]
+struct RowKey {
+    ticks: i64,
+    id: String,
+}
+
 /// A weld that was found by its id.
 pub struct WeldById {
     pub block: RowBlock,
@@ -192,6 +201,35 @@ impl SourceTable {
             schema.on_day(day),
             schema.column("ck_local_time")
         );
+        self.rows_where(day, &conditions).await
+    }
+
+    /// The last welds of each of these parts on the latest day, judged or not, at most `each` of one.
+    pub async fn latest_rows_of_parts(
+        &self,
+        parts: &[String],
+        each: u32,
+    ) -> Result<RowBlock, StoreError> {
+        let schema = &self.schema;
+        let Some(day) = self.latest_day().await? else {
+            return self.rows_where(Day::EPOCH, "0").await;
+        };
+        let parts: Vec<String> = parts.iter().map(|part| quote::literal(part)).collect();
+        // By their keys: sorting whole rows would read every curve of these parts.
+        let sql = format!(
+            "SELECT f_ticks AS ticks, f_id AS id FROM (SELECT {ticks} AS f_ticks, toValidUTF8({id}) AS f_id FROM {source} \
+             WHERE {on_day} AND {part} IN ({parts}) ORDER BY {time} DESC LIMIT {each} BY {part} LIMIT {MOST_OF_PARTS})",
+            ticks = schema.ticks(),
+            id = schema.id_text(),
+            source = schema.rows(),
+            on_day = schema.on_day(day),
+            part = schema.text("part_no"),
+            parts = parts.join(", "),
+            time = schema.column("ck_local_time"),
+        );
+        let keys: Vec<RowKey> = self.server.all("find rows of parts", &sql).await?;
+        let keys = keys.iter().map(|key| (key.ticks, key.id.as_str()));
+        let conditions = format!("{} AND {}", schema.on_day(day), schema.has_key(keys));
         self.rows_where(day, &conditions).await
     }
 

@@ -201,13 +201,26 @@ impl Judge {
         for row in rows.drain(..) {
             let verdict = match row {
                 Row::Refused(status, reason) => Verdict::unjudged(status, reason),
-                Row::Ready(ready) => self
-                    .conclude_row(ready, prepared)
-                    .unwrap_or_else(|reason| Verdict::unjudged(Status::Error, reason)),
+                Row::Ready(ready) => {
+                    let asked = ready.model.map(|(model, _)| model);
+                    let concluded = self.conclude_row(ready, prepared);
+                    concluded.unwrap_or_else(|reason| self.in_error(asked, reason))
+                }
             };
             verdicts.push(verdict);
         }
         prepared.rows = rows;
+    }
+
+    /// A weld that was not judged; the version of the model that was asked says whose answer it lacks.
+    #[must_use]
+    pub fn in_error(&self, asked: Option<ModelId>, reason: impl Into<String>) -> Verdict {
+        let models = self.models.as_ref();
+        let asked = models.zip(asked).map(|(models, model)| models.spec(model));
+        Verdict {
+            model_version: asked.map(ModelSpec::version),
+            ..Verdict::unjudged(Status::Error, reason)
+        }
     }
 
     fn conclude_row(&self, ready: Ready, prepared: &Prepared) -> Result<Verdict, String> {

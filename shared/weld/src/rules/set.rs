@@ -73,6 +73,14 @@ impl RuleSet {
         }
     }
 
+    /// Parts with settings of their own, in order.
+    #[must_use]
+    pub fn parts(&self) -> Vec<String> {
+        let mut parts: Vec<String> = self.parts.keys().cloned().collect();
+        parts.sort();
+        parts
+    }
+
     /// The settings that apply to a part.
     #[must_use]
     pub fn settings(&self, part_no: &str) -> &RuleSettings {

@@ -115,6 +115,9 @@ def main():
     write("fails-above-20", [*PROBABILITY[:2], node("Add", "none third", "of_curves"), *picky, *MEANS],
           constants=[constant("twenty", 20), constant("one", [0])])
 
+    # Takes the root of what is below 0 for every weld.
+    write("no-number", PROBABILITY + [means, node("Neg", "means", "below"), node("Sqrt", "below", "regression")])
+
     # Types and inputs.
     write("f64", PROBABILITY + [means, node("Cast", "means", "regression", to=F64)],
           outputs=[NOK, value("regression", ["N", 4], F64)])

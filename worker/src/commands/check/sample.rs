@@ -5,13 +5,21 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::RowBlock;
-use weldfleet_weld::{Outcome, Verdict};
+use weldfleet_weld::{Outcome, Status, Verdict};
+
+use super::report::State;
+
+/// Rows in error that are named.
+const NAMED: usize = 3;
 
 /// What the judged rows look like.
 pub struct Sample {
     rows: usize,
     judged: usize,
     nok: usize,
+    invalid: usize,
+    /// Rows in error, in words.
+    in_error: Vec<String>,
     reasons: BTreeMap<String, usize>,
     maxima: Vec<(&'static str, f32, f32)>,
 }
@@ -40,24 +48,33 @@ impl Sample {
             ("imax", of(&|row| block.imax(row))),
             ("i_curve maximum", of(&|row| top(block.weld(row).i))),
         ];
+        let count = |is: fn(&Verdict) -> bool| verdicts.iter().filter(|one| is(one)).count();
+        let rows = verdicts.iter().enumerate();
+        let in_error = rows.filter(|(_, verdict)| verdict.alg_status == Status::Error);
         Self {
             rows: verdicts.len(),
-            judged: verdicts
-                .iter()
-                .filter(|verdict| verdict.final_result.is_some())
-                .count(),
-            nok: verdicts
-                .iter()
-                .filter(|verdict| verdict.final_result == Some(Outcome::Nok))
-                .count(),
+            judged: count(|verdict| verdict.final_result.is_some()),
+            nok: count(|verdict| verdict.final_result == Some(Outcome::Nok)),
+            invalid: count(|verdict| verdict.alg_status == Status::Invalid),
+            in_error: in_error
+                .map(|(row, verdict)| named(block, row, verdict))
+                .collect(),
             reasons,
             maxima: maxima.map(|(name, (low, high))| (name, low, high)).to_vec(),
         }
     }
 
-    /// Most rows cannot be judged: the units are wrong, or the limits.
-    pub fn is_mostly_invalid(&self) -> bool {
-        self.judged * 2 < self.rows
+    /// Most rows are refused: the units are wrong, or the limits.
+    fn is_mostly_invalid(&self) -> bool {
+        self.invalid * 2 > self.rows
+    }
+
+    /// One row in error fails the check: a model or a rule that fails on a real weld fails on more of them.
+    pub fn state(&self) -> State {
+        match self.is_mostly_invalid() || !self.in_error.is_empty() {
+            true => State::Failed,
+            false => State::Ok,
+        }
     }
 
     pub fn in_words(&self, settings: &Settings) -> String {
@@ -67,6 +84,9 @@ impl Sample {
         );
         for (reason, count) in &self.reasons {
             text.push_str(&format!("\n{count} x {reason}"));
+        }
+        for row in self.in_error.iter().take(NAMED) {
+            text.push_str(&format!("\n{row}"));
         }
         for (name, low, high) in &self.maxima {
             text.push_str(&format!("\n{name} {low:.3} to {high:.3} as stored"));
@@ -96,4 +116,17 @@ impl Sample {
             "as_stored": maxima,
         })
     }
+}
+
+fn named(block: &RowBlock, row: usize, verdict: &Verdict) -> String {
+    format!(
+        "record {}, part {:?}, {}: {}",
+        block.id(row),
+        block.part_no(row),
+        match &verdict.model_version {
+            Some(version) => format!("model {version}"),
+            None => "no model".to_owned(),
+        },
+        verdict.alg_error.as_deref().unwrap_or_default()
+    )
 }

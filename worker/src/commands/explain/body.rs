@@ -20,7 +20,7 @@ use weldfleet_stores::{
     clickhouse::{CarriedWeld, SourceTable},
 };
 
-use super::picture;
+use super::{picture, stored};
 use crate::{inference::tuning::Tuning, judging::Judging};
 
 /// The carried column that is looked in.
@@ -149,7 +149,8 @@ async fn draw(
         let Some((block, row)) = source.weld_at(weld).await.map_err(store_failure)? else {
             continue;
         };
-        match picture(judging.clone(), &block, row, &path)? {
+        let stored = stored(source, &block, row).await?;
+        match picture(judging.clone(), &block, row, &stored, &path)? {
             Ok(said) => outln!("\n{said}\n{}", path.display()),
             Err(reason) => {
                 outln!(

@@ -14,7 +14,7 @@ use weldfleet_stores::{
     Day,
     clickhouse::{RowBlock, SourceTable, WeldById},
 };
-use weldfleet_weld::{Verdict, judge::Workspace};
+use weldfleet_weld::{DecidedBy, Outcome, Verdict, judge::Workspace};
 
 use crate::{
     args::Which,
@@ -63,7 +63,8 @@ pub async fn run(
             block.time_text(row)
         );
     }
-    match picture(judging, &block, row, png)? {
+    let stored = stored(&source, &block, row).await?;
+    match picture(judging, &block, row, &stored, png)? {
         Ok(said) => outln!("{said}\n{}", png.display()),
         Err(reason) => {
             return Err(Failure::new(
@@ -77,11 +78,21 @@ pub async fn run(
     Ok(Exit::Done)
 }
 
+/// What the row has, column by column.
+type Stored = Vec<(&'static str, String)>;
+
+async fn stored(source: &SourceTable, block: &RowBlock, row: usize) -> Result<Stored, Failure> {
+    let key = block.key(row).to_owned();
+    let found = source.stored_verdict(block.day(), &key).await;
+    Ok(found.map_err(store_failure)?.unwrap_or_default())
+}
+
 /// Judges a weld of the block and draws it: what is said of it, or why it cannot be judged.
 fn picture(
     judging: Judging,
     block: &RowBlock,
     row: usize,
+    stored: &Stored,
     png: &Path,
 ) -> Result<Result<String, String>, Failure> {
     let judge = Arc::clone(&judging.judge);
@@ -94,7 +105,13 @@ fn picture(
     let explanation = match judge.explain(&block.weld(row), &mut workspace) {
         Ok(explanation) => explanation,
         // What keeps a row from being read is its reason, and what follows from it is none.
-        Err(reason) => return Ok(Err(verdict.alg_error.clone().unwrap_or(reason))),
+        Err(reason) => {
+            let reason = verdict.alg_error.clone().unwrap_or(reason);
+            let stored = stored_otherwise(verdict, stored);
+            return Ok(Err(
+                stored.map_or(reason.clone(), |stored| format!("{reason}; {stored}"))
+            ));
+        }
     };
     let heading = format!(
         "weld {} on {} at {}   part {}   spot {}   timer {}",
@@ -105,7 +122,19 @@ fn picture(
         block.spot_name(row),
         block.timer_name(row)
     );
-    let (summary, further) = (in_words(verdict), further(block, row));
+    let version = verdict.model_version.as_ref();
+    let version = version.map(|version| format!("model_version {version}"));
+    let besides = [
+        version,
+        stored_otherwise(verdict, stored),
+        further(block, row),
+    ];
+    let further = besides
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("   ");
+    let summary = in_words(verdict);
     draw::picture(png, &heading, &summary, &further, verdict, &explanation)?;
     let mut said = format!("{heading}\n{summary}");
     if !further.is_empty() {
@@ -115,7 +144,7 @@ fn picture(
 }
 
 /// What only this plant has: carried texts and further numbers.
-fn further(block: &RowBlock, row: usize) -> String {
+fn further(block: &RowBlock, row: usize) -> Option<String> {
     let names = block.further();
     let carried = names.carried.iter().enumerate();
     let carried = carried.map(|(place, name)| format!("{name} {}", block.carried(row, place)));
@@ -124,7 +153,34 @@ fn further(block: &RowBlock, row: usize) -> String {
         true => format!("{name} -"),
         false => format!("{name} {number}"),
     });
-    carried.chain(scalars).collect::<Vec<_>>().join("   ")
+    let all = carried.chain(scalars).collect::<Vec<_>>().join("   ");
+    (!all.is_empty()).then_some(all)
+}
+
+/// What the row has, where that is another verdict than the one that was just made. None while it waits for its verdict.
+fn stored_otherwise(verdict: &Verdict, stored: &Stored) -> Option<String> {
+    let of = |name: &str| {
+        let mut columns = stored.iter().filter(|(known, _)| *known == name);
+        columns.next().map_or("", |(_, value)| value.as_str())
+    };
+    let (status, result, decided_by) = (of("alg_status"), of("final_result"), of("decided_by"));
+    let now = [
+        verdict.alg_status.as_str(),
+        verdict.final_result.map_or("", Outcome::as_str),
+        verdict.decided_by.map_or("", DecidedBy::as_str),
+        verdict.model_version.as_deref().unwrap_or_default(),
+    ];
+    if status.is_empty() || now == [status, result, decided_by, of("model_version")] {
+        return None;
+    }
+    let mut said = match result {
+        "" => format!("stored: {status} ({})", of("alg_error")),
+        result => format!("stored: {result} by {decided_by}"),
+    };
+    if !of("model_version").is_empty() {
+        let _ = write!(said, ", model {}", of("model_version"));
+    }
+    Some(said)
 }
 
 fn in_words(verdict: &Verdict) -> String {
@@ -133,7 +189,10 @@ fn in_words(verdict: &Verdict) -> String {
             result.as_str().to_owned(),
             format!("decided by {}", verdict.decision()),
         ],
-        None => vec![verdict.alg_status.as_str().to_owned()],
+        None => {
+            let reason = verdict.alg_error.as_deref().unwrap_or_default();
+            vec![format!("{}: {reason}", verdict.alg_status.as_str())]
+        }
     };
     if let Some(result) = verdict.ml_result {
         let probability = verdict.ml_nok_prob.unwrap_or(f32::NAN);
@@ -146,4 +205,51 @@ fn in_words(verdict: &Verdict) -> String {
         said.push(format!("nugget {diameter:.2} mm"));
     }
     said.join("   ")
+}
+
+#[cfg(test)]
+mod tests {
+    use weldfleet_weld::Status;
+
+    use super::*;
+
+    fn judged(version: &str) -> Verdict {
+        Verdict {
+            final_result: Some(Outcome::Ok),
+            decided_by: Some(DecidedBy::SoftAnd),
+            model_version: Some(version.into()),
+            ..Verdict::unjudged(Status::Ok, "")
+        }
+    }
+
+    fn row(status: &str, result: &str, decided_by: &str, version: &str) -> Stored {
+        vec![
+            ("alg_status", status.to_owned()),
+            ("alg_error", "nan: no number".to_owned()),
+            ("final_result", result.to_owned()),
+            ("decided_by", decided_by.to_owned()),
+            ("model_version", version.to_owned()),
+        ]
+    }
+
+    #[test]
+    fn what_is_stored_is_told_where_it_is_another_verdict() {
+        let verdict = judged("global-2");
+        let told = |stored: &Stored| stored_otherwise(&verdict, stored);
+        assert_eq!(told(&row("ok", "OK", "soft_and", "global-2")), None);
+        assert_eq!(told(&row("", "", "", "")), None, "it waits");
+        assert_eq!(told(&Stored::new()), None);
+        let other = told(&row("ok", "NOK", "override", "global-1"));
+        let said = "stored: NOK by override, model global-1";
+        assert_eq!(other.as_deref(), Some(said));
+        let other = told(&row("error", "", "", "global-1"));
+        let said = "stored: error (nan: no number), model global-1";
+        assert_eq!(other.as_deref(), Some(said));
+    }
+
+    #[test]
+    fn a_weld_that_the_model_cannot_judge_has_its_reason() {
+        let verdict = Verdict::unjudged(Status::Error, "model_output: diameter is NaN");
+        assert_eq!(in_words(&verdict), "error: model_output: diameter is NaN");
+    }
 }
