@@ -46,7 +46,7 @@ fn warnings(info: &str) -> Vec<Warning> {
     let mut warn = |code, text| warnings.push(Warning { code, text });
     let mut numbers = compatible
         .split('.')
-        .map(|part| part.parse::<u32>().unwrap_or(0));
+        .map(|number| number.parse::<u32>().unwrap_or(0));
     if (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) < OLDEST {
         let (major, minor) = OLDEST;
         warn(

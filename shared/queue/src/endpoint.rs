@@ -46,7 +46,7 @@ const HUNG_UP: [&str; 4] = [
 ];
 
 impl Endpoint {
-    /// No error repeats a part of the URL but a port: where it is broken nobody can tell which part is the password.
+    /// No error repeats anything of the URL but a port: where it is broken nobody can tell which piece is the password.
     pub fn parse(url: &str) -> Result<Self, QueueError> {
         let refuse = |problem: &str| QueueError::Options(format!("url: {problem}"));
         let (scheme, rest) = url
@@ -96,10 +96,10 @@ impl Endpoint {
         if hosts.is_empty() {
             return Err(refuse("no host, expected redis://host:port/db"));
         }
-        let mut parts = path.split('/');
+        let mut segments = path.split('/');
         let topology = match kind {
             "redis+sentinel" => {
-                let master = parts
+                let master = segments
                     .next()
                     .filter(|name| !name.is_empty())
                     .ok_or_else(|| {
@@ -112,7 +112,7 @@ impl Endpoint {
             "redis+cluster" => Topology::Cluster,
             _ => Topology::Direct,
         };
-        let database = match parts.next().unwrap_or_default() {
+        let database = match segments.next().unwrap_or_default() {
             "" => 0,
             number => number.parse::<u32>().map_err(|_| {
                 refuse(&format!(
@@ -120,7 +120,7 @@ impl Endpoint {
                 ))
             })?,
         };
-        if parts.any(|part| !part.is_empty()) {
+        if segments.any(|segment| !segment.is_empty()) {
             return Err(refuse(&format!(
                 "nothing may stand behind the database; {EXPECTED}"
             )));
@@ -163,8 +163,8 @@ impl Endpoint {
     ) -> Result<MultiplexedConnection, RedisError> {
         if let Some(moved_to) = moved_to {
             // without brackets, also around IPv6
-            let parts = moved_to.rsplit_once(':');
-            let Some((host, Ok(port))) = parts.map(|(host, port)| (host, port.parse())) else {
+            let address = moved_to.rsplit_once(':');
+            let Some((host, Ok(port))) = address.map(|(host, port)| (host, port.parse())) else {
                 let problem = "redirected to what is no address";
                 return Err(RedisError::from(io::Error::other(problem)));
             };
@@ -404,7 +404,7 @@ mod tests {
 
     #[test]
     fn wrong_urls_say_what_is_wrong() {
-        for (url, part) in [
+        for (url, told) in [
             ("localhost", "scheme"),
             ("http://h", "unknown scheme"),
             ("redis:///", "no host"),
@@ -424,7 +424,7 @@ mod tests {
             ("redis://h/0?db=1", "percent-encoded"),
         ] {
             let error = Endpoint::parse(url).err().unwrap().to_string();
-            assert!(error.contains(part), "{url}: {error}");
+            assert!(error.contains(told), "{url}: {error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
     }

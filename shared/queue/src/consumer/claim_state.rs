@@ -19,11 +19,11 @@ pub(super) struct ClaimState {
 /// Somebody wants up to `max` jobs.
 pub(super) struct ClaimRequest {
     pub max: u32,
-    pub answer: oneshot::Sender<Result<Claimed, QueueError>>,
+    pub answer: oneshot::Sender<Result<ClaimAnswer, QueueError>>,
 }
 
 /// Answer to a [`ClaimRequest`].
-pub(super) struct Claimed {
+pub(super) struct ClaimAnswer {
     pub leases: Vec<Lease>,
     pub paused: bool,
     pub draining: bool,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    claim_state::{ClaimRequest, Claimed, Control},
+    claim_state::{ClaimAnswer, ClaimRequest, Control},
     shared::Shared,
 };
 use crate::{
@@ -14,14 +14,14 @@ use crate::{
 };
 
 /// One claim. If the caller goes away, what was claimed is given back.
-pub(super) async fn claim(shared: &Arc<Shared>, max: u32) -> Result<Claimed, QueueError> {
+pub(super) async fn claim(shared: &Arc<Shared>, max: u32) -> Result<ClaimAnswer, QueueError> {
     {
         let control = shared.claiming.control.borrow();
         if control.stopped {
             return Err(QueueError::ShutDown);
         }
         if control.holds().is_some() || max == 0 {
-            return Ok(Claimed {
+            return Ok(ClaimAnswer {
                 leases: Vec::new(),
                 paused: false,
                 draining: false,

@@ -89,8 +89,8 @@ fn belongs(shared: &Shared, foreign: Option<String>) {
     });
 }
 
-/// Waits until `next`, and says meanwhile that the worker lives. A worker that renews rarely renews sooner once it has a
-/// lease, which is as fresh as one just renewed; who changes the free fields wants it told at once.
+/// Waits until `next`, and says meanwhile that the worker lives. A worker that renews rarely renews sooner once it has
+/// a lease, which is as fresh as one just renewed; who changes the free fields wants it told at once.
 async fn wait(shared: &Shared, queue: &Queue, mut next: Instant) {
     let renew_every = queue.options().renew_every;
     loop {

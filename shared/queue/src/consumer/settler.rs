@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    claim_state::{ClaimRequest, Claimed},
+    claim_state::{ClaimAnswer, ClaimRequest},
     shared::Shared,
 };
 use crate::{
@@ -147,11 +147,11 @@ impl Settler {
         }
     }
 
-    async fn turn(&self, items: &mut Vec<Item>, max: u32) -> Result<Claimed, QueueError> {
+    async fn turn(&self, items: &mut Vec<Item>, max: u32) -> Result<ClaimAnswer, QueueError> {
         let shared = &self.shared;
         if shared.leases.reconcile.swap(false, Ordering::AcqRel) {
             let known = shared.leases.references();
-            let released = shared.queue.release_except(&shared.id, &known).await;
+            let released = shared.queue.give_back_except(&shared.id, &known).await;
             let released =
                 released.inspect_err(|_| shared.leases.reconcile.store(true, Ordering::Release))?;
             if released > 0 {
@@ -251,7 +251,7 @@ fn finish(shared: &Shared, held: &SharedLease, outcome: Outcome) {
     held.finish(settled);
 }
 
-fn take(shared: &Shared, claim: Claim) -> Claimed {
+fn take(shared: &Shared, claim: Claim) -> ClaimAnswer {
     shared.note_birth(claim.born_at);
     let leases = shared.leases.take_on(claim.jobs);
     if !leases.is_empty() {
@@ -267,7 +267,7 @@ fn take(shared: &Shared, claim: Claim) -> Claimed {
     }
     seen.paused = claim.paused;
     seen.draining = claim.draining;
-    Claimed {
+    ClaimAnswer {
         leases,
         paused,
         draining: claim.draining,

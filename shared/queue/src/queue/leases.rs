@@ -181,12 +181,12 @@ impl Queue {
     ///
     /// # Errors
     /// See [`QueueError`].
-    pub async fn release_all(&self, worker: &WorkerId) -> Result<u64, QueueError> {
-        self.release_except(worker, &[]).await
+    pub async fn give_back_all(&self, worker: &WorkerId) -> Result<u64, QueueError> {
+        self.give_back_except(worker, &[]).await
     }
 
     /// Gives back what a worker holds besides `keep`.
-    pub(crate) async fn release_except(
+    pub(crate) async fn give_back_except(
         &self,
         worker: &WorkerId,
         keep: &[LeaseRef],

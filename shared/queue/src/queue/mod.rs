@@ -1,12 +1,13 @@
 //! One method per operation of the protocol: `jobs.rs` for those who make jobs, `turn.rs` and `leases.rs` for those
 //! who do them, `workers.rs` for who they are, `operator.rs` for people, `repair.rs` for what somebody changed by hand,
-//! `leader.rs` for several schedulers of which one leads, `ownership.rs` for whose the queue is, `diagnosis.rs` for
-//! which key is to blame.
+//! `leader.rs` for several schedulers of which one leads, `one_at_a_time.rs` for two people at the same thing,
+//! `ownership.rs` for whose the queue is, `diagnosis.rs` for which key is to blame.
 
 mod diagnosis;
 mod jobs;
 mod leader;
 mod leases;
+mod one_at_a_time;
 mod operator;
 mod ownership;
 mod repair;

@@ -298,7 +298,7 @@ pub struct Collected {
 /// A page of jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// The jobs.
+    /// In the order of their state's set.
     pub jobs: Vec<Job>,
     /// Where to go on; `None` at the end.
     pub next: Option<u64>,

@@ -102,9 +102,9 @@ impl Queue {
         }
         let values = self.inner.link.send_all("workers", &pipeline).await?;
         let mut workers = Vec::with_capacity(ids.len());
-        for (id, parts) in ids.iter().zip(values.chunks_exact(2)) {
+        for (id, answers) in ids.iter().zip(values.chunks_exact(2)) {
             let mut fields: BTreeMap<String, String> =
-                reply.pairs(&parts[0])?.into_iter().collect();
+                reply.pairs(&answers[0])?.into_iter().collect();
             // the hash expires by itself when the worker falls silent
             let Some(seen_at) = fields
                 .remove("seen_at")
@@ -113,7 +113,7 @@ impl Queue {
                 continue;
             };
             fields.remove("leases");
-            let mut jobs = reply.texts(&parts[1])?;
+            let mut jobs = reply.texts(&answers[1])?;
             let leases = jobs.len() as u64;
             jobs.truncate(MOST_JOBS_LISTED);
             jobs.sort();

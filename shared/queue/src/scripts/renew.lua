@@ -1,4 +1,4 @@
--- @include prelude note_activity read_job pending_score
+-- @include prelude constants note_activity read_job
 -- A worker lives: renews its leases, its reservation and its place in the list of workers.
 --
 -- ARGV[5] worker

@@ -1,4 +1,4 @@
--- @include prelude read_job number pending_score count wake
+-- @include prelude constants read_job number pending_score count wake
 -- A dead job runs again with fresh attempts; if it ever died, isolated.
 --
 -- ARGV[5] id

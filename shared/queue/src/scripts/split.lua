@@ -1,4 +1,4 @@
--- @include prelude read_job number pending_score read_jobs add_job bump_plan wake finish_undone
+-- @include prelude constants read_job number read_jobs add_job bump_plan wake finish_undone
 -- Replaces a job that waits to be split, or is dead, by others, which have its group, priority and age.
 --
 -- ARGV[5] the parent's id

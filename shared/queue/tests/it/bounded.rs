@@ -141,7 +141,7 @@ async fn enqueue(
 async fn hold_many(watch: &mut Watch, queue: &Queue) -> usize {
     let few = worker("few");
     let leases = claim_up_to(watch, queue, &few, 50).await;
-    let released = watch.call("release_all", queue.release_all(&few)).await;
+    let released = watch.call("give_back_all", queue.give_back_all(&few)).await;
     assert_eq!(released.unwrap(), leases.len() as u64);
 
     let mut ended = 0;
@@ -311,7 +311,7 @@ async fn collect_expired_leases() -> Took {
             .unwrap();
     }
     watch
-        .call("release_all", queue.release_all(&me))
+        .call("give_back_all", queue.give_back_all(&me))
         .await
         .unwrap();
     watch

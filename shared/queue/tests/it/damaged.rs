@@ -133,7 +133,7 @@ async fn no_script_breaks_off_for_one_damaged_job() {
                 .then_some(())
         })
         .await;
-        queue.release_all(&worker("w")).await.unwrap();
+        queue.give_back_all(&worker("w")).await.unwrap();
         for state in State::ALL {
             for job in queue.list(state, 0, 100).await.unwrap().jobs {
                 queue.cancel(&job.id).await.unwrap();

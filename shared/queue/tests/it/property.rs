@@ -342,8 +342,8 @@ impl Run<'_> {
                 if *keep_half {
                     return Ok(()); // the consumer's own part, see consumer.rs
                 }
-                self.queue.release_all(&worker(&name)).await.unwrap();
-                self.machine.release_except(&name, &[]);
+                self.queue.give_back_all(&worker(&name)).await.unwrap();
+                self.machine.give_back_except(&name, &[]);
                 Ok(())
             }
             Command::Flush => {

@@ -353,7 +353,7 @@ async fn a_lease_given_back_whose_job_was_removed_by_hand_leaves_nothing() {
         .del(queue.keys().job("gone"))
         .await
         .unwrap();
-    assert_eq!(queue.release_all(&worker("w")).await.unwrap(), 1);
+    assert_eq!(queue.give_back_all(&worker("w")).await.unwrap(), 1);
     repair(&queue, 1).await;
     let stats = queue.stats().await.unwrap();
     assert_eq!((stats.count(State::Leased), stats.outstanding(0)), (0, 1));
@@ -599,7 +599,7 @@ async fn jobs_replaced_by_hand_stop_nobody() {
     .await;
     assert!(queue.cancel("b").await.unwrap(), "a person gets rid of it");
     assert!(!queue.cancel("b").await.unwrap());
-    assert_eq!(queue.release_all(&worker("w")).await.unwrap(), 1);
+    assert_eq!(queue.give_back_all(&worker("w")).await.unwrap(), 1);
     let enqueued = queue.enqueue(&jobs).await.unwrap();
     assert_eq!((enqueued.added, enqueued.deduplicated), (2, 1));
     assert_eq!(queue.claim(&worker("v"), 3).await.unwrap().jobs.len(), 3);

@@ -110,7 +110,7 @@ fn quick(server: &RedisServer) -> Queue {
 
 #[tokio::test]
 async fn a_redis_that_refuses_writes_is_as_good_as_away_and_costs_no_attempt() {
-    for (break_it, words, mend_it) in REFUSALS {
+    for (break_it, words, repair_it) in REFUSALS {
         let server = RedisServer::start();
         let queue = quick(&server);
         let (log, guard) = log();
@@ -178,7 +178,7 @@ async fn a_redis_that_refuses_writes_is_as_good_as_away_and_costs_no_attempt() {
             !consumer.queue().health().up,
             "{words}: it was never said to work meanwhile"
         );
-        say(&server, mend_it).await;
+        say(&server, repair_it).await;
         eventually("the worker to go on", || async {
             consumer.queue().health().up.then_some(())
         })

@@ -490,7 +490,7 @@ impl Model for System {
                             *world.spent.entry(id.clone()).or_default() -= 1;
                         }
                     }
-                    world.redis.release_except(&who, &known);
+                    world.redis.give_back_except(&who, &known);
                     world.workers[at].reconcile = false;
                 }
                 if fate != Fate::Fine {

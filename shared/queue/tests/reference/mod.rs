@@ -413,7 +413,7 @@ impl Machine {
     }
 
     /// Gives back what `worker` holds besides `keep`.
-    pub fn release_except(&mut self, worker: &str, keep: &[(Id, u64)]) {
+    pub fn give_back_except(&mut self, worker: &str, keep: &[(Id, u64)]) {
         for (id, job) in &mut self.jobs {
             if job.state == State::Leased
                 && job.worker == worker

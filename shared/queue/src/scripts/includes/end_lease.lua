@@ -15,6 +15,7 @@ local function end_lease(ending)
   if ending.verb == 'ack' then
     finish_job(ending, priority, group, error)
   else
+    -- seldom needed, hence made here alone
     -- @include return_job
     next_state, score = return_job(ending)
   end

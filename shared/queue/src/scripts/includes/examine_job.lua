@@ -1,4 +1,4 @@
--- @include read_job number pending_score
+-- @include constants read_job number pending_score
 -- Decides how a job is repaired whose record or places somebody changed by hand; changes nothing. Its record is the
 -- truth, and what lists it must agree. `workers` and `groups` are those who were seen to list it. Returns steps: {what
 -- is wrong, {command, arguments…}}.

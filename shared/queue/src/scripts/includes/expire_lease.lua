@@ -1,4 +1,4 @@
--- @include read_job number resolve_expired leave_lease history_with pending_score count
+-- @include constants read_job number resolve_expired leave_lease history_with pending_score count
 -- The lease of a job ran out. Returns the job's state now; nil if there was no such job any more.
 local function expire_lease(id)
   local job = read_job(id, 'state', 'worker', 'token', 'attempts', 'max_attempts', 'deaths', 'isolated_deaths',

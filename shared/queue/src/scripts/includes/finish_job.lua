@@ -4,13 +4,15 @@
 local function finish_job(ending, priority, group, error)
   local key = prefix .. 'job:' .. ending.id
   call('HSET', key, 'state', 'done', 'finished_at', time, 'settled', ending.token,
-    unpack(ARGV, ending.first, ending.last))
+    unpack(ending.fields))
   if error then call('HDEL', key, 'error') end -- the history keeps it
   if group then
+    -- seldom needed, hence made here alone
     -- @include leave_group
     leave_group(ending.id, group)
   end
   if count('done', priority, '1') % 100 == 0 then
+    -- seldom needed, hence made here alone
     -- @include trim_done
     trim_done(120)
   end

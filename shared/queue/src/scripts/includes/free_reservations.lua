@@ -1,4 +1,4 @@
--- @include read_job pending_score
+-- @include constants read_job pending_score
 -- Isolated jobs whose reservation ended, since its worker does not call any more, are free again, at most `limit`.
 local function free_reservations(limit)
   local pending = prefix .. 'pending'

@@ -9,7 +9,8 @@ local function lease_jobs(ids, worker, token, lease_until, isolate)
     local fields = redis.pcall('HGETALL', key)
     for i = 1, #fields, 2 do
       if fields[i] == 'attempts' and fields[i + 1] ~= '0' then
-        -- @include number
+        -- seldom needed, hence made here alone
+        -- @include constants number
         attempts = string.format('%d', number(fields[i + 1], COUNT_MOST, 0) + 1)
       end
     end

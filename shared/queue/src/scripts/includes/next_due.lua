@@ -1,4 +1,4 @@
--- @include pending_score
+-- @include constants
 -- When something becomes due next: a lease runs out (not while it is held), a delay or a reservation ends. If nothing
 -- is known, look again all the same.
 local function next_due(held)

@@ -5,5 +5,3 @@ local function number(text, most, otherwise)
   if value and value >= 0 and value <= most then return math.floor(value) end
   return otherwise
 end
-
-local COUNT_MOST = 1e9

@@ -1,4 +1,4 @@
--- @include pending_score
+-- @include constants
 -- Reserves an isolated job for a busy worker for one ttl, the one that it has reserved already if there is one: it will
 -- run here at the latest, and the worker gets nothing more until it is idle. Returns false if there is none left to
 -- reserve.

@@ -1,4 +1,4 @@
--- @include number
+-- @include constants number
 -- Decides what becomes of a job whose lease ran out; changes nothing. Returns the next state, and whether the job is
 -- poison. The death of its worker is charged to every job that worker held, so it is run isolated from then on. One
 -- that ran isolated has killed its worker itself: it is to be split if it can be, else it is poison the second time.

@@ -1,4 +1,4 @@
--- @include number pending_score
+-- @include constants number pending_score
 -- Decides what becomes of a job whose lease ended before it was done; changes nothing. Returns the next state, and the
 -- job's score in that state's set.
 local function resolve_undone(ending, job)

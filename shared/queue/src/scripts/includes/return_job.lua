@@ -1,4 +1,4 @@
--- @include count due_at history_with number read_job resolve_undone wake
+-- @include constants count due_at history_with number read_job resolve_undone wake
 -- The effect of an ending that leaves the job undone. Returns the job's state now, and its score there.
 local function return_job(ending)
   local key, verb = prefix .. 'job:' .. ending.id, ending.verb

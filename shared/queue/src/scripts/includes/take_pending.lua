@@ -4,6 +4,7 @@ local function take_pending(worker, most)
   local popped = call('ZPOPMIN', prefix .. 'pending', most) -- ids, each followed by its score
   local first_score = popped[2]
   if first_score and string.sub(first_score, 1, 1) == '-' then
+    -- seldom needed, hence made here alone
     -- @include take_isolated
     return take_isolated(popped, worker, most)
   end

@@ -5,10 +5,12 @@ local function tend_queue(worker)
   local paused, token, due, born, activity, isolated = unpack(call('MGET', prefix .. 'paused', prefix .. 'token',
     prefix .. 'due', prefix .. 'born', prefix .. 'activity', isolated_key))
   if not activity or math.abs(now - tonumber(activity)) > ttl_ms / 16 then
+    -- seldom needed, hence made here alone
     -- @include note_activity
     note_activity(activity)
   end
   if not due or tonumber(due) <= now then
+    -- seldom needed, hence made here alone
     -- @include collect_due
     due = string.format('%d', collect_due().due)
     isolated = call('GET', isolated_key) -- it may have been this worker's own lease that ran out
