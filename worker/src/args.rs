@@ -47,7 +47,7 @@ pub struct Which {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Claim, infer, write, ack, until stopped
+    /// Claim, judge, write, ack, until stopped
     Run,
     /// Check every connection, grant, table, column, model and device; judge real rows without writing
     Check {

@@ -42,11 +42,11 @@ pub fn install() -> anyhow::Result<recorder::Handle> {
         ),
         (
             "weldfleet_stage_seconds",
-            "time of a stage of a range, by stage: fetch, judge, results, commit, mirror",
+            "time of a stage of a range, by stage: fetch, judge, store, commit, mirror",
         ),
         (
             "weldfleet_stage_cpu_seconds",
-            "CPU time of one piece of a stage, by stage; the sum is what the stage cost",
+            "CPU time by piece: fetch, judge (its waiting; its work is prepare, infer, conclude), audit, encode, store, commit, mirror",
         ),
         (
             "weldfleet_inference_seconds",

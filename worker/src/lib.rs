@@ -6,7 +6,7 @@
 //! - `inference`: ONNX Runtime, sessions, compute threads; `lease`: what it and the pipeline ask of a lease;
 //! - `needs`: what a worker needs, `memory`: how much of it there is, the same for `run` and `check`;
 //! - [`pipeline`]: the way of a range, from claim to ack; `clock`: what a stage costs; `described`: what its metrics
-//!   mean;
+//!   mean; `entry`: what it tells the fleet of itself;
 //! - `records`: records as somebody sends them, and what is wrong with one;
 //! - `http`: what it shows and `POST /predict`.
 //!
@@ -22,8 +22,8 @@ mod args;
 mod clock;
 mod commands;
 mod described;
+mod entry;
 mod gpu;
-mod heartbeat;
 mod http;
 mod inference;
 mod judging;

@@ -15,30 +15,44 @@ use weldfleet_stores::{
 #[derive(Clone)]
 pub struct Needs {
     /// For a fresh look at the table.
-    pub settings: Arc<Settings>,
+    settings: Arc<Settings>,
+    source: SourceTable,
     /// Cancelled when the table is not the one that was looked at: the worker then reads it anew.
     pub changed: CancellationToken,
 }
 
 impl Needs {
+    /// What a worker on this table needs.
+    pub fn new(settings: Arc<Settings>, source: SourceTable) -> Self {
+        Self {
+            settings,
+            source,
+            changed: CancellationToken::new(),
+        }
+    }
+
     /// Whether the capability works now, on a table that is what it was.
     ///
     /// # Errors
     /// Why not.
-    pub async fn probe(
-        &self,
-        source: &SourceTable,
-        capability: Capability,
-    ) -> Result<(), StoreError> {
+    pub async fn probe(&self, capability: Capability) -> Result<(), StoreError> {
         let now = SourceTable::inspect(&self.settings).await?;
-        if now.schema() != source.schema() {
+        if now.schema() != self.source.schema() {
             self.changed.cancel();
             return Err(StoreError::Refused {
                 what: "the source table has changed".to_owned(),
                 remedy: "the worker reads it anew".to_owned(),
             });
         }
-        source.probe(capability).await
+        self.source.probe(capability).await
+    }
+
+    /// Whether an audit file of so many bytes can be written.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn probe_save_dir(&self, bytes: u64) -> Result<(), StoreError> {
+        probe_folder(self.settings.worker.save_dir.clone(), bytes).await
     }
 }
 
@@ -93,7 +107,7 @@ pub async fn save_dir(settings: &Settings) -> Result<(), StoreError> {
 }
 
 /// Whether a file of so many bytes can be written in the folder.
-pub async fn probe_folder(folder: PathBuf, bytes: u64) -> Result<(), StoreError> {
+async fn probe_folder(folder: PathBuf, bytes: u64) -> Result<(), StoreError> {
     let probed = tokio::task::spawn_blocking(move || audit_csv::probe(&folder, bytes)).await;
     // A probe that panics has not shown that it works.
     probed.unwrap_or_else(|panic| {

@@ -1,4 +1,4 @@
-//! `worker run`: claim, infer, write, ack, until stopped.
+//! `worker run`: claim, judge, write, ack, until stopped.
 
 mod stores;
 
@@ -17,11 +17,17 @@ use weldfleet_queue::{
     Consumer, Job, Lease, Pause, Settlement, WorkerInfo,
     apalis::{LeasedBackend, Slot},
 };
-use weldfleet_service::{Exit, Failure, Health, OrExit, http, http::StatusPage, metrics, signals};
+use weldfleet_service::{
+    Exit, Failure, Health, OrExit, environment, http,
+    http::StatusPage,
+    metrics,
+    outage::{self, REDIS},
+    signals,
+};
 use weldfleet_settings::Settings;
 
 use crate::{
-    heartbeat,
+    entry,
     inference::{
         changes::{self, FileChanges},
         pool::Pool,
@@ -29,7 +35,7 @@ use crate::{
     },
     judging::Judging,
     needs::Needs,
-    pipeline::{Gate, Pipeline, Writing},
+    pipeline::{Gate, Pipeline, Storage},
 };
 use stores::Stores;
 
@@ -140,12 +146,9 @@ fn join_fleet(
         .is_some_and(|provider| ["cuda", "tensorrt"].contains(&provider.as_str()));
     let gpu = on_gpu.then_some(settings.model.device_id);
     let consumer = Consumer::start(queue.clone(), info)?;
-    let needs = Needs {
-        settings: settings.clone(),
-        changed: CancellationToken::new(),
-    };
+    let needs = Needs::new(settings.clone(), source.clone());
     watch(health.clone(), consumer.clone(), needs.changed.clone());
-    heartbeat::keep(
+    entry::keep(
         consumer.clone(),
         health.clone(),
         fields,
@@ -154,10 +157,8 @@ fn join_fleet(
         needs.changed.clone(),
     );
     let pipeline = Pipeline {
-        writing: Writing::new(settings, &source, mirror),
-        source,
+        storage: Storage::new(settings, source, mirror),
         pool,
-        save_dir: settings.worker.save_dir.clone(),
         worker,
         gate: Gate::new(health.clone(), consumer.clone(), needs.changed.clone()),
         tally: Tally::new(queue.clone()),
@@ -181,7 +182,13 @@ async fn work(
     let backend = LeasedBackend::new(consumer.clone()).concurrency(ranges);
     let handler = move |_job: Job, lease: Lease, slot: Slot| {
         let pipeline = pipeline.clone();
-        async move { Ok::<Settlement, BoxDynError>(pipeline.process(lease, slot).await) }
+        async move {
+            let settlement = match pipeline.process(lease, slot).await {
+                Ok(counted) => counted.settlement(),
+                Err(given_up) => given_up.settlement(),
+            };
+            Ok::<Settlement, BoxDynError>(settlement)
+        }
     };
     let worker = WorkerBuilder::new(consumer.id().as_str())
         .backend(backend)
@@ -242,30 +249,18 @@ fn watch(health: Health, consumer: Consumer, stop: CancellationToken) {
             }
             let redis = consumer.queue().health();
             if redis.up {
-                if health.ready("redis") {
-                    tracing::info!("redis works again");
-                }
+                outage::ends(&health, REDIS);
             } else {
-                let error = redis
-                    .last_error
-                    .unwrap_or_else(|| "not connected yet".to_owned());
-                if health.not_ready("redis", error.clone()) {
-                    tracing::warn!(error, "redis does not work, claiming stops until it does");
-                }
+                let error = redis.last_error.as_deref();
+                outage::begins(&health, REDIS, error.unwrap_or("not connected yet"));
             }
-            metrics::gauge!("weldfleet_dependency_up", "dependency" => "redis")
-                .set(f64::from(u8::from(redis.up)));
             tokio::time::sleep(WATCH_EVERY).await;
         }
     });
 }
 
 fn worker_info(judging: &Judging) -> WorkerInfo {
-    let host = hostname::get().map_or_else(
-        |_| "unknown".to_owned(),
-        |name| name.to_string_lossy().into_owned(),
-    );
-    WorkerInfo::new(&host)
+    WorkerInfo::new(&environment::host())
         .field("device", judging.device())
         .field("provider", judging.provider())
         .field("precision", judging.precision())

@@ -147,8 +147,8 @@ fn location_of(entry: &[u8]) -> anyhow::Result<Option<String>> {
 }
 
 fn is_beside(name: &str) -> bool {
-    let mut parts = Path::new(name).components();
-    !name.is_empty() && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+    let mut steps = Path::new(name).components();
+    !name.is_empty() && steps.all(|step| matches!(step, Component::Normal(_) | Component::CurDir))
 }
 
 /// What is left of a message.
@@ -251,7 +251,7 @@ pub mod tests {
     fn files_of_weights_are_found_wherever_the_graph_has_them() {
         let inside = field(5, &[field(9, &[0; 8]), number(14, 0)].concat());
         let graph =
-            |parts: &[Vec<u8>]| field(7, &[std::slice::from_ref(&inside), parts].concat().concat());
+            |inner: &[Vec<u8>]| field(7, &[std::slice::from_ref(&inside), inner].concat().concat());
         assert!(files(&graph(&[])).unwrap().is_empty());
         let initializers = [
             field(5, &elsewhere("b.data")),
@@ -263,8 +263,8 @@ pub mod tests {
         let of_node = field(1, &field(5, &field(5, &elsewhere("c"))));
         let of_graph_within = field(1, &field(5, &field(6, &field(5, &elsewhere("c")))));
         let sparse = field(15, &field(1, &elsewhere("c")));
-        for part in [of_node.clone(), of_graph_within, sparse] {
-            let refusal = refusal(&graph(&[part]));
+        for piece in [of_node.clone(), of_graph_within, sparse] {
+            let refusal = refusal(&graph(&[piece]));
             assert!(
                 refusal.contains("`c`; save the model as one file"),
                 "{refusal}"

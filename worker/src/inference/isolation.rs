@@ -11,8 +11,8 @@ use weldfleet_weld::Verdict;
 
 use super::{compute::Compute, pool_error::ModelFailure, welds::Welds};
 
-/// Judges the rows; if that fails, each by itself. A row that panics becomes an `error` verdict; so does one that a model
-/// fails on which judges a made-up weld. Whose fault it is does so not depend on the rows beside it.
+/// Judges the rows; if that fails, each by itself. A row that panics becomes an `error` verdict; so does one that a
+/// model fails on which judges a made-up weld. Whose fault it is does so not depend on the rows beside it.
 ///
 /// # Errors
 /// A model that does not judge a made-up weld either, whatever the rows.

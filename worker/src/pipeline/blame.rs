@@ -17,7 +17,9 @@
 
 use std::io::ErrorKind;
 
-use weldfleet_stores::{Class, StoreError, clickhouse::Capability};
+use weldfleet_stores::{Class, StoreError};
+
+use super::step::Step;
 
 /// A range is given back so often for what looks like the server's failure before that is put to the test: some
 /// minutes.
@@ -25,32 +27,6 @@ pub const EXCUSES: u32 = 20;
 /// Attempts at a range of many rows before it is split for an error that nobody knows. A split costs little, an attempt
 /// a delay.
 const TRIES: u32 = 2;
-
-/// Where on its way a range was stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Reading its rows.
-    Fetch,
-    Judge,
-    Audit,
-    Store,
-    Commit,
-    /// Reading what the mirror needs.
-    Mirror,
-}
-
-impl Step {
-    /// What of ClickHouse it needs; `None`: it is not about ClickHouse.
-    pub fn capability(self) -> Option<Capability> {
-        match self {
-            Self::Fetch => Some(Capability::Read),
-            Self::Judge | Self::Audit => None,
-            Self::Store => Some(Capability::Store),
-            Self::Commit => Some(Capability::Commit),
-            Self::Mirror => Some(Capability::Mirror),
-        }
-    }
-}
 
 /// What is known of a stopped range.
 #[derive(Debug, Clone, Copy)]

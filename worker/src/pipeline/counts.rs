@@ -41,7 +41,7 @@ pub fn of(verdicts: &[Verdict]) -> OutcomeCounts {
     counts
 }
 
-/// As jobs, metrics and the heartbeat tell of them: what is poison was refused like what is invalid.
+/// As jobs, metrics and the worker's entry tell of them: what is poison was refused like what is invalid.
 fn told(counts: &OutcomeCounts) -> [(&'static str, u64); 4] {
     [
         ("ok", counts.ok),

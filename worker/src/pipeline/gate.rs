@@ -14,11 +14,10 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 use weldfleet_queue::Consumer;
-use weldfleet_service::{Health, metrics};
+use weldfleet_service::{Health, backoff::doubled, outage};
 
 /// Time between two looks at a dependency that does not work; doubled after each time that it seemed to and did not.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
-/// The longest.
 const PROBE_AT_LEAST_EVERY: Duration = Duration::from_secs(15);
 
 type Answer = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
@@ -78,7 +77,7 @@ impl Gate {
             let mut dependencies = self.dependencies();
             self.consumer
                 .hold(format!("{dependency} is away: {reason}"));
-            self.health.not_ready(dependency, reason.clone());
+            outage::begins(&self.health, dependency, &reason);
             let state = dependencies.entry(dependency).or_default();
             let watched = !state.failing.is_empty();
             state.failing.insert(what, probe);
@@ -86,15 +85,8 @@ impl Gate {
                 return;
             }
             state.closings += 1;
-            pause(state.closings)
+            doubled((PROBE_EVERY, PROBE_AT_LEAST_EVERY), state.closings - 1)
         };
-        tracing::warn!(
-            dependency,
-            what,
-            reason,
-            "does not work, claiming stops until it does"
-        );
-        metrics::gauge!("weldfleet_dependency_up", "dependency" => dependency).set(0.0);
         let gate = self.clone();
         tokio::spawn(async move {
             tokio::select! {
@@ -118,7 +110,7 @@ impl Gate {
                     if self.stop.is_cancelled() {
                         return;
                     }
-                    self.health.not_ready(dependency, reason);
+                    outage::begins(&self.health, dependency, &reason);
                 }
             }
         }
@@ -140,9 +132,7 @@ impl Gate {
         if !state.failing.is_empty() {
             return;
         }
-        tracing::info!(dependency, "works again, claiming goes on");
-        metrics::gauge!("weldfleet_dependency_up", "dependency" => dependency).set(1.0);
-        self.health.ready(dependency);
+        outage::ends(&self.health, dependency);
         if dependencies.values().all(|one| one.failing.is_empty()) {
             self.consumer.proceed();
         }
@@ -151,21 +141,5 @@ impl Gate {
     /// A range came through: whatever seemed to work does.
     pub fn worked(&self) {
         self.dependencies().retain(|_, one| !one.failing.is_empty());
-    }
-}
-
-fn pause(closings: u32) -> Duration {
-    let doubled = PROBE_EVERY * 2_u32.saturating_pow(closings.saturating_sub(1).min(10));
-    doubled.min(PROBE_AT_LEAST_EVERY)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dependency_that_fails_again_and_again_is_looked_at_less_and_less() {
-        let pauses: Vec<u128> = (1..8).map(|n| pause(n).as_millis()).collect();
-        assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 15000, 15000]);
     }
 }

@@ -6,44 +6,90 @@ use std::{
 };
 
 use weldfleet_queue::{Lease, Settlement};
-use weldfleet_stores::{Class, StoreError, clickhouse::Capability};
+use weldfleet_stores::{Class, StoreError};
 use weldfleet_weld::judge::ModelId;
 
 use super::{
     Pipeline,
-    blame::{self, Case, Decision, Step},
+    blame::{self, Case, Decision},
     stages::Stopped,
+    step::Step,
 };
-use crate::{
-    inference::pool::{ModelFailure, PoolError},
-    needs::probe_folder,
-};
+use crate::inference::pool::{ModelFailure, PoolError};
 
 /// Ranges of which it is remembered how often they were given back.
 const MOST_EXCUSED: usize = 10_000;
 
+/// How the lease of a range ends that did not come through: never with an ack.
+pub struct GivenUp {
+    settlement: Settlement,
+    outcome: &'static str,
+}
+
+impl GivenUp {
+    fn lost() -> Self {
+        Self {
+            settlement: Settlement::release("lease lost"),
+            outcome: "lost",
+        }
+    }
+
+    fn released(reason: String) -> Self {
+        Self {
+            settlement: Settlement::release(reason),
+            outcome: "released",
+        }
+    }
+
+    fn retried(reason: String) -> Self {
+        Self {
+            settlement: Settlement::retry(reason),
+            outcome: "retried",
+        }
+    }
+
+    fn split(reason: String) -> Self {
+        Self {
+            settlement: Settlement::split(reason),
+            outcome: "split",
+        }
+    }
+
+    pub(super) fn buried(reason: String) -> Self {
+        Self {
+            settlement: Settlement::bury(reason),
+            outcome: "buried",
+        }
+    }
+
+    /// As `weldfleet_ranges_total` has it.
+    pub(super) fn outcome(&self) -> &'static str {
+        self.outcome
+    }
+
+    pub fn settlement(self) -> Settlement {
+        self.settlement
+    }
+}
+
 impl Pipeline {
-    pub(super) async fn give_up(
-        &self,
-        lease: &Lease,
-        stopped: Stopped,
-    ) -> (Settlement, &'static str) {
+    pub(super) async fn give_up(&self, lease: &Lease, stopped: Stopped) -> GivenUp {
         match stopped {
             Stopped::Lost => {
                 tracing::warn!("lease lost, another worker has the range");
-                (Settlement::release("lease lost"), "lost")
+                GivenUp::lost()
             }
             Stopped::Compute(PoolError::Cancelled) => {
                 tracing::warn!("lease lost while judging, another worker has the range");
-                (Settlement::release("lease lost"), "lost")
+                GivenUp::lost()
             }
             Stopped::Compute(error) => self.give_up_judging(lease, error).await,
             Stopped::Store(step, error) => self.give_up_store(lease, step, &error).await,
         }
     }
 
-    async fn give_up_judging(&self, lease: &Lease, error: PoolError) -> (Settlement, &'static str) {
-        let reason = error.to_string();
+    async fn give_up_judging(&self, lease: &Lease, error: PoolError) -> GivenUp {
+        let (step, reason) = (Step::Judge, error.to_string());
         let failure = match error {
             // It judged no made-up weld either.
             PoolError::Model(failure) => Some(failure),
@@ -58,22 +104,23 @@ impl Pipeline {
         };
         let case = Case {
             works: Some(failure.is_none()),
-            ..self.case(lease, Step::Judge, Class::Fatal)
+            ..self.case(lease, step, Class::Fatal)
         };
         match (blame::decide(&case), failure) {
             (Decision::Wait, Some(failure)) => {
                 let ModelFailure { model, reason } = failure;
                 let pool = self.pool.clone();
-                self.gate.close("model", "judge", reason.clone(), move || {
-                    let pool = pool.clone();
-                    async move {
-                        let tried = pool.try_model(model).await;
-                        tried.map_err(|error| error.to_string())
-                    }
-                });
-                (Settlement::release(reason), "released")
+                self.gate
+                    .close("model", step.name(), reason.clone(), move || {
+                        let pool = pool.clone();
+                        async move {
+                            let tried = pool.try_model(model).await;
+                            tried.map_err(|error| error.to_string())
+                        }
+                    });
+                GivenUp::released(reason)
             }
-            (decision, _) => settled(decision, Step::Judge, reason),
+            (decision, _) => own_fault(decision, step, reason),
         }
     }
 
@@ -90,19 +137,14 @@ impl Pipeline {
         }
     }
 
-    async fn give_up_store(
-        &self,
-        lease: &Lease,
-        step: Step,
-        error: &StoreError,
-    ) -> (Settlement, &'static str) {
+    async fn give_up_store(&self, lease: &Lease, step: Step, error: &StoreError) -> GivenUp {
         let mut case = self.case(lease, step, blame::class_of(error));
         let mut decision = blame::decide(&case);
         let mut reason = error.chain();
         if decision == Decision::Ask {
             let asked = match step.capability() {
-                Some(capability) => self.needs.probe(&self.source, capability).await,
-                None => probe_folder(self.save_dir.clone(), bytes_of(error)).await,
+                Some(capability) => self.needs.probe(capability).await,
+                None => self.needs.probe_save_dir(bytes_of(error)).await,
             };
             case.works = Some(asked.is_ok());
             if let Err(refusal) = asked {
@@ -119,40 +161,37 @@ impl Pipeline {
                 if step == Step::Fetch {
                     self.excuse(&lease.job().id);
                 }
-                (Settlement::release(reason), "released")
+                GivenUp::released(reason)
             }
             Decision::Unreadable => {
                 let reason = weldfleet_fleet::unreadable(&error.words());
                 tracing::warn!(reason, "range is split until the row stands alone");
-                (Settlement::split(reason), "split")
+                GivenUp::split(reason)
             }
-            decision => settled(decision, step, reason),
+            decision => own_fault(decision, step, reason),
         }
     }
 
     /// Closes the gate until what the step needs works.
     fn wait_for(&self, step: Step, error: &StoreError, reason: &str) {
+        let needs = self.needs.clone();
         let Some(capability) = step.capability() else {
-            let (folder, bytes) = (self.save_dir.clone(), bytes_of(error));
+            let bytes = bytes_of(error);
             self.gate
-                .close("save_dir", "write", reason.to_owned(), move || {
-                    let probed = probe_folder(folder.clone(), bytes);
-                    async move { probed.await.map_err(|error| error.chain_and_remedy()) }
+                .close("save_dir", step.name(), reason.to_owned(), move || {
+                    let needs = needs.clone();
+                    async move {
+                        let probed = needs.probe_save_dir(bytes).await;
+                        probed.map_err(|error| error.chain_and_remedy())
+                    }
                 });
             return;
         };
-        let (needs, source) = (self.needs.clone(), self.source.clone());
-        let what = match capability {
-            Capability::Read => "read",
-            Capability::Store => "store",
-            Capability::Commit => "commit",
-            Capability::Mirror => "mirror",
-        };
         self.gate
-            .close("clickhouse", what, reason.to_owned(), move || {
-                let (needs, source) = (needs.clone(), source.clone());
+            .close("clickhouse", step.name(), reason.to_owned(), move || {
+                let needs = needs.clone();
                 async move {
-                    let probed = needs.probe(&source, capability).await;
+                    let probed = needs.probe(capability).await;
                     probed.map_err(|error| error.chain_and_remedy())
                 }
             });
@@ -179,12 +218,13 @@ fn bytes_of(error: &StoreError) -> u64 {
     }
 }
 
-/// How a lease ends whose range failed by its own fault.
-fn settled(decision: Decision, step: Step, reason: String) -> (Settlement, &'static str) {
+/// Of a range that failed by its own fault.
+fn own_fault(decision: Decision, step: Step, reason: String) -> GivenUp {
+    let step = step.name();
     if decision == Decision::Split {
-        tracing::warn!(reason, ?step, "range is split");
-        return (Settlement::split(reason), "split");
+        tracing::warn!(reason, step, "range is split");
+        return GivenUp::split(reason);
     }
-    tracing::warn!(reason, ?step, "range failed, it is retried");
-    (Settlement::retry(reason), "retried")
+    tracing::warn!(reason, step, "range failed, it is retried");
+    GivenUp::retried(reason)
 }

@@ -6,6 +6,7 @@
 //! range is on its way here, the group goes at once.
 
 use std::{
+    marker::PhantomData,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -39,29 +40,50 @@ pub enum Failed {
     Store(Arc<StoreError>),
 }
 
-/// Ranges on their way to a grouping; while there are any, a group may wait for them.
-#[derive(Debug, Clone, Default)]
-pub struct Upstream(Arc<AtomicUsize>);
+/// Ranges on their way to the grouping of `Item`; while there are any, a group may wait for them.
+#[derive(Debug)]
+pub struct Upstream<Item> {
+    ranges: Arc<AtomicUsize>,
+    leads_to: PhantomData<fn(Item)>,
+}
 
-impl Upstream {
+impl<Item> Default for Upstream<Item> {
+    fn default() -> Self {
+        Self {
+            ranges: Arc::default(),
+            leads_to: PhantomData,
+        }
+    }
+}
+
+impl<Item> Clone for Upstream<Item> {
+    fn clone(&self) -> Self {
+        Self {
+            ranges: self.ranges.clone(),
+            leads_to: PhantomData,
+        }
+    }
+}
+
+impl<Item> Upstream<Item> {
     /// One more, until the guard is dropped.
-    pub fn enter(&self) -> OnTheWay {
-        self.0.fetch_add(1, Ordering::AcqRel);
+    pub fn enter(&self) -> OnTheWay<Item> {
+        self.ranges.fetch_add(1, Ordering::AcqRel);
         OnTheWay(self.clone())
     }
 
     fn is_empty(&self) -> bool {
-        self.0.load(Ordering::Acquire) == 0
+        self.ranges.load(Ordering::Acquire) == 0
     }
 }
 
-/// A range on its way.
+/// A range on its way to the grouping of `Item`, and to no other.
 #[derive(Debug)]
-pub struct OnTheWay(Upstream);
+pub struct OnTheWay<Item>(Upstream<Item>);
 
-impl Drop for OnTheWay {
+impl<Item> Drop for OnTheWay<Item> {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.ranges.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -88,7 +110,11 @@ pub struct Grouping<Item, L> {
 
 impl<Item: Send + Sync + 'static, L: HeldLease + Clone> Grouping<Item, L> {
     /// Starts the task that writes groups with `write`, which must be safe to repeat for some of a group.
-    pub fn start<Write, Written>(limits: GroupLimits, upstream: Upstream, write: Write) -> Self
+    pub fn start<Write, Written>(
+        limits: GroupLimits,
+        upstream: Upstream<Item>,
+        write: Write,
+    ) -> Self
     where
         Write: Fn(Vec<Arc<Item>>) -> Written + Send + Sync + 'static,
         Written: Future<Output = Result<(), StoreError>> + Send + 'static,
@@ -109,7 +135,7 @@ impl<Item: Send + Sync + 'static, L: HeldLease + Clone> Grouping<Item, L> {
         rows: u64,
         patience: Duration,
         lease: &L,
-        on_the_way: OnTheWay,
+        on_the_way: OnTheWay<Item>,
     ) -> Result<(), Failed> {
         let (answer, answered) = oneshot::channel();
         let pending = Pending {
@@ -130,7 +156,7 @@ impl<Item: Send + Sync + 'static, L: HeldLease + Clone> Grouping<Item, L> {
 
 async fn run<Item, L, Write, Written>(
     limits: GroupLimits,
-    upstream: Upstream,
+    upstream: Upstream<Item>,
     mut received: mpsc::UnboundedReceiver<Pending<Item, L>>,
     write: Write,
 ) where
@@ -187,7 +213,7 @@ fn still_held<Item, L: HeldLease>(group: Vec<Pending<Item, L>>) -> Vec<Pending<I
 
 async fn gather<Item, L>(
     limits: GroupLimits,
-    upstream: &Upstream,
+    upstream: &Upstream<Item>,
     received: &mut mpsc::UnboundedReceiver<Pending<Item, L>>,
     first: Pending<Item, L>,
 ) -> Vec<Pending<Item, L>> {
@@ -235,7 +261,7 @@ mod tests {
     type Groups = Arc<Mutex<Vec<Vec<u32>>>>;
 
     /// Writes down every group; one that holds 13 fails.
-    fn grouping(ranges: usize, upstream: &Upstream) -> (Arc<Grouping<u32, Paper>>, Groups) {
+    fn grouping(ranges: usize, upstream: &Upstream<u32>) -> (Arc<Grouping<u32, Paper>>, Groups) {
         let groups = Groups::default();
         let log = groups.clone();
         let limits = GroupLimits {
@@ -273,10 +299,10 @@ mod tests {
 
     async fn write_all(
         grouping: &Arc<Grouping<u32, Paper>>,
-        upstream: &Upstream,
+        upstream: &Upstream<u32>,
         items: &[(u32, Paper)],
     ) -> Vec<bool> {
-        let ways: Vec<OnTheWay> = items.iter().map(|_| upstream.enter()).collect();
+        let ways: Vec<OnTheWay<u32>> = items.iter().map(|_| upstream.enter()).collect();
         let writes = items.iter().zip(ways).map(|((item, claim), way)| {
             let (grouping, item, claim) = (grouping.clone(), *item, claim.clone());
             tokio::spawn(async move {

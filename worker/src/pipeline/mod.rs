@@ -19,9 +19,9 @@
 //! again.
 //!
 //! # Layout
-//! - [`Pipeline`]: what every range needs; `range`: one range, the whole way; [`stages`]: its steps, one after the other;
-//! - `writing`: steps 2 to 4 for several ranges at once, by `grouping`; `mirroring`: step 4, which must never
-//!   hold up judging;
+//! - [`Pipeline`]: what every range needs; `range`: one range, the whole way; `step`: the names of its steps;
+//! - [`stages`]: the steps, one after the other; its child `writing`: steps 2 to 4 for several ranges at once, by
+//!   `grouping`; `mirroring`: step 4, which must never hold up judging;
 //! - `giving_up`: how the lease of a range ends that did not come through; `blame`: whose fault that is; `gate`:
 //!   what does not work, and waiting for it;
 //! - `counts`: what a finished range held.
@@ -34,28 +34,24 @@ mod grouping;
 mod mirroring;
 mod range;
 pub mod stages;
-mod writing;
+mod step;
 
-use std::{collections::HashMap, path::PathBuf, sync::Mutex};
+use std::{collections::HashMap, sync::Mutex};
 
 use weldfleet_breaker::{Limits, Tally};
 use weldfleet_queue::Queue;
-use weldfleet_stores::clickhouse::{OutcomeCounts, SourceTable};
+use weldfleet_stores::clickhouse::OutcomeCounts;
 
 use crate::{inference::pool::Pool, needs::Needs};
 
 pub use gate::Gate;
 pub use mirroring::Mirroring;
-pub use writing::Writing;
+pub use stages::Storage;
 
 /// Everything a range needs on its way.
 pub struct Pipeline {
-    pub source: SourceTable,
-    /// Steps 2 to 4.
-    pub writing: Writing,
+    pub storage: Storage,
     pub pool: Pool,
-    /// Folder of the audit files.
-    pub save_dir: PathBuf,
     /// This process, in the names of temporary files.
     pub worker: String,
     /// Where a dependency that is away is reported.

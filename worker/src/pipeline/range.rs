@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use tracing::Instrument;
-use weldfleet_queue::{Lease, Settlement, apalis::Slot};
+use weldfleet_queue::{Lease, apalis::Slot};
 use weldfleet_service::metrics;
 use weldfleet_stores::{Range, audit_csv};
 
 use super::{
     Pipeline,
-    stages::{Acked, Stage, Stopped},
+    giving_up::GivenUp,
+    stages::{Counted, Fetched, Stage, Stopped},
 };
 
 /// Why a job is buried before anything of it is read.
@@ -19,7 +20,7 @@ const BAD_ID: &str = "its id can be no part of an audit file's name: at most 100
 impl Pipeline {
     /// Takes a claimed range all the way; answers how its lease ends. The slot is given to the next range as soon as
     /// this one holds no rows any more.
-    pub async fn process(&self, lease: Lease, slot: Slot) -> Settlement {
+    pub async fn process(&self, lease: Lease, slot: Slot) -> Result<Counted, GivenUp> {
         let job = lease.job();
         let span = tracing::info_span!(
             "range",
@@ -27,21 +28,21 @@ impl Pipeline {
             token = lease.token(),
             attempt = job.attempts
         );
-        self.settle(&lease, &slot).instrument(span).await
+        self.account_for(&lease, &slot).instrument(span).await
     }
 
-    async fn settle(&self, lease: &Lease, slot: &Slot) -> Settlement {
+    async fn account_for(&self, lease: &Lease, slot: &Slot) -> Result<Counted, GivenUp> {
         if !audit_csv::is_name(&lease.job().id) {
-            return Settlement::bury(BAD_ID);
+            return Err(GivenUp::buried(BAD_ID.to_owned()));
         }
         let range = match weldfleet_fleet::range_of(lease.job()) {
             Ok(range) => range,
-            Err(error) => return Settlement::bury(error.to_string()),
+            Err(error) => return Err(GivenUp::buried(error.to_string())),
         };
         let started = Instant::now();
-        let (settlement, outcome) = match self.walk(lease, slot, &range).await {
-            Ok(acked) => {
-                let counts = acked.counts;
+        let ended = match self.walk(lease, slot, &range).await {
+            Ok(counted) => {
+                let counts = counted.counts;
                 tracing::info!(
                     rows = counts.rows(),
                     nok = counts.nok,
@@ -52,19 +53,22 @@ impl Pipeline {
                 );
                 self.gate.worked();
                 self.excused().remove(&lease.job().id);
-                (acked.settlement(), "acked")
+                Ok(counted)
             }
-            Err(stopped) => self.give_up(lease, stopped).await,
+            Err(stopped) => Err(self.give_up(lease, stopped).await),
         };
+        let outcome = ended.as_ref().map_or_else(GivenUp::outcome, |_| "acked");
         metrics::counter!("weldfleet_ranges_total", "outcome" => outcome).increment(1);
         metrics::histogram!("weldfleet_range_seconds").record(started.elapsed());
-        settlement
+        ended
     }
 
-    async fn walk(&self, lease: &Lease, slot: &Slot, range: &Range) -> Result<Acked, Stopped> {
-        let fetched = Stage::claimed(self, lease, slot, range).fetch().await?;
-        let judged = fetched.judge().await?;
-        let mirrored = judged.write_back().await?;
-        mirrored.ack().await
+    async fn walk(&self, lease: &Lease, slot: &Slot, range: &Range) -> Result<Counted, Stopped> {
+        let claimed = Stage::claimed(self, lease, slot, range);
+        let mirrored = match claimed.fetch().await? {
+            Fetched::Rows(rows) => rows.judge().await?.write_back().await?,
+            Fetched::NoneLeft(range) => range.committed_earlier().await?,
+        };
+        mirrored.count().await
     }
 }

@@ -2,76 +2,134 @@
 //! be left out, be taken twice or come too early.
 //!
 //! ```text
-//! Claimed ─fetch─► Fetched ─judge─► Judged ─write_back──────────────────────────────────────► Mirrored ─ack─► Acked
-//!                                     └─audit─► Audited ─store─► Stored ─commit─► Committed ─mirror─┘
+//! Claimed ─fetch─┬► Rows ─judge─► Judged ─audit─► Audited ─store─► Stored ─commit─► Committed ─mirror─┬► Mirrored ─┐
+//!                └► NoneLeft ─committed_earlier──────────────────────────────────────────────────────┘            │
+//!                                                                                      Counted ◄─count────────────┘
 //! ```
 //!
-//! Each step asks whether the lease is still held before it writes, and has its fail point behind it. Verdicts leave
-//! the worker by [`Stage::write_back`] alone; the steps in it are types of this file, in an order that is held the same
-//! way.
+//! Each step asks whether the lease is still held before it writes, and has its fail point behind it. The table is
+//! private to this file, and what stores and commits to its child `writing`: no other file of the pipeline can write.
+//! The ack itself is the queue's: it follows from [`Counted::settlement`], and from nothing else.
 //!
 //! ```
-//! use worker::pipeline::stages::{Acked, Claimed, Stage, Stopped};
+//! use worker::pipeline::stages::{Claimed, Counted, Fetched, Stage, Stopped};
 //!
-//! async fn all_the_way(range: Stage<'_, Claimed>) -> Result<Acked, Stopped> {
-//!     range.fetch().await?.judge().await?.write_back().await?.ack().await
+//! async fn all_the_way(range: Stage<'_, Claimed>) -> Result<Counted, Stopped> {
+//!     let mirrored = match range.fetch().await? {
+//!         Fetched::Rows(rows) => rows.judge().await?.write_back().await?,
+//!         Fetched::NoneLeft(range) => range.committed_earlier().await?,
+//!     };
+//!     mirrored.count().await
 //! }
 //! ```
 //!
 //! What is out of order does not compile. There is nothing to write yet:
 //!
 //! ```compile_fail,E0599
-//! use worker::pipeline::stages::{Fetched, Stage};
+//! # use worker::pipeline::stages::{Rows, Stage};
+//! async fn writes_what_is_not_judged(range: Stage<'_, Rows>) {
+//!     let _ = range.write_back().await;
+//! }
+//! ```
 //!
-//! async fn writes_what_is_not_judged(fetched: Stage<'_, Fetched>) {
-//!     let _ = fetched.write_back().await;
+//! Rows that are left cannot be taken for an earlier attempt's:
+//!
+//! ```compile_fail,E0599
+//! # use worker::pipeline::stages::{Judged, Stage};
+//! async fn writes_nothing(judged: Stage<'_, Judged>) {
+//!     let _ = judged.committed_earlier().await;
+//! }
+//! ```
+//!
+//! Results that have no audit file:
+//!
+//! ```compile_fail,E0599
+//! # use worker::pipeline::stages::{Judged, Stage};
+//! async fn stores_what_is_not_audited(judged: Stage<'_, Judged>) {
+//!     let _ = judged.store().await;
+//! }
+//! ```
+//!
+//! A commit of nothing:
+//!
+//! ```compile_fail,E0599
+//! # use worker::pipeline::stages::{Audited, Stage};
+//! async fn commits_what_is_not_stored(audited: Stage<'_, Audited>) {
+//!     let _ = audited.commit().await;
+//! }
+//! ```
+//!
+//! MySQL before ClickHouse:
+//!
+//! ```compile_fail,E0599
+//! # use worker::pipeline::stages::{Stage, Stored};
+//! async fn mirrors_what_is_not_committed(stored: Stage<'_, Stored>) {
+//!     let _ = stored.mirror().await;
 //! }
 //! ```
 //!
 //! A job would be done before its verdicts are in the rows:
 //!
 //! ```compile_fail,E0599
-//! use worker::pipeline::stages::{Judged, Stage};
-//!
-//! async fn acks_what_is_not_written(judged: Stage<'_, Judged>) {
-//!     let _ = judged.ack().await;
+//! # use worker::pipeline::stages::{Judged, Stage};
+//! async fn counts_what_is_not_written(judged: Stage<'_, Judged>) {
+//!     let _ = judged.count().await;
 //! }
 //! ```
 //!
 //! Nor does a second turn of a step:
 //!
 //! ```compile_fail,E0382
-//! use worker::pipeline::stages::{Judged, Stage};
-//!
+//! # use worker::pipeline::stages::{Judged, Stage};
 //! async fn writes_twice(judged: Stage<'_, Judged>) {
 //!     let _ = judged.write_back().await;
 //!     let _ = judged.write_back().await;
 //! }
 //! ```
 
-use std::sync::Arc;
+mod writing;
+
+use std::{path::PathBuf, sync::Arc};
 
 use weldfleet_failpoints::reach;
 use weldfleet_queue::{Lease, Settlement, apalis::Slot};
+use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Range, Selection, StoreError,
     audit_csv::{self, AuditFile},
-    clickhouse::{Attempt, EncodedResults, OutcomeCounts, RowBlock},
-    mysql,
+    clickhouse::{EncodedResults, OutcomeCounts, RowBlock, SourceTable},
 };
 use weldfleet_weld::Verdict;
 
 use super::{
-    Pipeline,
-    blame::Step,
-    counts,
+    Mirroring, Pipeline, counts,
     grouping::{Failed, OnTheWay},
-    writing::Place,
+    step::Step,
 };
 use crate::{
     clock::{busy, timed},
     inference::pool::PoolError,
 };
+use writing::{CommittedResults, Place, StoredResults, Writing};
+
+/// Where ranges are read and written: by the steps of this file alone.
+pub struct Storage {
+    source: SourceTable,
+    /// Folder of the audit files.
+    save_dir: PathBuf,
+    writing: Writing,
+}
+
+impl Storage {
+    /// `mirror` is `None` where MySQL is switched off.
+    pub fn new(settings: &Settings, source: SourceTable, mirror: Option<Mirroring>) -> Self {
+        Self {
+            writing: Writing::new(settings, &source, mirror),
+            source,
+            save_dir: settings.worker.save_dir.clone(),
+        }
+    }
+}
 
 /// A range on its way, `At` a stage.
 pub struct Stage<'p, At> {
@@ -90,41 +148,48 @@ struct UnderLease<'p> {
 
 /// Given by the queue; nothing is known of its rows.
 pub struct Claimed {
-    on_the_way: OnTheWay,
+    on_the_way: OnTheWay<EncodedResults>,
+}
+
+/// What a range turned out to hold.
+pub enum Fetched<'p> {
+    Rows(Stage<'p, Rows>),
+    NoneLeft(Stage<'p, NoneLeft>),
 }
 
 /// Its rows are here.
-pub struct Fetched {
+pub struct Rows {
     block: Arc<RowBlock>,
-    on_the_way: OnTheWay,
+    on_the_way: OnTheWay<EncodedResults>,
 }
+
+/// No row is left to be judged: an earlier attempt has committed them.
+pub struct NoneLeft(());
 
 /// Every row has a verdict.
 pub struct Judged {
     block: Arc<RowBlock>,
     verdicts: Vec<Verdict>,
-    on_the_way: OnTheWay,
+    on_the_way: OnTheWay<EncodedResults>,
 }
 
 /// The audit file is durable; the rows are let go, their place among `ranges_in_flight` is the next range's.
-struct Audited {
+pub struct Audited {
     results: EncodedResults,
     written: Written,
-    on_the_way: OnTheWay,
+    on_the_way: OnTheWay<EncodedResults>,
 }
 
 /// The results are in `weld_results`, under the attempt's token.
-struct Stored {
-    overrules: bool,
+pub struct Stored {
+    results: StoredResults,
     written: Written,
-    on_the_way: OnTheWay,
 }
 
 /// The results are in the rows.
-struct Committed {
+pub struct Committed {
+    results: CommittedResults,
     written: Written,
-    /// None where an earlier attempt committed them.
-    on_the_way: Option<OnTheWay>,
 }
 
 /// MySQL has followed, or lags without holding up anything.
@@ -132,8 +197,8 @@ pub struct Mirrored {
     written: Written,
 }
 
-/// All is done; the job may be acked.
-pub struct Acked {
+/// All is done and counted.
+pub struct Counted {
     /// What the range held.
     pub counts: OutcomeCounts,
 }
@@ -191,7 +256,7 @@ impl<'p> Stage<'p, Claimed> {
         slot: &'p Slot,
         range: &'p Range,
     ) -> Self {
-        let on_the_way = pipeline.writing.expect();
+        let on_the_way = pipeline.storage.writing.expect();
         UnderLease {
             pipeline,
             lease,
@@ -205,28 +270,33 @@ impl<'p> Stage<'p, Claimed> {
     ///
     /// # Errors
     /// [`Stopped`], like those of all further steps.
-    pub async fn fetch(self) -> Result<Stage<'p, Fetched>, Stopped> {
+    pub async fn fetch(self) -> Result<Fetched<'p>, Stopped> {
         let Self { under, at } = self;
         reach("worker::claimed").await;
-        let block = timed("fetch", under.pipeline.source.fetch(under.range)).await;
+        let fetching = under.pipeline.storage.source.fetch(under.range);
+        let block = timed(Step::Fetch.name(), fetching).await;
         let block = Arc::new(block.map_err(Stopped::at(Step::Fetch))?);
         under.lease.progress();
-        reach("worker::fetched").await;
-        Ok(under.at(Fetched {
+        reach(Step::Fetch.fail_point()).await;
+        if block.is_empty() {
+            return Ok(Fetched::NoneLeft(under.at(NoneLeft(()))));
+        }
+        Ok(Fetched::Rows(under.at(Rows {
             block,
             on_the_way: at.on_the_way,
-        }))
+        })))
     }
 }
 
-impl<'p> Stage<'p, Fetched> {
+impl<'p> Stage<'p, Rows> {
     /// Asks model and rules.
     pub async fn judge(self) -> Result<Stage<'p, Judged>, Stopped> {
         let Self { under, at } = self;
         let lease = Arc::new(under.lease.clone());
         let judging = under.pipeline.pool.judge(at.block.clone(), Some(lease));
-        let verdicts = timed("judge", judging).await.map_err(Stopped::Compute)?;
-        reach("worker::judged").await;
+        let verdicts = timed(Step::Judge.name(), judging).await;
+        let verdicts = verdicts.map_err(Stopped::Compute)?;
+        reach(Step::Judge.fail_point()).await;
         Ok(under.at(Judged {
             block: at.block,
             verdicts,
@@ -235,37 +305,38 @@ impl<'p> Stage<'p, Fetched> {
     }
 }
 
-impl<'p> Stage<'p, Judged> {
-    /// Audit file, results, commit, mirror: the one door through which verdicts leave the worker.
-    pub async fn write_back(self) -> Result<Stage<'p, Mirrored>, Stopped> {
-        if self.at.block.is_empty() {
-            return self.committed_earlier().await?.mirror().await;
-        }
-        let audited = self.audit().await?;
-        audited.store().await?.commit().await?.mirror().await
-    }
-
-    /// No row is left to be judged: a retry after the commit. What is there is what an earlier attempt of this job
-    /// left.
-    async fn committed_earlier(self) -> Result<Stage<'p, Committed>, Stopped> {
+impl<'p> Stage<'p, NoneLeft> {
+    /// What is there is what an earlier attempt of this job left; the mirror may still have to follow.
+    pub async fn committed_earlier(self) -> Result<Stage<'p, Mirrored>, Stopped> {
         let Self { under, at } = self;
-        // Nobody is to wait for this range at the next step.
-        drop(at.on_the_way);
-        let job = &under.lease.job().id;
-        let counts = under.pipeline.source.counts_of_job(under.range, job).await;
+        let Storage {
+            source, writing, ..
+        } = &under.pipeline.storage;
+        let counts = source
+            .counts_of_job(under.range, &under.lease.job().id)
+            .await;
         let counts = counts.map_err(Stopped::at(Step::Fetch))?;
-        reach("worker::committed").await;
-        Ok(under.at(Committed {
+        reach(Step::Commit.fail_point()).await;
+        let committed = under.at(Committed {
+            results: writing.committed_earlier(under.range, at),
             written: Written {
                 counts,
                 _place: None,
             },
-            on_the_way: None,
-        }))
+        });
+        committed.mirror().await
+    }
+}
+
+impl<'p> Stage<'p, Judged> {
+    /// Audit file, results, commit, mirror.
+    pub async fn write_back(self) -> Result<Stage<'p, Mirrored>, Stopped> {
+        let stored = self.audit().await?.store().await?;
+        stored.commit().await?.mirror().await
     }
 
     /// Durable step 1; and what is to be stored in step 2, so that the rows can be let go.
-    async fn audit(self) -> Result<Stage<'p, Audited>, Stopped> {
+    pub async fn audit(self) -> Result<Stage<'p, Audited>, Stopped> {
         let Self { under, at } = self;
         let Judged {
             block,
@@ -276,8 +347,8 @@ impl<'p> Stage<'p, Judged> {
         under.held()?;
         let results = under.write_audit_file(block, verdicts).await?;
         under.lease.progress();
-        reach("worker::audited").await;
-        let place = under.pipeline.writing.enter(under.slot).await;
+        reach(Step::Audit.fail_point()).await;
+        let place = under.pipeline.storage.writing.enter(under.slot).await;
         Ok(under.at(Audited {
             results,
             written: Written {
@@ -296,9 +367,9 @@ impl UnderLease<'_> {
         verdicts: Vec<Verdict>,
     ) -> Result<EncodedResults, Stopped> {
         let Pipeline {
-            save_dir, worker, ..
+            storage, worker, ..
         } = self.pipeline;
-        let (save_dir, worker) = (save_dir.clone(), worker.clone());
+        let (save_dir, worker) = (storage.save_dir.clone(), worker.clone());
         let (job, token) = (self.lease.job().id.clone(), self.lease.token());
         let run = self.range.run;
         let written = tokio::task::spawn_blocking(move || {
@@ -309,8 +380,10 @@ impl UnderLease<'_> {
                 run,
                 worker: &worker,
             };
-            busy("audit", || audit_csv::write(&file, &block, &verdicts))
-                .map_err(Stopped::at(Step::Audit))?;
+            busy(Step::Audit.name(), || {
+                audit_csv::write(&file, &block, &verdicts)
+            })
+            .map_err(Stopped::at(Step::Audit))?;
             busy("encode", || {
                 EncodedResults::new(token, run, &job, &block, &verdicts)
             })
@@ -326,7 +399,7 @@ impl UnderLease<'_> {
 
 impl<'p> Stage<'p, Audited> {
     /// Durable step 2, together with whatever other ranges are ready.
-    async fn store(self) -> Result<Stage<'p, Stored>, Stopped> {
+    pub async fn store(self) -> Result<Stage<'p, Stored>, Stopped> {
         let Self { under, at } = self;
         let Audited {
             results,
@@ -334,68 +407,48 @@ impl<'p> Stage<'p, Audited> {
             on_the_way,
         } = at;
         under.held()?;
-        let overrules = results.overrules();
-        let writing = &under.pipeline.writing;
+        let writing = &under.pipeline.storage.writing;
         let stored = writing
             .store(results, under.range, under.lease, on_the_way)
             .await;
-        let on_the_way = stored.map_err(Stopped::writing(Step::Store))?;
-        reach("worker::stored").await;
-        Ok(under.at(Stored {
-            overrules,
-            written,
-            on_the_way,
-        }))
+        let results = stored.map_err(Stopped::writing(Step::Store))?;
+        reach(Step::Store.fail_point()).await;
+        Ok(under.at(Stored { results, written }))
     }
 }
 
 impl<'p> Stage<'p, Stored> {
     /// Durable step 3: the guarded UPDATE, together with others'.
-    async fn commit(self) -> Result<Stage<'p, Committed>, Stopped> {
+    pub async fn commit(self) -> Result<Stage<'p, Committed>, Stopped> {
         let Self { under, at } = self;
+        let Stored { results, written } = at;
         under.held()?;
-        let attempt = Attempt {
-            token: under.lease.token(),
-            range: under.range.clone(),
-            overrules: at.overrules,
-        };
-        let writing = &under.pipeline.writing;
-        let committed = writing.commit(attempt, under.lease, at.on_the_way).await;
-        let on_the_way = committed.map_err(Stopped::writing(Step::Commit))?;
-        reach("worker::committed").await;
-        Ok(under.at(Committed {
-            written: at.written,
-            on_the_way: Some(on_the_way),
-        }))
+        let writing = &under.pipeline.storage.writing;
+        let committed = writing.commit(results, under.lease).await;
+        let results = committed.map_err(Stopped::writing(Step::Commit))?;
+        reach(Step::Commit.fail_point()).await;
+        Ok(under.at(Committed { results, written }))
     }
 }
 
 impl<'p> Stage<'p, Committed> {
     /// Durable step 4, which MySQL cannot hold up.
-    async fn mirror(self) -> Result<Stage<'p, Mirrored>, Stopped> {
+    pub async fn mirror(self) -> Result<Stage<'p, Mirrored>, Stopped> {
         let Self { under, at } = self;
+        let Committed { results, written } = at;
         under.held()?;
-        // An attempt before this one may have committed NOK rows and died. One that was given back is not counted: if
-        // rows came since its commit, what it found is the day's check to repair.
-        let is_first = at.on_the_way.is_some() && under.lease.job().attempts == 1;
-        let committed = mysql::CommittedRange {
-            range: under.range.clone(),
-            first_token: is_first.then(|| under.lease.token()),
-        };
-        let writing = &under.pipeline.writing;
-        let mirrored = writing.mirror(committed, under.lease, at.on_the_way).await;
+        let writing = &under.pipeline.storage.writing;
+        let mirrored = writing.mirror(results, under.lease).await;
         mirrored.map_err(Stopped::writing(Step::Mirror))?;
-        reach("worker::mirrored").await;
-        Ok(under.at(Mirrored {
-            written: at.written,
-        }))
+        reach(Step::Mirror.fail_point()).await;
+        Ok(under.at(Mirrored { written }))
     }
 }
 
 impl Stage<'_, Mirrored> {
     /// Counts the rows, for the metrics and for the breaker. A range picked for its bad rows tells nothing about the
     /// plant.
-    pub async fn ack(self) -> Result<Acked, Stopped> {
+    pub async fn count(self) -> Result<Counted, Stopped> {
         let Self { under, at } = self;
         under.held()?;
         let counts = at.written.counts;
@@ -403,12 +456,12 @@ impl Stage<'_, Mirrored> {
         if !matches!(under.range.selection, Selection::Status(_)) {
             under.pipeline.trip_breaker(&counts).await;
         }
-        Ok(Acked { counts })
+        Ok(Counted { counts })
     }
 }
 
-impl Acked {
-    /// How the lease ends; nothing else ends one like that.
+impl Counted {
+    /// The ack of the job.
     pub fn settlement(&self) -> Settlement {
         Settlement::Ack {
             fields: counts::fields(&self.counts),

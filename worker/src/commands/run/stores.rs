@@ -37,7 +37,7 @@ pub async fn look(settings: Arc<Settings>, health: Health) -> Result<Stores, Fai
     meet_needs(&settings, &source, &health).await?;
     let mirror =
         NokTable::new(&settings)?.map(|table| Mirroring::new(Mirror::new(source.clone(), table)));
-    let queue = take_queue(&settings, queue, &health).await?;
+    let queue = own_queue(&settings, queue, &health).await?;
     raise_token(&source, &queue, &health).await?;
     sweep_leftovers(&settings.worker.save_dir, &queue).await;
     tokio::spawn(sweep_again(settings.worker.save_dir.clone(), queue.clone()));
@@ -155,7 +155,7 @@ fn fatal(error: StoreError) -> Failure {
 
 /// Makes sure that the queue is this table's; waits while ClickHouse or Redis is away, ends where waiting cures
 /// nothing.
-async fn take_queue(settings: &Settings, queue: Queue, health: &Health) -> Result<Queue, Failure> {
+async fn own_queue(settings: &Settings, queue: Queue, health: &Health) -> Result<Queue, Failure> {
     let owner = from_clickhouse(health, || weldfleet_fleet::owner(settings)).await?;
     let queue = match owner {
         Some(owner) => queue.owned_by(owner).map_err(queue_failure)?,

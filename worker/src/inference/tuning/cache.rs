@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use weldfleet_service::environment;
 use weldfleet_settings::Model;
 
 use super::choice::Choice;
@@ -120,7 +121,7 @@ impl Cache {
             fs::create_dir_all(folder)?;
         }
         // In containers that share the folder, all have the same process id and another host name.
-        let host = hostname::get()?.to_string_lossy().into_owned();
+        let host = environment::host();
         let temporary = self
             .path
             .with_extension(format!("{host}.{}.tmp", process::id()));

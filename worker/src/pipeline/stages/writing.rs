@@ -15,11 +15,15 @@ use weldfleet_stores::{
     mysql::CommittedRange,
 };
 
-use super::{
-    grouping::{Failed, GroupLimits, Grouping, OnTheWay, Upstream},
-    mirroring::Mirroring,
+use super::NoneLeft;
+use crate::{
+    clock::timed,
+    pipeline::{
+        grouping::{Failed, GroupLimits, Grouping, OnTheWay, Upstream},
+        mirroring::Mirroring,
+        step::Step,
+    },
 };
-use crate::clock::timed;
 
 /// Longest wait of live rows for company.
 const LIVE_PATIENCE: Duration = Duration::from_secs(1);
@@ -33,9 +37,9 @@ const ROWS: u64 = 65_536;
 /// Where ranges meet for their writes.
 pub struct Writing {
     places: Option<Arc<Semaphore>>,
-    judging: Upstream,
-    storing: Upstream,
-    committing: Upstream,
+    judging: Upstream<EncodedResults>,
+    storing: Upstream<Attempt>,
+    committing: Upstream<CommittedRange>,
     results: Grouping<EncodedResults, Lease>,
     commits: Grouping<Attempt, Lease>,
     mirror: Option<Grouping<CommittedRange, Lease>>,
@@ -43,6 +47,18 @@ pub struct Writing {
 
 /// A range's place among those that are written; the next comes in when it is dropped.
 pub struct Place(#[expect(dead_code, reason = "held, never read")] Option<OwnedSemaphorePermit>);
+
+/// An attempt whose results are in `weld_results`: only [`Writing::store`] makes one.
+pub struct StoredResults {
+    attempt: Attempt,
+    on_the_way: OnTheWay<Attempt>,
+}
+
+/// A range whose results are in its rows: only [`Writing::commit`] and [`Writing::committed_earlier`] make one.
+pub struct CommittedResults {
+    range: CommittedRange,
+    on_the_way: OnTheWay<CommittedRange>,
+}
 
 impl Writing {
     /// Writes to this table, in groups as the settings say; `mirror` is `None` where MySQL is switched off.
@@ -67,7 +83,7 @@ impl Writing {
                 let table = table.clone();
                 async move {
                     let group: Vec<&EncodedResults> = group.iter().map(Arc::as_ref).collect();
-                    timed("results", table.insert_results(&group)).await
+                    timed(Step::Store.name(), table.insert_results(&group)).await
                 }
             },
         );
@@ -79,7 +95,7 @@ impl Writing {
                     .iter()
                     .map(|attempt| attempt.as_ref().clone())
                     .collect();
-                timed("commit", table.commit(&group)).await
+                timed(Step::Commit.name(), table.commit(&group)).await
             }
         });
         let mirror = mirror.map(|mirror| {
@@ -91,7 +107,7 @@ impl Writing {
                     let mirror = mirror.clone();
                     async move {
                         let group: Vec<&CommittedRange> = group.iter().map(Arc::as_ref).collect();
-                        timed("mirror", mirror.mirror(&group)).await
+                        timed(Step::Mirror.name(), mirror.mirror(&group)).await
                     }
                 },
             )
@@ -107,8 +123,8 @@ impl Writing {
         }
     }
 
-    /// A range is on its way here.
-    pub fn expect(&self) -> OnTheWay {
+    /// A range is on its way to step 2.
+    pub fn expect(&self) -> OnTheWay<EncodedResults> {
         self.judging.enter()
     }
 
@@ -122,15 +138,22 @@ impl Writing {
         Place(place)
     }
 
-    /// Step 2.
+    /// Step 2; its fencing token is the lease's.
     pub async fn store(
         &self,
         results: EncodedResults,
         range: &Range,
         lease: &Lease,
-        on_the_way: OnTheWay,
-    ) -> Result<OnTheWay, Failed> {
-        let on_to_commit = self.storing.enter();
+        on_the_way: OnTheWay<EncodedResults>,
+    ) -> Result<StoredResults, Failed> {
+        let stored = StoredResults {
+            attempt: Attempt {
+                token: lease.token(),
+                range: range.clone(),
+                overrules: results.overrules(),
+            },
+            on_the_way: self.storing.enter(),
+        };
         let patience = match range.run {
             LIVE_RUN => LIVE_PATIENCE,
             _ => RUN_PATIENCE,
@@ -138,38 +161,56 @@ impl Writing {
         self.results
             .write(results, range.rows, patience, lease, on_the_way)
             .await?;
-        Ok(on_to_commit)
+        Ok(stored)
     }
 
-    /// Step 3.
+    /// Step 3: a range whose results are not stored has nothing to give here.
     pub async fn commit(
         &self,
-        attempt: Attempt,
+        stored: StoredResults,
         lease: &Lease,
-        on_the_way: OnTheWay,
-    ) -> Result<OnTheWay, Failed> {
-        let on_to_mirror = self.committing.enter();
+    ) -> Result<CommittedResults, Failed> {
+        let StoredResults {
+            attempt,
+            on_the_way,
+        } = stored;
+        // An attempt before this one may have committed NOK rows and died. One that was given back is not counted: if
+        // rows came since its commit, what it found is the day's check to repair.
+        let is_first = lease.job().attempts == 1;
+        let committed = CommittedResults {
+            range: CommittedRange {
+                range: attempt.range.clone(),
+                first_token: is_first.then_some(attempt.token),
+            },
+            on_the_way: self.committing.enter(),
+        };
         let rows = attempt.range.rows;
         self.commits
             .write(attempt, rows, STEP_PATIENCE, lease, on_the_way)
             .await?;
-        Ok(on_to_mirror)
+        Ok(committed)
     }
 
-    /// Step 4. Without `on_the_way` the range has had no step 3 of its own.
-    pub async fn mirror(
-        &self,
-        committed: CommittedRange,
-        lease: &Lease,
-        on_the_way: Option<OnTheWay>,
-    ) -> Result<(), Failed> {
+    /// In place of steps 2 and 3, where an earlier attempt has taken them.
+    pub fn committed_earlier(&self, range: &Range, _: NoneLeft) -> CommittedResults {
+        CommittedResults {
+            range: CommittedRange {
+                range: range.clone(),
+                first_token: None,
+            },
+            on_the_way: self.committing.enter(),
+        }
+    }
+
+    /// Step 4, which does nothing where MySQL is switched off.
+    pub async fn mirror(&self, committed: CommittedResults, lease: &Lease) -> Result<(), Failed> {
         let Some(mirror) = &self.mirror else {
             return Ok(());
         };
-        let on_the_way = on_the_way.unwrap_or_else(|| self.committing.enter());
-        let rows = committed.range.rows;
+        let CommittedResults { range, on_the_way } = committed;
+        let rows = range.range.rows;
         mirror
-            .write(committed, rows, STEP_PATIENCE, lease, on_the_way)
+            .write(range, rows, STEP_PATIENCE, lease, on_the_way)
             .await
     }
 }
