@@ -22,7 +22,7 @@ const DONE_EVERY: Duration = Duration::from_millis(50);
 
 /// Stages whose CPU time the worker counts itself, in the order of a row's way.
 const STAGES: &[&str] = &[
-    "fetch", "prepare", "infer", "conclude", "audit", "encode", "results", "commit", "mirror",
+    "fetch", "prepare", "infer", "conclude", "audit", "encode", "store", "commit", "mirror",
 ];
 
 struct Marks {

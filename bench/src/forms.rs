@@ -1,8 +1,8 @@
 //! What a plant's own way to store welds costs: curves as counts or as text, and versions of a weld, beside our own
 //! table.
 //!
-//! The same welds are judged from each table by the near-free model, versions by the CNN as well, the tables in turn. All hold the same counts, mV
-//! and A, so the verdicts are the same and only the form differs.
+//! The same welds are judged from each table by the near-free model, versions by the CNN as well, the tables in turn.
+//! All hold the same counts, mV and A, so the verdicts are the same and only the form differs.
 
 use anyhow::{Result, ensure};
 use weldfleet_stores::KeyOrder;

@@ -45,7 +45,7 @@ use weldfleet_stores::KeyOrder;
 use weldfleet_testkit::repository;
 
 /// What can be measured, in the order in which it is.
-const PARTS: [&str; 10] = [
+const MEASUREMENTS: [&str; 10] = [
     "onnx",
     "reads",
     "near-free",
@@ -64,8 +64,8 @@ struct Args {
     /// One run of everything, small days
     #[arg(long)]
     quick: bool,
-    /// Only these parts; the figures of others stay as they were
-    #[arg(long, value_delimiter = ',', value_parser = PARTS)]
+    /// Only these measurements; the figures of others stay as they were
+    #[arg(long, value_delimiter = ',', value_parser = MEASUREMENTS)]
     only: Vec<String>,
     /// Measure nothing; write the tables of the documentation from the figures
     #[arg(long, conflicts_with_all = ["quick", "only"])]
@@ -106,12 +106,12 @@ struct Args {
 }
 
 impl Args {
-    fn wants(&self, part: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == part)
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
     }
 
-    fn wants_any(&self, parts: &[&str]) -> bool {
-        parts.iter().any(|part| self.wants(part))
+    fn wants_any(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.wants(name))
     }
 
     fn runs(&self) -> usize {
@@ -181,7 +181,7 @@ async fn run(args: &Args) -> Result<()> {
     ended
 }
 
-/// The parts that need a plant.
+/// Those that need a plant.
 async fn measure(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<()> {
     if args.wants_any(&["onnx", "reads", "near-free", "cnn"]) {
         end_to_end(args, plant, report).await?;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
+use weldfleet_weld::columns::{RESULT_COLUMNS, ValueKind};
 
 use crate::{
     Process, audit,
@@ -14,32 +15,25 @@ use crate::{
     queue::Queue,
 };
 
-/// What every place holds of a judged weld, as text.
-const TEXTS: &[&str] = &[
-    "part_no",
-    "spot_name",
-    "timer_name",
-    "ml_result",
-    "rule_result",
-    "rule_hits",
-    "final_result",
-    "decided_by",
-    "defect",
-    "model_version",
-    "alg_run",
-    "alg_token",
-    "alg_job",
-];
-/// The same, as single-precision numbers.
-const NUMBERS: &[&str] = &[
-    "umax",
-    "imax",
-    "ml_nok_prob",
-    "diameter",
-    "indentation",
-    "front_thickness",
-    "stack_thickness",
-];
+/// What every place holds of a weld besides its verdict.
+const OF_THE_WELD: [&str; 5] = ["part_no", "spot_name", "timer_name", "umax", "imax"];
+
+/// What every place holds of a judged weld and writes alike.
+fn told_everywhere() -> impl Iterator<Item = &'static str> {
+    let mirrored = RESULT_COLUMNS.iter().filter(|column| column.mirrored);
+    let told = mirrored.filter(|column| column.kind != ValueKind::Time);
+    OF_THE_WELD
+        .into_iter()
+        .chain(told.map(|column| column.name))
+}
+
+/// Whether a column holds single-precision numbers.
+fn is_number(name: &str) -> bool {
+    let floats = RESULT_COLUMNS
+        .iter()
+        .filter(|column| column.kind == ValueKind::Float);
+    ["umax", "imax"].contains(&name) || floats.map(|column| column.name).any(|float| float == name)
+}
 
 /// Welds by what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -124,9 +118,10 @@ impl Truth {
     /// # Panics
     /// When rows that are one weld have different verdicts.
     pub async fn read(clickhouse: &ClickHouse, from: &str) -> Self {
-        let columns = [TEXTS, NUMBERS, &["alg_status", "alg_error"]]
-            .concat()
-            .join(", ");
+        let columns: Vec<&str> = told_everywhere()
+            .chain(["alg_status", "alg_error"])
+            .collect();
+        let columns = columns.join(", ");
         let rows = clickhouse
             .rows(&format!(
                 "SELECT replaceAll(toString(data_date), '-', '') AS day, reinterpretAsInt64(ck_local_time) AS ticks, \
@@ -199,18 +194,14 @@ impl Truth {
     /// # Panics
     /// When it does not.
     pub async fn assert_mirrored(&self, mysql: &MySql) {
-        let columns = [
-            &[
-                "data_date",
-                "ck_ticks",
-                "record_id",
-                "ck_local_time",
-                "alg_complete_time",
-            ],
-            TEXTS,
-            NUMBERS,
-        ]
-        .concat();
+        let key = [
+            "data_date",
+            "ck_ticks",
+            "record_id",
+            "ck_local_time",
+            "alg_complete_time",
+        ];
+        let columns: Vec<&str> = key.into_iter().chain(told_everywhere()).collect();
         let mut mirrored: BTreeMap<Key, Vec<String>> = BTreeMap::new();
         for row in mysql
             .rows(&format!("SELECT {} FROM nok_records", columns.join(", ")))
@@ -271,12 +262,8 @@ impl Truth {
     /// # Panics
     /// When it does not.
     pub fn assert_audited(&self, save_dir: &Path) {
-        let columns = [
-            &["data_date", "record_id", "alg_status", "alg_error"],
-            TEXTS,
-            NUMBERS,
-        ]
-        .concat();
+        let key = ["data_date", "record_id", "alg_status", "alg_error"];
+        let columns: Vec<&str> = key.into_iter().chain(told_everywhere()).collect();
         let mut lines: HashMap<Vec<String>, u64> = HashMap::new();
         let tokens: BTreeSet<String> = self
             .welds
@@ -325,7 +312,7 @@ pub fn text(row: &Row, column: &str) -> String {
 
 /// Numbers as the single-precision number they are, whoever printed them.
 fn normal(column: &str, value: &str) -> String {
-    if !NUMBERS.contains(&column) || value.is_empty() {
+    if !is_number(column) || value.is_empty() {
         return value.to_owned();
     }
     let number: f64 = value

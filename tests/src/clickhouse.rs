@@ -1,10 +1,23 @@
 //! ClickHouse over its HTTP interface.
 
 use serde_json::{Map, Value};
+use weldfleet_weld::columns::{AttemptField, Origin, RESULT_COLUMNS, ResultColumn};
 
 /// The result columns that an undisturbed and a disturbed run must agree on: all but times, tokens and job ids.
-pub const VERDICT_COLUMNS: &str = "alg_status, alg_error, ml_nok_prob, ml_result, rule_result, rule_hits, final_result, \
-     decided_by, defect, diameter, indentation, front_thickness, stack_thickness, model_version, alg_run";
+pub fn undisturbed_columns() -> impl Iterator<Item = &'static ResultColumn> {
+    RESULT_COLUMNS.iter().filter(|column| {
+        !matches!(
+            column.origin,
+            Origin::Commit | Origin::Attempt(AttemptField::Token | AttemptField::Job)
+        )
+    })
+}
+
+/// Their names.
+pub fn verdict_columns() -> String {
+    let names: Vec<&str> = undisturbed_columns().map(|column| column.name).collect();
+    names.join(", ")
+}
 
 /// A client of the database `weld`.
 pub struct ClickHouse {
@@ -72,8 +85,9 @@ impl ClickHouse {
     /// Every verdict of a table in key order, without times, tokens and job ids.
     pub async fn verdicts(&self, from: &str) -> Vec<Row> {
         self.rows(&format!(
-            "SELECT data_date, toString(ck_local_time) AS time, record_id, {VERDICT_COLUMNS} FROM {from} \
-             ORDER BY data_date, ck_local_time, record_id"
+            "SELECT data_date, toString(ck_local_time) AS time, record_id, {} FROM {from} \
+             ORDER BY data_date, ck_local_time, record_id",
+            verdict_columns()
         ))
         .await
     }

@@ -12,7 +12,7 @@ use weldfleet_testkit::eventually;
 use crate::{
     Fleet, Process,
     agree::{Counts, Truth},
-    clickhouse::{ClickHouse, Row},
+    clickhouse::{ClickHouse, Row, undisturbed_columns},
 };
 
 /// For everything whose duration says nothing about the product: the machine may be slow.
@@ -92,15 +92,35 @@ pub struct EndState {
     pub mirror: Vec<Vec<String>>,
 }
 
-const MIRRORED: &str = "data_date, ck_ticks, ck_local_time, record_id, part_no, spot_name, timer_name, umax, imax, ml_nok_prob, \
-     ml_result, rule_result, rule_hits, final_result, decided_by, defect, diameter, indentation, front_thickness, stack_thickness, \
-     model_version, alg_run, review_result, reviewed_by, reviewed_at, review_note";
+/// Of a row of the mirror, besides what the fleet writes into every place.
+const OF_THE_MIRROR: [&str; 13] = [
+    "data_date",
+    "ck_ticks",
+    "ck_local_time",
+    "record_id",
+    "part_no",
+    "spot_name",
+    "timer_name",
+    "umax",
+    "imax",
+    "review_result",
+    "reviewed_by",
+    "reviewed_at",
+    "review_note",
+];
 
 impl EndState {
     /// Reads it, after everything was judged.
     pub async fn read(fleet: &Fleet) -> Self {
-        let mirror =
-            format!("SELECT {MIRRORED} FROM nok_records ORDER BY data_date, ck_ticks, record_id");
+        let mirrored = undisturbed_columns().filter(|column| column.mirrored);
+        let columns: Vec<&str> = OF_THE_MIRROR
+            .into_iter()
+            .chain(mirrored.map(|column| column.name))
+            .collect();
+        let mirror = format!(
+            "SELECT {} FROM nok_records ORDER BY data_date, ck_ticks, record_id",
+            columns.join(", ")
+        );
         Self {
             verdicts: fleet.clickhouse.verdicts("spot_records").await,
             mirror: fleet.mysql.rows(&mirror).await,

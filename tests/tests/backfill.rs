@@ -348,7 +348,7 @@ async fn it_goes_on_without_the_process_that_asked_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_rows_with_the_status_are_judged_again_after_mending_the_units() {
+async fn only_rows_with_the_status_are_judged_again_after_the_units_are_repaired() {
     let mut fleet = Fleet::start().await;
     fleet.migrate();
     let day = [fleet.day_before(5).await, fleet.day_before(5).await];

@@ -202,12 +202,12 @@ async fn nok_welds_reach_an_applications_table_and_are_found_by_their_body() {
         "{told}"
     );
 
-    // What was falsified is mended, what the application added to a row of ours is not touched.
+    // What was falsified is repaired, what the application added to a row of ours is not touched.
     fleet
         .mysql
         .execute("UPDATE weld_confirm SET rfid = 'X', workshop_position = 'A9' WHERE ck_ticks IS NOT NULL ORDER BY nid LIMIT 5")
         .await;
-    follows(&fleet, "falsified rows are mended").await;
+    follows(&fleet, "falsified rows are repaired").await;
     assert_eq!(
         fleet
             .mysql

@@ -10,7 +10,7 @@ use weldfleet_tests::{
     Fleet, Process,
     agree::{Truth, text},
     audit,
-    clickhouse::{Row, VERDICT_COLUMNS},
+    clickhouse::{Row, verdict_columns},
     eventually,
     faults::{PATIENCE, worker_id},
 };
@@ -192,7 +192,8 @@ async fn by_id(fleet: &Fleet, id: &str, from: &str) -> BTreeMap<String, Row> {
     let rows = fleet
         .clickhouse
         .rows(&format!(
-            "SELECT {id} AS weld, toString(ck_local_time) AS time, {VERDICT_COLUMNS} FROM {from}"
+            "SELECT {id} AS weld, toString(ck_local_time) AS time, {} FROM {from}",
+            verdict_columns()
         ))
         .await;
     rows.into_iter()

@@ -36,11 +36,11 @@ struct Args {
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
     #[command(subcommand)]
-    part: Option<Part>,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
-enum Part {
+enum Command {
     /// Only this: a thousand workers, a million jobs
     Scale {
         #[arg(long)]
@@ -48,7 +48,7 @@ enum Part {
         #[arg(long)]
         jobs: Option<usize>,
     },
-    /// One worker; started by the other parts
+    /// One worker; started by the others
     #[command(hide = true)]
     Child { spec: String },
 }
@@ -59,11 +59,11 @@ async fn main() -> Result<(), Error> {
     if args.markdown {
         return report::markdown();
     }
-    if let Some(Part::Child { spec }) = &args.part {
+    if let Some(Command::Child { spec }) = &args.command {
         return child::run(spec).await;
     }
     server::leave_the_first_core()?;
-    if let Some(Part::Scale { workers, jobs }) = args.part {
+    if let Some(Command::Scale { workers, jobs }) = args.command {
         return at_scale(args.quick, workers, jobs).await;
     }
     beside_peers(args.quick, args.only.as_deref()).await?;

@@ -119,7 +119,7 @@ pub fn stages(document: &Document) -> String {
             let several: &[&str] = match *name {
                 "… results, UPDATE, mirror" => &[
                     "  encode, µs a row",
-                    "  results, µs a row",
+                    "  store, µs a row",
                     "  commit, µs a row",
                     "  mirror, µs a row",
                 ],

@@ -150,7 +150,7 @@ async fn what_is_mapped_arrives_and_the_applications_rows_stay_as_they_are() {
     assert_eq!(table.nok_count(day()).await.unwrap(), 3);
     assert_eq!(checked.count(day()).await.unwrap(), 3);
 
-    // What the application makes of a row of ours stays; what is the fleet's is mended.
+    // What the application makes of a row of ours stays; what is the fleet's is repaired.
     plant
         .mysql("UPDATE weld_confirm SET state = 9, workshop_position = 'A5', rfid = 'gone' WHERE record_id = '5'")
         .await;

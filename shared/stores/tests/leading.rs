@@ -10,7 +10,7 @@ use common::{Plant, day, nok, ok, range, store, verdicts_by_id};
 use weldfleet_stores::{
     Coverage, Key, KeyOrder, KeyRange, Leading, Range, RecordId, Selection,
     clickhouse::{Attempt, RowBlock, SourceTable, Split},
-    mysql::{CommittedRange, Mirrored},
+    mysql::{CommittedRange, MirrorChange},
 };
 use weldfleet_testkit::Service;
 
@@ -199,7 +199,7 @@ async fn a_day_is_cut_read_written_and_mirrored_along_its_sorting_key() {
             "{spot}"
         );
         let committed: Vec<&CommittedRange> = committed.iter().collect();
-        let changed = |inserted, updated, removed| Mirrored {
+        let changed = |inserted, updated, removed| MirrorChange {
             inserted,
             updated,
             removed,
@@ -230,7 +230,7 @@ async fn a_day_is_cut_read_written_and_mirrored_along_its_sorting_key() {
                 ..range.clone()
             })
             .collect();
-        let mut done = Mirrored::default();
+        let mut done = MirrorChange::default();
         for (place, range) in forced.iter().enumerate() {
             judge(&table, 100 + place as u64, range, '5').await;
             done += mirror.mirror(range).await.unwrap();

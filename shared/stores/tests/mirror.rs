@@ -8,9 +8,9 @@ use common::{Plant, changed, commit, day, insert, nok, ok, range, verdicts_by_id
 use weldfleet_stores::{
     Range, Selection,
     clickhouse::SourceTable,
-    mysql::{CommittedRange, Mirrored},
+    mysql::{CommittedRange, MirrorChange},
 };
-use weldfleet_weld::{Status, Verdict};
+use weldfleet_weld::{Status, Verdict, columns::RESULT_COLUMNS};
 
 /// Judges the range's rows: NOK those whose id is in the list.
 async fn judge(table: &SourceTable, token: u64, range: &Range, noks: &[usize], other: &Verdict) {
@@ -22,8 +22,8 @@ async fn judge(table: &SourceTable, token: u64, range: &Range, noks: &[usize], o
     commit(table, token, range, &block, &verdicts).await;
 }
 
-fn with_kept(kept: u64, changed: Mirrored) -> Mirrored {
-    Mirrored { kept, ..changed }
+fn with_kept(kept: u64, changed: MirrorChange) -> MirrorChange {
+    MirrorChange { kept, ..changed }
 }
 
 #[tokio::test]
@@ -49,12 +49,23 @@ async fn mysql_follows_what_is_committed() {
     assert_eq!(table.nok_count(day()).await.unwrap(), 4);
     assert_eq!(mirror.mirror_day(day()).await.unwrap(), changed(1, 0, 0));
     assert!(mirror.lag(&[day()]).await.unwrap()[0].equal);
+    let mirrored = RESULT_COLUMNS.iter().filter(|column| column.mirrored);
+    let mirrored: Vec<&str> = mirrored
+        .map(|column| column.name)
+        .filter(|name| *name != "alg_complete_time")
+        .collect();
     assert_eq!(
         plant
-            .mysql("SELECT data_date, ck_ticks, ck_local_time, record_id, part_no, umax, ml_nok_prob, final_result, rule_hits, \
-                    decided_by, defect, front_thickness, model_version, alg_run, alg_token, alg_job, review_result FROM nok_records WHERE record_id = '77'")
+            .mysql(&format!(
+                "SELECT data_date, ck_ticks, ck_local_time, record_id, part_no, umax, review_result, {} \
+                 FROM nok_records WHERE record_id = '77'",
+                mirrored.join(", ")
+            ))
             .await,
-        ["20261122|1795305600770|2026-11-22 00:00:00.770|77|P1|9.625|0.75|NOK|[]|soft_and|小焊核,飞溅|0.8999999761581421|m1|0|1|job|NULL"]
+        [
+            "20261122|1795305600770|2026-11-22 00:00:00.770|77|P1|9.625|NULL|0.75|NOK|NOK|[]|NOK|soft_and|小焊核,飞溅\
+             |5.099999904632568|0.20000000298023224|0.8999999761581421|2.200000047683716|m1|0|1|job"
+        ]
     );
 
     // Every kind of falsification shows in the checksum and is repaired.

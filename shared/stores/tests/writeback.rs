@@ -6,9 +6,9 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Plant, day, insert, insert_at, key, nok, ok, range, verdicts};
+use common::{Plant, day, insert, insert_at, key, nok, ok, range, store_results, verdicts};
 use weldfleet_stores::{Range, Selection, StoreError, clickhouse::Attempt};
-use weldfleet_weld::{Outcome, Status, Verdict};
+use weldfleet_weld::{Outcome, Status, Verdict, columns::RESULT_COLUMN_NAMES};
 
 fn attempt(token: u64, range: &Range) -> Attempt {
     Attempt {
@@ -36,35 +36,42 @@ async fn every_column_reaches_its_own_row_and_null_where_there_is_none() {
     given[1] = Verdict::unjudged(Status::Invalid, "too_short: 3 points");
     given[2].rule_result = None;
     given[4].ml_nok_prob = None;
-    table
-        .store_results(77, 0, "job-a", &block, &given)
+    store_results(&table, 77, 0, "job-a", &block, &given)
         .await
         .unwrap();
     // A repeated insert, as after a lost answer, must not shift the columns against each other.
-    table
-        .store_results(77, 0, "job-a", &block, &given)
+    store_results(&table, 77, 0, "job-a", &block, &given)
         .await
         .unwrap();
     table.commit(&[attempt(77, &range)]).await.unwrap();
     assert_eq!(table.committed(&range, 77).await.unwrap(), 50);
 
+    let columns = RESULT_COLUMN_NAMES.join(", ");
     let rows = plant
-        .ask(
-            "SELECT record_id, alg_status, alg_error, ml_nok_prob, ml_result, rule_result, rule_hits, final_result, \
-             decided_by, diameter, model_version, alg_run, alg_token, alg_job, alg_complete_time > now() - 60 \
-             FROM weld_test.spot_records WHERE record_id BETWEEN 9 AND 14 ORDER BY record_id",
-        )
+        .ask(&format!(
+            "SELECT record_id, {} FROM weld_test.spot_records WHERE record_id BETWEEN 9 AND 14 ORDER BY record_id",
+            columns.replace("alg_complete_time", "alg_complete_time > now() - 60")
+        ))
         .await;
-    let n = "\\N";
+    let (n, measures, attempt) = ("\\N", "0.2\t0.9\t2.2", "0\t77\tjob-a");
     let expected = [
-        format!("9\t{n}\t{n}\t{n}\t{n}\t{n}\t{n}\t{n}\t{n}\t{n}\t{n}\t{n}\t{n}\t{n}\t{n}"),
-        format!("10\tok\t{n}\t0.75\tNOK\tNOK\t[]\tNOK\tsoft_and\t0.1\tm1\t0\t77\tjob-a\t1"),
+        format!("9{}", format!("\t{n}").repeat(RESULT_COLUMN_NAMES.len())),
         format!(
-            "11\tinvalid\ttoo_short: 3 points\t{n}\t{n}\t{n}\t{n}\t{n}\t{n}\t{n}\t{n}\t0\t77\tjob-a\t1"
+            "10\t1\tok\t{n}\t0.75\tNOK\tNOK\t[]\tNOK\tsoft_and\t小焊核,飞溅\t0.1\t{measures}\tm1\t{attempt}"
         ),
-        format!("12\tok\t{n}\t0.25\tOK\t{n}\t{n}\tOK\tsoft_and\t2.1\tm1\t0\t77\tjob-a\t1"),
-        format!("13\tok\t{n}\t0.25\tOK\tOK\t[]\tOK\tsoft_and\t3.1\tm1\t0\t77\tjob-a\t1"),
-        format!("14\tok\t{n}\t{n}\tOK\tOK\t[]\tOK\tsoft_and\t4.1\tm1\t0\t77\tjob-a\t1"),
+        format!(
+            "11\t1\tinvalid\ttoo_short: 3 points{}\t{attempt}",
+            format!("\t{n}").repeat(12)
+        ),
+        format!(
+            "12\t1\tok\t{n}\t0.25\tOK\t{n}\t{n}\tOK\tsoft_and\t{n}\t2.1\t{measures}\tm1\t{attempt}"
+        ),
+        format!(
+            "13\t1\tok\t{n}\t0.25\tOK\tOK\t[]\tOK\tsoft_and\t{n}\t3.1\t{measures}\tm1\t{attempt}"
+        ),
+        format!(
+            "14\t1\tok\t{n}\t{n}\tOK\tOK\t[]\tOK\tsoft_and\t{n}\t4.1\t{measures}\tm1\t{attempt}"
+        ),
     ];
     assert_eq!(rows, expected.join("\n"));
     let shifted = plant
@@ -105,8 +112,7 @@ async fn rare_reasons_stay_with_their_rows() {
             _ => ok(),
         })
         .collect();
-    table
-        .store_results(77, 0, "job-a", &block, &given)
+    store_results(&table, 77, 0, "job-a", &block, &given)
         .await
         .unwrap();
     table.commit(&[attempt(77, &range)]).await.unwrap();
@@ -136,8 +142,7 @@ async fn a_row_that_arrives_after_the_fetch_is_not_touched() {
     let block = table.fetch(&range).await.unwrap();
     insert(&table, day(), [50]).await;
     let given = verdicts(&block, 10, "m1");
-    table
-        .store_results(1, 0, "job", &block, &given)
+    store_results(&table, 1, 0, "job", &block, &given)
         .await
         .unwrap();
     table.commit(&[attempt(1, &range)]).await.unwrap();
@@ -161,8 +166,7 @@ async fn attempts_never_mix_and_the_first_of_a_run_stands() {
                 ..verdict
             })
             .collect();
-        table
-            .store_results(token, 0, "job", &block, &given)
+        store_results(&table, token, 0, "job", &block, &given)
             .await
             .unwrap();
     }
@@ -214,8 +218,7 @@ async fn an_older_run_cannot_overwrite_a_newer_one() {
     let block = table.fetch(&live).await.unwrap();
     for (token, range) in [(3, &newer), (2, &older), (1, &live)] {
         let given = verdicts(&block, 3, &format!("m{token}"));
-        table
-            .store_results(token, range.run, "job", &block, &given)
+        store_results(&table, token, range.run, "job", &block, &given)
             .await
             .unwrap();
     }
@@ -249,10 +252,16 @@ async fn a_group_of_attempts_commits_in_one_statement() {
         let range = range(part * 100, part * 100 + 89);
         let block = table.fetch(&range).await.unwrap();
         let given = verdicts(&block, 5, "m1");
-        table
-            .store_results(100 + part, 0, &format!("job-{part}"), &block, &given)
-            .await
-            .unwrap();
+        store_results(
+            &table,
+            100 + part,
+            0,
+            &format!("job-{part}"),
+            &block,
+            &given,
+        )
+        .await
+        .unwrap();
         attempts.push(attempt(100 + part, &range));
     }
     table.commit(&attempts).await.unwrap();
@@ -278,8 +287,7 @@ async fn rows_equal_in_the_whole_key_are_one_weld() {
     let range = range(0, 9);
     let block = table.fetch(&range).await.unwrap();
     assert_eq!((block.len(), block.duplicates()), (10, 3));
-    table
-        .store_results(9, 0, "job", &block, &verdicts(&block, 4, "m1"))
+    store_results(&table, 9, 0, "job", &block, &verdicts(&block, 4, "m1"))
         .await
         .unwrap();
     table.commit(&[attempt(9, &range)]).await.unwrap();
@@ -315,8 +323,7 @@ async fn marks_go_the_same_way_and_status_selects_them() {
     };
     let block = table.fetch(&again).await.unwrap();
     assert_eq!(block.len(), 2);
-    table
-        .store_results(6, again.run, "job", &block, &[ok(), nok()])
+    store_results(&table, 6, again.run, "job", &block, &[ok(), nok()])
         .await
         .unwrap();
     table.commit(&[attempt(6, &again)]).await.unwrap();
@@ -350,8 +357,7 @@ async fn an_unreachable_server_is_an_outage_and_a_missing_table_is_not() {
         insert_at(&table, day(), &[1], &[common::MIDNIGHT_MS]).await;
         table.fetch(&range(0, 9)).await.unwrap()
     };
-    let error = table
-        .store_results(1, 0, "job", &block, &[ok()])
+    let error = store_results(&table, 1, 0, "job", &block, &[ok()])
         .await
         .unwrap_err();
     assert!(!error.is_outage(), "{}", error.chain());
@@ -374,8 +380,7 @@ async fn a_commit_waits_its_turn_for_longer_than_the_server_may_be_silent() {
     let range = range(10, 59);
     let block = table.fetch(&range).await.unwrap();
     let given = verdicts(&block, 7, "m1");
-    table
-        .store_results(77, 0, "job-a", &block, &given)
+    store_results(&table, 77, 0, "job-a", &block, &given)
         .await
         .unwrap();
 

@@ -47,7 +47,7 @@ fn header(further: &FurtherNames) -> Vec<&str> {
 }
 
 /// What a temporary name holds between the file's name and its writer's.
-const PART: &str = ".csv.gz.part-";
+const UNFINISHED: &str = ".csv.gz.part-";
 
 /// Whose file it is.
 #[derive(Debug, Clone, Copy)]
@@ -109,27 +109,30 @@ pub fn write(
     if path.exists() {
         return Ok(Some(path));
     }
-    let part = folder.join(format!("{}-{}{PART}{}", file.job, file.token, file.worker));
+    let unfinished = folder.join(format!(
+        "{}-{}{UNFINISHED}{}",
+        file.job, file.token, file.worker
+    ));
     // Some 60 bytes a row, beside thousands of curves: packed first, so that whoever cannot write it knows how much it
     // is.
     let packed = packed(file, block, verdicts).map_err(|source| StoreError::File {
         what: "pack an audit file",
-        path: part.clone(),
+        path: unfinished.clone(),
         bytes: 0,
         source,
     })?;
     let bytes = packed.len() as u64;
-    write_durably(&part, &packed).map_err(|source| {
-        let _ = fs::remove_file(&part);
+    write_durably(&unfinished, &packed).map_err(|source| {
+        let _ = fs::remove_file(&unfinished);
         StoreError::File {
             what: "write an audit file",
-            path: part.clone(),
+            path: unfinished.clone(),
             bytes,
             source,
         }
     })?;
     // No other attempt has this token, hence this name.
-    fs::rename(&part, &path).map_err(|source| StoreError::File {
+    fs::rename(&unfinished, &path).map_err(|source| StoreError::File {
         what: "name an audit file",
         path: path.clone(),
         bytes,
@@ -282,7 +285,7 @@ pub const SMALL_FILE: u64 = 64 << 10;
 /// zeros: so it writes as much as it is asked about, of bytes that cannot be packed, and makes them durable. Its file's
 /// name is nobody else's, on whatever host; what a probe that was killed leaves behind is swept like other leftovers.
 pub fn probe(folder: &Path, bytes: u64) -> Result<(), StoreError> {
-    let path = folder.join(format!(".probe{PART}{}", Uuid::new_v4()));
+    let path = folder.join(format!(".probe{UNFINISHED}{}", Uuid::new_v4()));
     let bytes = bytes.max(SMALL_FILE);
     let failed = |source| StoreError::File {
         what: "cannot write audit files; give another folder with worker.save_dir",
@@ -350,7 +353,7 @@ pub fn sweep_leftovers(
                 .file_name()
                 .and_then(|name| name.to_str())
                 .unwrap_or("");
-            let Some((_, worker)) = name.rsplit_once(PART) else {
+            let Some((_, worker)) = name.rsplit_once(UNFINISHED) else {
                 continue;
             };
             if is_alive(worker) {

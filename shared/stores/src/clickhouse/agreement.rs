@@ -63,7 +63,7 @@ pub struct Disagreement {
 
 /// Both sides of some days.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Agreement {
+pub struct VerdictAgreement {
     pub total: Verdicts,
     pub by_day: BTreeMap<u32, Verdicts>,
     pub by_part: BTreeMap<String, Verdicts>,
@@ -82,7 +82,7 @@ struct CountsRow {
 
 impl SourceTable {
     /// Compares `final_result` with `previous_result` on these days.
-    pub async fn agreement(&self, days: &[Day]) -> Result<Agreement, StoreError> {
+    pub async fn agreement(&self, days: &[Day]) -> Result<VerdictAgreement, StoreError> {
         let schema = &self.schema;
         if !schema.has("previous_result") {
             return Err(StoreError::refused(
@@ -128,7 +128,7 @@ impl SourceTable {
                 ),
             )
             .await?;
-        let mut found = Agreement::default();
+        let mut found = VerdictAgreement::default();
         for row in rows {
             let [both_ok, both_nok, ours_alone, previous_alone, ours_missing] = row.counts[..]
             else {

@@ -69,7 +69,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::mirror_layout::MirrorColumn;
 
-pub use agreement::{Agreement, Disagreement, Verdicts};
+pub use agreement::{Disagreement, VerdictAgreement, Verdicts};
 pub use block::RowBlock;
 pub use column_type::ColumnType;
 pub use disks::Disk;

@@ -58,7 +58,7 @@ impl NokFilter {
     }
 }
 
-/// One of them.
+/// A weld of the list.
 #[derive(Debug, Clone, PartialEq, Row, Deserialize)]
 pub struct NokWeld {
     /// `data_date` as YYYYMMDD.

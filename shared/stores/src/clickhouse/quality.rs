@@ -53,8 +53,8 @@ impl Confusion {
     }
 }
 
-fn share(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
+fn share(some: u64, all: u64) -> Option<f64> {
+    (all > 0).then(|| some as f64 / all as f64)
 }
 
 /// The verdicts of one day against its labels and measured values.
@@ -293,7 +293,7 @@ impl SourceTable {
         let is_reference = schema.on_day(reference);
         let is_day = schema.on_day(day);
         let deciles: Vec<String> = (1..BINS)
-            .map(|part| format!("{}", part as f64 / BINS as f64))
+            .map(|tenth| format!("{}", tenth as f64 / BINS as f64))
             .collect();
         let bins = |wanted: &str| {
             format!(
@@ -358,8 +358,8 @@ fn number(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-/// Puts the values that are at a cut, those of odd bins, to the ones below it, as is usual. A value that many welds have,
-/// such as the current of a program, stays a bin of its own: it may fall without passing the cut below.
+/// Puts the values that are at a cut, those of odd bins, to the ones below it, as is usual. A value that many welds
+/// have, such as the current of a program, stays a bin of its own: it may fall without passing the cut below.
 fn without_rare_cuts(reference: &[u64], day: &[u64]) -> (Vec<u64>, Vec<u64>) {
     let all: u64 = reference.iter().sum();
     let (mut kept, mut of_day) = (Vec::new(), Vec::new());

@@ -130,19 +130,6 @@ const RESULTS_ALIAS: &str = "weldfleet_results";
 const PLACE_ALIAS: &str = "weldfleet_place";
 
 impl SourceTable {
-    /// Stores an attempt's results under its token. `verdicts[k]` is of row `k` of the block.
-    pub async fn store_results(
-        &self,
-        token: u64,
-        run: u64,
-        job: &str,
-        block: &RowBlock,
-        verdicts: &[Verdict],
-    ) -> Result<(), StoreError> {
-        let encoded = EncodedResults::new(token, run, job, block, verdicts)?;
-        self.insert_results(&[&encoded]).await
-    }
-
     /// Stores the results of several attempts, each under its own token, in one insert: a part of the table to make and
     /// later to merge costs the server more than the rows in it.
     pub async fn insert_results(&self, results: &[&EncodedResults]) -> Result<(), StoreError> {
@@ -180,10 +167,10 @@ impl SourceTable {
                 .push(attempt);
         }
         for ((run, day), group) in groups {
-            let (alone, together): (Vec<&Attempt>, Vec<&Attempt>) =
+            let (overruling, together): (Vec<&Attempt>, Vec<&Attempt>) =
                 group.into_iter().partition(|attempt| attempt.overrules);
             let statements =
-                std::iter::once(together).chain(alone.into_iter().map(|one| vec![one]));
+                std::iter::once(together).chain(overruling.into_iter().map(|one| vec![one]));
             for attempts in statements.filter(|attempts| !attempts.is_empty()) {
                 let sql = self.schema.commit_sql(run, day, &attempts);
                 self.server.update("commit results", &sql).await?;
@@ -253,21 +240,22 @@ impl SourceTable {
     ) -> Result<MarkOutcome, StoreError> {
         let schema = &self.schema;
         let verdict = Verdict::unjudged(status, reason);
-        let (names, values): (Vec<&str>, Vec<String>) = verdict_columns()
-            .map(|(column, read)| (column.name, constant(column.kind, read(&verdict))))
-            .unzip();
+        let attempt = [
+            ("token", format!("toUInt64({token})")),
+            ("key_hash", schema.row_hash()),
+            ("run", format!("toUInt64({})", range.run)),
+            ("day", format!("toUInt32({})", range.day)),
+            ("job", literal(job)),
+        ];
+        let given = verdict_columns()
+            .map(|(column, read)| (column.name, constant(column.kind, read(&verdict))));
+        let (names, values): (Vec<&str>, Vec<String>) = attempt.into_iter().chain(given).unzip();
         let insert = format!(
-            "INSERT INTO {results} ({attempt}, {names}) \
-             SELECT toUInt64({token}), {hash}, toUInt64({run}), toUInt32({day}), {job}, {values} \
+            "INSERT INTO {results} ({names}) SELECT {values} \
              FROM {source} WHERE {on_day} AND {between} AND {wanted}",
             results = schema.results,
-            attempt = ATTEMPT_COLUMNS.join(", "),
             names = names.join(", "),
             values = values.join(", "),
-            hash = schema.row_hash(),
-            run = range.run,
-            day = range.day,
-            job = literal(job),
             source = schema.rows(),
             on_day = schema.on_day(range.day),
             between = schema.between(&range.keys()),

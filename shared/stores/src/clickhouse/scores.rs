@@ -81,9 +81,9 @@ impl Confusion {
         self.share(self.true_positive + self.false_positive)
     }
 
-    fn share(&self, part: u64) -> Option<f64> {
-        let whole = self.rows();
-        (whole > 0).then(|| part as f64 / whole as f64)
+    fn share(&self, some: u64) -> Option<f64> {
+        let all = self.rows();
+        (all > 0).then(|| some as f64 / all as f64)
     }
 }
 

@@ -125,10 +125,10 @@ impl FromStr for Version {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let mut parts = text.split('.').map(|part| part.parse().map_err(|_| ()));
+        let mut numbers = text.split('.').map(|number| number.parse().map_err(|_| ()));
         Ok(Self {
-            major: parts.next().ok_or(())??,
-            minor: parts.next().ok_or(())??,
+            major: numbers.next().ok_or(())??,
+            minor: numbers.next().ok_or(())??,
         })
     }
 }

@@ -87,13 +87,13 @@ struct Difference {
     /// Records whose weld says otherwise and that nobody has reviewed.
     surplus: Vec<TextKey>,
     /// What that comes to.
-    change: Mirrored,
+    change: MirrorChange,
     kept: Kept,
 }
 
 /// What a mirror changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Mirrored {
+pub struct MirrorChange {
     /// Rows that were missing.
     pub inserted: u64,
     /// Rows that said something else.
@@ -104,7 +104,7 @@ pub struct Mirrored {
     pub kept: u64,
 }
 
-impl std::ops::AddAssign for Mirrored {
+impl std::ops::AddAssign for MirrorChange {
     fn add_assign(&mut self, other: Self) {
         self.inserted += other.inserted;
         self.updated += other.updated;
@@ -152,7 +152,7 @@ impl Mirror {
     }
 
     /// Makes MySQL equal to the committed NOK rows between the range's keys, whoever committed them.
-    pub async fn mirror(&self, range: &Range) -> Result<Mirrored, StoreError> {
+    pub async fn mirror(&self, range: &Range) -> Result<MirrorChange, StoreError> {
         let committed = CommittedRange {
             range: range.clone(),
             first_token: None,
@@ -162,7 +162,10 @@ impl Mirror {
 
     /// The same for several ranges, neighbours together with what lies between them. ClickHouse is asked once a day,
     /// however far apart its ranges are: a question costs it more than the rows of a range.
-    pub async fn mirror_all(&self, committed: &[&CommittedRange]) -> Result<Mirrored, StoreError> {
+    pub async fn mirror_all(
+        &self,
+        committed: &[&CommittedRange],
+    ) -> Result<MirrorChange, StoreError> {
         let mut days: BTreeMap<(Day, bool), Vec<&CommittedRange>> = BTreeMap::new();
         for committed in committed {
             let in_order_of_time = committed.range.keys().order() == KeyOrder::Time;
@@ -170,7 +173,7 @@ impl Mirror {
                 .or_default()
                 .push(committed);
         }
-        let mut done = Mirrored::default();
+        let mut done = MirrorChange::default();
         for ((day, in_order_of_time), committed) in days {
             let ranges: Vec<KeyRange> = committed.iter().map(|one| one.range.keys()).collect();
             let tokens: Option<Vec<u64>> = committed.iter().map(|one| one.first_token).collect();
@@ -198,7 +201,7 @@ impl Mirror {
         day: Day,
         ranges: &[KeyRange],
         tokens: Option<&[u64]>,
-    ) -> Result<Mirrored, StoreError> {
+    ) -> Result<MirrorChange, StoreError> {
         let columns = &self.table.layout().await?.columns;
         let mut committed = self
             .source
@@ -225,7 +228,7 @@ impl Mirror {
         spans: &[KeyRange],
         ranges: &[KeyRange],
         tokens: Option<&[u64]>,
-    ) -> Result<Mirrored, StoreError> {
+    ) -> Result<MirrorChange, StoreError> {
         let mut stored = Vec::new();
         for span in spans {
             let ticks = TickSpan {
@@ -248,18 +251,18 @@ impl Mirror {
     }
 
     /// Makes MySQL equal to the day's committed NOK rows, in steps of bounded size.
-    pub async fn mirror_day(&self, day: Day) -> Result<Mirrored, StoreError> {
+    pub async fn mirror_day(&self, day: Day) -> Result<MirrorChange, StoreError> {
         self.walk(day, true).await
     }
 
     /// Looks at every row of the day, as [`Self::mirror_day`] does, and writes nothing: what is behind, and what is
     /// kept.
-    pub async fn survey_day(&self, day: Day) -> Result<Mirrored, StoreError> {
+    pub async fn survey_day(&self, day: Day) -> Result<MirrorChange, StoreError> {
         self.walk(day, false).await
     }
 
-    async fn walk(&self, day: Day, writes: bool) -> Result<Mirrored, StoreError> {
-        let mut done = Mirrored::default();
+    async fn walk(&self, day: Day, writes: bool) -> Result<MirrorChange, StoreError> {
+        let mut done = MirrorChange::default();
         let mut kept = Kept {
             // Before the rows: what is judged meanwhile makes the next look a thorough one.
             judged: self.source.judged_stamp(day).await?,
@@ -367,11 +370,11 @@ impl Mirror {
         Ok(found)
     }
 
-    async fn write(&self, day: Day, difference: Difference) -> Result<Mirrored, StoreError> {
+    async fn write(&self, day: Day, difference: Difference) -> Result<MirrorChange, StoreError> {
         let put: Vec<&NokRow> = difference.put.iter().collect();
         self.table.put(day, &put).await?;
         let removed = self.table.remove(day, &difference.surplus).await?;
-        Ok(Mirrored {
+        Ok(MirrorChange {
             removed,
             ..difference.change
         })

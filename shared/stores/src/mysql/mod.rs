@@ -19,6 +19,6 @@ pub(crate) mod server;
 pub mod survey;
 mod table;
 
-pub use mirror::{CommittedRange, Mirror, MirrorLag, Mirrored};
+pub use mirror::{CommittedRange, Mirror, MirrorChange, MirrorLag};
 pub use reviews::{Review, Reviewed, WeldKey};
 pub use table::NokTable;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use mysql_async::prelude::Queryable;
 use weldfleet_settings::{Secret, Settings};
 use weldfleet_stores::{
-    Day, Key, LIVE_RUN, Range, RecordId, Selection,
-    clickhouse::{Attempt, RowBlock, Server, SimulatedRows, SourceTable},
+    Day, Key, LIVE_RUN, Range, RecordId, Selection, StoreError,
+    clickhouse::{Attempt, EncodedResults, RowBlock, Server, SimulatedRows, SourceTable},
     migrate,
-    mysql::{Mirror, Mirrored, NokTable},
+    mysql::{Mirror, MirrorChange, NokTable},
 };
 use weldfleet_testkit::{Service, Services};
 use weldfleet_weld::{DecidedBy, Outcome, Status, Verdict};
@@ -230,6 +230,19 @@ pub fn verdicts_by_id(block: &RowBlock, verdict: impl Fn(&str) -> Verdict) -> Ve
     ids.map(|id| verdict(&id)).collect()
 }
 
+/// Stores an attempt's results under its token. `verdicts[k]` is of row `k` of the block.
+pub async fn store_results(
+    table: &SourceTable,
+    token: u64,
+    run: u64,
+    job: &str,
+    block: &RowBlock,
+    verdicts: &[Verdict],
+) -> Result<(), StoreError> {
+    let encoded = EncodedResults::new(token, run, job, block, verdicts)?;
+    table.insert_results(&[&encoded]).await
+}
+
 /// Stores what an attempt found; the attempt, not committed.
 pub async fn store(
     table: &SourceTable,
@@ -238,8 +251,7 @@ pub async fn store(
     block: &RowBlock,
     verdicts: &[Verdict],
 ) -> Attempt {
-    table
-        .store_results(token, range.run, "job", block, verdicts)
+    store_results(table, token, range.run, "job", block, verdicts)
         .await
         .unwrap();
     Attempt {
@@ -261,8 +273,8 @@ pub async fn commit(
     table.commit(&[attempt]).await.unwrap();
 }
 
-pub fn changed(inserted: u64, updated: u64, removed: u64) -> Mirrored {
-    Mirrored {
+pub fn changed(inserted: u64, updated: u64, removed: u64) -> MirrorChange {
+    MirrorChange {
         inserted,
         updated,
         removed,

@@ -316,10 +316,10 @@ impl TableDescription<'_> {
 fn time_type(bare: &str) -> (TimeType, Option<String>) {
     let arguments = |wrapper| unwrap(bare, wrapper).map(|inner| inner.split(',').map(str::trim));
     let zone = |text: Option<&str>| text.map(|zone| zone.trim_matches('\'').to_owned());
-    if let Some(mut parts) = arguments("DateTime64") {
-        let precision = parts.next().and_then(|text| text.parse().ok()).unwrap_or(3);
-        return (TimeType::Ticks(precision), zone(parts.next()));
+    if let Some(mut given) = arguments("DateTime64") {
+        let precision = given.next().and_then(|text| text.parse().ok()).unwrap_or(3);
+        return (TimeType::Ticks(precision), zone(given.next()));
     }
-    let zone = arguments("DateTime").and_then(|mut parts| zone(parts.next()));
+    let zone = arguments("DateTime").and_then(|mut given| zone(given.next()));
     (TimeType::Seconds, zone)
 }
