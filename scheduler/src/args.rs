@@ -3,7 +3,6 @@
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Parser, Subcommand};
-use jiff::{Timestamp, civil::DateTime};
 use weldfleet_queue::State;
 use weldfleet_service::CommonArgs;
 use weldfleet_settings::Zone;
@@ -570,10 +569,10 @@ fn parse_points(text: &str) -> Result<CurveLength, String> {
 
 /// Milliseconds since midnight of `HH:MM`.
 fn parse_time(text: &str) -> Result<u32, String> {
-    let parts = text
+    let time = text
         .split_once(':')
         .and_then(|(hour, minute)| Some((hour.parse::<u32>().ok()?, minute.parse::<u32>().ok()?)));
-    match parts {
+    match time {
         Some((hour, minute)) if minute < 60 && hour * 60 + minute <= 24 * 60 => {
             Ok((hour * 60 + minute) * 60_000)
         }
@@ -711,20 +710,6 @@ impl FromStr for DayArg {
             _ => text.parse().map(Self::Date),
         }
     }
-}
-
-/// What the clocks of the plant show.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "which day it is, the plant's calendar says"
-)]
-pub fn plant_time(zone: &Zone) -> DateTime {
-    Timestamp::now().to_zoned(zone.rules().clone()).datetime()
-}
-
-/// Today in the time zone whose midnight ends a day.
-pub fn today(zone: &Zone) -> anyhow::Result<Day> {
-    Ok(Day::from_date(plant_time(zone).date())?)
 }
 
 #[cfg(test)]

@@ -1,26 +1,16 @@
 //! What an event says of its own, in both languages. It is kept in English, which is one text for whoever asks
-//! ClickHouse, and read back by its message where a page is in Chinese. What people have typed, and why a job died, stay
-//! as they are.
+//! ClickHouse, and read back by its message where a page is in Chinese. What people have typed, and why a job died,
+//! stay as they are.
 
 use weldfleet_stores::clickhouse::EventLine;
 use weldfleet_words::Words;
 
 use crate::{
     console::words::CHINESE,
-    faults::{PROBLEMS, REMEDIES},
+    faults::{FAULT, PROBLEMS, REMEDIES},
+    messages::{Message, message},
     users::Role,
 };
-
-/// A text with placeholders: `{name}`, or in English `{name:kind}` where what is filled in has words of its own.
-#[derive(Debug, Clone, Copy)]
-pub struct Message {
-    en: &'static str,
-    zh: &'static str,
-}
-
-pub const fn message(en: &'static str, zh: &'static str) -> Message {
-    Message { en, zh }
-}
 
 pub const RESUMED: Message = message("was paused by {by}: {why}", "此前由 {by} 暂停：{why}");
 pub const BACKFILL: Message = message(
@@ -138,8 +128,23 @@ pub fn in_chinese(mut event: EventLine) -> EventLine {
     event
 }
 
-pub fn chinese(messages: &[Message], text: &str) -> Option<String> {
+fn chinese(messages: &[Message], text: &str) -> Option<String> {
     messages.iter().find_map(|message| message.chinese(text))
+}
+
+/// What is wrong with a table or a column, where it is a fault or a remedy of ours; all else stays.
+pub fn fault_in_chinese(said: &str) -> String {
+    let lines = said.lines().map(|line| {
+        FAULT.chinese(line).unwrap_or_else(|| {
+            let mut places = line.match_indices("; ").map(|(place, _)| place);
+            let remedy = places.find_map(|place| {
+                let remedy = chinese(&REMEDIES, &line[place + 2..])?;
+                Some(format!("{}；{remedy}", &line[..place]))
+            });
+            remedy.unwrap_or_else(|| line.to_owned())
+        })
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 impl Message {
@@ -383,6 +388,33 @@ mod tests {
                 assert!(words.zh.contains(value), "{words:?}");
             }
             assert_eq!(message.read(&words.en), Some(values), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn faults_and_remedies_are_put_into_chinese_and_what_servers_say_stays() {
+        for (said, zh) in [
+            (
+                "columns.u_curve: table `spot_records`: no column `u_curve`; map it to the plant's name; the table has: a, b\n\
+                 tables.source_table: table `spot_records`: result columns are missing: defect; run `scheduler migrate`",
+                "columns.u_curve：表 `spot_records`：没有列 `u_curve`；请映射到现场的列名；表中有：a, b\n\
+                 tables.source_table：表 `spot_records`：缺少结果列：defect；请运行 `scheduler migrate`",
+            ),
+            (
+                "clickhouse: read: Code: 47. DB::Exception: no; a table or a column is not what it was: put it back or map it under [columns]; `worker check` names it",
+                "clickhouse: read: Code: 47. DB::Exception: no；表或列已改变：请恢复，或在 [columns] 中映射；`worker check` 会指出",
+            ),
+            (
+                "OOM command not allowed; sorry",
+                "OOM command not allowed; sorry",
+            ),
+            // A fault that has no words here keeps its own.
+            (
+                "k: table `t`: is odd; repair it",
+                "k：表 `t`：is odd；repair it",
+            ),
+        ] {
+            assert_eq!(fault_in_chinese(said), zh);
         }
     }
 }

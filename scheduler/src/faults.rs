@@ -1,10 +1,10 @@
 //! What is wrong with a table or a column, in Chinese. Stores say it in English, which is one text for logs and for
 //! `worker check`; it is read back by its message where a page is in Chinese. What a server says stays as it is.
 
-use crate::events::{Message, chinese, message};
+use crate::messages::{Message, message};
 
 /// `key: table: problem; remedy`, one line for each fault.
-const FAULT: Message = message(
+pub const FAULT: Message = message(
     "{key}: table `{table}`: {problem:problem}; {remedy:remedy}",
     "{key}：表 `{table}`：{problem}；{remedy}",
 );
@@ -169,50 +169,3 @@ pub const REMEDIES: [Message; 22] = [
         "表的补丁 part 已达上限：{what}",
     ),
 ];
-
-/// The same where it is a fault or a remedy of ours; all else stays.
-pub fn in_chinese(said: &str) -> String {
-    let lines = said.lines().map(|line| {
-        FAULT.chinese(line).unwrap_or_else(|| {
-            let mut places = line.match_indices("; ").map(|(place, _)| place);
-            let remedy = places.find_map(|place| {
-                let remedy = chinese(&REMEDIES, &line[place + 2..])?;
-                Some(format!("{}；{remedy}", &line[..place]))
-            });
-            remedy.unwrap_or_else(|| line.to_owned())
-        })
-    });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn faults_and_remedies_are_put_into_chinese_and_what_servers_say_stays() {
-        for (said, zh) in [
-            (
-                "columns.u_curve: table `spot_records`: no column `u_curve`; map it to the plant's name; the table has: a, b\n\
-                 tables.source_table: table `spot_records`: result columns are missing: defect; run `scheduler migrate`",
-                "columns.u_curve：表 `spot_records`：没有列 `u_curve`；请映射到现场的列名；表中有：a, b\n\
-                 tables.source_table：表 `spot_records`：缺少结果列：defect；请运行 `scheduler migrate`",
-            ),
-            (
-                "clickhouse: read: Code: 47. DB::Exception: no; a table or a column is not what it was: put it back or map it under [columns]; `worker check` names it",
-                "clickhouse: read: Code: 47. DB::Exception: no；表或列已改变：请恢复，或在 [columns] 中映射；`worker check` 会指出",
-            ),
-            (
-                "OOM command not allowed; sorry",
-                "OOM command not allowed; sorry",
-            ),
-            // A fault that has no words here keeps its own.
-            (
-                "k: table `t`: is odd; mend it",
-                "k：表 `t`：is odd；mend it",
-            ),
-        ] {
-            assert_eq!(in_chinese(said), zh);
-        }
-    }
-}

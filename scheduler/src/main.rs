@@ -8,7 +8,8 @@
 //! - [`settle`]: applying the patch parts of finished days while the fleet stands still;
 //! - [`status`]: what is known right now, and why nothing moves;
 //! - [`console`]: the pages that people see in a browser; [`users`]: who may sign in there;
-//! - [`events`]: what the rows of `weld_events` say, in both languages;
+//! - [`events`]: what the rows of `weld_events` say, in both languages; [`faults`]: what stores say is wrong, in
+//!   Chinese; [`messages`]: how such texts are read back; [`clock`]: what time it is;
 //! - [`dependencies`]: the queue and ClickHouse, opened from the settings.
 //!
 //! What must never live here: judging a weld (`shared/weld`), SQL (`shared/stores`), Redis commands (`shared/queue`).
@@ -25,12 +26,14 @@ mod actions;
     reason = "its comments are the help, where `[section]` is a section of the configuration"
 )]
 mod args;
+mod clock;
 mod commands;
 mod console;
 mod daemon;
 mod dependencies;
 mod events;
 mod faults;
+mod messages;
 mod pass;
 mod settle;
 mod status;
@@ -40,7 +43,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use weldfleet_service::logs;
 use weldfleet_service::{
-    Exit, Failure, LogFormat, OrExit,
+    Exit, Failure, LogFormat, OrExit, environment,
     exit::{arguments, finish},
 };
 use weldfleet_settings::Settings;
@@ -87,7 +90,7 @@ async fn dispatch(settings: Arc<Settings>, command: Command) -> Result<Exit, Fai
         Command::Run => {
             let queue = dependencies::queue(&settings)?;
             dependencies::check_mirror(&settings).await?;
-            daemon::run(settings, queue, &commands::host()).await?;
+            daemon::run(settings, queue, &environment::host()).await?;
             Ok(Exit::Done)
         }
         Command::Backfill(options) => commands::backfill::run(settings, options).await,

@@ -21,7 +21,7 @@ use weldfleet_stores::{
     clickhouse::{PatchedPartition, Patches, SourceTable},
 };
 
-use crate::{actions::refused::Refused, status::causes::time_of_day};
+use crate::{actions::refused::Refused, clock::time_of_day};
 
 /// Who is said to have paused the fleet, in front of the process's own id.
 const PAUSED_BY: &str = "settling, ";

@@ -31,10 +31,10 @@ function renew(page) {
   document.body.classList.toggle("held", held);
   if (!held) return replaced(old, main);
   const always = "main > section[aria-live], main > .age";
-  const parts = [...page.querySelectorAll(always)];
-  document.querySelectorAll(always).forEach((part, place) => {
-    const now = parts[place];
-    if (now && !part.isEqualNode(now)) part.replaceWith(now);
+  const fresh = [...page.querySelectorAll(always)];
+  document.querySelectorAll(always).forEach((shown, place) => {
+    const now = fresh[place];
+    if (now && !shown.isEqualNode(now)) shown.replaceWith(now);
   });
 }
 

@@ -10,8 +10,8 @@ use common::{
     console::{Browser, Plant, said},
     ids, lease,
 };
+use weldfleet_testkit::is_chinese;
 use weldfleet_tests::{Service, eventually};
-use weldfleet_words::is_chinese;
 
 /// The paragraphs of a page, without their tags.
 fn paragraphs(html: &str) -> Vec<String> {

@@ -429,7 +429,7 @@ async fn rows_that_come_under_a_dead_job_are_sliced_and_the_dead_ones_stay_dead(
     let jobs = hands.pending_rows(1010).await;
     assert_eq!(jobs.len(), 2, "its halves");
     let left = "spot_records WHERE alg_complete_time IS NULL";
-    // One half dies again, the other is judged. Each runs alone.
+    // One half dies again, the other is judged. Each runs isolated.
     let first = hands.claim(10).await;
     assert_eq!(first.len(), 1);
     hands.queue.bury(&lease(&first[0]), "again").await.unwrap();

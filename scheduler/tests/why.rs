@@ -314,7 +314,7 @@ async fn what_the_jobs_of_a_still_fleet_wait_for_is_named() {
     let dead = living.named("only_dead").await;
     assert_eq!(dead["alarming"], true);
 
-    // Its worker fell silent: it runs alone from then on.
+    // Its worker fell silent: it runs isolated from then on.
     let job = again(&job).await;
     eventually("the lease has run out", SOON, async || {
         living.lives().await;

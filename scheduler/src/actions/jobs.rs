@@ -8,7 +8,7 @@ use weldfleet_stores::clickhouse::Event;
 use weldfleet_weld::Status;
 use weldfleet_words::Words;
 
-use super::{By, one_at_a_time::one_at_a_time, refused::Refused};
+use super::{By, refused::Refused};
 use crate::{
     dependencies::{Dependencies, store_failure},
     events,
@@ -68,7 +68,7 @@ pub async fn retry(settings: &Settings, queue: &Queue, ids: &[String], by: &By) 
     let mut tried = Tried::default();
     for id in ids {
         let retrying = retry_one(settings, queue, id, by, &mut tried);
-        if let Err(error) = one_at_a_time(queue, &format!("job:{id}"), retrying).await {
+        if let Err(error) = queue.one_at_a_time(&format!("job:{id}"), retrying).await {
             tried.failure = Some(queue_failure(error));
             break;
         }
@@ -128,7 +128,11 @@ pub async fn drop_jobs(deps: &Dependencies, ids: &[String], which: Droppable, by
     let mut tried = Tried::default();
     for id in ids {
         let dropping = drop_one(deps, id, which, by, &mut tried);
-        if let Err(failure) = one_at_a_time(&deps.queue, &format!("job:{id}"), dropping).await {
+        if let Err(failure) = deps
+            .queue
+            .one_at_a_time(&format!("job:{id}"), dropping)
+            .await
+        {
             tried.failure = Some(failure);
             break;
         }

@@ -1,12 +1,10 @@
 //! What people do to the fleet, by a command or in the console: the same code, and a row of `weld_events` each.
 //!
 //! - [`pause`]: the whole fleet; [`runs`]: a backfill; [`jobs`]: single jobs; [`reviews`]: a NOK weld;
-//! - [`one_at_a_time`]: two people at the same thing;
 //! - [`withdraw`]: the jobs of a run that was cancelled or is held, or has another order now;
 //! - [`refused`]: why something is not done.
 
 pub mod jobs;
-mod one_at_a_time;
 pub mod pause;
 pub mod refused;
 pub mod reviews;

@@ -212,7 +212,7 @@ pub fn job_state_zh(state: State) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weldfleet_words::is_chinese;
+    use weldfleet_testkit::is_chinese;
 
     #[test]
     fn every_refusal_is_said_in_both_languages() {

@@ -11,7 +11,6 @@ use weldfleet_words::Words;
 
 use super::{
     By,
-    one_at_a_time::one_at_a_time,
     refused::{OfRun, Refused, state_zh},
     withdraw::{self, Withdrawn},
 };
@@ -114,7 +113,10 @@ async fn written(
         let before = deps.runs.get(number).await?;
         Ok::<_, StoreError>(before.zip(write().await?))
     };
-    let written = one_at_a_time(&deps.queue, &format!("run:{number}"), writing).await;
+    let written = deps
+        .queue
+        .one_at_a_time(&format!("run:{number}"), writing)
+        .await;
     let written = written.map_err(store_failure)?;
     written.ok_or_else(|| Refused::UnknownRun(number).failure())
 }

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use weldfleet_adoption::{
-    Answer, Facts, OldConfig, Plan,
+    Adoption, Answer, Facts, OldConfig,
     document::{self},
     facts::{MySqlColumn, MySqlTable, SourceColumn, SourceTable},
     plan::newest,
@@ -58,7 +58,7 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
         mysql: Answer::Unknown(String::new()),
     };
     // What the old configuration says alone is enough to ask the servers with.
-    let first = Plan::make(&old, &facts, secrets, rules).map_err(in_file)?;
+    let first = Adoption::make(&old, &facts, secrets, rules).map_err(in_file)?;
     if !options.dry_run {
         refuse_existing(&options, &folder, &rules_file, &first)?;
     }
@@ -66,7 +66,7 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
     (facts.clickhouse_url, facts.source) = ask_clickhouse(&settings, &old, &address.urls).await;
     facts.mysql = ask_mysql(&settings, &old).await;
 
-    let plan = Plan::make(&old, &facts, secrets, rules).map_err(in_file)?;
+    let plan = Adoption::make(&old, &facts, secrets, rules).map_err(in_file)?;
     let document = document::render(&plan, &shown, languages, &Settings::knows);
     load(&plan, languages).map_err(|failure| {
         let error = failure
@@ -107,7 +107,7 @@ pub(super) fn languages(asked: Option<Lang>) -> Vec<Language> {
 }
 
 /// The settings as they would be read, with the secrets that are in no file yet.
-fn load(plan: &Plan, languages: &[Language]) -> Result<Settings, Failure> {
+fn load(plan: &Adoption, languages: &[Language]) -> Result<Settings, Failure> {
     let document = document::render(plan, "", languages, &Settings::knows);
     let secrets = plan.secrets.iter().map(|file| {
         let variable = format!("WELDFLEET__{}__PASSWORD", file.section.to_uppercase());
@@ -201,7 +201,7 @@ fn refuse_existing(
     options: &Adopt,
     folder: &Path,
     rules: &Path,
-    plan: &Plan,
+    plan: &Adoption,
 ) -> Result<(), Failure> {
     if options.force {
         return Ok(());
@@ -231,7 +231,7 @@ fn write(
     options: &Adopt,
     folder: &Path,
     rules: &Path,
-    plan: &Plan,
+    plan: &Adoption,
     document: &str,
 ) -> Result<(), Failure> {
     if let Some(parent) = options
@@ -266,8 +266,8 @@ fn write(
     write_file(&options.out, document, 0o644, options.force)
 }
 
-/// A new file under its own name, so that no other mode and no link stays. What was there gets another name first, since
-/// a person's answers are in it; a secret is taken away.
+/// A new file under its own name, so that no other mode and no link stays. What was there gets another name first,
+/// since a person's answers are in it; a secret is taken away.
 fn write_file(path: &Path, text: &str, mode: u32, force: bool) -> Result<(), Failure> {
     let shown = path.display();
     if force && path.symlink_metadata().is_ok() {
@@ -292,7 +292,7 @@ fn write_file(path: &Path, text: &str, mode: u32, force: bool) -> Result<(), Fai
     Ok(())
 }
 
-fn written(options: &Adopt, folder: &Path, rules: &Path, plan: &Plan, languages: &[Language]) {
+fn written(options: &Adopt, folder: &Path, rules: &Path, plan: &Adoption, languages: &[Language]) {
     let out = options.out.display();
     let mut said = words!("written: {out}", "已写入：{out}");
     for file in &plan.secrets {

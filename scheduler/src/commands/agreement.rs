@@ -5,15 +5,15 @@ use weldfleet_service::{
     Exit, Failure, out, outln,
     output::{self, grouped, table},
 };
-use weldfleet_stores::clickhouse::{Agreement, Disagreement, UnreadableText, Verdicts};
+use weldfleet_stores::clickhouse::{Disagreement, UnreadableText, VerdictAgreement, Verdicts};
 
 /// Parts that are shown to people, those with the most differences; JSON has all.
 const PARTS: usize = 20;
 
-pub fn show(found: &Agreement, as_json: bool) -> Result<Exit, Failure> {
+pub fn show(found: &VerdictAgreement, as_json: bool) -> Result<Exit, Failure> {
     if as_json {
         output::json(&json(found))?;
-    } else if *found == Agreement::default() {
+    } else if *found == VerdictAgreement::default() {
         outln!("no row of these days has a previous_result that is OK or NOK");
     } else {
         out!("{}", draw(found));
@@ -21,7 +21,7 @@ pub fn show(found: &Agreement, as_json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn json(found: &Agreement) -> Value {
+fn json(found: &VerdictAgreement) -> Value {
     let counts = |verdicts: &Verdicts| {
         json!({
             "compared": verdicts.compared(), "agreement": verdicts.agreement(),
@@ -94,7 +94,7 @@ fn explain(weld: &Disagreement) -> String {
     format!("worker explain --record-id {id} --day {}", weld.day)
 }
 
-fn draw(found: &Agreement) -> String {
+fn draw(found: &VerdictAgreement) -> String {
     const COUNTS: [&str; 6] = [
         "compared",
         "agree",

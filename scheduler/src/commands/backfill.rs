@@ -12,7 +12,8 @@ use weldfleet_stores::{Day, Selection, clickhouse::NewRun};
 
 use super::{keep, operator, steer, wait};
 use crate::{
-    args::{Backfill, today},
+    args::Backfill,
+    clock::today,
     dependencies::{Dependencies, store_failure},
     events::BACKFILL,
 };

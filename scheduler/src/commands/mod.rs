@@ -19,19 +19,11 @@ mod steer;
 pub mod users;
 mod wait;
 
-use weldfleet_service::errln;
+use weldfleet_service::{environment::host, errln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::Event;
 
 use crate::actions::{self, By};
-
-/// Name of this machine, for ids and for people.
-pub fn host() -> String {
-    hostname::get().map_or_else(
-        |_| "unknown".to_owned(),
-        |name| name.to_string_lossy().into_owned(),
-    )
-}
 
 /// Whoever typed the command, with the reason given.
 fn operator(why: &str) -> By {

@@ -252,12 +252,21 @@ mod tests {
             names.join(", ")
         };
         assert_eq!(
-            names("nok.csv", &text.nok_columns),
+            names("nok.csv", &views::welds::nok_table(&[], text).head),
             "weld, part, spot, timer, body, defect, model, by, note"
         );
         assert_eq!(names("pareto.csv", &text.pareto_columns), "defect");
         assert_eq!(names("shares.csv", &text.share_columns), "line");
-        assert_eq!(names("attempts.csv", &text.attempt_columns), "model");
+        let request = PageRequest {
+            text,
+            visitor: None,
+            flash: None,
+            undo: None,
+            zone: Default::default(),
+            rest: String::new(),
+        };
+        let attempts = views::welds::attempts_table(&[], Spreadsheet, &request).head;
+        assert_eq!(names("attempts.csv", &attempts), "model");
         assert_eq!(names("jobs.csv", &text.dead_columns), "why");
         assert_eq!(
             names("events.csv", &text.event_columns),

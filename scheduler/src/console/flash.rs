@@ -59,7 +59,6 @@ pub fn of(headers: &HeaderMap) -> Option<Flash> {
     serde_json::from_str(cookie.value()).ok()
 }
 
-/// It was told.
 pub fn clear(answer: &mut Response) {
     let mut cookie = Cookie::new(COOKIE, "");
     cookie.make_removal();

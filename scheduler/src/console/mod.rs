@@ -3,9 +3,10 @@
 //!
 //! - [`access`]: who asks, the [`visitor`], and what they may do; [`page_request`]: what every page needs of them;
 //! - [`actions`]: what buttons do; [`flash`]: how it is told;
-//! - [`weld_query`]: which welds a page is about; [`welds`]: what is read of them; [`reviews`]: what people say of them;
-//! - [`shares`]: how many welds of this shift are NOK; [`svg`]: a weld's curves; [`limits`]: how far
-//!   it is from being NOK; [`export`]: lists for a spreadsheet;
+//! - [`weld_query`]: which welds a page is about; [`welds`]: what is read of them; [`reviews`]: what people say of
+//!   them;
+//! - [`shares`]: how many welds of this shift are NOK; [`svg`]: a weld's curves; [`limits`]: how far it is from being
+//!   NOK; [`export`]: lists for a spreadsheet;
 //! - [`words`]: what things are called, in both languages; [`problem`]: why something is not shown or done; [`views`]:
 //!   the content of each page, pure; `templates/`: their form.
 
@@ -46,7 +47,7 @@ use weldfleet_settings::Settings;
 use weldfleet_stores::{Day, clickhouse::EventKey};
 
 use crate::{
-    args::plant_time,
+    clock::plant_time,
     dependencies,
     status::{cache::Cache, now_ms, report::Report},
     users::Role,
@@ -75,7 +76,7 @@ const MOST_PAGES: u64 = 1000;
 
 /// Dead jobs, or why they cannot be read.
 type Dead = Result<Arc<Vec<Job>>, Problem>;
-/// As last read.
+/// When they were read last, and what was found.
 type DeadJobs = Arc<Mutex<Option<(Instant, Dead)>>>;
 
 #[derive(Clone)]

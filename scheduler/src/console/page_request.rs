@@ -18,7 +18,6 @@ use super::{
 };
 use crate::users::Role;
 
-/// Of one request.
 pub struct PageRequest {
     pub text: &'static Text,
     /// `None` where nobody has signed in yet.
@@ -36,7 +35,7 @@ pub struct PageRequest {
 /// A review that pages offer to take back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undoable {
-    /// The weld, as [`UndoForm`](super::reviews::UndoForm) names it.
+    /// The weld, as the form that takes the review back names it.
     pub of: String,
     pub record_id: String,
 }

@@ -8,7 +8,7 @@ use weldfleet_stores::{Class, StoreError};
 use weldfleet_words::{Language, Words};
 
 use super::words::{CHINESE, ENGLISH};
-use crate::{actions::refused::Refused, faults::in_chinese, users::Role};
+use crate::{actions::refused::Refused, events::fault_in_chinese, users::Role};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
@@ -209,11 +209,11 @@ impl Problem {
             ),
             Self::NotReached(problems) => {
                 let said = problems.join("; ");
-                let zh = format!("无法读取：{}", in_chinese(&said));
+                let zh = format!("无法读取：{}", fault_in_chinese(&said));
                 Words::new(said, zh)
             }
             Self::Store { class, said } => {
-                let zh = format!("{}：{}", of_store(*class), in_chinese(said));
+                let zh = format!("{}：{}", of_store(*class), fault_in_chinese(said));
                 Words::new(said.clone(), zh)
             }
             Self::ReviewRefused { class, said } => Words::new(
@@ -221,12 +221,15 @@ impl Problem {
                 format!(
                     "未写入，{}：{}；`worker check` 会说明复核列须保存的内容",
                     of_store(*class),
-                    in_chinese(said)
+                    fault_in_chinese(said)
                 ),
             ),
             Self::UnfitReviews(said) => Words::new(
                 format!("welds cannot be reviewed: {said}"),
-                format!("无法复核，MySQL 的列不能保存复核：{}", in_chinese(said)),
+                format!(
+                    "无法复核，MySQL 的列不能保存复核：{}",
+                    fault_in_chinese(said)
+                ),
             ),
             Self::Refused { refused, said } => {
                 let words = refused.words();
@@ -340,7 +343,7 @@ mod tests {
     use std::{collections::HashSet, mem::discriminant};
 
     use super::*;
-    use weldfleet_words::is_chinese;
+    use weldfleet_testkit::is_chinese;
 
     fn samples() -> Vec<Problem> {
         let text = || "clickhouse: no".to_owned();

@@ -39,8 +39,8 @@ use crate::{
         self, By,
         reviews::{self, RESULTS},
     },
+    clock::now_ms,
     events::TAKEN_BACK,
-    status::now_ms,
 };
 
 /// Characters of a note.

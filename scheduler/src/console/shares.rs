@@ -14,7 +14,7 @@ use weldfleet_stores::{
 };
 
 use super::{problem::Problem, welds::bound};
-use crate::args::plant_time;
+use crate::clock::plant_time;
 
 /// How old what is shown may be before it is read again.
 const FRESH: Duration = Duration::from_secs(60);

@@ -512,7 +512,6 @@ fn heading(block: &RowBlock, row: usize) -> Vec<(String, String)> {
     all.filter(|(_, text)| !text.is_empty()).collect()
 }
 
-/// Of MySQL.
 async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
     match timeout(REVIEW_PATIENCE, work).await {
         Ok(done) => done.map_err(Problem::from),

@@ -58,22 +58,32 @@ texts! {
     pulses: "pulses", "脉冲";
     no_weld: "that day has no such weld", "该日期没有这个焊点";
     not_drawn: "the curves cannot be drawn", "无法绘制曲线";
-    /// In the order of [`WeldQuery::FIELDS`](super::weld_query::WeldQuery::FIELDS).
-    filters[8]:
-        ["day", "shift", "part", "spot", "timer", "body", "defect", "review"],
-        ["日期", "班次", "零件", "焊点名", "控制器", "车身", "缺陷", "复核"];
-    /// In the order of [`ReviewFilter::NAMED`](super::weld_query::ReviewFilter::NAMED).
+    day: "day", "日期";
+    shift: "shift", "班次";
+    weld_id: "weld", "焊点";
+    time: "time", "时间";
+    part: "part", "零件";
+    spot: "spot", "焊点名";
+    timer: "timer", "控制器";
+    body: "body", "车身";
+    line: "line", "产线";
+    defect: "defect", "缺陷";
+    decided_by: "decided by", "判定依据";
+    probability: "NOK probability", "NOK 概率";
+    model: "model", "模型";
+    reviewed: "review", "复核";
+    reviewed_by: "by", "复核人";
+    token: "token", "令牌";
+    run: "run", "补跑";
+    status: "status", "状态";
+    final_result: "verdict", "判定";
+    rules: "rules", "规则";
+    /// In the order of `ReviewFilter::NAMED`.
     review_filters[6]:
         ["all", "not reviewed", "reviewed", "confirmed", "false alarm", "unsure"],
         ["全部", "未复核", "已复核", "确认", "误报", "不确定"];
     /// In the order of [`RESULTS`].
     review_results[3]: ["confirmed", "false alarm", "unsure"], ["确认", "误报", "不确定"];
-    nok_columns[13]:
-        [
-            "weld", "time", "part", "spot", "timer", "body", "defect", "decided by", "NOK probability", "model",
-            "review", "by", "note"
-        ],
-        ["焊点", "时间", "零件", "焊点名", "控制器", "车身", "缺陷", "判定依据", "NOK 概率", "模型", "复核", "复核人", "备注"];
     pareto_columns[2]: ["defect", "welds"], ["缺陷", "焊点数"];
     limits: "Limits that make a weld NOK", "判为 NOK 的限值";
     limit_columns[6]:
@@ -82,9 +92,6 @@ texts! {
     hit_columns[6]:
         ["rule", "level", "at, ms", "value", "limit", "beyond the limit"],
         ["规则", "级别", "时刻，ms", "数值", "限值", "超出限值"];
-    attempt_columns[8]:
-        ["token", "time", "run", "status", "verdict", "NOK probability", "rules", "model"],
-        ["令牌", "时间", "补跑", "状态", "判定", "NOK 概率", "规则", "模型"];
     dead_columns[3]: ["job", "rows", "why"], ["作业", "数据行", "原因"];
     share_columns[5]:
         ["line", "judged", "NOK", "NOK share", "in the seven days before"],
@@ -236,8 +243,8 @@ texts! {
     run_note:
         "Held, a run waits until it is resumed. Cancelled, it ends; rows keep the verdicts they have. In another order, what nobody has begun goes in that.",
         "搁置的补跑等待恢复；取消的补跑到此结束，数据行保留已有判定。更改顺序后，尚未领取的作业按新顺序进行。";
-    /// Which day of a run comes first: the oldest, the newest.
-    orders[2]: ["oldest day first", "newest day first"], ["从最早日期开始", "从最近日期开始"];
+    oldest_first: "oldest day first", "从最早日期开始";
+    newest_first: "newest day first", "从最近日期开始";
     events: "Events", "事件";
     /// Of a viewer, a reviewer, an operator.
     roles[3]: ["viewer", "reviewer", "operator"], ["查看者", "复核员", "操作员"];

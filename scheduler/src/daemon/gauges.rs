@@ -60,7 +60,7 @@ fn describe_counts() {
         ),
         (
             "weldfleet_rows_poison_total",
-            "rows given up since they killed their worker twice, alone",
+            "rows given up since they killed their worker twice, isolated",
         ),
         (
             "weldfleet_leases_expired_total",

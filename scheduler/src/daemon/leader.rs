@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use weldfleet_fleet::{LEADER_RENEWS_EVERY, LEADER_TTL};
 use weldfleet_queue::LeaderToken;
 use weldfleet_service::metrics::gauge;
 
@@ -11,10 +12,6 @@ use super::{
     outage::{self, Backoff, REDIS},
 };
 
-/// How long leadership lasts without renewal: what a standby waits for after a leader was killed.
-pub const TTL: Duration = Duration::from_secs(10);
-/// So often that others notice soon that the leader is silent.
-pub const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// How often a standby asks, so that it follows a leader that resigned without delay.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
@@ -33,7 +30,7 @@ pub(super) async fn keep(
     let mut down = true;
     while !daemon.stop.is_cancelled() {
         let asked = Instant::now();
-        let wait = match daemon.queue.try_lead_from(&id, &address, TTL).await {
+        let wait = match daemon.queue.try_lead_from(&id, &address, LEADER_TTL).await {
             Ok(token) => {
                 backoff.worked();
                 last_renewed = asked;
@@ -47,7 +44,7 @@ pub(super) async fn keep(
                 }
                 show(&lead, token, "another scheduler leads now");
                 if token.is_some() {
-                    RENEW_EVERY
+                    LEADER_RENEWS_EVERY
                 } else {
                     ASK_EVERY
                 }
@@ -55,7 +52,7 @@ pub(super) async fn keep(
             Err(error) => {
                 down = true;
                 outage::begins(&daemon.health, REDIS, &outage::of_queue(&error));
-                if last_renewed.elapsed() >= TTL {
+                if last_renewed.elapsed() >= LEADER_TTL {
                     show(
                         &lead,
                         None,

@@ -3,13 +3,17 @@
 
 use std::time::{Duration, Instant};
 
-use weldfleet_service::metrics::{counter, histogram};
-use weldfleet_service::{exit::causes, output::spoken};
+use weldfleet_service::{
+    backoff::doubled,
+    exit::causes,
+    metrics::{counter, histogram},
+    output::spoken,
+};
 use weldfleet_stores::clickhouse::{Event, Events, SourceTable};
 
 use super::Daemon;
 use crate::{
-    args::today,
+    clock::today,
     events,
     settle::{self, Applied, Rule, SettleError, Unsettled},
 };
@@ -161,23 +165,5 @@ async fn keep(daemon: &Daemon, partitions: &[String], took: Duration) {
     };
     if let Err(error) = Events::new(&daemon.settings).record(&[event]).await {
         tracing::warn!(error = error.chain(), "settling is not kept in weld_events");
-    }
-}
-
-fn doubled((first, most): (Duration, Duration), times: u32) -> Duration {
-    (first * 2_u32.pow(times.min(8))).min(most)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_double_up_to_a_bound() {
-        let seconds = |times| doubled(STANDSTILL, times).as_secs();
-        assert_eq!(
-            [0, 1, 2, 3, 4, 99].map(seconds),
-            [60, 120, 240, 480, 600, 600]
-        );
     }
 }

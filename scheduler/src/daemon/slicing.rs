@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     actions::By,
-    args::today,
+    clock::today,
     dependencies::Dependencies,
     pass::{Moment, Pass, Summary},
     status::causes::Cause,

@@ -13,7 +13,7 @@ use weldfleet_stores::{
 use weldfleet_weld::rules::{Rule, SpotHit, Streak, streaks};
 
 use super::Daemon;
-use crate::{args::today, events};
+use crate::{clock::today, events};
 
 /// Least time between two looks, in `poll_interval`s; a look may take 1/20 of the time.
 const POLLS: u32 = 5;

@@ -18,8 +18,8 @@
 //! was changed nothing is added in the old one: see [`withdraw`].
 //!
 //! What is remembered is only about time and effort: since when a partial range has been waiting ([`partial_ranges`]),
-//! which days of a run were seen to be finished or could not be looked at ([`runs`]), and what Redis and the pause looked like last time
-//! ([`memory`]). Losing it costs a wait or a query.
+//! which days of a run were seen to be finished or could not be looked at ([`runs`]), and what Redis and the pause
+//! looked like last time ([`memory`]). Losing it costs a wait or a query.
 //!
 //! What was rejected: telling the pass what to do ("a backfill was requested", "these rows came"), because a message
 //! that is lost or comes twice is then a bug; a cursor of how far a day was sliced, because late rows lie before it;

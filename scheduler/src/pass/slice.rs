@@ -1,26 +1,26 @@
 //! One day of one run.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use weldfleet_fleet::DayGroup;
 use weldfleet_queue::{Guard, GuardedEnqueue, Job, LeaderToken, NewJob, State};
 use weldfleet_stores::{
     Coverage, Day, Key, KeyOrder, KeyRange, LIVE_RUN, Range, Selection, StoreError,
-    clickhouse::{Order, RunState},
+    clickhouse::{KeyBlock, KeyStream, Order, RunState},
 };
 
 use super::{
     PassError,
     cut::{Cut, Cutter},
-    partial_ranges::PartialRanges,
+    partial_ranges::{PartialRanges, Scan},
 };
 use crate::dependencies::Dependencies;
 
 /// Ranges that are enqueued together, as soon as there are so many: six scripts full.
 const CHUNK: usize = 192;
 
-/// A day that is cut along its table's sorting key is looked at when no more jobs of it wait than this share of the queue's
-/// room, or so few: each look reads the keys that are covered, too.
+/// A day that is cut along its table's sorting key is looked at when no more jobs of it wait than this share of the
+/// queue's room, or so few: each look reads the keys that are covered, too.
 const SHARE_OF_ROOM: u64 = 8;
 const FEW: u64 = 32;
 
@@ -145,17 +145,23 @@ pub async fn slice(
         now,
         backlog: (is_free && order != deps.table.cheapest_order()).then_some(BACKLOG),
     };
-    let mut guard = Guard {
-        leader,
-        group,
-        version: plan.version,
+    let mut progress = Progress {
+        sliced,
+        guard: Guard {
+            leader,
+            group,
+            version: plan.version,
+        },
+        free,
+        ready: Vec::new(),
     };
-    if reading.cut(partial, &mut guard, &mut sliced, free).await? == Cutting::Backlog {
+    if reading.cut(partial, &mut progress).await? == Cutting::Backlog {
         reading.order = deps.table.cheapest_order();
         reading.backlog = None;
-        reading.cut(partial, &mut guard, &mut sliced, free).await?;
+        progress.ready.clear();
+        reading.cut(partial, &mut progress).await?;
     }
-    Ok(sliced)
+    Ok(progress.sliced)
 }
 
 /// Whether so many jobs of a day wait that it need not be looked at yet: see [`SHARE_OF_ROOM`].
@@ -197,19 +203,43 @@ enum Cutting {
     Backlog,
 }
 
+/// How far the slicing of a day has come.
+struct Progress<'f> {
+    sliced: Sliced,
+    guard: Guard,
+    /// Ranges that may still be enqueued.
+    free: &'f mut u64,
+    /// Those that go now.
+    ready: Vec<Cut>,
+}
+
+/// Which ranges go now.
+struct Choosing<'p> {
+    scan: Scan<'p>,
+    /// Only live rows are still coming in, so only they are worth waiting for.
+    max_wait: Option<Duration>,
+    waits: u64,
+}
+
+impl Choosing<'_> {
+    fn goes_now(&mut self, cut: &Cut) -> bool {
+        let has_waited = |max_wait| self.scan.has_waited(&cut.keys, max_wait);
+        let goes = cut.full || self.max_wait.is_none_or(has_waited);
+        self.waits += u64::from(!goes);
+        goes
+    }
+}
+
 impl Reading<'_> {
     async fn cut(
         &self,
         partial: &mut PartialRanges,
-        guard: &mut Guard,
-        sliced: &mut Sliced,
-        free: &mut u64,
+        progress: &mut Progress<'_>,
     ) -> Result<Cutting, PassError> {
         let Self { deps, of, now, .. } = *self;
-        let coverage = &self.coverage;
         let settings = &deps.settings.scheduler;
         let batch = u64::from(settings.batch_size);
-        let limit = (*free + 1)
+        let limit = (*progress.free + 1)
             .saturating_mul(batch)
             .saturating_add(self.covered_rows);
         let mut stream = deps.table.unprocessed_keys(
@@ -217,33 +247,20 @@ impl Reading<'_> {
             of.day,
             of.selection,
             self.order,
-            coverage,
+            &self.coverage,
             limit,
         )?;
-        let mut cutter = Cutter::new(coverage.ranges(), batch);
-        let mut scan = partial.scan(of.run, of.day, now);
-        let mut ready: Vec<Cut> = Vec::new();
+        let mut cutter = Cutter::new(self.coverage.ranges(), batch);
+        let mut choosing = Choosing {
+            scan: partial.scan(of.run, of.day, now),
+            max_wait: (of.run == LIVE_RUN).then_some(settings.max_wait),
+            waits: 0,
+        };
         let mut read = 0_u64;
         let mut last: Option<Key> = None;
-        let mut waits = 0_u64;
-        // Whether a range goes now. Only live rows are still coming in, so only they are worth waiting for.
-        let mut goes_now = |cut: &Cut| {
-            let goes =
-                cut.full || of.run != LIVE_RUN || scan.has_waited(&cut.keys, settings.max_wait);
-            waits += u64::from(!goes);
-            goes
-        };
-
-        'keys: loop {
-            let block = match stream.next().await {
-                Ok(Some(block)) => block,
-                Ok(None) => break,
-                Err(StoreError::RecordId { hex }) => {
-                    mark_unusable_ids(deps, of, &hex).await?;
-                    sliced.ended = SliceEnd::Conflict;
-                    break;
-                }
-                Err(error) => return Err(error.into()),
+        while progress.sliced.ended == SliceEnd::Seen {
+            let Some(block) = self.next(&mut stream, &mut progress.sliced).await? else {
+                break;
             };
             for key in block.keys() {
                 read += 1;
@@ -251,49 +268,125 @@ impl Reading<'_> {
                     continue;
                 };
                 last = Some(cut.keys.to.clone());
-                if !goes_now(&cut) {
-                    continue;
+                if choosing.goes_now(&cut) {
+                    progress.ready.push(cut);
                 }
-                ready.push(cut);
-                if Some(ready.len()) == self.backlog {
+                if Some(progress.ready.len()) == self.backlog {
                     return Ok(Cutting::Backlog);
                 }
-                if ready.len() as u64 == *free {
-                    sliced.ended = SliceEnd::Full;
-                    break 'keys;
+                if progress.ready.len() as u64 == *progress.free {
+                    progress.sliced.ended = SliceEnd::Full;
+                    break;
                 }
             }
-            if ready.len() >= CHUNK {
-                enqueue(deps, of, guard, &mut ready, sliced, free).await?;
-                if sliced.ended != SliceEnd::Seen {
-                    break 'keys;
-                }
+            if progress.ready.len() >= CHUNK {
+                self.enqueue(progress).await?;
             }
         }
         drop(stream);
-        if sliced.ended == SliceEnd::Seen {
-            let tail = cutter.finish();
+        if progress.sliced.ended == SliceEnd::Seen {
             let cut_short = read >= limit;
             if cut_short {
-                sliced.ended = SliceEnd::Full;
+                progress.sliced.ended = SliceEnd::Full;
             }
             // The tail of a stream that was cut short is not the tail of its gap.
-            if let Some(tail) = tail.filter(|tail| tail.full || !cut_short)
-                && goes_now(&tail)
+            if let Some(tail) = cutter.finish().filter(|tail| tail.full || !cut_short)
+                && choosing.goes_now(&tail)
             {
                 last = Some(tail.keys.to.clone());
-                ready.push(tail);
+                progress.ready.push(tail);
             }
         }
-        sliced.waiting = waits;
-        scan.end(match sliced.ended {
+        progress.sliced.waiting = choosing.waits;
+        choosing.scan.end(match progress.sliced.ended {
             SliceEnd::Seen => None,
             _ => last.as_ref(),
         });
-        if matches!(sliced.ended, SliceEnd::Seen | SliceEnd::Full) && !ready.is_empty() {
-            enqueue(deps, of, guard, &mut ready, sliced, free).await?;
+        if matches!(progress.sliced.ended, SliceEnd::Seen | SliceEnd::Full) {
+            self.enqueue(progress).await?;
         }
         Ok(Cutting::Done)
+    }
+
+    /// The next keys; `None` at the end, and where rows had to be marked first.
+    async fn next<'k>(
+        &self,
+        stream: &'k mut KeyStream,
+        sliced: &mut Sliced,
+    ) -> Result<Option<&'k KeyBlock>, PassError> {
+        match stream.next().await {
+            Err(StoreError::RecordId { hex }) => {
+                mark_unusable_ids(self.deps, self.of, &hex).await?;
+                sliced.ended = SliceEnd::Conflict;
+                Ok(None)
+            }
+            read => Ok(read?),
+        }
+    }
+
+    /// Enqueues the ranges under the plan's version. Where somebody was faster, `sliced` says so.
+    async fn enqueue(&self, progress: &mut Progress<'_>) -> Result<(), PassError> {
+        let Self { deps, of, .. } = *self;
+        let Progress {
+            sliced,
+            guard,
+            free,
+            ready,
+        } = progress;
+        let mut cuts = std::mem::take(ready);
+        if cuts.is_empty() {
+            return Ok(());
+        }
+        let mut keys: Vec<&mut Key> = cuts
+            .iter_mut()
+            .flat_map(|cut| [&mut cut.keys.from, &mut cut.keys.to])
+            .collect();
+        deps.table.name_keys(&mut keys).await?;
+        let order = cuts.first().map(|cut| cut.keys.order());
+        // After the keys were read: a row that comes later makes its range larger, and the worker looks by itself.
+        let repeated_keys =
+            order == Some(KeyOrder::SortingKey) && deps.table.has_repeated_keys(of.day).await?;
+        let jobs: Vec<NewJob> = cuts
+            .into_iter()
+            .map(|cut| {
+                let range = Range {
+                    run: of.run,
+                    day: of.day,
+                    selection: of.selection.clone(),
+                    from: cut.keys.from,
+                    to: cut.keys.to,
+                    rows: cut.rows,
+                    repeated_keys,
+                };
+                weldfleet_fleet::job(&range)
+                    .group(&guard.group)
+                    .priority(of.priority)
+            })
+            .collect();
+        if is_changed(deps, of).await? {
+            sliced.ended = SliceEnd::Conflict;
+            return Ok(());
+        }
+        weldfleet_failpoints::reach("scheduler::before_enqueue").await;
+        let answer = deps.queue.enqueue_guarded(guard, &jobs).await?;
+        weldfleet_failpoints::reach("scheduler::after_enqueue").await;
+        let added = match answer {
+            GuardedEnqueue::Enqueued { jobs, version } => {
+                guard.version = version;
+                jobs.added
+            }
+            GuardedEnqueue::Conflict { jobs, .. } => {
+                sliced.ended = SliceEnd::Conflict;
+                jobs.added
+            }
+            GuardedEnqueue::Deposed { jobs } => {
+                sliced.ended = SliceEnd::Deposed;
+                jobs.added
+            }
+        };
+        sliced.enqueued += added;
+        **free = free.saturating_sub(added);
+        Ok(())
     }
 }
 
@@ -318,66 +411,4 @@ async fn is_changed(deps: &Dependencies, of: DayOfRun<'_>) -> Result<bool, PassE
     }
     let run = deps.runs.get(of.run).await?;
     Ok(run.is_none_or(|run| run.state != RunState::Open || run.order != of.order))
-}
-
-/// Enqueues the ranges under the plan's version. Where somebody was faster, `sliced` says so.
-async fn enqueue(
-    deps: &Dependencies,
-    of: DayOfRun<'_>,
-    guard: &mut Guard,
-    ready: &mut Vec<Cut>,
-    sliced: &mut Sliced,
-    free: &mut u64,
-) -> Result<(), PassError> {
-    let mut cuts = std::mem::take(ready);
-    let mut keys: Vec<&mut Key> = cuts
-        .iter_mut()
-        .flat_map(|cut| [&mut cut.keys.from, &mut cut.keys.to])
-        .collect();
-    deps.table.name_keys(&mut keys).await?;
-    let order = cuts.first().map(|cut| cut.keys.order());
-    // After the keys were read: a row that comes later makes its range larger, and the worker looks by itself.
-    let repeated_keys =
-        order == Some(KeyOrder::SortingKey) && deps.table.has_repeated_keys(of.day).await?;
-    let jobs: Vec<NewJob> = cuts
-        .into_iter()
-        .map(|cut| {
-            let range = Range {
-                run: of.run,
-                day: of.day,
-                selection: of.selection.clone(),
-                from: cut.keys.from,
-                to: cut.keys.to,
-                rows: cut.rows,
-                repeated_keys,
-            };
-            weldfleet_fleet::job(&range)
-                .group(&guard.group)
-                .priority(of.priority)
-        })
-        .collect();
-    if is_changed(deps, of).await? {
-        sliced.ended = SliceEnd::Conflict;
-        return Ok(());
-    }
-    weldfleet_failpoints::reach("scheduler::before_enqueue").await;
-    let answer = deps.queue.enqueue_guarded(guard, &jobs).await?;
-    weldfleet_failpoints::reach("scheduler::after_enqueue").await;
-    let added = match answer {
-        GuardedEnqueue::Enqueued { jobs, version } => {
-            guard.version = version;
-            jobs.added
-        }
-        GuardedEnqueue::Conflict { jobs, .. } => {
-            sliced.ended = SliceEnd::Conflict;
-            jobs.added
-        }
-        GuardedEnqueue::Deposed { jobs } => {
-            sliced.ended = SliceEnd::Deposed;
-            jobs.added
-        }
-    };
-    sliced.enqueued += added;
-    *free = free.saturating_sub(added);
-    Ok(())
 }

@@ -5,14 +5,15 @@
 //! are told only while it does: nothing is leased, and for some seconds nothing was claimed or enqueued. And they are
 //! told only where no earlier cause explains it.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 use weldfleet_queue::{Pause, State, WorkerEntry};
 use weldfleet_service::output::grouped;
 use weldfleet_words::Words;
 
 use super::report::{CauseLine, DayLine, Report, RunLine, StoreLine, Thresholds};
 use crate::{
-    faults::in_chinese,
+    clock::time_of_day,
+    events::fault_in_chinese,
     pass::{BACKFILL, LIVE},
     settle,
 };
@@ -406,15 +407,6 @@ fn still(report: &Report, zone: &TimeZone) -> Option<Cause> {
     })
 }
 
-pub fn time_of_day(ms: u64, zone: &TimeZone) -> String {
-    let time = i64::try_from(ms)
-        .ok()
-        .and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    time.map_or_else(String::new, |time| {
-        time.to_zoned(zone.clone()).strftime("%H:%M:%S").to_string()
-    })
-}
-
 impl Cause {
     /// Somebody, or the breaker, paused the fleet, or it is for settling and ends by itself.
     pub fn paused(pause: &Pause, now_ms: u64, zone: &TimeZone) -> Self {
@@ -531,7 +523,7 @@ impl Cause {
             ],
             Self::StoreRefuses { store, why } => [
                 format!("{store} answers but refuses what the fleet needs: {why}"),
-                format!("{store} 有应答，但拒绝所需的操作：{}", in_chinese(why)),
+                format!("{store} 有应答，但拒绝所需的操作：{}", fault_in_chinese(why)),
                 "fix what it says; work goes on by itself".to_owned(),
                 "按提示修复；之后自动继续".to_owned(),
             ],
@@ -543,7 +535,7 @@ impl Cause {
             ],
             Self::MirrorAway { why } => [
                 format!("mysql does not take the mirror: {why}"),
-                format!("MySQL 镜像无法写入：{}", in_chinese(why)),
+                format!("MySQL 镜像无法写入：{}", fault_in_chinese(why)),
                 "bring it back; judging goes on, the mirror lags and catches up".to_owned(),
                 "请恢复它；判定照常进行，镜像滞后，之后自动补齐".to_owned(),
             ],
@@ -600,7 +592,7 @@ impl Cause {
             ],
             Self::WorkersWait { workers, why } => [
                 format!("{workers} workers are running and none can work: {why}"),
-                format!("{workers} 个工作进程在运行，但都无法工作：{}", in_chinese(why)),
+                format!("{workers} 个工作进程在运行，但都无法工作：{}", fault_in_chinese(why)),
                 "fix what it says; `worker check` on that host looks at everything".to_owned(),
                 "按提示修复；在该主机上用 `worker check` 全面检查".to_owned(),
             ],
@@ -651,7 +643,7 @@ impl Cause {
                 "用 `scheduler jobs list --state delayed` 查看失败原因".to_owned(),
             ],
             Self::OnlyIsolated { jobs } => [
-                format!("{jobs} jobs may have killed a worker and run alone: each waits for a worker that has nothing else in hand"),
+                format!("{jobs} jobs may have killed a worker and run isolated: each waits for a worker that has nothing else in hand"),
                 format!("{jobs} 个作业可能曾使工作进程崩溃，需单独运行：等待空闲的工作进程"),
                 "`scheduler jobs list --state pending` shows what happened to them".to_owned(),
                 "用 `scheduler jobs list --state pending` 查看经过".to_owned(),
@@ -1192,20 +1184,21 @@ mod tests {
     }
 
     /// What is left of a sentence without its names and numbers.
-    fn fixed_parts(sentence: &str) -> Vec<String> {
+    fn fixed_words(sentence: &str) -> Vec<String> {
         let mut sentence = sentence.to_owned();
         for name in ["X", "redis", "clickhouse", "ana@desk", "tip dress"] {
             sentence = sentence.replace(name, "0");
         }
-        let parts = sentence.split(|letter: char| letter.is_ascii_digit());
+        let pieces = sentence.split(|letter: char| letter.is_ascii_digit());
         // Measure words belong to their numbers.
         let around = " :：;；,，.%()（）个行";
-        parts
-            .map(|part| {
-                part.trim_matches(|letter| around.contains(letter))
+        pieces
+            .map(|piece| {
+                piece
+                    .trim_matches(|letter| around.contains(letter))
                     .to_owned()
             })
-            .filter(|part| part.chars().count() > 1)
+            .filter(|piece| piece.chars().count() > 1)
             .collect()
     }
 
@@ -1224,10 +1217,10 @@ mod tests {
                 (&told.what.en, says("summary: ")),
                 (&told.what.zh, says("summary_zh: ")),
             ] {
-                for part in fixed_parts(sentence) {
+                for words in fixed_words(sentence) {
                     assert!(
-                        summary.contains(&part),
-                        "{}: {part:?} in {summary}",
+                        summary.contains(&words),
+                        "{}: {words:?} in {summary}",
                         told.code
                     );
                 }

@@ -14,8 +14,11 @@ use weldfleet_stores::{
     mysql::{Mirror, MirrorLag},
 };
 
-use super::{PACE_SECONDS, now_ms, report::OlderDay};
-use crate::settle::{self, Rule};
+use super::{PACE_SECONDS, report::OlderDay};
+use crate::{
+    clock::now_ms,
+    settle::{self, Rule},
+};
 
 /// How long each of the two halves may take.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::task::JoinHandle;
-use weldfleet_fleet::Agreement;
+use weldfleet_fleet::{Agreement, LEADER_RENEWS_EVERY, LEADER_TTL};
 use weldfleet_queue::{Queue, QueueError, State, Stats, WorkerEntry, beat_of};
 use weldfleet_service::{Failure, exit::causes as one_line};
 use weldfleet_settings::Settings;
@@ -22,14 +22,16 @@ use super::{
     causes::{self, Cause},
     details::{Details, Question, Subject},
     hints::hints,
-    now_ms,
     remembered::Remembered,
     report::{
         DayLine, DiskLine, MirrorLine, PatchLine, QueueFacts, Report, RunLine, StoreLine,
         Thresholds,
     },
 };
-use crate::{args::today, daemon::leader, dependencies};
+use crate::{
+    clock::{now_ms, today},
+    dependencies,
+};
 
 /// Runs that are read.
 const MOST_RUNS: u32 = 1000;
@@ -363,9 +365,9 @@ impl Gatherer {
 
     /// Somebody leads still, and has missed two renewals.
     async fn leader_is_silent(&self) -> bool {
-        let silent = leader::RENEW_EVERY * 2;
+        let silent = LEADER_RENEWS_EVERY * 2;
         let leads = self.queue.leader().await;
-        leads.is_ok_and(|leads| leads.is_some_and(|leads| leads.remaining + silent < leader::TTL))
+        leads.is_ok_and(|leads| leads.is_some_and(|leads| leads.remaining + silent < LEADER_TTL))
     }
 
     /// What costs the same however many runs and days there are. Returns what remains to be asked.

@@ -12,18 +12,11 @@ pub mod hints;
 mod remembered;
 pub mod report;
 
-use jiff::Timestamp;
 #[cfg(test)]
 use weldfleet_queue::{WorkerEntry, WorkerInfo};
 
 /// Window of the rate.
 pub const PACE_SECONDS: u32 = 60;
-
-/// For people, who compare it with their own clock.
-#[expect(clippy::disallowed_methods, reason = "shown, and decides nothing")]
-pub fn now_ms() -> i64 {
-    Timestamp::now().as_millisecond()
-}
 
 /// A worker that says this of itself.
 #[cfg(test)]

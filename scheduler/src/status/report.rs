@@ -198,7 +198,7 @@ pub struct QueueFacts {
     pub still_ms: u64,
     /// Outstanding jobs by priority, dead ones not counted.
     pub outstanding: BTreeMap<u8, u64>,
-    /// Pending jobs that a worker must run alone.
+    /// Pending jobs that a worker must run isolated.
     pub isolated: u64,
     /// Rows of the dead jobs; counted while nothing else is in the queue.
     #[serde(skip)]

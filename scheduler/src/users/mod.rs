@@ -76,7 +76,7 @@ impl Users {
     pub fn nobody() -> Self {
         let secret = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
         Self {
-            secret: secret.map(|part| part.simple().to_string()).concat(),
+            secret: secret.map(|random| random.simple().to_string()).concat(),
             users: BTreeMap::new(),
         }
     }

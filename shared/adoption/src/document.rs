@@ -7,7 +7,7 @@ use toml::Value;
 use weldfleet_words::{Language, Words, words};
 
 use crate::{
-    Plan,
+    Adoption,
     plan::{Item, Origin},
 };
 
@@ -62,11 +62,16 @@ const WIDTH: usize = 112;
 pub type IsKnownKey<'a> = &'a dyn Fn(&str, Option<(&str, &Value)>) -> bool;
 
 /// The file. A key that `knows` denies is written as a comment.
-pub fn render(plan: &Plan, source: &str, languages: &[Language], knows: IsKnownKey<'_>) -> String {
+pub fn render(
+    adoption: &Adoption,
+    source: &str,
+    languages: &[Language],
+    knows: IsKnownKey<'_>,
+) -> String {
     let mut text = String::new();
-    head(&mut text, plan, source, languages);
+    head(&mut text, adoption, source, languages);
     for (section, en, zh) in SECTIONS {
-        let items: Vec<&Item> = plan
+        let items: Vec<&Item> = adoption
             .items
             .iter()
             .filter(|item| item.section == *section)
@@ -82,13 +87,13 @@ pub fn render(plan: &Plan, source: &str, languages: &[Language], knows: IsKnownK
         }
         let _ = writeln!(text, "{mark}[{section}]");
         for item in items {
-            write_item(&mut text, plan, item, languages, knows);
+            write_item(&mut text, adoption, item, languages, knows);
         }
     }
     text
 }
 
-fn head(text: &mut String, plan: &Plan, source: &str, languages: &[Language]) {
+fn head(text: &mut String, adoption: &Adoption, source: &str, languages: &[Language]) {
     comment(
         text,
         &words!(
@@ -105,12 +110,12 @@ fn head(text: &mut String, plan: &Plan, source: &str, languages: &[Language]) {
         ),
         languages,
     );
-    let lists = [&plan.unasked, &plan.notes];
+    let lists = [&adoption.unasked, &adoption.notes];
     for words in lists.into_iter().flatten() {
         comment(text, &titled(&words!("note", "说明"), words), languages);
     }
-    if !plan.unknown.is_empty() {
-        let names = plan.unknown.join(", ");
+    if !adoption.unknown.is_empty() {
+        let names = adoption.unknown.join(", ");
         comment(
             text,
             &words!(
@@ -130,12 +135,12 @@ fn titled(title: &Words, words: &Words) -> Words {
 }
 
 /// A unit is as good as its scale: alone it would make tens of ampere amperes.
-fn is_known(plan: &Plan, item: &Item, knows: IsKnownKey<'_>) -> bool {
+fn is_known(adoption: &Adoption, item: &Item, knows: IsKnownKey<'_>) -> bool {
     let scale = item
         .key
         .strip_suffix("_unit")
         .map(|quantity| format!("{quantity}_scale"));
-    let scale = plan
+    let scale = adoption
         .items
         .iter()
         .find(|other| other.section == item.section && Some(&other.key) == scale.as_ref());
@@ -146,9 +151,9 @@ fn is_known(plan: &Plan, item: &Item, knows: IsKnownKey<'_>) -> bool {
 }
 
 /// A question about a key that has its line already: with two of them the file would not load.
-fn replaces(plan: &Plan, item: &Item) -> bool {
+fn replaces(adoption: &Adoption, item: &Item) -> bool {
     let same = |other: &Item| other.section == item.section && other.key == item.key;
-    let mut answered = plan
+    let mut answered = adoption
         .items
         .iter()
         .filter(|other| other.origin != Origin::Question);
@@ -157,12 +162,12 @@ fn replaces(plan: &Plan, item: &Item) -> bool {
 
 fn write_item(
     text: &mut String,
-    plan: &Plan,
+    adoption: &Adoption,
     item: &Item,
     languages: &[Language],
     knows: IsKnownKey<'_>,
 ) {
-    let known = is_known(plan, item, knows);
+    let known = is_known(adoption, item, knows);
     let mut why = match item.origin {
         Origin::Mapped => titled(&words!("mapped", "对应"), &item.why),
         Origin::Guessed => titled(&words!("guessed", "推测"), &item.why),
@@ -177,7 +182,7 @@ fn write_item(
             "需要更新的版本：本版本没有此键，或没有它所需的比例键",
         ));
     }
-    if replaces(plan, item) {
+    if replaces(adoption, item) {
         let key = &item.key;
         why = why.and(&words!(
             "to say so, put this line in the place of the `{key}` above",
@@ -209,8 +214,8 @@ fn key(name: &str) -> String {
 /// The sentence in each wanted languages, wrapped.
 fn comment(text: &mut String, words: &Words, languages: &[Language]) {
     for line in words.lines(languages) {
-        for part in wrapped(line) {
-            let _ = writeln!(text, "# {part}");
+        for line in wrapped(line) {
+            let _ = writeln!(text, "# {line}");
         }
     }
 }
@@ -265,40 +270,40 @@ fn columns(c: char) -> usize {
 }
 
 /// What is told on the screen: counts, then everything that wants a person.
-pub fn summary(plan: &Plan, languages: &[Language], knows: IsKnownKey<'_>) -> String {
+pub fn summary(adoption: &Adoption, languages: &[Language], knows: IsKnownKey<'_>) -> String {
     let mut text = String::new();
     let mut say = |words: &Words| {
         for line in words.lines(languages) {
             let _ = writeln!(text, "{line}");
         }
     };
-    let mapped = plan.count(Origin::Mapped);
-    let guessed = plan.count(Origin::Guessed);
-    let asked = plan.count(Origin::Question);
+    let mapped = adoption.count(Origin::Mapped);
+    let guessed = adoption.count(Origin::Guessed);
+    let asked = adoption.count(Origin::Question);
     say(&words!(
         "{mapped} settings mapped, {guessed} guessed, {asked} for a person to say",
         "对应 {mapped} 项，推测 {guessed} 项，须由人决定 {asked} 项",
     ));
-    for words in &plan.unasked {
+    for words in &adoption.unasked {
         say(words);
     }
-    for item in &plan.items {
+    for item in &adoption.items {
         let name = format!("{}.{}", item.section, item.key);
         let (en, zh) = (&item.why.en, &item.why.zh);
         match item.origin {
             Origin::Question => say(&words!("? {name}: {en}", "？{name}：{zh}")),
-            _ if !is_known(plan, item, knows) => say(&words!(
+            _ if !is_known(adoption, item, knows) => say(&words!(
                 "later: {name}: this build does not know the key; it is written as a comment",
                 "以后：{name}：本版本没有此键，已写成注释",
             )),
             _ => {}
         }
     }
-    for words in &plan.notes {
+    for words in &adoption.notes {
         say(words);
     }
-    if !plan.unknown.is_empty() {
-        let names = plan.unknown.join(", ");
+    if !adoption.unknown.is_empty() {
+        let names = adoption.unknown.join(", ");
         say(&words!(
             "unknown old keys: {names}",
             "未识别的旧键：{names}"

@@ -25,7 +25,7 @@ pub mod yaml;
 
 pub use facts::{Answer, Facts};
 pub use old::OldConfig;
-pub use plan::Plan;
+pub use plan::Adoption;
 
 /// Why nothing can be adopted; each names the thing and the remedy, none shows a value that may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -202,10 +202,10 @@ impl OldConfig {
         })
     }
 
-    fn or_url(&self, meaning: Old, url: &Url, part: &Option<String>) -> Option<Located<String>> {
+    fn or_url(&self, meaning: Old, url: &Url, of_url: &Option<String>) -> Option<Located<String>> {
         self.text(meaning).or_else(|| {
             Some(Located {
-                value: part.clone()?,
+                value: of_url.clone()?,
                 path: url.path.clone(),
             })
         })

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use weldfleet_adoption::{
-    AdoptError, Answer, Facts, OldConfig, Plan,
+    AdoptError, Adoption, Answer, Facts, OldConfig,
     document::{self, IsKnownKey},
     facts::{MySqlColumn, MySqlTable, SourceColumn, SourceTable},
 };
@@ -200,7 +200,7 @@ fn with_verdicts() -> SourceTable {
 struct Adopted {
     file: String,
     screen: String,
-    plan: Plan,
+    plan: Adoption,
 }
 
 fn adopt(
@@ -216,7 +216,7 @@ fn adopt(
         source,
         mysql,
     };
-    let plan = Plan::make(&old, &facts, "secrets", "rules.toml").unwrap();
+    let plan = Adoption::make(&old, &facts, "secrets", "rules.toml").unwrap();
     let file = document::render(&plan, &format!("{name}.yaml"), languages, knows);
     let screen = document::summary(&plan, languages, knows);
     Adopted { file, screen, plan }
@@ -448,14 +448,14 @@ fn no_secret_is_ever_shown() {
     }
 }
 
-fn planned(text: &str) -> Result<Plan, AdoptError> {
+fn planned(text: &str) -> Result<Adoption, AdoptError> {
     let old = OldConfig::read(text)?;
     let facts = Facts {
         clickhouse_url: old.clickhouse_urls()?.urls[0].clone(),
         source: away(),
         mysql: away(),
     };
-    Plan::make(&old, &facts, "secrets", "rules.toml")
+    Adoption::make(&old, &facts, "secrets", "rules.toml")
 }
 
 /// A password where a URL, a host or another value has it, with each character that a URL needs for itself.
@@ -548,10 +548,12 @@ fn what_is_refused_is_told_with_the_remedy() {
             source: away(),
             mysql: away(),
         };
-        told.push(match Plan::make(&old, &facts, "secrets", "rules.toml") {
-            Err(error) => error.to_string(),
-            Ok(_) => format!("accepted: {text}"),
-        });
+        told.push(
+            match Adoption::make(&old, &facts, "secrets", "rules.toml") {
+                Err(error) => error.to_string(),
+                Ok(_) => format!("accepted: {text}"),
+            },
+        );
     }
     insta::assert_snapshot!("refused", told.join("\n"));
 }

@@ -4,6 +4,7 @@
 //! - [`queue_options`]: the queue both speak to; [`owner`]: whose it is;
 //! - [`job`]: a range as a job, [`range_of`]: the range of a job; [`unreadable`]: what is said of rows that cannot be
 //!   read;
+//! - [`LEADER_TTL`], [`LEADER_RENEWS_EVERY`]: how long one scheduler leads;
 //! - [`DayGroup`]: the jobs of one day of one run;
 //! - [`queue_failure`], [`store_failure`]: with which exit code and words a program ends for its queue, for a store;
 //! - [`breaker_limits`]: when the fleet stops itself;
@@ -26,6 +27,11 @@ use weldfleet_stores::{KeyOrder, Range, RangeError, StoreError, clickhouse::Serv
 
 pub use agreement::Agreement;
 pub use day_group::{DayGroup, NoDayGroup};
+
+/// How long leadership lasts without renewal: what a standby waits for after a leader was killed.
+pub const LEADER_TTL: Duration = Duration::from_secs(10);
+/// So often that others notice soon that the leader is silent.
+pub const LEADER_RENEWS_EVERY: Duration = Duration::from_secs(1);
 
 /// The field of a job that holds its rows; the queue keeps it as the job's weight.
 const ROWS: &str = "rows";

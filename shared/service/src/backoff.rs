@@ -14,9 +14,9 @@ pub struct Backoff {
 impl Backoff {
     /// How long to wait after one more failure.
     pub fn failed(&mut self) -> Duration {
-        let wait = FIRST.saturating_mul(2_u32.saturating_pow(self.failures));
+        let wait = doubled((FIRST, LONGEST), self.failures);
         self.failures = self.failures.saturating_add(1);
-        wait.min(LONGEST)
+        wait
     }
 
     pub fn worked(&mut self) {
@@ -24,9 +24,27 @@ impl Backoff {
     }
 }
 
+/// The first wait, doubled so many times, up to the longest.
+pub fn doubled((first, longest): (Duration, Duration), times: u32) -> Duration {
+    let wait = first.saturating_mul(2_u32.saturating_pow(times));
+    wait.min(longest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_double_up_to_a_bound() {
+        let seconds = |times| {
+            let bounds = (Duration::from_secs(60), Duration::from_secs(600));
+            doubled(bounds, times).as_secs()
+        };
+        assert_eq!(
+            [0, 1, 2, 3, 4, 99].map(seconds),
+            [60, 120, 240, 480, 600, 600]
+        );
+    }
 
     #[test]
     fn waits_longer_and_longer_but_never_long() {

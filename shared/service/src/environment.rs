@@ -1,6 +1,14 @@
-//! What must be in a process's environment before libraries look there.
+//! Where a process runs: the name of its host, and what must be in its environment before libraries look there.
 
 use std::env;
+
+/// Name of this machine, for ids and for people.
+pub fn host() -> String {
+    hostname::get().map_or_else(
+        |_| "unknown".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
 
 /// Keeps ONNX Runtime from telling others about this host. Since 1.29 its published builds write an identifier and a
 /// database of events below the home folder and send them to a collector as soon as its environment is made; its own

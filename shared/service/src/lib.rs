@@ -5,7 +5,7 @@
 //! - [`stdio`]: the one way to standard output and standard error; [`output`]: tables, JSON, numbers for people, colour
 //!   only on a terminal;
 //! - [`exit`]: exit codes, the error that carries one, an error and its causes in one line;
-//! - [`environment`]: what libraries must find there;
+//! - [`environment`]: the host's name, and what libraries must find there;
 //! - [`signals`]: what ends a program; [`backoff`]: how long to wait between two tries; [`outage`]: what is away, told
 //!   once;
 //! - [`logs`]: tracing to standard error, text or JSON, level from `RUST_LOG`;

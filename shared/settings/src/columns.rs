@@ -39,7 +39,8 @@ pub const TRUTH_COLUMNS: &[&str] = &[
 /// What a person compares verdicts with and nobody judges by; optional in a plant's table.
 pub const COMPARED_COLUMNS: &[&str] = &["previous_result"];
 
-/// What labels and other services call the two verdicts, lower case. Numbers are none: 1 is OK to one and NOK to the next.
+/// What labels and other services call the two verdicts, lower case. Numbers are none: 1 is OK to one and NOK to the
+/// next.
 pub const NOK_WORDS: &[&str] = &["nok", "ng", "bad", "nio", "n.i.o.", "不合格"];
 pub const OK_WORDS: &[&str] = &["ok", "good", "io", "i.o.", "合格"];
 

@@ -328,12 +328,12 @@ fn overlay(
         }
         if ["redis", "mysql"].contains(&section) && key == "url" && address::has_credentials(text) {
             // So does a whole URL.
-            for part in ["user", "password", "password_file"] {
+            for key in ["user", "password", "password_file"] {
                 if !set
                     .iter()
-                    .any(|(key, _)| *key == format!("{section}.{part}"))
+                    .any(|(known, _)| *known == format!("{section}.{key}"))
                 {
-                    table.remove(part);
+                    table.remove(key);
                 }
             }
         }

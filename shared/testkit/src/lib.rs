@@ -22,3 +22,9 @@ pub use programs::{
 };
 pub use services::{Service, Services};
 pub use tls::{Certificates, Shown, TlsProxy};
+
+/// Whether there is a Chinese character in it: what tests of both languages ask.
+pub fn is_chinese(text: &str) -> bool {
+    text.chars()
+        .any(|letter| ('\u{4e00}'..='\u{9fff}').contains(&letter))
+}

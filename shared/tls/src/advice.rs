@@ -16,7 +16,7 @@ impl Tls {
     /// What an error of a connection with TLS means, and the remedy; `None` where it is not about TLS.
     pub fn advice(&self, error: &str, schemes: Schemes) -> Option<String> {
         let section = &self.0.section;
-        let says = |parts: &[&str]| parts.iter().any(|part| error.contains(part));
+        let says = |words: &[&str]| words.iter().any(|word| error.contains(word));
         let authorities = match &self.0.ca {
             Some(pem) => format!("{section}.tls_ca_file = `{}`", pem.path.display()),
             None => format!("this machine's own authorities ({section}.tls_ca_file is not set)"),

@@ -80,8 +80,8 @@ impl fmt::Display for IdRef<'_> {
 ///
 /// Curves and maxima are required, what only names the weld is not. Other fields are ignored here, so that a row as
 /// ClickHouse prints it (`FORMAT JSONEachRow`) can be read whole; whoever takes records from people says which. Maxima
-/// and curves may be text, as plants store them. `null`, `"nan"`, `"None"` and `""` in a number is NaN, and so leads to an
-/// `invalid` verdict and not to a parse error.
+/// and curves may be text, as plants store them. `null`, `"nan"`, `"None"` and `""` in a number is NaN, and so leads to
+/// an `invalid` verdict and not to a parse error.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Record {
     /// Id of the weld within its day and time.

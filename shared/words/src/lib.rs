@@ -87,9 +87,3 @@ impl fmt::Display for Words {
         f.write_str(&self.en)
     }
 }
-
-/// Whether there is a Chinese character in it: what tests of both languages ask.
-pub fn is_chinese(text: &str) -> bool {
-    text.chars()
-        .any(|letter| ('\u{4e00}'..='\u{9fff}').contains(&letter))
-}

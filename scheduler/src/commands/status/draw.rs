@@ -228,9 +228,9 @@ fn plain(text: &str) -> String {
 
 /// What a run is for, and who stopped it.
 fn why(run: &RunLine) -> String {
-    let mut parts = Vec::new();
+    let mut remarks = Vec::new();
     if !run.note.is_empty() {
-        parts.push(run.note.clone());
+        remarks.push(run.note.clone());
     }
     if matches!(run.state, "held" | "cancelled") {
         let mut stopped = format!("{} by {}", run.state, run.changed_by);
@@ -238,9 +238,9 @@ fn why(run: &RunLine) -> String {
             stopped.push_str(": ");
             stopped.push_str(&run.changed_why);
         }
-        parts.push(stopped);
+        remarks.push(stopped);
     }
-    plain(&parts.join("; "))
+    plain(&remarks.join("; "))
 }
 
 fn settled(patches: &PatchLine, paint: Paint) -> String {

@@ -29,7 +29,7 @@ use weldfleet_settings::{Settings, Zone};
 
 use super::{flash, page_request, plain, problem::Problem, visitor::Visitor, words::Text};
 use crate::{
-    status::now_ms,
+    clock::now_ms,
     users::{Role, Users, UsersFile},
 };
 use attempts::Attempts;

@@ -70,7 +70,6 @@ pub fn of(headers: &HeaderMap, users: &Users, now_ms: i64) -> Option<Session> {
     (session.until_ms > now_ms).then_some(session)
 }
 
-/// Ends it.
 pub fn gone(users: &Users) -> HeaderValue {
     let mut cookie = Cookie::new(COOKIE, "");
     cookie.make_removal();

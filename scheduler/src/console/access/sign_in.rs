@@ -16,13 +16,13 @@ use tokio::time::timeout;
 
 use super::{Access, form, peer, session, session::Session};
 use crate::{
+    clock::now_ms,
     console::{
         html,
         page_request::{PageRequest, text_of},
         visitor::Visitor,
         words::Text,
     },
-    status::now_ms,
     users,
 };
 

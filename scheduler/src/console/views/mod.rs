@@ -221,6 +221,19 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
+/// What a column is called, and what it holds of a row.
+type Column<'c, T> = (&'static str, &'c dyn Fn(&T) -> String);
+
+impl Table {
+    fn of<T>(rows: &[T], columns: &[Column<'_, T>]) -> Self {
+        let cells = |row| columns.iter().map(|(_, cell)| cell(row)).collect();
+        Self {
+            head: columns.iter().map(|(name, _)| *name).collect(),
+            rows: rows.iter().map(cells).collect(),
+        }
+    }
+}
+
 struct Figure {
     name: &'static str,
     value: String,
@@ -553,10 +566,9 @@ fn changes(line: &RunLine, text: &Text) -> Vec<(&'static str, &'static str)> {
         _ => return Vec::new(),
     };
     if line.days > 1 {
-        let [oldest, newest] = text.orders;
         changes.push(match line.order {
-            "newest" => ("oldest", oldest),
-            _ => ("newest", newest),
+            "newest" => ("oldest", text.oldest_first),
+            _ => ("newest", text.newest_first),
         });
     }
     changes.push(("cancel", text.cancel));
@@ -578,13 +590,13 @@ fn first_of(report: &Report, dead: &Dead, text: &Text) -> Option<String> {
     let jobs = report.jobs.as_ref();
     let all = jobs.and_then(|jobs| jobs.get(&State::Dead)).copied();
     let read = dead.as_ref().map_or(0, |dead| dead.len());
-    let more = all.filter(|all| is_first_part(dead) && *all > read as u64)?;
+    let more = all.filter(|all| may_be_more(dead) && *all > read as u64)?;
     let said = text.first_of.replace("{first}", &grouped(read as u64));
     Some(said.replace("{all}", &grouped(more)))
 }
 
 /// Whether there may be more than were read.
-fn is_first_part(dead: &Dead) -> bool {
+fn may_be_more(dead: &Dead) -> bool {
     dead.as_ref()
         .is_ok_and(|dead| dead.len() >= MOST_DEAD as usize)
 }
@@ -609,7 +621,7 @@ fn failed_days(run: u64, dead: &Dead, whom: For) -> String {
     };
     let groups = jobs.iter().filter_map(|job| job.group.parse().ok());
     let days: BTreeSet<DayGroup> = groups.filter(|group: &DayGroup| group.run == run).collect();
-    let least = if is_first_part(dead) { "≥ " } else { "" };
+    let least = if may_be_more(dead) { "≥ " } else { "" };
     format!("{least}{}", whom.count(days.len() as u64))
 }
 
@@ -628,8 +640,8 @@ fn run(run: &RunLine, dead: &Dead, whom: For, text: &Text) -> Vec<String> {
         run.from.clone(),
         run.to.clone(),
         match run.order {
-            "newest" => format!("{}, {}", run.selection, text.orders[1]),
-            _ => format!("{}, {}", run.selection, text.orders[0]),
+            "newest" => format!("{}, {}", run.selection, text.newest_first),
+            _ => format!("{}, {}", run.selection, text.oldest_first),
         },
         text.run_state(run.state).to_owned(),
         or_dash(run.left),
@@ -777,32 +789,32 @@ fn why(job: &Job) -> String {
 
 /// Jobs that died alike.
 #[derive(Debug, PartialEq, Eq)]
-struct Group {
+struct DeadCause {
     ids: Vec<String>,
     rows: u64,
     why: String,
 }
 
 /// Errors that differ in numbers alone are one cause.
-fn by_cause(dead: &[Job]) -> Vec<Group> {
-    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+fn by_cause(dead: &[Job]) -> Vec<DeadCause> {
+    let mut causes: BTreeMap<String, DeadCause> = BTreeMap::new();
     for job in dead {
         let why = why(job);
         let alike: String = why
             .chars()
             .map(|letter| if letter.is_ascii_digit() { '#' } else { letter })
             .collect();
-        let group = groups.entry(alike).or_insert_with(|| Group {
+        let cause = causes.entry(alike).or_insert_with(|| DeadCause {
             ids: Vec::new(),
             rows: 0,
             why,
         });
-        group.ids.push(job.id.clone());
-        group.rows += job.weight;
+        cause.ids.push(job.id.clone());
+        cause.rows += job.weight;
     }
-    let mut groups: Vec<Group> = groups.into_values().collect();
-    groups.sort_by(|a, b| (b.ids.len(), &a.why).cmp(&(a.ids.len(), &b.why)));
-    groups
+    let mut causes: Vec<DeadCause> = causes.into_values().collect();
+    causes.sort_by(|a, b| (b.ids.len(), &a.why).cmp(&(a.ids.len(), &b.why)));
+    causes
 }
 
 /// What people and the fleet did; `latest` has one more than `most` if there are more.

@@ -82,6 +82,12 @@ pub fn nok(
     request: &PageRequest,
 ) -> Result<String, Error> {
     let text = request.text;
+    let no_bodies = found.as_ref().is_ok_and(|page| !page.has_bodies);
+    let columns = nok_columns(text).into_iter();
+    let columns: Vec<NokColumn> = columns
+        .filter(|(name, _)| !no_bodies || *name != text.body)
+        .collect();
+    let behind_the_id = &columns[1..];
     let mut page = NokListPage {
         t: text,
         frame: Frame::at(View::Nok, seen_ms, request),
@@ -97,7 +103,7 @@ pub fn nok(
         pareto: Vec::new(),
         pareto_word: text.pareto,
         rows: Vec::new(),
-        columns: text.nok_columns.to_vec(),
+        columns: columns.iter().map(|(name, _)| *name).collect(),
         export: query.filter_only().link("/ui/nok.csv", text.lang),
         pareto_export: query.filter_only().link("/ui/pareto.csv", text.lang),
         next: None,
@@ -123,30 +129,21 @@ pub fn nok(
                 "" => text.pareto,
                 _ => text.pareto_of_all,
             };
-            page.rows
-                .extend(found.list.welds.iter().map(|listed| WeldLine {
+            page.rows.extend(found.list.welds.iter().map(|listed| {
+                WeldLine {
                     link: query.at(&listed.weld).link("/ui/weld", text.lang),
                     id: listed.weld.record_id.clone(),
-                    cells: cells(listed, For::People, text),
-                }));
-            if !found.has_bodies {
-                leave_out(&mut page, BODY_COLUMN);
-            }
+                    cells: behind_the_id
+                        .iter()
+                        .map(|(_, cell)| cell(listed, For::People, text))
+                        .collect(),
+                }
+            }));
             let last = found.list.welds.last().filter(|_| found.list.more);
             page.next = last.map(|last| query.at(&last.weld).link("/ui/nok", text.lang));
         }
     }
     page.render()
-}
-
-/// Place of the body among the columns.
-const BODY_COLUMN: usize = 5;
-
-fn leave_out(page: &mut NokListPage<'_>, column: usize) {
-    page.columns.remove(column);
-    for row in &mut page.rows {
-        row.cells.remove(column - 1);
-    }
 }
 
 /// Its bars, those of other defects in one at the end.
@@ -183,12 +180,9 @@ fn fields<'a>(
     settings: &Settings,
     text: &'static Text,
 ) -> Vec<Field<'a>> {
-    let fields = WeldQuery::FIELDS
-        .into_iter()
-        .zip(text.filters)
-        .zip(query.values());
-    let fields = fields.map(|((name, label), value)| Field {
-        label,
+    let fields = WeldQuery::FIELDS.into_iter().zip(query.values());
+    let fields = fields.map(|(name, value)| Field {
+        label: word(name, text),
         name,
         value: if name == "day" { typed } else { value },
         meant: if name == "day" { value } else { "" },
@@ -220,35 +214,40 @@ fn fields<'a>(
         .collect()
 }
 
-/// As in the list, behind the id.
-fn cells(listed: &Listed, whom: For, text: &'static Text) -> Vec<String> {
-    let (weld, review) = (&listed.weld, &listed.review);
-    vec![
-        weld.time.clone(),
-        weld.part_no.clone(),
-        weld.spot_name.clone(),
-        weld.timer_name.clone(),
-        weld.body_no.clone(),
-        weld.defect.clone(),
-        weld.decided_by.clone(),
-        probability(weld.probability, whom),
-        weld.model_version.clone(),
-        text.review_word(&review.result).to_owned(),
-        review.by.clone(),
-        review.note.clone(),
+/// The list: what a column is called, and what it holds of a weld.
+type NokColumn = (&'static str, fn(&Listed, For, &'static Text) -> String);
+
+fn nok_columns(text: &'static Text) -> [NokColumn; 13] {
+    [
+        (text.weld_id, |listed, _, _| listed.weld.record_id.clone()),
+        (text.time, |listed, _, _| listed.weld.time.clone()),
+        (text.part, |listed, _, _| listed.weld.part_no.clone()),
+        (text.spot, |listed, _, _| listed.weld.spot_name.clone()),
+        (text.timer, |listed, _, _| listed.weld.timer_name.clone()),
+        (text.body, |listed, _, _| listed.weld.body_no.clone()),
+        (text.defect, |listed, _, _| listed.weld.defect.clone()),
+        (text.decided_by, |listed, _, _| {
+            listed.weld.decided_by.clone()
+        }),
+        (text.probability, |listed, whom, _| {
+            probability(listed.weld.probability, whom)
+        }),
+        (text.model, |listed, _, _| listed.weld.model_version.clone()),
+        (text.reviewed, |listed, _, text| {
+            text.review_word(&listed.review.result).to_owned()
+        }),
+        (text.reviewed_by, |listed, _, _| listed.review.by.clone()),
+        (text.note, |listed, _, _| listed.review.note.clone()),
     ]
 }
 
 /// The list for a spreadsheet.
 pub fn nok_table(welds: &[Listed], text: &'static Text) -> Table {
-    let row = |listed: &Listed| {
-        let mut row = vec![listed.weld.record_id.clone()];
-        row.extend(cells(listed, For::Spreadsheet, text));
-        row
-    };
+    let columns = nok_columns(text);
+    let cells = |listed| columns.map(|(_, cell)| cell(listed, For::Spreadsheet, text));
     Table {
-        head: text.nok_columns.to_vec(),
-        rows: welds.iter().map(row).collect(),
+        head: columns.map(|(name, _)| name).to_vec(),
+        rows: welds.iter().map(|listed| cells(listed).to_vec()).collect(),
     }
 }
 
@@ -408,7 +407,7 @@ impl<'a> WeldPage<'a> {
         self.is_there = true;
         let heading = weld.heading.iter();
         self.heading = heading
-            .map(|(column, value)| (heading_word(column, text), value.as_str()))
+            .map(|(column, value)| (word(column, text), value.as_str()))
             .collect();
         match &weld.seen {
             Ok(explanation) => {
@@ -468,17 +467,20 @@ impl<'a> WeldPage<'a> {
     }
 }
 
-/// What the lists call it; the plant's own name for what these do not have.
-fn heading_word<'c>(column: &'c str, text: &Text) -> &'c str {
-    match column {
-        "record_id" => text.nok_columns[0],
-        "data_date" => text.filters[0],
-        "ck_local_time" => text.nok_columns[1],
-        "part_no" => text.nok_columns[2],
-        "spot_name" => text.nok_columns[3],
-        "timer_name" => text.nok_columns[4],
-        BODY => text.nok_columns[5],
-        LINE => text.share_columns[0],
+/// What the lists call a column or a filter; the plant's own name for what these do not have.
+fn word<'c>(name: &'c str, text: &Text) -> &'c str {
+    match name {
+        "record_id" => text.weld_id,
+        "day" | "data_date" => text.day,
+        "shift" => text.shift,
+        "ck_local_time" => text.time,
+        "part" | "part_no" => text.part,
+        "spot" | "spot_name" => text.spot,
+        "timer" | "timer_name" => text.timer,
+        "body" | BODY => text.body,
+        LINE => text.line,
+        "defect" => text.defect,
+        "review" => text.reviewed,
         other => other,
     }
 }
@@ -606,25 +608,25 @@ fn beyond(hit: &Hit, whom: For) -> String {
 
 pub fn attempts_table(attempts: &[AttemptLine], whom: For, request: &PageRequest) -> Table {
     let text = request.text;
-    let row = |attempt: &AttemptLine| {
-        vec![
-            attempt.token.to_string(),
-            request.time(attempt.at_ms),
-            match attempt.run {
-                0 => text.live.to_owned(),
-                run => run.to_string(),
-            },
-            attempt.status.clone(),
-            attempt.final_result.clone(),
-            probability(attempt.probability, whom),
-            attempt.rule_result.clone(),
-            attempt.model_version.clone(),
-        ]
+    let run = |attempt: &AttemptLine| match attempt.run {
+        0 => text.live.to_owned(),
+        run => run.to_string(),
     };
-    Table {
-        head: text.attempt_columns.to_vec(),
-        rows: attempts.iter().map(row).collect(),
-    }
+    Table::of(
+        attempts,
+        &[
+            (text.token, &|attempt| attempt.token.to_string()),
+            (text.time, &|attempt| request.time(attempt.at_ms)),
+            (text.run, &run),
+            (text.status, &|attempt| attempt.status.clone()),
+            (text.final_result, &|attempt| attempt.final_result.clone()),
+            (text.probability, &|attempt| {
+                probability(attempt.probability, whom)
+            }),
+            (text.rules, &|attempt| attempt.rule_result.clone()),
+            (text.model, &|attempt| attempt.model_version.clone()),
+        ],
+    )
 }
 
 fn value<'s>(stored: &'s [(&'static str, String)], name: &str) -> &'s str {

@@ -11,7 +11,7 @@ use crate::{
     old::Old,
 };
 
-use super::{Plan, number, short};
+use super::{Adoption, number, short};
 
 /// What a column must be to be taken for one of ours.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -193,11 +193,11 @@ pub(super) fn names_of(ours: &'static str) -> Vec<&'static str> {
 }
 
 pub(super) fn plan(
-    plan: &mut Plan,
+    adoption: &mut Adoption,
     old: &OldConfig,
     facts: &Facts,
 ) -> Result<ColumnMap, AdoptError> {
-    let told = told(plan, old)?;
+    let told = told(adoption, old)?;
     let mut map = ColumnMap::default();
     let table = facts.source.told();
     let mut taken: BTreeSet<String> = told.iter().map(|(_, _, theirs)| theirs.clone()).collect();
@@ -207,7 +207,7 @@ pub(super) fn plan(
                 && table.column(theirs).is_none()
             {
                 let (key, names) = (theirs.as_str(), listed(table, target.form));
-                plan.question(
+                adoption.question(
                     target.section,
                     target.ours,
                     theirs.as_str(),
@@ -220,21 +220,21 @@ pub(super) fn plan(
             }
             map.theirs.insert(target.ours, theirs.clone());
             if theirs != target.ours || target.section != "columns" {
-                plan.mapped(target.section, target.ours, theirs.as_str(), path);
+                adoption.mapped(target.section, target.ours, theirs.as_str(), path);
             }
             continue;
         }
         let Some(table) = table else { continue };
-        guess(plan, target, table, &mut taken, &mut map);
+        guess(adoption, target, table, &mut taken, &mut map);
     }
     if let Some(table) = table {
-        note_unreadable(plan, table, &map);
-        results(plan, table);
-        previous_result(plan, table);
-        filter(plan, old, table, &map);
+        note_unreadable(adoption, table, &map);
+        results(adoption, table);
+        previous_result(adoption, table);
+        filter(adoption, old, table, &map);
     } else {
         if let Some(found) = old.text(Old::Filter) {
-            plan.mapped("tables", "filter", found.value, &found.path);
+            adoption.mapped("tables", "filter", found.value, &found.path);
         }
     }
     Ok(map)
@@ -242,7 +242,7 @@ pub(super) fn plan(
 
 /// The day and the time of a weld, by which the latest rows are found; the plant's names.
 pub fn newest(old: &OldConfig, table: &SourceTable) -> (Option<String>, Option<String>) {
-    let told = told(&mut Plan::default(), old).unwrap_or_default();
+    let told = told(&mut Adoption::default(), old).unwrap_or_default();
     let name = |ours: &'static str| {
         let told = told
             .iter()
@@ -266,7 +266,7 @@ pub fn newest(old: &OldConfig, table: &SourceTable) -> (Option<String>, Option<S
 
 /// What the old configuration itself says: ours, the key, theirs.
 fn told(
-    plan: &mut Plan,
+    adoption: &mut Adoption,
     old: &OldConfig,
 ) -> Result<Vec<(&'static str, String, String)>, AdoptError> {
     let Some(map) = old.map(Old::ColumnMap) else {
@@ -279,7 +279,7 @@ fn told(
             .iter()
             .find(|target| names_of(target.ours).iter().any(|name| same(name, &key)));
         let Some(target) = known else {
-            plan.unknown.push(path);
+            adoption.unknown.push(path);
             continue;
         };
         if let Some((first, ..)) = told.iter().find(|(_, _, other)| *other == theirs) {
@@ -304,7 +304,7 @@ fn told(
 }
 
 fn guess(
-    plan: &mut Plan,
+    adoption: &mut Adoption,
     target: &Target,
     table: &SourceTable,
     taken: &mut BTreeSet<String>,
@@ -324,7 +324,7 @@ fn guess(
     let Some(first) = candidates.first() else {
         if target.required {
             let (ours, names) = (target.ours, listed(table, target.form));
-            plan.question(
+            adoption.question(
                 target.section,
                 target.ours,
                 "",
@@ -351,11 +351,11 @@ fn guess(
         let others = others.join(", ");
         why = why.and(&words!("it might be {others} too", "也可能是 {others}"));
     }
-    plan.guessed(target.section, target.ours, first.name.as_str(), why);
+    adoption.guessed(target.section, target.ours, first.name.as_str(), why);
 }
 
 /// Result columns of ours that the table has already: somebody else's, unless the fleet made them.
-fn results(plan: &mut Plan, table: &SourceTable) {
+fn results(adoption: &mut Adoption, table: &SourceTable) {
     let is_ours = ["alg_run", "alg_token", "alg_job"]
         .iter()
         .all(|name| table.column(name).is_some());
@@ -366,7 +366,7 @@ fn results(plan: &mut Plan, table: &SourceTable) {
         if table.column(ours).is_none() {
             continue;
         }
-        plan.guessed(
+        adoption.guessed(
             "columns",
             ours,
             format!("weldfleet_{ours}"),
@@ -378,7 +378,7 @@ fn results(plan: &mut Plan, table: &SourceTable) {
     }
 }
 
-fn previous_result(plan: &mut Plan, table: &SourceTable) {
+fn previous_result(adoption: &mut Adoption, table: &SourceTable) {
     let is_ours = table.column("alg_token").is_some();
     for name in OLD_VERDICTS {
         let Some(column) = table.column(name) else {
@@ -399,7 +399,7 @@ fn previous_result(plan: &mut Plan, table: &SourceTable) {
         if (is_result && is_ours) || !is_text || values.is_empty() || !are_verdicts {
             continue;
         }
-        plan.guessed(
+        adoption.guessed(
             "columns",
             "previous_result",
             *name,
@@ -413,7 +413,7 @@ fn previous_result(plan: &mut Plan, table: &SourceTable) {
 }
 
 /// Which rows are the fleet's.
-fn filter(plan: &mut Plan, old: &OldConfig, table: &SourceTable, map: &ColumnMap) {
+fn filter(adoption: &mut Adoption, old: &OldConfig, table: &SourceTable, map: &ColumnMap) {
     let mut clauses = Vec::new();
     let mut sources = Vec::new();
     if let Some(found) = old.text(Old::Filter) {
@@ -432,7 +432,7 @@ fn filter(plan: &mut Plan, old: &OldConfig, table: &SourceTable, map: &ColumnMap
             }
             None => {
                 let path = &skipped.path;
-                plan.notes.push(words!(
+                adoption.notes.push(words!(
                     "`{path}` needs the column of weld programs, which was not found: write tables.filter yourself",
                     "`{path}` 需要焊接程序列，但没有找到：请自己写 tables.filter",
                 ));
@@ -440,7 +440,7 @@ fn filter(plan: &mut Plan, old: &OldConfig, table: &SourceTable, map: &ColumnMap
         }
     }
     if !clauses.is_empty() {
-        plan.mapped("tables", "filter", all_of(&clauses), &sources.join("`, `"));
+        adoption.mapped("tables", "filter", all_of(&clauses), &sources.join("`, `"));
     }
     let mut asked = clauses.clone();
     let mut why: Option<Words> = None;
@@ -488,7 +488,7 @@ fn filter(plan: &mut Plan, old: &OldConfig, table: &SourceTable, map: &ColumnMap
         }
     }
     if let Some(why) = why {
-        plan.question("tables", "filter", all_of(&asked), why);
+        adoption.question("tables", "filter", all_of(&asked), why);
     }
 }
 
@@ -567,7 +567,7 @@ fn in_words(counts: &[(String, usize)]) -> String {
 }
 
 /// Rows without a number where a weld needs one.
-fn note_unreadable(plan: &mut Plan, table: &SourceTable, map: &ColumnMap) {
+fn note_unreadable(adoption: &mut Adoption, table: &SourceTable, map: &ColumnMap) {
     for ours in ["umax", "imax"] {
         let Some(name) = map.get(ours) else {
             continue;
@@ -579,7 +579,7 @@ fn note_unreadable(plan: &mut Plan, table: &SourceTable, map: &ColumnMap) {
             values.len(),
         );
         if unreadable > 0 {
-            plan.notes.push(words!(
+            adoption.notes.push(words!(
                 "{unreadable} of the last {rows} rows have no `{name}` above 0: they will be `invalid`",
                 "最近 {rows} 行中有 {unreadable} 行没有大于 0 的 `{name}`：将判为 `invalid`",
             ));

@@ -4,7 +4,7 @@ use weldfleet_words::words;
 
 use crate::{Facts, OldConfig, facts::SourceTable, old::Old};
 
-use super::{Plan, columns::ColumnMap, number};
+use super::{Adoption, columns::ColumnMap, number};
 
 /// A unit that stored values may be in: `value × scale` is in `unit`, and a usual weld's is from `from` to `to`, as
 /// stored.
@@ -87,18 +87,18 @@ const QUANTITIES: [Quantity; 2] = [
     },
 ];
 
-pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, map: &ColumnMap) {
+pub(super) fn plan(adoption: &mut Adoption, old: &OldConfig, facts: &Facts, map: &ColumnMap) {
     let table = facts.source.told().filter(|table| !table.rows.is_empty());
     for quantity in &QUANTITIES {
         let read = table.and_then(|table| Read::of(table, map, quantity));
         match read {
-            Some(read) => units(plan, quantity, &read),
-            None => unknown(plan, quantity),
+            Some(read) => units(adoption, quantity, &read),
+            None => unknown(adoption, quantity),
         }
     }
-    interval(plan, old, table, map);
+    interval(adoption, old, table, map);
     if let Some(table) = table {
-        lengths(plan, table, map);
+        lengths(adoption, table, map);
     }
 }
 
@@ -127,7 +127,7 @@ impl Read {
     }
 }
 
-fn units(plan: &mut Plan, quantity: &Quantity, read: &Read) {
+fn units(adoption: &mut Adoption, quantity: &Quantity, read: &Read) {
     let rows = read.pairs.len();
     let maximum = median(read.pairs.iter().map(|pair| pair.0).collect());
     let top = median(read.pairs.iter().map(|pair| pair.1).collect());
@@ -137,7 +137,7 @@ fn units(plan: &mut Plan, quantity: &Quantity, read: &Read) {
         .iter()
         .find(|unit| unit.from <= maximum && maximum < unit.to);
     let Some(own) = fitting else {
-        plan.question(
+        adoption.question(
             "curves",
             quantity.maximum_unit,
             quantity.base,
@@ -159,20 +159,20 @@ fn units(plan: &mut Plan, quantity: &Quantity, read: &Read) {
         "the median `{name}` of {rows} rows is {maximum}, a usual weld's {real} {base} in this unit",
         "{rows} 行 `{name}` 的中位数为 {maximum}，按此单位是常见的 {real} {base}",
     );
-    plan.guessed("curves", quantity.maximum_unit, own.unit, why);
+    adoption.guessed("curves", quantity.maximum_unit, own.unit, why);
     if own.scale != 1.0 {
         let (scale, unit) = (own.scale, own.unit);
         let why = words!(
             "stored values are {scale} {unit} each",
             "存储的值每 1 为 {scale} {unit}",
         );
-        plan.guessed("curves", quantity.maximum_scale, own.scale, why);
+        adoption.guessed("curves", quantity.maximum_scale, own.scale, why);
     }
-    curve_unit(plan, quantity, read, base_per_stored, (maximum, top));
+    curve_unit(adoption, quantity, read, base_per_stored, (maximum, top));
 }
 
 fn curve_unit(
-    plan: &mut Plan,
+    adoption: &mut Adoption,
     quantity: &Quantity,
     read: &Read,
     base_per_stored: f64,
@@ -206,7 +206,7 @@ fn curve_unit(
         .find(|(_, _, distance)| *distance <= best + 0.1)
         .copied()
     else {
-        plan.question(
+        adoption.question(
             "curves",
             quantity.curve_unit,
             quantity.base,
@@ -235,24 +235,24 @@ fn curve_unit(
             "{other} 也符合，请确认"
         ));
     }
-    plan.guessed("curves", quantity.curve_unit, unit, why);
+    adoption.guessed("curves", quantity.curve_unit, unit, why);
     if scale != 1.0 {
         let why = words!(
             "samples are {scale} {unit} each",
             "每个采样值 1 为 {scale} {unit}"
         );
-        plan.guessed("curves", quantity.curve_scale, scale, why);
+        adoption.guessed("curves", quantity.curve_scale, scale, why);
     }
 }
 
-fn unknown(plan: &mut Plan, quantity: &Quantity) {
+fn unknown(adoption: &mut Adoption, quantity: &Quantity) {
     let (curve, maximum) = (quantity.curve, quantity.maximum);
     let least = FEWEST;
     for (key, name) in [
         (quantity.curve_unit, curve),
         (quantity.maximum_unit, maximum),
     ] {
-        plan.question(
+        adoption.question(
             "curves",
             key,
             quantity.base,
@@ -264,11 +264,16 @@ fn unknown(plan: &mut Plan, quantity: &Quantity) {
     }
 }
 
-fn interval(plan: &mut Plan, old: &OldConfig, table: Option<&SourceTable>, map: &ColumnMap) {
+fn interval(
+    adoption: &mut Adoption,
+    old: &OldConfig,
+    table: Option<&SourceTable>,
+    map: &ColumnMap,
+) {
     if let Some(found) = old.text(Old::SampleIntervalMs)
         && let Ok(ms) = found.value.parse::<f64>()
     {
-        return plan.mapped("curves", "sample_interval_ms", ms, &found.path);
+        return adoption.mapped("curves", "sample_interval_ms", ms, &found.path);
     }
     let lengths: Vec<f64> = table
         .zip(map.get("i_curve"))
@@ -294,14 +299,14 @@ fn interval(plan: &mut Plan, old: &OldConfig, table: Option<&SourceTable>, map: 
             "curves have {length} samples (median), and a weld lasts 0.1 to 1 s",
             "曲线长 {length} 点（中位数），而一个焊点持续 0.1 至 1 秒",
         );
-        plan.guessed("curves", "sample_interval_ms", 1.0, why);
+        adoption.guessed("curves", "sample_interval_ms", 1.0, why);
     } else {
-        plan.question("curves", "sample_interval_ms", 1.0, why);
+        adoption.question("curves", "sample_interval_ms", 1.0, why);
     }
 }
 
 /// Curves whose lengths differ by more than is cut without a word.
-fn lengths(plan: &mut Plan, table: &SourceTable, map: &ColumnMap) {
+fn lengths(adoption: &mut Adoption, table: &SourceTable, map: &ColumnMap) {
     let (Some(u), Some(i)) = (map.get("u_curve"), map.get("i_curve")) else {
         return;
     };
@@ -315,7 +320,7 @@ fn lengths(plan: &mut Plan, table: &SourceTable, map: &ColumnMap) {
         return;
     }
     let (rows, usual) = (gaps.len(), USUAL_GAP);
-    plan.question(
+    adoption.question(
         "validation",
         "max_length_gap",
         i64::try_from(largest).unwrap_or(i64::MAX),

@@ -7,7 +7,7 @@ use crate::{
     old::{Old, switch},
 };
 
-use super::{Plan, short};
+use super::{Adoption, short};
 
 /// The older service's rule model in the fleet's words.
 const BURN_MARKS: &str = include_str!("../burn_marks.toml");
@@ -20,18 +20,18 @@ const DEFECT_NAMES: [(&str, &str); 3] = [
     ("resistance_peak", "表面缺陷"),
 ];
 
-pub(super) fn plan(plan: &mut Plan, old: &OldConfig, rules: &str) {
-    judges(plan, old, rules);
-    model_folder(plan, old);
-    device(plan, old);
+pub(super) fn plan(adoption: &mut Adoption, old: &OldConfig, rules: &str) {
+    judges(adoption, old, rules);
+    model_folder(adoption, old);
+    device(adoption, old);
     probability(
-        plan,
+        adoption,
         old,
         Old::NokThreshold,
         ("model", "nok_threshold"),
         0.5,
     );
-    if let Some(item) = plan.items.last_mut()
+    if let Some(item) = adoption.items.last_mut()
         && item.key == "nok_threshold"
     {
         item.why = item.why.clone().and(&words!(
@@ -41,14 +41,14 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, rules: &str) {
         ));
     }
     probability(
-        plan,
+        adoption,
         old,
         Old::OverrideThreshold,
         ("fusion", "override_threshold"),
         0.9999,
     );
     let names = DEFECT_NAMES.map(|(judge, words)| (judge.to_owned(), words.into()));
-    plan.guessed(
+    adoption.guessed(
         "fusion",
         "defect_names",
         toml::Table::from_iter(names),
@@ -58,11 +58,11 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, rules: &str) {
             "旧服务的说法：小焊核、高置信度、表面缺陷；人员会在 `defect` 中看到，请确认或修改",
         ),
     );
-    left_to_the_model(plan, old);
+    left_to_the_model(adoption, old);
 }
 
 /// Which of model and rules judge; the old rules are taken over where they are on.
-fn judges(plan: &mut Plan, old: &OldConfig, rules: &str) {
+fn judges(adoption: &mut Adoption, old: &OldConfig, rules: &str) {
     let mut switches = Vec::new();
     for (meaning, section) in [(Old::ModelEnabled, "model"), (Old::RulesEnabled, "rules")] {
         let Some(found) = old.text(meaning) else {
@@ -71,7 +71,7 @@ fn judges(plan: &mut Plan, old: &OldConfig, rules: &str) {
         let (path, text) = (found.path, short(&found.value));
         match switch(&found.value) {
             Some(on) => switches.push((section, on, path)),
-            None => plan.question(
+            None => adoption.question(
                 section,
                 "enabled",
                 true,
@@ -83,7 +83,7 @@ fn judges(plan: &mut Plan, old: &OldConfig, rules: &str) {
         }
     }
     if switches.iter().filter(|(_, on, _)| !on).count() == 2 {
-        plan.question(
+        adoption.question(
             "model",
             "enabled",
             true,
@@ -94,25 +94,25 @@ fn judges(plan: &mut Plan, old: &OldConfig, rules: &str) {
         );
     } else {
         for (section, on, path) in &switches {
-            plan.mapped(section, "enabled", *on, path);
+            adoption.mapped(section, "enabled", *on, path);
         }
     }
     if !switches
         .iter()
         .any(|(section, on, _)| *section == "rules" && !on)
     {
-        burn_marks(plan, rules);
+        burn_marks(adoption, rules);
     }
 }
 
-fn model_folder(plan: &mut Plan, old: &OldConfig) {
+fn model_folder(adoption: &mut Adoption, old: &OldConfig) {
     if let Some(found) = old.text(Old::ModelDir) {
         let path = &found.path;
         let why = words!(
             "from `{path}`; the fleet reads ONNX: `training/import_torch.py` makes it out of the old weights",
             "来自 `{path}`；weldfleet 读取 ONNX：用 `training/import_torch.py` 从旧权重生成",
         );
-        plan.add(
+        adoption.add(
             super::Origin::Mapped,
             "model",
             "model_export_dir",
@@ -123,52 +123,52 @@ fn model_folder(plan: &mut Plan, old: &OldConfig) {
 }
 
 /// What stands in a model's own file now.
-fn left_to_the_model(plan: &mut Plan, old: &OldConfig) {
+fn left_to_the_model(adoption: &mut Adoption, old: &OldConfig) {
     for (meaning, key) in [(Old::TargetLen, "target_len"), (Old::NormCoeffs, "scale")] {
         let Some(found) = old.shown(meaning) else {
             continue;
         };
         let (path, value) = (found.path, short(&found.value));
-        plan.notes.push(words!(
+        adoption.notes.push(words!(
             "`{path}: {value}` belongs to the model: `{key}` of its inference_config.json, which the recipe of training/import_torch.py fixes",
             "`{path}: {value}` 属于模型：即其 inference_config.json 的 `{key}`，由 training/import_torch.py 的配方决定",
         ));
     }
 }
 
-fn burn_marks(plan: &mut Plan, rules: &str) {
+fn burn_marks(adoption: &mut Adoption, rules: &str) {
     let why = words!(
         "the old rules looked for burn marks; that file says the same, and only it makes the rules say NOK",
         "旧规则查找烧伤；该文件作同样的判断，并且只有它使规则判为 NOK",
     );
-    plan.guessed("rules", "file", rules, why);
+    adoption.guessed("rules", "file", rules, why);
     let why = words!(
         "the old rules told of three low hills of a spot in a row; here it is a line of the log and a metric, no verdict",
         "旧规则会提示同一焊点连续三次的低隆起；这里只写日志和指标，不作判定",
     );
     let streaks = toml::Table::from_iter([("resistance_peak".to_owned(), STREAK.into())]);
-    plan.guessed("scheduler", "hit_streaks", streaks, why);
-    plan.rules = Some(BURN_MARKS);
+    adoption.guessed("scheduler", "hit_streaks", streaks, why);
+    adoption.rules = Some(BURN_MARKS);
 }
 
-fn device(plan: &mut Plan, old: &OldConfig) {
+fn device(adoption: &mut Adoption, old: &OldConfig) {
     let Some(found) = old.text(Old::Device) else {
         return;
     };
     let text = found.value.to_lowercase();
     let (kind, index) = text.split_once(':').unwrap_or((&text, ""));
     match kind {
-        "cpu" => plan.mapped("model", "provider", "cpu", &found.path),
+        "cpu" => adoption.mapped("model", "provider", "cpu", &found.path),
         "cuda" | "gpu" => {
-            plan.mapped("model", "provider", "cuda", &found.path);
+            adoption.mapped("model", "provider", "cuda", &found.path);
             if let Ok(index) = index.parse::<u32>() {
-                plan.mapped("model", "device_id", i64::from(index), &found.path);
+                adoption.mapped("model", "device_id", i64::from(index), &found.path);
             }
         }
-        "auto" => plan.mapped("model", "provider", "auto", &found.path),
+        "auto" => adoption.mapped("model", "provider", "auto", &found.path),
         _ => {
             let (path, text) = (&found.path, short(&found.value));
-            plan.question(
+            adoption.question(
                 "model",
                 "provider",
                 "auto",
@@ -182,7 +182,7 @@ fn device(plan: &mut Plan, old: &OldConfig) {
 }
 
 fn probability(
-    plan: &mut Plan,
+    adoption: &mut Adoption,
     old: &OldConfig,
     meaning: Old,
     (section, key): (&'static str, &str),
@@ -193,8 +193,8 @@ fn probability(
     };
     let (path, text) = (&found.path, short(&found.value));
     match found.value.parse::<f64>() {
-        Ok(value) if value > 0.0 && value <= 1.0 => plan.mapped(section, key, value, path),
-        _ => plan.question(
+        Ok(value) if value > 0.0 && value <= 1.0 => adoption.mapped(section, key, value, path),
+        _ => adoption.question(
             section,
             key,
             usual,

@@ -46,7 +46,7 @@ pub struct SecretFile {
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Plan {
+pub struct Adoption {
     pub items: Vec<Item>,
     pub secrets: Vec<SecretFile>,
     /// Content of the rules file that the settings name.
@@ -59,7 +59,7 @@ pub struct Plan {
     pub unasked: Vec<Words>,
 }
 
-impl Plan {
+impl Adoption {
     /// Settings for what the old configuration says and the servers told; `secrets` is the folder of the secret files,
     /// `rules` the path of the rules file.
     ///
@@ -71,31 +71,32 @@ impl Plan {
         secrets: &str,
         rules: &str,
     ) -> Result<Self, AdoptError> {
-        let mut plan = Self {
+        let mut adoption = Self {
             unasked: facts::unasked(facts, old.wants_mysql()),
             ..Self::default()
         };
-        servers::plan(&mut plan, old, facts, secrets)?;
-        let map = columns::plan(&mut plan, old, facts)?;
-        curves::plan(&mut plan, old, facts, &map);
-        mysql::plan(&mut plan, old, facts, &map);
-        judging::plan(&mut plan, old, rules);
-        plan.ask_about_refused();
-        plan.unknown
+        servers::plan(&mut adoption, old, facts, secrets)?;
+        let map = columns::plan(&mut adoption, old, facts)?;
+        curves::plan(&mut adoption, old, facts, &map);
+        mysql::plan(&mut adoption, old, facts, &map);
+        judging::plan(&mut adoption, old, rules);
+        adoption.ask_about_refused();
+        adoption
+            .unknown
             .extend(old.unknown().into_iter().map(str::to_owned));
         for (path, first, others) in old.further_hosts() {
-            plan.notes.push(words!(
+            adoption.notes.push(words!(
                 "`{path}` names several hosts; {first} was taken, not {others}",
                 "`{path}` 有多个主机；采用了 {first}，未用 {others}",
             ));
         }
         for (unused, used) in old.repeated() {
-            plan.notes.push(words!(
+            adoption.notes.push(words!(
                 "`{unused}` says what `{used}` says, with another value; `{used}` was taken",
                 "`{unused}` 与 `{used}` 含义相同但取值不同；采用了 `{used}`",
             ));
         }
-        Ok(plan)
+        Ok(adoption)
     }
 
     /// What the settings refuse is a question, with their words; a key that this build does not know cannot be tried.

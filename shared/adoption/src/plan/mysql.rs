@@ -10,7 +10,7 @@ use weldfleet_words::words;
 use crate::{Facts, OldConfig, facts::MySqlColumn};
 
 use super::{
-    Plan,
+    Adoption,
     columns::{ColumnMap, names_of, same},
 };
 
@@ -26,7 +26,7 @@ const FURTHER_NAMES: [(&str, &str); 5] = [
     ("indentation", "indentation_depth"),
 ];
 
-pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, map: &ColumnMap) {
+pub(super) fn plan(adoption: &mut Adoption, old: &OldConfig, facts: &Facts, map: &ColumnMap) {
     let Some(table) = facts.mysql.told().filter(|_| old.wants_mysql()) else {
         return;
     };
@@ -37,7 +37,7 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, map: &Column
     }
     // Columns of its own that are called like those of a weld's key are another thing's.
     for ours in MIRROR_KEY.into_iter().filter(|ours| has(ours)) {
-        plan.guessed(
+        adoption.guessed(
             "mysql.columns",
             ours,
             format!("weldfleet_{ours}"),
@@ -71,7 +71,7 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, map: &Column
         let Some(column) = candidate else { continue };
         used.insert(&column.name);
         let kind = &column.kind;
-        plan.guessed(
+        adoption.guessed(
             "mysql.columns",
             ours,
             column.name.as_str(),
@@ -80,7 +80,7 @@ pub(super) fn plan(plan: &mut Plan, old: &OldConfig, facts: &Facts, map: &Column
     }
     for column in &table.columns {
         if column.demanded && !used.contains(column.name.as_str()) {
-            constant(plan, column, used.is_empty());
+            constant(adoption, column, used.is_empty());
         }
     }
 }
@@ -105,10 +105,10 @@ fn may_hold(ours: &str, kind: &str) -> bool {
 }
 
 /// What a column gets that every row must have and that the fleet knows nothing of.
-fn constant(plan: &mut Plan, column: &MySqlColumn, is_unmapped: bool) {
+fn constant(adoption: &mut Adoption, column: &MySqlColumn, is_unmapped: bool) {
     let (name, kind) = (column.name.as_str(), column.kind.as_str());
     if is_unmapped {
-        return plan.question(
+        return adoption.question(
             "mysql.constants",
             name,
             "",
@@ -123,7 +123,7 @@ fn constant(plan: &mut Plan, column: &MySqlColumn, is_unmapped: bool) {
         "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "decimal" | "float"
         | "double" => Value::from(0),
         _ => {
-            return plan.question(
+            return adoption.question(
                 "mysql.constants",
                 name,
                 "",
@@ -134,7 +134,7 @@ fn constant(plan: &mut Plan, column: &MySqlColumn, is_unmapped: bool) {
             );
         }
     };
-    plan.guessed(
+    adoption.guessed(
         "mysql.constants",
         name,
         value,

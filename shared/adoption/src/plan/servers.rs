@@ -4,16 +4,16 @@ use weldfleet_words::words;
 
 use crate::{AdoptError, Facts, OldConfig, old::Old, old::switch};
 
-use super::{Origin, Plan, SecretFile, short};
+use super::{Adoption, Origin, SecretFile, short};
 
 pub(super) fn plan(
-    plan: &mut Plan,
+    adoption: &mut Adoption,
     old: &OldConfig,
     facts: &Facts,
     secrets: &str,
 ) -> Result<(), AdoptError> {
-    clickhouse(plan, old, facts, secrets)?;
-    plan.question(
+    clickhouse(adoption, old, facts, secrets)?;
+    adoption.question(
         "redis",
         "url",
         "redis://127.0.0.1:6379/0",
@@ -22,22 +22,22 @@ pub(super) fn plan(
             "旧服务没有 Redis；weldfleet 的 Redis 在哪里？",
         ),
     );
-    mysql(plan, old, secrets)?;
-    tables(plan, old, facts);
-    scheduler(plan, old);
+    mysql(adoption, old, secrets)?;
+    tables(adoption, old, facts);
+    scheduler(adoption, old);
     if let Some(found) = old.text(Old::SaveDir) {
-        plan.mapped("worker", "save_dir", found.value, &found.path);
+        adoption.mapped("worker", "save_dir", found.value, &found.path);
     }
     if let Some(found) = old.shown(Old::LogLevel) {
         let (path, value) = (found.path, short(&found.value));
-        plan.notes.push(words!(
+        adoption.notes.push(words!(
             "`{path}: {value}` is no setting here: give it as RUST_LOG in the environment",
             "`{path}: {value}` 不是本文件的设置：请用环境变量 RUST_LOG",
         ));
     }
     if let Some(found) = old.shown(Old::Charset) {
         let path = found.path;
-        plan.notes.push(words!(
+        adoption.notes.push(words!(
             "`{path}` is not needed: every connection is utf8mb4",
             "不需要 `{path}`：所有连接都用 utf8mb4",
         ));
@@ -46,7 +46,7 @@ pub(super) fn plan(
 }
 
 fn clickhouse(
-    plan: &mut Plan,
+    adoption: &mut Adoption,
     old: &OldConfig,
     facts: &Facts,
     secrets: &str,
@@ -63,13 +63,13 @@ fn clickhouse(
                 "from `{host}`; `{path}: {number}` is the native protocol's port, the fleet speaks HTTP (8123, or 8443 with TLS)",
                 "来自 `{host}`；`{path}: {number}` 是原生协议端口，weldfleet 使用 HTTP（8123，TLS 为 8443）",
             );
-            plan.guessed("clickhouse", "url", url, why);
+            adoption.guessed("clickhouse", "url", url, why);
         }
         Some(port) => {
             let path = format!("{host}`, `{}", port.path);
-            plan.mapped("clickhouse", "url", url, &path);
+            adoption.mapped("clickhouse", "url", url, &path);
         }
-        None => plan.guessed(
+        None => adoption.guessed(
             "clickhouse",
             "url",
             url,
@@ -80,11 +80,11 @@ fn clickhouse(
         ),
     }
     if let Some(found) = old.clickhouse_user() {
-        plan.mapped("clickhouse", "user", found.value, &found.path);
+        adoption.mapped("clickhouse", "user", found.value, &found.path);
     }
     if let Some(found) = old.clickhouse_password() {
         secret(
-            plan,
+            adoption,
             "clickhouse",
             "clickhouse-password",
             found.value,
@@ -96,9 +96,9 @@ fn clickhouse(
         .source_table()
         .and_then(|(database, table)| Some((database?, table.path)));
     match (named, old.clickhouse_database()) {
-        (Some((database, path)), _) => plan.mapped("clickhouse", "database", database, &path),
-        (None, Some(found)) => plan.mapped("clickhouse", "database", found.value, &found.path),
-        (None, None) => plan.guessed(
+        (Some((database, path)), _) => adoption.mapped("clickhouse", "database", database, &path),
+        (None, Some(found)) => adoption.mapped("clickhouse", "database", found.value, &found.path),
+        (None, None) => adoption.guessed(
             "clickhouse",
             "database",
             "default",
@@ -111,15 +111,15 @@ fn clickhouse(
     Ok(())
 }
 
-fn mysql(plan: &mut Plan, old: &OldConfig, secrets: &str) -> Result<(), AdoptError> {
+fn mysql(adoption: &mut Adoption, old: &OldConfig, secrets: &str) -> Result<(), AdoptError> {
     let switched = old.text(Old::MySqlEnabled);
     let enabled = switched.as_ref().and_then(|found| switch(&found.value));
     let speaks = old.speaks_of_mysql();
     match (&switched, enabled) {
         (Some(found), Some(enabled)) if speaks || !enabled => {
-            plan.mapped("mysql", "enabled", enabled, &found.path);
+            adoption.mapped("mysql", "enabled", enabled, &found.path);
         }
-        _ if !speaks => plan.guessed(
+        _ if !speaks => adoption.guessed(
             "mysql",
             "enabled",
             false,
@@ -140,18 +140,18 @@ fn mysql(plan: &mut Plan, old: &OldConfig, secrets: &str) -> Result<(), AdoptErr
         |database| format!("{}`, `{}", host.path, database.path),
     );
     let name = database.map_or_else(|| "weld".to_owned(), |database| database.value);
-    plan.mapped(
+    adoption.mapped(
         "mysql",
         "url",
         format!("mysql://{}/{name}", host.value),
         &path,
     );
     if let Some(found) = old.mysql_user() {
-        plan.mapped("mysql", "user", found.value, &found.path);
+        adoption.mapped("mysql", "user", found.value, &found.path);
     }
     if let Some(found) = old.mysql_password() {
         secret(
-            plan,
+            adoption,
             "mysql",
             "mysql-password",
             found.value,
@@ -163,7 +163,7 @@ fn mysql(plan: &mut Plan, old: &OldConfig, secrets: &str) -> Result<(), AdoptErr
 }
 
 fn secret(
-    plan: &mut Plan,
+    adoption: &mut Adoption,
     section: &'static str,
     name: &'static str,
     secret: weldfleet_settings::Secret,
@@ -172,7 +172,7 @@ fn secret(
 ) {
     let text = secret.expose();
     if text.starts_with("${") || text.starts_with("!vault") || text.starts_with("ENC(") {
-        plan.question(
+        adoption.question(
             section,
             "password_file",
             format!("{folder}/{name}"),
@@ -187,24 +187,24 @@ fn secret(
         "from `{path}`; the password is in this file alone, mode 600",
         "来自 `{path}`；密码只在该文件里，权限 600",
     );
-    plan.add(
+    adoption.add(
         super::Origin::Mapped,
         section,
         "password_file",
         format!("{folder}/{name}"),
         why,
     );
-    plan.secrets.push(SecretFile {
+    adoption.secrets.push(SecretFile {
         section,
         name,
         secret,
     });
 }
 
-fn tables(plan: &mut Plan, old: &OldConfig, facts: &Facts) {
+fn tables(adoption: &mut Adoption, old: &OldConfig, facts: &Facts) {
     match old.source_table() {
-        Some((_, found)) => plan.mapped("tables", "source_table", found.value, &found.path),
-        None => plan.question(
+        Some((_, found)) => adoption.mapped("tables", "source_table", found.value, &found.path),
+        None => adoption.question(
             "tables",
             "source_table",
             "spot_records",
@@ -219,7 +219,7 @@ fn tables(plan: &mut Plan, old: &OldConfig, facts: &Facts) {
     };
     // A table whose columns nobody saw may be the application's: without [mysql.columns] it would be taken for ours.
     if facts.mysql.told().is_some() {
-        plan.mapped("tables", "result_table", found.value, &found.path);
+        adoption.mapped("tables", "result_table", found.value, &found.path);
         return;
     }
     let path = &found.path;
@@ -229,20 +229,20 @@ fn tables(plan: &mut Plan, old: &OldConfig, facts: &Facts) {
         "来自 `{path}`；没有向 MySQL 查询列。如果有应用读取该表，必须先用 [mysql.columns] 对应其列，\
          否则 `scheduler migrate` 会把它当作 weldfleet 自己的表并加以修改",
     );
-    plan.question("tables", "result_table", found.value, why);
+    adoption.question("tables", "result_table", found.value, why);
 }
 
 /// Rows of a range by default, below which none is asked for.
 const RANGE_ROWS: u32 = 4096;
 
-fn scheduler(plan: &mut Plan, old: &OldConfig) {
+fn scheduler(adoption: &mut Adoption, old: &OldConfig) {
     if let Some(found) = old.text(Old::BatchSize) {
         let (path, text) = (&found.path, short(&found.value));
         match found.value.parse::<u32>() {
             Ok(rows) if rows >= RANGE_ROWS => {
-                plan.mapped("scheduler", "batch_size", i64::from(rows), path);
+                adoption.mapped("scheduler", "batch_size", i64::from(rows), path);
             }
-            Ok(1..) => plan.add(
+            Ok(1..) => adoption.add(
                 Origin::Mapped,
                 "scheduler",
                 "batch_size",
@@ -252,7 +252,7 @@ fn scheduler(plan: &mut Plan, old: &OldConfig) {
                     "来自 `{path}`，原值 {text}：小区间的开销与大区间相差无几",
                 ),
             ),
-            _ => plan.question(
+            _ => adoption.question(
                 "scheduler",
                 "batch_size",
                 i64::from(RANGE_ROWS),
@@ -269,8 +269,8 @@ fn scheduler(plan: &mut Plan, old: &OldConfig) {
     if let Some((found, factor)) = interval {
         let (path, text) = (&found.path, short(&found.value));
         match milliseconds(&found.value, factor) {
-            Some(ms) => plan.mapped("scheduler", "poll_interval", in_words(ms), path),
-            None => plan.question(
+            Some(ms) => adoption.mapped("scheduler", "poll_interval", in_words(ms), path),
+            None => adoption.question(
                 "scheduler",
                 "poll_interval",
                 "2s",
@@ -282,8 +282,8 @@ fn scheduler(plan: &mut Plan, old: &OldConfig) {
         }
     }
     match old.text(Old::Timezone) {
-        Some(found) => plan.mapped("scheduler", "timezone", found.value, &found.path),
-        None => plan.question(
+        Some(found) => adoption.mapped("scheduler", "timezone", found.value, &found.path),
+        None => adoption.question(
             "scheduler",
             "timezone",
             "Asia/Shanghai",
