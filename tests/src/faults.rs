@@ -21,6 +21,18 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// The lease of [`Fleet::start`], in milliseconds.
 pub const LEASE_MS: u64 = 2000;
 
+/// Two thousand welds of today in ranges of 250, some NOK, some invalid.
+pub async fn plant_of_eight_ranges() -> Fleet {
+    let fleet = Fleet::with(&[("scheduler.batch_size", "250")]).await;
+    fleet.migrate();
+    fleet.simulate(
+        "today",
+        2000,
+        &["--invalid-share", "0.01", "--nok-rate", "0.03"],
+    );
+    fleet
+}
+
 /// A place in a program where it waits to be let go on.
 pub struct FailPoint {
     point: String,

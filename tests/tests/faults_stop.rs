@@ -5,25 +5,17 @@ use std::{fs, path::PathBuf, time::Duration};
 use nix::sys::signal::Signal;
 use weldfleet_tests::{
     Fleet, audit, eventually,
-    faults::{FailPoint, PATIENCE, assert_no_attempt_spent, assert_whole, worker_id},
+    faults::{
+        FailPoint, PATIENCE, assert_no_attempt_spent, assert_whole, plant_of_eight_ranges,
+        worker_id,
+    },
 };
 
 const ROWS: u64 = 2000;
 
-async fn plant() -> Fleet {
-    let fleet = Fleet::with(&[("scheduler.batch_size", "250")]).await;
-    fleet.migrate();
-    fleet.simulate(
-        "today",
-        2000,
-        &["--invalid-share", "0.01", "--nok-rate", "0.03"],
-    );
-    fleet
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn on_sigterm_it_finishes_what_it_holds() {
-    let fleet = plant().await;
+    let fleet = plant_of_eight_ranges().await;
     let _scheduler = fleet.scheduler();
     let gate = FailPoint::new(&fleet, "worker::judged");
     let mut worker = fleet.worker_with(&[("FAILPOINTS", &gate.armed())]);
@@ -64,7 +56,7 @@ async fn on_sigterm_it_finishes_what_it_holds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_its_grace_period_it_gives_back_what_it_holds() {
-    let mut fleet = plant().await;
+    let mut fleet = plant_of_eight_ranges().await;
     fleet.set("worker.shutdown_grace", "1s");
     let _scheduler = fleet.scheduler();
     let gate = FailPoint::new(&fleet, "worker::stored");
@@ -124,7 +116,7 @@ async fn held(fleet: &Fleet, worker: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_workers_temporary_files_are_removed_and_a_living_ones_are_not() {
-    let fleet = plant().await;
+    let fleet = plant_of_eight_ranges().await;
     let _scheduler = fleet.scheduler();
     let mut killed = fleet.worker();
     let alive = fleet.worker();

@@ -7,30 +7,21 @@ use weldfleet_tests::{
     Fleet, Process, Service,
     clickhouse::Row,
     eventually,
-    faults::{FailPoint, PATIENCE, assert_whole, worker_id},
+    faults::{FailPoint, PATIENCE, assert_whole, plant_of_eight_ranges, worker_id},
 };
+use weldfleet_weld::columns::RESULT_COLUMN_NAMES;
 
 const ROWS: u64 = 2000;
 
-async fn plant() -> Fleet {
-    let fleet = Fleet::with(&[("scheduler.batch_size", "250")]).await;
-    fleet.migrate();
-    fleet.simulate(
-        "today",
-        2000,
-        &["--invalid-share", "0.01", "--nok-rate", "0.03"],
-    );
-    fleet
-}
-
 /// Every result column, times and tokens too.
 async fn rows(fleet: &Fleet) -> Vec<Row> {
+    let columns = RESULT_COLUMN_NAMES.join(", ");
     fleet
         .clickhouse
-        .rows(
-            "SELECT data_date, toString(ck_local_time) AS time, record_id, alg_complete_time, alg_status, alg_error, ml_nok_prob, \
-             final_result, rule_hits, alg_run, alg_token, alg_job FROM spot_records ORDER BY data_date, ck_local_time, record_id",
-        )
+        .rows(&format!(
+            "SELECT data_date, toString(ck_local_time) AS time, record_id, {columns} FROM spot_records \
+             ORDER BY data_date, ck_local_time, record_id"
+        ))
         .await
 }
 
@@ -81,7 +72,7 @@ async fn held_by_heir(fleet: &Fleet, worker: &str) -> HashSet<String> {
 }
 
 async fn wakes_up_without_harm(point: &str) {
-    let fleet = plant().await;
+    let fleet = plant_of_eight_ranges().await;
     let _scheduler = fleet.scheduler();
     let gate = FailPoint::new(&fleet, point);
     let (zombie, _heir) = stopped_and_overtaken(&fleet, &gate, "").await;
@@ -148,7 +139,7 @@ async fn stopped_between_results_and_update_it_wakes_up_without_harm() {
 /// only the guard inside the UPDATE stands between it and the other's verdicts.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_update_touches_no_row_and_its_ack_answers_lost() {
-    let fleet = plant().await;
+    let fleet = plant_of_eight_ranges().await;
     let _scheduler = fleet.scheduler();
     let gate = FailPoint::new(&fleet, "worker::stored");
     let committed = FailPoint::new(&fleet, "worker::mirrored");
