@@ -10,7 +10,10 @@ use weldfleet_simulator::CurveLength;
 use weldfleet_stores::{Day, RangeError, clickhouse::Order, range::parse_status};
 use weldfleet_weld::Status;
 
-use crate::users::{Name, Role};
+use crate::{
+    clock::today,
+    users::{Name, Role},
+};
 
 /// Turns rows without a verdict into work: slices days and backfills into leased ranges, and shows how it goes.
 #[derive(Debug, Parser)]

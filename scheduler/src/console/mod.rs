@@ -47,9 +47,9 @@ use weldfleet_settings::Settings;
 use weldfleet_stores::{Day, clickhouse::EventKey};
 
 use crate::{
-    clock::plant_time,
+    clock::{now_ms, plant_time},
     dependencies,
-    status::{cache::Cache, now_ms, report::Report},
+    status::{cache::Cache, report::Report},
     users::Role,
 };
 use access::sign_in;
