@@ -579,3 +579,70 @@ fn a_model_that_asks_for_scalars_gets_each_batchs_own() {
         ]
     );
 }
+
+#[test]
+fn a_weld_without_a_number_that_its_model_cannot_do_without_is_invalid_by_its_name() {
+    let sound = curves();
+    let config = InferenceConfig {
+        scalars: vec!["wear".to_owned(), "umax".to_owned(), "force".to_owned()],
+        ..config("scalars", 50)
+    };
+    let models = ModelSet::new(config, [], None).unwrap();
+    let names = ["force".to_owned(), "wear".to_owned()];
+    let judge = Judge::new(
+        CurveUnits::default(),
+        ValidationLimits::default(),
+        Some(models.with_scalars(&names).unwrap()),
+        None,
+        0.9999,
+    )
+    .unwrap();
+    // Whether a missing number hurts is the model's to say: this one needs no force where the wear is small.
+    let numbers = [
+        [3.0, 0.5],
+        [3.0, f32::NAN],
+        [f32::NAN, 0.9],
+        [f32::NAN, 0.1],
+    ];
+    let welds = numbers.iter().map(|numbers| Weld {
+        scalars: numbers,
+        ..weld("", &sound)
+    });
+    let mut infer = |batch: Batch<'_>| -> Result<(), ()> {
+        for (row, numbers) in batch.scalars.chunks(3).enumerate() {
+            let (wear, force) = (numbers[0], numbers[2]);
+            let known = if wear < 0.2 { wear } else { wear * force };
+            batch.nok_prob[row] = 0.1;
+            batch.regression[row * 4..row * 4 + 4].fill(known);
+        }
+        Ok(())
+    };
+    let mut verdicts = Vec::new();
+    let (mut workspace, mut prepared) = (Workspace::default(), Prepared::default());
+    judge
+        .judge(
+            welds,
+            8,
+            &mut infer,
+            &mut workspace,
+            &mut prepared,
+            &mut verdicts,
+        )
+        .unwrap();
+    let told: Vec<_> = verdicts
+        .iter()
+        .map(|verdict| (verdict.alg_status, verdict.alg_error.as_deref()))
+        .collect();
+    let needs =
+        |name| format!("missing: {name}, which the model needs (model_output: diameter is NaN)");
+    let (wear, force) = (needs("wear"), needs("force"));
+    assert_eq!(
+        told,
+        [
+            (Status::Ok, None),
+            (Status::Invalid, Some(wear.as_str())),
+            (Status::Invalid, Some(force.as_str())),
+            (Status::Ok, None),
+        ]
+    );
+}

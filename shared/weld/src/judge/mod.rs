@@ -20,7 +20,7 @@ use crate::{
     fusion::{Fusion, FusionError},
     rules::{Findings, NokRules, RuleScratch, RuleSet, RulesFile},
     units::CurveUnits,
-    validation::ValidationLimits,
+    validation::{Invalid, Reason, ValidationLimits},
 };
 use models::Scalar;
 use prepared::{Ready, Row};
@@ -202,14 +202,41 @@ impl Judge {
             let verdict = match row {
                 Row::Refused(status, reason) => Verdict::unjudged(status, reason),
                 Row::Ready(ready) => {
-                    let asked = ready.model.map(|(model, _)| model);
+                    let asked = ready.model;
                     let concluded = self.conclude_row(ready, prepared);
-                    concluded.unwrap_or_else(|reason| self.in_error(asked, reason))
+                    concluded.unwrap_or_else(|reason| self.without_answer(asked, prepared, reason))
                 }
             };
             verdicts.push(verdict);
         }
         prepared.rows = rows;
+    }
+
+    /// A weld that its model gave no answer for: `invalid` where it lacks a number that the model asks for, else `error`.
+    fn without_answer(
+        &self,
+        asked: Option<(ModelId, usize)>,
+        prepared: &Prepared,
+        reason: String,
+    ) -> Verdict {
+        let models = self.models.as_ref();
+        let missing = models.zip(asked).map(|(models, (model, slot))| {
+            let names = &models.spec(model).config().scalars;
+            let missing = prepared.missing_scalars(model, slot);
+            missing
+                .filter_map(|place| names.get(place).map(String::as_str))
+                .collect::<Vec<_>>()
+                .join(", ")
+        });
+        match missing.filter(|names| !names.is_empty()) {
+            Some(names) => {
+                let detail = format!("{names}, which the model needs ({reason})");
+                let reason = Reason::Missing;
+                let invalid = Invalid { reason, detail }.to_string();
+                Verdict::unjudged(Status::Invalid, invalid)
+            }
+            None => self.in_error(asked.map(|(model, _)| model), reason),
+        }
     }
 
     /// A weld that was not judged; the version of the model that was asked says whose answer it lacks.

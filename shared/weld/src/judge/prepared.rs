@@ -165,6 +165,19 @@ impl Prepared {
         self.tensors[model.index()].scalars.extend(numbers);
     }
 
+    /// Places of the numbers that this row has not and its model was fed NaN for.
+    pub(super) fn missing_scalars(
+        &self,
+        model: ModelId,
+        slot: usize,
+    ) -> impl Iterator<Item = usize> {
+        let tensor = &self.tensors[model.index()];
+        let numbers = tensor.scalars.len() / tensor.rows.max(1);
+        let row = &tensor.scalars[slot * numbers..(slot + 1) * numbers];
+        let missing = row.iter().enumerate().filter(|(_, number)| number.is_nan());
+        missing.map(|(place, _)| place)
+    }
+
     /// No output yet: NaN everywhere, so that what a model leaves out is seen.
     pub(super) fn reset_outputs(&mut self) {
         for tensor in &mut self.tensors {
