@@ -87,7 +87,7 @@ pub const PROBLEMS: [Message; 21] = [
     ),
 ];
 
-pub const REMEDIES: [Message; 22] = [
+pub const REMEDIES: [Message; 23] = [
     message("run `scheduler migrate`", "请运行 `scheduler migrate`"),
     message(
         "name the plant's table, run `scheduler migrate` to make one, or GRANT SELECT on it: an account sees only what it may read",
@@ -124,8 +124,9 @@ pub const REMEDIES: [Message; 22] = [
     ),
     message("make it non-nullable: {sql}", "请改为非空：{sql}"),
     message(
-        "name a table of the MergeTree family (for a view or Distributed table, the table below it), or copy the rows into one",
-        "请使用 MergeTree 系列的表（视图或 Distributed 表请用其底层表），或把数据复制到这样的表",
+        "name a table of the MergeTree family (for a view the table below it, for a Distributed table the table below it \
+         on one shard and a fleet for each shard), or copy the rows into one",
+        "请使用 MergeTree 系列的表（视图请用其底层表；Distributed 表请用某一分片上的底层表，每个分片一套系统），或把数据复制到这样的表",
     ),
     message(
         "give a condition over the plant's columns, such as {example}",
@@ -159,6 +160,10 @@ pub const REMEDIES: [Message; 22] = [
     message(
         "a table or a column is not what it was: put it back or map it under [columns]; `worker check` names it",
         "表或列已改变：请恢复，或在 [columns] 中映射；`worker check` 会指出",
+    ),
+    message(
+        "let mysql.url lead to the server that takes writes, or make this one the primary",
+        "请让 mysql.url 指向可写的服务器，或将该服务器提升为主库",
     ),
     message(
         "let the account change this setting: the statements depend on it",

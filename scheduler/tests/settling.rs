@@ -312,6 +312,43 @@ async fn nobody_resumes_while_a_day_is_settled_and_a_persons_pause_stays() {
     assert_eq!(pauser().await, None);
 }
 
+/// Beyond the table's limit no row gets a verdict: to wait for those that are left would lead nowhere.
+#[tokio::test]
+async fn at_the_tables_own_limit_a_day_with_rows_left_is_settled_when_asked() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let yesterday = day_before(1);
+    fleet.simulate(&yesterday, 100, &[]);
+    let settle = ["settle", "--from", &yesterday, "--to", &yesterday];
+    for statement in [
+        "UPDATE spot_records SET alg_complete_time = now64(3), alg_status = 'ok' WHERE record_id <= 50",
+        "ALTER TABLE spot_records MODIFY SETTING max_uncompressed_bytes_in_patches = 1000000000",
+    ] {
+        fleet.clickhouse.execute(statement).await;
+    }
+    let judged = fleet
+        .clickhouse
+        .count("spot_records WHERE alg_status = 'ok'")
+        .await;
+    let (code, out, _) = text(&fleet.run("scheduler", &settle));
+    let left = format!("{} rows without a verdict", 100 - judged);
+    assert!(code == 4 && out.contains(&left), "{out}");
+    fleet
+        .clickhouse
+        .execute("ALTER TABLE spot_records MODIFY SETTING max_uncompressed_bytes_in_patches = 1")
+        .await;
+    let told = fleet.status();
+    assert_eq!(told["patches"]["limit_bytes"], 1);
+    let mut causes = told["causes"].as_array().unwrap().iter();
+    assert!(
+        causes.any(|cause| cause["code"] == "patches_many"),
+        "{told}"
+    );
+    let (code, out, err) = text(&fleet.run("scheduler", &settle));
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(settled_rows(&fleet, &yesterday).await, judged);
+}
+
 #[tokio::test]
 async fn migrate_asks_before_it_breaks_inserts_and_wrong_credentials_are_named() {
     let mut fleet = Fleet::start().await;

@@ -14,6 +14,7 @@ use common::{Hands, SOON, configure, day_before, lease};
 use serde_json::Value;
 use weldfleet_tests::{
     Fleet, Process, Service, eventually,
+    mysql::MySql,
     queue::Queue,
     status::{codes, named as named_within, status},
 };
@@ -169,6 +170,15 @@ async fn stores_that_are_away_or_refuse_are_named_and_forgotten_when_they_are_ba
     fleet.services.stop(Service::MySql);
     named(&scheduler, "mirror_away").await;
     fleet.services.start_again(Service::MySql);
+    all_named(&scheduler, &["no_worker"]).await;
+
+    // A failover led to a server that takes no writes yet.
+    let port = fleet.services.port(Service::MySql);
+    let root = MySql::new(&format!("mysql://root:root@127.0.0.1:{port}/mysql"));
+    root.execute("SET GLOBAL read_only = ON").await;
+    let cause = named(&scheduler, "mirror_away").await;
+    assert!(store(&cause).contains("the server is read-only"), "{cause}");
+    root.execute("SET GLOBAL read_only = OFF").await;
     all_named(&scheduler, &["no_worker"]).await;
 
     // Somebody writes over the leader's key: each scheduler believes that another one leads.

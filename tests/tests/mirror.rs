@@ -18,6 +18,45 @@ async fn mirrored(fleet: &Fleet) -> Vec<Vec<String>> {
         .await
 }
 
+/// What was purged beyond `mysql.keep_days` stays away; what was deleted before that comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn purged_records_of_days_that_are_not_looked_after_do_not_come_back() {
+    let fleet = Fleet::with(&[("mysql.keep_days", "10")]).await;
+    fleet.migrate();
+    let (kept, purged) = (fleet.day_before(10).await, fleet.day_before(11).await);
+    for day in [&kept, &purged] {
+        fleet.simulate(day, 200, &["--nok-rate", "0.3"]);
+    }
+    let scheduler = fleet.scheduler();
+    let _worker = fleet.worker();
+    fleet.succeed("scheduler", &["backfill", "--from", &purged, "--to", &kept]);
+    for day in [&kept, &purged] {
+        fleet.judged_on(day, MINUTES).await;
+    }
+    fleet.idle(MINUTES).await;
+    let records = async |day: &str| {
+        let of_day = format!("nok_records WHERE data_date = {day}");
+        fleet.mysql.count(&of_day).await
+    };
+    let before = records(&kept).await;
+    assert!(before > 20, "{before}");
+    assert!(
+        records(&purged).await > 20,
+        "a backfill writes what it judges"
+    );
+    // More than once: all days have had their turn by then.
+    for _ in 0..3 {
+        fleet.mysql.execute("DELETE FROM nok_records").await;
+        eventually("the kept day comes back", NEXT_PASS, async || {
+            (records(&kept).await == before).then_some(())
+        })
+        .await;
+        assert_eq!(records(&purged).await, 0);
+    }
+    let lag = scheduler.metric("weldfleet_mirror_lag_rows", &[]).await;
+    assert_eq!(lag, 0.0);
+}
+
 async fn judge_day(fleet: &Fleet, rows: u32) {
     fleet.migrate();
     fleet.simulate("today", rows, &["--nok-rate", "0.3"]);

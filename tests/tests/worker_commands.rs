@@ -32,6 +32,46 @@ fn said(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, String, String) {
     )
 }
 
+// --- check -----------------------------------------------------------------------------------------------------------
+
+/// Nothing else says that rows are hidden: each count and each pass is right about those that are shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_names_a_row_policy_that_hides_rows_from_the_account() {
+    let mut fleet = Fleet::with(&[("model.enabled", "false")]).await;
+    fleet.migrate();
+    fleet.simulate("today", 100, &[]);
+    let account = |name: &str, rows: &str| {
+        format!(
+            "<{name}><password/><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>\
+             <databases><weld><spot_records><filter>{rows}</filter></spot_records></weld></databases></{name}>"
+        )
+    };
+    let accounts = format!(
+        "{}{}</users>",
+        account("some", "part_no = 'no such'"),
+        account("every", "1")
+    );
+    let file = fleet.services.directory().join("clickhouse/users.xml");
+    let users = fs::read_to_string(&file).expect("users.xml");
+    fleet.services.stop(Service::ClickHouse);
+    fs::write(&file, users.replace("</users>", &accounts)).expect("users.xml");
+    fleet.services.start_again(Service::ClickHouse);
+
+    fleet.set("clickhouse.user", "every");
+    let (_, out, _) = said(&fleet, &["check"]);
+    assert!(!out.contains("row policy"), "{out}");
+    fleet.set("clickhouse.user", "some");
+    let (code, out, _) = said(&fleet, &["check"]);
+    assert_eq!(code, Some(1), "{out}");
+    let line = out.lines().find(|line| line.contains("row policy"));
+    let line = line.unwrap_or_else(|| panic!("{out}"));
+    for told in ["failed", "no such", "USING 1 TO some", "tables.filter"] {
+        assert!(line.contains(told), "{told}: {line}");
+    }
+    let scheduler = fleet.scheduler();
+    scheduler.logged("a row policy shows", MINUTES).await;
+}
+
 // --- explain ---------------------------------------------------------------------------------------------------------
 
 fn colours(png: &Path) -> BTreeMap<[u8; 3], usize> {

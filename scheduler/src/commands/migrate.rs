@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use weldfleet_service::{Exit, Failure, errln, outln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
-    clickhouse::{empty_filter, repeated_keys},
+    clickhouse::{empty_filter, repeated_keys, several_servers},
     migrate,
     mysql::NokTable,
 };
@@ -27,6 +27,7 @@ pub async fn run(settings: &Settings, dry_run: bool, yes: bool) -> Result<Exit, 
         errln!("warning: no weld can be reviewed in the console: {unfit}");
     }
     if plan.statements.is_empty() {
+        warn_of_several_servers(settings).await;
         outln!("nothing to do: every table is as it should be");
         return Ok(Exit::Done);
     }
@@ -64,7 +65,17 @@ pub async fn run(settings: &Settings, dry_run: bool, yes: bool) -> Result<Exit, 
     for statement in &plan.statements {
         outln!("{}: {}", statement.store, statement.what);
     }
+    warn_of_several_servers(settings).await;
     Ok(Exit::Done)
+}
+
+/// Once the tables are there: which they are tells servers apart, and whether it matters.
+async fn warn_of_several_servers(settings: &Settings) {
+    match several_servers(settings).await {
+        Ok(None) => {}
+        Ok(Some(several)) => errln!("warning: {several}"),
+        Err(error) => errln!("warning: {}", error.chain()),
+    }
 }
 
 /// Asks whoever is at the terminal; without one nobody has agreed.

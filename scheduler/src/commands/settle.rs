@@ -54,7 +54,7 @@ pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failu
             .await
             .map_err(failure)?;
         let mut why = String::new();
-        let ids = ready(&seen, from, to);
+        let ids = ready(&seen, from, to, rounds == 0);
         if !ids.is_empty() && !stop.is_cancelled() {
             if !options.json {
                 errln!("applying patches; the fleet stands still until it is done");
@@ -128,8 +128,10 @@ pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failu
     })
 }
 
-/// Partitions of the asked days that can be settled.
-fn ready(seen: &Unsettled, from: Day, to: Day) -> Vec<String> {
+/// Partitions of the asked days that can be settled. Near the server's limit of patches all of them, at `first`: beyond
+/// it no row gets a verdict, so that a day with rows left would never be complete.
+fn ready(seen: &Unsettled, from: Day, to: Day, first: bool) -> Vec<String> {
+    let all = first && seen.patches.are_many();
     let partitions = seen.patches.partitions.iter();
     partitions
         .filter(|partition| {
@@ -137,7 +139,7 @@ fn ready(seen: &Unsettled, from: Day, to: Day) -> Vec<String> {
                 .days
                 .iter()
                 .any(|day| day.day >= from && day.day <= to);
-            asked && settle::obstacle(partition, seen, RULE).is_none()
+            asked && (all || settle::obstacle(partition, seen, RULE).is_none())
         })
         .map(|partition| partition.id.clone())
         .collect()

@@ -3,7 +3,8 @@
 //!
 //! Workers mirror what they commit; this task makes sure. It compares a checksum per day and reconciles the days that
 //! differ: live days and days of backfills often, every other day in turn. Records whose weld left the source, or came
-//! back without a verdict, are left alone, counted and shown.
+//! back without a verdict, are left alone, counted and shown. So are days beyond `mysql.keep_days`: what was purged there
+//! would come back without its reviews.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -12,6 +13,7 @@ use std::{
 };
 
 use weldfleet_service::metrics::{counter, gauge};
+use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day, StoreError,
     clickhouse::SourceTable,
@@ -19,7 +21,7 @@ use weldfleet_stores::{
 };
 
 use super::{Daemon, gauges, outage::Backoff};
-use crate::pass::Summary;
+use crate::{clock::today, pass::Summary};
 
 /// Least time between two checks of a day whose ranges are being judged: workers are writing it.
 const BUSY_EVERY: Duration = Duration::from_secs(10);
@@ -69,6 +71,21 @@ impl TouchedDays {
         let all = days.live.iter().copied().chain(backfilled);
         all.map(|day| (day, days.busy.contains(&day))).collect()
     }
+}
+
+/// The first day whose records are looked after; `None`: there is none before it.
+pub fn mirrored_from(settings: &Settings) -> Option<Day> {
+    let days = i32::from(settings.mysql.keep_days);
+    let today = today(&settings.scheduler.timezone).ok()?;
+    today.offset(-days).filter(|_| days > 0)
+}
+
+/// Days to check that are looked after.
+fn wanted(daemon: &Daemon) -> Vec<(Day, bool)> {
+    let from = mirrored_from(&daemon.settings);
+    let mut wanted = daemon.touched.wanted();
+    wanted.retain(|(day, _)| Some(*day) >= from);
+    wanted
 }
 
 /// What a day's last check found, and when the next one is due.
@@ -156,7 +173,7 @@ async fn reconcile(daemon: &Daemon, open: &mut Option<Open>) -> Result<(), Store
         *open = Open::new(daemon).await?;
     }
     let Some(open) = open else { return Ok(()) };
-    let wanted = daemon.touched.wanted();
+    let wanted = wanted(daemon);
     open.checked
         .retain(|day, _| wanted.iter().any(|(wanted, _)| wanted == day));
     for (day, busy) in &wanted {
@@ -181,7 +198,7 @@ async fn reconcile(daemon: &Daemon, open: &mut Option<Open>) -> Result<(), Store
         );
     }
     show_lag(open);
-    reconcile_next_older(open, &wanted).await?;
+    reconcile_next_older(open, &wanted, mirrored_from(&daemon.settings)).await?;
     show_lag(open);
     Ok(())
 }
@@ -248,7 +265,7 @@ impl EstimatedLag {
 
     async fn count(daemon: &Daemon, open: &Open) -> Option<u64> {
         let mut behind = 0;
-        for (day, _) in daemon.touched.wanted() {
+        for (day, _) in wanted(daemon) {
             let committed = open.table.nok_count(day).await.ok()?;
             let mirrored = open
                 .checked
@@ -261,19 +278,24 @@ impl EstimatedLag {
 }
 
 /// One older day a time, in turn; the list of them is read anew after each round.
-async fn reconcile_next_older(open: &mut Open, wanted: &[(Day, bool)]) -> Result<(), StoreError> {
+async fn reconcile_next_older(
+    open: &mut Open,
+    wanted: &[(Day, bool)],
+    from: Option<Day>,
+) -> Result<(), StoreError> {
     let began = Instant::now();
     if began < open.older_due {
         return Ok(());
     }
     while let Some(day) = open.older.pop_front() {
-        if !wanted.iter().any(|(wanted, _)| *wanted == day) {
+        if Some(day) >= from && !wanted.iter().any(|(wanted, _)| *wanted == day) {
             reconcile_day(open, day).await?;
             open.older_due = Instant::now() + began.elapsed() * SHARE;
             return Ok(());
         }
     }
-    open.older = open.table.days().await?.into_iter().rev().collect();
+    let days = open.table.days().await?.into_iter().rev();
+    open.older = days.filter(|day| Some(*day) >= from).collect();
     open.kept = open.mirror.kept_rows().await?;
     let live_only = open
         .older

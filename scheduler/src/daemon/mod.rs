@@ -36,6 +36,7 @@ use weldfleet_settings::Settings;
 
 use crate::{console, status::cache::Cache};
 use mirror_reconciler::TouchedDays;
+pub use mirror_reconciler::mirrored_from;
 
 /// What the tasks share.
 #[derive(Clone)]

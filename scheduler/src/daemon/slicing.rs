@@ -127,6 +127,9 @@ async fn open(daemon: &Daemon) -> Option<Dependencies> {
                 if let Ok(Some(empty)) = empty_filter(&daemon.settings).await {
                     tracing::warn!("{empty}");
                 }
+                if let Ok(Some(policy)) = table.row_policy().await {
+                    tracing::warn!("{policy}");
+                }
                 return Some(Dependencies {
                     runs: Runs::new(&daemon.settings),
                     settings: daemon.settings.clone(),

@@ -55,6 +55,8 @@ pub struct Question {
     /// Runs that are open or held.
     pub runs: Vec<Run>,
     pub is_filtered: bool,
+    /// The first day whose mirror is compared, if days before it are not.
+    pub mirror_from: Option<Day>,
     /// A complete day may wait so long for being settled.
     pub settled_within: Duration,
 }
@@ -263,6 +265,7 @@ impl Question {
     async fn compare(&self, mirror: &Mirror, details: &mut Details) -> Result<(), StoreError> {
         let mut days = self.counted.clone();
         days.extend(details.days.iter().map(|counts| counts.day));
+        days.retain(|day| Some(*day) >= self.mirror_from);
         days.sort_unstable();
         let mut lag = mirror.lag(&days).await?;
         for lag in lag.iter_mut().filter(|lag| !lag.equal) {

@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     clock::{now_ms, today},
+    daemon::mirrored_from,
     dependencies,
 };
 
@@ -48,6 +49,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SHARE_OF_COUNTS: u32 = 20;
 /// Time between two looks at the room on ClickHouse's disks.
 const DISK_EVERY: Duration = Duration::from_secs(4);
+/// Time between two looks at how many patch parts the table may have.
+const LIMIT_EVERY: Duration = Duration::from_secs(60);
 /// How long ClickHouse may take for a look.
 pub const LONGEST: Duration = Duration::from_secs(10);
 /// Workers that said nothing for this long are shown as silent; where there are many, each speaks more rarely.
@@ -88,7 +91,7 @@ struct Known {
     runs: Option<Remembered<Vec<Run>>>,
     counted: Option<Remembered<Counted>>,
     disk: Option<Remembered<Option<Disk>>>,
-    patch_limit: Option<u64>,
+    patch_limit: Option<Remembered<u64>>,
 }
 
 /// The rows of some days.
@@ -234,12 +237,16 @@ impl Gatherer {
         }
     }
 
-    /// Whether MySQL lets the mirror's table be read; what is in it is compared more rarely.
+    /// Whether MySQL lets the mirror's table be read and takes writes; what is in it is compared more rarely.
     async fn try_mysql(&self) -> StoreLine {
         let Some(nok) = &self.nok else {
             return StoreLine::Off;
         };
-        match tokio::time::timeout(SOON, nok.check()).await {
+        let trying = async {
+            nok.check().await?;
+            nok.server().check_writable().await
+        };
+        match tokio::time::timeout(SOON, trying).await {
             Ok(Ok(())) => StoreLine::Works,
             Ok(Err(error)) => StoreLine::Away(error.chain()),
             Err(_) => StoreLine::Away(silent(SOON)),
@@ -422,13 +429,15 @@ impl Gatherer {
             name: disk.name,
             free_bytes: disk.free_bytes,
         });
-        let limit_bytes = match known.patch_limit {
-            Some(limit) => limit,
-            None => *known.patch_limit.insert(looking.patch_limit().await?),
-        };
+        let limit_bytes = Remembered::or_read(
+            &mut known.patch_limit,
+            0,
+            |known| known.is_younger_than(LIMIT_EVERY),
+            looking.patch_limit(),
+        );
         report.patches = Some(PatchLine {
             bytes: parts.patch_bytes,
-            limit_bytes,
+            limit_bytes: limit_bytes.await?,
             ..PatchLine::default()
         });
         let counted = counts.iter().map(|counts| counts.day).collect();
@@ -450,6 +459,7 @@ impl Gatherer {
             counted,
             day: self.day,
             runs,
+            mirror_from: mirrored_from(&self.settings),
             is_filtered: !self.settings.tables.filter.trim().is_empty(),
             settled_within: self.settings.tables.settle_after * 2 + SETTLING,
         })

@@ -73,6 +73,24 @@ pub fn check(section: &str, url: &str, schemes: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
+/// What is wrong with the URL of a store that is one server, spoken to at its root.
+pub fn check_one_server(url: &str) -> Result<(), String> {
+    let Some(pieces) = split(url) else {
+        return Ok(());
+    };
+    if pieces.hosts.contains(',') {
+        let problem =
+            "names more than one host; name one, or an address that leads to one server at a time";
+        return Err(problem.to_owned());
+    }
+    if !["", "/"].contains(&pieces.rest) {
+        let problem = "goes on behind the port; end it there: the database is clickhouse.database, and a proxy that wants \
+                       a path needs an address without one";
+        return Err(problem.to_owned());
+    }
+    Ok(())
+}
+
 /// Two hexadecimal digits behind every `%`, nothing that a parser would drop or end at.
 fn is_encoded(credentials: &str) -> bool {
     let whole = credentials.split('%').skip(1).all(|after| {

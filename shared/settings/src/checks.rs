@@ -207,6 +207,8 @@ impl Settings {
                 .map_err(|problem| SettingsError::key(format!("{section}.url"), problem))
         };
         checked("clickhouse", url, &["http", "https"])?;
+        address::check_one_server(url)
+            .map_err(|problem| SettingsError::key("clickhouse.url", problem))?;
         checked(
             "redis",
             self.redis.url.expose(),

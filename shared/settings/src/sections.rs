@@ -145,6 +145,8 @@ pub struct MySql {
     pub password: Option<Secret>,
     /// Whether NOK rows are mirrored at all.
     pub enabled: bool,
+    /// Days before today whose records are looked after; older ones may be purged and do not come back. 0: all days.
+    pub keep_days: u16,
     /// PEM of the authorities that the server's certificate may be signed by; empty: this machine's own.
     pub tls_ca_file: PathBuf,
     /// PEM of this client's certificate, for a server that asks for one; with `tls_key_file`.
@@ -178,6 +180,7 @@ impl Default for MySql {
             user: None,
             password: None,
             enabled: true,
+            keep_days: 0,
             tls_ca_file: PathBuf::new(),
             tls_cert_file: PathBuf::new(),
             tls_key_file: PathBuf::new(),

@@ -5,13 +5,53 @@
 mod common;
 
 use common::{Plant, day, insert};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+};
 use weldfleet_settings::Secret;
 use weldfleet_stores::{
     Class, StoreError,
-    clickhouse::{Runs, Server, SourceTable},
+    clickhouse::{Runs, Server, SourceTable, several_servers},
     migrate,
     mysql::NokTable,
 };
+use weldfleet_testkit::Service;
+
+/// An address at which the servers behind these ports answer in turn.
+async fn in_turn(ports: [u16; 2]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        for port in ports.into_iter().cycle() {
+            let (mut client, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                let _ = copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+/// What one of them is given, the other does not have. (The engine under test has no UUID of its own as a server; the
+/// table of results has one on each.)
+#[tokio::test]
+async fn servers_that_answer_in_turn_are_told_from_one() {
+    let (mut plant, other) = (Plant::ours(false).await, Plant::ours(false).await);
+    let ports = [&plant, &other].map(|plant| plant.services.port(Service::ClickHouse));
+    let several = |plant: &Plant| {
+        let settings = plant.settings.clone();
+        async move { several_servers(&settings).await.unwrap() }
+    };
+    assert_eq!(several(&plant).await, None);
+    plant.settings.clickhouse.url = in_turn([ports[0]; 2]).await;
+    assert_eq!(several(&plant).await, None);
+    plant.settings.clickhouse.url = in_turn(ports).await;
+    let found = several(&plant).await.unwrap();
+    assert_eq!(found.servers, 2);
+    assert!(found.to_string().contains("clickhouse.url"), "{found}");
+}
 
 fn whats(plan: &migrate::Migration) -> Vec<&str> {
     plan.statements
@@ -281,12 +321,10 @@ async fn an_unreachable_server_is_an_outage() {
     insert(&plant.table().await, day(), 0..1).await;
     let mirror = plant.mirror().await;
     mirror.table().server().ping().await.unwrap();
-    plant.services.kill(weldfleet_testkit::Service::MySql);
+    plant.services.kill(Service::MySql);
     let error = mirror.mirror_day(day()).await.unwrap_err();
     assert!(error.is_outage(), "{}", error.chain());
-    plant
-        .services
-        .start_again(weldfleet_testkit::Service::MySql);
+    plant.services.start_again(Service::MySql);
     mirror.mirror_day(day()).await.unwrap();
 
     plant.settings.clickhouse.url = "http://127.0.0.1:1".into();

@@ -96,7 +96,7 @@ async fn mysql_follows_what_is_committed() {
         ),
         (
             "UPDATE nok_records SET ck_local_time = '2026-11-22' WHERE record_id = '3'",
-            changed(1, 0, 1),
+            changed(0, 1, 0),
         ),
         (
             "INSERT INTO nok_records (data_date, ck_ticks, ck_local_time, record_id) VALUES (20261122, 1795305600050, '2026-11-22 00:00:00.050', '5')",
@@ -320,6 +320,58 @@ async fn a_review_outlives_the_verdict_it_was_of() {
             .await,
         ["NOK|2|ground down"]
     );
+}
+
+/// A server in another time zone prints the same ticks in other words.
+#[tokio::test]
+async fn another_time_zone_doubles_no_record_and_loses_no_review() {
+    let plant = Plant::ours(true).await;
+    let table = plant.table().await;
+    insert(&table, day(), 0..300).await;
+    let noks: Vec<usize> = (0..250).collect();
+    judge(&table, 1, &range(0, 299), &noks, &ok()).await;
+    let mirror = plant.mirror().await;
+    mirror.mirror_day(day()).await.unwrap();
+    let everything = async || {
+        plant
+            .mysql("SELECT * FROM nok_records ORDER BY ck_ticks, ck_local_time")
+            .await
+    };
+    plant
+        .mysql("UPDATE nok_records SET review_result = 'confirmed', reviewed_by = 'Li' WHERE record_id IN ('1', '2')")
+        .await;
+    let before = everything().await;
+    let elsewhere = "UPDATE nok_records SET ck_local_time = CONCAT('2026-11-21 16', SUBSTRING(ck_local_time, 14))";
+    plant.mysql(elsewhere).await;
+    // As a worker mirrors its range, by keys and by their span, and as the leader goes through the day.
+    assert_eq!(
+        mirror.mirror(&range(0, 9)).await.unwrap(),
+        changed(0, 10, 0)
+    );
+    let first = CommittedRange {
+        range: range(10, 19),
+        first_token: Some(1),
+    };
+    let done = mirror.mirror_all(&[&first]).await.unwrap();
+    assert_eq!(done, changed(0, 10, 0));
+    assert_eq!(mirror.mirror_day(day()).await.unwrap(), changed(0, 230, 0));
+    assert!(mirror.lag_of(day()).await.unwrap().equal);
+    assert_eq!(everything().await, before);
+
+    // Of twins, as an older release made them, the one with the review stays.
+    plant
+        .mysql(&format!("{elsewhere} WHERE record_id IN ('1', '3')"))
+        .await;
+    let columns = "data_date, ck_ticks, record_id, final_result, alg_token";
+    plant
+        .mysql(&format!(
+            "INSERT INTO nok_records (ck_local_time, {columns}) \
+             SELECT CONCAT('2026-11-22 00', SUBSTRING(ck_local_time, 14)), {columns} FROM nok_records WHERE record_id IN ('1', '3')"
+        ))
+        .await;
+    assert_eq!(mirror.mirror_day(day()).await.unwrap(), changed(0, 2, 2));
+    assert_eq!(everything().await, before);
+    assert!(mirror.lag_of(day()).await.unwrap().equal);
 }
 
 /// `BACKUP` in one session: what is kept in memory belongs to it.

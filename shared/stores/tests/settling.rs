@@ -80,6 +80,14 @@ async fn a_settled_day_can_be_archived_and_backed_up() {
     let patches = table.patches().await.unwrap();
     assert!(patches.bytes > 0 && patches.limit > 1 << 30, "{patches:?}");
     assert!(patches.partitions[0].quiet_seconds < 30, "{patches:?}");
+    // The table's own limit is before the server's.
+    for (own, bytes) in [("5000000000", 5_000_000_000), ("'6Gi'", 6 << 30)] {
+        let set = "MODIFY SETTING max_uncompressed_bytes_in_patches";
+        plant
+            .execute(&format!("ALTER TABLE weld_test.spot_records {set} = {own}"))
+            .await;
+        assert_eq!(table.patch_limit().await.unwrap(), bytes, "{own}");
+    }
     let before = plant.ask(VERDICTS).await;
     assert_eq!(plant.ask(WITHOUT_PATCHES).await, "0");
     let archive =

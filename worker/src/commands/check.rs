@@ -14,7 +14,7 @@ use weldfleet_service::{Exit, Failure, exit::chain, output};
 use weldfleet_settings::{Precision, Settings, secret::without_credentials};
 use weldfleet_stores::{
     Day,
-    clickhouse::{PartRows, RowBlock, SourceTable, empty_filter, repeated_keys},
+    clickhouse::{PartRows, RowBlock, SourceTable, empty_filter, repeated_keys, several_servers},
 };
 use weldfleet_weld::{Verdict, rules::RuleSet};
 
@@ -179,6 +179,16 @@ async fn check_clickhouse(settings: &Settings, report: &mut Report) -> Option<So
                 }
             }
         }
+    }
+    match several_servers(settings).await {
+        Ok(None) => {}
+        Ok(Some(several)) => report.failed("clickhouse", several.to_string()),
+        Err(error) => report.warning("clickhouse", error.chain()),
+    }
+    match source.row_policy().await {
+        Ok(None) => {}
+        Ok(Some(policy)) => report.failed("filter", policy.to_string()),
+        Err(error) => report.warning("filter", error.chain()),
     }
     match repeated_keys(settings).await {
         Ok(None) => report.ok("keys", "unique on the latest day"),

@@ -50,11 +50,6 @@ impl std::ops::AddAssign for Checksum {
 /// A mirrored key: ticks, time as text, id as text.
 pub(crate) type TextKey = (i64, String, String);
 
-/// The part of a mirrored key that names the weld in the truth; the time as text is the ticks in other words.
-pub(crate) fn ticks_and_id(key: &TextKey) -> (i64, &str) {
-    (key.0, &key.2)
-}
-
 #[derive(Row, Deserialize)]
 struct NokOfDay {
     day: u32,
@@ -78,6 +73,11 @@ impl NokRow {
             self.ck_local_time.clone(),
             self.record_id.clone(),
         )
+    }
+
+    /// What names the weld of a day: ticks and id. The time as text is the ticks in other words.
+    pub(crate) fn weld(&self) -> (i64, &str) {
+        (self.ticks, &self.record_id)
     }
 
     pub(crate) fn is_nok(&self) -> bool {
@@ -197,16 +197,16 @@ impl SourceTable {
         Ok(ticks.first().copied())
     }
 
-    /// Rows with these keys that have a verdict or reason, whatever it is.
+    /// Rows of these welds that have a verdict or reason, whatever it is.
     pub(crate) async fn committed_at(
         &self,
         day: Day,
-        keys: &[TextKey],
+        welds: &[(i64, &str)],
         columns: &[MirrorColumn],
     ) -> Result<Vec<NokRow>, StoreError> {
         let mut found = Vec::new();
-        for keys in keys.chunks(KEYS) {
-            let picked = self.schema.has_key(keys.iter().map(ticks_and_id));
+        for welds in welds.chunks(KEYS) {
+            let picked = self.schema.has_key(welds.iter().copied());
             let complete = self.schema.column("alg_complete_time");
             let judged = format!("{picked} AND {complete} IS NOT NULL");
             let rows = self.committed_rows(day, Some(&picked), &judged, columns);
@@ -287,11 +287,11 @@ impl SourceTable {
         Ok(rows.into_iter().map(|row| (row.day, row.nok)).collect())
     }
 
-    /// The checksum of the day's NOK rows, and of the rows with the given keys that have a verdict.
+    /// The checksum of the day's NOK rows, and of the given welds that have a verdict.
     pub(crate) async fn nok_checksum(
         &self,
         day: Day,
-        reviewed: &[TextKey],
+        reviewed: &[(i64, String)],
         columns: &[MirrorColumn],
     ) -> Result<Checksum, StoreError> {
         let schema = &self.schema;
@@ -299,7 +299,7 @@ impl SourceTable {
         if !reviewed.is_empty() {
             filter = format!(
                 "({filter} OR ({} AND {} IS NOT NULL AND {} IS NOT NULL))",
-                schema.has_key(reviewed.iter().map(ticks_and_id)),
+                schema.has_key(reviewed.iter().map(|(ticks, id)| (*ticks, id.as_str()))),
                 schema.column("alg_complete_time"),
                 schema.column("final_result"),
             );

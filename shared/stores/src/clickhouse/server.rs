@@ -263,6 +263,11 @@ impl Server {
         &self.database
     }
 
+    /// Account that asks.
+    pub(crate) fn user(&self) -> &str {
+        &self.user
+    }
+
     /// Answers when the server does, with these credentials.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.one::<u8>("ping", "SELECT 1").await.map(|_| ())

@@ -14,7 +14,13 @@ use clickhouse::Row;
 use serde::Deserialize;
 
 use super::{Server, SourceTable, quote::literal};
-use crate::{errors::StoreError, range::Day};
+use crate::{
+    errors::{Class, StoreError},
+    range::Day,
+};
+
+/// The table setting that bounds patch parts.
+const PATCH_LIMIT: &str = "max_uncompressed_bytes_in_patches";
 
 /// Partitions that one statement names.
 const MOST_PARTITIONS: usize = 200;
@@ -163,12 +169,34 @@ impl SourceTable {
     }
 
     /// Uncompressed bytes of patch parts beyond which the server refuses every UPDATE of the table; 0: it has no limit.
+    /// The table's own text says it, or else the server's default for tables of its kind.
     pub async fn patch_limit(&self) -> Result<u64, StoreError> {
         let what = "read the limit of patch parts";
-        let sql = "SELECT value FROM system.merge_tree_settings WHERE name = 'max_uncompressed_bytes_in_patches'";
-        let limits: Vec<String> = self.server.all(what, sql).await?;
-        let limit = limits.first().and_then(|limit| limit.parse().ok());
-        Ok(limit.unwrap_or(0))
+        let (database, table) = (&self.schema.database, &self.schema.table);
+        let sql = format!(
+            "SELECT engine, create_table_query FROM system.tables WHERE database = {} AND name = {}",
+            literal(database),
+            literal(table)
+        );
+        let tables: Vec<(String, String)> = self.server.all(what, &sql).await?;
+        let (engine, text) = tables.into_iter().next().unwrap_or_default();
+        if let Some(own) = own_limit(&text) {
+            return Ok(own);
+        }
+        let default = async |defaults: &str| {
+            let sql = format!("SELECT value FROM system.{defaults} WHERE name = '{PATCH_LIMIT}'");
+            let limits: Vec<String> = self.server.all(what, &sql).await?;
+            let limit = limits.first().and_then(|limit| limit.parse().ok());
+            Ok::<u64, StoreError>(limit.unwrap_or(0))
+        };
+        if engine.starts_with("Replicated") {
+            // Our accounts are not granted these by `migrate --grants`, which asks no server what the table is.
+            match default("replicated_merge_tree_settings").await {
+                Err(error) if error.class() == Class::Refused => {}
+                answered => return answered,
+            }
+        }
+        default("merge_tree_settings").await
     }
 
     /// Asks the server to apply the patches of these partitions, without waiting for it. As one statement, since each
@@ -223,6 +251,22 @@ impl SourceTable {
             )
             .await
     }
+}
+
+/// What a table's own text says of [`PATCH_LIMIT`]: a number, or a text with a suffix, such as `'2Gi'`.
+fn own_limit(create_table_query: &str) -> Option<u64> {
+    let (_, behind) = create_table_query.rsplit_once(&format!("{PATCH_LIMIT} = "))?;
+    let behind = behind.trim_start_matches('\'');
+    let letters = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric());
+    let value = &behind[..letters(behind).unwrap_or(behind.len())];
+    let (number, suffix) = value.split_at(value.trim_end_matches(char::is_alphabetic).len());
+    let unit = match suffix.strip_suffix('i') {
+        Some(_) => 1024_u64,
+        None => 1000,
+    };
+    let power = "KMGTP".find(suffix.trim_end_matches('i'))? + usize::from(!suffix.is_empty());
+    let number: u64 = number.parse().ok()?;
+    number.checked_mul(unit.checked_pow(power as u32)?)
 }
 
 fn apply_sql(source: &str, partitions: &[String]) -> String {
@@ -283,6 +327,25 @@ mod tests {
             sql,
             "ALTER TABLE `w`.`s` APPLY PATCHES IN PARTITION ID '20261120', APPLY PATCHES IN PARTITION ID 'a\\'b' \
              SETTINGS mutations_sync = 0, alter_sync = 0"
+        );
+    }
+
+    #[test]
+    fn a_table_s_own_limit_of_patches_is_read_as_the_server_reads_it() {
+        let of = |value: &str| {
+            own_limit(&format!(
+                "CREATE TABLE w.t (a UInt8) ENGINE = MergeTree ORDER BY a SETTINGS index_granularity = 8192, \
+                 max_uncompressed_bytes_in_patches = {value}, patch_parts_version = 'v1'"
+            ))
+        };
+        assert_eq!(of("1000"), Some(1000));
+        assert_eq!(of("0"), Some(0), "no limit");
+        assert_eq!(of("'2Gi'"), Some(2 << 30));
+        assert_eq!(of("'5M'"), Some(5_000_000));
+        assert_eq!(of("'x'"), None);
+        assert_eq!(
+            own_limit("CREATE TABLE w.t (a UInt8) ENGINE = MergeTree ORDER BY a"),
+            None
         );
     }
 

@@ -15,6 +15,9 @@
 //!
 //! A reviewer's columns are never named in a statement. A row that somebody reviewed stays when its
 //! weld is no longer NOK, with the verdict it now has.
+//!
+//! One weld, one record: ticks and id name the weld, and the time as text only repeats the ticks in the words of a time
+//! zone. Where these changed, on a new host as a rule, the record is given the new words and keeps its review.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,12 +25,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{NokTable, table::StoredRow};
+use super::{
+    NokTable,
+    table::{Retimed, StoredRow},
+};
 use crate::{
     IdRef, RecordId,
     clickhouse::{
         SourceTable,
-        nok::{Checksum, JudgedStamp, NokRow, TextKey, TickSpan, ticks_and_id},
+        nok::{Checksum, JudgedStamp, NokRow, TextKey, TickSpan},
     },
     errors::StoreError,
     range::{Day, KeyOrder, KeyRange, KeyRef, Range, neighbours},
@@ -52,7 +58,7 @@ struct CommittedSum {
     /// Stamp of the source table's parts, read before.
     source: u64,
     /// Welds that are not NOK and counted nevertheless.
-    reviewed: Vec<TextKey>,
+    reviewed: Vec<(i64, String)>,
     sum: Checksum,
     computed: Instant,
 }
@@ -84,11 +90,44 @@ impl Kept {
 struct Difference {
     /// Records to add or to change.
     put: Vec<NokRow>,
-    /// Records whose weld says otherwise and that nobody has reviewed.
+    /// Records whose time is in other words than the weld's is now.
+    retime: Vec<Retimed>,
+    /// Records whose weld says otherwise, or has another record, and that nobody has reviewed.
     surplus: Vec<TextKey>,
     /// What that comes to.
     change: MirrorChange,
     kept: Kept,
+}
+
+impl Difference {
+    /// Of a weld's records one is to say what the weld says: the one that has the review, or else today's words.
+    fn keep_one(&mut self, weld: &NokRow, mut records: Vec<&StoredRow>) {
+        let today = |record: &StoredRow| record.row.ck_local_time == weld.ck_local_time;
+        records.sort_by_cached_key(|record| {
+            let words = record.row.ck_local_time.clone();
+            (!record.reviewed, !today(record), words)
+        });
+        let mut records = records.into_iter();
+        let Some(record) = records.next() else { return };
+        if !today(record) {
+            self.retime.push(Retimed {
+                key: record.row.key(),
+                time: weld.ck_local_time.clone(),
+            });
+        }
+        let is_other = !same(&record.row, weld);
+        if is_other {
+            self.put.push(weld.clone());
+        }
+        self.change.updated += u64::from(is_other || !today(record));
+        for twin in records {
+            match twin.reviewed {
+                // People have written into both.
+                true => self.kept.add(twin),
+                false => self.surplus.push(twin.row.key()),
+            }
+        }
+    }
 }
 
 /// What a mirror changed.
@@ -207,8 +246,8 @@ impl Mirror {
             .source
             .nok_between(day, ranges, tokens, columns)
             .await?;
-        let keys: Vec<TextKey> = committed.iter().map(NokRow::key).collect();
-        let stored = self.table.rows_at(day, &keys).await?;
+        let welds: Vec<(i64, &str)> = committed.iter().map(NokRow::weld).collect();
+        let stored = self.table.rows_at(day, &welds).await?;
         if !stored.is_empty() {
             // What another attempt has committed meanwhile may be in MySQL already: the source is read last.
             committed = self
@@ -317,48 +356,38 @@ impl Mirror {
         stored: &[StoredRow],
     ) -> Result<Difference, StoreError> {
         let mut found = Difference::default();
-        let mut there: HashMap<TextKey, &StoredRow> = stored
-            .iter()
-            .map(|stored| (stored.row.key(), stored))
-            .collect();
+        let mut there: BTreeMap<(i64, &str), Vec<&StoredRow>> = BTreeMap::new();
+        for stored in stored {
+            there.entry(stored.row.weld()).or_default().push(stored);
+        }
         for row in committed {
-            match there.remove(&row.key()) {
+            match there.remove(&row.weld()) {
+                Some(records) => found.keep_one(row, records),
                 None => {
                     found.change.inserted += 1;
                     found.put.push(row.clone());
                 }
-                Some(stored) if !same(&stored.row, row) => {
-                    found.change.updated += 1;
-                    found.put.push(row.clone());
-                }
-                Some(_) => {}
             }
         }
         // The rest is of no committed NOK row. It goes only where its weld has another verdict.
-        let mut rest: Vec<(TextKey, &StoredRow)> = there.into_iter().collect();
-        rest.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let keys: Vec<TextKey> = rest.iter().map(|(key, _)| key.clone()).collect();
+        let welds: Vec<(i64, &str)> = there.keys().copied().collect();
         let layout = self.table.layout().await?;
         let verdicts = self
             .source
-            .committed_at(day, &keys, &layout.columns)
+            .committed_at(day, &welds, &layout.columns)
             .await?;
-        let verdicts: HashMap<(i64, &str), &NokRow> = verdicts
-            .iter()
-            .map(|row| ((row.ticks, row.record_id.as_str()), row))
-            .collect();
-        for (key, stored) in rest {
-            match verdicts.get(&ticks_and_id(&key)) {
-                None => found.kept.add(stored),
-                Some(row) if row.key() == key && (stored.reviewed || row.is_nok()) => {
-                    if !same(&stored.row, row) {
-                        found.change.updated += 1;
-                        found.put.push((*row).clone());
-                    }
+        let verdicts: HashMap<(i64, &str), &NokRow> =
+            verdicts.iter().map(|row| (row.weld(), row)).collect();
+        for (weld, records) in there {
+            match verdicts.get(&weld) {
+                None => records.iter().for_each(|record| found.kept.add(record)),
+                Some(row) if row.is_nok() || records.iter().any(|record| record.reviewed) => {
+                    found.keep_one(row, records);
                 }
-                // A copy of the weld's record with its time in other words; people have written into this one.
-                Some(_) if stored.reviewed => found.kept.add(stored),
-                Some(_) => found.surplus.push(key),
+                Some(_) => {
+                    let keys = records.iter().map(|record| record.row.key());
+                    found.surplus.extend(keys);
+                }
             }
         }
         found.change.removed = found.surplus.len() as u64;
@@ -371,9 +400,11 @@ impl Mirror {
     }
 
     async fn write(&self, day: Day, difference: Difference) -> Result<MirrorChange, StoreError> {
+        // A record takes the words of a twin only once that is gone, and new values by its new words.
+        let removed = self.table.remove(day, &difference.surplus).await?;
+        self.table.retime(day, &difference.retime).await?;
         let put: Vec<&NokRow> = difference.put.iter().collect();
         self.table.put(day, &put).await?;
-        let removed = self.table.remove(day, &difference.surplus).await?;
         Ok(MirrorChange {
             removed,
             ..difference.change
@@ -413,7 +444,7 @@ impl Mirror {
     async fn committed_sum(
         &self,
         day: Day,
-        reviewed: Vec<TextKey>,
+        reviewed: Vec<(i64, String)>,
     ) -> Result<Checksum, StoreError> {
         let source = self.source.parts().await?.source;
         let sums = || self.sums.lock().unwrap_or_else(PoisonError::into_inner);
@@ -493,13 +524,13 @@ fn between(keys: &KeyRange, row: &NokRow) -> bool {
     })
 }
 
-/// Whether two rows say the same, numbers to a millionth.
+/// Whether two rows of a weld say the same, in whatever words its time, numbers to a millionth.
 fn same(a: &NokRow, b: &NokRow) -> bool {
     let millionths = |x: &f64| {
         x.is_finite()
             .then(|| (x.clamp(-1e9, 1e9) * 1e6 + 0.5).floor() as i64)
     };
-    a.key() == b.key()
+    a.weld() == b.weld()
         && a.integers == b.integers
         && a.texts == b.texts
         && a.floats

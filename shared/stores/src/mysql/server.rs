@@ -82,6 +82,23 @@ impl Server {
         in_time("ping", conn.query_drop("SELECT 1")).await
     }
 
+    /// Whether the server takes writes at all, as one does not that a failover led to too early. Any account may ask,
+    /// and nothing is tried: whoever looks may not be allowed to write.
+    pub async fn check_writable(&self) -> Result<(), StoreError> {
+        let mut conn = self.connect().await?;
+        // MariaDB has words for some kinds of it.
+        let sql = "SELECT @@read_only NOT IN ('0', 'OFF') OR @@innodb_read_only";
+        let is_read_only: Option<bool> =
+            in_time("ask whether it is read-only", conn.query_first(sql)).await?;
+        if is_read_only == Some(true) {
+            return Err(StoreError::refused(
+                "mysql: the server is read-only (read_only or innodb_read_only is on)",
+                "let mysql.url lead to the server that takes writes, or make this one the primary",
+            ));
+        }
+        Ok(())
+    }
+
     /// Closes the connections.
     pub async fn close(self) -> Result<(), StoreError> {
         in_time("disconnect", self.pool.disconnect()).await

@@ -49,6 +49,12 @@ pub(crate) struct StoredRow {
     pub crc: u64,
 }
 
+/// A record's key, and the words that its time is to be in.
+pub(crate) struct Retimed {
+    pub key: TextKey,
+    pub time: String,
+}
+
 impl StoredRow {
     /// Whether the day's checksum counts it: a review alone, of a weld without a verdict, says nothing about the weld.
     pub fn counts(&self) -> bool {
@@ -189,16 +195,22 @@ impl NokTable {
         self.rows_where(&condition, span.to_vec()).await
     }
 
-    /// Rows of a day with these keys.
+    /// Records of these welds of a day, in whatever words their time.
     pub(crate) async fn rows_at(
         &self,
         day: Day,
-        keys: &[TextKey],
+        welds: &[(i64, &str)],
     ) -> Result<Vec<StoredRow>, StoreError> {
+        let [on_day, ticks, _, id] = self.declared.quoted_key();
         let mut found = Vec::new();
-        for batch in keys.chunks(BATCH) {
-            let condition = self.has_key(batch);
-            found.extend(self.rows_where(&condition, key_values(day, batch)).await?);
+        for batch in welds.chunks(BATCH) {
+            let marks = vec!["(?, ?)"; batch.len()].join(", ");
+            let condition = format!("{on_day} = ? AND ({ticks}, {id}) IN ({marks})");
+            let mut values = vec![Value::from(day.number())];
+            for (ticks, id) in batch {
+                values.extend([Value::from(*ticks), Value::from(*id)]);
+            }
+            found.extend(self.rows_where(&condition, values).await?);
         }
         Ok(found)
     }
@@ -310,12 +322,39 @@ impl NokTable {
         Ok(removed)
     }
 
-    /// Keys of reviewed rows that do not say NOK.
-    pub(crate) async fn reviewed_not_nok(&self, day: Day) -> Result<Vec<TextKey>, StoreError> {
+    /// Gives records the words that their time has now. Nothing else of them changes, whoever has reviewed them.
+    pub(crate) async fn retime(&self, day: Day, records: &[Retimed]) -> Result<(), StoreError> {
+        let [_, ticks, time, id] = self.declared.quoted_key();
+        let case = format!("WHEN ({ticks}, {time}, {id}) = (?, ?, ?) THEN ? ");
+        for batch in records.chunks(BATCH) {
+            let keys: Vec<TextKey> = batch.iter().map(|record| record.key.clone()).collect();
+            let sql = format!(
+                "UPDATE {} SET {time} = CASE {}ELSE {time} END WHERE {}",
+                self.name,
+                case.repeat(batch.len()),
+                self.has_key(&keys),
+            );
+            let mut values = Vec::new();
+            for Retimed { key, time } in batch {
+                values.extend(values_of(key));
+                values.push(Value::from(time.as_str()));
+            }
+            values.extend(key_values(day, &keys));
+            self.write("write the times of nok rows", &sql, values)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Ticks and ids of reviewed rows that do not say NOK.
+    pub(crate) async fn reviewed_not_nok(
+        &self,
+        day: Day,
+    ) -> Result<Vec<(i64, String)>, StoreError> {
         let layout = &self.declared;
-        let [on_day, ticks, time, id] = layout.quoted_key();
+        let [on_day, ticks, _, id] = layout.quoted_key();
         let sql = format!(
-            "SELECT {ticks}, {time}, {id} FROM {} WHERE {on_day} = ? AND {} AND {} AND NOT {}",
+            "SELECT {ticks}, {id} FROM {} WHERE {on_day} = ? AND {} AND {} AND NOT {}",
             self.name,
             layout.is_ours(),
             layout.is_reviewed(),
@@ -411,14 +450,16 @@ async fn write_once(
 
 fn key_values(day: Day, keys: &[TextKey]) -> Vec<Value> {
     let mut values = vec![Value::from(day.number())];
-    for (ticks, time, id) in keys {
-        values.extend([
-            Value::from(*ticks),
-            Value::from(time.as_str()),
-            Value::from(id.as_str()),
-        ]);
-    }
+    values.extend(keys.iter().flat_map(values_of));
     values
+}
+
+fn values_of((ticks, time, id): &TextKey) -> [Value; 3] {
+    [
+        Value::from(*ticks),
+        Value::from(time.as_str()),
+        Value::from(id.as_str()),
+    ]
 }
 
 fn text_value(text: &str) -> Value {

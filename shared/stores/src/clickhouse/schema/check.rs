@@ -22,8 +22,8 @@ impl TableDescription<'_> {
                 "CoalescingMergeTree" => "merges a row's verdict into later rows with its key",
                 _ => "has no lightweight UPDATE",
             };
-            let remedy = "name a table of the MergeTree family (for a view or Distributed table, the table below it), \
-                          or copy the rows into one";
+            let remedy = "name a table of the MergeTree family (for a view the table below it, for a Distributed table the \
+                          table below it on one shard and a fleet for each shard), or copy the rows into one";
             faults.push(table_fault(format!("engine {engine} {problem}"), remedy));
         }
     }
