@@ -340,7 +340,7 @@ Examples:
   scheduler status --watch
   scheduler status --json | jq -r '.causes[].what.en'
 
-Exit code 3 when a store could not be reached.")]
+Exit code 3 when ClickHouse or Redis could not be reached; judging goes on without MySQL.")]
 pub struct StatusArgs {
     /// Only this day: YYYYMMDD, today or yesterday
     #[arg(long, value_name = "DAY")]

@@ -164,13 +164,20 @@ fn every_fail_point_is_armed_by_a_test() {
             files.push(fs::read_to_string(file).expect("utf-8"));
         });
     }
-    let points: BTreeSet<&str> = sources
-        .iter()
-        .flat_map(|source| source.split("reach(\"").skip(1))
-        .filter_map(|rest| rest.split('"').next())
+    // Named where they are reached, or with the step that they follow.
+    let named = |mark: &'static str| {
+        let after = sources
+            .iter()
+            .flat_map(move |source| source.split(mark).skip(1));
+        after.filter_map(|rest| rest.split('"').next())
+    };
+    let of_steps = named("=> \"worker::").map(|step| format!("worker::{step}"));
+    let points: BTreeSet<String> = named("reach(\"")
+        .map(str::to_owned)
+        .chain(of_steps)
         .collect();
     assert!(points.len() >= 12, "fail points in the source: {points:?}");
-    let idle: Vec<&str> = points
+    let idle: Vec<String> = points
         .into_iter()
         .filter(|point| {
             let (named, in_a_list) = (format!("\"{point}\""), format!("{point}="));

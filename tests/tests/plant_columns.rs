@@ -183,7 +183,7 @@ async fn nok_welds_reach_an_applications_table_and_are_found_by_their_body() {
         "{told}"
     );
     assert!(
-        told.contains("   spot ") && told.contains("\nbody_no B3\n"),
+        told.contains("   spot ") && told.contains("body_no B3\n"),
         "{told}"
     );
     let pictures = fs::read_dir(&folder).expect("the pictures").count();
@@ -323,7 +323,7 @@ async fn a_model_is_fed_with_the_numbers_of_its_weld() {
     let png = fleet.folder().join("one.png").display().to_string();
     let told = fleet.succeed("worker", &["explain", "--record-id", &id, "--png", &png]);
     assert!(
-        told.contains("\nforce_kn 3.25   tip_dress_count "),
+        told.contains("   force_kn 3.25   tip_dress_count "),
         "{told}"
     );
 

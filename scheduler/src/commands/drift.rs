@@ -71,14 +71,14 @@ impl Models {
         })
     }
 
-    /// What makes the days comparable, where not the same models judged both: what a model says of them then tells the
+    /// What makes the days comparable, where no model judged on both (parts of one day alone may have models of their own): what a model says of them then tells the
     /// models apart, not the welds.
     fn judge_anew(&self, reference: Day) -> Option<String> {
         let versions = |models: &[ModelRows]| -> BTreeSet<String> {
             models.iter().map(|one| one.model_version.clone()).collect()
         };
         let (then, now) = (versions(&self.then), versions(&self.now));
-        let differ = !then.is_empty() && !now.is_empty() && then != now;
+        let differ = !then.is_empty() && !now.is_empty() && then.is_disjoint(&now);
         differ.then(|| format!("scheduler backfill --from {reference} --to {reference} --force"))
     }
 

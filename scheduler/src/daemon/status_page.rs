@@ -33,7 +33,7 @@ fn page(daemon: &Daemon, seen: Option<&Report>) -> Value {
         open.count()
     });
     let mirror = match settings.mysql.enabled {
-        true => json!(seen.and_then(|report| report.mirror.as_ref())),
+        true => seen.map_or(Value::Null, mirror),
         false => json!("off"),
     };
     let paused = seen.and_then(|report| report.paused.as_ref());
@@ -61,7 +61,7 @@ fn page(daemon: &Daemon, seen: Option<&Report>) -> Value {
             "max_outstanding": settings.scheduler.max_outstanding,
         },
         "counts": {
-            "days": seen.and_then(|report| report.days.as_ref()),
+            "days": seen.and_then(|report| report.days.as_deref()).unwrap_or_default(),
             "jobs": seen.and_then(|report| report.jobs.as_ref()),
             "outstanding": queue.map(|queue| &queue.outstanding),
             "workers": seen.map(|report| report.living_workers().count()),
@@ -69,6 +69,20 @@ fn page(daemon: &Daemon, seen: Option<&Report>) -> Value {
         },
         "paused": paused,
         "mirror": mirror,
+    })
+}
+
+fn mirror(report: &Report) -> Value {
+    let why = report.stores.mysql.why();
+    if !why.is_empty() {
+        return json!({ "away": why });
+    }
+    let days = report.mirror.as_deref().unwrap_or_default();
+    let lag = days.iter().map(|day| day.committed.abs_diff(day.mirrored));
+    json!({
+        "lag_rows": lag.sum::<u64>(),
+        "kept_rows": report.mirror_kept_rows,
+        "days": days,
     })
 }
 

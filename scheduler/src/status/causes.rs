@@ -709,6 +709,7 @@ mod tests {
                 redis: StoreLine::Works,
                 clickhouse: StoreLine::Works,
                 mysql: StoreLine::Works,
+                ..Stores::default()
             },
             days: Some(vec![DayLine {
                 live: true,

@@ -162,6 +162,8 @@ impl Gatherer {
         let listened = self.listen(&mut report).await;
         if let StoreLine::Away(why) = report.stores.clickhouse.clone() {
             problem(&mut report, "clickhouse", &why);
+            // It may come back with other settings, or other tables.
+            (self.table, self.mirror, self.known) = (None, None, Known::default());
         } else {
             let looking = self.look_at_clickhouse(&live, &mut report);
             let looked = tokio::time::timeout(LONGEST, looking).await;
@@ -248,7 +250,8 @@ impl Gatherer {
         };
         match tokio::time::timeout(SOON, trying).await {
             Ok(Ok(())) => StoreLine::Works,
-            Ok(Err(error)) => StoreLine::Away(error.chain()),
+            Ok(Err(error)) if error.is_outage() => StoreLine::Away(error.chain()),
+            Ok(Err(error)) => StoreLine::Refuses(error.chain_and_remedy()),
             Err(_) => StoreLine::Away(silent(SOON)),
         }
     }
@@ -285,6 +288,7 @@ impl Gatherer {
             Ok(Err(error)) => {
                 let why = one_line(&error);
                 problem(report, "redis", &format!("redis.url: {why}"));
+                report.stores.redis_refuses_for_now = error.is_outage() && !error.is_denied();
                 match error {
                     QueueError::Unavailable { .. } => StoreLine::Away(why),
                     _ => StoreLine::Refuses(why),

@@ -153,14 +153,17 @@ pub struct Stores {
     pub clickhouse: StoreLine,
     /// `off` where `mysql.enabled` is false.
     pub mysql: StoreLine,
+    /// What Redis refuses it may take later: it is full, or a replica for now.
+    #[serde(skip)]
+    pub redis_refuses_for_now: bool,
 }
 
 impl Stores {
-    /// One could not be reached, or did not answer in time.
+    /// One that judging needs could not be reached, did not answer in time, or may do later what it refuses now.
     pub fn any_away(&self) -> bool {
-        let stores = [&self.redis, &self.clickhouse, &self.mysql];
+        let stores = [&self.redis, &self.clickhouse];
         let is_away = |store: &&StoreLine| matches!(store, StoreLine::Away(_) | StoreLine::Slow(_));
-        stores.iter().any(is_away)
+        self.redis_refuses_for_now || stores.iter().any(is_away)
     }
 }
 

@@ -180,11 +180,9 @@ fn check_verdicts(units: CurveUnits, name: &str) -> usize {
         assert_eq!(verdict.ml_nok_prob, expected.ml_nok_prob, "{id}");
         assert_eq!(verdict.diameter, expected.diameter, "{id}");
         assert_eq!(verdict.stack_thickness, expected.stack_thickness, "{id}");
-        assert_eq!(
-            verdict.final_result.is_some(),
-            verdict.model_version.is_some(),
-            "{id}"
-        );
+        // A row in error tells which model was asked.
+        let told = verdict.model_version.is_some();
+        assert!(told || verdict.final_result.is_none(), "{id}");
     }
     hits
 }

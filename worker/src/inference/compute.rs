@@ -91,7 +91,11 @@ impl Compute {
         }
         // What broke a session (memory, a stream of the device) may be over for the next one.
         sessions.close(model);
-        let tried = sessions.try_made_up(model);
+        let tried = match sessions.try_made_up(model) {
+            // What it lacks the others may have.
+            Err(_) if sessions.close_other_parts(model) > 0 => sessions.try_made_up(model),
+            tried => tried,
+        };
         tried.map_err(|error| failure(model, &error))
     }
 

@@ -138,7 +138,9 @@ pub fn part_folders(root: &Path) -> anyhow::Result<Vec<PartFolder>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(&folder).with_context(shown)? {
         let entry = entry.with_context(shown)?;
-        if !entry.path().is_dir() {
+        // One that begins with a dot is being made.
+        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        if is_hidden || !entry.path().is_dir() {
             continue;
         }
         let part = entry.file_name().into_string().map_err(|name| {

@@ -117,7 +117,7 @@ impl Sessions {
         }
     }
 
-    fn close_other_parts(&mut self, id: ModelId) -> usize {
+    pub fn close_other_parts(&mut self, id: ModelId) -> usize {
         let others: Vec<ModelId> = self.parts().filter(|part| *part != id).collect();
         for part in &others {
             self.close(*part);

@@ -80,7 +80,9 @@ impl Gate {
             outage::begins(&self.health, dependency, &reason);
             let state = dependencies.entry(dependency).or_default();
             let watched = !state.failing.is_empty();
-            state.failing.insert(what, probe);
+            if state.failing.insert(what, probe).is_none() {
+                tracing::warn!(dependency, what, reason, "claiming stops until it works");
+            }
             if watched {
                 return;
             }

@@ -216,7 +216,7 @@ fn is_under_a_name(headers: &HeaderMap) -> bool {
     };
     let host = host.to_str().unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    name != "localhost" && name.trim_matches(['[', ']']).parse::<IpAddr>().is_err()
+    name != "localhost" && host != "localhost" && address(host).is_none()
 }
 
 /// An address as proxies write it, some of them with a port.
@@ -284,7 +284,8 @@ pub async fn guard(State(access): State<Access>, mut request: Request, next: Nex
 
 /// Around what needs no user: on loopback no page of another site reads it through a name that it points here.
 pub async fn under_no_name(State(access): State<Access>, request: Request, next: Next) -> Response {
-    if access.listens.ip().is_loopback() && is_under_a_name(request.headers()) {
+    let is_foreign = is_under_a_name(request.headers()) && !access.is_proxy(peer(&request));
+    if access.listens.ip().is_loopback() && is_foreign {
         let text = page_request::text_of(request.uri(), request.headers());
         return plain(StatusCode::FORBIDDEN, &Problem::OtherName, text);
     }

@@ -38,8 +38,8 @@ impl fmt::Display for SeveralServers {
 /// If a server cannot be asked.
 pub async fn several_servers(settings: &Settings) -> Result<Option<SeveralServers>, StoreError> {
     let sql = format!(
-        "SELECT toString(serverUUID()) AS server, (SELECT concat(any(engine), ' ', toString(any(uuid))) \
-         FROM system.tables WHERE database = {} AND name = 'weld_results') AS results",
+        "SELECT toString(serverUUID()) AS server, ifNull((SELECT concat(any(engine), ' ', toString(any(uuid))) \
+         FROM system.tables WHERE database = {} AND name = 'weld_results'), '') AS results",
         literal(&settings.clickhouse.database)
     );
     let mut met: BTreeSet<(String, String)> = BTreeSet::new();

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use anyhow::anyhow;
@@ -37,6 +38,10 @@ const BUILT_IN_ENDS: char = '\u{0530}';
 pub fn install(name: &str, texts: [&str; 3]) -> anyhow::Result<bool> {
     let mut letters = texts.iter().flat_map(|text| text.chars());
     let needs_more = letters.any(|letter| letter >= BUILT_IN_ENDS && letter.is_alphanumeric());
+    static HAS_CHINESE: OnceLock<()> = OnceLock::new();
+    if HAS_CHINESE.get().is_some() {
+        return Ok(true);
+    }
     if needs_more {
         let mut files = Vec::new();
         for folder in FOLDERS {
@@ -44,6 +49,8 @@ pub fn install(name: &str, texts: [&str; 3]) -> anyhow::Result<bool> {
         }
         files.sort();
         if files.iter().any(|(_, file)| register(name, file)) {
+            // Its content is kept as long as the program runs, so once is enough.
+            HAS_CHINESE.get_or_init(|| ());
             return Ok(true);
         }
     }
@@ -81,7 +88,6 @@ fn register(name: &str, file: &Path) -> bool {
     let Ok(bytes) = fs::read(file) else {
         return false;
     };
-    // Fonts are kept as long as the program runs; it draws one picture.
     register_font(name, FontStyle::Normal, bytes.leak()).is_ok()
 }
 
