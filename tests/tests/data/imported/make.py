@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes counts/, percent/ and volts/ beside it: networks with random weights, imported, and what PyTorch says of the records.
 
-Needs what training/requirements.txt names:
+Needs what training/requirements.lock names:
 
     PYTHONPATH=training python tests/tests/data/imported/make.py
 
