@@ -87,8 +87,6 @@ pub struct Summary {
     pub poisoned: u64,
     /// Runs that are done now.
     pub closed: Vec<u64>,
-    /// Runs that are not.
-    pub open_runs: u64,
     /// Days with outstanding jobs, of any run.
     pub busy_days: BTreeSet<Day>,
     /// Days of backfills that are going on or were closed in this pass.

@@ -53,7 +53,6 @@ impl Pass {
         self.failing
             .0
             .retain(|(run, _), _| open_runs.iter().any(|open| open.run == *run));
-        summary.open_runs = open_runs.len() as u64;
         for run in open_runs {
             let days = run.days();
             summary.backfill_days.extend(&days);
@@ -105,7 +104,6 @@ impl Pass {
                 self.deps.runs.close(run.run).await?;
                 tracing::info!(run = run.run, from = %run.from, to = %run.to, "run done");
                 summary.closed.push(run.run);
-                summary.open_runs -= 1;
             } else {
                 self.finished.0.insert(run.run, finished);
             }
