@@ -14,6 +14,8 @@ readonly ROOT
 readonly ONNXRUNTIME_GPU="onnxruntime-gpu[cuda,cudnn]==1.31.1"
 # What it loads besides the CUDA libraries that pip brings.
 readonly TENSORRT=(libnvinfer.so.10 libnvonnxparser.so.10)
+# The first with CUDA 13.
+readonly OLDEST_DRIVER=580
 export ORT_DISABLE_TELEMETRY=1
 # f32 is f32: NVIDIA's libraries may not round products to 10 bits.
 export NVIDIA_TF32_OVERRIDE=0
@@ -120,9 +122,11 @@ find_python() { # find_python VERSION
 
 # What is missing here, a line each.
 missing() { # missing PYTHON_VERSION PROVIDERS
-    local nodes=(/dev/nvidia[0-9]*) library program
+    local nodes=(/dev/nvidia[0-9]*) library program driver
     [[ -e ${nodes[0]} || -e /dev/dxg ]] || echo "an NVIDIA GPU: there is no /dev/nvidia0"
     loads libcuda.so.1 || echo "the NVIDIA driver: the loader finds no libcuda.so.1"
+    driver=$(driver_version /proc/driver/nvidia/version)
+    [[ -z $driver || ${driver%%.*} -ge $OLDEST_DRIVER ]] || echo "an NVIDIA driver of $OLDEST_DRIVER or newer: this is $driver"
     [[ -n $(find_python "$1") ]] || echo "python$1, for which the folder was prepared (--prepare DIR --python VERSION)"
     for library in libonnxruntime_providers_{cuda,tensorrt}.so libcudart.so.13 libcublas.so.13 libcudnn.so.9; do
         [[ -n $(find "$ROOT/python" -name "$library" -print -quit 2>/dev/null) ]] || echo "$library in $ROOT/python"
@@ -142,13 +146,20 @@ missing() { # missing PYTHON_VERSION PROVIDERS
     [[ -f $ROOT/.cache/old-network/global/model.onnx ]] || echo "the old network: $ROOT/.cache/old-network/global/model.onnx"
 }
 
+driver_version() { # driver_version FILE : what the kernel's module says of itself there; nothing where it does not
+    local line
+    [[ -r $1 ]] && read -r line <"$1" || return 0
+    [[ ! $line =~ [[:space:]]([0-9]+(\.[0-9]+)+)[[:space:]] ]] || echo "${BASH_REMATCH[1]}"
+}
+
 loads() { # loads LIBRARY : whether the loader would find it
     local folder folders
     IFS=: read -ra folders <<<"${LD_LIBRARY_PATH:-}"
     for folder in "${folders[@]}"; do
         [[ ! -e $folder/$1 ]] || return 0
     done
-    PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -qF "$1 "
+    # Not -q: that leaves ldconfig with a closed pipe, and pipefail takes its end for a missing library.
+    PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -F "$1 " >/dev/null
 }
 
 measure() {

@@ -35,6 +35,9 @@ lint() {
     else
         skip "clippy; it is not installed (rustup component add clippy)"
     fi
+    # The tests' own dependencies turn on features of the programs' crates; what is shipped is built without them.
+    step "the programs as they are shipped"
+    cargo check --quiet --locked --bin scheduler --bin worker
     # A workspace of its own, so nothing else notices when a change of the queue leaves its lock file behind.
     step "lock file of the queue's bench"
     cargo update --quiet --workspace --locked --manifest-path bench/queue/Cargo.toml || {

@@ -44,9 +44,12 @@ def main() -> None:
     args = arguments()
     recipe = Recipe.read(args.recipe)
     old = OldParts.read(args.parts) if args.parts else OldParts([], None)
+    if args.parts and recipe.outputs["nok_prob"].scale < 0:
+        old = old.of_nok()
+        print("the network answers the probability of OK: each threshold of --parts becomes 1 - threshold, of NOK")
     nok_threshold = recipe.model.nok_threshold if recipe.model.nok_threshold is not None else old.nok_threshold
     if nok_threshold is None:
-        raise SystemExit("no nok_threshold: give [model] nok_threshold in the recipe")
+        raise SystemExit("no nok_threshold: give [model] nok_threshold in the recipe, a probability of NOK")
     if args.out.exists() and any(args.out.iterdir() if args.out.is_dir() else [args.out]):
         raise SystemExit(f"--out {args.out}: exists and is not empty; nothing is overwritten")
     # PyTorch takes seconds to load: not before the recipe is right.

@@ -138,6 +138,22 @@ class OldConfigurations(unittest.TestCase):
             with self.subTest(told), self.assertRaisesRegex(SystemExit, said):
                 self.read(told)
 
+    def test_a_threshold_that_is_said_to_be_of_nok_is_not_turned_round(self):
+        for told in (
+            {"nok_threshold": 0.2, "parts": {"A": "a.pth"}},
+            {"parts": {"A": {"weights": "a.pth", "nok_threshold": 0.2}}},
+            {"nok_thresholds": {"A": 0.2}},
+        ):
+            with self.assertRaisesRegex(SystemExit, "call it `threshold`"):
+                self.read(told).of_nok()
+
+    def test_thresholds_of_ok_become_those_of_nok(self):
+        told = self.read({"threshold": 0.7, "parts": {"A": "a.pth", "B": {"threshold": 0.9}}}).of_nok()
+        self.assertEqual((told.nok_threshold, [part.nok_threshold for part in told.parts]), (0.3, [None, 0.1]))
+        self.assertEqual([part.name for part in told.parts], ["A", "B"])
+        with self.assertRaisesRegex(SystemExit, "nok_threshold of part 'B', 1 - 1. is 0.0: give a probability above 0"):
+            self.read({"parts": {"B": {"threshold": 1}}}).of_nok()
+
     def test_each_part_has_a_folder_of_its_own_below_parts(self):
         found = oldparts.folders(["7H0/809", "7H0 809", "7h0_809", "..", "", "../x", "左门", "a" * 300])
         self.assertEqual(list(found.values())[:7], [
@@ -148,14 +164,19 @@ class OldConfigurations(unittest.TestCase):
 
 class Rows(unittest.TestCase):
     def test_what_a_worker_calls_invalid_is_left_out(self):
+        near = {"umax": 2, "imax": 9, "u_curve": [2.0] * 59 + [-0.5], "i_curve": [9] * 62}
         good = {"record_id": 1, "umax": "2.0", "imax": 9, "u_curve": [2.0] * 60, "i_curve": str([9] * 60)}
-        bad = [{"u_curve": [2.0, None] * 40}, {"u_curve": []}, {"umax": "None"}, {"imax": 900}, {"u_curve": [1e39] * 60}, {"umax": 9}]
+        bad = [{"u_curve": [2.0, None] * 40}, {"u_curve": []}, {"umax": "None"}, {"imax": 900}, {"u_curve": [1e39] * 60}, {"umax": 9},
+               {"u_curve": [2.0] * 59 + [-0.7]}, {"i_curve": [9] * 59 + [-3.0]}, {"i_curve": [9] * 63}]
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "welds.jsonl.gz"
             with gzip.open(path, "wt") as file:
-                file.writelines(json.dumps(weld) + "\n" for weld in [*({**good, **one} for one in bad), good])
-            found = rows.read(path, recipe(), 10)
-            self.assertEqual([(weld["umax"], weld["i_curve"][0]) for weld in found], [(2.0, 9.0)])
+                file.writelines(json.dumps(weld) + "\n" for weld in [*({**good, **one} for one in bad), good, near])
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said):
+                found = rows.read(path, recipe(), 10)
+            self.assertIn("9 of 11 records left out, which a worker calls invalid", said.getvalue())
+            self.assertEqual([(weld["umax"], weld["i_curve"][0]) for weld in found], [(2.0, 9.0)] * 2)
             with gzip.open(path, "wt") as file:
                 file.write('{"umax": 2}')
             with self.assertRaisesRegex(SystemExit, "jsonl.gz:1: no `u_curve`"):
@@ -178,27 +199,46 @@ class Graphs(unittest.TestCase):
         '[stored]\nu_scale = 0.01\ni_scale = 0.02\n[input]\nchannels = ["P"]\nlength = 50\ndivide_by = [7]',
     ]
 
-    def test_a_graph_makes_of_curves_what_the_recipe_says(self):
+    @staticmethod
+    def echo(asked):
         import onnxruntime
         from onnx import TensorProto, helper
 
         from weldtrain import rawgraph
 
+        shape = ["N", len(asked.input.channels), asked.input.length]
+        values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("input", "seen")]
+        graph = helper.make_graph([helper.make_node("Identity", ["input"], ["seen"])], "echo", values[:1], values[1:])
+        echo = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+        whole = rawgraph.in_front(rawgraph.of_recipe(asked), echo, "input")
+        return onnxruntime.InferenceSession(whole.SerializeToString(), providers=["CPUExecutionProvider"])
+
+    def test_a_graph_makes_of_curves_what_the_recipe_says(self):
         for told in self.TOLD:
             with self.subTest(told):
                 asked = recipe(told)
-                shape = ["N", len(asked.input.channels), asked.input.length]
-                values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("input", "seen")]
-                graph = helper.make_graph([helper.make_node("Identity", ["input"], ["seen"])], "echo", values[:1], values[1:])
-                echo = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-                whole = rawgraph.in_front(rawgraph.of_recipe(asked), echo, "input")
-                session = onnxruntime.InferenceSession(whole.SerializeToString(), providers=["CPUExecutionProvider"])
+                session = self.echo(asked)
                 inputs = {value.name for value in session.get_inputs()}
                 self.assertEqual(inputs, {"curves", "spans"} | ({"scalars"} if asked.scalars() else set()))
                 welds = rows.made_up(asked, 20)
                 wanted = asked.input_of(welds)
                 found = session.run(["seen"], rows.as_raw(asked, welds))[0]
                 np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-5)
+
+    def test_current_flows_from_the_count_on_that_the_old_program_had(self):
+        """Counts that are multiplied into kA and divided again may come back a last bit smaller."""
+        for stored, maximum in (('i_unit = "A"', 9.0), ('i_unit = "percent_of_imax"', 9.37), ("i_scale = 0.3", 9.0)):
+            for derived in ("", 'derive_from = "divided"\nsubtract = [0, 300, 0, 0]\ndivide_by = [1, 0.7, 1, 1]\n'):
+                least = 1000 if not derived else 1000 / 0.7
+                told = f'[stored]\n{stored}\n[input]\nbelow_min_current = "zero"\nmin_current = {least}\nlength = 600\n{derived}'
+                with self.subTest(told):
+                    asked = recipe(told)
+                    counts = [1300.0 if derived else 1000.0, 1299.0 if derived else 999.0, 1500.0] * 200
+                    welds = [{"u_curve": [1.0 + n] * 600, "i_curve": counts, "umax": 2.0, "imax": maximum + n / 7} for n in range(9)]
+                    found = self.echo(asked).run(["seen"], rows.as_raw(asked, welds))[0]
+                    wanted = asked.input_of(welds)
+                    self.assertTrue((wanted[:, 2, 0] > 0).all() and (wanted[:, 2, 1] == 0).all())
+                    np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-5)
 
     def test_a_centred_normalisation_is_the_same_and_keeps_its_digits(self):
         import onnxruntime
@@ -334,6 +374,23 @@ class Wider(Flat):
         heads = ('[model]\nversion = "two"\nnok_threshold = 0.5\n[input]\ndivide_by = [1000, 1000, 100, 1e6]\n[outputs.nok_prob]\n'
                  + "".join(f"[outputs.{name}]\noutput = 1\ncolumn = {k}\n" for k, name in enumerate(QUANTITIES)))
         self.refused(r"fails on 1 rows.*write `.squeeze\(1\)` instead of `.squeeze\(\)`", module="nets.py:Squeezing", told=heads)
+
+    def test_thresholds_of_a_network_that_answers_ok(self):
+        import import_torch
+
+        told = self.COLUMNS.replace("nok_threshold = 0.5\n", "").replace("'sigmoid'", "'sigmoid'\nscale = -1\noffset = 1")
+        (self.folder / "ok.toml").write_text(told)
+        (self.folder / "ok.json").write_text(json.dumps({"threshold": 0.8, "parts": {"A": {"threshold": 0.6}}}))
+        options = {"module": self.folder / "nets.py:Flat", "weights": self.folder / "flat.pth", "recipe": self.folder / "ok.toml",
+                   "parts": self.folder / "ok.json", "out": self.folder / "of-ok"}
+        arguments = ["import_torch.py", *(str(word) for key, value in options.items() for word in (f"--{key}", value))]
+        printed = io.StringIO()
+        with unittest.mock.patch.object(sys, "argv", arguments), contextlib.redirect_stdout(printed):
+            import_torch.main()
+        self.assertIn("each threshold of --parts becomes 1 - threshold", printed.getvalue())
+        for folder, threshold in (("global", 0.2), ("parts/A", 0.4)):
+            config = json.loads((self.folder / "of-ok" / folder / "inference_config.json").read_text())
+            self.assertEqual(config["nok_threshold"], threshold)
 
     def test_the_old_services_kind_of_network_from_weights_to_golden_batch(self):
         """Its graph is checked in with what PyTorch answers; made again, it is the same."""

@@ -4,7 +4,9 @@ Needs numpy, onnx, onnxruntime and a built scheduler ($SCHEDULER, else target/de
 tools/services.sh. What trains needs PyTorch too, and is left out where that is not installed (`make test-training`).
 """
 
+import contextlib
 import importlib.util
+import io
 import json
 import os
 import subprocess
@@ -19,6 +21,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is loa
 import numpy as np
 import onnxruntime
 
+import train
 from weldtrain import card, clickhouse, features, metrics
 from weldtrain.fitting import Fitted
 from weldtrain.runtime import Runtime
@@ -181,6 +184,86 @@ class Tables(unittest.TestCase):
             wanted = Runtime(ROOT / "models/global/model.onnx").run(Fitted.of([day]))
             for one, other in zip(found, wanted):
                 self.assertLess(np.abs(one - other).max(), 1e-4)
+
+    def test_days_that_nothing_right_can_be_learned_from_are_refused_before(self):
+        """Before hours of training, with the remedy."""
+        check = lambda table, day=DAYS[0]: clickhouse.check_day(self.plant.server, table, day)
+        day = self.read(DAYS[0])
+        self.assertEqual(check(TABLE), (int((~day.nok).sum()), int(day.nok.sum())))
+        self.plant.query("CREATE TABLE plants AS spot_records")
+        source = f"FROM {TABLE} WHERE data_date = {DAYS[0]}"
+        in_milli = "* REPLACE (arrayMap(x -> x * 1000, {0}) AS {0})"
+        for columns, said in [
+            (in_milli.format("u_curve"), "median maximum of u_curve on .* in plants is .* must be in V, where it is 0.2 to 10"),
+            (in_milli.format("i_curve"), "median maximum of i_curve .* must be in kA, where it is 0.5 to 60: read a view"),
+            ("*", None),
+        ]:
+            self.plant.query("TRUNCATE TABLE plants")
+            self.plant.query(f"INSERT INTO plants SELECT {columns} {source}")
+            if said:
+                with self.assertRaisesRegex(SystemExit, said):
+                    check("plants")
+        self.assertEqual(check("plants"), check(TABLE))
+        self.plant.query("TRUNCATE TABLE plants")
+        broken = "arrayMap((x, n) -> if(n = 3 AND record_id % 2 = 0, nan, x), {0}, arrayEnumerate({0})) AS {0}".format("i_curve")
+        self.plant.query(f"INSERT INTO plants SELECT * REPLACE ({broken}) {source}")
+        self.assertEqual(sum(check("plants")), len(self.read(DAYS[0], "plants")))
+        self.assertLess(sum(check("plants")), len(day))
+        self.plant.query("TRUNCATE TABLE plants")
+        self.plant.query(f"INSERT INTO plants SELECT * {source}")
+        self.plant.query(f"INSERT INTO plants SELECT * {source} ORDER BY record_id LIMIT 1")
+        with self.assertRaisesRegex(SystemExit, "1 labelled rows of .* repeat the key .*: they would be .* as with FINAL"):
+            check("plants")
+        with self.assertRaisesRegex(SystemExit, "no labelled welds of 20250101 in spot_records"):
+            check(TABLE, 20250101)
+        self.plant.query("TRUNCATE TABLE plants")
+        self.plant.query(f"INSERT INTO plants SELECT * REPLACE ('OK' AS label) {source}")
+        args = train.arguments(["--table", "plants", "--train-days", f"{DAYS[0]}", "--test-days", f"{DAYS[0] + 1}"])
+        with self.assertRaisesRegex(SystemExit, rf"no weld of \[{DAYS[0]}\] is labelled NOK"):
+            train.check_days(args, self.plant.server)
+
+    def test_what_train_is_asked(self):
+        """Days are given once, and a card tells how its own model was made."""
+        for given in (["--test-days", "20260901"], ["--train-days", "20260110,20260110"]):
+            with contextlib.redirect_stderr(io.StringIO()) as said, self.assertRaises(SystemExit):
+                train.arguments(given)
+            self.assertIn("is given 2 times, in --train-days", said.getvalue())
+        usual = train.arguments([])
+        self.assertEqual((usual.simulated, usual.least_auc_pr, train.arguments(["--smoke"]).least_auc_pr), (True, 0.95, 0.5))
+        self.assertIn("scheduler simulate --day 20260901 --rows 30000 --seed 101", train.commands(usual))
+        own = train.arguments([
+            "--table", "weld labelled", "--train-days", "20260110", "--calibration-days", "20260111", "--test-days", "20260112",
+            "--sample-interval-ms", "0.5", "--least-auc-pr", "0.8", "--password", "hush", "--model-version", "own-1",
+        ])
+        told = train.commands(own)
+        self.assertTrue(told.startswith("python training/train.py ") and not own.simulated, told)
+        for part in ("--table 'weld labelled' --train-days 20260110 ", "--sample-interval-ms 0.5 ", "--least-auc-pr 0.8 "):
+            self.assertIn(part, told)
+        self.assertNotIn("hush", told)
+        figures = {20260112: {"auc_pr": 0.85, "f1": 0.2, "best_f1": 0.6}}
+        self.assertRegex(train.unfit(own, figures), "F1 0.200 at its nok_threshold on the held-out day 20260112, where 0.600")
+        self.assertRegex(train.unfit(usual, figures), "AUC-PR 0.850 on the held-out day 20260112, at least 0.95 is asked")
+        figures[20260112]["f1"] = 0.5
+        self.assertIsNone(train.unfit(own, figures))
+
+    def test_a_card_of_a_plants_own_welds_says_nothing_of_simulated_ones(self):
+        runtime = Runtime(ROOT / "models/global/model.onnx")
+        data = self.fitted(DAYS[:1])
+        figures = {DAYS[0]: card.evaluate(data, *runtime.run(data), 0.5)}
+        facts = {
+            "model_version": "own-1", "onnxruntime": "1", "torch": "2", "parameters": 1, "bytes": 1, "operations": 1,
+            "processor": "p", "microseconds": {1: 2.0}, "parity": (0.0, 0.0), "parity_rows": 1, "commands": "c", "train_welds": 1,
+            "train_nok": 1, "train_days": "20260110", "calibration_days": "20260111", "epochs": 1, "batch": 1, "seed": 1,
+            "threads": 1, "minutes": 1.0, "nok_threshold": 0.5, "idle": features.Idle(1.0, 2.0), "table": "own", "interval_ms": 0.5,
+        }
+        path = Path(self.plant.folder.name) / "card.md"
+        for simulated in (True, False):
+            card.write_card(path, {**facts, "simulated": simulated}, figures)
+            text = path.read_text()
+            for part in ("imulated", "0.6 %", "600 points", "label noise", "natural NOK share", "simulator"):
+                self.assertEqual(part in text, simulated, (part, text))
+        self.assertIn("labelled welds of `own`", text)
+        self.assertIn("sampled every 0.5 ms", text)
 
     @unittest.skipUnless(TORCH, "PyTorch is not installed: make test-training")
     def test_train_smoke(self):

@@ -98,6 +98,39 @@ class Metrics(unittest.TestCase):
         self.assertTrue(0.2 < threshold < 0.6, threshold)
 
 
+    def test_threshold_is_where_the_best_f1_is_however_low_or_high(self):
+        nok = np.array([True, True, False, False])
+        for probability in ([0.0009, 0.0008, 0.0001, 0.00005], [3e-7, 2e-7, 1e-7, 0.0], [0.99999, 0.99998, 0.99995, 0.5],
+                            [1.0, 0.99999994, 0.9999999, 0.5], [1.0, 1.0, 0.99999994, 0.2]):
+            probability = np.array(probability, dtype=np.float32)
+            threshold = metrics.best_threshold(probability, nok)
+            self.assertEqual(metrics.f1_at(probability, nok, threshold), 1.0, (probability, threshold))
+            self.assertTrue(0 < threshold <= 1)
+        self.assertEqual(metrics.best_threshold(np.array([0.0009, 0.0008, 0.0001, 0.0001]), nok), 0.0003)
+        with self.assertRaisesRegex(SystemExit, "best where every weld is called NOK"):
+            metrics.best_threshold(np.zeros(4), nok)
+
+    def test_threshold_parts_any_classes_that_can_be_parted(self):
+        draw = np.random.default_rng(2)
+        for _ in range(300):
+            nok = draw.random(40) < 0.4
+            nok[0] = True
+            probability = (draw.uniform(0.05, 1.0, 40) ** draw.integers(1, 30)).astype(np.float32)
+            threshold = metrics.best_threshold(probability, nok)
+            self.assertEqual(metrics.f1_at(probability, nok, threshold), metrics.best_f1(probability, nok))
+
+    def test_a_defect_counts_nok_welds_alone(self):
+        """Plants write no defect for OK welds, and none for many NOK ones."""
+        from weldtrain import card
+
+        nok = np.array([True, True, True, False, False, False])
+        data = fitting.Fitted(np.zeros((6, 2)), np.zeros((6, 2)), nok, np.array(["", "", "burn", "", "burn", ""]), np.full((6, 4), np.nan))
+        figures = card.evaluate(data, np.array([0.9, 0.1, 0.9, 0.1, 0.1, 0.1]), np.zeros((6, 4)), 0.5)
+        self.assertEqual({kind: (one["welds"], one["recall"]) for kind, one in figures["defects"].items()}, {"": (2, 0.5), "burn": (1, 1.0)})
+        self.assertIn("| not told | 2 |", "\n".join(card._defects({1: figures}, simulated=False)))
+        self.assertIn("| burn | 0 | not trained | not trained |", card._defects({}, simulated=True))
+
+
 class NativeBlocks(unittest.TestCase):
     @staticmethod
     def column(name, kind, data):
@@ -188,6 +221,58 @@ ONNX = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
 
 
 @unittest.skipUnless(ONNX, "onnx and onnxruntime are not installed")
+class Lengths(unittest.TestCase):
+    """training/clip_lengths.py: no length below 0, and nothing else is changed."""
+
+    def test_what_is_below_0_becomes_0_and_a_nan_stays_one(self):
+        import onnxruntime
+        from onnx import TensorProto, checker, helper, numpy_helper
+
+        from clip_lengths import clipped
+
+        graph = helper.make_graph(
+            [
+                helper.make_node("ReduceMean", ["curves", "axes"], ["nok_prob"], keepdims=0),
+                helper.make_node("ReduceMean", ["curves", "time"], ["means"], keepdims=0),
+                helper.make_node("Neg", ["means"], ["regression"]),
+            ],
+            "linear",
+            [helper.make_tensor_value_info("curves", TensorProto.FLOAT, ["N", 4, 8])],
+            [
+                helper.make_tensor_value_info("nok_prob", TensorProto.FLOAT, ["N"]),
+                helper.make_tensor_value_info("regression", TensorProto.FLOAT, ["N", 4]),
+            ],
+            [numpy_helper.from_array(np.array(axes, dtype=np.int64), name) for name, axes in (("axes", [1, 2]), ("time", [2]))],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+        rows = np.random.default_rng(3).normal(0.0, 1.0, (70, 4, 8)).astype(np.float32)
+        rows[0, 2] = np.nan
+
+        def answers():
+            checker.check_model(model, full_check=True)
+            session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+            return session.run(["nok_prob", "regression"], {"curves": rows})
+
+        before = answers()
+        self.assertTrue((before[1] < 0).any())
+        clipped(model)
+        after = answers()
+        self.assertEqual(after[0].tobytes(), before[0].tobytes())
+        self.assertTrue(np.isnan(after[1][0, 2]))
+        self.assertEqual(after[1].tobytes(), np.maximum(before[1], np.float32(0)).tobytes())
+        nodes = len(model.graph.node)
+        self.assertEqual(len(clipped(model).graph.node), nodes, "once is enough")
+
+    def test_the_shipped_models_have_the_bound(self):
+        import onnx
+
+        for path in ("models/global", "bench/models/cnn-raw/global"):
+            model = onnx.load(Path(__file__).parent.parent / path / "model.onnx")
+            (last,) = [node for node in model.graph.node if "regression" in node.output]
+            self.assertEqual(last.op_type, "Max", path)
+
+
+@unittest.skipUnless(ONNX, "onnx and onnxruntime are not installed")
 class RawModel(unittest.TestCase):
     """A model that answers its own features, wrapped: what it answers is what the graph made of the curves."""
 
@@ -235,6 +320,37 @@ class RawModel(unittest.TestCase):
         self.assertEqual(seen[0, 0, :3].tolist(), (curves[0][0] * np.float32(0.5)).tolist())
         self.assertEqual(np.abs(seen[0, :, 3:]).max(), 0.0)
         self.assertEqual(seen[2, 1].tolist(), (curves[2][1][:1000] * np.float32(0.125)).tolist())
+
+
+@unittest.skipUnless(importlib.util.find_spec("torch"), "PyTorch is not installed: make test-training")
+class TrainedNetwork(unittest.TestCase):
+    def test_no_length_is_below_0(self):
+        import torch
+
+        from weldtrain.export import check_parity, export_onnx
+        from weldtrain.network import ExportedNet, WeldNet
+        from weldtrain.runtime import Runtime
+
+        net = WeldNet().eval()
+        net(torch.zeros(1, 4, features.TARGET_LEN))
+        # About as many below 0 as above.
+        exported = ExportedNet(net, torch.zeros(4), torch.full((4,), 30.0)).eval()
+        rows = np.random.default_rng(3).uniform(0.0, 2.0, (40, 4, features.TARGET_LEN)).astype(np.float32)
+        with torch.inference_mode():
+            self.assertTrue((net(torch.from_numpy(rows))[1] < 0).any())
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            export_onnx(exported, path)
+            runtime = Runtime(path)
+            import onnx
+
+            (last,) = [node for node in onnx.load(path).graph.node if "regression" in node.output]
+        self.assertEqual(last.op_type, "Max", "which lets a NaN through")
+        check_parity(exported, runtime, rows)
+        _, millimetres = runtime(rows)
+        self.assertEqual(millimetres.min(), 0.0)
+        rows[0] = np.nan
+        self.assertTrue(np.isnan(runtime(rows)[1][0]).all())
 
 
 @unittest.skipUnless(importlib.util.find_spec("torch"), "PyTorch is not installed: make test-training")

@@ -54,7 +54,7 @@ const FORMS: [Form; 4] = [
         name: "String",
         table: "text_records",
         fresh: "fresh_text_records",
-        curve: ("String", "toString(counts)"),
+        curve: ("String", "replaceAll(toString(counts), ',', ', ')"),
         versions: false,
     },
 ];

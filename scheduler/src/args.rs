@@ -1,17 +1,17 @@
 //! The command line.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand};
+use weldfleet_fleet::DayArg;
 use weldfleet_queue::State;
 use weldfleet_service::CommonArgs;
-use weldfleet_settings::Zone;
 use weldfleet_simulator::CurveLength;
-use weldfleet_stores::{Day, RangeError, clickhouse::Order, range::parse_status};
+use weldfleet_stores::{clickhouse::Order, range::parse_status};
 use weldfleet_weld::Status;
 
 use crate::{
-    clock::today,
+    actions::LONGEST_REASON,
     users::{Name, Role},
 };
 
@@ -79,7 +79,12 @@ Examples:
     /// Stop claiming fleet-wide; leases already held are finished
     Pause {
         /// Why; shown to everybody who wonders
-        #[arg(long, value_name = "TEXT", default_value = "paused by an operator")]
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "paused by an operator",
+            value_parser = parse_reason
+        )]
         reason: String,
     },
     /// Start claiming again
@@ -115,31 +120,43 @@ Examples:
   scheduler users add ben --role operator --password-stdin < password
   scheduler users add 'Wang Fang' --role viewer --no-password               signed in by a trusted proxy")]
     Add {
+        /// What they sign in as; 64 characters at most
         #[arg(value_name = "NAME")]
         name: Name,
         #[arg(long, value_enum, value_name = "ROLE")]
         role: Role,
         #[command(flatten)]
         password: NewPassword,
+        #[command(flatten)]
+        why: Reason,
     },
     /// Let somebody in no more, at once
     Remove {
+        /// Who
         #[arg(value_name = "NAME")]
         name: Name,
+        #[command(flatten)]
+        why: Reason,
     },
     /// Give somebody another role, at once
     Role {
+        /// Who
         #[arg(value_name = "NAME")]
         name: Name,
         #[arg(value_enum, value_name = "ROLE")]
         role: Role,
+        #[command(flatten)]
+        why: Reason,
     },
     /// Give somebody another password; signs them out
     Password {
+        /// Who
         #[arg(value_name = "NAME")]
         name: Name,
         #[command(flatten)]
         password: NewPassword,
+        #[command(flatten)]
+        why: Reason,
     },
 }
 
@@ -162,7 +179,8 @@ pub struct Reason {
         long,
         value_name = "TEXT",
         default_value = "",
-        hide_default_value = true
+        hide_default_value = true,
+        value_parser = parse_reason
     )]
     pub reason: String,
 }
@@ -187,22 +205,22 @@ Examples:
   scheduler backfill cancel 20261128210501123 --reason 'wrong week'
 
 With --wait the exit code is 0 when every row is done, 4 when dead letters, or rows that are poison
-or in error, are left, or the run was cancelled."
+or in error, are left, rows that were to be judged again are gone, or the run was cancelled."
 )]
 pub struct Backfill {
     /// What to do to a run that is there
     #[command(subcommand)]
     pub steer: Option<Steer>,
-    /// First day, YYYYMMDD
-    #[arg(long, value_name = "YYYYMMDD", required = true)]
-    pub from: Option<Day>,
-    /// Last day, YYYYMMDD
-    #[arg(long, value_name = "YYYYMMDD", required = true)]
-    pub to: Option<Day>,
+    /// First day: YYYYMMDD, today or yesterday
+    #[arg(long, value_name = "DAY", required = true)]
+    pub from: Option<DayArg>,
+    /// Last day: YYYYMMDD, today or yesterday
+    #[arg(long, value_name = "DAY", required = true)]
+    pub to: Option<DayArg>,
     /// Judge rows again that have a verdict
     #[arg(long, conflicts_with = "status")]
     pub force: bool,
-    /// Judge only rows with one of these statuses again
+    /// Judge only rows with one of these statuses again: invalid, poison, error, ok; several with commas
     #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = parse_redo_status)]
     pub status: Vec<Status>,
     /// Which day is judged first
@@ -213,7 +231,8 @@ pub struct Backfill {
         long,
         value_name = "TEXT",
         default_value = "",
-        hide_default_value = true
+        hide_default_value = true,
+        value_parser = parse_reason
     )]
     pub note: String,
     /// Count the rows and request nothing
@@ -299,6 +318,17 @@ pub struct SteerWhat {
     pub json: bool,
 }
 
+/// A line that a table of runs or events can show whole.
+fn parse_reason(text: &str) -> Result<String, String> {
+    let letters = text.chars().count();
+    match letters > LONGEST_REASON {
+        true => Err(format!(
+            "it has {letters} characters, and {LONGEST_REASON} are kept; write less"
+        )),
+        false => Ok(text.to_owned()),
+    }
+}
+
 fn parse_redo_status(text: &str) -> Result<Status, String> {
     parse_status(text).map_err(|_| "expected invalid, poison, error or ok".to_owned())
 }
@@ -325,6 +355,8 @@ pub struct Settle {
     /// Wait for rows and jobs that are left, until every day is settled
     #[arg(long)]
     pub wait: bool,
+    #[command(flatten)]
+    pub why: Reason,
     /// The outcome as JSON
     #[arg(long)]
     pub json: bool,
@@ -401,7 +433,7 @@ pub enum Jobs {
         #[command(flatten)]
         filter: DeadFilter,
     },
-    /// Give jobs up: their rows become `invalid`, reason `dropped`
+    /// Give jobs up: their rows without a verdict become `invalid`, reason `dropped`
     Drop {
         /// Their ids
         #[arg(required_unless_present = "all")]
@@ -426,6 +458,8 @@ A job whose record is gone is forgotten: the next pass makes it again from its r
         /// Repair what is found
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        why: Reason,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -435,7 +469,10 @@ A job whose record is gone is forgotten: the next pass makes it again from its r
 A queue belongs to the table whose fleet used it first; another fleet refuses to start. Stop every
 scheduler and worker of the queue first. Its outstanding jobs are forgotten: the next pass makes them
 again from the rows.")]
-    TakeQueue,
+    TakeQueue {
+        #[command(flatten)]
+        why: Reason,
+    },
 }
 
 /// Which jobs.
@@ -622,7 +659,8 @@ pub enum Against {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 KS is the largest gap between the two cumulative distributions (0 equal, 1 disjoint); PSI sums
-over the reference's deciles (below 0.1 stable, above 0.25 moved).
+over the reference's deciles (below 0.1 stable, above 0.25 moved). With fewer than 200 values on
+one of the days chance alone could move it: there is none.
 
 Examples:
   scheduler drift --reference 20261101 --day today")]
@@ -682,39 +720,6 @@ pub enum Lang {
     Both,
 }
 
-/// A day as people give it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DayArg {
-    /// So many days before today, in the configured time zone.
-    Before(i32),
-    /// This one.
-    Date(Day),
-}
-
-impl DayArg {
-    /// The day itself.
-    pub fn resolve(self, zone: &Zone) -> anyhow::Result<Day> {
-        match self {
-            Self::Date(day) => Ok(day),
-            Self::Before(days) => today(zone)?
-                .offset(-days)
-                .ok_or_else(|| anyhow::anyhow!("no such day")),
-        }
-    }
-}
-
-impl FromStr for DayArg {
-    type Err = RangeError;
-
-    fn from_str(text: &str) -> Result<Self, RangeError> {
-        match text {
-            "today" => Ok(Self::Before(0)),
-            "yesterday" => Ok(Self::Before(1)),
-            _ => text.parse().map(Self::Date),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -724,6 +729,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_reason_is_a_line() {
+        assert!(parse_reason(&"修".repeat(LONGEST_REASON)).is_ok());
+        let long = parse_reason(&"修".repeat(60_000)).unwrap_err();
+        assert!(long.contains("60000") && long.contains("255"), "{long}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use weldfleet_fleet::queue_failure;
 pub use weldfleet_fleet::store_failure;
-use weldfleet_queue::Queue;
+use weldfleet_queue::{Queue, QueueError};
 use weldfleet_service::{Failure, errln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
@@ -68,14 +68,48 @@ pub async fn own_queue(settings: &Settings) -> Result<Queue, Failure> {
         }
         Ok(None) => Ok(queue),
         Err(error) => {
-            errln!(
-                "note: whether redis.queue = \"{}\" is this table's cannot be told: {}",
-                settings.redis.queue,
-                error.chain()
-            );
+            errln!("note: {}", untold(settings, &error));
             Ok(queue)
         }
     }
+}
+
+/// The same for `pause` and `resume`: they must work after a restore onto another server, too, where the queue is still
+/// the old table's. Whoever asks is told.
+pub async fn steered_queue(settings: &Settings) -> Result<Queue, Failure> {
+    let queue = queue(settings)?;
+    queue.ping().await.map_err(queue_failure)?;
+    if let Some(foreign) = foreign(settings, &queue).await? {
+        errln!("note: {foreign}");
+    }
+    Ok(queue)
+}
+
+/// Whose queue it is, if it is another table's; `None` while that cannot be told.
+async fn foreign(settings: &Settings, queue: &Queue) -> Result<Option<String>, Failure> {
+    let owner = match weldfleet_fleet::owner(settings).await {
+        Ok(owner) => owner,
+        Err(error) => return Ok(Some(untold(settings, &error))),
+    };
+    let Some(owner) = owner else {
+        return Ok(None);
+    };
+    let owned = queue.owned_by(owner).map_err(queue_failure)?;
+    match owned.check_owner().await {
+        Ok(()) => Ok(None),
+        Err(error @ QueueError::Foreign { .. }) => {
+            Ok(Some(format!("{:#}", queue_failure(error).error)))
+        }
+        Err(error) => Err(queue_failure(error)),
+    }
+}
+
+fn untold(settings: &Settings, error: &StoreError) -> String {
+    format!(
+        "whether redis.queue = \"{}\" is this table's cannot be told: {}",
+        settings.redis.queue,
+        error.chain()
+    )
 }
 
 /// Refuses a table of an application that cannot take what is mapped to it; one that is away costs a lag.

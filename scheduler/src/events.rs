@@ -12,16 +12,21 @@ use crate::{
     users::Role,
 };
 
+/// Redis has lost a pause, or somebody has deleted its key.
+pub const PAUSE_LOST: &str = "pause lost";
+/// The latest of these says whether the fleet should stand still.
+pub const OF_PAUSES: [&str; 3] = ["pause", "resume", PAUSE_LOST];
 pub const RESUMED: Message = message("was paused by {by}: {why}", "此前由 {by} 暂停：{why}");
 pub const BACKFILL: Message = message(
-    "{from} to {to}, {rows} rows, {wanted}",
-    "{from} 至 {to}，{rows} 行，选取 {wanted}",
+    "{from} to {to}, {rows} rows, {wanted:selection}",
+    "{from} 至 {to}，{rows} 行，选取：{wanted}",
 );
 pub const LEFT: Message = message("{jobs} jobs left the queue", "{jobs} 个作业移出队列");
 pub const LEFT_IN_HAND: Message = message(
     "{jobs} jobs left the queue, {leased} of them leased, {dead} dead",
     "{jobs} 个作业移出队列，其中处理中 {leased}，死信 {dead}",
 );
+pub const STILL_QUEUED: Message = message("its jobs are on the queue still", "其作业还在队列中");
 pub const ORDER: Message = message(
     "{order:order} first, was {before:order}; {left:left}",
     "从{order}日期开始，此前从{before}日期开始；{left}",
@@ -51,14 +56,34 @@ pub const STREAK: Message = message(
     "{welds} welds, the last is {time} {id}",
     "{welds} 个焊点，最后一个为 {time} {id}",
 );
+pub const STREAK_AT: Message = message(
+    "spot {name} of part {part}, timer {timer}, from weld {key}",
+    "零件 {part} 的焊点号 {name}，控制器 {timer}，从焊点 {key} 起",
+);
 pub const STREAK_OF: Message = message("hits of {rule} in a row", "规则 {rule} 连续命中");
 pub const QUIET: Message = message("complete, quiet days", "日期已完成，且不再有写入");
-pub const STOOD_STILL: Message =
-    message("the fleet stood still for {time:span}", "全部停止 {time}");
+pub const STOOD_STILL: Message = message(
+    "the fleet stood still for {time:span}",
+    "整个系统停止 {time}",
+);
 pub const STOOD_STILL_LEFT: Message = message(
     "the fleet stood still for {time:span}; {days} days are left",
-    "全部停止 {time}；剩余 {days} 天",
+    "整个系统停止 {time}；剩余 {days} 天",
 );
+/// What is said of a store behind its name.
+const OF_STORES: [Message; 3] = [
+    message("no answer for {seconds} s", "{seconds} 秒没有应答"),
+    message(
+        "the rows of the live days could not be counted within {seconds} s",
+        "{seconds} 秒内未能统计实时日期的行数",
+    ),
+    message(
+        "the rows of backfills and older days are being counted still",
+        "正在统计补跑和更早日期的行数",
+    ),
+];
+/// What came of the jobs of a run that is stopped, or has another order.
+const LEFTS: [Message; 3] = [LEFT_IN_HAND, LEFT, STILL_QUEUED];
 const ROLE: Message = message("{role:role}", "{role}");
 /// Of a weld that nobody has reviewed, or whose review was taken back.
 pub const NOT_REVIEWED: &str = "not reviewed";
@@ -66,13 +91,14 @@ pub const BY: Message = message("{review:review} by {name}", "{review}（{name}�
 
 /// What was done: its word, and what it may say.
 type Kind = (&'static str, &'static str, &'static [Message]);
-const KINDS: [Kind; 18] = [
+const KINDS: [Kind; 19] = [
     ("pause", "暂停", &[]),
     ("resume", "恢复", &[RESUMED]),
+    (PAUSE_LOST, "丢失暂停", &[RESUMED]),
     ("backfill", "补跑", &[BACKFILL]),
-    ("backfill cancel", "取消补跑", &[LEFT_IN_HAND, LEFT]),
-    ("backfill hold", "搁置补跑", &[LEFT_IN_HAND, LEFT]),
-    ("backfill resume", "恢复补跑", &[LEFT_IN_HAND, LEFT]),
+    ("backfill cancel", "取消补跑", &LEFTS),
+    ("backfill hold", "搁置补跑", &LEFTS),
+    ("backfill resume", "恢复补跑", &LEFTS),
     ("backfill order", "更改补跑顺序", &[ORDER]),
     ("jobs retry", "重试作业", &[]),
     ("jobs drop", "放弃作业", &[DROPPED, DROPPED_KEPT]),
@@ -88,17 +114,19 @@ const KINDS: [Kind; 18] = [
 ];
 
 /// On what.
-const ON_WHAT: [Message; 8] = [
-    message("fleet", "全部"),
+const ON_WHAT: [Message; 9] = [
+    message("fleet", "整个系统"),
     message("run {run}", "补跑 {run}"),
     message("job {id}", "作业 {id}"),
     message("weld {key}", "焊点 {key}"),
     message("user {name}", "用户 {name}"),
     message("days {from}..{to}", "日期 {from} 至 {to}"),
     message("partitions {ids}", "分区 {ids}"),
+    STREAK_AT,
+    // As it was told before timer and part belonged to it.
     message(
         "spot {name} from weld {key}",
-        "焊点名 {name}，从焊点 {key} 起",
+        "焊点号 {name}，从焊点 {key} 起",
     ),
 ];
 
@@ -132,9 +160,23 @@ fn chinese(messages: &[Message], text: &str) -> Option<String> {
     messages.iter().find_map(|message| message.chinese(text))
 }
 
+/// A line that ends with this message, which is in Chinese then.
+fn at_the_end(message: &Message, line: &str) -> Option<String> {
+    let (first, _) = pieces(message.en).next()?;
+    let place = line.find(first)?;
+    let zh = message.chinese(&line[place..])?;
+    Some(format!("{}{zh}", &line[..place]))
+}
+
 /// What is wrong with a table or a column, where it is a fault or a remedy of ours; all else stays.
 pub fn fault_in_chinese(said: &str) -> String {
     let lines = said.lines().map(|line| {
+        if let Some(of_store) = OF_STORES
+            .iter()
+            .find_map(|message| at_the_end(message, line))
+        {
+            return of_store;
+        }
         FAULT.chinese(line).unwrap_or_else(|| {
             let mut places = line.match_indices("; ").map(|(place, _)| place);
             let remedy = places.find_map(|place| {
@@ -200,9 +242,14 @@ fn pieces(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     })
 }
 
+/// As a run says which rows it wants.
+fn is_selection(value: &str) -> bool {
+    matches!(value, "new" | "force") || value.starts_with("status:")
+}
+
 fn value_in_chinese(kind: &str, value: &str) -> String {
     let known = match kind {
-        "left" => chinese(&[LEFT_IN_HAND, LEFT], value),
+        "left" => chinese(&LEFTS, value),
         "problem" => chinese(&PROBLEMS, value),
         "remedy" => chinese(&REMEDIES, value),
         "order" => match value {
@@ -221,6 +268,7 @@ fn value_in_chinese(kind: &str, value: &str) -> String {
             let role = all.find(|role| role.name() == value);
             role.map(|role| CHINESE.roles[role as usize].to_owned())
         }
+        "selection" if is_selection(value) => Some(CHINESE.selection(value)),
         "span" => Some(CHINESE.span(value)),
         _ => None,
     };
@@ -255,7 +303,7 @@ mod tests {
                     "done",
                     "was paused by li: a crash: again",
                 ],
-                ["恢复", "全部", "done", "此前由 li 暂停：a crash: again"],
+                ["恢复", "整个系统", "done", "此前由 li 暂停：a crash: again"],
             ),
             (
                 [
@@ -313,7 +361,7 @@ mod tests {
                     "整理日期",
                     "日期 20261101 至 20261102",
                     "",
-                    "全部停止 3 分 20 秒；剩余 2 天",
+                    "整个系统停止 3 分 20 秒；剩余 2 天",
                 ],
             ),
             (
@@ -327,22 +375,45 @@ mod tests {
                     "整理日期",
                     "分区 20261101",
                     "日期已完成，且不再有写入",
-                    "全部停止 850 毫秒",
+                    "整个系统停止 850 毫秒",
                 ],
             ),
             (
                 [
                     "hit streak",
-                    "spot A from weld 08:00 7",
+                    "spot A of part P-1, timer T1, from weld 08:00 7",
                     "hits of expulsion in a row",
                     "3 welds, the last is 08:02 9",
                 ],
                 [
                     "连续命中",
-                    "焊点名 A，从焊点 08:00 7 起",
+                    "零件 P-1 的焊点号 A，控制器 T1，从焊点 08:00 7 起",
                     "规则 expulsion 连续命中",
                     "3 个焊点，最后一个为 08:02 9",
                 ],
+            ),
+            (
+                [
+                    "backfill",
+                    "run 7",
+                    "",
+                    "20261101 to 20261102, 3,000 rows, new",
+                ],
+                [
+                    "补跑",
+                    "补跑 7",
+                    "",
+                    "20261101 至 20261102，3,000 行，选取：未判定的行",
+                ],
+            ),
+            (
+                [
+                    "backfill cancel",
+                    "run 7",
+                    "",
+                    "its jobs are on the queue still",
+                ],
+                ["取消补跑", "补跑 7", "", "其作业还在队列中"],
             ),
             (
                 ["users role", "user li", "", "operator"],
@@ -399,6 +470,15 @@ mod tests {
                  tables.source_table: table `spot_records`: result columns are missing: defect; run `scheduler migrate`",
                 "columns.u_curve：表 `spot_records`：没有列 `u_curve`；请映射到现场的列名；表中有：a, b\n\
                  tables.source_table：表 `spot_records`：缺少结果列：defect；请运行 `scheduler migrate`",
+            ),
+            (
+                "clickhouse: list events: no answer for 10 s",
+                "clickhouse: list events: 10 秒没有应答",
+            ),
+            ("no answer for 2 s", "2 秒没有应答"),
+            (
+                "clickhouse: the rows of backfills and older days are being counted still",
+                "clickhouse: 正在统计补跑和更早日期的行数",
             ),
             (
                 "clickhouse: read: Code: 47. DB::Exception: no; a table or a column is not what it was: put it back or map it under [columns]; `worker check` names it",

@@ -9,7 +9,7 @@ pub const FAULT: Message = message(
     "{key}：表 `{table}`：{problem}；{remedy}",
 );
 
-pub const PROBLEMS: [Message; 21] = [
+pub const PROBLEMS: [Message; 23] = [
     message(
         "no such table in database `{database}`",
         "数据库 `{database}` 中没有此表",
@@ -66,6 +66,14 @@ pub const PROBLEMS: [Message; 21] = [
         "列 `{name}` 为 {type}，应为 {expected}",
     ),
     message(
+        "column `{name}` is {type} and takes no NULL, but a text of the plant's may be no time",
+        "列 `{name}` 为 {type} 且不允许 NULL，而现场的文本可能不是时间",
+    ),
+    message(
+        "`{filter}` depends on the result column {names}: a row would leave the fleet once it has a verdict, or never reach MySQL",
+        "`{filter}` 依赖结果列 {names}：行在有判定后会脱离本系统，或永远到不了 MySQL",
+    ),
+    message(
         "column `{name}` is generated, so nothing can be written into it",
         "列 `{name}` 是生成列，无法写入",
     ),
@@ -87,7 +95,19 @@ pub const PROBLEMS: [Message; 21] = [
     ),
 ];
 
-pub const REMEDIES: [Message; 23] = [
+pub const REMEDIES: [Message; 28] = [
+    message(
+        "a table of the fleet's own is missing or lacks a column: `scheduler migrate` creates and completes it",
+        "本系统自己的表缺失或缺少列：`scheduler migrate` 会创建并补全",
+    ),
+    message(
+        "a table or a column is not what it was: put the plant's back or map it under [columns]; `scheduler migrate` brings the fleet's own back",
+        "某个表或列已改变：现场的请恢复或在 [columns] 下映射；本系统自己的由 `scheduler migrate` 恢复",
+    ),
+    message(
+        "the mirror's table is missing or lacks a column: restore a dump with the reviews first, if they are lost; then `scheduler migrate` creates and completes it",
+        "镜像表缺失或缺少列：若复核记录丢失，请先恢复含复核的备份；然后 `scheduler migrate` 会创建并补全",
+    ),
     message("run `scheduler migrate`", "请运行 `scheduler migrate`"),
     message(
         "name the plant's table, run `scheduler migrate` to make one, or GRANT SELECT on it: an account sees only what it may read",
@@ -113,6 +133,14 @@ pub const REMEDIES: [Message; 23] = [
         "map it to another column, or remove the line",
         "请映射到其他列，或删除该行配置",
     ),
+    message(
+        "let it be NULL, map another column, or remove the line and give it a value in [mysql.constants]",
+        "请让该列允许 NULL，或映射其他列，或删除该行配置并在 [mysql.constants] 中给出一个值",
+    ),
+    message(
+        "leave that condition out; which rows have a verdict the fleet knows by itself",
+        "请去掉该条件；哪些行已有判定，本系统自己知道",
+    ),
     message("map the stored column", "请映射实际存储的列"),
     message(
         "map `{name}` to a new name; `scheduler migrate` adds the column",
@@ -124,9 +152,9 @@ pub const REMEDIES: [Message; 23] = [
     ),
     message("make it non-nullable: {sql}", "请改为非空：{sql}"),
     message(
-        "name a table of the MergeTree family (for a view the table below it, for a Distributed table the table below it \
-         on one shard and a fleet for each shard), or copy the rows into one",
-        "请使用 MergeTree 系列的表（视图请用其底层表；Distributed 表请用某一分片上的底层表，每个分片一套系统），或把数据复制到这样的表",
+        "name a MergeTree or ReplacingMergeTree table, replicated or not (for a view the table below it, for a \
+         Distributed table the table below it on one shard and a fleet for each shard), or copy the rows into one",
+        "请使用 MergeTree 或 ReplacingMergeTree 表，可带复制（视图请用其底层表；Distributed 表请用某一分片上的底层表，每个分片一套系统），或把数据复制到这样的表",
     ),
     message(
         "give a condition over the plant's columns, such as {example}",
@@ -150,12 +178,12 @@ pub const REMEDIES: [Message; 23] = [
     ),
     // Of ClickHouse's codes, behind what it says itself.
     message(
-        "compare clickhouse.user and clickhouse.password with the server's account",
-        "请核对 clickhouse.user、clickhouse.password 与服务器账号",
+        "compare the user and the password with the server's account",
+        "请核对用户名、密码与服务器账号",
     ),
     message(
-        "give the account its grants back: `worker check` names them",
-        "请恢复账号的权限：`worker check` 会列出",
+        "give the account its grants back: `scheduler migrate --grants` prints all of them",
+        "请恢复账号的权限：`scheduler migrate --grants` 会全部列出",
     ),
     message(
         "a table or a column is not what it was: put it back or map it under [columns]; `worker check` names it",

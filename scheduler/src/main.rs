@@ -59,12 +59,6 @@ fn main() -> ExitCode {
 }
 
 fn start(args: Args) -> Result<Exit, Failure> {
-    // What makes the configuration cannot need it.
-    if let Command::Adopt(options) = args.command {
-        logs::init(args.common.log_format == LogFormat::Json, "warn")?;
-        return runtime()?.block_on(commands::adopt::run(args.common.config.as_deref(), options));
-    }
-    let settings = Settings::load(args.common.config.as_deref()).or_exit(Exit::Usage)?;
     // Commands speak to the person who typed them; only the daemon tells what it does.
     let level = if matches!(args.command, Command::Run) {
         "info"
@@ -72,6 +66,11 @@ fn start(args: Args) -> Result<Exit, Failure> {
         "warn"
     };
     logs::init(args.common.log_format == LogFormat::Json, level)?;
+    // What makes the configuration cannot need it.
+    if let Command::Adopt(options) = args.command {
+        return runtime()?.block_on(commands::adopt::run(args.common.config.as_deref(), options));
+    }
+    let settings = Settings::load(args.common.config.as_deref()).or_exit(Exit::Usage)?;
     runtime()?.block_on(dispatch(Arc::new(settings), args.command))
 }
 

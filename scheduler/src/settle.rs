@@ -17,7 +17,7 @@ use weldfleet_fleet::DayGroup;
 use weldfleet_queue::{Pause, Queue, QueueError, State, Stats};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
-    Day, StoreError,
+    Class, Day, StoreError,
     clickhouse::{PatchedPartition, Patches, SourceTable},
 };
 
@@ -128,6 +128,36 @@ pub fn ready(seen: &Unsettled, rule: Rule) -> Vec<String> {
         .collect()
 }
 
+/// What applying takes at least, and for each part of the table and each byte of patches, at a third of the pace of a
+/// small server (9 parts, 15 MB a second).
+const LEAST: Duration = Duration::from_secs(60);
+const PARTS_A_SECOND: f64 = 3.0;
+const BYTES_A_SECOND: f64 = 5e6;
+
+/// How long applying these may take before it is stopped: what was done by then is done for nothing, since the next
+/// try looks at every part again.
+pub fn bound(patches: &Patches) -> Duration {
+    LEAST + three_times(patches)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn three_times(patches: &Patches) -> Duration {
+    let of_parts = patches.parts as f64 / PARTS_A_SECOND;
+    let of_bytes = patches.bytes as f64 / BYTES_A_SECOND;
+    Duration::from_secs_f64(of_parts + of_bytes)
+}
+
+/// How long the fleet is left alone after it stood still for so long: that is at most a sixtieth of the time. What is
+/// finished meanwhile is settled together.
+pub fn rest(stood_still: Duration) -> Duration {
+    stood_still * 60
+}
+
+/// How long finished days may wait for others, since applying these stops the fleet for so long.
+pub fn may_wait(patches: &Patches) -> Duration {
+    rest(three_times(patches) / 3)
+}
+
 /// How applying patches ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applied {
@@ -138,8 +168,8 @@ pub enum Applied {
 }
 
 /// Applies the patches of these partitions while the fleet stands still; what is not done after `most`, or when `stop`
-/// is cancelled, is left for the next time. Claims go on when this returns, except after an error: then
-/// [`lift_abandoned`] sees to it.
+/// is cancelled, is left for the next time. Claims go on when this returns, except after an error that leaves open
+/// whether the server is at work: then [`lift_abandoned`] sees to it.
 pub async fn apply(
     table: &SourceTable,
     queue: &Queue,
@@ -157,8 +187,16 @@ pub async fn apply(
     queue.pause(&reason, &by).await?;
     weldfleet_failpoints::reach("scheduler::settle_paused").await;
     let outcome = while_still(table, queue, partitions, most, stop, began).await;
-    // After an error it is not known whether the server is at work. A person's pause stays.
-    if outcome.is_ok() {
+    let goes_on = match &outcome {
+        Ok(_) => true,
+        // What the server refused it does not do.
+        Err(SettleError::Store(error)) if error.class() == Class::Refused => {
+            matches!(table.applying().await, Ok(None))
+        }
+        Err(_) => false,
+    };
+    // A person's pause stays.
+    if goes_on {
         queue.resume_of(&by).await?;
     }
     outcome
@@ -192,13 +230,19 @@ async fn while_still(
     }
     table.apply_patches(partitions).await?;
     weldfleet_failpoints::reach("scheduler::settle_applying").await;
+    let mut failing: Option<Instant> = None;
     while let Some(applying) = table.applying().await? {
         // A person's pause may have ended at the moment in which this began.
         if queue.paused().await?.is_none() {
             table.stop_applying().await?;
             return Ok(Applied::Not("somebody let the fleet go on".to_owned()));
         }
-        if began.elapsed() >= most || stop.is_cancelled() {
+        match applying.failed.is_empty() {
+            true => failing = None,
+            false => _ = failing.get_or_insert_with(Instant::now),
+        }
+        let fails = failing.is_some_and(|since| since.elapsed() >= LEAST);
+        if fails || began.elapsed() >= most || stop.is_cancelled() {
             table.stop_applying().await?;
             return Ok(Applied::Not(format!(
                 "stopped after {} s; {}",
@@ -293,6 +337,21 @@ mod tests {
     }
 
     #[test]
+    fn a_large_table_has_more_time() {
+        let seconds = |parts, bytes| {
+            let patches = Patches {
+                parts,
+                bytes,
+                ..Patches::default()
+            };
+            bound(&patches).as_secs()
+        };
+        assert_eq!(seconds(4, 1_000_000), 61);
+        assert_eq!(may_wait(&Patches::default()), Duration::ZERO);
+        assert_eq!(seconds(2_000, 2_180_000_000), 1_162);
+    }
+
+    #[test]
     fn only_complete_quiet_days_that_are_over_are_settled() {
         let rule = Rule {
             not_over: Some(day(20_261_128)),
@@ -356,6 +415,7 @@ mod tests {
         };
         let mut seen = Unsettled {
             patches: Patches {
+                parts: 3,
                 bytes: 49,
                 limit: 100,
                 partitions: vec![partition(&[(20_261_128, 7)], 0)],

@@ -1,10 +1,15 @@
 "use strict";
-// Puts a live page's content in again every two seconds, as the server makes it, and lets keys do what buttons and links
-// with data-key do, unless they are turned off. Without this script the page is as good, only still, and for the mouse.
+// Puts a live page's content in again as soon as the server says that there is news, and lets keys do what buttons and
+// links with data-key do, unless they are turned off. Without this script the page is as good, only still, and for the
+// mouse.
 const EVERY_MS = 2000;
 const LONGEST_MS = 10_000;
+let news, timer, asks = false, told = 0;
 
 async function again() {
+  if (asks) return;
+  asks = true;
+  clearTimeout(timer);
   if (document.visibilityState === "visible") {
     try {
       const signal = AbortSignal.timeout(LONGEST_MS);
@@ -17,9 +22,24 @@ async function again() {
       document.body.classList.add("stale");
     }
   }
-  setTimeout(again, EVERY_MS);
+  asks = false;
+  // Whom the server has told nothing for long asks by itself: a proxy may keep the news back.
+  timer = setTimeout(again, Date.now() - told < LONGEST_MS ? LONGEST_MS : EVERY_MS);
 }
-if (document.querySelector("main[data-live]")) setTimeout(again, EVERY_MS);
+
+// A browser has few connections to a host: a page that nobody sees leaves its own to others.
+function listen() {
+  news?.close();
+  if (document.visibilityState !== "visible") return;
+  news = new EventSource("/ui/changes");
+  news.onmessage = () => { told = Date.now(); again(); };
+  news.onerror = again;
+}
+if (document.querySelector("main[data-live]")) {
+  timer = setTimeout(again, EVERY_MS);
+  listen();
+  document.addEventListener("visibilitychange", () => { listen(); again(); });
+}
 
 // What somebody is at stays as it is, and the page says so; what needs attention, and how old it is, is told all the same.
 function renew(page) {

@@ -84,6 +84,11 @@ fn mode(path: &Path) -> u32 {
 #[tokio::test]
 async fn a_plants_own_table_is_adopted() {
     let services = plant().await;
+    // A timer's clock is years ahead: its day must not be all that is looked at.
+    let ahead = "INSERT INTO weld.weld_detail (id, data_date, ck_local_time, umax, imax) VALUES ('Y', '20991231', now64(3), '0', '0')";
+    let insert = reqwest::Client::new().post(services.url(Service::ClickHouse));
+    let answer = insert.body(ahead).send().await.unwrap();
+    assert!(answer.status().is_success(), "{answer:?}");
     let folder = tempfile::tempdir().unwrap();
     let old = old_configuration(&services, folder.path());
     let out = folder.path().join("new/weldfleet.toml");
@@ -103,8 +108,20 @@ async fn a_plants_own_table_is_adopted() {
         "a dry run writes nothing"
     );
 
+    // Where the old file names no programs, those of the newest day are shown.
+    let unnamed = fs::read_to_string(&old).unwrap();
+    let unnamed = unnamed.replace("tip_dress_programs", "unknown_programs");
+    let path = folder.path().join("unnamed.yaml").display().to_string();
+    fs::write(&path, unnamed).unwrap();
+    let (code, _, screen) = adopt(&services, &[&path, "--dry-run", "--lang", "en"]);
+    assert_eq!(code, 0, "{screen}");
+    let counted = "which nobody may judge? `prog_no` of the newest days: '12' ×";
+    assert!(screen.contains(counted), "{screen}");
+
     let (code, screen, complaint) = adopt(&services, &[&old, "--out", &name, "--lang", "en"]);
     assert_eq!(code, 0, "{screen}\n{complaint}");
+    let told = "1201 rows of `weld_detail` are dated after tomorrow or on no day";
+    assert!(complaint.contains(told), "{complaint}");
     let written = fs::read_to_string(&out).unwrap();
     let port = services.port(Service::ClickHouse);
     for line in [
@@ -204,6 +221,14 @@ async fn a_plants_own_table_is_adopted() {
     assert_eq!(settings.tables.source_table, "weld_detail");
     let before = fs::read_to_string(format!("{name}.before")).unwrap();
     assert_eq!(before, written, "a person's answers are still there");
+    let (code, screen, _) = adopt(
+        &services,
+        &[&old, "--out", &name, "--force", "--lang", "en"],
+    );
+    assert_eq!(code, 3, "{screen}");
+    assert!(screen.contains("weldfleet.toml.before.2 now"), "{screen}");
+    let before = fs::read_to_string(format!("{name}.before")).unwrap();
+    assert_eq!(before, written, "and still are");
     assert_eq!(
         fs::read_dir(&secrets).unwrap().count(),
         2,
@@ -291,6 +316,23 @@ async fn an_adopted_plant_is_judged_and_its_application_sees_it() {
     );
     let (code, text) = said("scheduler", &["migrate", "--yes"]);
     assert_eq!(code, Some(0), "{text}");
+    // Adopted once more, the application's table is still the application's.
+    let again = folder.path().join("again.toml");
+    let arguments = [
+        &old,
+        "--out",
+        &again.display().to_string(),
+        "--force",
+        "--lang",
+        "en",
+    ];
+    let (code, screen, complaint) = adopt(&services, &arguments);
+    assert_eq!(code, 0, "{screen}\n{complaint}");
+    let anew = fs::read_to_string(&again).unwrap();
+    assert_eq!(
+        anew, written,
+        "the tables' columns of both are what they were"
+    );
     let (code, text) = said("worker", &["check"]);
     assert_eq!(code, Some(0), "{text}");
     let _scheduler = Process::start(command("scheduler", &["run"]), folder.path());
@@ -336,7 +378,7 @@ async fn an_adopted_plant_is_judged_and_its_application_sees_it() {
 #[test]
 fn what_cannot_be_adopted_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let run = |text: Option<&str>, arguments: &[&str]| {
+    let run = |text: Option<&[u8]>, arguments: &[&str]| {
         let old = folder.path().join("OLD.yaml");
         if let Some(text) = text {
             fs::write(&old, text).unwrap();
@@ -355,12 +397,20 @@ fn what_cannot_be_adopted_is_told() {
     let told = [
         run(None, &["nowhere.yaml"]),
         run(
-            Some("clickhouse: {host: h, password: hunter2"),
+            Some(b"clickhouse: {host: h, password: hunter2"),
             &["OLD.yaml"],
         ),
-        run(Some("mysql: {host: h}"), &["OLD.yaml"]),
+        run(Some(b"mysql: {host: h}"), &["OLD.yaml"]),
         run(
-            Some("clickhouse: {host: h}\nfields: {u_curve: c, i_curve: c}"),
+            Some(b"clickhouse:\n  host: ${CK_HOST:-10.0.0.1}"),
+            &["OLD.yaml"],
+        ),
+        run(
+            Some(b"# \xba\xb8\xb5\xe3\nclickhouse: {host: h}"),
+            &["OLD.yaml"],
+        ),
+        run(
+            Some(b"clickhouse: {host: h}\nfields: {u_curve: c, i_curve: c}"),
             &["OLD.yaml"],
         ),
         run(None, &["OLD.yaml", "--config", "x.toml"]),

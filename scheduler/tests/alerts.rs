@@ -5,7 +5,10 @@
 
 mod common;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use common::{Hands, SOON, configure, day_before, lease};
 use weldfleet_queue::State;
@@ -63,12 +66,14 @@ impl Plant {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_nobody_does_fires_its_alerts() {
+    let fault = Instant::now();
     let plant = Plant::start().await;
     let (fleet, hands) = (&plant.fleet, &plant.hands);
     let mut standby = fleet.scheduler();
     standby.ready().await;
-    plant.prometheus.fires(&["WeldfleetNoWorker"]).await;
+    plant.prometheus.fires(fault, &["WeldfleetNoWorker"]).await;
     plant.worker_lives();
+    let fault = Instant::now();
     standby.kill();
     fleet.simulate(&day_before(5), 50, &[]);
     let weld = "SELECT toUInt32(formatDateTime(now('Asia/Shanghai'), '%Y%m%d')), now64(3), number, 'A', 'ok', now64(3), \
@@ -87,6 +92,10 @@ async fn work_that_nobody_does_fires_its_alerts() {
     })
     .await;
 
+    // A timer's clock is years ahead.
+    let ahead = "INSERT INTO spot_records (data_date, ck_local_time, record_id) VALUES (20991231, now64(3), 4000000)";
+    fleet.clickhouse.execute(ahead).await;
+
     // Everything else fails for good.
     fleet.simulate("today", 300, &["--until", "06:00"]);
     hands.pending_rows(300).await;
@@ -96,28 +105,37 @@ async fn work_that_nobody_does_fires_its_alerts() {
     }
     plant
         .prometheus
-        .fires(&[
-            "WeldfleetTargetDown",
-            "WeldfleetHitStreaks",
-            "WeldfleetOlderRows",
-            "WeldfleetRowsPoison",
-            "WeldfleetDeadLetters",
-            "WeldfleetOnlyDead",
-        ])
+        .fires(
+            fault,
+            &[
+                "WeldfleetTargetDown",
+                "WeldfleetHitStreaks",
+                "WeldfleetOlderRows",
+                "WeldfleetRowsMisdated",
+                "WeldfleetRowsPoison",
+                "WeldfleetDeadLetters",
+                "WeldfleetOnlyDead",
+            ],
+        )
         .await;
 
     // Somebody edits one of them.
+    let fault = Instant::now();
     let record = Queue::key(&format!("job:{}", jobs[0].id));
     let _: u64 = fleet
         .queue
         .command(&["HSET", &record, "from_ticks", "x"])
         .await;
-    plant.prometheus.fires(&["WeldfleetJobsUnreadable"]).await;
+    plant
+        .prometheus
+        .fires(fault, &["WeldfleetJobsUnreadable", "WeldfleetLeaderWaits"])
+        .await;
     for job in hands.queue.list(State::Dead, 0, 10).await.unwrap().jobs {
         assert!(hands.queue.drop_job(&job.id).await.unwrap());
     }
 
     // More comes than the queue may hold, and nobody works.
+    let fault = Instant::now();
     fleet.simulate("today", JOBS * 100, &["--since", "06:00"]);
     eventually("the queue is full", SOON, async || {
         (fleet.queue.count("pending").await == u64::from(JOBS)).then_some(())
@@ -125,23 +143,30 @@ async fn work_that_nobody_does_fires_its_alerts() {
     .await;
     eventually("rows pile up", SOON, async || {
         fleet.simulate("today", 20, &[]);
-        let fired = plant.prometheus.fired().await;
+        let fired = plant.prometheus.fired_since(fault).await;
         fired.contains("WeldfleetRowsPileUp").then_some(())
     })
     .await;
     fleet.succeed("scheduler", &["pause", "--reason", "tip dress"]);
     plant
         .prometheus
-        .fires(&[
-            "WeldfleetBackPressure",
-            "WeldfleetWaitsLong",
-            "WeldfleetPaused",
-            "WeldfleetHeldLong",
-        ])
+        .fires(
+            fault,
+            &[
+                "WeldfleetBackPressure",
+                "WeldfleetWaitsLong",
+                "WeldfleetPaused",
+                "WeldfleetHeldLong",
+            ],
+        )
         .await;
     fleet.succeed("scheduler", &["resume"]);
+    let fault = Instant::now();
     assert_eq!(hands.claim(JOBS).await.len(), JOBS as usize);
-    plant.prometheus.fires(&["WeldfleetWorkersDie"]).await;
+    plant
+        .prometheus
+        .fires(fault, &["WeldfleetWorkersDie"])
+        .await;
 }
 
 /// A ClickHouse that answers, and counts no rows.
@@ -152,8 +177,9 @@ async fn a_look_that_takes_too_long_fires_its_alert() {
     let (scheduler, gate) = common::waiting_at(&fleet, "scheduler::status_rows");
     scheduler.ready().await;
     let prometheus = Prometheus::start(&scheduler, fleet.folder(), &FAULT).await;
+    let fault = Instant::now();
     std::fs::remove_file(&gate).unwrap();
-    prometheus.fires(&["WeldfleetStoreSlow"]).await;
+    prometheus.fires(fault, &["WeldfleetStoreSlow"]).await;
     std::fs::write(&gate, "").unwrap();
 }
 
@@ -173,6 +199,7 @@ async fn what_nothing_explains_fires_its_alert() {
         prometheus,
     };
     plant.worker_lives();
+    let fault = Instant::now();
     plant.fleet.simulate("today", 300, &[]);
     let reached = gate.with_extension("reached");
     eventually("it hangs", SOON, async || reached.exists().then_some(())).await;
@@ -182,7 +209,10 @@ async fn what_nothing_explains_fires_its_alert() {
         status.contains("\"unexplained\"").then_some(())
     })
     .await;
-    plant.prometheus.fires(&["WeldfleetUnexplained"]).await;
+    plant
+        .prometheus
+        .fires(fault, &["WeldfleetUnexplained"])
+        .await;
     std::fs::write(&gate, "").unwrap();
     plant.hands.pending_rows(300).await;
 }
@@ -196,12 +226,16 @@ async fn stores_and_schedulers_that_fail_fire_their_alerts() {
     hands.pending_rows(100).await;
     hands.judge_all().await;
 
+    let fault = Instant::now();
     let limit: String = fleet
         .queue
         .command(&["CONFIG", "SET", "maxmemory", "1"])
         .await;
     assert_eq!(limit, "OK");
-    plant.prometheus.fires(&["WeldfleetStoreRefuses"]).await;
+    plant
+        .prometheus
+        .fires(fault, &["WeldfleetStoreRefuses"])
+        .await;
     let limit: String = fleet
         .queue
         .command(&["CONFIG", "SET", "maxmemory", "0"])
@@ -210,16 +244,19 @@ async fn stores_and_schedulers_that_fail_fire_their_alerts() {
 
     // Somebody writes over the leader's key: each scheduler believes that another one leads.
     let leader = Queue::key("leader");
+    let fault = Instant::now();
     let _: () = fleet.queue.command(&["SET", &leader, "nobody"]).await;
-    plant.prometheus.fires(&["WeldfleetNoLeader"]).await;
+    plant.prometheus.fires(fault, &["WeldfleetNoLeader"]).await;
     let _: () = fleet.queue.command(&["DEL", &leader]).await;
 
     // A server that is away, and comes back with next to no room for anything.
+    let fault = Instant::now();
     fleet.services.kill(Service::ClickHouse);
     plant
         .prometheus
-        .fires(&["WeldfleetStoreAway", "WeldfleetDependencyDown"])
+        .fires(fault, &["WeldfleetStoreAway", "WeldfleetDependencyDown"])
         .await;
+    let fault = Instant::now();
     configure(
         fleet,
         "<merge_tree><max_uncompressed_bytes_in_patches>100</max_uncompressed_bytes_in_patches></merge_tree>\
@@ -228,16 +265,27 @@ async fn stores_and_schedulers_that_fail_fire_their_alerts() {
     );
     plant
         .prometheus
-        .fires(&[
-            "WeldfleetDiskFull",
-            "WeldfleetClickHouseFills",
-            "WeldfleetPatchesMany",
-        ])
+        .fires(
+            fault,
+            &[
+                "WeldfleetDiskFull",
+                "WeldfleetClickHouseFills",
+                "WeldfleetPatchesMany",
+            ],
+        )
         .await;
 
+    let fault = Instant::now();
     fleet.services.pause(Service::ClickHouse);
-    plant.prometheus.fires(&["WeldfleetStatusStale"]).await;
+    plant
+        .prometheus
+        .fires(fault, &["WeldfleetStatusStale"])
+        .await;
     fleet.services.cont(Service::ClickHouse);
+    let fault = Instant::now();
     plant.scheduler.kill();
-    plant.prometheus.fires(&["WeldfleetNobodyTells"]).await;
+    plant
+        .prometheus
+        .fires(fault, &["WeldfleetNobodyTells"])
+        .await;
 }

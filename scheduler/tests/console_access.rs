@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 use weldfleet_queue::State;
-use weldfleet_tests::eventually;
+use weldfleet_tests::{Service, eventually};
 
 /// What changes something, and the least role that may.
 const CHANGES: [(&str, &str); 7] = [
@@ -28,7 +28,7 @@ const CHANGES: [(&str, &str); 7] = [
     ("/ui/jobs/change", "operator"),
     ("/ui/sign-out", "viewer"),
 ];
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 20] = [
     "/ui/days.csv",
     "/ui/backfills.csv",
     "/ui/workers.csv",
@@ -36,6 +36,9 @@ const PAGES: [&str; 16] = [
     "/ui/events.csv",
     "/ui/nok.csv?day=20261101",
     "/ui/pareto.csv?day=20261101",
+    "/ui/shares.csv",
+    "/ui/hits.csv?day=20261101&id=1",
+    "/ui/attempts.csv?day=20261101&id=1",
     "/ui/next?day=20261101",
     "/ui",
     "/ui/backfills",
@@ -45,6 +48,7 @@ const PAGES: [&str; 16] = [
     "/ui/weld?day=20261101&id=1",
     "/ui/events",
     "/ui/events?before=1.1",
+    "/ui/changes",
 ];
 
 #[tokio::test]
@@ -70,8 +74,12 @@ async fn each_route_takes_each_role_and_no_attack() {
         let other = plant.signed_in(role).await;
         assert_ne!(other.token, browser.token);
         for page in PAGES {
-            // The next of none is the list.
-            let status = if page.contains("/next") { 303 } else { 200 };
+            let status = match page {
+                // The next of none is the list.
+                next if next.contains("/next") => 303,
+                of_no_weld if of_no_weld.contains(".csv") && of_no_weld.contains("id=") => 404,
+                _ => 200,
+            };
             assert_eq!(browser.get(page).await.status(), status, "{role} {page}");
         }
         for (route, least) in CHANGES {
@@ -228,7 +236,8 @@ async fn exactly_the_jobs_that_are_shown_are_retried_or_dropped() {
     assert_eq!(states(&retried).await, Some(State::Pending));
     assert_eq!(states(&dropped).await, None);
     // A page from before the retry shows it as dead still.
-    let old_page = [("change", "drop"), ("id", &*retried)];
+    let why = ("reason", "a test");
+    let old_page = [("change", "drop"), ("id", &*retried), why];
     let answer = browser.post("/ui/jobs/change?lang=en", &old_page).await;
     assert!(
         said(&answer).contains("is pending, not dead"),
@@ -242,7 +251,7 @@ async fn exactly_the_jobs_that_are_shown_are_retried_or_dropped() {
     assert_eq!(plant.fleet.clickhouse.count(marked).await, 1000);
 
     // What is gone by then is said, and more than ten are not touched without their number.
-    let gone = [("change", "retry"), ("id", &*dropped)];
+    let gone = [("change", "retry"), ("id", &*dropped), why];
     let answer = browser.post("/ui/jobs/change?lang=en", &gone).await;
     assert!(
         said(&answer).contains("1 are gone already"),
@@ -250,7 +259,7 @@ async fn exactly_the_jobs_that_are_shown_are_retried_or_dropped() {
         said(&answer)
     );
     let third = dead[0].id.as_str();
-    let mut many = vec![("change", "retry")];
+    let mut many = vec![("change", "retry"), why];
     many.extend([("id", third); 11]);
     let answer = browser.post("/ui/jobs/change?lang=en", &many).await;
     assert!(said(&answer).contains("type how many"), "{}", said(&answer));
@@ -271,6 +280,71 @@ async fn exactly_the_jobs_that_are_shown_are_retried_or_dropped() {
     assert_eq!(status["runs"][0]["changed_by"], "operator");
     let told = "weld_events WHERE what = 'backfill order' AND who = 'operator' AND why = 'a test'";
     assert_eq!(plant.fleet.clickhouse.count(told).await, 2);
+}
+
+#[tokio::test]
+async fn nothing_is_done_without_a_reason_nor_is_one_cut() {
+    let plant = Plant::start(&[]).await;
+    let (hands, run) = plant.backfilled().await;
+    let browser = plant.signed_in("operator").await;
+    let long = "修".repeat(256);
+    for (reason, refusal) in [
+        ("", "say why"),
+        (" \t", "say why"),
+        (&*long, "more than 255"),
+    ] {
+        for (path, more) in [
+            ("/ui/pause", &[][..]),
+            (
+                "/ui/backfills/change",
+                &[("run", &*run), ("change", "cancel")],
+            ),
+            ("/ui/jobs/change", &[("change", "drop"), ("id", "nobody")]),
+        ] {
+            let mut fields = vec![("reason", reason)];
+            fields.extend(more);
+            let answer = browser.post(&format!("{path}?lang=en"), &fields).await;
+            let said = said(&answer);
+            assert!(said.contains(refusal), "{path} {reason:?}: {said}");
+        }
+    }
+    assert!(hands.queue.paused().await.unwrap().is_none());
+    assert_eq!(plant.fleet.status()["runs"][0]["state"], "open");
+    let whole = "修".repeat(255);
+    let answer = browser.post("/ui/pause", &[("reason", &whole)]).await;
+    assert_eq!(answer.status(), 303);
+    let pause = hands.queue.paused().await.unwrap().unwrap();
+    assert_eq!(pause.reason, whole);
+    // Whoever lets it go on need not say why.
+    browser.post("/ui/resume", &[]).await;
+    assert!(hands.queue.paused().await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clickhouse_that_hangs_holds_nobody_for_long() {
+    let plant = Plant::start(&[]).await;
+    let (hands, run) = plant.backfilled().await;
+    let browser = plant.signed_in("operator").await;
+    plant.fleet.services.pause(Service::ClickHouse);
+    let why = ("reason", "a test");
+    // Redis has the pause; nobody knows whether ClickHouse will have the event.
+    let fields = [why];
+    let pausing = browser.post("/ui/pause?lang=en", &fields);
+    let told = said(&timeout(SOON / 3, pausing).await.unwrap());
+    assert!(told.contains("not known whether it is kept"), "{told}");
+    assert!(hands.queue.paused().await.unwrap().is_some());
+    let fields = [("run", &*run), ("change", "cancel"), why];
+    let cancelling = browser.post("/ui/backfills/change?lang=en", &fields);
+    let told = said(&timeout(SOON / 2, cancelling).await.unwrap());
+    let silent = |told: &str| told.contains("clickhouse: ") && told.contains("no answer for");
+    assert!(silent(&told), "{told}");
+    for page in ["/ui/events", "/ui/nok"] {
+        let address = format!("{page}?lang=en");
+        let html = timeout(SOON / 2, browser.get(&address)).await.unwrap();
+        let html = html.text().await.unwrap();
+        assert!(silent(&html), "{page}: {html}");
+    }
+    plant.fleet.services.cont(Service::ClickHouse);
 }
 
 /// Each job that is dropped is an UPDATE: a thousand take minutes, and people close tabs.

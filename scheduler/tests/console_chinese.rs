@@ -58,7 +58,8 @@ fn rows(html: &str) -> Vec<Vec<&str>> {
 }
 
 /// Each action, with what is wrong about it.
-const ACTIONS: [(&str, &[(&str, &str)]); 16] = [
+const ACTIONS: [(&str, &[(&str, &str)]); 17] = [
+    ("/ui/pause", &[("reason", "")]),
     ("/ui/resume", &[]),
     (
         "/ui/backfills/change",
@@ -101,8 +102,12 @@ const SEEN: &str = r#"{"result":"","by":"","at":"","note":""}"#;
 
 async fn acted(browser: &Browser<'_>, action: &str, fields: &[(&str, &str)]) -> String {
     let link = if action.contains('?') { "&" } else { "?" };
+    let mut fields = fields.to_vec();
+    if fields.iter().all(|(name, _)| *name != "reason") {
+        fields.push(("reason", "a test"));
+    }
     let answer = browser
-        .post(&format!("{action}{link}lang=zh"), fields)
+        .post(&format!("{action}{link}lang=zh"), &fields)
         .await;
     assert_eq!(answer.status(), 303, "{action}");
     said(&answer)

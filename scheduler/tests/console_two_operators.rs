@@ -90,7 +90,7 @@ async fn of_two_operators_one_acts_and_the_other_is_told() {
             [first, second].map(|change| [("change", change), ("id", id), ("reason", "a test")]);
         let before = plant.fleet.clickhouse.count(rows).await;
         let path = "/ui/jobs/change?lang=en";
-        let acted = |told: &str| told.contains(": 1");
+        let acted = |told: &str| told.contains("\"1 jobs ");
         let told = both(&browsers, path, [&first, &second], acted).await;
         let is_dropped = told[0].contains("dropped");
         let otherwise = match (otherwise, is_dropped) {

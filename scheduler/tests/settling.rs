@@ -5,13 +5,16 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Hands, SOON, day_before, lease, text};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use weldfleet_queue::Job;
-use weldfleet_tests::{Fleet, Process, Service, eventually};
+use weldfleet_queue::{Job, Renewal};
+use weldfleet_tests::{
+    Fleet, Process, Service, eventually,
+    status::{codes, named, status},
+};
 
 const TTL: Duration = Duration::from_secs(2);
 
@@ -233,6 +236,55 @@ async fn nothing_is_lost_beside_workers_that_write() {
     assert_eq!(settled_rows(&fleet, &yesterday).await, 2000);
 }
 
+/// Yesterday is judged, and today's only job is held.
+async fn judged_yesterday(fleet: &Fleet, ttl: Duration) -> (Hands, Process, Job) {
+    fleet.migrate();
+    let yesterday = day_before(1);
+    fleet.simulate(&yesterday, 100, &[]);
+    fleet.simulate("today", 100, &[]);
+    let hands = Hands::new(fleet, ttl).await;
+    let scheduler = fleet.scheduler();
+    hands.pending_rows(200).await;
+    let jobs = hands.claim(2).await;
+    let is_yesterdays = |job: &Job| job.get("day") == Some(&yesterday);
+    let (of_yesterday, mut held): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(is_yesterdays);
+    hands.judge(&of_yesterday[0]).await;
+    (hands, scheduler, held.remove(0))
+}
+
+/// The leader waits for another hour; who looks expects a day to wait for seconds.
+#[tokio::test]
+async fn a_complete_day_that_nobody_settles_is_named_in_time() {
+    let mut fleet = Fleet::with(&[("tables.settle_after", "3600s")]).await;
+    fleet.migrate();
+    let yesterday = day_before(1);
+    fleet.simulate(&yesterday, 100, &[]);
+    let hands = Hands::new(&fleet, TTL).await;
+    let leader = fleet.scheduler();
+    hands.pending_rows(100).await;
+    hands.judge_all().await;
+    let judged = Instant::now();
+    leader.logged("this scheduler leads", SOON).await;
+    fleet.set("tables.settle_after", "1s");
+    let mut command = fleet.command("scheduler", &["run", "--log-format", "json"]);
+    command.env("WELDFLEET_SETTLED_WITHIN", "1");
+    let standby = Process::start(command, fleet.folder());
+    standby.ready().await;
+    // Twice `tables.settle_after` besides, and 60/9 s for each part, as long as so many may stop the fleet.
+    let parts = "system.parts WHERE active AND table = 'spot_records'";
+    let parts = fleet.clickhouse.count(parts).await;
+    let due = Duration::from_secs(3 + parts * 60 / 9);
+    let early = status(&standby).await;
+    if judged.elapsed() < due / 2 {
+        assert!(!codes(&early).contains(&"days_unsettled"), "{early}");
+    }
+    let within = due.saturating_sub(judged.elapsed()) + Duration::from_secs(5);
+    let cause = named(&standby, "days_unsettled", within).await;
+    assert_eq!(cause["alarming"], true);
+    let told = cause["what"]["en"].as_str().unwrap();
+    assert!(told.contains(&yesterday), "{told}");
+}
+
 /// While a day is settled the fleet does not go on; a person's pause takes the place of the settler's and stays.
 #[tokio::test]
 async fn nobody_resumes_while_a_day_is_settled_and_a_persons_pause_stays() {
@@ -243,17 +295,8 @@ async fn nobody_resumes_while_a_day_is_settled_and_a_persons_pause_stays() {
         ("lease.renew_every", "10s"),
     ])
     .await;
-    fleet.migrate();
     let yesterday = day_before(1);
-    fleet.simulate(&yesterday, 100, &[]);
-    fleet.simulate("today", 100, &[]);
-    let hands = Hands::new(&fleet, ttl).await;
-    let _scheduler = fleet.scheduler();
-    hands.pending_rows(200).await;
-    let jobs = hands.claim(2).await;
-    let is_yesterdays = |job: &&Job| job.get("day") == Some(&yesterday);
-    hands.judge(jobs.iter().find(is_yesterdays).unwrap()).await;
-    let held = jobs.iter().find(|job| !is_yesterdays(job)).unwrap();
+    let (hands, _scheduler, held) = judged_yesterday(&fleet, ttl).await;
     let settle = || {
         let day = ["settle", "--from", &yesterday, "--to", &yesterday];
         let mut command = tokio::process::Command::from(fleet.command("scheduler", &day));
@@ -276,7 +319,7 @@ async fn nobody_resumes_while_a_day_is_settled_and_a_persons_pause_stays() {
     assert_eq!(cause["alarming"], false);
     let paused = fleet.succeed("scheduler", &["pause", "--reason", "tip dress"]);
     assert!(paused.starts_with("paused: "), "{paused}");
-    hands.judge(held).await;
+    hands.judge(&held).await;
     let (code, out, err) = settling.await.unwrap();
     assert_eq!(code, 0, "{out}{err}");
     assert_eq!(settled_rows(&fleet, &yesterday).await, 100);
@@ -310,6 +353,61 @@ async fn nobody_resumes_while_a_day_is_settled_and_a_persons_pause_stays() {
         )
     );
     assert_eq!(pauser().await, None);
+}
+
+/// Whoever settles gives the fleet back, whatever does not end: a lease that is renewed on and on, or the server's work.
+#[tokio::test]
+async fn the_fleet_stands_still_no_longer_than_it_may() {
+    let fleet = Fleet::with(&[("tables.settle_after", "1h")]).await;
+    let yesterday = day_before(1);
+    let (hands, _scheduler, held) = judged_yesterday(&fleet, TTL).await;
+    let day = ["settle", "--from", &yesterday, "--to", &yesterday];
+    let settle = async || {
+        let mut command = tokio::process::Command::from(fleet.command("scheduler", &day));
+        text(&command.output().await.unwrap())
+    };
+    let paused = async || hands.queue.paused().await.unwrap().is_some();
+
+    let renewing = async {
+        loop {
+            let renewed = hands.queue.renew(&hands.worker, &[lease(&held)]).await;
+            assert!(matches!(renewed.unwrap()[..], [Renewal::Renewed]));
+            tokio::time::sleep(TTL / 4).await;
+        }
+    };
+    let (code, out, err) = tokio::select! {
+        told = settle() => told,
+        () = renewing => unreachable!("it goes on for ever"),
+    };
+    let told = out.contains("1 ranges and 0 UPDATEs did not end within");
+    assert!(code == 4 && told, "{out}{err}");
+    assert!(!paused().await);
+    hands.judge(&held).await;
+
+    // The server is at it and does not come to an end.
+    let merges = async |what: &str| {
+        let sql = format!("SYSTEM {what} MERGES spot_records");
+        fleet.clickhouse.execute(&sql).await;
+    };
+    merges("STOP").await;
+    let mut stopped = Process::start(fleet.command("scheduler", &day), fleet.folder());
+    eventually("patches are being applied", SOON, async || {
+        hands.table.applying().await.unwrap()
+    })
+    .await;
+    let (code, out, err) = settle().await;
+    let told = out.contains("the server has been applying patches for");
+    assert!(code == 4 && told, "{out}{err}");
+    assert!(paused().await, "the first one's pause");
+    stopped.signal(Signal::SIGTERM);
+    assert_eq!(stopped.ended(SOON).await.code(), Some(4));
+    assert!(hands.table.applying().await.unwrap().is_none());
+    assert!(!paused().await);
+    assert_eq!(settled_rows(&fleet, &yesterday).await, 0);
+    merges("START").await;
+    let (code, out, err) = settle().await;
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(settled_rows(&fleet, &yesterday).await, 100);
 }
 
 /// Beyond the table's limit no row gets a verdict: to wait for those that are left would lead nowhere.

@@ -17,15 +17,37 @@ const TTL: Duration = Duration::from_secs(2);
 /// Waits for so many more passes.
 async fn passes(scheduler: &Process, more: u32) {
     let count = async || {
-        scheduler
-            .metric("weldfleet_pass_duration_seconds_count", &[])
-            .await
+        let count = scheduler
+            .metric_if_any("weldfleet_pass_duration_seconds_count", &[])
+            .await;
+        // There may be no pass yet.
+        count.unwrap_or(0.0)
     };
     let before = count().await;
     eventually("passes", SOON, async || {
         (count().await >= before + f64::from(more)).then_some(())
     })
     .await;
+}
+
+/// A run of many days takes several passes to be looked through, and live rows wait for none of them.
+#[tokio::test]
+async fn live_rows_do_not_wait_for_a_long_run() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let hands = Hands::new(&fleet, TTL).await;
+    let (from, to) = (day_before(40), day_before(11));
+    fleet.simulate(&from, 10, &[]);
+    fleet.succeed("scheduler", &["backfill", "--from", &from, "--to", &to]);
+    let mut command = fleet.command("scheduler", &["run", "--log-format", "json"]);
+    command.env("FAILPOINTS", "scheduler::day_of_run=sleep(400)");
+    let scheduler = Process::start(command, fleet.folder());
+    scheduler.ready().await;
+    fleet.simulate("today", 500, &[]);
+    hands.pending_rows(510).await;
+    assert!(!scheduler.log().contains("run done"), "{}", scheduler.log());
+    hands.judge_all().await;
+    scheduler.logged("run done", SOON).await;
 }
 
 #[tokio::test]
@@ -95,6 +117,24 @@ async fn rows_that_come_late_are_sliced_and_those_of_running_jobs_are_not() {
     );
 }
 
+/// A timer's clock is ahead, and a worker hangs at its row.
+#[tokio::test]
+async fn a_row_from_the_future_holds_up_none_that_come_before_it() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    fleet.simulate("today", 20, &["--since", "06:00", "--until", "06:10"]);
+    fleet.simulate("today", 1, &["--since", "20:00", "--until", "20:01"]);
+    let hands = Hands::new(&fleet, TTL).await;
+    let _scheduler = fleet.scheduler();
+    let jobs = hands.pending_rows(21).await;
+    assert_eq!(jobs.len(), 2, "{jobs:?}");
+
+    fleet.simulate("today", 10, &["--since", "10:00", "--until", "10:10"]);
+    hands.pending_rows(31).await;
+    hands.judge_all().await;
+    assert_eq!(left(&fleet).await, 0);
+}
+
 #[tokio::test]
 async fn a_lost_redis_is_rebuilt_with_larger_tokens() {
     let fleet = Fleet::start().await;
@@ -149,7 +189,13 @@ async fn of_two_schedulers_one_leads_and_a_deposed_one_adds_nothing() {
     first.logged("this scheduler leads", SOON).await;
     let second = fleet.scheduler();
     second.ready().await;
-    assert_eq!(second.metric("weldfleet_scheduler_leader", &[]).await, 0.0);
+    eventually("the second knows that it does not lead", SOON, async || {
+        let leads = second
+            .metric_if_any("weldfleet_scheduler_leader", &[])
+            .await;
+        (leads? == 0.0).then_some(())
+    })
+    .await;
 
     // The first is stopped between its reading and its enqueueing; the second takes over meanwhile.
     fleet.simulate("today", 3000, &[]);
@@ -260,7 +306,7 @@ async fn a_job_that_kills_its_worker_is_halved_and_one_row_is_poison() {
     let ttl = Duration::from_secs(1);
     let fleet = Fleet::with(&[("lease.ttl", "1s"), ("lease.renew_every", "300ms")]).await;
     fleet.migrate();
-    fleet.simulate("today", 4, &[]);
+    fleet.simulate("today", 4, &["--since", "12:00", "--until", "12:10"]);
     let hands = Hands::new(&fleet, ttl).await;
     let scheduler = fleet.scheduler();
     hands.pending_rows(4).await;
@@ -1014,4 +1060,86 @@ async fn a_day_along_a_sorting_key_is_filled_up_when_few_jobs_are_left_and_days_
         (left(&fleet).await == 0).then_some(())
     })
     .await;
+}
+
+/// The run of a backfill of this day.
+fn backfilled(fleet: &Fleet, day: &str) -> String {
+    let days = ["backfill", "--from", day, "--to", day, "--json"];
+    let asked: serde_json::Value =
+        serde_json::from_str(&fleet.succeed("scheduler", &days)).unwrap();
+    asked["run"].to_string()
+}
+
+/// What a person has stopped is not run again behind their back, and no half of a dead job of it leaves the queue.
+#[tokio::test]
+async fn a_dead_job_of_a_held_run_stays_dead_until_the_run_is_resumed() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let day = day_before(5);
+    fleet.simulate(&day, 300, &[]);
+    let hands = Hands::new(&fleet, TTL).await;
+    let scheduler = fleet.scheduler();
+    let run = backfilled(&fleet, &day);
+    hands.pending_rows(300).await;
+    let job = hands.claim(1).await.remove(0);
+    hands.queue.bury(&lease(&job), "broken").await.unwrap();
+    fleet.succeed("scheduler", &["backfill", "hold", &run]);
+
+    let retry = ["jobs", "retry", &job.id];
+    let (code, _, why) = common::text(&fleet.run("scheduler", &retry));
+    let resume = format!("run {run} is held; `scheduler backfill resume {run}` first");
+    assert!(code == 1 && why.contains(&resume), "{why}");
+    // Rows between its keys, which would halve it.
+    fleet.simulate(&day, 10, &["--since", "12:00", "--until", "12:10"]);
+    tokio::time::sleep(Duration::from_secs(2)).await; // how often the leader looks for such rows
+    passes(&scheduler, 3).await;
+    let dead = hands.queue.list(State::Dead, 0, 10).await.unwrap().jobs;
+    assert_eq!(ids(&dead), std::slice::from_ref(&job.id));
+
+    fleet.succeed("scheduler", &["backfill", "resume", &run]);
+    hands.pending_rows(310).await;
+    hands.judge_all().await;
+}
+
+/// Redis is as it was before the run was cancelled and the fleet paused, as after the load of an older file.
+#[tokio::test]
+async fn a_redis_that_went_back_is_told_with_its_pause_and_keeps_no_job_of_an_ended_run() {
+    let fleet = Fleet::with(&[("scheduler.batch_size", "100")]).await;
+    fleet.migrate();
+    let day = day_before(5);
+    fleet.simulate(&day, 300, &[]);
+    let hands = Hands::new(&fleet, TTL).await;
+    let scheduler = fleet.scheduler();
+    let run = backfilled(&fleet, &day);
+    hands.pending_rows(300).await;
+    // The other database is the older file. Who leads goes on leading.
+    let keep = "for _, key in ipairs(redis.call('KEYS', '*')) do \
+                if not string.find(key, 'leader') then redis.call('COPY', key, key, 'DB', 1, 'REPLACE') end end";
+    let _: Option<String> = fleet.queue.command(&["EVAL", keep, "0"]).await;
+    hands.judge_all().await;
+    fleet.succeed("scheduler", &["pause", "--reason", "tip dress"]);
+    scheduler.logged("tip dress", SOON).await;
+    eventually("the run is closed", SOON, async || {
+        let closed = fleet
+            .clickhouse
+            .count("weld_runs FINAL WHERE state = 'closed'");
+        (closed.await == 1).then_some(())
+    })
+    .await;
+    let back = "for _, key in ipairs(redis.call('KEYS', '*')) do \
+                if not string.find(key, 'leader') then redis.call('DEL', key) end end \
+                redis.call('SELECT', 1) \
+                for _, key in ipairs(redis.call('KEYS', '*')) do redis.call('COPY', key, key, 'DB', 0) end";
+    let _: Option<String> = fleet.queue.command(&["EVAL", back, "0"]).await;
+
+    scheduler.logged("redis went back", SOON).await;
+    scheduler
+        .logged("the fleet was paused and redis forgot that", SOON)
+        .await;
+    eventually("the run's jobs leave", SOON, async || {
+        (hands.outstanding().await == 0).then_some(())
+    })
+    .await;
+    let judged = format!("spot_records WHERE alg_run = {run}");
+    assert_eq!(fleet.clickhouse.count(&judged).await, 300);
 }

@@ -380,6 +380,26 @@ async fn rows_that_fill_no_range_yet_are_named() {
     );
 }
 
+/// Who asks once does not know since when rows are left: those of a fleet that was idle are no standstill yet.
+#[tokio::test]
+async fn rows_that_have_just_come_are_no_standstill_to_a_command() {
+    let fleet = Fleet::with(&[("scheduler.max_wait", "4s")]).await;
+    fleet.migrate();
+    let hands = Hands::new(&fleet, TTL).await;
+    let scheduler = fleet.scheduler();
+    let living = Living {
+        hands: &hands,
+        scheduler: &scheduler,
+    };
+    // Nothing was ever claimed or enqueued, which is as long ago as can be.
+    living.named("nothing_to_do").await;
+    fleet.simulate("today", 50, &[]);
+    living.lives().await;
+    let told = fleet.status();
+    assert!(!codes(&told).contains(&"unexplained"), "{told}");
+    hands.judge_all().await;
+}
+
 #[tokio::test]
 async fn back_pressure_and_a_held_run_are_named() {
     let fleet = Fleet::with(&[

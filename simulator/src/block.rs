@@ -48,6 +48,11 @@ pub struct SimulatedBlock {
     pub measured_front_thickness: Vec<f32>,
     /// What is left of the whole stack, mm.
     pub measured_stack_thickness: Vec<f32>,
+    /// Welds of this timer's gun since its last tip dress, this one not counted. Not a column of any table of ours.
+    pub welds_since_dress: Vec<u64>,
+    /// Wear of its caps: 0 new, towards 1 due for a dress or a change. A cap that is mushroomed before its time
+    /// ([`Defect::WornElectrode`]) is not seen in it, as no timer measures it. Not a column of any table of ours.
+    pub electrode_wear: Vec<f64>,
     /// Why validation has to refuse the row, if it was spoiled. Not a column of any table.
     pub invalid: Vec<Option<Reason>>,
 }

@@ -1,4 +1,6 @@
 //! The same welds as a plant's own table holds them: text scalars, curves in whole counts, and rows that are no welds.
+//! A tip dress has two rows of its gun, in the place of its first welds after the dress, and from there on the count of
+//! welds since the last dress rises.
 //!
 //! A weld depends on seed, day and number alone, so a test finds the truth of a row of this table in the
 //! [`SimulatedBlock`] of the same options, by its number. Verdicts can be compared to the last bit with those of our
@@ -12,6 +14,7 @@ use crate::options::{OptionsError, share};
 pub const ID_PREFIX: &str = "W";
 /// `prog_no` of a weld, and those of tip dresses, which nobody may judge.
 pub const WELD_PROGRAM: &str = "12";
+/// One of each a dress, in this order.
 pub const TIP_DRESS_PROGRAMS: [&str; 2] = ["41", "51"];
 /// `spot_tag` of a shot without sheets.
 pub const DRY_SHOT_SPOT: &str = "0";
@@ -20,7 +23,6 @@ pub const MISSING: [&str; 3] = ["0", "None", ""];
 /// Most samples of a curve.
 pub const MAX_POINTS: usize = 1000;
 
-const TIP_DRESS_SHARE: f64 = 0.066;
 const DRY_SHOT_SHARE: f64 = 0.016;
 const NO_UMAX_SHARE: f64 = 0.014;
 const NO_SPOT_SHARE: f64 = 0.016;
@@ -49,7 +51,7 @@ pub enum RowKind {
     Weld,
     /// A weld whose `umax` is no voltage: one of [`MISSING`].
     NoUmax,
-    /// `prog_no` is one of [`TIP_DRESS_PROGRAMS`].
+    /// `prog_no` is one of [`TIP_DRESS_PROGRAMS`]; the curves are a short shot of closed caps.
     TipDress,
     /// `spot_tag` is [`DRY_SHOT_SPOT`].
     DryShot,
@@ -113,8 +115,9 @@ pub struct PlantTableRows {
     pub i_ends: Vec<u64>,
     /// 1 % of `imax` each.
     pub i_counts: Vec<u16>,
-    /// Percent.
+    /// Of the gun's caps, percent of what they last.
     pub wear: Vec<String>,
+    /// Welds of the gun since its last tip dress.
     pub tipdresscounter: Vec<String>,
     pub energie: Vec<String>,
     pub rfid: Vec<String>,
@@ -155,11 +158,13 @@ impl PlantTableRows {
     fn push(&mut self, block: &SimulatedBlock, row: usize, version: Version, noise: &mut RowNoise) {
         let number = block.record_id[row];
         let luck = noise.unit();
-        let kind = if luck < TIP_DRESS_SHARE {
+        let since_dress = block.welds_since_dress[row];
+        let dress = TIP_DRESS_PROGRAMS.get(since_dress as usize);
+        let kind = if dress.is_some() {
             RowKind::TipDress
-        } else if luck < TIP_DRESS_SHARE + DRY_SHOT_SHARE {
+        } else if luck < DRY_SHOT_SHARE {
             RowKind::DryShot
-        } else if luck < TIP_DRESS_SHARE + DRY_SHOT_SHARE + NO_UMAX_SHARE {
+        } else if luck < DRY_SHOT_SHARE + NO_UMAX_SHARE {
             RowKind::NoUmax
         } else {
             RowKind::Weld
@@ -176,27 +181,35 @@ impl PlantTableRows {
             _ => Some(block.spot_name[row]),
         });
         self.part_all.push(part(block.part_no[row]));
-        self.prog_no.push(match kind {
-            RowKind::TipDress => TIP_DRESS_PROGRAMS[noise.below(2) as usize],
-            _ => WELD_PROGRAM,
-        });
+        self.prog_no.push(dress.unwrap_or(&WELD_PROGRAM));
         self.time_ms.push(block.time_ms[row]);
         self.ver.push(match version {
             Version::Only | Version::FirstOfTwo => 1,
             Version::Second => 2,
         });
+        let closed = (kind == RowKind::TipDress).then(|| ClosedCaps::draw(noise));
+        let (umax, imax) = match &closed {
+            Some(closed) => (closed.umax, closed.imax),
+            None => (block.umax[row], block.imax[row]),
+        };
         self.umax.push(match kind {
             RowKind::NoUmax => missing.to_owned(),
-            _ => format!("{:.2}", block.umax[row]),
+            _ => format!("{umax:.2}"),
         });
-        self.imax.push(format!("{:.0}", block.imax[row] * 100.0));
-        self.push_curves(block, row, version, noise);
+        self.imax.push(format!("{:.0}", imax * 100.0));
+        let (u, i) = match &closed {
+            Some(closed) => (&closed.u[..], &closed.i[..]),
+            None => (block.u_curve(row), block.i_curve(row)),
+        };
+        self.push_curves(u, i, version, noise);
         self.wear.push(if noise.chance(0.11) {
             MISSING[1].to_owned()
         } else {
-            noise.below(100).to_string()
+            format!("{:.0}", block.electrode_wear[row] * 100.0)
         });
-        self.tipdresscounter.push(noise.below(800).to_string());
+        // Rows of the dress are no welds.
+        let welds = (since_dress + 1).saturating_sub(TIP_DRESS_PROGRAMS.len() as u64);
+        self.tipdresscounter.push(welds.to_string());
         self.energie.push(MISSING[1].to_owned());
         self.rfid.push(format!("BODY{:06}", number / WELDS_A_BODY));
         self.workshop_section.push("UB");
@@ -204,14 +217,7 @@ impl PlantTableRows {
         self.area.push(robot.to_owned());
     }
 
-    fn push_curves(
-        &mut self,
-        block: &SimulatedBlock,
-        row: usize,
-        version: Version,
-        noise: &mut RowNoise,
-    ) {
-        let (u, i) = (block.u_curve(row), block.i_curve(row));
+    fn push_curves(&mut self, u: &[f32], i: &[f32], version: Version, noise: &mut RowNoise) {
         let middle = u.len() / 2;
         self.u_counts.extend(u.iter().enumerate().map(|(k, count)| {
             let dropped = version == Version::FirstOfTwo && k >= middle;
@@ -229,6 +235,44 @@ impl PlantTableRows {
         }
         self.u_ends.push(self.u_counts.len() as u64);
         self.i_ends.push(self.i_counts.len() as u64);
+    }
+}
+
+/// A shot of closed caps without sheets, as a tip dress has it: one short pulse, some tens of µΩ from its beginning to
+/// its end. In counts, like a [`CountedBlock`].
+struct ClosedCaps {
+    umax: f32,
+    imax: f32,
+    u: Vec<f32>,
+    i: Vec<f32>,
+}
+
+impl ClosedCaps {
+    fn draw(noise: &mut RowNoise) -> Self {
+        let (plateau_ka, resistance) = (noise.between(6.0, 8.0), noise.between(0.040, 0.060));
+        let (before, on, after) = (5, 80 + noise.below(41) as usize, 15);
+        let (mut u, mut i) = (Vec::new(), Vec::new());
+        let mut current_ka = 0.0;
+        for ms in 0..before + on + after {
+            let (to_ka, tau_ms) = if (before..before + on).contains(&ms) {
+                (plateau_ka, 3.0)
+            } else {
+                (0.0, 1.2)
+            };
+            current_ka += (to_ka - current_ka) * (1.0 - f64::exp(-1.0 / tau_ms));
+            i.push((current_ka * (1.0 + 0.002 * noise.normal())) as f32);
+            // mΩ · kA is V.
+            u.push((resistance * current_ka + 0.005 * noise.normal()) as f32);
+        }
+        let maximum = |curve: &[f32]| {
+            let maximum = curve.iter().copied().fold(0.0, f32::max);
+            (maximum * 100.0).round() / 100.0
+        };
+        let (umax, imax) = (maximum(&u), maximum(&i));
+        let ends = [u.len() as u64];
+        count(&mut u, &ends, &[umax]);
+        count(&mut i, &ends, &[imax]);
+        Self { umax, imax, u, i }
     }
 }
 

@@ -82,7 +82,8 @@ impl Simulator {
         let timer = &timers[timer_index];
         let turn = row / timers.len() as u64;
         let spot = &timer.spots[(turn % timer.spots.len() as u64) as usize];
-        let wear = electrode_wear(timer, self.welds_before[timer_index] + turn);
+        let welds = self.welds_before[timer_index] + turn;
+        let wear = electrode_wear(timer, welds);
         let spoiled = noise
             .chance(options.invalid_share)
             .then(|| Reason::OF_NUMBERS[noise.below(Reason::OF_NUMBERS.len() as u64) as usize]);
@@ -132,6 +133,8 @@ impl Simulator {
         block.i_offsets.push(block.i_values.len() as u64);
         block.label.push(weld.defect.label());
         block.defect.push(weld.defect);
+        block.welds_since_dress.push(welds % timer.welds_per_dress);
+        block.electrode_wear.push(wear);
         block.invalid.push(None);
         if let Some(reason) = spoiled {
             corrupt::spoil_last(block, reason, &mut noise);

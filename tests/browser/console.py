@@ -195,7 +195,8 @@ def steer(page: Page, button: str, state: str) -> None:
 
 def live(page: Page, _role: str) -> None:
     """A live page goes on under the keyboard, stands still under a hand and says so, and never looks newer than it is."""
-    page.goto(f"{BASE}/ui/backfills?lang=en")
+    with page.expect_request("**/ui/changes"):
+        page.goto(f"{BASE}/ui/backfills?lang=en")
     age, holding, lost = (page.locator(f".{name}") for name in ("age", "holding", "lost"))
     mark = "document.querySelector('main h1').dataset.old = '1'"
     old = page.locator("h1[data-old]")
@@ -223,6 +224,14 @@ def live(page: Page, _role: str) -> None:
     page.unroute("**/ui/backfills*")
     expect(lost).to_be_hidden(timeout=10_000)
     page.on("console", page.complain)
+
+    # Told nothing, it asks by itself.
+    page.route("**/ui/changes", lambda route: route.fulfill(status=204))
+    page.reload()
+    for _ in range(3):
+        page.evaluate(mark)
+        expect(old).to_have_count(0, timeout=4_000)
+    page.unroute("**/ui/changes")
 
 
 def downloads(page: Page, _role: str) -> None:

@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`fleet`]: one private plant: services, configuration, a folder; starts schedulers and workers;
 //! - [`process`]: a running binary: its log, its HTTP port, signals;
+//! - [`cable`]: one process' way to a service, which can be cut;
 //! - [`clickhouse`], [`mysql`], [`queue`], [`audit`]: looking at each store from outside, with its own tools' protocols
 //!   and none of the product's code;
 //! - [`status`]: what a scheduler tells of the fleet; [`prometheus`]: what a real Prometheus makes of it;
@@ -17,6 +18,7 @@
 
 pub mod agree;
 pub mod audit;
+pub mod cable;
 pub mod clickhouse;
 pub mod faults;
 pub mod fleet;

@@ -107,14 +107,23 @@ impl Process {
         (status, answer.text().await.expect("body"))
     }
 
-    /// The sum of a metric's series whose line contains every one of `labels`.
+    /// The sum of a metric's series whose line contains every one of `labels`; there must be one.
     pub async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let sum = self.metric_if_any(name, labels).await;
+        sum.unwrap_or_else(|| panic!("no series of {name} with {labels:?}"))
+    }
+
+    /// [`Process::metric`] of what has a series only after it happened first.
+    pub async fn metric_if_any(&self, name: &str, labels: &[&str]) -> Option<f64> {
         let (_, text) = self.get("/metrics").await;
         text.lines()
-            .filter(|line| line.starts_with(name) && !line.starts_with('#'))
+            .filter(|line| {
+                let rest = line.strip_prefix(name);
+                rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+            })
             .filter(|line| labels.iter().all(|label| line.contains(label)))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum()
+            .reduce(|sum, value| sum + value)
     }
 
     /// Waits until `/readyz` answers 200.

@@ -46,7 +46,6 @@ pub struct Prometheus {
     /// Ends with the test.
     _process: Process,
     url: String,
-    began: Instant,
 }
 
 impl Prometheus {
@@ -91,7 +90,6 @@ impl Prometheus {
                 return Self {
                     _process: process.into_inner(),
                     url,
-                    began: Instant::now(),
                 };
             }
         }
@@ -129,16 +127,12 @@ impl Prometheus {
             .collect()
     }
 
-    /// Names of the alerts that fired at some time.
-    pub async fn fired(&self) -> BTreeSet<String> {
-        self.fired_since(self.began).await
-    }
-
-    /// Waits until each of these has fired.
-    pub async fn fires(&self, names: &[&str]) {
+    /// Waits until each of these fires, or has fired since `fault`, a moment right before it was brought about.
+    pub async fn fires(&self, fault: Instant, names: &[&str]) {
         for name in names {
             eventually(&format!("{name} fires"), PATIENCE, async || {
-                self.fired().await.contains(*name).then_some(())
+                let fired = self.fired_since(fault).await;
+                fired.contains(*name).then_some(())
             })
             .await;
         }

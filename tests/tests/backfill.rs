@@ -621,6 +621,14 @@ async fn live_verdicts_come_no_later_while_a_backfill_is_cancelled() {
     let _scheduler = fleet.scheduler();
     let worker = fleet.worker();
     worker.ready().await;
+    // On any machine a run has work left for two stretches and more.
+    let began = std::time::Instant::now();
+    fleet.succeed("scheduler", &backfill(&days, &["--wait"]));
+    let in_time = 15_000.0 * 3.0 * STRETCH.as_secs_f64() / began.elapsed().as_secs_f64();
+    let more = (in_time as u32).saturating_sub(15_000) / 3;
+    if more > 0 {
+        simulate_past(&fleet, 3, more, &[]).await;
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let url = fleet.services.url(Service::ClickHouse).to_owned();
     let welding = tokio::spawn(weld(url, like, today.clone(), stop.clone()));

@@ -101,7 +101,7 @@ async fn a_wrong_unit_pauses_the_fleet_within_its_bounds_and_it_says_why() {
             .any(|worker| worker.log().contains("pausing the fleet"))
     );
     let metric = eventually("the gauge shows it", MINUTES, async || {
-        let paused = scheduler.metric("weldfleet_paused", &[]).await;
+        let paused = scheduler.metric_if_any("weldfleet_paused", &[]).await?;
         (paused > 0.0).then_some(paused)
     })
     .await;
@@ -246,6 +246,34 @@ async fn a_few_invalid_rows_do_not_pause_it() {
     let _scheduler = fleet.scheduler();
     let _worker = fleet.worker();
     fleet.judged(MINUTES).await;
+    assert_eq!(fleet.status()["paused"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_picked_for_being_bad_tell_nothing_of_the_plant() {
+    let mut fleet = Fleet::with(&[
+        ("scheduler.batch_size", "100"),
+        ("breaker.over_ranges", "1000"),
+    ])
+    .await;
+    fleet.migrate();
+    let day = fleet.day_before(5).await;
+    fleet.simulate(&day, 1000, &[]);
+    fleet.set("curves.u_unit", "mV");
+    let whole_day = ["backfill", "--from", &day, "--to", &day, "--wait"];
+    {
+        let (_scheduler, _worker) = (fleet.scheduler(), fleet.worker());
+        fleet.succeed("scheduler", &whole_day);
+        fleet.idle(MINUTES).await;
+    }
+    fleet.set("breaker.over_ranges", &OVER_RANGES.to_string());
+    let (_scheduler, _worker) = (fleet.scheduler(), fleet.worker());
+    let picked = [&whole_day[..], &["--status", "invalid"]].concat();
+    fleet.succeed("scheduler", &picked);
+    let last = "SELECT toString(max(run)) FROM weld_runs";
+    let run = fleet.clickhouse.value(last).await;
+    let again = format!("spot_records WHERE alg_status = 'invalid' AND alg_run = {run}");
+    assert_eq!(fleet.clickhouse.count(&again).await, 1000);
     assert_eq!(fleet.status()["paused"], Value::Null);
 }
 

@@ -6,7 +6,7 @@
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 use serde_json::Value;
-use weldfleet_testkit::onnxruntime_gpu_library;
+use weldfleet_testkit::{onnxruntime_gpu_library, skip};
 use weldfleet_tests::{Process, process::without_services, repository};
 
 /// `worker predict` of the checked-in weld.
@@ -82,13 +82,14 @@ fn a_library_without_gpus_refuses_them_and_auto_takes_the_cpu() {
 #[test]
 fn a_library_with_gpus_refuses_them_where_there_is_none_and_auto_takes_the_cpu() {
     let Some(library) = onnxruntime_gpu_library() else {
-        eprintln!(
-            "skipped: no GPU build of ONNX Runtime; tools/parts.sh onnxruntime_gpu fetches it"
+        skip(
+            "onnxruntime_gpu",
+            "no GPU build of ONNX Runtime; tools/parts.sh onnxruntime_gpu fetches it",
         );
         return;
     };
     if has_gpu() {
-        eprintln!("skipped: this machine has a GPU");
+        skip("gpu", "this machine has a GPU");
         return;
     }
     snapshot!("providers_of_the_gpu_library", by_provider(Some(&library)));

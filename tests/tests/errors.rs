@@ -618,7 +618,6 @@ fn arguments() {
         ("worker", &["walk"]),
         ("worker", &["predict"]),
         ("worker", &["check", "--rows", "many"]),
-        ("worker", &["explain", "--record-id", "7"]),
         (
             "worker",
             &[

@@ -1,7 +1,7 @@
 //! What the server, the account or the worker's folder refuses is an outage and not the range's fault: it spends no
 //! attempt, says what it is, and work goes on by itself when it is fixed. What is the range's own costs no other row.
 
-use std::{fs, path::PathBuf};
+use std::{cell::Cell, fs, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 use weldfleet_tests::{
@@ -160,7 +160,7 @@ async fn what_is_not_the_ranges_fault_spends_no_attempt_and_goes_on_when_repaire
         (
             "<password>weld</password>",
             "<password>rotated</password>",
-            "compare clickhouse.user and clickhouse.password",
+            "compare the user and the password",
         ),
     ] {
         plant.some_rows_wait().await;
@@ -310,4 +310,73 @@ async fn a_days_folder_that_takes_no_file_costs_that_day() {
     fleet.judged(PATIENCE).await;
     fleet.idle(PATIENCE).await;
     assert_whole(&fleet, 2 * u64::from(ROWS)).await;
+}
+
+/// A table whose rows of one day are refused as a server refuses, whatever works for others; their curves are computed.
+async fn refusing(fleet: &Fleet, day: &str) {
+    let file = fleet.services.directory().join("clickhouse/users.xml");
+    let users = fs::read_to_string(&file).expect("users.xml");
+    let profile = "<default><allow_custom_error_code_in_throwif>1</allow_custom_error_code_in_throwif></default>";
+    fleet.services.stop(Service::ClickHouse);
+    let users = users.replacen("<profiles><default/>", &format!("<profiles>{profile}"), 1);
+    assert!(users.contains(profile), "{users}");
+    fs::write(&file, users).expect("users.xml");
+    fleet.services.start_again(Service::ClickHouse);
+    for sql in [
+        format!(
+            "CREATE TABLE refusing (data_date UInt32, ck_local_time DateTime64(3), record_id UInt64, part_no String, spot_name String, \
+             timer_name String, umax Float32, imax Float32, u_given Array(Float32), u_curve Array(Float32) ALIAS \
+             arrayMap(u -> u + throwIf(data_date = {day}, 'refused', toInt32(48)), u_given), i_curve Array(Float32)) \
+             ENGINE = MergeTree PARTITION BY data_date ORDER BY (ck_local_time, record_id)"
+        ),
+        format!(
+            "INSERT INTO refusing SELECT data_date, ck_local_time, record_id, part_no, spot_name, timer_name, umax, imax, u_curve, \
+             i_curve FROM spot_records WHERE data_date = {day}"
+        ),
+    ] {
+        fleet.clickhouse.execute(&sql).await;
+    }
+}
+
+/// Each time it is given back all wait for a moment; after some times it is asked whether others' rows can be read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_that_is_refused_again_and_again_holds_the_fleet_not_for_ever() {
+    let mut fleet = Fleet::with(&[
+        ("scheduler.lookback_days", "2"),
+        ("lease.max_attempts", "2"),
+    ])
+    .await;
+    fleet.migrate();
+    let (today, yesterday) = (fleet.day_before(0).await, fleet.day_before(1).await);
+    fleet.simulate(&yesterday, 1, &[]);
+    fleet.simulate(&today, 10, &[]);
+    refusing(&fleet, &yesterday).await;
+    fleet.set("tables.source_table", "refusing");
+    fleet.migrate();
+    let (_scheduler, worker) = (fleet.scheduler(), fleet.worker());
+
+    // Others come through meanwhile: what works for them is not asked ever more rarely.
+    let given = "data_date, ck_local_time, record_id, part_no, spot_name, timer_name, umax, imax, u_given, i_curve";
+    let id = Cell::new(0);
+    let job = eventually("the range is dead", PATIENCE, async || {
+        let after = id.replace(id.get() + 10);
+        let sql = format!(
+            "INSERT INTO refusing ({given}) SELECT data_date, now64(3), {after} + record_id, part_no, spot_name, timer_name, umax, imax, u_curve, \
+             i_curve FROM spot_records WHERE data_date = {today}"
+        );
+        fleet.clickhouse.execute(&sql).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        fleet.queue.ids("dead").await.pop()
+    })
+    .await;
+    let dead = fleet.queue.job(&job).await;
+    assert_eq!(
+        (&*dead["day"], &*dead["attempts"]),
+        (&*yesterday, "2"),
+        "{dead:?}"
+    );
+    assert!(format!("{dead:?}").contains("refused"), "{dead:?}");
+    let others = format!("(SELECT * FROM refusing WHERE data_date = {today})");
+    fleet.judged_in(&others, PATIENCE).await;
+    worker.ready().await;
 }

@@ -173,6 +173,7 @@ fn every_fail_point_is_armed_by_a_test() {
     };
     let of_steps = named("=> \"worker::").map(|step| format!("worker::{step}"));
     let points: BTreeSet<String> = named("reach(\"")
+        .chain(named("reach_blocking(\""))
         .map(str::to_owned)
         .chain(of_steps)
         .collect();

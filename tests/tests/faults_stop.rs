@@ -9,6 +9,7 @@ use weldfleet_tests::{
         FailPoint, PATIENCE, assert_no_attempt_spent, assert_whole, plant_of_eight_ranges,
         worker_id,
     },
+    repository,
 };
 
 const ROWS: u64 = 2000;
@@ -52,6 +53,53 @@ async fn on_sigterm_it_finishes_what_it_holds() {
     fleet.idle(PATIENCE).await;
     assert_whole(&fleet, ROWS).await;
     assert_no_attempt_spent(&fleet).await;
+}
+
+/// An engine may take minutes to build. Whoever watches over the process must see that it lives.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_models_are_loaded_it_answers_and_can_be_stopped() {
+    let fleet = plant_of_eight_ranges().await;
+    let models = fleet.folder().join("models");
+    for of in ["global", "parts/TUNNEL"] {
+        let folder = models.join(of);
+        fs::create_dir_all(&folder).expect("folder");
+        for file in ["model.onnx", "inference_config.json"] {
+            let from = repository().join("models/global").join(file);
+            fs::copy(from, folder.join(file)).expect("copy");
+        }
+    }
+    for point in ["worker::load", "worker::try_part"] {
+        stopped_at(&fleet, point, &models.display().to_string()).await;
+    }
+}
+
+async fn stopped_at(fleet: &Fleet, point: &str, models: &str) {
+    let gate = FailPoint::new(fleet, point);
+    let mut worker = fleet.worker_with(&[
+        ("FAILPOINTS", &gate.armed()),
+        ("WELDFLEET__MODEL__MODEL_EXPORT_DIR", models),
+        ("WELDFLEET__MODEL__PROVIDER", "cpu"),
+    ]);
+    gate.reached().await;
+    assert_eq!(worker.get("/healthz").await.0, 200);
+    let (code, why) = worker.get("/readyz").await;
+    assert!(
+        code == 503 && why.contains("loading models"),
+        "{code} {why}"
+    );
+    let (code, says) = worker.get("/").await;
+    assert!(code == 200 && says.contains("weldfleet worker"), "{says}");
+    let url = format!("{}/predict", worker.http().await);
+    let refused = reqwest::Client::new().post(url).body("{}").send().await;
+    let refused = refused.expect("an answer");
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    let refused = refused.text().await.expect("a body");
+    assert!(refused.contains("are being loaded"), "{refused}");
+
+    worker.signal(Signal::SIGTERM);
+    let status = worker.ended(PATIENCE).await;
+    assert_eq!(status.code(), Some(0), "{status}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

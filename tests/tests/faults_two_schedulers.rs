@@ -1,13 +1,15 @@
-//! Two schedulers, and the one that leads ends without a word or comes back late.
+//! Two schedulers, and the one that leads ends without a word, comes back late or makes no work.
 
 use std::collections::BTreeMap;
 
 use nix::sys::signal::Signal;
 use weldfleet_tests::{
-    Fleet, Process,
+    Fleet, Process, Service,
     agree::text,
+    cable::Cable,
     eventually,
     faults::{FailPoint, PATIENCE, assert_no_attempt_spent, assert_whole},
+    status::{codes, named, status},
 };
 
 const ROWS: u64 = 5000;
@@ -159,4 +161,49 @@ async fn a_leader_that_comes_back_late_enqueues_nothing() {
         (role(&late).await, role(&standby).await),
         ("standby".to_owned(), "leader".to_owned())
     );
+}
+
+/// A scheduler that reaches ClickHouse through this cable alone.
+async fn scheduler_behind(fleet: &Fleet, cable: &Cable) -> Process {
+    let url = fleet.services.url(Service::ClickHouse);
+    let url = cable.through(url, fleet.services.port(Service::ClickHouse));
+    let mut command = fleet.command("scheduler", &["run", "--log-format", "json"]);
+    command.env("WELDFLEET__CLICKHOUSE__URL", url);
+    let scheduler = Process::start(command, fleet.folder());
+    scheduler.ready().await;
+    scheduler
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_does_not_reach_clickhouse_leaves_the_lead_to_one_that_does() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let cable = Cable::to(fleet.services.port(Service::ClickHouse)).await;
+    let blind = scheduler_behind(&fleet, &cable).await;
+    leads(&blind).await;
+    let mut standby = standby(&fleet).await;
+    cable.cut();
+    // Whoever sees ClickHouse says who does not.
+    let cause = named(&standby, "store_away", PATIENCE).await;
+    let what = cause["what"]["en"].as_str().expect("words");
+    assert!(
+        what.starts_with("clickhouse is away for the leader, "),
+        "{what}"
+    );
+    fleet.simulate("today", 2500, &[]);
+    leads(&standby).await;
+    assert_eq!(role(&blind).await, "standby");
+    until_covered_once(&fleet).await;
+    eventually("nothing is away", PATIENCE, async || {
+        (!codes(&status(&standby).await).contains(&"store_away")).then_some(())
+    })
+    .await;
+
+    // Where the other one dies it leads again, as blind as before, long before its minute is over; and alone it stays.
+    standby.kill();
+    leads(&blind).await;
+    cable.mend();
+    let _worker = fleet.worker();
+    fleet.judged(PATIENCE).await;
+    assert_eq!(role(&blind).await, "leader");
 }

@@ -170,3 +170,28 @@ async fn a_late_update_touches_no_row_and_its_ack_answers_lost() {
     let lost = held_by_heir(&fleet, &worker_id(&zombie).await).await;
     assert!(lost.is_empty(), "its late ack was taken for {lost:?}");
 }
+
+/// Its process lives and goes on renewing: only that it gets nowhere tells that it hangs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_that_gets_nowhere_for_job_timeout_is_anothers() {
+    let mut fleet = plant_of_eight_ranges().await;
+    fleet.set("lease.job_timeout", "3s");
+    fleet.set("worker.ranges_in_flight", "1");
+    let _scheduler = fleet.scheduler();
+    let gate = FailPoint::new(&fleet, "worker::fetched");
+    let hung = fleet.worker_with(&[("FAILPOINTS", &gate.armed())]);
+    gate.reached().await;
+    let lost = held(&fleet, &worker_id(&hung).await).await;
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    let _other = fleet.worker();
+    until_done(&fleet).await;
+    for id in &lost {
+        // By whom does not matter: its own process may take it again, in another handler.
+        let job = fleet.queue.job(id).await;
+        assert!(job["deaths"] == "1" && job["attempts"] == "2", "{job:?}");
+    }
+    assert!(hung.log().contains("no progress for job_timeout"));
+    gate.open();
+    hung.logged("lease lost", PATIENCE).await;
+    assert_whole(&fleet, ROWS).await;
+}

@@ -14,7 +14,13 @@ use std::{
 };
 
 use reqwest::{Client, Response, redirect::Policy};
-use weldfleet_tests::{Fleet, Process, Service, agree::Truth, mysql::MySql};
+use weldfleet_tests::{
+    Fleet, Process, Service,
+    agree::Truth,
+    eventually,
+    mysql::MySql,
+    status::{codes, named, status},
+};
 
 const MINUTES: Duration = Duration::from_secs(120);
 const SOON: Duration = Duration::from_secs(30);
@@ -190,7 +196,7 @@ async fn each_privilege_in_clickhouse_is_needed() {
     fleet.idle(MINUTES).await;
     worker.kill();
     fleet.simulate("today", 3000, &[]);
-    weldfleet_tests::eventually("jobs wait", MINUTES, async || {
+    eventually("jobs wait", MINUTES, async || {
         (fleet.queue.count("pending").await >= 2).then_some(())
     })
     .await;
@@ -200,11 +206,7 @@ async fn each_privilege_in_clickhouse_is_needed() {
     let lines = [lines, plant.lines("GRANT ", "system.")].concat();
     assert_eq!(lines.len(), CLICKHOUSE.len(), "{lines:#?}");
     for (account, what, table, step) in CLICKHOUSE {
-        let place = plant
-            .clickhouse
-            .iter()
-            .position(|grant| grant.is(account, what, table))
-            .unwrap_or_else(|| panic!("{account} {what} {table} is not printed"));
+        let place = plant.place_of(account, what, table);
         let without = format!("{account}_{place}");
         let said = plant.tried(*step, &without).await;
         let names_it = said.contains(what) && said.contains(table);
@@ -214,13 +216,16 @@ async fn each_privilege_in_clickhouse_is_needed() {
             "{step:?} without {what} on {table}:\n{said}"
         );
         let (done, said) = plant.run(SCHEDULER, "scheduler", &["resume"]);
-        if !done {
-            // Settling failed, and nobody is to let the fleet go on until that is surely over. The next step need not wait.
-            assert!(said.contains("a finished day is settled"), "{said}");
-            let paused = weldfleet_tests::queue::Queue::key("paused");
-            fleet.queue.command::<u64>(&["DEL", &paused]).await;
-        }
+        assert!(done, "{said}");
     }
+    // What is refused is not done, so that the fleet need not stand still until that is sure.
+    let place = plant.place_of(SCHEDULER, "ALTER UPDATE", "spot_records");
+    let without = format!("{SCHEDULER}_{place}");
+    let said = plant.tried(Step::Settle, &without).await;
+    assert!(said.contains("ALTER UPDATE"), "{said}");
+    let paused = weldfleet_tests::queue::Queue::key("paused");
+    let is_paused: u64 = fleet.queue.command(&["EXISTS", &paused]).await;
+    assert_eq!(is_paused, 0, "{said}");
     let with = plant.tried(Step::FreeDisk, CONSOLE).await;
     assert!(with.contains("\"free_bytes\""), "{with}");
 }
@@ -249,6 +254,53 @@ async fn each_privilege_in_mysql_is_needed() {
         .refusal("UPDATE weld.nok_records SET review_note = ''")
         .await;
     assert!(refused.contains("denied"), "{refused}");
+}
+
+/// Only the leader needs these rights, and whoever looks at the fleet has no use for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_the_leader_is_refused_is_named() {
+    let plant = Plant::start().await;
+    let fleet = &plant.fleet;
+    fleet.simulate(PAST, 100, &["--nok-rate", "0.2"]);
+    let backfill = ["backfill", "--from", PAST, "--to", PAST];
+    let (done, said) = plant.run(SCHEDULER, "scheduler", &backfill);
+    assert!(done, "{said}");
+
+    // The run is done, and cannot be closed.
+    let place = plant.place_of(SCHEDULER, "INSERT", "weld_runs");
+    let without = format!("{SCHEDULER}_{place}");
+    let mut leader = plant.process(&without, "scheduler");
+    let mut worker = plant.process(WORKER, "worker");
+    fleet.judged(MINUTES).await;
+    let cause = named(&leader, "store_refuses", MINUTES).await;
+    let what = cause["what"]["en"].as_str().expect("words");
+    assert!(what.contains("weld_runs"), "{what}");
+    let remedy = "`scheduler migrate --grants` prints all of them";
+    assert!(what.contains(remedy), "{what}");
+    let told = status(&leader).await;
+    assert!(!codes(&told).contains(&"nothing_to_do"), "{told}");
+    let standby = plant.process(SCHEDULER, "scheduler");
+    named(&standby, "store_refuses", MINUTES).await;
+    leader.kill();
+    named(&standby, "nothing_to_do", MINUTES).await;
+
+    // MySQL lets the mirror be read, and takes no row of it.
+    worker.kill();
+    let root = plant.root();
+    let insert = plant.mysql.iter().find(|grant| {
+        grant.account == SCHEDULER && grant.what.contains("INSERT") && !grant.is_of_reviews()
+    });
+    let insert = insert.expect("a grant");
+    root.execute(&insert.revocation()).await;
+    assert!(root.execute("DELETE FROM weld.nok_records").await > 0);
+    let cause = named(&standby, "mirror_away", MINUTES).await;
+    let what = cause["what"]["en"].as_str().expect("words");
+    assert!(what.contains("INSERT command denied"), "{what}");
+    root.execute(&insert.statement()).await;
+    eventually("the mirror is well again", MINUTES, async || {
+        (!codes(&status(&standby).await).contains(&"mirror_away")).then_some(())
+    })
+    .await;
 }
 
 /// What the console's people see of the rights to the reviewers' columns: of the scheduler's account, and of the
@@ -577,11 +629,17 @@ impl Plant {
                 .lines()
                 .filter_map(|line| line.strip_prefix("ACL SETUSER "))
                 .map(|line| {
-                    let (line, selector) = line.split_once(" \"").unwrap_or((line, ""));
-                    let mut words = line.split(' ').map(str::to_owned);
+                    let (line, selector) = match line.split_once(" \"(") {
+                        Some((line, rest)) => {
+                            (line, Some(format!("({}", rest.trim_end_matches('"'))))
+                        }
+                        None => (line, None),
+                    };
+                    // As a shell and `redis-cli` take what is quoted.
+                    let mut words = line
+                        .split(' ')
+                        .map(|word| word.trim_matches('"').to_owned());
                     let account = words.next().expect("a name");
-                    let selector = selector.trim_end_matches('"').to_owned();
-                    let selector = Some(selector).filter(|text| !text.is_empty());
                     (account, words.chain(selector).collect())
                 })
                 .collect(),
@@ -603,6 +661,14 @@ impl Plant {
             set_user(&plant.fleet, account, rules).await;
         }
         plant
+    }
+
+    /// Which of ClickHouse's grants it is.
+    fn place_of(&self, account: &str, what: &str, table: &str) -> usize {
+        let mut grants = self.clickhouse.iter();
+        grants
+            .position(|grant| grant.is(account, what, table))
+            .unwrap_or_else(|| panic!("{account} {what} {table} is not printed"))
     }
 
     fn lines(&self, start: &str, on: &str) -> Vec<String> {
@@ -783,7 +849,7 @@ impl Plant {
         let run = ["run", "--log-format", "json"];
         let running = [("scheduler", &run), ("worker", &run)]
             .map(|(binary, run)| Process::start(base(binary, run), self.fleet.folder()));
-        weldfleet_tests::eventually("a refusal is logged", SOON, async || {
+        eventually("a refusal is logged", SOON, async || {
             let logs = running.iter().map(Process::log).collect::<String>();
             signs.iter().any(|sign| logs.contains(sign)).then_some(logs)
         })

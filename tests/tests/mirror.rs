@@ -135,8 +135,10 @@ async fn rows_deleted_falsified_or_made_up_by_hand_are_repaired() {
         .await;
     let kept = async |rows: usize| {
         eventually("kept rows are counted", NEXT_PASS, async || {
-            let count = scheduler.metric("weldfleet_mirror_kept_rows", &[]).await;
-            (count == rows as f64).then_some(())
+            let count = scheduler
+                .metric_if_any("weldfleet_mirror_kept_rows", &[])
+                .await;
+            (count? == rows as f64).then_some(())
         })
         .await;
         let lag = scheduler.metric("weldfleet_mirror_lag_rows", &[]).await;
@@ -158,6 +160,41 @@ async fn rows_deleted_falsified_or_made_up_by_hand_are_repaired() {
     assert_eq!(mirrored(&fleet).await.len(), before.len() + 1);
     let checks = scheduler.log().matches("nok rows stay in mysql").count();
     assert!(checks < 20, "{checks} looks at every row of a day at rest");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_mysql_refuses_keeps_no_other_away_and_is_named() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let scheduler = fleet.scheduler();
+    let _worker = fleet.worker();
+    judge_day(&fleet, 800).await;
+    let before = mirrored(&fleet).await.len();
+    let first = "SELECT record_id FROM nok_records ORDER BY ck_ticks LIMIT 1";
+    let id = fleet.mysql.rows(first).await[0][0].clone();
+    for sql in [
+        format!(
+            "CREATE TRIGGER refusing BEFORE INSERT ON nok_records FOR EACH ROW IF NEW.record_id = '{id}' THEN \
+             SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not this one'; END IF"
+        ),
+        "DELETE FROM nok_records".to_owned(),
+    ] {
+        fleet.mysql.execute(&sql).await;
+    }
+    eventually("all others are back", NEXT_PASS, async || {
+        (mirrored(&fleet).await.len() == before - 1).then_some(())
+    })
+    .await;
+    let what = eventually("status names it", NEXT_PASS, async || {
+        let status = fleet.status();
+        let mut causes = status["causes"].as_array()?.iter();
+        let cause = causes.find(|cause| cause["code"] == "mirror_away")?;
+        Some(cause["what"].to_string())
+    })
+    .await;
+    let named = format!("mysql refuses 1 records: weld {id} of ");
+    assert!(what.contains(&named), "{what}");
+    assert_eq!(scheduler.metric("weldfleet_mirror_up", &[]).await, 1.0);
 }
 
 /// A good weld and an expulsion under one key: one of them comes before the worker reads, one while it judges, one

@@ -194,6 +194,42 @@ fn a_model_that_is_none_of_ours_is_refused_before_anything_is_claimed() {
     }
 }
 
+#[test]
+fn predict_calls_the_weld_that_a_model_fails_on_an_error_and_judges_the_others() {
+    let folder = tempfile::tempdir().expect("folder");
+    let records = folder.path().join("records.jsonl");
+    let record = |volts: f32| {
+        serde_json::json!({
+            "umax": volts, "imax": 9.0, "u_curve": vec![volts; 400], "i_curve": vec![9.0; 400],
+        })
+        .to_string()
+    };
+    let lines = [1.5, 3.0, 1.6].map(record).join("\n");
+    fs::write(&records, lines).expect("write");
+    let output = without_services("worker")
+        .args(["predict", "--json", &records.display().to_string()])
+        .env(
+            "WELDFLEET__MODEL__MODEL_EXPORT_DIR",
+            repository().join("tests/tests/data/models/fails-above-20"),
+        )
+        .output()
+        .expect("a worker");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{error}");
+    let answers: Vec<Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("json"))
+        .collect();
+    let statuses: Vec<&Value> = answers.iter().map(|one| &one["alg_status"]).collect();
+    assert_eq!(statuses, ["ok", "error", "ok"], "{error}");
+    let why = answers[1]["alg_error"].as_str().expect("a reason");
+    assert!(why.starts_with("model_failed: "), "{why}");
+    assert!(
+        error.contains("rows cannot be judged together"),
+        "what was judged in halves is said: {error}"
+    );
+}
+
 /// `parts.json`: a part whose text names no folder has a model, and an entry that leads nowhere is told at once.
 #[test]
 fn a_table_gives_a_part_of_any_name_its_model() {

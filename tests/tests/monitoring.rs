@@ -31,7 +31,8 @@ const NOT_HERE: [&str; 5] = [
 const NO_REAL_FAULT: [&str; 3] = [
     // nobody may set the clock of the machine that runs the tests
     "WeldfleetClockDiffers",
-    // by the server's clock a day must have been complete, quiet and not settled for five minutes
+    // by the server's clock a day must have been complete, quiet and not settled for five minutes; its cause is tested
+    // with less (`scheduler/tests/settling.rs`)
     "WeldfleetDaysUnsettled",
     // a weld that the model cannot judge has an answer of its own: only a worker that is broken as a whole has none
     "WeldfleetPredictFails",
@@ -128,6 +129,7 @@ fn every_alarming_cause_has_its_alert() {
         "only_isolated",
         "only_splitting",
         "partial_range",
+        "only_later",
         "nothing_to_do",
     ];
     let (_, table) = contract
@@ -354,7 +356,12 @@ async fn what_a_worker_meets_fires_its_alerts() {
     worker.ready().await;
     scheduler.ready().await;
     // What is full is a matter of the disk: a little less than there is.
-    let free = worker.metric("weldfleet_save_dir_free_bytes", &[]).await as u64;
+    let free = eventually("the worker has looked at its disk", PATIENCE, async || {
+        worker
+            .metric_if_any("weldfleet_save_dir_free_bytes", &[])
+            .await
+    })
+    .await as u64;
     let pace = Pace {
         save_dir_bytes: Some(free.saturating_sub(FILLED / 2)),
         ..FAULT
@@ -374,53 +381,62 @@ async fn what_a_worker_meets_fires_its_alerts() {
     // A file fills the disk.
     fs::create_dir_all(fleet.save_dir()).expect("folder");
     let large = fleet.save_dir().join("large");
+    let fault = Instant::now();
     fill(&large);
-    prometheus.fires(&["WeldfleetSaveDirFills"]).await;
+    prometheus.fires(fault, &["WeldfleetSaveDirFills"]).await;
     fs::remove_file(large).expect("remove");
 
     let many = ["--nok-rate", "0.3", "--invalid-share", "0.2"];
+    let fault = Instant::now();
     fleet.simulate("today", 1000, &many);
     fleet.judged(PATIENCE).await;
-    prometheus.fires(&["WeldfleetManyInvalid"]).await;
+    prometheus.fires(fault, &["WeldfleetManyInvalid"]).await;
 
     // MySQL goes away; the model's files are replaced.
+    let fault = Instant::now();
     fleet.services.kill(Service::MySql);
     copy("models", ("\"scale\": [", "\"scale\":  ["));
     fleet.simulate("today", 500, &many);
     fleet.judged(PATIENCE).await;
     prometheus
-        .fires(&[
-            "WeldfleetMirrorAway",
-            "WeldfleetMirrorLags",
-            "WeldfleetModelFilesChanged",
-        ])
+        .fires(
+            fault,
+            &[
+                "WeldfleetMirrorAway",
+                "WeldfleetMirrorLags",
+                "WeldfleetModelFilesChanged",
+            ],
+        )
         .await;
     fleet.services.start_again(Service::MySql);
     let behind = ["weldfleet_mirror_lag_rows", "weldfleet_mirror_kept_rows"];
     for name in behind {
         eventually(&format!("{name} is 0"), PATIENCE, async || {
-            (scheduler.metric(name, &[]).await == 0.0).then_some(())
+            (scheduler.metric_if_any(name, &[]).await? == 0.0).then_some(())
         })
         .await;
     }
     // The day leaves the source.
     let day = fleet.day_before(0).await;
+    let fault = Instant::now();
     let drop = format!("ALTER TABLE spot_records DROP PARTITION {day}");
     fleet.clickhouse.execute(&drop).await;
-    prometheus.fires(&["WeldfleetMirrorKept"]).await;
+    prometheus.fires(fault, &["WeldfleetMirrorKept"]).await;
 
     // The folder of the audit files is none any more.
+    let fault = Instant::now();
     fs::remove_dir_all(fleet.save_dir()).expect("remove");
     fs::write(fleet.save_dir(), "in the way").expect("write");
     fleet.simulate("today", 200, &[]);
-    prometheus.fires(&["WeldfleetWorkersWait"]).await;
+    prometheus.fires(fault, &["WeldfleetWorkersWait"]).await;
     fs::remove_file(fleet.save_dir()).expect("remove");
     fleet.judged(PATIENCE).await;
 
     // It dies, and is listed when the queue has forgotten it.
     let died = worker.http().await.replace("http://", "");
+    let fault = Instant::now();
     worker.kill();
-    prometheus.fires(&["WeldfleetTargetDown"]).await;
+    prometheus.fires(fault, &["WeldfleetTargetDown"]).await;
     eventually("the queue has forgotten it", PATIENCE, async || {
         let workers = status(&scheduler).await["workers"].take();
         workers.as_array()?.is_empty().then_some(())
@@ -436,8 +452,9 @@ async fn what_a_worker_meets_fires_its_alerts() {
     );
     let worker = fleet.worker();
     scraped(&worker).await;
+    let fault = Instant::now();
     fleet.simulate("today", 200, &[]);
-    prometheus.fires(&["WeldfleetRowsInError"]).await;
+    prometheus.fires(fault, &["WeldfleetRowsInError"]).await;
 }
 
 /// Bytes of a file that fills a disk; others may write and remove files meanwhile.

@@ -82,6 +82,22 @@ fn survives(command: &dyn Fn() -> Command) {
 }
 
 #[test]
+fn with_a_log_of_objects_the_last_line_is_one_too() {
+    for binary in ["scheduler", "worker"] {
+        let mut command = without_services(binary);
+        command.args(["run", "--log-format", "json", "--config", "/no/such.toml"]);
+        let ended = ended(command);
+        let said = text(&ended.stderr);
+        let last = said.lines().last().expect("a line");
+        let last: serde_json::Value = serde_json::from_str(last).expect(last);
+        assert_eq!(last["level"], "ERROR", "{said}");
+        let message = last["message"].as_str().unwrap_or_default();
+        assert!(message.contains("/no/such.toml"), "{said}");
+        assert_eq!(ended.status.code(), Some(2), "{said}");
+    }
+}
+
+#[test]
 fn commands_without_services_survive_readers_that_go_and_full_disks() {
     let weld = repository().join("tests/tests/data/weld.json");
     let weld = weld.display().to_string();

@@ -33,6 +33,7 @@ OTHER_CURVES = {
     "sample_interval_ms": 0.5, "u_unit": "percent_of_umax", "i_unit": "A", "umax_unit": "mV", "imax_unit": "kA",
 }
 FAST_CURVES = DEFAULT_CURVES | {"sample_interval_ms": 0.1}
+SLOW_CURVES = DEFAULT_CURVES | {"sample_interval_ms": 10.0}
 DEFAULT_LIMITS = {
     "min_points": 50, "u_max_range": [0.2, 10.0], "i_max_range": [0.5, 60.0], "max_mismatch": 0.3,
     "max_length_gap": 0,  # stricter than the default
@@ -40,7 +41,7 @@ DEFAULT_LIMITS = {
 DEFAULT_RULES = {
     "nok_on": ["expulsion:flag", "interruption", "short_pulse"],
     "pulses": {"current_fraction": 0.10, "current_floor_ka": 1.0, "voltage_floor_v": 0.05, "min_pulse_ms": 3.0,
-               "max_pulses": 2, "prepulse_ms": [40.0, 110.0], "pause_ms": [8.0, 40.0]},
+               "max_pulses": 2, "prepulse_ms": [40.0, 110.0], "main_ms": [0.0, 0.0], "pause_ms": [8.0, 40.0]},
     "expulsion": {"enabled": True, "flag": 0.10, "warn": 0.06, "delay_ms": 4.0, "start_guard_ms": 30.0,
                   "end_guard_ms": 15.0, "refractory_ms": 20.0, "persist_ms": 30.0, "max_recovery": 0.30,
                   "max_current_change": 0.03},
@@ -205,11 +206,11 @@ class Rules:
         self.sampled = u, i, dt
         self.s, self.dt, self.u, self.i = settings, dt * self.step, in_steps(u, self.step), in_steps(i, self.step)
         self.hits = []
-        self.blind = False
+        self.blind = set()
         pulses = settings["pulses"]
         self.on_voltage = float(imax) < pulses["current_floor_ka"]
         active, top = (self.u, umax) if self.on_voltage else (self.i, imax)
-        self.segment(active >= F32(pulses["current_fraction"] * float(top)), pulses)
+        self.segment(active, F32(pulses["current_fraction"] * float(top)), pulses)
 
     def samples(self, ms):
         return math.floor(ms / self.dt + 0.5)
@@ -221,42 +222,44 @@ class Rules:
         self.hits.append({"rule": rule, "level": level, "t_ms": rounded(sample * self.dt), "value": rounded(value),
                           "limit": limit})
 
-    def segment(self, active, pulses):
+    def segment(self, x, threshold, pulses):
         self.pulses, self.gaps = [], []
-        for start, end in runs(active, self.samples(pulses["min_pulse_ms"])):
+        for start, end in runs(x >= threshold, self.samples(pulses["min_pulse_ms"])):
             if self.pulses:
                 last = self.pulses[-1]
                 pause = (len(self.pulses) < pulses["max_pulses"]
                          and self.between(start - last[1], pulses["pause_ms"])
-                         and self.between(last[1] - last[0], pulses["prepulse_ms"]))
+                         and any(self.between(last[1] - last[0], pulses[key]) for key in ("prepulse_ms", "main_ms")))
                 if not pause:
                     self.gaps.append((last[1], start))
                     last[1] = end
                     continue
             self.pulses.append([start, end])
-        self.main = max(self.pulses, key=lambda p: p[1] - p[0]) if self.pulses else None
+
+        def squares(pulse):
+            within = x[slice(*pulse)].astype(np.float64)
+            return rounded(float(np.dot(within, within)) * self.dt)
+
+        self.main = max(self.pulses, key=squares) if self.pulses else None
+        self.hot = [pulse for pulse in self.pulses if 2 * squares(pulse) >= squares(self.main)]
 
     def run(self):
         """(hits, 'OK' or 'NOK'); raises Refused."""
         s = self.s
         if self.main:
-            start, end = self.main
-            u, i = self.u[start:end], self.i[start:end]
-            trusted = u >= F32(s["pulses"]["voltage_floor_v"])
-            if self.on_voltage:
-                signal = u
-            else:
-                trusted &= i >= F32(s["pulses"]["current_floor_ka"])
-                signal = np.divide(u, i, out=np.zeros_like(u), where=trusted)
             if s["expulsion"]["enabled"]:
-                self.expulsion(signal, trusted, i)
-            if not self.on_voltage:
-                if s["resistance_peak"]["enabled"]:
-                    self.resistance_peak(signal, trusted)
-                if s["low_energy"]["enabled"]:
-                    self.low_energy()
-                if s["resistance_end_high"]["enabled"]:
-                    self.resistance_end_high(signal, trusted)
+                looks = [self.expulsion(pulse) for pulse in self.hot]
+                if "blind" in looks:
+                    self.blind.add("expulsion")
+            signal, trusted, _ = self.signal(self.main)
+            # R is told nowhere in a weld that is judged on U, and hence no energy either.
+            of_r = np.zeros_like(trusted) if self.on_voltage else trusted
+            if s["resistance_peak"]["enabled"]:
+                self.resistance_peak(signal, of_r)
+            if s["resistance_end_high"]["enabled"]:
+                self.resistance_end_high(signal, of_r)
+        if s["low_energy"]["enabled"]:
+            self.low_energy()
         if s["interruption"]["enabled"]:
             for start, end in self.gaps:
                 if end - start >= max(1, self.samples(s["interruption"]["flag_ms"])):
@@ -270,17 +273,34 @@ class Rules:
                     break
         self.hits.sort(key=lambda h: (h["t_ms"], RULE_ORDER.index(h["rule"])))
         nok = any(self.counts(entry, hit) for entry in s["nok_on"] for hit in self.hits)
-        if not nok and self.blind and any(entry.partition(":")[0] == "expulsion" for entry in s["nok_on"]):
+        if not nok and any(entry.partition(":")[0] in self.blind and self.may_hit(entry) for entry in s["nok_on"]):
             raise Refused("error", "rule_error")
         return self.hits, "NOK" if nok else "OK"
+
+    def signal(self, pulse):
+        """(R or, where the weld is judged on it, U; where it is trusted; I) of a pulse."""
+        u, i = self.u[slice(*pulse)], self.i[slice(*pulse)]
+        pulses = self.s["pulses"]
+        trusted = u >= F32(pulses["voltage_floor_v"])
+        if self.on_voltage:
+            return u, trusted, i
+        trusted &= i >= F32(pulses["current_floor_ka"])
+        return np.divide(u, i, out=np.zeros_like(u), where=trusted), trusted, i
 
     @staticmethod
     def counts(entry, hit):
         rule, _, level = entry.partition(":")
         return hit["rule"] == rule and (level != "flag" or hit["level"] == "flag")
 
-    def expulsion(self, x, trusted, i):
+    def may_hit(self, entry):
+        rule, _, level = entry.partition(":")
+        limits = [value for key, value in self.s[rule].items() if key.startswith(("flag", "warn")[: 1 if level == "flag" else 2])]
+        return self.s[rule]["enabled"] and any(limit > 0 for limit in limits)
+
+    def expulsion(self, pulse):
+        """Looks at one pulse: 'short' where nothing is there to look at, 'blind' where nothing is trusted, 'told'."""
         s = self.s["expulsion"]
+        x, trusted, i = self.signal(pulse)
         delay, persist = self.samples(s["delay_ms"]), self.samples(s["persist_ms"])
         first = max(self.samples(s["start_guard_ms"]), 5)
         end = min(len(x) - self.samples(s["end_guard_ms"]), len(x) + 1 - delay - 5)
@@ -289,12 +309,12 @@ class Rules:
             return float(np.median(values[at:at + 5]))
 
         depths = {}
-        self.blind = first < end
+        look = "short" if first >= end else "blind"
         for t in range(first, end):
             after_at = t + delay
             if not trusted[t - 5:after_at + 5].all():
                 continue
-            self.blind = False
+            look = "told"
             before, after = median(x, t - 5), median(x, after_at)
             depth = 1.0 - after / before
             if depth < s["warn"]:
@@ -309,15 +329,17 @@ class Rules:
                 if recovery >= s["max_recovery"]:
                     continue
             depths[t] = depth
-        refractory = max(1, self.samples(s["refractory_ms"]))
+        # So many steps see one and the same drop; 0 is for a hit at every step.
+        refractory = max(10 + delay, self.samples(s["refractory_ms"])) if s["refractory_ms"] > 0 else 1
         free_from = first
         for t in sorted(depths):
             if t < free_from:
                 continue
             best = max((k for k in depths if t <= k < t + refractory), key=lambda k: (depths[k], -k))
             level = "flag" if depths[best] >= s["flag"] else "warn"
-            self.hit("expulsion", level, self.main[0] + best, depths[best], s[level])
+            self.hit("expulsion", level, pulse[0] + best, depths[best], s[level])
             free_from = best + refractory
+        return look
 
     def resistance_peak(self, r, trusted):
         s = self.s["resistance_peak"]
@@ -332,6 +354,13 @@ class Rules:
                 begin = None
         begin, stop = max(stretches, key=lambda p: p[1] - p[0])
         window = max(1, self.samples(s["smooth_ms"]))
+
+        def may_hold_a_peak(start, end):
+            last = end - window + (window - 1) // 2
+            return end - start >= window and last >= self.samples(s["after_ms"]) and last >= s["begin_after_ms"] / self.dt
+
+        if may_hold_a_peak(low, high) and not may_hold_a_peak(begin, stop):
+            self.blind.add("resistance_peak")
         if stop - begin < window:
             return
         smooth = np.convolve(r[begin:stop].astype(np.float64), np.ones(window), "valid") / window
@@ -357,13 +386,17 @@ class Rules:
             self.hit("resistance_peak", level, self.main[0] + sample, value, s[f"{level}_mohm"])
 
     def low_energy(self):
+        if self.on_voltage and self.main:
+            self.blind.add("low_energy")
+            return
         u, i, dt = self.sampled
-        main = slice(self.main[0] * self.step, self.main[1] * self.step)
+        start, end = self.main or (0, 0)
+        main = slice(start * self.step, end * self.step)
         joules = rounded(float(np.dot(u[main].astype(np.float64), i[main].astype(np.float64))) * dt)
         for level in ("flag", "warn"):
             limit = self.s["low_energy"][f"{level}_below_j"]
             if joules < limit:
-                self.hit("low_energy", level, self.main[0], joules, limit)
+                self.hit("low_energy", level, start, joules, limit)
                 return
 
     def resistance_end_high(self, r, trusted):
@@ -372,6 +405,8 @@ class Rules:
         begin = max(0, stop - max(1, self.samples(s["window_ms"])))
         values = r[begin:stop][trusted[begin:stop]].astype(np.float64)
         if len(values) == 0:
+            if begin < stop:
+                self.blind.add("resistance_end_high")
             return
         mean = rounded(float(values.sum()) / len(values))
         for level in ("flag", "warn"):
@@ -620,6 +655,8 @@ def generate():
     generate_long_idle(np.random.default_rng(SEED + 2))
     generate_fast(np.random.default_rng(SEED + 3))
     generate_burns(np.random.default_rng(SEED + 4))
+    generate_pulses(np.random.default_rng(SEED + 5))
+    generate_slow(np.random.default_rng(SEED + 6))
 
 
 def generate_long_idle(rng):
@@ -674,6 +711,81 @@ def generate_burns(rng):
             record = make_record(number, rng, u, i)
             record["part_no"] = ["BURN", "BURN-WIDE", "BURN-LATE"][number % 3]
             out.write(json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n")
+
+
+def of_pulses(rng, pulses, dt=1.0):
+    """(u, i) of [(ms, kA, R in mΩ at each ms of the pulse, ms of pause behind it)]."""
+    n = lambda ms: int(round(ms / dt))
+    i, r = [np.zeros(n(40 if dt > 1 else 6))], [np.full(n(40 if dt > 1 else 6), 0.3)]
+    for ms, level, of_time, pause in pulses:
+        i += [pulse(n(ms), level, rng), np.zeros(n(pause))]
+        r += [of_time(np.arange(n(ms)) * dt), np.full(n(pause), 0.3)]
+    return finish(rng, np.concatenate(r), np.concatenate(i), noise=0.006)
+
+
+def falling(rng, at=None, depth=0.0):
+    """R of a weld by the time of its pulse, ms; it drops at `at`, where one is given."""
+    scale, seed = rng.uniform(0.9, 1.1), int(rng.integers(0, 2**31))
+
+    def of_time(t):
+        r = resistance(t, np.random.default_rng(seed), scale)
+        return r if at is None else r * (1 - depth * np.clip((t - at) / 6, 0, 1))
+
+    return of_time
+
+
+def generate_pulses(rng):
+    """Temper pulses, some longer than the weld itself, and pulsation."""
+    kinds = ["temper", "temper_expulsion", "temper_interrupted", "long_temper", "long_temper_expulsion", "temper_by_default",
+             "pulsation", "pulsation_expulsions", "pulsation_dropout", "pulsation_blind", "equal", "voltage_only"]
+    with open_text(DATA / "records_pulses.jsonl.gz", "w") as out:
+        for number in range(48):
+            kind = kinds[number % len(kinds)]
+            depth, current = rng.uniform(0.04, 0.22), rng.uniform(7, 11)
+            if kind == "voltage_only":
+                current = rng.uniform(0.7, 0.95)
+            flat = lambda level: lambda t: np.full(len(t), level) + 0.004 * np.exp(-t / 20)
+            if "temper" in kind or kind == "voltage_only":
+                main = rng.uniform(285, 395)
+                at = rng.uniform(60, 220) if "expulsion" in kind or kind == "voltage_only" else None
+                post = (rng.uniform(340, 480), 0.55) if "long" in kind else (rng.uniform(90, 220), 0.6)
+                welds = [(rng.uniform(55, 90), current * 0.6, flat(0.29), rng.uniform(12, 28)),
+                         (main, current, falling(rng, at, depth), rng.uniform(14, 50)),
+                         (post[0], current * post[1], flat(0.272), 12)]
+                if kind == "voltage_only":
+                    welds = [(ms, level, lambda t, of=of: 1.6 * of(t), pause) for ms, level, of, pause in welds]
+                part = "E-500" if number >= 36 else "B-200" if kind == "temper_by_default" else "TEMPER"
+            else:
+                length, pause = rng.uniform(95, 180), rng.uniform(12, 30)
+                drops = rng.permutation([rng.uniform(45, 70), None, rng.uniform(45, 70)]) if "expulsions" in kind else [None] * 3
+                welds = [(length, current, falling(rng, at, depth), pause) for at in drops]
+                part = "PULSATION"
+            u, i = of_pulses(rng, welds)
+            pulses = runs(i >= 0.3 * i.max(), 3)
+            if kind == "temper_interrupted":
+                start = pulses[1][0] + int(rng.integers(120, 200))
+                i[start:start + int(rng.integers(2, 24))] *= 0.02
+            if kind in ("pulsation_dropout", "pulsation_blind"):
+                for start, end in pulses[:: 1 if kind == "pulsation_blind" else 2]:
+                    u[start + 10:end] = 0.01
+            if kind == "equal":
+                # To the last sample: the first of them is the main one.
+                start, end = pulses[0]
+                for later, _ in pulses[1:]:
+                    u[later:later + end - start], i[later:later + end - start] = u[start:end], i[start:end]
+            record = make_record(number, rng, u, i)
+            record["part_no"] = part
+            out.write(json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n")
+
+
+def generate_slow(rng):
+    """10 ms a sample: one expulsion is one hit there, too."""
+    with open_text(DATA / "records_slow.jsonl.gz", "w") as out:
+        for number in range(24):
+            at = rng.uniform(90, 600) if number % 4 else None
+            welds = [(70, 5.5, falling(rng), 20), (720, rng.uniform(8, 10), falling(rng, at, rng.uniform(0.08, 0.25)), 120)]
+            u, i = of_pulses(rng, welds, dt=10.0)
+            out.write(json.dumps(make_record(number, rng, u, i), separators=(",", ":"), ensure_ascii=False) + "\n")
 
 
 def make_record(number, rng, u, i):
@@ -731,7 +843,8 @@ def expect():
     configs = {fit: json.loads((DATA / f"inference_config_{fit}.json").read_text()) for fit in ("resample", "pad")}
     for name, curves in (("records", DEFAULT_CURVES), ("records_other_units", OTHER_CURVES),
                          ("records_long_idle", DEFAULT_CURVES), ("records_fast", FAST_CURVES),
-                         ("records_burn", DEFAULT_CURVES)):
+                         ("records_burn", DEFAULT_CURVES), ("records_pulses", DEFAULT_CURVES),
+                         ("records_slow", SLOW_CURVES)):
         rows = []
         with open_text(DATA / f"{name}.expected.jsonl.gz", "w") as out:
             for k, record in enumerate(read_records(DATA / f"{name}.jsonl.gz")):

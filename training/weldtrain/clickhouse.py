@@ -1,4 +1,4 @@
-"""Rows of a simulated day from ClickHouse, over HTTP."""
+"""Labelled welds of a day from ClickHouse, over HTTP."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import urllib.request
 from dataclasses import dataclass
 
 import numpy as np
+
+from .rows import I_MAX, U_MAX
 
 REGRESSIONS = ("measured_diameter", "measured_indentation", "measured_front_thickness", "measured_stack_thickness")
 
@@ -114,19 +116,50 @@ def _name(identifier: str) -> str:
     return ".".join("`" + part.replace("`", "``") + "`" for part in identifier.split("."))
 
 
+def _labelled(table: str, day: int, columns: str, limit: int | None) -> str:
+    """Welds of `day` with a label and sound curves (equal, at least 50 samples, finite), in the order of their keys; the first
+    `limit` of them."""
+    finite = " AND ".join(f"arrayAll(x -> isFinite(ifNull(toFloat32(x), nan)), {curve}_curve)" for curve in "ui")
+    return f"""
+        SELECT {columns} FROM {_name(table)}
+        WHERE replaceAll(toString(data_date), '-', '') = '{day:08d}' AND label IN ('OK', 'NOK')
+          AND length(u_curve) = length(i_curve) AND length(u_curve) >= 50 AND {finite}
+        ORDER BY ck_local_time, record_id {f"LIMIT {limit}" if limit else ""}"""
+
+
+def check_day(server: Server, table: str, day: int, limit: int | None = None) -> tuple[int, int]:
+    """How many welds are labelled OK and NOK; stops where nothing right could be learned from the day."""
+    maxima = ", ".join(f"arrayMax(arrayMap(x -> ifNull(toFloat32(x), nan), {curve}_curve)) AS m_{curve}" for curve in "ui")
+    labels, medians = ["countIf(l = 'OK')", "countIf(l = 'NOK')"], ["quantileExact(0.5)(m_u)", "quantileExact(0.5)(m_i)"]
+    figures = [*labels, *medians, "count() - uniqExact(k)"]
+    columns = ", ".join(f"ifNull(toString({figure}), '') AS c{n}" for n, figure in enumerate(figures))
+    key = "concat(toString(ck_local_time), ' ', toString(record_id))"
+    inner = _labelled(table, day, f"toString(label) AS l, {key} AS k, {maxima}", limit)
+    sql = f"SELECT {columns}, ifNull(topKIf(1)(k, 1)[1], '') AS example FROM ({inner}) FORMAT Native"
+    found = [str(column[0]) for block in NativeBlocks(_query(server, sql)) for _, _, column in block]
+    ok, nok, repeated = (int(found[n]) for n in (0, 1, 4))
+    if ok + nok == 0:
+        raise SystemExit(f"no labelled welds of {day} in {table}, simulate the day first: see training/README.md")
+    if repeated:
+        raise SystemExit(
+            f"{repeated} labelled rows of {day} in {table} repeat the key (ck_local_time, record_id) of another one, e.g. "
+            f"`{found[5]}`: they would be learned and counted twice; read a view that keeps one row of each, as with FINAL"
+        )
+    for name, text, (low, high), unit in (("u_curve", found[2], U_MAX, "V"), ("i_curve", found[3], I_MAX, "kA")):
+        if not low <= float(text) <= high:
+            raise SystemExit(
+                f"the median maximum of {name} on {day} in {table} is {float(text):.4g}, but curves must be in {unit}, where it "
+                f"is {low:g} to {high:g}: read a view that converts them, see training/README.md"
+            )
+    return ok, nok
+
+
 def read_day(server: Server, table: str, day: int, limit: int | None = None) -> Day:
-    """Every labelled weld of `day` with sound curves (equal, at least 50 samples, finite); the first `limit` of them."""
+    """Every labelled weld of `day` with sound curves; the first `limit` of them."""
     columns = ", ".join(f"CAST({sql} AS {kind}) AS `{name}`" for name, (sql, kind) in COLUMNS.items())
     # In a query of their own, so that an alias never stands for a column of the table.
-    sql = f"""
-        SELECT {columns}
-        FROM (
-            SELECT u_curve, i_curve, label, label_defect, {", ".join(REGRESSIONS)} FROM {_name(table)}
-            WHERE replaceAll(toString(data_date), '-', '') = '{day:08d}' AND label IN ('OK', 'NOK')
-              AND length(u_curve) = length(i_curve) AND length(u_curve) >= 50
-            ORDER BY ck_local_time, record_id {f"LIMIT {limit}" if limit else ""}
-        )
-        FORMAT Native"""
+    inner = _labelled(table, day, f"u_curve, i_curve, label, label_defect, {', '.join(REGRESSIONS)}", limit)
+    sql = f"SELECT {columns} FROM ({inner}) FORMAT Native"
     expected = [(name, kind) for name, (_, kind) in COLUMNS.items()]
     u, i, nok, defect, measured = [], [], [], [], []
     for block in NativeBlocks(_query(server, sql)):
@@ -134,13 +167,11 @@ def read_day(server: Server, table: str, day: int, limit: int | None = None) -> 
         if found != expected:
             raise SystemExit(f"clickhouse answered with columns {found}, asked for {expected}")
         values = {name: column for name, _, column in block}
-        sound = [np.isfinite(one).all() and np.isfinite(other).all() for one, other in zip(values["u"], values["i"])]
-        u += [curve for curve, good in zip(values["u"], sound) if good]
-        i += [curve for curve, good in zip(values["i"], sound) if good]
-        sound = np.array(sound, dtype=bool)
-        nok.append(np.array(values["label"])[sound] == "NOK")
-        defect.append(np.array(values["label_defect"])[sound])
-        measured.append(np.stack([values[name] for name in REGRESSIONS], axis=1)[sound])
+        u += values["u"]
+        i += values["i"]
+        nok.append(np.array(values["label"]) == "NOK")
+        defect.append(np.array(values["label_defect"]))
+        measured.append(np.stack([values[name] for name in REGRESSIONS], axis=1))
     if not u:
         raise SystemExit(f"no labelled welds of {day} in {table}, simulate the day first: see training/README.md")
     return Day(day, u, i, np.concatenate(nok), np.concatenate(defect), np.concatenate(measured))

@@ -41,14 +41,17 @@ class WeldNet(nn.Module):
 
 
 class ExportedNet(nn.Module):
-    """The network as the worker sees it: probability of NOK [N] and millimetres [N, 4]."""
+    """The network as the worker sees it: probability of NOK [N] and millimetres [N, 4], none below 0: a linear output
+    has no bound, and a weld unlike those of the training would have a nugget of less than nothing."""
 
     def __init__(self, net: WeldNet, mean: torch.Tensor, deviation: torch.Tensor) -> None:
         super().__init__()
         self.net = net
         self.register_buffer("mean", mean.clone())
         self.register_buffer("deviation", deviation.clone())
+        # Compared with and not clamped to: ONNX has Max for it, which lets a NaN through, and a NaN must be an error.
+        self.register_buffer("least", torch.zeros(()))
 
     def forward(self, curves: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         logit, normalised = self.net(curves)
-        return torch.sigmoid(logit), normalised * self.deviation + self.mean
+        return torch.sigmoid(logit), torch.maximum(normalised * self.deviation + self.mean, self.least)

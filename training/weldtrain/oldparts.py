@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .recipe import threshold
@@ -28,6 +28,20 @@ class Part:
 class OldParts:
     parts: list[Part]
     nok_threshold: float | None
+    names_nok: bool = False
+    """Whether a key says that a threshold is one of NOK."""
+
+    def of_nok(self) -> OldParts:
+        """Its thresholds are probabilities of OK, below which a weld was NOK: those of NOK, from which on it is."""
+        if self.names_nok:
+            raise SystemExit(
+                "the network answers the probability of OK, and a key of the parts is called `nok_threshold`: call it "
+                "`threshold` if it is one of OK, else make it 1 minus itself and call it `threshold`"
+            )
+        return OldParts(
+            [replace(part, nok_threshold=complement(part.nok_threshold, f"part {part.name!r}")) for part in self.parts],
+            complement(self.nok_threshold, "all parts"),
+        )
 
     @classmethod
     def read(cls, path: Path) -> OldParts:
@@ -59,7 +73,9 @@ class OldParts:
             raise SystemExit(f"`{path}` names weights that are not there: {'; '.join(missing)}")
         of_all = told.get("global") if isinstance(told.get("global"), dict) else {}
         found = first(told, THRESHOLDS) if first(told, THRESHOLDS) is not None else first(of_all, THRESHOLDS)
-        return cls(parts, None if found is None else threshold(f"{path}: threshold", found))
+        entries = [told, of_all, *(entry for entry in table.values() if isinstance(entry, dict))]
+        names_nok = any(key in entry for entry in entries for key in ("nok_threshold", "nok_thresholds"))
+        return cls(parts, None if found is None else threshold(f"{path}: threshold", found), names_nok)
 
 
 def part(name: str, entry: object, own: object, path: Path) -> Part:
@@ -87,6 +103,10 @@ def part(name: str, entry: object, own: object, path: Path) -> Part:
         None if weights is None else path.parent / weights,
         None if own is None else threshold(f"{path}: threshold of part {name!r}", own),
     )
+
+
+def complement(ok: float | None, of: str) -> float | None:
+    return None if ok is None else threshold(f"nok_threshold of {of}, 1 - {ok:g}", round(1 - ok, 9))
 
 
 def the_one(told: dict, keys: tuple[str, ...], path: Path, part: str | None = None) -> object:

@@ -166,8 +166,9 @@ def of_recipe(recipe) -> onnx.GraphProto:
         clipped = "r" if told.below_min_current == "clip" else "r_of_all"
         nodes += [node("Max", f"{base['i']} min_current", "divisor"), node("Div", f"{base['u']} divisor", clipped)]
         if told.below_min_current == "zero":
+            constants["least_current"] = np.array(least_current(told), dtype=np.float32)
             nodes += [
-                node("GreaterOrEqual", f"{base['i']} min_current", "flows"),
+                node("GreaterOrEqual", f"{base['i']} least_current", "flows"),
                 node("Where", "flows r_of_all zero_f32", "r"),
             ]
     if "P" in names:
@@ -180,6 +181,17 @@ def of_recipe(recipe) -> onnx.GraphProto:
         node("Div", "centred divisors", ROWS),
     ]
     return graph(nodes, constants, len(names), told.length, len(recipe.scalars()))
+
+
+def least_current(told) -> float:
+    """From where on current flows. A stored count that equals `min_current` may come back a few last bits below it."""
+    if told.values != "stored":
+        return told.min_current
+    count = told.min_current
+    if told.derive_from == "divided":
+        place = told.channels.index("I")
+        count += told.subtrahends()[place] / told.divisors()[place]
+    return told.min_current - 1e-6 * max(told.min_current, abs(count))
 
 
 def as_stored(recipe, curve: str, constants: dict[str, np.ndarray]) -> list[onnx.NodeProto]:

@@ -14,14 +14,15 @@ NEEDED = ("u_curve", "i_curve", "umax", "imax")
 
 
 # [validation] of weldfleet.toml, as it comes: V, kA, samples.
-U_MAX, I_MAX, MIN_POINTS, MAX_MISMATCH = (0.2, 10.0), (0.5, 60.0), 50, 0.3
+U_MAX, I_MAX, MIN_POINTS, MAX_MISMATCH, MAX_LENGTH_GAP = (0.2, 10.0), (0.5, 60.0), 50, 0.3, 2
 
 
 def read(path: Path, recipe: Recipe, limit: int) -> list[dict]:
     """Records as `worker predict` takes them, with what is stored in the plant's table; one a line, .gz too. Left out are
-    welds that a worker calls invalid: short curves, samples that are no numbers, maxima out of range or far from the curve's."""
+    welds that a worker calls invalid: curves that are short, unequal or far below zero, samples that are no numbers, maxima
+    out of range or far from the curve's."""
     opened = gzip.open if path.suffix == ".gz" else open
-    welds = []
+    welds, left_out = [], 0
     try:
         with opened(path, "rt", encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
@@ -29,10 +30,14 @@ def read(path: Path, recipe: Recipe, limit: int) -> list[dict]:
                     break
                 if line.strip():
                     weld = record(line, recipe, f"{path}:{number}")
-                    if weld is not None:
+                    if weld is None:
+                        left_out += 1
+                    else:
                         welds.append(weld)
     except (OSError, UnicodeDecodeError) as error:
         raise SystemExit(f"cannot read `{path}`: {error}") from None
+    if left_out:
+        print(f"{path}: {left_out} of {left_out + len(welds)} records left out, which a worker calls invalid")
     if not welds:
         raise SystemExit(f"`{path}` holds no valid weld; see [stored] in the recipe, for the units")
     return welds
@@ -55,10 +60,15 @@ def record(line: str, recipe: Recipe, where: str) -> dict | None:
             u, i, maxima = recipe.physical(weld)
     except (TypeError, ValueError):
         return None
+    if abs(len(weld["u_curve"]) - len(weld["i_curve"])) > MAX_LENGTH_GAP:
+        return None
     if len(u) < MIN_POINTS or not np.isfinite([u, i]).all():
         return None
     told = ((maxima["umax"], u, U_MAX), (maxima["imax"], i, I_MAX))
-    valid = [low <= most <= high and abs(curve.max() - most) <= MAX_MISMATCH * most for most, curve, (low, high) in told]
+    valid = [
+        low <= most <= high and abs(curve.max() - most) <= MAX_MISMATCH * most and curve.min() >= -MAX_MISMATCH * most
+        for most, curve, (low, high) in told
+    ]
     return weld if all(valid) else None
 
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use weldfleet_fleet::DayArg;
 use weldfleet_service::CommonArgs;
 
 /// Judges welds: claims ranges, runs the model and the rules, writes the verdicts back.
@@ -17,7 +18,7 @@ Examples:
   worker run                                     judge until stopped; SIGTERM ends it in order
   worker predict weld.json                       one record, no service needed
   worker predict --json welds.jsonl > verdicts   many records, one JSON line each, in order
-  worker explain --record-id 42 --day 20261122 --png weld-42.png
+  worker explain --record-id 42 --day 20261122   one weld, judged anew; --png OUT draws it
   worker explain --body 4711                     welds of a body, NOK ones first; --png FOLDER draws these
 
 Exit codes: 0 done; 1 failed; 2 wrong usage or config; 3 a dependency could not be reached;
@@ -66,15 +67,15 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Draw one weld, judged anew: curves with pulses, peaks, rule hits and verdict; or list those of one body
+    /// Show one weld, judged anew: the verdict, and with --png its curves with pulses, peaks and rule hits; or list those of one body
     Explain {
         #[command(flatten)]
         which: Which,
-        /// Its day, YYYYMMDD [default: the latest day that has this id; of a body all days]
-        #[arg(long, value_name = "YYYYMMDD")]
-        day: Option<String>,
+        /// Its day: YYYYMMDD, today or yesterday [default: the latest day that has this id; of a body all days]
+        #[arg(long, value_name = "DAY")]
+        day: Option<DayArg>,
         /// The picture to write; of a body with several welds the folder of the pictures
-        #[arg(long, value_name = "OUT", required_unless_present = "body")]
+        #[arg(long, value_name = "OUT")]
         png: Option<PathBuf>,
     },
 }

@@ -21,6 +21,10 @@ pub fn install() -> anyhow::Result<recorder::Handle> {
             "ranges that left this worker, by outcome: acked, or how they were given up",
         ),
         (
+            "weldfleet_batches_failed_total",
+            "times that rows were not judged together, but in halves to find those that a model or the code fails on",
+        ),
+        (
             "weldfleet_mirror_failures_total",
             "times that MySQL did not take rows of the mirror; the leader makes up for it",
         ),
@@ -83,6 +87,11 @@ pub fn install() -> anyhow::Result<recorder::Handle> {
         "room where the audit files go"
     );
     describe_gauge!(
+        "weldfleet_save_dir_free_files",
+        Unit::Count,
+        "files that can still be made there (inodes); only where the file system counts them"
+    );
+    describe_gauge!(
         "weldfleet_gpu_busy_ratio",
         "share of the time in which something ran on this worker's GPU; only where the driver tells"
     );
@@ -106,6 +115,7 @@ fn from_zero() {
         counter!("weldfleet_rows_total", "outcome" => outcome).increment(0);
     }
     counter!("weldfleet_ranges_total", "outcome" => "acked").increment(0);
+    counter!("weldfleet_batches_failed_total").increment(0);
     counter!("weldfleet_mirror_failures_total").increment(0);
     counter!("weldfleet_mirror_skipped_total").increment(0);
     for code in ["200", "500"] {

@@ -193,16 +193,20 @@ async fn disk(save_dir: &Path) -> Option<(String, String)> {
             .unwrap_or(Path::new("."));
         let disk = statvfs(there).ok()?;
         let free = disk.blocks_available() as f64 * disk.fragment_size() as f64;
-        Some(free)
+        // Some file systems count no files.
+        let files = (disk.files() > 0).then(|| disk.files_available() as f64);
+        Some((free, files))
     });
     let free = tokio::time::timeout(DISK_PATIENCE, asked)
         .await
         .ok()?
         .ok()?;
-    if let Some(bytes) = free {
-        gauge!("weldfleet_save_dir_free_bytes").set(bytes);
+    let (bytes, files) = free?;
+    gauge!("weldfleet_save_dir_free_bytes").set(bytes);
+    if let Some(files) = files {
+        gauge!("weldfleet_save_dir_free_files").set(files);
     }
-    free.map(|bytes| ("save_dir_free_bytes".to_owned(), rounded(bytes).to_string()))
+    Some(("save_dir_free_bytes".to_owned(), rounded(bytes).to_string()))
 }
 
 #[cfg(test)]

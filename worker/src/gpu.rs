@@ -31,6 +31,14 @@ struct Load {
     total_bytes: u64,
 }
 
+/// What tells a GPU from others, and the memory that nobody uses yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    pub name: String,
+    pub bytes: u64,
+    pub free_bytes: u64,
+}
+
 impl Gpu {
     /// The GPU that CUDA calls `device_id` in this process; `None` where no driver tells of it.
     pub fn find(device_id: u32) -> Option<Self> {
@@ -58,6 +66,17 @@ impl Gpu {
     /// What the fleet is told; empty where the driver does not answer at this moment.
     pub fn fields(&self) -> Vec<(String, String)> {
         self.look().map_or_else(|_| Vec::new(), told)
+    }
+
+    /// Which GPU it is; `None` where the driver does not answer.
+    pub fn about(&self) -> Option<About> {
+        let device = self.device().ok()?;
+        let memory = device.memory_info().ok()?;
+        Some(About {
+            name: device.name().ok()?,
+            bytes: memory.total,
+            free_bytes: memory.free,
+        })
     }
 
     fn look(&self) -> Result<Load, NvmlError> {

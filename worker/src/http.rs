@@ -19,7 +19,7 @@ use axum::{
 use http_body_util::{BodyExt as _, Limited};
 use serde_json::Value;
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, SetOnce},
     task::{JoinError, spawn_blocking},
     time::timeout,
 };
@@ -36,6 +36,8 @@ use crate::{
 
 /// Time that a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(20);
+/// Time that models may take to load, as a rule, while whoever asks waits.
+pub const LOADING_TIME: Duration = Duration::from_secs(5);
 /// Time and bytes that are spent on a body nobody wants, so that its sender reads the answer.
 const REFUSED_TIME: Duration = Duration::from_secs(2);
 const REFUSED_BYTES: usize = 16 * 1024 * 1024;
@@ -45,7 +47,8 @@ const COME_AGAIN: &str = "1";
 /// What `/predict` works with.
 #[derive(Clone)]
 struct Predict {
-    pool: Pool,
+    /// Set when the models are loaded.
+    pool: Arc<SetOnce<Pool>>,
     max_bytes: usize,
     at_once: u32,
     turns: Arc<Semaphore>,
@@ -54,7 +57,7 @@ struct Predict {
 }
 
 /// The page's routes and `/predict`.
-pub fn router(page: StatusPage, pool: Pool, settings: &Settings) -> Router {
+pub fn router(page: StatusPage, pool: Arc<SetOnce<Pool>>, settings: &Settings) -> Router {
     let worker = &settings.worker;
     let at_once = worker.predict_at_once;
     let state = Predict {
@@ -77,7 +80,12 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let Self(status, refusal) = self;
         let answer = (status, Json(refusal));
-        if status == StatusCode::TOO_MANY_REQUESTS {
+        if [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ]
+        .contains(&status)
+        {
             return ([(header::RETRY_AFTER, COME_AGAIN)], answer).into_response();
         }
         answer.into_response()
@@ -131,6 +139,16 @@ async fn answered(
     State(predict): State<Predict>,
     request: Request,
 ) -> Result<Json<Value>, Refused> {
+    let Ok(pool) = timeout(LOADING_TIME, predict.pool.wait()).await else {
+        swallow(request.into_body()).await;
+        return Err(Refused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::new(
+                "the models are being loaded",
+                "come again when /readyz does not name `start`",
+            ),
+        ));
+    };
     let Ok(_turn) = predict.turns.clone().try_acquire_owned() else {
         swallow(request.into_body()).await;
         return Err(Refused(
@@ -152,7 +170,7 @@ async fn answered(
     })
     .await?
     .map_err(|refusal| Refused(StatusCode::BAD_REQUEST, refusal))?;
-    judge(&predict.pool, records, list).await.map(Json)
+    judge(pool, records, list).await.map(Json)
 }
 
 impl Predict {

@@ -8,7 +8,7 @@ use weldfleet_fleet::{
     judging::{judge, rules_file},
 };
 use weldfleet_service::output::exact;
-use weldfleet_settings::Settings;
+use weldfleet_settings::{Provider, Settings};
 use weldfleet_stores::clickhouse::FurtherNames;
 use weldfleet_weld::judge::Judge;
 
@@ -17,6 +17,9 @@ use crate::inference::{
     layout::Layout,
     tuning::{self, ChosenLayout, Origin, Tuning},
 };
+
+/// Models of parts from which on it is said what they cost on a GPU.
+const MANY_PARTS: usize = 8;
 
 /// The judge with its models.
 #[derive(Clone)]
@@ -52,7 +55,9 @@ impl Judging {
             .as_ref()
             .map(|models| models.set().with_scalars(&further.scalars))
             .transpose()?;
-        let of_models = models.as_ref().map(|models| models.catalog.content());
+        let of_models = models
+            .as_ref()
+            .map(|models| (models.catalog.content(), models.runtime.precision()));
         let agreement = Agreement::of(settings)
             .with("rules", &rules)
             .with("model", &(of_models, settings.model.nok_threshold));
@@ -66,7 +71,12 @@ impl Judging {
 
     /// What a person should know of the models.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        let warnings = [self.warning_of_idle_time(), self.warning_of_threshold()];
+        let warnings = [
+            self.warning_of_idle_time(),
+            self.warning_of_threshold(),
+            self.warning_of_override(),
+            self.warning_of_part_batches(),
+        ];
         warnings.into_iter().flatten()
     }
 
@@ -97,6 +107,36 @@ impl Judging {
                 own.join(", ")
             )
         })
+    }
+
+    /// Models that overrule the rules from a probability on at which they do not call a weld NOK themselves.
+    fn warning_of_override(&self) -> Option<String> {
+        let set = self
+            .judge
+            .models()
+            .filter(|_| self.judge.rules().is_some())?;
+        let overrides = self.judge.fusion().override_threshold();
+        let above: Vec<String> = set
+            .with_threshold_above(overrides)
+            .map(|spec| format!("{} ({})", spec.version(), spec.nok_threshold()))
+            .collect();
+        (!above.is_empty()).then(|| {
+            format!(
+                "fusion.override_threshold = {overrides} is below the threshold of {}: a weld between the two is NOK by \
+                 the model alone, which calls it OK; raise it",
+                above.join(", ")
+            )
+        })
+    }
+
+    fn warning_of_part_batches(&self) -> Option<String> {
+        let models = self.models.as_ref()?;
+        let of_parts = models.catalog.all_files().len() - 1;
+        let rows = self.layout.layout.batch_rows;
+        models
+            .runtime
+            .is_gpu()
+            .then(|| part_batches(of_parts, rows, models.runtime.provider()))?
     }
 
     /// The device in use.
@@ -146,5 +186,33 @@ impl Judging {
             "nok_threshold": set.map(|set| exact(set.global().nok_threshold())),
             "override_threshold": exact(self.judge.fusion().override_threshold()),
         })
+    }
+}
+
+/// What to say where a GPU's batches, which have one size, are mostly empty: welds that follow each other are of many
+/// parts, and each model computes a batch for its own.
+fn part_batches(of_parts: usize, batch_rows: usize, provider: Provider) -> Option<String> {
+    (of_parts >= MANY_PARTS).then(|| {
+        format!(
+            "{of_parts} models of parts on {}, where each computes batches of {batch_rows} rows however few welds are its \
+             own: up to {} times the work if they come mixed; lower model.batch_rows, or use model.provider = \"cpu\"",
+            provider.name(),
+            batch_rows.min(of_parts + 1)
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_many_models_of_parts_cost_on_a_gpu_is_said() {
+        assert_eq!(part_batches(7, 1024, Provider::Cuda), None);
+        let said = part_batches(300, 1024, Provider::Cuda).unwrap();
+        assert!(said.contains("300 models of parts on cuda"), "{said}");
+        assert!(said.contains("up to 301 times the work"), "{said}");
+        let said = part_batches(300, 64, Provider::Tensorrt).unwrap();
+        assert!(said.contains("up to 64 times the work"), "{said}");
     }
 }

@@ -74,7 +74,7 @@ fn run(args: Args) -> Result<Exit, Failure> {
         Command::Explain { which, day, png } => runtime.block_on(commands::explain::run(
             &settings,
             &which,
-            day.as_deref(),
+            day,
             png.as_deref(),
         )),
     }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     StoreError, audit_csv,
-    clickhouse::{Capability, SourceTable},
+    clickhouse::{Capability, SourceTable, TableWatch},
     mysql::NokTable,
 };
 
@@ -36,6 +36,26 @@ impl Needs {
     /// # Errors
     /// Why not.
     pub async fn probe(&self, capability: Capability) -> Result<(), StoreError> {
+        self.look().await?;
+        self.source.probe(capability).await
+    }
+
+    /// Waits until the table is another, and says why this worker cannot go on with it; not while ClickHouse is away.
+    pub async fn until_another(&self) -> StoreError {
+        let mut watch = TableWatch::default();
+        loop {
+            watch.is_due().await;
+            if let Ok(true) = watch.sees_another(&self.source).await
+                && let Err(error) = self.look().await
+                && !error.is_outage()
+            {
+                return error;
+            }
+        }
+    }
+
+    /// Whether the table is what it was; if it is another that can be worked with, `changed` is cancelled.
+    async fn look(&self) -> Result<(), StoreError> {
         let now = SourceTable::inspect(&self.settings).await?;
         if now.schema() != self.source.schema() {
             self.changed.cancel();
@@ -44,7 +64,7 @@ impl Needs {
                 remedy: "the worker reads it anew".to_owned(),
             });
         }
-        self.source.probe(capability).await
+        Ok(())
     }
 
     /// Whether an audit file of so many bytes can be written.

@@ -8,7 +8,8 @@ CREATE TABLE {weld_results}
     day UInt32,
     job String,
     created DateTime DEFAULT now(),
-    {result_columns}
+    {result_columns},
+    INDEX day_range day TYPE minmax
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMMDD(created)

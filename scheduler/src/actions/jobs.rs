@@ -1,12 +1,16 @@
 //! Dead jobs run again, or are given up with their rows.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use weldfleet_fleet::queue_failure;
-use weldfleet_queue::{Job, Queue, QueueError, State};
+use weldfleet_queue::{Job, Queue, State};
 use weldfleet_service::Failure;
 use weldfleet_settings::Settings;
-use weldfleet_stores::clickhouse::Event;
+use weldfleet_stores::{
+    LIVE_RUN,
+    clickhouse::{Event, RunState, Runs, Server},
+};
 use weldfleet_weld::Status;
-use weldfleet_words::Words;
 
 use super::{By, refused::Refused};
 use crate::{
@@ -20,6 +24,9 @@ pub const DROPPED: &str = "dropped";
 /// Retries of one INSERT of events: who is stopped midway leaves few untold. Drops, each of which writes rows, are told
 /// one by one.
 const RETRIES_AT_A_TIME: usize = 20;
+
+/// How long a run's state is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What came of it, job by job.
 #[derive(Default)]
@@ -37,7 +44,7 @@ pub struct Tried {
     /// What else is to be known.
     pub notes: Vec<Refused>,
     /// Why what was done is not in `weld_events`.
-    pub unkept: Option<Words>,
+    pub unkept: Option<Refused>,
     /// What ended it early.
     pub failure: Option<Failure>,
     /// Events that are not kept yet.
@@ -45,7 +52,8 @@ pub struct Tried {
 }
 
 impl Tried {
-    /// Keeps the events as they come. A ClickHouse that does not take them is asked again once, in the end.
+    /// Keeps the events as they come. A ClickHouse that does not take them is asked again once, in the end; not for
+    /// those that it may have, or they would be there twice.
     async fn tell(&mut self, settings: &Settings, event: Event, at_a_time: usize) {
         self.untold.push(event);
         if self.untold.len() >= at_a_time && self.unkept.is_none() {
@@ -55,26 +63,61 @@ impl Tried {
 
     async fn tell_all(&mut self, settings: &Settings) {
         if !self.untold.is_empty() {
-            self.unkept = super::keep(settings, &self.untold).await;
-            if self.unkept.is_none() {
+            let unkept = super::keep(settings, &self.untold).await;
+            let is_unknown = |why: &Refused| matches!(why, Refused::PerhapsKept(_));
+            if unkept.as_ref().is_none_or(is_unknown) {
                 self.untold.clear();
             }
+            self.unkept = self.unkept.take().filter(is_unknown).or(unkept);
         }
     }
 }
 
 /// Runs dead jobs again.
 pub async fn retry(settings: &Settings, queue: &Queue, ids: &[String], by: &By) -> Tried {
-    let mut tried = Tried::default();
+    let (mut tried, mut runs) = (Tried::default(), RunStates::default());
     for id in ids {
-        let retrying = retry_one(settings, queue, id, by, &mut tried);
-        if let Err(error) = queue.one_at_a_time(&format!("job:{id}"), retrying).await {
-            tried.failure = Some(queue_failure(error));
+        let retrying = retry_one(settings, queue, id, by, &mut runs, &mut tried);
+        if let Err(failure) = queue.one_at_a_time(&format!("job:{id}"), retrying).await {
+            tried.failure = Some(failure);
             break;
         }
     }
+    tried.failure = tried.failure.take().or(runs.failure);
     tried.tell_all(settings).await;
     tried
+}
+
+/// What is known of runs, each asked for once.
+#[derive(Default)]
+struct RunStates {
+    known: BTreeMap<u64, Option<RunState>>,
+    /// ClickHouse does not say; it is not asked again.
+    failure: Option<Failure>,
+}
+
+impl RunStates {
+    /// `None` where that cannot be told.
+    async fn of(&mut self, settings: &Settings, run: u64) -> Option<Option<RunState>> {
+        if let Some(state) = self.known.get(&run) {
+            return Some(*state);
+        }
+        if self.failure.is_some() {
+            return None;
+        }
+        let server = Server::new(&settings.clickhouse).with_patience(PATIENCE);
+        match Runs::on(server).get(run).await {
+            Ok(found) => {
+                let state = found.map(|run| run.state);
+                self.known.insert(run, state);
+                Some(state)
+            }
+            Err(error) => {
+                self.failure = Some(store_failure(error));
+                None
+            }
+        }
+    }
 }
 
 async fn retry_one(
@@ -82,14 +125,30 @@ async fn retry_one(
     queue: &Queue,
     id: &str,
     by: &By,
+    runs: &mut RunStates,
     tried: &mut Tried,
-) -> Result<(), QueueError> {
-    let Some(job) = queue.get(id).await? else {
+) -> Result<(), Failure> {
+    let Some(job) = queue.get(id).await.map_err(queue_failure)? else {
         tried.gone += 1;
         return Ok(());
     };
-    if !queue.requeue(id).await? {
-        match queue.get(id).await? {
+    // Live jobs need no ClickHouse: it may be why they died.
+    if let Some(run) = job.get("run").and_then(|run| run.parse().ok())
+        && run != LIVE_RUN
+        && job.state == State::Dead
+    {
+        match runs.of(settings, run).await {
+            None => return Ok(()),
+            Some(Some(state @ (RunState::Held | RunState::Cancelled))) => {
+                let job = job.id;
+                tried.refused.push(Refused::RunStopped { job, run, state });
+                return Ok(());
+            }
+            Some(_) => {}
+        }
+    }
+    if !queue.requeue(id).await.map_err(queue_failure)? {
+        match queue.get(id).await.map_err(queue_failure)? {
             Some(now) => tried.refused.push(Refused::not_dead(&now)),
             None => tried.gone += 1,
         }

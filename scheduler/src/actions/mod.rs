@@ -11,13 +11,19 @@ pub mod reviews;
 pub mod runs;
 pub mod withdraw;
 
+use std::time::Duration;
+
 use refused::Refused;
 use weldfleet_settings::Settings;
-use weldfleet_stores::clickhouse::{Event, Events};
-use weldfleet_words::Words;
+use weldfleet_stores::{
+    StoreError,
+    clickhouse::{Event, Events},
+};
 
 /// Characters of a reason, as of a review's note.
-const LONGEST_REASON: usize = weldfleet_settings::columns::LONGEST_NOTE as usize;
+pub const LONGEST_REASON: usize = weldfleet_settings::columns::LONGEST_NOTE as usize;
+/// How long ClickHouse may take to keep an event: what was done is done, and somebody waits to be told.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Who acts, and why.
 #[derive(Debug, Clone)]
@@ -54,10 +60,14 @@ impl By {
 }
 
 /// Keeps them. What was done is done: without ClickHouse, or its table, the person is told why it is not kept.
-pub async fn keep(settings: &Settings, events: &[Event]) -> Option<Words> {
-    let kept = Events::new(settings).record(events).await;
-    kept.err()
-        .map(|error| Refused::NotKept(error.chain()).words())
+pub async fn keep(settings: &Settings, events: &[Event]) -> Option<Refused> {
+    let kept = Events::new(settings).with_patience(PATIENCE);
+    let why = kept.record(events).await.err()?;
+    Some(match why {
+        // It may have been read, and be kept once the server goes on.
+        StoreError::ClickHouseSilent { .. } => Refused::PerhapsKept(why.chain()),
+        why => Refused::NotKept(why.chain()),
+    })
 }
 
 #[cfg(test)]

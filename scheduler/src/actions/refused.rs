@@ -37,6 +37,12 @@ pub enum Refused {
         job: String,
         state: State,
     },
+    /// Its run is held or cancelled, so that the next pass would take it off the queue.
+    RunStopped {
+        job: String,
+        run: u64,
+        state: RunState,
+    },
     /// Somebody has it in hand, or it is done.
     NothingToDrop {
         job: String,
@@ -62,6 +68,8 @@ pub enum Refused {
     },
     /// What was done is not in `weld_events`.
     NotKept(String),
+    /// ClickHouse did not say whether it is.
+    PerhapsKept(String),
 }
 
 impl Refused {
@@ -113,6 +121,24 @@ impl Refused {
                 format!("{job}: is {state}, not dead; nothing was done to it"),
                 format!("{job}：状态为{}，不是死信，未执行", job_state_zh(*state)),
             ),
+            Self::RunStopped {
+                job,
+                run,
+                state: RunState::Held,
+            } => Words::new(
+                format!("{job}: run {run} is held; `scheduler backfill resume {run}` first"),
+                format!("{job}：补跑 {run} 已搁置；请先 `scheduler backfill resume {run}`"),
+            ),
+            Self::RunStopped { job, run, state } => Words::new(
+                format!(
+                    "{job}: run {run} is {}, so that its jobs leave the queue; `scheduler backfill` judges its days again",
+                    state.name()
+                ),
+                format!(
+                    "{job}：补跑 {run} {}，其作业会移出队列；如需重新判定请再次 `scheduler backfill`",
+                    state_zh(*state)
+                ),
+            ),
             Self::NothingToDrop { job, state } => Words::new(
                 format!("{job}: is {state}, nothing to drop"),
                 format!("{job}：状态为{}，没有可放弃的", job_state_zh(*state)),
@@ -148,6 +174,10 @@ impl Refused {
                 format!(
                     "操作已完成，但未记入 weld_events：{why}；如缺少该表，用 `scheduler migrate` 建立"
                 ),
+            ),
+            Self::PerhapsKept(why) => Words::new(
+                format!("this is done; it is not known whether it is kept in weld_events: {why}"),
+                format!("操作已完成，但无法确认是否已记入 weld_events：{why}"),
             ),
         }
     }
@@ -227,6 +257,7 @@ mod tests {
                 why: "field run".to_owned(),
             },
             Refused::NotKept("clickhouse: away".to_owned()),
+            Refused::PerhapsKept("clickhouse: no answer".to_owned()),
             Refused::Settling {
                 until: "12:00:30".to_owned(),
             },
@@ -244,6 +275,11 @@ mod tests {
             RunState::Closed,
         ] {
             all.push(Refused::StillQueued { run, state });
+            all.push(Refused::RunStopped {
+                job: job(),
+                run,
+                state,
+            });
             let wanted = orders.into_iter().chain(changes);
             all.extend(wanted.map(|wanted| Refused::RunIs { run, state, wanted }));
         }
@@ -259,6 +295,6 @@ mod tests {
             kinds.insert(std::mem::discriminant(&refused));
         }
         // Which there are, `words` says; a new one is to be added here.
-        assert_eq!(kinds.len(), 11);
+        assert_eq!(kinds.len(), 13);
     }
 }

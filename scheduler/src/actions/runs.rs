@@ -4,7 +4,7 @@ use weldfleet_fleet::queue_failure;
 use weldfleet_queue::QueueError;
 use weldfleet_service::{Failure, output::grouped};
 use weldfleet_stores::{
-    StoreError,
+    LIVE_RUN, StoreError,
     clickhouse::{Change, Event, Order, Run, RunState},
 };
 use weldfleet_words::Words;
@@ -19,12 +19,17 @@ use crate::{
     events,
 };
 
+/// Longest backfill: an older day is more likely a slip of the finger.
+pub const MOST_DAYS: usize = 3660;
+
 /// A run that is as it was asked to be.
 pub struct Steered {
     pub run: Run,
     pub withdrawn: Withdrawn,
     /// `None` if it was so before.
     pub event: Option<Event>,
+    /// Why its jobs are on the queue still. The run is changed all the same, and the event is kept.
+    pub still_queued: Option<Failure>,
 }
 
 pub async fn steer(
@@ -41,12 +46,12 @@ pub async fn steer(
         return Err(Refused::run_is(&run, OfRun::Change(change)).failure());
     }
     let withdrawn = match change {
-        Change::Resume => Withdrawn::default(),
+        Change::Resume => Ok(Withdrawn::default()),
         // Also of a run that was stopped before: this may be the second try.
         Change::Cancel | Change::Hold => {
             let stopped = withdraw::stop(&deps.queue, &run).await;
             let (run, state) = (run.run, run.state);
-            stopped.map_err(|error| still_queued(error, Refused::StillQueued { run, state }))?
+            stopped.map_err(|error| still_queued(error, Refused::StillQueued { run, state }))
         }
     };
     let name = match change {
@@ -55,12 +60,26 @@ pub async fn steer(
         Change::Resume => "backfill resume",
     };
     let event = (before.state != run.state)
-        .then(|| by.event(name, format!("run {}", run.run), left(withdrawn).en));
-    Ok(Steered {
-        run,
-        withdrawn,
-        event,
-    })
+        .then(|| by.event(name, format!("run {}", run.run), what_left(&withdrawn).en));
+    Ok(Steered::new(run, withdrawn, event))
+}
+
+/// Takes the jobs of a run off the queue that `weld_runs` has lost, as after a restore; `None` where there are none.
+pub async fn cancel_unknown(
+    deps: &Dependencies,
+    number: u64,
+    by: &By,
+) -> Result<Option<(Withdrawn, Event)>, Failure> {
+    let known = deps.runs.get(number).await.map_err(store_failure)?;
+    if known.is_some() || number == LIVE_RUN {
+        return Ok(None);
+    }
+    let withdrawn = withdraw::stop_unknown(&deps.queue, number)
+        .await
+        .map_err(queue_failure)?;
+    let left = left(withdrawn).en;
+    let event = by.event("backfill cancel", format!("run {number}"), left);
+    Ok((withdrawn.jobs() > 0).then_some((withdrawn, event)))
 }
 
 /// From now on the run's days are judged in this order. What is on the queue in the old one, and nobody has begun,
@@ -80,27 +99,20 @@ pub async fn reorder(
         return Err(Refused::run_is(&run, OfRun::Order(order)).failure());
     }
     if before.order == order {
-        return Ok(Steered {
-            run,
-            withdrawn: Withdrawn::default(),
-            event: None,
-        });
+        return Ok(Steered::new(run, Ok(Withdrawn::default()), None));
     }
     let withdrawn = match run.state {
         RunState::Open => {
             let cleared = withdraw::slice_anew(&deps.queue, &run).await;
             let run = run.run;
-            cleared.map_err(|error| still_queued(error, Refused::OldOrderQueued { run }))?
+            cleared.map_err(|error| still_queued(error, Refused::OldOrderQueued { run }))
         }
-        _ => Withdrawn::default(),
+        _ => Ok(Withdrawn::default()),
     };
-    let detail = events::ORDER.words(&[run.order.name(), before.order.name(), &left(withdrawn).en]);
+    let left = what_left(&withdrawn);
+    let detail = events::ORDER.words(&[run.order.name(), before.order.name(), &left.en]);
     let event = by.event("backfill order", format!("run {}", run.run), detail.en);
-    Ok(Steered {
-        run,
-        withdrawn,
-        event: Some(event),
-    })
+    Ok(Steered::new(run, withdrawn, Some(event)))
 }
 
 /// Writes a run; returns it as it was and as it is then. ClickHouse would take the same change twice at once.
@@ -127,6 +139,19 @@ fn still_queued(error: QueueError, refused: Refused) -> Failure {
 }
 
 impl Steered {
+    fn new(run: Run, withdrawn: Result<Withdrawn, Failure>, event: Option<Event>) -> Self {
+        let (withdrawn, still_queued) = match withdrawn {
+            Ok(withdrawn) => (withdrawn, None),
+            Err(failure) => (Withdrawn::default(), Some(failure)),
+        };
+        Self {
+            run,
+            withdrawn,
+            event,
+            still_queued,
+        }
+    }
+
     pub fn said(&self, wanted: OfRun) -> Words {
         let id = self.run.run;
         let changed = self.event.is_some();
@@ -196,6 +221,13 @@ impl Steered {
                 )
             }
         }
+    }
+}
+
+fn what_left(withdrawn: &Result<Withdrawn, Failure>) -> Words {
+    match withdrawn {
+        Ok(withdrawn) => left(*withdrawn),
+        Err(_) => events::STILL_QUEUED.words(&[]),
     }
 }
 

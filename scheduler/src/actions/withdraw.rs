@@ -11,9 +11,16 @@
 //!
 //! A job that leaves takes its attempts and deaths with it: resumed, its rows are sliced anew.
 
+use std::collections::BTreeMap;
+
 use weldfleet_fleet::DayGroup;
 use weldfleet_queue::{Job, Queue, QueueError, State};
-use weldfleet_stores::clickhouse::{Run, RunState};
+use weldfleet_stores::{
+    LIVE_RUN,
+    clickhouse::{Run, RunState, Runs},
+};
+
+use crate::pass::PassError;
 
 /// Looks at the queue, at most; each finds what came back during the one before.
 const MOST_LOOKS: u32 = 10;
@@ -50,6 +57,20 @@ pub async fn stop(queue: &Queue, run: &Run) -> Result<Withdrawn, QueueError> {
         all.dead += some.dead;
     }
     Ok(all)
+}
+
+/// Of a run that `weld_runs` does not know, so that no pass adds to it: whatever is there leaves, in whoever's hand.
+pub async fn stop_unknown(queue: &Queue, number: u64) -> Result<Withdrawn, QueueError> {
+    let mut withdrawn = Withdrawn::default();
+    for group in queue.groups().await? {
+        if !matches!(group.name.parse(), Ok(DayGroup { run, .. }) if run == number) {
+            continue;
+        }
+        for job in queue.plan(&group.name).await?.jobs {
+            take_off(queue, RunState::Cancelled, &job, &mut withdrawn).await?;
+        }
+    }
+    Ok(withdrawn)
 }
 
 /// Right after the order of an open run was changed: a pass that has the old one adds nothing more, and what it added
@@ -101,6 +122,35 @@ pub async fn sweep(queue: &Queue, stopped: &[Run]) -> Result<Withdrawn, QueueErr
         }
     }
     Ok(withdrawn)
+}
+
+/// After Redis went back to an older file: takes off the queue what came back of runs that have ended, of which `known`
+/// is not, and answers how many jobs those were. Of runs that nobody knows it touches nothing.
+pub async fn sweep_ended(queue: &Queue, runs: &Runs, known: &[Run]) -> Result<u64, PassError> {
+    let (mut states, mut jobs) = (BTreeMap::new(), 0);
+    for group in queue.groups().await? {
+        let Ok(DayGroup { run, .. }) = group.name.parse() else {
+            continue;
+        };
+        if run == LIVE_RUN || known.iter().any(|other| other.run == run) {
+            continue;
+        }
+        let state = match states.get(&run) {
+            Some(state) => *state,
+            None => {
+                let state = runs.get(run).await?.map(|run| run.state);
+                states.insert(run, state);
+                state
+            }
+        };
+        if !matches!(state, Some(RunState::Closed | RunState::Cancelled)) {
+            continue;
+        }
+        for job in queue.plan(&group.name).await?.jobs {
+            jobs += u64::from(queue.cancel(&job.id).await?);
+        }
+    }
+    Ok(jobs)
 }
 
 fn leaves(run: RunState, job: State) -> bool {

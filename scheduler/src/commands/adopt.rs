@@ -14,7 +14,7 @@ use weldfleet_adoption::{
     Adoption, Answer, Facts, OldConfig,
     document::{self},
     facts::{MySqlColumn, MySqlTable, SourceColumn, SourceTable},
-    plan::newest,
+    plan::{newest, program},
 };
 use weldfleet_service::{Exit, Failure, OrExit, errln, out, outln};
 use weldfleet_settings::Settings;
@@ -25,6 +25,8 @@ use crate::args::{Adopt, Lang};
 
 /// Rows that units are told from.
 const ROWS: u32 = 1000;
+/// Most programs that are counted.
+const PROGRAMS: u32 = 1000;
 /// How long a server is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Folder of the secret files, beside the new configuration.
@@ -39,9 +41,14 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
         ));
     }
     let shown = options.old.display().to_string();
-    let text = fs::read_to_string(&options.old)
+    let bytes = fs::read(&options.old)
         .with_context(|| format!("cannot read `{shown}`"))
         .or_exit(Exit::Usage)?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        Failure::usage(format!(
+            "`{shown}` is not UTF-8 (GBK, perhaps): save it as UTF-8, as `iconv -f GB18030 -t UTF-8` does"
+        ))
+    })?;
     let in_file = |error| Failure::new(Exit::Usage, anyhow!("`{shown}`: {error}"));
     let old = OldConfig::read(&text).map_err(in_file)?;
     let folder = options.out.parent().unwrap_or(Path::new("")).join(SECRETS);
@@ -63,7 +70,8 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
         refuse_existing(&options, &folder, &rules_file, &first)?;
     }
     let settings = load(&first, languages)?;
-    (facts.clickhouse_url, facts.source) = ask_clickhouse(&settings, &old, &address.urls).await;
+    (facts.clickhouse_url, facts.source) =
+        ask_clickhouse(&settings, &old, &address.urls, languages).await;
     facts.mysql = ask_mysql(&settings, &old).await;
 
     let plan = Adoption::make(&old, &facts, secrets, rules).map_err(in_file)?;
@@ -79,9 +87,19 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
         out!("{document}");
         errln!("{}", summary.trim_end());
     } else {
-        write(&options, &folder, &rules_file, &plan, &document)?;
+        let kept = write(&options, &folder, &rules_file, &plan, &document)?;
         out!("{summary}");
         written(&options, &folder, &rules_file, &plan, languages);
+        for (path, before) in kept {
+            let (path, before) = (path.display(), before.display());
+            let said = words!(
+                "what was in {path} is {before} now",
+                "{path} 原来的内容现为 {before}"
+            );
+            for line in said.lines(languages) {
+                outln!("{line}");
+            }
+        }
         check(&options.out, languages);
     }
     Ok(if plan.unasked.is_empty() {
@@ -121,6 +139,7 @@ async fn ask_clickhouse(
     settings: &Settings,
     old: &OldConfig,
     urls: &[String],
+    languages: &[Language],
 ) -> (String, Answer<SourceTable>) {
     let mut reasons = Vec::new();
     for url in urls {
@@ -129,7 +148,7 @@ async fn ask_clickhouse(
         let server = clickhouse::Server::new(&account).with_patience(PATIENCE);
         match server.ping().await {
             Ok(()) => {
-                let table = ask_source(&server, settings, old).await;
+                let table = ask_source(&server, settings, old, languages).await;
                 return (url.clone(), table.unwrap_or_else(Answer::Unknown));
             }
             Err(error) => reasons.push(error.chain()),
@@ -142,9 +161,11 @@ async fn ask_source(
     server: &clickhouse::Server,
     settings: &Settings,
     old: &OldConfig,
+    languages: &[Language],
 ) -> Result<Answer<SourceTable>, String> {
     let Some((_, named)) = old.source_table() else {
-        return Err("the old configuration names no table of welds".to_owned());
+        // Nobody tried; the plan itself says why.
+        return Ok(Answer::Unknown(String::new()));
     };
     let table = named.value;
     let said = |error: weldfleet_stores::StoreError| error.chain();
@@ -166,12 +187,28 @@ async fn ask_source(
             })
             .collect(),
         rows: Vec::new(),
+        programs: Vec::new(),
     };
     let (day, time) = newest(old, &source);
     let latest = (day.as_deref(), time.as_deref());
-    source.rows = clickhouse::survey::latest_rows(server, &table, &columns, latest, ROWS)
-        .await
-        .map_err(said)?;
+    let found = clickhouse::survey::latest_rows(server, &table, &columns, latest, ROWS).await;
+    let left_out;
+    (source.rows, left_out) = found.map_err(said)?;
+    if left_out > 0 {
+        let said = words!(
+            "{left_out} rows of `{table}` are dated after tomorrow or on no day; units are told from others",
+            "`{table}` 有 {left_out} 行数据的日期晚于明天或不是日期；单位由其余数据判断",
+        );
+        for line in said.lines(languages) {
+            errln!("{line}");
+        }
+    }
+    if let (Some(day), Some(program)) = (&day, program(old, &source)) {
+        let asked = (day.as_str(), program.as_str());
+        source.programs = clickhouse::survey::counted(server, &table, &columns, asked, PROGRAMS)
+            .await
+            .map_err(said)?;
+    }
     Ok(Answer::Told(source))
 }
 
@@ -179,7 +216,7 @@ async fn ask_mysql(settings: &Settings, old: &OldConfig) -> Answer<MySqlTable> {
     if !old.wants_mysql() {
         return Answer::Unknown(String::new());
     }
-    let named = old.result_table().map(|found| found.value);
+    let named = old.result_table().map(|(_, found)| found.value);
     let table = named.unwrap_or_else(|| settings.tables.result_table.clone());
     match mysql::survey::columns(&settings.mysql, &table).await {
         Ok(columns) => Answer::Told(MySqlTable {
@@ -188,6 +225,7 @@ async fn ask_mysql(settings: &Settings, old: &OldConfig) -> Answer<MySqlTable> {
                 .map(|column| MySqlColumn {
                     name: column.name,
                     kind: column.kind,
+                    nullable: column.nullable,
                     demanded: column.demanded,
                 })
                 .collect(),
@@ -210,7 +248,7 @@ fn refuse_existing(
     let existing: Vec<String> = [options.out.clone()]
         .into_iter()
         .chain(secrets)
-        .chain(plan.rules.map(|_| rules.to_owned()))
+        .chain(plan.rules.as_ref().map(|_| rules.to_owned()))
         .filter(|path| path.symlink_metadata().is_ok())
         .map(|path| format!("`{}`", path.display()))
         .collect();
@@ -226,14 +264,15 @@ fn refuse_existing(
     )))
 }
 
-/// Secrets first: a configuration that names a file which is not there would not load.
+/// Secrets first: a configuration that names a file which is not there would not load. Answers which files were there
+/// and what they are called now.
 fn write(
     options: &Adopt,
     folder: &Path,
     rules: &Path,
     plan: &Adoption,
     document: &str,
-) -> Result<(), Failure> {
+) -> Result<Vec<(PathBuf, PathBuf)>, Failure> {
     if let Some(parent) = options
         .out
         .parent()
@@ -253,28 +292,29 @@ fn write(
         }
     }
     for file in &plan.secrets {
-        write_file(
-            &folder.join(file.name),
-            file.secret.expose(),
-            0o600,
-            options.force,
-        )?;
+        let path = folder.join(file.name);
+        write_file(&path, file.secret.expose(), 0o600, options.force)?;
     }
-    if let Some(text) = plan.rules {
-        write_file(rules, text, 0o644, options.force)?;
+    let rules = plan.rules.as_deref().map(|text| (rules, text));
+    let mut kept = Vec::new();
+    for (path, text) in rules.into_iter().chain([(options.out.as_path(), document)]) {
+        let before = write_file(path, text, 0o644, options.force)?;
+        kept.extend(before.map(|before| (path.to_owned(), before)));
     }
-    write_file(&options.out, document, 0o644, options.force)
+    Ok(kept)
 }
 
 /// A new file under its own name, so that no other mode and no link stays. What was there gets another name first,
-/// since a person's answers are in it; a secret is taken away.
-fn write_file(path: &Path, text: &str, mode: u32, force: bool) -> Result<(), Failure> {
+/// since a person's answers are in it, and that is answered; a secret is taken away.
+fn write_file(path: &Path, text: &str, mode: u32, force: bool) -> Result<Option<PathBuf>, Failure> {
     let shown = path.display();
+    let mut before = None;
     if force && path.symlink_metadata().is_ok() {
         let is_secret = mode == 0o600;
-        let replaced = match is_secret {
-            true => fs::remove_file(path),
-            false => fs::rename(path, format!("{shown}.before")),
+        let replaced = if is_secret {
+            fs::remove_file(path)
+        } else {
+            fs::rename(path, before.insert(name_before(path)))
         };
         replaced.with_context(|| format!("cannot replace `{shown}`"))?;
     }
@@ -289,7 +329,23 @@ fn write_file(path: &Path, text: &str, mode: u32, force: bool) -> Result<(), Fai
     file.write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
         .with_context(|| format!("cannot write `{shown}`"))?;
-    Ok(())
+    Ok(before)
+}
+
+/// The first free one of `weldfleet.toml.before`, `.before.2` and so on: each may hold a person's answers.
+fn name_before(path: &Path) -> PathBuf {
+    let name = |end: String| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let mut before = name(".before".to_owned());
+    let mut number = 2;
+    while before.symlink_metadata().is_ok() {
+        before = name(format!(".before.{number}"));
+        number += 1;
+    }
+    before
 }
 
 fn written(options: &Adopt, folder: &Path, rules: &Path, plan: &Adoption, languages: &[Language]) {
@@ -354,5 +410,37 @@ fn run_check(worker: &PathBuf, out: &Path) -> Words {
             "cannot run `worker check`: {error}",
             "无法运行 `worker check`：{error}"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_person_has_answered_is_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weldfleet.toml");
+        let kept: Vec<Option<PathBuf>> = ["first", "second", "third", "fourth"]
+            .map(|text| write_file(&path, text, 0o644, true).unwrap())
+            .into();
+        let name = |end: &str| folder.path().join(format!("weldfleet.toml{end}"));
+        let names = [".before", ".before.2", ".before.3"].map(name);
+        assert_eq!(kept[0], None);
+        for ((kept, name), text) in kept[1..]
+            .iter()
+            .zip(&names)
+            .zip(["first", "second", "third"])
+        {
+            assert_eq!(kept.as_ref(), Some(name));
+            assert_eq!(fs::read_to_string(name).unwrap(), text);
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "fourth");
+        let secret = folder.path().join("password");
+        for text in ["one", "two"] {
+            assert_eq!(write_file(&secret, text, 0o600, true).unwrap(), None);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5);
+        assert!(write_file(&path, "fifth", 0o644, false).is_err());
     }
 }

@@ -10,18 +10,25 @@ use weldfleet_stores::clickhouse::{Disagreement, UnreadableText, VerdictAgreemen
 /// Parts that are shown to people, those with the most differences; JSON has all.
 const PARTS: usize = 20;
 
-pub fn show(found: &VerdictAgreement, as_json: bool) -> Result<Exit, Failure> {
+/// `outside` are rows of these days that the filter does not select: nobody here has judged them.
+pub fn show(found: &VerdictAgreement, outside: u64, as_json: bool) -> Result<Exit, Failure> {
     if as_json {
-        output::json(&json(found))?;
-    } else if *found == VerdictAgreement::default() {
+        output::json(&json(found, outside))?;
+        return Ok(Exit::Done);
+    }
+    if *found == VerdictAgreement::default() {
         outln!("no row of these days has a previous_result that is OK or NOK");
     } else {
         out!("{}", draw(found));
     }
+    if outside > 0 {
+        let rows = grouped(outside);
+        outln!("{rows} rows of these days are outside tables.filter and are not compared");
+    }
     Ok(Exit::Done)
 }
 
-fn json(found: &VerdictAgreement) -> Value {
+fn json(found: &VerdictAgreement, outside: u64) -> Value {
     let counts = |verdicts: &Verdicts| {
         json!({
             "compared": verdicts.compared(), "agreement": verdicts.agreement(),
@@ -57,7 +64,7 @@ fn json(found: &VerdictAgreement) -> Value {
         .collect();
     json!({
         "total": counts(&found.total), "days": days, "parts": parts, "examples": examples,
-        "unreadable": unreadable_json(&found.unreadable),
+        "unreadable": unreadable_json(&found.unreadable), "not_selected": outside,
     })
 }
 

@@ -7,26 +7,25 @@ use weldfleet_service::{
     Exit, Failure, out, outln,
     output::{self, grouped, table},
 };
-use weldfleet_settings::Settings;
+use weldfleet_settings::{Settings, Zone};
 use weldfleet_stores::{Day, Selection, clickhouse::NewRun};
 
 use super::{keep, operator, steer, wait};
 use crate::{
+    actions::runs::MOST_DAYS,
     args::Backfill,
     clock::today,
     dependencies::{Dependencies, store_failure},
     events::BACKFILL,
 };
 
-/// Longest backfill: an older day is more likely a slip of the finger.
-const MOST_DAYS: usize = 3660;
-
 pub async fn run(settings: Arc<Settings>, mut options: Backfill) -> Result<Exit, Failure> {
     if let Some(steer) = options.steer.take() {
         return steer::run(settings, steer).await;
     }
-    let (from, to) = asked(&options)?;
-    let days = days(from, to, today(&settings.scheduler.timezone)?)?;
+    let (from, to) = asked(&options, &settings.scheduler.timezone)?;
+    let today = today(&settings.scheduler.timezone)?;
+    let days = days(from, to, today, settings.scheduler.lookahead_days)?;
     let selection = selection(&options);
     let deps = Dependencies::open(settings.clone()).await?;
     // No run is newer than one that does not exist yet.
@@ -40,6 +39,7 @@ pub async fn run(settings: Arc<Settings>, mut options: Backfill) -> Result<Exit,
         "from": from.to_string(), "to": to.to_string(), "selection": selection.to_string(), "rows": rows,
         "days": counts.iter().map(|(day, rows)| json!({ "day": day.to_string(), "rows": rows })).collect::<Vec<_>>(),
         "run": Value::Null,
+        "run_id": Value::Null,
     });
     if options.dry_run {
         if options.json {
@@ -65,6 +65,7 @@ pub async fn run(settings: Arc<Settings>, mut options: Backfill) -> Result<Exit,
         order: options.order.into(),
         note: options.note,
         by: by.who.clone(),
+        announced: counts.clone(),
     };
     let run = deps.runs.insert(&new).await.map_err(store_failure)?;
     let [from, to] = [from, to].map(|day| day.to_string());
@@ -72,6 +73,7 @@ pub async fn run(settings: Arc<Settings>, mut options: Backfill) -> Result<Exit,
     let event = by.event("backfill", format!("run {run}"), detail.en);
     keep(&settings, &[event]).await;
     outcome["run"] = json!(run);
+    outcome["run_id"] = json!(run.to_string());
     if !options.json {
         outln!(
             "run {run}: {} rows on {}; it goes on without this process (`scheduler status` shows it)",
@@ -101,20 +103,20 @@ pub async fn run(settings: Arc<Settings>, mut options: Backfill) -> Result<Exit,
 }
 
 /// The first and the last day; clap sees to it that both are there.
-fn asked(options: &Backfill) -> Result<(Day, Day), Failure> {
+fn asked(options: &Backfill, zone: &Zone) -> Result<(Day, Day), Failure> {
     match (options.from, options.to) {
-        (Some(from), Some(to)) => Ok((from, to)),
+        (Some(from), Some(to)) => Ok((from.resolve(zone)?, to.resolve(zone)?)),
         _ => Err(Failure::usage("--from and --to are needed")),
     }
 }
 
-fn days(from: Day, to: Day, today: Day) -> Result<Vec<Day>, Failure> {
+fn days(from: Day, to: Day, today: Day, lookahead_days: u16) -> Result<Vec<Day>, Failure> {
     if from > to {
         return Err(Failure::usage(format!(
             "--from {from} is after --to {to}; swap them"
         )));
     }
-    if to > today {
+    if Some(to) > today.offset(lookahead_days.into()) {
         return Err(Failure::usage(format!(
             "--to {to} is in the future; today is {today} in scheduler.timezone"
         )));
@@ -171,8 +173,19 @@ mod tests {
     use super::*;
 
     fn asked(from: &str, to: &str, today: u32) -> Result<Vec<Day>, Failure> {
+        asked_with(from, to, today, 0)
+    }
+
+    fn asked_with(from: &str, to: &str, today: u32, ahead: u16) -> Result<Vec<Day>, Failure> {
         let day = |text: &str| text.parse().unwrap();
-        days(day(from), day(to), Day::new(today).unwrap())
+        days(day(from), day(to), Day::new(today).unwrap(), ahead)
+    }
+
+    #[test]
+    fn tomorrow_can_be_asked_for_where_it_is_live() {
+        let ahead = |to, ahead| asked_with("20261122", to, 20_261_122, ahead).is_ok();
+        assert!(ahead("20261123", 1) && !ahead("20261123", 0));
+        assert!(!ahead("20261124", 1));
     }
 
     fn refusal(from: &str, to: &str) -> String {

@@ -10,11 +10,14 @@ use weldfleet_service::{
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day,
-    clickhouse::{ModelRows, Shift, SourceTable, drifting},
+    clickhouse::{FEWEST_VALUES, ModelRows, Shift, SourceTable, drifting},
 };
 
-use super::evaluate::{in_words, models_json};
-use crate::{args::Drift, dependencies::store_failure};
+use super::{
+    evaluate::{in_words, models_json},
+    long_question::{self, answer},
+};
+use crate::args::Drift;
 
 /// Index from which a distribution has moved; the usual limits.
 const MOVED: f64 = 0.25;
@@ -29,17 +32,10 @@ pub async fn run(settings: &Settings, options: Drift) -> Result<Exit, Failure> {
             "--day and --reference are both {day}; a day does not drift from itself"
         )));
     }
-    let source = SourceTable::inspect(settings)
-        .await
-        .map_err(store_failure)?;
+    let source = long_question::table(settings).await?;
     let mut shifts = Vec::new();
     for column in drifting() {
-        shifts.push(
-            source
-                .shift(column, reference, day)
-                .await
-                .map_err(store_failure)?,
-        );
+        shifts.push(answer(column, source.shift(column, reference, day)).await?);
     }
     let models = Models::read(&source, reference, day).await?;
     if options.json {
@@ -64,7 +60,7 @@ struct Models {
 
 impl Models {
     async fn read(source: &SourceTable, reference: Day, day: Day) -> Result<Self, Failure> {
-        let of = async |day| source.models_of(&[day], false).await.map_err(store_failure);
+        let of = async |day| answer("models", source.models_of(&[day], false)).await;
         Ok(Self {
             then: of(reference).await?,
             now: of(day).await?,
@@ -114,7 +110,8 @@ fn draw(shifts: &[Shift], day: Day, reference: Day, paint: Paint) -> String {
         .iter()
         .map(|shift| {
             let word = match shift.psi {
-                None => "no values".to_owned(),
+                None if shift.values.0.min(shift.values.1) == 0 => "no values".to_owned(),
+                None => format!("too few values: fewer than {FEWEST_VALUES}"),
                 Some(psi) if psi >= MOVED => paint.red("moved"),
                 Some(psi) if psi >= STABLE => paint.yellow("moving"),
                 Some(_) => "stable".to_owned(),

@@ -5,18 +5,18 @@ use weldfleet_service::{
     Exit, Failure, out, outln,
     output::{self, grouped, table},
 };
-use weldfleet_settings::Settings;
+use weldfleet_settings::{Precision, Settings};
 use weldfleet_stores::{
     Day,
-    clickhouse::{Confusion, LeftOut, ModelRows, Quality, Regression, Scores, SourceTable},
+    clickhouse::{Confusion, LeftOut, ModelRows, Quality, Regression, Scores},
 };
 use weldfleet_weld::columns::MEASURE_NAMES;
 
-use super::agreement;
-use crate::{
-    args::{Against, Evaluate},
-    dependencies::store_failure,
+use super::{
+    agreement,
+    long_question::{self, answer},
 };
+use crate::args::{Against, Evaluate};
 
 pub async fn run(settings: &Settings, options: Evaluate) -> Result<Exit, Failure> {
     let zone = &settings.scheduler.timezone;
@@ -27,20 +27,19 @@ pub async fn run(settings: &Settings, options: Evaluate) -> Result<Exit, Failure
         )));
     }
     let days: Vec<Day> = from.to(to).collect();
-    let source = SourceTable::inspect(settings)
-        .await
-        .map_err(store_failure)?;
+    let source = long_question::table(settings).await?;
     if options.against == Against::PreviousResult {
-        let found = source.agreement(&days).await.map_err(store_failure)?;
-        return agreement::show(&found, options.json);
+        let found = answer("verdicts beside the earlier ones", source.agreement(&days)).await?;
+        let outside = answer("rows of others", source.not_selected(&days)).await?;
+        return agreement::show(&found, outside, options.json);
     }
-    let found = source.quality(&days).await.map_err(store_failure)?;
-    let unreadable = source.unreadable_verdicts("label", &days).await;
-    let unreadable = unreadable.map_err(store_failure)?;
-    let left_out = source.left_out(&days).await.map_err(store_failure)?;
-    let models = source.models_of(&days, true).await.map_err(store_failure)?;
+    let found = answer("verdicts beside labels", source.quality(&days)).await?;
+    let unreadable = source.unreadable_verdicts("label", &days);
+    let unreadable = answer("labels that cannot be read", unreadable).await?;
+    let left_out = answer("rows that are left out", source.left_out(&days)).await?;
+    let models = answer("models", source.models_of(&days, true)).await?;
     if options.json {
-        let scores = source.scores(&days).await.map_err(store_failure)?;
+        let scores = answer("scores", source.scores(&days)).await?;
         let days: Vec<Value> = found.iter().map(as_json).collect();
         output::json(&json!({
             "days": days,
@@ -51,10 +50,13 @@ pub async fn run(settings: &Settings, options: Evaluate) -> Result<Exit, Failure
             "unreadable": agreement::unreadable_json(&unreadable),
         }))?;
     } else {
-        if found.is_empty() {
+        if found.iter().all(|day| day.rows == 0) {
             outln!("no row from {from} to {to} has both a verdict and a label");
         } else {
-            out!("{}", draw(&found));
+            out!("{}", draw_verdicts(&found));
+        }
+        if !found.is_empty() {
+            out!("{}", draw_errors(&found));
         }
         out!("{}{}", draw_models(&models), draw_left_out(&left_out));
         out!("{}", agreement::draw_unreadable("label", &unreadable));
@@ -75,7 +77,7 @@ fn nok_threshold(settings: &Settings, models: &[ModelRows]) -> Option<f64> {
     let config: Value = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
     // A worker that computes in other numbers says so behind the version: `global-1+bf16`.
     let judged = model_version.as_str();
-    let in_f32 = judged.strip_suffix("+bf16").unwrap_or(judged);
+    let in_f32 = Precision::without_suffix(judged);
     if ![judged, in_f32].contains(&config["model_version"].as_str()?) {
         return None;
     }
@@ -196,12 +198,14 @@ fn as_json(quality: &Quality) -> Value {
     })
 }
 
-fn draw(found: &[Quality]) -> String {
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"))
+}
+
+fn draw_verdicts(found: &[Quality]) -> String {
     let percent = |share: Option<f64>| {
         share.map_or_else(|| "-".to_owned(), |share| format!("{:.1}%", share * 100.0))
     };
-    let number =
-        |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
     let verdicts: Vec<Vec<String>> = found
         .iter()
         .flat_map(|day| {
@@ -229,6 +233,21 @@ fn draw(found: &[Quality]) -> String {
             })
         })
         .collect();
+    let head = [
+        "day",
+        "rows",
+        "labelled NOK",
+        "judge",
+        "precision",
+        "recall",
+        "false NOK",
+        "missed NOK",
+        "AUC-PR",
+    ];
+    table(&head, &verdicts)
+}
+
+fn draw_errors(found: &[Quality]) -> String {
     let errors: Vec<Vec<String>> = found
         .iter()
         .map(|day| {
@@ -239,25 +258,9 @@ fn draw(found: &[Quality]) -> String {
         .collect();
     let measures = MEASURE_NAMES.map(|name| name.replace('_', " "));
     let measures: Vec<String> = std::iter::once("day".to_owned()).chain(measures).collect();
+    let measures: Vec<&str> = measures.iter().map(String::as_str).collect();
     format!(
-        "{}\nmean absolute error, mm\n{}",
-        table(
-            &[
-                "day",
-                "rows",
-                "labelled NOK",
-                "judge",
-                "precision",
-                "recall",
-                "false NOK",
-                "missed NOK",
-                "AUC-PR"
-            ],
-            &verdicts
-        ),
-        table(
-            &measures.iter().map(String::as_str).collect::<Vec<_>>(),
-            &errors
-        ),
+        "\nmean absolute error, mm, labelled or not\n{}",
+        table(&measures, &errors)
     )
 }

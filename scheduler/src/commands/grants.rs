@@ -37,6 +37,8 @@ const COMMANDS: [(&str, &str); 10] = [
 const NOT_TO_LOOK: [&str; 1] = ["@list"];
 /// Through Sentinel alone.
 const ROLE: (&str, &str) = ("role", "tells a primary from a replica");
+/// Where the queue is not in database 0.
+const SELECT: (&str, &str) = ("select", "goes to the database that the url names");
 /// After the categories: of what is dangerous in them, what is needed.
 const SERVER: (&str, &str) = (
     "info",
@@ -88,10 +90,17 @@ fn text(settings: &Settings, privileges: &[Privilege]) -> String {
         }
         grants(&mut out, privileges, Store::MySql, host);
     }
-    out.push_str("\n# Redis, from 7.0 on; before, leave out what is in brackets\n");
-    let through_sentinel = settings.redis.url.expose().contains("+sentinel://");
-    let role = through_sentinel.then_some(ROLE);
-    let server: Vec<(&str, &str)> = [SERVER].into_iter().chain(role).collect();
+    out.push_str(
+        "\n# Redis, from 7.0 on; before, leave out what is in brackets. On every node, replicas too: ACLs are not replicated\n",
+    );
+    let url = settings.redis.url.expose();
+    let role = url.contains("+sentinel://").then_some(ROLE);
+    let database = url
+        .rsplit('/')
+        .next()
+        .and_then(|last| last.parse::<u32>().ok());
+    let select = database.is_some_and(|number| number > 0).then_some(SELECT);
+    let server: Vec<(&str, &str)> = [SERVER].into_iter().chain(role).chain(select).collect();
     for (command, why) in COMMANDS.iter().chain(&server) {
         let _ = writeln!(out, "# {command}: {why}");
     }
@@ -99,7 +108,7 @@ fn text(settings: &Settings, privileges: &[Privilege]) -> String {
     for role in Role::ALL {
         let _ = writeln!(
             out,
-            "ACL SETUSER {} reset on >{} ~{keys}* -@all {}",
+            "ACL SETUSER {} reset on \">{}\" \"~{keys}*\" -@all {}",
             role.account(),
             password(role),
             commands(role, &keys, &server)
@@ -148,4 +157,35 @@ fn grants(out: &mut String, privileges: &[Privilege], store: Store, name: impl F
 /// Nobody's password: a word to be replaced.
 fn password(role: Role) -> String {
     format!("PASSWORD_OF_{}", role.account().to_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use weldfleet_settings::Secret;
+
+    use super::*;
+
+    #[test]
+    fn another_database_is_gone_to_and_a_shell_leaves_the_pattern_alone() {
+        let of = |url: &str| {
+            let mut settings = Settings::default();
+            settings.redis.url = Secret::new(url);
+            let text = text(&settings, &[]);
+            let lines = text.lines().filter(|line| line.starts_with("ACL "));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let lines = of("redis://h:6379/3");
+        assert_eq!(lines.len(), 3);
+        for line in lines {
+            assert!(line.contains(" +select"), "{line}");
+            assert!(line.contains(" \"~weldfleet:{infer}:*\" "), "{line}");
+        }
+        for url in [
+            "redis://h:6379/0",
+            "redis://h:6379",
+            "redis+cluster://h:1,i:2",
+        ] {
+            assert!(!of(url).concat().contains("select"), "{url}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use weldfleet_service::{
 use weldfleet_settings::Settings;
 use weldfleet_stores::Day;
 
-use super::{keep, operator};
+use super::{keep, operator, plain};
 use crate::{
     actions::jobs::{self as actions, DROPPED, Droppable, Tried},
     args::{JobFilter, Jobs},
@@ -59,8 +59,8 @@ pub async fn run(settings: Arc<Settings>, what: Jobs) -> Result<Exit, Failure> {
             why,
             ..
         } => drop_jobs(settings, ids, all, &filter, &why.reason).await,
-        Jobs::Repair { yes, json } => repair(&settings, yes, json).await,
-        Jobs::TakeQueue => take_queue(&settings).await,
+        Jobs::Repair { yes, why, json } => repair(&settings, yes, &why.reason, json).await,
+        Jobs::TakeQueue { why } => take_queue(&settings, &why.reason).await,
     }
 }
 
@@ -159,25 +159,16 @@ fn line(job: &Job) -> Vec<String> {
     } else {
         job.error.clone()
     };
-    let error: String = error.chars().take(80).map(plain).collect();
+    let error: String = error.chars().take(80).collect();
     vec![
-        job.id.chars().map(plain).collect(),
+        plain(&job.id),
         job.state.to_string(),
         grouped(job.weight),
         format!("{}/{}", job.attempts, job.max_attempts),
         job.deaths.to_string(),
-        job.worker.clone(),
-        error,
+        plain(&job.worker),
+        plain(&error),
     ]
-}
-
-/// Somebody may have put anything into a record by hand; a terminal must not obey it.
-fn plain(letter: char) -> char {
-    if letter.is_control() {
-        '\u{fffd}'
-    } else {
-        letter
-    }
 }
 
 /// The job with its own fields beside those of the protocol, `weight` under its name in Redis.
@@ -214,10 +205,11 @@ async fn show(settings: &Settings, id: &str, json: bool) -> Result<Exit, Failure
     let width = map.keys().map(String::len).max().unwrap_or(0);
     for (name, value) in &map {
         let text = match value {
-            Value::String(text) => text.chars().map(plain).collect(),
+            Value::String(text) => plain(text),
             Value::Array(lines) => lines
                 .iter()
                 .filter_map(Value::as_str)
+                .map(plain)
                 .collect::<Vec<_>>()
                 .join(&format!("\n{:width$}  ", "")),
             Value::Number(number)
@@ -227,7 +219,7 @@ async fn show(settings: &Settings, id: &str, json: bool) -> Result<Exit, Failure
             }
             other => other.to_string(),
         };
-        outln!("{name:width$}  {text}");
+        outln!("{:width$}  {text}", plain(name));
     }
     Ok(Exit::Done)
 }
@@ -266,7 +258,7 @@ async fn retry(
 /// Says what came of it. Exit code 1 if a job was refused.
 fn told(tried: Tried, in_words: impl FnOnce(&Tried) -> String) -> Result<Exit, Failure> {
     for why in tried.notes.iter().chain(&tried.refused) {
-        errln!("{why}");
+        errln!("{}", plain(&why.to_string()));
     }
     if tried.gone > 0 {
         errln!("{} are gone already", tried.gone);
@@ -332,7 +324,7 @@ async fn drop_jobs(
 }
 
 /// Exit code 1 if something is wrong and is left so.
-async fn repair(settings: &Settings, repair: bool, json: bool) -> Result<Exit, Failure> {
+async fn repair(settings: &Settings, repair: bool, why: &str, json: bool) -> Result<Exit, Failure> {
     let queue = own_queue(settings).await?;
     let found = queue.repair(repair).await.map_err(queue_failure)?;
     let sound = found.jobs.is_empty() && found.miscounted.as_ref().is_none_or(BTreeMap::is_empty);
@@ -343,7 +335,7 @@ async fn repair(settings: &Settings, repair: bool, json: bool) -> Result<Exit, F
     };
     if repair && !sound {
         let detail = events::REPAIRED.words(&[&found.jobs.len().to_string()]);
-        let event = operator("").event("jobs repair", "fleet", detail.en);
+        let event = operator(why).event("jobs repair", "fleet", detail.en);
         keep(settings, &[event]).await;
     }
     if json {
@@ -355,9 +347,7 @@ async fn repair(settings: &Settings, repair: bool, json: bool) -> Result<Exit, F
         return Ok(exit);
     }
     for job in &found.jobs {
-        let id: String = job.id.chars().map(plain).collect();
-        let faults: String = job.faults.join("; ").chars().map(plain).collect();
-        outln!("{id}: {faults}");
+        outln!("{}: {}", plain(&job.id), plain(&job.faults.join("; ")));
     }
     match &found.miscounted {
         Some(miscounted) => {
@@ -386,7 +376,7 @@ async fn repair(settings: &Settings, repair: bool, json: bool) -> Result<Exit, F
 }
 
 /// After the table was moved: the queue is this configuration's from now on.
-async fn take_queue(settings: &Settings) -> Result<Exit, Failure> {
+async fn take_queue(settings: &Settings, why: &str) -> Result<Exit, Failure> {
     let queue = queue(settings)?;
     let owner = weldfleet_fleet::owner(settings)
         .await
@@ -402,7 +392,7 @@ async fn take_queue(settings: &Settings) -> Result<Exit, Failure> {
     match queue.take().await.map_err(queue_failure)? {
         Taken::Taken { forgotten } => {
             let detail = events::FORGOTTEN.words(&[&forgotten.to_string()]);
-            let event = operator("").event("jobs take-queue", "fleet", detail.en);
+            let event = operator(why).event("jobs take-queue", "fleet", detail.en);
             keep(settings, &[event]).await;
             outln!(
                 "redis.queue = \"{}\" belongs to {name} now; {} outstanding jobs were forgotten, the next pass makes what is needed",

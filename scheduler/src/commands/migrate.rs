@@ -5,9 +5,10 @@ use std::io::IsTerminal;
 use weldfleet_service::{Exit, Failure, errln, outln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
+    StoreError,
     clickhouse::{empty_filter, repeated_keys, several_servers},
     migrate,
-    mysql::NokTable,
+    mysql::{NokTable, remove_twins},
 };
 
 use crate::dependencies::store_failure;
@@ -61,12 +62,27 @@ pub async fn run(settings: &Settings, dry_run: bool, yes: bool) -> Result<Exit, 
     }
     migrate::apply(settings, &plan)
         .await
-        .map_err(store_failure)?;
+        .map_err(|error| failure(settings, error))?;
     for statement in &plan.statements {
         outln!("{}: {}", statement.store, statement.what);
     }
     warn_of_several_servers(settings).await;
     Ok(Exit::Done)
+}
+
+/// Records that are there twice keep the unique key from being added, as after a restore without it.
+fn failure(settings: &Settings, error: StoreError) -> Failure {
+    let (is_twin, failure) = (error.is_twin(), store_failure(error));
+    if !is_twin || !settings.mysql.columns.is_empty() {
+        return failure;
+    }
+    let remedy = format!(
+        "welds are there twice in {}; these statements leave one record of each, or those that were reviewed, among which a person \
+         chooses; then `scheduler migrate` again:\n{};\n",
+        settings.tables.result_table,
+        remove_twins(settings).join(";\n")
+    );
+    Failure::new(failure.exit, failure.error.context(remedy))
 }
 
 /// Once the tables are there: which they are tells servers apart, and whether it matters.

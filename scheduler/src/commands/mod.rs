@@ -8,6 +8,7 @@ pub mod evaluate;
 mod filling;
 pub mod grants;
 pub mod jobs;
+mod long_question;
 pub mod migrate;
 pub mod pause;
 mod progress;
@@ -25,10 +26,26 @@ use weldfleet_stores::clickhouse::Event;
 
 use crate::actions::{self, By};
 
+/// Says who types commands, where `USER` does not: in a container, or for a shared account.
+const OPERATOR: &str = "WELDFLEET_OPERATOR";
+
 /// Whoever typed the command, with the reason given.
 fn operator(why: &str) -> By {
-    let user = std::env::var("USER").unwrap_or_else(|_| "operator".to_owned());
+    let told = |name| {
+        std::env::var(name)
+            .ok()
+            .filter(|told| !told.trim().is_empty())
+    };
+    let user = told(OPERATOR).or_else(|| told("USER"));
+    let user = user.unwrap_or_else(|| "operator".to_owned());
     By::new(format!("{user}@{}", host()), why)
+}
+
+/// People, and servers, wrote it; a terminal must not obey it.
+fn plain(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect()
 }
 
 /// Keeps what was done in `weld_events`, or tells the person that it is not kept.

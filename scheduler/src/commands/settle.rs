@@ -91,41 +91,51 @@ pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failu
     if rounds > 0 {
         let left = left.len().to_string();
         let detail = STOOD_STILL_LEFT.words(&[&spoken(stood_still), &left]);
-        let event = operator("").event("settle", format!("days {from}..{to}"), detail.en);
+        let by = operator(&options.why.reason);
+        let event = by.event("settle", format!("days {from}..{to}"), detail.en);
         keep(&settings, &[event]).await;
     }
     if options.json {
-        let left: Vec<_> = left
+        let days: Vec<_> = left
             .iter()
             .map(|(day, why)| json!({ "day": day.to_string(), "why": why }))
             .collect();
         output::json(&json!({
-            "from": from.to_string(), "to": to.to_string(), "left": left, "why": (!why.is_empty()).then_some(why),
+            "from": from.to_string(), "to": to.to_string(), "left": days, "why": (!why.is_empty()).then_some(why),
             "seconds": began.elapsed().as_secs_f64(), "stood_still_seconds": stood_still.as_secs_f64(),
             "patch_bytes": seen.patches.bytes, "patch_limit_bytes": seen.patches.limit,
         }))?;
     } else if left.is_empty() {
-        let mut text = format!("settled: every day from {from} to {to}");
-        if !stood_still.is_zero() {
-            text.push_str(&format!(
-                "; the fleet stood still for {}",
-                spoken(stood_still)
-            ));
-        }
-        outln!("{text}");
+        tell_settled(from, to, stood_still);
     } else {
-        for (day, why) in &left {
-            outln!("{day} is not settled: {why}");
-        }
-        if !why.is_empty() {
-            outln!("{why}");
-        }
+        tell_left(&left, &why);
     }
     Ok(if left.is_empty() {
         Exit::Done
     } else {
         Exit::Leftover
     })
+}
+
+fn tell_settled(from: Day, to: Day, stood_still: Duration) {
+    let mut text = format!("settled: every day from {from} to {to}");
+    if !stood_still.is_zero() {
+        text.push_str(&format!(
+            "; the fleet stood still for {}",
+            spoken(stood_still)
+        ));
+    }
+    outln!("{text}");
+}
+
+/// `why`: why no further look would change it; empty if nothing is known.
+fn tell_left(left: &BTreeMap<Day, String>, why: &str) {
+    for (day, why) in left {
+        outln!("{day} is not settled: {why}");
+    }
+    if !why.is_empty() {
+        outln!("{why}");
+    }
 }
 
 /// Partitions of the asked days that can be settled. Near the server's limit of patches all of them, at `first`: beyond

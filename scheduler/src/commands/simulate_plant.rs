@@ -57,6 +57,7 @@ pub async fn run(
     for delivery in [Delivery::First, Delivery::Later] {
         if delivery == Delivery::Later {
             tokio::time::sleep(options.later_after).await;
+            weldfleet_failpoints::reach("scheduler::later_delivery").await;
         }
         insert_all(&simulator, |chunk| {
             insert(

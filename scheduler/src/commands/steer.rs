@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use weldfleet_service::{Exit, Failure, outln, output};
+use weldfleet_service::{
+    Exit, Failure, outln,
+    output::{self, grouped},
+};
 use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::Change;
 
-use super::{keep, operator};
+use super::{keep, operator, plain};
 use crate::{
-    actions::{refused::OfRun, runs},
+    actions::{refused::OfRun, runs, withdraw::Withdrawn},
     args::{Steer, SteerWhat},
     dependencies::Dependencies,
 };
@@ -23,19 +26,44 @@ pub async fn run(settings: Arc<Settings>, steer: Steer) -> Result<Exit, Failure>
     };
     let deps = Dependencies::open(settings.clone()).await?;
     let by = operator(&why.reason);
+    if wanted == OfRun::Change(Change::Cancel)
+        && let Some((withdrawn, event)) = runs::cancel_unknown(&deps, run, &by).await?
+    {
+        keep(&settings, &[event]).await;
+        let Withdrawn {
+            waiting,
+            leased,
+            dead,
+        } = withdrawn;
+        if json {
+            output::json(&json!({
+                "run": run, "run_id": run.to_string(), "state": "unknown", "order": null, "changed": true,
+                "withdrawn": { "waiting": waiting, "leased": leased, "dead": dead },
+            }))?;
+        } else {
+            let jobs = grouped(withdrawn.jobs());
+            outln!(
+                "weld_runs does not know run {run}: {jobs} jobs of it left the queue; rows keep the verdicts they have"
+            );
+        }
+        return Ok(Exit::Done);
+    }
     let steered = match wanted {
         OfRun::Change(change) => runs::steer(&deps, run, change, &by).await?,
         OfRun::Order(order) => runs::reorder(&deps, run, order, &by).await?,
     };
     keep(&settings, steered.event.as_slice()).await;
+    if let Some(failure) = steered.still_queued {
+        return Err(failure);
+    }
     if json {
         let withdrawn = steered.withdrawn;
         output::json(&json!({
-            "run": run, "state": steered.run.state.name(), "order": steered.run.order.name(), "changed": steered.event.is_some(),
+            "run": run, "run_id": run.to_string(), "state": steered.run.state.name(), "order": steered.run.order.name(), "changed": steered.event.is_some(),
             "withdrawn": { "waiting": withdrawn.waiting, "leased": withdrawn.leased, "dead": withdrawn.dead },
         }))?;
         return Ok(Exit::Done);
     }
-    outln!("{}", steered.said(wanted));
+    outln!("{}", plain(&steered.said(wanted).en));
     Ok(Exit::Done)
 }

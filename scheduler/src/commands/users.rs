@@ -38,10 +38,11 @@ pub async fn run(settings: &Settings, what: UsersCommand) -> Result<Exit, Failur
     let file = users::lock(path).map_err(failed)?;
     let mut users = known(file.read())?;
     check(&users, &what)?;
+    let by = operator(reason(&what));
     let (name, action, detail) = change(&mut users, what, password);
     file.save(&users).map_err(failed)?;
     drop(file);
-    let event = operator("").event(action, format!("user {name}"), detail);
+    let event = by.event(action, format!("user {name}"), detail);
     keep(settings, &[event]).await;
     let detail = if detail.is_empty() {
         String::new()
@@ -56,7 +57,7 @@ fn check(users: &Users, what: &UsersCommand) -> Result<(), Failure> {
     let (name, is_new) = match what {
         UsersCommand::List => return Ok(()),
         UsersCommand::Add { name, .. } => (name, true),
-        UsersCommand::Remove { name }
+        UsersCommand::Remove { name, .. }
         | UsersCommand::Role { name, .. }
         | UsersCommand::Password { name, .. } => (name, false),
     };
@@ -68,6 +69,16 @@ fn check(users: &Users, what: &UsersCommand) -> Result<(), Failure> {
             "there is no user {name}; `scheduler users list` shows those there are"
         ))),
         _ => Ok(()),
+    }
+}
+
+fn reason(what: &UsersCommand) -> &str {
+    match what {
+        UsersCommand::List => "",
+        UsersCommand::Add { why, .. }
+        | UsersCommand::Remove { why, .. }
+        | UsersCommand::Role { why, .. }
+        | UsersCommand::Password { why, .. } => &why.reason,
     }
 }
 
@@ -84,11 +95,11 @@ fn change(
             users.insert(name.clone(), User::new(role, password));
             (name.into(), "users add", role.name())
         }
-        UsersCommand::Remove { name } => {
+        UsersCommand::Remove { name, .. } => {
             users.remove(&name);
             (name.into(), "users remove", "")
         }
-        UsersCommand::Role { name, role } => {
+        UsersCommand::Role { name, role, .. } => {
             users
                 .entry(name.clone())
                 .and_modify(|user| user.role = role);
@@ -134,7 +145,8 @@ fn read_password(how: &NewPassword) -> Result<Option<String>, Failure> {
         stdin().read_to_string(&mut text).or_exit(Exit::Usage)?;
         text.trim_end_matches(['\r', '\n']).to_owned()
     } else if stdin().is_terminal() {
-        let password = rpassword::prompt_password("password: ").or_exit(Exit::Usage)?;
+        let password = rpassword::prompt_password("password, at least 10 characters: ")
+            .or_exit(Exit::Usage)?;
         if rpassword::prompt_password("again: ").or_exit(Exit::Usage)? != password {
             return Err(Failure::usage("the two differ"));
         }

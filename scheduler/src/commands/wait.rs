@@ -15,13 +15,13 @@ use weldfleet_stores::{
     clickhouse::{OutcomeCounts, RunState},
 };
 
-use super::progress::Progress;
+use super::{plain, progress::Progress};
 use crate::dependencies::{Dependencies, store_failure};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Waits for the run; ends with 0 when every row is done, 4 when dead letters or rows that are poison or in error are
-/// left, the run was cancelled or the wait was interrupted.
+/// left, rows that were to be judged again are gone, the run was cancelled or the wait was interrupted.
 pub async fn until_done(
     deps: &Dependencies,
     run: u64,
@@ -70,7 +70,14 @@ pub async fn until_done(
         .run_outcome(run, days)
         .await
         .map_err(store_failure)?;
-    let leftover = end != End::Closed || outcome.error + outcome.poison > 0;
+    // Of new rows others may have judged some; a run that has not ended well says itself what is left.
+    let missing = match (end, selection) {
+        (End::Closed, Selection::Force | Selection::Status(_)) => {
+            rows.saturating_sub(outcome.rows())
+        }
+        _ => 0,
+    };
+    let leftover = end != End::Closed || outcome.error + outcome.poison + missing > 0;
     let dead = end.dead();
     match json {
         Some(mut report) => {
@@ -78,9 +85,18 @@ pub async fn until_done(
             report["outcome"] = json!(outcome);
             report["outcome"]["dead_jobs"] = json!(dead);
             report["outcome"]["cancelled"] = json!(end == End::Cancelled);
+            report["outcome"]["missing"] = json!(missing);
             output::json(&report)?;
         }
-        None => say(run, days, &outcome, end, began.elapsed()),
+        None => {
+            say(run, days, &outcome, end, began.elapsed());
+            if missing > 0 {
+                outln!(
+                    "{} rows have no verdict of this run: they are gone, were dropped, or another run has judged them since",
+                    grouped(missing)
+                );
+            }
+        }
     }
     Ok(if leftover { Exit::Leftover } else { Exit::Done })
 }
@@ -215,16 +231,26 @@ async fn look(
         }
     }
     let led = deps.queue.leader().await?.is_some();
+    let gone = match &recorded {
+        Some(run) if left + outstanding == 0 => deps.table.gone(run).await?,
+        _ => 0,
+    };
     let held = recorded.filter(|run| run.state == RunState::Held);
     let remark = if let Some(held) = held {
         let (by, why) = (&held.changed_by, &held.changed_why);
-        format!("held by {by}: {why}; `scheduler backfill resume {run}` lets it go on")
+        let held = plain(&format!("held by {by}: {why}"));
+        format!("{held}; `scheduler backfill resume {run}` lets it go on")
     } else if let Some(pause) = &stats.paused {
-        format!("the fleet is paused: {}", pause.reason)
+        format!("the fleet is paused: {}", plain(&pause.reason))
     } else if !led {
         "no scheduler is running; `scheduler run` starts one".to_owned()
     } else if stats.workers == 0 {
         "no worker is running; `worker run` starts one".to_owned()
+    } else if gone > 0 {
+        format!(
+            "{} rows of the run are gone; it waits for them, `scheduler backfill cancel {run}` ends it",
+            grouped(gone)
+        )
     } else {
         String::new()
     };

@@ -1,11 +1,16 @@
 //! What buttons do: the [`crate::actions`] of the commands, by whoever has signed in.
 
+use std::time::Duration;
+
 use axum::{Extension, extract::State, response::Response};
 use axum_extra::extract::Form;
 use serde::Deserialize;
+use tokio::time::timeout;
 use weldfleet_service::{Failure, output::grouped};
-use weldfleet_stores::clickhouse::{Change, Event, Order};
-use weldfleet_words::Words;
+use weldfleet_stores::{
+    StoreError,
+    clickhouse::{Change, Event, Order},
+};
 
 use super::{
     Console, flash::Flash, page_request::PageRequest, problem::Problem, visitor::Visitor,
@@ -13,15 +18,17 @@ use super::{
 };
 use crate::{
     actions::{
-        self, By,
-        jobs::{self, DROPPED, Droppable, Tried},
+        self, By, LONGEST_REASON,
+        jobs::{self, Droppable, Tried},
         pause::{self, Paused, Resumed},
-        refused::OfRun,
+        refused::{OfRun, Refused},
         runs,
     },
-    dependencies::{self, Dependencies},
+    dependencies::{self, Dependencies, store_failure},
 };
 
+/// How long ClickHouse may take to be looked at before something is done there.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Jobs beyond which their number must be typed.
 pub const UNCONFIRMED: usize = 10;
 
@@ -38,7 +45,10 @@ pub async fn pause(
     request: PageRequest,
     Form(why): Form<Why>,
 ) -> Response {
-    let by = by(&visitor, &why.reason);
+    let by = match by(&visitor, &why.reason) {
+        Ok(by) => by,
+        Err(why) => return Flash::problem(&why, request.text).on(&request.page("/ui")),
+    };
     let flash = match pause::pause(&console.queue, &by).await {
         Ok(Paused::Now(event)) => {
             console
@@ -62,7 +72,11 @@ pub async fn resume(
     request: PageRequest,
     Form(why): Form<Why>,
 ) -> Response {
-    let by = by(&visitor, &why.reason);
+    // Whoever lets it go on need not say why.
+    let by = match in_bounds(&visitor, &why.reason) {
+        Ok(by) => by,
+        Err(why) => return Flash::problem(&why, request.text).on(&request.page("/ui")),
+    };
     let flash = match pause::resume(&console.settings, &console.queue, &by).await {
         Ok(Resumed::Now(event)) => {
             console
@@ -110,9 +124,12 @@ pub async fn steer(
         Button::Oldest => OfRun::Order(Order::Oldest),
         Button::Newest => OfRun::Order(Order::Newest),
     };
-    let by = by(&visitor, &steer.reason);
+    let by = match by(&visitor, &steer.reason) {
+        Ok(by) => by,
+        Err(why) => return Flash::problem(&why, request.text).on(&request.page("/ui/backfills")),
+    };
     let steered = async {
-        let deps = Dependencies::open(console.settings.clone()).await?;
+        let deps = console.opened().await?;
         match change {
             OfRun::Change(change) => runs::steer(&deps, steer.run, change, &by).await,
             OfRun::Order(order) => runs::reorder(&deps, steer.run, order, &by).await,
@@ -121,9 +138,12 @@ pub async fn steer(
     let flash = match steered.await {
         Ok(steered) => {
             let (done, events) = (steered.said(change), steered.event.as_slice());
-            console
-                .kept(done.of(request.text.lang), events, request.text)
-                .await
+            let done = done.of(request.text.lang);
+            let kept = console.kept(done, events, request.text).await;
+            let still_queued = steered.still_queued.as_ref();
+            still_queued.map_or(kept, |failure| {
+                Flash::problem(&Problem::from(failure), request.text)
+            })
         }
         Err(failure) => Flash::problem(&Problem::from(&failure), request.text),
     };
@@ -164,25 +184,53 @@ pub async fn change_jobs(
     Form(ids): Form<Ids>,
 ) -> Response {
     let text = request.text;
-    let flash = if ids.is_meant() {
-        let by = by(&visitor, &ids.reason);
-        let tried = console.try_jobs(&ids, &by);
-        let done = match ids.change {
-            OfJobs::Retry => text.retried,
-            OfJobs::Drop => text.dropped,
-        };
-        console.tried(tried.await, done, text).await
-    } else {
-        Flash::failed(text.type_the_number)
+    let flash = match by(&visitor, &ids.reason) {
+        Err(why) => Flash::problem(&why, text),
+        Ok(_) if !ids.is_meant() => Flash::failed(text.type_the_number),
+        Ok(by) => {
+            let tried = console.try_jobs(&ids, &by);
+            let done = match ids.change {
+                OfJobs::Retry => text.retried,
+                OfJobs::Drop => text.dropped,
+            };
+            console.tried(tried.await, done, text).await
+        }
     };
     flash.on(&request.page("/ui/jobs"))
 }
 
-fn by(visitor: &Visitor, reason: &str) -> By {
-    By::new(visitor.name.clone().unwrap_or_default(), reason)
+/// Who acts, and why, which must be said.
+fn by(visitor: &Visitor, reason: &str) -> Result<By, Problem> {
+    match reason.trim().is_empty() {
+        true => Err(Problem::NoReason),
+        false => in_bounds(visitor, reason),
+    }
+}
+
+/// The same where no reason need be given.
+fn in_bounds(visitor: &Visitor, reason: &str) -> Result<By, Problem> {
+    let reason = reason.trim();
+    if reason.chars().count() > LONGEST_REASON {
+        return Err(Problem::LongReason {
+            most: LONGEST_REASON,
+        });
+    }
+    Ok(By::new(visitor.name.clone().unwrap_or_default(), reason))
 }
 
 impl Console {
+    /// What is worked on. While ClickHouse is looked at nothing is changed yet, so that nobody waits long for one that
+    /// hangs.
+    async fn opened(&self) -> Result<Dependencies, Failure> {
+        let opening = Dependencies::open(self.settings.clone());
+        timeout(PATIENCE, opening).await.unwrap_or_else(|_| {
+            Err(store_failure(StoreError::ClickHouseSilent {
+                what: "look at the table".to_owned(),
+                seconds: PATIENCE.as_secs(),
+            }))
+        })
+    }
+
     /// What was done, and whether it is kept.
     async fn kept(&self, done: &str, events: &[Event], text: &Text) -> Flash {
         let why = actions::keep(&self.settings, events).await;
@@ -197,7 +245,7 @@ impl Console {
                 jobs::retry(&self.settings, &queue, &ids.id, by).await
             }
             OfJobs::Drop => {
-                let deps = Dependencies::open(self.settings.clone()).await?;
+                let deps = self.opened().await?;
                 jobs::drop_jobs(&deps, &ids.id, Droppable::Dead, by).await
             }
         })
@@ -210,15 +258,16 @@ impl Console {
         };
         // The page that follows is to show it.
         *self.dead.lock().await = None;
-        let mut told = format!("{done}: {}", grouped(tried.done));
-        if tried.rows > 0 {
-            told.push_str(&format!(", {} × invalid ({DROPPED})", grouped(tried.rows)));
-        }
-        if tried.kept > 0 {
-            told.push_str(&format!(", {} {}", grouped(tried.kept), text.kept_verdicts));
-        }
-        if tried.gone > 0 {
-            told.push_str(&format!("; {} {}", tried.gone, text.gone));
+        let counted = |words: &str, count: u64| words.replace("{n}", &grouped(count));
+        let mut told = counted(done, tried.done);
+        for (count, words) in [
+            (tried.rows, text.made_invalid),
+            (tried.kept, text.kept_verdicts),
+            (tried.gone, text.gone),
+        ] {
+            if count > 0 {
+                told.push_str(&format!("; {}", counted(words, count)));
+            }
         }
         for why in tried.refused.iter().chain(&tried.notes) {
             told.push_str(&format!("; {}", why.words().of(text.lang)));
@@ -236,13 +285,27 @@ impl Console {
 }
 
 /// Why what was done is not kept, behind what is told of it.
-pub fn unkept(why: Option<&Words>, text: &Text) -> String {
-    why.map_or_else(String::new, |why| format!(" ({})", why.of(text.lang)))
+pub fn unkept(why: Option<&Refused>, text: &Text) -> String {
+    why.map_or_else(String::new, |why| {
+        format!(" ({})", why.words().of(text.lang))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_said_and_is_a_line() {
+        let visitor = Visitor::onlooker();
+        let long = "修".repeat(LONGEST_REASON + 1);
+        for blank in ["", " ", "\u{3000}\t"] {
+            assert_eq!(by(&visitor, blank).err(), Some(Problem::NoReason));
+            assert!(in_bounds(&visitor, blank).is_ok());
+        }
+        assert!(by(&visitor, &long).is_err() && in_bounds(&visitor, &long).is_err());
+        assert_eq!(by(&visitor, " tip dress ").unwrap().why, "tip dress");
+    }
 
     #[test]
     fn many_jobs_need_their_number() {

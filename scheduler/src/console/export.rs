@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use weldfleet_queue::{Job, State};
-use weldfleet_stores::clickhouse::EventLine;
+use weldfleet_stores::clickhouse::{EventKey, EventLine};
 
 use super::{
     Console, EventsQuery, PATIENCE,
@@ -15,6 +15,7 @@ use super::{
     problem::Problem,
     views::{self, For::Spreadsheet, Table},
     weld_query::WeldQuery,
+    words::Text,
 };
 
 /// Events and jobs of an export.
@@ -34,84 +35,12 @@ pub async fn list(
     Query(behind): Query<EventsQuery>,
     request: PageRequest,
 ) -> Response {
-    let text = request.text;
-    let table = match list.as_str() {
-        "nok.csv" => {
-            let found = console.welds.all(&console.of_today(query)).await;
-            found.map(|found| views::welds::nok_table(&found.welds, text))
-        }
-        "pareto.csv" => {
-            let found = console.welds.pareto(&console.of_today(query)).await;
-            found.map(|found| views::welds::pareto_table(&found, text))
-        }
-        "hits.csv" | "attempts.csv" => {
-            let with_attempts = WeldQuery {
-                attempts: "1".to_owned(),
-                ..console.of_today(query)
-            };
-            let found = console.welds.one(&with_attempts).await;
-            found.and_then(|weld| {
-                let weld = weld.ok_or(Problem::NoWeld)?;
-                match list.as_str() {
-                    "hits.csv" => views::welds::hits_table(&weld, text),
-                    _ => Ok(views::welds::attempts_table(
-                        weld.attempts.as_deref().unwrap_or_default(),
-                        Spreadsheet,
-                        &request,
-                    )),
-                }
-            })
-        }
-        "jobs.csv" => {
-            let dead = console.all_dead().await;
-            dead.map(|dead| views::dead_table(&dead, text))
-        }
-        "events.csv" => {
-            let events = console.welds.events(MOST + 1, behind.before).await;
-            events.map(|mut events| {
-                let more = events.len() > MOST as usize;
-                events.truncate(MOST as usize);
-                let last = events.last().filter(|_| more).map(EventLine::key);
-                let mut table = views::events_table(events, &request);
-                // Whoever counts lines must not take these for all.
-                table.rows.extend(last.map(|key| {
-                    let rest = format!("{}&before={key}", request.page("/ui/events.csv"));
-                    let mut row = vec!["…".to_owned(), text.older.to_owned(), rest];
-                    row.resize(table.head.len(), String::new());
-                    row
-                }));
-                table
-            })
-        }
-        "shares.csv" => match console.shares.recent().await {
-            Some(shares) => shares.map(|shares| views::shares_table(&shares, Spreadsheet, text)),
-            None => Err(Problem::NothingSeen),
-        },
-        "days.csv" | "backfills.csv" | "workers.csv" => match console.cache.get(PATIENCE).await {
-            None => Err(Problem::NothingSeen),
-            Some((report, _)) => match list.as_str() {
-                "days.csv" => report
-                    .days
-                    .as_ref()
-                    .map(|_| views::days_table(&report, Spreadsheet, text)),
-                "backfills.csv" => {
-                    let dead = console.dead_jobs().await;
-                    let runs = report.runs.as_ref();
-                    runs.map(|_| views::runs_table(&report, &dead, text))
-                }
-                _ => {
-                    let workers = report.workers.as_ref();
-                    workers.map(|_| views::workers_table(&report, Spreadsheet, text))
-                }
-            }
-            // A list that could not be read is no empty list.
-            .ok_or_else(|| Problem::NotReached(report.problems.clone())),
-        },
-        _ => return StatusCode::NOT_FOUND.into_response(),
+    let table = console.table(&list, query, behind.before, &request).await;
+    let Some(table) = table else {
+        return StatusCode::NOT_FOUND.into_response();
     };
-    let written = table.and_then(|table| {
-        csv(&table, texts_of(&list)).map_err(|error| Problem::Other(error.to_string()))
-    });
+    let written =
+        table.and_then(|table| csv(&table).map_err(|error| Problem::Other(error.to_string())));
     match written {
         Ok(bytes) => {
             let name = format!("attachment; filename=\"weldfleet-{list}\"");
@@ -121,11 +50,91 @@ pub async fn list(
             ];
             (headers, bytes).into_response()
         }
-        Err(why) => plain(StatusCode::SERVICE_UNAVAILABLE, &why, text),
+        Err(why) => plain(why.status(), &why, request.text),
     }
 }
 
 impl Console {
+    /// `None`: there is no such list.
+    async fn table(
+        &self,
+        list: &str,
+        query: WeldQuery,
+        before: Option<EventKey>,
+        request: &PageRequest,
+    ) -> Option<Result<Table, Problem>> {
+        let text = request.text;
+        let table = match list {
+            "nok.csv" => {
+                let found = self.welds.all(&self.of_today(query)).await;
+                found.map(|found| views::nok::nok_table(&found.welds, text))
+            }
+            "pareto.csv" => {
+                let found = self.welds.pareto(&self.of_today(query)).await;
+                found.map(|found| views::nok::pareto_table(&found, text))
+            }
+            "hits.csv" | "attempts.csv" => {
+                let with_attempts = WeldQuery {
+                    attempts: "1".to_owned(),
+                    ..self.of_today(query)
+                };
+                let found = self.welds.one(&with_attempts).await;
+                found.and_then(|weld| {
+                    let weld = weld.ok_or(Problem::NoWeld)?;
+                    match list {
+                        "hits.csv" => views::weld::hits_table(&weld, text),
+                        _ => Ok(views::weld::attempts_table(
+                            weld.attempts.as_deref().unwrap_or_default(),
+                            Spreadsheet,
+                            request,
+                        )),
+                    }
+                })
+            }
+            "jobs.csv" => {
+                let dead = self.all_dead().await;
+                dead.map(|dead| views::jobs::table(&dead, text))
+            }
+            "events.csv" => {
+                let events = self.welds.events(MOST + 1, before).await;
+                events.map(|events| first_events(events, request))
+            }
+            "shares.csv" => match self.shares.recent().await {
+                Some(shares) => {
+                    shares.map(|shares| views::shares::table(&shares, Spreadsheet, text))
+                }
+                None => Err(Problem::NothingSeen),
+            },
+            "days.csv" | "backfills.csv" | "workers.csv" => self.of_report(list, text).await,
+            _ => return None,
+        };
+        Some(table)
+    }
+
+    /// A list that is in the status model; one that could not be read is no empty list.
+    async fn of_report(&self, list: &str, text: &Text) -> Result<Table, Problem> {
+        let Some((report, _)) = self.cache.get(PATIENCE).await else {
+            return Err(Problem::NothingSeen);
+        };
+        let (is_read, table) = match list {
+            "days.csv" => (
+                report.days.is_some(),
+                views::now::days_table(&report, Spreadsheet, text),
+            ),
+            "backfills.csv" => (
+                report.runs.is_some(),
+                views::backfills::table(&report, &self.dead_jobs().await, text),
+            ),
+            _ => (
+                report.workers.is_some(),
+                views::workers::table(&report, Spreadsheet, text),
+            ),
+        };
+        is_read
+            .then_some(table)
+            .ok_or_else(|| Problem::NotReached(report.problems.clone()))
+    }
+
     /// Dead jobs, the oldest first: all, or none.
     async fn all_dead(&self) -> Result<Vec<Job>, Problem> {
         let (mut dead, mut cursor) = (Vec::new(), Some(0));
@@ -141,29 +150,30 @@ impl Console {
     }
 }
 
-/// Places of the columns whose texts are the plant's, its people's or a model's: what looks like a number or a time there
-/// is none.
-fn texts_of(list: &str) -> &'static [usize] {
-    match list {
-        "nok.csv" => &[0, 2, 3, 4, 5, 6, 9, 11, 12],
-        "pareto.csv" | "shares.csv" => &[0],
-        "attempts.csv" => &[7],
-        "jobs.csv" => &[2],
-        "events.csv" => &[1, 3, 4, 5],
-        "backfills.csv" => &[9, 10, 11],
-        "workers.csv" => &[0, 7],
-        _ => &[],
-    }
+/// Events, and where the rest is if there are more than one file holds.
+fn first_events(mut events: Vec<EventLine>, request: &PageRequest) -> Table {
+    let more = events.len() > MOST as usize;
+    events.truncate(MOST as usize);
+    let last = events.last().filter(|_| more).map(EventLine::key);
+    let mut table = views::events::table(events, request);
+    // Whoever counts lines must not take these for all.
+    table.rows.extend(last.map(|key| {
+        let rest = format!("{}&before={key}", request.page("/ui/events.csv"));
+        let mut row = vec!["…".to_owned(), request.text.older.to_owned(), rest];
+        row.resize(table.head.len(), String::new());
+        row
+    }));
+    table
 }
 
-fn csv(table: &Table, texts: &[usize]) -> Result<Vec<u8>, csv::Error> {
+fn csv(table: &Table) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
         .from_writer(MARK.to_vec());
     writer.write_record(&table.head)?;
     for row in &table.rows {
-        writer.write_record(row.iter().enumerate().map(|(place, cell)| {
-            let is_changed = match texts.contains(&place) {
+        writer.write_record(row.iter().zip(&table.is_text).map(|(cell, is_text)| {
+            let is_changed = match is_text {
                 true => is_formula(cell) || is_written_otherwise(cell),
                 false => is_formula(cell) || is_rounded(cell),
             };
@@ -202,7 +212,12 @@ fn is_written_otherwise(cell: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use weldfleet_stores::clickhouse::Pareto;
+
     use super::*;
+    use crate::{console::shares::ShiftShares, status::report::Report};
 
     #[test]
     fn a_text_stays_as_it_is_and_numbers_stay_numbers() {
@@ -243,20 +258,9 @@ mod tests {
         }
     }
 
-    /// Places of columns are easily wrong.
     #[test]
     fn the_columns_of_texts_are_those() {
         let text = &crate::console::words::ENGLISH;
-        let names = |list: &str, columns: &[&'static str]| {
-            let names: Vec<&str> = texts_of(list).iter().map(|place| columns[*place]).collect();
-            names.join(", ")
-        };
-        assert_eq!(
-            names("nok.csv", &views::welds::nok_table(&[], text).head),
-            "weld, part, spot, timer, body, defect, model, by, note"
-        );
-        assert_eq!(names("pareto.csv", &text.pareto_columns), "defect");
-        assert_eq!(names("shares.csv", &text.share_columns), "line");
         let request = PageRequest {
             text,
             visitor: None,
@@ -265,29 +269,60 @@ mod tests {
             zone: Default::default(),
             rest: String::new(),
         };
-        let attempts = views::welds::attempts_table(&[], Spreadsheet, &request).head;
-        assert_eq!(names("attempts.csv", &attempts), "model");
-        assert_eq!(names("jobs.csv", &text.dead_columns), "why");
-        assert_eq!(
-            names("events.csv", &text.event_columns),
-            "who, on what, why, detail"
-        );
-        assert_eq!(
-            names("backfills.csv", &text.run_columns),
-            "asked by, what for, changed"
-        );
-        assert_eq!(names("workers.csv", &text.worker_columns), "worker, model");
+        let names = |table: Table| {
+            let columns = table.head.iter().zip(&table.is_text);
+            let texts = columns.filter(|(_, is_text)| **is_text);
+            texts.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+        };
+        let (report, dead) = (Report::default(), Ok(Arc::default()));
+        let at = jiff::civil::date(2026, 11, 29).at(6, 0, 0, 0);
+        let shares = ShiftShares {
+            shift: String::new(),
+            since: at,
+            read_at: at,
+            lines: Vec::new(),
+            by_line: true,
+        };
+        for (table, texts) in [
+            (
+                views::nok::nok_table(&[], text),
+                "weld, part, spot, timer, body, defect, model, by, note",
+            ),
+            (views::nok::pareto_table(&Pareto::default(), text), "defect"),
+            (views::shares::table(&shares, Spreadsheet, text), "line"),
+            (
+                views::weld::attempts_table(&[], Spreadsheet, &request),
+                "model",
+            ),
+            (views::jobs::table(&[], text), "why"),
+            (
+                views::events::table(Vec::new(), &request),
+                "who, on what, why, detail",
+            ),
+            (
+                views::backfills::table(&report, &dead, text),
+                "asked by, what for, changed",
+            ),
+            (
+                views::workers::table(&report, Spreadsheet, text),
+                "worker, model",
+            ),
+            (views::now::days_table(&report, Spreadsheet, text), ""),
+        ] {
+            assert_eq!(names(table), texts);
+        }
     }
 
     #[test]
     fn a_cell_is_what_it_was_and_no_formula() {
         let row = ["=1+1", "-3.5", "@x", "a \"b\", 焊点", "", "-", "1.10"];
-        let table = Table {
-            head: vec!["a", "b", "c", "d", "e", "f", "g"],
-            rows: vec![row.map(str::to_owned).to_vec(); 1],
-        };
-        for (texts, last) in [(&[6][..], "'1.10"), (&[], "1.10")] {
-            let bytes = csv(&table, texts).unwrap();
+        for (is_text, last) in [(true, "'1.10"), (false, "1.10")] {
+            let table = Table {
+                head: vec!["a", "b", "c", "d", "e", "f", "g"],
+                is_text: [vec![false; 6], vec![is_text]].concat(),
+                rows: vec![row.map(str::to_owned).to_vec(); 1],
+            };
+            let bytes = csv(&table).unwrap();
             let text = std::str::from_utf8(bytes.strip_prefix(MARK).unwrap()).unwrap();
             assert_eq!(
                 text,

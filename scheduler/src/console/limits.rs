@@ -19,6 +19,11 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// Whether `hit` makes the rules say NOK by this limit. `nok_on` may name a level that is off: no hit has it.
+    pub fn covers(&self, hit: &Hit) -> bool {
+        hit.rule == self.rule && hit.level >= self.level
+    }
+
     /// How far the weld is from it, as a share of it; below 0 it is beyond.
     pub fn room(&self) -> Option<f64> {
         let (value, _) = self.worst?;

@@ -2,6 +2,7 @@
 //! model, whole; a little script puts their content in again. Nothing comes from elsewhere.
 //!
 //! - [`access`]: who asks, the [`visitor`], and what they may do; [`page_request`]: what every page needs of them;
+//! - [`changes`]: tells open pages that there is news;
 //! - [`actions`]: what buttons do; [`flash`]: how it is told;
 //! - [`weld_query`]: which welds a page is about; [`welds`]: what is read of them; [`reviews`]: what people say of
 //!   them;
@@ -12,6 +13,7 @@
 
 mod access;
 mod actions;
+mod changes;
 mod export;
 mod flash;
 mod limits;
@@ -32,15 +34,16 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{FromRef, Query, Request, State},
-    http::{StatusCode, header},
+    http::{StatusCode, Uri, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
 use serde::{Deserialize, Deserializer};
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 use weldfleet_queue::{Job, Queue, State as JobState};
 use weldfleet_service::Failure;
 use weldfleet_settings::Settings;
@@ -54,6 +57,7 @@ use crate::{
 };
 use access::sign_in;
 pub use access::{Access, under_no_name};
+use changes::Streams;
 use page_request::PageRequest;
 use problem::Problem;
 use shares::Shares;
@@ -88,6 +92,9 @@ struct Console {
     welds: Welds,
     shares: Shares,
     dead: DeadJobs,
+    streams: Streams,
+    /// The scheduler ends.
+    stop: CancellationToken,
 }
 
 impl FromRef<Console> for Access {
@@ -96,8 +103,12 @@ impl FromRef<Console> for Access {
     }
 }
 
-/// The routes.
-pub fn router(settings: &Arc<Settings>, cache: Cache) -> Result<Router, Failure> {
+/// The routes, until `stop`.
+pub fn router(
+    settings: &Arc<Settings>,
+    cache: Cache,
+    stop: CancellationToken,
+) -> Result<Router, Failure> {
     // By ClickHouse's account for the console.
     let looking = Arc::new(settings.for_console());
     let console = Console {
@@ -108,15 +119,19 @@ pub fn router(settings: &Arc<Settings>, cache: Cache) -> Result<Router, Failure>
         cache,
         queue: dependencies::queue(settings)?,
         dead: DeadJobs::default(),
+        streams: Streams::of(weldfleet_service::http::most_connections()),
+        stop,
     };
     let looking = Router::new()
         .route("/ui", get(now))
+        .route("/ui/", get(without_slash))
         .route("/ui/backfills", get(backfills))
         .route("/ui/workers", get(workers))
         .route("/ui/jobs", get(jobs))
         .route("/ui/nok", get(nok))
         .route("/ui/weld", get(weld))
         .route("/ui/next", get(reviews::next))
+        .route(changes::PATH, get(changes::changes))
         .route("/ui/events", get(events))
         .route("/ui/{list}", get(export::list))
         .route("/ui/sign-in", get(sign_in::page).post(sign_in::sign_in))
@@ -160,10 +175,17 @@ pub async fn browsers_to_console(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
+async fn without_slash(uri: Uri) -> Redirect {
+    match uri.query() {
+        Some(query) => Redirect::to(&format!("/ui?{query}")),
+        None => Redirect::to("/ui"),
+    }
+}
+
 async fn now(State(console): State<Console>, request: PageRequest) -> Response {
     let shares = console.shares.latest();
     page(&console, &request, |report| {
-        views::now(report, shares.as_ref(), &request)
+        views::now::page(report, shares.as_ref(), &request)
     })
     .await
 }
@@ -171,7 +193,7 @@ async fn now(State(console): State<Console>, request: PageRequest) -> Response {
 async fn backfills(State(console): State<Console>, request: PageRequest) -> Response {
     let dead = console.dead_jobs().await;
     page(&console, &request, |report| {
-        views::backfills(report, &dead, &request)
+        views::backfills::page(report, &dead, &request)
     })
     .await
 }
@@ -183,7 +205,7 @@ async fn workers(
 ) -> Response {
     let place = usize::try_from(query.page.unwrap_or(0).min(MOST_PAGES)).unwrap_or(0);
     page(&console, &request, |report| {
-        views::workers(report, place, &request)
+        views::workers::page(report, place, &request)
     })
     .await
 }
@@ -191,7 +213,7 @@ async fn workers(
 async fn jobs(State(console): State<Console>, request: PageRequest) -> Response {
     let dead = console.dead_jobs().await;
     page(&console, &request, |report| {
-        views::jobs(report, &dead, &request)
+        views::jobs::page(report, &dead, &request)
     })
     .await
 }
@@ -226,7 +248,7 @@ async fn events(
     request: PageRequest,
 ) -> Response {
     let latest = console.welds.events(EVENTS + 1, query.before).await;
-    html(views::events(
+    html(views::events::page(
         latest,
         EVENTS as usize,
         query.before,
@@ -244,7 +266,7 @@ async fn nok(
     let query = console.of_today(query);
     let found = console.welds.nok(&query).await;
     let settings = &console.settings;
-    html(views::welds::nok(
+    html(views::nok::page(
         &query,
         &typed,
         &found,
@@ -268,11 +290,11 @@ async fn weld(
     // Only for a threshold: whatever was seen last will do.
     let report = console.cache.get(Duration::ZERO).await;
     let report = report.as_ref().map(|(report, _)| report);
-    let judges = views::welds::Judges {
+    let judges = views::Judges {
         settings: &console.settings,
         workers: report.and_then(|report| report.workers.as_deref()),
     };
-    html(views::welds::weld(
+    html(views::weld::page(
         &query,
         &found,
         &kept,
@@ -282,9 +304,14 @@ async fn weld(
     ))
 }
 
+/// Of an answer that says in its reader's language what is wrong.
+#[derive(Clone)]
+struct Told;
+
 /// A problem without a page around it.
 fn plain(status: StatusCode, problem: &Problem, text: &Text) -> Response {
-    (status, format!("{}\n", problem.text(text.lang))).into_response()
+    let said = format!("{}\n", problem.text(text.lang));
+    (status, Extension(Told), said).into_response()
 }
 
 async fn page(

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use axum::http::StatusCode;
 use weldfleet_queue::QueueError;
 use weldfleet_service::{Failure, exit::chain};
 use weldfleet_stores::{Class, StoreError};
@@ -66,6 +67,11 @@ pub enum Problem {
         said: String,
     },
     Other(String),
+    /// What is done must have a reason.
+    NoReason,
+    LongReason {
+        most: usize,
+    },
     SignInFirst,
     ReadOnly,
     Role {
@@ -143,6 +149,18 @@ impl From<&Failure> for Problem {
 impl Problem {
     pub fn text(&self, language: Language) -> String {
         self.words().of(language).to_owned()
+    }
+
+    /// Of an answer that says this and nothing else.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NoDay { .. }
+            | Self::NoTicks(_)
+            | Self::UnknownShift { .. }
+            | Self::UnknownReview { .. } => StatusCode::BAD_REQUEST,
+            Self::NoWeld => StatusCode::NOT_FOUND,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        }
     }
 
     pub fn words(&self) -> Words {
@@ -243,6 +261,11 @@ impl Problem {
                 Words::new(said.clone(), zh)
             }
             Self::Other(said) => Words::new(said.clone(), format!("未执行：{said}")),
+            Self::NoReason => Words::new("nothing was done: say why", "未执行：请填写原因"),
+            Self::LongReason { most } => Words::new(
+                format!("nothing was done: the reason has more than {most} characters"),
+                format!("未执行：原因超过 {most} 个字"),
+            ),
             Self::SignInFirst => Words::new("sign in first", "请先登录"),
             Self::ReadOnly => Words::new(
                 "nothing can be changed without console.users_file",
@@ -395,6 +418,8 @@ mod tests {
             Problem::UnfitReviews(text()),
             Problem::Refused { refused, said },
             Problem::Other(text()),
+            Problem::NoReason,
+            Problem::LongReason { most: 7 },
             Problem::SignInFirst,
             Problem::ReadOnly,
             Problem::Role {
@@ -429,7 +454,7 @@ mod tests {
             kinds.insert(discriminant(&problem));
         }
         // Which there are, `words` says; a new one is to be added to the samples.
-        assert_eq!(kinds.len(), 33);
+        assert_eq!(kinds.len(), 35);
     }
 
     #[test]

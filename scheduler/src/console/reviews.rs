@@ -13,7 +13,7 @@ use axum_extra::extract::{
     Form,
     cookie::{Cookie, SignedCookieJar},
 };
-use jiff::{Timestamp, civil::DateTime};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use weldfleet_settings::columns;
 use weldfleet_stores::{
@@ -317,17 +317,6 @@ impl Console {
             }
         }
     }
-}
-
-/// Whether it was said of a verdict before the one of `judged`; both are UTC, and a review is kept to the second. What
-/// is no time is of this one.
-pub fn is_of_another_verdict(review: &Review, judged: &str) -> bool {
-    let second = |text: &str| {
-        let at = text.parse::<DateTime>().ok()?;
-        at.with().subsec_nanosecond(0).build().ok()
-    };
-    let (said, judged) = (second(&review.at), second(judged));
-    said.zip(judged).is_some_and(|(said, judged)| said < judged)
 }
 
 /// A review in words.

@@ -18,6 +18,8 @@ use crate::clock::plant_time;
 
 /// How old what is shown may be before it is read again.
 const FRESH: Duration = Duration::from_secs(60);
+/// A read that took so long is good for so many times that.
+const SHARE: u32 = 20;
 /// How long ClickHouse may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Days that a shift is compared with.
@@ -42,9 +44,15 @@ struct Known {
     /// When it was last asked for, and read.
     asked: Option<Instant>,
     read: Option<Instant>,
+    took: Duration,
 }
 
 impl Known {
+    fn is_due(&self) -> bool {
+        let good_for = FRESH.max(self.took * SHARE);
+        self.asked.is_none_or(|asked| asked.elapsed() >= good_for)
+    }
+
     /// Nobody has looked for long, so that this may be of another shift.
     fn is_old(&self) -> bool {
         self.read.is_none_or(|read| read.elapsed() >= FRESH * 2)
@@ -76,7 +84,7 @@ impl Shares {
     /// As last read; `None` until something was.
     pub fn latest(&self) -> Option<Result<Arc<ShiftShares>, Problem>> {
         let mut known = self.known();
-        if known.asked.is_none_or(|asked| asked.elapsed() >= FRESH) {
+        if known.is_due() {
             known.asked = Some(Instant::now());
             let shares = self.clone();
             tokio::spawn(async move {
@@ -100,8 +108,11 @@ impl Shares {
 
     async fn read(&self) {
         let now = plant_time(&self.settings.scheduler.timezone);
+        let began = Instant::now();
         let read = read(&self.settings, now).await;
         let mut known = self.known();
+        // What failed may work the next time.
+        known.took = read.as_ref().map_or(FRESH, |_| began.elapsed());
         known.shares = Some(read.map(Arc::new));
         known.read = Some(Instant::now());
     }
@@ -109,15 +120,14 @@ impl Shares {
 
 async fn read(settings: &Settings, now: DateTime) -> Result<ShiftShares, Problem> {
     let (shift, since) = settings.console.shift_at(now);
-    let days: Result<Vec<Day>, _> = (0..=DAYS)
+    // Tomorrow's: a night shift may carry that date.
+    let days: Result<Vec<Day>, _> = (-1..=DAYS)
         .map(|back| Day::from_date(now.date().saturating_sub(back.days())))
         .collect();
     let days = days.map_err(|error| Problem::Other(error.to_string()))?;
-    let table = SourceTable::inspect(settings).await?;
-    let table = table
-        .with_patience(PATIENCE)
-        .for_looking(bound(settings, PATIENCE));
-    let lines = table.nok_shares(&days, since).await?;
+    let table = SourceTable::inspect_within(PATIENCE, settings).await?;
+    let table = table.for_looking(bound(settings, PATIENCE));
+    let lines = table.nok_shares(&days, since, now).await?;
     Ok(ShiftShares {
         shift: shift.to_owned(),
         since,
@@ -141,5 +151,16 @@ mod tests {
         assert!(Known::default().is_old());
         assert!(read(FRESH * 2).is_old());
         assert!(!read(FRESH).is_old());
+    }
+
+    #[test]
+    fn one_that_took_long_is_repeated_as_rarely() {
+        let asked = |took| Known {
+            asked: Instant::now().checked_sub(FRESH * 2),
+            took,
+            ..Known::default()
+        };
+        assert!(asked(Duration::from_millis(500)).is_due());
+        assert!(!asked(PATIENCE).is_due());
     }
 }

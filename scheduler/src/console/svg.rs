@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use weldfleet_weld::{
     explain::{Explanation, Span},
-    rules::{Level, Rule},
+    rules::{Hit, Level, Rule},
 };
 
 use super::{limits::Limit, words::Text};
@@ -49,7 +49,7 @@ pub fn curves(explanation: &Explanation, limits: &[Limit], text: &Text) -> Strin
             values: &explanation.r,
         },
     ];
-    let end_ms = explanation.u.len().max(1) as f64 * explanation.sample_interval_ms;
+    let end_ms = explanation.end_ms();
     let height = (PANEL + GAP) * all.len() as f64;
     let mut svg = format!(
         "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"curves-title curves-text\">\
@@ -102,6 +102,15 @@ fn pieces(values: &[Option<f32>]) -> Vec<Vec<(usize, f32)>> {
     pieces
 }
 
+/// Where a curve is drawn, and what its axes go to.
+struct Panel<'c> {
+    curve: &'c Curve<'c>,
+    top: f64,
+    end_ms: f64,
+    least: f32,
+    most: f32,
+}
+
 fn panel(
     svg: &mut String,
     explanation: &Explanation,
@@ -110,83 +119,125 @@ fn panel(
     top: f64,
     end_ms: f64,
 ) {
-    let x = |ms: f64| LEFT + ms / end_ms * (WIDTH - LEFT - 10.0);
-    let finite = || {
-        curve
-            .values
-            .iter()
-            .flatten()
-            .filter(|value| value.is_finite())
-    };
-    let marks: Vec<Mark> = limits
-        .iter()
+    let values = curve.values.iter().flatten();
+    let finite = values.filter(|value| value.is_finite());
+    let marks = limits.iter();
+    let marks: Vec<Mark> = marks
         .filter_map(|limit| mark(limit, explanation, curve))
         .collect();
     let levels = marks.iter().filter_map(|mark| match mark {
         Mark::Level(value) => Some(value),
         Mark::Time(_) => None,
     });
-    let (least, most) = span(finite().chain(levels).copied());
-    let y = |value: f32| {
-        let share = f64::from((value - least) / (most - least));
-        top + PANEL - share.clamp(0.0, 1.0) * (PANEL - 10.0)
+    let (least, most) = span(finite.chain(levels).copied());
+    let panel = Panel {
+        curve,
+        top,
+        end_ms,
+        least,
+        most,
     };
     for (place, pulse) in explanation.pulses.iter().enumerate() {
-        let class = if explanation.main_pulse == Some(place) {
-            "pulse main"
-        } else {
-            "pulse"
-        };
+        panel.pulse(svg, pulse, explanation.main_pulse == Some(place));
+    }
+    panel.axis(svg);
+    panel.curve(svg);
+    for mark in marks {
+        panel.mark(svg, mark);
+    }
+    for hit in &explanation.hits {
+        let counts = limits.iter().any(|limit| limit.covers(hit));
+        panel.hit(svg, hit, counts);
+    }
+}
+
+impl Panel<'_> {
+    fn x(&self, ms: f64) -> f64 {
+        LEFT + ms / self.end_ms * (WIDTH - LEFT - 10.0)
+    }
+
+    fn y(&self, value: f32) -> f64 {
+        let share = f64::from((value - self.least) / (self.most - self.least));
+        self.top + PANEL - share.clamp(0.0, 1.0) * (PANEL - 10.0)
+    }
+
+    fn bottom(&self) -> f64 {
+        self.top + PANEL
+    }
+
+    fn pulse(&self, svg: &mut String, pulse: &Span, is_main: bool) {
+        let class = if is_main { "pulse main" } else { "pulse" };
         let Span { start_ms, end_ms } = *pulse;
         let _ = write!(
             svg,
-            "<rect class=\"{class}\" x=\"{:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{PANEL}\"/>",
-            x(start_ms),
-            (x(end_ms) - x(start_ms)).max(0.0)
+            "<rect class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{PANEL}\"/>",
+            self.x(start_ms),
+            self.top,
+            (self.x(end_ms) - self.x(start_ms)).max(0.0)
         );
     }
-    let bottom = top + PANEL;
-    let _ = write!(
-        svg,
-        "<line class=\"axis\" x1=\"{LEFT}\" y1=\"{bottom:.1}\" x2=\"{WIDTH}\" y2=\"{bottom:.1}\"/>\
-         <text x=\"4\" y=\"{:.1}\">{}</text><text x=\"4\" y=\"{:.1}\">{most:.3}</text>\
-         <text x=\"4\" y=\"{:.1}\">{least:.3}</text><text x=\"{LEFT}\" y=\"{:.1}\">0</text><text class=\"end\" x=\"{WIDTH}\" y=\"{:.1}\">{end_ms:.0} ms</text>",
-        top + PANEL / 2.0,
-        curve.name,
-        top + 16.0,
-        bottom - 2.0,
-        bottom + 16.0,
-        bottom + 16.0,
-    );
-    for piece in pieces(curve.values) {
-        let points: Vec<String> = piece
-            .iter()
-            .map(|(place, value)| {
-                format!("{:.1},{:.1}", x(*place as f64 * curve.step_ms), y(*value))
-            })
-            .collect();
-        let (class, points) = (curve.class, points.join(" "));
-        let _ = write!(svg, "<polyline class=\"{class}\" points=\"{points}\"/>");
+
+    fn axis(&self, svg: &mut String) {
+        let Self {
+            top,
+            end_ms,
+            least,
+            most,
+            ..
+        } = self;
+        let bottom = self.bottom();
+        let _ = write!(
+            svg,
+            "<line class=\"axis\" x1=\"{LEFT}\" y1=\"{bottom:.1}\" x2=\"{WIDTH}\" y2=\"{bottom:.1}\"/>\
+             <text x=\"4\" y=\"{:.1}\">{}</text><text x=\"4\" y=\"{:.1}\">{most:.3}</text>\
+             <text x=\"4\" y=\"{:.1}\">{least:.3}</text><text x=\"{LEFT}\" y=\"{:.1}\">0</text><text class=\"end\" x=\"{WIDTH}\" y=\"{:.1}\">{end_ms:.0} ms</text>",
+            top + PANEL / 2.0,
+            self.curve.name,
+            top + 16.0,
+            bottom - 2.0,
+            bottom + 16.0,
+            bottom + 16.0,
+        );
     }
-    for mark in marks {
+
+    fn curve(&self, svg: &mut String) {
+        let Curve {
+            class,
+            values,
+            step_ms,
+            ..
+        } = self.curve;
+        for piece in pieces(values) {
+            let points = piece.iter().map(|(place, value)| {
+                let (x, y) = (self.x(*place as f64 * step_ms), self.y(*value));
+                format!("{x:.1},{y:.1}")
+            });
+            let points = points.collect::<Vec<_>>().join(" ");
+            let _ = write!(svg, "<polyline class=\"{class}\" points=\"{points}\"/>");
+        }
+    }
+
+    fn mark(&self, svg: &mut String, mark: Mark) {
         let (x1, y1, x2, y2) = match mark {
-            Mark::Time(ms) => (x(ms), top, x(ms), bottom),
-            Mark::Level(value) => (LEFT, y(value), WIDTH, y(value)),
+            Mark::Time(ms) => (self.x(ms), self.top, self.x(ms), self.bottom()),
+            Mark::Level(value) => (LEFT, self.y(value), WIDTH, self.y(value)),
         };
         let _ = write!(
             svg,
             "<line class=\"limit\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>"
         );
     }
-    for hit in &explanation.hits {
+
+    fn hit(&self, svg: &mut String, hit: &Hit, counts: bool) {
         let class = match hit.level {
             Level::Flag => "hit flag",
             Level::Warn => "hit warn",
         };
-        let at = x(hit.t_ms);
+        let counts = if counts { " counts" } else { "" };
+        let (at, top, bottom) = (self.x(hit.t_ms), self.top, self.bottom());
         let _ = write!(
             svg,
-            "<line class=\"{class}\" x1=\"{at:.1}\" y1=\"{top:.1}\" x2=\"{at:.1}\" y2=\"{bottom:.1}\"/>"
+            "<line class=\"{class}{counts}\" x1=\"{at:.1}\" y1=\"{top:.1}\" x2=\"{at:.1}\" y2=\"{bottom:.1}\"/>"
         );
     }
 }

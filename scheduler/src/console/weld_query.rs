@@ -26,7 +26,7 @@ pub struct WeldQuery {
     /// `ck_local_time` as ClickHouse stores it, of the weld that is shown or behind which a list goes on.
     pub ticks: String,
     pub id: String,
-    /// The weld's `data_date`, where it is not `day`: of a shift over midnight.
+    /// The weld's `data_date`, where it is not `day`: of a shift, by whose hours welds are listed.
     pub date: String,
     /// `ck_local_time` as ClickHouse prints it.
     pub time: String,

@@ -51,19 +51,21 @@ texts! {
     older: "older ones", "更早的";
     further: "further ones", "后面的";
     caption:
-        "Pulses are shaded, hits of the rules are vertical lines, limits dotted ones; judged anew by the rules that are configured now.",
-        "阴影为脉冲，竖线为规则命中，点线为限值；按当前配置的规则重新判断。";
+        "Pulses are shaded, hits of the rules are vertical lines, those that count for NOK unbroken, limits dotted ones; judged anew by the rules that are configured now.",
+        "阴影为脉冲，竖线为规则命中（实线计入 NOK），点线为限值；按当前配置的规则重新判断。";
     verdict: "Stored verdict", "已存判定";
     curves: "voltage, current and resistance of the weld over time", "焊点的电压、电流和电阻随时间的曲线";
     pulses: "pulses", "脉冲";
     no_weld: "that day has no such weld", "该日期没有这个焊点";
+    as_recorded: "the weld cannot be judged; its curves are shown as they were recorded",
+        "该焊点无法判定；曲线按记录原样显示";
     not_drawn: "the curves cannot be drawn", "无法绘制曲线";
     day: "day", "日期";
     shift: "shift", "班次";
     weld_id: "weld", "焊点";
     time: "time", "时间";
     part: "part", "零件";
-    spot: "spot", "焊点名";
+    spot: "spot", "焊点号";
     timer: "timer", "控制器";
     body: "body", "车身";
     line: "line", "产线";
@@ -85,13 +87,13 @@ texts! {
     /// In the order of [`RESULTS`].
     review_results[3]: ["confirmed", "false alarm", "unsure"], ["确认", "误报", "不确定"];
     pareto_columns[2]: ["defect", "welds"], ["缺陷", "焊点数"];
-    limits: "Limits that make a weld NOK", "判为 NOK 的限值";
+    limits: "Limits that make the rules say NOK", "使规则判为 NOK 的限值";
     limit_columns[6]:
         ["rule", "from", "worst at, ms", "worst value", "limit", "room"],
         ["规则", "级别", "最差时刻，ms", "最差值", "限值", "余量"];
-    hit_columns[6]:
-        ["rule", "level", "at, ms", "value", "limit", "beyond the limit"],
-        ["规则", "级别", "时刻，ms", "数值", "限值", "超出限值"];
+    hit_columns[7]:
+        ["rule", "level", "at, ms", "value", "limit", "beyond the limit", "counts for NOK"],
+        ["规则", "级别", "时刻，ms", "数值", "限值", "超出限值", "计入 NOK"];
     dead_columns[3]: ["job", "rows", "why"], ["作业", "数据行", "原因"];
     share_columns[5]:
         ["line", "judged", "NOK", "NOK share", "in the seven days before"],
@@ -103,7 +105,7 @@ texts! {
     all_lines: "all", "全部";
     /// Of welds whose line is not told.
     no_line: "no line named", "未注明产线";
-    flag: "NOK", "NOK";
+    flag: "flag", "缺陷级";
     warn: "warning", "警告";
     hits: "Hits of the rules", "规则命中";
     attempts: "Earlier verdicts", "历次判定";
@@ -120,7 +122,7 @@ texts! {
         "判为 OK：模型判为 {model}（{probability}，阈值：{threshold}），规则判为 {rules}；两者都为 NOK 或概率达到 {override} 才判为 NOK。";
     why_override:
         "NOK by the model alone: {probability} is at least {override}, from which it overrules the rules, which say {rules}.",
-        "仅凭模型判为 NOK：{probability} 达到 {override}，模型否决规则；规则判为 {rules}。";
+        "仅凭模型判为 NOK：概率 {probability} 达到高置信度阈值 {override}，以模型为准；规则判为 {rules}。";
     why_model:
         "{final} by the model alone ({probability}, from {threshold}); the rules were off.",
         "仅由模型判为 {final}（{probability}，阈值：{threshold}）；规则未启用。";
@@ -134,7 +136,7 @@ texts! {
         "按现在的阈值 {threshold}，模型不会判为 {then}。";
     override_otherwise:
         "By the override threshold of now, {override}, it would be decided otherwise.",
-        "按现在的否决阈值 {override}，判定会不同。";
+        "按现在的高置信度阈值 {override}，判定会不同。";
     review: "Review", "复核";
     not_reviewed: "Nobody has reviewed this weld.", "该焊点尚未复核。";
     reviewed_as: "Its review:", "复核结果：";
@@ -214,7 +216,7 @@ texts! {
         "{rows} NOK rows of MySQL stay; ClickHouse has no verdict for them.",
         "MySQL 保留 {rows} 行 NOK 数据，ClickHouse 中没有对应的判定。";
     pace: "rows/s in the last minute", "最近一分钟 行/秒";
-    eta: "done in", "预计完成";
+    eta: "done in", "预计还需";
     pending: "pending jobs", "待领取作业";
     leased: "in hand", "处理中";
     dead: "dead letters", "死信";
@@ -222,7 +224,7 @@ texts! {
     silent: "silent for", "无响应";
     day_columns[9]:
         ["day", "rows", "left", "OK", "NOK", "NOK share", "invalid", "poison", "error"],
-        ["日期", "行数", "剩余", "OK", "NOK", "NOK 占比", "无效", "毒数据", "出错"];
+        ["日期", "行数", "剩余", "OK", "NOK", "NOK 占比", "无效", "致崩溃", "出错"];
     run_columns[12]:
         [
             "run", "from", "to", "rows wanted", "state", "rows left", "days done", "days left", "days with dead jobs",
@@ -257,7 +259,7 @@ texts! {
     not_from_here: "This was not sent by a page of this console. Reload it and try again.", "该请求不是由本控制台的页面发出的，请刷新后重试。";
     go_on: "Go on", "继续";
     reason: "why", "原因";
-    pause: "Pause the fleet", "暂停全部";
+    pause: "Pause the fleet", "暂停判定";
     resume: "Resume", "恢复";
     hold: "Hold", "搁置";
     cancel: "Cancel", "取消";
@@ -269,10 +271,11 @@ texts! {
     paused_by: "already paused by", "已被暂停，操作人";
     not_paused: "it is not paused", "当前没有暂停";
     resumed: "resumed: workers claim again", "已恢复：工作进程重新领取作业";
-    retried: "jobs that run again", "重新运行的作业";
-    dropped: "jobs dropped", "已放弃的作业";
-    kept_verdicts: "rows keep their verdict", "行保留原判定";
-    gone: "are gone already", "个作业已不存在";
+    retried: "{n} jobs run again", "{n} 个作业重新运行";
+    dropped: "{n} jobs dropped", "已放弃 {n} 个作业";
+    made_invalid: "{n} rows marked invalid (dropped)", "{n} 行标为无效（dropped）";
+    kept_verdicts: "{n} rows keep their verdict", "{n} 行保留原判定";
+    gone: "{n} are gone already", "{n} 个作业已不存在";
 }
 
 impl Text {
@@ -311,6 +314,16 @@ impl Text {
         match self.lang {
             Language::Chinese => job_state_zh(state),
             Language::English => state.as_str(),
+        }
+    }
+
+    /// Which rows a run judges.
+    pub fn selection(&self, selection: &str) -> String {
+        match (self.lang, selection.split_once(':')) {
+            (Language::English, _) => selection.to_owned(),
+            (Language::Chinese, Some((_, statuses))) => format!("状态为 {statuses} 的行"),
+            (Language::Chinese, None) if selection == "force" => "全部重新判定".to_owned(),
+            (Language::Chinese, None) => "未判定的行".to_owned(),
         }
     }
 

@@ -163,6 +163,7 @@ mod tests {
         let scheduler = |id: &str, address: &str| Candidate {
             id: id.to_owned(),
             address: address.to_owned(),
+            ..Candidate::default()
         };
         let mut report = Report {
             schedulers: vec![

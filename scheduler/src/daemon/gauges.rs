@@ -117,8 +117,12 @@ fn describe_own() {
             "NOK rows of MySQL that stay although the source has no verdict for their weld; of the leader",
         ),
         (
+            "weldfleet_mirror_older_rows_missing",
+            "NOK rows of older days that MySQL lacks, as last counted; of the leader",
+        ),
+        (
             "weldfleet_hit_streaks",
-            "times on the live days that a spot had hits of this rule in scheduler.hit_streaks welds in a row; of the leader",
+            "times on the live days that a timer's spot of a part had hits of this rule in scheduler.hit_streaks welds in a row; of the leader",
         ),
     ] {
         describe_gauge!(name, Unit::Count, help);
@@ -156,7 +160,7 @@ fn describe_fleet() {
         (
             "weldfleet_oldest_held_seconds",
             Unit::Seconds,
-            "how long work has been kept from beginning, by what: pause (0 while nothing waits), delay (of the failed job that is due first), run",
+            "how long work has been kept from beginning, by what: pause (0 while nothing waits, NaN where it was made by hand), delay (of the failed job that is due first), run",
         ),
         (
             "weldfleet_workers",
@@ -181,7 +185,7 @@ fn describe_fleet() {
         (
             "weldfleet_rows_left",
             Unit::Count,
-            "rows without a verdict by class: live, backfill, older (days that only a backfill would judge)",
+            "rows without a verdict by class: live, backfill, older (days that only a backfill would judge), later (days that have not come yet), no_day (a data_date that is no day)",
         ),
         (
             "weldfleet_dates_left",
@@ -343,6 +347,8 @@ impl OldestWaits {
         let (for_a_worker, behind, for_resume) = match (&report.paused, pending) {
             (Some(pause), _) => {
                 let paused = queue.map(|queue| queue.now_ms.saturating_sub(pause.since));
+                // One made by hand says not since when.
+                let paused = paused.filter(|_| pause.since > 0);
                 let waits = pending.is_some_and(|pending| pending > 0.0);
                 (
                     none,
@@ -388,6 +394,8 @@ fn show_rows(report: &Report) {
             "older",
             older.map(|days| days.iter().map(|day| day.left).sum()),
         ),
+        ("later", report.rows_later),
+        ("no_day", report.rows_on_no_day),
     ] {
         gauge!("weldfleet_rows_left", "class" => class).set(known(rows.map(|rows| rows as f64)));
     }
@@ -472,6 +480,13 @@ mod tests {
             ..waiting
         };
         assert_eq!(OldestWaits::of(&report), paused);
+        if let Some(pause) = &mut report.paused {
+            pause.since = 0;
+        }
+        assert_eq!(OldestWaits::of(&report).for_resume, None, "by hand");
+        if let Some(pause) = &mut report.paused {
+            pause.since = 87_000;
+        }
         report.queue.get_or_insert_default().oldest_pending_ms = None;
         assert_eq!(
             OldestWaits::of(&report).for_resume,

@@ -1,19 +1,24 @@
-//! Leadership: taken, renewed on a task of its own, given up at the end.
+//! Leadership: taken, renewed on a task of its own, given up at the end, or where another one may do better.
 
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use weldfleet_fleet::{LEADER_RENEWS_EVERY, LEADER_TTL};
-use weldfleet_queue::LeaderToken;
+use weldfleet_queue::{LeaderToken, QueueError};
 use weldfleet_service::metrics::gauge;
 
 use super::{
     Daemon,
     outage::{self, Backoff, REDIS},
+    standing::{Standing, Turn, another_asks},
 };
+use crate::clock::days_told;
 
 /// How often a standby asks, so that it follows a leader that resigned without delay.
 const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// What a leader says that resigns before its end.
+const LEAVES: &str = "clickhouse is out of reach here and another scheduler asks, so it may lead; this one asks again in a minute";
 
 /// Keeps leadership up to date in `lead` until the daemon stops, then resigns. Others are told that this scheduler is
 /// reached at `address`.
@@ -23,26 +28,26 @@ pub(super) async fn keep(
     lead: watch::Sender<Option<LeaderToken>>,
 ) {
     let id = daemon.id.to_string();
+    let mut turns = Turns::new(daemon.clone(), address);
     let mut backoff = Backoff::default();
     let mut last_renewed = Instant::now();
     let mut checked = false;
-    // Said by this task; what a pass found out is for the next pass to take back.
-    let mut down = true;
     while !daemon.stop.is_cancelled() {
         let asked = Instant::now();
-        let wait = match daemon.queue.try_lead_from(&id, &address, LEADER_TTL).await {
-            Ok(token) => {
+        let token = *lead.borrow();
+        let wait = match turns.take(token).await {
+            Ok((token, lost)) => {
                 backoff.worked();
                 last_renewed = asked;
                 daemon.health.ready("start");
-                if std::mem::take(&mut down) {
+                if std::mem::take(&mut turns.down) {
                     outage::ends(&daemon.health, REDIS);
                 }
                 if !checked {
                     daemon.queue.warn_of_settings().await;
                     checked = true;
                 }
-                show(&lead, token, "another scheduler leads now");
+                show(&lead, token, lost);
                 if token.is_some() {
                     LEADER_RENEWS_EVERY
                 } else {
@@ -50,7 +55,7 @@ pub(super) async fn keep(
                 }
             }
             Err(error) => {
-                down = true;
+                turns.down = true;
                 outage::begins(&daemon.health, REDIS, &outage::of_queue(&error));
                 if last_renewed.elapsed() >= LEADER_TTL {
                     show(
@@ -80,6 +85,77 @@ pub(super) async fn keep(
                 "could not resign; leadership runs out"
             ),
         }
+    }
+}
+
+/// Asks for leadership, gives it up or leaves it to others, in turns.
+struct Turns {
+    daemon: Daemon,
+    id: String,
+    address: String,
+    /// Said by this task; what a pass found out is for the next pass to take back.
+    down: bool,
+    resigned: Option<Instant>,
+    /// When somebody was last seen to lead, or this one resigned.
+    led: Instant,
+}
+
+impl Turns {
+    fn new(daemon: Daemon, address: String) -> Self {
+        Self {
+            id: daemon.id.to_string(),
+            daemon,
+            address,
+            down: true,
+            resigned: None,
+            led: Instant::now(),
+        }
+    }
+
+    /// Leadership after this turn, and what to say if it was lost.
+    async fn take(
+        &mut self,
+        token: Option<LeaderToken>,
+    ) -> Result<(Option<LeaderToken>, &'static str), QueueError> {
+        let turn = self.standing(token.is_some()).await?.turn();
+        let queue = &self.daemon.queue;
+        match (turn, token) {
+            (Turn::Resign, Some(token)) => {
+                queue.resign(token).await?;
+                let now = Instant::now();
+                (self.resigned, self.led) = (Some(now), now);
+                Ok((None, LEAVES))
+            }
+            (Turn::StandBack, _) => Ok((None, "another scheduler leads now")),
+            _ => {
+                let (id, address) = (&self.id, &self.address);
+                let mut says = self.daemon.telling.lines(&self.daemon.health, self.down);
+                says.push(days_told(&self.daemon.settings.scheduler));
+                let token = queue.try_lead_from(id, address, &says, LEADER_TTL).await?;
+                Ok((token, "another scheduler leads now"))
+            }
+        }
+    }
+
+    /// Redis is asked only for what makes a difference.
+    async fn standing(&mut self, leads: bool) -> Result<Standing, QueueError> {
+        let queue = &self.daemon.queue;
+        let mut standing = Standing {
+            leads,
+            blind: self.daemon.telling.blind_for(),
+            resigned: self.resigned.map(|at| at.elapsed()),
+            ..Standing::default()
+        };
+        if standing.would_resign() {
+            standing.another_asks = another_asks(&queue.candidates().await?, &self.id);
+        }
+        if standing.stands_back() {
+            match queue.leader().await? {
+                Some(_) => self.led = Instant::now(),
+                None => standing.vacant = Some(self.led.elapsed()),
+            }
+        }
+        Ok(standing)
     }
 }
 

@@ -2,9 +2,10 @@
 //! write while MySQL was away.
 //!
 //! Workers mirror what they commit; this task makes sure. It compares a checksum per day and reconciles the days that
-//! differ: live days and days of backfills often, every other day in turn. Records whose weld left the source, or came
-//! back without a verdict, are left alone, counted and shown. So are days beyond `mysql.keep_days`: what was purged there
-//! would come back without its reviews.
+//! differ: live days and days of backfills often, every other day in turn, those first of which MySQL lacks rows.
+//! Nothing is written into a table without its unique key, where a weld would be there twice. Records whose weld left
+//! the source, or came back without a verdict, are left alone, counted and shown. So are days beyond `mysql.keep_days`:
+//! what was purged there would come back without its reviews.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -13,15 +14,14 @@ use std::{
 };
 
 use weldfleet_service::metrics::{counter, gauge};
-use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day, StoreError,
-    clickhouse::SourceTable,
-    mysql::{Mirror, MirrorLag, NokTable},
+    clickhouse::{SourceTable, TableWatch},
+    mysql::{DayBehind, Mirror, MirrorLag, MirrorTotals, NokTable, Refusals},
 };
 
 use super::{Daemon, gauges, outage::Backoff};
-use crate::{clock::today, pass::Summary};
+use crate::{clock::mirrored_from, pass::Summary};
 
 /// Least time between two checks of a day whose ranges are being judged: workers are writing it.
 const BUSY_EVERY: Duration = Duration::from_secs(10);
@@ -29,14 +29,18 @@ const BUSY_EVERY: Duration = Duration::from_secs(10);
 const SHARE: u32 = 20;
 /// Least time between two readings of the list of older days.
 const LIST_EVERY: Duration = Duration::from_secs(10);
+/// Least time between two counts of the NOK rows of all days, and between two looks at the table's unique key.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
+const KEY_EVERY: Duration = Duration::from_secs(60);
 /// How long a backfilled day is checked like a live one after its run was done.
 const AFTER_RUN: Duration = Duration::from_secs(60);
 
 /// What a standby cannot tell.
-const OF_LEADER: [&str; 3] = [
+const OF_LEADER: [&str; 4] = [
     "weldfleet_mirror_up",
     "weldfleet_mirror_lag_rows",
     "weldfleet_mirror_kept_rows",
+    "weldfleet_mirror_older_rows_missing",
 ];
 
 /// Days that passes touched, for this task.
@@ -62,29 +66,35 @@ impl TouchedDays {
         days.backfilled.retain(|_, seen| seen.elapsed() < AFTER_RUN);
     }
 
-    /// Days to check, the live ones first, and whether each is busy.
-    fn wanted(&self) -> Vec<(Day, bool)> {
+    /// Days to check, the live ones first.
+    fn wanted(&self) -> Vec<WantedDay> {
         let days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut backfilled: Vec<Day> = days.backfilled.keys().copied().collect();
         backfilled.sort_unstable();
         backfilled.retain(|day| !days.live.contains(day));
         let all = days.live.iter().copied().chain(backfilled);
-        all.map(|day| (day, days.busy.contains(&day))).collect()
+        let wanted = all.enumerate().map(|(place, day)| WantedDay {
+            day,
+            is_live: place < days.live.len(),
+            is_busy: days.busy.contains(&day),
+        });
+        wanted.collect()
     }
 }
 
-/// The first day whose records are looked after; `None`: there is none before it.
-pub fn mirrored_from(settings: &Settings) -> Option<Day> {
-    let days = i32::from(settings.mysql.keep_days);
-    let today = today(&settings.scheduler.timezone).ok()?;
-    today.offset(-days).filter(|_| days > 0)
+#[derive(Debug, Clone, Copy)]
+struct WantedDay {
+    day: Day,
+    is_live: bool,
+    /// Its ranges are being judged.
+    is_busy: bool,
 }
 
 /// Days to check that are looked after.
-fn wanted(daemon: &Daemon) -> Vec<(Day, bool)> {
+fn wanted(daemon: &Daemon) -> Vec<WantedDay> {
     let from = mirrored_from(&daemon.settings);
     let mut wanted = daemon.touched.wanted();
-    wanted.retain(|(day, _)| Some(*day) >= from);
+    wanted.retain(|wanted| Some(wanted.day) >= from);
     wanted
 }
 
@@ -93,7 +103,8 @@ fn wanted(daemon: &Daemon) -> Vec<(Day, bool)> {
 struct Checked {
     due: Instant,
     was_busy: bool,
-    lag: MirrorLag,
+    /// `None` where the check failed.
+    lag: Option<MirrorLag>,
 }
 
 pub async fn run(daemon: Daemon) {
@@ -108,16 +119,30 @@ pub async fn run(daemon: Daemon) {
         let mut wait = daemon.settings.scheduler.poll_interval;
         if daemon.leads.borrow().is_some() {
             match reconcile(&daemon, &mut mirror).await {
-                Ok(()) => {
+                Ok(next) => {
                     backoff.worked();
-                    estimate = EstimatedLag::default();
-                    if std::mem::take(&mut away) {
-                        tracing::info!("the mirror is looked after again");
+                    wait = wait.min(next);
+                    // A day that failed may not be due yet: what was told of it holds.
+                    if !mirror.as_ref().is_some_and(Open::has_failed_day) {
+                        let refused = mirror.as_ref().and_then(Open::refused);
+                        daemon.telling.mirror(refused);
+                        estimate = EstimatedLag::default();
+                        if std::mem::take(&mut away) {
+                            tracing::info!("the mirror is looked after again");
+                        }
                     }
                 }
                 Err(error) => {
                     wait = wait.max(backoff.failed());
-                    let reason = error.chain();
+                    let reason = error.chain_and_remedy();
+                    if let Some(open) = &mut mirror {
+                        // It may come back as another.
+                        open.key_due = Instant::now();
+                    }
+                    // The comparison is ClickHouse's work for the most part.
+                    let table = &daemon.settings.tables.result_table;
+                    let of_mysql = is_of_mysql(&error, table).then(|| reason.clone());
+                    daemon.telling.mirror(of_mysql);
                     // Judging goes on without MySQL, so this is no reason not to be ready.
                     if !std::mem::replace(&mut away, true) {
                         tracing::warn!(
@@ -132,6 +157,7 @@ pub async fn run(daemon: Daemon) {
             gauge!("weldfleet_mirror_up").set(if away { 0.0 } else { 1.0 });
         } else {
             gauges::forget(&OF_LEADER);
+            daemon.telling.mirror(None);
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
@@ -140,15 +166,32 @@ pub async fn run(daemon: Daemon) {
     }
 }
 
+fn is_of_mysql(error: &StoreError, table: &str) -> bool {
+    match error {
+        StoreError::MySql { .. } | StoreError::MySqlSilent { .. } => true,
+        StoreError::Schema(error) => error.table == table,
+        _ => false,
+    }
+}
+
 /// The connections, and what is known about days.
 struct Open {
     table: SourceTable,
+    watch: TableWatch,
     mirror: Mirror,
     checked: BTreeMap<Day, Checked>,
     older: VecDeque<Day>,
+    /// By day, the rows that MySQL lacked before the day was looked at in this round.
+    looked: BTreeMap<Day, u64>,
     older_due: Instant,
-    /// Rows of MySQL that stay although the source has no verdict for their weld, as last counted.
-    kept: u64,
+    /// When a day of a backfill may be checked again, whichever: however many there are, they have one share of the time.
+    backfilled_due: Instant,
+    /// By day, the records that MySQL refused at the last look; days without are not there.
+    refused: BTreeMap<Day, Refusals>,
+    key_due: Instant,
+    counted_due: Instant,
+    /// NOK rows of all days, as last counted.
+    totals: MirrorTotals,
 }
 
 impl Open {
@@ -160,56 +203,142 @@ impl Open {
         Ok(Some(Self {
             mirror: Mirror::new(table.clone(), nok),
             table,
+            watch: TableWatch::default(),
             checked: BTreeMap::new(),
             older: VecDeque::new(),
+            looked: BTreeMap::new(),
             older_due: Instant::now(),
-            kept: 0,
+            backfilled_due: Instant::now(),
+            refused: BTreeMap::new(),
+            key_due: Instant::now(),
+            counted_due: Instant::now(),
+            totals: MirrorTotals::default(),
         }))
+    }
+
+    /// What MySQL refuses of all days, for people.
+    fn refused(&self) -> Option<String> {
+        let mut all = Refusals::default();
+        let of_days = self.refused.values().rev().cloned();
+        of_days.for_each(|of_day| all += of_day);
+        (all.rows > 0).then(|| all.to_string())
+    }
+
+    /// Whether the last check of a live day, or of one of a backfill, failed.
+    fn has_failed_day(&self) -> bool {
+        self.checked.values().any(|checked| checked.lag.is_none())
+    }
+
+    fn is_due(&self, wanted: &WantedDay) -> bool {
+        let checked = self.checked.get(&wanted.day);
+        checked.is_none_or(|checked| {
+            Instant::now() >= checked.due || (checked.was_busy && !wanted.is_busy)
+        })
     }
 }
 
-async fn reconcile(daemon: &Daemon, open: &mut Option<Open>) -> Result<(), StoreError> {
+/// Checks what is due: the live days, one day of a backfill, one older day. Returns how long nothing else is.
+async fn reconcile(daemon: &Daemon, open: &mut Option<Open>) -> Result<Duration, StoreError> {
+    if let Some(known) = open
+        && known.watch.sees_another(&known.table).await?
+    {
+        *open = None;
+    }
     if open.is_none() {
         *open = Open::new(daemon).await?;
     }
-    let Some(open) = open else { return Ok(()) };
+    let Some(open) = open else {
+        return Ok(Duration::MAX);
+    };
+    if Instant::now() >= open.key_due {
+        open.mirror.table().check_key().await?;
+        open.key_due = Instant::now() + KEY_EVERY;
+    }
     let wanted = wanted(daemon);
     open.checked
-        .retain(|day, _| wanted.iter().any(|(wanted, _)| wanted == day));
-    for (day, busy) in &wanted {
-        let now = Instant::now();
-        let due = open
-            .checked
-            .get(day)
-            .is_none_or(|checked| now >= checked.due || (checked.was_busy && !busy));
-        if !due || daemon.stop.is_cancelled() {
-            continue;
+        .retain(|day, _| wanted.iter().any(|wanted| wanted.day == *day));
+    let mut failed = Ok(());
+    for wanted in wanted.iter().filter(|wanted| wanted.is_live) {
+        if open.is_due(wanted) && !daemon.stop.is_cancelled() {
+            let checked = check(open, wanted).await;
+            failed = failed.and(of_the_day(checked)?);
         }
-        let lag = reconcile_day(open, *day).await?;
-        let least = if *busy { BUSY_EVERY } else { Duration::ZERO };
-        let pause = least.max(now.elapsed() * SHARE);
-        open.checked.insert(
-            *day,
-            Checked {
-                due: Instant::now() + pause,
-                was_busy: *busy,
-                lag,
-            },
-        );
     }
     show_lag(open);
-    reconcile_next_older(open, &wanted, mirrored_from(&daemon.settings)).await?;
+    let next = of_the_day(check_next_backfilled(open, &wanted).await)?;
     show_lag(open);
-    Ok(())
+    let older = reconcile_next_older(open, &wanted, mirrored_from(&daemon.settings)).await;
+    show_lag(open);
+    failed.and(older).and(next)
+}
+
+/// What fails with a day alone keeps no other from being looked after.
+fn of_the_day<T>(looked: Result<T, StoreError>) -> Result<Result<T, StoreError>, StoreError> {
+    match looked {
+        Err(error) if error.is_outage() => Err(error),
+        looked => Ok(looked),
+    }
+}
+
+/// Of the days of backfills that which has waited longest. Returns when it is the next one's turn.
+async fn check_next_backfilled(
+    open: &mut Open,
+    wanted: &[WantedDay],
+) -> Result<Duration, StoreError> {
+    let due = wanted
+        .iter()
+        .filter(|wanted| !wanted.is_live && open.is_due(wanted));
+    let due: Vec<&WantedDay> = due.collect();
+    let waited = |wanted: &&&WantedDay| open.checked.get(&wanted.day).map(|checked| checked.due);
+    let Some(first) = due.iter().min_by_key(waited) else {
+        return Ok(Duration::MAX);
+    };
+    let began = Instant::now();
+    if began >= open.backfilled_due {
+        let checked = check(open, first).await;
+        open.backfilled_due = Instant::now() + began.elapsed() * SHARE;
+        checked?;
+    }
+    match due.len() {
+        1 => Ok(Duration::MAX),
+        _ => Ok(open
+            .backfilled_due
+            .saturating_duration_since(Instant::now())),
+    }
+}
+
+async fn check(open: &mut Open, wanted: &WantedDay) -> Result<(), StoreError> {
+    let began = Instant::now();
+    let found = of_the_day(reconcile_day(open, wanted.day).await)?;
+    let least = if wanted.is_busy {
+        BUSY_EVERY
+    } else {
+        Duration::ZERO
+    };
+    let checked = Checked {
+        due: Instant::now() + least.max(began.elapsed() * SHARE),
+        was_busy: wanted.is_busy,
+        lag: found.as_ref().ok().copied(),
+    };
+    open.checked.insert(wanted.day, checked);
+    found.map(|_| ())
 }
 
 /// Makes the day's mirror equal; how far it is behind after that.
-async fn reconcile_day(open: &Open, day: Day) -> Result<MirrorLag, StoreError> {
+async fn reconcile_day(open: &mut Open, day: Day) -> Result<MirrorLag, StoreError> {
     let lag = open.mirror.lag_of(day).await?;
     if lag.equal {
+        open.refused.remove(&day);
         return Ok(lag);
     }
     let reconciled = open.mirror.mirror_day(day).await?;
+    let before = match reconciled.refused.rows {
+        0 => open.refused.remove(&day),
+        _ => open.refused.insert(day, reconciled.refused.clone()),
+    };
+    if reconciled.refused.rows > 0 && before.as_ref() != Some(&reconciled.refused) {
+        tracing::warn!(%day, refused = %reconciled.refused, "the mirror goes on without these records");
+    }
     if reconciled.kept > 0 {
         tracing::warn!(
             %day,
@@ -238,10 +367,16 @@ async fn reconcile_day(open: &Open, day: Day) -> Result<MirrorLag, StoreError> {
 
 /// What the checks found. Nothing is read for it: a large day would be read as often as the smallest.
 fn show_lag(open: &Open) {
-    let lags = open.checked.values().map(|checked| checked.lag);
-    let behind: u64 = lags.map(|lag| lag.committed.abs_diff(lag.mirrored)).sum();
-    gauge!("weldfleet_mirror_lag_rows").set(behind as f64);
-    gauge!("weldfleet_mirror_kept_rows").set(open.kept as f64);
+    // Of a day that failed it is estimated.
+    if !open.has_failed_day() {
+        let lags = open.checked.values().filter_map(|checked| checked.lag);
+        let behind: u64 = lags.map(|lag| lag.committed.abs_diff(lag.mirrored)).sum();
+        gauge!("weldfleet_mirror_lag_rows").set(behind as f64);
+    }
+    gauge!("weldfleet_mirror_kept_rows").set(open.totals.kept as f64);
+    let older = open.totals.behind.values();
+    let missing: u64 = older.map(|day| day.missing).sum();
+    gauge!("weldfleet_mirror_older_rows_missing").set(missing as f64);
 }
 
 /// The lag while MySQL does not answer, counted again as rarely as a day is checked.
@@ -265,12 +400,13 @@ impl EstimatedLag {
 
     async fn count(daemon: &Daemon, open: &Open) -> Option<u64> {
         let mut behind = 0;
-        for (day, _) in wanted(daemon) {
+        for WantedDay { day, .. } in wanted(daemon) {
             let committed = open.table.nok_count(day).await.ok()?;
             let mirrored = open
                 .checked
                 .get(&day)
-                .map_or(0, |checked| checked.lag.mirrored);
+                .and_then(|checked| checked.lag)
+                .map_or(0, |lag| lag.mirrored);
             behind += committed.abs_diff(mirrored);
         }
         Some(behind)
@@ -280,27 +416,42 @@ impl EstimatedLag {
 /// One older day a time, in turn; the list of them is read anew after each round.
 async fn reconcile_next_older(
     open: &mut Open,
-    wanted: &[(Day, bool)],
+    wanted: &[WantedDay],
     from: Option<Day>,
 ) -> Result<(), StoreError> {
     let began = Instant::now();
     if began < open.older_due {
         return Ok(());
     }
+    if !open.older.is_empty() && began >= open.counted_due {
+        return count(open, wanted, from).await;
+    }
     while let Some(day) = open.older.pop_front() {
-        if Some(day) >= from && !wanted.iter().any(|(wanted, _)| *wanted == day) {
-            reconcile_day(open, day).await?;
+        if Some(day) >= from && !wanted.iter().any(|wanted| wanted.day == day) {
+            let looked = reconcile_day(open, day).await;
+            match &looked {
+                Ok(lag) if lag.equal => _ = open.totals.behind.remove(&day),
+                // A store that does not answer in time may be this day's doing.
+                Err(error) if error.is_outage() && !error.is_silence() => {}
+                _ => {
+                    let lacked = open.totals.behind.get(&day);
+                    open.looked.extend(lacked.map(|was| (day, was.missing)));
+                }
+            }
             open.older_due = Instant::now() + began.elapsed() * SHARE;
-            return Ok(());
+            return looked.map(|_| ());
         }
     }
     let days = open.table.days().await?.into_iter().rev();
     open.older = days.filter(|day| Some(*day) >= from).collect();
-    open.kept = open.mirror.kept_rows().await?;
+    open.looked.clear();
+    open.older_due = Instant::now() + LIST_EVERY;
+    open.refused.retain(|day, _| open.older.contains(day));
+    count(open, wanted, from).await?;
     let live_only = open
         .older
         .iter()
-        .all(|day| wanted.iter().any(|(wanted, _)| wanted == day));
+        .all(|day| wanted.iter().any(|wanted| wanted.day == *day));
     let least = if live_only {
         LIST_EVERY
     } else {
@@ -308,4 +459,82 @@ async fn reconcile_next_older(
     };
     open.older_due = Instant::now() + least.max(began.elapsed() * SHARE);
     Ok(())
+}
+
+/// Counts the NOK rows of all days, and puts the older ones first of which MySQL lacks some. On a large table this may
+/// not be done in time, and the mirror is well without it.
+async fn count(open: &mut Open, wanted: &[WantedDay], from: Option<Day>) -> Result<(), StoreError> {
+    let began = Instant::now();
+    open.counted_due = began + COUNT_EVERY;
+    match open.mirror.totals().await {
+        Ok(mut totals) => {
+            if let Some(why) = &totals.uncounted {
+                tracing::warn!(why, "rows that are missing in mysql are not counted");
+                totals.behind = std::mem::take(&mut open.totals.behind);
+            }
+            open.totals = totals;
+        }
+        Err(error) if error.is_outage() && !matches!(error, StoreError::MySqlSilent { .. }) => {
+            return Err(error);
+        }
+        Err(error) => tracing::warn!(
+            why = error.chain(),
+            "rows that stay in mysql, or are missing there, are not counted"
+        ),
+    }
+    let behind = &mut open.totals.behind;
+    behind.retain(|day, _| Some(*day) >= from && !wanted.iter().any(|wanted| wanted.day == *day));
+    behind_first(&mut open.older, behind, &open.looked);
+    open.counted_due = Instant::now() + COUNT_EVERY.max(began.elapsed() * SHARE);
+    Ok(())
+}
+
+/// The last of `behind` comes first. A day that lacks as many rows as when it was `looked` at waits for the next round:
+/// MySQL refuses them, and older days would never have their turn.
+fn behind_first(
+    older: &mut VecDeque<Day>,
+    behind: &BTreeMap<Day, DayBehind>,
+    looked: &BTreeMap<Day, u64>,
+) {
+    for (day, behind) in behind {
+        if looked.get(day) != Some(&behind.missing) {
+            older.retain(|other| other != day);
+            older.push_front(*day);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn days() -> [Day; 4] {
+        [20_261_101, 20_261_102, 20_261_103, 20_261_104].map(|day| Day::new(day).unwrap())
+    }
+
+    fn lack<const N: usize>(days: [(Day, u64); N]) -> BTreeMap<Day, DayBehind> {
+        let committed = 10;
+        let behind = days.map(|(day, missing)| (day, DayBehind { missing, committed }));
+        behind.into()
+    }
+
+    #[test]
+    fn days_of_which_mysql_lacks_rows_come_first_the_newest_before_the_others() {
+        let [first, second, third, fourth] = days();
+        let mut older = VecDeque::from([fourth, third, second]);
+        let behind = lack([(first, 1), (second, 1)]);
+        behind_first(&mut older, &behind, &BTreeMap::new());
+        assert_eq!(older, [second, first, fourth, third]);
+    }
+
+    #[test]
+    fn a_day_whose_rows_are_refused_keeps_no_other_from_its_turn() {
+        let [first, second, third, fourth] = days();
+        let mut older = VecDeque::from([second, first]);
+        let behind = lack([(first, 2), (third, 3), (fourth, 1)]);
+        // Of the third more are gone since.
+        let looked = BTreeMap::from([(third, 2), (fourth, 1)]);
+        behind_first(&mut older, &behind, &looked);
+        assert_eq!(older, [third, first, second]);
+    }
 }

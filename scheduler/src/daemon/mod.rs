@@ -1,7 +1,8 @@
 //! The long-running scheduler: tasks that share nothing but the queue and ClickHouse.
 //!
 //! - [`owning`]: the queue is this table's, before anything else;
-//! - [`leader`]: who leads; renewed on a task of its own, so that a long pass does not lose leadership;
+//! - [`leader`]: who leads; renewed on a task of its own, so that a long pass does not lose leadership; [`standing`]:
+//!   whether to ask for it; [`telling`]: what the leader tells the fleet of itself;
 //! - [`slicing`]: a pass each `poll_interval`, or as soon as a waiting range is due or a job must be split;
 //! - [`collecting`]: expired leases and due jobs, more often than passes;
 //! - [`mirror_reconciler`]: the MySQL mirror, apart from passes, so that a slow or absent MySQL delays no slicing;
@@ -22,8 +23,10 @@ mod outage;
 mod owning;
 mod settling;
 mod slicing;
+mod standing;
 mod status_page;
 mod streaks;
+mod telling;
 
 use std::sync::Arc;
 
@@ -36,7 +39,7 @@ use weldfleet_settings::Settings;
 
 use crate::{console, status::cache::Cache};
 use mirror_reconciler::TouchedDays;
-pub use mirror_reconciler::mirrored_from;
+use telling::Telling;
 
 /// What the tasks share.
 #[derive(Clone)]
@@ -48,6 +51,8 @@ struct Daemon {
     leads: watch::Receiver<Option<LeaderToken>>,
     /// Days that passes touched.
     touched: Arc<TouchedDays>,
+    /// What the fleet is told of this scheduler while it leads.
+    telling: Arc<Telling>,
     /// A pass is wanted now.
     wake: Arc<Notify>,
     /// This process, for others.
@@ -68,6 +73,7 @@ pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> Result<()
         id: id.as_str().into(),
         health: Health::default(),
         touched: Arc::default(),
+        telling: Arc::default(),
         wake: Arc::default(),
         settings,
         queue,
@@ -92,7 +98,7 @@ pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> Result<()
         .merge(api::router(status.clone(), access.clone()))
         .merge(discovery::router(status.clone()))
         .layer(from_fn_with_state(access, console::under_no_name))
-        .merge(console::router(&daemon.settings, status)?)
+        .merge(console::router(&daemon.settings, status, stop.clone())?)
         .layer(from_fn(console::browsers_to_console));
     let server = tokio::spawn(http::serve(listener, router, stop.clone()));
     match owning::own(&daemon).await? {

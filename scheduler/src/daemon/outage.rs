@@ -24,6 +24,15 @@ pub fn of_pass(error: &PassError) -> (&'static str, String) {
     }
 }
 
+/// ClickHouse was not reached, or did not answer: another host may do better. Where it answers, it answers all alike.
+pub fn is_out_of_reach(error: &StoreError) -> bool {
+    let unanswered = matches!(
+        error,
+        StoreError::ClickHouseSilent { .. } | StoreError::ClickHouse { code: None, .. }
+    );
+    unanswered && error.is_outage()
+}
+
 /// An error of the queue in one line.
 pub fn of_queue(error: &QueueError) -> String {
     causes(error)

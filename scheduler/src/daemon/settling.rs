@@ -9,7 +9,7 @@ use weldfleet_service::{
     metrics::{counter, histogram},
     output::spoken,
 };
-use weldfleet_stores::clickhouse::{Event, Events, SourceTable};
+use weldfleet_stores::clickhouse::{Event, Events, SourceTable, TableWatch};
 
 use super::Daemon;
 use crate::{
@@ -26,8 +26,8 @@ const SHARE: u32 = 20;
 const FORBEAR: Duration = Duration::from_secs(120);
 /// Least and longest time between two tries after one that did not do.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
-/// How long the fleet may stand still for it; twice as long after each try that did not do.
-const STANDSTILL: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
+/// How long the fleet may stand still for it at the most; each try that did not do doubles what the table seems to need.
+const STANDSTILL: Duration = Duration::from_secs(3600);
 
 pub async fn run(daemon: Daemon) {
     let mut table: Option<SourceTable> = None;
@@ -42,7 +42,7 @@ pub async fn run(daemon: Daemon) {
                 Err(SettleError::Queue(error)) if error.is_outage() => wait = LOOK_EVERY.1,
                 Err(error) => {
                     let reason = causes(&error);
-                    wait = settling.did_not(&reason);
+                    wait = settling.did_not(&reason, Duration::ZERO);
                 }
             }
         }
@@ -60,7 +60,10 @@ struct DaySettling {
     ready_since: Option<Instant>,
     /// Tries in a row that did not do.
     failures: u32,
+    /// When the next try may be made where the patches come near the server's limit, and where they do not.
+    soonest: Option<Instant>,
     not_before: Option<Instant>,
+    watch: TableWatch,
 }
 
 impl DaySettling {
@@ -70,6 +73,11 @@ impl DaySettling {
         daemon: &Daemon,
         table: &mut Option<SourceTable>,
     ) -> Result<Duration, SettleError> {
+        if let Some(known) = table.as_ref()
+            && self.watch.sees_another(known).await?
+        {
+            *table = None;
+        }
         let table = match table {
             Some(table) => table,
             None => table.insert(SourceTable::inspect(&daemon.settings).await?),
@@ -91,7 +99,11 @@ impl DaySettling {
             let often = daemon.settings.tables.settle_after / 4;
             return Ok(often.clamp(LOOK_EVERY.0, LOOK_EVERY.1).max(cost));
         }
-        if self.not_before.is_some_and(|time| Instant::now() < time) {
+        let not_before = match seen.patches.are_many() {
+            true => self.soonest,
+            false => self.not_before,
+        };
+        if not_before.is_some_and(|time| Instant::now() < time) {
             return Ok(LOOK_EVERY.1.max(cost));
         }
         let waited = self.ready_since.get_or_insert_with(Instant::now).elapsed();
@@ -113,14 +125,14 @@ impl DaySettling {
         seen: &Unsettled,
         ready: &[String],
     ) -> Result<Duration, SettleError> {
-        let most = doubled(STANDSTILL, self.failures);
-        let who = &daemon.id;
+        let most = doubled((settle::bound(&seen.patches), STANDSTILL), self.failures);
+        let (who, began) = (&daemon.id, Instant::now());
         match settle::apply(table, &daemon.queue, who, ready, most, &daemon.stop).await? {
             Applied::Done(took) => {
                 self.failures = 0;
                 self.ready_since = None;
                 // Applied patches count towards the limit for another half minute.
-                self.not_before = Some(Instant::now() + AGAIN.0);
+                let rest = self.rest(AGAIN.0, took);
                 counter!("weldfleet_settlements_total", "outcome" => "done").increment(1);
                 histogram!("weldfleet_settling_duration_seconds").record(took);
                 keep(daemon, ready, took).await;
@@ -128,21 +140,29 @@ impl DaySettling {
                     partitions = ready.len(),
                     bytes = seen.patches.bytes,
                     stood_still = spoken(took),
+                    next_at_the_soonest_in = spoken(rest),
                     "days settled"
                 );
                 Ok(LOOK_EVERY.0)
             }
             Applied::Not(_) if daemon.stop.is_cancelled() => Ok(LOOK_EVERY.0),
-            Applied::Not(why) => Ok(self.did_not(&why)),
+            Applied::Not(why) => Ok(self.did_not(&why, began.elapsed())),
         }
     }
 
+    /// How long the fleet is not stopped again: at least so long, and its share of the time.
+    fn rest(&mut self, least: Duration, stood_still: Duration) -> Duration {
+        let rest = least.max(settle::rest(stood_still));
+        self.soonest = Some(Instant::now() + least);
+        self.not_before = Some(Instant::now() + rest);
+        rest
+    }
+
     /// Notes a try that did not do; how long to wait.
-    fn did_not(&mut self, reason: &str) -> Duration {
-        let again = doubled(AGAIN, self.failures);
+    fn did_not(&mut self, reason: &str, stood_still: Duration) -> Duration {
+        let again = self.rest(doubled(AGAIN, self.failures), stood_still);
         self.failures += 1;
         self.ready_since = None;
-        self.not_before = Some(Instant::now() + again);
         counter!("weldfleet_settlements_total", "outcome" => "failed").increment(1);
         tracing::warn!(
             reason,

@@ -8,7 +8,8 @@ use weldfleet_service::Health;
 use weldfleet_service::metrics::{counter, gauge, histogram};
 use weldfleet_stores::{
     StoreError,
-    clickhouse::{EventLine, Events, Runs, SourceTable, empty_filter},
+    clickhouse::{EventLine, Events, Runs, SourceTable, TableWatch, empty_filter},
+    migrate::own_tables,
 };
 
 use super::{
@@ -19,7 +20,7 @@ use crate::{
     actions::By,
     clock::today,
     dependencies::Dependencies,
-    pass::{Moment, Pass, Summary},
+    pass::{Moment, Pass, PassError, Summary},
     status::causes::Cause,
 };
 
@@ -35,6 +36,7 @@ pub async fn run(daemon: Daemon) {
         return;
     };
     let mut pass = Pass::new(deps);
+    let mut watch = TableWatch::default();
     let mut leads = daemon.leads.clone();
     let mut backoff = Backoff::default();
     let mut queue_failed = false;
@@ -45,6 +47,7 @@ pub async fn run(daemon: Daemon) {
         let Some(token) = token else {
             gauges::forget(&["weldfleet_jobs_unreadable"]);
             forget(&daemon.health, std::mem::take(&mut queue_failed));
+            daemon.telling.reached(true);
             deaths = None;
             tokio::select! {
                 _ = leads.changed() => {}
@@ -52,11 +55,18 @@ pub async fn run(daemon: Daemon) {
             }
             continue;
         };
+        // Where ClickHouse does not answer the pass says so.
+        if let Ok(true) = watch.sees_another(&pass.deps().table).await
+            && let Some(deps) = changed(&daemon, pass.deps()).await
+        {
+            pass = Pass::new(deps);
+        }
         let began = Instant::now();
         let mut wait = SHORTEST;
         let failed = match one(&daemon, &mut pass, token).await {
             Ok(mut summary) => {
                 queue_failed = false;
+                daemon.telling.reached(true);
                 histogram!("weldfleet_pass_duration_seconds").record(began.elapsed());
                 show(&daemon, &summary);
                 told = keep_breakers_pause(&daemon, summary.stats.paused.as_ref(), told).await;
@@ -68,13 +78,18 @@ pub async fn run(daemon: Daemon) {
                     count_failed(CLICKHOUSE);
                 }
                 let failed = summary.failed.take();
+                // The others are judged on.
+                daemon.telling.day_fails(failed.is_some());
                 if failed.is_none() {
                     backoff.worked();
                     outage::ends(&daemon.health, CLICKHOUSE);
                 }
                 failed.map(|error| (CLICKHOUSE, advice(&error)))
             }
-            Err(error) => Some(error),
+            Err(error) => {
+                daemon.telling.day_fails(false);
+                Some(error)
+            }
         };
         if let Some((dependency, reason)) = failed {
             queue_failed |= dependency == REDIS;
@@ -123,12 +138,16 @@ async fn open(daemon: &Daemon) -> Option<Dependencies> {
         match SourceTable::inspect(&daemon.settings).await {
             Ok(table) => {
                 outage::ends(&daemon.health, CLICKHOUSE);
+                daemon.telling.reached(true);
                 // Nothing would ever be judged, and nothing else says why.
                 if let Ok(Some(empty)) = empty_filter(&daemon.settings).await {
                     tracing::warn!("{empty}");
                 }
                 if let Ok(Some(policy)) = table.row_policy().await {
                     tracing::warn!("{policy}");
+                }
+                for lacking in own_tables(&daemon.settings).await.unwrap_or_default() {
+                    tracing::warn!(lacking, "`scheduler migrate` has something to do");
                 }
                 return Some(Dependencies {
                     runs: Runs::new(&daemon.settings),
@@ -137,7 +156,10 @@ async fn open(daemon: &Daemon) -> Option<Dependencies> {
                     table,
                 });
             }
-            Err(error) => outage::begins(&daemon.health, CLICKHOUSE, &advice(&error)),
+            Err(error) => {
+                daemon.telling.reached(!outage::is_out_of_reach(&error));
+                outage::begins(&daemon.health, CLICKHOUSE, &advice(&error));
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(backoff.failed()) => {}
@@ -171,7 +193,7 @@ pub fn advice(error: &StoreError) -> String {
             ..
         }
     );
-    if missing {
+    if missing && !text.contains("`scheduler migrate`") {
         text.push_str("; `scheduler migrate` creates and upgrades the tables");
     }
     text
@@ -188,10 +210,13 @@ async fn one(
         at: Instant::now(),
         today,
     };
-    let summary = pass
-        .run(leader, moment)
-        .await
-        .map_err(|error| outage::of_pass(&error))?;
+    let sees = || daemon.telling.reached(true);
+    let summary = pass.run(leader, moment, sees).await.map_err(|error| {
+        if let PassError::Store(error) = &error {
+            daemon.telling.reached(!outage::is_out_of_reach(error));
+        }
+        outage::of_pass(&error)
+    })?;
     outage::ends(&daemon.health, REDIS);
     daemon.health.ready("clock");
     daemon.touched.note(pass.live_days(today), &summary);
@@ -202,8 +227,8 @@ fn until_next(daemon: &Daemon, summary: &Summary, began: Instant) -> Duration {
     let settings = &daemon.settings.scheduler;
     // Rows that nobody has looked at yet wait, too.
     let poll = settings.poll_interval.min(settings.max_wait);
-    if summary.split > 0 {
-        // There may be more to split than one pass does.
+    if summary.split > 0 || summary.more {
+        // There may be more to do than one pass does.
         return SHORTEST;
     }
     let now = Instant::now();
@@ -277,6 +302,11 @@ async fn keep_breakers_pause(
             event.what == "pause" && event.why == pause.reason && event.at_ms >= earliest
         };
         if latest.iter().any(is_this) {
+            return Ok(());
+        }
+        // It was seen when the pass began: somebody may have ended it, whose event would then be the older one.
+        let now = daemon.queue.paused().await;
+        if now.is_ok_and(|now| now.is_none_or(|now| now.since != pause.since)) {
             return Ok(());
         }
         // Whole, so that it is found again.

@@ -45,7 +45,7 @@ fn page(daemon: &Daemon, seen: Option<&Report>) -> Value {
     json!({
         "name": "scheduler",
         "version": env!("CARGO_PKG_VERSION"),
-        "id": daemon.id,
+        "id": *daemon.id,
         "role": if leads { "leader" } else { "standby" },
         "queue": settings.redis.queue,
         "model_version": of_workers(seen, "model_version"),

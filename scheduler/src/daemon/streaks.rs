@@ -1,4 +1,4 @@
-//! Hits of a rule at one spot, several welds in a row, told while this scheduler leads: as an event and a line of the
+//! Hits of a rule at one spot of a part and one timer, several welds in a row, told while this scheduler leads: as an event and a line of the
 //! log, once, and as a metric. Nothing is decided by them and no verdict changes. Everything is read from the rows'
 //! stored hits, so a new leader finds the streaks of the live days again; an event of the same spot, rule and first
 //! weld is not kept twice.
@@ -8,12 +8,15 @@ use std::time::Instant;
 use weldfleet_service::{exit::causes, metrics::gauge};
 use weldfleet_stores::{
     Day, StoreError,
-    clickhouse::{Event, Events, SourceTable},
+    clickhouse::{Event, Events, SourceTable, TableWatch},
 };
-use weldfleet_weld::rules::{Rule, SpotHit, Streak, streaks};
+use weldfleet_weld::rules::{Rule, Spot, SpotHit, Streak, streaks};
 
 use super::Daemon;
-use crate::{clock::today, events};
+use crate::{
+    clock::{live_days, today},
+    events,
+};
 
 /// Least time between two looks, in `poll_interval`s; a look may take 1/20 of the time.
 const POLLS: u32 = 5;
@@ -25,10 +28,16 @@ pub async fn run(daemon: Daemon) {
         return;
     }
     let mut table: Option<SourceTable> = None;
+    let mut watch = TableWatch::default();
     let mut reported = Reported::default();
     let pause = daemon.settings.scheduler.poll_interval * POLLS;
     while !daemon.stop.is_cancelled() {
         let began = Instant::now();
+        if let Some(known) = &table
+            && let Ok(true) = watch.sees_another(known).await
+        {
+            table = None;
+        }
         if daemon.leads.borrow().is_none() {
             for (rule, _) in &rules {
                 gauge!("weldfleet_hit_streaks", "rule" => rule.as_str()).set(f64::NAN);
@@ -68,18 +77,20 @@ async fn look(
     let Ok(today) = today(&daemon.settings.scheduler.timezone) else {
         return Ok(());
     };
-    let days: Vec<Day> = (0..=i32::from(daemon.settings.scheduler.lookback_days))
-        .filter_map(|days| today.offset(-days))
-        .collect();
+    let mut days = live_days(&daemon.settings.scheduler, today);
+    let oldest = days.iter().min().copied().unwrap_or(today);
+    days.extend(oldest.offset(-1));
     for (rule, least) in rules {
         let hits = table.spot_hits(*rule, &days, *least).await?;
-        let found = streaks(&hits, *least);
+        let found = of_live_days(streaks(&hits, *least), oldest);
         let news = reported.news(*rule, &found);
         keep(daemon, *rule, &news).await;
         for streak in news {
             tracing::warn!(
                 rule = rule.as_str(),
-                spot = streak.first.spot,
+                timer = streak.first.spot.timer_name,
+                part = streak.first.spot.part_no,
+                spot = streak.first.spot.spot_name,
                 welds = streak.welds,
                 from = streak.first.time,
                 to = streak.last.time,
@@ -93,20 +104,33 @@ async fn look(
     Ok(())
 }
 
+/// Streaks that end on a live day. One more day is read before these, to see where a streak over midnight begins: an
+/// event is told apart by that, and would else be kept again once its first day is not live any more.
+fn of_live_days(mut found: Vec<Streak<'_>>, oldest: Day) -> Vec<Streak<'_>> {
+    found.retain(|streak| streak.last.day >= oldest.number());
+    found
+}
+
 /// Tells `weld_events`; without it the log has it.
 async fn keep(daemon: &Daemon, rule: Rule, news: &[&Streak<'_>]) {
     let event = |streak: &&Streak<'_>| {
         let (first, last) = (streak.first, streak.last);
+        let Spot {
+            timer_name,
+            part_no,
+            spot_name,
+        } = &first.spot;
+        let from = format!("{} {}", first.time, first.record_id);
+        let welds = streak.welds.to_string();
         Event {
             who: daemon.id.to_string(),
             what: "hit streak",
-            on_what: format!(
-                "spot {} from weld {} {}",
-                first.spot, first.time, first.record_id
-            ),
+            on_what: events::STREAK_AT
+                .words(&[spot_name, named(part_no), named(timer_name), &from])
+                .en,
             why: events::STREAK_OF.words(&[rule.as_str()]).en,
             detail: events::STREAK
-                .words(&[&streak.welds.to_string(), &last.time, &last.record_id])
+                .words(&[&welds, &last.time, &last.record_id])
                 .en,
         }
     };
@@ -119,6 +143,10 @@ async fn keep(daemon: &Daemon, rule: Rule, news: &[&Streak<'_>]) {
     }
 }
 
+fn named(name: &str) -> &str {
+    if name.is_empty() { "-" } else { name }
+}
+
 /// Streaks that were reported. One that has grown since, at either end, is no news.
 #[derive(Debug, Default)]
 struct Reported(Vec<Stretch>);
@@ -126,7 +154,7 @@ struct Reported(Vec<Stretch>);
 #[derive(Debug, PartialEq)]
 struct Stretch {
     rule: Rule,
-    spot: String,
+    spot: Spot,
     /// First and last time.
     times: [String; 2],
 }
@@ -162,12 +190,32 @@ mod tests {
     fn hits(spot: &str, places: std::ops::Range<u64>) -> Vec<SpotHit> {
         places
             .map(|place| SpotHit {
-                spot: spot.to_owned(),
+                spot: Spot {
+                    timer_name: "T1".to_owned(),
+                    part_no: "P".to_owned(),
+                    spot_name: spot.to_owned(),
+                },
                 place,
+                day: 20_261_128,
                 time: format!("2026-11-28 08:{place:02}:00"),
                 record_id: place.to_string(),
             })
             .collect()
+    }
+
+    #[test]
+    fn a_streak_over_midnight_begins_where_it_began() {
+        let mut welds = hits("A", 1..6);
+        welds[0].day = 20_261_127;
+        welds[1].day = 20_261_127;
+        welds.extend(hits("B", 1..4).into_iter().map(|hit| SpotHit {
+            day: 20_261_127,
+            ..hit
+        }));
+        let oldest = Day::new(20_261_128).unwrap();
+        let told = of_live_days(streaks(&welds, 3), oldest);
+        assert_eq!(told.len(), 1, "what ended before is nobody's any more");
+        assert_eq!((told[0].first.place, told[0].welds), (1, 5));
     }
 
     #[test]

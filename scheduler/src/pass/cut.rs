@@ -16,22 +16,26 @@ pub struct Cut {
 /// Cuts a sorted stream of keys into ranges of `batch` rows.
 ///
 /// A range never reaches over a covered range: the rows of the one would be in the other too. Rows with equal keys are
-/// never parted, since a key cannot name only one of them; so a range may hold more than `batch` rows. Holds one open
-/// range, however long the stream is.
+/// never parted, since a key cannot name only one of them; so a range may hold more than `batch` rows. Where a gap is
+/// given no range reaches over a longer one: rows of a clock that is ahead are ranges of their own, and what comes until
+/// then does not lie under a job. Holds one open range, however long the stream is.
 #[derive(Debug)]
 pub struct Cutter<'c> {
     covered: &'c [KeyRange],
     batch: u64,
+    /// Ticks between two keys of one range; keys along a sorting key are no line of time.
+    longest_gap: Option<i64>,
     open: Option<(KeyRange, u64)>,
 }
 
 impl<'c> Cutter<'c> {
     /// A cutter for the gaps between `covered`, which must be disjoint and in order.
-    pub fn new(covered: &'c [KeyRange], batch: u64) -> Self {
+    pub fn new(covered: &'c [KeyRange], batch: u64, longest_gap: Option<i64>) -> Self {
         debug_assert!(covered.windows(2).all(|pair| pair[0].to < pair[1].from));
         Self {
             covered,
             batch: batch.max(1),
+            longest_gap,
             open: None,
         }
     }
@@ -56,6 +60,8 @@ impl<'c> Cutter<'c> {
         };
         debug_assert!(keys.to.as_ref() <= key, "keys must come in order");
         let same = keys.to.as_ref() == key;
+        let gap = key.ticks.saturating_sub(keys.to.ticks);
+        gap_ended |= self.longest_gap.is_some_and(|longest| gap > longest);
         if same || (!gap_ended && *rows < self.batch) {
             if !same {
                 keys.to = key.to_owned();
@@ -105,7 +111,16 @@ mod tests {
     }
 
     fn cut_all(keys: &[Key], covered: &[KeyRange], batch: u64) -> Vec<Cut> {
-        let mut cutter = Cutter::new(covered, batch);
+        cut_at_gaps(keys, covered, batch, None)
+    }
+
+    fn cut_at_gaps(
+        keys: &[Key],
+        covered: &[KeyRange],
+        batch: u64,
+        longest_gap: Option<i64>,
+    ) -> Vec<Cut> {
+        let mut cutter = Cutter::new(covered, batch, longest_gap);
         let mut cuts: Vec<Cut> = keys
             .iter()
             .filter_map(|key| cutter.push(key.as_ref()))
@@ -157,12 +172,39 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_row_of_a_clock_that_is_ahead_is_a_range_of_its_own() {
+        let keys: Vec<Key> = [1, 2, 12, 13, 500].map(|ticks| key(ticks, 1)).into();
+        assert_eq!(
+            shown(&cut_at_gaps(&keys, &[], 4, Some(10))),
+            [(1, 13, 4, true), (500, 500, 1, false)]
+        );
+        // What comes later than the last of its time is not under it.
+        let covered: Vec<KeyRange> = [(1, 13), (500, 500)]
+            .map(|(from, to)| KeyRange {
+                from: key(from, 1),
+                to: key(to, 1),
+            })
+            .into();
+        let later = [key(14, 1), key(15, 1)];
+        assert_eq!(
+            shown(&cut_at_gaps(&later, &covered, 4, Some(10))),
+            [(14, 15, 2, false)]
+        );
+        let gaps = [1, 12, 13].map(|ticks| key(ticks, 1));
+        assert_eq!(
+            shown(&cut_at_gaps(&gaps, &[], 4, Some(10))),
+            [(1, 1, 1, false), (12, 13, 2, false)]
+        );
+    }
+
     proptest! {
         #[test]
         fn every_uncovered_key_is_in_exactly_one_range(
             mut raw in prop::collection::vec((0_i64..60, 0_u64..3), 0..200),
             ends in prop::collection::vec((0_i64..60, 0_u64..3, 0_i64..8, 0_u64..3), 0..8),
             batch in 1_u64..20,
+            longest_gap in prop::option::of(0_i64..40),
             server_filters: bool,
         ) {
             raw.sort_unstable();
@@ -173,7 +215,8 @@ mod tests {
             // Overlaps are joined by Coverage, neighbours are not: both are disjoint and in order.
             let all: Vec<Key> = raw.iter().map(|(ticks, id)| key(*ticks, *id)).collect();
             let free: Vec<Key> = all.iter().filter(|key| !covered.contains(key.as_ref())).cloned().collect();
-            let cuts = cut_all(if server_filters { &free } else { &all }, covered.ranges(), batch);
+            let keys = if server_filters { &free } else { &all };
+            let cuts = cut_at_gaps(keys, covered.ranges(), batch, longest_gap);
 
             for key in &free {
                 let holders = cuts.iter().filter(|cut| cut.keys.contains(key.as_ref())).count();
@@ -191,10 +234,14 @@ mod tests {
                 // More than a batch only for the equal keys at its end.
                 let last = free.iter().filter(|key| **key == cut.keys.to).count() as u64;
                 prop_assert!(cut.rows < batch + last);
+                let inside: Vec<i64> = free.iter().filter(|key| cut.keys.contains(key.as_ref())).map(|key| key.ticks).collect();
+                let widest = inside.windows(2).map(|pair| pair[1] - pair[0]).max();
+                prop_assert!(longest_gap.is_none_or(|longest| widest.is_none_or(|gap| gap <= longest)));
                 // Less than a batch only at the end of a gap.
                 if !cut.full && let Some(next) = cuts.get(place + 1) {
                     let between = covered.ranges().iter().any(|range| cut.keys.to < range.from && range.to < next.keys.from);
-                    prop_assert!(between, "a partial range in the middle of a gap");
+                    let is_far = longest_gap.is_some_and(|longest| next.keys.from.ticks - cut.keys.to.ticks > longest);
+                    prop_assert!(between || is_far, "a partial range in the middle of a gap");
                 }
             }
         }

@@ -4,6 +4,8 @@
 //! those keys has done nothing wrong, and nobody tried it. When a dead job's keys hold more unjudged rows than it was
 //! made of, it is split: its halves have attempts of their own, the new rows are judged, and what failed dies again as
 //! a smaller job. Halves count the rows as they are now, so only growth splits again.
+//!
+//! Dead jobs of a run that is held or cancelled stay as they are: its halves would leave the queue.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +13,7 @@ use std::{
 };
 
 use weldfleet_queue::{Job, State};
-use weldfleet_stores::{KeyRange, Range};
+use weldfleet_stores::{KeyRange, Range, clickhouse::Run};
 
 use super::{Moment, Pass, PassError, Summary};
 
@@ -34,6 +36,7 @@ impl Pass {
     pub(super) async fn split_grown(
         &mut self,
         dead: u64,
+        stopped: &[Run],
         moment: Moment,
         summary: &mut Summary,
     ) -> Result<(), PassError> {
@@ -45,7 +48,7 @@ impl Pass {
             return Ok(());
         }
         self.growth.looked_at = Some(moment.at);
-        for job in self.dead_jobs(dead).await? {
+        for job in self.dead_jobs(dead, stopped).await? {
             tracing::info!(
                 job = job.id,
                 rows = job.weight,
@@ -57,7 +60,7 @@ impl Pass {
     }
 
     /// Those that have grown.
-    async fn dead_jobs(&mut self, dead: u64) -> Result<Vec<Job>, PassError> {
+    async fn dead_jobs(&mut self, dead: u64, stopped: &[Run]) -> Result<Vec<Job>, PassError> {
         let mut grown = Vec::new();
         for _ in 0..MOST / PAGE {
             if self.growth.next >= dead {
@@ -70,7 +73,7 @@ impl Pass {
                 .await?;
             self.growth.next = page.next.unwrap_or(0);
             let at_the_end = page.next.is_none();
-            grown.extend(self.grown(page.jobs).await?);
+            grown.extend(self.grown(page.jobs, stopped).await?);
             if at_the_end {
                 break;
             }
@@ -78,14 +81,14 @@ impl Pass {
         Ok(grown)
     }
 
-    async fn grown(&self, jobs: Vec<Job>) -> Result<Vec<Job>, PassError> {
+    async fn grown(&self, jobs: Vec<Job>, stopped: &[Run]) -> Result<Vec<Job>, PassError> {
         let mut days: BTreeMap<String, (Range, Vec<(Job, KeyRange)>)> = BTreeMap::new();
         for job in jobs {
             // One that names no range is told elsewhere; another row with one weld's key is that weld.
             let Ok(range) = weldfleet_fleet::range_of(&job) else {
                 continue;
             };
-            if range.from == range.to {
+            if range.from == range.to || stopped.iter().any(|run| run.run == range.run) {
                 continue;
             }
             let keys = range.keys();

@@ -47,11 +47,11 @@ use weldfleet_stores::{
     clickhouse::{Order, Run, RunState},
 };
 
-use crate::{actions::withdraw, dependencies::Dependencies};
+use crate::{actions::withdraw, clock, dependencies::Dependencies};
 use growth::Growth;
 use memory::Memory;
 use partial_ranges::PartialRanges;
-use runs::{FailingDays, FinishedDays};
+use runs::{FailingDays, KnownRuns};
 use slice::{DayOfRun, SliceEnd, Sliced};
 
 /// Priority of live days: first.
@@ -85,8 +85,6 @@ pub struct Summary {
     pub split: u64,
     /// Rows marked as poison.
     pub poisoned: u64,
-    /// Runs that are done now.
-    pub closed: Vec<u64>,
     /// Days with outstanding jobs, of any run.
     pub busy_days: BTreeSet<Day>,
     /// Days of backfills that are going on or were closed in this pass.
@@ -94,6 +92,8 @@ pub struct Summary {
     /// When the longest waiting partial range must go.
     pub next_due: Option<Instant>,
     pub deposed: bool,
+    /// Days of backfills are left to be looked at, for want of time.
+    pub more: bool,
     /// Jobs of which it cannot be told what they cover, and why: their days wait.
     pub unreadable: Vec<(String, String)>,
     /// Days of runs that could not be looked at in this pass; the others were.
@@ -108,7 +108,9 @@ pub struct Summary {
 pub struct Pass {
     deps: Dependencies,
     partial: PartialRanges,
-    finished: FinishedDays,
+    known: KnownRuns,
+    /// Who led when the last pass was whole; what is known of runs is of that time.
+    known_under: Option<LeaderToken>,
     failing: FailingDays,
     memory: Memory,
     growth: Growth,
@@ -120,7 +122,8 @@ impl Pass {
         Self {
             deps,
             partial: PartialRanges::new(),
-            finished: FinishedDays::default(),
+            known: KnownRuns::default(),
+            known_under: None,
             failing: FailingDays::default(),
             memory: Memory::default(),
             growth: Growth::default(),
@@ -134,19 +137,50 @@ impl Pass {
 
     /// The live days at this moment, the current one first.
     pub fn live_days(&self, today: Day) -> Vec<Day> {
-        let lookback = i32::from(self.deps.settings.scheduler.lookback_days);
-        (0..=lookback)
-            .filter_map(|days| today.offset(-days))
-            .collect()
+        clock::live_days(&self.deps.settings.scheduler, today)
     }
 
     /// Makes what is missing.
-    pub async fn run(&mut self, leader: LeaderToken, moment: Moment) -> Result<Summary, PassError> {
+    ///
+    /// Calls `sees` as soon as ClickHouse has answered.
+    pub async fn run(
+        &mut self,
+        leader: LeaderToken,
+        moment: Moment,
+        sees: impl Fn(),
+    ) -> Result<Summary, PassError> {
+        // What the last pass was to do may be undone, or Redis went back under another leader.
+        let anew = self.known_under.take() != Some(leader);
+        if anew {
+            self.known = KnownRuns::default();
+        }
+        let summary = self.make(leader, moment, anew, sees).await?;
+        self.known_under = Some(leader);
+        Ok(summary)
+    }
+
+    async fn make(
+        &mut self,
+        leader: LeaderToken,
+        moment: Moment,
+        anew: bool,
+        sees: impl Fn(),
+    ) -> Result<Summary, PassError> {
         let stats = self.deps.queue.stats().await?;
         let live_days = self.live_days(moment.today);
-        self.memory.compare(&self.deps, &stats, &live_days).await?;
+        let may_hold_old_jobs = self.memory.compare(&self.deps, &stats, &live_days).await?;
         let mut summary = Summary::default();
         let runs = self.deps.runs.for_pass().await?;
+        sees();
+        if may_hold_old_jobs || anew {
+            let ended = withdraw::sweep_ended(&self.deps.queue, &self.deps.runs, &runs).await?;
+            if ended > 0 {
+                tracing::warn!(
+                    jobs = ended,
+                    "jobs of ended runs were back and left the queue"
+                );
+            }
+        }
         let (open_runs, stopped): (Vec<Run>, Vec<Run>) = runs
             .into_iter()
             .partition(|run| run.state == RunState::Open);
@@ -195,7 +229,7 @@ impl Pass {
         }
         // Behind the live days: each job costs some questions.
         self.split_jobs(&mut summary).await?;
-        match self.split_grown(dead, moment, &mut summary).await {
+        match self.split_grown(dead, &stopped, moment, &mut summary).await {
             Err(PassError::Store(error)) if self.is_the_days(&error).await => {
                 tracing::warn!(why = error.chain(), "dead jobs cannot be looked at");
             }

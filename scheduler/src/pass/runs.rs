@@ -13,28 +13,45 @@ use super::{
     slice::{DayOfRun, SliceEnd},
 };
 
-/// Days of open runs in which nothing was left when they were last looked at. A hint that saves queries: a run is
-/// closed only in a pass that looked at all its days.
+/// What is remembered of open runs.
 #[derive(Debug, Default)]
-pub struct FinishedDays(HashMap<u64, HashSet<Day>>);
+pub struct KnownRuns {
+    runs: HashMap<u64, KnownRun>,
+    /// The run and the day at which the last pass ran out of time.
+    next: Option<(u64, Day)>,
+}
+
+#[derive(Debug, Default)]
+struct KnownRun {
+    /// Days in which nothing was left when they were last looked at. A hint that saves queries.
+    finished: HashSet<Day>,
+    /// Each day that was looked at since nothing was known was finished. A run is closed only when that holds of all.
+    all_finished: bool,
+}
+
+/// Live days are looked at between two passes, so backfills have so much time in one; a day that was begun is ended.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// Days that may fail in a pass before it ends: each may have cost a minute of waiting.
 const MOST_FAILING: u64 = 3;
 /// How long a day that failed is left alone, so that those behind it have their turn.
 const LEFT_ALONE: Duration = Duration::from_secs(60);
+/// How long a day is left alone whose rows are away: a partition that is detached and attached again.
+const AWAY: Duration = Duration::from_secs(10);
 
-/// Days of runs that could not be looked at, and when.
+/// Days of runs that could not be looked at, or are away, and until when they are left alone.
 #[derive(Debug, Default)]
 pub struct FailingDays(HashMap<(u64, Day), Instant>);
 
 impl FailingDays {
-    fn note(&mut self, run: u64, day: Day, now: Instant) {
-        self.0.insert((run, day), now);
+    /// True if it is the first time.
+    fn note(&mut self, run: u64, day: Day, until: Instant) -> bool {
+        self.0.insert((run, day), until).is_none()
     }
 
     fn waits(&self, run: u64, day: Day, now: Instant) -> bool {
-        let failed = self.0.get(&(run, day));
-        failed.is_some_and(|failed| now.saturating_duration_since(*failed) < LEFT_ALONE)
+        let until = self.0.get(&(run, day));
+        until.is_some_and(|until| now < *until)
     }
 }
 
@@ -47,22 +64,43 @@ impl Pass {
         moment: Moment,
         summary: &mut Summary,
     ) -> Result<(), PassError> {
-        self.finished
-            .0
+        let began = Instant::now();
+        self.known
+            .runs
             .retain(|run, _| open_runs.iter().any(|open| open.run == *run));
         self.failing
             .0
             .retain(|(run, _), _| open_runs.iter().any(|open| open.run == *run));
-        for run in open_runs {
-            let days = run.days();
-            summary.backfill_days.extend(&days);
-            let mut finished = self.finished.0.remove(&run.run).unwrap_or_default();
-            if days.iter().all(|day| finished.contains(day)) {
-                finished.clear();
+        let all_days = open_runs.iter().flat_map(Run::days);
+        summary.backfill_days.extend(all_days);
+        let next = self.known.next.take();
+        let first = next.and_then(|(of, _)| open_runs.iter().position(|run| run.run == of));
+        let (behind, before) = open_runs.split_at(first.unwrap_or_default());
+        for run in behind.iter().chain(before) {
+            let mut days = run.days();
+            let first = next.and_then(|next| days.iter().position(|day| (run.run, *day) == next));
+            days.rotate_left(first.unwrap_or_default());
+            let mut known = self.known.runs.remove(&run.run).unwrap_or_default();
+            if known.finished.is_empty() || days.iter().all(|day| known.finished.contains(day)) {
+                known.finished.clear();
+                known.all_finished = true;
             }
-            let looks_at_all = finished.is_empty();
             for day in &days {
-                if finished.contains(day) || self.failing.waits(run.run, *day, moment.at) {
+                if known.finished.contains(day) {
+                    continue;
+                }
+                if began.elapsed() > LONGEST {
+                    summary.more = true;
+                    // Where there is no room the days keep their order.
+                    if *free > 0 {
+                        self.known.next = Some((run.run, *day));
+                    } else {
+                        known.all_finished = false;
+                    }
+                    break;
+                }
+                if self.failing.waits(run.run, *day, moment.at) {
+                    known.all_finished = false;
                     continue;
                 }
                 let day_of_run = DayOfRun {
@@ -72,18 +110,23 @@ impl Pass {
                     order: run.order,
                     priority: BACKFILL,
                 };
-                let sliced = self
-                    .slice_day(day_of_run, leader, free, moment, summary)
-                    .await;
-                let sliced = match sliced {
-                    Ok(sliced) => sliced,
+                weldfleet_failpoints::reach("scheduler::day_of_run").await;
+                let looked = async {
+                    let slicing = self.slice_day(day_of_run, leader, free, moment, summary);
+                    let sliced = slicing.await?;
+                    let is_away = sliced.is_finished() && self.is_away(run, *day, moment).await?;
+                    Ok((sliced, is_away))
+                };
+                let (sliced, is_away) = match looked.await {
+                    Ok(looked) => looked,
                     Err(PassError::Store(error))
                         if summary.failed_days < MOST_FAILING && self.is_the_days(&error).await =>
                     {
                         let why = error.chain();
                         tracing::warn!(run = run.run, %day, why, "a day cannot be looked at; others go on");
-                        self.failing.note(run.run, *day, moment.at);
+                        self.failing.note(run.run, *day, moment.at + LEFT_ALONE);
                         summary.failed_days += 1;
+                        known.all_finished = false;
                         continue;
                     }
                     Err(error) => return Err(error),
@@ -92,22 +135,62 @@ impl Pass {
                 if summary.deposed {
                     return Ok(());
                 }
-                if sliced.is_finished() {
-                    finished.insert(*day);
+                if sliced.is_finished() && !is_away {
+                    known.finished.insert(*day);
+                } else {
+                    known.all_finished = false;
                 }
                 // Somebody steers the run just now. The days behind this one would come before it.
                 if sliced.ended == SliceEnd::Conflict {
                     break;
                 }
             }
-            if looks_at_all && finished.len() == days.len() {
-                self.deps.runs.close(run.run).await?;
-                tracing::info!(run = run.run, from = %run.from, to = %run.to, "run done");
-                summary.closed.push(run.run);
+            if known.all_finished && known.finished.len() == days.len() {
+                match self.deps.runs.close(run.run).await {
+                    Ok(()) => {
+                        tracing::info!(run = run.run, from = %run.from, to = %run.to, "run done");
+                    }
+                    Err(error) if self.is_the_days(&error).await => {
+                        let why = error.chain_and_remedy();
+                        tracing::warn!(
+                            run = run.run,
+                            why,
+                            "the run cannot be closed; others go on"
+                        );
+                        summary.failed_days += 1;
+                        self.known.runs.insert(run.run, known);
+                    }
+                    Err(error) => return Err(error.into()),
+                }
             } else {
-                self.finished.0.insert(run.run, finished);
+                self.known.runs.insert(run.run, known);
+            }
+            if summary.more {
+                break;
             }
         }
         Ok(())
+    }
+
+    /// Whether a run is to judge rows of the day again, and the table has none of it: nobody would know, once they are
+    /// back, that they were to be judged.
+    async fn is_away(&mut self, run: &Run, day: Day, moment: Moment) -> Result<bool, PassError> {
+        let of_day: Vec<(Day, u64)> = run
+            .must_find()
+            .iter()
+            .filter(|(of, _)| *of == day)
+            .copied()
+            .collect();
+        let away = self.deps.table.away(run, &of_day).await?;
+        let Some((_, rows)) = away.first() else {
+            return Ok(false);
+        };
+        if self.failing.note(run.run, day, moment.at + AWAY) {
+            tracing::warn!(
+                run = run.run, %day, rows,
+                "rows of the run are gone: the table has none of this day; the run waits for them, `scheduler backfill cancel` ends it"
+            );
+        }
+        Ok(true)
     }
 }

@@ -27,6 +27,11 @@ const FEW: u64 = 32;
 /// Full ranges of a live day that has no jobs: what a fleet finds that was away for long, or is new.
 const BACKLOG: usize = 16;
 
+/// Time between two neighbouring rows of a live range. A longer one would let a timer whose clock is ahead lay a range
+/// over all that is still to come, which would wait for as long as that range is in hand. Clocks that are wrong by a
+/// time zone or summer time are off by more; a slow line's rows come closer together, so that they still share ranges.
+const LONGEST_GAP_SECONDS: i64 = 30 * 60;
+
 /// What is to be sliced.
 #[derive(Debug, Clone, Copy)]
 pub struct DayOfRun<'s> {
@@ -101,17 +106,14 @@ pub async fn slice(
         sliced.ended = SliceEnd::Full;
         return Ok(sliced);
     }
-    let mut covered: Vec<KeyRange> = Vec::with_capacity(plan.jobs.len());
-    for job in &plan.jobs {
-        match weldfleet_fleet::range_of(job) {
-            Ok(range) => covered.push(range.keys()),
-            Err(error) => sliced.unreadable.push((job.id.clone(), error.to_string())),
+    let covered = match covered(&plan.jobs) {
+        Ok(covered) => covered,
+        Err(unreadable) => {
+            sliced.unreadable = unreadable;
+            sliced.ended = SliceEnd::Unreadable;
+            return Ok(sliced);
         }
-    }
-    if !sliced.unreadable.is_empty() {
-        sliced.ended = SliceEnd::Unreadable;
-        return Ok(sliced);
-    }
+    };
     // One weld alone is a range of either order; a dead one must not hold a day in the other.
     let (mut welds, mut covered): (Vec<KeyRange>, Vec<KeyRange>) = covered
         .into_iter()
@@ -162,6 +164,21 @@ pub async fn slice(
         reading.cut(partial, &mut progress).await?;
     }
     Ok(progress.sliced)
+}
+
+/// The keys that jobs cover; `Err`: jobs of which it cannot be told, and why.
+fn covered(jobs: &[Job]) -> Result<Vec<KeyRange>, Vec<(String, String)>> {
+    let (mut covered, mut unreadable) = (Vec::with_capacity(jobs.len()), Vec::new());
+    for job in jobs {
+        match weldfleet_fleet::range_of(job) {
+            Ok(range) => covered.push(range.keys()),
+            Err(error) => unreadable.push((job.id.clone(), error.to_string())),
+        }
+    }
+    match unreadable.is_empty() {
+        true => Ok(covered),
+        false => Err(unreadable),
+    }
 }
 
 /// Whether so many jobs of a day wait that it need not be looked at yet: see [`SHARE_OF_ROOM`].
@@ -250,7 +267,10 @@ impl Reading<'_> {
             &self.coverage,
             limit,
         )?;
-        let mut cutter = Cutter::new(self.coverage.ranges(), batch);
+        // Of a run all rows are there: a gap costs nobody a wait, and rows that lie far apart need not be many ranges.
+        let longest_gap = (of.run == LIVE_RUN && self.order == KeyOrder::Time)
+            .then(|| LONGEST_GAP_SECONDS * deps.table.ticks_per_second());
+        let mut cutter = Cutter::new(self.coverage.ranges(), batch, longest_gap);
         let mut choosing = Choosing {
             scan: partial.scan(of.run, of.day, now),
             max_wait: (of.run == LIVE_RUN).then_some(settings.max_wait),
@@ -271,7 +291,10 @@ impl Reading<'_> {
                 if choosing.goes_now(&cut) {
                     progress.ready.push(cut);
                 }
-                if Some(progress.ready.len()) == self.backlog {
+                let full = || progress.ready.iter().filter(|cut| cut.full).count();
+                // What was enqueued by time is gone on with by time.
+                let is_backlog = |most| progress.sliced.enqueued == 0 && full() >= most;
+                if self.backlog.is_some_and(is_backlog) {
                     return Ok(Cutting::Backlog);
                 }
                 if progress.ready.len() as u64 == *progress.free {

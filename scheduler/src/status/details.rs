@@ -7,16 +7,21 @@ use std::{
     time::{Duration, Instant},
 };
 
+use weldfleet_fleet::DayGroup;
 use weldfleet_queue::Queue;
 use weldfleet_stores::{
-    Class, Day, StoreError,
-    clickhouse::{DayCounts, LeftElsewhere, Run, RunState, SourceTable},
+    Class, Day, LIVE_RUN, StoreError,
+    clickhouse::{DayCounts, Events, LeftElsewhere, Run, RunState, Runs, SourceTable},
     mysql::{Mirror, MirrorLag},
 };
 
-use super::{PACE_SECONDS, report::OlderDay};
+use super::{
+    PACE_SECONDS,
+    report::{OlderDay, OlderMirror},
+};
 use crate::{
     clock::now_ms,
+    events::{OF_PAUSES, PAUSE_LOST},
     settle::{self, Rule},
 };
 
@@ -29,7 +34,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 const SHARE: u32 = 99;
 /// The same for one that is wanted since something was changed.
 const SHARE_OF_CHANGES: u32 = 5;
-/// Days of open runs whose verdicts are counted.
+/// Days of open runs whose verdicts are counted, and days of a run that are asked for at a time.
 const MOST_DAYS: usize = 31;
 
 /// What it depends on: if this changes, it is read anew at once.
@@ -66,6 +71,8 @@ pub struct Question {
 pub struct RunLeft {
     pub rows: u64,
     pub days: u64,
+    /// Rows that it is to judge again on days that have left the table.
+    pub gone: u64,
 }
 
 pub struct Details {
@@ -86,6 +93,9 @@ pub struct Details {
     pub settling: Option<Settling>,
     pub mirror: Option<Vec<MirrorLag>>,
     pub mirror_kept: Option<u64>,
+    pub mirror_older: Option<OlderMirror>,
+    pub unknown_runs: Vec<u64>,
+    pub pause_lost: bool,
     /// What could not be read in time, or at all.
     pub problems: Vec<String>,
     /// ClickHouse does not let the scheduler read it.
@@ -97,8 +107,16 @@ pub struct Details {
 /// Days whose verdicts are in patch parts still.
 pub struct Settling {
     pub unsettled: BTreeSet<Day>,
-    /// Those that nothing keeps from being settled, for long.
-    pub overdue: BTreeSet<Day>,
+    /// Those that nothing keeps from being settled but the time: when they will have waited for long, ms since 1970.
+    due: BTreeMap<Day, i64>,
+}
+
+impl Settling {
+    /// Those that have waited for long.
+    pub fn overdue(&self, now_ms: i64) -> BTreeSet<Day> {
+        let overdue = self.due.iter().filter(|(_, due)| **due <= now_ms);
+        overdue.map(|(day, _)| *day).collect()
+    }
 }
 
 impl Details {
@@ -118,6 +136,9 @@ impl Details {
             settling: None,
             mirror: None,
             mirror_kept: None,
+            mirror_older: None,
+            unknown_runs: Vec::new(),
+            pause_lost: false,
             problems: Vec::new(),
             refused: None,
             mirror_away: None,
@@ -183,7 +204,7 @@ impl Question {
             match reading {
                 Ok(Ok(())) => {}
                 Ok(Err(error @ (StoreError::MySql { .. } | StoreError::MySqlSilent { .. }))) => {
-                    details.mirror_away = Some(error.chain());
+                    details.mirror_away = Some(error.chain_and_remedy());
                 }
                 Ok(Err(error)) => details.blame(&error),
                 Err(_) => details.problems.push(slow(
@@ -198,14 +219,38 @@ impl Question {
 
     async fn read_rows(&self, details: &mut Details) -> Result<(), StoreError> {
         let (table, live) = (&self.table, &self.subject.live);
+        // Each for itself: what the largest table cannot tell in time keeps nothing else back.
+        if self.day.is_none()
+            && let (Some(newest), Some(oldest)) = (live.iter().max(), live.iter().min())
+        {
+            match table.left_elsewhere(*oldest, *newest).await {
+                Ok(elsewhere) => details.elsewhere = Some(elsewhere),
+                Err(error) => details.blame(&error),
+            }
+        }
+        match self.settling().await {
+            Ok(settling) => details.settling = Some(settling),
+            Err(error) => details.blame(&error),
+        }
+        // Nothing else hangs on it, and the events may not be there yet.
+        let last = Events::on(table.server().clone()).last_of(&OF_PAUSES).await;
+        details.pause_lost =
+            last.is_ok_and(|last| last.is_some_and(|last| last.what == PAUSE_LOST));
+        match self.unknown_runs().await {
+            Ok(unknown) => details.unknown_runs = unknown,
+            Err(error) => details.blame(&error),
+        }
         let mut days = Vec::new();
         for run in &self.runs {
             let of_run = run.days();
-            let wanted = table.wanted_rows(run.run, &of_run, &run.selection).await?;
-            let wanted: BTreeMap<Day, u64> = wanted.into_iter().collect();
+            let mut wanted: BTreeMap<Day, u64> = BTreeMap::new();
+            for some in of_run.chunks(MOST_DAYS) {
+                wanted.extend(table.wanted_rows(run.run, some, &run.selection).await?);
+            }
             let told = RunLeft {
                 rows: wanted.values().sum(),
                 days: wanted.len() as u64,
+                gone: table.gone(run).await?,
             };
             details.wanted.insert(run.run, told);
             if run.state == RunState::Open {
@@ -227,13 +272,30 @@ impl Question {
             days.extend(&self.counted);
             details.not_selected = Some(table.not_selected(&days).await?);
         }
-        if self.day.is_none()
-            && let (Some(today), Some(oldest)) = (live.first(), live.last())
-        {
-            details.elsewhere = Some(table.left_elsewhere(*oldest, *today).await?);
-        }
-        details.settling = Some(self.settling().await?);
         Ok(())
+    }
+
+    /// Runs that have jobs, and that `weld_runs` has lost: nothing is sliced for them, and what is there is judged.
+    async fn unknown_runs(&self) -> Result<Vec<u64>, StoreError> {
+        // Another fleet's jobs are of its own runs. Without Redis nobody knows.
+        if self.queue.check_owner().await.is_err() {
+            return Ok(Vec::new());
+        }
+        let groups = self.queue.groups().await.unwrap_or_default().into_iter();
+        let of_jobs = groups.filter(|group| group.outstanding > 0);
+        let of_jobs: BTreeSet<u64> = of_jobs
+            .filter_map(|group| group.name.parse::<DayGroup>().ok())
+            .map(|of| of.run)
+            .filter(|run| *run != LIVE_RUN && !self.runs.iter().any(|known| known.run == *run))
+            .collect();
+        let runs = Runs::on(self.table.server().clone());
+        let mut unknown = Vec::new();
+        for run in of_jobs {
+            if runs.get(run).await?.is_none() {
+                unknown.push(run);
+            }
+        }
+        Ok(unknown)
     }
 
     async fn settling(&self) -> Result<Settling, StoreError> {
@@ -247,18 +309,27 @@ impl Question {
         let today = self.subject.live.first().copied();
         let rule = Rule {
             not_over: today,
-            quiet: self.settled_within,
+            quiet: Duration::ZERO,
         };
+        let patience = self.settled_within + settle::may_wait(&seen.patches);
         let partitions = seen.patches.partitions.iter();
-        let overdue = partitions
+        let waiting = partitions
             .filter(|partition| knows_jobs && settle::obstacle(partition, &seen, rule).is_none());
-        let overdue = overdue.flat_map(|partition| partition.days.iter().map(|day| day.day));
+        let mut due: BTreeMap<Day, i64> = BTreeMap::new();
+        for partition in waiting {
+            let quiet = Duration::from_secs(partition.quiet_seconds);
+            let due_ms = now_ms() + patience.saturating_sub(quiet).as_millis() as i64;
+            for day in &partition.days {
+                let earliest = due.entry(day.day).or_insert(due_ms);
+                *earliest = due_ms.min(*earliest);
+            }
+        }
         let unsettled = seen.patches.days().into_iter();
         Ok(Settling {
             unsettled: unsettled
                 .filter(|day| today.is_none_or(|today| *day < today))
                 .collect(),
-            overdue: overdue.collect(),
+            due,
         })
     }
 
@@ -273,11 +344,25 @@ impl Question {
             mirror.survey_day(lag.day).await?;
             *lag = mirror.lag_of(lag.day).await?;
         }
-        details.mirror_kept = Some(match self.day {
-            Some(_) => lag.iter().map(|lag| lag.kept).sum(),
-            None => mirror.kept_rows().await?,
-        });
+        let kept_on_day = lag.iter().map(|lag| lag.kept).sum();
         details.mirror = Some(lag);
+        details.mirror_kept = Some(kept_on_day);
+        if self.day.is_none() {
+            let mut totals = mirror.totals().await?;
+            details.mirror_kept = Some(totals.kept);
+            totals
+                .behind
+                .retain(|day, _| Some(*day) >= self.mirror_from && !days.contains(day));
+            if let Some(why) = totals.uncounted {
+                details.problems.push(why);
+                return Ok(());
+            }
+            details.mirror_older = Some(OlderMirror {
+                missing: totals.behind.values().map(|day| day.missing).sum(),
+                of: totals.behind.values().map(|day| day.committed).sum(),
+                days: totals.behind.len() as u64,
+            });
+        }
         Ok(())
     }
 }
@@ -322,6 +407,21 @@ mod tests {
         };
         assert_eq!(left(&[]), [20, 30]);
         assert!(left(&[(second, third)]).is_empty());
+    }
+
+    /// Without being read again.
+    #[test]
+    fn a_day_is_overdue_as_soon_as_it_has_waited_for_long() {
+        let day = |number| Day::new(number).unwrap();
+        let [first, second] = [20_261_101, 20_261_102].map(day);
+        let settling = Settling {
+            unsettled: [first, second].into(),
+            due: [(first, 1000), (second, 2000)].into(),
+        };
+        let overdue = |now_ms| settling.overdue(now_ms).into_iter().collect::<Vec<_>>();
+        assert!(overdue(999).is_empty());
+        assert_eq!(overdue(1000), [first]);
+        assert_eq!(overdue(2000), [first, second]);
     }
 
     #[test]

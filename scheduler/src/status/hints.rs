@@ -5,29 +5,48 @@ use std::collections::BTreeSet;
 use weldfleet_fleet::{Agreement, agreement};
 use weldfleet_queue::{State, WorkerEntry};
 use weldfleet_service::output::grouped;
+use weldfleet_settings::Scheduler;
+use weldfleet_stores::Day;
 use weldfleet_words::Words;
 
-use super::report::{DayLine, Hint, Report};
+use super::report::{DayLine, Hint, OlderDay, OlderMirror, Report};
+use crate::{
+    actions::runs::MOST_DAYS,
+    clock::{DAYS_TOLD, days_told},
+};
 
-/// Those that need a person first. `zone` is what the scheduler's day is told by, `ours` what it has in its settings.
-pub fn hints(report: &Report, zone: &str, ours: &Agreement) -> Vec<Hint> {
-    let (later_alone, later) = match (later(report, zone), nothing_is_left(report)) {
+/// Stretches of older days that are named.
+const MOST_STRETCHES: usize = 3;
+/// Days with rows left that are no further apart are one backfill: the days between cost it little.
+const NEIGHBOURS: i32 = 31;
+/// A scheduler that has not asked for so long, measured by the others, is gone.
+const ASKS_STILL_MS: u64 = 60_000;
+
+/// Those that need a person first. `scheduler` and `ours` are what this program has in its settings.
+pub fn hints(report: &Report, scheduler: &Scheduler, ours: &Agreement) -> Vec<Hint> {
+    let (later_alone, later) = match (later(report, scheduler), nothing_is_left(report)) {
         (words, true) => (words, None),
         (words, false) => (None, words),
     };
     let wanted = [
         other_rows(report, ours),
+        other_leases(report, ours),
+        other_days(report, scheduler),
         later_alone,
         dead(report),
         older(report),
         no_day(report),
         in_error(report),
+        gone(report),
+        pause_lost(report),
+        unknown_runs(report),
         late(report),
     ];
     let needed = wanted.into_iter().flatten().map(|words| (words, true));
     let told = [
         mixed(report.living_workers()),
         other_settings(report),
+        older_mirror(report),
         later,
     ];
     let told = told.into_iter().flatten().map(|words| (words, false));
@@ -49,11 +68,85 @@ fn dead(report: &Report) -> Option<Words> {
 }
 
 fn older(report: &Report) -> Option<Words> {
-    let older = report.older_days.as_ref()?;
-    let days = format!("--from {} --to {}", older.first()?.day, older.last()?.day);
+    let stretches = stretches(report.older_days.as_ref()?);
+    let commands: Vec<String> = stretches
+        .iter()
+        .take(MOST_STRETCHES)
+        .map(|(from, to)| format!("`scheduler backfill --from {from} --to {to}`"))
+        .collect();
+    let judges = match commands.len() {
+        0 => return None,
+        1 => "judges",
+        _ => "judge",
+    };
+    let (and, and_zh) = match stretches.len() - commands.len() {
+        0 => Default::default(),
+        more => (
+            format!("; {more} more stretches of days are older"),
+            format!("；另有 {more} 段更早的日期"),
+        ),
+    };
+    let (en, zh) = (commands.join(", "), commands.join("、"));
     Some(Words::new(
-        format!("older days have rows left; `scheduler backfill {days}` judges them"),
-        format!("更早的日期还有未判定的数据；用 `scheduler backfill {days}` 补跑"),
+        format!("older days have rows left; {en} {judges} them{and}"),
+        format!("更早的日期还有未判定的数据；用 {zh} 补跑{and_zh}"),
+    ))
+}
+
+/// From when to when backfills could judge these days, the newest first. One slip of a clock must not make all of them
+/// one that is longer than a backfill may be.
+fn stretches(older: &[OlderDay]) -> Vec<(Day, Day)> {
+    let mut days: Vec<Day> = older
+        .iter()
+        .filter_map(|day| day.day.parse().ok())
+        .collect();
+    days.sort_unstable();
+    let mut stretches: Vec<(Day, Day)> = Vec::new();
+    for day in days.into_iter().rev() {
+        let at = Day::days_since_epoch;
+        match stretches.last_mut() {
+            Some((from, to))
+                if at(*from) - at(day) <= NEIGHBOURS
+                    && at(*to) - at(day) < i32::try_from(MOST_DAYS).unwrap_or(i32::MAX) =>
+            {
+                *from = day;
+            }
+            _ => stretches.push((day, day)),
+        }
+    }
+    stretches
+}
+
+/// Schedulers that take other days to be live than the one that leads.
+fn other_days(report: &Report, scheduler: &Scheduler) -> Option<Words> {
+    let told = |says: &[String]| {
+        says.iter()
+            .find(|line| line.starts_with(DAYS_TOLD))
+            .cloned()
+    };
+    let leader = told(&report.leader_says)?;
+    let last = report.schedulers.iter().map(|one| one.asked_ms).max()?;
+    let asks = report
+        .schedulers
+        .iter()
+        .filter(|one| one.asked_ms + ASKS_STILL_MS >= last);
+    let others = asks.filter_map(|one| Some((one.id.as_str(), told(&one.says)?)));
+    let own = [("", days_told(scheduler))];
+    let mut differing = others.chain(own).filter(|(_, days)| *days != leader);
+    let (id, days) = differing.next()?;
+    let (who, who_zh) = match id {
+        "" => ("this program".to_owned(), "本程序".to_owned()),
+        id => (format!("scheduler {id}"), format!("调度器 {id}")),
+    };
+    let shown = |told: &str| told.trim_start_matches(DAYS_TOLD).to_owned();
+    let (theirs, leaders) = (shown(&days), shown(&leader));
+    Some(Words::new(
+        format!(
+            "{who} has other days than the leader, so that they tell different things: {theirs}, the leader {leaders}; give all the same file and restart them"
+        ),
+        format!(
+            "{who_zh} 与主调度器的日期设置不同，两者显示的内容不一致：{theirs}，主调度器为 {leaders}；请统一配置文件并重启"
+        ),
     ))
 }
 
@@ -81,6 +174,58 @@ fn in_error(report: &Report) -> Option<Words> {
     ))
 }
 
+fn gone(report: &Report) -> Option<Words> {
+    let mut runs = report.runs.iter().flatten().filter(|run| run.gone > 0);
+    let run = runs.next()?;
+    let (id, rows) = (run.run, grouped(run.gone));
+    Some(Words::new(
+        format!(
+            "{rows} rows of run {id} are gone: the table has no row of their days; the run waits for them, `scheduler backfill cancel {id}` ends it"
+        ),
+        format!(
+            "补跑 {id} 的 {rows} 行数据已不在表中；补跑会等待，用 `scheduler backfill cancel {id}` 结束"
+        ),
+    ))
+}
+
+fn pause_lost(report: &Report) -> Option<Words> {
+    (report.pause_lost && report.paused.is_none()).then(|| {
+        Words::new(
+            "the fleet was paused and Redis forgot that, so it is claiming again; `scheduler pause` stops it, `scheduler resume` says that it may go on"
+                .to_owned(),
+            "系统曾被暂停，但 Redis 丢失了暂停状态，现已继续领取作业；用 `scheduler pause` 停止，或用 `scheduler resume` 确认继续"
+                .to_owned(),
+        )
+    })
+}
+
+fn unknown_runs(report: &Report) -> Option<Words> {
+    let run = report.unknown_runs.first()?;
+    Some(Words::new(
+        format!(
+            "jobs of run {run} are in the queue, and weld_runs does not know it; `scheduler backfill cancel {run}` takes them off"
+        ),
+        format!(
+            "队列中有补跑 {run} 的作业，但 weld_runs 中没有它；用 `scheduler backfill cancel {run}` 移出"
+        ),
+    ))
+}
+
+/// Of days that are not looked at often.
+fn older_mirror(report: &Report) -> Option<Words> {
+    let OlderMirror { missing, of, days } =
+        report.mirror_older.filter(|older| older.missing > 0)?;
+    let [missing, of] = [missing, of].map(grouped);
+    Some(Words::new(
+        format!(
+            "older days: {missing} of {of} NOK rows are missing from MySQL, on {days} days; the leader brings one day after another"
+        ),
+        format!(
+            "更早的日期：MySQL 缺少 {of} 行 NOK 数据中的 {missing} 行，共 {days} 天；主调度器会逐日补齐"
+        ),
+    ))
+}
+
 fn late(report: &Report) -> Option<Words> {
     let rows: u64 = report.mirror.iter().flatten().map(|line| line.late).sum();
     let rows = grouped(Some(rows).filter(|rows| *rows > 0)?);
@@ -98,13 +243,18 @@ fn nothing_is_left(report: &Report) -> bool {
     days.is_some_and(|days| days.iter().all(|day| day.left == 0))
 }
 
-fn later(report: &Report, zone: &str) -> Option<Words> {
+fn later(report: &Report, scheduler: &Scheduler) -> Option<Words> {
     let rows = report.rows_later.filter(|rows| *rows > 0)?;
+    let (zone, lookahead) = (scheduler.timezone.name(), scheduler.lookahead_days);
+    let (day, day_zh) = match lookahead {
+        0 => ("today", "今天"),
+        _ => ("tomorrow", "明天"),
+    };
+    let settings =
+        format!("scheduler.timezone = \"{zone}\", scheduler.lookahead_days = {lookahead}");
     Some(Words::new(
-        format!(
-            "{rows} rows are dated after today and wait for their day; scheduler.timezone = \"{zone}\""
-        ),
-        format!("{rows} 行数据的日期晚于今天，等待到期；scheduler.timezone = \"{zone}\""),
+        format!("{rows} rows are dated after {day} and wait for their day; {settings}"),
+        format!("{rows} 行数据的日期晚于{day_zh}，等待到期；{settings}"),
     ))
 }
 
@@ -157,11 +307,32 @@ fn other_rows(report: &Report, ours: &Agreement) -> Option<Words> {
     ))
 }
 
+/// Workers whose leases last another time than this scheduler takes them to.
+fn other_leases(report: &Report, ours: &Agreement) -> Option<Words> {
+    let differs = |theirs: &Agreement| ours.differing(theirs).any(|name| name == agreement::LEASE);
+    let mut others = told_settings(report).filter(|(_, theirs)| differs(theirs));
+    let (first, _) = others.next()?;
+    let (id, more) = (&first.id, others.count());
+    let (and, and_zh) = match more {
+        0 => Default::default(),
+        more => (format!(" and {more} more"), format!(" 等 {} 个", more + 1)),
+    };
+    Some(Words::new(
+        format!(
+            "worker {id}{and} has another lease.ttl than this scheduler, so that a silence may be taken for a death; give all the same file and restart them"
+        ),
+        format!(
+            "工作进程 {id}{and_zh} 的 lease.ttl 与本调度器不同，短暂的沉默可能被当作崩溃；请统一配置文件并重启"
+        ),
+    ))
+}
+
 /// What to say where workers have the same model and judge by other settings.
 fn other_settings(report: &Report) -> Option<Words> {
     let told: Vec<Agreement> = told_settings(report).map(|(_, told)| told).collect();
     let first = told.first()?;
     let differing = told.iter().flat_map(|other| first.differing(other));
+    let differing = differing.filter(|name| *name != agreement::LEASE);
     let names = sections(differing);
     (!names.is_empty()).then(|| {
         Words::new(
@@ -210,10 +381,9 @@ fn mixed<'a>(living: impl Iterator<Item = &'a WorkerEntry>) -> Option<Words> {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{report::OlderDay, worker_entry},
-        *,
-    };
+    use weldfleet_queue::Candidate;
+
+    use super::{super::worker_entry, *};
 
     fn worker(device: &str, model_version: &str, silent_ms: u64) -> WorkerEntry {
         WorkerEntry {
@@ -235,7 +405,10 @@ mod tests {
             ..Report::default()
         };
         report.thresholds.silent_ms = 15_000;
-        assert_eq!(hints(&report, "UTC", &Agreement::default()), []);
+        assert_eq!(
+            hints(&report, &Scheduler::default(), &Agreement::default()),
+            []
+        );
         let providers = [worker("cpu", "m-1", 0), worker("openvino", "m-1", 0)];
         let said = mixed(providers.iter()).unwrap().en;
         assert!(
@@ -248,6 +421,12 @@ mod tests {
         ];
         let said = mixed(precisions.iter()).unwrap().en;
         assert!(said.contains("different models (m-1, m-1+bf16)"), "{said}");
+        let halves = [
+            worker("tensorrt:0", "m-1", 0),
+            worker("tensorrt+fp16:1", "m-1+fp16", 0),
+        ];
+        let said = mixed(halves.iter()).unwrap().en;
+        assert!(said.contains("different models (m-1, m-1+fp16)"), "{said}");
         let versions = [worker("cpu", "plant:1", 0), worker("cpu", "plant:2", 0)];
         let said = mixed(versions.iter()).unwrap().en;
         assert!(
@@ -276,7 +455,7 @@ mod tests {
                 workers: Some(workers),
                 ..Report::default()
             };
-            let told = hints(&report, "UTC", &ours);
+            let told = hints(&report, &Scheduler::default(), &ours);
             told.into_iter()
                 .map(|hint| (hint.needs_a_person, hint.words.en))
                 .collect::<Vec<_>>()
@@ -300,6 +479,28 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_with_another_ttl_than_the_scheduler_is_named_alone() {
+        let with = |ttl: &str| Agreement::default().with(agreement::LEASE, &ttl);
+        let told = ["30s", "6s"].map(|ttl| with(ttl).to_string());
+        let worker = |told: &str| {
+            worker_entry(&[
+                ("device", "cpu"),
+                ("version", env!("CARGO_PKG_VERSION")),
+                (Agreement::FIELD, told),
+            ])
+        };
+        let report = Report {
+            workers: Some(told.iter().map(|told| worker(told)).collect()),
+            ..Report::default()
+        };
+        let told = hints(&report, &Scheduler::default(), &with("30s"));
+        assert_eq!(told.len(), 1, "{told:?}");
+        let said = &told[0].words;
+        assert!(said.en.contains("has another lease.ttl"), "{said:?}");
+        assert!(!said.en.contains("more"), "{said:?}");
+    }
+
+    #[test]
     fn two_models_of_one_version_text_are_told_apart_by_their_content() {
         let with = |weights: &str| {
             let told = Agreement::default().with("model", &weights).to_string();
@@ -314,7 +515,7 @@ mod tests {
             workers: Some(vec![with("these"), with("others")]),
             ..Report::default()
         };
-        let told = hints(&report, "UTC", &Agreement::default());
+        let told = hints(&report, &Scheduler::default(), &Agreement::default());
         let told: Vec<&str> = told.iter().map(|hint| hint.words.en.as_str()).collect();
         assert!(
             told.len() == 1 && told[0].contains("workers have different [model],"),
@@ -333,7 +534,7 @@ mod tests {
             }]),
             ..Report::default()
         };
-        let told = hints(&report, "UTC", &Agreement::default());
+        let told = hints(&report, &Scheduler::default(), &Agreement::default());
         let told: Vec<(&str, bool)> = told
             .iter()
             .map(|hint| (&hint.words.en[..7], hint.needs_a_person))
@@ -342,5 +543,84 @@ mod tests {
             told,
             [("2 dead ", true), ("older d", true), ("7 rows ", false)]
         );
+    }
+
+    #[test]
+    fn each_command_for_older_days_is_one_that_works() {
+        let said = |days: &[&str]| {
+            let day = |day: &&str| OlderDay {
+                day: (*day).to_owned(),
+                left: 3,
+            };
+            let report = Report {
+                older_days: Some(days.iter().map(day).collect()),
+                ..Report::default()
+            };
+            older(&report).map(|words| words.en)
+        };
+        assert_eq!(said(&[]), None);
+        let told = said(&["20000101", "20261009", "20261102", "20261103"]).unwrap();
+        assert_eq!(
+            told,
+            "older days have rows left; `scheduler backfill --from 20261009 --to 20261103`, \
+             `scheduler backfill --from 20000101 --to 20000101` judge them"
+        );
+        let many = said(&["20000101", "20100101", "20200101", "20230101", "20260101"]).unwrap();
+        assert!(many.ends_with("--to 20200101` judge them; 2 more stretches of days are older"));
+        // Rows of twelve years, month by month.
+        let months = (2014..2026).flat_map(|year| (1..=12).map(move |month| (year, month)));
+        let months: Vec<OlderDay> = months
+            .map(|(year, month)| OlderDay {
+                day: format!("{year}{month:02}01"),
+                left: 1,
+            })
+            .collect();
+        let found = stretches(&months);
+        assert!(found.len() > 1);
+        for (from, to) in found {
+            assert!(from.to(to).count() <= MOST_DAYS, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn a_scheduler_with_other_days_than_the_leader_is_named() {
+        let candidate = |id: &str, says: String, asked_ms| Candidate {
+            id: id.to_owned(),
+            says: vec![says],
+            asked_ms,
+            ..Candidate::default()
+        };
+        let told = |lookback_days| {
+            days_told(&Scheduler {
+                lookback_days,
+                ..Scheduler::default()
+            })
+        };
+        let said = |standby: &str, asked_ms, ours: u16| {
+            let report = Report {
+                leader_says: vec!["jobs: X".to_owned(), told(1)],
+                schedulers: vec![
+                    candidate("a", told(1), 100_000),
+                    candidate("b", standby.to_owned(), asked_ms),
+                ],
+                ..Report::default()
+            };
+            let scheduler = Scheduler {
+                lookback_days: ours,
+                ..Scheduler::default()
+            };
+            other_days(&report, &scheduler).map(|words| words.en)
+        };
+        assert_eq!(said(&told(1), 99_000, 1), None);
+        let other = said(&told(2), 99_000, 1).unwrap();
+        assert!(
+            other.starts_with("scheduler b has other days than the leader")
+                && other.contains("lookback_days=2"),
+            "{other}"
+        );
+        assert_eq!(said(&told(2), 39_000, 1), None, "it is gone");
+        assert_eq!(said("jobs: of an older release", 99_000, 1), None);
+        let own = said(&told(1), 99_000, 2).unwrap();
+        assert!(own.starts_with("this program has other days"), "{own}");
     }
 }

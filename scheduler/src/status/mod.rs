@@ -2,7 +2,7 @@
 //!
 //! - [`report`]: the status model; [`gather`]: filling it, from the stores alone, so that any scheduler can, leader or
 //!   standby; [`details`]: what is dear to know; [`hints`]: what a person may want to do;
-//! - [`causes`]: why nothing moves, pure; [`cache`]: one look a second for all viewers of a process.
+//! - [`causes`]: why nothing moves; [`cache`]: one look a second for all viewers of a process.
 
 pub mod cache;
 pub mod causes;

@@ -19,6 +19,9 @@ const OLD: Duration = Duration::from_secs(5);
 pub struct Report {
     /// When it was gathered, ms since 1970 by this machine's clock; for people.
     pub at_ms: i64,
+    /// The same by ClickHouse's clock, when it was asked.
+    #[serde(skip)]
+    pub clickhouse_ms: Option<i64>,
     /// When the rows of runs and of older days, what is not settled and the mirror were read; more rarely than the
     /// rest.
     pub details_at_ms: Option<i64>,
@@ -51,6 +54,9 @@ pub struct Report {
     pub workers: Option<Vec<WorkerEntry>>,
     /// Id of the scheduler that leads.
     pub leader: Option<String>,
+    /// What it says that it waits for, `component: reason` each.
+    #[serde(skip)]
+    pub leader_says: Vec<String>,
     /// Schedulers that lead or wait to, and where they are reached.
     #[serde(skip)]
     pub schedulers: Vec<Candidate>,
@@ -64,6 +70,14 @@ pub struct Report {
     pub disk: Option<DiskLine>,
     /// NOK rows of MySQL that stay although the source has no verdict for their weld.
     pub mirror_kept_rows: Option<u64>,
+    /// NOK rows that MySQL lacks on older days, beside those in `mirror`.
+    pub mirror_older: Option<OlderMirror>,
+    /// Runs whose jobs are in the queue, and that `weld_runs` does not know.
+    #[serde(skip)]
+    pub unknown_runs: Vec<u64>,
+    /// Redis lost a pause, and nobody has paused or resumed since.
+    #[serde(skip)]
+    pub pause_lost: bool,
     /// What could not be reached, and why.
     pub problems: Vec<String>,
     /// What a person may want to do.
@@ -84,6 +98,15 @@ impl Report {
     pub fn live_rows_left(&self) -> Option<u64> {
         let live = self.days.as_ref()?.iter().filter(|day| day.live);
         Some(live.map(|day| day.left).sum())
+    }
+
+    /// Notes what could not be reached. An error of a store begins with its name already.
+    pub fn note_problem(&mut self, dependency: &str, why: &str) {
+        self.problems.push(if why.starts_with(dependency) {
+            why.to_owned()
+        } else {
+            format!("{dependency}: {why}")
+        });
     }
 
     /// Problems that no cause tells.
@@ -276,6 +299,8 @@ pub struct OlderDay {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct RunLine {
     pub run: u64,
+    /// The same as text: readers of JSON that know no whole numbers above 2^53 round the other.
+    pub run_id: String,
     pub from: String,
     pub to: String,
     pub selection: String,
@@ -287,6 +312,8 @@ pub struct RunLine {
     /// Its days, and those that have such rows.
     pub days: u64,
     pub days_left: Option<u64>,
+    /// Rows that it is to judge again on days that have left the table; it waits for them.
+    pub gone: u64,
     /// When it was asked for, ms since 1970 by ClickHouse's clock.
     pub requested_ms: i64,
     /// Since when it is in its state, the same way.
@@ -325,6 +352,16 @@ pub struct MirrorLine {
     pub late: u64,
 }
 
+/// The mirror of days that are not looked at often.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct OlderMirror {
+    /// NOK rows that MySQL lacks, and all that there are on these days.
+    pub missing: u64,
+    pub of: u64,
+    /// Days that lack some.
+    pub days: u64,
+}
+
 /// What is not settled.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct PatchLine {
@@ -357,6 +394,8 @@ pub struct Thresholds {
     pub listed_ms: u64,
     /// Only one day was asked for, so that days and runs are not all there are.
     pub one_day: bool,
+    /// So many days after today are live.
+    pub lookahead_days: u16,
 }
 
 #[cfg(test)]
@@ -381,7 +420,7 @@ mod tests {
         assert_eq!(with(Some(Cause::NothingToDo), &nothing), Outlook::Calm);
         assert_eq!(with(Some(Cause::NoLeader), &nothing), Outlook::StandsStill);
         let dead = Cause::OnlyDead { jobs: 1 };
-        assert_eq!(with(Some(dead), &nothing), Outlook::StandsStill);
+        assert_eq!(with(Some(dead), &nothing), Outlook::NeedsAttention);
         let why = || "refused".to_owned();
         let away = Cause::MirrorAway { why: why() };
         assert_eq!(with(Some(away), &nothing), Outlook::NeedsAttention);

@@ -18,7 +18,7 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     (
         "mysql",
         "where the people look who act on NOK welds",
-        "处理 NOK 焊点的人员查看之处",
+        "NOK 焊点写到这里，供质量人员处理",
     ),
     (
         "mysql.columns",
@@ -150,14 +150,14 @@ fn is_known(adoption: &Adoption, item: &Item, knows: IsKnownKey<'_>) -> bool {
         .all(|item| knows(item.section, Some((&item.key, &item.value))))
 }
 
-/// A question about a key that has its line already: with two of them the file would not load.
+/// A question about a key that has its line already, answered or not: with two of them the file would not load.
 fn replaces(adoption: &Adoption, item: &Item) -> bool {
-    let same = |other: &Item| other.section == item.section && other.key == item.key;
-    let mut answered = adoption
+    let before = adoption
         .items
         .iter()
-        .filter(|other| other.origin != Origin::Question);
-    item.origin == Origin::Question && answered.any(same)
+        .take_while(|other| !std::ptr::eq(*other, item));
+    let same = |other: &Item| other.section == item.section && other.key == item.key;
+    item.origin == Origin::Question && before.into_iter().any(same)
 }
 
 fn write_item(
@@ -294,7 +294,7 @@ pub fn summary(adoption: &Adoption, languages: &[Language], knows: IsKnownKey<'_
             Origin::Question => say(&words!("? {name}: {en}", "？{name}：{zh}")),
             _ if !is_known(adoption, item, knows) => say(&words!(
                 "later: {name}: this build does not know the key; it is written as a comment",
-                "以后：{name}：本版本没有此键，已写成注释",
+                "需要更新的版本：{name}：本版本没有此键，已写成注释",
             )),
             _ => {}
         }

@@ -1,6 +1,9 @@
 //! What the servers said about their tables; data alone.
 
+use weldfleet_settings::columns::RESULT_COLUMNS;
 use weldfleet_words::{Words, words};
+
+use crate::OldConfig;
 
 /// An answer, or why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub struct SourceTable {
     pub columns: Vec<SourceColumn>,
     /// The latest rows as text, each with a value for every column.
     pub rows: Vec<Vec<Option<String>>>,
+    /// What the column of weld programs holds on the newest days, each with its rows; empty where nobody counted.
+    pub programs: Vec<(Option<String>, u64)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +80,39 @@ impl SourceTable {
             .map(|row| row.get(at).and_then(Option::as_deref))
             .collect()
     }
+
+    /// The table as it was before `scheduler migrate`, so that who adopts it once more is told what was told first.
+    pub(crate) fn before_the_fleet(&self) -> Self {
+        let has = |name: &str| self.column(name).is_some();
+        let has_beside = |ours: &str| has(&name_beside(ours));
+        // Every table of a fleet has these.
+        let is_fleets = ["alg_run", "alg_token", "alg_job"]
+            .iter()
+            .all(|ours| has(ours) || has_beside(ours));
+        let is_added = |name: &str| {
+            RESULT_COLUMNS.iter().any(|ours| {
+                let is_own = name == *ours && is_fleets && !has_beside(ours);
+                is_own || name == name_beside(ours)
+            })
+        };
+        let kept: Vec<usize> = (0..self.columns.len())
+            .filter(|at| !is_added(&self.columns[*at].name))
+            .collect();
+        let row = |row: &Vec<Option<String>>| {
+            let cells = kept.iter().map(|at| row.get(*at).cloned().flatten());
+            cells.collect()
+        };
+        Self {
+            columns: kept.iter().map(|at| self.columns[*at].clone()).collect(),
+            rows: self.rows.iter().map(row).collect(),
+            programs: self.programs.clone(),
+        }
+    }
+}
+
+/// What a result column is called beside one that the fleet did not make.
+pub(crate) fn name_beside(ours: &str) -> String {
+    format!("weldfleet_{ours}")
 }
 
 /// The MySQL table that the old service writes; without columns where it does not exist.
@@ -88,21 +126,39 @@ pub struct MySqlColumn {
     pub name: String,
     /// Lower case, without its length: `varchar`, `datetime`.
     pub kind: String,
+    pub nullable: bool,
     /// An INSERT that does not name it is refused.
     pub demanded: bool,
 }
 
-/// What could not be asked, for people; MySQL only where it was `wanted`.
-pub(crate) fn unasked(facts: &Facts, wants_mysql: bool) -> Vec<Words> {
+/// What could not be asked, for people.
+pub(crate) fn unasked(facts: &Facts, old: &OldConfig) -> Vec<Words> {
     let mut told = Vec::new();
-    if let Answer::Unknown(reason) = &facts.source {
+    if old.source_table().is_none() {
+        let words = words!(
+            "the old configuration names no table of welds, so that its columns were not asked for: add `clickhouse.table: NAME` to it \
+             and run `scheduler adopt --force` again",
+            "旧配置没有焊点表名，因此没有查询列：请在旧配置中加上 `clickhouse.table: 表名`，再运行 `scheduler adopt --force`",
+        );
+        told.push(match old.may_be_table().join("`, `") {
+            keys if keys.is_empty() => words,
+            keys => words.and(&words!(
+                "unknown keys that may name it: `{keys}`",
+                "可能是表名的未识别键：`{keys}`",
+            )),
+        });
+    }
+    // Without a reason nobody tried.
+    if let Answer::Unknown(reason) = &facts.source
+        && !reason.is_empty()
+    {
         told.push(words!(
             "ClickHouse could not be asked for its columns: {reason}; run `scheduler adopt --force` again once it answers",
             "无法向 ClickHouse 查询列：{reason}；恢复后请再运行 `scheduler adopt --force`",
         ));
     }
     if let Answer::Unknown(reason) = &facts.mysql
-        && wants_mysql
+        && old.wants_mysql()
     {
         told.push(words!(
             "MySQL could not be asked for its columns: {reason}; run `scheduler adopt --force` again once it answers",

@@ -54,6 +54,11 @@ pub enum AdoptError {
     )]
     NoHostName { key: String },
     #[error(
+        "`{key}` is a reference (`${{…}}`), which only the old service's environment fills; write the value itself (it is not shown, it \
+         may hold a password)"
+    )]
+    Reference { key: String },
+    #[error(
         "`{key}`: a `/`, `?` or `#` stands before the last `@`, so that the password cannot be told from the address; write / as %2F, \
          ? as %3F, # as %23 and @ as %40, or give host, user and password as keys of their own (the value is not shown)"
     )]

@@ -9,10 +9,11 @@ use crate::{
     AdoptError,
     yaml::{self, Node},
 };
-use keys::{WHOLE, understand};
+use keys::{WHOLE, is_of_rules, understand};
 use url::{Url, bracketed, is_database, is_host, may_hold_password};
 
 pub use keys::Old;
+pub use url::is_reference;
 
 /// A key of the old file and its value.
 #[derive(Debug, Clone)]
@@ -31,6 +32,59 @@ pub struct Located<T> {
     pub value: T,
     /// The old key, dotted.
     pub path: String,
+}
+
+/// A map of columns, whatever its form.
+#[derive(Debug)]
+pub struct OldColumns {
+    pub path: String,
+    /// The whole path, its last key, the column's name.
+    pub pairs: Vec<(String, String, String)>,
+    /// Paths of what names no column.
+    pub unused: Vec<String>,
+}
+
+impl OldColumns {
+    /// Under which keys an entry with more to say has the column's name.
+    const NAMES: [&str; 3] = ["name", "column", "field"];
+
+    fn read(&mut self, above: &str, pairs: &[(String, Node)]) {
+        for (key, node) in pairs {
+            let path = format!("{above}.{key}");
+            let name = match node {
+                Node::Scalar(Some(name)) => Some(name),
+                Node::List(items) => match items.as_slice() {
+                    [Node::Scalar(Some(name))] => Some(name),
+                    _ => None,
+                },
+                Node::Map(inner) => {
+                    let named = Self::NAMES.iter().find_map(|name| {
+                        inner.iter().find_map(|(key, node)| match node {
+                            Node::Scalar(Some(text)) if key == name => Some(text),
+                            _ => None,
+                        })
+                    });
+                    if named.is_none() {
+                        // A group of columns.
+                        self.read(&path, inner);
+                        continue;
+                    }
+                    named
+                }
+                Node::Scalar(None) => None,
+            };
+            match name.filter(|name| !name.trim().is_empty()) {
+                Some(name) => self.pairs.push((path, key.clone(), name.trim().to_owned())),
+                None => self.drop(&path),
+            }
+        }
+    }
+
+    fn drop(&mut self, path: &str) {
+        if !self.unused.iter().any(|known| known == path) {
+            self.unused.push(path.to_owned());
+        }
+    }
 }
 
 /// The old configuration, understood as far as it can be.
@@ -74,6 +128,21 @@ impl OldConfig {
             let key = || entry.path.clone();
             let texts = scalars(&entry.value);
             let any = |is: fn(&str) -> bool| texts.iter().any(|text| is(text.trim()));
+            let is_of_address = matches!(
+                entry.meaning,
+                Some(
+                    Old::ClickHouseHost
+                        | Old::ClickHousePort
+                        | Old::ClickHouseHttpPort
+                        | Old::ClickHouseDatabase
+                        | Old::MySqlHost
+                        | Old::MySqlPort
+                        | Old::MySqlDatabase
+                )
+            );
+            if is_of_address && any(|text| text.contains("${")) {
+                return Err(AdoptError::Reference { key: key() });
+            }
             match entry.meaning {
                 // Unknown keys are named without their values.
                 None
@@ -147,26 +216,27 @@ impl OldConfig {
         })
     }
 
-    /// A mapping's names to names, for people as one line.
-    pub fn map(&self, meaning: Old) -> Option<Located<Vec<(String, String)>>> {
-        let entry = self.entry(meaning)?;
-        let Node::Map(pairs) = &entry.value else {
-            return None;
-        };
-        let pairs = pairs.iter().filter_map(|(key, node)| {
-            let text = match node {
-                Node::List(items) => {
-                    let items: Vec<&str> = items.iter().filter_map(scalar).collect();
-                    format!("[{}]", items.join(", "))
-                }
-                node => scalar(node)?.to_owned(),
-            };
-            Some((key.clone(), text))
-        });
-        Some(Located {
-            value: pairs.collect(),
+    /// Whose column is whose.
+    pub fn column_map(&self) -> Option<OldColumns> {
+        let entry = self.entry(Old::ColumnMap)?;
+        let mut columns = OldColumns {
             path: entry.path.clone(),
-        })
+            pairs: Vec::new(),
+            unused: Vec::new(),
+        };
+        match &entry.value {
+            Node::Map(pairs) => columns.read(&entry.path, pairs),
+            Node::List(items) => {
+                for item in items {
+                    match item {
+                        Node::Map(pairs) if pairs.len() == 1 => columns.read(&entry.path, pairs),
+                        _ => columns.drop(&entry.path),
+                    }
+                }
+            }
+            Node::Scalar(_) => columns.drop(&entry.path),
+        }
+        Some(columns)
     }
 
     /// A value that is told and belongs elsewhere: scalar, list or mapping, as one line.
@@ -319,9 +389,15 @@ impl OldConfig {
         self.speaks_of_mysql() && !off
     }
 
-    /// Keys that list several hosts, of which the first is taken: the key, that host, the others.
-    pub fn further_hosts(&self) -> Vec<(&str, &str, String)> {
-        let entries = [Old::ClickHouseHost, Old::MySqlHost]
+    /// Keys that list several hosts or tables, of which the first is taken: the key, that one, the others.
+    pub fn further(&self) -> Vec<(&str, &str, String)> {
+        let meanings = [
+            Old::ClickHouseHost,
+            Old::MySqlHost,
+            Old::SourceTable,
+            Old::ResultTable,
+        ];
+        let entries = meanings
             .into_iter()
             .filter_map(|meaning| self.entry(meaning));
         let mut further = Vec::new();
@@ -367,27 +443,64 @@ impl OldConfig {
         self.or_url(Old::MySqlUser, &self.mysql_url, &self.mysql_url.user)
     }
 
+    /// The database that a key of its own names, else that of the table of NOK welds.
     pub fn mysql_database(&self) -> Option<Located<String>> {
-        self.or_url(
+        let named = self.or_url(
             Old::MySqlDatabase,
             &self.mysql_url,
             &self.mysql_url.database,
-        )
+        );
+        named.or_else(|| {
+            let (database, table) = self.result_table()?;
+            let (value, path) = (database?, table.path);
+            Some(Located { value, path })
+        })
     }
 
-    /// The table of NOK welds.
-    pub fn result_table(&self) -> Option<Located<String>> {
-        self.text(Old::ResultTable)
+    /// The table of NOK welds; its database, if it is written so.
+    pub fn result_table(&self) -> Option<(Option<String>, Located<String>)> {
+        self.table(Old::ResultTable)
     }
 
     /// The source table's name; the database of `database.table`, if it is written so.
     pub fn source_table(&self) -> Option<(Option<String>, Located<String>)> {
-        let mut found = self.text(Old::SourceTable)?;
+        self.table(Old::SourceTable)
+    }
+
+    fn table(&self, meaning: Old) -> Option<(Option<String>, Located<String>)> {
+        let mut found = self.text(meaning)?;
         let Some((database, table)) = found.value.clone().split_once('.').map(owned) else {
             return Some((None, found));
         };
         found.value = table;
         Some((Some(database), found))
+    }
+
+    /// Keys that nobody here knows and that have to do with a MySQL server.
+    pub fn may_be_mysql(&self) -> Vec<&str> {
+        let names_it = |text: &str| {
+            let text = text.to_lowercase();
+            text.contains("mysql") || text.contains("mariadb")
+        };
+        let unknown = self.entries.iter().filter(|entry| entry.meaning.is_none());
+        let named = unknown.filter(|entry| {
+            names_it(&entry.path) || scalars(&entry.value).into_iter().any(names_it)
+        });
+        named.map(|entry| entry.path.as_str()).collect()
+    }
+
+    /// Keys that nobody here knows and that may name a table.
+    pub fn may_be_table(&self) -> Vec<&str> {
+        let mut unknown = self.unknown();
+        unknown.retain(|path| path.to_lowercase().contains("table") || path.contains('表'));
+        unknown
+    }
+
+    /// Keys of the old rules that nobody here knows.
+    pub fn unknown_rules(&self) -> Vec<&str> {
+        let mut unknown = self.unknown();
+        unknown.retain(|path| is_of_rules(path));
+        unknown
     }
 
     /// Keys that nobody here knows, as they were written, without their values: one may be a secret.

@@ -8,7 +8,7 @@ use weldfleet_adoption::{
     document::{self, IsKnownKey},
     facts::{MySqlColumn, MySqlTable, SourceColumn, SourceTable},
 };
-use weldfleet_settings::Settings;
+use weldfleet_settings::{Settings, columns::RESULT_COLUMNS as RESULT_COLUMN_NAMES};
 use weldfleet_words::Language;
 
 type Languages = &'static [Language];
@@ -106,7 +106,25 @@ fn table(columns: &[(&str, &str)], rows: Vec<Vec<Option<String>>>) -> SourceTabl
     SourceTable {
         columns: columns.iter().map(column).collect(),
         rows,
+        programs: Vec::new(),
     }
+}
+
+/// The same with one more column.
+fn with_column(
+    mut table: SourceTable,
+    name: &str,
+    kind: &str,
+    values: &[Option<&str>],
+) -> SourceTable {
+    table.columns.push(SourceColumn {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+    });
+    for (at, row) in table.rows.iter_mut().enumerate() {
+        row.push(values[at % values.len()].map(str::to_owned));
+    }
+    table
 }
 
 fn curve(points: usize, top: usize) -> String {
@@ -137,6 +155,7 @@ fn application() -> MySqlTable {
     let column = |(name, kind, demanded): &(&str, &str, bool)| MySqlColumn {
         name: (*name).to_owned(),
         kind: (*kind).to_owned(),
+        nullable: !demanded,
         demanded: *demanded,
     };
     MySqlTable {
@@ -367,6 +386,611 @@ fn a_table_that_nobody_saw_is_not_taken_for_ours() {
         assert!(adopted.file.contains(line), "{}", adopted.file);
         let asks = adopted.screen.contains("? tables.result_table");
         assert_eq!(asks, !live, "{}", adopted.screen);
+    }
+}
+
+/// What becomes of a configuration's text, with everything that the plant's servers say.
+fn adopt_text(text: &str, source: Answer<SourceTable>, mysql: Answer<MySqlTable>) -> Adopted {
+    let old = OldConfig::read(text).unwrap();
+    let facts = Facts {
+        clickhouse_url: old.clickhouse_urls().unwrap().urls[0].clone(),
+        source,
+        mysql,
+    };
+    let plan = Adoption::make(&old, &facts, "secrets", "rules.toml").unwrap();
+    let file = document::render(&plan, "OLD.yaml", ENGLISH, &Settings::knows);
+    let screen = document::summary(&plan, ENGLISH, &Settings::knows);
+    Adopted { file, screen, plan }
+}
+
+/// Lines of the file that set this key, commented or not.
+fn lines<'a>(file: &'a str, key: &str) -> Vec<&'a str> {
+    let start = format!("{key} = ");
+    let lines = file.lines();
+    lines
+        .filter(|line| line.trim_start_matches("# ").starts_with(&start))
+        .collect()
+}
+
+#[test]
+fn a_condition_over_old_verdicts_is_asked_about() {
+    let ck = "clickhouse: {host: ck, table: weld_detail}\n";
+    let mut table = plant(300);
+    table.columns.push(SourceColumn {
+        name: "ai_result".to_owned(),
+        kind: "String".to_owned(),
+    });
+    for row in &mut table.rows {
+        row.push(Some("OK".to_owned()));
+    }
+    for (filter, column) in [
+        (
+            "alg_complete_time IS NULL AND prog_no != '41'",
+            "alg_complete_time",
+        ),
+        ("(ai_result='')", "ai_result"),
+        ("area = 'alg_complete_time'", ""),
+    ] {
+        for source in [Answer::Told(table.clone()), away()] {
+            let is_asked = source.told().is_some() || column == "alg_complete_time";
+            let text = format!("{ck}where: \"{filter}\"\n");
+            let adopted = adopt_text(&text, source, away());
+            let line = format!("filter = \"{filter}\"");
+            let is_asked = !column.is_empty() && is_asked;
+            let wanted = if is_asked { format!("# {line}") } else { line };
+            assert_eq!(lines(&adopted.file, "filter")[0], wanted);
+            let why = format!("? tables.filter: `where` asks for `{column}`");
+            assert_eq!(
+                adopted.screen.contains(&why),
+                is_asked,
+                "{}",
+                adopted.screen
+            );
+        }
+    }
+}
+
+#[test]
+fn a_table_that_was_adopted_and_migrated_is_adopted_alike() {
+    let verdicts = [Some("OK"), Some("NOK")];
+    let old_services = |names: &[&str]| {
+        names.iter().fold(plant(300), |table, name| {
+            let kind = if name.starts_with("alg_") {
+                "UInt64"
+            } else {
+                "String"
+            };
+            with_column(table, name, kind, &verdicts)
+        })
+    };
+    let text = "clickhouse: {host: ck, table: weld_detail}\ntip_dress_programs: [41]\n";
+    let adopted = |table: &SourceTable| adopt_text(text, Answer::Told(table.clone()), away());
+    for theirs in [
+        &[][..],
+        &["final_result", "defect"],
+        &["alg_run", "ai_result", "rule_result"],
+        &["alg_run", "alg_token", "ml_result"],
+    ] {
+        let table = old_services(theirs);
+        let first = adopted(&table);
+        let beside = lines(&first.file, "final_result");
+        let expected: &[&str] = match theirs.contains(&"final_result") {
+            true => &["final_result = \"weldfleet_final_result\""],
+            false => &[],
+        };
+        assert_eq!(beside, expected, "{}", first.file);
+        // What `migrate` adds by that file.
+        let migrated = RESULT_COLUMN_NAMES.iter().fold(table, |table, ours| {
+            let name = match theirs.contains(ours) {
+                true => format!("weldfleet_{ours}"),
+                false => (*ours).to_owned(),
+            };
+            with_column(table, &name, "Nullable(String)", &[None, Some("NOK")])
+        });
+        let again = adopted(&migrated);
+        assert_eq!(again.file, first.file, "{theirs:?}");
+        assert_eq!(again.screen, first.screen, "{theirs:?}");
+    }
+    // The plant has dropped its own since.
+    let mut table = old_services(&[]);
+    for name in ["alg_run", "alg_token", "alg_job", "weldfleet_diameter"] {
+        table = with_column(table, name, "Nullable(UInt64)", &[None]);
+    }
+    let file = adopted(&table).file;
+    assert_eq!(
+        lines(&file, "diameter"),
+        ["diameter = \"weldfleet_diameter\""]
+    );
+}
+
+#[test]
+fn programs_are_asked_about_wherever_the_old_file_says_nothing() {
+    let ck = "clickhouse: {host: ck, table: weld_detail}\n";
+    let counted = |programs: &[(Option<&str>, u64)], text: &str| {
+        let mut table = plant(300);
+        for row in &mut table.rows {
+            row[4] = Some("12".to_owned());
+        }
+        let programs = programs.iter();
+        table.programs = programs
+            .map(|(program, rows)| (program.map(str::to_owned), *rows))
+            .collect();
+        adopt_text(&format!("{ck}{text}"), Answer::Told(table), away())
+    };
+    // The newest rows have one program alone; the day has tip dresses.
+    let day = [(Some("12"), 90_000), (None, 7), (Some("51"), 3)];
+    let adopted = counted(&day, "");
+    assert_eq!(
+        lines(&adopted.file, "filter")[0],
+        "# filter = \"prog_no NOT IN ('51')\""
+    );
+    let shown = "`prog_no` of the newest days: '12' ×90000, NULL ×7, '51' ×3";
+    assert!(adopted.screen.contains(shown), "{}", adopted.screen);
+    let adopted = counted(&[], "");
+    assert_eq!(
+        lines(&adopted.file, "filter")[0],
+        "# filter = \"prog_no NOT IN ('?')\""
+    );
+    assert!(
+        adopted
+            .screen
+            .contains("`prog_no` of the last rows: '12' ×300")
+    );
+    for said in ["where: \"area = 'L2'\"\n", "tip_dress_programs: [7]\n"] {
+        let adopted = counted(&[], said);
+        assert!(
+            !adopted.screen.contains("which programs"),
+            "{}",
+            adopted.screen
+        );
+    }
+
+    // No column of programs, or nobody saw the table.
+    let mut table = plant(300);
+    table.columns[4].name = "recipe".to_owned();
+    for (source, names) in [
+        (Answer::Told(table), "it may be one of recipe, ver"),
+        (away(), "the table was not seen"),
+    ] {
+        let adopted = adopt_text(ck, source.clone(), away());
+        let asked = "# filter = \"column_of_programs NOT IN ('41', '51')\"";
+        assert_eq!(lines(&adopted.file, "filter")[0], asked);
+        assert!(adopted.screen.contains(names), "{}", adopted.screen);
+        let skipped = adopt_text(&format!("{ck}skip_programs: [7]\n"), source.clone(), away());
+        let asked = "# filter = \"column_of_programs NOT IN ('7')\"";
+        assert_eq!(lines(&skipped.file, "filter")[0], asked);
+        assert!(skipped.screen.contains("`skip_programs` needs the column"));
+        let filtered = adopt_text(&format!("{ck}where: \"area = 'L2'\"\n"), source, away());
+        assert!(
+            !filtered.file.contains("column_of_programs"),
+            "{}",
+            filtered.file
+        );
+    }
+}
+
+#[test]
+fn a_verdict_column_of_any_name_is_found_by_its_words() {
+    let ck = "clickhouse: {host: ck, table: weld_detail}\n";
+    let judged = || {
+        with_column(
+            plant(300),
+            "judge",
+            "String",
+            &[Some("合格"), Some("不合格"), None],
+        )
+    };
+    let filter = "prog_no NOT IN (41, 51) AND judge IS NULL";
+    let text = format!("{ck}where: \"{filter}\"\n");
+    let adopted = adopt_text(&text, Answer::Told(judged()), away());
+    assert_eq!(
+        lines(&adopted.file, "previous_result"),
+        ["previous_result = \"judge\""]
+    );
+    assert_eq!(
+        lines(&adopted.file, "filter")[0],
+        format!("# filter = \"{filter}\"")
+    );
+    assert!(
+        adopted.screen.contains("`where` asks for `judge`"),
+        "{}",
+        adopted.screen
+    );
+
+    let two = || {
+        with_column(
+            judged(),
+            "check",
+            "Enum8('OK' = 1, 'NG' = 2)",
+            &[Some("OK")],
+        )
+    };
+    let adopted = adopt_text(&text, Answer::Told(two()), away());
+    assert_eq!(
+        lines(&adopted.file, "previous_result"),
+        ["# previous_result = \"judge\""]
+    );
+    assert!(
+        adopted
+            .screen
+            .contains("nothing but OK and NOK is in: judge, check")
+    );
+    assert!(
+        adopted.screen.contains("`where` asks for `judge`"),
+        "{}",
+        adopted.screen
+    );
+
+    let told = format!("{text}columns: {{previous_result: check}}\n");
+    for (source, line) in [
+        (Answer::Told(two()), "previous_result = \"check\""),
+        (away(), "previous_result = \"check\""),
+        (Answer::Told(judged()), "# previous_result = \"check\""),
+    ] {
+        let adopted = adopt_text(&told, source, away());
+        assert_eq!(lines(&adopted.file, "previous_result"), [line]);
+        assert!(
+            !adopted.screen.contains("unknown old keys"),
+            "{}",
+            adopted.screen
+        );
+    }
+}
+
+#[test]
+fn a_key_of_our_own_name_is_not_taken_for_another() {
+    for text in [
+        "columns: {ck_local_time: ck_local_time, weld_time: weld_time}",
+        "columns: {weld_time: weld_time, ck_local_time: ck_local_time}",
+    ] {
+        let text = format!("clickhouse: {{host: ck, table: weld_detail}}\n{text}\n");
+        let file = adopt_text(&text, Answer::Told(plant(300)), away()).file;
+        let settings = Settings::from_text(&file, []).unwrap();
+        assert_eq!(settings.columns.name("ck_local_time"), "ck_local_time");
+        let carried: Vec<_> = settings.columns.carried().collect();
+        assert!(carried.contains(&("weld_time", "weld_time")), "{file}");
+    }
+}
+
+#[test]
+fn a_map_of_columns_is_read_in_each_form_or_named() {
+    let map = |columns: &str| {
+        let text = format!("clickhouse: {{host: ck, table: weld_detail}}\ncolumns: {columns}\n");
+        let adopted = adopt_text(&text, away(), away());
+        let told: Vec<(String, toml::Value)> = adopted
+            .plan
+            .items
+            .iter()
+            .filter(|item| item.why.en.starts_with("from `columns"))
+            .map(|item| (item.key.clone(), item.value.clone()))
+            .collect();
+        let told: Vec<String> = told
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        (told.join(" "), adopted.plan.unknown.join(" "))
+    };
+    for (columns, told, unknown) in [
+        (
+            "{umax: {column: u, unit: V}, imax: {name: i}, id: {field: no}}",
+            "record_id=\"no\" umax=\"u\" imax=\"i\"",
+            "",
+        ),
+        (
+            "{umax: [u], curves: {u_curve: a}}",
+            "umax=\"u\" u_curve=\"a\"",
+            "",
+        ),
+        ("[umax: u, imax: i]", "umax=\"u\" imax=\"i\"", ""),
+        ("[id, umax]", "", "columns"),
+        ("all", "", "columns"),
+        (
+            "{umax: [u, v], imax: null, u_curve: '', colour: c, deep: {x: {y: 1}}}",
+            "",
+            "columns.umax columns.imax columns.u_curve columns.colour columns.deep.x.y",
+        ),
+    ] {
+        let (found, left) = map(columns);
+        assert_eq!(
+            (
+                found.as_str(),
+                left.split(' ')
+                    .filter(|key| !key.is_empty())
+                    .collect::<Vec<_>>()
+                    .join(" ")
+                    .as_str()
+            ),
+            (told, unknown),
+            "{columns}"
+        );
+    }
+}
+
+#[test]
+fn a_table_that_no_key_names_has_its_own_remedy() {
+    let no_answer = || Answer::Unknown(String::new());
+    let text = "clickhouse: {host: ck}\nwelds: {my_table: x}\n";
+    let screen = adopt_text(text, no_answer(), away()).screen;
+    assert!(
+        screen.contains("add `clickhouse.table: NAME` to it"),
+        "{screen}"
+    );
+    assert!(screen.contains("may name it: `welds.my_table`"), "{screen}");
+    assert!(!screen.contains("could not be asked"), "{screen}");
+    let named = "clickhouse: {host: ck, tables: [weld.x, y]}\n";
+    let adopted = adopt_text(named, away(), away());
+    assert_eq!(
+        lines(&adopted.file, "source_table"),
+        ["source_table = \"x\""]
+    );
+    assert_eq!(lines(&adopted.file, "database"), ["database = \"weld\""]);
+    let screen = adopted.screen;
+    assert!(screen.contains("`clickhouse.tables` names several; weld.x was taken, not y"));
+    assert!(screen.contains("ClickHouse could not be asked"), "{screen}");
+}
+
+#[test]
+fn old_rules_are_taken_over_by_their_values_or_asked_about() {
+    let ck = "clickhouse: {host: ck, table: weld_detail}\n";
+    let adopted = |text: &str| adopt_text(&format!("{ck}{text}\n"), away(), away());
+    let plain = adopted("").plan.rules.unwrap();
+    let with = adopted(
+        "rule: {single_height: 0.08, multi_height: 0.05, min_begin_ms: 60, min_width_ms: 25, multi_count: 4}",
+    );
+    let rules = with.plan.rules.unwrap();
+    let changed: Vec<&str> = rules
+        .lines()
+        .zip(plain.lines())
+        .filter(|(a, b)| a != b)
+        .map(|(a, _)| a)
+        .collect();
+    assert_eq!(
+        changed,
+        [
+            "flag_mohm = 0.08",
+            "warn_mohm = 0.05",
+            "min_width_ms = 25.0",
+            "begin_after_ms = 60.0"
+        ]
+    );
+    assert_eq!(lines(&with.file, "file"), ["file = \"rules.toml\""]);
+    assert!(
+        with.file.contains("hit_streaks = { resistance_peak = 4 }"),
+        "{}",
+        with.file
+    );
+    assert!(with.file.contains("an event, a line"), "{}", with.file);
+    assert!(!with.screen.contains("unknown old keys"), "{}", with.screen);
+
+    for (text, named) in [
+        ("rules: {threshold: 0.04}", "rules.threshold"),
+        ("rule: {single_height: 65}", "rule.single_height"),
+        ("rule: {single_height: 0.03}", "rule.single_height"),
+        (
+            "rule_model: {smoothing: 5, min_width_ms: 20}",
+            "rule_model.smoothing",
+        ),
+    ] {
+        let asked = adopted(text);
+        assert_eq!(lines(&asked.file, "file"), ["# file = \"rules.toml\""]);
+        assert!(
+            asked.screen.contains(&format!("what `{named}` says")),
+            "{}",
+            asked.screen
+        );
+        assert!(asked.plan.rules.is_some());
+    }
+    let off = adopted("rule: {use_rule: false, threshold: 0.04}");
+    assert!(off.plan.rules.is_none() && off.file.contains("enabled = false"));
+}
+
+#[test]
+fn one_key_is_named_once_and_lengths_of_no_usual_weld_are_asked_about() {
+    let text = "clickhouse: {host: ck, table: weld_detail}\nMYSQL_URL: mysql://my:3306/quality\n";
+    let mut table = plant(300);
+    for row in &mut table.rows {
+        row[12] = Some(curve(1200, 98));
+    }
+    let adopted = adopt_text(text, Answer::Told(table), Answer::Told(application()));
+    assert!(
+        adopted.file.contains("from `MYSQL_URL`\n"),
+        "{}",
+        adopted.file
+    );
+    assert_eq!(
+        lines(&adopted.file, "sample_interval_ms"),
+        ["# sample_interval_ms = 1.0"]
+    );
+}
+
+#[test]
+fn programs_that_nobody_named_are_proposed_only_where_they_dress_tips() {
+    let with = |programs: [&str; 3]| {
+        let mut table = plant(300);
+        for (at, row) in table.rows.iter_mut().enumerate() {
+            row[4] = Some(programs[at % 3].to_owned());
+        }
+        let text = "clickhouse: {host: ck, table: weld_detail}";
+        adopt_text(text, Answer::Told(table), away()).file
+    };
+    let dry = "ifNull(spot_tag, '') NOT IN ('', '0')";
+    for (programs, proposed) in [
+        (["12", "13", "41"], "prog_no NOT IN ('41')"),
+        (["41", "51", "12"], "prog_no NOT IN ('41', '51')"),
+        (["12", "13", "14"], "prog_no NOT IN ('?')"),
+    ] {
+        let expected = [
+            format!("# filter = \"{proposed}\""),
+            format!("# filter = \"({proposed}) AND ({dry})\""),
+        ];
+        assert_eq!(lines(&with(programs), "filter"), expected);
+    }
+}
+
+#[test]
+fn a_result_table_may_name_its_database() {
+    let with = |mysql: &str| {
+        let text =
+            format!("clickhouse: {{host: ck}}\nmysql: {{host: my, table: quality.nok{mysql}}}\n");
+        adopt_text(&text, away(), Answer::Told(application()))
+    };
+    for mysql in ["", ", database: quality"] {
+        let file = with(mysql).file;
+        assert_eq!(lines(&file, "result_table"), ["result_table = \"nok\""]);
+        assert!(file.contains("url = \"mysql://my:3306/quality\""), "{file}");
+    }
+    let adopted = with(", database: other");
+    assert_eq!(
+        lines(&adopted.file, "result_table"),
+        ["# result_table = \"nok\""]
+    );
+    let why = "`mysql.table` names the database `quality`, and `mysql.database` names `other`";
+    assert!(adopted.screen.contains(why), "{}", adopted.screen);
+}
+
+#[test]
+fn a_server_of_mysql_is_not_overlooked() {
+    let ck = "clickhouse: {host: ck}\n";
+    let understood = adopt_text(&format!("{ck}mysql_conf: {{host: my}}\n"), away(), away());
+    assert!(understood.file.contains("url = \"mysql://my:3306/weld\""));
+    for (text, key) in [
+        ("output_db: {type: mysql, host: my}", "output_db.type"),
+        ("sinks: {mariadb: {pool: 4}}", "sinks.mariadb.pool"),
+        ("nok_db: 'jdbc:mysql:hunter2'", "nok_db"),
+    ] {
+        let adopted = adopt_text(&format!("{ck}{text}\n"), away(), away());
+        assert_eq!(lines(&adopted.file, "enabled"), [""; 0], "{}", adopted.file);
+        let why = format!("? mysql.url: `{key}` has to do with a MySQL server");
+        assert!(adopted.screen.contains(&why), "{}", adopted.screen);
+        assert!(!adopted.screen.contains(SECRET), "{}", adopted.screen);
+    }
+}
+
+#[test]
+fn a_reference_is_asked_about_or_refused_as_one() {
+    let text = "clickhouse: {host: ck, user: '${CK_USER}', database: weld, table: weld_detail}\n\
+                save_dir: ${DATA_DIR}/csv\nmodel_export_dir: ~/export\n";
+    let adopted = adopt_text(text, away(), away());
+    for (key, line) in [
+        ("user", "# user = \"${CK_USER}\""),
+        ("save_dir", "# save_dir = \"${DATA_DIR}/csv\""),
+        ("model_export_dir", "# model_export_dir = \"~/export\""),
+    ] {
+        assert_eq!(lines(&adopted.file, key), [line]);
+    }
+    assert!(
+        adopted.screen.contains("a reference (`${…}`, `~`)"),
+        "{}",
+        adopted.screen
+    );
+    for (text, key) in [
+        (
+            "clickhouse: {host: '${CK_HOST:-10.0.0.1}'}",
+            "clickhouse.host",
+        ),
+        (
+            "clickhouse: {host: ck, port: '${CK_PORT}'}",
+            "clickhouse.port",
+        ),
+        (
+            "clickhouse_url: 'http://${CK_HOST}:8123/weld'",
+            "clickhouse_url",
+        ),
+        (
+            "clickhouse: {host: ck}\nmysql: {host: my, database: '${DB}'}",
+            "mysql.database",
+        ),
+    ] {
+        let key = key.to_owned();
+        let refused = OldConfig::read(text).map(|_| ());
+        assert_eq!(refused, Err(AdoptError::Reference { key }), "{text}");
+    }
+}
+
+#[test]
+fn a_unit_that_cannot_be_told_has_the_true_reason() {
+    let mut table = plant(300);
+    table.columns[11].name = "wave".to_owned();
+    let text = "clickhouse: {host: ck, table: weld_detail}";
+    let screen = adopt_text(text, Answer::Told(table), away()).screen;
+    let why = "the column of `u_curve`, which would tell it, was not found";
+    assert!(screen.contains(why), "{screen}");
+    assert!(!screen.contains("rows that would tell it"), "{screen}");
+}
+
+/// Columns of MySQL, `!` before the type of one that takes no NULL.
+fn mysql_columns(columns: &[(&str, &str)]) -> Vec<MySqlColumn> {
+    let column = |(name, kind): &(&str, &str)| MySqlColumn {
+        name: (*name).to_owned(),
+        kind: kind.trim_start_matches('!').to_owned(),
+        nullable: !kind.starts_with('!'),
+        demanded: kind.starts_with('!'),
+    };
+    columns.iter().map(column).collect()
+}
+
+#[test]
+fn an_applications_table_stays_the_applications_once_it_was_adopted() {
+    let key = ["data_date", "ck_ticks", "ck_local_time", "record_id"];
+    let adopted = |own: &[(&str, &str)], key: &[(&str, &str)]| {
+        let mut table = application();
+        table.columns.extend(mysql_columns(own));
+        table.columns.extend(mysql_columns(key));
+        adopt(
+            "plant",
+            Answer::Told(plant(300)),
+            Answer::Told(table),
+            ENGLISH,
+            &Settings::knows,
+        )
+        .file
+    };
+    let first = adopted(&[], &[]);
+    assert!(first.contains("[mysql.columns]"), "{first}");
+    assert_eq!(adopted(&[], &key.map(|name| (name, "bigint"))), first);
+    let fleets = adopted(&[], &key.map(|name| (name, "!bigint")));
+    assert!(!fleets.contains("[mysql.columns]"), "{fleets}");
+    // An id of its own, beside which `migrate` adds another.
+    let own = [("record_id", "int")];
+    let line = "record_id = \"weldfleet_record_id\"";
+    let again = key.map(|name| match name {
+        "record_id" => ("weldfleet_record_id", "varchar"),
+        name => (name, "bigint"),
+    });
+    for added in [&[][..], &again[..]] {
+        let file = adopted(&own, added);
+        let ours = file.lines().filter(|line| line.contains("\"weldfleet_"));
+        assert_eq!(ours.collect::<Vec<_>>(), [line], "{file}");
+    }
+}
+
+#[test]
+fn a_column_of_mysql_that_migrate_would_refuse_is_asked_about() {
+    let mut table = application();
+    let refused = ["weld_time", "defect_type_alg", "diameter"];
+    table
+        .columns
+        .retain(|column| !refused.contains(&column.name.as_str()));
+    table.columns.extend(mysql_columns(&[
+        ("weld_time", "!datetime"),
+        ("defect_type_alg", "!enum"),
+        ("diameter", "int"),
+    ]));
+    let adopted = adopt(
+        "plant",
+        Answer::Told(plant(300)),
+        Answer::Told(table),
+        ENGLISH,
+        &Settings::knows,
+    );
+    for (line, why) in [
+        ("weld_time = \"weld_time\"", "it takes no NULL"),
+        ("defect = \"defect_type_alg\"", "its type is enum"),
+        ("diameter = \"diameter\"", "its type is int"),
+    ] {
+        let asked = format!("\n# {line}\n");
+        assert!(adopted.file.contains(&asked), "{line}\n{}", adopted.file);
+        assert!(adopted.screen.contains(why), "{why}\n{}", adopted.screen);
     }
 }
 

@@ -45,3 +45,47 @@ async fn a_few_bad_rows_of_a_quiet_night_are_no_wrong_unit_and_many_are() {
     }
     assert_eq!((window.ranges, window.unjudged), (20, 0), "{window:?}");
 }
+
+#[tokio::test]
+async fn a_range_of_both_verdicts_or_another_one_begins_the_count_anew_and_an_empty_range_is_none()
+{
+    let services = Services::start(&[Service::Redis]);
+    let queue = Queue::new(Options::new(services.url(Service::Redis), "infer")).unwrap();
+    let tally = Tally::new(queue.clone());
+    let limits = Limits {
+        over_ranges: 4,
+        over_rows: 1,
+        ..LIMITS
+    };
+    let record = async |ok, nok, unjudged| -> Window {
+        let counts = RangeCounts { ok, nok, unjudged };
+        tally.record(counts, &limits).await.unwrap()
+    };
+    for (range, ranges, verdict, rows) in [
+        ((5, 0, 0), 1, "OK", 5),
+        ((2, 0, 9), 2, "OK", 7),
+        ((0, 0, 6), 3, "OK", 7),
+        ((3, 1, 0), 4, "", 0),
+        ((0, 7, 0), 4, "NOK", 7),
+        ((4, 0, 0), 4, "OK", 4),
+    ] {
+        let (ok, nok, unjudged) = range;
+        let window = record(ok, nok, unjudged).await;
+        let same = (window.same_verdict.as_str(), window.same_rows);
+        assert_eq!(
+            (window.ranges, same),
+            (ranges, (verdict, rows)),
+            "{range:?}"
+        );
+    }
+    let before = record(1, 0, 0).await;
+    let empty = record(0, 0, 0).await;
+    assert_eq!(format!("{empty:?}"), format!("{before:?}"));
+    // Nothing older than the window is kept.
+    for _ in 0..100 {
+        record(1, 0, 0).await;
+    }
+    let key = queue.keys().named("breaker:ranges");
+    let kept = queue.command(redis::cmd("LLEN").arg(key)).await.unwrap();
+    assert_eq!(redis::from_redis_value::<u64>(kept).unwrap(), 4);
+}

@@ -1,8 +1,9 @@
 //! Named fail points between durable steps, for fault tests; nothing at all in a release image.
 //!
 //! # Layout
-//! One function that the binaries await between every two writes, [`reach`], and one that reads
-//! the `FAILPOINTS` variable at start, [`setup`]. Without the feature `failpoints` both are empty.
+//! One function that the binaries await between every two writes, [`reach`] (on a thread that may block,
+//! [`reach_blocking`]), and one that reads the `FAILPOINTS` variable at start, [`setup`]. Without the feature
+//! `failpoints` all are empty.
 //!
 //! Actions, in the syntax of the `fail` crate (`FAILPOINTS="worker::after_csv=1*return(abort)"`):
 //! - `return(abort)` ends the process at once, as `kill -9` would;
@@ -33,6 +34,26 @@ pub async fn reach(name: &'static str) {
     }
 }
 
+/// [`reach`] for a thread that may block.
+#[cfg(not(feature = "failpoints"))]
+#[inline(always)]
+pub fn reach_blocking(_name: &'static str) {}
+
+/// [`reach`] for a thread that may block; it only waits.
+#[cfg(feature = "failpoints")]
+pub fn reach_blocking(name: &'static str) {
+    let action = armed(name);
+    if let Some(path) = action
+        .as_ref()
+        .and_then(|action| action.strip_prefix("wait:"))
+    {
+        say_reached(path);
+        while !std::path::Path::new(path).exists() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
 /// The record whose inference aborts the process (`WELDFLEET_POISON_RECORD`), if one is named.
 pub fn poison_record() -> Option<String> {
     if cfg!(feature = "failpoints") {
@@ -51,6 +72,16 @@ pub fn sick_model() -> Option<std::path::PathBuf> {
     }
 }
 
+/// How long a complete day may wait for being settled (`WELDFLEET_SETTLED_WITHIN`, s), if a test says so.
+pub fn settled_within() -> Option<std::time::Duration> {
+    if cfg!(feature = "failpoints") {
+        let told = std::env::var("WELDFLEET_SETTLED_WITHIN").ok()?;
+        told.parse().ok().map(std::time::Duration::from_secs)
+    } else {
+        None
+    }
+}
+
 #[cfg(feature = "failpoints")]
 fn armed(name: &str) -> Option<String> {
     fail::fail_point!(name, |argument: Option<String>| argument);
@@ -58,10 +89,15 @@ fn armed(name: &str) -> Option<String> {
 }
 
 #[cfg(feature = "failpoints")]
-async fn wait_for(path: &str) {
+fn say_reached(path: &str) {
     if let Err(error) = std::fs::write(format!("{path}.reached"), "") {
         eprintln!("fail point: cannot write {path}.reached: {error}");
     }
+}
+
+#[cfg(feature = "failpoints")]
+async fn wait_for(path: &str) {
+    say_reached(path);
     while !std::path::Path::new(path).exists() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }

@@ -9,6 +9,9 @@ use weldfleet_settings::Settings;
 /// Sections that say which rows are the fleet's and how they are read. Scheduler and workers must agree on them.
 pub const ROWS: [&str; 2] = ["columns", "tables"];
 
+/// The section of which scheduler and workers must have the same `ttl`.
+pub const LEASE: &str = "lease";
+
 /// Digests by section of the configuration. They can be compared between processes of one version only.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Agreement(BTreeMap<String, String>);
@@ -27,6 +30,7 @@ impl Agreement {
             .with("curves", &settings.curves)
             .with("validation", &settings.validation)
             .with("fusion", &settings.fusion)
+            .with(LEASE, &settings.lease.ttl)
     }
 
     /// With a section whose content is more than its keys: a file, a model.
@@ -79,6 +83,7 @@ mod tests {
         // What says nothing of rows and verdicts may differ from host to host.
         theirs.tables.settle_after *= 2;
         theirs.worker.ranges_in_flight += 1;
+        theirs.lease.job_timeout *= 2;
         let ours = Agreement::of(&ours).with("rules", &["a"]);
         let theirs = Agreement::of(&theirs).with("rules", &["b"]);
         let told = Agreement::parse(&theirs.to_string());
@@ -88,5 +93,9 @@ mod tests {
             ["rules", "tables"]
         );
         assert_eq!(Agreement::parse("").differing(&ours).count(), 0);
+        let mut shorter = Settings::default();
+        shorter.lease.ttl /= 2;
+        let shorter = Agreement::of(&shorter);
+        assert_eq!(ours.differing(&shorter).collect::<Vec<_>>(), [LEASE]);
     }
 }

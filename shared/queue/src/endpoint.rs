@@ -8,7 +8,7 @@ use redis::{
 };
 use weldfleet_tls::{Schemes, Tls, plain_advice};
 
-use crate::QueueError;
+use crate::{QueueError, server_error::ServerError};
 
 /// A parsed `url`. Its `Display` shows no credentials.
 #[derive(Clone)]
@@ -48,7 +48,6 @@ const HUNG_UP: [&str; 4] = [
 impl Endpoint {
     /// No error repeats anything of the URL but a port: where it is broken nobody can tell which piece is the password.
     pub fn parse(url: &str) -> Result<Self, QueueError> {
-        let refuse = |problem: &str| QueueError::Options(format!("url: {problem}"));
         let (scheme, rest) = url
             .split_once("://")
             .ok_or_else(|| refuse("no scheme, expected redis://host:port/db"))?;
@@ -63,21 +62,7 @@ impl Endpoint {
                 ));
             }
         };
-        // A password may itself hold what parts a url: whatever stands before the last `@` is credentials.
-        let (credentials, rest) = match rest.rsplit_once('@') {
-            Some((credentials, rest)) => (Some(credentials), rest),
-            None => (None, rest),
-        };
-        if credentials.is_some_and(|text| text.contains(['#', '/', '?'])) {
-            return Err(refuse(
-                "user or password hold a character that must be percent-encoded (# is %23, / is %2F, ? is %3F)",
-            ));
-        }
-        let (username, password) =
-            match credentials.map(|text| text.split_once(':').unwrap_or((text, ""))) {
-                Some((user, password)) => (decoded(user)?, decoded(password)?),
-                None => (None, None),
-            };
+        let ((username, password), rest) = credentials(rest)?;
         let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
         if hosts.contains(['#', '?']) || path.contains(['#', '?']) {
             return Err(refuse(&format!("# and ? have no meaning here; {EXPECTED}")));
@@ -96,35 +81,7 @@ impl Endpoint {
         if hosts.is_empty() {
             return Err(refuse("no host, expected redis://host:port/db"));
         }
-        let mut segments = path.split('/');
-        let topology = match kind {
-            "redis+sentinel" => {
-                let master = segments
-                    .next()
-                    .filter(|name| !name.is_empty())
-                    .ok_or_else(|| {
-                        refuse("no master name, expected redis+sentinel://host:port/<master>/<db>")
-                    })?;
-                Topology::Sentinel {
-                    master: master.to_owned(),
-                }
-            }
-            "redis+cluster" => Topology::Cluster,
-            _ => Topology::Direct,
-        };
-        let database = match segments.next().unwrap_or_default() {
-            "" => 0,
-            number => number.parse::<u32>().map_err(|_| {
-                refuse(&format!(
-                    "what stands behind the host is not a number of a database; {EXPECTED}"
-                ))
-            })?,
-        };
-        if segments.any(|segment| !segment.is_empty()) {
-            return Err(refuse(&format!(
-                "nothing may stand behind the database; {EXPECTED}"
-            )));
-        }
+        let (topology, database) = topology(kind, path)?;
         Ok(Self {
             tls,
             certificates: None,
@@ -195,16 +152,21 @@ impl Endpoint {
         master: &str,
         config: &AsyncConnectionConfig,
     ) -> Result<MultiplexedConnection, RedisError> {
-        let mut asked = self
-            .open(sentinel, port, RedisConnectionInfo::default(), config)
-            .await?;
-        let address: Option<(String, u16)> = redis::cmd("SENTINEL")
-            .arg("get-master-addr-by-name")
-            .arg(master)
-            .query_async(&mut asked)
-            .await?;
+        let anonymous = RedisConnectionInfo::default();
+        let mut answer = self
+            .ask_sentinel(sentinel, port, master, anonymous, config)
+            .await;
+        let wants_login = |error: &RedisError| ServerError::from(error.clone()).code() == "NOAUTH";
+        if answer.as_ref().is_err_and(wants_login) {
+            let login = self.login().set_db(0); // a sentinel has no other
+            answer = self
+                .ask_sentinel(sentinel, port, master, login, config)
+                .await;
+        }
+        let address = answer.map_err(|error| of_sentinel(sentinel, port, error))?;
         let Some((host, port)) = address else {
-            let problem = format!("sentinel does not know a master called {master:?}");
+            let problem =
+                format!("sentinel {sentinel}:{port} does not know a master called {master:?}");
             return Err(RedisError::from(io::Error::other(problem)));
         };
         let mut connection = self.open(&host, port, self.login(), config).await?;
@@ -221,7 +183,23 @@ impl Endpoint {
         }
     }
 
-    /// Who we are to the primary.
+    async fn ask_sentinel(
+        &self,
+        sentinel: &str,
+        port: u16,
+        master: &str,
+        login: RedisConnectionInfo,
+        config: &AsyncConnectionConfig,
+    ) -> Result<Option<(String, u16)>, RedisError> {
+        let mut asked = self.open(sentinel, port, login, config).await?;
+        redis::cmd("SENTINEL")
+            .arg("get-master-addr-by-name")
+            .arg(master)
+            .query_async(&mut asked)
+            .await
+    }
+
+    /// Who we are to the primary, and to a sentinel that asks.
     fn login(&self) -> RedisConnectionInfo {
         let mut login = RedisConnectionInfo::default().set_db(self.database);
         if let Some(username) = &self.username {
@@ -260,6 +238,77 @@ impl Endpoint {
             .get_multiplexed_async_connection_with_config(config)
             .await
     }
+}
+
+/// The same error with the sentinel that it comes from, not the primary.
+fn of_sentinel(sentinel: &str, port: u16, error: RedisError) -> RedisError {
+    let said = ServerError::from(error);
+    let what = |text: &dyn fmt::Display| format!("sentinel {sentinel}:{port}: {text}");
+    match said.code() {
+        code if code.is_empty() => RedisError::from(io::Error::other(what(&said))),
+        code => redis::make_extension_error(code, Some(what(&said.detail()))),
+    }
+}
+
+fn refuse(problem: &str) -> QueueError {
+    QueueError::Options(format!("url: {problem}"))
+}
+
+/// User and password.
+type Credentials = (Option<String>, Option<String>);
+
+/// Who logs in, and what stands behind that.
+fn credentials(rest: &str) -> Result<(Credentials, &str), QueueError> {
+    // A password may itself hold what parts a url: whatever stands before the last `@` is credentials.
+    let (credentials, rest) = match rest.rsplit_once('@') {
+        Some((credentials, rest)) => (Some(credentials), rest),
+        None => (None, rest),
+    };
+    if credentials.is_some_and(|text| text.contains(['#', '/', '?'])) {
+        return Err(refuse(
+            "user or password hold a character that must be percent-encoded (# is %23, / is %2F, ? is %3F)",
+        ));
+    }
+    let (username, password) =
+        match credentials.map(|text| text.split_once(':').unwrap_or((text, ""))) {
+            Some((user, password)) => (decoded(user)?, decoded(password)?),
+            None => (None, None),
+        };
+    Ok(((username, password), rest))
+}
+
+/// What stands behind the hosts: the name of a primary where sentinels are asked for it, a database.
+fn topology(kind: &str, path: &str) -> Result<(Topology, u32), QueueError> {
+    let mut segments = path.split('/');
+    let topology = match kind {
+        "redis+sentinel" => {
+            let master = segments
+                .next()
+                .filter(|name| !name.is_empty())
+                .ok_or_else(|| {
+                    refuse("no master name, expected redis+sentinel://host:port/<master>/<db>")
+                })?;
+            Topology::Sentinel {
+                master: master.to_owned(),
+            }
+        }
+        "redis+cluster" => Topology::Cluster,
+        _ => Topology::Direct,
+    };
+    let database = match segments.next().unwrap_or_default() {
+        "" => 0,
+        number => number.parse::<u32>().map_err(|_| {
+            refuse(&format!(
+                "what stands behind the host is not a number of a database; {EXPECTED}"
+            ))
+        })?,
+    };
+    if segments.any(|segment| !segment.is_empty()) {
+        return Err(refuse(&format!(
+            "nothing may stand behind the database; {EXPECTED}"
+        )));
+    }
+    Ok((topology, database))
 }
 
 fn pem(certificates: &Tls) -> TlsCertificates {

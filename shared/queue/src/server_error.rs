@@ -13,10 +13,14 @@ pub struct ServerError {
     advice: Option<String>,
 }
 
+/// How a server without a code for it says that its `maxclients` are connected.
+const NO_CONNECTION_LEFT: &str = "max number of clients";
+
 /// What an error means for whoever called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// Waiting cures it: nobody there, no answer, a server that is loading, has been deposed, or a slot on its way.
+    /// Waiting cures it: nobody there, no answer, a server that is loading, has been deposed or runs somebody's long
+    /// script, or a slot on its way.
     Outage,
     /// It answers, but takes no writes now.
     RefusesWrites,
@@ -70,9 +74,9 @@ impl ServerError {
             "OOM" | "MISCONF" | "NOREPLICAS" | "READONLY" => return Meaning::RefusesWrites,
             "NOAUTH" | "WRONGPASS" | "NOPERM" => return Meaning::Denied,
             "FOREIGN" => return Meaning::Foreign,
-            "LOADING" | "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" => {
-                return Meaning::Outage;
-            }
+            "LOADING" | "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "BUSY"
+            | "UNBLOCKED" => return Meaning::Outage,
+            "ERR" if self.detail().starts_with(NO_CONNECTION_LEFT) => return Meaning::Outage,
             _ => {}
         }
         match self.error.kind() {
@@ -104,6 +108,9 @@ impl ServerError {
             "NOAUTH" => "it wants a password: redis://user:password@host:port/db",
             "WRONGPASS" => {
                 "check the user and the password; special characters of a password are percent-encoded (# is %23, % is %25)"
+            }
+            "BUSY" => {
+                "a script of another user of this redis runs and runs: `redis-cli SCRIPT KILL`"
             }
             "NOPERM" => "allow the user every command on the queue's keys",
             _ => return None,

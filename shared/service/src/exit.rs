@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use crate::stdio;
+use crate::{logs, stdio};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,12 +78,12 @@ pub fn finish(result: Result<Exit, Failure>) -> ExitCode {
         Ok(_) if incomplete.is_some() => Exit::Failed,
         Ok(exit) => exit,
         Err(failure) => {
-            crate::errln!("error: {}", chain(&failure.error));
+            logs::last_words(&chain(&failure.error));
             failure.exit
         }
     };
     if let Some(reason) = incomplete {
-        crate::errln!("error: {reason}");
+        logs::last_words(&reason);
     }
     exit.into()
 }

@@ -13,7 +13,7 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-pub use crate::server::serve;
+pub use crate::server::{most_connections, serve};
 use crate::{Health, recorder};
 
 /// What an answer says, made anew at each call; it must not take long.

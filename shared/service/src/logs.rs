@@ -1,8 +1,36 @@
 //! Log lines on standard error.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::output::has_colours;
+
+/// Whether every line is an object.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// Says on standard error why the program ends, in the form of the log.
+pub fn last_words(error: &str) {
+    if JSON.load(Ordering::Relaxed) && tracing::enabled!(tracing::Level::ERROR) {
+        tracing::error!("{error}");
+    } else {
+        crate::errln!("error: {error}");
+    }
+}
+
+/// A panic is a line of the log as well.
+fn log_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !tracing::enabled!(tracing::Level::ERROR) {
+            return usual(panic);
+        }
+        let at = panic.location().map(ToString::to_string);
+        let why = panic.payload_as_str().unwrap_or("no text");
+        let trace = std::backtrace::Backtrace::capture();
+        tracing::error!(at, %trace, "panic: {why}");
+    }));
+}
 
 /// Starts logging; `json` writes one object a line. The level is `RUST_LOG`, else `default`.
 ///
@@ -22,5 +50,10 @@ pub fn init(json: bool, default: &str) -> anyhow::Result<()> {
             .with_target(false)
             .try_init()
     };
-    installed.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
+    installed.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))?;
+    if json {
+        JSON.store(true, Ordering::Relaxed);
+        log_panics();
+    }
+    Ok(())
 }

@@ -50,7 +50,7 @@ struct ConnectionLimits {
     head: Duration,
     /// Time after which a connection is closed behind the request it is at.
     lifetime: Duration,
-    /// Time that requests get to finish once the connection is to close.
+    /// Time that requests get to finish once the process is to end.
     farewell: Duration,
 }
 
@@ -65,6 +65,12 @@ impl ConnectionLimits {
             farewell: Duration::from_secs(3),
         }
     }
+}
+
+/// The most connections at a time that this process serves.
+#[must_use]
+pub fn most_connections() -> usize {
+    ConnectionLimits::of_this_process().connections
 }
 
 /// Serves until cancelled; then clients have three seconds to take their answers.
@@ -161,7 +167,15 @@ async fn connection(
         _ = serving.as_mut() => return,
         () = seat.cut.cancelled() => return,
         () = stop.cancelled() => {}
-        () = sleep(limits.lifetime) => {}
+        () = sleep(limits.lifetime) => {
+            serving.as_mut().graceful_shutdown();
+            // The request that it is at may take as long as any other.
+            tokio::select! {
+                _ = serving.as_mut() => return,
+                () = seat.cut.cancelled() => return,
+                () = stop.cancelled() => {}
+            }
+        }
     }
     serving.as_mut().graceful_shutdown();
     let _ = timeout(limits.farewell, serving).await;
@@ -406,12 +420,31 @@ mod tests {
     async fn a_connection_does_not_last_for_ever() -> anyhow::Result<()> {
         let limits = ConnectionLimits {
             connections: 4,
-            head: AGES,
+            head: Duration::from_millis(300),
             lifetime: Duration::from_millis(200),
             farewell: Duration::from_millis(200),
         };
-        let server = start(limits, Router::new().route("/", get(|| async { "here" }))).await?;
+        let (asked, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (tell, wait) = (asked.clone(), go_on.clone());
+        let slow = move || async move {
+            tell.notify_one();
+            wait.notified().await;
+            "done"
+        };
+        let router = Router::new()
+            .route("/", get(|| async { "here" }))
+            .route("/slow", get(slow));
+        let server = start(limits, router).await?;
+        // A request that was asked in time is answered, however long after.
+        let mut late = TcpStream::connect(server.address).await?;
+        late.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await?;
+        asked.notified().await;
         until_closed(half_sent(&server).await?).await;
+        until_closed(half_sent(&server).await?).await;
+        go_on.notify_one();
+        let said = until_closed(late).await;
+        assert!(said.ends_with("done"), "{said}");
         let mut stream = TcpStream::connect(server.address).await?;
         stream
             .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")

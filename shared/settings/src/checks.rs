@@ -83,6 +83,13 @@ impl Settings {
                 return Err(SettingsError::key(key, "must be at least 1"));
             }
         }
+        if scheduler.lookahead_days > 1 {
+            let problem = format!(
+                "{} days after today are too many: 1 where a night shift carries the next day's data_date, else 0",
+                scheduler.lookahead_days
+            );
+            return Err(SettingsError::key("scheduler.lookahead_days", problem));
+        }
         let share = breaker.invalid_share;
         if !(0.0..=1.0).contains(&share) {
             let problem = format!("{share} is not between 0 and 1");

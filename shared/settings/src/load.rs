@@ -1,75 +1,21 @@
 //! File, environment and secret files, merged.
 
-use std::{
-    fmt::Display,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use toml::{Table, Value};
-use weldfleet_tls::{Files, Tls};
 
-use crate::{Settings, address};
+use crate::{
+    Settings, SettingsError, address,
+    environment::{ENV_PREFIX, overlay},
+    secret_files::{BOM, is_secret_file, read_secret_files},
+};
 
 /// Where the configuration is when neither `--config` nor [`ENV_PATH`] says so.
 pub const DEFAULT_PATH: &str = "config/weldfleet.toml";
 /// Environment variable that names the configuration file.
 pub const ENV_PATH: &str = "WELDFLEET_CONFIG";
-/// Prefix of the variables that override single keys.
-const ENV_PREFIX: &str = "WELDFLEET__";
-/// Keys that may be given as `<key>_file`.
-const SECRETS: &[(&str, &str)] = &[
-    ("clickhouse", "password"),
-    ("clickhouse", "console_password"),
-    ("redis", "url"),
-    ("redis", "password"),
-    ("mysql", "url"),
-    ("mysql", "password"),
-];
 /// Sections of which no error shows a value: a secret may have got into any of their keys, or into a key that is none.
 const GUARDED: &[&str] = &["clickhouse", "redis", "mysql"];
-
-/// What is wrong with the configuration; each names the key or the file, and the remedy.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// The configuration file cannot be read.
-    #[error("cannot read configuration file `{}`; give another with --config or ${ENV_PATH}", path.display())]
-    Unreadable {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    /// The file is not TOML.
-    #[error("configuration file `{}` is not valid TOML: line {line}, column {column}: {problem}", path.display())]
-    Syntax {
-        path: PathBuf,
-        /// From 1.
-        line: usize,
-        /// From 1, in characters.
-        column: usize,
-        /// What is wrong. The line itself is not shown: it may hold a password.
-        problem: String,
-    },
-    /// A key is unknown, of the wrong type or outside its range.
-    #[error("configuration key `{key}`{origin}: {problem}")]
-    Key {
-        /// `section.key`.
-        key: String,
-        /// ` (from WELDFLEET__…)` when the environment set it.
-        origin: String,
-        /// What is wrong and what would be right.
-        problem: String,
-    },
-}
-
-impl SettingsError {
-    pub(crate) fn key(key: impl Into<String>, problem: impl Display) -> Self {
-        Self::Key {
-            key: key.into(),
-            origin: String::new(),
-            problem: problem.to_string(),
-        }
-    }
-}
 
 impl Settings {
     /// The same for the console's pages, which may ask ClickHouse by an account of their own.
@@ -80,6 +26,7 @@ impl Settings {
         if !clickhouse.console_user.is_empty() {
             clickhouse.user.clone_from(&clickhouse.console_user);
             clickhouse.password.clone_from(&clickhouse.console_password);
+            clickhouse.is_of_console = true;
         }
         settings
     }
@@ -171,15 +118,12 @@ impl Settings {
     }
 
     fn from_tree(mut tree: Table, environment: &[(String, String)]) -> Result<Self, SettingsError> {
-        let overridden = overlay(&mut tree, environment)?;
-        read_secret_files(&mut tree).map_err(|error| with_origin(error, &overridden))?;
-        let mut settings = deserialize(tree).map_err(|error| with_origin(error, &overridden))?;
-        settings
-            .check()
-            .map_err(|error| with_origin(error, &overridden))?;
-        settings
-            .read_certificates()
-            .map_err(|error| with_origin(error, &overridden))?;
+        let set = overlay(&mut tree, environment)?;
+        let named = |error: SettingsError| error.with_variable(&set);
+        read_secret_files(&mut tree).map_err(named)?;
+        let mut settings = deserialize(tree).map_err(named)?;
+        settings.check().map_err(named)?;
+        settings.read_certificates().map_err(named)?;
         settings.complete_urls();
         Ok(settings)
     }
@@ -195,69 +139,6 @@ impl Settings {
             *url = address::with_credentials(url, user.as_deref(), password.as_ref());
         }
     }
-
-    /// Reads the certificates of each store whose connection is encrypted.
-    fn read_certificates(&mut self) -> Result<(), SettingsError> {
-        let clickhouse = &mut self.clickhouse;
-        let files = Files {
-            ca: &clickhouse.tls_ca_file,
-            cert: &clickhouse.tls_cert_file,
-            key: &clickhouse.tls_key_file,
-        };
-        let encrypted = clickhouse.url.starts_with("https");
-        clickhouse.tls = certificates("clickhouse", encrypted, "https", files)?;
-        let redis = &mut self.redis;
-        let files = Files {
-            ca: &redis.tls_ca_file,
-            cert: &redis.tls_cert_file,
-            key: &redis.tls_key_file,
-        };
-        let encrypted = redis.url.expose().starts_with("rediss");
-        redis.tls = certificates("redis", encrypted, "rediss", files)?;
-        let mysql = &mut self.mysql;
-        if mysql.enabled {
-            let files = Files {
-                ca: &mysql.tls_ca_file,
-                cert: &mysql.tls_cert_file,
-                key: &mysql.tls_key_file,
-            };
-            // A session of MySQL begins in plain text whatever the address says, so no scheme tells the two apart.
-            let encrypted =
-                mysql.url.expose().contains("require_ssl=true") || named(files).is_some();
-            mysql.tls = certificates("mysql", encrypted, "mysql", files)?;
-        }
-        Ok(())
-    }
-}
-
-/// The certificates of a section; none where its address is not encrypted, and then none may be named.
-fn certificates(
-    section: &str,
-    encrypted: bool,
-    scheme: &str,
-    files: Files<'_>,
-) -> Result<Option<Tls>, SettingsError> {
-    if encrypted {
-        return Tls::read(section, files)
-            .map(Some)
-            .map_err(|error| SettingsError::key(error.key, error.problem));
-    }
-    match named(files) {
-        Some(name) => Err(SettingsError::key(
-            format!("{section}.tls_{name}_file"),
-            format!(
-                "is given, and {section}.url is not encrypted; write {scheme}:// there, or take this key out"
-            ),
-        )),
-        None => Ok(None),
-    }
-}
-
-/// The first of the files that is named.
-fn named(Files { ca, cert, key }: Files<'_>) -> Option<&'static str> {
-    let mut files = [("ca", ca), ("cert", cert), ("key", key)].into_iter();
-    let named = files.find(|(_, path)| !path.as_os_str().is_empty());
-    named.map(|(name, _)| name)
 }
 
 fn read(path: &Path) -> Result<Table, SettingsError> {
@@ -284,78 +165,6 @@ fn parse(path: &Path, text: &str) -> Result<Table, SettingsError> {
     })
 }
 
-/// The mark that some editors write at the beginning of a text in UTF-8.
-const BOM: char = '\u{feff}';
-
-/// Lays `WELDFLEET__SECTION__KEY` over the file; returns the keys it set, with their variable.
-fn overlay(
-    tree: &mut Table,
-    environment: &[(String, String)],
-) -> Result<Vec<(String, String)>, SettingsError> {
-    let shape = Table::try_from(Settings::default()).unwrap_or_default();
-    let mut set: Vec<(String, String)> = Vec::new();
-    for (name, text) in environment {
-        let Some(path) = name.strip_prefix(ENV_PREFIX) else {
-            continue;
-        };
-        let path = path.to_ascii_lowercase();
-        let Some((section, key)) = path.split_once("__") else {
-            return Err(SettingsError::key(
-                path,
-                format!("variable {name} names no key; expected {ENV_PREFIX}SECTION__KEY"),
-            ));
-        };
-        let template = shape.get(section).and_then(|section| section.get(key));
-        let value = match template {
-            // A string stays a string, whatever it looks like: a password may be 0123.
-            Some(Value::String(_)) | None => plain(section, key, text),
-            Some(_) => parsed(text),
-        };
-        let entry = tree
-            .entry(section.to_owned())
-            .or_insert_with(|| Value::Table(Table::new()));
-        let Value::Table(table) = entry else {
-            return Err(SettingsError::key(section, "must be a [section]"));
-        };
-        table.insert(key.to_owned(), value);
-        if let Some(other) = other_form(section, key)
-            && !set
-                .iter()
-                .any(|(key, _)| *key == format!("{section}.{other}"))
-        {
-            // A secret in the environment replaces the file's, in whichever of its two forms either is.
-            table.remove(&other);
-        }
-        if ["redis", "mysql"].contains(&section) && key == "url" && address::has_credentials(text) {
-            // So does a whole URL.
-            for key in ["user", "password", "password_file"] {
-                if !set
-                    .iter()
-                    .any(|(known, _)| *known == format!("{section}.{key}"))
-                {
-                    table.remove(key);
-                }
-            }
-        }
-        set.push((format!("{section}.{key}"), name.clone()));
-    }
-    Ok(set)
-}
-
-/// `password_file` for the secret `password`, and the other way round.
-fn other_form(section: &str, key: &str) -> Option<String> {
-    let is_secret = |key: &str| SECRETS.contains(&(section, key));
-    match key.strip_suffix("_file") {
-        Some(inline) if is_secret(inline) => Some(inline.to_owned()),
-        None if is_secret(key) => Some(format!("{key}_file")),
-        _ => None,
-    }
-}
-
-fn is_secret_file(section: &str, key: &str) -> bool {
-    key.ends_with("_file") && other_form(section, key).is_some()
-}
-
 /// A configuration of nothing else. The section's name is dotted.
 fn alone(section: &str, entry: Option<(&str, &Value)>) -> Table {
     let entry = entry.map(|(key, value)| (key.to_owned(), value.clone()));
@@ -364,55 +173,6 @@ fn alone(section: &str, entry: Option<(&str, &Value)>) -> Table {
         .fold(Table::from_iter(entry), |table, name| {
             Table::from_iter([(name.to_owned(), Value::Table(table))])
         })
-}
-
-/// Keys that have no default to take the type from: only a number may stand in `model.nok_threshold`.
-fn plain(section: &str, key: &str, text: &str) -> Value {
-    if (section, key) == ("model", "nok_threshold") {
-        return parsed(text);
-    }
-    Value::String(text.to_owned())
-}
-
-fn parsed(text: &str) -> Value {
-    #[derive(Deserialize)]
-    struct One {
-        value: Value,
-    }
-    toml::from_str::<One>(&format!("value = {text}"))
-        .map(|one| one.value)
-        .unwrap_or_else(|_| Value::String(text.to_owned()))
-}
-
-/// Replaces `<key>_file` by the file's content without its last newline.
-fn read_secret_files(tree: &mut Table) -> Result<(), SettingsError> {
-    for (section, key) in SECRETS {
-        let Some(Value::Table(table)) = tree.get_mut(*section) else {
-            continue;
-        };
-        let file_key = format!("{key}_file");
-        let Some(file) = table.remove(&file_key) else {
-            continue;
-        };
-        let name = format!("{section}.{file_key}");
-        let Value::String(path) = file else {
-            return Err(SettingsError::key(name, "must be the path of a file"));
-        };
-        if table.contains_key(*key) {
-            return Err(SettingsError::key(
-                name,
-                format!("{section}.{key} is set too; keep one of the two"),
-            ));
-        }
-        // The path is not shown: a password may have been written in its place.
-        let secret = std::fs::read_to_string(&path).map_err(|error| {
-            SettingsError::key(name, format!("cannot read the file that it names: {error}"))
-        })?;
-        let secret = secret.strip_prefix(BOM).unwrap_or(&secret);
-        let secret = secret.trim_end_matches(['\r', '\n']).to_owned();
-        table.insert((*key).to_owned(), Value::String(secret));
-    }
-    Ok(())
 }
 
 fn deserialize(tree: Table) -> Result<Settings, SettingsError> {
@@ -463,24 +223,6 @@ fn shown_value(tree: &Table, key: &str) -> Option<String> {
     match tree.get(section)?.get(name)? {
         Value::Table(_) | Value::Array(_) => None,
         scalar => Some(scalar.to_string()),
-    }
-}
-
-fn with_origin(error: SettingsError, overridden: &[(String, String)]) -> SettingsError {
-    match error {
-        SettingsError::Key { key, problem, .. } => {
-            let origin = overridden
-                .iter()
-                .find(|(set, _)| *set == key)
-                .map(|(_, variable)| format!(" (from {variable})"))
-                .unwrap_or_default();
-            SettingsError::Key {
-                key,
-                origin,
-                problem,
-            }
-        }
-        other => other,
     }
 }
 
@@ -586,6 +328,7 @@ mod tests {
             ("[lease]\nttl = \"2s\"\n", &[]),
             ("[lease]\nttl = \"soon\"\n", &[]),
             ("[scheduler]\ntimezone = \"Asia/Peking\"\n", &[]),
+            ("[scheduler]\nlookahead_days = 2\n", &[]),
             ("[scheduler]\nhttp = \"9100\"\n", &[]),
             ("[console]\ntrusted_proxies = [\"proxy\"]\n", &[]),
             ("[console]\ntrusted_proxies = [\"10.0.0.5\"]\n", &[]),

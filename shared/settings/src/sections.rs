@@ -74,6 +74,9 @@ pub struct ClickHouse {
     /// What those files held when the settings were loaded; `None`: the connection is not encrypted.
     #[serde(skip)]
     pub tls: Option<Tls>,
+    /// Whether `user` and `password` are those of the console, so that an error names its keys.
+    #[serde(skip)]
+    pub is_of_console: bool,
 }
 
 impl Default for ClickHouse {
@@ -89,6 +92,7 @@ impl Default for ClickHouse {
             tls_cert_file: PathBuf::new(),
             tls_key_file: PathBuf::new(),
             tls: None,
+            is_of_console: false,
         }
     }
 }
@@ -232,6 +236,8 @@ pub struct Scheduler {
     pub max_wait: Duration,
     /// Days before today that are looked at for late rows.
     pub lookback_days: u16,
+    /// Days after today that are live, too: 1 where a night shift carries the next day's date.
+    pub lookahead_days: u16,
     /// Jobs outstanding per priority class.
     pub max_outstanding: u32,
     /// IANA time zone whose midnight ends a day.
@@ -249,6 +255,7 @@ impl Default for Scheduler {
             poll_interval: Duration::from_secs(2),
             max_wait: Duration::from_millis(1300),
             lookback_days: 1,
+            lookahead_days: 0,
             max_outstanding: 1000,
             timezone: Zone::default(),
             hit_streaks: HitStreaks::default(),
@@ -458,6 +465,9 @@ pub enum Precision {
     F32,
     /// 8 bits of mantissa; OpenVINO only. Rows judged so say it in `model_version`.
     Bf16,
+    /// 11 bits of mantissa where TensorRT finds that faster, as `model.fp16` allows; said in `model_version` too.
+    #[serde(skip)]
+    Fp16,
 }
 
 impl Precision {
@@ -466,7 +476,23 @@ impl Precision {
         match self {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
+            Self::Fp16 => "fp16",
         }
+    }
+
+    /// What it puts behind a model's version or a device: `+bf16`; nothing for f32.
+    pub fn suffix(self) -> String {
+        match self {
+            Self::F32 => String::new(),
+            other => format!("+{}", other.name()),
+        }
+    }
+
+    /// A model's own version, of one that may say in which numbers it was computed.
+    pub fn without_suffix(version: &str) -> &str {
+        let told = [Self::Bf16, Self::Fp16].iter();
+        let mut without = told.filter_map(|precision| version.strip_suffix(&precision.suffix()));
+        without.next().unwrap_or(version)
     }
 }
 
@@ -514,7 +540,7 @@ pub struct Model {
     pub batch_rows: u32,
     /// Folder of what is found out once: tuned layouts, TensorRT's engines.
     pub cache_dir: PathBuf,
-    /// Whether TensorRT may compute in half precision; results then differ from those of other devices.
+    /// Whether TensorRT may compute in half precision; results then differ from those of other devices, and rows say so.
     pub fp16: bool,
     /// Overrides the model's own threshold.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -600,6 +626,18 @@ impl Default for Breaker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_says_in_which_numbers_a_model_was_computed() {
+        for (precision, version) in [
+            (Precision::F32, "m-1"),
+            (Precision::Bf16, "m-1+bf16"),
+            (Precision::Fp16, "m-1+fp16"),
+        ] {
+            assert_eq!(format!("m-1{}", precision.suffix()), version);
+            assert_eq!(Precision::without_suffix(version), "m-1");
+        }
+    }
 
     #[test]
     fn a_shift_lasts_until_the_next_begins() {

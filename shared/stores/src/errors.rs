@@ -288,18 +288,32 @@ pub const CLICKHOUSE_CODES: &[(i32, Class, &str)] = &[
 /// Letters of the longest [`StoreError::words`], the code's name aside.
 const MOST_WORDS: usize = 200;
 
+/// Tables beside the plant's, which `migrate` makes and completes.
+const OWN_TABLES: [&str; 3] = ["weld_results", "weld_runs", "weld_events"];
+
+/// What to do where one of them is missing or lacks a column; where the statement is about the plant's table too; and
+/// where it is the mirror's, in MySQL.
+const OWN_REMEDY: &str = "a table of the fleet's own is missing or lacks a column: `scheduler migrate` creates and completes it";
+const EITHER_REMEDY: &str = "a table or a column is not what it was: put the plant's back or map it under [columns]; `scheduler migrate` brings the \
+     fleet's own back";
+const MIRROR_REMEDY: &str = "the mirror's table is missing or lacks a column: restore a dump with the reviews first, if they are lost; then \
+     `scheduler migrate` creates and completes it";
+
+/// Codes of a table or a column that is not what it was.
+const NOT_WHAT_IT_WAS: &[i32] = &[8, 10, 15, 16, 43, 44, 47, 50, 53, 60, 81, 218, 352, 420];
+
 /// What a person can do about a code of ClickHouse that waits for one.
 const REMEDIES: &[(&[i32], &str)] = &[
     (
         &[192, 193, 194, 195, 516, 720, 763, 767],
-        "compare clickhouse.user and clickhouse.password with the server's account",
+        "compare the user and the password with the server's account",
     ),
     (
         &[164, 291, 446, 497, 508, 511, 512, 620, 673],
-        "give the account its grants back: `worker check` names them",
+        "give the account its grants back: `scheduler migrate --grants` prints all of them",
     ),
     (
-        &[8, 10, 15, 16, 43, 44, 47, 50, 53, 60, 81, 218, 352, 420],
+        NOT_WHAT_IT_WAS,
         "a table or a column is not what it was: put it back or map it under [columns]; `worker check` names it",
     ),
     (
@@ -318,9 +332,17 @@ pub const MYSQL_CODES: &[(u16, Class, &str)] = &[
     (1021, Class::Outage, "ER_DISK_FULL"),
     (1040, Class::Outage, "ER_CON_COUNT_ERROR"),
     (1041, Class::Outage, "ER_OUT_OF_RESOURCES"),
+    (1044, Class::Refused, "ER_DBACCESS_DENIED_ERROR"),
+    (1045, Class::Refused, "ER_ACCESS_DENIED_ERROR"),
+    (1049, Class::Refused, "ER_BAD_DB_ERROR"),
     (1053, Class::Outage, "ER_SERVER_SHUTDOWN"),
+    (1054, Class::Refused, "ER_BAD_FIELD_ERROR"),
+    (1064, Class::Refused, "ER_PARSE_ERROR"),
     (1129, Class::Outage, "ER_HOST_IS_BLOCKED"),
     (1114, Class::Outage, "ER_RECORD_FILE_FULL"),
+    (1142, Class::Refused, "ER_TABLEACCESS_DENIED_ERROR"),
+    (1143, Class::Refused, "ER_COLUMNACCESS_DENIED_ERROR"),
+    (1146, Class::Refused, "ER_NO_SUCH_TABLE"),
     (1152, Class::Outage, "ER_ABORTING_CONNECTION"),
     (1158, Class::Outage, "ER_NET_READ_ERROR"),
     (1159, Class::Outage, "ER_NET_READ_INTERRUPTED"),
@@ -331,11 +353,17 @@ pub const MYSQL_CODES: &[(u16, Class, &str)] = &[
     (1205, Class::Retry, "ER_LOCK_WAIT_TIMEOUT"),
     (1213, Class::Retry, "ER_LOCK_DEADLOCK"),
     (1226, Class::Outage, "ER_USER_LIMIT_REACHED"),
+    (1227, Class::Refused, "ER_SPECIFIC_ACCESS_DENIED_ERROR"),
     (1290, Class::Outage, "ER_OPTION_PREVENTS_STATEMENT"),
     (1317, Class::Retry, "ER_QUERY_INTERRUPTED"),
+    (1356, Class::Refused, "ER_VIEW_INVALID"),
+    (1364, Class::Refused, "ER_NO_DEFAULT_FOR_FIELD"),
     (1412, Class::Retry, "ER_TABLE_DEF_CHANGED"),
+    (1449, Class::Refused, "ER_NO_SUCH_USER"),
+    (1820, Class::Refused, "ER_MUST_CHANGE_PASSWORD"),
     (1836, Class::Outage, "ER_READ_ONLY_MODE"),
     (1927, Class::Outage, "ER_CONNECTION_KILLED"),
+    (1969, Class::Retry, "ER_STATEMENT_TIMEOUT"),
     (3024, Class::Retry, "ER_QUERY_TIMEOUT"),
     (3169, Class::Outage, "ER_SESSION_WAS_KILLED"),
     (4031, Class::Outage, "ER_CLIENT_INTERACTION_TIMEOUT"),
@@ -361,17 +389,76 @@ impl StoreError {
         self.class() == Class::Outage
     }
 
+    /// Whether a store did not answer in time.
+    pub fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::ClickHouseSilent { .. } | Self::MySqlSilent { .. }
+        )
+    }
+
+    /// Whether MySQL answered that it does not do this statement for rows of it, as far as can be told: with other rows
+    /// it may.
+    pub(crate) fn may_be_of_rows(&self) -> bool {
+        self.mysql_server().is_some() && !matches!(self.class(), Class::Outage | Class::Refused)
+    }
+
+    /// Whether a lock was waited for long enough.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.mysql_server()
+            .is_some_and(|server| server.code == 1205)
+    }
+
+    fn mysql_server(&self) -> Option<&mysql_async::ServerError> {
+        match self {
+            Self::MySql {
+                source: mysql_async::Error::Server(server),
+                ..
+            } => Some(server),
+            _ => None,
+        }
+    }
+
+    /// What MySQL said, without our statement's name and not for ever.
+    pub(crate) fn said(&self) -> String {
+        match self.mysql_server() {
+            Some(server) => {
+                let words: String = server.message.chars().take(MOST_WORDS).collect();
+                format!("{words} ({})", server.code)
+            }
+            None => self.words(),
+        }
+    }
+
+    /// Whether MySQL refuses to have two rows of one key.
+    pub fn is_twin(&self) -> bool {
+        matches!(self, Self::MySql { source: mysql_async::Error::Server(server), .. } if server.code == 1062)
+    }
+
     /// What a person can do about it, where the error's own text does not say.
     pub fn remedy(&self) -> Option<&'static str> {
-        let Self::ClickHouse {
-            code: Some(code), ..
-        } = self
-        else {
-            return None;
+        let code = match self {
+            Self::ClickHouse { code, .. } => (*code)?,
+            // No such column, no such table.
+            Self::MySql {
+                source: mysql_async::Error::Server(server),
+                ..
+            } => return matches!(server.code, 1054 | 1146).then_some(MIRROR_REMEDY),
+            _ => return None,
         };
+        if NOT_WHAT_IT_WAS.contains(&code) {
+            let said = self.chain();
+            if OWN_TABLES.iter().any(|table| said.contains(table)) {
+                // The commit reads one table and changes the other.
+                return Some(match said.contains("UPDATE ") {
+                    true => EITHER_REMEDY,
+                    false => OWN_REMEDY,
+                });
+            }
+        }
         REMEDIES
             .iter()
-            .find(|(codes, _)| codes.contains(code))
+            .find(|(codes, _)| codes.contains(&code))
             .map(|(_, remedy)| *remedy)
     }
 
@@ -593,6 +680,52 @@ mod tests {
                     "{code} has a remedy and may be the range's"
                 );
             }
+        }
+    }
+
+    /// Each would otherwise be told to put back a table of the plant's, of which nothing is missing.
+    #[test]
+    fn a_table_of_the_fleets_own_comes_back_by_migrate() {
+        for (said, remedy) in [
+            (
+                "Code: 60. DB::Exception: Table weld.weld_runs does not exist",
+                OWN_REMEDY,
+            ),
+            (
+                "Code: 47. DB::Exception: Unknown expression identifier `order` in scope SELECT run FROM weld.weld_runs FINAL",
+                OWN_REMEDY,
+            ),
+            (
+                "Code: 47. DB::Exception: Unknown identifier `x` in scope UPDATE spot_records SET defect = 1 WHERE id IN (SELECT id FROM weld_results)",
+                EITHER_REMEDY,
+            ),
+        ] {
+            assert_eq!(answered(said).remedy(), Some(remedy), "{said}");
+        }
+        let plants = answered("Code: 60. DB::Exception: Table weld.spot_records does not exist");
+        assert!(
+            plants
+                .remedy()
+                .is_some_and(|remedy| remedy.contains("[columns]"))
+        );
+        let denied = answered("Code: 497. DB::Exception: weld_runs: Not enough privileges");
+        assert!(
+            denied
+                .remedy()
+                .is_some_and(|remedy| remedy.contains("grants"))
+        );
+        for (code, remedy) in [
+            (1146, Some(MIRROR_REMEDY)),
+            (1054, Some(MIRROR_REMEDY)),
+            (1062, None),
+        ] {
+            let server = mysql_async::ServerError {
+                code,
+                message: "no".to_owned(),
+                state: "42S02".to_owned(),
+            };
+            let error = StoreError::mysql("test", mysql_async::Error::Server(server));
+            assert_eq!(error.remedy(), remedy, "{code}");
         }
     }
 

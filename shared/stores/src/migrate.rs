@@ -62,6 +62,11 @@ pub async fn plan(settings: &Settings) -> Result<Migration, StoreError> {
     })
 }
 
+/// What ClickHouse's tables beside the plant's lack, in words; the mirror's is looked at by whoever writes it.
+pub async fn own_tables(settings: &Settings) -> Result<Vec<String>, StoreError> {
+    clickhouse::migrate::of_own_tables(settings).await
+}
+
 /// Adds what is missing. Safe to repeat after a failure: plan anew and apply that.
 pub async fn apply(settings: &Settings, migration: &Migration) -> Result<(), StoreError> {
     let (clickhouse, mysql): (Vec<_>, Vec<_>) = migration

@@ -40,8 +40,10 @@ pub(crate) struct Characters {
 pub(crate) enum Precision {
     Double,
     Single,
-    /// DECIMAL of so many digits, so many of them behind the point.
+    /// DECIMAL or DOUBLE of so many digits, so many of them behind the point.
     Decimal(u8, u8),
+    /// FLOAT of so many digits.
+    SingleDecimal(u8, u8),
 }
 
 /// How a column of MySQL holds its values.
@@ -103,6 +105,8 @@ impl MirrorColumn {
     /// Characters it holds of a text that may be longer.
     fn cuts_at(&self) -> Option<u32> {
         let longest = match self.kind {
+            // OK or NOK.
+            _ if self.ours() == "final_result" => 3,
             ValueKind::Word(longest) => longest.into(),
             ValueKind::Text => u32::MAX,
             _ => return None,

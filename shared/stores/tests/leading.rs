@@ -203,7 +203,7 @@ async fn a_day_is_cut_read_written_and_mirrored_along_its_sorting_key() {
             inserted,
             updated,
             removed,
-            kept: 0,
+            ..MirrorChange::default()
         };
         assert_eq!(
             mirror.mirror_all(&committed).await.unwrap(),

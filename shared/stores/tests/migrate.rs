@@ -14,7 +14,7 @@ use weldfleet_stores::{
     Class, StoreError,
     clickhouse::{Runs, Server, SourceTable, several_servers},
     migrate,
-    mysql::NokTable,
+    mysql::{NokTable, remove_twins},
 };
 use weldfleet_testkit::Service;
 
@@ -290,7 +290,7 @@ async fn what_cannot_be_done_is_refused_with_the_remedy() {
         .to_string();
     assert!(
         error.contains(
-            "engine View has no lightweight UPDATE; name a table of the MergeTree family"
+            "engine View has no lightweight UPDATE; name a MergeTree or ReplacingMergeTree table"
         ),
         "{error}"
     );
@@ -467,6 +467,7 @@ async fn a_fleet_of_an_earlier_version_gets_the_new_column_and_keeps_its_truth()
         "ALTER TABLE weld_test.spot_records DROP COLUMN defect",
         "ALTER TABLE weld_test.spot_records RENAME COLUMN label_defect TO defect",
         "ALTER TABLE weld_test.weld_results DROP COLUMN defect",
+        "ALTER TABLE weld_test.weld_results DROP INDEX day_range",
         "UPDATE weld_test.spot_records SET alg_status = 'ok', alg_complete_time = now64(3), alg_run = 0 WHERE record_id < 50",
     ] {
         plant.execute(sql).await;
@@ -488,6 +489,7 @@ async fn a_fleet_of_an_earlier_version_gets_the_new_column_and_keeps_its_truth()
             "rename the simulated truth of `spot_records`",
             "add result columns to `spot_records`",
             "add result columns to `weld_results`",
+            "index the days of `weld_results`",
             "complete table `nok_records`",
         ]
     );
@@ -573,6 +575,7 @@ async fn runs_of_an_earlier_version_go_on() {
         "requested_by",
         "changed_by",
         "changed_why",
+        "announced",
     ] {
         let drop = format!("ALTER TABLE weld_test.weld_runs DROP COLUMN {column}");
         plant.execute(&drop).await;
@@ -593,4 +596,46 @@ async fn runs_of_an_earlier_version_go_on() {
         (runs.len(), days, runs[0].by.as_str()),
         (1, vec![20_261_120, 20_261_121, 20_261_122], "")
     );
+}
+
+/// As after a restore from a dump that left it out.
+#[tokio::test]
+async fn a_unique_key_that_was_lost_comes_back_once_its_twins_are_removed() {
+    let plant = Plant::ours(true).await;
+    let table = NokTable::new(&plant.settings).unwrap().unwrap();
+    table.check_key().await.unwrap();
+    plant
+        .mysql("ALTER TABLE nok_records DROP KEY weldfleet_weld")
+        .await;
+    let lost = table.check_key().await.unwrap_err().to_string();
+    assert!(lost.contains("no unique key over (data_date") && lost.contains("`scheduler migrate`"));
+    for (id, result, note) in [
+        ("1", "NULL", "NULL"),
+        ("1", "NULL", "NULL"),
+        ("2", "NULL", "NULL"),
+        ("2", "'ok'", "NULL"),
+        ("3", "NULL", "NULL"),
+        ("4", "NULL", "NULL"),
+        ("4", "NULL", "'seen'"),
+    ] {
+        plant
+            .mysql(&format!(
+                "INSERT INTO nok_records (data_date, ck_ticks, ck_local_time, record_id, review_result, review_note) \
+                 VALUES (20261122, 1, 't', '{id}', {result}, {note})"
+            ))
+            .await;
+    }
+    let plan = migrate::plan(&plant.settings).await.unwrap();
+    let refused = migrate::apply(&plant.settings, &plan).await.unwrap_err();
+    assert!(refused.is_twin(), "{refused:?}");
+    for statement in remove_twins(&plant.settings) {
+        plant.mysql(&statement).await;
+    }
+    let left = "SELECT record_id, review_result, review_note FROM nok_records ORDER BY record_id";
+    assert_eq!(
+        plant.mysql(left).await,
+        ["1|NULL|NULL", "2|ok|NULL", "3|NULL|NULL", "4|NULL|seen"]
+    );
+    plant.migrate().await;
+    table.check_key().await.unwrap();
 }

@@ -4,11 +4,14 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use common::{Plant, changed, commit, day, insert, nok, ok, range, verdicts_by_id};
+use mysql_async::prelude::Queryable;
 use weldfleet_stores::{
     Range, Selection,
     clickhouse::SourceTable,
-    mysql::{CommittedRange, MirrorChange},
+    mysql::{CommittedRange, DayBehind, MirrorChange},
 };
 use weldfleet_weld::{Status, Verdict, columns::RESULT_COLUMNS};
 
@@ -430,7 +433,7 @@ async fn a_restored_backup_and_a_day_that_left_empty_nothing() {
         assert_eq!(mirror.survey_day(day()).await.unwrap(), kept);
         assert_eq!(mirror.mirror_day(day()).await.unwrap(), kept);
         assert_eq!(equal_with(&mirror).await, (true, 0, 0, 110));
-        assert_eq!(mirror.kept_rows().await.unwrap(), 110);
+        assert_eq!(mirror.totals().await.unwrap().kept, 110);
         assert_eq!(everything().await, before);
     }
 
@@ -469,8 +472,8 @@ async fn a_restored_backup_and_a_day_that_left_empty_nothing() {
     let lag = mirror.lag_of(day()).await.unwrap();
     assert!(lag.equal);
     assert_eq!((lag.committed, lag.mirrored, lag.kept), (0, 0, 2));
-    assert_eq!(mirror.kept_rows().await.unwrap(), 2);
-    assert_eq!(plant.mirror().await.kept_rows().await.unwrap(), 2);
+    assert_eq!(mirror.totals().await.unwrap().kept, 2);
+    assert_eq!(plant.mirror().await.totals().await.unwrap().kept, 2);
     assert_eq!(everything().await, left);
 }
 
@@ -503,4 +506,97 @@ async fn a_large_day_is_mirrored_in_steps() {
     let kept = with_kept(40_000, changed(0, 0, 0));
     assert_eq!(mirror.mirror_day(day()).await.unwrap(), kept);
     assert!(mirror.lag(&[day()]).await.unwrap()[0].equal);
+}
+
+/// Whatever the table has against a record: all others are mirrored, and that one is named.
+#[tokio::test]
+async fn a_record_that_mysql_refuses_is_named_and_keeps_no_other_away() {
+    let plant = Plant::ours(true).await;
+    let table = plant.table().await;
+    insert(&table, day(), 0..60).await;
+    let noks: Vec<usize> = (0..30).collect();
+    judge(&table, 1, &range(0, 59), &noks, &ok()).await;
+    let refusing = |at: &str, name: &str, id: u32| {
+        format!(
+            "CREATE TRIGGER on_{name} BEFORE {name} ON nok_records FOR EACH ROW IF {at}.record_id = '{id}' THEN \
+             SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not this one'; END IF"
+        )
+    };
+    plant.mysql(&refusing("NEW", "INSERT", 9)).await;
+    plant
+        .mysql("ALTER TABLE nok_records ADD CONSTRAINT no_seven CHECK (record_id <> '7')")
+        .await;
+    let mirror = plant.mirror().await;
+    let ids = "SELECT COUNT(*), SUM(record_id IN ('7', '9')) FROM nok_records";
+    for inserted in [28, 0] {
+        let change = mirror.mirror_day(day()).await.unwrap();
+        assert_eq!((change.inserted, change.refused.rows), (inserted, 2));
+        let said = change.refused.to_string();
+        for part in [
+            "mysql refuses 2 records: weld 7 of 20261122: ",
+            "no_seven",
+            "weld 9 of 20261122: not this one (1644)",
+        ] {
+            assert!(said.contains(part), "{part}\nnot in\n{said}");
+        }
+        assert_eq!(plant.mysql(ids).await, ["28|0"]);
+        let lag = mirror.lag_of(day()).await.unwrap();
+        assert_eq!((lag.committed, lag.mirrored, lag.equal), (30, 28, false));
+    }
+
+    // A row that somebody holds is no outage.
+    plant
+        .mysql("UPDATE nok_records SET ml_nok_prob = 0.5 WHERE record_id IN ('3', '5')")
+        .await;
+    let opts = mysql_async::Opts::from_url(plant.settings.mysql.url.expose()).unwrap();
+    let mut holder = mysql_async::Conn::new(opts).await.unwrap();
+    for sql in [
+        "BEGIN",
+        "SELECT 1 FROM nok_records WHERE record_id = '3' AND data_date = 20261122 AND ck_ticks = \
+         (SELECT t FROM (SELECT ck_ticks AS t FROM nok_records WHERE record_id = '3') AS held) FOR UPDATE",
+    ] {
+        holder.query_drop(sql).await.unwrap();
+    }
+    let change = mirror.mirror_day(day()).await.unwrap();
+    assert_eq!((change.updated, change.refused.rows), (1, 3), "{change:?}");
+    holder.disconnect().await.unwrap();
+
+    // One that is not let go is no record whose weld has no verdict.
+    plant.mysql(&refusing("OLD", "DELETE", 5)).await;
+    let force = Range {
+        run: 20_261_122_000_000_001,
+        selection: Selection::Force,
+        ..range(0, 59)
+    };
+    judge(&table, 2, &force, &[], &ok()).await;
+    let change = mirror.mirror_day(day()).await.unwrap();
+    assert_eq!((change.removed, change.kept), (27, 0), "{change:?}");
+    assert_eq!(plant.mysql(ids).await, ["1|0"]);
+    assert_eq!(mirror.totals().await.unwrap().kept, 0);
+    // What is in its way goes.
+    plant.mysql("DROP TRIGGER on_DELETE").await;
+    let later = plant.mirror().await;
+    assert_eq!(later.mirror_day(day()).await.unwrap(), changed(0, 0, 1));
+    assert!(later.lag_of(day()).await.unwrap().equal);
+}
+
+/// Of a day that nobody compares row by row this is all that tells.
+#[tokio::test]
+async fn what_mysql_lacks_of_any_day_is_counted() {
+    let plant = Plant::ours(true).await;
+    let (table, mirror) = (plant.table().await, plant.mirror().await);
+    insert(&table, day(), 0..100).await;
+    judge(&table, 1, &range(0, 99), &[3, 40, 41, 77], &ok()).await;
+    let behind = async || mirror.totals().await.unwrap().behind;
+    let lacks = |missing| {
+        let committed = 4;
+        BTreeMap::from([(day(), DayBehind { missing, committed })])
+    };
+    assert_eq!(behind().await, lacks(4), "an empty table lacks all");
+    mirror.mirror_day(day()).await.unwrap();
+    assert_eq!(behind().await, BTreeMap::new());
+    plant
+        .mysql("DELETE FROM nok_records WHERE record_id IN ('3', '77')")
+        .await;
+    assert_eq!(behind().await, lacks(2));
 }

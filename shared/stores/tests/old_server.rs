@@ -25,9 +25,9 @@ struct OldServer {
 impl OldServer {
     /// `None` if the machine has none.
     fn start() -> Option<Self> {
+        // It knows no --version; a server of today does.
         let version = Command::new(PROGRAM).arg("--version").output().ok()?;
-        let version = String::from_utf8_lossy(&version.stdout).into_owned();
-        if !version.contains("version 18.") {
+        if version.status.success() {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -89,7 +89,10 @@ fn free_port() -> u16 {
 #[tokio::test]
 async fn a_server_without_lightweight_update_is_refused_with_the_remedy() {
     let Some(server) = OldServer::start() else {
-        eprintln!("SKIPPED: no ClickHouse 18 here; Debian's package clickhouse-server is one");
+        weldfleet_testkit::skip(
+            "old_clickhouse",
+            "no ClickHouse 18 here; Debian's package clickhouse-server is one",
+        );
         return;
     };
     let mut settings = Settings::default();

@@ -130,6 +130,7 @@ async fn runs_outlive_who_asked_and_grow() {
         order: Order::Newest,
         note: "it's for the night shift?".to_owned(),
         by: "ana@desk".to_owned(),
+        announced: vec![(day(), 7)],
     };
     // At one moment, from several places.
     let asked = (0..8).map(|_| {
@@ -177,7 +178,23 @@ async fn runs_outlive_who_asked_and_grow() {
         (closed.order, closed.note.as_str(), closed.by.as_str()),
         (Order::Newest, "it's for the night shift?", "ana@desk")
     );
-    assert_eq!((closed.changed_by, closed.changed_why), <_>::default());
+    assert_eq!(
+        (closed.changed_by.as_str(), closed.changed_why.as_str()),
+        ("", "")
+    );
+    assert_eq!(closed.announced, [(day(), 7)], "kept by who closes it, too");
+
+    // A day that left the table is missed until the run has a result of each of its rows.
+    let table = plant.table().await;
+    for (results, gone) in [(6, 7), (7, 0)] {
+        let sql = format!(
+            "INSERT INTO weld_test.weld_results (token, key_hash, run, day) \
+             SELECT 1, number, {next}, {} FROM numbers({results})",
+            day()
+        );
+        plant.execute(&sql).await;
+        assert_eq!(table.gone(&closed).await.unwrap(), gone);
+    }
     let _: Range = range(0, 1);
 }
 
@@ -192,6 +209,7 @@ async fn a_run_is_held_resumed_and_cancelled_only_where_its_state_allows_it() {
         order: Order::Oldest,
         note: String::new(),
         by: "ana@desk".to_owned(),
+        announced: vec![(day(), 7)],
     };
     let run = runs.insert(&new).await.unwrap();
     let change = async |change| runs.change(run, change, "ben@line", "why").await.unwrap();

@@ -198,6 +198,10 @@ async fn attempts_never_mix_and_the_first_of_a_run_stands() {
         )
         .await;
     assert_eq!(mixed, "0\t0");
+    let key = block.key(7).to_owned();
+    let attempts = table.attempts_at(day(), &key, 10).await.unwrap();
+    let tokens: Vec<u64> = attempts.iter().map(|attempt| attempt.token).collect();
+    assert_eq!(tokens, [2, 1]);
 }
 
 #[tokio::test]

@@ -23,6 +23,18 @@ pub use programs::{
 pub use services::{Service, Services};
 pub use tls::{Certificates, Shown, TlsProxy};
 
+/// Says that a test shows nothing here, and why.
+///
+/// # Panics
+/// In CI, unless `.ci/run` names `what` (`WELDFLEET_MAY_SKIP`).
+pub fn skip(what: &str, why: &str) {
+    let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    let may_skip = std::env::var("WELDFLEET_MAY_SKIP").unwrap_or_default();
+    let named = may_skip.split_whitespace().any(|name| name == what);
+    assert!(!in_ci || named, "CI must not skip this ({what}): {why}");
+    eprintln!("skipped: {why}");
+}
+
 /// Whether there is a Chinese character in it: what tests of both languages ask.
 pub fn is_chinese(text: &str) -> bool {
     text.chars()

@@ -1,12 +1,14 @@
 //! Curves that are stored as text: `[1, 2.5]`, `1,2.5`, `1;2.5`, JSON.
 //!
-//! Samples are decimal numbers, as many as there are separators plus one. White space around them and one pair of
-//! brackets around all of them mean nothing. Where a `;` occurs it is the separator, so that `1,5;2,5` is two samples
-//! that cannot be read, never four that can. What cannot be read is told, never guessed: `null`, `nan` and nothing are
-//! no samples.
+//! Samples are decimal numbers, as many as there are separators plus one. White space around them, one pair of quotes
+//! around each and one pair of brackets around all of them mean nothing. Where a `;` occurs it is the separator, so that
+//! `1,5;2,5` is two samples that cannot be read, never four that can. What cannot be read is told, never guessed:
+//! `null`, `nan` and nothing are no samples.
 
 use std::fmt;
 
+/// Between the samples of a list that were joined to one text: the unit separator, which is in no number.
+pub const JOINED: u8 = 0x1f;
 /// Most characters of an unreadable value that are shown.
 const SHOWN: usize = 40;
 
@@ -36,7 +38,26 @@ pub fn read(text: &[u8], samples: &mut Vec<f32>) -> Result<(), BadSample> {
     if text.is_empty() {
         return Ok(());
     }
-    let separator = if text.contains(&b';') { b';' } else { b',' };
+    let separator = if memchr::memchr(b';', text).is_some() {
+        b';'
+    } else {
+        b','
+    };
+    read_separated(text, separator, samples)
+}
+
+/// The same of samples that were texts of their own, joined by [`JOINED`]: no other separator is one in them.
+///
+/// # Errors
+/// The first sample that is no number.
+pub fn read_joined(text: &[u8], samples: &mut Vec<f32>) -> Result<(), BadSample> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    read_separated(text, JOINED, samples)
+}
+
+fn read_separated(text: &[u8], separator: u8, samples: &mut Vec<f32>) -> Result<(), BadSample> {
     let first = samples.len();
     let Some(rest) = read_plain(text, separator, samples) else {
         return Ok(());
@@ -44,8 +65,13 @@ pub fn read(text: &[u8], samples: &mut Vec<f32>) -> Result<(), BadSample> {
     let read = samples.len() - first;
     let mut bad = None;
     for (index, sample) in rest.split(|byte| *byte == separator).enumerate() {
-        if let Err(error) = read_sample(sample, read + index, samples) {
-            bad.get_or_insert(error);
+        match quoted(sample).and_then(number) {
+            Some(number) => samples.push(number),
+            None => {
+                if let Err(error) = read_sample(sample, read + index, samples) {
+                    bad.get_or_insert(error);
+                }
+            }
         }
     }
     bad.map_or(Ok(()), Err)
@@ -56,91 +82,86 @@ const PLAIN_DIGITS: usize = 9;
 /// By places behind the point.
 const DIVISORS: [f64; PLAIN_DIGITS + 1] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
-/// Longest number that is read in one word.
-const WORD_DIGITS: usize = 7;
 /// 1 in each byte of a word.
 const EACH: u64 = 0x0101_0101_0101_0101;
 
 /// Appends the samples from the front that are written plainly, `12`, ` -3.5`: nearly all that plants store. Returns
 /// the text from the first other one on; `None` if there is none.
 fn read_plain<'a>(text: &'a [u8], separator: u8, samples: &mut Vec<f32>) -> Option<&'a [u8]> {
-    let mut rest = text;
-    loop {
-        let is_whole = |(_, end): &(f32, usize)| rest.get(*end) == Some(&separator);
-        let found = whole_at(rest).filter(is_whole);
-        let Some((number, end)) = found.or_else(|| plain_number(rest)) else {
-            return Some(rest);
-        };
-        match rest.get(end) {
-            None => {
-                samples.push(number);
-                return None;
-            }
-            Some(byte) if *byte == separator => {
-                samples.push(number);
-                rest = &rest[end + 1..];
-            }
-            Some(_) => return Some(rest),
+    let mut start = 0;
+    // Where samples end is found before they are read, so that none has to wait for the one before.
+    for (block, bytes) in text.chunks(BLOCK).enumerate() {
+        let mut ends = places(bytes, separator);
+        while ends != 0 {
+            let end = block * BLOCK + ends.trailing_zeros() as usize;
+            ends &= ends - 1;
+            let Some(number) = plain_between(text, start, end) else {
+                return Some(&text[start..]);
+            };
+            samples.push(number);
+            start = end + 1;
         }
+    }
+    match plain_between(text, start, text.len()) {
+        Some(number) => {
+            samples.push(number);
+            None
+        }
+        None => Some(&text[start..]),
     }
 }
 
-/// The whole number of one to seven digits that a text begins with, at most one blank before it, and where it ends.
-fn whole_at(text: &[u8]) -> Option<(f32, usize)> {
-    digits_at(text).or_else(|| {
-        let (number, length) = digits_at(text.strip_prefix(b" ")?)?;
-        Some((number, 1 + length))
+/// Bytes whose separators are found at a time: a bit for each.
+const BLOCK: usize = 64;
+
+/// A bit for each of at most 64 bytes that is this one, the first one lowest.
+#[inline(always)]
+fn places(bytes: &[u8], byte: u8) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut places = 0;
+    for (place, word) in words.iter().enumerate() {
+        let other = u64::from_le_bytes(*word) ^ (EACH * u64::from(byte));
+        let low = EACH * 0x7f;
+        let equal = !(((other & low) + low) | other | low);
+        // The high bits, one of each byte, side by side.
+        let bits = (equal >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        places |= bits << (8 * place);
+    }
+    for (place, other) in rest.iter().enumerate() {
+        places |= u64::from(*other == byte) << (8 * words.len() + place);
+    }
+    places
+}
+
+/// The number that is written plainly between two places of a text, at most one blank before it.
+#[inline(always)]
+fn plain_between(text: &[u8], start: usize, end: usize) -> Option<f32> {
+    let digits = end - start - usize::from(text.get(start) == Some(&b' '));
+    whole_before(&text[..end], digits).or_else(|| {
+        let sample = &text[start..end];
+        plain_number(sample)
+            .filter(|(_, length)| *length == sample.len())
+            .map(|(number, _)| number)
     })
 }
 
-/// The same without a blank.
+/// The whole number of one to eight digits that a text ends with. The bytes are looked at together, so that no branch
+/// hangs on how many digits there are.
 #[inline(always)]
-fn digits_at(text: &[u8]) -> Option<(f32, usize)> {
-    digits_of(u64::from_le_bytes(*text.first_chunk()?))
-}
-
-/// The number of one to seven digits that eight bytes begin with, and how many they are. The bytes are looked at
-/// together, so that no branch hangs on how many digits there are.
-#[inline(always)]
-#[expect(clippy::cast_precision_loss, reason = "seven digits at most")]
-fn digits_of(word: u64) -> Option<(f32, usize)> {
-    let values = word ^ (EACH * 0x30);
-    let bits = above_nine(values).trailing_zeros() & !7;
-    let is_number = (8..=8 * WORD_DIGITS as u32).contains(&bits);
-    is_number.then(|| (joined(values << (64 - bits)) as f32, bits as usize / 8))
-}
-
-/// The whole number of one to eight digits that a word begins with, where it is known how many they are; `None` for
-/// anything else. What follows them in the word means nothing.
-#[inline(always)]
-#[must_use]
 #[expect(clippy::cast_precision_loss, reason = "samples are f32")]
-pub fn whole_number(word: u64, digits: usize) -> Option<f32> {
+fn whole_before(text: &[u8], digits: usize) -> Option<f32> {
     if !(1..=8).contains(&digits) {
         return None;
     }
-    let values = (word ^ (EACH * 0x30)) << (64 - 8 * digits);
-    (above_nine(values) == 0).then(|| joined(values) as f32)
+    let word = u64::from_le_bytes(*text.last_chunk()?);
+    let values = (word ^ (EACH * 0x30)) & (u64::MAX << (64 - 8 * digits));
+    are_digits(values).then(|| joined(values) as f32)
 }
 
-/// The high bits of bytes above nine. One may set those of bytes behind it, so only the first one counts.
+/// Whether no byte is above nine.
 #[inline(always)]
-fn above_nine(values: u64) -> u64 {
-    (values.wrapping_add(EACH * (0x7f - 9)) | values) & (EACH * 0x80)
-}
-
-/// A text of one to seven bytes as a word, zeros behind it. Its first and its last bytes may overlap, so that there is
-/// no loop whose end would have to be guessed.
-fn as_word(text: &[u8]) -> Option<u64> {
-    let length = text.len();
-    let word = if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
-        let [first, last] = [*first, *last].map(|four| u64::from(u32::from_le_bytes(four)));
-        first | (last << (8 * (length.min(WORD_DIGITS) - 4)))
-    } else {
-        let [first, last] = [*text.first()?, *text.last()?].map(u64::from);
-        first | (u64::from(text[length / 2]) << (8 * (length / 2))) | (last << (8 * (length - 1)))
-    };
-    (length <= WORD_DIGITS).then_some(word)
+fn are_digits(values: u64) -> bool {
+    (values.wrapping_add(EACH * (0x7f - 9)) | values) & (EACH * 0x80) == 0
 }
 
 /// The number that eight digits make, the first one lowest: pairs, fours and all of them are joined in three
@@ -180,11 +201,16 @@ fn plain_number(text: &[u8]) -> Option<(f32, usize)> {
     Some((if negative { -number } else { number }, at))
 }
 
+/// What stands between a pair of quotes, as lists of texts are printed: `'12'`, `"12"`.
+fn quoted(text: &[u8]) -> Option<&[u8]> {
+    match text.trim_ascii() {
+        [first @ (b'\'' | b'"'), inner @ .., last] if first == last => Some(inner),
+        _ => None,
+    }
+}
+
 /// Appends one sample, NaN where it cannot be read.
-///
-/// # Errors
-/// If it is no number.
-pub fn read_sample(text: &[u8], index: usize, samples: &mut Vec<f32>) -> Result<(), BadSample> {
+fn read_sample(text: &[u8], index: usize, samples: &mut Vec<f32>) -> Result<(), BadSample> {
     match number(text) {
         Some(number) => {
             samples.push(number);
@@ -203,9 +229,6 @@ pub fn read_sample(text: &[u8], index: usize, samples: &mut Vec<f32>) -> Result<
 /// A decimal number, white space around it aside; `None` for anything else, `nan`, `inf` and nothing included.
 #[must_use]
 pub fn number(text: &[u8]) -> Option<f32> {
-    if let Some(whole) = as_word(text).and_then(|word| whole_number(word, text.len())) {
-        return Some(whole);
-    }
     if let Some((plain, length)) = plain_number(text)
         && length == text.len()
     {
@@ -259,6 +282,9 @@ mod tests {
             " [ 1.0 ,2.5e0,\n-3.0 ] ",
             "[1;2.5;-3]",
             "01,+2.50,-0.3e1",
+            r#"["1","2.5","-3"]"#,
+            "['1', '2.5', ' -3 ']",
+            r#"1;"2.5";'-3'"#,
         ] {
             assert_eq!(curve(text).unwrap(), [1.0, 2.5, -3.0], "{text}");
         }
@@ -284,7 +310,11 @@ mod tests {
             ("1,inf", "`inf` at point 1 is no number"),
             ("1,1e39", "`1e39` at point 1 is no number"),
             ("0x10", "`0x10` at point 0 is no number"),
-            ("[\"1\",\"2\"]", "`\"1\"` at point 0 is no number"),
+            (r#"["1",""]"#, r#"`""` at point 1 is no number"#),
+            (r#"["1",'2"]"#, r#"`'2"` at point 1 is no number"#),
+            (r#"""1"",2"#, r#"`""1""` at point 0 is no number"#),
+            (r#"["1","null"]"#, r#"`"null"` at point 1 is no number"#),
+            ("\"", "`\"` at point 0 is no number"),
             ("None", "`None` at point 0 is no number"),
         ] {
             assert_eq!(curve(text).unwrap_err(), said, "{text}");
@@ -295,6 +325,31 @@ mod tests {
             said,
             format!("`{}…` at point 0 is no number", "x".repeat(40))
         );
+    }
+
+    #[test]
+    fn samples_that_were_texts_of_their_own_are_parted_by_nothing_else() {
+        let joined = |samples: &[&str]| {
+            let mut read = Vec::new();
+            let text = samples.join("\u{1f}");
+            read_joined(text.as_bytes(), &mut read)
+                .map(|()| read)
+                .map_err(|bad| bad.to_string())
+        };
+        assert_eq!(
+            joined(&["1", " 2.5", "-3", "'4'"]).unwrap(),
+            [1.0, 2.5, -3.0, 4.0]
+        );
+        assert_eq!(joined(&[]).unwrap(), [0.0; 0]);
+        for (sample, said) in [
+            ("2,5", "`2,5` at point 1 is no number"),
+            ("2;5", "`2;5` at point 1 is no number"),
+            ("NULL", "`NULL` at point 1 is no number"),
+            ("", "`` at point 1 is no number"),
+            ("[2]", "`[2]` at point 1 is no number"),
+        ] {
+            assert_eq!(joined(&["1", sample, "3"]).unwrap_err(), said);
+        }
     }
 
     #[test]
@@ -346,6 +401,10 @@ mod tests {
         text.split(separator)
             .map(|sample| {
                 let sample = sample.trim();
+                let inner = ["'", "\""]
+                    .into_iter()
+                    .find_map(|quote| sample.strip_prefix(quote)?.strip_suffix(quote));
+                let sample = inner.unwrap_or(sample).trim();
                 let looks = sample.starts_with(|first: char| "+-.0123456789".contains(first));
                 let value: f32 = sample.parse().ok().filter(|_| looks)?;
                 value.is_finite().then_some(value)
@@ -358,7 +417,8 @@ mod tests {
             8 => (0_u32..70_000).prop_map(|count| count.to_string()),
             3 => (-10.0_f32..10.0).prop_map(|value| value.to_string()),
             1 => any::<f32>().prop_map(|value| format!("{value:e}")),
-            1 => "[-+. 0-9eEnulNoaif\"x]{0,6}",
+            2 => (0_u32..70_000, prop::sample::select(vec!["'", "\""])).prop_map(|(count, quote)| format!("{quote}{count}{quote}")),
+            1 => "[-+. 0-9eEnulNoaif'\"x]{0,6}",
         ]
     }
 

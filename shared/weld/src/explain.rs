@@ -5,9 +5,10 @@ use std::ops::Range;
 use serde::Serialize;
 
 use crate::{
-    Outcome,
+    Outcome, Weld,
     curves::Curves,
     rules::{Basis, Findings, Hit, Pulse, RuleScratch, RuleSet},
+    units::CurveUnits,
 };
 
 /// A stretch of time.
@@ -41,7 +42,7 @@ pub struct Point {
 }
 
 /// What the rules saw.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Explanation {
     /// Time between two samples, ms.
     pub sample_interval_ms: f64,
@@ -76,6 +77,39 @@ pub struct Explanation {
 }
 
 impl Explanation {
+    /// The curves of a weld as they were recorded, and nothing that follows from them. `None` where there is no finite
+    /// sample to see.
+    pub(crate) fn as_recorded(weld: &Weld<'_>, units: &CurveUnits) -> Option<Self> {
+        let (umax, imax) = (
+            units.umax_volts(weld.umax),
+            units.imax_kiloamperes(weld.imax),
+        );
+        let scaled = |samples: &[f32], factor: f32| -> Vec<f32> {
+            samples.iter().map(|sample| sample * factor).collect()
+        };
+        let u = scaled(weld.u, units.u_factor(umax));
+        let i = scaled(weld.i, units.i_factor(imax));
+        if !u.iter().chain(&i).any(|value| value.is_finite()) {
+            return None;
+        }
+        Some(Self {
+            sample_interval_ms: units.sample_interval_ms,
+            umax,
+            imax,
+            u,
+            i,
+            step_ms: units.sample_interval_ms,
+            ..Self::default()
+        })
+    }
+
+    /// How long the longer curve is, ms.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "for drawing")]
+    pub fn end_ms(&self) -> f64 {
+        self.u.len().max(self.i.len()).max(1) as f64 * self.sample_interval_ms
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "for drawing")]
     pub(crate) fn new(
         curves: &Curves,
@@ -104,14 +138,7 @@ impl Explanation {
             }),
             step_ms,
             r: rules.resistance(part_no, curves),
-            smoothed: Vec::new(),
-            pulses: Vec::new(),
-            main_pulse: None,
-            gaps: Vec::new(),
-            peaks: Vec::new(),
-            hits: Vec::new(),
-            rule_result: None,
-            judged_on_voltage: false,
+            ..Self::default()
         };
         let Some(findings) = findings else {
             return explanation;

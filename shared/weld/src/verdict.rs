@@ -118,6 +118,25 @@ pub struct Verdict {
     pub model_version: Option<Arc<str>>,
 }
 
+/// Digits of a probability, and those beyond which there is nothing more in it.
+const DIGITS: usize = 4;
+const EXACT: usize = 9;
+
+/// A probability with so many digits that it is on the same side of each limit as the value: 0.99986 beside 0.9999.
+#[must_use]
+pub fn probability_beside(value: f64, limits: impl Iterator<Item = f64> + Clone) -> String {
+    let text = |digits: usize| format!("{value:.digits$}");
+    let is_told = |text: &String| {
+        let said = text.parse::<f64>().unwrap_or(value);
+        let is_same = |limit: f64| (said >= limit) == (value >= limit);
+        limits.clone().all(is_same)
+    };
+    (DIGITS..EXACT)
+        .map(text)
+        .find(is_told)
+        .unwrap_or_else(|| text(EXACT))
+}
+
 impl Verdict {
     /// A row that was not judged.
     #[must_use]
@@ -148,5 +167,25 @@ impl Verdict {
             Some(defect) => format!("{decided_by} ({defect})"),
             None => decided_by.to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probability_stays_on_its_side_of_each_limit() {
+        let limits = [0.5_f32, 0.9999].map(f64::from);
+        let shown = |value: f32| probability_beside(value.into(), limits.into_iter());
+        assert_eq!(shown(0.98125), "0.9812");
+        assert_eq!(shown(0.99986), "0.99986");
+        assert_eq!(shown(0.9999), "0.9999");
+        assert_eq!(shown(0.999_999), "1.0000");
+        assert_eq!(shown(0.5), "0.5000");
+        assert_eq!(shown(0.499_999_97), "0.49999997");
+        let next = f32::from_bits(0.9999_f32.to_bits() - 1);
+        assert!(shown(next).parse::<f32>().unwrap() < 0.9999);
+        assert_eq!(shown(f32::NAN), "NaN");
     }
 }

@@ -502,14 +502,24 @@ fn an_explanation_shows_what_the_rules_saw() {
         explanation.r[0].is_none() && explanation.r[100].is_some() && explanation.r[292].is_none()
     );
     assert!(explanation.smoothed.first().unwrap().t_ms >= 105.0);
-    let refused = judge.explain(
-        &Weld {
-            u: &[],
-            ..weld("", &curves)
-        },
-        &mut Workspace::default(),
-    );
-    assert!(refused.unwrap_err().starts_with("empty_curve: "));
+    let cut = Weld {
+        u: &curves.0[..50],
+        ..weld("", &curves)
+    };
+    let refused = judge.explain(&cut, &mut Workspace::default());
+    assert!(refused.unwrap_err().starts_with("unequal_curves: "));
+    // A person sees what was recorded all the same.
+    let recorded = judge.as_recorded(&cut).unwrap();
+    assert_eq!(recorded.u, explanation.u[..50]);
+    assert_eq!(recorded.i, explanation.i);
+    assert_eq!(recorded.end_ms(), explanation.end_ms());
+    assert!(recorded.hits.is_empty() && recorded.rule_result.is_none());
+    let nothing = Weld {
+        u: &[f32::NAN],
+        i: &[],
+        ..cut
+    };
+    assert_eq!(judge.as_recorded(&nothing), None);
 }
 
 #[test]

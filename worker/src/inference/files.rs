@@ -7,7 +7,10 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -29,6 +32,7 @@ pub struct ModelFiles {
     digest: String,
     read: Vec<ReadFile>,
     tried: OnceLock<Result<bool, String>>,
+    opened: AtomicBool,
 }
 
 /// A file of weights beside the graph.
@@ -133,6 +137,7 @@ impl ModelFiles {
             digest,
             read,
             tried: OnceLock::new(),
+            opened: AtomicBool::new(false),
         };
         Ok((files, config))
     }
@@ -165,6 +170,11 @@ impl ModelFiles {
     /// Every file that was read.
     pub fn read_files(&self) -> &[ReadFile] {
         &self.read
+    }
+
+    /// Whether this process opens a session of it for the first time: true once.
+    pub fn is_first_opened(&self) -> bool {
+        !self.opened.swap(true, Ordering::AcqRel)
     }
 
     /// What the first trial of this model found; later ones are answered the same.

@@ -1,18 +1,24 @@
-//! A chunk that cannot be judged as a whole, row by row: what one row does to the code or the model costs that row
+//! A chunk that cannot be judged as a whole, in halves: what one row does to the code or the model costs that row
 //! alone.
 
 use std::{
     any::Any,
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
-use weldfleet_weld::Verdict;
+use weldfleet_service::metrics::counter;
+use weldfleet_weld::{Verdict, judge::ModelId};
 
 use super::{compute::Compute, pool_error::ModelFailure, welds::Welds};
 
-/// Judges the rows; if that fails, each by itself. A row that panics becomes an `error` verdict; so does one that a
-/// model fails on which judges a made-up weld. Whose fault it is does so not depend on the rows beside it.
+/// Least time between two warnings that rows were not judged together; a metric counts every time.
+const WARNS_EVERY: Duration = Duration::from_secs(60);
+
+/// Judges the rows; where that fails, both halves of them. A row that panics alone becomes an `error` verdict; so does
+/// one that a model fails on which judges a made-up weld. Whose fault it is does so not depend on the rows beside it.
 ///
 /// # Errors
 /// A model that does not judge a made-up weld either, whatever the rows.
@@ -21,49 +27,96 @@ pub fn judge(
     welds: &dyn Welds,
     rows: Range<usize>,
 ) -> Result<Vec<Verdict>, ModelFailure> {
-    if let Ok(verdicts) = attempt(compute, welds, rows.clone()) {
-        return Ok(verdicts);
+    let fault = match attempt(compute, welds, rows.clone()) {
+        Ok(verdicts) => return Ok(verdicts),
+        Err(fault) => fault,
+    };
+    counter!("weldfleet_batches_failed_total").increment(1);
+    if is_time_to_warn() {
+        let (model, reason) = fault.told();
+        tracing::warn!(
+            model = compute.version(model).as_deref(),
+            reason,
+            rows = rows.len(),
+            "rows cannot be judged together, trying halves of them"
+        );
     }
     let mut verdicts = Vec::with_capacity(rows.len());
-    for row in rows {
-        let (model, reason) = match judge_one(compute, welds, row)? {
-            Ok(one) => {
-                verdicts.extend(one);
-                continue;
-            }
-            Err(Fault::Panic(reason)) => (None, format!("panic: {reason}")),
-            Err(Fault::Model(ModelFailure { model, reason })) => {
-                (Some(model), format!("model_failed: {reason}"))
-            }
-        };
-        tracing::error!(
-            record = welds.record_id(row),
-            reason,
-            "this row cannot be judged"
-        );
-        verdicts.push(compute.in_error(model, reason));
-    }
+    judge_failed(compute, welds, rows, fault, &mut verdicts)?;
     Ok(verdicts)
 }
 
-/// Judges a row; once more if a model failed on it that works otherwise, since that may be so in a new session only.
-fn judge_one(
+fn is_time_to_warn() -> bool {
+    static WARNED: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_time = warned.is_none_or(|at| at.elapsed() >= WARNS_EVERY);
+    if is_time {
+        *warned = Some(Instant::now());
+    }
+    is_time
+}
+
+/// Judges rows that failed together: one by itself, more in halves, so that a bad row among many is soon found.
+fn judge_failed(
+    compute: &mut Compute,
+    welds: &dyn Welds,
+    rows: Range<usize>,
+    fault: Fault,
+    verdicts: &mut Vec<Verdict>,
+) -> Result<(), ModelFailure> {
+    if rows.len() < 2 {
+        verdicts.extend(judge_alone(compute, welds, rows.start, fault)?);
+        return Ok(());
+    }
+    let middle = rows.start + rows.len() / 2;
+    for half in [rows.start..middle, middle..rows.end] {
+        match attempt(compute, welds, half.clone()) {
+            Ok(judged) => verdicts.extend(judged),
+            Err(fault) => judge_failed(compute, welds, half, fault, verdicts)?,
+        }
+    }
+    Ok(())
+}
+
+/// What becomes of a row that failed by itself. It is judged once more if a model failed on it that works otherwise,
+/// since that may be so in a new session only.
+fn judge_alone(
     compute: &mut Compute,
     welds: &dyn Welds,
     row: usize,
-) -> Result<Result<Vec<Verdict>, Fault>, ModelFailure> {
-    match attempt(compute, welds, row..row + 1) {
-        Err(Fault::Model(failure)) => {
-            compute.try_model(failure.model)?;
-            Ok(attempt(compute, welds, row..row + 1))
-        }
-        judged => Ok(judged),
+    mut fault: Fault,
+) -> Result<Vec<Verdict>, ModelFailure> {
+    if let Fault::Model(failure) = &fault {
+        compute.try_model(failure.model)?;
+        fault = match attempt(compute, welds, row..row + 1) {
+            Ok(verdicts) => return Ok(verdicts),
+            Err(fault) => fault,
+        };
     }
+    let (model, reason) = fault.told();
+    tracing::error!(
+        record = welds.record_id(row),
+        reason,
+        "this row cannot be judged"
+    );
+    Ok(vec![compute.in_error(model, reason)])
 }
 
 enum Fault {
     Model(ModelFailure),
     Panic(String),
+}
+
+impl Fault {
+    /// The model that failed, if one did, and why, as `alg_error` says it.
+    fn told(&self) -> (Option<ModelId>, String) {
+        match self {
+            Self::Panic(reason) => (None, format!("panic: {reason}")),
+            Self::Model(ModelFailure { model, reason }) => {
+                (Some(*model), format!("model_failed: {reason}"))
+            }
+        }
+    }
 }
 
 fn attempt(
@@ -91,6 +144,8 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 mod tests {
     use std::{fs, sync::Arc};
 
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use weldfleet_service::metrics;
     use weldfleet_settings::{Model, Settings};
     use weldfleet_testkit::{onnxruntime_library, repository};
     use weldfleet_weld::{
@@ -197,6 +252,29 @@ mod tests {
                 assert_eq!(verdict.model_version.as_deref(), Some("fails-above-20"));
             }
         }
+    }
+
+    #[test]
+    fn one_bad_row_among_many_is_found_in_few_steps_and_that_is_counted() {
+        let mut compute = compute(&Models::for_test("tests/tests/data/models/fails-above-20"));
+        let mut rows = vec![weld(1.5, ""); 64];
+        rows[5] = weld(3.0, "");
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let judged = metrics::with_local_recorder(&recorder, || judge(&mut compute, &rows, 0..64));
+        let failed: Vec<usize> = (0..64)
+            .filter(|row| judged.as_ref().unwrap()[*row].alg_status == Status::Error)
+            .collect();
+        assert_eq!(failed, [5]);
+        let counted = recorder.handle().render();
+        let value = |name: &str| {
+            let line = counted.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_else(|| panic!("{counted}"))
+                .trim()
+                .to_owned()
+        };
+        assert_eq!(value("weldfleet_batches_failed_total "), "1");
+        // Four batches of eight in the second half, two in the fourth quarter, and so on.
+        assert_eq!(value("weldfleet_inference_seconds_count "), "10");
     }
 
     #[test]

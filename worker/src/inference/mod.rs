@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`runtime`]: loads ONNX Runtime once and answers which providers it has; [`openvino`]: the one that is a plugin;
+//!   [`engines`]: TensorRT's files; [`remedy`]: what to do where a session cannot be had;
 //! - [`catalog`]: the models of `model_export_dir`: `global/` and those of parts; [`parts`]: which folder judges which
 //!   part;
 //! - [`files`]: what a model consists of, read once; [`external`]: which files those are; [`changes`]: what became of
@@ -11,7 +12,7 @@
 //! - [`layout`]: sessions, threads and rows of a batch; [`tuning`]: which layout, by measurement; [`hardware`]: names
 //!   of devices;
 //! - [`compute`]: what one compute thread owns, and judging with it; [`sessions`]: its sessions, as many as fit;
-//! - [`isolation`]: a chunk that fails, row by row;
+//! - [`isolation`]: a chunk that fails, in halves;
 //! - [`pool`]: the compute threads, fed with chunks of rows; `pool_error`: why they did not judge;
 //! - [`welds`]: rows of a table or records of a file, seen alike.
 //!
@@ -23,6 +24,7 @@ pub(crate) mod bound;
 pub(crate) mod catalog;
 pub(crate) mod changes;
 pub(crate) mod compute;
+mod engines;
 pub(crate) mod external;
 pub(crate) mod files;
 pub(crate) mod hardware;
@@ -33,6 +35,7 @@ pub(crate) mod openvino;
 pub(crate) mod parts;
 pub(crate) mod pool;
 mod pool_error;
+mod remedy;
 pub(crate) mod rows;
 pub(crate) mod runtime;
 pub(crate) mod session;
@@ -41,11 +44,12 @@ pub(crate) mod trial;
 pub(crate) mod tuning;
 pub(crate) mod welds;
 
-use std::thread;
+use std::{thread, time::Instant};
 
 use weldfleet_settings::{Model, Precision, Provider};
 use weldfleet_weld::judge::{ModelId, ModelSet, ModelSpec};
 
+use bound::Bound;
 use catalog::Catalog;
 use layout::{Layout, candidates};
 use runtime::Runtime;
@@ -69,7 +73,7 @@ impl Models {
         let catalog = Catalog::read(settings)?;
         let runtime = Runtime::load(settings)?;
         let models = Self { runtime, catalog };
-        Ok(models.with_fallback(settings))
+        models.with_fallback(settings)
     }
 
     /// The same by OpenVINO, where `auto` may choose it.
@@ -91,31 +95,26 @@ impl Models {
     /// The models as judging sees them: rows judged in other numbers than f32 say so in their `model_version`.
     pub fn set(&self) -> ModelSet {
         let set = self.catalog.set().clone();
-        match self.runtime.precision() {
-            Precision::F32 => set,
-            precision => set.with_version_suffix(&format!("+{}", precision.name())),
-        }
+        set.with_version_suffix(&self.runtime.precision().suffix())
     }
 
-    fn with_fallback(self, settings: &Model) -> Self {
+    fn with_fallback(self, settings: &Model) -> anyhow::Result<Self> {
         if !self.runtime.may_fall_back() {
-            return self;
+            return Ok(self);
         }
         let layout = candidates(self.runtime.provider(), 1, settings)[0];
-        match self.open_global(layout) {
-            Ok(_) => self,
-            Err(error) => {
-                tracing::warn!(
-                    error = format!("{error:#}"),
-                    device = self.runtime.device(),
-                    "the GPU cannot be used, using the cpu; model.provider = \"cuda\" would refuse to start"
-                );
-                Self {
-                    runtime: self.runtime.on_cpu(),
-                    ..self
-                }
-            }
-        }
+        let Err(error) = self.open_global(layout) else {
+            return Ok(self);
+        };
+        tracing::warn!(
+            error = format!("{error:#}"),
+            device = self.runtime.device(),
+            "the GPU cannot be used, using the cpu; model.provider = \"cuda\" would refuse to start"
+        );
+        Ok(Self {
+            runtime: self.runtime.fallen_back()?,
+            ..self
+        })
     }
 
     /// Tries the model of each part, so that one that is broken is refused at the start and not at its first weld.
@@ -124,6 +123,7 @@ impl Models {
     /// The first that cannot be opened, or does not keep to its interface.
     pub fn try_parts(&self, layout: Layout) -> anyhow::Result<()> {
         for (id, _) in self.catalog.set().specs().skip(1) {
+            weldfleet_failpoints::reach_blocking("worker::try_part");
             self.try_once(id)?;
             if self.runtime.provider() != Provider::Cpu {
                 self.open(id, layout)?;
@@ -147,7 +147,17 @@ impl Models {
     pub fn open(&self, id: ModelId, layout: Layout) -> anyhow::Result<ModelSession> {
         self.try_once(id)?;
         let config = self.catalog.set().spec(id).config();
-        ModelSession::open(&self.runtime, self.catalog.files(id), config, layout)
+        let files = self.catalog.files(id);
+        if !self.runtime.is_gpu() || !files.is_first_opened() {
+            return ModelSession::open(&self.runtime, files, config, layout);
+        }
+        // The first time may take minutes: TensorRT builds an engine.
+        let (model, device) = (files.path().display(), self.runtime.device());
+        tracing::info!(%model, device, "opening a model");
+        let began = Instant::now();
+        let session = ModelSession::open(&self.runtime, files, config, layout)?;
+        tracing::info!(%model, device, took = ?began.elapsed(), "a model is open");
+        Ok(session)
     }
 
     /// Every model.
@@ -155,10 +165,23 @@ impl Models {
         self.catalog.set().specs().map(|(id, _)| id)
     }
 
-    /// Bytes of these models' files: about what a session of each takes.
+    /// Bytes of these models' files.
     pub fn bytes(&self, ids: impl IntoIterator<Item = ModelId>) -> u64 {
         let ids = ids.into_iter();
         ids.map(|id| self.catalog.files(id).bytes()).sum()
+    }
+
+    /// About what sessions of these models take: as much as the files, and on a GPU what a batch is copied to and from,
+    /// both on the host and on the device.
+    pub fn session_bytes(&self, ids: impl IntoIterator<Item = ModelId>, layout: Layout) -> u64 {
+        let one = |id| {
+            let buffers = match self.runtime.is_gpu() {
+                true => Bound::bytes(self.catalog.set().spec(id).config(), layout.batch_rows),
+                false => 0,
+            };
+            self.catalog.files(id).bytes() + buffers
+        };
+        ids.into_iter().map(one).sum()
     }
 
     /// Models that answered no made-up row with numbers.
@@ -204,7 +227,9 @@ mod tests {
         },
     };
 
-    use weldfleet_testkit::{onnxruntime_gpu_library, onnxruntime_library, repository};
+    use weldfleet_testkit::{
+        onnxruntime_gpu_library, onnxruntime_library, openvino_plugin, repository, skip,
+    };
 
     use super::*;
 
@@ -239,11 +264,14 @@ mod tests {
     #[test]
     fn a_gpu_that_does_not_work_is_refused_or_replaced() {
         let Some(library) = onnxruntime_gpu_library() else {
-            eprintln!("skipped: no GPU build here; tools/parts.sh onnxruntime_gpu fetches it");
+            skip(
+                "onnxruntime_gpu",
+                "no GPU build here; tools/parts.sh onnxruntime_gpu fetches it",
+            );
             return;
         };
         if Path::new("/dev/nvidia0").exists() {
-            eprintln!("skipped: this machine has a GPU, so none can fail to work");
+            skip("gpu", "this machine has a GPU, so none can fail to work");
             return;
         }
         let models = Models::with(&library, "models");
@@ -265,18 +293,61 @@ mod tests {
                 "{refusal}"
             );
             assert_eq!(
-                models.with_fallback(&settings).runtime.provider(),
+                models.with_fallback(&settings).unwrap().runtime.provider(),
                 provider,
                 "what was asked for by name is not replaced"
             );
         }
-        let fallen_back = on(Provider::Cuda, true).with_fallback(&settings);
+        let fallen_back = on(Provider::Cuda, true).with_fallback(&settings).unwrap();
         assert_eq!(fallen_back.runtime.device(), "cpu");
         assert!(
             fallen_back
                 .open_global(candidates(Provider::Cpu, 1, &settings)[0])
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn where_the_gpu_fails_auto_may_choose_openvino() {
+        let Some(plugin) = openvino_plugin() else {
+            skip("openvino", "no OpenVINO for this processor");
+            return;
+        };
+        let models = Models::for_test("models");
+        // This library has no CUDA.
+        let runtime = models.runtime.clone().forced(Provider::Cuda, true);
+        let on_gpu = Models {
+            runtime: runtime.with_openvino_plugin(plugin),
+            ..models
+        };
+        let fallen_back = on_gpu.with_fallback(&Model::default()).unwrap();
+        assert_eq!(fallen_back.runtime.provider(), Provider::Cpu);
+        let on_openvino = fallen_back.on_openvino().expect("a choice");
+        assert_eq!(on_openvino.runtime.provider(), Provider::Openvino);
+    }
+
+    #[test]
+    fn numbers_that_are_not_f32_are_told_by_rows_and_device() {
+        let models = Models::for_test("models");
+        let told = |provider, fp16| {
+            let runtime = models.runtime.clone().forced(provider, false);
+            let models = Models {
+                runtime: runtime.with_fp16(fp16),
+                catalog: models.catalog.clone(),
+            };
+            let version = models.set().global().version().to_string();
+            (models.runtime.device(), version)
+        };
+        let plain = models.set().global().version().to_string();
+        let half = format!("{plain}+fp16");
+        for (provider, fp16, device, version) in [
+            (Provider::Tensorrt, true, "tensorrt+fp16:0", &half),
+            (Provider::Tensorrt, false, "tensorrt:0", &plain),
+            (Provider::Cuda, true, "cuda:0", &plain),
+            (Provider::Cpu, true, "cpu", &plain),
+        ] {
+            assert_eq!(told(provider, fp16), (device.to_owned(), version.clone()));
+        }
     }
 
     #[test]

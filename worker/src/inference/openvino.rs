@@ -134,7 +134,7 @@ mod tests {
     }
 
     use weldfleet_settings::Provider;
-    use weldfleet_testkit::openvino_plugin;
+    use weldfleet_testkit::{openvino_plugin, skip};
     use weldfleet_weld::features::REGRESSIONS;
 
     use crate::inference::{Models, layout::Layout, tuning::probe::Probe};
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn f32_is_what_onnx_runtime_says_whatever_the_batch_and_the_threads() {
         let Some(models) = models(Precision::F32) else {
-            eprintln!("skipped: no OpenVINO for this processor");
+            skip("openvino", "no OpenVINO for this processor");
             return;
         };
         let probe = Probe::new(models.catalog.set().global().config(), ROWS);
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn bf16_is_asked_for_and_said() {
         let Some(models) = models(Precision::Bf16) else {
-            eprintln!("skipped: no OpenVINO for this processor");
+            skip("openvino", "no OpenVINO for this processor");
             return;
         };
         assert_eq!(models.runtime.device(), "openvino+bf16");
@@ -211,7 +211,7 @@ mod tests {
             format!("{}+bf16", models.catalog.set().global().version())
         );
         if check_bf16().is_err() {
-            eprintln!("skipped: this processor does not compute bf16");
+            skip("bf16", "this processor does not compute bf16");
             return;
         }
         let probe = Probe::new(models.catalog.set().global().config(), ROWS);

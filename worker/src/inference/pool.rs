@@ -214,7 +214,49 @@ fn judge_chunk(compute: &mut Compute, chunk: &Chunk) -> Result<Vec<Verdict>, Poo
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use weldfleet_settings::{Model, Settings};
+    use weldfleet_weld::rules::{RuleSet, RulesFile};
+
     use super::*;
+
+    #[derive(Default)]
+    struct Paper(AtomicUsize);
+
+    impl HeldLease for Paper {
+        fn is_lost(&self) -> bool {
+            false
+        }
+
+        fn progress(&self) {
+            self.0.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    #[tokio::test]
+    async fn each_chunk_is_progress_of_the_lease() {
+        let settings = Settings::default();
+        let rules = RuleSet::new(&RulesFile::from_toml("").unwrap(), 1.0);
+        let judge = Judge::new(
+            settings.curves,
+            settings.validation,
+            None,
+            Some(rules),
+            0.9999,
+        );
+        let layout = Layout::without_model(1, &Model::default());
+        let pool = Pool::start(Arc::new(judge.unwrap()), None, layout).unwrap();
+        let record = serde_json::json!({
+            "part_no": "", "umax": 1.5, "imax": 9.0, "u_curve": vec![1.5; 400], "i_curve": vec![9.0; 400],
+        });
+        let record: Record = serde_json::from_value(record).unwrap();
+        let lease = Arc::new(Paper::default());
+        let welds = Arc::new(vec![record; 3 * CHUNK_ROWS]);
+        let verdicts = pool.judge(welds, Some(lease.clone())).await.unwrap();
+        assert_eq!(verdicts.len(), 3 * CHUNK_ROWS);
+        assert_eq!(lease.0.load(Ordering::Acquire), 3);
+    }
 
     /// A chunk whose number is its first row, and whoever waits for it.
     type Waits = mpsc::UnboundedReceiver<(usize, Result<Vec<Verdict>, PoolError>)>;

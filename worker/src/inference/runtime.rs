@@ -17,12 +17,11 @@ use ort::{
 };
 use weldfleet_settings::{Model, Precision, Provider};
 
-use super::openvino;
+use super::{engines::Engines, openvino};
+use crate::gpu::Gpu;
 
 /// File name of the library when `ORT_DYLIB_PATH` does not say.
 const LIBRARY: &str = "libonnxruntime.so";
-/// Variable of NVIDIA's libraries; `0` keeps them from rounding to TF32. TensorRT has no option for it.
-const TF32_OVERRIDE: &str = "NVIDIA_TF32_OVERRIDE";
 
 /// ONNX Runtime with the device that was chosen.
 #[derive(Clone)]
@@ -32,7 +31,10 @@ pub struct Runtime {
     device_id: u32,
     fp16: bool,
     precision: Precision,
-    engines: PathBuf,
+    /// TensorRT's.
+    engines: Engines,
+    gpu_free_bytes: Option<u64>,
+    openvino_plugin: Option<PathBuf>,
     chosen_by_auto: bool,
 }
 
@@ -61,42 +63,53 @@ impl Runtime {
     pub fn with_library(library: &Path, model: &Model) -> anyhow::Result<Self> {
         let environment = load_library(library)?;
         let provider = choose(model, &HostSupport::on_this_host())?;
-        let engines = model.cache_dir.join("tensorrt");
-        match provider {
-            Provider::Tensorrt => prepare_tensorrt(&engines, model.fp16),
-            Provider::Openvino => {
-                openvino::register(&environment, openvino::find(model, library).as_deref())
-                    .context("model.provider = \"openvino\"")?
-            }
-            Provider::Cpu if model.provider == Provider::Auto => {
-                if let Err(error) =
-                    openvino::register(&environment, openvino::find(model, library).as_deref())
-                {
-                    ensure!(
-                        model.precision == Precision::F32,
-                        "model.precision = \"bf16\" needs OpenVINO: {error:#}"
-                    );
-                    let error = format!("{error:#}");
-                    tracing::warn!(
-                        error,
-                        "no GPU and no OpenVINO, using ONNX Runtime's own cpu provider"
-                    );
-                }
-            }
-            _ => {}
-        }
-        if model.precision == Precision::Bf16 {
-            openvino::check_bf16()?;
-        }
-        Ok(Self {
+        let chosen_by_auto = model.provider == Provider::Auto;
+        let gpu = matches!(provider, Provider::Cuda | Provider::Tensorrt)
+            .then(|| Gpu::find(model.device_id)?.about())
+            .flatten();
+        let runtime = Self {
             environment,
             provider,
             device_id: model.device_id,
             fp16: model.fp16,
             precision: model.precision,
-            engines,
-            chosen_by_auto: model.provider == Provider::Auto,
-        })
+            engines: Engines::new(model, gpu.as_ref()),
+            gpu_free_bytes: gpu.map(|gpu| gpu.free_bytes),
+            openvino_plugin: openvino::find(model, library),
+            chosen_by_auto,
+        };
+        match provider {
+            Provider::Tensorrt => runtime.engines.prepare(),
+            Provider::Openvino => runtime
+                .register_openvino()
+                .context("model.provider = \"openvino\"")?,
+            Provider::Cpu if chosen_by_auto => runtime.offer_openvino()?,
+            _ => {}
+        }
+        if model.precision == Precision::Bf16 {
+            openvino::check_bf16()?;
+        }
+        Ok(runtime)
+    }
+
+    fn register_openvino(&self) -> anyhow::Result<()> {
+        openvino::register(&self.environment, self.openvino_plugin.as_deref())
+    }
+
+    /// Lets `auto` choose OpenVINO where its plugin is there.
+    fn offer_openvino(&self) -> anyhow::Result<()> {
+        if let Err(error) = self.register_openvino() {
+            ensure!(
+                self.precision == Precision::F32,
+                "model.precision = \"bf16\" needs OpenVINO: {error:#}"
+            );
+            let error = format!("{error:#}");
+            tracing::warn!(
+                error,
+                "no GPU and no OpenVINO, using ONNX Runtime's own cpu provider"
+            );
+        }
+        Ok(())
     }
 
     /// The environment sessions are made in.
@@ -118,8 +131,14 @@ impl Runtime {
     pub fn precision(&self) -> Precision {
         match self.provider {
             Provider::Openvino => self.precision,
+            Provider::Tensorrt if self.fp16 => Precision::Fp16,
             _ => Precision::F32,
         }
+    }
+
+    /// Memory of the GPU in use that nobody had when this was loaded; `None` where no driver tells.
+    pub fn gpu_free_bytes(&self) -> Option<u64> {
+        self.gpu_free_bytes.filter(|_| self.is_gpu())
     }
 
     /// Index of the GPU.
@@ -130,6 +149,16 @@ impl Runtime {
     /// Whether `auto` took a GPU, so that the CPU may take its place.
     pub fn may_fall_back(&self) -> bool {
         self.chosen_by_auto && self.is_gpu()
+    }
+
+    /// The same where the GPU that `auto` took does not work.
+    ///
+    /// # Errors
+    /// If what is configured needs OpenVINO, and its plugin is not there.
+    pub fn fallen_back(self) -> anyhow::Result<Self> {
+        let on_cpu = self.on_cpu();
+        on_cpu.offer_openvino()?;
+        Ok(on_cpu)
     }
 
     /// The same on the CPU, by ONNX Runtime's own provider.
@@ -154,14 +183,19 @@ impl Runtime {
         Self { precision, ..self }
     }
 
-    /// The device as people name it: `cpu`, `openvino`, `openvino+bf16`, `cuda:0`.
+    /// The device as people name it: `cpu`, `openvino`, `openvino+bf16`, `cuda:0`, `tensorrt+fp16:0`.
     pub fn device(&self) -> String {
-        let name = self.provider.name();
-        match (self.is_gpu(), self.precision()) {
-            (true, _) => format!("{name}:{}", self.device_id),
-            (false, Precision::F32) => name.to_owned(),
-            (false, precision) => format!("{name}+{}", precision.name()),
+        let mut device = format!("{}{}", self.provider.name(), self.precision().suffix());
+        if self.is_gpu() {
+            device.push_str(&format!(":{}", self.device_id));
         }
+        device
+    }
+
+    /// Makes room for a new engine of the model with this digest, if this is the error of one that cannot be read;
+    /// whether it did.
+    pub fn set_engines_aside(&self, digest: &str, error: &anyhow::Error) -> bool {
+        self.provider == Provider::Tensorrt && self.engines.set_aside(digest, error)
     }
 
     /// What a session registers, best first; each refuses rather than falls back silently.
@@ -218,20 +252,13 @@ impl Runtime {
     }
 
     fn tensorrt(&self, shapes: &EngineShapes, digest: &str) -> ExecutionProviderDispatch {
-        // ONNX Runtime names an engine after the names in its graph, which a model that was trained again shares with
-        // its predecessor: in one folder the new one would be given the old one's weights.
-        let engines = self.engines.join(&digest[..digest.len().min(16)]);
-        if let Err(error) = fs::create_dir_all(&engines) {
-            let folder = engines.display();
-            tracing::warn!(%error, %folder, "a model's engine cannot be kept");
-        }
         ep::TensorRT::default()
             .with_device_id(self.device_id())
             .with_fp16(self.fp16)
             .with_engine_cache(true)
-            .with_engine_cache_path(engines.display())
+            .with_engine_cache_path(self.engines.make_folder(digest).display())
             .with_timing_cache(true)
-            .with_timing_cache_path(self.engines.display())
+            .with_timing_cache_path(self.engines.root().display())
             .with_profile_min_shapes(&shapes.min)
             .with_profile_opt_shapes(&shapes.opt)
             .with_profile_max_shapes(&shapes.max)
@@ -244,22 +271,6 @@ impl Runtime {
 fn processor(environment: &Environment) -> Option<Device<'_>> {
     let mut devices = environment.devices();
     devices.find(|device| device.ep().is_ok_and(|name| name == "CPUExecutionProvider"))
-}
-
-fn prepare_tensorrt(engines: &Path, fp16: bool) {
-    if let Err(error) = fs::create_dir_all(engines) {
-        tracing::warn!(
-            %error,
-            folder = %engines.display(),
-            "TensorRT's engines cannot be kept, each start builds them for minutes; make model.cache_dir writable"
-        );
-    }
-    if !fp16 && env::var(TF32_OVERRIDE).as_deref() != Ok("0") {
-        tracing::warn!(
-            "TensorRT may round to TF32, and its results then differ from other devices' in the fourth digit; \
-             {TF32_OVERRIDE}=0 in the environment forbids it"
-        );
-    }
 }
 
 fn load_library(library: &Path) -> anyhow::Result<Environment> {
@@ -372,6 +383,24 @@ mod tests {
                 chosen_by_auto,
                 ..self
             }
+        }
+
+        pub fn with_openvino_plugin(self, plugin: PathBuf) -> Self {
+            Self {
+                openvino_plugin: Some(plugin),
+                ..self
+            }
+        }
+
+        pub fn with_gpu_free_bytes(self, bytes: u64) -> Self {
+            Self {
+                gpu_free_bytes: Some(bytes),
+                ..self
+            }
+        }
+
+        pub fn with_fp16(self, fp16: bool) -> Self {
+            Self { fp16, ..self }
         }
     }
 

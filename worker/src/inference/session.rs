@@ -6,23 +6,23 @@ use ort::{
     session::{Session, builder::GraphOptimizationLevel},
     value::TensorRef,
 };
-use weldfleet_settings::Provider;
 use weldfleet_weld::{
     features::{CHANNELS, InferenceConfig, InputKind, REGRESSIONS, SCALARS_INPUT, Span},
     judge::Batch,
 };
 
 use super::{
-    bound::Bound,
+    bound::{Bound, RAW_POINTS},
     files::ModelFiles,
     interface,
     layout::Layout,
+    remedy::with_remedy,
     rows::Rows,
     runtime::{EngineShapes, Runtime},
 };
 
-/// Points a weld that TensorRT's engines of raw models are made for: usual, and at most on the average of a batch.
-const RAW_POINTS: (usize, usize) = (600, 8192);
+/// Points a weld that TensorRT's engines of raw models are made for, at most on the average of a batch.
+const MOST_RAW_POINTS: usize = 8192;
 
 /// An ONNX Runtime session with the names and shapes its configuration promises, checked when it is opened.
 pub struct ModelSession {
@@ -53,8 +53,13 @@ impl ModelSession {
         layout: Layout,
     ) -> anyhow::Result<Self> {
         let shown = files.path().display().to_string();
-        let session = build(runtime, files, config, layout)
-            .with_context(|| format!("cannot open model `{shown}`"))?;
+        let session = match build(runtime, files, config, layout) {
+            Err(error) if runtime.set_engines_aside(files.digest(), &error) => {
+                build(runtime, files, config, layout)
+            }
+            built => built,
+        }
+        .with_context(|| format!("cannot open model `{shown}`"))?;
         interface::check(&session, config, &shown)?;
         let memory = if runtime.is_gpu() {
             let device = Some(runtime.device_id());
@@ -73,7 +78,12 @@ impl ModelSession {
             path: shown,
             memory,
         };
-        opened.try_once()?;
+        match opened.try_once() {
+            // Some of a device's libraries are asked for only now.
+            Err(error) if runtime.is_gpu() => Err(with_remedy(runtime.provider(), error))
+                .with_context(|| format!("cannot open model `{}`", opened.path)),
+            tried => tried,
+        }?;
         Ok(opened)
     }
 
@@ -197,10 +207,7 @@ fn build(
 ) -> anyhow::Result<Session> {
     let builder = Session::builder(runtime.environment())?;
     let step = |error: ort::Error<_>| anyhow::anyhow!("{error}");
-    let lacking = |error: anyhow::Error| {
-        let needs = needs(runtime.provider(), &format!("{error:#}"));
-        error.context(needs)
-    };
+    let lacking = |error| with_remedy(runtime.provider(), error);
     let builder = builder
         .with_optimization_level(GraphOptimizationLevel::All)
         .map_err(step)?
@@ -229,33 +236,6 @@ fn build(
         .map_err(lacking)
 }
 
-/// How ONNX Runtime and the devices' libraries say that there is no memory left.
-const NO_MEMORY: [&str; 5] = [
-    "bad_alloc",
-    "out of memory",
-    "Failed to allocate",
-    "Available memory of",
-    "ALLOC_FAILED",
-];
-
-/// What is lacking, said where a session cannot be had: memory, or what must be installed for the provider.
-fn needs(provider: Provider, error: &str) -> &'static str {
-    if NO_MEMORY.iter().any(|words| error.contains(words)) {
-        return "out of memory: each of model.threads opens its own session of each model that its rows ask for; \
-                give it more memory or fewer threads";
-    }
-    match provider {
-        Provider::Cuda => "the CUDA provider needs an NVIDIA driver, CUDA 13 and cuDNN 9",
-        Provider::Tensorrt => {
-            "the TensorRT provider needs an NVIDIA driver, CUDA 13, cuDNN 9 and TensorRT 10"
-        }
-        Provider::Openvino => {
-            "OpenVINO must know every operator of the model; model.provider = \"cpu\" takes what it does not"
-        }
-        Provider::Auto | Provider::Cpu => "the file must be an ONNX model",
-    }
-}
-
 fn engine_shapes(config: &InferenceConfig, rows: usize) -> EngineShapes {
     let (input, spans) = (&config.input, &config.spans);
     let scalars = match config.scalars.len() {
@@ -278,8 +258,8 @@ fn engine_shapes(config: &InferenceConfig, rows: usize) -> EngineShapes {
             };
             EngineShapes {
                 min: shape(0),
-                opt: shape(RAW_POINTS.0),
-                max: shape(RAW_POINTS.1),
+                opt: shape(RAW_POINTS),
+                max: shape(MOST_RAW_POINTS),
             }
         }
     }
@@ -375,16 +355,6 @@ mod tests {
                 "copying a row takes {bound} - {batch} us"
             );
         }
-    }
-
-    #[test]
-    fn where_there_is_no_memory_that_is_said_and_not_that_the_file_is_no_model() {
-        for provider in [Provider::Cpu, Provider::Cuda] {
-            let said = needs(provider, "Exception during initialization: std::bad_alloc");
-            assert!(said.starts_with("out of memory"), "{said}");
-        }
-        let broken = needs(Provider::Cpu, "Protobuf parsing failed");
-        assert_eq!(broken, "the file must be an ONNX model");
     }
 
     #[test]

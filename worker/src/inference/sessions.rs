@@ -1,8 +1,9 @@
 //! The sessions of one compute thread, opened as rows need them.
 //!
-//! A session takes about as much memory as its model's files, and every thread has its own: a hundred parts on sixteen
-//! threads would be 1,600 of them. So the sessions of all threads share half of the memory that the process may have.
-//! A thread that is at the end of its share closes the one that it has not used for longest. The global model's stays.
+//! A session takes about as much memory as its model's files, on a GPU its buffers besides, and every thread has its own:
+//! a hundred parts on sixteen threads would be 1,600 of them. So the sessions of all threads share half of the memory
+//! that the process may have, or that the GPU had free at the start if that is less. A thread that is at the end of its
+//! share closes the one that it has not used for longest. The global model's stays.
 
 use std::{collections::HashMap, path::PathBuf};
 
@@ -10,8 +11,10 @@ use anyhow::{Context, ensure};
 use weldfleet_failpoints::sick_model;
 use weldfleet_weld::{features::REGRESSIONS, judge::ModelId};
 
-use super::{Models, layout::Layout, session::ModelSession, tuning::probe::Probe};
-use crate::memory;
+use super::{
+    Models, layout::Layout, remedy::is_out_of_memory, session::ModelSession, tuning::probe::Probe,
+};
+use crate::memory::{self, Limit};
 
 pub struct Sessions {
     models: Models,
@@ -39,13 +42,24 @@ pub fn room(models: &Models, layout: Layout, memory: Option<u64>) -> u64 {
     };
     let threads = layout.sessions.max(1) as u64;
     let files = models.bytes(models.ids());
-    let global = models.bytes([ModelId::GLOBAL]);
+    let global = models.session_bytes([ModelId::GLOBAL], layout);
     ((memory / 2).saturating_sub(files) / threads).saturating_sub(global)
+}
+
+/// What bounds the sessions: this process's memory, or the GPU's that was free at the start.
+pub fn limit(models: &Models) -> Option<Limit> {
+    let gpu = models.runtime.gpu_free_bytes();
+    let gpu = gpu.map(|bytes| Limit {
+        of: "GPU (what was free)",
+        bytes,
+    });
+    let limits = [memory::limit(), gpu].into_iter().flatten();
+    limits.min_by_key(|limit| limit.bytes)
 }
 
 impl Sessions {
     pub fn new(models: Models, layout: Layout) -> Self {
-        let memory = memory::limit().map(|limit| limit.bytes);
+        let memory = limit(&models).map(|limit| limit.bytes);
         Self {
             room: room(&models, layout, memory),
             models,
@@ -66,11 +80,13 @@ impl Sessions {
         self.asked += 1;
         if !self.open.contains_key(&id) {
             self.make_room(id);
-            let session = match self.models.open(id, self.layout) {
-                // What it lacks the others may have.
-                Err(_) if self.close_other_parts(id) > 0 => self.models.open(id, self.layout),
-                opened => opened,
-            }?;
+            let session = loop {
+                match self.models.open(id, self.layout) {
+                    Ok(session) => break session,
+                    Err(error) if self.gives_way(id, &error) => {}
+                    Err(error) => return Err(error),
+                }
+            };
             let asked = self.asked;
             self.open.insert(id, Open { session, asked });
         }
@@ -108,21 +124,45 @@ impl Sessions {
         if id == ModelId::GLOBAL {
             return;
         }
-        while self.models.bytes(self.parts().chain([id])) > self.room {
-            let idle = self.parts().min_by_key(|part| self.open[part].asked);
-            let Some(idle) = idle else { return };
-            let model = self.models.catalog.files(idle).path().display().to_string();
-            tracing::debug!(model, "closed for the model of another part");
-            self.close(idle);
+        while self
+            .models
+            .session_bytes(self.parts().chain([id]), self.layout)
+            > self.room
+        {
+            if !self.close_idlest(id) {
+                return;
+            }
         }
     }
 
-    pub fn close_other_parts(&mut self, id: ModelId) -> usize {
-        let others: Vec<ModelId> = self.parts().filter(|part| *part != id).collect();
-        for part in &others {
-            self.close(*part);
+    /// Closes models of other parts where one failed: what it lacks they may have. That is the least used one if memory
+    /// lacks, so that the rest need not be opened anew, else all. Whether there was one.
+    pub fn gives_way(&mut self, id: ModelId, error: &anyhow::Error) -> bool {
+        if !self.close_idlest(id) {
+            return false;
         }
-        others.len()
+        if is_out_of_memory(error) {
+            // There is less than was reckoned with: room is made before the next one.
+            let still_open = self.models.session_bytes(self.parts(), self.layout);
+            self.room = self.room.min(still_open);
+        } else {
+            while self.close_idlest(id) {}
+        }
+        let model = self.models.catalog.files(id).path().display();
+        let error = format!("{error:#}");
+        tracing::warn!(%model, error, "a model fails, trying again without models of other parts");
+        true
+    }
+
+    fn close_idlest(&mut self, but: ModelId) -> bool {
+        let others = self.parts().filter(|part| *part != but);
+        let Some(idlest) = others.min_by_key(|part| self.open[part].asked) else {
+            return false;
+        };
+        let model = self.models.catalog.files(idlest).path().display();
+        tracing::debug!(%model, "closed for the model of another part");
+        self.close(idlest);
+        true
     }
 }
 
@@ -144,6 +184,7 @@ impl Sessions {
 mod tests {
     use std::fs;
 
+    use weldfleet_settings::Provider;
     use weldfleet_testkit::{onnxruntime_library, repository};
 
     use super::*;
@@ -210,6 +251,41 @@ mod tests {
         assert_eq!(room(&models, LAYOUT, Some(2 * (3 + 2 * 5) * one)), 4 * one);
         assert_eq!(room(&models, LAYOUT, Some(one)), 0);
         assert_eq!(room(&models, LAYOUT, None), u64::MAX);
+    }
+
+    #[test]
+    fn where_memory_lacks_only_the_idlest_gives_way() {
+        let (_folder, models) = models(&[("A", "good"), ("B", "good"), ("C", "good")]);
+        let id = |part: &str| models.set().for_part(part);
+        let mut sessions = sessions(&models, u64::MAX);
+        for part in ["B", "A", "C", ""] {
+            sessions.session(id(part)).unwrap();
+        }
+        let open = |sessions: &Sessions| ["A", "B", "C", ""].map(|part| sessions.is_open(id(part)));
+        let no_memory = anyhow::anyhow!("CUDA failure 2: out of memory");
+        assert!(sessions.gives_way(id("C"), &no_memory));
+        assert_eq!(open(&sessions), [true, false, true, true]);
+        assert!(sessions.gives_way(id("C"), &no_memory));
+        assert_eq!(open(&sessions), [false, false, true, true]);
+        assert!(!sessions.gives_way(id("C"), &no_memory), "nothing is left");
+    }
+
+    #[test]
+    fn a_session_on_a_gpu_takes_its_buffers_too() {
+        let (_folder, mut models) = models(&[]);
+        let one = models.bytes([ModelId::GLOBAL]);
+        assert_eq!(models.session_bytes([ModelId::GLOBAL], LAYOUT), one);
+        models.runtime = models.runtime.forced(Provider::Cuda, false);
+        // Eight rows of four channels of 100 points, and five results, on host and device.
+        let buffers = 2 * 8 * (4 * 100 + 5) * 4;
+        let taken = models.session_bytes([ModelId::GLOBAL], LAYOUT);
+        assert_eq!(taken, one + buffers);
+        let memory = 2 * (one + 2 * (taken + 7));
+        assert_eq!(room(&models, LAYOUT, Some(memory)), 7);
+        models.runtime = models.runtime.with_gpu_free_bytes(4711);
+        assert_eq!(limit(&models).map(|limit| limit.bytes), Some(4711));
+        models.runtime = models.runtime.forced(Provider::Cpu, false);
+        assert_ne!(limit(&models).map(|limit| limit.bytes), Some(4711));
     }
 
     #[test]

@@ -21,9 +21,9 @@ use weldfleet_stores::{Class, StoreError};
 
 use super::step::Step;
 
-/// A range is given back so often for what looks like the server's failure before that is put to the test: some
-/// minutes.
-pub const EXCUSES: u32 = 20;
+/// A range is given back so often for what looks like the server's failure before that is put to the test: a
+/// minute at most, since the gate waits longer each time.
+pub const EXCUSES: u32 = 8;
 /// Attempts at a range of many rows before it is split for an error that nobody knows. A split costs little, an attempt
 /// a delay.
 const TRIES: u32 = 2;

@@ -107,7 +107,9 @@ impl Gate {
                 return;
             };
             match probe().await {
-                Ok(()) => self.passed(dependency, what),
+                // Whoever closes it again has a watch of its own, which waits longer.
+                Ok(()) if self.passed(dependency, what) => return,
+                Ok(()) => {}
                 Err(reason) => {
                     if self.stop.is_cancelled() {
                         return;
@@ -124,24 +126,55 @@ impl Gate {
         Some((what, probe.clone()))
     }
 
-    /// A probe passed; opens the gate if it was the last one.
-    fn passed(&self, dependency: &'static str, what: &'static str) {
+    /// A probe passed; whether it was the dependency's last one, which opens the gate.
+    fn passed(&self, dependency: &'static str, what: &'static str) -> bool {
         let mut dependencies = self.dependencies();
         let Some(state) = dependencies.get_mut(dependency) else {
-            return;
+            return true;
         };
         state.failing.remove(what);
         if !state.failing.is_empty() {
-            return;
+            return false;
         }
         outage::ends(&self.health, dependency);
         if dependencies.values().all(|one| one.failing.is_empty()) {
             self.consumer.proceed();
         }
+        true
     }
 
     /// A range came through: whatever seemed to work does.
     pub fn worked(&self) {
         self.dependencies().retain(|_, one| !one.failing.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+    use weldfleet_queue::{Options, Queue, WorkerInfo};
+
+    use super::*;
+
+    /// A probe that passes proves little: what failed may fail again.
+    #[tokio::test(start_paused = true)]
+    async fn what_only_seems_to_work_is_asked_later_each_time_until_a_range_comes_through() {
+        // Nobody listens there: claiming is not what this is about.
+        let queue = Queue::new(Options::new("redis://127.0.0.1:1/0", "infer")).unwrap();
+        let consumer = Consumer::start(queue, WorkerInfo::new("gate")).unwrap();
+        let gate = Gate::new(Health::default(), consumer, CancellationToken::new());
+        let opens_after = async || {
+            let closed = Instant::now();
+            gate.close("clickhouse", "write", "refused".to_owned(), async || Ok(()));
+            while gate.failing("clickhouse").is_some() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            closed.elapsed().as_millis() / 100
+        };
+        for tenths in [5, 10, 20, 40, 80, 150, 150] {
+            assert_eq!(opens_after().await, tenths);
+        }
+        gate.worked();
+        assert_eq!(opens_after().await, 5);
     }
 }

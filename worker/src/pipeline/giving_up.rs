@@ -172,6 +172,17 @@ impl Pipeline {
         }
     }
 
+    /// Claims nothing more once the table is another: statements may go on without an error, and read the wrong columns.
+    /// If it can be worked with, `needs.changed` is cancelled; else the gate is closed until it can.
+    pub async fn watch_table(&self) {
+        let stop = &self.needs.changed;
+        while let Some(error) = stop.run_until_cancelled(self.needs.until_another()).await {
+            if !stop.is_cancelled() {
+                self.wait_for(Step::Fetch, &error, &error.chain_and_remedy());
+            }
+        }
+    }
+
     /// Closes the gate until what the step needs works.
     fn wait_for(&self, step: Step, error: &StoreError, reason: &str) {
         let needs = self.needs.clone();

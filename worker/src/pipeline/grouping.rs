@@ -331,6 +331,14 @@ mod tests {
         let (grouping, groups) = grouping(3, &upstream);
         let items: Vec<_> = (0..4).map(|item| (item, Paper::default())).collect();
         assert_eq!(write_all(&grouping, &upstream, &items).await, [true; 4]);
+        let progress = items
+            .iter()
+            .map(|(_, claim)| claim.1.load(Ordering::Acquire));
+        assert_eq!(
+            progress.collect::<Vec<_>>(),
+            [1; 4],
+            "a write is progress of its lease"
+        );
         let sizes: Vec<usize> = seen(&groups).iter().map(Vec::len).collect();
         assert_eq!(
             sizes,

@@ -17,6 +17,8 @@ use weldfleet_stores::{
 
 /// Longest wait for the mirror of one range.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long rows are looked for that MySQL refuses: removing, timing and adding rows each may, within the patience.
+const SEARCH: Duration = Duration::from_secs(1);
 /// How long the mirror is left alone after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -69,7 +71,7 @@ impl Mirroring {
     /// Follows into this mirror.
     pub fn new(mirror: Mirror) -> Self {
         Self {
-            mirror,
+            mirror: mirror.searching_for(SEARCH),
             failed_at: FailedAt::default(),
         }
     }
@@ -85,7 +87,10 @@ impl Mirroring {
         }
         let mirrored = tokio::time::timeout(PATIENCE, self.mirror.mirror_all(ranges)).await;
         let failure = match mirrored {
-            Ok(Ok(_)) => {
+            Ok(Ok(change)) => {
+                if change.refused.rows > 0 {
+                    tracing::warn!(refused = %change.refused, "the mirror goes on without these records");
+                }
                 self.failed_at.note(None);
                 return Ok(());
             }

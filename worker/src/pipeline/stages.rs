@@ -12,18 +12,29 @@
 //! The ack itself is the queue's: it follows from [`Counted::settlement`], and from nothing else.
 //!
 //! ```
-//! use worker::pipeline::stages::{Claimed, Counted, Fetched, Stage, Stopped};
+//! use worker::pipeline::stages::{
+//!     Audited, Claimed, Committed, Counted, Fetched, Judged, Mirrored, Rows, Stage, Stopped, Stored,
+//! };
 //!
 //! async fn all_the_way(range: Stage<'_, Claimed>) -> Result<Counted, Stopped> {
-//!     let mirrored = match range.fetch().await? {
+//!     let mirrored: Stage<'_, Mirrored> = match range.fetch().await? {
 //!         Fetched::Rows(rows) => rows.judge().await?.write_back().await?,
 //!         Fetched::NoneLeft(range) => range.committed_earlier().await?,
 //!     };
 //!     mirrored.count().await
 //! }
+//!
+//! async fn step_by_step(rows: Stage<'_, Rows>) -> Result<Counted, Stopped> {
+//!     let judged: Stage<'_, Judged> = rows.judge().await?;
+//!     let audited: Stage<'_, Audited> = judged.audit().await?;
+//!     let stored: Stage<'_, Stored> = audited.store().await?;
+//!     let committed: Stage<'_, Committed> = stored.commit().await?;
+//!     committed.mirror().await?.count().await
+//! }
 //! ```
 //!
-//! What is out of order does not compile. There is nothing to write yet:
+//! What is out of order does not compile, and for no other reason: the names are those of above. There is nothing to
+//! write yet:
 //!
 //! ```compile_fail,E0599
 //! # use worker::pipeline::stages::{Rows, Stage};

@@ -6,8 +6,11 @@ use weldfleet_queue::{State, WorkerEntry};
 use weldfleet_service::output::{Paint, grouped, spoken, table};
 use weldfleet_words::{Language, Words};
 
-use crate::status::report::{
-    CauseLine, DayLine, MirrorLine, OlderDay, PatchLine, Report, RunLine, gpu,
+use crate::{
+    commands::plain,
+    status::report::{
+        CauseLine, DayLine, MirrorLine, OlderDay, OlderMirror, PatchLine, Report, RunLine, gpu,
+    },
 };
 
 /// Older days listed one by one; more are summed up.
@@ -71,7 +74,17 @@ fn work(text: &mut String, report: &Report, paint: Paint) {
             let rows = grouped(rows);
             format!("; {rows} NOK rows of MySQL stay, the source has no verdict for them")
         });
-        line("mirror", &format!("{}{kept}", mirror_state(mirror, paint)));
+        let older = report.mirror_older.filter(|older| older.missing > 0);
+        let older = older.map_or_else(String::new, |older| {
+            let OlderMirror { missing, of, days } = older;
+            let [missing, of] = [missing, of].map(grouped);
+            let lack = format!("older days: {missing} of {of} NOK rows missing on {days} days");
+            format!("; {}", paint.yellow(&lack))
+        });
+        line(
+            "mirror",
+            &format!("{}{older}{kept}", mirror_state(mirror, paint)),
+        );
     }
     if let Some(patches) = &report.patches {
         line("patches", &settled(patches, paint));
@@ -217,13 +230,6 @@ fn why_nothing_moves(cause: &CauseLine, languages: &[Language], paint: Paint) ->
         let _ = writeln!(text, "  {remedy}");
     }
     text
-}
-
-/// People, and servers, wrote it; a terminal must not obey it.
-fn plain(text: &str) -> String {
-    text.chars()
-        .map(|letter| if letter.is_control() { ' ' } else { letter })
-        .collect()
 }
 
 /// What a run is for, and who stopped it.

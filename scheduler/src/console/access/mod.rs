@@ -27,7 +27,9 @@ use axum::{
 };
 use weldfleet_settings::{Settings, Zone};
 
-use super::{flash, page_request, plain, problem::Problem, visitor::Visitor, words::Text};
+use super::{
+    Told, changes, flash, page_request, plain, problem::Problem, visitor::Visitor, words::Text,
+};
 use crate::{
     clock::now_ms,
     users::{Role, Users, UsersFile},
@@ -158,7 +160,7 @@ impl Access {
     }
 
     /// Where whoever asks sits: behind trusted proxies what the outermost of them says, else the peer.
-    fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+    pub fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         if !self.is_proxy(peer) {
             return peer.to_canonical();
         }
@@ -189,7 +191,19 @@ impl Access {
     fn is_from_here(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
         let origin = headers.get(header::ORIGIN).and_then(|it| it.to_str().ok());
         let host = origin.and_then(|origin| origin.split_once("://"));
-        host.is_some_and(|(_, host)| self.authority(headers, peer) == Some(host))
+        let asked = self.authority(headers, peer);
+        let is_from_here = host.is_some_and(|(_, host)| asked == Some(host));
+        if !is_from_here {
+            // A proxy that is not set up looks the same as an attack.
+            tracing::warn!(
+                origin = origin.unwrap_or("-"),
+                asked = asked.unwrap_or("-"),
+                %peer,
+                "refused: the request is not from a page of this console, or a proxy changes its address; is the peer in \
+                 console.trusted_proxies, and does it set X-Forwarded-Host with the port?"
+            );
+        }
+        is_from_here
     }
 }
 
@@ -245,7 +259,9 @@ pub async fn guard(State(access): State<Access>, mut request: Request, next: Nex
             extensions.insert(access.zone.clone());
             let had_flash = flash::of(request.headers()).is_some();
             let renews = request.headers().contains_key(RENEWS);
-            let is_page = request.method() == Method::GET && !OPEN.contains(&request.uri().path());
+            let path = request.uri().path();
+            let is_page = request.method() == Method::GET && !OPEN.contains(&path);
+            let renews = renews || path == changes::PATH;
             let answer = next.run(request).await;
             let mut answer = in_words(answer, text).await;
             // What puts a page's content in again shows no more of it.
@@ -300,7 +316,8 @@ async fn in_words(answer: Response, text: &Text) -> Response {
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         StatusCode::UNPROCESSABLE_ENTITY,
     ];
-    if !misread.contains(&status) {
+    let is_told = answer.extensions().get::<Told>().is_some();
+    if is_told || !misread.contains(&status) {
         return answer;
     }
     let said = to_bytes(answer.into_body(), form::MOST).await;

@@ -36,6 +36,11 @@ pub enum Old {
     OverrideThreshold,
     ModelEnabled,
     RulesEnabled,
+    RuleFlag,
+    RuleWarn,
+    RuleWidth,
+    RuleBegin,
+    RuleStreak,
     Device,
     SampleIntervalMs,
     Timezone,
@@ -43,7 +48,8 @@ pub enum Old {
     Charset,
 }
 
-/// Every key that is understood, in its normal form (see [`normal`]). A further spelling is a word here.
+/// Every key that is understood, in its normal form (see [`normal`]). A further spelling is a word here, unless it differs
+/// in case and `_` alone.
 const KEYS: &[(Old, &str)] = &[
     (
         Old::ClickHouseUrl,
@@ -72,7 +78,7 @@ const KEYS: &[(Old, &str)] = &[
     ),
     (
         Old::ClickHouseDatabase,
-        "clickhouse_database clickhouse_db clickhouse_dbname clickhouse_db_name clickhouse_database_name",
+        "clickhouse_database clickhouse_db clickhouse_db_name clickhouse_database_name",
     ),
     (Old::MySqlUrl, "mysql_url mysql_dsn mysql_uri"),
     (
@@ -87,7 +93,7 @@ const KEYS: &[(Old, &str)] = &[
     ),
     (
         Old::MySqlDatabase,
-        "mysql_database mysql_db mysql_dbname mysql_db_name mysql_schema",
+        "mysql_database mysql_db mysql_db_name mysql_database_name mysql_schema",
     ),
     (
         Old::MySqlEnabled,
@@ -95,11 +101,11 @@ const KEYS: &[(Old, &str)] = &[
     ),
     (
         Old::SourceTable,
-        "clickhouse_table clickhouse_table_name clickhouse_source_table source_table input_table tables_source tables_source_table tables_clickhouse table_source weld_table",
+        "clickhouse_table clickhouse_table_name clickhouse_source_table clickhouse_tables clickhouse_tables_source clickhouse_tables_source_table clickhouse_tables_input clickhouse_tables_weld clickhouse_tables_welds clickhouse_input_table clickhouse_source clickhouse_weld_table source_table source_table_name input_table tables_source tables_source_table tables_clickhouse table_source weld_table",
     ),
     (
         Old::ResultTable,
-        "mysql_table mysql_table_name mysql_result_table result_table output_table tables_result tables_result_table tables_mysql table_result nok_table",
+        "mysql_table mysql_table_name mysql_result_table mysql_tables mysql_tables_result mysql_tables_result_table mysql_tables_results mysql_tables_output mysql_tables_nok mysql_output_table mysql_nok_table result_table result_table_name output_table tables_result tables_result_table tables_mysql table_result nok_table",
     ),
     (
         Old::ColumnMap,
@@ -107,7 +113,7 @@ const KEYS: &[(Old, &str)] = &[
     ),
     (
         Old::Filter,
-        "filter where where_clause source_filter sql_filter clickhouse_filter clickhouse_where",
+        "filter where where_clause where_condition source_filter filter_sql clickhouse_filter clickhouse_where",
     ),
     (
         Old::SkippedPrograms,
@@ -115,11 +121,11 @@ const KEYS: &[(Old, &str)] = &[
     ),
     (
         Old::BatchSize,
-        "batch_size fetch_batch_size fetch_size read_batch_size query_batch_size clickhouse_batch_size",
+        "batch_size batch_rows fetch_batch_size fetch_size read_batch_size query_batch_size clickhouse_batch_size",
     ),
     (
         Old::LoopSeconds,
-        "loop_interval loop_interval_s loop_interval_sec loop_interval_seconds loop_seconds poll_interval poll_interval_seconds interval interval_seconds sleep_interval sleep_seconds loop_sleep run_interval",
+        "loop_interval loop_interval_s loop_interval_sec loop_interval_seconds loop_seconds poll_interval poll_interval_seconds interval interval_seconds poll_interval_s poll_interval_sec poll_seconds polling_interval query_interval fetch_interval cycle_seconds sleep_interval sleep_seconds sleep_s loop_sleep run_interval",
     ),
     (
         Old::LoopMilliseconds,
@@ -140,7 +146,7 @@ const KEYS: &[(Old, &str)] = &[
     ),
     (
         Old::NokThreshold,
-        "nok_threshold ml_threshold ml_nok_threshold threshold prob_threshold decision_threshold threshold_nok threshold_ml thresholds_nok thresholds_ml thresholds_nok_threshold model_threshold",
+        "nok_threshold ml_threshold ml_nok_threshold threshold prob_threshold decision_threshold threshold_nok threshold_ml thresholds_nok thresholds_ml thresholds_nok_threshold thresholds_default threshold_default default_threshold model_threshold",
     ),
     (
         Old::OverrideThreshold,
@@ -152,14 +158,34 @@ const KEYS: &[(Old, &str)] = &[
     ),
     (
         Old::RulesEnabled,
-        "use_rule use_rules enable_rule enable_rules rule_enabled rules_enabled rule_enable rules_enable switches_rule switches_rules switch_rule switch_rules rule_switch rules_switch use_rule_model enable_rule_model rule_model_enabled switches_use_rules",
+        "use_rule use_rules enable_rule enable_rules rule_enabled rules_enabled rule_enable rules_enable switches_rule switches_rules switch_rule switch_rules rule_switch rules_switch use_rule_model rule_use_rule rules_use_rule rule_use_rules rules_use_rules rule_model_use_rule enable_rule_model rule_model_enabled switches_use_rules",
+    ),
+    (
+        Old::RuleFlag,
+        "rule_single_height rule_flag_height rule_peak_height rule_height rule_single_height_mohm rule_flag_mohm",
+    ),
+    (
+        Old::RuleWarn,
+        "rule_multi_height rule_warn_height rule_low_height rule_multi_height_mohm rule_warn_mohm",
+    ),
+    (
+        Old::RuleWidth,
+        "rule_min_width_ms rule_width_ms rule_min_width rule_width",
+    ),
+    (
+        Old::RuleBegin,
+        "rule_min_begin_ms rule_begin_ms rule_begin_after_ms rule_min_begin rule_start_ms rule_min_start_ms",
+    ),
+    (
+        Old::RuleStreak,
+        "rule_multi_count rule_multi_welds rule_streak rule_consecutive",
     ),
     (Old::Device, "device model_device"),
     (
         Old::SampleIntervalMs,
         "sample_interval_ms sample_interval sampling_interval_ms",
     ),
-    (Old::Timezone, "timezone time_zone tz"),
+    (Old::Timezone, "timezone tz"),
     (Old::LogLevel, "log_level logging_level logger_level"),
     (Old::Charset, "mysql_charset clickhouse_charset"),
 ];
@@ -170,6 +196,7 @@ pub(super) const WHOLE: &[Old] = &[Old::ColumnMap, Old::NormCoeffs];
 /// Words before a server's name that say nothing.
 const EMPTY_WORDS: &[&str] = &[
     "config",
+    "conf",
     "settings",
     "db",
     "databases",
@@ -220,38 +247,95 @@ const SECTION_WORDS: &[&str] = &[
     "switch",
     "switches",
     "log",
+    "pipeline",
+    "query",
+    "sql",
+    "fetch",
+    "read",
+    "reader",
+    "poll",
+    "polling",
+    "engine",
+    "system",
+    "daemon",
+    "etl",
+    "param",
+    "params",
+    "parameters",
+    "fusion",
+];
+
+/// Words of the sections of old rules, which say no more than that one word.
+const RULE_SECTIONS: &[&str] = &["rule", "rules"];
+const RULE_WORDS: &[&str] = &[
+    "model",
+    "config",
+    "conf",
+    "settings",
+    "param",
+    "params",
+    "parameters",
+    "threshold",
+    "thresholds",
 ];
 
 /// What a path means, and how many words before it had to be left out: `service.loop.batch_size` is a `batch_size`.
 pub(super) fn understand(path: &str) -> (Option<Old>, usize) {
-    let known: BTreeMap<&str, Old> = KEYS
+    let known: BTreeMap<String, Old> = KEYS
         .iter()
-        .flat_map(|(meaning, names)| names.split(' ').map(|name| (name, *meaning)))
+        .flat_map(|(meaning, names)| {
+            names
+                .split(' ')
+                .map(|name| (name.replace('_', ""), *meaning))
+        })
         .collect();
     let words = normal(path);
-    // A server's own key without the server's name would be another one's.
-    let of_server = words
-        .iter()
-        .any(|word| ["clickhouse", "mysql"].contains(&word.as_str()));
     for left_out in 0..words.len() {
-        if let Some(meaning) = known.get(words[left_out..].join("_").as_str()) {
+        if let Some(meaning) = known.get(&words[left_out..].concat()) {
             return (Some(*meaning), left_out);
         }
-        let word = words[left_out].as_str();
-        let neutral = SECTION_WORDS.contains(&word) || EMPTY_WORDS.contains(&word);
-        if !neutral || of_server {
+        // A server's own key without the server's name would be another one's.
+        if !is_neutral(&words[left_out]) {
             break;
         }
     }
-    (None, 0)
+    let of_rules = rule_key(&words).and_then(|(key, left_out)| Some((*known.get(&key)?, left_out)));
+    of_rules.map_or((None, 0), |(meaning, left_out)| (Some(meaning), left_out))
+}
+
+fn is_neutral(word: &str) -> bool {
+    SECTION_WORDS.contains(&word) || EMPTY_WORDS.contains(&word)
+}
+
+/// A key in a section of old rules as [`KEYS`] has it, and how many words are left out of it.
+fn rule_key(words: &[String]) -> Option<(String, usize)> {
+    let at = words.iter().position(|word| !is_neutral(word))?;
+    if !RULE_SECTIONS.contains(&words[at].as_str()) {
+        return None;
+    }
+    let said: Vec<&str> = words[at + 1..]
+        .iter()
+        .map(String::as_str)
+        .filter(|word| !RULE_WORDS.contains(word))
+        .collect();
+    let left_out = words.len() - said.len();
+    Some((format!("rule{}", said.concat()), left_out))
+}
+
+/// Whether a path lies in a section of old rules.
+pub(super) fn is_of_rules(path: &str) -> bool {
+    rule_key(&normal(path)).is_some()
 }
 
 /// The words of a path: lower case, `ck` and `ch` are `clickhouse`, what says nothing before a server's name is gone.
 fn normal(path: &str) -> Vec<String> {
     let mut spaced = String::new();
     let mut before = ' ';
-    for c in path.chars() {
-        if c.is_uppercase() && before.is_lowercase() {
+    let mut letters = path.chars().peekable();
+    while let Some(c) = letters.next() {
+        // `userName`, and `CKHost`
+        let ends = before.is_uppercase() && letters.peek().is_some_and(|next| next.is_lowercase());
+        if c.is_uppercase() && (before.is_lowercase() || ends) {
             spaced.push('_');
         }
         spaced.extend(c.to_lowercase());
@@ -280,7 +364,7 @@ fn normal(path: &str) -> Vec<String> {
         let again = is_server && words.last().is_some_and(|last| last == word);
         let says_nothing = words.len() == 1
             && ["clickhouse", "mysql"].contains(&words[0].as_str())
-            && ["connection", "conn", "config", "client"].contains(&word);
+            && ["connection", "conn", "config", "conf", "client"].contains(&word);
         if !again && !says_nothing {
             words.push(word.to_owned());
         }
@@ -301,9 +385,31 @@ mod tests {
             ("clickhouse.connection.password", Old::ClickHousePassword),
             ("databases.mysql.dbName", Old::MySqlDatabase),
             ("mysql-table", Old::ResultTable),
+            ("mysql_conf.host", Old::MySqlHost),
             ("service.loop.batchSize", Old::BatchSize),
             ("thresholds.override", Old::OverrideThreshold),
             ("rule.enabled", Old::RulesEnabled),
+            ("clickhouse.tables.source_table", Old::SourceTable),
+            ("clickhouse.tables.source", Old::SourceTable),
+            ("clickhouse.tables", Old::SourceTable),
+            ("source.table", Old::SourceTable),
+            ("mysql.tables.result", Old::ResultTable),
+            ("clickhouse.user_name", Old::ClickHouseUser),
+            ("clickhouse.UserName", Old::ClickHouseUser),
+            ("mysql.DataBase", Old::MySqlDatabase),
+            ("CKHost", Old::ClickHouseHost),
+            ("MySQLHost", Old::MySqlHost),
+            ("pipeline.clickhouse.host", Old::ClickHouseHost),
+            ("fusion.override_threshold", Old::OverrideThreshold),
+            ("rule.use_rule", Old::RulesEnabled),
+            ("thresholds.default", Old::NokThreshold),
+            ("pipeline.batch_size", Old::BatchSize),
+            ("query.where", Old::Filter),
+            ("sql.where", Old::Filter),
+            ("poll_interval_s", Old::LoopSeconds),
+            ("pipeline.poll_interval_s", Old::LoopSeconds),
+            ("rule_model.single_height", Old::RuleFlag),
+            ("rules.params.min_begin_ms", Old::RuleBegin),
         ] {
             assert_eq!(understand(path).0, Some(meaning), "{path}");
         }
@@ -325,7 +431,8 @@ mod tests {
         let mut seen = BTreeMap::new();
         for (meaning, names) in KEYS {
             for name in names.split(' ') {
-                assert_eq!(seen.insert(name, *meaning), None, "{name}");
+                let plain = name.replace('_', "");
+                assert_eq!(seen.insert(plain, *meaning), None, "{name}");
                 assert_eq!(normal(name).join("_"), name, "not in normal form");
             }
         }

@@ -31,6 +31,9 @@ impl Url {
         let address = address.split(['?', '#']).next().unwrap_or_default();
         let (host, database) = address.split_once('/').unwrap_or((address, ""));
         let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+        if host.contains("${") {
+            return Err(AdoptError::Reference { key: found.path });
+        }
         if !host.is_empty() && !is_host(host) {
             return Err(AdoptError::NoHostName { key: found.path });
         }
@@ -116,6 +119,12 @@ fn is_ipv6(text: &str) -> bool {
 /// Whether a name can be a database's: it becomes a part of a URL.
 pub(super) fn is_database(name: &str) -> bool {
     !name.contains(['/', '?', '#', '@', ':', '=', '&', '%'])
+}
+
+/// Whether a text stands for another that the old service's environment, its vault or its shell knew.
+pub fn is_reference(text: &str) -> bool {
+    let starts = ["$", "~/", "!vault", "ENC("];
+    starts.iter().any(|start| text.starts_with(start)) || text.contains("${") || text.contains("{{")
 }
 
 /// `//user:password@host` and `password=…`, in whatever they stand.

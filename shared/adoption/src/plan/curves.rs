@@ -93,7 +93,13 @@ pub(super) fn plan(adoption: &mut Adoption, old: &OldConfig, facts: &Facts, map:
         let read = table.and_then(|table| Read::of(table, map, quantity));
         match read {
             Some(read) => units(adoption, quantity, &read),
-            None => unknown(adoption, quantity),
+            None => {
+                let lacks = |ours| table.is_some() && map.get(ours).is_none();
+                let missing = [quantity.curve, quantity.maximum]
+                    .into_iter()
+                    .find(|ours| lacks(ours));
+                unknown(adoption, quantity, missing);
+            }
         }
     }
     interval(adoption, old, table, map);
@@ -245,7 +251,8 @@ fn curve_unit(
     }
 }
 
-fn unknown(adoption: &mut Adoption, quantity: &Quantity) {
+/// `missing` is the column that was not found, if that is why.
+fn unknown(adoption: &mut Adoption, quantity: &Quantity, missing: Option<&str>) {
     let (curve, maximum) = (quantity.curve, quantity.maximum);
     let least = FEWEST;
     for (key, name) in [
@@ -256,10 +263,16 @@ fn unknown(adoption: &mut Adoption, quantity: &Quantity) {
             "curves",
             key,
             quantity.base,
-            words!(
-                "in which unit is `{name}`? there are no {least} rows that would tell it",
-                "`{name}` 的单位是什么？没有 {least} 行数据可供判断",
-            ),
+            match missing {
+                Some(column) => words!(
+                    "in which unit is `{name}`? the column of `{column}`, which would tell it, was not found",
+                    "`{name}` 的单位是什么？没有找到可供判断的列 `{column}`",
+                ),
+                None => words!(
+                    "in which unit is `{name}`? there are no {least} rows that would tell it",
+                    "`{name}` 的单位是什么？没有 {least} 行数据可供判断",
+                ),
+            },
         );
     }
 }
@@ -284,7 +297,7 @@ fn interval(
         .map(|text| samples(text).len() as f64)
         .filter(|length| *length > 0.0)
         .collect();
-    let usual = 50.0..=1500.0;
+    let usual = 100.0..=1000.0;
     let length = if lengths.is_empty() {
         0.0
     } else {

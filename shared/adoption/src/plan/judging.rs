@@ -1,5 +1,7 @@
 //! Thresholds, switches, devices, and what belongs to the model.
 
+use std::ops::RangeInclusive;
+
 use weldfleet_words::words;
 
 use crate::{
@@ -11,6 +13,13 @@ use super::{Adoption, short};
 
 /// The older service's rule model in the fleet's words.
 const BURN_MARKS: &str = include_str!("../burn_marks.toml");
+/// Its numbers: what the old configuration calls them, the line of [`BURN_MARKS`] and what may stand there.
+const BURN_MARK_VALUES: [(Old, &str, f64, RangeInclusive<f64>); 4] = [
+    (Old::RuleFlag, "flag_mohm", 0.065, 0.005..=1.0),
+    (Old::RuleWarn, "warn_mohm", 0.040, 0.005..=1.0),
+    (Old::RuleWidth, "min_width_ms", 30.0, 1.0..=500.0),
+    (Old::RuleBegin, "begin_after_ms", 40.0, 0.0..=1000.0),
+];
 /// So many hills of a spot in a row were a burn mark, however low.
 const STREAK: i64 = 3;
 /// What the old service called what it found: judge or rule, its words.
@@ -101,7 +110,7 @@ fn judges(adoption: &mut Adoption, old: &OldConfig, rules: &str) {
         .iter()
         .any(|(section, on, _)| *section == "rules" && !on)
     {
-        burn_marks(adoption, rules);
+        burn_marks(adoption, old, rules);
     }
 }
 
@@ -136,19 +145,87 @@ fn left_to_the_model(adoption: &mut Adoption, old: &OldConfig) {
     }
 }
 
-fn burn_marks(adoption: &mut Adoption, rules: &str) {
+/// The old rules as a file; what of them is not understood, or cannot be meant, is asked.
+fn burn_marks(adoption: &mut Adoption, old: &OldConfig, rules: &str) {
+    let mut text = BURN_MARKS.to_owned();
+    let mut told = Vec::new();
+    let mut odd: Vec<String> = old.unknown_rules().into_iter().map(str::to_owned).collect();
+    let mut heights = Vec::new();
+    for (meaning, key, usual, range) in BURN_MARK_VALUES {
+        let Some(found) = old.text(meaning) else {
+            heights.push(usual);
+            continue;
+        };
+        let value = found
+            .value
+            .parse()
+            .ok()
+            .filter(|value| range.contains(value));
+        heights.push(value.unwrap_or(usual));
+        match value {
+            Some(value) => {
+                let line = format!("\n{key} = {value:?}\n");
+                text = replaced(&text, key, &line);
+                told.push(found.path);
+            }
+            None => odd.push(found.path),
+        }
+    }
+    // A warning is a lower hill than a flag.
+    if let [flag, warn, ..] = heights.as_slice()
+        && warn > flag
+    {
+        let paths = [Old::RuleFlag, Old::RuleWarn].map(|meaning| old.text(meaning));
+        odd.extend(paths.into_iter().flatten().map(|found| found.path));
+        let warn = format!("\nwarn_mohm = {flag:?}\n");
+        text = replaced(&text, "warn_mohm", &warn);
+    }
+    let mut streak = STREAK;
+    if let Some(found) = old.text(Old::RuleStreak) {
+        match found.value.parse() {
+            Ok(welds @ 2..=1000) => streak = welds,
+            _ => odd.push(found.path),
+        }
+    }
+    if odd.is_empty() {
+        let paths = told.join("`, `");
+        let why = match told.is_empty() {
+            true => words!(
+                "the old rules looked for burn marks; that file says the same, and only it makes the rules say NOK",
+                "旧规则查找烧伤；该文件作同样的判断，并且只有它使规则判为 NOK",
+            ),
+            false => words!(
+                "the old rules looked for burn marks; that file does so with the values of `{paths}`, and only it makes the rules say NOK",
+                "旧规则查找烧伤；该文件按 `{paths}` 的值作判断，并且只有它使规则判为 NOK",
+            ),
+        };
+        adoption.guessed("rules", "file", rules, why);
+    } else {
+        let paths = odd.join("`, `");
+        let why = words!(
+            "the old rules looked for burn marks, and what `{paths}` says of them is not understood here: put the values into that file, \
+             which only has the usual ones, then take the # away; without this line the fleet's own rules judge",
+            "旧规则查找烧伤，但这里没有识别 `{paths}`：请把它们的值写入该文件（其中只有通常的值），再去掉本行的 #；没有本行则由 weldfleet 自己的规则判定",
+        );
+        adoption.question("rules", "file", rules, why);
+    }
     let why = words!(
-        "the old rules looked for burn marks; that file says the same, and only it makes the rules say NOK",
-        "旧规则查找烧伤；该文件作同样的判断，并且只有它使规则判为 NOK",
+        "the old rules told of {streak} low hills of a spot in a row; here it is an event, a line of the log and a metric, no verdict",
+        "旧规则会提示同一焊点连续 {streak} 次的较弱烧伤迹象；这里只产生事件、日志和指标，不作判定",
     );
-    adoption.guessed("rules", "file", rules, why);
-    let why = words!(
-        "the old rules told of three low hills of a spot in a row; here it is a line of the log and a metric, no verdict",
-        "旧规则会提示同一焊点连续三次的低隆起；这里只写日志和指标，不作判定",
-    );
-    let streaks = toml::Table::from_iter([("resistance_peak".to_owned(), STREAK.into())]);
+    let streaks = toml::Table::from_iter([("resistance_peak".to_owned(), streak.into())]);
     adoption.guessed("scheduler", "hit_streaks", streaks, why);
-    adoption.rules = Some(BURN_MARKS);
+    adoption.rules = Some(text);
+}
+
+/// The text with another line of this key.
+fn replaced(text: &str, key: &str, line: &str) -> String {
+    let start = format!("\n{key} = ");
+    let Some((before, rest)) = text.split_once(&start) else {
+        return text.to_owned();
+    };
+    let after = rest.split_once('\n').map_or("", |(_, after)| after);
+    format!("{before}{line}{after}")
 }
 
 fn device(adoption: &mut Adoption, old: &OldConfig) {

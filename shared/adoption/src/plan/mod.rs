@@ -2,16 +2,18 @@
 
 mod columns;
 mod curves;
+mod filter;
 mod judging;
 mod mysql;
 mod servers;
+mod targets;
 
-pub use columns::newest;
+pub use columns::{newest, program};
 use toml::Value;
 use weldfleet_settings::{Secret, Settings};
 use weldfleet_words::{Words, words};
 
-use crate::{AdoptError, Facts, OldConfig, facts};
+use crate::{AdoptError, Facts, OldConfig, facts, old};
 
 /// Where a setting comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +52,7 @@ pub struct Adoption {
     pub items: Vec<Item>,
     pub secrets: Vec<SecretFile>,
     /// Content of the rules file that the settings name.
-    pub rules: Option<&'static str>,
+    pub rules: Option<String>,
     /// Old keys that nobody here knows.
     pub unknown: Vec<String>,
     /// What belongs to something else than this file, and what a person should know.
@@ -72,7 +74,7 @@ impl Adoption {
         rules: &str,
     ) -> Result<Self, AdoptError> {
         let mut adoption = Self {
-            unasked: facts::unasked(facts, old.wants_mysql()),
+            unasked: facts::unasked(facts, old),
             ..Self::default()
         };
         servers::plan(&mut adoption, old, facts, secrets)?;
@@ -80,14 +82,15 @@ impl Adoption {
         curves::plan(&mut adoption, old, facts, &map);
         mysql::plan(&mut adoption, old, facts, &map);
         judging::plan(&mut adoption, old, rules);
+        adoption.ask_about_references();
         adoption.ask_about_refused();
         adoption
             .unknown
             .extend(old.unknown().into_iter().map(str::to_owned));
-        for (path, first, others) in old.further_hosts() {
+        for (path, first, others) in old.further() {
             adoption.notes.push(words!(
-                "`{path}` names several hosts; {first} was taken, not {others}",
-                "`{path}` 有多个主机；采用了 {first}，未用 {others}",
+                "`{path}` names several; {first} was taken, not {others}",
+                "`{path}` 有多个值；采用了 {first}，未用 {others}",
             ));
         }
         for (unused, used) in old.repeated() {
@@ -97,6 +100,22 @@ impl Adoption {
             ));
         }
         Ok(adoption)
+    }
+
+    /// Nobody here fills a reference: as it is, it would be a folder or an account of that name.
+    fn ask_about_references(&mut self) {
+        for item in &mut self.items {
+            let is_one = item.value.as_str().is_some_and(old::is_reference);
+            // A question about it stands there already.
+            if !is_one || item.origin == Origin::Question || item.key == "filter" {
+                continue;
+            }
+            item.origin = Origin::Question;
+            item.why = item.why.clone().and(&words!(
+                "a reference (`${{…}}`, `~`) that only the old service's environment fills; what is its value?",
+                "这是引用（`${{…}}`、`~`），只有旧服务的环境才能展开；实际的值是什么？",
+            ));
+        }
     }
 
     /// What the settings refuse is a question, with their words; a key that this build does not know cannot be tried.

@@ -5,13 +5,17 @@ use std::collections::BTreeSet;
 use toml::Value;
 use weldfleet_settings::columns::{DESCRIBING_COLUMNS, MIRROR_KEY};
 use weldfleet_weld::columns::{RESULT_COLUMNS, ValueKind};
-use weldfleet_words::words;
+use weldfleet_words::{Words, words};
 
-use crate::{Facts, OldConfig, facts::MySqlColumn};
+use crate::{
+    Facts, OldConfig,
+    facts::{MySqlColumn, MySqlTable},
+};
 
 use super::{
     Adoption,
-    columns::{ColumnMap, names_of, same},
+    columns::ColumnMap,
+    targets::{names_of, same},
 };
 
 /// What such tables call a column of the mirror besides what [`names_of`] knows.
@@ -30,23 +34,10 @@ pub(super) fn plan(adoption: &mut Adoption, old: &OldConfig, facts: &Facts, map:
     let Some(table) = facts.mysql.told().filter(|_| old.wants_mysql()) else {
         return;
     };
-    let has = |name: &str| table.columns.iter().any(|column| column.name == name);
-    // A table that the fleet made has our names.
-    if table.columns.is_empty() || (has("record_id") && has("ck_ticks")) {
+    if table.columns.is_empty() || is_fleets(table) {
         return;
     }
-    // Columns of its own that are called like those of a weld's key are another thing's.
-    for ours in MIRROR_KEY.into_iter().filter(|ours| has(ours)) {
-        adoption.guessed(
-            "mysql.columns",
-            ours,
-            format!("weldfleet_{ours}"),
-            words!(
-                "the application has a `{ours}` of its own; `scheduler migrate` adds this one",
-                "应用自己已有 `{ours}`；`scheduler migrate` 会增加本列",
-            ),
-        );
-    }
+    key(adoption, table);
     let carried: Vec<&'static str> = map.carried().collect();
     let mirrored = RESULT_COLUMNS.iter().filter(|column| column.mirrored);
     let wanted = DESCRIBING_COLUMNS.map(|(ours, _)| ours).into_iter();
@@ -70,19 +61,98 @@ pub(super) fn plan(adoption: &mut Adoption, old: &OldConfig, facts: &Facts, map:
             .or_else(|| names.iter().find_map(|name| named(name)));
         let Some(column) = candidate else { continue };
         used.insert(&column.name);
-        let kind = &column.kind;
-        adoption.guessed(
-            "mysql.columns",
-            ours,
-            column.name.as_str(),
-            words!("by its name; its type is {kind}", "按列名；类型为 {kind}"),
-        );
+        match refused(ours, column) {
+            Some(why) => {
+                adoption.question("mysql.columns", ours, column.name.as_str(), why);
+            }
+            None => {
+                let kind = &column.kind;
+                let why = words!("by its name; its type is {kind}", "按列名；类型为 {kind}");
+                adoption.guessed("mysql.columns", ours, column.name.as_str(), why);
+            }
+        }
+    }
+    if !used.is_empty() {
+        adoption.notes.push(words!(
+            "a record of the fleet's in MySQL is removed once its weld is judged OK, with what people wrote into it; one whose \
+             review columns are mapped in [mysql.columns] (review_note = \"…\") and filled stays",
+            "焊点改判 OK 后，weldfleet 写入 MySQL 的记录会被删除，人员在其中填写的内容也一并删除；如果在 [mysql.columns] 中对应了\
+             复核列（review_note = \"…\"）且已填写，则保留",
+        ));
     }
     for column in &table.columns {
         if column.demanded && !used.contains(column.name.as_str()) {
             constant(adoption, column, used.is_empty());
         }
     }
+}
+
+/// Whether the fleet made the table: in an application's, the key columns are NULL that `migrate` added.
+fn is_fleets(table: &MySqlTable) -> bool {
+    let column = |name: &str| table.columns.iter().find(|column| column.name == name);
+    let mut key = MIRROR_KEY.into_iter();
+    key.all(|ours| column(ours).is_some_and(|column| !column.nullable))
+}
+
+/// Columns of its own that are called like those of a weld's key are another thing's, unless an earlier `migrate` added
+/// them.
+fn key(adoption: &mut Adoption, table: &MySqlTable) {
+    let has = |name: &str| table.columns.iter().any(|column| column.name == name);
+    let is_adopted = has("ck_ticks") || has("weldfleet_ck_ticks");
+    for ours in MIRROR_KEY {
+        let name = format!("weldfleet_{ours}");
+        let is_there = has(&name);
+        if !is_there && (is_adopted || !has(ours)) {
+            continue;
+        }
+        let why = match is_there {
+            true => words!(
+                "an earlier `scheduler migrate` added this column",
+                "本列由之前的 `scheduler migrate` 添加",
+            ),
+            false => words!(
+                "the application has a `{ours}` of its own; `scheduler migrate` adds this one",
+                "应用自己已有 `{ours}`；`scheduler migrate` 会增加本列",
+            ),
+        };
+        adoption.guessed("mysql.columns", ours, name, why);
+    }
+}
+
+/// Why `migrate` would not write ours into this column.
+fn refused(ours: &str, column: &MySqlColumn) -> Option<Words> {
+    let kind = column.kind.as_str();
+    let describing = DESCRIBING_COLUMNS
+        .iter()
+        .find(|(name, _)| *name == ours)
+        .map(|(_, kind)| *kind);
+    let result = RESULT_COLUMNS.iter().find(|column| column.name == ours);
+    let value = describing.or(result.map(|column| column.kind));
+    let takes = match value {
+        Some(ValueKind::Float) => matches!(kind, "double" | "float" | "decimal"),
+        Some(ValueKind::Integer) => kind == "bigint",
+        Some(ValueKind::Time) => matches!(kind, "datetime" | "timestamp"),
+        Some(ValueKind::Word(_) | ValueKind::Text) => false,
+        None if kind == "datetime" && !column.nullable => {
+            return Some(words!(
+                "it takes no NULL, and a text of the plant's may be no time: let it be NULL in MySQL, or remove this line and give it a \
+                 value in [mysql.constants]",
+                "该列不允许 NULL，而工厂的文本可能不是时间：请在 MySQL 中改为允许 NULL，或删除本行并在 [mysql.constants] 中给出一个值",
+            ));
+        }
+        None => kind == "datetime",
+    };
+    let is_text = matches!(kind, "char" | "varchar") || kind.ends_with("text");
+    (!takes && !is_text).then(|| match value {
+        Some(ValueKind::Float) => words!(
+            "by its name; but its type is {kind}, which takes no fractions: which column does?",
+            "按列名；但类型为 {kind}，不能保存小数：应写入哪一列？",
+        ),
+        _ => words!(
+            "by its name; but its type is {kind}, which takes no text of the fleet's: which column does?",
+            "按列名；但类型为 {kind}，不能写入 weldfleet 的文本：应写入哪一列？",
+        ),
+    })
 }
 
 /// Whether a column of this type may be meant by one of ours. One of the same name that holds something else is the
@@ -113,8 +183,8 @@ fn constant(adoption: &mut Adoption, column: &MySqlColumn, is_unmapped: bool) {
             name,
             "",
             words!(
-                "every row must have `{name}` ({kind}), and no column of [mysql.columns] was found",
-                "每行都必须有 `{name}`（{kind}），而 [mysql.columns] 中没有找到任何列",
+                "every row must have `{name}` ({kind}), and no column of the table was found for [mysql.columns]; which value?",
+                "每行都必须有 `{name}`（{kind}），而表中没有找到可用于 [mysql.columns] 的列；取什么值？",
             ),
         );
     }
@@ -123,10 +193,17 @@ fn constant(adoption: &mut Adoption, column: &MySqlColumn, is_unmapped: bool) {
         "tinyint" | "smallint" | "mediumint" | "int" | "bigint" | "decimal" | "float"
         | "double" => Value::from(0),
         _ => {
+            let example = match kind {
+                "date" | "datetime" | "timestamp" => Value::from("2000-01-01"),
+                "time" => Value::from("00:00:00"),
+                "bit" => Value::from(0),
+                "year" => Value::from(2000),
+                _ => Value::from(""),
+            };
             return adoption.question(
                 "mysql.constants",
                 name,
-                "",
+                example,
                 words!(
                     "every row must have `{name}` ({kind}); which value?",
                     "每行都必须有 `{name}`（{kind}）；取什么值？",
@@ -140,7 +217,7 @@ fn constant(adoption: &mut Adoption, column: &MySqlColumn, is_unmapped: bool) {
         value,
         words!(
             "every row must have `{name}` ({kind}), of which the fleet knows nothing; is an empty value right?",
-            "每行都必须有 `{name}`（{kind}），而weldfleet 没有这个值；空值可以吗？",
+            "每行都必须有 `{name}`（{kind}），而 weldfleet 没有这个值；空值可以吗？",
         ),
     );
 }

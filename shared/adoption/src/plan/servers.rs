@@ -66,7 +66,7 @@ fn clickhouse(
             adoption.guessed("clickhouse", "url", url, why);
         }
         Some(port) => {
-            let path = format!("{host}`, `{}", port.path);
+            let path = both(host, &port.path);
             adoption.mapped("clickhouse", "url", url, &path);
         }
         None => adoption.guessed(
@@ -119,6 +119,19 @@ fn mysql(adoption: &mut Adoption, old: &OldConfig, secrets: &str) -> Result<(), 
         (Some(found), Some(enabled)) if speaks || !enabled => {
             adoption.mapped("mysql", "enabled", enabled, &found.path);
         }
+        _ if !speaks && !old.may_be_mysql().is_empty() => {
+            let keys = old.may_be_mysql().join("`, `");
+            adoption.question(
+                "mysql",
+                "url",
+                "mysql://host:3306/database",
+                words!(
+                    "`{keys}` has to do with a MySQL server, and is not understood: where is it? Its account is user and password_file; \
+                     without one, write enabled = false instead",
+                    "`{keys}` 与 MySQL 服务器有关，但未能识别：它在哪里？账号写入 user 和 password_file；没有 MySQL 则改写 enabled = false",
+                ),
+            );
+        }
         _ if !speaks => adoption.guessed(
             "mysql",
             "enabled",
@@ -137,7 +150,7 @@ fn mysql(adoption: &mut Adoption, old: &OldConfig, secrets: &str) -> Result<(), 
     let database = old.mysql_database();
     let path = database.as_ref().map_or_else(
         || host.path.clone(),
-        |database| format!("{}`, `{}", host.path, database.path),
+        |database| both(&host.path, &database.path),
     );
     let name = database.map_or_else(|| "weld".to_owned(), |database| database.value);
     adoption.mapped(
@@ -162,6 +175,14 @@ fn mysql(adoption: &mut Adoption, old: &OldConfig, secrets: &str) -> Result<(), 
     Ok(())
 }
 
+/// Two keys, or the one that says both.
+fn both(first: &str, second: &str) -> String {
+    match first == second {
+        true => first.to_owned(),
+        false => format!("{first}`, `{second}"),
+    }
+}
+
 fn secret(
     adoption: &mut Adoption,
     section: &'static str,
@@ -171,7 +192,11 @@ fn secret(
     folder: &str,
 ) {
     let text = secret.expose();
-    if text.starts_with("${") || text.starts_with("!vault") || text.starts_with("ENC(") {
+    // A password may begin with any of the other marks.
+    if ["${", "!vault", "ENC("]
+        .iter()
+        .any(|start| text.starts_with(start))
+    {
         adoption.question(
             section,
             "password_file",
@@ -209,14 +234,26 @@ fn tables(adoption: &mut Adoption, old: &OldConfig, facts: &Facts) {
             "source_table",
             "spot_records",
             words!(
-                "the old configuration names no table of welds; which one is it?",
-                "旧配置没有焊点表名；是哪张表？",
+                "the old configuration names no table of welds; which one is it? Better write `clickhouse.table: NAME` there and adopt it \
+                 again, so that the columns are asked for",
+                "旧配置没有焊点表名；是哪张表？最好在旧配置中写上 `clickhouse.table: 表名` 后重新运行，以便查询列",
             ),
         ),
     }
-    let Some(found) = old.result_table() else {
+    let Some((database, found)) = old.result_table() else {
         return;
     };
+    if let (Some(database), Some(other)) = (database, old.mysql_database())
+        && database != other.value
+    {
+        let (path, theirs, value) = (&found.path, &other.path, &other.value);
+        let why = words!(
+            "`{path}` names the database `{database}`, and `{theirs}` names `{value}`: mysql.url must lead to the one that has the table",
+            "`{path}` 指定数据库 `{database}`，而 `{theirs}` 指定 `{value}`：mysql.url 必须指向该表所在的数据库",
+        );
+        adoption.question("tables", "result_table", found.value, why);
+        return;
+    }
     // A table whose columns nobody saw may be the application's: without [mysql.columns] it would be taken for ours.
     if facts.mysql.told().is_some() {
         adoption.mapped("tables", "result_table", found.value, &found.path);

@@ -185,10 +185,11 @@ impl Settler {
             return Ok(());
         }
         let endings: Vec<_> = items.iter().map(|item| item.ending.clone()).collect();
-        match self.shared.queue.settle(&endings).await {
+        let shared = &self.shared;
+        match shared.queue.settle(Some(&shared.id), &endings).await {
             Ok(outcomes) => {
                 for (item, outcome) in items.drain(..).zip(outcomes) {
-                    finish(&self.shared, &item.held, outcome);
+                    finish(shared, &item.held, outcome);
                 }
                 Ok(())
             }
@@ -204,7 +205,7 @@ impl Settler {
         for mut item in std::mem::take(items) {
             match shared
                 .queue
-                .settle(std::slice::from_ref(&item.ending))
+                .settle(Some(&shared.id), std::slice::from_ref(&item.ending))
                 .await
             {
                 Ok(outcomes) => {

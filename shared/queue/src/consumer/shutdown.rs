@@ -38,7 +38,7 @@ pub(super) async fn run(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
         let said = timeout_at(last_calls, async {
             let mut backoff = JitteredBackoff::new(Duration::from_millis(500));
             loop {
-                match shared.queue.settle(chunk).await {
+                match shared.queue.settle(Some(&shared.id), chunk).await {
                     Ok(outcomes) => {
                         return outcomes
                             .iter()

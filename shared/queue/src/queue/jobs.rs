@@ -12,8 +12,10 @@ use crate::{
 
 /// Jobs that one script adds.
 const CHUNK: usize = 32;
-/// Jobs that are read at a time, and ids that one script takes off a list.
+/// Jobs that are read at a time.
 const PAGE: usize = 500;
+/// Ids that one script takes off the lists.
+const MOST_PRUNED: usize = 100;
 /// Fields of one job.
 const MOST_FIELDS: usize = 64;
 
@@ -210,7 +212,7 @@ impl Queue {
         })
     }
 
-    /// Takes ids without a job off the group's list: somebody removed them by hand.
+    /// Takes ids without a job off the group's list and off the queue: somebody removed them by hand.
     async fn prune(&self, group: &str, ids: &[String], found: &[Job]) -> Result<(), QueueError> {
         let found: std::collections::BTreeSet<&str> =
             found.iter().map(|job| job.id.as_str()).collect();
@@ -218,7 +220,7 @@ impl Queue {
             .iter()
             .filter(|id| !found.contains(id.as_str()))
             .collect();
-        for some in gone.chunks(PAGE) {
+        for some in gone.chunks(MOST_PRUNED) {
             let mut args = vec![Arg::Text(group)];
             args.extend(some.iter().map(|id| Arg::Text(id)));
             self.run(Operation::Prune, &args).await?;

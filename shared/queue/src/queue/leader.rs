@@ -19,11 +19,11 @@ impl Queue {
         id: &str,
         ttl: Duration,
     ) -> Result<Option<LeaderToken>, QueueError> {
-        self.try_lead_from(id, "", ttl).await
+        self.try_lead_from(id, "", &[], ttl).await
     }
 
     /// As [`try_lead`](Self::try_lead), and whether it leads or not it is one of the
-    /// [`candidates`](Self::candidates), reached at `address`.
+    /// [`candidates`](Self::candidates), reached at `address`, and says of itself what `says` has.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -31,14 +31,20 @@ impl Queue {
         &self,
         id: &str,
         address: &str,
+        says: &[String],
         ttl: Duration,
     ) -> Result<Option<LeaderToken>, QueueError> {
+        let mut told = address.to_owned();
+        for line in says {
+            told.push('\n');
+            told.push_str(&line.replace('\n', " "));
+        }
         let owner = self.owner_text();
         let args = [
             Arg::Text(id),
             Arg::Number(millis(ttl).max(1)),
             Arg::Text(&owner),
-            Arg::Text(address),
+            Arg::Text(&told),
             Arg::Number(millis(LISTED)),
         ];
         let value = self.run(Operation::Lead, &args).await?;
@@ -67,9 +73,14 @@ impl Queue {
         let mut candidates: Vec<Candidate> = listed
             .into_iter()
             .filter_map(|(id, text)| {
-                let (_, address) = text.split_once(' ')?;
-                let address = address.to_owned();
-                Some(Candidate { id, address })
+                let (asked, told) = text.split_once(' ')?;
+                let mut told = told.split('\n').map(str::to_owned);
+                Some(Candidate {
+                    id,
+                    address: told.next()?,
+                    asked_ms: asked.parse().ok()?,
+                    says: told.collect(),
+                })
             })
             .collect();
         candidates.sort_by(|a, b| a.id.cmp(&b.id));

@@ -169,7 +169,7 @@ impl Queue {
             lease: lease.clone(),
             settlement,
         };
-        let outcomes = self.settle(&[ending]).await?;
+        let outcomes = self.settle(None, &[ending]).await?;
         outcomes.first().copied().ok_or_else(|| QueueError::Reply {
             operation: "settle",
             detail: "an empty answer".to_owned(),
@@ -196,10 +196,10 @@ impl Queue {
         held.retain(|lease| !keep.contains(lease));
         let mut released = 0;
         for some in held.chunks(MOST_RELEASED) {
-            let args = some
-                .iter()
-                .flat_map(|lease| [Arg::Text(&lease.id), Arg::Number(lease.token)]);
-            let args: Vec<_> = args.collect();
+            let mut args = vec![Arg::Text(worker.as_str())];
+            for lease in some {
+                args.extend([Arg::Text(&lease.id), Arg::Number(lease.token)]);
+            }
             let value = self.run(Operation::GiveBack, &args).await?;
             released += Reply::of("give_back").number(&value)?;
         }

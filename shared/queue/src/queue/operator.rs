@@ -137,6 +137,7 @@ impl Queue {
             done,
             oldest,
             counts,
+            resumed,
         ] = reply.entries(&value)?;
         let now = reply.number(now)?;
         let paused = match reason {
@@ -153,6 +154,7 @@ impl Queue {
             token: reply.number(token)?,
             born_at: reply.number(born)?,
             paused,
+            resumed_at: reply.number(resumed)?,
             workers: reply.number(workers)?,
             oldest_pending_ms: oldest.map(|score| age_of(score, now)),
             oldest_pending_priority: oldest.map(|score| score.div_euclid(PRIORITY_BAND) as u8),

@@ -5,9 +5,6 @@ use crate::{
     Owner, QueueError, State, conn::Arg, reply::Reply, scripts::Operation, timing::millis,
 };
 
-/// Jobs that are forgotten at a time when the queue changes hands.
-const PAGE: u32 = 500;
-
 impl Queue {
     /// The same queue for this owner, over a connection of its own: [`own`](Self::own), [`try_lead`](Self::try_lead)
     /// and [`register`](Self::register) fail with [`QueueError::Foreign`] if it is somebody else's.
@@ -68,16 +65,14 @@ impl Queue {
         }
         let mut forgotten = 0;
         for state in State::ALL.into_iter().filter(|state| *state != State::Done) {
-            loop {
-                let page = self.list(state, 0, PAGE).await?;
-                let mut some = 0;
-                for job in &page.jobs {
-                    some += u64::from(self.cancel(&job.id).await?);
-                }
-                forgotten += some;
-                if some == 0 {
-                    break;
-                }
+            // By what the set lists: some may have no record.
+            let listed = self
+                .scan("take", "ZSCAN", &self.keys().state(state))
+                .await?;
+            for member in listed.chunks_exact(2) {
+                let id = reply.text(&member[0])?;
+                self.cancel(&id).await?;
+                forgotten += 1;
             }
         }
         Ok(Taken::Taken { forgotten })

@@ -54,13 +54,18 @@ impl Queue {
                 .ok_or_else(|| Reply::of("turn").wrong("an outcome for each ending", &value))?,
             claim: self.read_claim(worker, reply),
         };
-        self.bury_unreadable(&mut turn.claim).await;
+        self.bury_unreadable(worker, &mut turn.claim).await;
         Ok(turn)
     }
 
-    /// Ends leases in one step, without a claim. Answers in the order asked. At most 32.
-    pub(crate) async fn settle(&self, endings: &[Ending]) -> Result<Vec<Outcome>, QueueError> {
-        let mut args = Vec::new();
+    /// Ends leases in one step, without a claim. Answers in the order asked. At most 32. `worker` is whose they are, if
+    /// that is known.
+    pub(crate) async fn settle(
+        &self,
+        worker: Option<&WorkerId>,
+        endings: &[Ending],
+    ) -> Result<Vec<Outcome>, QueueError> {
+        let mut args = vec![Arg::Text(worker.map_or("", WorkerId::as_str))];
         self.push_endings(&mut args, endings)?;
         let value = self.run(Operation::Settle, &args).await?;
         let reply = Reply::of("settle");
@@ -135,7 +140,7 @@ impl Queue {
     }
 
     /// Jobs whose record cannot be read are not handed out: they wait in `dead` for a person, with the reason.
-    async fn bury_unreadable(&self, claim: &mut Claim) {
+    async fn bury_unreadable(&self, worker: &WorkerId, claim: &mut Claim) {
         let (whole, unreadable): (Vec<_>, Vec<_>) = std::mem::take(&mut claim.jobs)
             .into_iter()
             .partition(|job| job.unreadable.is_empty());
@@ -155,7 +160,7 @@ impl Queue {
             .collect();
         // there may be more to claim behind them
         claim.next_due = Some(Duration::ZERO);
-        let buried = self.settle(&endings).await;
+        let buried = self.settle(Some(worker), &endings).await;
         for job in unreadable {
             let (job, reason) = (job.id, job.unreadable.join(", "));
             match &buried {

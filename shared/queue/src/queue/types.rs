@@ -257,12 +257,16 @@ pub struct LeaderInfo {
 }
 
 /// Somebody who leads or waits to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Candidate {
     /// Unique per process.
     pub id: String,
     /// Where it is reached.
     pub address: String,
+    /// When it last asked, Redis time, ms since 1970.
+    pub asked_ms: u64,
+    /// What it said then of itself, a line each.
+    pub says: Vec<String>,
 }
 
 /// Why claiming is stopped.
@@ -327,6 +331,9 @@ pub struct Stats {
     pub now: u64,
     /// Why claiming is stopped, if it is.
     pub paused: Option<Pause>,
+    /// When [`resume`](crate::Queue::resume) ended a pause last, ms of Redis time; 0 if it never did. A pause that is
+    /// gone and began later was lost.
+    pub resumed_at: u64,
 }
 
 impl Stats {

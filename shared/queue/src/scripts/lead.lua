@@ -4,7 +4,7 @@
 -- ARGV[5] id of who asks
 -- ARGV[6] for how long, ms
 -- ARGV[7] owner as of refuse_foreign.lua, or ''
--- ARGV[8] where it is reached, for whoever lists candidates, or ''
+-- ARGV[8] where it is reached, for whoever lists candidates, and lines that it says of itself; or ''
 -- ARGV[9] how long a silent candidate stays listed, ms
 -- Reply: the leader's token, or 0 if somebody else leads; or the error FOREIGN
 local id, duration, owner, address, expiry = ARGV[5], ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])

@@ -1,5 +1,5 @@
--- @include prelude
--- Takes ids without a job off a group's list.
+-- @include prelude drop_lost
+-- Takes ids without a job off a group's list, and off the sets of states.
 --
 -- ARGV[5] group
 -- ARGV[6…] ids
@@ -7,7 +7,9 @@
 local group, pruned = ARGV[5], 0
 for i = 6, #ARGV do
   local id = ARGV[i]
-  local gone = call('EXISTS', prefix .. 'job:' .. id) == 0
-  if gone then pruned = pruned + call('SREM', prefix .. 'outstanding:' .. group, id) end
+  if call('EXISTS', prefix .. 'job:' .. id) == 0 then
+    pruned = pruned + call('SREM', prefix .. 'outstanding:' .. group, id)
+    drop_lost(id)
+  end
 end
 return pruned

@@ -7,7 +7,7 @@
 -- ARGV[7…] the endings, see includes/read_endings.lua
 -- Reply: JSON, the claim as of includes/claim.lua with `outcomes` as settle.lua replies, if there are any
 local worker, most, outcomes = ARGV[5], ARGV[6], {}
-for i, ending in ipairs(read_endings(7)) do outcomes[i] = end_lease(ending) end
+for i, ending in ipairs(read_endings(7)) do outcomes[i] = end_lease(ending, worker) end
 local reply = claim(worker, most)
 if outcomes[1] then reply.outcomes = outcomes end
 return cjson.encode(reply)

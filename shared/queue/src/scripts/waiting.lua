@@ -8,5 +8,5 @@ local delayed = call('ZRANGE', prefix .. 'delayed', 0, 0, 'WITHSCORES')
 local since = delayed[1] and redis.pcall('HGET', prefix .. 'job:' .. delayed[1], 'enqueued_at')
 if type(since) ~= 'string' then since = nil end
 local expired = call('ZCOUNT', prefix .. 'leased', '-inf', now)
-local kept = expired > 0 and held_until() or 0
+local kept = expired > 0 and held_until(true) or 0
 return {isolated, tonumber(delayed[2] or '0'), tonumber(since or '0') or 0, expired, math.floor(kept)}

@@ -4,10 +4,10 @@
 //!
 //! - `recovery`: how long from `kill -9` to the next claim
 //! - `storm`: a fleet under kills, zombies and restarts of Redis
-//! - `sentinel`, `cluster`: primaries that die, a slot that moves; the small variants run with every `make test`
+//! - `sentinel`, `cluster`: primaries that die, a slot that moves
 //! - `trial`: one fleet at work, with its owner (`owner`) and store (`store`); `verdict`: what must be true afterwards
 //!
-//! Long ones: `make test-faults`. Their sizes: `JOBS`, `MEMBERS`, `KILLS`, `ZOMBIES`, `RESTARTS`, `FAILOVERS`, `MOVES`.
+//! Of each a small variant runs with every `make test`. Long ones: `make test-faults`. Their sizes: `JOBS`, `MEMBERS`, `KILLS`, `ZOMBIES`, `RESTARTS`, `FAILOVERS`, `MOVES`.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 

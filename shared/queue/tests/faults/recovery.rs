@@ -17,9 +17,26 @@ const LANES: usize = 4;
 #[tokio::test]
 #[ignore = "minutes: fault profile"]
 async fn kill_to_reclaim_takes_at_most_one_lease_and_half_a_second() {
+    let times = reclaims(size("KILLS", 200)).await;
+    let p99 = times[(times.len() - 1) * 99 / 100];
+    assert!(p99 <= Duration::from_millis(TTL_MS + 500));
+}
+
+/// The small variant shares its cores with other tests.
+#[tokio::test]
+async fn a_killed_workers_job_is_claimed_again_after_one_lease() {
+    let times = reclaims(LANES).await;
+    assert!(times[0] <= Duration::from_millis(TTL_MS + 500), "{times:?}");
+    assert!(
+        times[LANES - 1] < Duration::from_millis(2 * TTL_MS),
+        "{times:?}"
+    );
+}
+
+/// From each `kill -9` to the next claim, the shortest first.
+async fn reclaims(kills: usize) -> Vec<Duration> {
     let server = RedisServer::start_with(&["--appendonly", "no"]);
     let store = Store::start().await;
-    let kills = size("KILLS", 200);
     let lanes = (0..LANES).map(|lane| {
         let share = kills / LANES + usize::from(lane < kills % LANES);
         lane_of_kills(&server, &store, format!("lane{lane}"), share)
@@ -34,7 +51,7 @@ async fn kill_to_reclaim_takes_at_most_one_lease_and_half_a_second() {
         p(0.99),
         p(1.0)
     );
-    assert!(p(0.99) <= Duration::from_millis(TTL_MS + 500));
+    times
 }
 
 async fn lane_of_kills(

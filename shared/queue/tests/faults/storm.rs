@@ -33,20 +33,56 @@ enum Fault {
 #[tokio::test]
 #[ignore = "minutes: fault profile"]
 async fn a_redis_that_syncs_always_loses_nothing_and_acks_nothing_twice() {
-    storm("always", Memory::Whole).await;
+    storm("always", Memory::Whole, &long()).await;
 }
 
 /// Every second restart is a power cut: Redis comes back without its last second.
 #[tokio::test]
 #[ignore = "minutes: fault profile"]
 async fn what_a_redis_that_syncs_every_second_forgets_is_rebuilt() {
-    storm("everysec", Memory::Torn).await;
+    storm("everysec", Memory::Torn, &long()).await;
 }
 
-async fn storm(appendfsync: &str, memory: Memory) {
-    let mut faults = vec![Fault::Kill; size("KILLS", 200)];
-    faults.resize(faults.len() + size("ZOMBIES", 100), Fault::Freeze);
-    faults.resize(faults.len() + size("RESTARTS", 20), Fault::Restart);
+#[tokio::test]
+async fn a_breeze_over_a_redis_that_syncs_always() {
+    storm("always", Memory::Whole, &SHORT).await;
+}
+
+#[tokio::test]
+async fn a_breeze_over_a_redis_that_syncs_every_second() {
+    storm("everysec", Memory::Torn, &SHORT).await;
+}
+
+struct Sizes {
+    jobs: usize,
+    members: usize,
+    kills: usize,
+    zombies: usize,
+    restarts: usize,
+}
+
+const SHORT: Sizes = Sizes {
+    jobs: 600,
+    members: 4,
+    kills: 4,
+    zombies: 2,
+    restarts: 2,
+};
+
+fn long() -> Sizes {
+    Sizes {
+        jobs: size("JOBS", 20_000),
+        members: size("MEMBERS", 8),
+        kills: size("KILLS", 200),
+        zombies: size("ZOMBIES", 100),
+        restarts: size("RESTARTS", 20),
+    }
+}
+
+async fn storm(appendfsync: &str, memory: Memory, sizes: &Sizes) {
+    let mut faults = vec![Fault::Kill; sizes.kills];
+    faults.resize(faults.len() + sizes.zombies, Fault::Freeze);
+    faults.resize(faults.len() + sizes.restarts, Fault::Restart);
     let mut dice = ChaCha8Rng::seed_from_u64(20_000);
     faults.shuffle(&mut dice);
 
@@ -57,8 +93,8 @@ async fn storm(appendfsync: &str, memory: Memory) {
     let mut trial = Trial::start(
         &server.url(),
         &Plan {
-            jobs: size("JOBS", 20_000),
-            members: size("MEMBERS", 8),
+            jobs: sizes.jobs,
+            members: sizes.members,
             ms: 40,
             // kills are nobody's fault here
             max_attempts: 10_000,

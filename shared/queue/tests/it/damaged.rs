@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use redis::{AsyncCommands, aio::MultiplexedConnection};
-use weldfleet_queue::{Consumer, NewJob, Queue, State, WorkerInfo};
+use weldfleet_queue::{
+    Consumer, Ending, LeaseRef, NewJob, Outcome, Queue, Settlement, State, WorkerInfo,
+};
 
 use crate::{
     protocol::lease,
@@ -238,4 +240,151 @@ async fn a_consumer_passes_over_what_it_cannot_read() {
     leases[0].settle(weldfleet_queue::Settlement::ack()).await;
     assert_eq!(queue.stats().await.unwrap().count(State::Dead), 4);
     consumer.shutdown(Duration::from_secs(1)).await;
+}
+
+/// Whoever meets an id without a record, it is not outstanding any more, under the priority it had.
+#[tokio::test]
+async fn a_job_whose_record_is_gone_is_outstanding_no_more_whoever_meets_it() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    let mut redis = server.cli().await;
+    let me = worker("w");
+    let job = |id: &str| NewJob::new(id).group("day").priority(1);
+    let mut delayed = job("delayed");
+    delayed.delay = Duration::from_millis(1);
+    for meets in ["claim", "collect", "plan", "enqueue", "drop"] {
+        queue
+            .enqueue(&[job("leased"), NewJob::new("live").group("live")])
+            .await
+            .unwrap();
+        let claimed = queue.claim(&me, 2).await.unwrap().jobs;
+        for job in claimed.iter().filter(|job| job.id == "live") {
+            queue.release(&lease(job), "not now").await.unwrap();
+        }
+        queue
+            .enqueue(&[job("pending"), delayed.clone()])
+            .await
+            .unwrap();
+        for id in ["leased", "pending", "delayed", "live"] {
+            let () = redis.del(queue.keys().job(id)).await.unwrap();
+        }
+        match meets {
+            "claim" => assert!(queue.claim(&me, 9).await.unwrap().jobs.is_empty()),
+            "collect" => assert!(!queue.collect().await.unwrap().more),
+            "plan" => {
+                for group in ["day", "live"] {
+                    assert!(queue.plan(group).await.unwrap().jobs.is_empty());
+                }
+            }
+            "enqueue" => {
+                let again = [job("leased"), job("pending"), job("delayed")];
+                assert_eq!(queue.enqueue(&again).await.unwrap().added, 3);
+                assert_eq!(queue.stats().await.unwrap().outstanding(1), 3);
+            }
+            _ => {
+                for id in ["leased", "pending", "delayed", "live"] {
+                    assert!(!queue.cancel(id).await.unwrap(), "{id} was no job");
+                }
+            }
+        }
+        // what each leaves to others: a lease runs out, a delay is over, an id is claimed
+        eventually("every id is met", || async {
+            let () = redis::cmd("ZADD")
+                .arg(queue.keys().state(State::Leased))
+                .arg("XX")
+                .arg(0)
+                .arg("leased")
+                .query_async(&mut redis.clone())
+                .await
+                .unwrap();
+            queue.collect().await.unwrap();
+            for job in queue.claim(&me, 9).await.unwrap().jobs {
+                queue.ack(&lease(&job), &Vec::new()).await.unwrap();
+            }
+            let open = queue.stats().await.unwrap();
+            let states = [State::Pending, State::Leased, State::Delayed];
+            states
+                .iter()
+                .all(|state| open.count(*state) == 0)
+                .then_some(())
+        })
+        .await;
+        let stats = queue.stats().await.unwrap();
+        let left = (stats.outstanding(0), stats.outstanding(1));
+        assert_eq!(left, (0, 0), "{meets}: {stats:?}");
+        let counts = queue.repair(true).await.unwrap().miscounted;
+        assert_eq!(counts, Some(BTreeMap::new()), "{meets}");
+    }
+}
+
+/// A worker that holds what has no record any more would never be idle, so never be given a job that runs isolated.
+#[tokio::test]
+async fn a_record_that_vanishes_while_leased_leaves_its_worker_free() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    let mut redis = server.cli().await;
+    let me = worker("w");
+    let ending = |lease: LeaseRef| Ending {
+        lease,
+        settlement: Settlement::ack(),
+    };
+    for isolated in [false, true] {
+        for gives_back in [false, true] {
+            queue.enqueue(&[NewJob::new("gone")]).await.unwrap();
+            if isolated {
+                isolate(&mut redis, &queue, "gone").await;
+            }
+            let held = lease(&queue.claim(&me, 1).await.unwrap().jobs[0]);
+            let () = redis.del(queue.keys().job("gone")).await.unwrap();
+            if gives_back {
+                assert_eq!(queue.give_back_all(&me).await.unwrap(), 0);
+            } else {
+                let turn = queue.turn(&me, &[ending(held)], 0).await.unwrap();
+                assert_eq!(turn.outcomes, [Outcome::Lost]);
+            }
+            queue.enqueue(&[NewJob::new("next")]).await.unwrap();
+            isolate(&mut redis, &queue, "next").await;
+            let claim = queue.claim(&me, 1).await.unwrap();
+            assert!(!claim.draining, "isolated {isolated}");
+            assert_eq!(claim.jobs[0].id, "next");
+            queue
+                .ack(&lease(&claim.jobs[0]), &Vec::new())
+                .await
+                .unwrap();
+            queue.cancel("gone").await.unwrap();
+        }
+    }
+}
+
+/// As one whose worker died.
+async fn isolate(redis: &mut MultiplexedConnection, queue: &Queue, id: &str) {
+    set(redis, queue, id, "isolate", b"1").await;
+    let pending = queue.keys().state(State::Pending);
+    let () = redis.zadd(pending, id, -1e15 + 1.0).await.unwrap();
+}
+
+/// What somebody does by hand to the pause leaves nothing behind that the next one would be told with.
+#[tokio::test]
+async fn a_pause_made_or_deleted_by_hand_leaves_no_name_behind() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    let mut redis = server.cli().await;
+    let paused = queue.keys().named("paused");
+    let () = redis.set(&paused, "by hand").await.unwrap();
+    let pause = queue.paused().await.unwrap().unwrap();
+    assert_eq!(
+        (&*pause.reason, &*pause.by, pause.since),
+        ("by hand", "", 0)
+    );
+    let () = redis.del(&paused).await.unwrap();
+
+    queue.pause("tip dress", "ana").await.unwrap();
+    let () = redis.del(&paused).await.unwrap();
+    assert_eq!(queue.stats().await.unwrap().resumed_at, 0, "nobody did");
+    assert!(!queue.resume().await.unwrap());
+    let () = redis.set(&paused, "by hand").await.unwrap();
+    let pause = queue.paused().await.unwrap().unwrap();
+    assert_eq!((&*pause.by, pause.since), ("", 0), "not ana's");
+    assert!(queue.resume().await.unwrap());
+    assert!(queue.stats().await.unwrap().resumed_at > 0);
 }

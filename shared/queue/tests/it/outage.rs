@@ -208,3 +208,27 @@ async fn nobody_at_home_is_an_outage_that_names_the_endpoint_without_the_passwor
             && !format!("{error:?} {error}").contains("s3cret")
     );
 }
+
+/// One process with another `ttl` does not make a death of a lease that its worker renews in time.
+#[tokio::test]
+async fn a_shorter_ttl_elsewhere_ends_no_lease_early() {
+    let server = RedisServer::start();
+    let long = server.queue_with(|options| options.ttl = Duration::from_secs(30));
+    let short = server.queue_with(|options| {
+        options.ttl = Duration::from_millis(300);
+        options.renew_every = Duration::from_millis(100);
+    });
+    long.enqueue(&[NewJob::new("j")]).await.unwrap();
+    assert_eq!(long.claim(&worker("w"), 1).await.unwrap().jobs.len(), 1);
+    let mut redis = server.cli().await;
+    let mut deadline = async || {
+        let leased = long.keys().state(State::Leased);
+        let score: f64 = redis::AsyncCommands::zscore(&mut redis, leased, "j")
+            .await
+            .unwrap();
+        score
+    };
+    let before = deadline().await;
+    short.collect().await.unwrap();
+    assert_eq!(deadline().await, before);
+}

@@ -156,6 +156,12 @@ async fn a_queue_that_nobody_works_on_can_be_taken_and_forgets_its_jobs() {
         .collect();
     ours.enqueue(&jobs).await.unwrap();
     ours.claim(&worker("gone"), 3).await.unwrap();
+    // a page of ids without records ends nothing
+    let mut redis = server.cli().await;
+    for n in 0..30 {
+        let key = ours.keys().job(&format!("j{n}"));
+        let () = redis::AsyncCommands::del(&mut redis, key).await.unwrap();
+    }
     let token = ours.try_lead("s", TTL).await.unwrap().unwrap();
     let in_use = Taken::InUse {
         workers: 0,

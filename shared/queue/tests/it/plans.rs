@@ -120,23 +120,32 @@ async fn whoever_leads_or_waits_to_is_listed_where_it_is_reached_until_it_withdr
     let queue = server.queue();
     let ttl = Duration::from_secs(10);
     queue.try_lead("silent", ttl).await.unwrap();
-    for (id, address) in [("s1", "press-1:9100"), ("s2", "press 2:9100")] {
-        assert_eq!(queue.try_lead_from(id, address, ttl).await.unwrap(), None);
-    }
+    let ask = async |id, address, says: &[&str]| {
+        let says: Vec<String> = says.iter().map(|line| (*line).to_owned()).collect();
+        let asked = queue.try_lead_from(id, address, &says, ttl).await;
+        assert_eq!(asked.unwrap(), None);
+    };
+    ask("s1", "press-1:9100", &[]).await;
+    ask("s2", "press 2:9100", &["jobs: a\nb", "clock: off"]).await;
     let listed = async || {
         let candidates = queue.candidates().await.unwrap();
         let texts = candidates
             .into_iter()
-            .map(|one| format!("{} {}", one.id, one.address));
+            .map(|one| format!("{} {} {:?}", one.id, one.address, one.says));
         texts.collect::<Vec<_>>()
     };
-    assert_eq!(listed().await, ["s1 press-1:9100", "s2 press 2:9100"]);
-    queue
-        .try_lead_from("s1", "press-1:9200", ttl)
-        .await
-        .unwrap();
+    assert_eq!(
+        listed().await,
+        [
+            "s1 press-1:9100 []",
+            r#"s2 press 2:9100 ["jobs: a b", "clock: off"]"#
+        ]
+    );
+    ask("s1", "press-1:9200", &[]).await;
     queue.withdraw("s2").await.unwrap();
-    assert_eq!(listed().await, ["s1 press-1:9200"]);
+    assert_eq!(listed().await, ["s1 press-1:9200 []"]);
+    let asked = async || queue.candidates().await.unwrap()[0].asked_ms;
+    let before = asked().await;
 
     // One that fell silent long ago goes when the next one asks.
     let key = queue.keys().named("candidates");
@@ -149,11 +158,9 @@ async fn whoever_leads_or_waits_to_is_listed_where_it_is_reached_until_it_withdr
         .await
         .unwrap();
     assert_eq!(listed().await.len(), 2);
-    queue
-        .try_lead_from("s1", "press-1:9200", ttl)
-        .await
-        .unwrap();
-    assert_eq!(listed().await, ["s1 press-1:9200"]);
+    ask("s1", "press-1:9200", &[]).await;
+    assert_eq!(listed().await, ["s1 press-1:9200 []"]);
+    assert!(asked().await >= before);
 }
 
 #[tokio::test]

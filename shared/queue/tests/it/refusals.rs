@@ -11,7 +11,7 @@ use std::{
 use redis::AsyncCommands;
 use weldfleet_queue::{Consumer, NewJob, Queue, QueueError, Settlement, State, WorkerInfo};
 
-use crate::server::{RedisServer, eventually, worker};
+use crate::server::{RedisServer, eventually, free_port, program, worker};
 
 /// How a Redis comes to refuse writes, what it says then, and how it is repaired.
 const REFUSALS: [(&[&str], &str, &[&str]); 4] = [
@@ -321,6 +321,116 @@ async fn the_port_of_something_else_is_named_as_that() {
     let text = chain(&error);
     assert!(
         text.contains("does not speak the protocol of redis"),
+        "{text}"
+    );
+}
+
+/// Another tenant's script holds Redis up, or its clients take every connection: nobody here has failed.
+#[tokio::test]
+async fn a_redis_that_is_busy_for_others_is_an_outage() {
+    let server = RedisServer::start_with(&["--busy-reply-threshold", "50"]);
+    let queue = server.queue();
+    queue.works().await.unwrap();
+    let (mut tenant, mut other) = (server.cli().await, server.cli().await);
+    let script = tokio::spawn(async move {
+        redis::cmd("EVAL")
+            .arg("while true do end")
+            .arg(0)
+            .query_async::<()>(&mut tenant)
+            .await
+    });
+    let error = eventually("the script to be noticed", || async {
+        let error = queue.claim(&worker("w"), 1).await.err()?;
+        chain(&error).contains("BUSY").then_some(error)
+    })
+    .await;
+    assert!(error.is_outage(), "{error:?}");
+    assert!(chain(&error).contains("SCRIPT KILL"), "{error:?}");
+    let () = redis::cmd("SCRIPT")
+        .arg("KILL")
+        .query_async(&mut other)
+        .await
+        .unwrap();
+    script.await.unwrap().unwrap_err();
+    eventually("redis", || async { queue.works().await.ok() }).await;
+
+    say(&server, &["CONFIG", "SET", "maxclients", "1"]).await;
+    let error = server.queue().works().await.unwrap_err();
+    assert!(error.is_outage(), "{error:?}");
+}
+
+/// Who may only read can ask what jobs wait for, of a Redis that nobody else has looked at since it started.
+#[tokio::test]
+async fn what_jobs_wait_for_can_be_asked_without_the_right_to_write() {
+    let mut server = RedisServer::start();
+    let queue = server.queue_with(|options| {
+        options.ttl = Duration::from_millis(300);
+        options.renew_every = Duration::from_millis(100);
+    });
+    queue
+        .register(&worker("w"), &Default::default())
+        .await
+        .unwrap();
+    queue.enqueue(&[NewJob::new("j")]).await.unwrap();
+    queue.claim(&worker("w"), 1).await.unwrap();
+    server.kill();
+    server.start_again();
+    let acl = "ACL SETUSER reader on >pw ~* -@all +eval +evalsha +time +info +@read";
+    say(&server, &acl.split(' ').collect::<Vec<_>>()).await;
+    let url = server.url().replace("redis://", "redis://reader:pw@");
+    let reader = server.queue_with(|options| options.url = url);
+    let waiting = eventually("the lease to run out", || async {
+        let waiting = reader.waiting().await.unwrap();
+        (waiting.expired == 1).then_some(waiting)
+    })
+    .await;
+    assert!(waiting.kept_until.is_some(), "{waiting:?}");
+}
+
+/// A sentinel may want a login of its own: it is tried with the primary's, and named where that fails.
+#[tokio::test]
+async fn a_sentinel_that_wants_a_password_gets_that_of_the_url() {
+    let server = RedisServer::start();
+    say(&server, &["CONFIG", "SET", "requirepass", "pw"]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let (config, port) = (dir.path().join("sentinel.conf"), free_port());
+    let text = format!(
+        "port {port}\ndir {}\nrequirepass pw\nsentinel monitor main 127.0.0.1 {} 1\nsentinel auth-pass main pw\n",
+        dir.path().display(),
+        server.port
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut sentinel = std::process::Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", &program()])
+        .arg(&config)
+        .arg("--sentinel")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let of = |password: &str| {
+        let url = format!("redis+sentinel://:{password}@127.0.0.1:{port}/main/0");
+        server.queue_with(|options| options.url = url)
+    };
+    let works = eventually("the sentinel", || async {
+        match of("pw").works().await {
+            Err(error) if !error.is_denied() => None,
+            other => Some(other),
+        }
+    })
+    .await;
+    let refused = of("s3cret").works().await;
+    sentinel.kill().unwrap();
+    sentinel.wait().unwrap();
+    works.unwrap();
+    let error = refused.unwrap_err();
+    let text = chain(&error);
+    assert!(error.is_denied(), "{text}");
+    assert!(
+        text.contains(&format!("sentinel 127.0.0.1:{port}")),
+        "{text}"
+    );
+    assert!(
+        text.contains("WRONGPASS") && !text.contains("s3cret"),
         "{text}"
     );
 }

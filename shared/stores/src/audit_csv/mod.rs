@@ -175,8 +175,9 @@ fn packed(
         field(&mut text, block.part_no(row));
         field(&mut text, block.spot_name(row));
         field(&mut text, block.timer_name(row));
-        number(&mut text, Some(block.umax(row)));
-        number(&mut text, Some(block.imax(row)));
+        for maximum in block.maxima(row) {
+            number(&mut text, maximum);
+        }
         for place in 0..further.carried.len() {
             field(&mut text, block.carried(row, place));
         }

@@ -8,7 +8,7 @@ use crate::{
     Class, Day,
     clickhouse::{
         arena::Arena,
-        block::{Arrived, Ids},
+        arrived::{Arrived, Ids},
         native::Texts,
     },
 };

@@ -116,18 +116,13 @@ impl SourceTable {
         );
         let (source, on_days) = (schema.rows(), schema.on_days(days));
         let what = "compare verdicts with those before";
-        let rows: Vec<CountsRow> = self
-            .server
-            .all(
-                what,
-                &format!(
-                    "SELECT toUInt32({day}) AS day, {part} AS part_no, [{}] AS counts FROM {source} \
-                     WHERE {on_days} AND {} GROUP BY 1, 2",
-                    counts.join(", "),
-                    words.is_either(),
-                ),
-            )
-            .await?;
+        let counting = format!(
+            "SELECT toUInt32({day}) AS day, {part} AS part_no, [{}] AS counts FROM {source} \
+             WHERE {on_days} AND {} GROUP BY 1, 2",
+            counts.join(", "),
+            words.is_either(),
+        );
+        let rows: Vec<CountsRow> = self.server.all(what, &counting).await?;
         let mut found = VerdictAgreement::default();
         for row in rows {
             let [both_ok, both_nok, ours_alone, previous_alone, ours_missing] = row.counts[..]
@@ -145,23 +140,17 @@ impl SourceTable {
             found.by_day.entry(row.day).or_default().add(&verdicts);
             found.by_part.entry(row.part_no).or_default().add(&verdicts);
         }
-        found.examples = self
-            .server
-            .all(
-                what,
-                &format!(
-                    "SELECT toUInt32({day}) AS day, toValidUTF8(toString({id})) AS record_id, {part} AS part_no, \
+        let examples = format!(
+            "SELECT toUInt32({day}) AS day, toValidUTF8(toString({id})) AS record_id, {part} AS part_no, \
                      toValidUTF8({spot}) AS spot_name, {ours} AS ours, if({is_nok}, 'NOK', 'OK') AS previous FROM {source} \
                      WHERE {on_days} AND (({ours} = 'NOK' AND {is_ok}) OR ({ours} = 'OK' AND {is_nok})) \
                      ORDER BY {day} DESC, {time} DESC LIMIT {EXAMPLES} BY 5 LIMIT {most}",
-                    id = schema.column("record_id"),
-                    spot = schema.text("spot_name"),
-                    time = schema.column("ck_local_time"),
-                    most = 2 * EXAMPLES,
-                ),
-            )
-            .await
-            .map(balanced)?;
+            id = schema.column("record_id"),
+            spot = schema.text("spot_name"),
+            time = schema.column("ck_local_time"),
+            most = 2 * EXAMPLES,
+        );
+        found.examples = balanced(self.server.all(what, &examples).await?);
         found.unreadable = self.unreadable_verdicts("previous_result", days).await?;
         Ok(found)
     }

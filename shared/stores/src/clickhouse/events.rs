@@ -24,7 +24,7 @@ pub struct Event {
     pub who: String,
     /// The command, as typed, or what the fleet did: `settle`, `hit streak`.
     pub what: &'static str,
-    /// `fleet`, `run N`, `job ID`, `weld DAY TIME ID`, `user NAME`, `days FROM..TO` or `spot NAME …`.
+    /// `fleet`, `run N`, `job ID`, `weld DAY TIME ID`, `user NAME`, `days FROM..TO` or `spot NAME of part …`.
     pub on_what: String,
     /// The reason that was given; empty where none was.
     pub why: String,
@@ -88,9 +88,19 @@ pub struct Events {
 impl Events {
     /// The configured server's events.
     pub fn new(settings: &Settings) -> Self {
-        let server = Server::new(&settings.clickhouse);
+        Self::on(Server::new(&settings.clickhouse))
+    }
+
+    /// The events of this server.
+    pub fn on(server: Server) -> Self {
         let table = qualified(server.database(), "weld_events");
         Self { server, table }
+    }
+
+    /// The same events, their server waited for at most this long.
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.server = self.server.with_patience(patience);
+        self
     }
 
     /// The same events, for people who look: see [`Server::for_looking`].
@@ -105,18 +115,33 @@ impl Events {
         limit: u32,
         before: Option<EventKey>,
     ) -> Result<Vec<EventLine>, StoreError> {
-        let names = ["who", "what", "on_what", "why", "detail"];
-        let texts = names.map(|name| format!("toValidUTF8(toString({name})) AS {name}"));
-        let id = format!(
-            "cityHash64({})",
-            names.map(|name| format!("e.{name}")).join(", ")
-        );
+        let id = Self::id();
         let before = before.map_or_else(String::new, |key| {
             let at = format!("fromUnixTimestamp64Milli(toInt64({}))", key.at_ms);
             format!("WHERE e.at <= {at} AND (e.at < {at} OR {id} < {})", key.id)
         });
+        self.list(limit, &before).await
+    }
+
+    /// The latest that is one of these.
+    pub async fn last_of(&self, whats: &[&str]) -> Result<Option<EventLine>, StoreError> {
+        let whats: Vec<String> = whats.iter().copied().map(literal).collect();
+        let condition = format!("WHERE toString(e.what) IN ({})", whats.join(", "));
+        Ok(self.list(1, &condition).await?.into_iter().next())
+    }
+
+    const NAMES: [&str; 5] = ["who", "what", "on_what", "why", "detail"];
+
+    fn id() -> String {
+        let names = Self::NAMES.map(|name| format!("e.{name}"));
+        format!("cityHash64({})", names.join(", "))
+    }
+
+    async fn list(&self, limit: u32, condition: &str) -> Result<Vec<EventLine>, StoreError> {
+        let id = Self::id();
+        let texts = Self::NAMES.map(|name| format!("toValidUTF8(toString({name})) AS {name}"));
         let sql = format!(
-            "SELECT toUnixTimestamp64Milli(e.at) AS at_ms, {id} AS id, {} FROM {} AS e {before} \
+            "SELECT toUnixTimestamp64Milli(e.at) AS at_ms, {id} AS id, {} FROM {} AS e {condition} \
              ORDER BY e.at DESC, id DESC LIMIT {limit}",
             texts.join(", "),
             self.table

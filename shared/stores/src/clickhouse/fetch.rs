@@ -2,7 +2,8 @@
 
 use super::{
     SourceTable,
-    block::{Arrived, Further, Ids, RowBlock},
+    arrived::{Arrived, Further, Ids},
+    block::RowBlock,
     native::{ChunkSource, Reader, Texts},
     nok::KEYS,
     schema::{IdType, TimeType},

@@ -3,7 +3,7 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{OutcomeCounts, RowBlock, SourceTable, quote};
+use super::{LatestDays, OutcomeCounts, RowBlock, SourceTable, latest_days::latest_days, quote};
 use crate::{
     IdRef,
     errors::StoreError,
@@ -158,79 +158,73 @@ impl SourceTable {
         self.server.one("count a job's rows", &sql).await
     }
 
-    /// The latest day that has rows.
-    async fn latest_day(&self) -> Result<Option<Day>, StoreError> {
+    /// The latest days that have so many rows.
+    pub async fn latest_days(&self, enough: u32) -> Result<Option<LatestDays>, StoreError> {
         let schema = &self.schema;
-        let latest = format!(
-            "SELECT toUInt32(max({})) FROM {}",
-            schema.day_number(),
-            schema.rows()
-        );
-        let day: u32 = self.server.one("find the latest day", &latest).await?;
-        Ok(Day::new(day).ok())
+        let (source, day) = (schema.rows(), schema.column("data_date"));
+        latest_days(&self.server, &source, day, &schema.plant_zone, enough).await
     }
 
-    /// Which parts the latest day's rows name, as workers read them, the most frequent first, at most `limit`.
-    pub async fn parts_of_latest_day(
+    /// Which parts the latest days' rows name, as workers read them, the most frequent first, at most `limit`.
+    pub async fn parts_of_latest_days(
         &self,
         limit: u32,
-    ) -> Result<Option<(Day, Vec<PartRows>)>, StoreError> {
-        let Some(day) = self.latest_day().await? else {
+    ) -> Result<Option<(LatestDays, Vec<PartRows>)>, StoreError> {
+        let Some(days) = self.latest_days(MOST_OF_PARTS).await? else {
             return Ok(None);
         };
         let schema = &self.schema;
         let sql = format!(
-            "SELECT toValidUTF8({part}) AS part_no, count() AS rows FROM {source} WHERE {day} \
+            "SELECT toValidUTF8({part}) AS part_no, count() AS rows FROM {source} WHERE {on_days} \
              GROUP BY part_no ORDER BY rows DESC, part_no LIMIT {limit}",
             part = schema.text("part_no"),
             source = schema.rows(),
-            day = schema.on_day(day),
+            on_days = days.condition,
         );
-        let parts = self.server.all("list the latest day's parts", &sql).await?;
-        Ok(Some((day, parts)))
+        let parts = self.server.all("list the latest days' parts", &sql).await?;
+        Ok(Some((days, parts)))
     }
 
-    /// The last welds of the latest day, judged or not, at most `limit`.
+    /// The last welds of the latest days, judged or not, at most `limit`; the block is said to be of the newest.
     pub async fn latest_rows(&self, limit: u32) -> Result<RowBlock, StoreError> {
-        let schema = &self.schema;
-        let Some(day) = self.latest_day().await? else {
+        let Some(days) = self.latest_days(limit).await? else {
             return self.rows_where(Day::EPOCH, "0").await;
         };
         let conditions = format!(
             "{} ORDER BY {} DESC LIMIT {limit}",
-            schema.on_day(day),
-            schema.column("ck_local_time")
+            days.condition,
+            self.schema.column("ck_local_time")
         );
-        self.rows_where(day, &conditions).await
+        self.rows_where(days.newest, &conditions).await
     }
 
-    /// The last welds of each of these parts on the latest day, judged or not, at most `each` of one.
+    /// The last welds of each of these parts on the latest days, judged or not, at most `each` of one.
     pub async fn latest_rows_of_parts(
         &self,
         parts: &[String],
         each: u32,
     ) -> Result<RowBlock, StoreError> {
         let schema = &self.schema;
-        let Some(day) = self.latest_day().await? else {
+        let Some(days) = self.latest_days(MOST_OF_PARTS).await? else {
             return self.rows_where(Day::EPOCH, "0").await;
         };
         let parts: Vec<String> = parts.iter().map(|part| quote::literal(part)).collect();
         // By their keys: sorting whole rows would read every curve of these parts.
         let sql = format!(
             "SELECT f_ticks AS ticks, f_id AS id FROM (SELECT {ticks} AS f_ticks, toValidUTF8({id}) AS f_id FROM {source} \
-             WHERE {on_day} AND {part} IN ({parts}) ORDER BY {time} DESC LIMIT {each} BY {part} LIMIT {MOST_OF_PARTS})",
+             WHERE {on_days} AND {part} IN ({parts}) ORDER BY {time} DESC LIMIT {each} BY {part} LIMIT {MOST_OF_PARTS})",
             ticks = schema.ticks(),
             id = schema.id_text(),
             source = schema.rows(),
-            on_day = schema.on_day(day),
+            on_days = days.condition,
             part = schema.text("part_no"),
             parts = parts.join(", "),
             time = schema.column("ck_local_time"),
         );
         let keys: Vec<RowKey> = self.server.all("find rows of parts", &sql).await?;
         let keys = keys.iter().map(|key| (key.ticks, key.id.as_str()));
-        let conditions = format!("{} AND {}", schema.on_day(day), schema.has_key(keys));
-        self.rows_where(day, &conditions).await
+        let conditions = format!("{} AND {}", days.condition, schema.has_key(keys));
+        self.rows_where(days.newest, &conditions).await
     }
 
     /// The weld of this id: on `day`, or on the latest day that has it; at `time`, `ck_local_time` as ClickHouse prints

@@ -6,17 +6,19 @@ use clickhouse::Row;
 use serde::Deserialize;
 use weldfleet_settings::Settings;
 
-use super::{Schema, Server, block::DUPLICATE_KEY};
-use crate::{errors::StoreError, range::Day};
+use super::{LatestDays, Schema, Server, block::DUPLICATE_KEY, latest_days::latest_days};
+use crate::errors::StoreError;
 
-/// Rows looked at, the day's last: enough to see a habit, and a second's work.
+/// Rows looked at, the last ones: enough to see a habit, and a second's work.
 const ROWS: u64 = 1_000_000;
+/// A day with fewer rows than these says little, and the days before it are looked at, too.
+const FEW: u32 = 1000;
 
-/// Keys of a day that more than one row has, of versions the ones that count.
+/// Keys of some days that more than one row has, of versions the ones that count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepeatedKeys {
-    /// The latest day with rows.
-    pub day: Day,
+    /// The latest days with rows.
+    pub days: LatestDays,
     /// How many such keys.
     pub keys: u64,
     /// How many rows have one of them.
@@ -31,7 +33,7 @@ impl fmt::Display for RepeatedKeys {
             f,
             "{} keys of day {} are in more than one row ({} rows), e.g. `{}`: rows with one key and different content are \
              invalid, {DUPLICATE_KEY}; (data_date, ck_local_time, record_id) must identify a weld",
-            self.keys, self.day, self.rows, self.example
+            self.keys, self.days, self.rows, self.example
         )
     }
 }
@@ -43,7 +45,7 @@ struct Repeated {
     example: String,
 }
 
-/// Looks at the latest day with rows; `None` where its keys are unique, or there is no row or no table.
+/// Looks at the latest days with rows; `None` where its keys are unique, or there is no row or no table.
 ///
 /// # Errors
 /// If the table cannot be read or worked with.
@@ -52,26 +54,23 @@ pub async fn repeated_keys(settings: &Settings) -> Result<Option<RepeatedKeys>, 
     let Some(schema) = Schema::load(&server, settings).await? else {
         return Ok(None);
     };
-    let latest = format!(
-        "SELECT toUInt32(max({})) FROM {}",
-        schema.day_number(),
-        schema.source
-    );
-    let latest: u32 = server.one("find the latest day", &latest).await?;
-    let Ok(day) = Day::new(latest) else {
+    let (date, zone) = (schema.column("data_date"), &schema.plant_zone);
+    let Some(days) = latest_days(&server, &schema.source, date, zone, FEW).await? else {
         return Ok(None);
     };
     let (time, id) = (schema.column("ck_local_time"), schema.column("record_id"));
     let sql = format!(
         "SELECT count() AS keys, sum(n) AS rows, min(concat(toString({time}), ' ', toString({id}))) AS example FROM \
          (SELECT {time}, {id}, count() AS n FROM \
-         (SELECT {time}, {id} FROM {source} WHERE {on_day} ORDER BY {time} DESC LIMIT {ROWS}) GROUP BY {time}, {id} HAVING n > 1)",
+         (SELECT {day} AS f_day, {time}, {id} FROM {source} WHERE {on_days} ORDER BY {time} DESC LIMIT {ROWS}) \
+         GROUP BY f_day, {time}, {id} HAVING n > 1)",
+        day = schema.day_number(),
         source = schema.rows(),
-        on_day = schema.on_day(day),
+        on_days = days.condition,
     );
     let found: Repeated = server.one("look for repeated keys", &sql).await?;
     Ok((found.keys > 0).then_some(RepeatedKeys {
-        day,
+        days,
         keys: found.keys,
         rows: found.rows,
         example: found.example,

@@ -30,7 +30,7 @@ const WELD_RUNS: &str = include_str!("../../../../config/sql/clickhouse/weld_run
 const WELD_EVENTS: &str = include_str!("../../../../config/sql/clickhouse/weld_events.sql");
 
 /// Columns of `weld_runs` that tables of earlier versions lack.
-const STEERING_COLUMNS: [(&str, &str); 5] = [
+const STEERING_COLUMNS: [(&str, &str); 6] = [
     (
         "order",
         "LowCardinality(String) COMMENT 'which day first: oldest, or newest'",
@@ -45,6 +45,10 @@ const STEERING_COLUMNS: [(&str, &str); 5] = [
         "String COMMENT 'who held, cancelled or resumed it last'",
     ),
     ("changed_why", "String COMMENT 'and why'"),
+    (
+        "announced",
+        "Map(UInt32, UInt64) COMMENT 'by day, the rows that it wanted when it was asked for'",
+    ),
 ];
 
 /// Time that a statement may take: a column added to a large table, a setting of a busy one.
@@ -59,10 +63,16 @@ pub(crate) async fn statements(
     let mut steps = Steps::default();
     steps.database(&server).await?;
     let notice = steps.source_table(&server, settings).await?;
-    steps.weld_results(&server, settings).await?;
-    steps.weld_runs(&server).await?;
-    steps.weld_events(&server).await?;
+    steps.own_tables(&server, settings).await?;
     Ok((steps.0, notice))
+}
+
+/// What is to be done to the tables beside the plant's.
+pub(crate) async fn of_own_tables(settings: &Settings) -> Result<Vec<String>, StoreError> {
+    let mut steps = Steps::default();
+    let server = Server::new(&settings.clickhouse);
+    steps.own_tables(&server, settings).await?;
+    Ok(steps.0.into_iter().map(|step| step.what).collect())
 }
 
 pub(crate) async fn apply(
@@ -169,6 +179,12 @@ impl Steps {
         writers::notice(server, &schema, schema.missing_results.len()).await
     }
 
+    async fn own_tables(&mut self, server: &Server, settings: &Settings) -> Result<(), StoreError> {
+        self.weld_results(server, settings).await?;
+        self.weld_runs(server).await?;
+        self.weld_events(server).await
+    }
+
     async fn weld_results(
         &mut self,
         server: &Server,
@@ -200,6 +216,13 @@ impl Steps {
             self.add(
                 "add result columns to `weld_results`".into(),
                 format!("ALTER TABLE {results} {}", missing.join(", ")),
+            );
+        }
+        // Parts that are there already go without, until they are dropped.
+        if !table.create_table_query.contains("INDEX day_range") {
+            self.add(
+                "index the days of `weld_results`".into(),
+                format!("ALTER TABLE {results} ADD INDEX IF NOT EXISTS day_range day TYPE minmax"),
             );
         }
         let wanted = format!("toIntervalSecond({ttl})");

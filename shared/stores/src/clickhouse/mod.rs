@@ -1,25 +1,26 @@
 //! ClickHouse: the truth.
 //!
-//! - `server`: connection, settings of a request, time limits;
+//! - `server`: connection and time limits; `pinned`: settings of every request; `server_version`: which server it is;
 //! - [`native`]: the `Native` format, by column, reader and writer;
 //! - `schema`: the plant's table as it is, our names to theirs; `column_type`: their types;
 //! - `quote`: the only place where names and values become SQL text; `sql`: where rows are read,
 //!   bounds and guards on them;
 //! - `migrate`: what is missing here, and adding it;
-//! - `slices`: unprocessed keys, counts, midpoints;
-//! - `fetch`, `block`: a range's rows in one arena, whose memory (`arena`) is used again;
+//! - `slices`: unprocessed keys, midpoints; `counts`: of rows;
+//! - `fetch`: a range's rows; `arrived`: as they come; `block`: in order, each weld once; in one arena, whose memory
+//!   (`arena`) is used again;
 //! - `results`: an attempt's results, and their commit to the rows;
 //! - `runs`: backfill runs; `events`: who did what; `reports`, `quality`, `scores`, `agreement`: questions that people
 //!   ask;
 //! - `versions`: what a sorting key tells of a row's versions;
 //! - `disks`: room on the server;
 //! - [`survey`]: a table that no settings describe yet;
-//! - `identity`: what makes the table out among all others;
+//! - `identity`: what makes the table out among all others; `swapped`: whether another has taken its place;
 //! - `settling`: patch parts, and applying them; `writers`: inserts that added columns would break;
 //! - `inspection`: rows and grants that a person looks at; `keys`: whether keys identify welds;
 //! - `empty_filter`: a filter that leaves the fleet nothing; `row_policy`: one that the server adds; `one_server`: an
 //!   address that several servers answer at;
-//! - `nok`: committed NOK rows and checksums, for the mirror;
+//! - `nok`: committed NOK rows and checksums, for the mirror; `mirrored_value`: as MySQL can hold them;
 //! - `nok_list`: NOK welds of a day, for people;
 //! - `streaks`: welds with hits, by spot;
 //! - `probes`: whether the server does what a worker needs of it;
@@ -28,8 +29,10 @@
 
 mod agreement;
 pub(crate) mod arena;
+pub(crate) mod arrived;
 pub(crate) mod block;
 mod column_type;
+mod counts;
 mod disks;
 mod empty_filter;
 mod events;
@@ -37,8 +40,10 @@ mod fetch;
 mod identity;
 mod inspection;
 mod keys;
+mod latest_days;
 mod leading;
 pub(crate) mod migrate;
+mod mirrored_value;
 pub mod native;
 pub(crate) mod nok;
 mod nok_list;
@@ -46,6 +51,7 @@ mod nok_shares;
 mod one_server;
 mod outcomes;
 mod parts;
+mod pinned;
 mod plant_table;
 mod probes;
 mod quality;
@@ -57,6 +63,7 @@ mod runs;
 mod schema;
 mod scores;
 pub(crate) mod server;
+mod server_version;
 mod settling;
 mod simulated;
 mod slices;
@@ -64,6 +71,7 @@ mod sql;
 mod stored;
 mod streaks;
 pub mod survey;
+mod swapped;
 mod verdict_words;
 mod versions;
 pub(crate) mod writers;
@@ -75,11 +83,13 @@ use crate::mirror_layout::MirrorColumn;
 pub use agreement::{Disagreement, VerdictAgreement, Verdicts};
 pub use block::RowBlock;
 pub use column_type::ColumnType;
+pub use counts::{DayCounts, LeftElsewhere};
 pub use disks::Disk;
 pub use empty_filter::{EmptyFilter, empty_filter};
 pub use events::{Event, EventKey, EventLine, Events};
 pub use inspection::{CarriedWeld, CarriedWelds, PartRows, WeldById};
 pub use keys::{RepeatedKeys, repeated_keys};
+pub use latest_days::LatestDays;
 pub use nok_list::{AttemptLine, BODY, Hours, NO_DEFECT, NokFilter, NokShare, NokWeld, Pareto};
 pub use nok_shares::{LINE, LineShares, MOST_LINES};
 pub use one_server::{SeveralServers, several_servers};
@@ -87,17 +97,19 @@ pub use outcomes::OutcomeCounts;
 pub use parts::Parts;
 pub use plant_table::{CurveForm, PlantRows, PlantTable};
 pub use probes::Capability;
-pub use quality::{Confusion, LeftOut, ModelRows, Quality, Shift, drifting};
+pub use quality::{Confusion, FEWEST_VALUES, LeftOut, ModelRows, Quality, Shift, drifting};
 pub use reports::Pace;
 pub use results::{Attempt, EncodedResults, MarkOutcome};
 pub use row_policy::RowPolicy;
 pub use runs::{Change, NewRun, Order, Run, RunState, Runs};
 pub use schema::{FurtherNames, IdType, Schema};
 pub use scores::{Regression, Scores};
-pub use server::{Server, Version};
+pub use server::Server;
+pub use server_version::Version;
 pub use settling::{Applying, PatchedDay, PatchedPartition, Patches};
 pub use simulated::SimulatedRows;
-pub use slices::{DayCounts, KeyBlock, KeyStream, LeftElsewhere, Split};
+pub use slices::{KeyBlock, KeyStream, Split};
+pub use swapped::TableWatch;
 pub use verdict_words::UnreadableText;
 
 /// The plant's table of welds and the fleet's own tables beside it. Cheap to clone.

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 
 use clickhouse::Row;
 use serde::Deserialize;
-use weldfleet_weld::columns::ValueKind;
 
 use super::{Schema, SourceTable, quote::list};
 use crate::{
     errors::StoreError,
-    mirror_layout::{Characters, MirrorColumn, MirrorType, Precision, Source},
+    mirror_layout::{MirrorColumn, MirrorType},
     range::{Day, KeyRange},
 };
 
@@ -271,19 +270,30 @@ impl SourceTable {
     /// How many welds of each day are NOK in some version, for an overview: reads one column from end to end, which
     /// `FINAL` would make many times dearer. Days without any are left out.
     pub(crate) async fn nok_by_day(&self) -> Result<HashMap<u32, u64>, StoreError> {
+        self.nok_by_day_of(&self.schema.source, &self.schema.is_nok())
+            .await
+    }
+
+    /// How many welds of each of these days are NOK.
+    pub(crate) async fn nok_of_days(&self, days: &[Day]) -> Result<HashMap<u32, u64>, StoreError> {
+        let schema = &self.schema;
+        let filter = format!("{} AND {}", schema.on_days(days), schema.is_nok());
+        self.nok_by_day_of(&schema.rows(), &filter).await
+    }
+
+    async fn nok_by_day_of(
+        &self,
+        rows: &str,
+        filter: &str,
+    ) -> Result<HashMap<u32, u64>, StoreError> {
         let schema = &self.schema;
         let sql = format!(
-            "SELECT toUInt32({}) AS day, uniqExact({}, {}) AS nok FROM {} WHERE {} GROUP BY 1",
+            "SELECT toUInt32({}) AS day, uniqExact({}, {}) AS nok FROM {rows} WHERE {filter} GROUP BY 1",
             schema.day_number(),
             schema.ticks(),
             schema.id_text(),
-            schema.source,
-            schema.is_nok(),
         );
-        let rows: Vec<NokOfDay> = self
-            .server
-            .all("count the nok rows of all days", &sql)
-            .await?;
+        let rows: Vec<NokOfDay> = self.server.all("count the nok rows by day", &sql).await?;
         Ok(rows.into_iter().map(|row| (row.day, row.nok)).collect())
     }
 
@@ -380,7 +390,7 @@ impl Schema {
         let values: Vec<String> = columns
             .iter()
             .enumerate()
-            .map(|(place, column)| format!(", {} AS m_{place}", self.value(column)))
+            .map(|(place, column)| format!(", {} AS m_{place}", self.mirrored_value(column)))
             .collect();
         let names: Vec<String> = (0..columns.len())
             .map(|place| format!(", m_{place}"))
@@ -404,107 +414,4 @@ impl Schema {
             values = values.concat(),
         )
     }
-
-    /// A column as MySQL's can hold it, on both sides alike.
-    fn value(&self, column: &MirrorColumn) -> String {
-        match (column.held, &column.source) {
-            (MirrorType::Text(limits), source) => {
-                let text = self.as_text(source, column.kind);
-                let is_ours = column.kind == ValueKind::Text;
-                within(&text, limits, is_ours)
-            }
-            (
-                MirrorType::Number {
-                    precision,
-                    unsigned,
-                },
-                Source::Known(ours),
-            ) => {
-                let number = rounded(&self.number(ours, "Float64"), precision, unsigned);
-                if column.takes_null {
-                    number
-                } else {
-                    format!("ifNotFinite({number}, 0)")
-                }
-            }
-            (MirrorType::Integer, Source::Known(ours)) => {
-                format!("ifNull({}, toUInt64(0))", self.column(ours))
-            }
-            (MirrorType::Time(digits), Source::Known(ours)) => time_of(self.column(ours), digits),
-            (MirrorType::Time(digits), Source::Carried(ours)) => {
-                let text = self.carried_text(ours);
-                time_of(
-                    &format!("parseDateTime64BestEffortOrNull({text}, 3, 'UTC')"),
-                    digits,
-                )
-            }
-            // Refused by `migrate`, `check` and at the start.
-            (MirrorType::Number { .. }, Source::Carried(_)) => "nan".to_owned(),
-            (MirrorType::Integer, Source::Carried(_)) => "toUInt64(0)".to_owned(),
-        }
-    }
-
-    fn as_text(&self, source: &Source, kind: ValueKind) -> String {
-        let ours = match source {
-            Source::Known(ours) => *ours,
-            Source::Carried(ours) => return self.carried_text(ours),
-        };
-        match kind {
-            ValueKind::Word(_) | ValueKind::Text => self.text(ours),
-            ValueKind::Float => {
-                let number = self.number(ours, "Float64");
-                format!("if(isFinite({number}), toString(round({number}, 6)), '')")
-            }
-            ValueKind::Integer => format!("ifNull(toString({}), '')", self.column(ours)),
-            ValueKind::Time => time_of(self.column(ours), 3),
-        }
-    }
-}
-
-/// A time as text to the millisecond, cut to its digits; empty for NULL.
-fn time_of(time: &str, digits: u8) -> String {
-    let cut = if digits < 3 {
-        format!("toDateTime64({time}, {digits}, 'UTC')")
-    } else {
-        time.to_owned()
-    };
-    format!("ifNull(toString(toDateTime64({cut}, 3, 'UTC')), '')")
-}
-
-fn within(text: &str, limits: Characters, is_ours: bool) -> String {
-    let mut text = if is_ours {
-        text.to_owned()
-    } else {
-        format!("toValidUTF8({text})")
-    };
-    if limits.basic_plane {
-        text = format!("replaceRegexpAll({text}, '[^\\\\x{{0}}-\\\\x{{FFFF}}]', '\u{fffd}')");
-    }
-    if let Some(most) = limits.most {
-        text = format!("substringUTF8({text}, 1, {most})");
-    }
-    if limits.no_trailing_blanks {
-        text = format!("trimRight({text})");
-    }
-    text
-}
-
-fn rounded(number: &str, precision: Precision, unsigned: bool) -> String {
-    let (value, largest) = match precision {
-        Precision::Double if !unsigned => return number.to_owned(),
-        Precision::Double => (number.to_owned(), f64::MAX),
-        Precision::Single => (
-            format!("toFloat64(toFloat32({number}))"),
-            f64::from(f32::MAX),
-        ),
-        Precision::Decimal(digits, scale) => {
-            let whole = i32::from(digits) - i32::from(scale);
-            // The largest there is, a little less where that is no f64.
-            let largest =
-                10_f64.powi(whole) - 10_f64.powi(-i32::from(scale)).max(10_f64.powi(whole - 15));
-            (format!("round({number}, {scale})"), largest)
-        }
-    };
-    let smallest = if unsigned { 0.0 } else { -largest };
-    format!("if(isFinite({number}), least(greatest({value}, {smallest:e}), {largest:e}), nan)")
 }

@@ -30,10 +30,10 @@ pub struct Hours {
 }
 
 impl Hours {
-    /// The one day that they are of, or the two.
+    /// Days of `data_date` that welds of these hours may be of, where they begin on `first`: a plant may change it at
+    /// another time than midnight, before or after.
     pub fn days(self, first: Day) -> Vec<Day> {
-        let next = first.offset(1).filter(|_| self.from >= self.to);
-        std::iter::once(first).chain(next).collect()
+        (-1..=1).filter_map(|days| first.offset(days)).collect()
     }
 }
 
@@ -156,7 +156,8 @@ impl SourceTable {
             "SELECT toUInt32({day}) AS f_day, {ticks} AS f_ticks, toString({time}) AS f_time, toValidUTF8({id}) AS f_id, toValidUTF8({part}) AS f_part, \
              toValidUTF8({spot}) AS f_spot, toValidUTF8({timer}) AS f_timer, toValidUTF8({body}) AS f_body, {defect} AS f_defect, \
              {decided} AS f_decided, toFloat64(ifNull({probability}, nan)) AS f_probability, {model} AS f_model, \
-             {judged} AS f_judged FROM {from}{before} ORDER BY {time} DESC, {record_id} DESC LIMIT {limit}",
+             {judged} AS f_judged FROM {from}{before} ORDER BY {time} DESC, {record_id} DESC \
+             LIMIT 1 BY f_day, f_ticks, f_id LIMIT {limit}",
             time = schema.column("ck_local_time"),
             record_id = schema.column("record_id"),
             day = schema.day_number(),
@@ -194,8 +195,11 @@ impl SourceTable {
         most: usize,
     ) -> Result<Pareto, StoreError> {
         let sql = format!(
-            "SELECT {} AS text, count() AS welds FROM {} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MOST_COMBINATIONS}",
+            "SELECT {} AS text, uniqExact({}, {}, {}) AS welds FROM {} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MOST_COMBINATIONS}",
             self.result_text("defect"),
+            self.schema.day_number(),
+            self.schema.ticks(),
+            self.schema.id_text(),
             self.nok_rows(filter),
         );
         let combinations: Vec<NokShare> =
@@ -218,8 +222,8 @@ impl SourceTable {
              toValidUTF8(toString(r.alg_status)) AS status, toValidUTF8(toString(r.final_result)) AS final_result, \
              toFloat64(r.ml_nok_prob) AS probability, toValidUTF8(toString(r.rule_result)) AS rule_result, \
              toValidUTF8(toString(r.model_version)) AS model_version \
-             FROM {results} AS r WHERE r.key_hash IN (SELECT {hash} FROM {source} WHERE {on_day} AND {this}) \
-             ORDER BY r.token DESC LIMIT {limit}",
+             FROM {results} AS r WHERE r.day = toUInt32({day}) AND r.key_hash IN (SELECT {hash} FROM {source} \
+             WHERE {on_day} AND {this}) ORDER BY r.token DESC LIMIT {limit}",
             results = schema.results,
             hash = schema.row_hash(),
             source = schema.source,
@@ -317,15 +321,10 @@ mod tests {
     }
 
     #[test]
-    fn hours_over_midnight_are_of_two_days() {
-        let day = |number| Day::new(number).unwrap();
-        let hours = |from, to| {
-            let at = |hour| jiff::civil::time(hour, 0, 0, 0);
-            let (from, to) = (at(from), at(to));
-            Hours { from, to }
-        };
-        assert_eq!(hours(6, 14).days(day(20_261_130)), [day(20_261_130)]);
-        let both = [day(20_261_130), day(20_261_201)];
-        assert_eq!(hours(22, 6).days(day(20_261_130)), both);
+    fn welds_of_a_shift_may_be_dated_a_day_before_or_after() {
+        let [before, day, after] =
+            [20_261_129, 20_261_130, 20_261_201].map(|number| Day::new(number).unwrap());
+        let [from, to] = [0, 6].map(|hour| jiff::civil::time(hour, 30, 0, 0));
+        assert_eq!(Hours { from, to }.days(day), [before, day, after]);
     }
 }

@@ -1,7 +1,7 @@
 //! How many welds are NOK now, beside the days before, line by line.
 
 use clickhouse::Row;
-use jiff::civil::DateTime;
+use jiff::{ToSpan as _, civil::DateTime};
 use serde::Deserialize;
 
 use super::{SourceTable, quote::literal};
@@ -30,23 +30,34 @@ impl SourceTable {
         carried.iter().any(|name| name == LINE)
     }
 
-    /// Welds of these days since a time by the plant's clock, and before it; lines with the most NOK first.
+    /// Welds of these days since a time by the plant's clock, and before it; lines with the most NOK first. Neither are
+    /// welds that a wrong clock puts there: more than an hour after `now`, or since then and of a day long before.
     pub async fn nok_shares(
         &self,
         days: &[Day],
         since: DateTime,
+        now: DateTime,
     ) -> Result<Vec<LineShares>, StoreError> {
         let schema = &self.schema;
         let (_, zone) = schema.plant_clock();
-        let since = literal(&since.strftime("%Y-%m-%d %H:%M:%S").to_string());
+        let at = |time: DateTime| {
+            let time = literal(&time.strftime("%Y-%m-%d %H:%M:%S").to_string());
+            format!("toDateTime({time}{zone})")
+        };
+        let time = schema.column("ck_local_time");
+        let before = format!("{time} < {}", at(since));
+        let first = since.date().saturating_sub(1.day());
+        let first = Day::from_date(first).unwrap_or(Day::EPOCH);
         let now = format!(
-            "{} >= toDateTime({since}{zone})",
-            schema.column("ck_local_time")
+            "({time} >= {} AND {time} < {} AND {} >= {first})",
+            at(since),
+            at(now.saturating_add(1.hour())),
+            schema.day_number(),
         );
         let nok = schema.is_nok();
         let sql = format!(
             "SELECT toValidUTF8({line}) AS line, countIf({now}) AS judged, countIf({now} AND {nok}) AS nok, \
-             countIf(NOT ({now})) AS judged_before, countIf(NOT ({now}) AND {nok}) AS nok_before \
+             countIf({before}) AS judged_before, countIf({before} AND {nok}) AS nok_before \
              FROM {rows} WHERE {on_days} AND {verdict} IN ('OK', 'NOK') GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT {MOST_LINES}",
             line = schema.carried_text(LINE),
             rows = schema.rows(),

@@ -16,6 +16,8 @@ pub struct Parts {
     pub source: u64,
     /// Stamp of `weld_runs`.
     pub runs: u64,
+    /// ClickHouse's clock, ms since 1970.
+    pub now_ms: i64,
 }
 
 impl SourceTable {
@@ -25,7 +27,7 @@ impl SourceTable {
         let sql = format!(
             "SELECT sumIf(data_uncompressed_bytes, table = {source} AND startsWith(partition_id, 'patch-')) AS patch_bytes, \
              groupBitXorIf(cityHash64(name), table = {source}) AS source, \
-             groupBitXorIf(cityHash64(name), table = 'weld_runs') AS runs \
+             groupBitXorIf(cityHash64(name), table = 'weld_runs') AS runs, toInt64(toUnixTimestamp64Milli(now64(3))) AS now_ms \
              FROM system.parts WHERE active AND database = {} AND table IN ({source}, 'weld_runs')",
             literal(database),
         );

@@ -25,6 +25,11 @@ pub fn drifting() -> impl Iterator<Item = &'static str> {
 const BINS: usize = 10;
 /// Share of the reference's values from which one value is a bin of its own.
 const OFTEN: f64 = 0.025;
+/// And how many of them, where the reference has few values.
+const SOME: u64 = 10;
+/// With fewer values on one of the days chance alone moves the index: of equal distributions it is about
+/// (bins − 1)·(1/n + 1/m), which is 0.09 here and more below.
+pub const FEWEST_VALUES: u64 = 200;
 /// Share that stands for an empty bin, so that the index stays finite.
 const EMPTY_SHARE: f64 = 1e-4;
 
@@ -72,7 +77,8 @@ pub struct Quality {
     pub rules: Confusion,
     /// Area under the precision-recall curve of `ml_nok_prob`; `None` without a NOK or without the model.
     pub auc_pr: Option<f64>,
-    /// Mean absolute errors in the order of [`MEASURE_NAMES`], mm; `None` where nothing was measured.
+    /// Mean absolute errors in the order of [`MEASURE_NAMES`], mm, of every judged row that was measured, labelled or
+    /// not; `None` where nothing was measured.
     pub mean_absolute_error: [Option<f64>; 4],
 }
 
@@ -114,7 +120,7 @@ pub struct Shift {
     pub means: (f64, f64),
     /// Largest distance of the cumulative distributions, 0 to 1; `None` where one day has no value.
     pub ks: Option<f64>,
-    /// Population stability index over the reference's deciles; `None` where one day has no value.
+    /// Population stability index over the reference's deciles; `None` where one day has fewer than [`FEWEST_VALUES`].
     pub psi: Option<f64>,
 }
 
@@ -164,7 +170,7 @@ struct ShiftRow {
 }
 
 impl SourceTable {
-    /// Verdicts against labels and measured values, by day; days without labelled verdicts are left out.
+    /// Verdicts against labels and measured values, by day; days on which no judged row has either are left out.
     pub async fn quality(&self, days: &[Day]) -> Result<Vec<Quality>, StoreError> {
         let schema = &self.schema;
         if !schema.has("label") {
@@ -191,6 +197,7 @@ impl SourceTable {
                 counts.push(format!("countIf({verdict} = '{said}' AND {labelled})"));
             }
         }
+        let mut comparable = vec![words.is_either()];
         let errors: Vec<String> = MEASURE_NAMES
             .iter()
             .map(|measure| {
@@ -205,24 +212,28 @@ impl SourceTable {
                 );
                 // NULL or NaN where one of the two is missing. An average of nothing is NULL.
                 let is_known = format!("ifNull(isFinite({distance}), 0)");
-                format!("ifNull(avgIf(toNullable({distance}), {is_known}), nan)")
+                let error = format!("ifNull(avgIf(toNullable({distance}), {is_known}), nan)");
+                comparable.push(is_known);
+                error
             })
             .collect();
         let probability = schema.column("ml_nok_prob");
+        let either = words.is_either();
+        let is_counted = format!("{either} AND {probability} IS NOT NULL");
         let sql = format!(
-            "SELECT toUInt32({day}) AS day, count() AS rows, countIf({is_nok}) AS labelled_nok, [{counts}] AS counts, \
+            "SELECT toUInt32({day}) AS day, countIf({either}) AS rows, countIf({is_nok}) AS labelled_nok, [{counts}] AS counts, \
              if(countIf({is_nok} AND {probability} IS NOT NULL) = 0, nan, toFloat64(arrayAUCPR( \
-             groupArrayIf(assumeNotNull({probability}), {probability} IS NOT NULL), \
-             groupArrayIf(toUInt8({is_nok}), {probability} IS NOT NULL)))) AS auc_pr, \
+             groupArrayIf(assumeNotNull({probability}), {is_counted}), \
+             groupArrayIf(toUInt8({is_nok}), {is_counted})))) AS auc_pr, \
              [{errors}] AS errors \
-             FROM {source} WHERE {days} AND {either} AND {status} = 'ok' \
+             FROM {source} WHERE {days} AND ({comparable}) AND {status} = 'ok' \
              GROUP BY 1 ORDER BY 1",
             day = schema.day_number(),
             counts = counts.join(", "),
             errors = errors.join(", "),
             source = schema.rows(),
             days = schema.on_days(days),
-            either = words.is_either(),
+            comparable = comparable.join(" OR "),
             status = schema.column("alg_status"),
         );
         let rows: Vec<QualityRow> = self.server.all(COMPARE, &sql).await?;
@@ -338,7 +349,8 @@ impl SourceTable {
             values: (values[0], values[1]),
             means: (means[0], means[1]),
             ks,
-            psi: comparable.then(|| stability(&row.reference_bins, &row.day_bins)),
+            psi: (values[0].min(values[1]) >= FEWEST_VALUES)
+                .then(|| stability(&row.reference_bins, &row.day_bins)),
         })
     }
 }
@@ -364,7 +376,7 @@ fn without_rare_cuts(reference: &[u64], day: &[u64]) -> (Vec<u64>, Vec<u64>) {
     let all: u64 = reference.iter().sum();
     let (mut kept, mut of_day) = (Vec::new(), Vec::new());
     for (bin, (there, here)) in reference.iter().zip(day).enumerate() {
-        let is_rare = bin % 2 == 1 && (*there as f64) < OFTEN * all as f64;
+        let is_rare = bin % 2 == 1 && (*there as f64) < (OFTEN * all as f64).max(SOME as f64);
         match (kept.last_mut(), of_day.last_mut()) {
             (Some(below), Some(below_of_day)) if is_rare => {
                 *below += there;
@@ -418,6 +430,9 @@ mod tests {
         // One value in a hundred lies at each cut by chance and counts with those below it.
         let continuous = [9, 1, 90];
         assert_eq!(stability(&continuous, &[10, 0, 90]), 0.0);
+        // Of few values one at a cut is a large share.
+        let few = [97, 9, 194];
+        assert_eq!(stability(&few, &[106, 0, 194]), 0.0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{OutcomeCounts, SourceTable, quote, schema::IdType};
+use super::{OutcomeCounts, Run, SourceTable, quote, schema::IdType};
 use crate::{
     errors::StoreError,
     range::{Day, Selection},
@@ -48,6 +48,62 @@ impl SourceTable {
             .into_iter()
             .filter_map(|row| Day::new(row.day).ok())
             .collect())
+    }
+
+    /// Those of the given days that the table has rows of, whatever their version.
+    pub async fn days_there(&self, days: &[Day]) -> Result<Vec<Day>, StoreError> {
+        let sql = format!(
+            "SELECT DISTINCT toUInt32({}) AS day FROM {} WHERE {}",
+            self.schema.day_number(),
+            self.schema.source,
+            self.schema.on_days(days),
+        );
+        let rows: Vec<DayRow> = self.server.all("look for days", &sql).await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| Day::new(row.day).ok())
+            .collect())
+    }
+
+    /// Of days with rows that a run is to judge again, those that left the table before the run had a result of each,
+    /// as long as `weld_results` keeps them.
+    pub async fn away(
+        &self,
+        run: &Run,
+        must: &[(Day, u64)],
+    ) -> Result<Vec<(Day, u64)>, StoreError> {
+        if must.is_empty() {
+            return Ok(Vec::new());
+        }
+        let days: Vec<Day> = must.iter().map(|(day, _)| *day).collect();
+        let there = self.days_there(&days).await?;
+        let mut away: Vec<(Day, u64)> = must.to_vec();
+        away.retain(|(day, _)| !there.contains(day));
+        if away.is_empty() {
+            return Ok(away);
+        }
+        let numbers: Vec<String> = away
+            .iter()
+            .map(|(day, _)| day.number().to_string())
+            .collect();
+        let sql = format!(
+            "SELECT day, uniqExact(key_hash) AS rows FROM {} WHERE run = {} AND day IN ({}) GROUP BY day",
+            self.schema.results,
+            run.run,
+            numbers.join(", "),
+        );
+        let judged: Vec<DayRows> = self.server.all("count the results of a run", &sql).await?;
+        away.retain(|(day, rows)| {
+            let of_day = judged.iter().find(|judged| judged.day == day.number());
+            of_day.is_none_or(|judged| judged.rows < *rows)
+        });
+        Ok(away)
+    }
+
+    /// Rows of a run on days that are [`away`](Self::away).
+    pub async fn gone(&self, run: &Run) -> Result<u64, StoreError> {
+        let away = self.away(run, run.must_find()).await?;
+        Ok(away.iter().map(|(_, rows)| rows).sum())
     }
 
     /// Rows of the given days that a run wants now; days without any are left out.

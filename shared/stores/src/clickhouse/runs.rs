@@ -3,6 +3,8 @@
 //! A run's id is a number that reads as UTC time, `YYYYMMDDhhmmssSSS`, and is larger than every id
 //! before it: the guard lets a later run overwrite an earlier one and never the other way round.
 
+use std::time::Duration;
+
 use clickhouse::Row;
 use serde::Deserialize;
 use weldfleet_settings::Settings;
@@ -16,6 +18,9 @@ use crate::{
     range::{Day, Selection},
 };
 
+/// The server's code for a column that a table does not have.
+const UNKNOWN_IDENTIFIER: i32 = 47;
+
 /// A run to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRun {
@@ -27,6 +32,8 @@ pub struct NewRun {
     pub note: String,
     /// Who asks.
     pub by: String,
+    /// Rows that it wants now, by day; days without any are not there.
+    pub announced: Vec<(Day, u64)>,
 }
 
 /// Which day of a run comes first.
@@ -122,9 +129,20 @@ pub struct Run {
     pub changed_why: String,
     /// When it came into its state, ms since 1970 by ClickHouse's clock.
     pub since_ms: i64,
+    /// Rows that it wanted when it was asked for, by day; empty of runs of earlier versions.
+    pub announced: Vec<(Day, u64)>,
 }
 
 impl Run {
+    /// Days whose rows it is to judge again, and their rows then: nothing else tells once they have left the table. What
+    /// comes back to a run of new rows is without a verdict, and told as rows of older days.
+    pub fn must_find(&self) -> &[(Day, u64)] {
+        match self.selection {
+            Selection::New => &[],
+            Selection::Force | Selection::Status(_) => &self.announced,
+        }
+    }
+
     /// Its days, the first to be judged first.
     pub fn days(&self) -> Vec<Day> {
         let mut days: Vec<Day> = self.from.to(self.to).collect();
@@ -158,15 +176,18 @@ struct RunRow {
     changed_by: String,
     changed_why: String,
     since_ms: i64,
+    announced_days: Vec<u32>,
+    announced_rows: Vec<u64>,
 }
 
 /// The state of a request that lost its id to another.
 const VOID: &str = "void";
 /// Columns that a new version of a run takes over from the one before.
-const KEPT: &str =
-    "run, request, `from`, `to`, force, status, requested_at, `order`, note, requested_by";
+const KEPT: &str = "run, request, `from`, `to`, force, status, requested_at, `order`, note, requested_by, announced";
 
-const TRIES: usize = 10;
+const TRIES: u32 = 10;
+/// Before the last of them.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How long a cancelled run is kept off the queue; leases and delays of its jobs end long before.
 const REMEMBERED_DAYS: u32 = 7;
 
@@ -184,31 +205,35 @@ impl Runs {
 
     /// Records a run and returns its id.
     pub async fn insert(&self, run: &NewRun) -> Result<u64, StoreError> {
-        // Two requests at one moment may get one id: the smaller request keeps it, the other asks again.
-        for _ in 0..TRIES {
-            let request = uuid::Uuid::new_v4().to_string();
-            let id = self.record(run, &request).await?;
-            let smallest: String = self
+        // Two requests at one moment may get one id. Whoever looks second sees both, so who is alone keeps it, and
+        // anybody else asks again, after a while of its own.
+        for tries in 1..=TRIES {
+            let request = uuid::Uuid::new_v4();
+            let name = request.to_string();
+            let id = self.record(run, &name).await?;
+            let of_one_id: u64 = self
                 .server
                 .one(
                     "read a run",
                     &format!(
-                        "SELECT min(request) FROM {} FINAL WHERE run = {id} AND state != 'void'",
+                        "SELECT count() FROM {} FINAL WHERE run = {id} AND state != 'void'",
                         self.table
                     ),
                 )
                 .await?;
-            if smallest == request {
+            if of_one_id == 1 {
                 return Ok(id);
             }
             self.write_state(
                 id,
                 &[RunState::Open],
                 VOID,
-                &format!("AND request = {}", literal(&request)),
+                &format!("AND request = {}", literal(&name)),
                 None,
             )
             .await?;
+            let share = u32::from(request.as_bytes()[0]);
+            tokio::time::sleep(LONGEST_WAIT * share * tries / (u32::from(u8::MAX) * TRIES)).await;
         }
         Err(StoreError::refused(
             "record a run: its id was taken every time",
@@ -230,15 +255,17 @@ impl Runs {
             ),
         };
         let table = &self.table;
+        let (days, rows): (Vec<Day>, Vec<u64>) = run.announced.iter().copied().unzip();
         self.server
             .execute(
                 "record a run",
                 &format!(
-                    "INSERT INTO {table} (run, request, `from`, `to`, force, status, state, requested_at, version, `order`, note, requested_by) \
+                    "INSERT INTO {table} (run, request, `from`, `to`, force, status, state, requested_at, version, `order`, note, requested_by, announced) \
                      WITH now64(3, 'UTC') AS at SELECT greatest((SELECT max(run) + 1 FROM {table}), \
                      toUInt64(toYYYYMMDDhhmmss(at)) * 1000 + toUInt64(toUnixTimestamp64Milli(at) % 1000)), \
                      {request}, {from}, {to}, {force}, {status}, 'open', at, toUInt64(toUnixTimestamp64Micro(now64(6))), \
-                     {order}, {note}, {by}",
+                     {order}, {note}, {by}, \
+                     mapFromArrays(CAST([{days}], 'Array(UInt32)'), CAST([{rows}], 'Array(UInt64)'))",
                     request = literal(request),
                     from = run.from,
                     to = run.to,
@@ -246,6 +273,8 @@ impl Runs {
                     order = literal(run.order.name()),
                     note = literal(&run.note),
                     by = literal(&run.by),
+                    days = days.iter().map(Day::to_string).collect::<Vec<_>>().join(", "),
+                    rows = rows.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
                 ),
             )
             .await?;
@@ -369,21 +398,31 @@ impl Runs {
     }
 
     async fn read(&self, filter: &str) -> Result<Vec<Run>, StoreError> {
-        let rows: Vec<RunRow> = self
-            .server
-            .all(
-                "read runs",
-                &format!(
-                    "SELECT run, `from`, `to`, force, status, toString(`order`) AS `order`, toString(state) AS state, \
-                     toUnixTimestamp64Milli(requested_at) AS requested_ms, \
-                     if(closed_at IS NULL, NULL, toUnixTimestamp64Milli(assumeNotNull(closed_at))) AS closed_ms, \
-                     note, requested_by AS `by`, changed_by, changed_why, toInt64(intDiv(version, 1000)) AS since_ms \
-                     FROM {} FINAL WHERE {filter}",
-                    self.table
-                ),
-            )
-            .await?;
-        rows.into_iter().map(Run::from_row).collect()
+        let known = "mapKeys(announced) AS announced_days, mapValues(announced) AS announced_rows";
+        let rows = match self.rows(known, filter).await {
+            // The table is of an earlier version: live days need not wait for `migrate`.
+            Err(StoreError::ClickHouse {
+                code: Some(UNKNOWN_IDENTIFIER),
+                ..
+            }) => {
+                let unknown = "CAST([], 'Array(UInt32)') AS announced_days, CAST([], 'Array(UInt64)') AS announced_rows";
+                self.rows(unknown, filter).await
+            }
+            rows => rows,
+        };
+        rows?.into_iter().map(Run::from_row).collect()
+    }
+
+    async fn rows(&self, announced: &str, filter: &str) -> Result<Vec<RunRow>, StoreError> {
+        let sql = format!(
+            "SELECT run, `from`, `to`, force, status, toString(`order`) AS `order`, toString(state) AS state, \
+             toUnixTimestamp64Milli(requested_at) AS requested_ms, \
+             if(closed_at IS NULL, NULL, toUnixTimestamp64Milli(assumeNotNull(closed_at))) AS closed_ms, \
+             note, requested_by AS `by`, changed_by, changed_why, toInt64(intDiv(version, 1000)) AS since_ms, {announced} \
+             FROM {} FINAL WHERE {filter}",
+            self.table
+        );
+        self.server.all("read runs", &sql).await
     }
 }
 
@@ -409,7 +448,11 @@ impl Run {
             "newest" => Order::Newest,
             _ => Order::Oldest,
         };
+        let announced = row.announced_days.into_iter().zip(row.announced_rows);
         Ok(Self {
+            announced: announced
+                .filter_map(|(day, rows)| Some((Day::new(day).ok()?, rows)))
+                .collect(),
             run: row.run,
             from: Day::new(row.from).map_err(|error| wrong(error.to_string()))?,
             to: Day::new(row.to).map_err(|error| wrong(error.to_string()))?,

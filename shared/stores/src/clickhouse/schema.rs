@@ -90,6 +90,8 @@ pub struct Schema {
     pub missing_settings: Vec<&'static str>,
     /// Whether a table of our own making has the truth under the name that it had: `defect`.
     pub has_old_truth: bool,
+    /// Its UUID: another table under its name has another, whatever its columns.
+    pub(crate) table_id: String,
     /// The table as the server would make it again.
     pub(crate) create_table_query: String,
     /// Which rows are the fleet's, as a condition.

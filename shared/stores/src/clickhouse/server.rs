@@ -1,6 +1,6 @@
 //! Connection to ClickHouse: one client, settings of a request, time limits.
 
-use std::{fmt, pin::pin, str::FromStr, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
 use clickhouse::{Client, Compression, RowOwned, RowRead, error::Error, query::BytesCursor};
@@ -11,7 +11,9 @@ use weldfleet_tls::{ClientConfig, Schemes, Tls, plain_advice};
 
 use super::{
     native::{ChunkSource, Reader},
+    pinned::{FILTERS, PINNED},
     quote,
+    server_version::Version,
 };
 use crate::errors::{StoreError, chain};
 
@@ -20,118 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a busy server takes for an answer that costs it nothing.
 const SOON: Duration = Duration::from_secs(5);
-
-/// Conditions of tables that the server adds to each statement.
-const FILTERS: &str = "additional_table_filters";
-
-/// Settings on which the meaning of our statements depends, sent with each of them: a profile of the server, of the
-/// account or of an old `compatibility` must not change an answer. Every server that has lightweight UPDATE knows them.
-///
-/// Limits of a profile stay as they are, but a limit must be an error: what is cut off at one (`break`) would be taken
-/// for all there is.
-pub const PINNED: &[(&str, &str)] = &[
-    // How a statement is read.
-    ("dialect", "clickhouse"),
-    ("enable_analyzer", "1"),
-    ("enable_positional_arguments", "1"),
-    ("max_query_size", "33554432"),
-    // A plant's column may be called what an alias of ours is called.
-    ("prefer_column_name_to_alias", "1"),
-    // Which rows there are: with the verdicts that were committed, without those that the plant deleted, as they are
-    // stored.
-    ("apply_patch_parts", "1"),
-    ("apply_deleted_mask", "1"),
-    ("apply_mutations_on_fly", "0"),
-    ("final", "0"),
-    ("do_not_merge_across_partitions_select_final", "0"),
-    (FILTERS, "{}"),
-    ("additional_result_filter", ""),
-    ("limit", "0"),
-    ("offset", "0"),
-    ("extremes", "0"),
-    ("use_query_cache", "0"),
-    ("enable_parallel_replicas", "0"),
-    ("empty_result_for_aggregation_by_empty_set", "0"),
-    ("force_primary_key", "0"),
-    ("force_index_by_date", "0"),
-    // A limit is an error, never an end.
-    ("read_overflow_mode", "throw"),
-    ("read_overflow_mode_leaf", "throw"),
-    ("group_by_overflow_mode", "throw"),
-    ("sort_overflow_mode", "throw"),
-    ("distinct_overflow_mode", "throw"),
-    ("set_overflow_mode", "throw"),
-    ("join_overflow_mode", "throw"),
-    ("transfer_overflow_mode", "throw"),
-    ("result_overflow_mode", "throw"),
-    ("timeout_overflow_mode", "throw"),
-    // What values mean.
-    ("session_timezone", ""),
-    ("date_time_output_format", "simple"),
-    ("date_time_overflow_behavior", "ignore"),
-    ("enable_extended_results_for_datetime_functions", "0"),
-    ("precise_float_parsing", "1"),
-    ("join_use_nulls", "0"),
-    ("transform_null_in", "0"),
-    ("cast_keep_nullable", "0"),
-    ("aggregate_functions_null_for_empty", "0"),
-    ("use_variant_as_common_type", "0"),
-    // What goes over the wire. LZ4 at the level that is the default packs no better and costs twenty times the query.
-    ("http_zlib_compression_level", "1"),
-    ("output_format_native_encode_types_in_binary_format", "0"),
-    ("input_format_native_decode_types_in_binary_format", "0"),
-    ("output_format_native_write_json_as_string", "0"),
-    ("output_format_binary_encode_types_in_binary_format", "0"),
-    ("input_format_binary_decode_types_in_binary_format", "0"),
-    // When and how something is written: there when the server says so, and as it was given.
-    ("async_insert", "0"),
-    ("insert_null_as_default", "1"),
-    ("input_format_null_as_default", "1"),
-    ("input_format_defaults_for_omitted_fields", "1"),
-    ("data_type_default_nullable", "0"),
-    ("alter_sync", "1"),
-    // Updates that write what others read wait for each other: the guard of a write-back relies on it. They wait as
-    // long as a job may by default.
-    ("allow_experimental_lightweight_update", "1"),
-    ("update_parallel_mode", "auto"),
-    ("update_sequential_consistency", "1"),
-    ("lock_acquire_timeout", "600"),
-];
-
-/// A server's version; compares as it should.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
-    /// `26` of 26.7.2.1.
-    pub major: u32,
-    /// `7` of 26.7.2.1.
-    pub minor: u32,
-}
-
-impl Version {
-    /// The oldest server that has lightweight UPDATE.
-    pub const LIGHTWEIGHT_UPDATE: Self = Self {
-        major: 25,
-        minor: 7,
-    };
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.major, self.minor)
-    }
-}
-
-impl FromStr for Version {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let mut numbers = text.split('.').map(|number| number.parse().map_err(|_| ()));
-        Ok(Self {
-            major: numbers.next().ok_or(())??,
-            minor: numbers.next().ok_or(())??,
-        })
-    }
-}
 
 /// A ClickHouse server. Cheap to clone; clones share connections.
 #[derive(Clone)]
@@ -143,6 +33,8 @@ pub struct Server {
     /// Without credentials, for people.
     shown_url: String,
     user: String,
+    /// `user` is `clickhouse.console_user`.
+    is_of_console: bool,
     database: String,
     patience: Duration,
     tls: Option<Tls>,
@@ -205,6 +97,7 @@ impl Server {
             plain,
             shown_url: weldfleet_settings::secret::without_credentials(&settings.url),
             user: settings.user.clone(),
+            is_of_console: settings.is_of_console,
             database: settings.database.clone(),
             patience: PATIENCE,
             tls: settings.tls.clone(),
@@ -465,8 +358,10 @@ impl Server {
     }
 
     fn refused_credentials(&self) -> String {
+        let whose = if self.is_of_console { "console_" } else { "" };
         format!(
-            "these credentials are not accepted; repair clickhouse.user = `{}` and clickhouse.password (or clickhouse.password_file)",
+            "these credentials are not accepted; repair clickhouse.{whose}user = `{}` and clickhouse.{whose}password \
+             (or clickhouse.{whose}password_file), and restart: both are read at start",
             self.user
         )
     }
@@ -508,5 +403,33 @@ impl ChunkSource for HttpSource {
             Ok(result) => result.map_err(|error| StoreError::clickhouse(self.what, error)),
             Err(_) => Err(silent(self.what, self.patience)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_credentials_are_named_by_the_keys_that_have_them() {
+        let mut settings = weldfleet_settings::Settings::default();
+        settings.clickhouse.console_user = "looks".to_owned();
+        let said = |settings: &weldfleet_settings::Settings| {
+            Server::new(&settings.clickhouse).refused_credentials()
+        };
+        let own = said(&settings);
+        assert!(
+            own.contains(
+                "repair clickhouse.user = `default` and clickhouse.password (or clickhouse.password_file),"
+            ),
+            "{own}"
+        );
+        let consoles = said(&settings.for_console());
+        assert!(
+            consoles.contains(
+                "repair clickhouse.console_user = `looks` and clickhouse.console_password (or clickhouse.console_password_file),"
+            ),
+            "{consoles}"
+        );
     }
 }

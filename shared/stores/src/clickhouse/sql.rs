@@ -323,22 +323,20 @@ impl Schema {
         format!("{time} <= {at} AND ({time} < {at} OR {id} < {value})")
     }
 
-    /// Rows of [`Hours::days`] whose time, by the plant's clock, is of these hours. Over midnight they begin on that
-    /// day and end on the next, wherever the plant's `data_date` changes.
+    /// Rows of [`Hours::days`] whose time is of these hours, which begin on that day by the plant's clock and end on the
+    /// same or the next, wherever the plant's `data_date` changes.
     pub(crate) fn within(&self, hours: Hours, day: Day) -> String {
         let column = self.column("ck_local_time");
-        let [from, to] = [hours.from, hours.to].map(|at| at.to_string());
-        let (local, zone) = self.plant_clock();
-        if hours.from < hours.to {
-            let clock = format!("substring(toString({local}), 12, 8)");
-            let (from, to) = (literal(&from), literal(&to));
-            return format!("({clock} >= {from} AND {clock} < {to})");
-        }
-        let at = |day: Day, clock: &str| {
+        let (_, zone) = self.plant_clock();
+        let at = |day: Day, clock: jiff::civil::Time| {
             let time = literal(&format!("{} {clock}", day.iso()));
             format!("toDateTime({time}{zone})")
         };
-        let (from, to) = (at(day, &from), at(day.offset(1).unwrap_or(day), &to));
+        let last = match hours.from < hours.to {
+            true => day,
+            false => day.offset(1).unwrap_or(day),
+        };
+        let (from, to) = (at(day, hours.from), at(last, hours.to));
         format!("({column} >= {from} AND {column} < {to})")
     }
 

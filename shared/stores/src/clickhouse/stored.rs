@@ -4,7 +4,7 @@
 //! and no work for the server. Text comes as it is and is read here too: one row's bad text must not fail the statement
 //! that reads its neighbours, and the text that cannot be read is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use weldfleet_weld::{
     curve_text,
@@ -31,9 +31,6 @@ enum StoredForm {
     /// One text.
     Text,
 }
-
-/// Samples of an array of texts that are read as any text where the next is no short whole number.
-const OTHER_TEXTS: usize = 16;
 
 /// The types that are widened here.
 const WIDENED: &[&str] = &[
@@ -73,11 +70,22 @@ pub(super) fn curve_fits(kind: &ColumnType) -> bool {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UnreadableRows {
     rows: BTreeMap<usize, Invalid>,
+    /// Rows that have no number in this column.
+    missing: BTreeSet<(usize, &'static str)>,
 }
 
 impl UnreadableRows {
     fn add(&mut self, row: usize, reason: Reason, detail: String) {
         self.rows.entry(row).or_insert(Invalid { reason, detail });
+    }
+
+    fn miss(&mut self, row: usize, ours: &'static str, detail: String) {
+        self.missing.insert((row, ours));
+        self.add(row, Reason::Missing, detail);
+    }
+
+    pub(crate) fn is_missing(&self, row: usize, ours: &'static str) -> bool {
+        self.missing.contains(&(row, ours))
     }
 
     /// Why a row that arrived cannot be read; `None` for one that can.
@@ -102,23 +110,32 @@ impl Schema {
             StoredForm::Text => self.text(ours),
             StoredForm::Texts => {
                 let item = self.column_type(ours).and_then(ColumnType::array_item);
-                match item {
-                    Some(item) if item.nullable => format!(
-                        "arrayMap(x -> ifNull(CAST(x AS Nullable(String)), 'NULL'), {})",
-                        self.column(ours)
-                    ),
-                    Some(item) if item.full != "String" => {
-                        format!("CAST({} AS Array(String))", self.column(ours))
+                let column = self.column(ours);
+                let texts = match item {
+                    Some(item) if item.nullable => {
+                        format!(
+                            "arrayMap(x -> ifNull(CAST(x AS Nullable(String)), 'NULL'), {column})"
+                        )
                     }
-                    _ => self.column(ours).to_owned(),
-                }
+                    Some(item) if item.full != "String" => {
+                        format!("CAST({column} AS Array(String))")
+                    }
+                    _ => column.to_owned(),
+                };
+                format!("arrayStringConcat({texts}, char({}))", curve_text::JOINED)
             }
         }
     }
 
     /// A maximum as [`read_maxima`] takes it.
     pub(super) fn stored_maximum(&self, ours: &'static str) -> String {
-        if self.is_text(ours) {
+        if self.is_text(ours) && self.is_nullable(ours) {
+            // Told from an empty text.
+            format!(
+                "ifNull(CAST({} AS Nullable(String)), 'NULL')",
+                self.column(ours)
+            )
+        } else if self.is_text(ours) {
             self.text(ours)
         } else if self.is_nullable(ours) {
             format!("CAST({} AS Nullable(Float32))", self.column(ours))
@@ -154,7 +171,7 @@ pub(super) async fn read_maxima<S: ChunkSource>(
         let first = into.len();
         let is_null = read_nullable(reader, rows, into).await?;
         for row in (0..rows).filter(|row| is_null[*row] != 0) {
-            unreadable.add(first + row, Reason::Missing, format!("{ours} is NULL"));
+            unreadable.miss(first + row, ours, format!("{ours} is NULL"));
         }
         return Ok(());
     }
@@ -168,9 +185,10 @@ pub(super) async fn read_maxima<S: ChunkSource>(
             let value = curve_text::shortened(text);
             let detail = match value.as_str() {
                 "" => format!("{ours} is empty"),
+                "NULL" => format!("{ours} is NULL"),
                 value => format!("{ours} is `{value}`, which is no number"),
             };
-            unreadable.add(into.len(), Reason::Missing, detail);
+            unreadable.miss(into.len(), ours, detail);
         }
         into.push(number.unwrap_or(f32::NAN));
     }
@@ -264,39 +282,19 @@ pub(super) async fn read_curves<S: ChunkSource>(
             }
             Ok(())
         }
-        StoredForm::Text => {
+        StoredForm::Text | StoredForm::Texts => {
             reader.column("String").await?;
+            let read = match form {
+                StoredForm::Texts => curve_text::read_joined,
+                _ => curve_text::read,
+            };
             let mut row = first;
             let take = |text: &[u8]| {
-                refuse(row, curve_text::read(text, values));
+                refuse(row, read(text, values));
                 ends.push(values.len() as u64);
                 row += 1;
             };
             reader.each_text(rows, take).await
-        }
-        StoredForm::Texts => {
-            reader.column("Array(String)").await?;
-            let base = values.len() as u64;
-            let count = reader.array_ends(rows, base, ends).await?;
-            values.reserve(count);
-            for (row, end) in ends.iter().enumerate().skip(first) {
-                let (start, end) = (values.len(), *end as usize);
-                let mut worst = Ok(());
-                while values.len() < end {
-                    let left = end - values.len();
-                    reader.short_texts(left, curve_text::whole_number, values);
-                    let others = (end - values.len()).min(OTHER_TEXTS);
-                    let take = |text: &[u8]| {
-                        let read = curve_text::read_sample(text, values.len() - start, values);
-                        if worst.is_ok() {
-                            worst = read;
-                        }
-                    };
-                    reader.each_text(others, take).await?;
-                }
-                refuse(row, worst);
-            }
-            Ok(())
         }
     }
 }

@@ -28,6 +28,9 @@ const CHINESE_SETS: [&str; 10] = [
     "utf8mb4", "utf8mb3", "utf8", "utf16", "utf16le", "utf32", "ucs2", "gbk", "gb18030", "gb2312",
 ];
 
+/// Why a column of times cannot take one that the plant stores as text.
+const NO_NULL: &str = "takes no NULL, but a text of the plant's may be no time";
+
 const MIGRATE: &str = "run `scheduler migrate`";
 
 impl ExistingTable {
@@ -110,8 +113,18 @@ impl ExistingTable {
                 Err(problem) => faults.add(
                     key,
                     format!("column `{}` {problem}", column.theirs),
-                    "map it to another column, or remove the line".into(),
+                    match problem.ends_with(NO_NULL) {
+                        true => "let it be NULL, map another column, or remove the line and give it a value in [mysql.constants]",
+                        false => "map it to another column, or remove the line",
+                    }
+                    .into(),
                 ),
+            }
+        }
+        if !self.columns.is_empty() {
+            let key = layout.key.iter().map(|name| name.to_lowercase()).collect();
+            if let Some((problem, remedy)) = self.unfit_for_key(&key) {
+                faults.add("tables.result_table".into(), problem, remedy.into());
             }
         }
         self.check_key(layout, &mut faults);
@@ -389,12 +402,19 @@ impl ExistingColumn {
         (!plain && !CHINESE_SETS.contains(&set)).then(|| format!("{collation} holds no Chinese"))
     }
 
-    fn example(&self) -> &'static str {
-        match family(&self.data_type) {
-            "number" | "whole number" => "0",
-            "time" => "\"2000-01-01\"",
+    /// A constant that the column takes, as TOML.
+    fn example(&self) -> String {
+        let value = match self.data_type.as_str() {
+            "bit" => "0",
+            "year" => "2000",
+            "date" | "datetime" | "timestamp" => "\"2000-01-01\"",
+            "time" => "\"00:00:00\"",
+            "json" => "\"{}\"",
+            "enum" => return format!("{:?}", self.words.first().map_or("", String::as_str)),
+            kind if family(kind).ends_with("number") => "0",
             _ => "\"\"",
-        }
+        };
+        value.to_owned()
     }
 
     fn characters(&self) -> Result<Characters, String> {
@@ -454,7 +474,23 @@ fn fit(column: &MirrorColumn, found: &ExistingColumn) -> Result<(MirrorType, boo
     let (held, what) = match (family(&found.data_type), column.kind) {
         // MySQL writes JSON its own way, so that no text comes back as it went.
         ("text", _) if found.data_type == "json" => (MirrorType::Integer, "a text as it is"),
-        ("text", _) => (MirrorType::Text(found.characters()?), ""),
+        ("text", kind) => {
+            let characters = found.characters()?;
+            // What is cut there says something else.
+            let least = match kind {
+                _ if column.ours() == "final_result" => 3,
+                ValueKind::Integer => u64::MAX.to_string().len() as u32,
+                _ => 0,
+            };
+            if characters.most.is_some_and(|most| most < least) {
+                return Err(format!(
+                    "is {}, and `{}` needs {least} characters",
+                    found.column_type,
+                    column.ours()
+                ));
+            }
+            (MirrorType::Text(characters), "")
+        }
         ("number", ValueKind::Float) => {
             let unsigned = found.column_type.contains("unsigned");
             let precision = found.precision();
@@ -475,6 +511,9 @@ fn fit(column: &MirrorColumn, found: &ExistingColumn) -> Result<(MirrorType, boo
             "a plant's local time: an application would read it in its session's zone (DATETIME can)",
         ),
         ("time", _) if is_carried && found.nullable => (found.time(), ""),
+        ("time", _) if is_carried && found.data_type == "datetime" => {
+            return Err(format!("is {} and {NO_NULL}", found.column_type));
+        }
         (_, ValueKind::Float) => (MirrorType::Integer, "a number with fractions"),
         (_, ValueKind::Integer) => (MirrorType::Integer, "a whole number of 64 bits"),
         (_, ValueKind::Time) => (MirrorType::Integer, "a time"),
@@ -496,19 +535,57 @@ impl ExistingColumn {
     }
 
     fn precision(&self) -> Precision {
-        match self.data_type.as_str() {
-            "decimal" => {
-                let inner = self
-                    .column_type
-                    .split_once('(')
-                    .map_or("", |(_, rest)| rest);
-                let mut digits = inner.split([',', ')']).map(|text| text.trim().parse().ok());
-                let whole = digits.next().flatten().unwrap_or(10);
-                Precision::Decimal(whole, digits.next().flatten().unwrap_or(0))
-            }
-            "float" => Precision::Single,
+        let digits = self.column_type.split_once('(').map(|(_, rest)| {
+            let mut digits = rest.split([',', ')']).map(|text| text.trim().parse().ok());
+            let whole = digits.next().flatten().unwrap_or(10);
+            (whole, digits.next().flatten().unwrap_or(0))
+        });
+        match (self.data_type.as_str(), digits) {
+            ("decimal", None) => Precision::Decimal(10, 0),
+            ("decimal" | "double", Some((whole, behind))) => Precision::Decimal(whole, behind),
+            ("float", Some((whole, behind))) => Precision::SingleDecimal(whole, behind),
+            ("float", None) => Precision::Single,
             _ => Precision::Double,
         }
+    }
+
+    /// Whether a number, as the column rounds it, is within what it holds.
+    fn holds_number(&self, number: f64) -> bool {
+        let unsigned = self.column_type.contains("unsigned");
+        let bits = match self.data_type.as_str() {
+            "tinyint" => 8,
+            "smallint" => 16,
+            "mediumint" => 24,
+            "int" => 32,
+            "bigint" => 64,
+            "bit" => {
+                let beyond = 2_f64.powi(MySqlType::of(&self.column_type).size as i32);
+                return number.fract() == 0.0 && (0.0..beyond).contains(&number);
+            }
+            // Two digits are a year of this century or the last.
+            "year" => {
+                let holds = (0.0..100.0).contains(&number) || (1901.0..=2155.0).contains(&number);
+                return number.fract() == 0.0 && holds;
+            }
+            _ => {
+                let largest = match self.precision() {
+                    Precision::Double => f64::MAX,
+                    Precision::Single => f64::from(f32::MAX),
+                    Precision::Decimal(digits, behind)
+                    | Precision::SingleDecimal(digits, behind) => {
+                        let (whole, behind) =
+                            (i32::from(digits - behind.min(digits)), i32::from(behind));
+                        10_f64.powi(whole) - 0.5 * 10_f64.powi(-behind)
+                    }
+                };
+                return number.abs() < largest && !(unsigned && number < 0.0);
+            }
+        };
+        let (least, beyond) = match unsigned {
+            true => (0.0, 2_f64.powi(bits)),
+            false => (-2_f64.powi(bits - 1), 2_f64.powi(bits - 1)),
+        };
+        number.fract() == 0.0 && (least..beyond).contains(&number)
     }
 }
 
@@ -519,6 +596,8 @@ fn refused(constant: &Constant, found: &ExistingColumn) -> Option<String> {
     }
     let kind = &found.column_type;
     let number = match constant {
+        // MySQL takes a text into BIT byte by byte.
+        Constant::Text(_) if found.data_type == "bit" => None,
         Constant::Text(text) => text.trim().parse().ok(),
         Constant::Whole(number) => Some(*number as f64),
         Constant::Number(number) => Some(*number),
@@ -531,9 +610,13 @@ fn refused(constant: &Constant, found: &ExistingColumn) -> Option<String> {
         Constant::Truth(truth) => truth.to_string(),
     };
     let text = shown.trim_matches('"');
-    let fits = match family(&found.data_type) {
-        "number" => number.is_some(),
-        "whole number" => number.is_some_and(|number| number.fract() == 0.0),
+    let family = match found.data_type.as_str() {
+        "date" => "time",
+        "bit" | "year" => "whole number",
+        kind => family(kind),
+    };
+    let fits = match family {
+        "number" | "whole number" => number.is_some_and(|number| found.holds_number(number)),
         "time" => text.len() >= 8 && text.starts_with(|c: char| c.is_ascii_digit()),
         "text" if ["varchar", "char"].contains(&found.data_type.as_str()) => {
             text.chars().count() <= MySqlType::of(kind).size as usize
@@ -542,4 +625,76 @@ fn refused(constant: &Constant, found: &ExistingColumn) -> Option<String> {
         _ => true,
     };
     (!fits).then(|| format!("{shown} does not fit a column of {kind}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn existing(kind: &str) -> ExistingColumn {
+        ExistingColumn {
+            data_type: kind.split('(').next().unwrap().into(),
+            column_type: kind.into(),
+            words: Vec::new(),
+            collation: None,
+            nullable: false,
+            demands_value: true,
+            generated: false,
+            fills_itself: false,
+            changes_itself: false,
+            default: None,
+            comment: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_constant_that_is_shown_for_a_column_fits_it() {
+        for (kind, example, refuses) in [
+            ("date", "\"2000-01-01\"", "\"\""),
+            ("datetime(3)", "\"2000-01-01\"", "\"\""),
+            ("time", "\"00:00:00\"", ""),
+            ("year", "2000", "1900"),
+            ("bit(1)", "0", "2"),
+            ("bit(8)", "0", "-1"),
+            ("bit(64)", "0", "\"\""),
+            ("json", "\"{}\"", ""),
+            ("int", "0", "\"\""),
+            ("decimal(6,2)", "0", "\"\""),
+            ("varchar(8)", "\"\"", ""),
+            ("enum('未确认','ok')", "\"未确认\"", "\"\""),
+        ] {
+            let mut found = existing(kind);
+            if kind.starts_with("enum") {
+                found.words = vec!["未确认".into(), "ok".into()];
+            }
+            assert_eq!(found.example(), example, "{kind}");
+            let constant = |text: &str| match text.parse() {
+                Ok(number) => Constant::Whole(number),
+                Err(_) => Constant::Text(text.trim_matches('"').into()),
+            };
+            assert_eq!(refused(&constant(example), &found), None, "{kind}");
+            if !refuses.is_empty() {
+                assert!(refused(&constant(refuses), &found).is_some(), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_that_may_be_missing_needs_a_column_that_may_be_empty() {
+        let ours = MirrorColumn {
+            source: Source::Carried("weld_time".into()),
+            theirs: "weld_time".into(),
+            kind: ValueKind::Word(64),
+            held: MirrorType::Integer,
+            takes_null: true,
+        };
+        let theirs = |nullable| ExistingColumn {
+            nullable,
+            demands_value: !nullable,
+            ..existing("datetime")
+        };
+        assert!(fit(&ours, &theirs(true)).is_ok());
+        let said = "is datetime and takes no NULL, but a text of the plant's may be no time";
+        assert_eq!(fit(&ours, &theirs(false)).unwrap_err(), said);
+    }
 }

@@ -47,6 +47,19 @@ pub(super) struct UniqueKey {
     pub columns: BTreeSet<String>,
     /// Whether each column counts to its end.
     pub whole: bool,
+    /// It finds one row, and no range of them.
+    pub is_hash: bool,
+}
+
+/// What a table is; all empty where there is none. In lower case.
+#[derive(Default)]
+struct TableKind {
+    /// `base table`, `view`, …
+    kind: String,
+    engine: String,
+    row_format: String,
+    /// `partitioned`, …
+    options: String,
 }
 
 /// The result table as it is, and what the server offers.
@@ -56,6 +69,9 @@ pub(super) struct ExistingTable {
     /// By name in lower case.
     pub columns: BTreeMap<String, ExistingColumn>,
     pub unique_keys: Vec<UniqueKey>,
+    kind: TableKind,
+    /// Foreign keys of other tables that refer to this one, for people.
+    pub referring: Vec<String>,
 }
 
 impl ExistingTable {
@@ -86,7 +102,47 @@ impl ExistingTable {
             has_database: !databases.is_empty(),
             columns: rows.into_iter().map(ExistingColumn::described).collect(),
             unique_keys: unique_keys(conn, database, table).await?,
+            kind: kind(conn, database, table).await?,
+            referring: referring(conn, database, table).await?,
         })
+    }
+
+    /// Why the table cannot get a unique key over these columns, or cannot use the one that it has; and what to do.
+    pub(super) fn unfit_for_key(&self, key: &BTreeSet<String>) -> Option<(String, &'static str)> {
+        let mut keys = self.unique_keys.iter();
+        if let Some(found) = keys.find(|unique| unique.whole && unique.columns == *key) {
+            let problem = format!(
+                "unique key `{}` is a HASH index, which finds no rows of a day",
+                found.name
+            );
+            return found
+                .is_hash
+                .then_some((problem, "drop it, and let the table be InnoDB with ROW_FORMAT=DYNAMIC; `scheduler migrate` then adds one"));
+        }
+        let TableKind {
+            kind,
+            engine,
+            row_format,
+            options,
+        } = &self.kind;
+        if kind.contains("view") {
+            let problem = "is a view, which can have no unique key".to_owned();
+            Some((problem, "name the table that it shows"))
+        } else if !engine.is_empty() && engine != "innodb" {
+            let problem = format!("is of the engine {engine}, and a weld's key needs InnoDB");
+            Some((
+                problem,
+                "ALTER TABLE … ENGINE=InnoDB, or name another table",
+            ))
+        } else if options.contains("partitioned") {
+            let problem = "is partitioned, so that a unique key over a weld's key alone is refused";
+            Some((problem.to_owned(), "name a table without partitions"))
+        } else if ["compact", "redundant"].contains(&row_format.as_str()) {
+            let problem = format!("has ROW_FORMAT={row_format}, in which a weld's key is too long");
+            Some((problem, "ALTER TABLE … ROW_FORMAT=DYNAMIC"))
+        } else {
+            None
+        }
     }
 
     /// A column by its name, whatever its case.
@@ -112,23 +168,61 @@ async fn exact_collation(conn: &mut Conn) -> Result<String, StoreError> {
     })
 }
 
+async fn kind(conn: &mut Conn, database: &str, table: &str) -> Result<TableKind, StoreError> {
+    let found: Option<(String, String, String, String)> = in_time(
+        "read the table's kind",
+        conn.exec_first(
+            "SELECT TABLE_TYPE, IFNULL(ENGINE, ''), IFNULL(ROW_FORMAT, ''), IFNULL(CREATE_OPTIONS, '') \
+             FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
+            (database, table),
+        ),
+    )
+    .await?;
+    let (kind, engine, row_format, options) = found.unwrap_or_default();
+    Ok(TableKind {
+        kind: kind.to_lowercase(),
+        engine: engine.to_lowercase(),
+        row_format: row_format.to_lowercase(),
+        options: options.to_lowercase(),
+    })
+}
+
+async fn referring(
+    conn: &mut Conn,
+    database: &str,
+    table: &str,
+) -> Result<Vec<String>, StoreError> {
+    let found: Vec<(String, String, String)> = in_time(
+        "read foreign keys",
+        conn.exec(
+            "SELECT TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS \
+             WHERE UNIQUE_CONSTRAINT_SCHEMA = ? AND REFERENCED_TABLE_NAME = ? ORDER BY 1, 2",
+            (database, table),
+        ),
+    )
+    .await?;
+    let found = found.into_iter();
+    let found = found.map(|(table, key, rule)| format!("`{key}` of `{table}` (ON DELETE {rule})"));
+    Ok(found.collect())
+}
+
 async fn unique_keys(
     conn: &mut Conn,
     database: &str,
     table: &str,
 ) -> Result<Vec<UniqueKey>, StoreError> {
     // An expression is a column without a name.
-    let keys: Vec<(String, String, bool)> = in_time(
+    let keys: Vec<(String, String, bool, String)> = in_time(
         "read keys",
         conn.exec(
-            "SELECT INDEX_NAME, IFNULL(COLUMN_NAME, ''), SUB_PART IS NULL FROM information_schema.STATISTICS \
+            "SELECT INDEX_NAME, IFNULL(COLUMN_NAME, ''), SUB_PART IS NULL, INDEX_TYPE FROM information_schema.STATISTICS \
              WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0",
             (database, table),
         ),
     )
     .await?;
     let mut unique: BTreeMap<String, UniqueKey> = BTreeMap::new();
-    for (name, column, whole) in keys {
+    for (name, column, whole, kind) in keys {
         let key = unique.entry(name.clone()).or_insert_with(|| UniqueKey {
             name,
             whole: true,
@@ -136,6 +230,7 @@ async fn unique_keys(
         });
         key.columns.insert(column.to_lowercase());
         key.whole &= whole;
+        key.is_hash |= kind.eq_ignore_ascii_case("hash");
     }
     Ok(unique.into_values().collect())
 }
@@ -145,8 +240,9 @@ impl ExistingColumn {
     fn described(row: InformationRow) -> (String, Self) {
         let (name, data_type, column_type, collation, nullable, default, extra, comment) = row;
         let extra = extra.to_ascii_lowercase();
-        let has_expression = extra.contains("default_generated")
-            || default.as_deref().is_some_and(|text| text.contains("()"));
+        let is_unique = default.as_deref().is_some_and(|text| {
+            ["uuid()", "uuid_short()"].contains(&text.to_ascii_lowercase().as_str())
+        });
         let column = Self {
             words: enum_words(&column_type),
             data_type: data_type.to_ascii_lowercase(),
@@ -159,7 +255,7 @@ impl ExistingColumn {
                 && !extra.contains("auto_increment")
                 && !extra.contains("generated"),
             changes_itself: extra.contains("on update"),
-            fills_itself: extra.contains("auto_increment") || has_expression,
+            fills_itself: extra.contains("auto_increment") || is_unique,
             default,
             comment,
         };

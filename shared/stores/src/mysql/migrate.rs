@@ -14,7 +14,7 @@ use super::{
     },
     own_columns::{carried_columns, columns},
     quote::identifier,
-    server::Server,
+    server::{Server, in_time},
 };
 use crate::{
     errors::{SchemaError, SchemaFault, StoreError},
@@ -33,6 +33,8 @@ pub struct TableNotice {
     pub is_applications: bool,
     /// `ADD COLUMN …` and its like.
     pub changes: Vec<String>,
+    /// What may go with a record whose weld is no longer NOK; each in a sentence.
+    pub losses: Vec<String>,
 }
 
 impl fmt::Display for TableNotice {
@@ -52,6 +54,9 @@ impl fmt::Display for TableNotice {
         }
         for change in &self.changes {
             writeln!(f, "  {change}")?;
+        }
+        for loss in &self.losses {
+            writeln!(f, "{loss}")?;
         }
         write!(
             f,
@@ -143,11 +148,20 @@ pub(crate) async fn apply(
     statements: &[&Statement],
 ) -> Result<(), StoreError> {
     let (mut conn, _) = Server::without_database(&settings.mysql).await?;
+    // Whoever comes after a waiting ALTER waits too: an application would stand still.
+    let patience = "SET SESSION lock_wait_timeout = 10";
+    in_time("set a time limit", conn.query_drop(patience)).await?;
     for statement in statements {
         // Adding a key to a large table takes its time; the server says when it is done.
-        conn.query_drop(&statement.sql)
-            .await
-            .map_err(|error| StoreError::mysql(&statement.what, error))?;
+        let done = conn.query_drop(&statement.sql).await;
+        let done = done.map_err(|error| StoreError::mysql(&statement.what, error));
+        done.map_err(|error| match error.is_locked() {
+            true => StoreError::refused(
+                format!("mysql: {}: a session holds the table", statement.what),
+                "end it (`SHOW PROCESSLIST`; as a rule a transaction that was left open) and run `scheduler migrate` again",
+            ),
+            false => error,
+        })?;
     }
     let _ = conn.disconnect().await;
     Ok(())
@@ -181,6 +195,7 @@ impl ExistingTable {
             table: format!("{database}.{table}"),
             is_applications: true,
             changes,
+            losses: self.losses(layout),
         };
         Ok((vec![statement], Some(notice)))
     }
@@ -226,14 +241,37 @@ impl ExistingTable {
             format!("complete table `{table}`"),
             format!("ALTER TABLE {target} {}", changes.join(", ")),
         );
-        // Every table that the fleet ever made has it, and no other.
-        let is_ours = self.column("ck_ticks").is_some();
-        let notice = (!is_ours).then(|| TableNotice {
+        let notice = (!self.is_fleets()).then(|| TableNotice {
             table: format!("{database}.{table}"),
             is_applications: false,
             changes,
+            losses: self.losses(layout),
         });
         Ok((statements, notice))
+    }
+
+    fn losses(&self, layout: &MirrorLayout) -> Vec<String> {
+        let mut losses = Vec::new();
+        if layout.review.is_empty() {
+            losses.push(
+                "a record of the fleet's is removed once its weld is judged OK, with whatever people wrote into it: map a \
+                 column that they fill as review_note, or another review column, and it stays"
+                    .to_owned(),
+            );
+        }
+        if !self.referring.is_empty() {
+            losses.push(format!(
+                "other tables refer to it: {}; with a record that is removed CASCADE removes their rows, RESTRICT keeps it",
+                self.referring.join(", ")
+            ));
+        }
+        losses
+    }
+
+    /// Whether the fleet made the table: in an application's, the key columns are NULL that `migrate` added.
+    fn is_fleets(&self) -> bool {
+        let mut key = MIRROR_KEY.into_iter();
+        key.all(|name| self.column(name).is_some_and(|column| !column.nullable))
     }
 
     fn creation(&self, target: &str, layout: &MirrorLayout) -> String {
@@ -271,7 +309,7 @@ impl ExistingTable {
         changes
     }
 
-    fn has_own_key(&self) -> bool {
+    pub(super) fn has_own_key(&self) -> bool {
         let key: BTreeSet<String> = MIRROR_KEY.map(str::to_owned).into();
         let mut keys = self.unique_keys.iter();
         keys.any(|unique| unique.whole && unique.columns == key)
@@ -358,6 +396,10 @@ impl ExistingTable {
                     "change its type, or name another table",
                 );
             }
+        }
+        let own: BTreeSet<String> = MIRROR_KEY.map(str::to_owned).into();
+        if let Some((problem, remedy)) = self.unfit_for_key(&own) {
+            fault(problem, remedy);
         }
         // Two unique keys would let one weld push another out.
         let key: BTreeSet<&str> = MIRROR_KEY.iter().copied().collect();

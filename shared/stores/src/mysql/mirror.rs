@@ -20,22 +20,25 @@
 //! zone. Where these changed, on a new host as a rule, the record is given the new words and keeps its review.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use super::{
-    NokTable,
-    table::{Retimed, StoredRow},
+    NokTable, Refusals,
+    refusals::LeftOuts,
+    row::StoredRow,
+    table::{Put, Retimed},
 };
 use crate::{
     IdRef, RecordId,
     clickhouse::{
         SourceTable,
-        nok::{Checksum, JudgedStamp, NokRow, TextKey, TickSpan},
+        nok::{Array, Checksum, JudgedStamp, NokRow, TextKey, TickSpan},
     },
     errors::StoreError,
+    mirror_layout::MirrorLayout,
     range::{Day, KeyOrder, KeyRange, KeyRef, Range, neighbours},
 };
 
@@ -51,6 +54,7 @@ pub struct Mirror {
     kept: Arc<Mutex<BTreeMap<Day, Kept>>>,
     /// By day, the committed rows' checksum as it was last computed.
     sums: Arc<Mutex<BTreeMap<Day, CommittedSum>>>,
+    left_out: LeftOuts,
 }
 
 /// A checksum, and what it is of. While that is the same, so is the checksum.
@@ -63,6 +67,10 @@ struct CommittedSum {
     computed: Instant,
 }
 
+/// How long ClickHouse may count the NOK rows of all days.
+const LONGEST_COUNT: Duration = Duration::from_secs(10);
+/// Days of a table that keeps versions that are counted again, the newest; of older ones it is not said what they lack.
+const MOST_RECOUNTED: usize = 92;
 /// Even where nothing is written a filter may select other rows after a while.
 const SUM_IS_GOOD_FOR: Duration = Duration::from_secs(60);
 
@@ -73,6 +81,8 @@ struct Kept {
     sums: Checksum,
     /// What was judged when that was found out.
     judged: JudgedStamp,
+    /// Other records that say NOK, of welds that are not, and are there still: MySQL does not let them go.
+    surplus: u64,
 }
 
 impl Kept {
@@ -89,7 +99,7 @@ impl Kept {
 #[derive(Default)]
 struct Difference {
     /// Records to add or to change.
-    put: Vec<NokRow>,
+    put: Vec<Put>,
     /// Records whose time is in other words than the weld's is now.
     retime: Vec<Retimed>,
     /// Records whose weld says otherwise, or has another record, and that nobody has reviewed.
@@ -117,7 +127,10 @@ impl Difference {
         }
         let is_other = !same(&record.row, weld);
         if is_other {
-            self.put.push(weld.clone());
+            self.put.push(Put {
+                row: weld.clone(),
+                is_new: false,
+            });
         }
         self.change.updated += u64::from(is_other || !today(record));
         for twin in records {
@@ -131,7 +144,7 @@ impl Difference {
 }
 
 /// What a mirror changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MirrorChange {
     /// Rows that were missing.
     pub inserted: u64,
@@ -141,6 +154,8 @@ pub struct MirrorChange {
     pub removed: u64,
     /// Rows left alone although the source has no verdict for their weld.
     pub kept: u64,
+    /// Rows that MySQL did not take, or let go.
+    pub refused: Refusals,
 }
 
 impl std::ops::AddAssign for MirrorChange {
@@ -149,7 +164,17 @@ impl std::ops::AddAssign for MirrorChange {
         self.updated += other.updated;
         self.removed += other.removed;
         self.kept += other.kept;
+        self.refused += other.refused;
     }
+}
+
+/// What came of a difference.
+struct Written {
+    change: MirrorChange,
+    /// Records that were there and say something else now.
+    changed: Vec<NokRow>,
+    /// Records that should have gone and are still there.
+    surplus: u64,
 }
 
 /// How far a day's mirror is behind.
@@ -165,6 +190,25 @@ pub struct MirrorLag {
     pub kept: u64,
     /// Whether all other rows are equal in content too.
     pub equal: bool,
+}
+
+/// NOK rows of all days, as both sides count them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MirrorTotals {
+    /// Those of MySQL whose weld has no verdict in the source: as the last look at all rows of a day found, or as many
+    /// as MySQL has more than the source.
+    pub kept: u64,
+    /// Days of which MySQL lacks some.
+    pub behind: BTreeMap<Day, DayBehind>,
+    /// Why `behind` is not known, where it is not.
+    pub uncounted: Option<String>,
+}
+
+/// A day of which MySQL lacks rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayBehind {
+    pub missing: u64,
+    pub committed: u64,
 }
 
 /// A range whose results are in the rows.
@@ -183,11 +227,27 @@ impl Mirror {
             table,
             kept: Arc::default(),
             sums: Arc::default(),
+            left_out: LeftOuts::default(),
         }
+    }
+
+    /// The same, which looks so long for the rows of a write that MySQL refuses.
+    pub fn searching_for(mut self, search: Duration) -> Self {
+        self.table.search = search;
+        self
     }
 
     pub fn table(&self) -> &NokTable {
         &self.table
+    }
+
+    /// The same for one look; what was left out for long enough is tried again in it.
+    async fn for_a_look(&self) -> Result<Self, StoreError> {
+        self.left_out.expire();
+        Ok(Self {
+            table: self.table.for_a_look().await?,
+            ..self.clone()
+        })
     }
 
     /// Makes MySQL equal to the committed NOK rows between the range's keys, whoever committed them.
@@ -205,6 +265,7 @@ impl Mirror {
         &self,
         committed: &[&CommittedRange],
     ) -> Result<MirrorChange, StoreError> {
+        let look = self.for_a_look().await?;
         let mut days: BTreeMap<(Day, bool), Vec<&CommittedRange>> = BTreeMap::new();
         for committed in committed {
             let in_order_of_time = committed.range.keys().order() == KeyOrder::Time;
@@ -217,17 +278,17 @@ impl Mirror {
             let ranges: Vec<KeyRange> = committed.iter().map(|one| one.range.keys()).collect();
             let tokens: Option<Vec<u64>> = committed.iter().map(|one| one.first_token).collect();
             if !in_order_of_time {
-                done += self.mirror_found(day, &ranges, tokens.as_deref()).await?;
+                done += look.mirror_found(day, &ranges, tokens.as_deref()).await?;
                 continue;
             }
             let spans = neighbours(ranges.clone());
             done += match tokens {
                 // What lies between them is other workers', who mirror it: to ask what became of it would cost more.
                 Some(tokens) => {
-                    self.mirror_between(day, &spans, &ranges, Some(&tokens))
+                    look.mirror_between(day, &spans, &ranges, Some(&tokens))
                         .await?
                 }
-                None => self.mirror_between(day, &spans, &spans, None).await?,
+                None => look.mirror_between(day, &spans, &spans, None).await?,
             };
         }
         Ok(done)
@@ -256,7 +317,7 @@ impl Mirror {
                 .await?;
         }
         let difference = self.compare(day, &committed, &stored).await?;
-        self.write(day, difference).await
+        Ok(self.write(day, difference).await?.change)
     }
 
     /// Of `ranges`, which lie in `spans` that do not overlap. With `tokens` only rows that these attempts found NOK are
@@ -286,18 +347,18 @@ impl Mirror {
             .nok_between(day, spans, tokens, &layout.columns)
             .await?;
         let difference = self.compare(day, &committed, &stored).await?;
-        self.write(day, difference).await
+        Ok(self.write(day, difference).await?.change)
     }
 
     /// Makes MySQL equal to the day's committed NOK rows, in steps of bounded size.
     pub async fn mirror_day(&self, day: Day) -> Result<MirrorChange, StoreError> {
-        self.walk(day, true).await
+        self.for_a_look().await?.walk(day, true).await
     }
 
     /// Looks at every row of the day, as [`Self::mirror_day`] does, and writes nothing: what is behind, and what is
     /// kept.
     pub async fn survey_day(&self, day: Day) -> Result<MirrorChange, StoreError> {
-        self.walk(day, false).await
+        self.for_a_look().await?.walk(day, false).await
     }
 
     async fn walk(&self, day: Day, writes: bool) -> Result<MirrorChange, StoreError> {
@@ -315,18 +376,23 @@ impl Mirror {
             let committed = self.source.nok_in_span(day, step, &layout.columns).await?;
             let difference = self.compare(day, &committed, &stored).await?;
             kept.sums += difference.kept.sums;
-            done += if writes {
-                self.write(day, difference).await?
+            if writes {
+                let written = self.write(day, difference).await?;
+                kept.surplus += written.surplus;
+                done += written.change;
+                self.look_again(day, &written.changed, &mut done.refused)
+                    .await?;
             } else {
-                difference.change
-            };
+                kept.surplus += difference.surplus.len() as u64;
+                done += difference.change;
+            }
             if step.to >= rest.to {
                 break;
             }
             rest.from = step.to + 1;
         }
         let mut days = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.sums.rows > 0 {
+        if kept.sums.rows > 0 || kept.surplus > 0 {
             days.insert(day, kept);
         } else {
             days.remove(&day);
@@ -365,7 +431,10 @@ impl Mirror {
                 Some(records) => found.keep_one(row, records),
                 None => {
                     found.change.inserted += 1;
-                    found.put.push(row.clone());
+                    found.put.push(Put {
+                        row: row.clone(),
+                        is_new: true,
+                    });
                 }
             }
         }
@@ -393,51 +462,136 @@ impl Mirror {
         found.change.removed = found.surplus.len() as u64;
         found.change.kept = found.kept.sums.rows;
         // Writers that take rows in one order do not deadlock.
-        found
-            .put
-            .sort_by(|a, b| (a.ticks, &a.record_id).cmp(&(b.ticks, &b.record_id)));
+        found.put.sort_by(|a, b| a.row.weld().cmp(&b.row.weld()));
         Ok(found)
     }
 
-    async fn write(&self, day: Day, difference: Difference) -> Result<MirrorChange, StoreError> {
+    /// Writes what differs, save what MySQL refused a short while ago.
+    async fn write(&self, day: Day, mut difference: Difference) -> Result<Written, StoreError> {
+        let (left_out, mut refused) = (&self.left_out, Refusals::default());
+        let mut stay = difference.surplus.len();
+        difference
+            .surplus
+            .retain(|key| !left_out.holds(day, weld_of(key), None, &mut refused));
+        stay -= difference.surplus.len();
         // A record takes the words of a twin only once that is gone, and new values by its new words.
-        let removed = self.table.remove(day, &difference.surplus).await?;
-        self.table.retime(day, &difference.retime).await?;
-        let put: Vec<&NokRow> = difference.put.iter().collect();
-        self.table.put(day, &put).await?;
-        Ok(MirrorChange {
-            removed,
-            ..difference.change
+        let (removed, locked_in) = self.table.remove(day, &difference.surplus).await?;
+        stay += locked_in.len();
+        for one in &locked_in {
+            left_out.add(day, weld_of(&one.row), None, one, &mut refused);
+        }
+
+        let mut unchanged: BTreeSet<(i64, String)> = BTreeSet::new();
+        let owned = |(ticks, id): (i64, &str)| (ticks, id.to_owned());
+        difference.retime.retain(|record| {
+            let holds = left_out.holds(day, weld_of(&record.key), None, &mut refused);
+            holds.then(|| unchanged.insert(owned(weld_of(&record.key))));
+            !holds
+        });
+        for one in &self.table.retime(day, &difference.retime).await? {
+            left_out.add(day, weld_of(&one.row.key), None, one, &mut refused);
+            unchanged.insert(owned(weld_of(&one.row.key)));
+        }
+
+        let untimed = unchanged.clone();
+        let mut missing = 0;
+        let mut miss = |put: &Put| match put.is_new {
+            true => missing += 1,
+            false => _ = unchanged.insert(owned(put.row.weld())),
+        };
+        difference.put.retain(|put| {
+            // By its old words it would be added a second time.
+            let is_untimed = !untimed.is_empty() && untimed.contains(&owned(put.row.weld()));
+            let holds =
+                !is_untimed && left_out.holds(day, put.row.weld(), Some(&put.row), &mut refused);
+            holds.then(|| miss(put));
+            !is_untimed && !holds
+        });
+        for one in &self.table.put(day, &difference.put).await? {
+            left_out.add(
+                day,
+                one.row.row.weld(),
+                Some(&one.row.row),
+                one,
+                &mut refused,
+            );
+            miss(&one.row);
+        }
+        let changed = difference.put.into_iter();
+        let changed =
+            changed.filter(|put| !put.is_new && !unchanged.contains(&owned(put.row.weld())));
+        Ok(Written {
+            change: MirrorChange {
+                inserted: difference.change.inserted.saturating_sub(missing),
+                updated: difference
+                    .change
+                    .updated
+                    .saturating_sub(unchanged.len() as u64),
+                removed,
+                refused,
+                ..difference.change
+            },
+            changed: changed.map(|put| put.row).collect(),
+            surplus: stay as u64,
         })
     }
 
-    /// NOK rows of MySQL whose weld has no verdict in the source, of all days: as the last look at all rows of a day
-    /// found, or as many as MySQL has more than the source. Reads one column of the source from end to end; not for
-    /// every pass.
-    pub async fn kept_rows(&self) -> Result<u64, StoreError> {
-        let stored = self.table.days().await?;
-        if stored.is_empty() {
-            return Ok(0);
+    /// Reads changed records back: a trigger may have made something else of them, and would at every look.
+    async fn look_again(
+        &self,
+        day: Day,
+        changed: &[NokRow],
+        refused: &mut Refusals,
+    ) -> Result<(), StoreError> {
+        if changed.is_empty() {
+            return Ok(());
         }
-        let committed = self.source.nok_by_day().await?;
-        let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = stored.into_iter().map(|(number, stored)| {
-            let day = Day::new(number).ok();
-            let committed = committed.get(&number).copied().unwrap_or(0);
-            let found = day.and_then(|day| known.get(&day));
-            found
-                .map_or(0, |kept| kept.sums.nok)
-                .max(stored.saturating_sub(committed))
-        });
-        Ok(kept.sum())
+        let layout = self.table.layout().await?;
+        let welds: Vec<(i64, &str)> = changed.iter().map(NokRow::weld).collect();
+        let stored = self.table.rows_at(day, &welds).await?;
+        let changed: HashMap<(i64, &str), &NokRow> =
+            changed.iter().map(|row| (row.weld(), row)).collect();
+        for StoredRow { row: stored, .. } in &stored {
+            if let Some(row) = changed.get(&stored.weld())
+                && row.ck_local_time == stored.ck_local_time
+                && let Some(column) = differs_in(&layout, stored, row)
+            {
+                self.left_out.add_unkept(day, row, column, refused);
+            }
+        }
+        Ok(())
+    }
+
+    /// NOK rows of all days on both sides. Reads one column of the source from end to end; not for every pass.
+    pub async fn totals(&self) -> Result<MirrorTotals, StoreError> {
+        let stored = self.table.days().await?;
+        let source = self.source.clone().for_looking(Some(LONGEST_COUNT));
+        let committed = source.nok_by_day().await?;
+        let mut totals = {
+            let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            compared(&known, stored, committed)
+        };
+        if self.source.schema().keeps_versions && !totals.behind.is_empty() {
+            // A version that no longer counts was counted, too.
+            let behind = std::mem::take(&mut totals.behind);
+            let newest: Vec<(Day, DayBehind)> =
+                behind.into_iter().rev().take(MOST_RECOUNTED).collect();
+            let days: Vec<Day> = newest.iter().map(|(day, _)| *day).collect();
+            match source.nok_of_days(&days).await {
+                Ok(counted) => totals.behind = recounted(newest, &counted),
+                Err(error) => totals.uncounted = Some(error.chain_and_remedy()),
+            }
+        }
+        Ok(totals)
     }
 
     /// The day's checksums, ClickHouse's and MySQL's; equal when the mirror is.
     pub async fn checksums(&self, day: Day) -> Result<(Checksum, Checksum), StoreError> {
+        let look = self.for_a_look().await?;
         // MySQL first: what is committed after that shows as a difference, never as a false match.
-        let reviewed = self.table.reviewed_not_nok(day).await?;
-        let mirrored = self.table.checksum(day).await?;
-        Ok((self.committed_sum(day, reviewed).await?, mirrored))
+        let reviewed = look.table.reviewed_not_nok(day).await?;
+        let mirrored = look.table.checksum(day).await?;
+        Ok((look.committed_sum(day, reviewed).await?, mirrored))
     }
 
     /// The checksum of the day's committed rows; computed anew if anything was written to the source table.
@@ -508,6 +662,53 @@ impl Mirror {
     }
 }
 
+/// NOK rows by day, MySQL's and ClickHouse's.
+fn compared(
+    known: &BTreeMap<Day, Kept>,
+    stored: Vec<(u32, u64)>,
+    committed: HashMap<u32, u64>,
+) -> MirrorTotals {
+    let known = |number| {
+        let day = Day::new(number).ok();
+        let found = day.and_then(|day| known.get(&day));
+        found.map_or((0, 0), |kept| (kept.sums.nok, kept.surplus))
+    };
+    let kept = stored.iter().map(|(number, stored)| {
+        let committed = committed.get(number).copied().unwrap_or(0);
+        let (known, surplus) = known(*number);
+        known.max(stored.saturating_sub(committed + surplus))
+    });
+    let kept = kept.sum();
+    let stored: HashMap<u32, u64> = stored.into_iter().collect();
+    let behind = committed.into_iter().filter_map(|(number, committed)| {
+        let stored = stored.get(&number).copied().unwrap_or(0);
+        // What MySQL did not let go at the last look may be gone since, and is not held against the day.
+        let (kept, _) = known(number);
+        let missing = committed.saturating_sub(stored.saturating_sub(kept));
+        let day = Day::new(number).ok().filter(|_| missing > 0)?;
+        Some((day, DayBehind { missing, committed }))
+    });
+    MirrorTotals {
+        kept,
+        behind: behind.collect(),
+        uncounted: None,
+    }
+}
+
+/// The days that lack rows still, by how many welds are NOK as their rows are now.
+fn recounted(
+    behind: Vec<(Day, DayBehind)>,
+    counted: &HashMap<u32, u64>,
+) -> BTreeMap<Day, DayBehind> {
+    let recounted = behind.into_iter().filter_map(|(day, was)| {
+        let committed = counted.get(&day.number()).copied().unwrap_or(0);
+        let not_now = was.committed.saturating_sub(committed);
+        let missing = was.missing.saturating_sub(not_now);
+        (missing > 0).then_some((day, DayBehind { missing, committed }))
+    });
+    recounted.collect()
+}
+
 /// Whether a stored row's key lies in the range. An id that cannot be one of the column's does not.
 fn between(keys: &KeyRange, row: &NokRow) -> bool {
     let id = match &keys.from.id {
@@ -524,12 +725,33 @@ fn between(keys: &KeyRange, row: &NokRow) -> bool {
     })
 }
 
+fn weld_of((ticks, _, id): &TextKey) -> (i64, &str) {
+    (*ticks, id)
+}
+
+/// The first of MySQL's columns in which two rows differ.
+fn differs_in<'a>(layout: &'a MirrorLayout, a: &NokRow, b: &NokRow) -> Option<&'a str> {
+    let mut texts = a.texts.iter().zip(&b.texts);
+    let mut floats = a.floats.iter().zip(&b.floats);
+    let mut integers = a.integers.iter().zip(&b.integers);
+    let mut columns = layout.columns.iter();
+    let column = columns.find(|column| match Array::of(column) {
+        Array::Texts => texts.next().is_some_and(|(a, b)| a != b),
+        Array::Floats => floats
+            .next()
+            .is_some_and(|(a, b)| millionths(a) != millionths(b)),
+        Array::Integers => integers.next().is_some_and(|(a, b)| a != b),
+    });
+    column.map(|column| column.theirs.as_str())
+}
+
+fn millionths(x: &f64) -> Option<i64> {
+    x.is_finite()
+        .then(|| (x.clamp(-1e9, 1e9) * 1e6 + 0.5).floor() as i64)
+}
+
 /// Whether two rows of a weld say the same, in whatever words its time, numbers to a millionth.
-fn same(a: &NokRow, b: &NokRow) -> bool {
-    let millionths = |x: &f64| {
-        x.is_finite()
-            .then(|| (x.clamp(-1e9, 1e9) * 1e6 + 0.5).floor() as i64)
-    };
+pub(super) fn same(a: &NokRow, b: &NokRow) -> bool {
     a.weld() == b.weld()
         && a.integers == b.integers
         && a.texts == b.texts
@@ -537,4 +759,56 @@ fn same(a: &NokRow, b: &NokRow) -> bool {
             .iter()
             .map(millionths)
             .eq(b.floats.iter().map(millionths))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(number: u32) -> Day {
+        Day::new(number).unwrap()
+    }
+
+    fn behind(missing: u64, committed: u64) -> DayBehind {
+        DayBehind { missing, committed }
+    }
+
+    #[test]
+    fn what_is_kept_stands_for_no_missing_row_and_what_is_not_let_go_for_no_kept_one() {
+        let known = Kept {
+            sums: Checksum {
+                rows: 2,
+                nok: 2,
+                sum: 0,
+            },
+            surplus: 3,
+            ..Kept::default()
+        };
+        let known = BTreeMap::from([(day(20_261_121), known)]);
+        let stored = vec![(20_261_121, 10), (20_261_122, 4)];
+        let committed = HashMap::from([(20_261_121, 9), (20_261_122, 4), (20_261_123, 1)]);
+        let totals = compared(&known, stored, committed);
+        assert_eq!(totals.kept, 2);
+        assert_eq!(
+            totals.behind,
+            BTreeMap::from([
+                (day(20_261_121), behind(1, 9)),
+                (day(20_261_123), behind(1, 1))
+            ])
+        );
+    }
+
+    #[test]
+    fn versions_that_no_longer_count_are_not_missing() {
+        let were = vec![
+            (day(20_261_123), behind(3, 9)),
+            (day(20_261_122), behind(2, 5)),
+            (day(20_261_121), behind(1, 1)),
+        ];
+        let counted = HashMap::from([(20_261_123, 8), (20_261_122, 3)]);
+        assert_eq!(
+            recounted(were, &counted),
+            BTreeMap::from([(day(20_261_123), behind(2, 8))])
+        );
+    }
 }

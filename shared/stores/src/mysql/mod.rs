@@ -4,9 +4,10 @@
 //! - `existing_table`: the result table as it is; `own_columns`: as the fleet makes it; `migrate`: made or completed;
 //!   `application`: one that an application reads already;
 //! - [`survey`]: the columns of a table that no settings describe yet;
-//! - `table`: reading and writing rows of the result table, in batches;
+//! - `table`: reading and writing rows of the result table, in batches; `row`: what a row is in a statement;
+//! - `twins`: records that are there twice, where the unique key was lost;
 //! - `reviews`: what people say of its rows;
-//! - `mirror`: the table made equal to what is committed in ClickHouse.
+//! - `mirror`: the table made equal to what is committed in ClickHouse; `refusals`: what MySQL does not take of it.
 
 mod application;
 mod existing_table;
@@ -14,11 +15,16 @@ pub(crate) mod migrate;
 mod mirror;
 mod own_columns;
 pub(crate) mod quote;
+mod refusals;
 mod reviews;
+mod row;
 pub(crate) mod server;
 pub mod survey;
 mod table;
+mod twins;
 
-pub use mirror::{CommittedRange, Mirror, MirrorChange, MirrorLag};
+pub use mirror::{CommittedRange, DayBehind, Mirror, MirrorChange, MirrorLag, MirrorTotals};
+pub use refusals::Refusals;
 pub use reviews::{Review, Reviewed, WeldKey};
 pub use table::NokTable;
+pub use twins::remove_twins;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use jiff::civil::DateTime;
 use mysql_async::{Row, Value, prelude::Queryable};
 
 use super::{NokTable, quote::identifier, server::in_time};
@@ -32,6 +33,17 @@ impl Review {
     /// Whether nobody has written anything.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether it was said of a verdict before the one of `judged`; both are UTC, and a review is kept to the second. What
+    /// is no time is of this one.
+    pub fn is_of_another_verdict(&self, judged: &str) -> bool {
+        let second = |text: &str| {
+            let at = text.parse::<DateTime>().ok()?;
+            at.with().subsec_nanosecond(0).build().ok()
+        };
+        let (said, judged) = (second(&self.at), second(judged));
+        said.zip(judged).is_some_and(|(said, judged)| said < judged)
     }
 
     fn of(&self, ours: &str) -> &str {

@@ -107,11 +107,11 @@ impl Server {
 
 /// Whoever cannot reach the server wants to know which one was meant, and where that is written.
 fn connecting(opts: &Opts) -> String {
-    format!(
-        "connect to mysql.url = {}:{}",
-        opts.ip_or_hostname(),
-        opts.tcp_port()
-    )
+    let (host, port) = (opts.ip_or_hostname(), opts.tcp_port());
+    match host.contains(':') {
+        true => format!("connect to mysql.url = [{host}]:{port}"),
+        false => format!("connect to mysql.url = {host}:{port}"),
+    }
 }
 
 fn options(settings: &MySql) -> Result<Opts, StoreError> {
@@ -128,13 +128,19 @@ fn options(settings: &MySql) -> Result<Opts, StoreError> {
             "write mysql://user:password@host:3306/database",
         ));
     }
+    // The library would look an IPv6 address up with the brackets that it has in a URL, as if it were a name.
+    let host = opts.ip_or_hostname();
+    let host = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
+    let ssl = opts.ssl_opts().cloned();
+    let opts = OptsBuilder::from_opts(opts).ip_or_hostname(host);
     let Some(tls) = &settings.tls else {
-        return Ok(opts);
+        return Ok(opts.into());
     };
-    let ssl = opts.ssl_opts().cloned().unwrap_or_default();
-    Ok(OptsBuilder::from_opts(opts)
-        .ssl_opts(certificates(ssl, tls))
-        .into())
+    let certificates = certificates(ssl.unwrap_or_default(), tls);
+    Ok(opts.ssl_opts(certificates).into())
 }
 
 /// Nobody is trusted but whom the settings name.
@@ -179,12 +185,14 @@ fn advised(tls: Option<&Tls>, error: StoreError) -> StoreError {
 /// `ER_ACCESS_DENIED_ERROR`.
 const ACCESS_DENIED: u16 = 1045;
 
-/// Every session is strict (no silent cutting), speaks UTC, and reads what others have committed.
+/// Every session is strict (no silent cutting), speaks UTC, reads what others have committed, and waits for a row that
+/// somebody locks no longer than others can wait for it.
 fn session() -> Vec<String> {
     vec![
         "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'".into(),
         "SET SESSION time_zone = '+00:00'".into(),
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".into(),
+        "SET SESSION innodb_lock_wait_timeout = 2".into(),
         "SET NAMES utf8mb4".into(),
     ]
 }
@@ -199,5 +207,28 @@ pub(crate) async fn in_time<T>(
             what: what.to_owned(),
             seconds: PATIENCE.as_secs(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_is_no_name() {
+        let of = |url: &str| {
+            let settings = MySql {
+                url: weldfleet_settings::Secret::new(url),
+                ..MySql::default()
+            };
+            let opts = options(&settings).unwrap();
+            (opts.ip_or_hostname().to_owned(), connecting(&opts))
+        };
+        let (host, connecting) = of("mysql://weld:secret@[::1]:3307/weld");
+        assert_eq!(host, "::1");
+        assert_eq!(connecting, "connect to mysql.url = [::1]:3307");
+        let (host, connecting) = of("mysql://db.plant/weld");
+        assert_eq!(host, "db.plant");
+        assert_eq!(connecting, "connect to mysql.url = db.plant:3306");
     }
 }

@@ -12,6 +12,7 @@ pub struct SurveyedMySqlColumn {
     pub name: String,
     /// Lower case, without its length.
     pub kind: String,
+    pub nullable: bool,
     /// An INSERT that does not name it is refused.
     pub demanded: bool,
 }
@@ -40,6 +41,7 @@ pub async fn columns(
             SurveyedMySqlColumn {
                 name,
                 kind: kind.to_lowercase(),
+                nullable: nullable == "YES",
                 demanded: nullable == "NO" && default.is_none() && !fills_itself,
             }
         });

@@ -1,18 +1,25 @@
 //! Reading and writing rows of the result table, in batches.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use mysql_async::{Conn, Params, Row, Value, prelude::Queryable};
 use tokio::sync::OnceCell;
-use weldfleet_settings::{Constant, Settings};
+use weldfleet_settings::Settings;
 
 use super::{
     migrate,
     quote::identifier,
+    refusals::Refused,
+    row::{
+        StoredRow, checksum_text, key_values, row_values, stored_row, time_text, values_of, written,
+    },
     server::{Server, in_time},
 };
 use crate::{
-    clickhouse::nok::{Array, Checksum, NokRow, TextKey, TickSpan},
+    clickhouse::nok::{Checksum, NokRow, TextKey, TickSpan},
     errors::{Class, StoreError},
     mirror_layout::{MirrorColumn, MirrorLayout, MirrorType},
     range::Day,
@@ -24,42 +31,47 @@ const BATCH: usize = 200;
 /// Tries of a statement that lost a deadlock.
 const TRIES: usize = 5;
 
+/// How long refused rows are looked for by those who wait for nothing else.
+const SEARCH: Duration = Duration::from_secs(10);
+
+/// How long it is believed what an application's columns can hold: its people may change them.
+const FITS_FOR: Duration = Duration::from_secs(180);
+
 /// The table of NOK welds. Cheap to clone.
 #[derive(Clone)]
 pub struct NokTable {
     server: Server,
     /// Quoted, with its database.
     pub(super) name: String,
-    table: String,
+    pub(super) table: String,
     /// As the settings have it.
     pub(super) declared: Arc<MirrorLayout>,
     /// The same with what an application's columns can hold, once that is known.
-    fitted: Arc<OnceCell<Arc<MirrorLayout>>>,
+    fitted: Arc<Mutex<Option<Fitted>>>,
+    /// That of the look that this is for; see [`Self::for_a_look`].
+    of_look: Option<Arc<MirrorLayout>>,
+    /// How long the rows of a write are looked for that MySQL refuses; the others of their batches wait for the next
+    /// look.
+    pub(super) search: Duration,
     /// There once an application's columns are known to hold what reviewers say.
     reviewable: Arc<OnceCell<()>>,
 }
 
-/// A mirrored row as MySQL holds it.
-pub(crate) struct StoredRow {
-    pub row: NokRow,
-    pub reviewed: bool,
-    /// Whether it has a verdict.
-    pub judged: bool,
-    /// What it adds to the day's checksum.
-    pub crc: u64,
-}
+/// A layout, and when it was asked for.
+type Fitted = (Instant, Arc<MirrorLayout>);
 
 /// A record's key, and the words that its time is to be in.
+#[derive(Clone)]
 pub(crate) struct Retimed {
     pub key: TextKey,
     pub time: String,
 }
 
-impl StoredRow {
-    /// Whether the day's checksum counts it: a review alone, of a weld without a verdict, says nothing about the weld.
-    pub fn counts(&self) -> bool {
-        !self.reviewed || self.judged
-    }
+/// A record to add or to change.
+#[derive(Clone)]
+pub(crate) struct Put {
+    pub row: NokRow,
+    pub is_new: bool,
 }
 
 impl NokTable {
@@ -81,6 +93,8 @@ impl NokTable {
             table,
             declared: Arc::new(MirrorLayout::of(settings)),
             fitted: Arc::default(),
+            of_look: None,
+            search: SEARCH,
             reviewable: Arc::default(),
         }))
     }
@@ -90,17 +104,37 @@ impl NokTable {
         &self.server
     }
 
-    /// The table's columns. What an application's can hold is asked once.
+    /// The table's columns. What an application's can hold is asked where it is not known.
     pub(crate) async fn layout(&self) -> Result<Arc<MirrorLayout>, StoreError> {
         if !self.declared.is_applications {
             return Ok(self.declared.clone());
         }
-        let fitted = self.fitted.get_or_try_init(async || {
-            let mut conn = self.server.connect().await?;
-            let (database, table) = (self.server.database(), &self.table);
-            migrate::fitted(&mut conn, database, table, &self.declared).await
-        });
-        fitted.await.cloned()
+        if let Some(fitted) = &self.of_look {
+            return Ok(fitted.clone());
+        }
+        let known = || self.fitted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, fitted)) = &*known() {
+            return Ok(fitted.clone());
+        }
+        let mut conn = self.server.connect().await?;
+        let (database, table) = (self.server.database(), &self.table);
+        let fitted = migrate::fitted(&mut conn, database, table, &self.declared).await?;
+        *known() = Some((Instant::now(), fitted.clone()));
+        Ok(fitted)
+    }
+
+    /// The same table for one look at both stores: its rows are all read and written alike, whoever asks anew meanwhile
+    /// what an application's columns can hold. That is asked here if it was asked long ago.
+    pub(super) async fn for_a_look(&self) -> Result<Self, StoreError> {
+        self.fitted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take_if(|(asked, _)| asked.elapsed() >= FITS_FOR);
+        let layout = self.layout().await?;
+        Ok(Self {
+            of_look: Some(layout),
+            ..self.clone()
+        })
     }
 
     /// What a worker must be able to do, each with whether it can; the write is tried on no row.
@@ -279,9 +313,13 @@ impl NokTable {
         .await
     }
 
-    /// Adds rows, or gives those that are there these values. Columns that a reviewer fills are not named, and an
-    /// application's constants only where a row is added.
-    pub(crate) async fn put(&self, day: Day, rows: &[&NokRow]) -> Result<(), StoreError> {
+    /// Adds rows, or gives those that are there these values; returns those that MySQL refuses. Columns that a reviewer
+    /// fills are not named, and an application's constants only where a row is added.
+    pub(super) async fn put(
+        &self,
+        day: Day,
+        rows: &[Put],
+    ) -> Result<Vec<Refused<Put>>, StoreError> {
         let layout = self.layout().await?;
         let names = written(&layout);
         // A row that is there has this key: something must be set.
@@ -291,7 +329,7 @@ impl NokTable {
             .map(|name| format!("{name} = VALUES({name})"))
             .collect();
         let marks = format!("({})", vec!["?"; names.len()].join(", "));
-        for batch in rows.chunks(BATCH) {
+        let put = |batch: &[Put]| {
             let sql = format!(
                 "INSERT INTO {} ({}) VALUES {} ON DUPLICATE KEY UPDATE {}",
                 self.name,
@@ -299,34 +337,42 @@ impl NokTable {
                 vec![marks.as_str(); batch.len()].join(", "),
                 updates.join(", ")
             );
-            let values = batch.iter().flat_map(|row| row_values(&layout, day, row));
-            self.write("write nok rows", &sql, values.collect()).await?;
-        }
-        Ok(())
+            let values = batch
+                .iter()
+                .flat_map(|put| row_values(&layout, day, &put.row));
+            (sql, values.collect())
+        };
+        Ok(self.write_each("write nok rows", rows, put).await?.1)
     }
 
-    /// Removes rows that nobody has reviewed; returns how many.
-    pub(crate) async fn remove(&self, day: Day, keys: &[TextKey]) -> Result<u64, StoreError> {
-        let mut removed = 0;
-        for batch in keys.chunks(BATCH) {
+    /// Removes rows that nobody has reviewed; returns how many, and those that MySQL does not let go.
+    pub(super) async fn remove(
+        &self,
+        day: Day,
+        keys: &[TextKey],
+    ) -> Result<(u64, Vec<Refused<TextKey>>), StoreError> {
+        let remove = |batch: &[TextKey]| {
             let sql = format!(
                 "DELETE FROM {} WHERE {} AND NOT {}",
                 self.name,
                 self.has_key(batch),
                 self.declared.is_reviewed(),
             );
-            removed += self
-                .write("remove nok rows", &sql, key_values(day, batch))
-                .await?;
-        }
-        Ok(removed)
+            (sql, key_values(day, batch))
+        };
+        self.write_each("remove nok rows", keys, remove).await
     }
 
-    /// Gives records the words that their time has now. Nothing else of them changes, whoever has reviewed them.
-    pub(crate) async fn retime(&self, day: Day, records: &[Retimed]) -> Result<(), StoreError> {
+    /// Gives records the words that their time has now; returns those that MySQL refuses. Nothing else of them changes,
+    /// whoever has reviewed them.
+    pub(super) async fn retime(
+        &self,
+        day: Day,
+        records: &[Retimed],
+    ) -> Result<Vec<Refused<Retimed>>, StoreError> {
         let [_, ticks, time, id] = self.declared.quoted_key();
         let case = format!("WHEN ({ticks}, {time}, {id}) = (?, ?, ?) THEN ? ");
-        for batch in records.chunks(BATCH) {
+        let retime = |batch: &[Retimed]| {
             let keys: Vec<TextKey> = batch.iter().map(|record| record.key.clone()).collect();
             let sql = format!(
                 "UPDATE {} SET {time} = CASE {}ELSE {time} END WHERE {}",
@@ -340,10 +386,52 @@ impl NokTable {
                 values.push(Value::from(time.as_str()));
             }
             values.extend(key_values(day, &keys));
-            self.write("write the times of nok rows", &sql, values)
-                .await?;
+            (sql, values)
+        };
+        let written = self.write_each("write the times of nok rows", records, retime);
+        Ok(written.await?.1)
+    }
+
+    /// Writes rows in batches. Where MySQL refuses a batch for its rows, each half of it is tried, down to the rows that
+    /// it refuses. Returns how many rows were changed, and the refused ones.
+    async fn write_each<T: Clone>(
+        &self,
+        what: &str,
+        rows: &[T],
+        statement: impl Fn(&[T]) -> (String, Vec<Value>),
+    ) -> Result<(u64, Vec<Refused<T>>), StoreError> {
+        let (mut changed, mut refused) = (0, Vec::new());
+        let mut rest: Vec<&[T]> = rows.chunks(BATCH).rev().collect();
+        let mut until = None;
+        while let Some(batch) = rest.pop() {
+            let (sql, values) = statement(batch);
+            let error = match self.write(what, &sql, values).await {
+                Ok(rows) => {
+                    changed += rows;
+                    continue;
+                }
+                Err(error) if error.may_be_of_rows() => error,
+                Err(error) => return Err(error),
+            };
+            let goes_on =
+                Instant::now() < *until.get_or_insert_with(|| Instant::now() + self.search);
+            if goes_on && batch.len() > 1 {
+                let (first, second) = batch.split_at(batch.len() / 2);
+                rest.extend([second, first]);
+                continue;
+            }
+            refused.extend(Refused::all(batch, &error));
+            if !goes_on && error.class() == Class::Retry {
+                // As many locks as these would be waited for one after the other.
+                let unwritten = rest.drain(..);
+                refused.extend(unwritten.flat_map(|batch| Refused::all(batch, &error)));
+            }
         }
-        Ok(())
+        if !refused.is_empty() {
+            // The application may have made a column narrower: for the next look.
+            *self.fitted.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        Ok((changed, refused))
     }
 
     /// Ticks and ids of reviewed rows that do not say NOK.
@@ -429,7 +517,10 @@ impl NokTable {
             tries += 1;
             let mut conn = self.server.connect().await?;
             match write_once(&mut conn, what, sql, values.clone()).await {
-                Err(error) if error.class() == Class::Retry && tries < TRIES => {
+                // A lock has been waited for already.
+                Err(error)
+                    if error.class() == Class::Retry && !error.is_locked() && tries < TRIES =>
+                {
                     tracing::debug!(what, tries, error = %error.chain(), "mysql statement lost, again");
                 }
                 other => return other,
@@ -446,169 +537,4 @@ async fn write_once(
 ) -> Result<u64, StoreError> {
     in_time(what, conn.exec_drop(sql, Params::Positional(values))).await?;
     Ok(conn.affected_rows())
-}
-
-fn key_values(day: Day, keys: &[TextKey]) -> Vec<Value> {
-    let mut values = vec![Value::from(day.number())];
-    values.extend(keys.iter().flat_map(values_of));
-    values
-}
-
-fn values_of((ticks, time, id): &TextKey) -> [Value; 3] {
-    [
-        Value::from(*ticks),
-        Value::from(time.as_str()),
-        Value::from(id.as_str()),
-    ]
-}
-
-fn text_value(text: &str) -> Value {
-    if text.is_empty() {
-        Value::NULL
-    } else {
-        Value::from(text)
-    }
-}
-
-fn float_value(number: f64) -> Value {
-    if number.is_finite() {
-        Value::from(number)
-    } else {
-        Value::NULL
-    }
-}
-
-/// Every column that a row is written with, quoted: the key, what is held behind it, constants.
-fn written(layout: &MirrorLayout) -> Vec<String> {
-    let constants = layout.constants.iter().map(|(name, _)| identifier(name));
-    layout
-        .quoted_key()
-        .into_iter()
-        .chain(layout.columns.iter().map(MirrorColumn::quoted))
-        .chain(constants)
-        .collect()
-}
-
-/// In the order of [`written`].
-fn row_values(layout: &MirrorLayout, day: Day, row: &NokRow) -> Vec<Value> {
-    let mut values = vec![
-        Value::from(day.number()),
-        Value::from(row.ticks),
-        Value::from(row.ck_local_time.as_str()),
-        Value::from(row.record_id.as_str()),
-    ];
-    let (mut texts, mut floats, mut integers) =
-        (row.texts.iter(), row.floats.iter(), row.integers.iter());
-    values.extend(layout.columns.iter().map(|column| {
-        let value = match Array::of(column) {
-            Array::Texts => texts.next().map(|text| match text.as_str() {
-                "" if !column.takes_null => Value::from(""),
-                text => text_value(text),
-            }),
-            Array::Floats => floats.next().map(|number| float_value(*number)),
-            Array::Integers => integers.next().map(|number| Value::from(*number)),
-        };
-        value.unwrap_or(Value::NULL)
-    }));
-    let constants = layout.constants.iter();
-    values.extend(constants.map(|(_, constant)| match constant {
-        Constant::Text(text) => Value::from(text.as_str()),
-        Constant::Whole(number) => Value::from(*number),
-        Constant::Number(number) => Value::from(*number),
-        Constant::Truth(truth) => Value::from(*truth),
-    }));
-    values
-}
-
-fn stored_row(layout: &MirrorLayout, mut row: Row) -> Result<StoredRow, StoreError> {
-    let mut place = 0;
-    let mut next = || {
-        place += 1;
-        row.take::<Value, _>(place - 1).unwrap_or(Value::NULL)
-    };
-    let mut stored = NokRow {
-        ticks: integer(&next()) as i64,
-        ck_local_time: text(next())?,
-        record_id: text(next())?,
-        nok: 0,
-        texts: Vec::new(),
-        floats: Vec::new(),
-        integers: Vec::new(),
-    };
-    for column in &layout.columns {
-        match Array::of(column) {
-            Array::Texts => stored.texts.push(text(next())?),
-            Array::Floats => stored.floats.push(float(&next())),
-            Array::Integers => stored.integers.push(integer(&next()) as u64),
-        }
-    }
-    stored.nok = u8::from(integer(&next()) != 0);
-    let (reviewed, judged) = (integer(&next()) != 0, integer(&next()) != 0);
-    let crc = integer(&next()) as u64;
-    Ok(StoredRow {
-        row: stored,
-        reviewed,
-        judged,
-        crc,
-    })
-}
-
-fn text(value: Value) -> Result<String, StoreError> {
-    match value {
-        Value::NULL => Ok(String::new()),
-        Value::Bytes(bytes) => String::from_utf8(bytes)
-            .map_err(|_| StoreError::answer("read mirrored rows", "text that is not utf-8")),
-        other => Err(StoreError::answer(
-            "read mirrored rows",
-            format!("{other:?} where text should be"),
-        )),
-    }
-}
-
-fn float(value: &Value) -> f64 {
-    match value {
-        Value::Double(number) => *number,
-        Value::Float(number) => f64::from(*number),
-        Value::Int(number) => *number as f64,
-        Value::UInt(number) => *number as f64,
-        // DECIMAL comes as text.
-        Value::Bytes(bytes) => std::str::from_utf8(bytes)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(f64::NAN),
-        _ => f64::NAN,
-    }
-}
-
-fn integer(value: &Value) -> i128 {
-    match value {
-        Value::Int(number) => i128::from(*number),
-        Value::UInt(number) => i128::from(*number),
-        _ => 0,
-    }
-}
-
-/// `DATETIME(3)` as ClickHouse prints a `DateTime64(3)`.
-fn time_text(name: &str) -> String {
-    format!("LEFT(DATE_FORMAT({name}, '%Y-%m-%d %H:%i:%s.%f'), 23)")
-}
-
-/// The row's text over which both stores compute CRC32, as bytes whatever the collations.
-fn checksum_text(layout: &MirrorLayout) -> String {
-    let bytes = |value: String| format!("IFNULL(CAST({value} AS BINARY), '')");
-    let text = |name: &str| bytes(format!("CONVERT({name} USING utf8mb4)"));
-    let [_, ticks, time, id] = layout.quoted_key();
-    let mut values = vec![bytes(ticks), text(&time), text(&id)];
-    values.extend(layout.columns.iter().map(|column| {
-        let name = column.quoted();
-        match column.held {
-            MirrorType::Text(_) => text(&name),
-            MirrorType::Time(_) => bytes(time_text(&name)),
-            MirrorType::Number { .. } => bytes(format!(
-                "CAST(FLOOR(LEAST(GREATEST({name}, -1e9), 1e9) * 1e6 + 0.5e0) AS SIGNED)"
-            )),
-            MirrorType::Integer => bytes(format!("IFNULL({name}, 0)")),
-        }
-    }));
-    values.join(", ")
 }

@@ -278,6 +278,6 @@ pub fn changed(inserted: u64, updated: u64, removed: u64) -> MirrorChange {
         inserted,
         updated,
         removed,
-        kept: 0,
+        ..MirrorChange::default()
     }
 }

@@ -319,6 +319,13 @@ impl Judge {
         Ok(())
     }
 
+    /// What there is to see of a weld that nothing can judge: its curves as they were recorded, in V and kA. `None`
+    /// where there is nothing.
+    #[must_use]
+    pub fn as_recorded(&self, weld: &Weld<'_>) -> Option<Explanation> {
+        Explanation::as_recorded(weld, &self.units)
+    }
+
     /// What the rules see in a weld.
     ///
     /// # Errors

@@ -238,6 +238,12 @@ impl ModelSet {
         self.specs.iter().filter(differs)
     }
 
+    /// Models that call a weld NOK from a probability on that is above this one.
+    pub fn with_threshold_above(&self, probability: f32) -> impl Iterator<Item = &ModelSpec> {
+        let mut specs = self.specs.iter();
+        std::iter::from_fn(move || specs.find(|spec| spec.nok_threshold > probability))
+    }
+
     /// Number of models, at least 1.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "never empty")]

@@ -45,18 +45,17 @@ pub(super) fn short_pulse(main: Option<Pulse>, stepped: &SteppedSettings, hits: 
 }
 
 /// `low_energy`: ∫ U·I dt over the main pulse, J, of the samples and not the steps: a product of means would leave out
-/// what ripple brings. Decided on the sum rounded to six decimals, so that the order of summation cannot matter.
+/// what ripple brings. Decided on the sum rounded to six decimals, so that the order of summation cannot matter. A weld
+/// without any pulse has one of 0 J.
 pub(super) fn low_energy(
     curves: &Curves,
-    main: Pulse,
+    main: Option<Pulse>,
     stepped: &SteppedSettings,
     hits: &mut Vec<Hit>,
 ) -> Result<(), RuleError> {
     let settings = &stepped.settings.low_energy;
-    let (from, to) = (
-        main.start * stepped.grid.samples,
-        main.end * stepped.grid.samples,
-    );
+    let (start, end) = main.map_or((0, 0), |main| (main.start, main.end));
+    let (from, to) = (start * stepped.grid.samples, end * stepped.grid.samples);
     let (u, i) = (&curves.u()[from..to], &curves.i()[from..to]);
     let sum = widest(
         #[inline(always)]
@@ -74,7 +73,7 @@ pub(super) fn low_energy(
     hits.push(Hit::new(
         Rule::LowEnergy,
         found.0,
-        stepped.ms(main.start),
+        stepped.ms(start),
         joules,
         found.1,
     ));
@@ -82,17 +81,17 @@ pub(super) fn low_energy(
 }
 
 /// `resistance_end_high`: mean of the trusted R in a window near the end of the main pulse, decided as rounded to six
-/// decimals. Without any (the pulse is too short, or interrupted there) other rules speak and this one does not.
+/// decimals. Answers whether anything could be told: false if there is such a window, but no R in it is trusted. Of a
+/// pulse that is too short other rules speak.
 pub(super) fn resistance_end_high(
     r: &[f32],
     trusted: Option<&[bool]>,
     main: Pulse,
     stepped: &SteppedSettings,
     hits: &mut Vec<Hit>,
-) -> Result<(), RuleError> {
+) -> Result<bool, RuleError> {
     let settings = &stepped.settings.resistance_end_high;
-    let to = r.len().saturating_sub(stepped.end_guard);
-    let from = to.saturating_sub(stepped.end_window);
+    let (from, to) = end_window(r.len(), stepped);
     let is_trusted = |k: usize| trusted.is_none_or(|trusted| trusted[k]);
     let (mut sum, mut count) = (0.0, 0_u32);
     for k in (from..to).filter(|k| is_trusted(*k)) {
@@ -100,7 +99,7 @@ pub(super) fn resistance_end_high(
         count += 1;
     }
     if count == 0 {
-        return Ok(());
+        return Ok(from == to);
     }
     let mean = rounded(sum / f64::from(count));
     measurable(Rule::ResistanceEndHigh, mean, "mΩ")?;
@@ -110,7 +109,7 @@ pub(super) fn resistance_end_high(
     } else if above(settings.warn_above_mohm) {
         (Level::Warn, settings.warn_above_mohm)
     } else {
-        return Ok(());
+        return Ok(true);
     };
     let t_ms = stepped.ms(main.start + from);
     hits.push(Hit::new(
@@ -120,7 +119,13 @@ pub(super) fn resistance_end_high(
         mean,
         found.1,
     ));
-    Ok(())
+    Ok(true)
+}
+
+/// Where `resistance_end_high` looks in a pulse of so many steps.
+pub(super) fn end_window(steps: usize, stepped: &SteppedSettings) -> (usize, usize) {
+    let to = steps.saturating_sub(stepped.end_guard);
+    (to.saturating_sub(stepped.end_window), to)
 }
 
 /// A comparison with NaN is false and would read as no hit.
@@ -135,7 +140,7 @@ fn measurable(rule: Rule, value: f64, unit: &str) -> Result<(), RuleError> {
 }
 
 #[inline(always)]
-fn dot(x: &[f32], y: &[f32]) -> f64 {
+pub(super) fn dot(x: &[f32], y: &[f32]) -> f64 {
     let mut sums = [0.0_f64; LANES];
     let (mut xs, mut ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
     for (x, y) in (&mut xs).zip(&mut ys) {

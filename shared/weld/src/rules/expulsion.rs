@@ -9,7 +9,7 @@ use crate::vectors::widest;
 /// Steps a median is taken of.
 pub(super) const MEDIAN: usize = 5;
 
-/// What the rule looks at: the main pulse only.
+/// What the rule looks at: one pulse.
 pub(super) struct Signal<'a> {
     /// R in mΩ, or U in V where the weld is judged on U.
     pub x: &'a [f32],
@@ -27,8 +27,8 @@ struct Drop {
     depth: f64,
 }
 
-/// Appends the hits; `medians` is scratch. Answers whether anything could be told: false if the pulse is long enough,
-/// but no stretch of it can be trusted.
+/// Appends the hits; `medians` is scratch. Answers whether anything could be told: false if the pulse is long enough, but
+/// no stretch of it can be trusted.
 pub(super) fn judge(
     signal: &Signal<'_>,
     stepped: &SteppedSettings,
@@ -76,7 +76,7 @@ pub(super) fn judge(
             continue;
         };
         let mut deepest = Drop { t, depth };
-        for later in t + 1..end.min(t + stepped.expulsion.refractory.max(1)) {
+        for later in t + 1..end.min(t + stepped.expulsion.refractory) {
             if let Some(depth) = scan.depth(later)
                 && depth > deepest.depth
             {
@@ -91,7 +91,7 @@ pub(super) fn judge(
         };
         let t_ms = stepped.ms(signal.start + deepest.t);
         hits.push(Hit::new(Rule::Expulsion, level, t_ms, deepest.depth, limit));
-        t = deepest.t + stepped.expulsion.refractory.max(1);
+        t = deepest.t + stepped.expulsion.refractory;
     }
     true
 }

@@ -192,6 +192,10 @@ mod tests {
                 "`parts.\"P1\".expulsion.flag` is -1",
             ),
             (
+                "[pulses]\nmain_ms = [400, 300]",
+                "`pulses.main_ms` is [400, 300]: give [shortest, longest] with 0 <= shortest <= longest",
+            ),
+            (
                 "[pulses]\ncurrent_floor_ka = 0.0",
                 "`pulses.current_floor_ka` is 0",
             ),

@@ -1,4 +1,4 @@
-//! The rules' own sampling: steps of about a millisecond, whatever the recorder's rate.
+//! The rules' own sampling: steps of about a millisecond, of whatever rate above that the recorder has.
 //!
 //! A step is a whole number of samples, the one nearest to 1 ms, and its value is their mean. At 1 kHz and below a step
 //! is one sample. So a window of five steps sees as much time, and as little noise, at 50 kHz as at 1 kHz.

@@ -154,12 +154,19 @@ impl NokOn {
     }
 }
 
+/// As in `nok_on`.
+impl fmt::Display for NokOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.level {
+            Level::Warn => self.rule.fmt(f),
+            Level::Flag => write!(f, "{}:flag", self.rule),
+        }
+    }
+}
+
 impl Serialize for NokOn {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.level {
-            Level::Warn => serializer.serialize_str(self.rule.as_str()),
-            Level::Flag => serializer.collect_str(&format_args!("{}:flag", self.rule)),
-        }
+        serializer.collect_str(self)
     }
 }
 

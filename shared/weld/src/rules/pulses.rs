@@ -1,6 +1,7 @@
 //! Where current flows: pulses, and the gaps inside them.
 
-use super::stepped::SteppedSettings;
+use super::{bands::dot, hit::rounded, stepped::SteppedSettings};
+use crate::vectors::widest;
 
 /// Steps looked at together.
 const BLOCK: usize = 32;
@@ -21,19 +22,34 @@ impl Pulse {
 }
 
 /// A weld cut into pulses. Reusable.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Segments {
     pub pulses: Vec<Pulse>,
     /// Stretches without current inside a pulse, in time.
     pub gaps: Vec<Pulse>,
-    /// Index of the main pulse in `pulses`: the longest, of equals the first.
+    /// Index of the main pulse in `pulses`: the one with the most ∫I²dt (∫U²dt where the weld is judged on U), of
+    /// equals the first.
     pub main: Option<usize>,
+    /// ∫I²dt of each pulse, or ∫U²dt; empty where there is one pulse.
+    squares: Vec<f64>,
 }
 
 impl Segments {
     #[must_use]
     pub fn main(&self) -> Option<Pulse> {
         self.main.map(|index| self.pulses[index])
+    }
+
+    /// The main pulse, and before it every other one with at least half of its ∫I²dt.
+    pub(super) fn hot_ones(&self) -> impl Iterator<Item = Pulse> + '_ {
+        let most = self.main.and_then(|main| self.squares.get(main));
+        let is_hot = move |(index, squares): (usize, &f64)| {
+            let is_hot =
+                Some(index) != self.main && most.is_some_and(|most| 2.0 * squares >= *most);
+            is_hot.then(|| self.pulses[index])
+        };
+        let others = self.squares.iter().enumerate().filter_map(is_hot);
+        others.chain(self.main())
     }
 
     /// Cuts `x` where it is at least `threshold`.
@@ -67,10 +83,28 @@ impl Segments {
                 _ => self.pulses.push(Pulse { start, end }),
             }
         }
-        self.main = None;
+        self.find_main(x, stepped.grid.step_ms);
+    }
+
+    /// A long temper at half the current is not what made the weld. Decided on sums rounded to six decimals, so that
+    /// the order of summation cannot matter.
+    fn find_main(&mut self, x: &[f32], step_ms: f64) {
+        self.squares.clear();
+        self.main = (!self.pulses.is_empty()).then_some(0);
+        if self.pulses.len() < 2 {
+            return;
+        }
+        let mut most = f64::NEG_INFINITY;
         for (index, pulse) in self.pulses.iter().enumerate() {
-            if self.main().is_none_or(|main| pulse.steps() > main.steps()) {
-                self.main = Some(index);
+            let x = &x[pulse.start..pulse.end];
+            let sum = widest(
+                #[inline(always)]
+                || dot(x, x),
+            );
+            let squares = rounded(sum * step_ms);
+            self.squares.push(squares);
+            if squares > most {
+                (self.main, most) = (Some(index), squares);
             }
         }
     }
@@ -91,7 +125,10 @@ fn run(x: &[f32], threshold: f32, flows: bool) -> usize {
 
 fn is_pause(before: Pulse, until: usize, stepped: &SteppedSettings) -> bool {
     let within = |samples: usize, [least, most]: [usize; 2]| (least..=most).contains(&samples);
-    within(until - before.end, stepped.pause) && within(before.steps(), stepped.prepulse)
+    let may_end = [stepped.prepulse, stepped.main]
+        .into_iter()
+        .any(|length| within(before.steps(), length));
+    may_end && within(until - before.end, stepped.pause)
 }
 
 #[cfg(test)]
@@ -101,16 +138,16 @@ mod tests {
 
     /// Pulses and gaps of stretches given as (samples, whether current flows), under the defaults at 1 ms.
     fn cut(stretches: &[(usize, bool)]) -> (Vec<usize>, Vec<usize>) {
+        cut_by(&RuleSettings::default(), stretches)
+    }
+
+    fn cut_by(settings: &RuleSettings, stretches: &[(usize, bool)]) -> (Vec<usize>, Vec<usize>) {
         let x: Vec<f32> = stretches
             .iter()
             .flat_map(|(samples, flows)| vec![if *flows { 1.0 } else { 0.0 }; *samples])
             .collect();
         let mut segments = Segments::default();
-        segments.cut(
-            &x,
-            0.1,
-            &SteppedSettings::new(&RuleSettings::default(), 1.0),
-        );
+        segments.cut(&x, 0.1, &SteppedSettings::new(settings, 1.0));
         let lengths = |pulses: &[Pulse]| pulses.iter().map(Pulse::steps).collect();
         (lengths(&segments.pulses), lengths(&segments.gaps))
     }
@@ -144,6 +181,67 @@ mod tests {
             (vec![70, 300], vec![20]),
             "only one pause in a program of two pulses"
         );
+    }
+
+    #[test]
+    fn a_pause_may_follow_the_main_pulse_where_its_length_is_set() {
+        let mut settings = RuleSettings::default();
+        settings.pulses.max_pulses = 3;
+        let temper = |main: usize| {
+            [
+                (70, true),
+                (20, false),
+                (main, true),
+                (30, false),
+                (120, true),
+            ]
+        };
+        let as_one = cut_by(&settings, &temper(320));
+        assert_eq!(as_one, (vec![70, 470], vec![30]), "off by default");
+        settings.pulses.main_ms = [300.0, 350.0];
+        for main in [300, 350] {
+            let apart = cut_by(&settings, &temper(main));
+            assert_eq!(apart, (vec![70, main, 120], vec![]));
+        }
+        for main in [299, 351] {
+            let as_one = cut_by(&settings, &temper(main));
+            assert_eq!(as_one, (vec![70, main + 150], vec![30]));
+        }
+        // Between the two ranges, and inside the main pulse, a gap is what it was.
+        let interrupted = [
+            (150, true),
+            (20, false),
+            (150, true),
+            (30, false),
+            (120, true),
+        ];
+        assert_eq!(cut_by(&settings, &interrupted), (vec![320, 120], vec![20]));
+    }
+
+    #[test]
+    fn the_main_pulse_has_the_most_current_squared() {
+        let mut settings = RuleSettings::default();
+        settings.pulses.max_pulses = 4;
+        settings.pulses.prepulse_ms = [40.0, 1000.0];
+        let stepped = SteppedSettings::new(&settings, 1.0);
+        let main = |pulses: &[(usize, f32)]| {
+            let pulse = |&(steps, top): &(usize, f32)| [vec![top; steps], vec![0.0; 20]].concat();
+            let x: Vec<f32> = pulses.iter().flat_map(pulse).collect();
+            let mut segments = Segments::default();
+            segments.cut(&x, 0.9, &stepped);
+            assert_eq!(segments.pulses.len(), pulses.len());
+            let hot: Vec<usize> = segments.hot_ones().map(|pulse| pulse.steps()).collect();
+            (segments.main, hot)
+        };
+        assert_eq!(main(&[(65, 5.4), (320, 9.0)]), (Some(1), vec![320]));
+        let long_temper = main(&[(65, 5.4), (260, 9.0), (400, 5.0)]);
+        assert_eq!(long_temper, (Some(1), vec![260]));
+        // Its contact breakdown is no expulsion.
+        assert_eq!(main(&[(110, 5.4), (200, 9.0)]), (Some(1), vec![200]));
+        let pulsation = main(&[(100, 9.5), (100, 9.5), (100, 9.5)]);
+        assert_eq!(pulsation, (Some(0), vec![100, 100, 100]));
+        assert_eq!(main(&[(50, 9.0), (99, 9.0), (49, 9.0)]).1, [50, 99]);
+        assert_eq!(main(&[(49, 9.0), (99, 9.0)]).1, [99]);
     }
 
     #[test]

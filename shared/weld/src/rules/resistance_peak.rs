@@ -29,7 +29,8 @@ impl Smoothed {
     }
 
     /// Smooths the longest uninterrupted stretch of the main pulse's R (`r[0]` is the pulse's first step) between the
-    /// guards, and appends the hits.
+    /// guards, and appends the hits. Answers whether anything could be told: false if a peak could be in the pulse, but
+    /// not in what is trusted of it.
     #[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
     pub(super) fn judge(
         &mut self,
@@ -38,15 +39,15 @@ impl Smoothed {
         main: Pulse,
         stepped: &SteppedSettings,
         hits: &mut Vec<Hit>,
-    ) {
+    ) -> bool {
         self.clear();
-        let from = stepped.peak.start_guard.min(r.len());
-        let to = r.len().saturating_sub(stepped.peak.end_guard).max(from);
-        let stretch = longest_trusted(trusted, from, to);
+        let whole = between_guards(r.len(), stepped);
+        let stretch = longest_trusted(trusted, whole.start, whole.end);
+        let told = may_hold_a_peak(stretch, stepped) || !may_hold_a_peak(whole, stepped);
         let window = stepped.peak.smooth;
         self.first_step = main.start + stretch.start + (window - 1) / 2;
         if stretch.steps() < window {
-            return;
+            return told;
         }
         widest(
             #[inline(always)]
@@ -89,6 +90,7 @@ impl Smoothed {
                 limit,
             ));
         }
+        told
     }
 
     /// Keeps the peaks that are high and wide enough, one a hill, and measures their widths anew.
@@ -142,6 +144,23 @@ impl Hill {
         peak.right_crossing =
             crossing_right(values, peak.index, values.len() - 1, peak.width_height);
         peak.width = peak.right_crossing - peak.left_crossing;
+    }
+}
+
+/// Where the rule looks in a pulse of so many steps.
+pub(super) fn between_guards(steps: usize, stepped: &SteppedSettings) -> Pulse {
+    let start = stepped.peak.start_guard.min(steps);
+    let end = steps.saturating_sub(stepped.peak.end_guard).max(start);
+    Pulse { start, end }
+}
+
+/// Whether a peak of this stretch could be a hit: it is long enough and ends late enough.
+#[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
+pub(super) fn may_hold_a_peak(stretch: Pulse, stepped: &SteppedSettings) -> bool {
+    let peak = &stepped.peak;
+    stretch.steps() >= peak.smooth && {
+        let last = stretch.end - peak.smooth + (peak.smooth - 1) / 2;
+        last >= peak.after && last as f64 >= peak.begin_after
     }
 }
 
@@ -228,13 +247,8 @@ mod tests {
         settings.check().unwrap();
         let (mut smoothed, mut hits) = (Smoothed::default(), Vec::new());
         let main = Pulse { start: 7, end: 307 };
-        smoothed.judge(
-            r,
-            None,
-            main,
-            &SteppedSettings::new(&settings, 1.0),
-            &mut hits,
-        );
+        let stepped = SteppedSettings::new(&settings, 1.0);
+        assert!(smoothed.judge(r, None, main, &stepped, &mut hits));
         let rounded = |value: f64| (value * 1000.0).round() / 1000.0;
         hits.iter()
             .map(|hit| (hit.t_ms, hit.level, rounded(hit.value)))

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::{
-    Hit, NokRules, Rule, RuleError, RulesFile, Segments, bands,
+    Hit, NokOn, NokRules, Rule, RuleError, RulesFile, Segments, bands,
     expulsion::{self, Signal},
-    resistance_peak::Smoothed,
+    resistance_peak::{Smoothed, between_guards, may_hold_a_peak},
     settings::{PulseSettings, RuleSettings},
     stepped::SteppedSettings,
 };
@@ -45,7 +45,7 @@ pub struct RuleScratch {
     pub(crate) basis: Basis,
     pub(crate) segments: Segments,
     pub(crate) smoothed: Smoothed,
-    /// R of the main pulse, mΩ; 0 where it is not trusted.
+    /// R of a pulse, mΩ; 0 where it is not trusted.
     r: Vec<f32>,
     trusted: Vec<bool>,
     medians: Vec<f32>,
@@ -137,7 +137,7 @@ impl RuleSet {
         let u = stepped.grid.steps(curves.u(), u_steps);
         let i = stepped.grid.steps(curves.i(), i_steps);
         let mut hits = Vec::new();
-        let mut expulsion_told = true;
+        let mut blind = NokRules::default();
         smoothed.clear();
         *basis = if f64::from(curves.imax()) < settings.pulses.current_floor_ka {
             Basis::Voltage
@@ -152,34 +152,56 @@ impl RuleSet {
         segments.cut(active, threshold, stepped);
 
         if let Some(main) = segments.main() {
-            let (main_u, main_i) = (&u[main.start..main.end], &i[main.start..main.end]);
             let with_resistance = *basis == Basis::Resistance;
             let floors = Floors::new(settings);
-            if with_resistance {
-                resistance(main_u, main_i, floors, r, trusted);
-            } else {
-                trusted.clear();
-                trusted.extend(main_u.iter().map(|u| *u >= floors.voltage));
+            let mut all_told = true;
+            // The main pulse comes last: the other rules look at its R.
+            for pulse in segments.hot_ones() {
+                let (u, i) = (&u[pulse.start..pulse.end], &i[pulse.start..pulse.end]);
+                if with_resistance {
+                    resistance(u, i, floors, r, trusted);
+                } else {
+                    trusted.clear();
+                    trusted.extend(u.iter().map(|u| *u >= floors.voltage));
+                }
+                if settings.expulsion.enabled {
+                    let signal = Signal {
+                        x: if with_resistance { r } else { u },
+                        i: with_resistance.then_some(i),
+                        trusted: (!trusted.is_empty()).then_some(trusted),
+                        start: pulse.start,
+                    };
+                    all_told &= expulsion::judge(&signal, stepped, medians, &mut hits);
+                }
             }
             let trusted = (!trusted.is_empty()).then_some(trusted.as_slice());
-            if settings.expulsion.enabled {
-                let signal = Signal {
-                    x: if with_resistance { r } else { main_u },
-                    i: with_resistance.then_some(main_i),
-                    trusted,
-                    start: main.start,
-                };
-                expulsion_told = expulsion::judge(&signal, stepped, medians, &mut hits);
+            let mut told = |rule, told: bool| {
+                if !told {
+                    blind.insert(rule);
+                }
+            };
+            told(Rule::Expulsion, all_told);
+            if with_resistance {
+                if settings.resistance_peak.enabled {
+                    let any = smoothed.judge(r, trusted, main, stepped, &mut hits);
+                    told(Rule::ResistancePeak, any);
+                }
+                if settings.resistance_end_high.enabled {
+                    let any = bands::resistance_end_high(r, trusted, main, stepped, &mut hits)?;
+                    told(Rule::ResistanceEndHigh, any);
+                }
+            } else {
+                // They say nothing of U alone, except that a pulse ends before the place where they look.
+                let looked_at = between_guards(main.steps(), stepped);
+                told(Rule::ResistancePeak, !may_hold_a_peak(looked_at, stepped));
+                told(Rule::LowEnergy, false);
+                let (from, to) = bands::end_window(main.steps(), stepped);
+                told(Rule::ResistanceEndHigh, from == to);
             }
-            if with_resistance && settings.resistance_peak.enabled {
-                smoothed.judge(r, trusted, main, stepped, &mut hits);
-            }
-            if with_resistance && settings.low_energy.enabled {
-                bands::low_energy(curves, main, stepped, &mut hits)?;
-            }
-            if with_resistance && settings.resistance_end_high.enabled {
-                bands::resistance_end_high(r, trusted, main, stepped, &mut hits)?;
-            }
+        }
+        if settings.low_energy.enabled && (*basis == Basis::Resistance || segments.main().is_none())
+        {
+            bands::low_energy(curves, segments.main(), stepped, &mut hits)?;
         }
         if settings.interruption.enabled {
             bands::interruption(segments, stepped, &mut hits);
@@ -187,15 +209,16 @@ impl RuleSet {
         if settings.short_pulse.enabled {
             bands::short_pulse(segments.main(), stepped, &mut hits);
         }
-        findings(settings, hits, expulsion_told)
+        findings(settings, hits, *basis, blind)
     }
 }
 
-/// What the hits make of the weld.
+/// What the hits make of the weld; the `blind` rules could tell nothing of it.
 fn findings(
     settings: &RuleSettings,
     mut hits: Vec<Hit>,
-    expulsion_told: bool,
+    basis: Basis,
+    blind: NokRules,
 ) -> Result<Findings, RuleError> {
     let measured = |hit: &Hit| hit.value.is_finite() && hit.t_ms.is_finite();
     if let Some(hit) = hits.iter().find(|hit| !measured(hit)) {
@@ -212,9 +235,9 @@ fn findings(
         }
     }
     let nok = !nok_rules.is_empty();
-    let could_object = || settings.nok_on.iter().any(|on| on.rule == Rule::Expulsion);
-    if !nok && !expulsion_told && could_object() {
-        return Err(nothing_to_tell(settings));
+    let objects = |on: &&NokOn| blind.contains(on.rule) && settings.may_hit(**on);
+    if !nok && let Some(on) = settings.nok_on.iter().find(objects) {
+        return Err(nothing_to_tell(on.rule, settings, basis));
     }
     Ok(Findings {
         hits,
@@ -223,19 +246,23 @@ fn findings(
     })
 }
 
-fn nothing_to_tell(settings: &RuleSettings) -> RuleError {
+fn nothing_to_tell(rule: Rule, settings: &RuleSettings, basis: Basis) -> RuleError {
     let PulseSettings {
         current_floor_ka,
         voltage_floor_v,
         ..
     } = settings.pulses;
-    RuleError {
-        rule: Rule::Expulsion,
-        problem: format!(
-            "no stretch of the main pulse is above {voltage_floor_v} V and {current_floor_ka} kA for long enough, \
-             so no drop can be told"
-        ),
-    }
+    let problem = if basis == Basis::Voltage && rule != Rule::Expulsion {
+        format!(
+            "imax is below pulses.current_floor_ka ({current_floor_ka} kA), so R cannot be told"
+        )
+    } else {
+        format!(
+            "no stretch of the main pulse is above {voltage_floor_v} V and {current_floor_ka} kA for long enough where \
+             the rule looks, so nothing can be told"
+        )
+    };
+    RuleError { rule, problem }
 }
 
 /// Below either, R is a sensor's noise and offset.

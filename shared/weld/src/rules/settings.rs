@@ -57,6 +57,8 @@ pub struct PulseSettings {
     pub max_pulses: usize,
     /// Shortest and longest pulse that a pause may follow, ms, inclusive.
     pub prepulse_ms: [f64; 2],
+    /// The same of a main pulse that a temper (post) pulse follows, ms, inclusive; [0, 0] where none does.
+    pub main_ms: [f64; 2],
     /// Shortest and longest pause between two pulses, ms, inclusive. Every other gap is inside a pulse.
     pub pause_ms: [f64; 2],
 }
@@ -70,6 +72,7 @@ impl Default for PulseSettings {
             min_pulse_ms: 3.0,
             max_pulses: 2,
             prepulse_ms: [40.0, 110.0],
+            main_ms: [0.0, 0.0],
             pause_ms: [8.0, 40.0],
         }
     }
@@ -91,7 +94,7 @@ pub struct ExpulsionSettings {
     pub start_guard_ms: f64,
     /// Nor of its end, ms.
     pub end_guard_ms: f64,
-    /// At most one hit within this, ms.
+    /// At most one hit within this, ms, and within the steps of both medians and the delay; 0 for a hit at every step.
     pub refractory_ms: f64,
     /// When it is looked whether the drop has stayed, ms after the samples after.
     pub persist_ms: f64,
@@ -273,6 +276,25 @@ impl Default for ResistanceEndHighSettings {
 }
 
 impl RuleSettings {
+    /// Whether a hit of that rule and level is possible at all: the rule is on, and a level that counts too.
+    #[must_use]
+    pub fn may_hit(&self, on: NokOn) -> bool {
+        let any = |flag: f64, warn: f64| flag > 0.0 || (warn > 0.0 && on.level == Level::Warn);
+        let (short, energy, end) = (
+            &self.short_pulse,
+            &self.low_energy,
+            &self.resistance_end_high,
+        );
+        match on.rule {
+            Rule::Expulsion => self.expulsion.enabled,
+            Rule::Interruption => self.interruption.enabled,
+            Rule::ResistancePeak => self.resistance_peak.enabled,
+            Rule::ShortPulse => short.enabled && any(short.flag_below_ms, short.warn_below_ms),
+            Rule::LowEnergy => energy.enabled && any(energy.flag_below_j, energy.warn_below_j),
+            Rule::ResistanceEndHigh => end.enabled && any(end.flag_above_mohm, end.warn_above_mohm),
+        }
+    }
+
     /// # Errors
     /// The first key that is out of its range.
     pub fn check(&self) -> Result<(), BadValue> {
@@ -334,6 +356,7 @@ impl PulseSettings {
         }
         for (key, [low, high]) in [
             ("pulses.prepulse_ms", self.prepulse_ms),
+            ("pulses.main_ms", self.main_ms),
             ("pulses.pause_ms", self.pause_ms),
         ] {
             if !(low >= 0.0 && low <= high && high <= MAX_MS) {

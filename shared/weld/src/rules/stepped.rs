@@ -1,6 +1,7 @@
 //! Settings as rules use them: times in steps of the [`grid`](super::grid).
 
 use super::{
+    expulsion::MEDIAN,
     grid::Grid,
     settings::{PeakMeasure, RuleSettings},
 };
@@ -17,6 +18,7 @@ pub(super) struct SteppedSettings {
     pub min_pulse: usize,
     pub max_pulses: usize,
     pub prepulse: [usize; 2],
+    pub main: [usize; 2],
     pub pause: [usize; 2],
     pub expulsion: ExpulsionSteps,
     pub peak: PeakSteps,
@@ -56,6 +58,7 @@ impl SteppedSettings {
         let grid = Grid::new(sample_interval_ms);
         let steps = |ms: f64| samples(ms, grid.step_ms);
         let expulsion = &settings.expulsion;
+        let delay = steps(expulsion.delay_ms);
         let peak = &settings.resistance_peak;
         let width = [
             peak.min_width_ms / grid.step_ms,
@@ -66,12 +69,17 @@ impl SteppedSettings {
             min_pulse: steps(settings.pulses.min_pulse_ms),
             max_pulses: settings.pulses.max_pulses,
             prepulse: settings.pulses.prepulse_ms.map(steps),
+            main: settings.pulses.main_ms.map(steps),
             pause: settings.pulses.pause_ms.map(steps),
             expulsion: ExpulsionSteps {
-                delay: steps(expulsion.delay_ms),
+                delay,
                 start_guard: steps(expulsion.start_guard_ms),
                 end_guard: steps(expulsion.end_guard_ms),
-                refractory: steps(expulsion.refractory_ms).max(1),
+                // So many steps see one and the same drop. 0 asks for the drop at every step.
+                refractory: match expulsion.refractory_ms > 0.0 {
+                    true => steps(expulsion.refractory_ms).max(2 * MEDIAN + delay),
+                    false => 1,
+                },
                 persist: steps(expulsion.persist_ms),
                 candidate_ratio: single(1.0 - expulsion.warn) + 1e-4,
             },

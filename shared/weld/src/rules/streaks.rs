@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Rule;
 
-/// `[scheduler] hit_streaks`: rules, and how many welds of a spot in a row must have a hit of theirs to be told.
+/// `[scheduler] hit_streaks`: rules, and how many welds of a [`Spot`] in a row must have a hit of theirs to be told.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<String, u32>", into = "BTreeMap<String, u32>")]
 pub struct HitStreaks(Vec<(Rule, u32)>);
@@ -61,12 +61,23 @@ impl From<HitStreaks> for BTreeMap<String, u32> {
     }
 }
 
+/// A spot of a part as one timer's gun welds it: spots of two parts may have one name, two guns may weld one spot.
+/// Empty where the plant does not say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot {
+    pub timer_name: String,
+    pub part_no: String,
+    pub spot_name: String,
+}
+
 /// A weld with a hit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpotHit {
-    pub spot: String,
+    pub spot: Spot,
     /// The weld's place among all of its spot, hit or not.
     pub place: u64,
+    /// Its `data_date`, YYYYMMDD.
+    pub day: u32,
     /// When it was welded, as people read it; later is larger.
     pub time: String,
     pub record_id: String,
@@ -103,8 +114,13 @@ mod tests {
 
     fn hit(spot: &str, place: u64) -> SpotHit {
         SpotHit {
-            spot: spot.to_owned(),
+            spot: Spot {
+                timer_name: "T1".to_owned(),
+                part_no: "P".to_owned(),
+                spot_name: spot.to_owned(),
+            },
             place,
+            day: 20_261_128,
             time: format!("2026-11-28 08:{place:02}:00"),
             record_id: format!("{spot}{place}"),
         }
@@ -142,6 +158,17 @@ mod tests {
         );
         assert_eq!(found(5), []);
         assert_eq!(streaks(&[], 2), []);
+    }
+
+    #[test]
+    fn another_gun_or_another_part_is_another_spot() {
+        let mut hits = [hit("A", 1), hit("A", 2)];
+        assert_eq!(streaks(&hits, 2).len(), 1);
+        hits[1].spot.timer_name = "T2".to_owned();
+        assert_eq!(streaks(&hits, 2), []);
+        hits[1] = hit("A", 2);
+        hits[1].spot.part_no = "Q".to_owned();
+        assert_eq!(streaks(&hits, 2), []);
     }
 
     #[test]

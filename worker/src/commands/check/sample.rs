@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::RowBlock;
-use weldfleet_weld::{Outcome, Status, Verdict};
+use weldfleet_weld::{
+    Outcome, Status, Verdict, Weld,
+    judge::{Judge, Workspace},
+    rules::RuleSet,
+};
 
-use super::report::State;
+use super::{report::State, rule_hits::RuleHits};
 
 /// Rows in error that are named.
 const NAMED: usize = 3;
@@ -22,10 +26,11 @@ pub struct Sample {
     in_error: Vec<String>,
     reasons: BTreeMap<String, usize>,
     maxima: Vec<(&'static str, f32, f32)>,
+    hits: RuleHits,
 }
 
 impl Sample {
-    pub fn of(block: &RowBlock, verdicts: &[Verdict]) -> Self {
+    pub fn of(judge: &Judge, block: &RowBlock, verdicts: &[Verdict]) -> Self {
         let mut reasons = BTreeMap::new();
         for verdict in verdicts {
             if let Some(reason) = &verdict.alg_error {
@@ -61,6 +66,10 @@ impl Sample {
                 .collect(),
             reasons,
             maxima: maxima.map(|(name, (low, high))| (name, low, high)).to_vec(),
+            hits: judge
+                .rules()
+                .map(|rules| hits(judge, rules, block, verdicts))
+                .unwrap_or_default(),
         }
     }
 
@@ -82,6 +91,9 @@ impl Sample {
             "{} rows judged without writing: {} of them, {} NOK",
             self.rows, self.judged, self.nok
         );
+        if let Some(hits) = self.hits.in_words() {
+            text.push_str(&format!("\n{hits}"));
+        }
         for (reason, count) in &self.reasons {
             text.push_str(&format!("\n{count} x {reason}"));
         }
@@ -102,7 +114,15 @@ impl Sample {
         text
     }
 
+    /// What of the rules' hits is rather the settings' doing.
+    pub fn warnings(&self) -> Vec<String> {
+        self.hits.warnings()
+    }
+
     pub fn as_json(&self) -> Value {
+        let hits = self.hits.counts().into_iter();
+        let hits: BTreeMap<&str, usize> =
+            hits.map(|(rule, welds)| (rule.as_str(), welds)).collect();
         let maxima: BTreeMap<&str, Value> = self
             .maxima
             .iter()
@@ -113,9 +133,26 @@ impl Sample {
             "judged": self.judged,
             "nok": self.nok,
             "reasons": self.reasons,
+            "rule_hits": hits,
             "as_stored": maxima,
         })
     }
+}
+
+fn hits(judge: &Judge, rules: &RuleSet, block: &RowBlock, verdicts: &[Verdict]) -> RuleHits {
+    let (mut hits, mut workspace) = (RuleHits::default(), Workspace::default());
+    let mut has_one_pulse = |weld: &Weld<'_>| {
+        let explained = judge.explain(weld, &mut workspace);
+        explained.is_ok_and(|weld| weld.pulses.len() == 1 && weld.gaps.is_empty())
+    };
+    for (row, verdict) in verdicts.iter().enumerate() {
+        if verdict.rule_result.is_some() {
+            let weld = block.weld(row);
+            let has_one_pulse = has_one_pulse(&weld);
+            hits.add(rules, weld.part_no, &verdict.rule_hits, has_one_pulse);
+        }
+    }
+    hits
 }
 
 fn named(block: &RowBlock, row: usize, verdict: &Verdict) -> String {

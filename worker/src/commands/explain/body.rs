@@ -20,7 +20,7 @@ use weldfleet_stores::{
     clickhouse::{CarriedWeld, SourceTable},
 };
 
-use super::{picture, stored};
+use super::{explained, stored};
 use crate::{inference::tuning::Tuning, judging::Judging};
 
 /// The carried column that is looked in.
@@ -130,7 +130,9 @@ async fn draw(
         several => several.iter().filter(|weld| weld.result == "NOK").collect(),
     };
     if wanted.is_empty() {
-        outln!("\nnone is NOK, so nothing is drawn; --record-id draws one of them");
+        outln!(
+            "\nnone is NOK, so nothing is drawn; --record-id ID with --png FILE draws one of them"
+        );
         return Ok(Exit::Done);
     }
     if !is_file {
@@ -150,11 +152,11 @@ async fn draw(
             continue;
         };
         let stored = stored(source, &block, row).await?;
-        match picture(judging.clone(), &block, row, &stored, &path)? {
-            Ok(said) => outln!("\n{said}\n{}", path.display()),
+        match explained(judging.clone(), &block, row, &stored, Some(&path))? {
+            Ok(said) => outln!("\n{said}"),
             Err(reason) => {
                 outln!(
-                    "\nweld {} cannot be judged, so there is nothing to explain: {reason}",
+                    "\nweld {} cannot be judged, and no curve of it can be drawn: {reason}",
                     weld.record_id
                 );
                 exit = Exit::Failed;

@@ -87,7 +87,7 @@ fn draw(
         (FONT, 15).into_font().color(&FAINT),
     ))?;
     let panels = body.split_evenly((3, 1));
-    let end_ms = explanation.u.len() as f64 * explanation.sample_interval_ms;
+    let end_ms = explanation.end_ms();
     curve(
         &panels[0],
         "U, V",
@@ -156,7 +156,7 @@ fn shade(
         )
     };
     if let Some(fed) = explanation.fed {
-        let end_ms = explanation.u.len() as f64 * explanation.sample_interval_ms;
+        let end_ms = explanation.end_ms();
         let cut = [(0.0, fed.start_ms), (fed.end_ms, end_ms)];
         for (start_ms, end_ms) in cut.into_iter().filter(|(start, end)| end > start) {
             chart.draw_series([rectangle(&Span { start_ms, end_ms }, CUT)])?;
@@ -187,14 +187,18 @@ fn curve(
     colour: RGBColor,
     explanation: &Explanation,
 ) -> anyhow::Result<()> {
-    let top = values.iter().copied().fold(0.0_f32, f32::max);
-    let y = 0.0..f64::from(top.max(0.001)) * 1.12;
+    let finite = || values.iter().copied().filter(|value| value.is_finite());
+    let top = finite().fold(0.001, f32::max);
+    // Only a weld that nothing can judge goes below 0 by more than noise.
+    let bottom = finite().fold(0.0, f32::min);
+    let y = f64::from(bottom)..f64::from(top) * 1.12;
     let mut chart = chart(area, label, 0.0..end_ms, y.clone())?;
     shade(&mut chart, explanation, &y)?;
     let dt = explanation.sample_interval_ms;
     let points = values
         .iter()
         .enumerate()
+        .filter(|(_, value)| value.is_finite())
         .map(|(index, value)| (index as f64 * dt, f64::from(*value)));
     chart.draw_series(LineSeries::new(points, colour.stroke_width(2)))?;
     mark_hits(&mut chart, explanation, &y, false)

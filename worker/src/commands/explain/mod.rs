@@ -1,4 +1,4 @@
-//! `worker explain`: one weld, drawn; or the welds of one body.
+//! `worker explain`: one weld, in words and drawn; or the welds of one body.
 
 mod body;
 mod draw;
@@ -7,38 +7,36 @@ mod fonts;
 use std::{fmt::Write as _, path::Path, sync::Arc};
 
 use anyhow::Context;
-use weldfleet_fleet::store_failure;
+use weldfleet_fleet::{DayArg, store_failure};
 use weldfleet_service::{Exit, Failure, OrExit, outln};
 use weldfleet_settings::Settings;
-use weldfleet_stores::{
-    Day,
-    clickhouse::{RowBlock, SourceTable, WeldById},
-};
+use weldfleet_stores::clickhouse::{RowBlock, SourceTable, WeldById};
 use weldfleet_weld::{DecidedBy, Outcome, Verdict, judge::Workspace};
 
 use crate::{
     args::Which,
+    commands::words::{Thresholds, hits},
     inference::{compute::Compute, tuning::Tuning},
     judging::Judging,
 };
 
-/// Draws the weld's curves with pulses, peaks, rule hits and verdict, judged anew with this configuration.
+/// Tells the weld's verdict, judged anew with this configuration, and draws its curves with pulses, peaks and rule hits.
 pub async fn run(
     settings: &Settings,
     which: &Which,
-    day: Option<&str>,
+    day: Option<DayArg>,
     png: Option<&Path>,
 ) -> Result<Exit, Failure> {
     let day = day
-        .map(str::parse::<Day>)
+        .map(|day| day.resolve(&settings.scheduler.timezone))
         .transpose()
         .or_exit(Exit::Usage)?;
     if let Some(number) = &which.body {
         return body::run(settings, number, day, png).await;
     }
-    // The command line has asked for both.
-    let (Some(record_id), Some(png)) = (&which.record_id, png) else {
-        return Err(Failure::usage("give --record-id ID and --png OUT"));
+    // The command line has asked for one of the two.
+    let Some(record_id) = &which.record_id else {
+        return Err(Failure::usage("give --record-id ID or --body NUMBER"));
     };
     let judging = Judging::from_settings(settings, Tuning::OnlyRemembered).or_exit(Exit::Usage)?;
     let source = SourceTable::inspect(settings)
@@ -64,13 +62,13 @@ pub async fn run(
         );
     }
     let stored = stored(&source, &block, row).await?;
-    match picture(judging, &block, row, &stored, png)? {
-        Ok(said) => outln!("{said}\n{}", png.display()),
+    match explained(judging, &block, row, &stored, png)? {
+        Ok(said) => outln!("{said}"),
         Err(reason) => {
             return Err(Failure::new(
                 Exit::Failed,
                 anyhow::anyhow!(
-                    "weld `{record_id}` cannot be judged, so there is nothing to explain: {reason}"
+                    "weld `{record_id}` cannot be judged, and no curve of it can be drawn: {reason}"
                 ),
             ));
         }
@@ -87,13 +85,14 @@ async fn stored(source: &SourceTable, block: &RowBlock, row: usize) -> Result<St
     Ok(found.map_err(store_failure)?.unwrap_or_default())
 }
 
-/// Judges a weld of the block and draws it: what is said of it, or why it cannot be judged.
-fn picture(
+/// Judges a weld of the block, and draws it where a picture is wanted: what is said of it, or why there is nothing to
+/// draw.
+fn explained(
     judging: Judging,
     block: &RowBlock,
     row: usize,
     stored: &Stored,
-    png: &Path,
+    png: Option<&Path>,
 ) -> Result<Result<String, String>, Failure> {
     let judge = Arc::clone(&judging.judge);
     let layout = judging.layout.layout.one_session();
@@ -101,18 +100,6 @@ fn picture(
     let mut verdicts = compute.judge(block, 0..block.len())?;
     block.refuse(&mut verdicts);
     let verdict = verdicts.get(row).context("one weld gives one verdict")?;
-    let mut workspace = Workspace::default();
-    let explanation = match judge.explain(&block.weld(row), &mut workspace) {
-        Ok(explanation) => explanation,
-        // What keeps a row from being read is its reason, and what follows from it is none.
-        Err(reason) => {
-            let reason = verdict.alg_error.clone().unwrap_or(reason);
-            let stored = stored_otherwise(verdict, stored);
-            return Ok(Err(
-                stored.map_or(reason.clone(), |stored| format!("{reason}; {stored}"))
-            ));
-        }
-    };
     let heading = format!(
         "weld {} on {} at {}   part {}   spot {}   timer {}",
         block.id(row),
@@ -124,8 +111,10 @@ fn picture(
     );
     let version = verdict.model_version.as_ref();
     let version = version.map(|version| format!("model_version {version}"));
+    let thresholds = Thresholds::of(&judge, block.part_no(row));
     let besides = [
         version,
+        verdict.ml_result.and(thresholds.in_words()),
         stored_otherwise(verdict, stored),
         further(block, row),
     ];
@@ -134,12 +123,33 @@ fn picture(
         .flatten()
         .collect::<Vec<_>>()
         .join("   ");
-    let summary = in_words(verdict);
-    draw::picture(png, &heading, &summary, &further, verdict, &explanation)?;
+    let summary = in_words(verdict, thresholds);
     let mut said = format!("{heading}\n{summary}");
+    for hit in hits(verdict) {
+        let _ = write!(said, "\n{hit}");
+    }
     if !further.is_empty() {
         let _ = write!(said, "\n{further}");
     }
+    let Some(png) = png else { return Ok(Ok(said)) };
+    let mut workspace = Workspace::default();
+    let weld = block.weld(row);
+    let explained = judge.explain(&weld, &mut workspace);
+    // Of a weld that nothing can judge a person sees what was recorded.
+    let explained = explained.or_else(|reason| judge.as_recorded(&weld).ok_or(reason));
+    let explanation = match explained {
+        Ok(explanation) => explanation,
+        // What keeps a row from being read is its reason, and what follows from it is none.
+        Err(reason) => {
+            let reason = verdict.alg_error.clone().unwrap_or(reason);
+            let stored = stored_otherwise(verdict, stored);
+            return Ok(Err(
+                stored.map_or(reason.clone(), |stored| format!("{reason}; {stored}"))
+            ));
+        }
+    };
+    draw::picture(png, &heading, &summary, &further, verdict, &explanation)?;
+    let _ = write!(said, "\n{}", png.display());
     Ok(Ok(said))
 }
 
@@ -183,7 +193,7 @@ fn stored_otherwise(verdict: &Verdict, stored: &Stored) -> Option<String> {
     Some(said)
 }
 
-fn in_words(verdict: &Verdict) -> String {
+fn in_words(verdict: &Verdict, thresholds: Thresholds) -> String {
     let mut said = match verdict.final_result {
         Some(result) => vec![
             result.as_str().to_owned(),
@@ -196,7 +206,8 @@ fn in_words(verdict: &Verdict) -> String {
     };
     if let Some(result) = verdict.ml_result {
         let probability = verdict.ml_nok_prob.unwrap_or(f32::NAN);
-        said.push(format!("model {} ({probability:.4})", result.as_str()));
+        let probability = thresholds.probability(probability);
+        said.push(format!("model {} ({probability})", result.as_str()));
     }
     if let Some(result) = verdict.rule_result {
         said.push(format!("rules {}", result.as_str()));
@@ -250,6 +261,7 @@ mod tests {
     #[test]
     fn a_weld_that_the_model_cannot_judge_has_its_reason() {
         let verdict = Verdict::unjudged(Status::Error, "model_output: diameter is NaN");
-        assert_eq!(in_words(&verdict), "error: model_output: diameter is NaN");
+        let said = in_words(&verdict, Thresholds::default());
+        assert_eq!(said, "error: model_output: diameter is NaN");
     }
 }

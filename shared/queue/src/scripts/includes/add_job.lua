@@ -13,7 +13,12 @@ local function add_job(job)
     table.insert(fields, value)
   end
   if job.group ~= '' then
-    call('SADD', prefix .. 'outstanding:' .. job.group, job.id)
+    local joins = call('SADD', prefix .. 'outstanding:' .. job.group, job.id) == 1
+    if not joins and not known then
+      -- seldom needed, hence made here alone
+      -- @include drop_lost
+      drop_lost(job.id) -- somebody removed its record before
+    end
     add_field('group', job.group)
   end
   if job.weight ~= '0' then add_field(weight_field, job.weight) end

@@ -10,10 +10,10 @@ local function claim(worker, most)
     local by, since = unpack(call('HMGET', prefix .. 'meta', 'paused_by', 'paused_at'))
     paused = {reason = reason, by = by or '', since = since or '0'}
   elseif most ~= '0' then
-    local ids, isolate
-    if not isolated then ids, isolate = take_pending(worker, most) end
+    local ids, isolate, popped
+    if not isolated then ids, isolate, popped = take_pending(worker, most) end
     local expires = string.format('%d', now + ttl_ms) -- what is leased, or reserved
-    if ids then jobs = lease_jobs(ids, worker, token, expires, isolate) else draining = true end
+    if ids then jobs = lease_jobs(ids, popped, worker, token, expires, isolate) else draining = true end
     if due + 0 > now + ttl_ms and (jobs or draining) then
       due = expires
       call('SET', prefix .. 'due', due)

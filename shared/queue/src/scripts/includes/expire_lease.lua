@@ -4,6 +4,11 @@ local function expire_lease(id)
   local job = read_job(id, 'state', 'worker', 'token', 'attempts', 'max_attempts', 'deaths', 'isolated_deaths',
     'priority', 'enqueued_at', 'isolated', 'history', weight_field)
   leave_lease(id, job.worker, job.isolated)
+  if not job.state then
+    -- seldom needed, hence made here alone
+    -- @include count_lost
+    count_lost()
+  end
   if job.state ~= 'leased' then return nil end
   local state, poison = resolve_expired(job)
 

@@ -4,9 +4,13 @@
 -- there are more.
 local function expire_leases(limit)
   local done = {pending = 0, dead = 0, splitting = 0, held = 0, full = false}
-  -- A clock that was set back reaches these too late; whoever lives renews in time.
-  local far = call('ZRANGEBYSCORE', prefix .. 'leased', '(' .. now + 2 * ttl_ms, '+inf', 'LIMIT', 0, limit)
-  for _, id in ipairs(far) do call('ZADD', prefix .. 'leased', now + ttl_ms, id) end
+  -- A clock that was set back reaches these too late; whoever lives renews in time. Not without that: another process
+  -- may give longer leases than this one.
+  if call('HGET', prefix .. 'meta', 'set_back_at') then
+    local far = call('ZRANGEBYSCORE', prefix .. 'leased', '(' .. now + 2 * ttl_ms, '+inf', 'LIMIT', 0, limit)
+    for _, id in ipairs(far) do call('ZADD', prefix .. 'leased', now + ttl_ms, id) end
+    if #far < limit then call('HDEL', prefix .. 'meta', 'set_back_at') end
+  end
   local expired = call('ZRANGEBYSCORE', prefix .. 'leased', '-inf', now, 'LIMIT', 0, limit)
   if not expired[1] then return done end
   local hold = held_until()

@@ -10,6 +10,10 @@ local function promote_delayed(limit)
       call('HSET', prefix .. 'job:' .. id, 'state', 'pending')
       call('ZADD', prefix .. 'pending', pending_score(job), id)
       promoted = promoted + 1
+    elseif not job.state then
+      -- seldom needed, hence made here alone
+      -- @include count_lost
+      count_lost()
     end
   end
   return promoted, #due == limit

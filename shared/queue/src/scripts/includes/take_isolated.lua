@@ -8,10 +8,10 @@ local function take_isolated(popped, worker, most)
   if call('EXISTS', worker_key .. ':leases') == 0 then
     call('ZREM', pending, popped[1])
     call('DEL', worker_key .. ':reserved')
-    return {popped[1]}, true
+    return {popped[1]}, true, popped
   end
   if reserve(worker_key) then return nil end
   local ordinary = call('ZRANGEBYSCORE', pending, 0, '+inf', 'LIMIT', 0, most)
   if ordinary[1] then call('ZREM', pending, unpack(ordinary)) end
-  return ordinary, false
+  return ordinary, false, {}
 end

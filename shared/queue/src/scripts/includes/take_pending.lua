@@ -1,5 +1,5 @@
--- Takes up to `most` jobs out of the pending set, the most urgent first. Returns their ids and whether they run
--- isolated; nothing if the worker must end its leases first.
+-- Takes up to `most` jobs out of the pending set, the most urgent first. Returns their ids, whether they run
+-- isolated, and ids with scores, where known; nothing if the worker must end its leases first.
 local function take_pending(worker, most)
   local popped = call('ZPOPMIN', prefix .. 'pending', most) -- ids, each followed by its score
   local first_score = popped[2]
@@ -11,5 +11,5 @@ local function take_pending(worker, most)
   if not first_score then call('DEL', prefix .. 'wake') end
   local ids = {}
   for i = 1, #popped, 2 do ids[#ids + 1] = popped[i] end
-  return ids, false
+  return ids, false, popped
 end

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use weldfleet_weld::curve_text;
 
 use super::*;
 use crate::errors::Class;
@@ -104,38 +103,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
         .block_on(work)
 }
 
-/// Samples of an array of texts, as curves are read: short whole numbers in words, all others as they are.
-async fn read_samples(reader: &mut Reader<Pieces>) -> Result<Vec<f32>, StoreError> {
-    let (mut ends, mut values) = (Vec::new(), Vec::new());
-    while let Some(rows) = reader.block(1).await? {
-        reader.column("Array(String)").await?;
-        let count = reader.array_ends(rows, 0, &mut ends).await?;
-        while values.len() < count {
-            reader.short_texts(count - values.len(), curve_text::whole_number, &mut values);
-            let others = (count - values.len()).min(2);
-            let take = |text: &[u8]| values.push(curve_text::number(text).unwrap_or(f32::NAN));
-            reader.each_text(others, take).await?;
-        }
-    }
-    Ok(values)
-}
-
 proptest! {
-    #[test]
-    fn samples_are_read_in_words_as_alone(
-        samples in prop::collection::vec(
-            prop_oneof![4 => "[0-9]{1,9}", 2 => "[0-9:/. -]{0,9}", 1 => "[0-9]{48,57}"], 0..40
-        ),
-        cuts in prop::collection::vec(0_usize..60, 0..20),
-    ) {
-        let mut block = Writer::new(1, 1, 0);
-        block.text_arrays("curve", &[samples.len() as u64], &samples);
-        let found = block_on(read_samples(&mut reader(&block.finish(), &cuts))).unwrap();
-        let alone = samples.iter().map(|sample| curve_text::number(sample.as_bytes()).unwrap_or(f32::NAN));
-        let bits = |samples: Vec<f32>| samples.into_iter().map(f32::to_bits).collect::<Vec<_>>();
-        prop_assert_eq!(bits(found), bits(alone.collect()));
-    }
-
     #[test]
     fn blocks_come_through_whatever_the_pieces(
         first in rows(), second in rows(), cuts in prop::collection::vec(0_usize..300, 0..60)

@@ -22,8 +22,9 @@ impl TableDescription<'_> {
                 "CoalescingMergeTree" => "merges a row's verdict into later rows with its key",
                 _ => "has no lightweight UPDATE",
             };
-            let remedy = "name a table of the MergeTree family (for a view the table below it, for a Distributed table the \
-                          table below it on one shard and a fleet for each shard), or copy the rows into one";
+            let remedy = "name a MergeTree or ReplacingMergeTree table, replicated or not (for a view the table below it, for a \
+                          Distributed table the table below it on one shard and a fleet for each shard), or copy the \
+                          rows into one";
             faults.push(table_fault(format!("engine {engine} {problem}"), remedy));
         }
     }
@@ -93,6 +94,28 @@ pub(super) fn check_column(
     }
 }
 
+/// Where a result would go into a column that is not the fleet's: `migrate` has added `weldfleet_X` only because `X` is
+/// another service's.
+pub(super) fn beside_its_own(
+    ours: &str,
+    theirs: &str,
+    has: impl Fn(&str) -> bool,
+) -> Option<SchemaFault> {
+    let own = format!("weldfleet_{ours}");
+    if !RESULT_COLUMNS.contains(&ours) || theirs == own || !has(&own) {
+        return None;
+    }
+    Some(SchemaFault {
+        key: format!("columns.{ours}"),
+        problem: format!(
+            "would be written into column `{theirs}`, and the table has `{own}`, which `scheduler migrate` added beside it"
+        ),
+        remedy: format!(
+            "map {ours} = \"{own}\"; if `{theirs}` is the fleet's by now, drop column `{own}`"
+        ),
+    })
+}
+
 /// Whether people compare verdicts with it and nobody judges by it.
 pub(super) fn is_for_comparison(ours: &str) -> bool {
     TRUTH_COLUMNS.contains(&ours) || COMPARED_COLUMNS.contains(&ours)
@@ -139,5 +162,32 @@ pub(super) fn fits(ours: &str, kind: &ColumnType) -> (bool, &'static str) {
         }
         "umax" | "imax" => (kind.is_number() || kind.is_text(), "a number, or text"),
         _ => (kind.is_number(), "a number"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_is_not_written_beside_its_own_column() {
+        let has = |name: &str| ["final_result", "weldfleet_final_result"].contains(&name);
+        let refused = beside_its_own("final_result", "final_result", has).unwrap();
+        assert_eq!(refused.key, "columns.final_result");
+        let text = format!("{} {}", refused.problem, refused.remedy);
+        for name in [
+            "`final_result`",
+            "final_result = \"weldfleet_final_result\"",
+        ] {
+            assert!(text.contains(name), "{text}");
+        }
+        assert!(beside_its_own("final_result", "ai_result", has).is_some());
+        for (ours, theirs) in [
+            ("final_result", "weldfleet_final_result"),
+            ("defect", "defect"),
+            ("umax", "umax"),
+        ] {
+            assert!(beside_its_own(ours, theirs, has).is_none(), "{ours}");
+        }
     }
 }

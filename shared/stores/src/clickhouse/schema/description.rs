@@ -26,6 +26,7 @@ pub(super) struct ColumnRow {
 
 #[derive(Debug, Row, Deserialize)]
 pub(super) struct TableRow {
+    pub(super) table_id: String,
     pub(super) engine: String,
     pub(super) sorting_key: String,
     pub(super) create_table_query: String,
@@ -48,7 +49,7 @@ impl<'a> TableDescription<'a> {
     ) -> Result<Option<Self>, StoreError> {
         let [database, table] = [server.database(), &settings.tables.source_table].map(literal);
         let sql = format!(
-            "SELECT engine, sorting_key, create_table_query FROM system.tables WHERE database = {database} AND name = {table}"
+            "SELECT toString(uuid) AS table_id, engine, sorting_key, create_table_query FROM system.tables WHERE database = {database} AND name = {table}"
         );
         let tables: Vec<TableRow> = server.all("read system.tables", &sql).await?;
         let Some(table_row) = tables.into_iter().next() else {

@@ -1,12 +1,12 @@
 //! The table's shape, read from the server.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use weldfleet_settings::{Columns, Settings, columns::RESULT_COLUMNS};
 
 use super::{
     Column, DayType, FurtherColumns, FurtherNames, IdType, Schema, TimeType,
-    check::{check_column, fits, is_for_comparison},
+    check::{beside_its_own, check_column, fits, is_for_comparison},
     description::{ColumnRow, TableDescription, table_fault},
 };
 use crate::{
@@ -38,7 +38,20 @@ impl SourceTable {
     /// The table must be complete: result columns there, lightweight UPDATE turned on. What is
     /// missing is `scheduler migrate`'s to add, and the error says so.
     pub async fn inspect(settings: &Settings) -> Result<Self, StoreError> {
-        let server = Server::new(&settings.clickhouse).selecting(&settings.tables);
+        Self::inspect_on(Server::new(&settings.clickhouse), settings).await
+    }
+
+    /// The same, the server waited for at most this long, now and later.
+    pub async fn inspect_within(
+        patience: Duration,
+        settings: &Settings,
+    ) -> Result<Self, StoreError> {
+        let server = Server::new(&settings.clickhouse).with_patience(patience);
+        Self::inspect_on(server, settings).await
+    }
+
+    async fn inspect_on(server: Server, settings: &Settings) -> Result<Self, StoreError> {
+        let server = server.selecting(&settings.tables);
         let Some(schema) = Schema::load(&server, settings).await? else {
             return Err(missing_table(settings));
         };
@@ -122,23 +135,57 @@ async fn check_filter(server: &Server, settings: &Settings) -> Result<(), StoreE
     let source = qualified(server.database(), &settings.tables.source_table);
     // By itself first: in brackets, `1) OR (1` would be an expression too.
     let alone = format!("EXPLAIN SELECT count() FROM {source} WHERE NOT ignore(1)");
-    let bracketed =
-        format!("EXPLAIN SELECT count() FROM {source} WHERE ({filter}) AND NOT ignore(1)");
+    let bracketed = format!(
+        "EXPLAIN QUERY TREE SELECT count() FROM {source} WHERE ({filter}) AND NOT ignore(1)"
+    );
+    let refuse = |problem: String, remedy: &str| {
+        let (key, problem) = ("tables.filter".into(), format!("`{filter}`{problem}"));
+        let remedy = remedy.into();
+        let fault = SchemaFault {
+            key,
+            problem,
+            remedy,
+        };
+        Err(refused(settings, vec![fault]))
+    };
+    let mut tree = Vec::new();
     for sql in [alone, bracketed] {
         match server.all::<String>("read tables.filter", &sql).await {
-            Ok(_) => {}
+            Ok(lines) => tree = lines,
             Err(error) if error.class() == Class::Outage => return Err(error),
             Err(error) => {
-                let fault = SchemaFault {
-                    key: "tables.filter".into(),
-                    problem: format!("`{filter}`: {}", error.words()),
-                    remedy: "give a condition over the plant's columns, such as prog_no NOT IN ('41', '51'); names other than of Latin letters, digits and `_` stand in backticks: `程序`".into(),
-                };
-                return Err(refused(settings, vec![fault]));
+                return refuse(
+                    format!(": {}", error.words()),
+                    "give a condition over the plant's columns, such as prog_no NOT IN ('41', '51'); names other than of Latin letters, digits and `_` stand in backticks: `程序`",
+                );
             }
         }
     }
-    Ok(())
+    let results = RESULT_COLUMNS
+        .iter()
+        .map(|ours| settings.columns.name(ours));
+    let used: Vec<String> = results
+        .filter(|name| reads_column(&tree, name))
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if used.is_empty() {
+        return Ok(());
+    }
+    refuse(
+        format!(
+            " depends on the result column {}: a row would leave the fleet once it has a verdict, or never reach MySQL",
+            used.join(", ")
+        ),
+        "leave that condition out; which rows have a verdict the fleet knows by itself",
+    )
+}
+
+/// Whether a query's tree has a column, or a piece of it such as `name.null`, whatever the query calls it.
+fn reads_column(tree: &[String], name: &str) -> bool {
+    tree.iter()
+        .filter_map(|line| line.split_once(", column_name: "))
+        .filter_map(|(_, rest)| rest.strip_prefix(name))
+        .any(|rest| rest.starts_with([',', '.']))
 }
 
 impl Schema {
@@ -207,6 +254,7 @@ impl TableDescription<'_> {
             keeps_versions: self.engine_family() == "ReplacingMergeTree",
             narrowing: self.narrowing(),
             leading: self.leading(),
+            table_id: self.table.table_id,
             create_table_query: self.table.create_table_query,
             selected: selected(&self.settings.tables.filter),
             columns,
@@ -225,6 +273,9 @@ impl TableDescription<'_> {
         let mut known = KnownColumns::default();
         for ours in Columns::known() {
             let theirs = self.settings.columns.name(ours);
+            faults.extend(beside_its_own(ours, theirs, |name| {
+                self.column(name).is_some()
+            }));
             let Some(row) = self.column(theirs) else {
                 match RESULT_COLUMNS.contains(&ours) {
                     true => known.missing_results.push(ours),

@@ -1,0 +1,186 @@
+//! Dead jobs by cause, those with the most first.
+
+use std::collections::BTreeMap;
+
+use askama::{Error, Template};
+use weldfleet_queue::{Job, State};
+use weldfleet_service::output::grouped;
+
+use super::{
+    frame::{Frame, View},
+    table::{Columns, Table},
+};
+use crate::{
+    console::{Dead, MOST_DEAD, actions::UNCONFIRMED, page_request::PageRequest, words::Text},
+    status::report::Report,
+};
+
+struct GroupRow {
+    jobs: String,
+    rows: String,
+    why: String,
+    ids: Vec<String>,
+    /// The number that must be typed; 0: none.
+    confirm: usize,
+}
+
+#[derive(Template)]
+#[template(path = "jobs.html")]
+struct JobsPage<'a> {
+    t: &'static Text,
+    frame: Frame<'a>,
+    /// Why there is nothing to be shown.
+    notes: Vec<String>,
+    counts: String,
+    groups: Vec<GroupRow>,
+}
+
+pub fn page(report: &Report, dead: &Dead, request: &PageRequest) -> Result<String, Error> {
+    let counts = report.jobs.iter().flatten();
+    let counts: Vec<String> = counts
+        .map(|(state, count)| format!("{} {}", grouped(*count), request.text.job_state(*state)))
+        .collect();
+    let read = dead.as_deref().map(Vec::as_slice);
+    let groups = by_cause(read.unwrap_or_default())
+        .into_iter()
+        .map(|group| GroupRow {
+            jobs: grouped(group.ids.len() as u64),
+            rows: grouped(group.rows),
+            why: group.why,
+            confirm: match group.ids.len() {
+                few if few <= UNCONFIRMED => 0,
+                many => many,
+            },
+            ids: group.ids,
+        });
+    let page = JobsPage {
+        t: request.text,
+        frame: Frame::at(View::Jobs, report.at_ms, request),
+        notes: dead
+            .as_ref()
+            .err()
+            .map(|why| why.text(request.text.lang))
+            .or_else(|| first_of(report, dead, request.text))
+            .into_iter()
+            .collect(),
+        counts: counts.join(", "),
+        groups: groups.collect(),
+    };
+    page.render()
+}
+
+/// That there are more dead jobs than were read.
+pub fn first_of(report: &Report, dead: &Dead, text: &Text) -> Option<String> {
+    let jobs = report.jobs.as_ref();
+    let all = jobs.and_then(|jobs| jobs.get(&State::Dead)).copied();
+    let read = dead.as_ref().map_or(0, |dead| dead.len());
+    let more = all.filter(|all| may_be_more(dead) && *all > read as u64)?;
+    let said = text.first_of.replace("{first}", &grouped(read as u64));
+    Some(said.replace("{all}", &grouped(more)))
+}
+
+/// Whether there may be more than were read.
+pub fn may_be_more(dead: &Dead) -> bool {
+    dead.as_ref()
+        .is_ok_and(|dead| dead.len() >= MOST_DEAD as usize)
+}
+
+/// Dead jobs one by one.
+pub fn table(dead: &[Job], text: &Text) -> Table {
+    let [id, rows, reason] = text.dead_columns;
+    Columns::<Job>::new()
+        .ours(id, |job| job.id.clone())
+        .ours(rows, |job| job.weight.to_string())
+        .theirs(reason, why)
+        .table(dead)
+}
+
+/// Why it is dead; of a record that cannot be read, what is wrong with it.
+fn why(job: &Job) -> String {
+    match job.unreadable.is_empty() {
+        true => job.error.clone(),
+        false => format!("unreadable: {}", job.unreadable.join(", ")),
+    }
+}
+
+/// Jobs that died alike.
+#[derive(Debug, PartialEq, Eq)]
+struct DeadCause {
+    ids: Vec<String>,
+    rows: u64,
+    why: String,
+}
+
+/// Errors that differ in numbers alone are one cause.
+fn by_cause(dead: &[Job]) -> Vec<DeadCause> {
+    let mut causes: BTreeMap<String, DeadCause> = BTreeMap::new();
+    for job in dead {
+        let why = why(job);
+        let cause = causes
+            .entry(without_numbers(&why))
+            .or_insert_with(|| DeadCause {
+                ids: Vec::new(),
+                rows: 0,
+                why,
+            });
+        cause.ids.push(job.id.clone());
+        cause.rows += job.weight;
+    }
+    let mut causes: Vec<DeadCause> = causes.into_values().collect();
+    causes.sort_by(|a, b| (b.ids.len(), &a.why).cmp(&(a.ids.len(), &b.why)));
+    causes
+}
+
+/// The text with one `#` for each number, however long: `7`, `1,234`, `0.5`.
+fn without_numbers(text: &str) -> String {
+    let mut alike = String::new();
+    let mut in_number = false;
+    for (place, letter) in text.char_indices() {
+        let is_digit = letter.is_ascii_digit();
+        let rest = &text[place + letter.len_utf8()..];
+        let goes_on = in_number
+            && matches!(letter, '.' | ',')
+            && rest.starts_with(|next: char| next.is_ascii_digit());
+        match (is_digit, in_number) {
+            (true, false) => alike.push('#'),
+            (false, _) if !goes_on => alike.push(letter),
+            _ => {}
+        }
+        in_number = is_digit || goes_on;
+    }
+    alike
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::fixtures::job, *};
+
+    #[test]
+    fn jobs_that_died_alike_are_one_cause_however_long_the_numbers() {
+        let died = |error: &str| Job {
+            error: error.to_owned(),
+            ..job(0)
+        };
+        let dead = [
+            "row 9: umax is 1.5, not 2.",
+            "row 10: umax is 12, not 2.",
+            "row 1,234: umax is 0.25, not 100.",
+            "row 9: imax is 1.5, not 2.",
+        ];
+        let groups = by_cause(&dead.map(died));
+        let sizes: Vec<usize> = groups.iter().map(|group| group.ids.len()).collect();
+        assert_eq!(sizes, [3, 1]);
+        assert_eq!(without_numbers(dead[2]), "row #: umax is #, not #.");
+    }
+
+    #[test]
+    fn a_dead_job_that_cannot_be_read_says_what_is_wrong_with_it() {
+        let damaged = Job {
+            error: String::new(),
+            unreadable: vec!["state `x` is none".to_owned()],
+            ..job(0)
+        };
+        let groups = by_cause(&[damaged]);
+        assert_eq!(groups[0].why, "unreadable: state `x` is none");
+    }
+}

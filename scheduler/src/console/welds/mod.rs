@@ -1,0 +1,183 @@
+//! What is read for the pages of welds and events. Each reads rows, so few are read at a time.
+//!
+//! - [`list`]: NOK welds; [`one`]: one weld.
+
+mod list;
+mod one;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::timeout,
+};
+use weldfleet_settings::Settings;
+use weldfleet_stores::{
+    StoreError,
+    clickhouse::{EventKey, EventLine, Events, SourceTable, TableWatch},
+    mysql::NokTable,
+};
+
+use super::{problem::Problem, words::Text};
+#[cfg(test)]
+pub use list::WeldList;
+pub use list::{Listed, NokPage};
+pub use one::{OneWeld, Unjudged};
+
+/// How long ClickHouse may take for a page.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Pages of this kind that are made at a time: each reads rows.
+const AT_ONCE: usize = 2;
+/// How long MySQL may take: without it there are welds still.
+const REVIEW_PATIENCE: Duration = Duration::from_secs(3);
+/// How long all that is read for one page may take.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Reads welds. Cheap to clone.
+#[derive(Clone)]
+pub struct Welds {
+    settings: Arc<Settings>,
+    table: Arc<Mutex<Option<(SourceTable, TableWatch)>>>,
+    /// NOK welds as people see them; `None` where `mysql.enabled` is off.
+    records: Option<NokTable>,
+    turns: Arc<Semaphore>,
+    /// Events are few: they wait for nobody who reads welds.
+    event_turns: Arc<Semaphore>,
+}
+
+/// Why a weld cannot be reviewed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoReview {
+    /// `mysql.enabled` is off.
+    NoMySql,
+    /// `[mysql.columns]` maps no `review_result`.
+    NoColumn,
+    /// MySQL has no row of it: it is not NOK, or not mirrored yet.
+    NoRow,
+    Failed(Problem),
+}
+
+impl NoReview {
+    pub fn text(&self, text: &Text) -> String {
+        match self {
+            Self::NoMySql => text.no_mysql.to_owned(),
+            Self::NoColumn => text.no_review_column.to_owned(),
+            Self::NoRow => text.no_review_row.to_owned(),
+            Self::Failed(why) => why.text(text.lang),
+        }
+    }
+}
+
+/// Why something was not read.
+enum ReadError {
+    Table(StoreError),
+    Reviews(Problem),
+}
+
+impl From<StoreError> for ReadError {
+    fn from(error: StoreError) -> Self {
+        Self::Table(error)
+    }
+}
+
+/// How long ClickHouse may work on an answer that is waited for so long; an account of the console's own has its bound
+/// in its profile.
+pub fn bound(settings: &Settings, patience: Duration) -> Option<Duration> {
+    settings
+        .clickhouse
+        .console_user
+        .is_empty()
+        .then_some(patience)
+}
+
+impl Welds {
+    pub fn new(settings: Arc<Settings>) -> Result<Self, StoreError> {
+        Ok(Self {
+            records: NokTable::new(&settings)?,
+            settings,
+            table: Arc::default(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            event_turns: Arc::new(Semaphore::new(AT_ONCE)),
+        })
+    }
+
+    /// Where reviews are kept, or why there is no such place.
+    pub fn reviewed(&self) -> Result<&NokTable, NoReview> {
+        let records = self.records.as_ref().ok_or(NoReview::NoMySql)?;
+        if records.takes_reviews() {
+            Ok(records)
+        } else {
+            Err(NoReview::NoColumn)
+        }
+    }
+
+    /// What people and the fleet did, the latest first.
+    pub async fn events(
+        &self,
+        limit: u32,
+        before: Option<EventKey>,
+    ) -> Result<Vec<EventLine>, Problem> {
+        let events = Events::new(&self.settings).with_patience(PATIENCE);
+        let events = events.for_looking(bound(&self.settings, PATIENCE));
+        let read = async { Ok(events.latest(limit, before).await?) };
+        self.in_turn(&self.event_turns, read).await
+    }
+
+    async fn table(&self) -> Result<SourceTable, StoreError> {
+        let mut known = self.table.lock().await;
+        if let Some((table, watch)) = &mut *known
+            && !watch.sees_another(table).await?
+        {
+            return Ok(table.clone());
+        }
+        let table = SourceTable::inspect_within(PATIENCE, &self.settings).await?;
+        let table = table.for_looking(bound(&self.settings, PATIENCE));
+        *known = Some((table.clone(), TableWatch::default()));
+        Ok(table)
+    }
+
+    /// The table may have changed since it was looked at.
+    async fn forget_table(&self) {
+        *self.table.lock().await = None;
+    }
+
+    /// Where reviews are kept, if the columns hold what is written there: MySQL might cut it.
+    pub async fn reviewable(&self) -> Result<&NokTable, NoReview> {
+        let records = self.reviewed()?;
+        match in_time(records.unfit_reviews()).await {
+            Ok(None) => Ok(records),
+            Ok(Some(unfit)) => Err(NoReview::Failed(Problem::UnfitReviews(unfit))),
+            Err(why) => Err(NoReview::Failed(why)),
+        }
+    }
+
+    async fn in_turn<T>(
+        &self,
+        turns: &Semaphore,
+        read: impl Future<Output = Result<T, ReadError>>,
+    ) -> Result<T, Problem> {
+        let Ok(Ok(_turn)) = timeout(PATIENCE, turns.acquire()).await else {
+            return Err(Problem::Busy);
+        };
+        match timeout(LONGEST, read).await {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(ReadError::Reviews(why))) => Err(why),
+            Ok(Err(ReadError::Table(error))) => {
+                self.forget_table().await;
+                Err(error.into())
+            }
+            Err(_) => Err(Problem::Slow {
+                seconds: LONGEST.as_secs(),
+            }),
+        }
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
+    match timeout(REVIEW_PATIENCE, work).await {
+        Ok(done) => done.map_err(Problem::from),
+        Err(_) => Err(Problem::MySqlSilent {
+            seconds: REVIEW_PATIENCE.as_secs(),
+        }),
+    }
+}

@@ -1,0 +1,122 @@
+//! What the leader tells the fleet of itself beside its address, so that everybody who says why nothing moves knows
+//! what the leader knows: why it is not ready, and whether it can look after the mirror.
+
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use weldfleet_service::Health;
+
+use super::outage::{CLICKHOUSE, REDIS};
+use crate::status::causes::{MIRROR, UNREACHED};
+
+/// Letters of a reason that are told; all of it is in `/readyz`.
+const MOST: usize = 1000;
+/// Not told: a pause is known to everybody without the leader, and its start is over once it leads.
+const UNTOLD: [&str; 2] = ["paused", "start"];
+
+/// What the tasks found out that [`Health`] has no place for.
+#[derive(Debug, Default)]
+pub struct Telling {
+    /// Since when passes have not reached ClickHouse.
+    blind: Mutex<Option<Instant>>,
+    /// Whether a day alone keeps the leader from being ready.
+    day_fails: AtomicBool,
+    /// Why the mirror is not looked after.
+    mirror: Mutex<Option<String>>,
+}
+
+impl Telling {
+    /// Whether a pass has reached ClickHouse.
+    pub fn reached(&self, reached: bool) {
+        let mut blind = locked(&self.blind);
+        match reached {
+            true => *blind = None,
+            false => _ = blind.get_or_insert_with(Instant::now),
+        }
+    }
+
+    /// Whether the last pass failed at a day alone.
+    pub fn day_fails(&self, fails: bool) {
+        self.day_fails.store(fails, Ordering::Relaxed);
+    }
+
+    pub fn blind_for(&self) -> Option<Duration> {
+        locked(&self.blind).map(|since| since.elapsed())
+    }
+
+    /// Why MySQL does not take the mirror; `None`: it does, or somebody else looks after it.
+    pub fn mirror(&self, why: Option<String>) {
+        *locked(&self.mirror) = why;
+    }
+
+    /// `component: reason`, a line each. What was wrong with Redis is over where it can be told, if `redis_is_back`.
+    pub fn lines(&self, health: &Health, redis_is_back: bool) -> Vec<String> {
+        let is_blind = locked(&self.blind).is_some();
+        let day_fails = self.day_fails.load(Ordering::Relaxed);
+        let reasons = health.reasons().into_iter().filter(|reason| {
+            !(UNTOLD.contains(&reason.component) || redis_is_back && reason.component == REDIS)
+        });
+        let own = reasons.map(|reason| match reason.component {
+            CLICKHOUSE if is_blind => (UNREACHED, reason.reason),
+            CLICKHOUSE if day_fails => ("day", reason.reason),
+            component => (component, reason.reason),
+        });
+        let mirror = locked(&self.mirror).clone().map(|why| (MIRROR, why));
+        own.chain(mirror)
+            .map(|(component, why)| {
+                let why: String = why.chars().take(MOST).collect();
+                format!("{component}: {why}")
+            })
+            .collect()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each change is one assignment.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_leader_waits_for_is_told_and_neither_a_pause_nor_its_start() {
+        let (telling, health) = (Telling::default(), Health::default());
+        assert!(telling.lines(&health, false).is_empty());
+        for component in ["paused", "start", "jobs", REDIS, CLICKHOUSE] {
+            health.not_ready(component, "X");
+        }
+        assert_eq!(
+            telling.lines(&health, false),
+            ["clickhouse: X", "jobs: X", "redis: X"]
+        );
+        telling.reached(false);
+        telling.mirror(Some("焊".repeat(MOST + 1)));
+        let told = telling.lines(&health, true);
+        assert_eq!(told[..2], ["clickhouse unreached: X", "jobs: X"]);
+        assert_eq!(told[2], format!("mysql: {}", "焊".repeat(MOST)));
+        telling.reached(true);
+        telling.mirror(None);
+        assert_eq!(telling.lines(&health, true), ["clickhouse: X", "jobs: X"]);
+        telling.day_fails(true);
+        assert_eq!(telling.lines(&health, true), ["day: X", "jobs: X"]);
+    }
+
+    #[test]
+    fn blindness_lasts_from_its_first_pass_to_one_that_sees() {
+        let telling = Telling::default();
+        assert_eq!(telling.blind_for(), None);
+        telling.reached(false);
+        let before = telling.blind_for();
+        telling.reached(false);
+        assert!(before.is_some() && telling.blind_for() >= before);
+        telling.reached(true);
+        assert_eq!(telling.blind_for(), None);
+    }
+}

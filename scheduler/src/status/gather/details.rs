@@ -1,0 +1,128 @@
+//! What is dear to know, added to a look as it was last read.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use weldfleet_stores::{Day, mysql::MirrorLag};
+
+use super::Gatherer;
+use crate::status::{
+    details::{Details, Question},
+    report::{DayLine, MirrorLine, Report, StoreLine},
+};
+
+impl Gatherer {
+    /// Waits at most `patience` for it where nothing is known of it, or something was changed.
+    pub(super) async fn add_details(
+        &mut self,
+        question: Question,
+        patience: Duration,
+        report: &mut Report,
+    ) {
+        let live = question.subject.live.clone();
+        let covered: Vec<(Day, Day)> = question.runs.iter().map(|run| (run.from, run.to)).collect();
+        let known = self.details.as_ref();
+        let is_wanted = known.is_none_or(|known| known.is_of_other(&question.subject));
+        let mut patience = Some(patience).filter(|_| is_wanted).unwrap_or_default();
+        if self.reading.is_none() && known.is_none_or(|known| known.is_due(&question.subject)) {
+            self.reading = Some(tokio::spawn(question.ask()));
+        } else {
+            // Whoever began it has waited.
+            patience = Duration::ZERO;
+        }
+        if let Some(reading) = &mut self.reading
+            && let Ok(read) = tokio::time::timeout(patience, reading).await
+        {
+            self.reading = None;
+            if let Some(before) = self.details.take() {
+                let before = before.mirror.unwrap_or_default();
+                self.committed = before.iter().map(|lag| (lag.day, lag.committed)).collect();
+            }
+            // One that panicked has said so on standard error.
+            self.details = read.ok();
+        }
+        let Some(details) = &self.details else {
+            report.note_problem(
+                "clickhouse",
+                "the rows of backfills and older days are being counted still",
+            );
+            return;
+        };
+        self.show(details, &live, &covered, report);
+    }
+
+    fn show(&self, details: &Details, live: &[Day], covered: &[(Day, Day)], report: &mut Report) {
+        report.details_at_ms = Some(details.at_ms);
+        let others = details
+            .days
+            .iter()
+            .filter(|counts| !live.contains(&counts.day));
+        let days = report.days.get_or_insert_default();
+        let live_left: u64 = days.iter().filter(|day| day.live).map(|day| day.left).sum();
+        days.extend(others.map(|counts| DayLine::of(counts, live)));
+        days.sort_by(|a, b| a.day.cmp(&b.day));
+        report.not_selected = details.not_selected;
+        report.older_days = details.older_days(covered);
+        if let Some(elsewhere) = &details.elsewhere {
+            report.rows_later = Some(elsewhere.later);
+            report.rows_on_no_day = Some(elsewhere.on_no_day);
+        }
+        let mut left = live_left;
+        for line in report.runs.iter_mut().flatten() {
+            let wanted = details.wanted.get(&line.run);
+            let Some(wanted) = wanted.filter(|_| matches!(line.state, "open" | "held")) else {
+                continue;
+            };
+            (line.left, line.days_left) = (Some(wanted.rows), Some(wanted.days));
+            line.gone = wanted.gone;
+            left += if line.state == "open" { wanted.rows } else { 0 };
+        }
+        let is_recent = details.is_recent();
+        let of_days = (is_recent || details.days.is_empty()).then_some(details.pace);
+        report.rows_per_second = pace(report.rows_per_second, of_days);
+        // Rows of runs are as old as their pace.
+        let open = report.runs.iter().flatten().any(|run| run.state == "open");
+        report.eta_seconds = match report.rows_per_second {
+            Some(pace)
+                if left > 0 && pace > 0.0 && (is_recent || !open) && report.paused.is_none() =>
+            {
+                Some(left as f64 / pace)
+            }
+            _ => None,
+        };
+        if let (Some(patches), Some(settling)) = (&mut report.patches, &details.settling) {
+            let named = |days: &BTreeSet<Day>| days.iter().map(Day::to_string).collect();
+            patches.days_unsettled = named(&settling.unsettled);
+            patches.days_overdue = named(&settling.overdue(report.at_ms));
+        }
+        report.mirror_kept_rows = details.mirror_kept;
+        report.mirror_older = details.mirror_older;
+        report.unknown_runs.clone_from(&details.unknown_runs);
+        report.pause_lost = details.pause_lost;
+        let line = |lag: &MirrorLag| MirrorLine {
+            day: lag.day.to_string(),
+            committed: lag.committed,
+            mirrored: lag.mirrored,
+            kept: lag.kept,
+            equal: lag.equal,
+            late: self
+                .committed
+                .get(&lag.day)
+                .map_or(0, |committed| committed.saturating_sub(lag.mirrored)),
+        };
+        let lags = details.mirror.as_ref();
+        report.mirror = lags.map(|lags| lags.iter().map(line).collect());
+        if let (StoreLine::Works, Some(why)) = (&report.stores.mysql, &details.mirror_away) {
+            report.stores.mysql = StoreLine::Away(why.clone());
+        }
+        report.problems.extend(details.problems.iter().cloned());
+        if let Some(why) = &details.refused {
+            report.note_problem("clickhouse", why);
+            report.stores.clickhouse = StoreLine::Refuses(why.clone());
+        }
+    }
+}
+
+/// Of the live days and of others together; `None` if either is not known.
+fn pace(live: Option<f64>, others: Option<f64>) -> Option<f64> {
+    Some(live? + others?)
+}
