@@ -742,6 +742,11 @@ async fn a_day_that_cannot_be_looked_at_holds_up_no_other() {
             named.then_some(())
         })
         .await;
+        eventually("the leader says that it waits", SOON, async || {
+            let (_, body) = scheduler.get("/readyz").await;
+            body.contains("broken part").then_some(())
+        })
+        .await;
     }
 }
 

@@ -28,6 +28,8 @@ use crate::{
 const CLOCKS_MAY_DIFFER_MS: i64 = 60_000;
 /// Events among which an earlier leader's is looked for.
 const LATEST_EVENTS: u32 = 100;
+/// A day of a backfill waits; all else goes on.
+const BACKFILL_DAY: &str = "backfill_day";
 /// No two passes are closer than this, whatever is due.
 const SHORTEST: Duration = Duration::from_millis(20);
 
@@ -80,9 +82,15 @@ pub async fn run(daemon: Daemon) {
                 let failed = summary.failed.take();
                 // The others are judged on.
                 daemon.telling.day_fails(failed.is_some());
+                match (&failed, summary.not_closed.take()) {
+                    (Some(_), _) => {}
+                    (None, Some(error)) => {
+                        outage::begins(&daemon.health, CLICKHOUSE, &advice(&error))
+                    }
+                    (None, None) => outage::ends(&daemon.health, CLICKHOUSE),
+                }
                 if failed.is_none() {
                     backoff.worked();
-                    outage::ends(&daemon.health, CLICKHOUSE);
                 }
                 failed.map(|error| (CLICKHOUSE, advice(&error)))
             }
@@ -121,7 +129,7 @@ fn forget(health: &Health, queue_failed: bool) {
         outage::ends(health, REDIS);
     }
     outage::ends(health, CLICKHOUSE);
-    for component in ["clock", "paused", "jobs"] {
+    for component in ["clock", "paused", "jobs", BACKFILL_DAY] {
         health.ready(component);
     }
 }
@@ -279,6 +287,10 @@ fn show(daemon: &Daemon, summary: &Summary) {
             daemon.health.ready("jobs");
         }
     }
+    match &summary.day_of_run_waits {
+        Some(why) => daemon.health.not_ready(BACKFILL_DAY, why.clone()),
+        None => daemon.health.ready(BACKFILL_DAY),
+    };
     gauge!("weldfleet_jobs_unreadable").set(summary.unreadable.len() as f64);
 }
 
@@ -333,7 +345,7 @@ mod tests {
     #[test]
     fn who_leads_no_longer_keeps_no_reason_of_a_pass() {
         let health = Health::default();
-        for component in [REDIS, CLICKHOUSE, "clock", "paused", "jobs"] {
+        for component in [REDIS, CLICKHOUSE, "clock", "paused", "jobs", BACKFILL_DAY] {
             health.not_ready(component, "X");
         }
         forget(&health, false);

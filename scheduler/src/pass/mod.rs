@@ -100,6 +100,10 @@ pub struct Summary {
     pub failed_days: u64,
     /// The live day that could not; the others were.
     pub failed: Option<StoreError>,
+    /// Why a day of a run waits; the others do not.
+    pub day_of_run_waits: Option<String>,
+    /// Why a run that is done is not closed; others go on.
+    pub not_closed: Option<StoreError>,
     /// The queue when the pass began.
     pub stats: Stats,
 }

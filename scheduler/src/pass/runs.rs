@@ -39,19 +39,29 @@ const LEFT_ALONE: Duration = Duration::from_secs(60);
 /// How long a day is left alone whose rows are away: a partition that is detached and attached again.
 const AWAY: Duration = Duration::from_secs(10);
 
-/// Days of runs that could not be looked at, or are away, and until when they are left alone.
+/// Days of runs that could not be looked at, or are away.
 #[derive(Debug, Default)]
-pub struct FailingDays(HashMap<(u64, Day), Instant>);
+pub struct FailingDays(HashMap<(u64, Day), FailingDay>);
+
+#[derive(Debug)]
+struct FailingDay {
+    /// Until when it is left alone.
+    until: Instant,
+    why: String,
+}
 
 impl FailingDays {
     /// True if it is the first time.
-    fn note(&mut self, run: u64, day: Day, until: Instant) -> bool {
-        self.0.insert((run, day), until).is_none()
+    fn note(&mut self, run: u64, day: Day, until: Instant, why: &str) -> bool {
+        let why = why.to_owned();
+        let day = self.0.insert((run, day), FailingDay { until, why });
+        day.is_none()
     }
 
-    fn waits(&self, run: u64, day: Day, now: Instant) -> bool {
-        let until = self.0.get(&(run, day));
-        until.is_some_and(|until| now < *until)
+    /// Why the day is left alone, if it is.
+    fn waits(&self, run: u64, day: Day, now: Instant) -> Option<&str> {
+        let failing = self.0.get(&(run, day))?;
+        (now < failing.until).then_some(failing.why.as_str())
     }
 }
 
@@ -99,7 +109,8 @@ impl Pass {
                     }
                     break;
                 }
-                if self.failing.waits(run.run, *day, moment.at) {
+                if let Some(why) = self.failing.waits(run.run, *day, moment.at) {
+                    summary.day_waits(run.run, *day, why);
                     known.all_finished = false;
                     continue;
                 }
@@ -114,17 +125,22 @@ impl Pass {
                 let looked = async {
                     let slicing = self.slice_day(day_of_run, leader, free, moment, summary);
                     let sliced = slicing.await?;
-                    let is_away = sliced.is_finished() && self.is_away(run, *day, moment).await?;
-                    Ok((sliced, is_away))
+                    let away = match sliced.is_finished() {
+                        true => self.away(run, *day, moment).await?,
+                        false => None,
+                    };
+                    Ok((sliced, away))
                 };
-                let (sliced, is_away) = match looked.await {
+                let (sliced, away) = match looked.await {
                     Ok(looked) => looked,
                     Err(PassError::Store(error))
                         if summary.failed_days < MOST_FAILING && self.is_the_days(&error).await =>
                     {
-                        let why = error.chain();
+                        let why = error.chain_and_remedy();
                         tracing::warn!(run = run.run, %day, why, "a day cannot be looked at; others go on");
-                        self.failing.note(run.run, *day, moment.at + LEFT_ALONE);
+                        let until = moment.at + LEFT_ALONE;
+                        self.failing.note(run.run, *day, until, &why);
+                        summary.day_waits(run.run, *day, &why);
                         summary.failed_days += 1;
                         known.all_finished = false;
                         continue;
@@ -135,10 +151,13 @@ impl Pass {
                 if summary.deposed {
                     return Ok(());
                 }
-                if sliced.is_finished() && !is_away {
+                if sliced.is_finished() && away.is_none() {
                     known.finished.insert(*day);
                 } else {
                     known.all_finished = false;
+                }
+                if let Some(why) = away {
+                    summary.day_waits(run.run, *day, &why);
                 }
                 // Somebody steers the run just now. The days behind this one would come before it.
                 if sliced.ended == SliceEnd::Conflict {
@@ -151,13 +170,8 @@ impl Pass {
                         tracing::info!(run = run.run, from = %run.from, to = %run.to, "run done");
                     }
                     Err(error) if self.is_the_days(&error).await => {
-                        let why = error.chain_and_remedy();
-                        tracing::warn!(
-                            run = run.run,
-                            why,
-                            "the run cannot be closed; others go on"
-                        );
-                        summary.failed_days += 1;
+                        tracing::debug!(run = run.run, "the run cannot be closed; others go on");
+                        summary.not_closed.get_or_insert(error);
                         self.known.runs.insert(run.run, known);
                     }
                     Err(error) => return Err(error.into()),
@@ -172,9 +186,14 @@ impl Pass {
         Ok(())
     }
 
-    /// Whether a run is to judge rows of the day again, and the table has none of it: nobody would know, once they are
-    /// back, that they were to be judged.
-    async fn is_away(&mut self, run: &Run, day: Day, moment: Moment) -> Result<bool, PassError> {
+    /// A run is to judge rows of the day again, and the table has none of it: nobody would know, once they are back,
+    /// that they were to be judged. Answers why the run waits.
+    async fn away(
+        &mut self,
+        run: &Run,
+        day: Day,
+        moment: Moment,
+    ) -> Result<Option<String>, PassError> {
         let of_day: Vec<(Day, u64)> = run
             .must_find()
             .iter()
@@ -183,14 +202,23 @@ impl Pass {
             .collect();
         let away = self.deps.table.away(run, &of_day).await?;
         let Some((_, rows)) = away.first() else {
-            return Ok(false);
+            return Ok(None);
         };
-        if self.failing.note(run.run, day, moment.at + AWAY) {
-            tracing::warn!(
-                run = run.run, %day, rows,
-                "rows of the run are gone: the table has none of this day; the run waits for them, `scheduler backfill cancel` ends it"
-            );
+        let why = format!(
+            "{rows} rows of the run are gone: the table has none of this day; the run waits for them, `scheduler backfill cancel` ends it"
+        );
+        let until = moment.at + AWAY;
+        if self.failing.note(run.run, day, until, &why) {
+            tracing::warn!(run = run.run, %day, why, "a day of a run is away");
         }
-        Ok(true)
+        Ok(Some(why))
+    }
+}
+
+impl Summary {
+    /// A day of a run waits; the first one is told.
+    fn day_waits(&mut self, run: u64, day: Day, why: &str) {
+        let told = || format!("run {run}, {day}: {why}");
+        self.day_of_run_waits.get_or_insert_with(told);
     }
 }
