@@ -34,7 +34,7 @@ services-down: ## stop them; their data stays in .services
 
 .PHONY: build
 build: toolchain ## the two programs, optimised
-	cargo build --release --locked --bin scheduler --bin worker
+	WELDFLEET_BUILD="$$(tools/build-id.sh)" cargo build --release --locked --bin scheduler --bin worker
 
 .PHONY: test
 test: ## every test, on real services (needs no GPU)
@@ -63,7 +63,7 @@ test-compose: ## the images and docker-compose.yml in a private Docker engine (r
 
 .PHONY: bench
 bench: toolchain ## every figure of docs/PERFORMANCE.md, services included (BENCH="--quick" for a first look)
-	cargo build --release --locked --package scheduler --package worker --package weldfleet-bench --package weldfleet-timed-device
+	WELDFLEET_BUILD="$$(tools/build-id.sh)" cargo build --release --locked --package scheduler --package worker --package weldfleet-bench --package weldfleet-timed-device
 	target/release/weldfleet-bench $(BENCH)
 
 .PHONY: bench-report

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::LazyLock, time::Duration};
 
 use clap::{Parser, Subcommand};
 use weldfleet_fleet::DayArg;
@@ -15,11 +15,16 @@ use crate::{
     users::{Name, Role},
 };
 
+/// What this program was built from; programs of one text agree in all that they tell of themselves.
+pub static VERSION: LazyLock<String> = LazyLock::new(|| {
+    weldfleet_service::version(env!("CARGO_PKG_VERSION"), option_env!("WELDFLEET_BUILD"))
+});
+
 /// Turns rows without a verdict into work: slices days and backfills into leased ranges, and shows how it goes.
 #[derive(Debug, Parser)]
 #[command(
     name = "scheduler",
-    version,
+    version = VERSION.as_str(),
     max_term_width = 100,
     after_help = "\
 Examples:

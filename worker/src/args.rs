@@ -1,16 +1,21 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::LazyLock};
 
 use clap::{Parser, Subcommand};
 use weldfleet_fleet::DayArg;
 use weldfleet_service::CommonArgs;
 
+/// What this program was built from; programs of one text agree in all that they tell of themselves.
+pub static VERSION: LazyLock<String> = LazyLock::new(|| {
+    weldfleet_service::version(env!("CARGO_PKG_VERSION"), option_env!("WELDFLEET_BUILD"))
+});
+
 /// Judges welds: claims ranges, runs the model and the rules, writes the verdicts back.
 #[derive(Debug, Parser)]
 #[command(
     name = "worker",
-    version,
+    version = VERSION.as_str(),
     max_term_width = 100,
     after_help = "\
 Examples:

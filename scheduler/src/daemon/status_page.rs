@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use weldfleet_service::{http::Describe, output::exact};
 
 use super::Daemon;
-use crate::status::{cache::Cache, report::Report};
+use crate::{
+    args::VERSION,
+    status::{cache::Cache, report::Report},
+};
 
 /// How long a visitor waits for a fresh look.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -44,7 +47,7 @@ fn page(daemon: &Daemon, seen: Option<&Report>) -> Value {
     });
     json!({
         "name": "scheduler",
-        "version": env!("CARGO_PKG_VERSION"),
+        "version": VERSION.as_str(),
         "id": *daemon.id,
         "role": if leads { "leader" } else { "standby" },
         "queue": settings.redis.queue,

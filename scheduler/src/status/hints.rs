@@ -12,6 +12,7 @@ use weldfleet_words::Words;
 use super::report::{DayLine, Hint, OlderDay, OlderMirror, Report};
 use crate::{
     actions::runs::MOST_DAYS,
+    args::VERSION,
     clock::{DAYS_TOLD, days_told},
 };
 
@@ -263,7 +264,7 @@ fn told_settings(report: &Report) -> impl Iterator<Item = (&WorkerEntry, Agreeme
     report.living_workers().filter_map(|worker| {
         let told = worker.fields.get(Agreement::FIELD)?;
         let version = worker.fields.get("version")?;
-        (version == env!("CARGO_PKG_VERSION")).then(|| (worker, Agreement::parse(told)))
+        (*version == *VERSION).then(|| (worker, Agreement::parse(told)))
     })
 }
 
@@ -460,7 +461,7 @@ mod tests {
                 .map(|hint| (hint.needs_a_person, hint.words.en))
                 .collect::<Vec<_>>()
         };
-        let version = env!("CARGO_PKG_VERSION");
+        let version = VERSION.as_str();
         assert_eq!(said(vec![worker(version, 1, 1), worker("0.0.0", 2, 2)]), []);
         let rows = said(vec![worker(version, 2, 1)]);
         assert!(
@@ -485,7 +486,7 @@ mod tests {
         let worker = |told: &str| {
             worker_entry(&[
                 ("device", "cpu"),
-                ("version", env!("CARGO_PKG_VERSION")),
+                ("version", VERSION.as_str()),
                 (Agreement::FIELD, told),
             ])
         };
@@ -506,7 +507,7 @@ mod tests {
             let told = Agreement::default().with("model", &weights).to_string();
             worker_entry(&[
                 ("device", "cpu"),
-                ("version", env!("CARGO_PKG_VERSION")),
+                ("version", VERSION.as_str()),
                 ("model_version", "global-1"),
                 (Agreement::FIELD, told.as_str()),
             ])

@@ -43,6 +43,14 @@ pub use exit::{Exit, Failure, OrExit};
 pub use health::Health;
 pub use metrics;
 
+/// A program's version, and behind `+` the commit that it was built from, where the build told it.
+pub fn version(package: &str, build: Option<&str>) -> String {
+    match build.filter(|build| !build.is_empty()) {
+        Some(build) => format!("{package}+{build}"),
+        None => package.to_owned(),
+    }
+}
+
 /// Arguments that every subcommand accepts.
 #[derive(Debug, Clone, clap::Args)]
 pub struct CommonArgs {

@@ -32,6 +32,7 @@ use weldfleet_service::{
 use weldfleet_settings::Settings;
 
 use crate::{
+    args::VERSION,
     entry,
     http::LOADING_TIME,
     inference::{
@@ -91,7 +92,7 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
 
     tracing::info!(
         worker,
-        version = env!("CARGO_PKG_VERSION"),
+        version = VERSION.as_str(),
         device = judging.device(),
         layout = %judging.layout,
         model = judging.model_version(),
@@ -311,7 +312,7 @@ fn worker_info(judging: &Judging) -> WorkerInfo {
         .field("model_version", judging.model_version())
         .field("nok_threshold", judging.nok_threshold())
         .field(Agreement::FIELD, judging.agreement.to_string())
-        .field("version", env!("CARGO_PKG_VERSION"))
+        .field("version", VERSION.as_str())
 }
 
 /// What `GET /` says of this process, and of what judges once that is loaded.
@@ -322,7 +323,7 @@ fn describe(judging: Arc<SetOnce<impl Fn() -> Value + Send + Sync + 'static>>) -
             let judging = timeout(LOADING_TIME, judging.wait()).await;
             let mut answer = json!({
                 "name": "weldfleet worker",
-                "version": env!("CARGO_PKG_VERSION"),
+                "version": VERSION.as_str(),
                 "rows": crate::pipeline::counts::totals(),
             });
             if let (Some(answer), Ok(Value::Object(judging))) =
