@@ -172,6 +172,12 @@ async fn what_is_asked_for_wrongly_is_no_failure_of_ours() {
         ("nok.csv?day=tomorrow", 400, "day = tomorrow: "),
         ("pareto.csv?shift=noon", 400, "shift = noon: "),
         ("nok.csv?review=perhaps", 400, "review = perhaps: "),
+        ("nok.csv?Day=20261101", 400, "no list is asked for by `day`"),
+        (
+            "days.csv?from=20261101",
+            400,
+            "no list is asked for by `from`",
+        ),
         ("hits.csv?day=20261101&id=1", 404, "no such weld"),
         ("welds.csv", 404, ""),
     ] {

@@ -229,7 +229,10 @@ async fn nok_welds_are_reviewed_one_after_the_other_taken_back_and_kept() {
     let csv = csv.text().await.unwrap();
     let lines: Vec<&str> = csv.lines().collect();
     assert!(
-        lines.len() == 2 && lines[1].starts_with("40,") && lines[1].contains("unsure,operator"),
+        lines.len() == 2
+            && lines[1].starts_with("40,")
+            && lines[1].contains("unsure,operator")
+            && lines[1].ends_with(&format!(",{day}")),
         "{csv}"
     );
     // A copy of a row is the same weld: told once, and reviewed.

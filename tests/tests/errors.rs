@@ -6,6 +6,10 @@
 use std::{fmt::Write as _, fs, path::Path, process::Command, time::Duration};
 
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use weldfleet_tests::{Process, eventually, process::without_services, repository};
 
 /// Everything said by commands, one after the other, as a person sees it.
@@ -488,6 +492,38 @@ async fn records_over_http() {
             answer.text().await.expect("body")
         )
         .expect("text");
+    }
+    let gzip = reqwest::Client::new()
+        .post(&url)
+        .header("content-encoding", "gzip")
+        .body("x");
+    let get = reqwest::Client::new().get(&url);
+    for (title, request) in [("compressed", gzip), ("another method", get)] {
+        let answer = request.send().await.expect("answer");
+        let status = answer.status();
+        let said = answer.text().await.expect("body");
+        writeln!(text, "# {title}\n{status} {said}\n").expect("text");
+    }
+    // One that says its length and falls silent, or asks before it sends.
+    let address = url
+        .trim_start_matches("http://")
+        .trim_end_matches("/predict");
+    for (title, head) in [
+        ("a body that stands still", "Content-Length: 100\r\n\r\n{"),
+        (
+            "too much, asked for first",
+            "Content-Length: 99000000\r\nExpect: 100-continue\r\n\r\n",
+        ),
+    ] {
+        let mut stream = TcpStream::connect(address).await.expect("connect");
+        let request = format!("POST /predict HTTP/1.1\r\nHost: x\r\n{head}");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = vec![0; 12];
+        let read = stream.read_exact(&mut answer);
+        let read = tokio::time::timeout(Duration::from_secs(15), read).await;
+        read.expect("in time").expect("an answer");
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        writeln!(text, "# {title}\n{answer}\n").expect("text");
     }
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!(text.trim_end());

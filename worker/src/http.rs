@@ -10,9 +10,9 @@ use std::{
 
 use axum::{
     Json, Router,
-    body::Body,
+    body::{Body, HttpBody as _},
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -34,8 +34,9 @@ use crate::{
     records::{Refusal, one_or_list},
 };
 
-/// Time that a body may take to arrive.
+/// Time that a body may take to arrive, and that it may stand still: it has one of few turns.
 const BODY_TIME: Duration = Duration::from_secs(20);
+const BODY_PAUSE: Duration = Duration::from_secs(3);
 /// Time that models may take to load, as a rule, while whoever asks waits.
 pub const LOADING_TIME: Duration = Duration::from_secs(5);
 /// Time and bytes that are spent on a body nobody wants, so that its sender reads the answer.
@@ -68,7 +69,7 @@ pub fn router(page: StatusPage, pool: Arc<SetOnce<Pool>>, settings: &Settings) -
         further: Arc::new(FurtherNames::of(&settings.columns)),
     };
     let predict = Router::new()
-        .route("/predict", post(predict))
+        .route("/predict", post(predict).fallback(other_method))
         .with_state(state);
     page.router().merge(predict)
 }
@@ -122,6 +123,12 @@ impl Drop for CountedRequest {
     }
 }
 
+async fn other_method() -> impl IntoResponse {
+    let refusal = Refusal::new("`/predict` takes POST only", "POST one record or a list");
+    let allow = [(header::ALLOW, Method::POST.as_str())];
+    (allow, Refused(StatusCode::METHOD_NOT_ALLOWED, refusal))
+}
+
 async fn predict(state: State<Predict>, request: Request) -> Result<Json<Value>, Refused> {
     let mut counted = CountedRequest {
         began: Instant::now(),
@@ -139,8 +146,12 @@ async fn answered(
     State(predict): State<Predict>,
     request: Request,
 ) -> Result<Json<Value>, Refused> {
+    if let Some(refused) = predict.refuses(&request) {
+        swallow(request).await;
+        return Err(refused);
+    }
     let Ok(pool) = timeout(LOADING_TIME, predict.pool.wait()).await else {
-        swallow(request.into_body()).await;
+        swallow(request).await;
         return Err(Refused(
             StatusCode::SERVICE_UNAVAILABLE,
             Refusal::new(
@@ -150,16 +161,16 @@ async fn answered(
         ));
     };
     let Ok(_turn) = predict.turns.clone().try_acquire_owned() else {
-        swallow(request.into_body()).await;
+        swallow(request).await;
         return Err(Refused(
             StatusCode::TOO_MANY_REQUESTS,
             Refusal::new(
-                format_args!("{} requests are judged already", predict.at_once),
+                format_args!("{} requests are read or judged already", predict.at_once),
                 "come again in a second, send several records as one list, or raise worker.predict_at_once",
             ),
         ));
     };
-    let body = predict.read(request.into_body()).await?;
+    let body = predict.read(request).await?;
     // Off the threads that keep leases alive: a body is thousands of numbers.
     let further = predict.further.clone();
     let (records, list) = spawn_blocking(move || {
@@ -174,11 +185,40 @@ async fn answered(
 }
 
 impl Predict {
-    async fn read(&self, mut body: Body) -> Result<Vec<u8>, Refused> {
-        match timeout(BODY_TIME, self.collect(&mut body)).await {
+    /// What its head says already that cannot be taken.
+    fn refuses(&self, request: &Request) -> Option<Refused> {
+        let encoding = request.headers().get(header::CONTENT_ENCODING);
+        let encoding = encoding.filter(|encoding| *encoding != "identity");
+        if let Some(encoding) = encoding {
+            let said = String::from_utf8_lossy(encoding.as_bytes());
+            return Some(Refused(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                Refusal::new(
+                    format_args!("Content-Encoding: {said} is not taken"),
+                    "send JSON in UTF-8, not compressed",
+                ),
+            ));
+        }
+        (request.body().size_hint().lower() > self.max_bytes as u64).then(|| self.too_long())
+    }
+
+    fn too_long(&self) -> Refused {
+        Refused(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::new(
+                format_args!("the body is longer than {} bytes", self.max_bytes),
+                "send fewer records at a time, or raise worker.predict_max_bytes",
+            ),
+        )
+    }
+
+    async fn read(&self, mut request: Request) -> Result<Vec<u8>, Refused> {
+        match timeout(BODY_TIME, self.collect(request.body_mut())).await {
             Ok(Ok(bytes)) => Ok(bytes),
             Ok(Err(refused)) => {
-                swallow(body).await;
+                if refused.0 != StatusCode::REQUEST_TIMEOUT {
+                    swallow(request).await;
+                }
                 Err(refused)
             }
             Err(_) => Err(Refused(
@@ -193,7 +233,19 @@ impl Predict {
 
     async fn collect(&self, body: &mut Body) -> Result<Vec<u8>, Refused> {
         let mut bytes = Vec::new();
-        while let Some(frame) = body.frame().await {
+        loop {
+            let next = timeout(BODY_PAUSE, body.frame()).await.map_err(|_| {
+                Refused(
+                    StatusCode::REQUEST_TIMEOUT,
+                    Refusal::new(
+                        format_args!("the body stood still for {} s", BODY_PAUSE.as_secs()),
+                        "send it at once",
+                    ),
+                )
+            })?;
+            let Some(frame) = next else {
+                return Ok(bytes);
+            };
             let frame = frame.map_err(|error| {
                 Refused(
                     StatusCode::BAD_REQUEST,
@@ -204,23 +256,20 @@ impl Predict {
                 continue;
             };
             if bytes.len() + data.len() > self.max_bytes {
-                return Err(Refused(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    Refusal::new(
-                        format_args!("the body is longer than {} bytes", self.max_bytes),
-                        "send fewer records at a time, or raise worker.predict_max_bytes",
-                    ),
-                ));
+                return Err(self.too_long());
             }
             bytes.extend_from_slice(&data);
         }
-        Ok(bytes)
     }
 }
 
-/// Reads a body that is not wanted: a client that is still sending may not see what it is told.
-async fn swallow(body: Body) {
-    let mut body = Limited::new(body, REFUSED_BYTES);
+/// Reads a body that is not wanted: a client that is still sending may not see what it is told. One that asks before it
+/// sends sends none.
+async fn swallow(request: Request) {
+    if request.headers().contains_key(header::EXPECT) {
+        return;
+    }
+    let mut body = Limited::new(request.into_body(), REFUSED_BYTES);
     let rest = async { while let Some(Ok(_)) = body.frame().await {} };
     let _ = timeout(REFUSED_TIME, rest).await;
 }

@@ -33,8 +33,14 @@ pub async fn list(
     Path(list): Path<String>,
     Query(query): Query<WeldQuery>,
     Query(behind): Query<EventsQuery>,
+    Query(typed): Query<Vec<(String, String)>>,
     request: PageRequest,
 ) -> Response {
+    let mut names = typed.iter().map(|(name, _)| name.as_str());
+    if let Some(name) = WeldQuery::unknown(&mut names) {
+        let why = Problem::UnknownField(name.to_owned());
+        return plain(why.status(), &why, request.text);
+    }
     let table = console.table(&list, query, behind.before, &request).await;
     let Some(table) = table else {
         return StatusCode::NOT_FOUND.into_response();

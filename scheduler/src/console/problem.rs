@@ -8,7 +8,10 @@ use weldfleet_service::{Failure, exit::chain};
 use weldfleet_stores::{Class, StoreError};
 use weldfleet_words::{Language, Words};
 
-use super::words::{CHINESE, ENGLISH};
+use super::{
+    weld_query::WeldQuery,
+    words::{CHINESE, ENGLISH},
+};
 use crate::{actions::refused::Refused, events::fault_in_chinese, users::Role};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub enum Problem {
         typed: String,
         known: String,
     },
+    /// A list is asked for by something that no list knows.
+    UnknownField(String),
     /// Welds are asked for by their reviews, and there are none.
     NoReviews,
     Busy,
@@ -157,8 +162,13 @@ impl Problem {
             Self::NoDay { .. }
             | Self::NoTicks(_)
             | Self::UnknownShift { .. }
-            | Self::UnknownReview { .. } => StatusCode::BAD_REQUEST,
+            | Self::UnknownReview { .. }
+            | Self::UnknownField(_)
+            | Self::TooMany { .. }
+            | Self::TooManyJobs { .. } => StatusCode::BAD_REQUEST,
             Self::NoWeld => StatusCode::NOT_FOUND,
+            // Asked for rightly, and will never be there.
+            Self::NotDrawn(_) => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -187,6 +197,16 @@ impl Problem {
             Self::UnknownReview { typed, known } => Words::new(
                 format!("review = {typed}: not one of {known}; leave it empty for all"),
                 format!("review = {typed}：应为 {known} 之一；留空表示全部"),
+            ),
+            Self::UnknownField(name) => Words::new(
+                format!(
+                    "no list is asked for by `{name}`; a filter is {}",
+                    WeldQuery::FIELDS.join(", ")
+                ),
+                format!(
+                    "没有名为 `{name}` 的参数；可用的筛选参数：{}",
+                    WeldQuery::FIELDS.join("、")
+                ),
             ),
             Self::NoReviews => Words::new(
                 "nothing can be reviewed: mysql.enabled is off, or [mysql.columns] maps no review_result",
@@ -405,6 +425,7 @@ mod tests {
                 typed: text(),
                 known: text(),
             },
+            Problem::UnknownField(text()),
             Problem::NoReviews,
             Problem::Busy,
             Problem::Slow { seconds: 3 },

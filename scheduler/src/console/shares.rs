@@ -18,6 +18,8 @@ use crate::clock::plant_time;
 
 /// How old what is shown may be before it is read again.
 const FRESH: Duration = Duration::from_secs(60);
+/// When a read that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(10);
 /// A read that took so long is good for so many times that.
 const SHARE: u32 = 20;
 /// How long ClickHouse may take.
@@ -26,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const DAYS: i64 = 7;
 
 /// By line, since a shift began.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ShiftShares {
     /// Empty where there are no shifts: then it is the day.
     pub shift: String,
@@ -49,13 +51,18 @@ struct Known {
 
 impl Known {
     fn is_due(&self) -> bool {
-        let good_for = FRESH.max(self.took * SHARE);
+        let good_for = match &self.shares {
+            // What failed may work the next time.
+            Some(Err(_)) => AGAIN,
+            _ => FRESH.max(self.took * SHARE),
+        };
         self.asked.is_none_or(|asked| asked.elapsed() >= good_for)
     }
 
-    /// Nobody has looked for long, so that this may be of another shift.
+    /// Nobody has looked for long, so that this may be of another shift; or it could not be read.
     fn is_old(&self) -> bool {
-        self.read.is_none_or(|read| read.elapsed() >= FRESH * 2)
+        let is_shown = matches!(self.shares, Some(Ok(_)));
+        !is_shown || self.read.is_none_or(|read| read.elapsed() >= FRESH * 2)
     }
 }
 
@@ -111,8 +118,7 @@ impl Shares {
         let began = Instant::now();
         let read = read(&self.settings, now).await;
         let mut known = self.known();
-        // What failed may work the next time.
-        known.took = read.as_ref().map_or(FRESH, |_| began.elapsed());
+        known.took = read.as_ref().map_or(Duration::ZERO, |_| began.elapsed());
         known.shares = Some(read.map(Arc::new));
         known.read = Some(Instant::now());
     }
@@ -146,11 +152,18 @@ mod tests {
         let now = Instant::now();
         let read = |ago: Duration| Known {
             read: now.checked_sub(ago),
+            shares: Some(Ok(Arc::default())),
             ..Known::default()
         };
         assert!(Known::default().is_old());
         assert!(read(FRESH * 2).is_old());
         assert!(!read(FRESH).is_old());
+        let failed = Known {
+            shares: Some(Err(Problem::NothingSeen)),
+            asked: now.checked_sub(AGAIN),
+            ..read(Duration::ZERO)
+        };
+        assert!(failed.is_old() && failed.is_due());
     }
 
     #[test]

@@ -69,6 +69,17 @@ impl WeldQuery {
         "day", "shift", "part", "spot", "timer", "body", "defect", "review",
     ];
 
+    /// What else an address may say of welds and lists.
+    const PLACE: [&'static str; 8] = [
+        "ticks", "id", "date", "time", "attempts", "note", "before", "lang",
+    ];
+
+    /// The first name that no page and no list knows: whoever mistypes `day` must not get today's welds for those of
+    /// another day.
+    pub fn unknown<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+        names.find(|name| !Self::FIELDS.contains(name) && !Self::PLACE.contains(name))
+    }
+
     /// Their values, in the same order.
     pub fn values(&self) -> [&str; 8] {
         [

@@ -64,13 +64,15 @@ fn page(daemon: &Daemon, seen: Option<&Report>) -> Value {
             "max_outstanding": settings.scheduler.max_outstanding,
         },
         "counts": {
-            "days": seen.and_then(|report| report.days.as_deref()).unwrap_or_default(),
+            "days": seen.and_then(|report| report.days.as_deref()),
             "jobs": seen.and_then(|report| report.jobs.as_ref()),
             "outstanding": queue.map(|queue| &queue.outstanding),
-            "workers": seen.map(|report| report.living_workers().count()),
+            "workers": seen.and_then(living),
             "open_runs": open_runs,
         },
         "paused": paused,
+        // What is of a store that does not work is not known: null.
+        "stores": seen.map(|report| report.stores.states()),
         "mirror": mirror,
     })
 }
@@ -80,13 +82,22 @@ fn mirror(report: &Report) -> Value {
     if !why.is_empty() {
         return json!({ "away": why });
     }
-    let days = report.mirror.as_deref().unwrap_or_default();
-    let lag = days.iter().map(|day| day.committed.abs_diff(day.mirrored));
+    let days = report.mirror.as_deref();
+    let lag = days.map(|days| {
+        let lag = days.iter().map(|day| day.committed.abs_diff(day.mirrored));
+        lag.sum::<u64>()
+    });
     json!({
-        "lag_rows": lag.sum::<u64>(),
+        "lag_rows": lag,
         "kept_rows": report.mirror_kept_rows,
         "days": days,
     })
+}
+
+/// How many workers live; `None` if Redis was not read.
+fn living(report: &Report) -> Option<usize> {
+    report.workers.as_ref()?;
+    Some(report.living_workers().count())
 }
 
 /// What the living workers have, each once; `None` if nobody lives.

@@ -182,6 +182,16 @@ pub struct Stores {
 }
 
 impl Stores {
+    /// How each is, without a reason: those are for whoever may read them.
+    pub fn states(&self) -> BTreeMap<&'static str, &'static str> {
+        let all = [
+            ("clickhouse", &self.clickhouse),
+            ("mysql", &self.mysql),
+            ("redis", &self.redis),
+        ];
+        all.map(|(store, line)| (store, line.state())).into()
+    }
+
     /// One that judging needs could not be reached, did not answer in time, or may do later what it refuses now.
     pub fn any_away(&self) -> bool {
         let stores = [&self.redis, &self.clickhouse];
@@ -206,6 +216,16 @@ pub enum StoreLine {
 }
 
 impl StoreLine {
+    fn state(&self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Works => "works",
+            Self::Refuses(_) => "refuses",
+            Self::Slow(_) => "slow",
+            Self::Away(_) => "away",
+        }
+    }
+
     /// Why it does not work; empty if it does.
     pub fn why(&self) -> &str {
         match self {

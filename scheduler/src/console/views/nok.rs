@@ -204,7 +204,7 @@ fn fields<'a>(
 
 /// The list.
 fn columns(whom: For, text: &'static Text) -> Columns<'static, Listed> {
-    Columns::<Listed>::new()
+    let columns = Columns::<Listed>::new()
         .theirs(text.weld_id, |listed| listed.weld.record_id.clone())
         .ours(text.time, |listed| listed.weld.time.clone())
         .theirs(text.part, |listed| listed.weld.part_no.clone())
@@ -221,7 +221,12 @@ fn columns(whom: For, text: &'static Text) -> Columns<'static, Listed> {
             text.review_word(&listed.review.result).to_owned()
         })
         .theirs(text.reviewed_by, |listed| listed.review.by.clone())
-        .theirs(text.note, |listed| listed.review.note.clone())
+        .theirs(text.note, |listed| listed.review.note.clone());
+    match whom {
+        For::People => columns,
+        // With it a line says which weld it is, also where a shift has two days.
+        For::Spreadsheet => columns.ours(text.day, |listed| listed.weld.day.to_string()),
+    }
 }
 
 /// The list for a spreadsheet.

@@ -41,10 +41,11 @@ impl For {
 
     /// A probability; one that is none is not known.
     pub fn probability(self, value: f64) -> String {
-        if value.is_nan() {
-            self.nothing()
-        } else {
-            format!("{value:.4}")
+        match self {
+            _ if value.is_nan() => self.nothing(),
+            Self::People => format!("{value:.4}"),
+            // As it was compared with the thresholds.
+            Self::Spreadsheet => (value as f32).to_string(),
         }
     }
 }
