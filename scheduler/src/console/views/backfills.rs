@@ -106,7 +106,7 @@ fn columns<'c>(dead: &'c Dead, whom: For, text: &'c Text) -> Columns<'c, RunLine
                 "newest" => text.newest_first,
                 _ => text.oldest_first,
             };
-            format!("{}, {order}", text.selection(&run.selection))
+            format!("{}{}{order}", text.selection(&run.selection), text.comma)
         })
         .ours(state, |run| text.run_state(run.state).to_owned())
         .ours(left, move |run| or_dash(or_ended(run, run.left)))
@@ -121,7 +121,7 @@ fn columns<'c>(dead: &'c Dead, whom: For, text: &'c Text) -> Columns<'c, RunLine
         .theirs(changed, |run| {
             let changed = [run.changed_by.as_str(), run.changed_why.as_str()].into_iter();
             let changed = changed.filter(|text| !text.is_empty());
-            changed.collect::<Vec<_>>().join(": ")
+            changed.collect::<Vec<_>>().join(text.colon)
         })
 }
 

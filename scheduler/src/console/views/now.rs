@@ -163,14 +163,14 @@ fn of_the_days(report: &Report, text: &Text) -> Vec<String> {
         let (first, more) = older.split_at(older.len().min(MOST_OLDER));
         let mut days: Vec<String> = first
             .iter()
-            .map(|day| format!("{}: {}", day.day, grouped(day.left)))
+            .map(|day| format!("{}{}{}", day.day, text.colon, grouped(day.left)))
             .collect();
         if !more.is_empty() {
             let rows: u64 = more.iter().map(|day| day.left).sum();
             let said = text.more_days.replace("{days}", &more.len().to_string());
             days.push(said.replace("{rows}", &grouped(rows)));
         }
-        told.push(text.older_left.replace("{days}", &days.join(", ")));
+        told.push(text.older_left.replace("{days}", &days.join(text.comma)));
     }
     let behind = report.mirror.iter().flatten().filter(|day| !day.equal);
     told.extend(behind.map(|line| {
