@@ -7,11 +7,11 @@ use weldfleet_stores::{
     LIVE_RUN, StoreError,
     clickhouse::{Change, Event, Order, Run, RunState},
 };
-use weldfleet_words::Words;
+use weldfleet_words::{Words, words};
 
 use super::{
     By,
-    refused::{OfRun, Refused, state_zh},
+    refused::{OfRun, Refused},
     withdraw::{self, Withdrawn},
 };
 use crate::{
@@ -155,30 +155,40 @@ impl Steered {
     pub fn said(&self, wanted: OfRun) -> Words {
         let id = self.run.run;
         let changed = self.event.is_some();
-        let already = if changed { "" } else { "already " };
         let (who, who_zh) = match self.run.changed_by.as_str() {
             by if !changed && !by.is_empty() => (format!(" (by {by})"), format!("（由 {by}）")),
             _ => Default::default(),
         };
         let left = left(self.withdrawn);
         match wanted {
+            // Jobs of it may have left the queue all the same: an earlier try could not take them off.
+            OfRun::Change(Change::Cancel | Change::Hold) if !changed => {
+                let state = self.run.state.name();
+                let by_zh = match self.run.changed_by.as_str() {
+                    "" => String::new(),
+                    by => format!("由 {by} "),
+                };
+                let done_zh = match self.run.state {
+                    RunState::Cancelled => "取消",
+                    _ => "搁置",
+                };
+                let said = words!(
+                    "run {id} is already {state}{who}; nothing was changed",
+                    "补跑 {id} 此前已{by_zh}{done_zh}，本次未作更改"
+                );
+                match self.withdrawn.jobs() {
+                    0 => said,
+                    _ => said.and(&left),
+                }
+            }
             OfRun::Change(Change::Cancel) => Words::new(
-                format!(
-                    "run {id} is {already}cancelled{who}: {left}; rows keep the verdicts they have"
-                ),
-                format!(
-                    "补跑 {id} {}{who_zh}：{}；数据行保留已有判定",
-                    state_zh(self.run.state),
-                    left.zh
-                ),
+                format!("run {id} is cancelled: {left}; rows keep the verdicts they have"),
+                format!("补跑 {id} 已取消：{}；数据行保留已有判定", left.zh),
             ),
             OfRun::Change(Change::Hold) => Words::new(
+                format!("run {id} is held: {left}; `scheduler backfill resume {id}` lets it go on"),
                 format!(
-                    "run {id} is {already}held{who}: {left}; `scheduler backfill resume {id}` lets it go on"
-                ),
-                format!(
-                    "补跑 {id} {}{who_zh}：{}；`scheduler backfill resume {id}` 恢复",
-                    state_zh(self.run.state),
+                    "补跑 {id} 已搁置：{}；`scheduler backfill resume {id}` 恢复",
                     left.zh
                 ),
             ),

@@ -426,6 +426,8 @@ impl Text {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -440,8 +442,8 @@ mod tests {
         }
         let told = CHINESE.defect_word("ml,expulsion,飞边", &none);
         assert_eq!(told, "模型（ml）、飞溅（expulsion）、飞边");
-        let plants = [("ml".to_owned(), "小焊核".to_owned())].into();
-        let plants = DefectNames::try_from(std::collections::BTreeMap::from(plants)).unwrap();
+        let plants = BTreeMap::from([("ml".to_owned(), "小焊核".to_owned())]);
+        let plants = DefectNames::try_from(plants).unwrap();
         assert_eq!(CHINESE.defect_word("ml", &plants), "小焊核（ml）");
         assert_eq!(CHINESE.defect_word("", &none), "");
     }
