@@ -19,9 +19,9 @@ use weldfleet_stores::Day;
 use super::{host, keep, operator};
 use crate::{
     args::Settle,
-    dependencies::{Dependencies, store_failure},
+    dependencies::{Dependencies, DependencyError, store_failure},
     events::STOOD_STILL_LEFT,
-    settle::{self, Applied, Rule, SettleError, Unsettled},
+    settle::{self, Applied, Rule, Unsettled},
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -184,9 +184,9 @@ fn in_words(left: &BTreeMap<Day, String>, why: &str) -> String {
     text
 }
 
-fn failure(error: SettleError) -> Failure {
+fn failure(error: DependencyError) -> Failure {
     match error {
-        SettleError::Queue(error) => queue_failure(error),
-        SettleError::Store(error) => store_failure(error),
+        DependencyError::Queue(error) => queue_failure(error),
+        DependencyError::Store(error) => store_failure(error),
     }
 }

@@ -19,8 +19,8 @@ use super::{
 use crate::{
     actions::By,
     clock::today,
-    dependencies::Dependencies,
-    pass::{Moment, Pass, PassError, Summary},
+    dependencies::{Dependencies, DependencyError},
+    pass::{Moment, Pass, Summary},
     status::causes::Cause,
 };
 
@@ -220,7 +220,7 @@ async fn one(
     };
     let sees = || daemon.telling.reached(true);
     let summary = pass.run(leader, moment, sees).await.map_err(|error| {
-        if let PassError::Store(error) = &error {
+        if let DependencyError::Store(error) = &error {
             daemon.telling.reached(!outage::is_out_of_reach(error));
         }
         outage::of_pass(&error)
