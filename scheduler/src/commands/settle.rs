@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::json;
+use tokio::time::sleep;
 use weldfleet_fleet::queue_failure;
 use weldfleet_service::{
     Exit, Failure, errln, outln,
@@ -82,10 +83,7 @@ pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failu
             errln!("waiting: {text}");
             said = text;
         }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = stop.cancelled() => {}
-        }
+        stop.run_until_cancelled(sleep(LOOK_EVERY)).await;
     };
     let left = left_over(&seen, from, to);
     if rounds > 0 {

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::time::sleep;
 use weldfleet_service::{
     backoff::doubled,
     exit::causes,
@@ -47,10 +48,7 @@ pub async fn run(daemon: Daemon) {
                 }
             }
         }
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = daemon.stop.cancelled() => {}
-        }
+        daemon.stop.run_until_cancelled(sleep(wait)).await;
     }
 }
 

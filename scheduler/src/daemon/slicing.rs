@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::time::sleep;
 use weldfleet_breaker::is_breakers;
 use weldfleet_queue::{LeaderToken, Pause};
 use weldfleet_service::Health;
@@ -111,7 +112,7 @@ pub async fn run(daemon: Daemon) {
             wait = backoff.failed();
         }
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = sleep(wait) => {}
             () = daemon.wake.notified() => {}
             _ = leads.changed() => {}
             () = daemon.stop.cancelled() => {}
@@ -169,10 +170,8 @@ async fn open(daemon: &Daemon) -> Option<Dependencies> {
                 outage::begins(&daemon.health, CLICKHOUSE, &advice(&error));
             }
         }
-        tokio::select! {
-            () = tokio::time::sleep(backoff.failed()) => {}
-            () = daemon.stop.cancelled() => return None,
-        }
+        let wait = sleep(backoff.failed());
+        daemon.stop.run_until_cancelled(wait).await?;
     }
 }
 
