@@ -22,6 +22,15 @@ pub struct Dependencies {
     pub runs: Runs,
 }
 
+/// Which of them failed. What was done until then stands; the next pass, or the next try, goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum DependencyError {
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl Dependencies {
     /// Opens both; ClickHouse must answer, Redis need not yet. The queue must not be another table's.
     pub async fn open(settings: Arc<Settings>) -> Result<Self, Failure> {

@@ -159,18 +159,18 @@ impl Steered {
             by if !changed && !by.is_empty() => (format!(" (by {by})"), format!("（由 {by}）")),
             _ => Default::default(),
         };
-        let left = left(self.withdrawn);
+        let withdrawn = left(self.withdrawn);
+        let (left, left_zh) = (&withdrawn.en, &withdrawn.zh);
         match wanted {
             // Jobs of it may have left the queue all the same: an earlier try could not take them off.
             OfRun::Change(Change::Cancel | Change::Hold) if !changed => {
-                let state = self.run.state.name();
+                let (state, done_zh) = match self.run.state {
+                    RunState::Cancelled => ("cancelled", "取消"),
+                    _ => ("held", "搁置"),
+                };
                 let by_zh = match self.run.changed_by.as_str() {
                     "" => String::new(),
                     by => format!("由 {by} "),
-                };
-                let done_zh = match self.run.state {
-                    RunState::Cancelled => "取消",
-                    _ => "搁置",
                 };
                 let said = words!(
                     "run {id} is already {state}{who}; nothing was changed",
@@ -178,57 +178,45 @@ impl Steered {
                 );
                 match self.withdrawn.jobs() {
                     0 => said,
-                    _ => said.and(&left),
+                    _ => said.and(&withdrawn),
                 }
             }
-            OfRun::Change(Change::Cancel) => Words::new(
-                format!("run {id} is cancelled: {left}; rows keep the verdicts they have"),
-                format!("补跑 {id} 已取消：{}；数据行保留已有判定", left.zh),
+            OfRun::Change(Change::Cancel) => words!(
+                "run {id} is cancelled: {left}; rows keep the verdicts they have",
+                "补跑 {id} 已取消：{left_zh}；数据行保留已有判定"
             ),
-            OfRun::Change(Change::Hold) => Words::new(
-                format!("run {id} is held: {left}; `scheduler backfill resume {id}` lets it go on"),
-                format!(
-                    "补跑 {id} 已搁置：{}；`scheduler backfill resume {id}` 恢复",
-                    left.zh
-                ),
+            OfRun::Change(Change::Hold) => words!(
+                "run {id} is held: {left}; `scheduler backfill resume {id}` lets it go on",
+                "补跑 {id} 已搁置：{left_zh}；`scheduler backfill resume {id}` 恢复"
             ),
-            OfRun::Change(Change::Resume) if !changed => Words::new(
-                format!("run {id} goes on already{who}; nothing was changed"),
-                format!("补跑 {id} 已在进行{who_zh}，未作更改"),
+            OfRun::Change(Change::Resume) if !changed => words!(
+                "run {id} goes on already{who}; nothing was changed",
+                "补跑 {id} 已在进行{who_zh}，未作更改"
             ),
             OfRun::Change(Change::Resume) => {
-                Words::new(format!("run {id} goes on"), format!("补跑 {id} 继续进行"))
+                words!("run {id} goes on", "补跑 {id} 继续进行")
             }
             OfRun::Order(order) => {
-                let zh = match order {
-                    Order::Oldest => "最早",
-                    Order::Newest => "最近",
+                let (order, zh) = match order {
+                    Order::Oldest => ("oldest", "最早"),
+                    Order::Newest => ("newest", "最近"),
                 };
                 if !changed {
-                    return Words::new(
-                        format!(
-                            "run {id} goes from the {} day already; nothing was changed",
-                            order.name()
-                        ),
-                        format!("补跑 {id} 已是从{zh}的日期开始，未作更改"),
-                    );
+                    words!(
+                        "run {id} goes from the {order} day already; nothing was changed",
+                        "补跑 {id} 已是从{zh}的日期开始，未作更改"
+                    )
+                } else if self.run.state == RunState::Held {
+                    words!(
+                        "run {id} goes from the {order} day once it is resumed",
+                        "补跑 {id} 恢复后从{zh}的日期开始"
+                    )
+                } else {
+                    words!(
+                        "run {id} goes from the {order} day: {left}, to come back in this order",
+                        "补跑 {id} 从{zh}的日期开始：{left_zh}，按新顺序重新产生"
+                    )
                 }
-                if self.run.state == RunState::Held {
-                    return Words::new(
-                        format!(
-                            "run {id} goes from the {} day once it is resumed",
-                            order.name()
-                        ),
-                        format!("补跑 {id} 恢复后从{zh}的日期开始"),
-                    );
-                }
-                Words::new(
-                    format!(
-                        "run {id} goes from the {} day: {left}, to come back in this order",
-                        order.name()
-                    ),
-                    format!("补跑 {id} 从{zh}的日期开始：{}，按新顺序重新产生", left.zh),
-                )
             }
         }
     }

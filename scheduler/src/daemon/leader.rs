@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
 use weldfleet_fleet::{LEADER_RENEWS_EVERY, LEADER_TTL};
 use weldfleet_queue::{LeaderToken, QueueError};
 use weldfleet_service::metrics::gauge;
@@ -67,10 +67,7 @@ pub(super) async fn keep(
                 backoff.failed()
             }
         };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = daemon.stop.cancelled() => {}
-        }
+        daemon.stop.run_until_cancelled(sleep(wait)).await;
     }
     if let Err(error) = daemon.queue.withdraw(&id).await {
         tracing::debug!(error = outage::of_queue(&error), "stays listed for a while");

@@ -8,7 +8,7 @@ pub use weldfleet_service::{
 use weldfleet_service::{Health, exit::causes, outage};
 use weldfleet_stores::StoreError;
 
-use crate::pass::PassError;
+use crate::dependencies::DependencyError;
 
 /// Notes that a dependency does not work; what it says is more than that nothing was reached yet.
 pub fn begins(health: &Health, dependency: &'static str, reason: &str) {
@@ -17,10 +17,10 @@ pub fn begins(health: &Health, dependency: &'static str, reason: &str) {
 }
 
 /// Which dependency an error of a pass comes from, and the error in one line.
-pub fn of_pass(error: &PassError) -> (&'static str, String) {
+pub fn of_pass(error: &DependencyError) -> (&'static str, String) {
     match error {
-        PassError::Queue(error) => (REDIS, of_queue(error)),
-        PassError::Store(error) => (CLICKHOUSE, of_store(error)),
+        DependencyError::Queue(error) => (REDIS, of_queue(error)),
+        DependencyError::Store(error) => (CLICKHOUSE, of_store(error)),
     }
 }
 

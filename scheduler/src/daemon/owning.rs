@@ -1,5 +1,6 @@
 //! Before anything else: the queue is this table's.
 
+use tokio::time::sleep;
 use weldfleet_fleet::queue_failure;
 use weldfleet_queue::Queue;
 use weldfleet_service::Failure;
@@ -42,9 +43,9 @@ pub async fn own(daemon: &Daemon) -> Result<Option<Queue>, Failure> {
                 }
             }
         }
-        tokio::select! {
-            () = tokio::time::sleep(backoff.failed()) => {}
-            () = daemon.stop.cancelled() => return Ok(None),
+        let wait = sleep(backoff.failed());
+        if daemon.stop.run_until_cancelled(wait).await.is_none() {
+            return Ok(None);
         }
     }
 }

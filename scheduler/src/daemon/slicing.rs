@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::time::sleep;
 use weldfleet_breaker::is_breakers;
 use weldfleet_queue::{LeaderToken, Pause};
 use weldfleet_service::Health;
@@ -19,8 +20,8 @@ use super::{
 use crate::{
     actions::By,
     clock::today,
-    dependencies::Dependencies,
-    pass::{Moment, Pass, PassError, Summary},
+    dependencies::{Dependencies, DependencyError},
+    pass::{Moment, Pass, Summary},
     status::causes::Cause,
 };
 
@@ -111,7 +112,7 @@ pub async fn run(daemon: Daemon) {
             wait = backoff.failed();
         }
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = sleep(wait) => {}
             () = daemon.wake.notified() => {}
             _ = leads.changed() => {}
             () = daemon.stop.cancelled() => {}
@@ -169,10 +170,8 @@ async fn open(daemon: &Daemon) -> Option<Dependencies> {
                 outage::begins(&daemon.health, CLICKHOUSE, &advice(&error));
             }
         }
-        tokio::select! {
-            () = tokio::time::sleep(backoff.failed()) => {}
-            () = daemon.stop.cancelled() => return None,
-        }
+        let wait = sleep(backoff.failed());
+        daemon.stop.run_until_cancelled(wait).await?;
     }
 }
 
@@ -220,7 +219,7 @@ async fn one(
     };
     let sees = || daemon.telling.reached(true);
     let summary = pass.run(leader, moment, sees).await.map_err(|error| {
-        if let PassError::Store(error) = &error {
+        if let DependencyError::Store(error) = &error {
             daemon.telling.reached(!outage::is_out_of_reach(error));
         }
         outage::of_pass(&error)

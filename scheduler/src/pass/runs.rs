@@ -9,9 +9,10 @@ use weldfleet_queue::LeaderToken;
 use weldfleet_stores::{Day, clickhouse::Run};
 
 use super::{
-    BACKFILL, Moment, Pass, PassError, Summary,
+    BACKFILL, Moment, Pass, Summary,
     slice::{DayOfRun, SliceEnd},
 };
+use crate::dependencies::DependencyError;
 
 /// What is remembered of open runs.
 #[derive(Debug, Default)]
@@ -73,7 +74,7 @@ impl Pass {
         free: &mut u64,
         moment: Moment,
         summary: &mut Summary,
-    ) -> Result<(), PassError> {
+    ) -> Result<(), DependencyError> {
         let began = Instant::now();
         self.known
             .runs
@@ -133,7 +134,7 @@ impl Pass {
                 };
                 let (sliced, away) = match looked.await {
                     Ok(looked) => looked,
-                    Err(PassError::Store(error))
+                    Err(DependencyError::Store(error))
                         if summary.failed_days < MOST_FAILING && self.is_the_days(&error).await =>
                     {
                         let why = error.chain_and_remedy();
@@ -193,7 +194,7 @@ impl Pass {
         run: &Run,
         day: Day,
         moment: Moment,
-    ) -> Result<Option<String>, PassError> {
+    ) -> Result<Option<String>, DependencyError> {
         let of_day: Vec<(Day, u64)> = run
             .must_find()
             .iter()
