@@ -189,7 +189,10 @@ fn before_a_remedy(line: &str) -> Option<String> {
     let mut places = line.match_indices("; ").map(|(place, _)| place);
     places.find_map(|place| {
         let remedy = chinese(&REMEDIES, &line[place + 2..])?;
-        Some(format!("{}；{remedy}", connection_in_chinese(&line[..place])))
+        Some(format!(
+            "{}；{remedy}",
+            connection_in_chinese(&line[..place])
+        ))
     })
 }
 
@@ -489,7 +492,11 @@ mod tests {
     fn each_message_has_the_same_placeholders_in_both_languages_and_is_read_as_it_was_filled() {
         let details = KINDS.iter().flat_map(|(.., messages)| messages.iter());
         let reasons = REASONS.iter().map(|(_, message)| message);
-        let of_stores = REFUSALS.iter().chain(&NEEDS).chain(&LACKS).chain([&REFUSAL]);
+        let of_stores = REFUSALS
+            .iter()
+            .chain(&NEEDS)
+            .chain(&LACKS)
+            .chain([&REFUSAL]);
         let of_events = details.chain(reasons).chain(&ON_WHAT).chain([&BY]);
         for message in of_events.chain(of_stores) {
             let values: Vec<String> = (0..pieces(message.en).count() - 1)

@@ -7,6 +7,8 @@ use weldfleet_service::{Exit, Failure};
 use weldfleet_stores::clickhouse::{Change, Order, Run, RunState};
 use weldfleet_words::{Words, words};
 
+use crate::events::fault_in_chinese;
+
 /// What somebody wants of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OfRun {
@@ -155,11 +157,13 @@ impl Refused {
             ),
             Self::NotKept(why) => words!(
                 "this is done, and not kept in weld_events: {why}; where the table is missing, `scheduler migrate` makes it",
-                "操作已完成，但未记入 weld_events：{why}；如缺少该表，用 `scheduler migrate` 建立"
+                "操作已完成，但未记入 weld_events：{zh}；如缺少该表，用 `scheduler migrate` 建立",
+                zh = fault_in_chinese(why)
             ),
             Self::PerhapsKept(why) => words!(
                 "this is done; it is not known whether it is kept in weld_events: {why}",
-                "操作已完成，但无法确认是否已记入 weld_events：{why}"
+                "操作已完成，但无法确认是否已记入 weld_events：{zh}",
+                zh = fault_in_chinese(why)
             ),
         }
     }

@@ -11,6 +11,7 @@ use weldfleet_stores::{
     StoreError,
     clickhouse::{Change, Event, Order},
 };
+use weldfleet_words::Language;
 
 use super::{
     Console, flash::Flash, page_request::PageRequest, problem::Problem, visitor::Visitor,
@@ -25,6 +26,7 @@ use crate::{
         runs,
     },
     dependencies::{self, Dependencies, store_failure},
+    events::pause_in_chinese,
 };
 
 /// How long ClickHouse may take to be looked at before something is done there.
@@ -55,10 +57,15 @@ pub async fn pause(
                 .kept(request.text.paused, &[event], request.text)
                 .await
         }
-        Ok(Paused::Already(pause)) => Flash::failed(format!(
-            "{} {}: {}",
-            request.text.paused_by, pause.by, pause.reason
-        )),
+        Ok(Paused::Already(pause)) => {
+            let text = request.text;
+            let why = match text.lang {
+                Language::English => pause.reason,
+                Language::Chinese => pause_in_chinese(&pause.reason),
+            };
+            let (by, colon) = (pause.by, text.colon);
+            Flash::failed(format!("{} {by}{colon}{why}", text.paused_by))
+        }
         Ok(Paused::Resumed) => Flash::failed(request.text.not_paused),
         Err(error) => Flash::problem(&Problem::from(error), request.text),
     };
@@ -266,16 +273,18 @@ impl Console {
             (tried.gone, text.gone),
         ] {
             if count > 0 {
-                told.push_str(&format!("; {}", counted(words, count)));
+                told.push_str(text.semicolon);
+                told.push_str(&counted(words, count));
             }
         }
         for why in tried.refused.iter().chain(&tried.notes) {
-            told.push_str(&format!("; {}", why.words().of(text.lang)));
+            told.push_str(text.semicolon);
+            told.push_str(why.words().of(text.lang));
         }
         told.push_str(&unkept(tried.unkept.as_ref(), text));
         if let Some(failure) = &tried.failure {
-            let problem = Problem::from(failure);
-            told.push_str(&format!("; {}", problem.text(text.lang)));
+            told.push_str(text.semicolon);
+            told.push_str(&Problem::from(failure).text(text.lang));
         }
         match tried.refused.is_empty() && tried.failure.is_none() && tried.gone == 0 {
             true => Flash::done(told),
@@ -287,7 +296,8 @@ impl Console {
 /// Why what was done is not kept, behind what is told of it.
 pub fn unkept(why: Option<&Refused>, text: &Text) -> String {
     why.map_or_else(String::new, |why| {
-        format!(" ({})", why.words().of(text.lang))
+        let why = why.words();
+        format!("{}{}{}", text.open, why.of(text.lang), text.close)
     })
 }
 

@@ -41,6 +41,8 @@ pub enum Problem {
     },
     /// None of that day has this key.
     NoWeld,
+    /// Neither a page nor a list is called so.
+    NoPage,
     /// The rules could not look at it.
     NotDrawn(String),
     MySqlSilent {
@@ -158,7 +160,7 @@ impl Problem {
             | Self::NoTicks(_)
             | Self::UnknownShift { .. }
             | Self::UnknownReview { .. } => StatusCode::BAD_REQUEST,
-            Self::NoWeld => StatusCode::NOT_FOUND,
+            Self::NoWeld | Self::NoPage => StatusCode::NOT_FOUND,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -178,15 +180,16 @@ impl Problem {
                 "shift = {name}：console.shifts 未定义班次"
             ),
             Self::UnknownShift { name, known } => {
-                let known = known.join(", ");
+                let (known, known_zh) = (known.join(", "), known.join("、"));
                 words!(
                     "shift = {name}: not one of console.shifts: {known}",
-                    "shift = {name}：不在 console.shifts 中：{known}"
+                    "shift = {name}：不在 console.shifts 中：{known_zh}"
                 )
             }
             Self::UnknownReview { typed, known } => words!(
                 "review = {typed}: not one of {known}; leave it empty for all",
-                "review = {typed}：应为 {known} 之一；留空表示全部"
+                "review = {typed}：应为 {known_zh} 之一；留空表示全部",
+                known_zh = known.replace(", ", "、")
             ),
             Self::NoReviews => words!(
                 "nothing can be reviewed: mysql.enabled is off, or [mysql.columns] maps no review_result",
@@ -209,6 +212,7 @@ impl Problem {
                 "死信作业超过 {most} 个；`scheduler jobs list --state dead --day DAY` 可按日期列出"
             ),
             Self::NoWeld => Words::new(ENGLISH.no_weld, CHINESE.no_weld),
+            Self::NoPage => words!("no such page or list", "没有此页面或列表"),
             Self::NotDrawn(why) => words!(
                 "{en}: {why}",
                 "{zh}：{why}",
@@ -224,20 +228,19 @@ impl Problem {
                 "尚未读到状态，请稍后再试"
             ),
             Self::NotReached(problems) => {
-                let said = problems.join("; ");
-                words!("{said}", "无法读取：{zh}", zh = fault_in_chinese(&said))
+                let zh: Vec<String> = problems.iter().map(|said| fault_in_chinese(said)).collect();
+                words!(
+                    "{said}",
+                    "无法读取：{zh}",
+                    said = problems.join("; "),
+                    zh = zh.join("；")
+                )
             }
-            Self::Store { class, said } => words!(
-                "{said}",
-                "{store}：{zh}",
-                store = of_store(*class),
-                zh = fault_in_chinese(said)
-            ),
+            Self::Store { class, said } => words!("{said}", "{zh}", zh = of_store(*class, said)),
             Self::ReviewRefused { class, said } => words!(
                 "{said}; `worker check` says what the columns of reviews must hold",
-                "未写入，{store}：{zh}；`worker check` 会说明复核列须保存的内容",
-                store = of_store(*class),
-                zh = fault_in_chinese(said)
+                "未写入，{zh}；`worker check` 会说明复核列须保存的内容",
+                zh = of_store(*class, said)
             ),
             Self::UnfitReviews(said) => words!(
                 "welds cannot be reviewed: {said}",
@@ -255,7 +258,9 @@ impl Problem {
                 };
                 Words::new(said.clone(), zh)
             }
-            Self::Other(said) => words!("{said}", "未执行：{said}"),
+            Self::Other(said) => {
+                words!("{said}", "未执行：{zh}", zh = fault_in_chinese(said))
+            }
             Self::NoReason => words!("nothing was done: say why", "未执行：请填写原因"),
             Self::LongReason { most } => words!(
                 "nothing was done: the reason has more than {most} characters",
@@ -287,21 +292,26 @@ impl Problem {
                 "the form did not come within {seconds} s; send it again",
                 "提交的内容 {seconds} 秒内未到达；请重新提交"
             ),
-            Self::NotUnderstood(said) => {
-                words!("this is not understood: {said}", "无法识别该请求：{said}")
-            }
+            Self::NotUnderstood(said) => words!(
+                "this is not understood: {said}",
+                "{zh}",
+                zh = misread(said).map_or_else(
+                    || format!("无法识别该请求：{said}"),
+                    |name| format!("参数 {name} 无效"),
+                )
+            ),
             Self::NotOnLoopback(listens) => words!(
                 "the console is shown to whoever asks only where scheduler.http is on loopback, not {listens}; \
                      set console.users_file and let people sign in (`scheduler users add`), \
                      or listen on 127.0.0.1 and reach it with `ssh -L 9100:127.0.0.1:9100 HOST`",
-                "仅当 scheduler.http 在回环地址（不是 {listens}）时，控制台才对任何人开放；\
+                "仅当 scheduler.http 在回环地址（不是 {listens}）时，才可不登录查看控制台；\
                      请设置 console.users_file 让用户登录（`scheduler users add`），\
                      或监听 127.0.0.1 并用 `ssh -L 9100:127.0.0.1:9100 HOST` 访问"
             ),
             Self::OtherName => words!(
                 "the console is shown only under `localhost` or an address, not under another name; \
                  set console.users_file to let people sign in under any name",
-                "控制台只能用 `localhost` 或地址访问，不能用其他主机名；设置 console.users_file 后用户可用任何主机名登录"
+                "控制台只能用 `localhost` 或 IP 地址访问，不能用其他主机名；设置 console.users_file 后用户可用任何主机名登录"
             ),
             Self::Forwarded(header) => words!(
                 "this came through a proxy, as its {header} says, and whoever asks could look; \
@@ -324,15 +334,38 @@ impl Problem {
     }
 }
 
-fn of_store(class: Class) -> &'static str {
-    match class {
-        Class::Outage => "存储服务无法访问",
-        Class::Refused => "存储服务拒绝了请求",
-        Class::Retry => "存储服务暂时未能执行，请重试",
-        Class::Size => "查询超出了存储服务的限制",
-        Class::Data => "有数据无法读取",
-        Class::Fatal => "存储服务报错",
-    }
+/// The field that an address or a form has wrong, as the extractors say it.
+fn misread(said: &str) -> Option<&str> {
+    let (_, field) = said
+        .strip_prefix("Failed to deserialize ")?
+        .split_once(": ")?;
+    let (name, _) = field.split_once(": ")?;
+    (!name.contains(' ')).then_some(name)
+}
+
+/// What a store says, in Chinese, behind its name and what it is about.
+fn of_store(class: Class, said: &str) -> String {
+    let stores = [
+        ("mysql: ", " MySQL "),
+        ("clickhouse: ", " ClickHouse "),
+        ("redis ", " Redis "),
+    ];
+    let store = stores.iter().find(|(begins, _)| said.starts_with(begins));
+    let (begins, name) = store.copied().unwrap_or(("", "存储服务"));
+    let what = match class {
+        Class::Outage => format!("无法连接{name}"),
+        Class::Refused => format!("{name}拒绝了请求"),
+        Class::Retry => format!("{name}暂时未能执行，请重试"),
+        Class::Size => format!("查询超出了{name}的限制"),
+        Class::Data => "有数据无法读取".to_owned(),
+        Class::Fatal => format!("{name}报错"),
+    };
+    // "redis at …" is a sentence.
+    let said = match begins.ends_with(": ") {
+        true => said.strip_prefix(begins).unwrap_or(said),
+        false => said,
+    };
+    format!("{}：{}", what.trim(), fault_in_chinese(said))
 }
 
 #[cfg(test)]
@@ -385,6 +418,7 @@ mod tests {
             Problem::TooMany { most: 7 },
             Problem::TooManyJobs { most: 7 },
             Problem::NoWeld,
+            Problem::NoPage,
             Problem::NotDrawn(text()),
             Problem::MySqlSilent { seconds: 3 },
             Problem::NothingSeen,
@@ -428,7 +462,53 @@ mod tests {
             kinds.insert(discriminant(&problem));
         }
         // Which there are, `words` says; a new one is to be added to the samples.
-        assert_eq!(kinds.len(), 35);
+        assert_eq!(kinds.len(), 36);
+    }
+
+    #[test]
+    fn stores_are_named_and_what_they_say_is_put_into_chinese_one_by_one() {
+        let refused = "tcp connect error: Connection refused (os error 111)";
+        let store = |class, said: &str| {
+            let said = said.to_owned();
+            Problem::Store { class, said }.words().zh
+        };
+        assert_eq!(
+            store(Class::Outage, &format!("mysql: list: {refused}")),
+            format!("无法连接 MySQL：连接被拒绝，服务未启动或端口错误（list: {refused}）")
+        );
+        assert_eq!(
+            store(Class::Refused, "redis at h:1 refuses: NOPERM"),
+            "Redis 拒绝了请求：redis at h:1 refuses: NOPERM"
+        );
+        assert_eq!(store(Class::Fatal, "odd"), "存储服务报错：odd");
+        let several = ["clickhouse: days: no answer for 10 s", "redis: odd"];
+        let problem = Problem::NotReached(several.map(str::to_owned).to_vec());
+        let words = problem.words();
+        assert_eq!(
+            words.zh,
+            "无法读取：clickhouse: days: 10 秒没有应答；redis: odd"
+        );
+        assert_eq!(words.en, several.join("; "));
+    }
+
+    #[test]
+    fn a_field_that_is_misread_is_named() {
+        for (said, zh) in [
+            (
+                "Failed to deserialize query string: page: invalid digit found in string",
+                "参数 page 无效",
+            ),
+            (
+                "Failed to deserialize form: run: invalid digit found in string",
+                "参数 run 无效",
+            ),
+            (
+                "Failed to deserialize query string: missing field `run`",
+                "无法识别该请求：Failed to deserialize query string: missing field `run`",
+            ),
+        ] {
+            assert_eq!(Problem::NotUnderstood(said.to_owned()).words().zh, zh);
+        }
     }
 
     #[test]

@@ -125,7 +125,11 @@ pub async fn review(
     let text = request.text;
     let here = query.link("/ui/weld", text.lang);
     if !RESULTS.contains(&form.result.as_str()) {
-        return Flash::failed(format!("{}{}{}", form.result, text.colon, text.no_such_review)).on(&here);
+        return Flash::failed(format!(
+            "{}{}{}",
+            form.result, text.colon, text.no_such_review
+        ))
+        .on(&here);
     }
     let Ok(seen) = serde_json::from_str::<ReviewSnapshot>(&form.was) else {
         return Flash::failed(text.not_from_here).on(&here);
@@ -191,7 +195,8 @@ pub async fn undo(
     match console.take_back(&undo).await {
         Ok(written) => {
             let (id, unkept) = (&undo.query.id, console.keep(&written, text).await);
-            let mut answer = Flash::done(format!("{id}{}{}{unkept}", text.colon, text.undone)).on(&here);
+            let mut answer =
+                Flash::done(format!("{id}{}{}{unkept}", text.colon, text.undone)).on(&here);
             if let Some(gone) = gone(&console.access) {
                 session::put(&mut answer, gone);
             }
@@ -314,7 +319,10 @@ impl Console {
             }
             Err(why) => {
                 let here = query.link("/ui/weld", text.lang);
-                (here, format!("{}{}{}", text.open, why.text(text.lang), text.close))
+                (
+                    here,
+                    format!("{}{}{}", text.open, why.text(text.lang), text.close),
+                )
             }
         }
     }

@@ -304,7 +304,12 @@ texts! {
 }
 
 /// Columns that a model measures.
-pub const MEASURES: [&str; 4] = ["diameter", "indentation", "front_thickness", "stack_thickness"];
+pub const MEASURES: [&str; 4] = [
+    "diameter",
+    "indentation",
+    "front_thickness",
+    "stack_thickness",
+];
 
 /// Who says NOK, and what a Chinese page calls it.
 const DEFECTS: [(&str, &str); 8] = [

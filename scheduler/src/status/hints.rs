@@ -60,6 +60,7 @@ pub fn hints(report: &Report, scheduler: &Scheduler, ours: &Agreement) -> Vec<Hi
 fn dead(report: &Report) -> Option<Words> {
     let dead = *report.jobs.as_ref()?.get(&State::Dead)?;
     (dead > 0).then(|| {
+        let dead = grouped(dead);
         words!(
             "{dead} dead letters; `scheduler jobs list --state dead` shows them",
             "{dead} 个死信作业；用 `scheduler jobs list --state dead` 查看"
@@ -147,7 +148,7 @@ fn other_days(report: &Report, scheduler: &Scheduler) -> Option<Words> {
 }
 
 fn no_day(report: &Report) -> Option<Words> {
-    let rows = report.rows_on_no_day.filter(|rows| *rows > 0)?;
+    let rows = grouped(report.rows_on_no_day.filter(|rows| *rows > 0)?);
     Some(words!(
         "{rows} rows have a data_date that is no day, so nothing judges them; fix it in ClickHouse",
         "{rows} 行数据的 data_date 不是日期，不会被判定；请在 ClickHouse 中修正"
@@ -157,7 +158,7 @@ fn no_day(report: &Report) -> Option<Words> {
 fn in_error(report: &Report) -> Option<Words> {
     let days = report.days.iter().flatten();
     let days: Vec<&DayLine> = days.filter(|day| day.outcomes.error > 0).collect();
-    let rows: u64 = days.iter().map(|day| day.outcomes.error).sum();
+    let rows = grouped(days.iter().map(|day| day.outcomes.error).sum());
     let (first, last) = (&days.first()?.day, &days.last()?.day);
     let command = format!("scheduler backfill --from {first} --to {last} --status error");
     Some(words!(
@@ -200,7 +201,7 @@ fn older_mirror(report: &Report) -> Option<Words> {
     let [missing, of] = [missing, of].map(grouped);
     Some(words!(
         "older days: {missing} of {of} NOK rows are missing from MySQL, on {days} days; the leader brings one day after another",
-        "更早的日期：MySQL 缺少 {of} 行 NOK 数据中的 {missing} 行，共 {days} 天；主调度器会逐日补齐"
+        "更早的日期：{of} 行 NOK 数据中，MySQL 缺少 {missing} 行，共 {days} 天；主调度器会逐日补齐"
     ))
 }
 
@@ -220,17 +221,17 @@ fn nothing_is_left(report: &Report) -> bool {
 }
 
 fn later(report: &Report, scheduler: &Scheduler) -> Option<Words> {
-    let rows = report.rows_later.filter(|rows| *rows > 0)?;
+    let rows = grouped(report.rows_later.filter(|rows| *rows > 0)?);
     let (zone, lookahead) = (scheduler.timezone.name(), scheduler.lookahead_days);
     let (day, day_zh) = match lookahead {
         0 => ("today", "今天"),
         _ => ("tomorrow", "明天"),
     };
-    let settings =
-        format!("scheduler.timezone = \"{zone}\", scheduler.lookahead_days = {lookahead}");
+    let zone = format!("scheduler.timezone = \"{zone}\"");
+    let lookahead = format!("scheduler.lookahead_days = {lookahead}");
     Some(words!(
-        "{rows} rows are dated after {day} and wait for their day; {settings}",
-        "{rows} 行数据的日期晚于{day_zh}，等待到期；{settings}"
+        "{rows} rows are dated after {day} and wait for their day; {zone}, {lookahead}",
+        "{rows} 行数据的日期晚于{day_zh}，到该日期才会判定；{zone}，{lookahead}"
     ))
 }
 
@@ -243,11 +244,15 @@ fn told_settings(report: &Report) -> impl Iterator<Item = (&WorkerEntry, Agreeme
     })
 }
 
+fn listed(names: &[String]) -> Words {
+    Words::new(names.join(", "), names.join("、"))
+}
+
 /// `[columns], [tables]`
-fn sections<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+fn sections<'a>(names: impl IntoIterator<Item = &'a str>) -> Words {
     let names: BTreeSet<&str> = names.into_iter().collect();
-    let names = names.iter().map(|name| format!("[{name}]"));
-    names.collect::<Vec<_>>().join(", ")
+    let names: Vec<String> = names.iter().map(|name| format!("[{name}]")).collect();
+    listed(&names)
 }
 
 /// Workers that do not see the rows which this scheduler slices: they settle a range without a verdict for those rows.
@@ -272,10 +277,10 @@ fn other_rows(report: &Report, ours: &Agreement) -> Option<Words> {
         1 => first.clone(),
         more => format!("{first} 等 {more} 个"),
     };
-    let names = sections(names.iter().map(String::as_str));
+    let Words { en, zh } = sections(names.iter().map(String::as_str));
     Some(words!(
-        "worker {whose} has another {names} than this scheduler, so that rows may stay without a verdict; give all the same file and restart them",
-        "工作进程 {whose_zh} 的 {names} 配置与本调度器不同，部分数据可能一直没有判定；请统一配置文件并重启"
+        "worker {whose} has another {en} than this scheduler, so that rows may stay without a verdict; give all the same file and restart them",
+        "工作进程 {whose_zh} 的 {zh} 配置与本调度器不同，部分数据可能一直没有判定；请统一配置文件并重启"
     ))
 }
 
@@ -291,7 +296,7 @@ fn other_leases(report: &Report, ours: &Agreement) -> Option<Words> {
     };
     Some(words!(
         "worker {id}{and} has another lease.ttl than this scheduler, so that a silence may be taken for a death; give all the same file and restart them",
-        "工作进程 {id}{and_zh} 的 lease.ttl 与本调度器不同，短暂的沉默可能被当作崩溃；请统一配置文件并重启"
+        "工作进程 {id}{and_zh} 的 lease.ttl 与本调度器不同，短暂无响应可能被当作崩溃；请统一配置文件并重启"
     ))
 }
 
@@ -301,11 +306,11 @@ fn other_settings(report: &Report) -> Option<Words> {
     let first = told.first()?;
     let differing = told.iter().flat_map(|other| first.differing(other));
     let differing = differing.filter(|name| *name != agreement::LEASE);
-    let names = sections(differing);
-    (!names.is_empty()).then(|| {
+    let Words { en, zh } = sections(differing);
+    (!en.is_empty()).then(|| {
         words!(
-            "workers have different {names}, so that a weld's verdict depends on who judges it; give all the same files and restart them",
-            "各工作进程的 {names} 配置不同，同一焊点的判定取决于由谁处理；请统一文件并重启"
+            "workers have different {en}, so that a weld's verdict depends on who judges it; give all the same files and restart them",
+            "各工作进程的 {zh} 配置不同，同一焊点的判定取决于由谁处理；请统一文件并重启"
         )
     })
 }
@@ -318,7 +323,7 @@ fn mixed<'a>(living: impl Iterator<Item = &'a WorkerEntry>) -> Option<Words> {
         let told = living.iter().filter_map(|worker| worker.fields.get(field));
         told.cloned().collect()
     };
-    let listed = |kinds: BTreeSet<String>| kinds.into_iter().collect::<Vec<_>>().join(", ");
+    let listed = |kinds: BTreeSet<String>| listed(&kinds.into_iter().collect::<Vec<_>>());
     let models = kinds("model_version");
     // which GPU of its host a worker has says nothing of its numbers
     let providers = kinds("device").into_iter();
@@ -328,17 +333,17 @@ fn mixed<'a>(living: impl Iterator<Item = &'a WorkerEntry>) -> Option<Words> {
     });
     let devices: BTreeSet<String> = providers.collect();
     if models.len() > 1 {
-        let models = listed(models);
+        let Words { en, zh } = listed(models);
         return Some(words!(
-            "workers judge by different models ({models}), so that a weld's verdict depends on who judges it",
-            "工作进程使用不同的模型（{models}），同一焊点的判定取决于由谁处理"
+            "workers judge by different models ({en}), so that a weld's verdict depends on who judges it",
+            "工作进程使用不同的模型（{zh}），同一焊点的判定取决于由谁处理"
         ));
     }
     (devices.len() > 1).then(|| {
-        let devices = listed(devices);
+        let Words { en, zh } = listed(devices);
         words!(
-            "workers compute on different providers ({devices}), whose probabilities agree to 1e-5; model.provider names one for all",
-            "工作进程使用不同的计算后端（{devices}），概率相差不超过 1e-5；用 model.provider 统一指定"
+            "workers compute on different providers ({en}), whose probabilities agree to 1e-5; model.provider names one for all",
+            "工作进程使用不同的计算后端（{zh}），概率相差不超过 1e-5；用 model.provider 统一指定"
         )
     })
 }

@@ -136,12 +136,7 @@ pub fn page(
 }
 
 /// Its bars, those of other defects in one at the end.
-fn pareto(
-    pareto: &Pareto,
-    query: &WeldQuery,
-    names: &DefectNames,
-    text: &Text,
-) -> Vec<ShareLine> {
+fn pareto(pareto: &Pareto, query: &WeldQuery, names: &DefectNames, text: &Text) -> Vec<ShareLine> {
     let most = pareto.defects.iter().map(|share| share.welds);
     let most = most.chain([pareto.others]).max().unwrap_or(1);
     let line = |link, name: &str, welds| ShareLine {
@@ -209,11 +204,7 @@ fn fields<'a>(
 }
 
 /// The list.
-fn columns<'c>(
-    whom: For,
-    text: &'static Text,
-    names: &'c DefectNames,
-) -> Columns<'c, Listed> {
+fn columns<'c>(whom: For, text: &'static Text, names: &'c DefectNames) -> Columns<'c, Listed> {
     let is_people = whom == For::People;
     Columns::<Listed>::new()
         .theirs(text.weld_id, |listed| listed.weld.record_id.clone())

@@ -236,7 +236,10 @@ fn verdict_table(
 
 /// A number with four significant digits at most; what is none stays as it is.
 fn significant(value: &str) -> String {
-    let number = value.parse::<f64>().ok().filter(|number| number.is_finite());
+    let number = value
+        .parse::<f64>()
+        .ok()
+        .filter(|number| number.is_finite());
     let rounded = number.and_then(|number| format!("{number:.3e}").parse::<f64>().ok());
     rounded.map_or_else(|| value.to_owned(), |rounded| rounded.to_string())
 }

@@ -542,7 +542,8 @@ mod tests {
             "已由熔断器暂停：最近 5000 个判定全都是 OK（上限 5000 个）"
         );
         assert!(
-            told.remedy.en.starts_with("check the model") && told.remedy.zh.contains("nok_threshold"),
+            told.remedy.en.starts_with("check the model")
+                && told.remedy.zh.contains("nok_threshold"),
             "{told:?}"
         );
         assert_eq!(told.nameless.zh, "已暂停");

@@ -89,8 +89,16 @@ pub(super) const TARGETS: &[Target] = &[
         Form::Text,
         "serial_no timer timer_no controller controller_no 控制器 焊接控制器 控制器编号",
     ),
-    input("umax", Form::Number, "u_max voltage_max max_voltage 最大电压 电压最大值"),
-    input("imax", Form::Number, "i_max current_max max_current 最大电流 电流最大值"),
+    input(
+        "umax",
+        Form::Number,
+        "u_max voltage_max max_voltage 最大电压 电压最大值",
+    ),
+    input(
+        "imax",
+        Form::Number,
+        "i_max current_max max_current 最大电流 电流最大值",
+    ),
     input(
         "u_curve",
         Form::Curve,
