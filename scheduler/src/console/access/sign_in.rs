@@ -40,9 +40,11 @@ struct SignInPage<'a> {
 }
 
 impl SignInPage<'_> {
-    /// As it stands in an address.
-    fn encoded_next(&self) -> String {
-        encoded(self.next)
+    /// Where it goes on in the other language, as it stands in an address.
+    fn other_next(&self) -> String {
+        let lang = self.t.lang;
+        let other = format!("lang={}", lang.other());
+        encoded(&self.next.replace(&format!("lang={lang}"), &other))
     }
 }
 
@@ -189,7 +191,7 @@ mod tests {
             said: "",
         };
         let html = page.render().unwrap();
-        let other = "/ui/sign-in?lang=en&next=%2Fui%2Fnok%3Fday%3D20261129%26lang%3Dzh";
+        let other = "/ui/sign-in?lang=en&next=%2Fui%2Fnok%3Fday%3D20261129%26lang%3Den";
         assert!(html.contains(other) && html.contains("English"), "{html}");
     }
 

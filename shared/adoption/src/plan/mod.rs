@@ -97,7 +97,8 @@ impl Adoption {
         for (path, first, others) in old.further() {
             adoption.notes.push(words!(
                 "`{path}` names several; {first} was taken, not {others}",
-                "`{path}` 有多个值；采用了 {first}，未用 {others}",
+                "`{path}` 有多个值；采用了 {first}，未用 {others_zh}",
+                others_zh = others.replace(", ", "、"),
             ));
         }
         for (unused, used) in old.repeated() {
