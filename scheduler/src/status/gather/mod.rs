@@ -18,7 +18,7 @@ use weldfleet_queue::Queue;
 use weldfleet_service::Failure;
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
-    Day,
+    Day, StoreError,
     clickhouse::SourceTable,
     mysql::{Mirror, NokTable},
 };
@@ -113,7 +113,7 @@ impl Gatherer {
         if let StoreLine::Away(why) = report.stores.clickhouse.clone() {
             report.note_problem("clickhouse", &why);
             // It may come back with other settings, or other tables.
-            (self.table, self.mirror, self.known) = (None, None, Known::default());
+            self.forget_clickhouse();
         } else {
             let looking = self.look_at_clickhouse(&live, &mut report);
             let looked = tokio::time::timeout(LONGEST, looking).await;
@@ -129,7 +129,7 @@ impl Gatherer {
             };
             if let Some(line) = failed {
                 // It may have changed since it was looked at.
-                (self.table, self.mirror, self.known) = (None, None, Known::default());
+                self.forget_clickhouse();
                 report.note_problem("clickhouse", line.why());
                 report.stores.clickhouse = line;
                 // It answers the next look or it does not; it is no slower for being asked.
@@ -171,12 +171,11 @@ impl Gatherer {
             nok.check().await?;
             nok.server().check_writable().await
         };
-        match tokio::time::timeout(SOON, trying).await {
-            Ok(Ok(())) => StoreLine::Works,
-            Ok(Err(error)) if error.is_outage() => StoreLine::Away(error.chain()),
-            Ok(Err(error)) => StoreLine::Refuses(error.chain_and_remedy()),
-            Err(_) => StoreLine::Away(silent(SOON)),
-        }
+        store_line(trying).await
+    }
+
+    fn forget_clickhouse(&mut self) {
+        (self.table, self.mirror, self.known) = (None, None, Known::default());
     }
 
     /// Whose the queue is; asked for until ClickHouse has answered.
@@ -214,6 +213,16 @@ fn note_runs(report: &mut Report) {
         let now_ms = report.clickhouse_ms.unwrap_or(report.at_ms);
         let ms = u64::try_from(now_ms - since).unwrap_or(0);
         queue.still_ms = queue.still_ms.min(ms);
+    }
+}
+
+/// How a store takes a small question.
+async fn store_line(trying: impl Future<Output = Result<(), StoreError>>) -> StoreLine {
+    match tokio::time::timeout(SOON, trying).await {
+        Ok(Ok(())) => StoreLine::Works,
+        Ok(Err(error)) if error.is_outage() => StoreLine::Away(error.chain()),
+        Ok(Err(error)) => StoreLine::Refuses(error.chain_and_remedy()),
+        Err(_) => StoreLine::Away(silent(SOON)),
     }
 }
 
