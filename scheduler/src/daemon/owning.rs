@@ -53,7 +53,6 @@ pub async fn own(daemon: &Daemon) -> Result<Option<Queue>, Failure> {
 /// The queue for the table, once that is what it must be.
 async fn owned(daemon: &Daemon) -> Result<Queue, StoreError> {
     SourceTable::inspect(&daemon.settings).await?;
-    let owner = weldfleet_fleet::owner(&daemon.settings).await?;
-    let owned = owner.and_then(|owner| daemon.queue.owned_by(owner).ok());
-    Ok(owned.unwrap_or_else(|| daemon.queue.clone()))
+    let owned = weldfleet_fleet::owned(daemon.queue.clone(), &daemon.settings).await?;
+    Ok(owned.unwrap_or_else(|_| daemon.queue.clone()))
 }

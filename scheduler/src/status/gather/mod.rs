@@ -181,8 +181,7 @@ impl Gatherer {
     /// Whose the queue is; asked for until ClickHouse has answered.
     async fn learn_owner(&mut self) {
         if self.queue.options().owner.is_none()
-            && let Ok(Some(owner)) = weldfleet_fleet::owner(&self.settings).await
-            && let Ok(queue) = self.queue.owned_by(owner)
+            && let Ok(Ok(queue)) = weldfleet_fleet::owned(self.queue.clone(), &self.settings).await
         {
             self.queue = queue;
         }
