@@ -204,7 +204,7 @@ fn run_lines(runs: &[Run]) -> Vec<RunLine> {
         from: run.from.to_string(),
         to: run.to.to_string(),
         selection: run.selection.to_string(),
-        state: run.state.name(),
+        state: run.state,
         order: run.order.name(),
         left: None,
         days: run.days().len() as u64,

@@ -205,7 +205,7 @@ impl Gatherer {
 /// What the newest open run wants is wanted since it was requested or resumed.
 fn note_runs(report: &mut Report) {
     let runs = report.runs.iter().flatten();
-    let open = runs.filter(|run| run.state == "open");
+    let open = runs.filter(|run| run.is_open());
     let newest = open.map(|run| run.requested_ms.max(run.since_ms)).max();
     if let (Some(since), Some(queue)) = (newest, &mut report.queue) {
         // By the clock that said since when.
@@ -231,6 +231,8 @@ fn silent(patience: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use weldfleet_stores::clickhouse::RunState;
+
     use super::*;
     use crate::status::report::{QueueFacts, RunLine};
 
@@ -256,9 +258,13 @@ mod tests {
             note_runs(&mut report);
             report.queue.unwrap().still_ms
         };
-        assert_eq!(still_ms("open", 98_000, 98_000), 2_000);
-        assert_eq!(still_ms("open", 1_000, 70_000), 30_000, "resumed");
-        assert_eq!(still_ms("held", 98_000, 98_000), 90_000);
-        assert_eq!(still_ms("open", 100_500, 0), 0, "by a clock that is ahead");
+        assert_eq!(still_ms(RunState::Open, 98_000, 98_000), 2_000);
+        assert_eq!(still_ms(RunState::Open, 1_000, 70_000), 30_000, "resumed");
+        assert_eq!(still_ms(RunState::Held, 98_000, 98_000), 90_000);
+        assert_eq!(
+            still_ms(RunState::Open, 100_500, 0),
+            0,
+            "by a clock that is ahead"
+        );
     }
 }
