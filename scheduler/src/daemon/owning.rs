@@ -3,7 +3,7 @@
 use tokio::time::sleep;
 use weldfleet_fleet::queue_failure;
 use weldfleet_queue::Queue;
-use weldfleet_service::Failure;
+use weldfleet_service::{Failure, exit::causes};
 use weldfleet_stores::{StoreError, clickhouse::SourceTable};
 
 use super::{
@@ -31,7 +31,7 @@ pub async fn own(daemon: &Daemon) -> Result<Option<Queue>, Failure> {
                         return Err(queue_failure(error));
                     }
                     Err(error) => {
-                        outage::begins(&daemon.health, REDIS, &outage::of_queue(&error));
+                        outage::begins(&daemon.health, REDIS, &causes(&error));
                     }
                 }
             }
@@ -39,7 +39,7 @@ pub async fn own(daemon: &Daemon) -> Result<Option<Queue>, Failure> {
                 outage::begins(&daemon.health, CLICKHOUSE, &slicing::advice(&error));
                 match daemon.queue.ping().await {
                     Ok(_) => outage::ends(&daemon.health, REDIS),
-                    Err(error) => outage::begins(&daemon.health, REDIS, &outage::of_queue(&error)),
+                    Err(error) => outage::begins(&daemon.health, REDIS, &causes(&error)),
                 }
             }
         }

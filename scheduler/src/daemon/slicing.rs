@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     actions::By,
-    clock::today,
+    clock::{live_days, today},
     dependencies::{Dependencies, DependencyError},
     pass::{Moment, Pass, Summary},
     status::causes::Cause,
@@ -183,7 +183,7 @@ async fn changed(daemon: &Daemon, deps: &Dependencies) -> Option<Dependencies> {
 }
 
 pub fn advice(error: &StoreError) -> String {
-    let mut text = outage::of_store(error);
+    let mut text = error.chain_and_remedy();
     // No such table, no such database.
     let missing = matches!(
         error,
@@ -218,7 +218,9 @@ async fn one(
     })?;
     outage::ends(&daemon.health, REDIS);
     daemon.health.ready("clock");
-    daemon.touched.note(pass.live_days(today), &summary);
+    daemon
+        .touched
+        .note(live_days(&daemon.settings.scheduler, today), &summary);
     Ok(summary)
 }
 
