@@ -26,7 +26,6 @@ use tokio::time::sleep;
 
 use super::{Console, PATIENCE, access, visitor::Visitor};
 
-pub const PATH: &str = "/ui/changes";
 /// From one word to the next; longer where a look at the fleet takes long.
 const EVERY: Duration = Duration::from_secs(2);
 /// Then the browser connects anew.

@@ -414,17 +414,10 @@ impl Text {
     }
 
     /// Where a run stands.
-    pub fn run_state(&self, state: &'static str) -> &'static str {
-        let all = [
-            RunState::Open,
-            RunState::Held,
-            RunState::Cancelled,
-            RunState::Closed,
-        ];
-        let known = all.into_iter().find(|known| known.name() == state);
-        match (self.lang, known) {
-            (Language::Chinese, Some(known)) => state_zh(known),
-            _ => state,
+    pub fn run_state(&self, state: RunState) -> &'static str {
+        match self.lang {
+            Language::Chinese => state_zh(state),
+            Language::English => state.name(),
         }
     }
 }

@@ -12,7 +12,7 @@ use weldfleet_service::{
     metrics::{IntoF64, counter, gauge},
     recorder::{self, Kind, describe},
 };
-use weldfleet_stores::clickhouse::OutcomeCounts;
+use weldfleet_stores::clickhouse::{OutcomeCounts, RunState};
 
 use crate::{
     pass::{BACKFILL, LIVE},
@@ -247,7 +247,7 @@ impl OldestWaits {
 }
 
 fn oldest_held(runs: &[RunLine], now_ms: i64) -> f64 {
-    let held = runs.iter().filter(|run| run.state == "held");
+    let held = runs.iter().filter(|run| run.state == RunState::Held);
     let oldest = held.map(|run| run.since_ms).min();
     oldest.map_or(0.0, |since| (now_ms - since).max(0) as f64 / 1000.0)
 }
@@ -299,8 +299,8 @@ fn show_rows(report: &Report) {
         let runs = runs?.iter().filter(|run| run.state == state);
         Some(runs.count() as f64)
     };
-    gauge!("weldfleet_runs_open").set(known(count("open")));
-    gauge!("weldfleet_runs_held").set(known(count("held")));
+    gauge!("weldfleet_runs_open").set(known(count(RunState::Open)));
+    gauge!("weldfleet_runs_held").set(known(count(RunState::Held)));
 }
 
 #[cfg(test)]
@@ -323,13 +323,17 @@ mod tests {
             }),
             runs: Some(
                 // Asked for long before.
-                [("held", 40_000), ("held", 60_000), ("open", 1000)]
-                    .map(|(state, since_ms)| RunLine {
-                        state,
-                        since_ms,
-                        ..RunLine::default()
-                    })
-                    .into(),
+                [
+                    (RunState::Held, 40_000),
+                    (RunState::Held, 60_000),
+                    (RunState::Open, 1000),
+                ]
+                .map(|(state, since_ms)| RunLine {
+                    state,
+                    since_ms,
+                    ..RunLine::default()
+                })
+                .into(),
             ),
             ..Report::default()
         };

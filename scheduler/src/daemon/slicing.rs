@@ -9,7 +9,7 @@ use weldfleet_service::Health;
 use weldfleet_service::metrics::{counter, gauge, histogram};
 use weldfleet_stores::{
     StoreError,
-    clickhouse::{EventLine, Events, Runs, SourceTable, TableWatch, empty_filter},
+    clickhouse::{EventLine, Events, SourceTable, TableWatch, empty_filter},
     migrate::own_tables,
 };
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     actions::By,
-    clock::today,
+    clock::{live_days, today},
     dependencies::{Dependencies, DependencyError},
     pass::{Moment, Pass, Summary},
     status::causes::Cause,
@@ -158,12 +158,8 @@ async fn open(daemon: &Daemon) -> Option<Dependencies> {
                 for lacking in own_tables(&daemon.settings).await.unwrap_or_default() {
                     tracing::warn!(lacking, "`scheduler migrate` has something to do");
                 }
-                return Some(Dependencies {
-                    runs: Runs::new(&daemon.settings),
-                    settings: daemon.settings.clone(),
-                    queue: daemon.queue.clone(),
-                    table,
-                });
+                let (settings, queue) = (daemon.settings.clone(), daemon.queue.clone());
+                return Some(Dependencies::of(settings, queue, table));
             }
             Err(error) => {
                 daemon.telling.reached(!outage::is_out_of_reach(&error));
@@ -182,16 +178,12 @@ async fn changed(daemon: &Daemon, deps: &Dependencies) -> Option<Dependencies> {
         return None;
     }
     tracing::warn!("the source table has changed, reading it anew");
-    Some(Dependencies {
-        runs: Runs::new(&daemon.settings),
-        settings: daemon.settings.clone(),
-        queue: daemon.queue.clone(),
-        table,
-    })
+    let (settings, queue) = (daemon.settings.clone(), daemon.queue.clone());
+    Some(Dependencies::of(settings, queue, table))
 }
 
 pub fn advice(error: &StoreError) -> String {
-    let mut text = outage::of_store(error);
+    let mut text = error.chain_and_remedy();
     // No such table, no such database.
     let missing = matches!(
         error,
@@ -226,7 +218,9 @@ async fn one(
     })?;
     outage::ends(&daemon.health, REDIS);
     daemon.health.ready("clock");
-    daemon.touched.note(pass.live_days(today), &summary);
+    daemon
+        .touched
+        .note(live_days(&daemon.settings.scheduler, today), &summary);
     Ok(summary)
 }
 

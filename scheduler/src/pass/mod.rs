@@ -49,7 +49,7 @@ use weldfleet_stores::{
 
 use crate::{
     actions::withdraw,
-    clock,
+    clock::live_days,
     dependencies::{Dependencies, DependencyError},
 };
 use growth::Growth;
@@ -120,7 +120,7 @@ impl Pass {
     pub fn new(deps: Dependencies) -> Self {
         Self {
             deps,
-            partial: PartialRanges::new(),
+            partial: PartialRanges::default(),
             known: KnownRuns::default(),
             known_under: None,
             failing: FailingDays::default(),
@@ -132,11 +132,6 @@ impl Pass {
     /// What it works on.
     pub fn deps(&self) -> &Dependencies {
         &self.deps
-    }
-
-    /// The live days at this moment, the current one first.
-    pub fn live_days(&self, today: Day) -> Vec<Day> {
-        clock::live_days(&self.deps.settings.scheduler, today)
     }
 
     /// Makes what is missing.
@@ -166,7 +161,7 @@ impl Pass {
         sees: impl Fn(),
     ) -> Result<Summary, DependencyError> {
         let stats = self.deps.queue.stats().await?;
-        let live_days = self.live_days(moment.today);
+        let live_days = live_days(&self.deps.settings.scheduler, moment.today);
         let may_hold_old_jobs = self.memory.compare(&self.deps, &stats, &live_days).await?;
         let mut summary = Summary::default();
         let runs = self.deps.runs.for_pass().await?;

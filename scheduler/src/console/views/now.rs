@@ -148,7 +148,7 @@ fn figures(report: &Report, text: &Text) -> Vec<Figure> {
 /// `None` while those of one are not counted.
 fn left_of_open_runs(report: &Report) -> Option<u64> {
     let runs = report.runs.as_ref()?.iter();
-    let open = runs.filter(|run| run.state == "open");
+    let open = runs.filter(|run| run.is_open());
     open.map(|run| run.left).sum()
 }
 
@@ -231,6 +231,7 @@ pub fn days_table(report: &Report, whom: For, text: &Text) -> Table {
 #[cfg(test)]
 mod tests {
     use weldfleet_queue::WorkerEntry;
+    use weldfleet_stores::clickhouse::RunState;
 
     use super::{
         super::fixtures::{report, request},
@@ -297,7 +298,7 @@ mod tests {
             late: 0,
         };
         let open = RunLine {
-            state: "open",
+            state: RunState::Open,
             left: Some(800),
             ..RunLine::default()
         };
