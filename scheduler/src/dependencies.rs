@@ -22,31 +22,42 @@ pub struct Dependencies {
     pub runs: Runs,
 }
 
+/// Which of them failed. What was done until then stands; the next pass, or the next try, goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum DependencyError {
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl Dependencies {
     /// Opens both; ClickHouse must answer, Redis need not yet. The queue must not be another table's.
     pub async fn open(settings: Arc<Settings>) -> Result<Self, Failure> {
         let queue = queue(&settings)?;
-        let table = SourceTable::inspect(&settings)
-            .await
-            .map_err(store_failure)?;
-        let queue = match weldfleet_fleet::owner(&settings)
-            .await
-            .map_err(store_failure)?
-        {
-            Some(owner) => queue.owned_by(owner).map_err(queue_failure)?,
-            None => queue,
-        };
+        let table = inspect(&settings).await?;
+        let owned = weldfleet_fleet::owned(queue, &settings).await;
+        let queue = owned.map_err(store_failure)?.map_err(queue_failure)?;
         match queue.check_owner().await {
             Err(error) if !error.is_outage() => return Err(queue_failure(error)),
             _ => {}
         }
-        Ok(Self {
-            queue,
-            table,
+        Ok(Self::of(settings, queue, table))
+    }
+
+    pub fn of(settings: Arc<Settings>, queue: Queue, table: SourceTable) -> Self {
+        Self {
             runs: Runs::new(&settings),
             settings,
-        })
+            queue,
+            table,
+        }
     }
+}
+
+/// The plant's table as it is now.
+pub async fn inspect(settings: &Settings) -> Result<SourceTable, Failure> {
+    SourceTable::inspect(settings).await.map_err(store_failure)
 }
 
 /// The configured queue; nothing is connected yet.
@@ -60,13 +71,12 @@ pub fn queue(settings: &Settings) -> Result<Queue, Failure> {
 pub async fn own_queue(settings: &Settings) -> Result<Queue, Failure> {
     let queue = queue(settings)?;
     queue.ping().await.map_err(queue_failure)?;
-    match weldfleet_fleet::owner(settings).await {
-        Ok(Some(owner)) => {
-            let queue = queue.owned_by(owner).map_err(queue_failure)?;
+    match weldfleet_fleet::owned(queue.clone(), settings).await {
+        Ok(owned) => {
+            let queue = owned.map_err(queue_failure)?;
             queue.check_owner().await.map_err(queue_failure)?;
             Ok(queue)
         }
-        Ok(None) => Ok(queue),
         Err(error) => {
             errln!("note: {}", untold(settings, &error));
             Ok(queue)
@@ -79,29 +89,21 @@ pub async fn own_queue(settings: &Settings) -> Result<Queue, Failure> {
 pub async fn steered_queue(settings: &Settings) -> Result<Queue, Failure> {
     let queue = queue(settings)?;
     queue.ping().await.map_err(queue_failure)?;
-    if let Some(foreign) = foreign(settings, &queue).await? {
-        errln!("note: {foreign}");
+    let owned = match weldfleet_fleet::owned(queue.clone(), settings).await {
+        Ok(owned) => owned.map_err(queue_failure)?,
+        Err(error) => {
+            errln!("note: {}", untold(settings, &error));
+            return Ok(queue);
+        }
+    };
+    match owned.check_owner().await {
+        Ok(()) => {}
+        Err(error @ QueueError::Foreign { .. }) => {
+            errln!("note: {:#}", queue_failure(error).error);
+        }
+        Err(error) => return Err(queue_failure(error)),
     }
     Ok(queue)
-}
-
-/// Whose queue it is, if it is another table's; `None` while that cannot be told.
-async fn foreign(settings: &Settings, queue: &Queue) -> Result<Option<String>, Failure> {
-    let owner = match weldfleet_fleet::owner(settings).await {
-        Ok(owner) => owner,
-        Err(error) => return Ok(Some(untold(settings, &error))),
-    };
-    let Some(owner) = owner else {
-        return Ok(None);
-    };
-    let owned = queue.owned_by(owner).map_err(queue_failure)?;
-    match owned.check_owner().await {
-        Ok(()) => Ok(None),
-        Err(error @ QueueError::Foreign { .. }) => {
-            Ok(Some(format!("{:#}", queue_failure(error).error)))
-        }
-        Err(error) => Err(queue_failure(error)),
-    }
 }
 
 fn untold(settings: &Settings, error: &StoreError) -> String {

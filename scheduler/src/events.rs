@@ -7,7 +7,7 @@ use weldfleet_words::Words;
 
 use crate::{
     console::words::CHINESE,
-    faults::{FAULT, PROBLEMS, REMEDIES},
+    faults::{BREAKER, CONNECTIONS, FAULT, LACKS, NEEDS, PROBLEMS, REFUSAL, REFUSALS, REMEDIES},
     messages::{Message, message},
     users::Role,
 };
@@ -16,7 +16,7 @@ use crate::{
 pub const PAUSE_LOST: &str = "pause lost";
 /// The latest of these says whether the fleet should stand still.
 pub const OF_PAUSES: [&str; 3] = ["pause", "resume", PAUSE_LOST];
-pub const RESUMED: Message = message("was paused by {by}: {why}", "此前由 {by} 暂停：{why}");
+pub const RESUMED: Message = message("was paused by {by}: {why:pause}", "此前由 {by} 暂停：{why}");
 pub const BACKFILL: Message = message(
     "{from} to {to}, {rows} rows, {wanted:selection}",
     "{from} 至 {to}，{rows} 行，选取：{wanted}",
@@ -42,7 +42,7 @@ pub const DROPPED_KEPT: Message = message(
 pub const REPAIRED: Message = message("{jobs} damaged jobs repaired", "已修复 {jobs} 个损坏的作业");
 pub const FORGOTTEN: Message = message(
     "{jobs} outstanding jobs were forgotten",
-    "丢弃 {jobs} 个未完成的作业",
+    "不再跟踪 {jobs} 个未完成的作业",
 );
 pub const REVIEW: Message = message("{now:review}", "{now}");
 pub const REVIEW_WAS: Message =
@@ -64,11 +64,11 @@ pub const STREAK_OF: Message = message("hits of {rule} in a row", "规则 {rule}
 pub const QUIET: Message = message("complete, quiet days", "日期已完成，且不再有写入");
 pub const STOOD_STILL: Message = message(
     "the fleet stood still for {time:span}",
-    "整个系统停止 {time}",
+    "为整理日期，全部判定暂停了 {time}",
 );
 pub const STOOD_STILL_LEFT: Message = message(
     "the fleet stood still for {time:span}; {days} days are left",
-    "整个系统停止 {time}；剩余 {days} 天",
+    "为整理日期，全部判定暂停了 {time}；剩余 {days} 天",
 );
 /// What is said of a store behind its name.
 const OF_STORES: [Message; 3] = [
@@ -94,7 +94,7 @@ type Kind = (&'static str, &'static str, &'static [Message]);
 const KINDS: [Kind; 19] = [
     ("pause", "暂停", &[]),
     ("resume", "恢复", &[RESUMED]),
-    (PAUSE_LOST, "丢失暂停", &[RESUMED]),
+    (PAUSE_LOST, "暂停状态丢失", &[RESUMED]),
     ("backfill", "补跑", &[BACKFILL]),
     ("backfill cancel", "取消补跑", &LEFTS),
     ("backfill hold", "搁置补跑", &LEFTS),
@@ -115,7 +115,7 @@ const KINDS: [Kind; 19] = [
 
 /// On what.
 const ON_WHAT: [Message; 9] = [
-    message("fleet", "整个系统"),
+    message("fleet", "系统"),
     message("run {run}", "补跑 {run}"),
     message("job {id}", "作业 {id}"),
     message("weld {key}", "焊点 {key}"),
@@ -131,7 +131,9 @@ const ON_WHAT: [Message; 9] = [
 ];
 
 /// Reasons that nobody has typed.
-const REASONS: [(&str, Message); 3] = [
+const REASONS: [(&str, Message); 5] = [
+    ("pause", BREAKER[0]),
+    ("pause", BREAKER[1]),
     ("review", TAKEN_BACK),
     ("settle", QUIET),
     ("hit streak", STREAK_OF),
@@ -168,25 +170,51 @@ fn at_the_end(message: &Message, line: &str) -> Option<String> {
     Some(format!("{}{zh}", &line[..place]))
 }
 
-/// What is wrong with a table or a column, where it is a fault or a remedy of ours; all else stays.
+/// What a store says, where it is a fault or a remedy of ours, or about a connection; all else stays.
 pub fn fault_in_chinese(said: &str) -> String {
     let lines = said.lines().map(|line| {
-        if let Some(of_store) = OF_STORES
-            .iter()
+        let mut of_stores = OF_STORES.iter();
+        of_stores
             .find_map(|message| at_the_end(message, line))
-        {
-            return of_store;
-        }
-        FAULT.chinese(line).unwrap_or_else(|| {
-            let mut places = line.match_indices("; ").map(|(place, _)| place);
-            let remedy = places.find_map(|place| {
-                let remedy = chinese(&REMEDIES, &line[place + 2..])?;
-                Some(format!("{}；{remedy}", &line[..place]))
-            });
-            remedy.unwrap_or_else(|| line.to_owned())
-        })
+            .or_else(|| chinese(&REFUSALS, line))
+            .or_else(|| FAULT.chinese(line))
+            .or_else(|| before_a_remedy(line))
+            .unwrap_or_else(|| connection_in_chinese(line))
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A line that ends with a remedy.
+fn before_a_remedy(line: &str) -> Option<String> {
+    let mut places = line.match_indices("; ").map(|(place, _)| place);
+    places.find_map(|place| {
+        let remedy = chinese(&REMEDIES, &line[place + 2..])?;
+        Some(format!(
+            "{}；{remedy}",
+            connection_in_chinese(&line[..place])
+        ))
+    })
+}
+
+/// What the operating system says of a connection, with all that was said behind it. What a server says is its own.
+fn connection_in_chinese(line: &str) -> String {
+    let mut known = CONNECTIONS.iter();
+    let said = known.find(|(said, _)| line.contains(said) && !line.contains("Exception"));
+    said.map_or_else(|| line.to_owned(), |(_, zh)| format!("{zh}（{line}）"))
+}
+
+/// Why the breaker paused the fleet, and what to do; `None` where it was not the breaker.
+pub fn breakers_pause(reason: &str) -> Option<(Words, Words)> {
+    let zh = chinese(&BREAKER, reason)?;
+    let (why, remedy) = reason.split_once("; ")?;
+    let (why_zh, remedy_zh) = zh.split_once('；')?;
+    let why_zh = why_zh.trim_start_matches("熔断器：");
+    Some((Words::new(why, why_zh), Words::new(remedy, remedy_zh)))
+}
+
+/// Why the fleet is paused: in Chinese where the breaker says it.
+pub fn pause_in_chinese(reason: &str) -> String {
+    chinese(&BREAKER, reason).unwrap_or_else(|| reason.to_owned())
 }
 
 impl Message {
@@ -247,9 +275,23 @@ fn is_selection(value: &str) -> bool {
     matches!(value, "new" | "force") || value.starts_with("status:")
 }
 
+/// Records that MySQL refuses, each with what it says.
+fn refused_in_chinese(records: &str) -> String {
+    let records = records.split("; weld ");
+    let records = records.map(|record| {
+        let record = record.trim_start_matches("weld ");
+        REFUSAL.chinese(record).unwrap_or_else(|| record.to_owned())
+    });
+    records.collect::<Vec<_>>().join("；")
+}
+
 fn value_in_chinese(kind: &str, value: &str) -> String {
     let known = match kind {
         "left" => chinese(&LEFTS, value),
+        "pause" => Some(pause_in_chinese(value)),
+        "refused" => Some(refused_in_chinese(value)),
+        "needs" => chinese(&NEEDS, value),
+        "lack" => chinese(&LACKS, value),
         "problem" => chinese(&PROBLEMS, value),
         "remedy" => chinese(&REMEDIES, value),
         "order" => match value {
@@ -277,6 +319,8 @@ fn value_in_chinese(kind: &str, value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use weldfleet_breaker::{Limits, Window, decide};
+
     use super::*;
 
     fn told(what: &str, on_what: &str, why: &str, detail: &str) -> [String; 4] {
@@ -303,7 +347,7 @@ mod tests {
                     "done",
                     "was paused by li: a crash: again",
                 ],
-                ["恢复", "整个系统", "done", "此前由 li 暂停：a crash: again"],
+                ["恢复", "系统", "done", "此前由 li 暂停：a crash: again"],
             ),
             (
                 [
@@ -339,7 +383,7 @@ mod tests {
                     "复核",
                     "焊点 20261128 08:00:00 7",
                     "撤销",
-                    "不确定（li）；此前：确认（wu），备注“a; was b, `c`”",
+                    "不确定（li）；此前：已确认（wu），备注“a; was b, `c`”",
                 ],
             ),
             (
@@ -361,7 +405,7 @@ mod tests {
                     "整理日期",
                     "日期 20261101 至 20261102",
                     "",
-                    "整个系统停止 3 分 20 秒；剩余 2 天",
+                    "为整理日期，全部判定暂停了 3 分 20 秒；剩余 2 天",
                 ],
             ),
             (
@@ -375,7 +419,7 @@ mod tests {
                     "整理日期",
                     "分区 20261101",
                     "日期已完成，且不再有写入",
-                    "整个系统停止 850 毫秒",
+                    "为整理日期，全部判定暂停了 850 毫秒",
                 ],
             ),
             (
@@ -448,7 +492,13 @@ mod tests {
     fn each_message_has_the_same_placeholders_in_both_languages_and_is_read_as_it_was_filled() {
         let details = KINDS.iter().flat_map(|(.., messages)| messages.iter());
         let reasons = REASONS.iter().map(|(_, message)| message);
-        for message in details.chain(reasons).chain(&ON_WHAT).chain([&BY]) {
+        let of_stores = REFUSALS
+            .iter()
+            .chain(&NEEDS)
+            .chain(&LACKS)
+            .chain([&REFUSAL]);
+        let of_events = details.chain(reasons).chain(&ON_WHAT).chain([&BY]);
+        for message in of_events.chain(of_stores) {
             let values: Vec<String> = (0..pieces(message.en).count() - 1)
                 .map(|place| format!("x{place}"))
                 .collect();
@@ -462,13 +512,55 @@ mod tests {
         }
     }
 
+    /// The breaker says it in English; a window of each kind is read back.
+    #[test]
+    fn every_pause_of_the_breaker_is_read_back() {
+        let limits = Limits {
+            invalid_share: 0.5,
+            over_ranges: 4,
+            over_rows: 40,
+            same_verdict_rows: 100,
+        };
+        let said = |unjudged, same_rows| {
+            let window = Window {
+                ranges: 4,
+                rows: 40,
+                unjudged,
+                same_verdict: "NOK".to_owned(),
+                same_rows,
+            };
+            decide(&limits, &window).unwrap()
+        };
+        for (reason, why, remedy) in [
+            (
+                said(40, 0),
+                "最近 4 个区间的 40 行中有 100.0 % 无效或出错（上限 50.0 %）",
+                "先查看 alg_status/alg_error，检查 [curves]、[validation]；修复后 `scheduler resume`，再 `scheduler backfill --status invalid,error`",
+            ),
+            (
+                said(0, 100),
+                "最近 100 个判定全都是 NOK（上限 100 个）",
+                "请检查模型、nok_threshold 和规则，再 `scheduler resume`",
+            ),
+        ] {
+            let (said, what_to_do) = breakers_pause(&reason).unwrap();
+            assert_eq!((&*said.zh, &*what_to_do.zh), (why, remedy));
+            let event = told("pause", "fleet", &reason, "");
+            assert_eq!(event[2], format!("熔断器：{why}；{remedy}"));
+            let was = format!("was paused by w1: {reason}");
+            let event = told("resume", "fleet", "", &was);
+            assert_eq!(event[3], format!("此前由 w1 暂停：熔断器：{why}；{remedy}"));
+        }
+        assert_eq!(breakers_pause("breaker: by hand; see"), None);
+    }
+
     #[test]
     fn faults_and_remedies_are_put_into_chinese_and_what_servers_say_stays() {
         for (said, zh) in [
             (
                 "columns.u_curve: table `spot_records`: no column `u_curve`; map it to the plant's name; the table has: a, b\n\
                  tables.source_table: table `spot_records`: result columns are missing: defect; run `scheduler migrate`",
-                "columns.u_curve：表 `spot_records`：没有列 `u_curve`；请映射到现场的列名；表中有：a, b\n\
+                "columns.u_curve：表 `spot_records`：没有列 `u_curve`；请映射到工厂的列名；表中有：a, b\n\
                  tables.source_table：表 `spot_records`：缺少结果列：defect；请运行 `scheduler migrate`",
             ),
             (
@@ -487,6 +579,26 @@ mod tests {
             (
                 "OOM command not allowed; sorry",
                 "OOM command not allowed; sorry",
+            ),
+            (
+                "tables.result_table: table `t`: unique key over (a, b) is narrower than a weld's key; drop it: an id of one day is another weld on another day",
+                "tables.result_table：表 `t`：唯一键（a, b）包含的列少于焊点的键；请删除该键：不同日期的同一编号是不同的焊点",
+            ),
+            (
+                "mysql refuses 4 records: weld 7 of 20261122: a CHECK; no; weld 8 of 20261122: locked; and 2 more",
+                "MySQL 拒绝 4 条记录：20261122 的焊点 7：a CHECK; no；20261122 的焊点 8：locked；另有 2 条",
+            ),
+            (
+                "mysql refuses 1 records: weld 7 of 20261122: X",
+                "MySQL 拒绝 1 条记录：20261122 的焊点 7：X",
+            ),
+            (
+                "clickhouse: read: network error: tcp connect error: Connection refused (os error 111)",
+                "连接被拒绝，服务未启动或端口错误（clickhouse: read: network error: tcp connect error: Connection refused (os error 111)）",
+            ),
+            (
+                "clickhouse: read: Code: 209. DB::Exception: Socket is timed out",
+                "clickhouse: read: Code: 209. DB::Exception: Socket is timed out",
             ),
             // A fault that has no words here keeps its own.
             (

@@ -17,11 +17,11 @@ use weldfleet_fleet::DayGroup;
 use weldfleet_queue::{Pause, Queue, QueueError, State, Stats};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
-    Class, Day, StoreError,
+    Class, Day,
     clickhouse::{PatchedPartition, Patches, SourceTable},
 };
 
-use crate::{actions::refused::Refused, clock::time_of_day};
+use crate::{actions::refused::Refused, clock::time_of_day, dependencies::DependencyError};
 
 /// Who is said to have paused the fleet, in front of the process's own id.
 const PAUSED_BY: &str = "settling, ";
@@ -44,14 +44,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long ClickHouse is asked whether it applies patches.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-#[derive(Debug, thiserror::Error)]
-pub enum SettleError {
-    #[error(transparent)]
-    Queue(#[from] QueueError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// What both stores say.
 #[derive(Debug, Default)]
 pub struct Unsettled {
@@ -62,7 +54,7 @@ pub struct Unsettled {
 }
 
 /// Reads what is not settled and what is outstanding.
-pub async fn look(table: &SourceTable, queue: &Queue) -> Result<Unsettled, SettleError> {
+pub async fn look(table: &SourceTable, queue: &Queue) -> Result<Unsettled, DependencyError> {
     Ok(Unsettled {
         patches: table.patches().await?,
         jobs: jobs_by_day(queue).await?,
@@ -177,7 +169,7 @@ pub async fn apply(
     partitions: &[String],
     most: Duration,
     stop: &CancellationToken,
-) -> Result<Applied, SettleError> {
+) -> Result<Applied, DependencyError> {
     if let Some(applying) = table.applying().await? {
         return Ok(Applied::Not(under_way(&applying)));
     }
@@ -190,7 +182,7 @@ pub async fn apply(
     let goes_on = match &outcome {
         Ok(_) => true,
         // What the server refused it does not do.
-        Err(SettleError::Store(error)) if error.class() == Class::Refused => {
+        Err(DependencyError::Store(error)) if error.class() == Class::Refused => {
             matches!(table.applying().await, Ok(None))
         }
         Err(_) => false,
@@ -209,7 +201,7 @@ async fn while_still(
     most: Duration,
     stop: &CancellationToken,
     began: Instant,
-) -> Result<Applied, SettleError> {
+) -> Result<Applied, DependencyError> {
     loop {
         let stats = queue.stats().await?;
         if stats.paused.is_none() {
@@ -268,7 +260,7 @@ fn under_way(applying: &weldfleet_stores::clickhouse::Applying) -> String {
 }
 
 /// Lets the fleet go on if whoever paused it for settling is gone and the server is not at it.
-pub async fn lift_abandoned(table: &SourceTable, queue: &Queue) -> Result<(), SettleError> {
+pub async fn lift_abandoned(table: &SourceTable, queue: &Queue) -> Result<(), DependencyError> {
     let stats = queue.stats().await?;
     let age = abandoned_after(queue).as_millis() as u64;
     let abandoned =

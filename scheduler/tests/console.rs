@@ -179,7 +179,8 @@ async fn what_is_asked_for_wrongly_is_no_failure_of_ours() {
             "no list is asked for by `from`",
         ),
         ("hits.csv?day=20261101&id=1", 404, "no such weld"),
-        ("welds.csv", 404, ""),
+        ("welds.csv", 404, "no such page or list"),
+        ("weldx", 404, "no such page or list"),
     ] {
         let answer = get(&scheduler, &format!("/ui/{list}")).await;
         assert_eq!(answer.status(), status, "{list}");

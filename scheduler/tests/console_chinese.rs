@@ -184,6 +184,8 @@ async fn what_goes_wrong_is_said_in_chinese() {
         "/ui/nok.csv?day=tomorrow",
         "/ui/workers?page=x",
         "/ui/events?before=-1",
+        "/ui/weldx",
+        "/ui/nope.csv",
     ] {
         let said = page(&browser, wrong).await;
         assert!(is_chinese(&said), "{wrong}: {said}");
@@ -294,9 +296,10 @@ async fn a_store_that_is_away_is_said_in_chinese() {
             eventually(&format!("{wanted} without {store:?}"), SOON, async || {
                 let text = page(&browser, wanted).await;
                 let is_csv = wanted.contains(".csv");
+                let lower = text.to_lowercase();
                 let named = ["mysql", "clickhouse", "redis"]
                     .iter()
-                    .any(|name| text.contains(name));
+                    .any(|name| lower.contains(name));
                 if !is_csv {
                     all_in_chinese(wanted, &text);
                 }
@@ -319,7 +322,7 @@ async fn a_table_that_was_changed_is_said_in_chinese() {
             // The look asks for no curve: it reads the table anew where something else is missing, too.
             altered("RENAME COLUMN u_curve TO away, RENAME COLUMN alg_status TO gone"),
             altered("RENAME COLUMN away TO u_curve, RENAME COLUMN gone TO alg_status"),
-            "columns.u_curve：表 `spot_records`：没有列 `u_curve`；请映射到现场的列名；表中有：",
+            "columns.u_curve：表 `spot_records`：没有列 `u_curve`；请映射到工厂的列名；表中有：",
         ),
         (
             altered("RENAME COLUMN alg_status TO away"),
@@ -329,7 +332,7 @@ async fn a_table_that_was_changed_is_said_in_chinese() {
         (
             "RENAME TABLE spot_records TO away".to_owned(),
             "RENAME TABLE away TO spot_records".to_owned(),
-            "表 `spot_records`：数据库 `weld` 中没有此表；请填写现场的表名",
+            "表 `spot_records`：数据库 `weld` 中没有此表；请填写工厂的表名",
         ),
     ] {
         plant.fleet.clickhouse.execute(&change).await;

@@ -1,9 +1,41 @@
 //! What the metrics of a worker mean. They are counted where things happen.
 
 use weldfleet_service::{
-    metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge},
-    recorder,
+    metrics::{counter, gauge},
+    recorder::{self, Kind, describe},
 };
+
+/// What is counted.
+const COUNTERS: &str = "\
+weldfleet_rows_total rows judged and written back, by outcome: ok, nok, invalid, error
+weldfleet_ranges_total ranges that left this worker, by outcome: acked, or how they were given up
+weldfleet_batches_failed_total times that rows were not judged together, but in halves to find those that a model or \
+    the code fails on
+weldfleet_mirror_failures_total times that MySQL did not take rows of the mirror; the leader makes up for it
+weldfleet_mirror_skipped_total ranges that were not mirrored since MySQL had just failed; the scheduler makes up for \
+    it
+weldfleet_predict_requests_total requests to /predict by status code of the answer; `gone`: the client hung up before";
+
+/// How long things took.
+const DURATIONS: &str = "\
+weldfleet_range_seconds time of a range in this worker, from its claim to its end
+weldfleet_stage_seconds time of a stage of a range, by stage: fetch, judge, store, commit, mirror
+weldfleet_stage_cpu_seconds CPU time by piece: fetch, judge (its waiting; its work is prepare, infer, conclude), \
+    audit, encode, store, commit, mirror
+weldfleet_inference_seconds time of a batch in the model
+weldfleet_compute_wait_seconds time that a compute thread waited for its next batch
+weldfleet_compute_busy_seconds time that a compute thread spent on a batch
+weldfleet_predict_seconds time of a request to /predict, from its head to its answer";
+
+/// What is so now.
+const GAUGES: &str = "\
+weldfleet_leases ranges that this worker has in hand
+weldfleet_model_files_changed files of models that are not what this worker has read; it judges on with what it read
+weldfleet_save_dir_free_bytes room where the audit files go
+weldfleet_save_dir_free_files files that can still be made there (inodes); only where the file system counts them
+weldfleet_gpu_busy_ratio share of the time in which something ran on this worker's GPU; only where the driver tells
+weldfleet_gpu_memory_used_bytes memory of this worker's GPU that is taken, by whomever
+weldfleet_gpu_memory_bytes memory of this worker's GPU";
 
 /// Installs the recorder of `worker run`.
 ///
@@ -11,100 +43,9 @@ use weldfleet_service::{
 /// If one is installed already.
 pub fn install() -> anyhow::Result<recorder::Handle> {
     let handle = recorder::install(&["weldfleet_range_seconds"])?;
-    for (name, help) in [
-        (
-            "weldfleet_rows_total",
-            "rows judged and written back, by outcome: ok, nok, invalid, error",
-        ),
-        (
-            "weldfleet_ranges_total",
-            "ranges that left this worker, by outcome: acked, or how they were given up",
-        ),
-        (
-            "weldfleet_batches_failed_total",
-            "times that rows were not judged together, but in halves to find those that a model or the code fails on",
-        ),
-        (
-            "weldfleet_mirror_failures_total",
-            "times that MySQL did not take rows of the mirror; the leader makes up for it",
-        ),
-        (
-            "weldfleet_mirror_skipped_total",
-            "ranges that were not mirrored since MySQL had just failed; the scheduler makes up for it",
-        ),
-        (
-            "weldfleet_predict_requests_total",
-            "requests to /predict by status code of the answer; `gone`: the client hung up before",
-        ),
-    ] {
-        describe_counter!(name, Unit::Count, help);
-    }
-    for (name, help) in [
-        (
-            "weldfleet_range_seconds",
-            "time of a range in this worker, from its claim to its end",
-        ),
-        (
-            "weldfleet_stage_seconds",
-            "time of a stage of a range, by stage: fetch, judge, store, commit, mirror",
-        ),
-        (
-            "weldfleet_stage_cpu_seconds",
-            "CPU time by piece: fetch, judge (its waiting; its work is prepare, infer, conclude), audit, encode, store, commit, mirror",
-        ),
-        (
-            "weldfleet_inference_seconds",
-            "time of a batch in the model",
-        ),
-        (
-            "weldfleet_compute_wait_seconds",
-            "time that a compute thread waited for its next batch",
-        ),
-        (
-            "weldfleet_compute_busy_seconds",
-            "time that a compute thread spent on a batch",
-        ),
-        (
-            "weldfleet_predict_seconds",
-            "time of a request to /predict, from its head to its answer",
-        ),
-    ] {
-        describe_histogram!(name, Unit::Seconds, help);
-    }
-    describe_gauge!(
-        "weldfleet_leases",
-        Unit::Count,
-        "ranges that this worker has in hand"
-    );
-    describe_gauge!(
-        "weldfleet_model_files_changed",
-        Unit::Count,
-        "files of models that are not what this worker has read; it judges on with what it read"
-    );
-    describe_gauge!(
-        "weldfleet_save_dir_free_bytes",
-        Unit::Bytes,
-        "room where the audit files go"
-    );
-    describe_gauge!(
-        "weldfleet_save_dir_free_files",
-        Unit::Count,
-        "files that can still be made there (inodes); only where the file system counts them"
-    );
-    describe_gauge!(
-        "weldfleet_gpu_busy_ratio",
-        "share of the time in which something ran on this worker's GPU; only where the driver tells"
-    );
-    describe_gauge!(
-        "weldfleet_gpu_memory_used_bytes",
-        Unit::Bytes,
-        "memory of this worker's GPU that is taken, by whomever"
-    );
-    describe_gauge!(
-        "weldfleet_gpu_memory_bytes",
-        Unit::Bytes,
-        "memory of this worker's GPU"
-    );
+    describe(Kind::Counter, COUNTERS);
+    describe(Kind::Histogram, DURATIONS);
+    describe(Kind::Gauge, GAUGES);
     from_zero();
     Ok(handle)
 }

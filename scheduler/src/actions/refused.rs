@@ -5,7 +5,9 @@ use std::fmt;
 use weldfleet_queue::{Job, State};
 use weldfleet_service::{Exit, Failure};
 use weldfleet_stores::clickhouse::{Change, Order, Run, RunState};
-use weldfleet_words::Words;
+use weldfleet_words::{Words, words};
+
+use crate::events::fault_in_chinese;
 
 /// What somebody wants of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,94 +92,78 @@ impl Refused {
 
     pub fn words(&self) -> Words {
         match self {
-            Self::UnknownRun(run) => Words::new(
-                format!("there is no run {run}; `scheduler status` shows those there are"),
-                format!("没有补跑 {run}；`scheduler status` 显示现有的补跑"),
+            Self::UnknownRun(run) => words!(
+                "there is no run {run}; `scheduler status` shows those there are",
+                "没有补跑 {run}；`scheduler status` 显示现有的补跑"
             ),
             Self::RunIs { run, state, wanted } => {
                 let (needs, needs_zh) = needs(*wanted);
-                Words::new(
-                    format!("run {run} is {}: {needs}", state.name()),
-                    format!("补跑 {run} {}：{needs_zh}", state_zh(*state)),
+                words!(
+                    "run {run} is {is}: {needs}",
+                    "补跑 {run} {zh}：{needs_zh}",
+                    is = state.name(),
+                    zh = state_zh(*state)
                 )
             }
-            Self::StillQueued { run, state } => Words::new(
-                format!(
-                    "run {run} is {}, but its jobs are on the queue still; whoever leads takes them off once redis works",
-                    state.name()
-                ),
-                format!(
-                    "补跑 {run} {}，但其作业还在队列中；Redis 恢复后由主调度器移出",
-                    state_zh(*state)
-                ),
+            Self::StillQueued { run, state } => words!(
+                "run {run} is {is}, but its jobs are on the queue still; whoever leads takes them off once redis works",
+                "补跑 {run} {zh}，但其作业还在队列中；Redis 恢复后由主调度器移出",
+                is = state.name(),
+                zh = state_zh(*state)
             ),
-            Self::OldOrderQueued { run } => Words::new(
-                format!(
-                    "the order of run {run} is changed, but jobs in the old one are on the queue still and go first"
-                ),
-                format!("补跑 {run} 的顺序已更改，但按旧顺序的作业还在队列中，会先执行"),
+            Self::OldOrderQueued { run } => words!(
+                "the order of run {run} is changed, but jobs in the old one are on the queue still and go first",
+                "补跑 {run} 的顺序已更改，但按旧顺序的作业还在队列中，会先执行"
             ),
-            Self::NotDead { job, state } => Words::new(
-                format!("{job}: is {state}, not dead; nothing was done to it"),
-                format!("{job}：状态为{}，不是死信，未执行", job_state_zh(*state)),
+            Self::NotDead { job, state } => words!(
+                "{job}: is {state}, not dead; nothing was done to it",
+                "{job}：状态为{zh}，不是死信，未执行",
+                zh = job_state_zh(*state)
             ),
             Self::RunStopped {
                 job,
                 run,
                 state: RunState::Held,
-            } => Words::new(
-                format!("{job}: run {run} is held; `scheduler backfill resume {run}` first"),
-                format!("{job}：补跑 {run} 已搁置；请先 `scheduler backfill resume {run}`"),
+            } => words!(
+                "{job}: run {run} is held; `scheduler backfill resume {run}` first",
+                "{job}：补跑 {run} 已搁置；请先 `scheduler backfill resume {run}`"
             ),
-            Self::RunStopped { job, run, state } => Words::new(
-                format!(
-                    "{job}: run {run} is {}, so that its jobs leave the queue; `scheduler backfill` judges its days again",
-                    state.name()
-                ),
-                format!(
-                    "{job}：补跑 {run} {}，其作业会移出队列；如需重新判定请再次 `scheduler backfill`",
-                    state_zh(*state)
-                ),
+            Self::RunStopped { job, run, state } => words!(
+                "{job}: run {run} is {is}, so that its jobs leave the queue; `scheduler backfill` judges its days again",
+                "{job}：补跑 {run} {zh}，其作业会移出队列；如需重新判定请再次 `scheduler backfill`",
+                is = state.name(),
+                zh = state_zh(*state)
             ),
-            Self::NothingToDrop { job, state } => Words::new(
-                format!("{job}: is {state}, nothing to drop"),
-                format!("{job}：状态为{}，没有可放弃的", job_state_zh(*state)),
+            Self::NothingToDrop { job, state } => words!(
+                "{job}: is {state}, nothing to drop",
+                "{job}：状态为{zh}，没有可放弃的",
+                zh = job_state_zh(*state)
             ),
-            Self::Overtaken { job } => Words::new(
-                format!(
-                    "{job}: was claimed or finished at this moment; its rows keep what was written first"
-                ),
-                format!("{job}：此刻刚被领取或完成；数据行保留先写入的结果"),
+            Self::Overtaken { job } => words!(
+                "{job}: was claimed or finished at this moment; its rows keep what was written first",
+                "{job}：此刻刚被领取或完成；数据行保留先写入的结果"
             ),
-            Self::NoRows { job, why } => Words::new(
-                format!("{job}: {why}; no row is marked"),
-                format!("{job}：无法得知其数据行，未标记任何行（{why}）"),
+            Self::NoRows { job, why } => words!(
+                "{job}: {why}; no row is marked",
+                "{job}：无法得知其数据行，未标记任何行（{why}）"
             ),
-            Self::Settling { until } => Words::new(
-                format!(
-                    "a finished day is settled, and verdicts written meanwhile could be lost; the fleet goes on by itself, at {until} at the latest"
-                ),
-                format!("正在整理已完成的日期，期间写入的判定可能丢失；最迟 {until} 自动继续"),
+            Self::Settling { until } => words!(
+                "a finished day is settled, and verdicts written meanwhile could be lost; the fleet goes on by itself, at {until} at the latest",
+                "正在整理已完成的日期，期间写入的判定可能丢失；最迟 {until} 自动继续"
             ),
-            Self::Applying { seconds, parts } => Words::new(
-                format!(
-                    "clickhouse has been applying patches for {seconds} s, {parts} parts are left, and verdicts written meanwhile could be lost; resume once it is done"
-                ),
-                format!(
-                    "ClickHouse 正在合入补丁（已 {seconds} 秒，剩余 {parts} 个 part），期间写入的判定可能丢失；完成后再恢复"
-                ),
+            Self::Applying { seconds, parts } => words!(
+                "clickhouse has been applying patches for {seconds} s, {parts} parts are left, and verdicts written meanwhile could be lost; resume once it is done",
+                "ClickHouse 正在合入补丁（已 {seconds} 秒，剩余 {parts} 个 part），期间写入的判定可能丢失；完成后再恢复"
             ),
-            Self::NotKept(why) => Words::new(
-                format!(
-                    "this is done, and not kept in weld_events: {why}; where the table is missing, `scheduler migrate` makes it"
-                ),
-                format!(
-                    "操作已完成，但未记入 weld_events：{why}；如缺少该表，用 `scheduler migrate` 建立"
-                ),
+            Self::NotKept(why) => words!(
+                "this is done, and not kept in weld_events: {why}; where the table is missing, `scheduler migrate` makes it",
+                "操作已完成，但未记入 weld_events：{zh}；如缺少该表，用 `scheduler migrate` 建立",
+                zh = fault_in_chinese(why)
             ),
-            Self::PerhapsKept(why) => Words::new(
-                format!("this is done; it is not known whether it is kept in weld_events: {why}"),
-                format!("操作已完成，但无法确认是否已记入 weld_events：{why}"),
+            Self::PerhapsKept(why) => words!(
+                "this is done; it is not known whether it is kept in weld_events: {why}",
+                "操作已完成，但无法确认是否已记入 weld_events：{zh}",
+                zh = fault_in_chinese(why)
             ),
         }
     }

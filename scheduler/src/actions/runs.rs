@@ -7,11 +7,11 @@ use weldfleet_stores::{
     LIVE_RUN, StoreError,
     clickhouse::{Change, Event, Order, Run, RunState},
 };
-use weldfleet_words::Words;
+use weldfleet_words::{Words, words};
 
 use super::{
     By,
-    refused::{OfRun, Refused, state_zh},
+    refused::{OfRun, Refused},
     withdraw::{self, Withdrawn},
 };
 use crate::{
@@ -155,70 +155,68 @@ impl Steered {
     pub fn said(&self, wanted: OfRun) -> Words {
         let id = self.run.run;
         let changed = self.event.is_some();
-        let already = if changed { "" } else { "already " };
         let (who, who_zh) = match self.run.changed_by.as_str() {
             by if !changed && !by.is_empty() => (format!(" (by {by})"), format!("（由 {by}）")),
             _ => Default::default(),
         };
-        let left = left(self.withdrawn);
+        let withdrawn = left(self.withdrawn);
+        let (left, left_zh) = (&withdrawn.en, &withdrawn.zh);
         match wanted {
-            OfRun::Change(Change::Cancel) => Words::new(
-                format!(
-                    "run {id} is {already}cancelled{who}: {left}; rows keep the verdicts they have"
-                ),
-                format!(
-                    "补跑 {id} {}{who_zh}：{}；数据行保留已有判定",
-                    state_zh(self.run.state),
-                    left.zh
-                ),
+            // Jobs of it may have left the queue all the same: an earlier try could not take them off.
+            OfRun::Change(Change::Cancel | Change::Hold) if !changed => {
+                let (state, done_zh) = match self.run.state {
+                    RunState::Cancelled => ("cancelled", "取消"),
+                    _ => ("held", "搁置"),
+                };
+                let by_zh = match self.run.changed_by.as_str() {
+                    "" => String::new(),
+                    by => format!("由 {by} "),
+                };
+                let said = words!(
+                    "run {id} is already {state}{who}; nothing was changed",
+                    "补跑 {id} 此前已{by_zh}{done_zh}，本次未作更改"
+                );
+                match self.withdrawn.jobs() {
+                    0 => said,
+                    _ => said.and(&withdrawn),
+                }
+            }
+            OfRun::Change(Change::Cancel) => words!(
+                "run {id} is cancelled: {left}; rows keep the verdicts they have",
+                "补跑 {id} 已取消：{left_zh}；数据行保留已有判定"
             ),
-            OfRun::Change(Change::Hold) => Words::new(
-                format!(
-                    "run {id} is {already}held{who}: {left}; `scheduler backfill resume {id}` lets it go on"
-                ),
-                format!(
-                    "补跑 {id} {}{who_zh}：{}；`scheduler backfill resume {id}` 恢复",
-                    state_zh(self.run.state),
-                    left.zh
-                ),
+            OfRun::Change(Change::Hold) => words!(
+                "run {id} is held: {left}; `scheduler backfill resume {id}` lets it go on",
+                "补跑 {id} 已搁置：{left_zh}；`scheduler backfill resume {id}` 恢复"
             ),
-            OfRun::Change(Change::Resume) if !changed => Words::new(
-                format!("run {id} goes on already{who}; nothing was changed"),
-                format!("补跑 {id} 已在进行{who_zh}，未作更改"),
+            OfRun::Change(Change::Resume) if !changed => words!(
+                "run {id} goes on already{who}; nothing was changed",
+                "补跑 {id} 已在进行{who_zh}，未作更改"
             ),
             OfRun::Change(Change::Resume) => {
-                Words::new(format!("run {id} goes on"), format!("补跑 {id} 继续进行"))
+                words!("run {id} goes on", "补跑 {id} 继续进行")
             }
             OfRun::Order(order) => {
-                let zh = match order {
-                    Order::Oldest => "最早",
-                    Order::Newest => "最近",
+                let (order, zh) = match order {
+                    Order::Oldest => ("oldest", "最早"),
+                    Order::Newest => ("newest", "最近"),
                 };
                 if !changed {
-                    return Words::new(
-                        format!(
-                            "run {id} goes from the {} day already; nothing was changed",
-                            order.name()
-                        ),
-                        format!("补跑 {id} 已是从{zh}的日期开始，未作更改"),
-                    );
+                    words!(
+                        "run {id} goes from the {order} day already; nothing was changed",
+                        "补跑 {id} 已是从{zh}的日期开始，未作更改"
+                    )
+                } else if self.run.state == RunState::Held {
+                    words!(
+                        "run {id} goes from the {order} day once it is resumed",
+                        "补跑 {id} 恢复后从{zh}的日期开始"
+                    )
+                } else {
+                    words!(
+                        "run {id} goes from the {order} day: {left}, to come back in this order",
+                        "补跑 {id} 从{zh}的日期开始：{left_zh}，按新顺序重新产生"
+                    )
                 }
-                if self.run.state == RunState::Held {
-                    return Words::new(
-                        format!(
-                            "run {id} goes from the {} day once it is resumed",
-                            order.name()
-                        ),
-                        format!("补跑 {id} 恢复后从{zh}的日期开始"),
-                    );
-                }
-                Words::new(
-                    format!(
-                        "run {id} goes from the {} day: {left}, to come back in this order",
-                        order.name()
-                    ),
-                    format!("补跑 {id} 从{zh}的日期开始：{}，按新顺序重新产生", left.zh),
-                )
             }
         }
     }

@@ -20,7 +20,7 @@ use weldfleet_stores::{
     clickhouse::{Run, RunState, Runs},
 };
 
-use crate::pass::PassError;
+use crate::dependencies::DependencyError;
 
 /// Looks at the queue, at most; each finds what came back during the one before.
 const MOST_LOOKS: u32 = 10;
@@ -126,7 +126,11 @@ pub async fn sweep(queue: &Queue, stopped: &[Run]) -> Result<Withdrawn, QueueErr
 
 /// After Redis went back to an older file: takes off the queue what came back of runs that have ended, of which `known`
 /// is not, and answers how many jobs those were. Of runs that nobody knows it touches nothing.
-pub async fn sweep_ended(queue: &Queue, runs: &Runs, known: &[Run]) -> Result<u64, PassError> {
+pub async fn sweep_ended(
+    queue: &Queue,
+    runs: &Runs,
+    known: &[Run],
+) -> Result<u64, DependencyError> {
     let (mut states, mut jobs) = (BTreeMap::new(), 0);
     for group in queue.groups().await? {
         let Ok(DayGroup { run, .. }) = group.name.parse() else {

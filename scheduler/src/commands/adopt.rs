@@ -94,7 +94,7 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
             let (path, before) = (path.display(), before.display());
             let said = words!(
                 "what was in {path} is {before} now",
-                "{path} 原来的内容现为 {before}"
+                "{path} 原来的内容已保存为 {before}"
             );
             for line in said.lines(languages) {
                 outln!("{line}");
@@ -401,7 +401,7 @@ fn run_check(worker: &PathBuf, out: &Path) -> Words {
                 words!(
                     "worker check ends with {code}: what failed is above. Answer the lines with `?`, run `scheduler migrate --dry-run`, then \
                      `scheduler migrate`, and check again",
-                    "worker check 以 {code} 结束：失败项见上。请先处理带“？”的行，运行 `scheduler migrate --dry-run`，再运行 \
+                    "worker check 的退出码为 {code}：失败项见上。请先处理带“？”的行，运行 `scheduler migrate --dry-run`，再运行 \
                      `scheduler migrate`，然后重新检查",
                 )
             }

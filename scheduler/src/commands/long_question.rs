@@ -7,7 +7,7 @@ use weldfleet_service::{Failure, errln, output::spoken};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{StoreError, clickhouse::SourceTable};
 
-use crate::dependencies::store_failure;
+use crate::dependencies::{inspect, store_failure};
 
 /// Thirty days of a large plant, just judged anew, take a quarter of an hour.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -16,9 +16,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// The table, for such questions.
 pub async fn table(settings: &Settings) -> Result<SourceTable, Failure> {
-    let table = SourceTable::inspect(settings)
-        .await
-        .map_err(store_failure)?;
+    let table = inspect(settings).await?;
     Ok(table.with_patience(PATIENCE).for_looking(None))
 }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::json;
+use tokio::time::sleep;
 use weldfleet_fleet::queue_failure;
 use weldfleet_service::{
     Exit, Failure, errln, outln,
@@ -19,9 +20,9 @@ use weldfleet_stores::Day;
 use super::{host, keep, operator};
 use crate::{
     args::Settle,
-    dependencies::{Dependencies, store_failure},
+    dependencies::{Dependencies, DependencyError, store_failure},
     events::STOOD_STILL_LEFT,
-    settle::{self, Applied, Rule, SettleError, Unsettled},
+    settle::{self, Applied, Rule, Unsettled},
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -82,10 +83,7 @@ pub async fn run(settings: Arc<Settings>, options: Settle) -> Result<Exit, Failu
             errln!("waiting: {text}");
             said = text;
         }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = stop.cancelled() => {}
-        }
+        stop.run_until_cancelled(sleep(LOOK_EVERY)).await;
     };
     let left = left_over(&seen, from, to);
     if rounds > 0 {
@@ -184,9 +182,9 @@ fn in_words(left: &BTreeMap<Day, String>, why: &str) -> String {
     text
 }
 
-fn failure(error: SettleError) -> Failure {
+fn failure(error: DependencyError) -> Failure {
     match error {
-        SettleError::Queue(error) => queue_failure(error),
-        SettleError::Store(error) => store_failure(error),
+        DependencyError::Queue(error) => queue_failure(error),
+        DependencyError::Store(error) => store_failure(error),
     }
 }

@@ -16,7 +16,10 @@ use super::{
     filling::{follow_on, insert_all, midnight, told},
     simulate_plant,
 };
-use crate::{args::Simulate, dependencies::store_failure};
+use crate::{
+    args::Simulate,
+    dependencies::{inspect, store_failure},
+};
 
 pub async fn run(settings: &Settings, options: Simulate) -> Result<Exit, Failure> {
     let day = options.day.resolve(&settings.scheduler.timezone)?;
@@ -42,9 +45,7 @@ pub async fn run(settings: &Settings, options: Simulate) -> Result<Exit, Failure
         ));
     }
 
-    let table = SourceTable::inspect(settings)
-        .await
-        .map_err(store_failure)?;
+    let table = inspect(settings).await?;
     let there = table.foreign_rows().await.map_err(store_failure)?;
     if there > 0 {
         errln!(

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use weldfleet_fleet::DayGroup;
 use weldfleet_queue::{QueueError, State};
 use weldfleet_service::{
@@ -55,13 +56,10 @@ pub async fn until_done(
             // An outage is not the end: the run is in ClickHouse, and the fleet waits too.
             Err(LookError::Away(remark)) => progress.show(0, rows, &remark),
         }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = stop.cancelled() => {
-                progress.end();
-                errln!("run {run} goes on without this process; `scheduler status` shows it");
-                return Ok(Exit::Leftover);
-            }
+        if stop.run_until_cancelled(sleep(LOOK_EVERY)).await.is_none() {
+            progress.end();
+            errln!("run {run} goes on without this process; `scheduler status` shows it");
+            return Ok(Exit::Leftover);
         }
     };
     progress.end();

@@ -6,11 +6,13 @@ use axum::{Extension, extract::State, response::Response};
 use axum_extra::extract::Form;
 use serde::Deserialize;
 use tokio::time::timeout;
+use weldfleet_queue::Pause;
 use weldfleet_service::{Failure, output::grouped};
 use weldfleet_stores::{
     StoreError,
     clickhouse::{Change, Event, Order},
 };
+use weldfleet_words::Language;
 
 use super::{
     Console, flash::Flash, page_request::PageRequest, problem::Problem, visitor::Visitor,
@@ -25,6 +27,7 @@ use crate::{
         runs,
     },
     dependencies::{self, Dependencies, store_failure},
+    events::pause_in_chinese,
 };
 
 /// How long ClickHouse may take to be looked at before something is done there.
@@ -45,24 +48,22 @@ pub async fn pause(
     request: PageRequest,
     Form(why): Form<Why>,
 ) -> Response {
-    let by = match by(&visitor, &why.reason) {
-        Ok(by) => by,
-        Err(why) => return Flash::problem(&why, request.text).on(&request.page("/ui")),
+    let text = request.text;
+    let pausing = async {
+        let by = by(&visitor, &why.reason)?;
+        Ok(match pause::pause(&console.queue, &by).await? {
+            Paused::Now(event) => console.kept(text.paused, &[event], text).await,
+            Paused::Already(Pause { by, reason, .. }) => {
+                let why = match text.lang {
+                    Language::English => reason,
+                    Language::Chinese => pause_in_chinese(&reason),
+                };
+                Flash::failed(format!("{} {by}{}{why}", text.paused_by, text.colon))
+            }
+            Paused::Resumed => Flash::failed(text.not_paused),
+        })
     };
-    let flash = match pause::pause(&console.queue, &by).await {
-        Ok(Paused::Now(event)) => {
-            console
-                .kept(request.text.paused, &[event], request.text)
-                .await
-        }
-        Ok(Paused::Already(pause)) => Flash::failed(format!(
-            "{} {}: {}",
-            request.text.paused_by, pause.by, pause.reason
-        )),
-        Ok(Paused::Resumed) => Flash::failed(request.text.not_paused),
-        Err(error) => Flash::problem(&Problem::from(error), request.text),
-    };
-    flash.on(&request.page("/ui"))
+    tell(pausing.await, &request, "/ui")
 }
 
 /// `POST /ui/resume`
@@ -72,22 +73,24 @@ pub async fn resume(
     request: PageRequest,
     Form(why): Form<Why>,
 ) -> Response {
-    // Whoever lets it go on need not say why.
-    let by = match in_bounds(&visitor, &why.reason) {
-        Ok(by) => by,
-        Err(why) => return Flash::problem(&why, request.text).on(&request.page("/ui")),
+    let text = request.text;
+    let resuming = async {
+        // Whoever lets it go on need not say why.
+        let by = in_bounds(&visitor, &why.reason)?;
+        let resumed = pause::resume(&console.settings, &console.queue, &by).await?;
+        Ok(match resumed {
+            Resumed::Now(event) => console.kept(text.resumed, &[event], text).await,
+            Resumed::WasNot => Flash::failed(text.not_paused),
+            Resumed::Refused(why) => Flash::failed(why.words().of(text.lang)),
+        })
     };
-    let flash = match pause::resume(&console.settings, &console.queue, &by).await {
-        Ok(Resumed::Now(event)) => {
-            console
-                .kept(request.text.resumed, &[event], request.text)
-                .await
-        }
-        Ok(Resumed::WasNot) => Flash::failed(request.text.not_paused),
-        Ok(Resumed::Refused(why)) => Flash::failed(why.words().of(request.text.lang)),
-        Err(error) => Flash::problem(&Problem::from(error), request.text),
-    };
-    flash.on(&request.page("/ui"))
+    tell(resuming.await, &request, "/ui")
+}
+
+/// On the page that follows.
+fn tell(done: Result<Flash, Problem>, request: &PageRequest, page: &str) -> Response {
+    let flash = done.unwrap_or_else(|why| Flash::problem(&why, request.text));
+    flash.on(&request.page(page))
 }
 
 #[derive(Deserialize)]
@@ -124,30 +127,20 @@ pub async fn steer(
         Button::Oldest => OfRun::Order(Order::Oldest),
         Button::Newest => OfRun::Order(Order::Newest),
     };
-    let by = match by(&visitor, &steer.reason) {
-        Ok(by) => by,
-        Err(why) => return Flash::problem(&why, request.text).on(&request.page("/ui/backfills")),
-    };
-    let steered = async {
+    let text = request.text;
+    let steering = async {
+        let by = by(&visitor, &steer.reason)?;
         let deps = console.opened().await?;
-        match change {
-            OfRun::Change(change) => runs::steer(&deps, steer.run, change, &by).await,
-            OfRun::Order(order) => runs::reorder(&deps, steer.run, order, &by).await,
-        }
+        let steered = match change {
+            OfRun::Change(change) => runs::steer(&deps, steer.run, change, &by).await?,
+            OfRun::Order(order) => runs::reorder(&deps, steer.run, order, &by).await?,
+        };
+        let (done, events) = (steered.said(change), steered.event.as_slice());
+        let kept = console.kept(done.of(text.lang), events, text).await;
+        let still_queued = steered.still_queued.as_ref();
+        still_queued.map_or(Ok(kept), |failure| Err(Problem::from(failure)))
     };
-    let flash = match steered.await {
-        Ok(steered) => {
-            let (done, events) = (steered.said(change), steered.event.as_slice());
-            let done = done.of(request.text.lang);
-            let kept = console.kept(done, events, request.text).await;
-            let still_queued = steered.still_queued.as_ref();
-            still_queued.map_or(kept, |failure| {
-                Flash::problem(&Problem::from(failure), request.text)
-            })
-        }
-        Err(failure) => Flash::problem(&Problem::from(&failure), request.text),
-    };
-    flash.on(&request.page("/ui/backfills"))
+    tell(steering.await, &request, "/ui/backfills")
 }
 
 #[derive(Deserialize)]
@@ -184,19 +177,19 @@ pub async fn change_jobs(
     Form(ids): Form<Ids>,
 ) -> Response {
     let text = request.text;
-    let flash = match by(&visitor, &ids.reason) {
-        Err(why) => Flash::problem(&why, text),
-        Ok(_) if !ids.is_meant() => Flash::failed(text.type_the_number),
-        Ok(by) => {
-            let tried = console.try_jobs(&ids, &by);
-            let done = match ids.change {
-                OfJobs::Retry => text.retried,
-                OfJobs::Drop => text.dropped,
-            };
-            console.tried(tried.await, done, text).await
+    let trying = async {
+        let by = by(&visitor, &ids.reason)?;
+        if !ids.is_meant() {
+            return Ok(Flash::failed(text.type_the_number));
         }
+        let tried = console.try_jobs(&ids, &by).await?;
+        let done = match ids.change {
+            OfJobs::Retry => text.retried,
+            OfJobs::Drop => text.dropped,
+        };
+        Ok(console.tried(tried, done, text).await)
     };
-    flash.on(&request.page("/ui/jobs"))
+    tell(trying.await, &request, "/ui/jobs")
 }
 
 /// Who acts, and why, which must be said.
@@ -251,11 +244,7 @@ impl Console {
         })
     }
 
-    async fn tried(&self, tried: Result<Tried, Failure>, done: &str, text: &Text) -> Flash {
-        let tried = match tried {
-            Ok(tried) => tried,
-            Err(failure) => return Flash::problem(&Problem::from(&failure), text),
-        };
+    async fn tried(&self, tried: Tried, done: &str, text: &Text) -> Flash {
         // The page that follows is to show it.
         *self.dead.lock().await = None;
         let counted = |words: &str, count: u64| words.replace("{n}", &grouped(count));
@@ -266,16 +255,18 @@ impl Console {
             (tried.gone, text.gone),
         ] {
             if count > 0 {
-                told.push_str(&format!("; {}", counted(words, count)));
+                told.push_str(text.semicolon);
+                told.push_str(&counted(words, count));
             }
         }
         for why in tried.refused.iter().chain(&tried.notes) {
-            told.push_str(&format!("; {}", why.words().of(text.lang)));
+            told.push_str(text.semicolon);
+            told.push_str(why.words().of(text.lang));
         }
         told.push_str(&unkept(tried.unkept.as_ref(), text));
         if let Some(failure) = &tried.failure {
-            let problem = Problem::from(failure);
-            told.push_str(&format!("; {}", problem.text(text.lang)));
+            told.push_str(text.semicolon);
+            told.push_str(&Problem::from(failure).text(text.lang));
         }
         match tried.refused.is_empty() && tried.failure.is_none() && tried.gone == 0 {
             true => Flash::done(told),
@@ -287,7 +278,8 @@ impl Console {
 /// Why what was done is not kept, behind what is told of it.
 pub fn unkept(why: Option<&Refused>, text: &Text) -> String {
     why.map_or_else(String::new, |why| {
-        format!(" ({})", why.words().of(text.lang))
+        let why = why.words();
+        format!("{}{}{}", text.open, why.of(text.lang), text.close)
     })
 }
 

@@ -26,7 +26,6 @@ use tokio::time::sleep;
 
 use super::{Console, PATIENCE, access, visitor::Visitor};
 
-pub const PATH: &str = "/ui/changes";
 /// From one word to the next; longer where a look at the fleet takes long.
 const EVERY: Duration = Duration::from_secs(2);
 /// Then the browser connects anew.
@@ -100,12 +99,7 @@ pub(super) async fn changes(
         let event = Event::default().data("look");
         Some((Ok::<_, Infallible>(event), (cache, open)))
     });
-    let news = news.take_until(async move {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = sleep(LIFETIME) => {}
-        }
-    });
+    let news = news.take_until(stop.run_until_cancelled_owned(sleep(LIFETIME)));
     // A proxy that keeps answers back until they are long would keep these for minutes.
     ([("x-accel-buffering", "no")], Sse::new(news.boxed())).into_response()
 }

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{self, Path, Query},
-    http::{StatusCode, header},
+    http::header,
     response::{IntoResponse as _, Response},
 };
 use weldfleet_queue::{Job, State};
@@ -43,7 +43,8 @@ pub async fn list(
     }
     let table = console.table(&list, query, behind.before, &request).await;
     let Some(table) = table else {
-        return StatusCode::NOT_FOUND.into_response();
+        let why = Problem::NoPage;
+        return plain(why.status(), &why, request.text);
     };
     let written =
         table.and_then(|table| csv(&table).map_err(|error| Problem::Other(error.to_string())));

@@ -65,6 +65,8 @@ use weld_query::WeldQuery;
 use welds::Welds;
 use words::Text;
 
+/// Where pages are told that there is news.
+const CHANGES: &str = "/ui/changes";
 /// How long a viewer waits for a fresh look.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// How old the list of dead jobs may be.
@@ -131,7 +133,7 @@ pub fn router(
         .route("/ui/nok", get(nok))
         .route("/ui/weld", get(weld))
         .route("/ui/next", get(reviews::next))
-        .route(changes::PATH, get(changes::changes))
+        .route(CHANGES, get(changes::changes))
         .route("/ui/events", get(events))
         .route("/ui/{list}", get(export::list))
         .route("/ui/sign-in", get(sign_in::page).post(sign_in::sign_in))

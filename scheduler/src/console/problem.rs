@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use weldfleet_queue::QueueError;
 use weldfleet_service::{Failure, exit::chain};
 use weldfleet_stores::{Class, StoreError};
-use weldfleet_words::{Language, Words};
+use weldfleet_words::{Language, Words, words};
 
 use super::{
     weld_query::WeldQuery,
@@ -46,6 +46,8 @@ pub enum Problem {
     },
     /// None of that day has this key.
     NoWeld,
+    /// Neither a page nor a list is called so.
+    NoPage,
     /// The rules could not look at it.
     NotDrawn(String),
     MySqlSilent {
@@ -128,6 +130,12 @@ impl From<QueueError> for Problem {
     }
 }
 
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        Self::from(&failure)
+    }
+}
+
 impl From<&Failure> for Problem {
     fn from(failure: &Failure) -> Self {
         let error = &failure.error;
@@ -166,7 +174,7 @@ impl Problem {
             | Self::UnknownField(_)
             | Self::TooMany { .. }
             | Self::TooManyJobs { .. } => StatusCode::BAD_REQUEST,
-            Self::NoWeld => StatusCode::NOT_FOUND,
+            Self::NoWeld | Self::NoPage => StatusCode::NOT_FOUND,
             // Asked for rightly, and will never be there.
             Self::NotDrawn(_) => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::SERVICE_UNAVAILABLE,
@@ -175,99 +183,91 @@ impl Problem {
 
     pub fn words(&self) -> Words {
         match self {
-            Self::NoDay { typed, why } => Words::new(
-                format!("day = {typed}: {why}"),
-                format!("day = {typed}：不是日期，应为 YYYYMMDD"),
+            Self::NoDay { typed, why } => words!(
+                "day = {typed}: {why}",
+                "day = {typed}：不是日期，应为 YYYYMMDD"
             ),
-            Self::NoTicks(typed) => Words::new(
-                format!("ticks = {typed}: not a whole number"),
-                format!("ticks = {typed}：不是整数"),
+            Self::NoTicks(typed) => words!(
+                "ticks = {typed}: not a whole number",
+                "ticks = {typed}：不是整数"
             ),
-            Self::UnknownShift { name, known } if known.is_empty() => Words::new(
-                format!("shift = {name}: console.shifts names none"),
-                format!("shift = {name}：console.shifts 未定义班次"),
+            Self::UnknownShift { name, known } if known.is_empty() => words!(
+                "shift = {name}: console.shifts names none",
+                "shift = {name}：console.shifts 未定义班次"
             ),
             Self::UnknownShift { name, known } => {
-                let known = known.join(", ");
-                Words::new(
-                    format!("shift = {name}: not one of console.shifts: {known}"),
-                    format!("shift = {name}：不在 console.shifts 中：{known}"),
+                let (known, known_zh) = (known.join(", "), known.join("、"));
+                words!(
+                    "shift = {name}: not one of console.shifts: {known}",
+                    "shift = {name}：不在 console.shifts 中：{known_zh}"
                 )
             }
-            Self::UnknownReview { typed, known } => Words::new(
-                format!("review = {typed}: not one of {known}; leave it empty for all"),
-                format!("review = {typed}：应为 {known} 之一；留空表示全部"),
+            Self::UnknownReview { typed, known } => words!(
+                "review = {typed}: not one of {known}; leave it empty for all",
+                "review = {typed}：应为 {known_zh} 之一；留空表示全部",
+                known_zh = known.replace(", ", "、")
             ),
-            Self::UnknownField(name) => Words::new(
-                format!(
-                    "no list is asked for by `{name}`; a filter is {}",
-                    WeldQuery::FIELDS.join(", ")
-                ),
-                format!(
-                    "没有名为 `{name}` 的参数；可用的筛选参数：{}",
-                    WeldQuery::FIELDS.join("、")
-                ),
+            Self::UnknownField(name) => words!(
+                "no list is asked for by `{name}`; a filter is {fields}",
+                "没有名为 `{name}` 的参数；可用的筛选参数：{fields_zh}",
+                fields = WeldQuery::FIELDS.join(", "),
+                fields_zh = WeldQuery::FIELDS.join("、")
             ),
-            Self::NoReviews => Words::new(
+            Self::NoReviews => words!(
                 "nothing can be reviewed: mysql.enabled is off, or [mysql.columns] maps no review_result",
-                "无法复核：mysql.enabled 未启用，或 [mysql.columns] 没有映射 review_result",
+                "无法复核：mysql.enabled 未启用，或 [mysql.columns] 没有映射 review_result"
             ),
-            Self::Busy => Words::new(
+            Self::Busy => words!(
                 "others are reading the same at this moment; ask again",
-                "其他人正在读取，请稍后再试",
+                "其他人正在读取，请稍后再试"
             ),
-            Self::Slow { seconds } => Words::new(
-                format!("this takes more than {seconds} s; ask again, or for less"),
-                format!("查询超过 {seconds} 秒；请稍后再试或缩小范围"),
+            Self::Slow { seconds } => words!(
+                "this takes more than {seconds} s; ask again, or for less",
+                "查询超过 {seconds} 秒；请稍后再试或缩小范围"
             ),
-            Self::TooMany { most } => Words::new(
-                format!("more than {most} welds; narrow the filter"),
-                format!("超过 {most} 个焊点；请缩小筛选范围"),
+            Self::TooMany { most } => words!(
+                "more than {most} welds; narrow the filter",
+                "超过 {most} 个焊点；请缩小筛选范围"
             ),
-            Self::TooManyJobs { most } => Words::new(
-                format!(
-                    "more than {most} dead jobs; `scheduler jobs list --state dead --day DAY` lists those of one day"
-                ),
-                format!(
-                    "死信作业超过 {most} 个；`scheduler jobs list --state dead --day DAY` 可按日期列出"
-                ),
+            Self::TooManyJobs { most } => words!(
+                "more than {most} dead jobs; `scheduler jobs list --state dead --day DAY` lists those of one day",
+                "死信作业超过 {most} 个；`scheduler jobs list --state dead --day DAY` 可按日期列出"
             ),
             Self::NoWeld => Words::new(ENGLISH.no_weld, CHINESE.no_weld),
-            Self::NotDrawn(why) => Words::new(
-                format!("{}: {why}", ENGLISH.not_drawn),
-                format!("{}：{why}", CHINESE.not_drawn),
+            Self::NoPage => words!("no such page or list", "没有此页面或列表"),
+            Self::NotDrawn(why) => words!(
+                "{en}: {why}",
+                "{zh}：{why}",
+                en = ENGLISH.not_drawn,
+                zh = CHINESE.not_drawn
             ),
-            Self::MySqlSilent { seconds } => Words::new(
-                format!("mysql has not answered for {seconds} s, so no review is shown"),
-                format!("MySQL {seconds} 秒没有应答，不显示复核"),
+            Self::MySqlSilent { seconds } => words!(
+                "mysql has not answered for {seconds} s, so no review is shown",
+                "MySQL {seconds} 秒没有应答，不显示复核"
             ),
-            Self::NothingSeen => Words::new(
+            Self::NothingSeen => words!(
                 "nothing was seen yet; ask again",
-                "尚未读到状态，请稍后再试",
+                "尚未读到状态，请稍后再试"
             ),
             Self::NotReached(problems) => {
-                let said = problems.join("; ");
-                let zh = format!("无法读取：{}", fault_in_chinese(&said));
-                Words::new(said, zh)
+                let zh: Vec<String> = problems.iter().map(|said| fault_in_chinese(said)).collect();
+                words!(
+                    "{said}",
+                    "无法读取：{zh}",
+                    said = problems.join("; "),
+                    zh = zh.join("；")
+                )
             }
-            Self::Store { class, said } => {
-                let zh = format!("{}：{}", of_store(*class), fault_in_chinese(said));
-                Words::new(said.clone(), zh)
-            }
-            Self::ReviewRefused { class, said } => Words::new(
-                format!("{said}; `worker check` says what the columns of reviews must hold"),
-                format!(
-                    "未写入，{}：{}；`worker check` 会说明复核列须保存的内容",
-                    of_store(*class),
-                    fault_in_chinese(said)
-                ),
+            Self::Store { class, said } => words!("{said}", "{zh}", zh = of_store(*class, said)),
+            Self::ReviewRefused { class, said } => words!(
+                "{said}; `worker check` says what the columns of reviews must hold",
+                "未写入，{zh}；`worker check` 会说明复核列须保存的内容",
+                zh = of_store(*class, said)
             ),
-            Self::UnfitReviews(said) => Words::new(
-                format!("welds cannot be reviewed: {said}"),
-                format!(
-                    "无法复核，MySQL 的列不能保存复核：{}",
-                    fault_in_chinese(said)
-                ),
+            Self::UnfitReviews(said) => words!(
+                "welds cannot be reviewed: {said}",
+                "无法复核，MySQL 的列不能保存复核：{zh}",
+                zh = fault_in_chinese(said)
             ),
             Self::Refused { refused, said } => {
                 let words = refused.words();
@@ -280,105 +280,114 @@ impl Problem {
                 };
                 Words::new(said.clone(), zh)
             }
-            Self::Other(said) => Words::new(said.clone(), format!("未执行：{said}")),
-            Self::NoReason => Words::new("nothing was done: say why", "未执行：请填写原因"),
-            Self::LongReason { most } => Words::new(
-                format!("nothing was done: the reason has more than {most} characters"),
-                format!("未执行：原因超过 {most} 个字"),
+            Self::Other(said) => {
+                words!("{said}", "未执行：{zh}", zh = fault_in_chinese(said))
+            }
+            Self::NoReason => words!("nothing was done: say why", "未执行：请填写原因"),
+            Self::LongReason { most } => words!(
+                "nothing was done: the reason has more than {most} characters",
+                "未执行：原因超过 {most} 个字"
             ),
-            Self::SignInFirst => Words::new("sign in first", "请先登录"),
-            Self::ReadOnly => Words::new(
+            Self::SignInFirst => words!("sign in first", "请先登录"),
+            Self::ReadOnly => words!(
                 "nothing can be changed without console.users_file",
-                "未配置 console.users_file，只能查看",
+                "未配置 console.users_file，只能查看"
             ),
-            Self::Role { name, has, needs } => Words::new(
-                format!(
-                    "{name} is a {}, and this needs a {}",
-                    has.name(),
-                    needs.name()
-                ),
-                format!(
-                    "{name} 是{}，该操作需要{}",
-                    CHINESE.roles[*has as usize], CHINESE.roles[*needs as usize]
-                ),
-            ),
+            Self::Role { name, has, needs } => {
+                let [has_zh, needs_zh] = [has, needs].map(|role| CHINESE.roles[*role as usize]);
+                let [has, needs] = [has, needs].map(|role| role.name());
+                words!(
+                    "{name} is a {has}, and this needs a {needs}",
+                    "{name} 是{has_zh}，该操作需要{needs_zh}"
+                )
+            }
             Self::NotFromHere => Words::new(
                 "this was not sent by a page of this console",
                 CHINESE.not_from_here,
             ),
-            Self::PageTooOld => Words::new(
+            Self::PageTooOld => words!(
                 "the page was too old; reload it and try again",
-                "页面已过期，请刷新后重试",
+                "页面已过期，请刷新后重试"
             ),
-            Self::TooMuchSent => Words::new("too much was sent", "提交的内容过多"),
-            Self::TooSlow { seconds } => Words::new(
-                format!("the form did not come within {seconds} s; send it again"),
-                format!("提交的内容 {seconds} 秒内未到达；请重新提交"),
+            Self::TooMuchSent => words!("too much was sent", "提交的内容过多"),
+            Self::TooSlow { seconds } => words!(
+                "the form did not come within {seconds} s; send it again",
+                "提交的内容 {seconds} 秒内未到达；请重新提交"
             ),
-            Self::NotUnderstood(said) => Words::new(
-                format!("this is not understood: {said}"),
-                format!("无法识别该请求：{said}"),
+            Self::NotUnderstood(said) => words!(
+                "this is not understood: {said}",
+                "{zh}",
+                zh = misread(said).map_or_else(
+                    || format!("无法识别该请求：{said}"),
+                    |name| format!("参数 {name} 无效"),
+                )
             ),
-            Self::NotOnLoopback(listens) => Words::new(
-                format!(
-                    "the console is shown to whoever asks only where scheduler.http is on loopback, not {listens}; \
+            Self::NotOnLoopback(listens) => words!(
+                "the console is shown to whoever asks only where scheduler.http is on loopback, not {listens}; \
                      set console.users_file and let people sign in (`scheduler users add`), \
-                     or listen on 127.0.0.1 and reach it with `ssh -L 9100:127.0.0.1:9100 HOST`"
-                ),
-                format!(
-                    "仅当 scheduler.http 在回环地址（不是 {listens}）时，控制台才对任何人开放；\
+                     or listen on 127.0.0.1 and reach it with `ssh -L 9100:127.0.0.1:9100 HOST`",
+                "仅当 scheduler.http 在回环地址（不是 {listens}）时，才可不登录查看控制台；\
                      请设置 console.users_file 让用户登录（`scheduler users add`），\
                      或监听 127.0.0.1 并用 `ssh -L 9100:127.0.0.1:9100 HOST` 访问"
-                ),
             ),
-            Self::OtherName => Words::new(
+            Self::OtherName => words!(
                 "the console is shown only under `localhost` or an address, not under another name; \
                  set console.users_file to let people sign in under any name",
-                "控制台只能用 `localhost` 或地址访问，不能用其他主机名；设置 console.users_file 后用户可用任何主机名登录",
+                "控制台只能用 `localhost` 或 IP 地址访问，不能用其他主机名；设置 console.users_file 后用户可用任何主机名登录"
             ),
-            Self::Forwarded(header) => Words::new(
-                format!(
-                    "this came through a proxy, as its {header} says, and whoever asks could look; \
-                     set console.users_file and let people sign in (`scheduler users add`)"
-                ),
-                format!(
-                    "该请求经过代理（含 {header}），任何人都能查看；\
+            Self::Forwarded(header) => words!(
+                "this came through a proxy, as its {header} says, and whoever asks could look; \
+                     set console.users_file and let people sign in (`scheduler users add`)",
+                "该请求经过代理（含 {header}），任何人都能查看；\
                      请设置 console.users_file 让用户登录（`scheduler users add`）"
-                ),
             ),
-            Self::ToldTwice(header) => Words::new(
-                format!(
-                    "there are two {header} headers; the proxy must overwrite those that it is sent"
-                ),
-                format!("请求中有两个 {header}；代理须覆盖收到的同名请求头"),
+            Self::ToldTwice(header) => words!(
+                "there are two {header} headers; the proxy must overwrite those that it is sent",
+                "请求中有两个 {header}；代理须覆盖收到的同名请求头"
             ),
-            Self::UnknownToUs { header, name } => Words::new(
-                format!(
-                    "{header} says that you are `{name}`, whom console.users_file does not know; \
-                     `scheduler users add '{name}' --role viewer --no-password` lets you in"
-                ),
-                format!(
-                    "{header} 表明您是 `{name}`，而 console.users_file 中没有该用户；\
+            Self::UnknownToUs { header, name } => words!(
+                "{header} says that you are `{name}`, whom console.users_file does not know; \
+                     `scheduler users add '{name}' --role viewer --no-password` lets you in",
+                "{header} 表明您是 `{name}`，而 console.users_file 中没有该用户；\
                      用 `scheduler users add '{name}' --role viewer --no-password` 添加"
-                ),
             ),
-            Self::NoUsers(why) => Words::new(
-                why.clone(),
-                format!("无法读取用户文件，任何人都不能登录：{why}"),
-            ),
+            Self::NoUsers(why) => words!("{why}", "无法读取用户文件，任何人都不能登录：{why}"),
         }
     }
 }
 
-fn of_store(class: Class) -> &'static str {
-    match class {
-        Class::Outage => "存储服务无法访问",
-        Class::Refused => "存储服务拒绝了请求",
-        Class::Retry => "存储服务暂时未能执行，请重试",
-        Class::Size => "查询超出了存储服务的限制",
-        Class::Data => "有数据无法读取",
-        Class::Fatal => "存储服务报错",
-    }
+/// The field that an address or a form has wrong, as the extractors say it.
+fn misread(said: &str) -> Option<&str> {
+    let (_, field) = said
+        .strip_prefix("Failed to deserialize ")?
+        .split_once(": ")?;
+    let (name, _) = field.split_once(": ")?;
+    (!name.contains(' ')).then_some(name)
+}
+
+/// What a store says, in Chinese, behind its name and what it is about.
+fn of_store(class: Class, said: &str) -> String {
+    let stores = [
+        ("mysql: ", " MySQL "),
+        ("clickhouse: ", " ClickHouse "),
+        ("redis ", " Redis "),
+    ];
+    let store = stores.iter().find(|(begins, _)| said.starts_with(begins));
+    let (begins, name) = store.copied().unwrap_or(("", "存储服务"));
+    let what = match class {
+        Class::Outage => format!("无法连接{name}"),
+        Class::Refused => format!("{name}拒绝了请求"),
+        Class::Retry => format!("{name}暂时未能执行，请重试"),
+        Class::Size => format!("查询超出了{name}的限制"),
+        Class::Data => "有数据无法读取".to_owned(),
+        Class::Fatal => format!("{name}报错"),
+    };
+    // "redis at …" is a sentence.
+    let said = match begins.ends_with(": ") {
+        true => said.strip_prefix(begins).unwrap_or(said),
+        false => said,
+    };
+    format!("{}：{}", what.trim(), fault_in_chinese(said))
 }
 
 #[cfg(test)]
@@ -432,6 +441,7 @@ mod tests {
             Problem::TooMany { most: 7 },
             Problem::TooManyJobs { most: 7 },
             Problem::NoWeld,
+            Problem::NoPage,
             Problem::NotDrawn(text()),
             Problem::MySqlSilent { seconds: 3 },
             Problem::NothingSeen,
@@ -475,7 +485,53 @@ mod tests {
             kinds.insert(discriminant(&problem));
         }
         // Which there are, `words` says; a new one is to be added to the samples.
-        assert_eq!(kinds.len(), 35);
+        assert_eq!(kinds.len(), 36);
+    }
+
+    #[test]
+    fn stores_are_named_and_what_they_say_is_put_into_chinese_one_by_one() {
+        let refused = "tcp connect error: Connection refused (os error 111)";
+        let store = |class, said: &str| {
+            let said = said.to_owned();
+            Problem::Store { class, said }.words().zh
+        };
+        assert_eq!(
+            store(Class::Outage, &format!("mysql: list: {refused}")),
+            format!("无法连接 MySQL：连接被拒绝，服务未启动或端口错误（list: {refused}）")
+        );
+        assert_eq!(
+            store(Class::Refused, "redis at h:1 refuses: NOPERM"),
+            "Redis 拒绝了请求：redis at h:1 refuses: NOPERM"
+        );
+        assert_eq!(store(Class::Fatal, "odd"), "存储服务报错：odd");
+        let several = ["clickhouse: days: no answer for 10 s", "redis: odd"];
+        let problem = Problem::NotReached(several.map(str::to_owned).to_vec());
+        let words = problem.words();
+        assert_eq!(
+            words.zh,
+            "无法读取：clickhouse: days: 10 秒没有应答；redis: odd"
+        );
+        assert_eq!(words.en, several.join("; "));
+    }
+
+    #[test]
+    fn a_field_that_is_misread_is_named() {
+        for (said, zh) in [
+            (
+                "Failed to deserialize query string: page: invalid digit found in string",
+                "参数 page 无效",
+            ),
+            (
+                "Failed to deserialize form: run: invalid digit found in string",
+                "参数 run 无效",
+            ),
+            (
+                "Failed to deserialize query string: missing field `run`",
+                "无法识别该请求：Failed to deserialize query string: missing field `run`",
+            ),
+        ] {
+            assert_eq!(Problem::NotUnderstood(said.to_owned()).words().zh, zh);
+        }
     }
 
     #[test]

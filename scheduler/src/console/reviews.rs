@@ -125,7 +125,11 @@ pub async fn review(
     let text = request.text;
     let here = query.link("/ui/weld", text.lang);
     if !RESULTS.contains(&form.result.as_str()) {
-        return Flash::failed(format!("{}: {}", form.result, text.no_such_review)).on(&here);
+        return Flash::failed(format!(
+            "{}{}{}",
+            form.result, text.colon, text.no_such_review
+        ))
+        .on(&here);
     }
     let Ok(seen) = serde_json::from_str::<ReviewSnapshot>(&form.was) else {
         return Flash::failed(text.not_from_here).on(&here);
@@ -165,7 +169,7 @@ pub async fn review(
     // Neither has to wait for the other.
     let keeping = console.keep(&written, text);
     let (unkept, (page, more)) = tokio::join!(keeping, console.to_next(&query, &request));
-    let mut answer = Flash::done(format!("{id}: {word}{unkept}{more}")).on(&page);
+    let mut answer = Flash::done(format!("{id}{}{word}{unkept}{more}", text.colon)).on(&page);
     if let Some(cookie) = undo.cookie(&console.access) {
         session::put(&mut answer, cookie);
     }
@@ -191,7 +195,8 @@ pub async fn undo(
     match console.take_back(&undo).await {
         Ok(written) => {
             let (id, unkept) = (&undo.query.id, console.keep(&written, text).await);
-            let mut answer = Flash::done(format!("{id}: {}{unkept}", text.undone)).on(&here);
+            let mut answer =
+                Flash::done(format!("{id}{}{}{unkept}", text.colon, text.undone)).on(&here);
             if let Some(gone) = gone(&console.access) {
                 session::put(&mut answer, gone);
             }
@@ -245,7 +250,8 @@ impl NotReviewed {
             Self::Failed(why) | Self::BadQuery(why) => why.text(text.lang),
             Self::Otherwise(there) if there.is_none() => text.review_gone.to_owned(),
             Self::Otherwise(there) => {
-                format!("{} {}", text.review_otherwise, in_words(&there, request))
+                let there = in_words(&there, request);
+                format!("{}{}{there}", text.review_otherwise, text.colon)
             }
             Self::No(why) => why.text(text),
         })
@@ -309,11 +315,14 @@ impl Console {
             Ok(Some(weld)) => (query.at(&weld).link("/ui/weld", text.lang), String::new()),
             Ok(None) => {
                 let list = query.filter_only().link("/ui/nok", text.lang);
-                (list, format!(". {}", text.no_more))
+                (list, format!("{}{}", text.stop, text.no_more))
             }
             Err(why) => {
                 let here = query.link("/ui/weld", text.lang);
-                (here, format!(" ({})", why.text(text.lang)))
+                (
+                    here,
+                    format!("{}{}{}", text.open, why.text(text.lang), text.close),
+                )
             }
         }
     }

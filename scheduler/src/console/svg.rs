@@ -263,20 +263,27 @@ fn mark(limit: &Limit, explanation: &Explanation, curve: &Curve<'_>) -> Option<M
 
 /// The curves for those who do not see them.
 fn in_words(explanation: &Explanation, text: &Text) -> String {
+    let Text {
+        comma,
+        colon,
+        semicolon,
+        ..
+    } = text;
+    let (open, close) = (text.open, text.close);
     let mut words = format!(
-        "umax {:.2} V, imax {:.2} kA, {}: ",
+        "umax {:.2} V{comma}imax {:.2} kA{comma}{}{colon}",
         explanation.umax, explanation.imax, text.pulses
     );
     let pulses = explanation.pulses.iter();
     let pulses: Vec<String> = pulses
         .map(|pulse| format!("{:.0}–{:.0} ms", pulse.start_ms, pulse.end_ms))
         .collect();
-    words.push_str(&pulses.join(", "));
+    words.push_str(&pulses.join(text.between));
     for hit in &explanation.hits {
         let _ = write!(
             words,
-            "; {} {:.0} ms: {} ({})",
-            hit.rule.as_str(),
+            "{semicolon}{} {:.0} ms{colon}{}{open}{}{close}",
+            text.rule_word(hit.rule),
             hit.t_ms,
             hit.value,
             hit.limit

@@ -6,6 +6,7 @@ use weldfleet_queue::State;
 use weldfleet_service::output::spoken;
 use weldfleet_settings::columns::REVIEW_RESULTS as RESULTS;
 use weldfleet_stores::clickhouse::RunState;
+use weldfleet_weld::{defects::DefectNames, rules::Rule};
 use weldfleet_words::Language;
 
 use crate::actions::refused::{job_state_zh, state_zh};
@@ -31,10 +32,21 @@ macro_rules! text_type {
 
 texts! {
     other_language: "中文", "English";
+    /// What stands between words.
+    colon: ": ", "：";
+    semicolon: "; ", "；";
+    comma: ", ", "，";
+    /// Between the items of a list.
+    between: ", ", "、";
+    stop: ". ", "。";
+    /// Between two sentences that have their stops.
+    blank: " ", "";
+    open: " (", "（";
+    close: ")", "）";
     language: "language", "语言";
     views: "views", "视图";
     skip: "to the content", "跳到内容";
-    now: "Now", "当前";
+    now: "Now", "运行概况";
     backfills: "Backfills", "补跑";
     workers: "Workers", "工作进程";
     jobs: "Jobs", "作业";
@@ -45,6 +57,8 @@ texts! {
     /// Where a review is asked for.
     pareto_of_all: "By defect, whatever their review", "按缺陷（不论复核结果）";
     pareto_note: "A weld counts for each of its defects.", "有多个缺陷的焊点在每个缺陷中各计一次。";
+    /// Of a dead job whose record is damaged.
+    unreadable: "unreadable", "无法读取";
     no_defect: "none named", "未注明";
     other_defects: "others", "其他";
     welds: "Welds", "焊点";
@@ -64,10 +78,10 @@ texts! {
     shift: "shift", "班次";
     weld_id: "weld", "焊点";
     time: "time", "时间";
-    part: "part", "零件";
+    part: "part", "零件号";
     spot: "spot", "焊点号";
     timer: "timer", "控制器";
-    body: "body", "车身";
+    body: "body", "车身号";
     line: "line", "产线";
     defect: "defect", "缺陷";
     decided_by: "decided by", "判定依据";
@@ -76,16 +90,19 @@ texts! {
     reviewed: "review", "复核";
     reviewed_by: "by", "复核人";
     token: "token", "令牌";
-    run: "run", "补跑";
+    /// Of an attempt: live, or the number of its run.
+    run: "run", "来源";
     status: "status", "状态";
     final_result: "verdict", "判定";
     rules: "rules", "规则";
     /// In the order of `ReviewFilter::NAMED`.
     review_filters[6]:
         ["all", "not reviewed", "reviewed", "confirmed", "false alarm", "unsure"],
-        ["全部", "未复核", "已复核", "确认", "误报", "不确定"];
+        ["全部", "未复核", "已复核", "已确认", "误报", "不确定"];
     /// In the order of [`RESULTS`].
-    review_results[3]: ["confirmed", "false alarm", "unsure"], ["确认", "误报", "不确定"];
+    review_results[3]: ["confirmed", "false alarm", "unsure"], ["已确认", "误报", "不确定"];
+    /// The same on buttons.
+    review_buttons[3]: ["confirmed", "false alarm", "unsure"], ["确认缺陷", "误报", "不确定"];
     pareto_columns[2]: ["defect", "welds"], ["缺陷", "焊点数"];
     limits: "Limits that make the rules say NOK", "使规则判为 NOK 的限值";
     limit_columns[6]:
@@ -97,11 +114,12 @@ texts! {
     dead_columns[3]: ["job", "rows", "why"], ["作业", "数据行", "原因"];
     share_columns[5]:
         ["line", "judged", "NOK", "NOK share", "in the seven days before"],
-        ["产线", "已判定", "NOK", "NOK 占比", "此前七天"];
-    share_about[3]: ["shift", "since", "read at"], ["班次", "自", "读取时间"];
+        ["产线", "已判定", "NOK", "NOK 占比", "此前七天 NOK 占比"];
+    share_about[3]: ["shift", "since", "read at"], ["班次", "起始时间", "读取时间"];
     shares: "NOK share, this shift", "本班 NOK 占比";
-    shares_today: "NOK share, today", "今日 NOK 占比";
-    since: "since", "自";
+    /// Above the table; filled in.
+    shares_of: "NOK share, this shift {shift} since {since}", "{shift} NOK 占比（自 {since} 起）";
+    shares_today: "NOK share, today since {since}", "今日 NOK 占比（自 {since} 起）";
     all_lines: "all", "全部";
     /// Of welds whose line is not told.
     no_line: "no line named", "未注明产线";
@@ -111,7 +129,7 @@ texts! {
     attempts: "Earlier verdicts", "历次判定";
     show_attempts: "show what attempts made of this weld", "显示历次尝试对该焊点的判定";
     live: "live", "实时";
-    models_own: "the model's own threshold", "模型自带的阈值";
+    models_own: "the model's own threshold", "模型自带";
     /// Why the fusion decided so; `{model}` and the like are filled in.
     why_both:
         "NOK, since both say so: the model ({probability}, from {threshold}) and the rules.",
@@ -139,7 +157,7 @@ texts! {
         "按现在的高置信度阈值 {override}，判定会不同。";
     review: "Review", "复核";
     not_reviewed: "Nobody has reviewed this weld.", "该焊点尚未复核。";
-    reviewed_as: "Its review:", "复核结果：";
+    reviewed_as: "Its review", "复核结果";
     /// Of a review; with the verdict's time in the place of `{judged}`.
     of_another_verdict:
         "This was said before the verdict that is stored now, which was made at {judged}.",
@@ -157,10 +175,10 @@ texts! {
     note: "note", "备注";
     keys:
         "Keys: c, f, u review and go on; n the note, Esc out of it; j the next weld; z takes the last review back.",
-        "快捷键：c 确认、f 误报、u 不确定，随后转到下一个；n 写备注，Esc 离开备注；j 下一个；z 撤销上一次复核。";
+        "快捷键：c 确认缺陷、f 误报、u 不确定，随后转到下一个；n 写备注，Esc 离开备注；j 下一个；z 撤销上一次复核。";
     keys_without_note:
         "Keys: c, f, u review and go on; j the next weld; z takes the last review back.",
-        "快捷键：c 确认、f 误报、u 不确定，随后转到下一个；j 下一个；z 撤销上一次复核。";
+        "快捷键：c 确认缺陷、f 误报、u 不确定，随后转到下一个；j 下一个；z 撤销上一次复核。";
     keys_off: "Turn single keys off", "关闭单键快捷键";
     keys_on: "Turn single keys on", "启用单键快捷键";
     undo: "Take back", "撤销";
@@ -169,7 +187,7 @@ texts! {
     next_weld: "next weld", "下一个焊点";
     no_more: "These are all", "没有更多焊点";
     no_such_review: "this cannot be said of a weld", "不是有效的复核结果";
-    review_otherwise: "Not written, somebody was faster:", "未写入，已有人先复核：";
+    review_otherwise: "Not written, somebody was faster", "未写入，该焊点已有新的复核";
     review_gone: "Not written: the review that was here has been taken back.", "未写入：原有的复核已被撤销。";
     no_mysql: "Welds are reviewed in MySQL, and mysql.enabled is off.", "复核写入 MySQL，而 mysql.enabled 未启用。";
     no_review_column:
@@ -179,7 +197,11 @@ texts! {
         "MySQL does not have this weld yet; it can be reviewed once it is mirrored.",
         "MySQL 中还没有该焊点；镜像之后即可复核。";
     verdict_columns[2]: ["column", "value"], ["列", "值"];
-    stands_still: "Nothing is judged until somebody does something", "已停止判定，需要人工处理";
+    /// In the order of [`MEASURES`].
+    measures[4]:
+        ["nugget diameter, mm", "indentation, mm", "front sheet left, mm", "stack left, mm"],
+        ["焊核直径，mm", "压痕深度，mm", "前板剩余厚度，mm", "总剩余厚度，mm"];
+    stands_still: "Nothing is judged until somebody does something", "判定已停止，需要人工处理";
     attention: "It goes on, and something needs attention", "判定在继续，但有事项需要处理";
     in_order: "Nothing needs attention", "无需处理";
     days: "Days", "日期";
@@ -199,7 +221,7 @@ texts! {
     /// With its age in the place of `{}`.
     details_are_old:
         "Rows of backfills and older days, what is not settled and the mirror are {} old.",
-        "补跑与更早日期的行数、整理状态和镜像为 {} 前的数据。";
+        "补跑与更早日期的行数、整理状态和镜像为 {}前的数据。";
     waits: "no, live work waits", "否，实时作业已等待";
     left: "live rows left", "实时剩余行数";
     left_of_runs: "rows left of backfills", "补跑剩余行数";
@@ -208,10 +230,10 @@ texts! {
         "{rows} more rows of these days are not the fleet's (tables.filter).",
         "这些日期另有 {rows} 行不在 tables.filter 的范围内。";
     older_left: "Rows left of older days: {days}.", "更早日期的剩余行数：{days}。";
-    more_days: "{days} more days: {rows}", "另有 {days} 天：{rows}";
+    more_days: "{days} more days: {rows}", "另有 {days} 天共 {rows}";
     mirror_lag:
         "MySQL has {mirrored} of {committed} NOK rows of {day}.",
-        "{day}：MySQL 有 {committed} 行 NOK 数据中的 {mirrored} 行。";
+        "{day}：{committed} 行 NOK 数据中，MySQL 已有 {mirrored} 行。";
     mirror_kept:
         "{rows} NOK rows of MySQL stay; ClickHouse has no verdict for them.",
         "MySQL 保留 {rows} 行 NOK 数据，ClickHouse 中没有对应的判定。";
@@ -230,7 +252,10 @@ texts! {
             "run", "from", "to", "rows wanted", "state", "rows left", "days done", "days left", "days with dead jobs",
             "asked by", "what for", "changed"
         ],
-        ["补跑", "从", "到", "选取", "状态", "剩余行数", "已完成天数", "剩余天数", "有死信的天数", "提交人", "用途", "变更"];
+        [
+            "补跑", "从", "到", "数据范围与顺序", "状态", "剩余行数", "已完成天数", "剩余天数", "有死信的天数", "提交人", "用途",
+            "最近变更（人员：原因）"
+        ];
     worker_columns[11]:
         [
             "worker", "state", "leases", "rows/s", "CPU by stage", "device", "GPU busy, memory", "model",
@@ -251,7 +276,7 @@ texts! {
     /// Of a viewer, a reviewer, an operator.
     roles[3]: ["viewer", "reviewer", "operator"], ["查看者", "复核员", "操作员"];
     sign_in: "Sign in", "登录";
-    sign_out: "Sign out", "退出";
+    sign_out: "Sign out", "退出登录";
     name: "name", "用户名";
     password: "password", "密码";
     wrong_password: "The name or the password is wrong.", "用户名或密码不正确。";
@@ -262,9 +287,9 @@ texts! {
     pause: "Pause the fleet", "暂停判定";
     resume: "Resume", "恢复";
     hold: "Hold", "搁置";
-    cancel: "Cancel", "取消";
+    cancel: "Cancel", "取消补跑";
     retry: "Retry", "重试";
-    drop_jobs: "Drop", "放弃";
+    drop_jobs: "Drop", "放弃作业（标为无效）";
     type_the_number: "Nothing was done: type how many jobs you mean.", "未执行：请输入作业数量以确认。";
     confirm_by: "how many jobs", "作业数量";
     paused: "paused: nothing new is claimed; leases already held are finished", "已暂停：不再领取新作业，已领取的会完成";
@@ -276,6 +301,38 @@ texts! {
     made_invalid: "{n} rows marked invalid (dropped)", "{n} 行标为无效（dropped）";
     kept_verdicts: "{n} rows keep their verdict", "{n} 行保留原判定";
     gone: "{n} are gone already", "{n} 个作业已不存在";
+}
+
+/// Columns that a model measures.
+pub const MEASURES: [&str; 4] = [
+    "diameter",
+    "indentation",
+    "front_thickness",
+    "stack_thickness",
+];
+
+/// Who says NOK, and what a Chinese page calls it.
+const DEFECTS: [(&str, &str); 8] = [
+    ("ml", "模型"),
+    ("override", "模型高置信度"),
+    ("expulsion", "飞溅"),
+    ("interruption", "电流中断"),
+    ("resistance_peak", "电阻峰过晚"),
+    ("short_pulse", "脉冲过短"),
+    ("low_energy", "能量过低"),
+    ("resistance_end_high", "末端电阻过高"),
+];
+/// Who decided.
+const DECIDED_BY: [(&str, &str); 4] = [
+    ("soft_and", "模型+规则"),
+    ("override", "仅模型（高置信度）"),
+    ("ml", "仅模型"),
+    ("rule", "仅规则"),
+];
+
+fn in_chinese(words: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
+    let mut words = words.iter();
+    words.find(|(known, _)| *known == name).map(|(_, zh)| *zh)
 }
 
 impl Text {
@@ -290,6 +347,35 @@ impl Text {
     pub fn review_word<'w>(&'static self, result: &'w str) -> &'w str {
         let place = RESULTS.iter().position(|known| *known == result);
         place.map_or(result, |place| self.review_results[place])
+    }
+
+    /// What said NOK: in a Chinese page in the plant's words, or in ours, with the name by which it is filtered; what
+    /// others have written stands as it is.
+    pub fn defect_word(&self, defect: &str, names: &DefectNames) -> String {
+        if self.lang == Language::English {
+            return defect.to_owned();
+        }
+        let told = defect.split(',').map(|name| {
+            let ours = in_chinese(&DEFECTS, name);
+            match names.given(name).or(ours) {
+                Some(words) => format!("{words}（{name}）"),
+                None => name.to_owned(),
+            }
+        });
+        told.collect::<Vec<_>>().join("、")
+    }
+
+    /// A rule.
+    pub fn rule_word(&self, rule: Rule) -> String {
+        self.defect_word(rule.as_str(), &DefectNames::default())
+    }
+
+    /// Who decided on a verdict.
+    pub fn decided_word<'w>(&self, name: &'w str) -> &'w str {
+        match self.lang {
+            Language::English => name,
+            Language::Chinese => in_chinese(&DECIDED_BY, name).unwrap_or(name),
+        }
     }
 
     /// How long, in words.
@@ -328,24 +414,37 @@ impl Text {
     }
 
     /// Where a run stands.
-    pub fn run_state(&self, state: &'static str) -> &'static str {
-        let all = [
-            RunState::Open,
-            RunState::Held,
-            RunState::Cancelled,
-            RunState::Closed,
-        ];
-        let known = all.into_iter().find(|known| known.name() == state);
-        match (self.lang, known) {
-            (Language::Chinese, Some(known)) => state_zh(known),
-            _ => state,
+    pub fn run_state(&self, state: RunState) -> &'static str {
+        match self.lang {
+            Language::Chinese => state_zh(state),
+            Language::English => state.name(),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+
+    #[test]
+    fn every_judge_and_rule_has_a_chinese_name() {
+        let none = DefectNames::default();
+        for name in DefectNames::known() {
+            assert!(in_chinese(&DEFECTS, name).is_some(), "{name}");
+            assert_eq!(ENGLISH.defect_word(name, &none), name);
+        }
+        for decided in ["soft_and", "override", "ml", "rule"] {
+            assert_ne!(CHINESE.decided_word(decided), decided);
+        }
+        let told = CHINESE.defect_word("ml,expulsion,飞边", &none);
+        assert_eq!(told, "模型（ml）、飞溅（expulsion）、飞边");
+        let plants = BTreeMap::from([("ml".to_owned(), "小焊核".to_owned())]);
+        let plants = DefectNames::try_from(plants).unwrap();
+        assert_eq!(CHINESE.defect_word("ml", &plants), "小焊核（ml）");
+        assert_eq!(CHINESE.defect_word("", &none), "");
+    }
 
     #[test]
     fn durations_are_said_in_the_pages_language() {

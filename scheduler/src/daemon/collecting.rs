@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use super::Daemon;
 
 /// Longest time between two looks.
@@ -30,9 +32,6 @@ pub async fn run(daemon: Daemon) {
         if again {
             continue;
         }
-        tokio::select! {
-            () = tokio::time::sleep(every) => {}
-            () = daemon.stop.cancelled() => {}
-        }
+        daemon.stop.run_until_cancelled(sleep(every)).await;
     }
 }

@@ -9,12 +9,10 @@ use std::{sync::Arc, time::Duration};
 use weldfleet_queue::State;
 use weldfleet_service::{
     http::BeforeScrape,
-    metrics::{
-        IntoF64, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
-    },
-    recorder,
+    metrics::{IntoF64, counter, gauge},
+    recorder::{self, Kind, describe},
 };
-use weldfleet_stores::clickhouse::OutcomeCounts;
+use weldfleet_stores::clickhouse::{OutcomeCounts, RunState};
 
 use crate::{
     pass::{BACKFILL, LIVE},
@@ -28,6 +26,63 @@ use crate::{
 /// How long a scrape waits for a fresh look.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// What is counted.
+const COUNTERS: &str = "\
+weldfleet_passes_failed_total passes that ended early, by the dependency that is to blame
+weldfleet_ranges_enqueued_total ranges that became jobs, by class: live, backfill
+weldfleet_jobs_split_total jobs cut in halves to find the row that kills workers or cannot be read
+weldfleet_rows_poison_total rows given up since they killed their worker twice, isolated
+weldfleet_leases_expired_total leases that ran out, whoever took them back: their worker died, was cut off or made no \
+    progress; of the leader
+weldfleet_mirror_failures_total times that MySQL did not take rows of the mirror; the leader makes up for it
+weldfleet_mirror_rows_reconciled_total rows of MySQL that the scheduler put right, by change: inserted, updated, \
+    removed
+weldfleet_settlements_total times that patch parts were applied, by outcome: done, failed";
+
+/// How long things took.
+const DURATIONS: &str = "\
+weldfleet_pass_duration_seconds time of a pass that went through
+weldfleet_settling_duration_seconds how long the fleet stood still while patch parts were applied";
+
+/// What this process knows of itself, or as the leader.
+const OWN: &str = "\
+weldfleet_scheduler_leader 1 while this scheduler leads, else 0
+weldfleet_jobs_unreadable jobs whose record somebody changed, so that their day waits; of the leader
+weldfleet_mirror_up 1 while the leader looks after the mirror, 0 while it cannot; of the leader
+weldfleet_mirror_lag_rows NOK rows of the live days that MySQL lacks or has too many; of the leader
+weldfleet_mirror_kept_rows NOK rows of MySQL that stay although the source has no verdict for their weld; of the \
+    leader
+weldfleet_mirror_older_rows_missing NOK rows of older days that MySQL lacks, as last counted; of the leader
+weldfleet_hit_streaks times on the live days that a timer's spot of a part had hits of this rule in \
+    scheduler.hit_streaks welds in a row; of the leader";
+
+/// What every scheduler knows from the stores.
+const OF_FLEET: &str = "\
+weldfleet_cause 1 while this is why nothing moves, or in the way, by code and whether somebody should do something
+weldfleet_status_age_seconds age of what this scheduler knows of the fleet
+weldfleet_jobs jobs in the queue by state: pending, leased, delayed, splitting, dead, done
+weldfleet_jobs_outstanding jobs that are not done and not dead, by class: live, backfill
+weldfleet_oldest_pending_seconds age of the oldest job that waits for a worker, by class: live, backfill (NaN while \
+    live ones wait, too); 0 while paused
+weldfleet_oldest_held_seconds how long work has been kept from beginning, by what: pause (0 while nothing waits, NaN \
+    where it was made by hand), delay (of the failed job that is due first), run
+weldfleet_workers workers that live: those that were heard of lately
+weldfleet_paused 1 while the fleet is paused, else 0
+weldfleet_runs_open backfills that are being judged
+weldfleet_runs_held backfills that wait for a person
+weldfleet_rows_left rows without a verdict by class: live, backfill, older (days that only a backfill would judge), \
+    later (days that have not come yet), no_day (a data_date that is no day)
+weldfleet_dates_left days that have rows without a verdict, by class: live, older
+weldfleet_day_rows rows of the live days by verdict: ok, nok, invalid, poison, error
+weldfleet_rows_per_second rows judged per second in the last minute; NaN while the days of open backfills were not \
+    read so lately
+weldfleet_dates_unsettled days before today whose verdicts are in patch parts still, so that backups and archives \
+    would leave them out
+weldfleet_patch_bytes uncompressed bytes of the source table's patch parts
+weldfleet_patch_limit_bytes bytes of patch parts from which ClickHouse refuses every UPDATE of the table; 0: it has no \
+    limit
+weldfleet_disk_free_bytes room on the disk where ClickHouse writes next";
+
 /// Installs the recorder of `scheduler run`.
 ///
 /// # Errors
@@ -37,194 +92,12 @@ pub fn install() -> anyhow::Result<recorder::Handle> {
         "weldfleet_pass_duration_seconds",
         "weldfleet_settling_duration_seconds",
     ])?;
-    describe_counts();
-    describe_own();
-    describe_fleet();
+    describe(Kind::Counter, COUNTERS);
+    describe(Kind::Histogram, DURATIONS);
+    describe(Kind::Gauge, OWN);
+    describe(Kind::Gauge, OF_FLEET);
     from_zero();
     Ok(handle)
-}
-
-fn describe_counts() {
-    for (name, help) in [
-        (
-            "weldfleet_passes_failed_total",
-            "passes that ended early, by the dependency that is to blame",
-        ),
-        (
-            "weldfleet_ranges_enqueued_total",
-            "ranges that became jobs, by class: live, backfill",
-        ),
-        (
-            "weldfleet_jobs_split_total",
-            "jobs cut in halves to find the row that kills workers or cannot be read",
-        ),
-        (
-            "weldfleet_rows_poison_total",
-            "rows given up since they killed their worker twice, isolated",
-        ),
-        (
-            "weldfleet_leases_expired_total",
-            "leases that ran out, whoever took them back: their worker died, was cut off or made no progress; of the leader",
-        ),
-        (
-            "weldfleet_mirror_failures_total",
-            "times that MySQL did not take rows of the mirror; the leader makes up for it",
-        ),
-        (
-            "weldfleet_mirror_rows_reconciled_total",
-            "rows of MySQL that the scheduler put right, by change: inserted, updated, removed",
-        ),
-        (
-            "weldfleet_settlements_total",
-            "times that patch parts were applied, by outcome: done, failed",
-        ),
-    ] {
-        describe_counter!(name, Unit::Count, help);
-    }
-    describe_histogram!(
-        "weldfleet_pass_duration_seconds",
-        Unit::Seconds,
-        "time of a pass that went through"
-    );
-    describe_histogram!(
-        "weldfleet_settling_duration_seconds",
-        Unit::Seconds,
-        "how long the fleet stood still while patch parts were applied"
-    );
-}
-
-/// What this process knows of itself, or as the leader.
-fn describe_own() {
-    for (name, help) in [
-        (
-            "weldfleet_scheduler_leader",
-            "1 while this scheduler leads, else 0",
-        ),
-        (
-            "weldfleet_jobs_unreadable",
-            "jobs whose record somebody changed, so that their day waits; of the leader",
-        ),
-        (
-            "weldfleet_mirror_up",
-            "1 while the leader looks after the mirror, 0 while it cannot; of the leader",
-        ),
-        (
-            "weldfleet_mirror_lag_rows",
-            "NOK rows of the live days that MySQL lacks or has too many; of the leader",
-        ),
-        (
-            "weldfleet_mirror_kept_rows",
-            "NOK rows of MySQL that stay although the source has no verdict for their weld; of the leader",
-        ),
-        (
-            "weldfleet_mirror_older_rows_missing",
-            "NOK rows of older days that MySQL lacks, as last counted; of the leader",
-        ),
-        (
-            "weldfleet_hit_streaks",
-            "times on the live days that a timer's spot of a part had hits of this rule in scheduler.hit_streaks welds in a row; of the leader",
-        ),
-    ] {
-        describe_gauge!(name, Unit::Count, help);
-    }
-}
-
-/// What every scheduler knows from the stores.
-fn describe_fleet() {
-    for (name, unit, help) in [
-        (
-            "weldfleet_cause",
-            Unit::Count,
-            "1 while this is why nothing moves, or in the way, by code and whether somebody should do something",
-        ),
-        (
-            "weldfleet_status_age_seconds",
-            Unit::Seconds,
-            "age of what this scheduler knows of the fleet",
-        ),
-        (
-            "weldfleet_jobs",
-            Unit::Count,
-            "jobs in the queue by state: pending, leased, delayed, splitting, dead, done",
-        ),
-        (
-            "weldfleet_jobs_outstanding",
-            Unit::Count,
-            "jobs that are not done and not dead, by class: live, backfill",
-        ),
-        (
-            "weldfleet_oldest_pending_seconds",
-            Unit::Seconds,
-            "age of the oldest job that waits for a worker, by class: live, backfill (NaN while live ones wait, too); 0 while paused",
-        ),
-        (
-            "weldfleet_oldest_held_seconds",
-            Unit::Seconds,
-            "how long work has been kept from beginning, by what: pause (0 while nothing waits, NaN where it was made by hand), delay (of the failed job that is due first), run",
-        ),
-        (
-            "weldfleet_workers",
-            Unit::Count,
-            "workers that live: those that were heard of lately",
-        ),
-        (
-            "weldfleet_paused",
-            Unit::Count,
-            "1 while the fleet is paused, else 0",
-        ),
-        (
-            "weldfleet_runs_open",
-            Unit::Count,
-            "backfills that are being judged",
-        ),
-        (
-            "weldfleet_runs_held",
-            Unit::Count,
-            "backfills that wait for a person",
-        ),
-        (
-            "weldfleet_rows_left",
-            Unit::Count,
-            "rows without a verdict by class: live, backfill, older (days that only a backfill would judge), later (days that have not come yet), no_day (a data_date that is no day)",
-        ),
-        (
-            "weldfleet_dates_left",
-            Unit::Count,
-            "days that have rows without a verdict, by class: live, older",
-        ),
-        (
-            "weldfleet_day_rows",
-            Unit::Count,
-            "rows of the live days by verdict: ok, nok, invalid, poison, error",
-        ),
-        (
-            "weldfleet_rows_per_second",
-            Unit::Count,
-            "rows judged per second in the last minute; NaN while the days of open backfills were not read so lately",
-        ),
-        (
-            "weldfleet_dates_unsettled",
-            Unit::Count,
-            "days before today whose verdicts are in patch parts still, so that backups and archives would leave them out",
-        ),
-        (
-            "weldfleet_patch_bytes",
-            Unit::Bytes,
-            "uncompressed bytes of the source table's patch parts",
-        ),
-        (
-            "weldfleet_patch_limit_bytes",
-            Unit::Bytes,
-            "bytes of patch parts from which ClickHouse refuses every UPDATE of the table; 0: it has no limit",
-        ),
-        (
-            "weldfleet_disk_free_bytes",
-            Unit::Bytes,
-            "room on the disk where ClickHouse writes next",
-        ),
-    ] {
-        describe_gauge!(name, unit, help);
-    }
 }
 
 /// A counter that is not there before its first event hides that event from `increase`.
@@ -374,7 +247,7 @@ impl OldestWaits {
 }
 
 fn oldest_held(runs: &[RunLine], now_ms: i64) -> f64 {
-    let held = runs.iter().filter(|run| run.state == "held");
+    let held = runs.iter().filter(|run| run.state == RunState::Held);
     let oldest = held.map(|run| run.since_ms).min();
     oldest.map_or(0.0, |since| (now_ms - since).max(0) as f64 / 1000.0)
 }
@@ -426,8 +299,8 @@ fn show_rows(report: &Report) {
         let runs = runs?.iter().filter(|run| run.state == state);
         Some(runs.count() as f64)
     };
-    gauge!("weldfleet_runs_open").set(known(count("open")));
-    gauge!("weldfleet_runs_held").set(known(count("held")));
+    gauge!("weldfleet_runs_open").set(known(count(RunState::Open)));
+    gauge!("weldfleet_runs_held").set(known(count(RunState::Held)));
 }
 
 #[cfg(test)]
@@ -450,13 +323,17 @@ mod tests {
             }),
             runs: Some(
                 // Asked for long before.
-                [("held", 40_000), ("held", 60_000), ("open", 1000)]
-                    .map(|(state, since_ms)| RunLine {
-                        state,
-                        since_ms,
-                        ..RunLine::default()
-                    })
-                    .into(),
+                [
+                    (RunState::Held, 40_000),
+                    (RunState::Held, 60_000),
+                    (RunState::Open, 1000),
+                ]
+                .map(|(state, since_ms)| RunLine {
+                    state,
+                    since_ms,
+                    ..RunLine::default()
+                })
+                .into(),
             ),
             ..Report::default()
         };

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
 use weldfleet_fleet::{LEADER_RENEWS_EVERY, LEADER_TTL};
 use weldfleet_queue::{LeaderToken, QueueError};
-use weldfleet_service::metrics::gauge;
+use weldfleet_service::{exit::causes, metrics::gauge};
 
 use super::{
     Daemon,
@@ -56,7 +56,7 @@ pub(super) async fn keep(
             }
             Err(error) => {
                 turns.down = true;
-                outage::begins(&daemon.health, REDIS, &outage::of_queue(&error));
+                outage::begins(&daemon.health, REDIS, &causes(&error));
                 if last_renewed.elapsed() >= LEADER_TTL {
                     show(
                         &lead,
@@ -67,13 +67,10 @@ pub(super) async fn keep(
                 backoff.failed()
             }
         };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = daemon.stop.cancelled() => {}
-        }
+        daemon.stop.run_until_cancelled(sleep(wait)).await;
     }
     if let Err(error) = daemon.queue.withdraw(&id).await {
-        tracing::debug!(error = outage::of_queue(&error), "stays listed for a while");
+        tracing::debug!(error = causes(&error), "stays listed for a while");
     }
     let token = *lead.borrow();
     if let Some(token) = token {
@@ -81,7 +78,7 @@ pub(super) async fn keep(
         match daemon.queue.resign(token).await {
             Ok(_) => tracing::info!("resigned"),
             Err(error) => tracing::warn!(
-                error = outage::of_queue(&error),
+                error = causes(&error),
                 "could not resign; leadership runs out"
             ),
         }

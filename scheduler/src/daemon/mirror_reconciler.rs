@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::time::sleep;
 use weldfleet_service::metrics::{counter, gauge};
 use weldfleet_stores::{
     Day, StoreError,
@@ -159,10 +160,7 @@ pub async fn run(daemon: Daemon) {
             gauges::forget(&OF_LEADER);
             daemon.telling.mirror(None);
         }
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = daemon.stop.cancelled() => {}
-        }
+        daemon.stop.run_until_cancelled(sleep(wait)).await;
     }
 }
 

@@ -1,6 +1,5 @@
 //! Outages as the daemon tells them: whose an error is, and the error in one line.
 
-use weldfleet_queue::QueueError;
 pub use weldfleet_service::{
     Backoff,
     outage::{CLICKHOUSE, REDIS, ends},
@@ -8,7 +7,7 @@ pub use weldfleet_service::{
 use weldfleet_service::{Health, exit::causes, outage};
 use weldfleet_stores::StoreError;
 
-use crate::pass::PassError;
+use crate::dependencies::DependencyError;
 
 /// Notes that a dependency does not work; what it says is more than that nothing was reached yet.
 pub fn begins(health: &Health, dependency: &'static str, reason: &str) {
@@ -17,10 +16,10 @@ pub fn begins(health: &Health, dependency: &'static str, reason: &str) {
 }
 
 /// Which dependency an error of a pass comes from, and the error in one line.
-pub fn of_pass(error: &PassError) -> (&'static str, String) {
+pub fn of_pass(error: &DependencyError) -> (&'static str, String) {
     match error {
-        PassError::Queue(error) => (REDIS, of_queue(error)),
-        PassError::Store(error) => (CLICKHOUSE, of_store(error)),
+        DependencyError::Queue(error) => (REDIS, causes(error)),
+        DependencyError::Store(error) => (CLICKHOUSE, error.chain_and_remedy()),
     }
 }
 
@@ -31,14 +30,4 @@ pub fn is_out_of_reach(error: &StoreError) -> bool {
         StoreError::ClickHouseSilent { .. } | StoreError::ClickHouse { code: None, .. }
     );
     unanswered && error.is_outage()
-}
-
-/// An error of the queue in one line.
-pub fn of_queue(error: &QueueError) -> String {
-    causes(error)
-}
-
-/// An error of a store in one line.
-pub fn of_store(error: &StoreError) -> String {
-    error.chain_and_remedy()
 }

@@ -1,8 +1,9 @@
 //! Before anything else: the queue is this table's.
 
+use tokio::time::sleep;
 use weldfleet_fleet::queue_failure;
 use weldfleet_queue::Queue;
-use weldfleet_service::Failure;
+use weldfleet_service::{Failure, exit::causes};
 use weldfleet_stores::{StoreError, clickhouse::SourceTable};
 
 use super::{
@@ -30,7 +31,7 @@ pub async fn own(daemon: &Daemon) -> Result<Option<Queue>, Failure> {
                         return Err(queue_failure(error));
                     }
                     Err(error) => {
-                        outage::begins(&daemon.health, REDIS, &outage::of_queue(&error));
+                        outage::begins(&daemon.health, REDIS, &causes(&error));
                     }
                 }
             }
@@ -38,13 +39,13 @@ pub async fn own(daemon: &Daemon) -> Result<Option<Queue>, Failure> {
                 outage::begins(&daemon.health, CLICKHOUSE, &slicing::advice(&error));
                 match daemon.queue.ping().await {
                     Ok(_) => outage::ends(&daemon.health, REDIS),
-                    Err(error) => outage::begins(&daemon.health, REDIS, &outage::of_queue(&error)),
+                    Err(error) => outage::begins(&daemon.health, REDIS, &causes(&error)),
                 }
             }
         }
-        tokio::select! {
-            () = tokio::time::sleep(backoff.failed()) => {}
-            () = daemon.stop.cancelled() => return Ok(None),
+        let wait = sleep(backoff.failed());
+        if daemon.stop.run_until_cancelled(wait).await.is_none() {
+            return Ok(None);
         }
     }
 }
@@ -52,7 +53,6 @@ pub async fn own(daemon: &Daemon) -> Result<Option<Queue>, Failure> {
 /// The queue for the table, once that is what it must be.
 async fn owned(daemon: &Daemon) -> Result<Queue, StoreError> {
     SourceTable::inspect(&daemon.settings).await?;
-    let owner = weldfleet_fleet::owner(&daemon.settings).await?;
-    let owned = owner.and_then(|owner| daemon.queue.owned_by(owner).ok());
-    Ok(owned.unwrap_or_else(|| daemon.queue.clone()))
+    let owned = weldfleet_fleet::owned(daemon.queue.clone(), &daemon.settings).await?;
+    Ok(owned.unwrap_or_else(|_| daemon.queue.clone()))
 }

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::time::sleep;
 use weldfleet_service::{
     backoff::doubled,
     exit::causes,
@@ -14,8 +15,9 @@ use weldfleet_stores::clickhouse::{Event, Events, SourceTable, TableWatch};
 use super::Daemon;
 use crate::{
     clock::today,
+    dependencies::DependencyError,
     events,
-    settle::{self, Applied, Rule, SettleError, Unsettled},
+    settle::{self, Applied, Rule, Unsettled},
 };
 
 /// Least and longest time between two looks.
@@ -38,18 +40,15 @@ pub async fn run(daemon: Daemon) {
             match settling.step(&daemon, &mut table).await {
                 Ok(idle) => wait = idle,
                 // Outages are told by slicing.
-                Err(SettleError::Store(error)) if error.is_outage() => wait = LOOK_EVERY.1,
-                Err(SettleError::Queue(error)) if error.is_outage() => wait = LOOK_EVERY.1,
+                Err(DependencyError::Store(error)) if error.is_outage() => wait = LOOK_EVERY.1,
+                Err(DependencyError::Queue(error)) if error.is_outage() => wait = LOOK_EVERY.1,
                 Err(error) => {
                     let reason = causes(&error);
                     wait = settling.did_not(&reason, Duration::ZERO);
                 }
             }
         }
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = daemon.stop.cancelled() => {}
-        }
+        daemon.stop.run_until_cancelled(sleep(wait)).await;
     }
 }
 
@@ -72,7 +71,7 @@ impl DaySettling {
         &mut self,
         daemon: &Daemon,
         table: &mut Option<SourceTable>,
-    ) -> Result<Duration, SettleError> {
+    ) -> Result<Duration, DependencyError> {
         if let Some(known) = table.as_ref()
             && self.watch.sees_another(known).await?
         {
@@ -124,7 +123,7 @@ impl DaySettling {
         table: &SourceTable,
         seen: &Unsettled,
         ready: &[String],
-    ) -> Result<Duration, SettleError> {
+    ) -> Result<Duration, DependencyError> {
         let most = doubled((settle::bound(&seen.patches), STANDSTILL), self.failures);
         let (who, began) = (&daemon.id, Instant::now());
         match settle::apply(table, &daemon.queue, who, ready, most, &daemon.stop).await? {

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::time::sleep;
 use weldfleet_breaker::is_breakers;
 use weldfleet_queue::{LeaderToken, Pause};
 use weldfleet_service::Health;
 use weldfleet_service::metrics::{counter, gauge, histogram};
 use weldfleet_stores::{
     StoreError,
-    clickhouse::{EventLine, Events, Runs, SourceTable, TableWatch, empty_filter},
+    clickhouse::{EventLine, Events, SourceTable, TableWatch, empty_filter},
     migrate::own_tables,
 };
 
@@ -18,9 +19,9 @@ use super::{
 };
 use crate::{
     actions::By,
-    clock::today,
-    dependencies::Dependencies,
-    pass::{Moment, Pass, PassError, Summary},
+    clock::{live_days, today},
+    dependencies::{Dependencies, DependencyError},
+    pass::{Moment, Pass, Summary},
     status::causes::Cause,
 };
 
@@ -111,7 +112,7 @@ pub async fn run(daemon: Daemon) {
             wait = backoff.failed();
         }
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = sleep(wait) => {}
             () = daemon.wake.notified() => {}
             _ = leads.changed() => {}
             () = daemon.stop.cancelled() => {}
@@ -157,22 +158,16 @@ async fn open(daemon: &Daemon) -> Option<Dependencies> {
                 for lacking in own_tables(&daemon.settings).await.unwrap_or_default() {
                     tracing::warn!(lacking, "`scheduler migrate` has something to do");
                 }
-                return Some(Dependencies {
-                    runs: Runs::new(&daemon.settings),
-                    settings: daemon.settings.clone(),
-                    queue: daemon.queue.clone(),
-                    table,
-                });
+                let (settings, queue) = (daemon.settings.clone(), daemon.queue.clone());
+                return Some(Dependencies::of(settings, queue, table));
             }
             Err(error) => {
                 daemon.telling.reached(!outage::is_out_of_reach(&error));
                 outage::begins(&daemon.health, CLICKHOUSE, &advice(&error));
             }
         }
-        tokio::select! {
-            () = tokio::time::sleep(backoff.failed()) => {}
-            () = daemon.stop.cancelled() => return None,
-        }
+        let wait = sleep(backoff.failed());
+        daemon.stop.run_until_cancelled(wait).await?;
     }
 }
 
@@ -183,16 +178,12 @@ async fn changed(daemon: &Daemon, deps: &Dependencies) -> Option<Dependencies> {
         return None;
     }
     tracing::warn!("the source table has changed, reading it anew");
-    Some(Dependencies {
-        runs: Runs::new(&daemon.settings),
-        settings: daemon.settings.clone(),
-        queue: daemon.queue.clone(),
-        table,
-    })
+    let (settings, queue) = (daemon.settings.clone(), daemon.queue.clone());
+    Some(Dependencies::of(settings, queue, table))
 }
 
 pub fn advice(error: &StoreError) -> String {
-    let mut text = outage::of_store(error);
+    let mut text = error.chain_and_remedy();
     // No such table, no such database.
     let missing = matches!(
         error,
@@ -220,14 +211,16 @@ async fn one(
     };
     let sees = || daemon.telling.reached(true);
     let summary = pass.run(leader, moment, sees).await.map_err(|error| {
-        if let PassError::Store(error) = &error {
+        if let DependencyError::Store(error) = &error {
             daemon.telling.reached(!outage::is_out_of_reach(error));
         }
         outage::of_pass(&error)
     })?;
     outage::ends(&daemon.health, REDIS);
     daemon.health.ready("clock");
-    daemon.touched.note(pass.live_days(today), &summary);
+    daemon
+        .touched
+        .note(live_days(&daemon.settings.scheduler, today), &summary);
     Ok(summary)
 }
 

@@ -32,7 +32,7 @@ fn page(daemon: &Daemon, seen: Option<&Report>) -> Value {
     let leads = daemon.leads.borrow().is_some();
     let queue = seen.and_then(|report| report.queue.as_ref());
     let open_runs = seen.and_then(|report| report.runs.as_ref()).map(|runs| {
-        let open = runs.iter().filter(|run| run.state == "open");
+        let open = runs.iter().filter(|run| run.is_open());
         open.count()
     });
     let mirror = match settings.mysql.enabled {

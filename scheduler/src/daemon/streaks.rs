@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use tokio::time::sleep;
 use weldfleet_service::{exit::causes, metrics::gauge};
 use weldfleet_stores::{
     Day, StoreError,
@@ -49,10 +50,10 @@ pub async fn run(daemon: Daemon) {
                 tracing::warn!(reason = causes(&error), "hits in a row are not looked for");
             }
         }
-        tokio::select! {
-            () = tokio::time::sleep(pause.max(began.elapsed() * SHARE)) => {}
-            () = daemon.stop.cancelled() => {}
-        }
+        daemon
+            .stop
+            .run_until_cancelled(sleep(pause.max(began.elapsed() * SHARE)))
+            .await;
     }
 }
 

@@ -15,7 +15,8 @@ use std::{
 use weldfleet_queue::{Job, State};
 use weldfleet_stores::{KeyRange, Range, clickhouse::Run};
 
-use super::{Moment, Pass, PassError, Summary};
+use super::{Moment, Pass, Summary};
+use crate::dependencies::DependencyError;
 
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -39,7 +40,7 @@ impl Pass {
         stopped: &[Run],
         moment: Moment,
         summary: &mut Summary,
-    ) -> Result<(), PassError> {
+    ) -> Result<(), DependencyError> {
         let due = self
             .growth
             .looked_at
@@ -60,7 +61,7 @@ impl Pass {
     }
 
     /// Those that have grown.
-    async fn dead_jobs(&mut self, dead: u64, stopped: &[Run]) -> Result<Vec<Job>, PassError> {
+    async fn dead_jobs(&mut self, dead: u64, stopped: &[Run]) -> Result<Vec<Job>, DependencyError> {
         let mut grown = Vec::new();
         for _ in 0..MOST / PAGE {
             if self.growth.next >= dead {
@@ -81,7 +82,7 @@ impl Pass {
         Ok(grown)
     }
 
-    async fn grown(&self, jobs: Vec<Job>, stopped: &[Run]) -> Result<Vec<Job>, PassError> {
+    async fn grown(&self, jobs: Vec<Job>, stopped: &[Run]) -> Result<Vec<Job>, DependencyError> {
         let mut days: BTreeMap<String, (Range, Vec<(Job, KeyRange)>)> = BTreeMap::new();
         for job in jobs {
             // One that names no range is told elsewhere; another row with one weld's key is that weld.

@@ -9,10 +9,9 @@ use weldfleet_stores::{
     clickhouse::{EventLine, Events},
 };
 
-use super::PassError;
 use crate::{
     actions::By,
-    dependencies::Dependencies,
+    dependencies::{Dependencies, DependencyError},
     events::{OF_PAUSES, PAUSE_LOST, RESUMED},
     settle,
 };
@@ -50,7 +49,7 @@ impl Memory {
         deps: &Dependencies,
         stats: &Stats,
         live_days: &[Day],
-    ) -> Result<bool, PassError> {
+    ) -> Result<bool, DependencyError> {
         let since = self.since(stats);
         if since != Since::Same {
             // Before anything is enqueued, so before anything can be claimed.

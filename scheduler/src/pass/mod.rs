@@ -41,13 +41,17 @@ mod splitting;
 
 use std::{collections::BTreeSet, time::Instant};
 
-use weldfleet_queue::{LeaderToken, QueueError, State, Stats};
+use weldfleet_queue::{LeaderToken, State, Stats};
 use weldfleet_stores::{
     Day, LIVE_RUN, Selection, StoreError,
     clickhouse::{Order, Run, RunState},
 };
 
-use crate::{actions::withdraw, clock, dependencies::Dependencies};
+use crate::{
+    actions::withdraw,
+    clock::live_days,
+    dependencies::{Dependencies, DependencyError},
+};
 use growth::Growth;
 use memory::Memory;
 use partial_ranges::PartialRanges;
@@ -64,15 +68,6 @@ pub struct Moment {
     pub at: Instant,
     /// The day that is going on in the plant.
     pub today: Day,
-}
-
-/// Why a pass stopped. What it did until then stands; the next one goes on.
-#[derive(Debug, thiserror::Error)]
-pub enum PassError {
-    #[error(transparent)]
-    Queue(#[from] QueueError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// What a pass did and saw.
@@ -125,7 +120,7 @@ impl Pass {
     pub fn new(deps: Dependencies) -> Self {
         Self {
             deps,
-            partial: PartialRanges::new(),
+            partial: PartialRanges::default(),
             known: KnownRuns::default(),
             known_under: None,
             failing: FailingDays::default(),
@@ -139,11 +134,6 @@ impl Pass {
         &self.deps
     }
 
-    /// The live days at this moment, the current one first.
-    pub fn live_days(&self, today: Day) -> Vec<Day> {
-        clock::live_days(&self.deps.settings.scheduler, today)
-    }
-
     /// Makes what is missing.
     ///
     /// Calls `sees` as soon as ClickHouse has answered.
@@ -152,7 +142,7 @@ impl Pass {
         leader: LeaderToken,
         moment: Moment,
         sees: impl Fn(),
-    ) -> Result<Summary, PassError> {
+    ) -> Result<Summary, DependencyError> {
         // What the last pass was to do may be undone, or Redis went back under another leader.
         let anew = self.known_under.take() != Some(leader);
         if anew {
@@ -169,9 +159,9 @@ impl Pass {
         moment: Moment,
         anew: bool,
         sees: impl Fn(),
-    ) -> Result<Summary, PassError> {
+    ) -> Result<Summary, DependencyError> {
         let stats = self.deps.queue.stats().await?;
-        let live_days = self.live_days(moment.today);
+        let live_days = live_days(&self.deps.settings.scheduler, moment.today);
         let may_hold_old_jobs = self.memory.compare(&self.deps, &stats, &live_days).await?;
         let mut summary = Summary::default();
         let runs = self.deps.runs.for_pass().await?;
@@ -222,7 +212,7 @@ impl Pass {
                 .await;
             match sliced {
                 Ok(sliced) => summary.live_ranges += sliced.enqueued,
-                Err(PassError::Store(error)) if self.is_the_days(&error).await => {
+                Err(DependencyError::Store(error)) if self.is_the_days(&error).await => {
                     summary.failed.get_or_insert(error);
                 }
                 Err(error) => return Err(error),
@@ -234,7 +224,7 @@ impl Pass {
         // Behind the live days: each job costs some questions.
         self.split_jobs(&mut summary).await?;
         match self.split_grown(dead, &stopped, moment, &mut summary).await {
-            Err(PassError::Store(error)) if self.is_the_days(&error).await => {
+            Err(DependencyError::Store(error)) if self.is_the_days(&error).await => {
                 tracing::warn!(why = error.chain(), "dead jobs cannot be looked at");
             }
             other => other?,
@@ -260,7 +250,7 @@ impl Pass {
         free: &mut u64,
         moment: Moment,
         summary: &mut Summary,
-    ) -> Result<Sliced, PassError> {
+    ) -> Result<Sliced, DependencyError> {
         let (deps, partial) = (&self.deps, &mut self.partial);
         let sliced = slice::slice(deps, partial, of, leader, free, moment.at).await?;
         summary.unreadable.extend_from_slice(&sliced.unreadable);

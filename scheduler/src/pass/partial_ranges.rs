@@ -20,10 +20,6 @@ pub struct PartialRanges {
 }
 
 impl PartialRanges {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Forgets every day that is not in `days`.
     pub fn keep_only(&mut self, days: &[(u64, Day)]) {
         self.days.retain(|day, _| days.contains(day));
@@ -124,7 +120,7 @@ mod tests {
     fn a_partial_range_waits_once_however_it_grows() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let mut waiting = PartialRanges::new();
+        let mut waiting = PartialRanges::default();
 
         let mut scan = waiting.scan(0, day(), start);
         assert!(!scan.has_waited(&keys(10, 12), MAX_WAIT));
@@ -151,7 +147,7 @@ mod tests {
     #[test]
     fn a_row_waits_no_longer_for_coming_just_after_a_look() {
         let start = Instant::now();
-        let mut waiting = PartialRanges::new();
+        let mut waiting = PartialRanges::default();
         waiting.scan(0, day(), start).end(None);
         let mut scan = waiting.scan(0, day(), start + Duration::from_secs(2));
         assert!(!scan.has_waited(&keys(10, 12), MAX_WAIT));
@@ -162,7 +158,7 @@ mod tests {
     #[test]
     fn what_was_not_looked_at_keeps_its_age() {
         let start = Instant::now();
-        let mut waiting = PartialRanges::new();
+        let mut waiting = PartialRanges::default();
         let mut scan = waiting.scan(0, day(), start);
         assert!(!scan.has_waited(&keys(10, 12), MAX_WAIT));
         assert!(!scan.has_waited(&keys(20, 22), MAX_WAIT));
@@ -181,7 +177,7 @@ mod tests {
     #[test]
     fn days_that_are_not_looked_at_any_more_are_forgotten() {
         let start = Instant::now();
-        let mut waiting = PartialRanges::new();
+        let mut waiting = PartialRanges::default();
         let mut scan = waiting.scan(7, day(), start);
         assert!(!scan.has_waited(&keys(1, 1), MAX_WAIT));
         scan.end(None);

@@ -9,9 +9,10 @@ use weldfleet_queue::LeaderToken;
 use weldfleet_stores::{Day, clickhouse::Run};
 
 use super::{
-    BACKFILL, Moment, Pass, PassError, Summary,
+    BACKFILL, Moment, Pass, Summary,
     slice::{DayOfRun, SliceEnd},
 };
+use crate::dependencies::DependencyError;
 
 /// What is remembered of open runs.
 #[derive(Debug, Default)]
@@ -65,6 +66,15 @@ impl FailingDays {
     }
 }
 
+/// What was found of a day of a run.
+enum Looked {
+    Finished,
+    Unfinished,
+    /// Somebody steers the run just now. The days behind this one would come before it.
+    Steered,
+    Deposed,
+}
+
 impl Pass {
     pub(super) async fn slice_runs(
         &mut self,
@@ -73,7 +83,7 @@ impl Pass {
         free: &mut u64,
         moment: Moment,
         summary: &mut Summary,
-    ) -> Result<(), PassError> {
+    ) -> Result<(), DependencyError> {
         let began = Instant::now();
         self.known
             .runs
@@ -109,74 +119,19 @@ impl Pass {
                     }
                     break;
                 }
-                if let Some(why) = self.failing.waits(run.run, *day, moment.at) {
-                    summary.day_waits(run.run, *day, why);
-                    known.all_finished = false;
-                    continue;
-                }
-                let day_of_run = DayOfRun {
-                    run: run.run,
-                    day: *day,
-                    selection: &run.selection,
-                    order: run.order,
-                    priority: BACKFILL,
-                };
-                weldfleet_failpoints::reach("scheduler::day_of_run").await;
-                let looked = async {
-                    let slicing = self.slice_day(day_of_run, leader, free, moment, summary);
-                    let sliced = slicing.await?;
-                    let away = match sliced.is_finished() {
-                        true => self.away(run, *day, moment).await?,
-                        false => None,
-                    };
-                    Ok((sliced, away))
-                };
-                let (sliced, away) = match looked.await {
-                    Ok(looked) => looked,
-                    Err(PassError::Store(error))
-                        if summary.failed_days < MOST_FAILING && self.is_the_days(&error).await =>
-                    {
-                        let why = error.chain_and_remedy();
-                        tracing::warn!(run = run.run, %day, why, "a day cannot be looked at; others go on");
-                        let until = moment.at + LEFT_ALONE;
-                        self.failing.note(run.run, *day, until, &why);
-                        summary.day_waits(run.run, *day, &why);
-                        summary.failed_days += 1;
+                let looking = self.look_at_day(run, *day, leader, free, moment, summary);
+                match looking.await? {
+                    Looked::Finished => _ = known.finished.insert(*day),
+                    Looked::Unfinished => known.all_finished = false,
+                    Looked::Steered => {
                         known.all_finished = false;
-                        continue;
+                        break;
                     }
-                    Err(error) => return Err(error),
-                };
-                summary.backfill_ranges += sliced.enqueued;
-                if summary.deposed {
-                    return Ok(());
-                }
-                if sliced.is_finished() && away.is_none() {
-                    known.finished.insert(*day);
-                } else {
-                    known.all_finished = false;
-                }
-                if let Some(why) = away {
-                    summary.day_waits(run.run, *day, &why);
-                }
-                // Somebody steers the run just now. The days behind this one would come before it.
-                if sliced.ended == SliceEnd::Conflict {
-                    break;
+                    Looked::Deposed => return Ok(()),
                 }
             }
-            if known.all_finished && known.finished.len() == days.len() {
-                match self.deps.runs.close(run.run).await {
-                    Ok(()) => {
-                        tracing::info!(run = run.run, from = %run.from, to = %run.to, "run done");
-                    }
-                    Err(error) if self.is_the_days(&error).await => {
-                        tracing::debug!(run = run.run, "the run cannot be closed; others go on");
-                        summary.not_closed.get_or_insert(error);
-                        self.known.runs.insert(run.run, known);
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            } else {
+            let is_done = known.all_finished && known.finished.len() == days.len();
+            if !is_done || !self.close(run, summary).await? {
                 self.known.runs.insert(run.run, known);
             }
             if summary.more {
@@ -186,6 +141,82 @@ impl Pass {
         Ok(())
     }
 
+    /// A day that cannot be looked at keeps others from their turn only if it is one of many.
+    async fn look_at_day(
+        &mut self,
+        run: &Run,
+        day: Day,
+        leader: LeaderToken,
+        free: &mut u64,
+        moment: Moment,
+        summary: &mut Summary,
+    ) -> Result<Looked, DependencyError> {
+        if let Some(why) = self.failing.waits(run.run, day, moment.at) {
+            summary.day_waits(run.run, day, why);
+            return Ok(Looked::Unfinished);
+        }
+        let day_of_run = DayOfRun {
+            run: run.run,
+            day,
+            selection: &run.selection,
+            order: run.order,
+            priority: BACKFILL,
+        };
+        weldfleet_failpoints::reach("scheduler::day_of_run").await;
+        let looked = async {
+            let slicing = self.slice_day(day_of_run, leader, free, moment, summary);
+            let sliced = slicing.await?;
+            let away = match sliced.is_finished() {
+                true => self.away(run, day, moment).await?,
+                false => None,
+            };
+            Ok((sliced, away))
+        };
+        let (sliced, away) = match looked.await {
+            Ok(looked) => looked,
+            Err(DependencyError::Store(error))
+                if summary.failed_days < MOST_FAILING && self.is_the_days(&error).await =>
+            {
+                let why = error.chain_and_remedy();
+                tracing::warn!(run = run.run, %day, why, "a day cannot be looked at; others go on");
+                self.failing
+                    .note(run.run, day, moment.at + LEFT_ALONE, &why);
+                summary.day_waits(run.run, day, &why);
+                summary.failed_days += 1;
+                return Ok(Looked::Unfinished);
+            }
+            Err(error) => return Err(error),
+        };
+        summary.backfill_ranges += sliced.enqueued;
+        if summary.deposed {
+            return Ok(Looked::Deposed);
+        }
+        if let Some(why) = &away {
+            summary.day_waits(run.run, day, why);
+        }
+        Ok(match sliced.ended {
+            SliceEnd::Conflict => Looked::Steered,
+            _ if sliced.is_finished() && away.is_none() => Looked::Finished,
+            _ => Looked::Unfinished,
+        })
+    }
+
+    /// False where it cannot be closed now, and others go on.
+    async fn close(&self, run: &Run, summary: &mut Summary) -> Result<bool, DependencyError> {
+        match self.deps.runs.close(run.run).await {
+            Ok(()) => {
+                tracing::info!(run = run.run, from = %run.from, to = %run.to, "run done");
+                Ok(true)
+            }
+            Err(error) if self.is_the_days(&error).await => {
+                tracing::debug!(run = run.run, "the run cannot be closed; others go on");
+                summary.not_closed.get_or_insert(error);
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// A run is to judge rows of the day again, and the table has none of it: nobody would know, once they are back,
     /// that they were to be judged. Answers why the run waits.
     async fn away(
@@ -193,7 +224,7 @@ impl Pass {
         run: &Run,
         day: Day,
         moment: Moment,
-    ) -> Result<Option<String>, PassError> {
+    ) -> Result<Option<String>, DependencyError> {
         let of_day: Vec<(Day, u64)> = run
             .must_find()
             .iter()

@@ -10,11 +10,10 @@ use weldfleet_stores::{
 };
 
 use super::{
-    PassError,
     cut::{Cut, Cutter},
     partial_ranges::{PartialRanges, Scan},
 };
-use crate::dependencies::Dependencies;
+use crate::dependencies::{Dependencies, DependencyError};
 
 /// Ranges that are enqueued together, as soon as there are so many: six scripts full.
 const CHUNK: usize = 192;
@@ -90,7 +89,7 @@ pub async fn slice(
     leader: LeaderToken,
     free: &mut u64,
     now: Instant,
-) -> Result<Sliced, PassError> {
+) -> Result<Sliced, DependencyError> {
     let (run, day) = (of.run, of.day);
     let group = DayGroup { run, day }.to_string();
     // Before the rows: the documentation of `pass` says why.
@@ -252,7 +251,7 @@ impl Reading<'_> {
         &self,
         partial: &mut PartialRanges,
         progress: &mut Progress<'_>,
-    ) -> Result<Cutting, PassError> {
+    ) -> Result<Cutting, DependencyError> {
         let Self { deps, of, now, .. } = *self;
         let settings = &deps.settings.scheduler;
         let batch = u64::from(settings.batch_size);
@@ -336,7 +335,7 @@ impl Reading<'_> {
         &self,
         stream: &'k mut KeyStream,
         sliced: &mut Sliced,
-    ) -> Result<Option<&'k KeyBlock>, PassError> {
+    ) -> Result<Option<&'k KeyBlock>, DependencyError> {
         match stream.next().await {
             Err(StoreError::RecordId { hex }) => {
                 mark_unusable_ids(self.deps, self.of, &hex).await?;
@@ -348,7 +347,7 @@ impl Reading<'_> {
     }
 
     /// Enqueues the ranges under the plan's version. Where somebody was faster, `sliced` says so.
-    async fn enqueue(&self, progress: &mut Progress<'_>) -> Result<(), PassError> {
+    async fn enqueue(&self, progress: &mut Progress<'_>) -> Result<(), DependencyError> {
         let Self { deps, of, .. } = *self;
         let Progress {
             sliced,
@@ -419,7 +418,7 @@ async fn mark_unusable_ids(
     deps: &Dependencies,
     of: DayOfRun<'_>,
     hex: &str,
-) -> Result<(), PassError> {
+) -> Result<(), DependencyError> {
     let token = deps.queue.next_token().await?;
     let rows = deps.table.mark_unusable_ids(of.run, token, of.day).await?;
     tracing::error!(day = %of.day, rows, example = hex, "rows marked invalid: their record_id is not utf-8, or too long");
@@ -428,7 +427,7 @@ async fn mark_unusable_ids(
 
 /// Whether somebody stopped the run, or changed its order, since this pass read which are open; asked after the plan
 /// was read (see `withdraw`).
-async fn is_changed(deps: &Dependencies, of: DayOfRun<'_>) -> Result<bool, PassError> {
+async fn is_changed(deps: &Dependencies, of: DayOfRun<'_>) -> Result<bool, DependencyError> {
     if of.run == LIVE_RUN {
         return Ok(false);
     }

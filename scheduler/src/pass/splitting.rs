@@ -8,7 +8,8 @@ use weldfleet_queue::{Job, NewJob, SplitOutcome, State};
 use weldfleet_stores::{Range, clickhouse::Split};
 use weldfleet_weld::Status;
 
-use super::{Pass, PassError, Summary};
+use super::{Pass, Summary};
+use crate::dependencies::DependencyError;
 
 /// Jobs looked at per pass; the rest waits for the next.
 const MOST: u32 = 100;
@@ -20,13 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const POISON_REASON: &str = "poison: killed its worker twice while its job ran isolated";
 
 impl Pass {
-    pub(super) async fn split_jobs(&self, summary: &mut Summary) -> Result<(), PassError> {
+    pub(super) async fn split_jobs(&self, summary: &mut Summary) -> Result<(), DependencyError> {
         let page = self.deps.queue.list(State::Splitting, 0, MOST).await?;
         let mut failing = Duration::ZERO;
         for job in page.jobs {
             let began = Instant::now();
             match self.split_job(&job, summary).await {
-                Err(PassError::Store(error)) if self.is_the_days(&error).await => {
+                Err(DependencyError::Store(error)) if self.is_the_days(&error).await => {
                     let why = error.chain();
                     tracing::warn!(job = job.id, why, "cannot be split now; others are");
                     failing += began.elapsed();
@@ -44,7 +45,7 @@ impl Pass {
         &self,
         job: &Job,
         summary: &mut Summary,
-    ) -> Result<(), PassError> {
+    ) -> Result<(), DependencyError> {
         let queue = &self.deps.queue;
         let range = match weldfleet_fleet::range_of(job) {
             Ok(range) => range,
@@ -82,7 +83,7 @@ impl Pass {
         job: &Job,
         children: &[Range],
         summary: &mut Summary,
-    ) -> Result<(), PassError> {
+    ) -> Result<(), DependencyError> {
         let jobs: Vec<NewJob> = children
             .iter()
             .map(|child| {
@@ -112,7 +113,7 @@ impl Pass {
         status: Status,
         reason: &str,
         told: &str,
-    ) -> Result<u64, PassError> {
+    ) -> Result<u64, DependencyError> {
         let token = self.deps.queue.next_token().await?;
         let table = &self.deps.table;
         let marked = table.mark(token, &job.id, row, status, reason).await?;

@@ -7,7 +7,7 @@ use weldfleet_queue::{State, WorkerEntry};
 use weldfleet_service::output::grouped;
 use weldfleet_settings::Scheduler;
 use weldfleet_stores::Day;
-use weldfleet_words::Words;
+use weldfleet_words::{Words, words};
 
 use super::report::{DayLine, Hint, OlderDay, OlderMirror, Report};
 use crate::{
@@ -61,9 +61,10 @@ pub fn hints(report: &Report, scheduler: &Scheduler, ours: &Agreement) -> Vec<Hi
 fn dead(report: &Report) -> Option<Words> {
     let dead = *report.jobs.as_ref()?.get(&State::Dead)?;
     (dead > 0).then(|| {
-        Words::new(
-            format!("{dead} dead letters; `scheduler jobs list --state dead` shows them"),
-            format!("{dead} 个死信作业；用 `scheduler jobs list --state dead` 查看"),
+        let dead = grouped(dead);
+        words!(
+            "{dead} dead letters; `scheduler jobs list --state dead` shows them",
+            "{dead} 个死信作业；用 `scheduler jobs list --state dead` 查看"
         )
     })
 }
@@ -88,9 +89,9 @@ fn older(report: &Report) -> Option<Words> {
         ),
     };
     let (en, zh) = (commands.join(", "), commands.join("、"));
-    Some(Words::new(
-        format!("older days have rows left; {en} {judges} them{and}"),
-        format!("更早的日期还有未判定的数据；用 {zh} 补跑{and_zh}"),
+    Some(words!(
+        "older days have rows left; {en} {judges} them{and}",
+        "更早的日期还有未判定的数据；用 {zh} 补跑{and_zh}"
     ))
 }
 
@@ -141,37 +142,29 @@ fn other_days(report: &Report, scheduler: &Scheduler) -> Option<Words> {
     };
     let shown = |told: &str| told.trim_start_matches(DAYS_TOLD).to_owned();
     let (theirs, leaders) = (shown(&days), shown(&leader));
-    Some(Words::new(
-        format!(
-            "{who} has other days than the leader, so that they tell different things: {theirs}, the leader {leaders}; give all the same file and restart them"
-        ),
-        format!(
-            "{who_zh} 与主调度器的日期设置不同，两者显示的内容不一致：{theirs}，主调度器为 {leaders}；请统一配置文件并重启"
-        ),
+    Some(words!(
+        "{who} has other days than the leader, so that they tell different things: {theirs}, the leader {leaders}; give all the same file and restart them",
+        "{who_zh} 与主调度器的日期设置不同，两者显示的内容不一致：{theirs}，主调度器为 {leaders}；请统一配置文件并重启"
     ))
 }
 
 fn no_day(report: &Report) -> Option<Words> {
-    let rows = report.rows_on_no_day.filter(|rows| *rows > 0)?;
-    Some(Words::new(
-        format!(
-            "{rows} rows have a data_date that is no day, so nothing judges them; fix it in ClickHouse"
-        ),
-        format!("{rows} 行数据的 data_date 不是日期，不会被判定；请在 ClickHouse 中修正"),
+    let rows = grouped(report.rows_on_no_day.filter(|rows| *rows > 0)?);
+    Some(words!(
+        "{rows} rows have a data_date that is no day, so nothing judges them; fix it in ClickHouse",
+        "{rows} 行数据的 data_date 不是日期，不会被判定；请在 ClickHouse 中修正"
     ))
 }
 
 fn in_error(report: &Report) -> Option<Words> {
     let days = report.days.iter().flatten();
     let days: Vec<&DayLine> = days.filter(|day| day.outcomes.error > 0).collect();
-    let rows: u64 = days.iter().map(|day| day.outcomes.error).sum();
+    let rows = grouped(days.iter().map(|day| day.outcomes.error).sum());
     let (first, last) = (&days.first()?.day, &days.last()?.day);
     let command = format!("scheduler backfill --from {first} --to {last} --status error");
-    Some(Words::new(
-        format!(
-            "{rows} rows are in error, with the reason in alg_error; `{command}` judges them again"
-        ),
-        format!("{rows} 行数据判定出错，原因见 alg_error；用 `{command}` 重新判定"),
+    Some(words!(
+        "{rows} rows are in error, with the reason in alg_error; `{command}` judges them again",
+        "{rows} 行数据判定出错，原因见 alg_error；用 `{command}` 重新判定"
     ))
 }
 
@@ -179,36 +172,26 @@ fn gone(report: &Report) -> Option<Words> {
     let mut runs = report.runs.iter().flatten().filter(|run| run.gone > 0);
     let run = runs.next()?;
     let (id, rows) = (run.run, grouped(run.gone));
-    Some(Words::new(
-        format!(
-            "{rows} rows of run {id} are gone: the table has no row of their days; the run waits for them, `scheduler backfill cancel {id}` ends it"
-        ),
-        format!(
-            "补跑 {id} 的 {rows} 行数据已不在表中；补跑会等待，用 `scheduler backfill cancel {id}` 结束"
-        ),
+    Some(words!(
+        "{rows} rows of run {id} are gone: the table has no row of their days; the run waits for them, `scheduler backfill cancel {id}` ends it",
+        "补跑 {id} 的 {rows} 行数据已不在表中；补跑会等待，用 `scheduler backfill cancel {id}` 结束"
     ))
 }
 
 fn pause_lost(report: &Report) -> Option<Words> {
     (report.pause_lost && report.paused.is_none()).then(|| {
-        Words::new(
-            "the fleet was paused and Redis forgot that, so it is claiming again; `scheduler pause` stops it, `scheduler resume` says that it may go on"
-                .to_owned(),
+        words!(
+            "the fleet was paused and Redis forgot that, so it is claiming again; `scheduler pause` stops it, `scheduler resume` says that it may go on",
             "系统曾被暂停，但 Redis 丢失了暂停状态，现已继续领取作业；用 `scheduler pause` 停止，或用 `scheduler resume` 确认继续"
-                .to_owned(),
         )
     })
 }
 
 fn unknown_runs(report: &Report) -> Option<Words> {
     let run = report.unknown_runs.first()?;
-    Some(Words::new(
-        format!(
-            "jobs of run {run} are in the queue, and weld_runs does not know it; `scheduler backfill cancel {run}` takes them off"
-        ),
-        format!(
-            "队列中有补跑 {run} 的作业，但 weld_runs 中没有它；用 `scheduler backfill cancel {run}` 移出"
-        ),
+    Some(words!(
+        "jobs of run {run} are in the queue, and weld_runs does not know it; `scheduler backfill cancel {run}` takes them off",
+        "队列中有补跑 {run} 的作业，但 weld_runs 中没有它；用 `scheduler backfill cancel {run}` 移出"
     ))
 }
 
@@ -217,24 +200,18 @@ fn older_mirror(report: &Report) -> Option<Words> {
     let OlderMirror { missing, of, days } =
         report.mirror_older.filter(|older| older.missing > 0)?;
     let [missing, of] = [missing, of].map(grouped);
-    Some(Words::new(
-        format!(
-            "older days: {missing} of {of} NOK rows are missing from MySQL, on {days} days; the leader brings one day after another"
-        ),
-        format!(
-            "更早的日期：MySQL 缺少 {of} 行 NOK 数据中的 {missing} 行，共 {days} 天；主调度器会逐日补齐"
-        ),
+    Some(words!(
+        "older days: {missing} of {of} NOK rows are missing from MySQL, on {days} days; the leader brings one day after another",
+        "更早的日期：{of} 行 NOK 数据中，MySQL 缺少 {missing} 行，共 {days} 天；主调度器会逐日补齐"
     ))
 }
 
 fn late(report: &Report) -> Option<Words> {
     let rows: u64 = report.mirror.iter().flatten().map(|line| line.late).sum();
     let rows = grouped(Some(rows).filter(|rows| *rows > 0)?);
-    Some(Words::new(
-        format!(
-            "MySQL lacks {rows} NOK rows that were committed a while ago; the leader's log says why"
-        ),
-        format!("MySQL 缺少 {rows} 行较早提交的 NOK 数据；原因见主调度器日志"),
+    Some(words!(
+        "MySQL lacks {rows} NOK rows that were committed a while ago; the leader's log says why",
+        "MySQL 缺少 {rows} 行较早提交的 NOK 数据；原因见主调度器日志"
     ))
 }
 
@@ -245,17 +222,17 @@ fn nothing_is_left(report: &Report) -> bool {
 }
 
 fn later(report: &Report, scheduler: &Scheduler) -> Option<Words> {
-    let rows = report.rows_later.filter(|rows| *rows > 0)?;
+    let rows = grouped(report.rows_later.filter(|rows| *rows > 0)?);
     let (zone, lookahead) = (scheduler.timezone.name(), scheduler.lookahead_days);
     let (day, day_zh) = match lookahead {
         0 => ("today", "今天"),
         _ => ("tomorrow", "明天"),
     };
-    let settings =
-        format!("scheduler.timezone = \"{zone}\", scheduler.lookahead_days = {lookahead}");
-    Some(Words::new(
-        format!("{rows} rows are dated after {day} and wait for their day; {settings}"),
-        format!("{rows} 行数据的日期晚于{day_zh}，等待到期；{settings}"),
+    let zone = format!("scheduler.timezone = \"{zone}\"");
+    let lookahead = format!("scheduler.lookahead_days = {lookahead}");
+    Some(words!(
+        "{rows} rows are dated after {day} and wait for their day; {zone}, {lookahead}",
+        "{rows} 行数据的日期晚于{day_zh}，到该日期才会判定；{zone}，{lookahead}"
     ))
 }
 
@@ -268,11 +245,15 @@ fn told_settings(report: &Report) -> impl Iterator<Item = (&WorkerEntry, Agreeme
     })
 }
 
+fn listed(names: &[String]) -> Words {
+    Words::new(names.join(", "), names.join("、"))
+}
+
 /// `[columns], [tables]`
-fn sections<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+fn sections<'a>(names: impl IntoIterator<Item = &'a str>) -> Words {
     let names: BTreeSet<&str> = names.into_iter().collect();
-    let names = names.iter().map(|name| format!("[{name}]"));
-    names.collect::<Vec<_>>().join(", ")
+    let names: Vec<String> = names.iter().map(|name| format!("[{name}]")).collect();
+    listed(&names)
 }
 
 /// Workers that do not see the rows which this scheduler slices: they settle a range without a verdict for those rows.
@@ -297,14 +278,10 @@ fn other_rows(report: &Report, ours: &Agreement) -> Option<Words> {
         1 => first.clone(),
         more => format!("{first} 等 {more} 个"),
     };
-    let names = sections(names.iter().map(String::as_str));
-    Some(Words::new(
-        format!(
-            "worker {whose} has another {names} than this scheduler, so that rows may stay without a verdict; give all the same file and restart them"
-        ),
-        format!(
-            "工作进程 {whose_zh} 的 {names} 配置与本调度器不同，部分数据可能一直没有判定；请统一配置文件并重启"
-        ),
+    let Words { en, zh } = sections(names.iter().map(String::as_str));
+    Some(words!(
+        "worker {whose} has another {en} than this scheduler, so that rows may stay without a verdict; give all the same file and restart them",
+        "工作进程 {whose_zh} 的 {zh} 配置与本调度器不同，部分数据可能一直没有判定；请统一配置文件并重启"
     ))
 }
 
@@ -318,13 +295,9 @@ fn other_leases(report: &Report, ours: &Agreement) -> Option<Words> {
         0 => Default::default(),
         more => (format!(" and {more} more"), format!(" 等 {} 个", more + 1)),
     };
-    Some(Words::new(
-        format!(
-            "worker {id}{and} has another lease.ttl than this scheduler, so that a silence may be taken for a death; give all the same file and restart them"
-        ),
-        format!(
-            "工作进程 {id}{and_zh} 的 lease.ttl 与本调度器不同，短暂的沉默可能被当作崩溃；请统一配置文件并重启"
-        ),
+    Some(words!(
+        "worker {id}{and} has another lease.ttl than this scheduler, so that a silence may be taken for a death; give all the same file and restart them",
+        "工作进程 {id}{and_zh} 的 lease.ttl 与本调度器不同，短暂无响应可能被当作崩溃；请统一配置文件并重启"
     ))
 }
 
@@ -334,13 +307,11 @@ fn other_settings(report: &Report) -> Option<Words> {
     let first = told.first()?;
     let differing = told.iter().flat_map(|other| first.differing(other));
     let differing = differing.filter(|name| *name != agreement::LEASE);
-    let names = sections(differing);
-    (!names.is_empty()).then(|| {
-        Words::new(
-            format!(
-                "workers have different {names}, so that a weld's verdict depends on who judges it; give all the same files and restart them"
-            ),
-            format!("各工作进程的 {names} 配置不同，同一焊点的判定取决于由谁处理；请统一文件并重启"),
+    let Words { en, zh } = sections(differing);
+    (!en.is_empty()).then(|| {
+        words!(
+            "workers have different {en}, so that a weld's verdict depends on who judges it; give all the same files and restart them",
+            "各工作进程的 {zh} 配置不同，同一焊点的判定取决于由谁处理；请统一文件并重启"
         )
     })
 }
@@ -353,7 +324,7 @@ fn mixed<'a>(living: impl Iterator<Item = &'a WorkerEntry>) -> Option<Words> {
         let told = living.iter().filter_map(|worker| worker.fields.get(field));
         told.cloned().collect()
     };
-    let listed = |kinds: BTreeSet<String>| kinds.into_iter().collect::<Vec<_>>().join(", ");
+    let listed = |kinds: BTreeSet<String>| listed(&kinds.into_iter().collect::<Vec<_>>());
     let models = kinds("model_version");
     // which GPU of its host a worker has says nothing of its numbers
     let providers = kinds("device").into_iter();
@@ -363,19 +334,17 @@ fn mixed<'a>(living: impl Iterator<Item = &'a WorkerEntry>) -> Option<Words> {
     });
     let devices: BTreeSet<String> = providers.collect();
     if models.len() > 1 {
-        let models = listed(models);
-        return Some(Words::new(
-            format!(
-                "workers judge by different models ({models}), so that a weld's verdict depends on who judges it"
-            ),
-            format!("工作进程使用不同的模型（{models}），同一焊点的判定取决于由谁处理"),
+        let Words { en, zh } = listed(models);
+        return Some(words!(
+            "workers judge by different models ({en}), so that a weld's verdict depends on who judges it",
+            "工作进程使用不同的模型（{zh}），同一焊点的判定取决于由谁处理"
         ));
     }
     (devices.len() > 1).then(|| {
-        let devices = listed(devices);
-        Words::new(
-            format!("workers compute on different providers ({devices}), whose probabilities agree to 1e-5; model.provider names one for all"),
-            format!("工作进程使用不同的计算后端（{devices}），概率相差不超过 1e-5；用 model.provider 统一指定"),
+        let Words { en, zh } = listed(devices);
+        words!(
+            "workers compute on different providers ({en}), whose probabilities agree to 1e-5; model.provider names one for all",
+            "工作进程使用不同的计算后端（{zh}），概率相差不超过 1e-5；用 model.provider 统一指定"
         )
     })
 }

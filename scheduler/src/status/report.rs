@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use weldfleet_queue::{Candidate, Pause, State, WorkerEntry};
 use weldfleet_stores::{
     Day,
-    clickhouse::{DayCounts, OutcomeCounts},
+    clickhouse::{DayCounts, OutcomeCounts, RunState},
 };
 use weldfleet_words::Words;
 
@@ -324,7 +324,8 @@ pub struct RunLine {
     pub from: String,
     pub to: String,
     pub selection: String,
-    pub state: &'static str,
+    #[serde(serialize_with = "by_name")]
+    pub state: RunState,
     /// Which day first.
     pub order: &'static str,
     /// Rows it still wants; only of runs that are open or held.
@@ -344,6 +345,16 @@ pub struct RunLine {
     /// Who held, cancelled or resumed it last, and why.
     pub changed_by: String,
     pub changed_why: String,
+}
+
+impl RunLine {
+    pub fn is_open(&self) -> bool {
+        self.state == RunState::Open
+    }
+}
+
+fn by_name<S: Serializer>(state: &RunState, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.name())
 }
 
 /// How busy a worker's GPU is, and how full; `None` where no driver tells.

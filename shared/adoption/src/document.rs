@@ -8,7 +8,7 @@ use weldfleet_words::{Language, Words, words};
 
 use crate::{
     Adoption,
-    plan::{Item, Origin},
+    plan::{Item, Origin, listed},
 };
 
 /// Sections in the order of the file, each with what it is about.
@@ -23,18 +23,18 @@ const SECTIONS: &[(&str, &str, &str)] = &[
     (
         "mysql.columns",
         "ours = \"theirs\" in that table",
-        "该表中：我们的列 = \"对方的列\"",
+        "该表中：weldfleet 的列名 = \"工厂表中的列名\"",
     ),
     (
         "mysql.constants",
         "theirs = value: what that table demands besides",
-        "对方的列 = 值：该表另外要求的列",
+        "工厂表中的列名 = 值：该表另外要求的列",
     ),
     ("tables", "", ""),
     (
         "columns",
         "ours = \"theirs\"; a column that is not listed has our name",
-        "我们的列 = \"工厂的列\"；未列出的列名相同",
+        "weldfleet 的列名 = \"工厂表中的列名\"；未列出的列名相同",
     ),
     (
         "columns.scalars",
@@ -106,7 +106,7 @@ fn head(text: &mut String, adoption: &Adoption, source: &str, languages: &[Langu
         text,
         &words!(
             "\"mapped\" the old configuration says it; \"guessed\" please look; \"?\" a person must say it: remove the # before the key",
-            "“对应”旧配置已写明；“推测”请核对；“？”须由人决定：去掉键前的 #",
+            "“沿用”旧配置已写明；“推测”请核对；“？”须由人决定：去掉键前的 #",
         ),
         languages,
     );
@@ -115,12 +115,12 @@ fn head(text: &mut String, adoption: &Adoption, source: &str, languages: &[Langu
         comment(text, &titled(&words!("note", "说明"), words), languages);
     }
     if !adoption.unknown.is_empty() {
-        let names = adoption.unknown.join(", ");
+        let Words { en, zh } = listed(&adoption.unknown);
         comment(
             text,
             &words!(
-                "old keys that nobody here knows, so that nothing was done with them: {names}",
-                "未识别、因而未处理的旧键：{names}",
+                "old keys that nobody here knows, so that nothing was done with them: {en}",
+                "未识别、因而未处理的旧键：{zh}",
             ),
             languages,
         );
@@ -169,7 +169,7 @@ fn write_item(
 ) {
     let known = is_known(adoption, item, knows);
     let mut why = match item.origin {
-        Origin::Mapped => titled(&words!("mapped", "对应"), &item.why),
+        Origin::Mapped => titled(&words!("mapped", "沿用"), &item.why),
         Origin::Guessed => titled(&words!("guessed", "推测"), &item.why),
         Origin::Question => {
             let (en, zh) = (&item.why.en, &item.why.zh);
@@ -179,7 +179,7 @@ fn write_item(
     if !known {
         why = why.and(&words!(
             "needs a later build: this one does not know the key, or the scale that it needs",
-            "需要更新的版本：本版本没有此键，或没有它所需的比例键",
+            "需要更高版本的 weldfleet：本版本没有此键，或没有它所需的比例键",
         ));
     }
     if replaces(adoption, item) {
@@ -282,7 +282,7 @@ pub fn summary(adoption: &Adoption, languages: &[Language], knows: IsKnownKey<'_
     let asked = adoption.count(Origin::Question);
     say(&words!(
         "{mapped} settings mapped, {guessed} guessed, {asked} for a person to say",
-        "对应 {mapped} 项，推测 {guessed} 项，须由人决定 {asked} 项",
+        "沿用 {mapped} 项，推测 {guessed} 项，须由人决定 {asked} 项",
     ));
     for words in &adoption.unasked {
         say(words);
@@ -294,7 +294,7 @@ pub fn summary(adoption: &Adoption, languages: &[Language], knows: IsKnownKey<'_
             Origin::Question => say(&words!("? {name}: {en}", "？{name}：{zh}")),
             _ if !is_known(adoption, item, knows) => say(&words!(
                 "later: {name}: this build does not know the key; it is written as a comment",
-                "需要更新的版本：{name}：本版本没有此键，已写成注释",
+                "需要更高版本的 weldfleet：{name}：本版本没有此键，已写成注释",
             )),
             _ => {}
         }
@@ -303,11 +303,8 @@ pub fn summary(adoption: &Adoption, languages: &[Language], knows: IsKnownKey<'_
         say(words);
     }
     if !adoption.unknown.is_empty() {
-        let names = adoption.unknown.join(", ");
-        say(&words!(
-            "unknown old keys: {names}",
-            "未识别的旧键：{names}"
-        ));
+        let Words { en, zh } = listed(&adoption.unknown);
+        say(&words!("unknown old keys: {en}", "未识别的旧键：{zh}"));
     }
     text
 }

@@ -504,6 +504,47 @@ fn a_table_that_was_adopted_and_migrated_is_adopted_alike() {
 }
 
 #[test]
+fn chinese_names_are_known_and_a_missing_part_or_spot_is_asked_for() {
+    let ck = "clickhouse: {host: ck, table: weld_detail}\n";
+    let names = [
+        ("record_id", "记录号", "String"),
+        ("data_date", "日期", "String"),
+        ("ck_local_time", "时间", "DateTime64(3)"),
+        ("part_no", "零件", "String"),
+        ("spot_name", "焊点编号", "String"),
+        ("timer_name", "控制器编号", "String"),
+        ("umax", "最大电压", "Float64"),
+        ("imax", "最大电流", "Float64"),
+        ("u_curve", "电压曲线", "Array(Float32)"),
+        ("i_curve", "电流曲线", "Array(Float32)"),
+        ("program", "焊接程序", "String"),
+        ("wear_percent", "电极磨损", "Float64"),
+        ("tip_dress_count", "修磨次数", "UInt32"),
+        ("energy", "焊接能量", "Float64"),
+        ("force_kn", "电极压力", "Float64"),
+    ];
+    let columns = names.map(|(_, theirs, kind)| (theirs, kind));
+    let adopted = adopt_text(ck, Answer::Told(table(&columns, Vec::new())), away());
+    for (ours, theirs, _) in names {
+        let line = format!("{ours} = \"{theirs}\"");
+        assert_eq!(lines(&adopted.file, ours), [line], "{}", adopted.file);
+    }
+    let mut others = table(&columns, Vec::new());
+    for column in &mut others.columns[3..6] {
+        column.name = format!("{}?", column.name);
+    }
+    let adopted = adopt_text(ck, Answer::Told(others), away());
+    for (ours, is_asked) in [
+        ("part_no", true),
+        ("spot_name", true),
+        ("timer_name", false),
+    ] {
+        let asks = adopted.screen.contains(&format!("? columns.{ours}:"));
+        assert_eq!(asks, is_asked, "{}", adopted.screen);
+    }
+}
+
+#[test]
 fn programs_are_asked_about_wherever_the_old_file_says_nothing() {
     let ck = "clickhouse: {host: ck, table: weld_detail}\n";
     let counted = |programs: &[(Option<&str>, u64)], text: &str| {

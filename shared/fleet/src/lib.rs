@@ -1,7 +1,7 @@
 //! What scheduler and worker must agree on, made from the settings in one place.
 //!
 //! # Layout
-//! - [`queue_options`]: the queue both speak to; [`owner`]: whose it is;
+//! - [`queue_options`]: the queue both speak to; [`owner`]: whose it is, [`owned`]: for that owner;
 //! - [`job`]: a range as a job, [`range_of`]: the range of a job; [`unreadable`]: what is said of rows that cannot be
 //!   read;
 //! - [`LEADER_TTL`], [`LEADER_RENEWS_EVERY`]: how long one scheduler leads;
@@ -22,7 +22,7 @@ pub mod judging;
 use std::time::Duration;
 
 use weldfleet_breaker::Limits;
-use weldfleet_queue::{Job, NewJob, Options, Owner, QueueError};
+use weldfleet_queue::{Job, NewJob, Options, Owner, Queue, QueueError};
 use weldfleet_service::{Exit, Failure};
 use weldfleet_settings::{Settings, secret::without_credentials};
 use weldfleet_stores::{KeyOrder, Range, RangeError, StoreError, clickhouse::Server};
@@ -68,6 +68,18 @@ pub async fn owner(settings: &Settings) -> Result<Option<Owner>, StoreError> {
         without_credentials(&settings.clickhouse.url)
     );
     Ok((!marks.is_empty()).then_some(Owner { name, marks }))
+}
+
+/// The queue as [`owner`]'s; as it is if there is none. An error of the queue is one of its options.
+///
+/// # Errors
+/// When ClickHouse cannot be asked.
+pub async fn owned(
+    queue: Queue,
+    settings: &Settings,
+) -> Result<Result<Queue, QueueError>, StoreError> {
+    let owner = owner(settings).await?;
+    Ok(owner.map_or_else(|| Ok(queue.clone()), |owner| queue.owned_by(owner)))
 }
 
 /// What is wrong with the options of [`queue_options`], by the key of the configuration.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use metrics::{Unit, describe_gauge};
+use metrics::Unit;
 pub use metrics_exporter_prometheus::PrometheusHandle as Handle;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 
@@ -37,10 +37,62 @@ pub fn install(hours: &[&str]) -> anyhow::Result<Handle> {
             kept.run_upkeep();
         }
     });
-    describe_gauge!(
-        "weldfleet_dependency_up",
-        Unit::Count,
-        "1 while this process finds that the dependency does what it needs of it, else 0"
+    describe(
+        Kind::Gauge,
+        "weldfleet_dependency_up 1 while this process finds that the dependency does what it needs of it, else 0",
     );
     Ok(handle)
+}
+
+/// What a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// Says what metrics mean: of each a line, its name and behind it the text. The unit is the end of the name.
+pub fn describe(kind: Kind, lines: &'static str) {
+    metrics::with_recorder(|recorder| {
+        for (name, text) in lines.lines().filter_map(|line| line.split_once(' ')) {
+            let unit = match name.rsplit_once('_') {
+                Some((_, "seconds")) => Some(Unit::Seconds),
+                Some((_, "bytes")) => Some(Unit::Bytes),
+                Some((_, "ratio")) => None,
+                _ => Some(Unit::Count),
+            };
+            let (name, text) = (name.into(), text.into());
+            match kind {
+                Kind::Counter => recorder.describe_counter(name, unit, text),
+                Kind::Gauge => recorder.describe_gauge(name, unit, text),
+                Kind::Histogram => recorder.describe_histogram(name, unit, text),
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_is_the_help_of_its_metric() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            describe(
+                Kind::Counter,
+                "weldfleet_a_total what a is\nweldfleet_b_total b: this",
+            );
+            metrics::counter!("weldfleet_a_total").increment(1);
+            metrics::counter!("weldfleet_b_total").increment(1);
+        });
+        let shown = recorder.handle().render();
+        for help in [
+            "weldfleet_a_total what a is\n",
+            "weldfleet_b_total b: this\n",
+        ] {
+            assert!(shown.contains(&format!("# HELP {help}")), "{shown}");
+        }
+    }
 }

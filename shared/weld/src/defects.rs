@@ -56,9 +56,15 @@ impl DefectNames {
             .chain(Rule::ALL.map(Rule::as_str))
     }
 
+    /// The words that it was given.
+    #[must_use]
+    pub fn given(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
     /// Its words; its own name where it was given none.
     fn words<'a>(&'a self, name: &'a str) -> &'a str {
-        self.0.get(name).map_or(name, String::as_str)
+        self.given(name).unwrap_or(name)
     }
 }
 

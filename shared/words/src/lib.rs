@@ -45,12 +45,13 @@ pub struct Words {
     pub zh: String,
 }
 
-/// One sentence, formatted like `format!`: `words!("{n} rows", "{n} 行")`.
+/// One sentence, formatted like `format!`: `words!("{n} rows", "{n} 行")`, `words!("{n} {what}", "{n} 行", what = "rows")`.
 #[macro_export]
 macro_rules! words {
-    ($en:literal, $zh:literal $(,)?) => {
+    ($en:literal, $zh:literal $(, $name:ident = $value:expr)* $(,)?) => {{
+        $(let $name = $value;)*
         $crate::Words::new(format!($en), format!($zh))
-    };
+    }};
 }
 
 impl Words {

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use weldfleet_queue::{State, WorkerEntry};
 use weldfleet_service::output::{Paint, grouped, spoken, table};
+use weldfleet_stores::clickhouse::RunState;
 use weldfleet_words::{Language, Words};
 
 use crate::{
@@ -141,7 +142,7 @@ fn runs_table(runs: &[RunLine]) -> String {
             run.from.clone(),
             run.to.clone(),
             run.selection.clone(),
-            run.state.to_owned(),
+            run.state.name().to_owned(),
             run.left.map_or_else(|| "-".to_owned(), grouped),
             why(run),
         ]
@@ -238,8 +239,8 @@ fn why(run: &RunLine) -> String {
     if !run.note.is_empty() {
         remarks.push(run.note.clone());
     }
-    if matches!(run.state, "held" | "cancelled") {
-        let mut stopped = format!("{} by {}", run.state, run.changed_by);
+    if matches!(run.state, RunState::Held | RunState::Cancelled) {
+        let mut stopped = format!("{} by {}", run.state.name(), run.changed_by);
         if !run.changed_why.is_empty() {
             stopped.push_str(": ");
             stopped.push_str(&run.changed_why);

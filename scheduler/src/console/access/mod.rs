@@ -28,7 +28,7 @@ use axum::{
 use weldfleet_settings::{Settings, Zone};
 
 use super::{
-    Told, changes, flash, page_request, plain, problem::Problem, visitor::Visitor, words::Text,
+    CHANGES, Told, flash, page_request, plain, problem::Problem, visitor::Visitor, words::Text,
 };
 use crate::{
     clock::now_ms,
@@ -261,7 +261,7 @@ pub async fn guard(State(access): State<Access>, mut request: Request, next: Nex
             let renews = request.headers().contains_key(RENEWS);
             let path = request.uri().path();
             let is_page = request.method() == Method::GET && !OPEN.contains(&path);
-            let renews = renews || path == changes::PATH;
+            let renews = renews || path == CHANGES;
             let answer = next.run(request).await;
             let mut answer = in_words(answer, text).await;
             // What puts a page's content in again shows no more of it.

@@ -39,6 +39,15 @@ struct SignInPage<'a> {
     said: &'a str,
 }
 
+impl SignInPage<'_> {
+    /// Where it goes on in the other language, as it stands in an address.
+    fn other_next(&self) -> String {
+        let lang = self.t.lang;
+        let other = format!("lang={}", lang.other());
+        encoded(&self.next.replace(&format!("lang={lang}"), &other))
+    }
+}
+
 #[derive(Template)]
 #[template(path = "go_on.html")]
 struct GoOnPage<'a> {
@@ -59,9 +68,13 @@ pub fn lead(request: &Request) -> Response {
         let t = text_of(request.uri(), headers);
         return html(GoOnPage { t, next }.render());
     }
-    let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    let next = encoded(next);
     let lang = text_of(request.uri(), headers).lang;
     Redirect::to(&format!("/ui/sign-in?next={next}&lang={lang}")).into_response()
+}
+
+fn encoded(next: &str) -> String {
+    form_urlencoded::byte_serialize(next.as_bytes()).collect()
 }
 
 #[derive(Deserialize)]
@@ -169,6 +182,18 @@ pub async fn sign_out(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_other_language_leads_to_the_same_page() {
+        let page = SignInPage {
+            t: Text::of(weldfleet_words::Language::Chinese),
+            next: "/ui/nok?day=20261129&lang=zh",
+            said: "",
+        };
+        let html = page.render().unwrap();
+        let other = "/ui/sign-in?lang=en&next=%2Fui%2Fnok%3Fday%3D20261129%26lang%3Den";
+        assert!(html.contains(other) && html.contains("English"), "{html}");
+    }
 
     #[tokio::test]
     async fn nobody_is_led_elsewhere() {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use askama::{Error, Template};
 use weldfleet_fleet::DayGroup;
+use weldfleet_stores::clickhouse::RunState;
 
 use super::{
     frame::{Frame, View},
@@ -58,9 +59,9 @@ pub fn page(report: &Report, dead: &Dead, request: &PageRequest) -> Result<Strin
 /// Buttons of a run: name and word.
 fn changes(line: &RunLine, text: &Text) -> Vec<(&'static str, &'static str)> {
     let mut changes = match line.state {
-        "open" => vec![("hold", text.hold)],
-        "held" => vec![("resume", text.resume)],
-        _ => return Vec::new(),
+        RunState::Open => vec![("hold", text.hold)],
+        RunState::Held => vec![("resume", text.resume)],
+        RunState::Cancelled | RunState::Closed => return Vec::new(),
     };
     if line.days > 1 {
         changes.push(match line.order {
@@ -106,7 +107,7 @@ fn columns<'c>(dead: &'c Dead, whom: For, text: &'c Text) -> Columns<'c, RunLine
                 "newest" => text.newest_first,
                 _ => text.oldest_first,
             };
-            format!("{}, {order}", text.selection(&run.selection))
+            format!("{}{}{order}", text.selection(&run.selection), text.comma)
         })
         .ours(state, |run| text.run_state(run.state).to_owned())
         .ours(left, move |run| or_dash(or_ended(run, run.left)))
@@ -121,13 +122,13 @@ fn columns<'c>(dead: &'c Dead, whom: For, text: &'c Text) -> Columns<'c, RunLine
         .theirs(changed, |run| {
             let changed = [run.changed_by.as_str(), run.changed_why.as_str()].into_iter();
             let changed = changed.filter(|text| !text.is_empty());
-            changed.collect::<Vec<_>>().join(": ")
+            changed.collect::<Vec<_>>().join(text.colon)
         })
 }
 
 /// What is left of a run; nothing of one that has ended. Of a cancelled one nobody counts it.
 fn or_ended(run: &RunLine, left: Option<u64>) -> Option<u64> {
-    left.or((run.state == "closed").then_some(0))
+    left.or((run.state == RunState::Closed).then_some(0))
 }
 
 /// Days of a run that have dead jobs, as far as these were read.
@@ -162,9 +163,9 @@ mod tests {
             let dead = dead(0);
             columns(&dead, For::People, &ENGLISH).cells(&line)[5..8].join(" ")
         };
-        assert_eq!(cells("open", Some(2)), "200 5 2");
-        assert_eq!(cells("closed", None), "0 7 0");
-        assert_eq!(cells("cancelled", None), "– – –");
+        assert_eq!(cells(RunState::Open, Some(2)), "200 5 2");
+        assert_eq!(cells(RunState::Closed, None), "0 7 0");
+        assert_eq!(cells(RunState::Cancelled, None), "– – –");
     }
 
     #[test]

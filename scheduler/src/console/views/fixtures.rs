@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use weldfleet_queue::{Job, State};
 use weldfleet_settings::Zone;
-use weldfleet_stores::clickhouse::OutcomeCounts;
+use weldfleet_stores::clickhouse::{OutcomeCounts, RunState};
 use weldfleet_words::Words;
 
 use crate::{
@@ -56,7 +56,7 @@ pub fn report() -> Report {
         }]),
         runs: Some(vec![RunLine {
             run: 20_261_128_210_501_123,
-            state: "held",
+            state: RunState::Held,
             left: Some(7),
             by: HOSTILE.to_owned(),
             note: HOSTILE.to_owned(),

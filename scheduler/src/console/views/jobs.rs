@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use askama::{Error, Template};
 use weldfleet_queue::{Job, State};
 use weldfleet_service::output::grouped;
+use weldfleet_words::Language;
 
 use super::{
     frame::{Frame, View},
@@ -36,12 +37,19 @@ struct JobsPage<'a> {
 }
 
 pub fn page(report: &Report, dead: &Dead, request: &PageRequest) -> Result<String, Error> {
+    let text = request.text;
     let counts = report.jobs.iter().flatten();
     let counts: Vec<String> = counts
-        .map(|(state, count)| format!("{} {}", grouped(*count), request.text.job_state(*state)))
+        .map(|(state, count)| {
+            let (state, count) = (text.job_state(*state), grouped(*count));
+            match text.lang {
+                Language::English => format!("{count} {state}"),
+                Language::Chinese => format!("{state} {count}"),
+            }
+        })
         .collect();
     let read = dead.as_deref().map(Vec::as_slice);
-    let groups = by_cause(read.unwrap_or_default())
+    let groups = by_cause(read.unwrap_or_default(), text)
         .into_iter()
         .map(|group| GroupRow {
             jobs: grouped(group.ids.len() as u64),
@@ -54,16 +62,16 @@ pub fn page(report: &Report, dead: &Dead, request: &PageRequest) -> Result<Strin
             ids: group.ids,
         });
     let page = JobsPage {
-        t: request.text,
+        t: text,
         frame: Frame::at(View::Jobs, report.at_ms, request),
         notes: dead
             .as_ref()
             .err()
-            .map(|why| why.text(request.text.lang))
-            .or_else(|| first_of(report, dead, request.text))
+            .map(|why| why.text(text.lang))
+            .or_else(|| first_of(report, dead, text))
             .into_iter()
             .collect(),
-        counts: counts.join(", "),
+        counts: counts.join(text.between),
         groups: groups.collect(),
     };
     page.render()
@@ -91,15 +99,18 @@ pub fn table(dead: &[Job], text: &Text) -> Table {
     Columns::<Job>::new()
         .ours(id, |job| job.id.clone())
         .ours(rows, |job| job.weight.to_string())
-        .theirs(reason, why)
+        .theirs(reason, |job| why(job, text))
         .table(dead)
 }
 
 /// Why it is dead; of a record that cannot be read, what is wrong with it.
-fn why(job: &Job) -> String {
+fn why(job: &Job, text: &Text) -> String {
     match job.unreadable.is_empty() {
         true => job.error.clone(),
-        false => format!("unreadable: {}", job.unreadable.join(", ")),
+        false => {
+            let said = job.unreadable.join(text.between);
+            format!("{}{}{said}", text.unreadable, text.colon)
+        }
     }
 }
 
@@ -112,10 +123,10 @@ struct DeadCause {
 }
 
 /// Errors that differ in numbers alone are one cause.
-fn by_cause(dead: &[Job]) -> Vec<DeadCause> {
+fn by_cause(dead: &[Job], text: &Text) -> Vec<DeadCause> {
     let mut causes: BTreeMap<String, DeadCause> = BTreeMap::new();
     for job in dead {
-        let why = why(job);
+        let why = why(job, text);
         let cause = causes
             .entry(without_numbers(&why))
             .or_insert_with(|| DeadCause {
@@ -154,6 +165,7 @@ fn without_numbers(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{super::fixtures::job, *};
+    use crate::console::words::{CHINESE, ENGLISH};
 
     #[test]
     fn jobs_that_died_alike_are_one_cause_however_long_the_numbers() {
@@ -167,7 +179,7 @@ mod tests {
             "row 1,234: umax is 0.25, not 100.",
             "row 9: imax is 1.5, not 2.",
         ];
-        let groups = by_cause(&dead.map(died));
+        let groups = by_cause(&dead.map(died), &ENGLISH);
         let sizes: Vec<usize> = groups.iter().map(|group| group.ids.len()).collect();
         assert_eq!(sizes, [3, 1]);
         assert_eq!(without_numbers(dead[2]), "row #: umax is #, not #.");
@@ -180,7 +192,12 @@ mod tests {
             unreadable: vec!["state `x` is none".to_owned()],
             ..job(0)
         };
-        let groups = by_cause(&[damaged]);
-        assert_eq!(groups[0].why, "unreadable: state `x` is none");
+        let damaged = [damaged];
+        for (text, said) in [
+            (&ENGLISH, "unreadable: state `x` is none"),
+            (&CHINESE, "无法读取：state `x` is none"),
+        ] {
+            assert_eq!(by_cause(&damaged, text)[0].why, said);
+        }
     }
 }

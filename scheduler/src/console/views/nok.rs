@@ -4,6 +4,7 @@ use askama::{Error, Template};
 use weldfleet_service::output::grouped;
 use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::{BODY, LINE, NO_DEFECT, NokShare, Pareto};
+use weldfleet_weld::defects::DefectNames;
 
 use super::{
     frame::{Frame, View},
@@ -70,11 +71,11 @@ pub fn page(
     seen_ms: i64,
     request: &PageRequest,
 ) -> Result<String, Error> {
-    let text = request.text;
+    let (text, names) = (request.text, &settings.fusion.defect_names);
     let no_bodies = found.as_ref().is_ok_and(|page| !page.has_bodies);
     let columns = match no_bodies {
-        true => columns(For::People, text).without(text.body),
-        false => columns(For::People, text),
+        true => columns(For::People, text, names).without(text.body),
+        false => columns(For::People, text, names),
     };
     let mut page = NokListPage {
         t: text,
@@ -113,7 +114,7 @@ pub fn page(
                     .push(said.replace("{plant}", request.zone.name()));
             }
             if let Some(found) = &found.pareto {
-                page.pareto = pareto(found, query, text);
+                page.pareto = pareto(found, query, names, text);
             }
             page.pareto_word = match query.review.as_str() {
                 "" => text.pareto,
@@ -135,7 +136,7 @@ pub fn page(
 }
 
 /// Its bars, those of other defects in one at the end.
-fn pareto(pareto: &Pareto, query: &WeldQuery, text: &Text) -> Vec<ShareLine> {
+fn pareto(pareto: &Pareto, query: &WeldQuery, names: &DefectNames, text: &Text) -> Vec<ShareLine> {
     let most = pareto.defects.iter().map(|share| share.welds);
     let most = most.chain([pareto.others]).max().unwrap_or(1);
     let line = |link, name: &str, welds| ShareLine {
@@ -147,14 +148,14 @@ fn pareto(pareto: &Pareto, query: &WeldQuery, text: &Text) -> Vec<ShareLine> {
     };
     let defects = pareto.defects.iter().map(|share| {
         let (defect, name) = match share.text.as_str() {
-            "" => (NO_DEFECT, text.no_defect),
-            defect => (defect, defect),
+            "" => (NO_DEFECT, text.no_defect.to_owned()),
+            defect => (defect, text.defect_word(defect, names)),
         };
         let only = WeldQuery {
             defect: defect.to_owned(),
             ..query.filter_only()
         };
-        line(Some(only.link("/ui/nok", text.lang)), name, share.welds)
+        line(Some(only.link("/ui/nok", text.lang)), &name, share.welds)
     });
     let others = (pareto.others > 0).then(|| line(None, text.other_defects, pareto.others));
     defects.chain(others).collect()
@@ -203,7 +204,8 @@ fn fields<'a>(
 }
 
 /// The list.
-fn columns(whom: For, text: &'static Text) -> Columns<'static, Listed> {
+fn columns<'c>(whom: For, text: &'static Text, names: &'c DefectNames) -> Columns<'c, Listed> {
+    let is_people = whom == For::People;
     let columns = Columns::<Listed>::new()
         .theirs(text.weld_id, |listed| listed.weld.record_id.clone())
         .ours(text.time, |listed| listed.weld.time.clone())
@@ -211,8 +213,17 @@ fn columns(whom: For, text: &'static Text) -> Columns<'static, Listed> {
         .theirs(text.spot, |listed| listed.weld.spot_name.clone())
         .theirs(text.timer, |listed| listed.weld.timer_name.clone())
         .theirs(text.body, |listed| listed.weld.body_no.clone())
-        .theirs(text.defect, |listed| listed.weld.defect.clone())
-        .ours(text.decided_by, |listed| listed.weld.decided_by.clone())
+        .theirs(text.defect, move |listed| match is_people {
+            true => text.defect_word(&listed.weld.defect, names),
+            false => listed.weld.defect.clone(),
+        })
+        .ours(text.decided_by, move |listed| {
+            let decided = listed.weld.decided_by.as_str();
+            match is_people {
+                true => text.decided_word(decided).to_owned(),
+                false => decided.to_owned(),
+            }
+        })
         .ours(text.probability, move |listed| {
             whom.probability(listed.weld.probability)
         })
@@ -231,7 +242,7 @@ fn columns(whom: For, text: &'static Text) -> Columns<'static, Listed> {
 
 /// The list for a spreadsheet.
 pub fn nok_table(welds: &[Listed], text: &'static Text) -> Table {
-    columns(For::Spreadsheet, text).table(welds)
+    columns(For::Spreadsheet, text, &DefectNames::default()).table(welds)
 }
 
 /// The Pareto for a spreadsheet, all of its bars.

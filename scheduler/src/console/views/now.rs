@@ -148,7 +148,7 @@ fn figures(report: &Report, text: &Text) -> Vec<Figure> {
 /// `None` while those of one are not counted.
 fn left_of_open_runs(report: &Report) -> Option<u64> {
     let runs = report.runs.as_ref()?.iter();
-    let open = runs.filter(|run| run.state == "open");
+    let open = runs.filter(|run| run.is_open());
     open.map(|run| run.left).sum()
 }
 
@@ -163,14 +163,14 @@ fn of_the_days(report: &Report, text: &Text) -> Vec<String> {
         let (first, more) = older.split_at(older.len().min(MOST_OLDER));
         let mut days: Vec<String> = first
             .iter()
-            .map(|day| format!("{}: {}", day.day, grouped(day.left)))
+            .map(|day| format!("{}{}{}", day.day, text.colon, grouped(day.left)))
             .collect();
         if !more.is_empty() {
             let rows: u64 = more.iter().map(|day| day.left).sum();
             let said = text.more_days.replace("{days}", &more.len().to_string());
             days.push(said.replace("{rows}", &grouped(rows)));
         }
-        told.push(text.older_left.replace("{days}", &days.join(", ")));
+        told.push(text.older_left.replace("{days}", &days.join(text.comma)));
     }
     let behind = report.mirror.iter().flatten().filter(|day| !day.equal);
     told.extend(behind.map(|line| {
@@ -231,6 +231,7 @@ pub fn days_table(report: &Report, whom: For, text: &Text) -> Table {
 #[cfg(test)]
 mod tests {
     use weldfleet_queue::WorkerEntry;
+    use weldfleet_stores::clickhouse::RunState;
 
     use super::{
         super::fixtures::{report, request},
@@ -297,7 +298,7 @@ mod tests {
             late: 0,
         };
         let open = RunLine {
-            state: "open",
+            state: RunState::Open,
             left: Some(800),
             ..RunLine::default()
         };

@@ -6,12 +6,12 @@ use super::table::{Columns, For, Table};
 use crate::console::{shares::ShiftShares, words::Text};
 
 pub fn heading(shares: &ShiftShares, text: &Text) -> String {
-    let since = shares.since.strftime("%Y-%m-%d %H:%M");
-    let what = match shares.shift.as_str() {
+    let since = shares.since.strftime("%Y-%m-%d %H:%M").to_string();
+    let said = match shares.shift.as_str() {
         "" => text.shares_today.to_owned(),
-        shift => format!("{} {shift}", text.shares),
+        shift => text.shares_of.replace("{shift}", shift),
     };
-    format!("{what} {} {since}", text.since)
+    said.replace("{since}", &since)
 }
 
 pub fn table(shares: &ShiftShares, whom: For, text: &Text) -> Table {

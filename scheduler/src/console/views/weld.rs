@@ -20,7 +20,7 @@ use crate::{
         svg,
         weld_query::WeldQuery,
         welds::{NoReview, OneWeld, Unjudged},
-        words::Text,
+        words::{MEASURES, Text},
     },
 };
 
@@ -145,14 +145,14 @@ impl<'a> WeldPage<'a> {
                 let recorded = recorded.as_deref();
                 self.svg = recorded.map(|recorded| svg::curves(recorded, &[], text));
                 let what = recorded.map_or(text.not_drawn, |_| text.as_recorded);
-                self.notes.push(format!("{what}: {why}"));
+                self.notes.push(format!("{what}{}{why}", text.colon));
             }
         }
         self.why = why(&weld.stored, judges, text);
         let now = weld.seen.as_ref().ok().and_then(|seen| seen.rule_result);
         self.notes
             .extend(otherwise(&weld.stored, now, judges, text));
-        self.verdict = verdict_table(&weld.stored, request);
+        self.verdict = verdict_table(&weld.stored, judges, request);
         self.attempts = weld
             .attempts
             .as_ref()
@@ -185,7 +185,7 @@ fn review_box<'w>(
         let judged = request.time_of(judged);
         text.of_another_verdict.replace("{judged}", &judged)
     });
-    let choices = RESULTS.into_iter().zip(KEYS).filter(|_| is_nok);
+    let choices = RESULTS.into_iter().zip(KEYS);
     Ok(Some(ReviewBox {
         action: here.link("/ui/review", text.lang),
         said: reviews::in_words(review, request),
@@ -193,7 +193,9 @@ fn review_box<'w>(
         was: ReviewSnapshot::from(review).text(),
         note: weld.takes_notes.then(|| query.note.clone()),
         choices: choices
-            .map(|(result, key)| (result, text.review_word(result), key))
+            .filter(|_| is_nok)
+            .zip(text.review_buttons)
+            .map(|((result, key), word)| (result, word, key))
             .collect(),
         longest: LONGEST_NOTE,
     }))
@@ -201,29 +203,52 @@ fn review_box<'w>(
 
 /// Of a weld that is in MySQL and not in ClickHouse.
 fn in_mysql_alone(review: &Review, request: &PageRequest) -> String {
+    let text = request.text;
     let said = match reviews::in_words(review, request) {
-        said if said.is_empty() => request.text.not_reviewed.to_owned(),
-        said => format!("{} {said}", request.text.reviewed_as),
+        said if said.is_empty() => text.not_reviewed.to_owned(),
+        said => format!("{}{}{said}", text.reviewed_as, text.colon),
     };
-    format!("{} {said}", request.text.in_mysql_alone)
+    format!("{}{}{said}", text.in_mysql_alone, text.blank)
 }
 
-fn verdict_table(stored: &[(&'static str, String)], request: &PageRequest) -> Table {
-    let [column, what] = request.text.verdict_columns;
+fn verdict_table(
+    stored: &[(&'static str, String)],
+    judges: Judges<'_>,
+    request: &PageRequest,
+) -> Table {
+    let text = request.text;
+    let [column, what] = text.verdict_columns;
+    let measure = |name: &str| MEASURES.iter().position(|known| *known == name);
     Columns::<(&str, String)>::new()
-        .ours(column, |(name, _)| (*name).to_owned())
+        .ours(column, |(name, _)| match measure(name) {
+            Some(place) => text.measures[place].to_owned(),
+            None => (*name).to_owned(),
+        })
         .ours(what, |(name, value)| match *name {
             "alg_complete_time" => request.time_of(value),
+            "defect" => text.defect_word(value, &judges.settings.fusion.defect_names),
+            "decided_by" => text.decided_word(value).to_owned(),
+            name if measure(name).is_some() => significant(value),
             _ => value.clone(),
         })
         .table(stored.iter().filter(|(_, value)| !value.is_empty()))
+}
+
+/// A number with four significant digits at most; what is none stays as it is.
+fn significant(value: &str) -> String {
+    let number = value
+        .parse::<f64>()
+        .ok()
+        .filter(|number| number.is_finite());
+    let rounded = number.and_then(|number| format!("{number:.3e}").parse::<f64>().ok());
+    rounded.map_or_else(|| value.to_owned(), |rounded| rounded.to_string())
 }
 
 fn limits_table(limits: &[Limit], text: &Text) -> Table {
     let [rule, flag, at, worst, most, room] = text.limit_columns;
     let people = For::People;
     Columns::<Limit>::new()
-        .ours(rule, |limit| limit.rule.as_str().to_owned())
+        .ours(rule, |limit| text.rule_word(limit.rule))
         .ours(flag, |limit| level(limit.level, people, text))
         .ours(at, |limit| match limit.worst {
             Some((_, t_ms)) => format!("{t_ms:.0}"),
@@ -252,7 +277,10 @@ fn hits(hits: &[Hit], limits: &[Limit], whom: For, text: &Text) -> Table {
     let [rule, flag, at, value, limit, far, counts] = text.hit_columns;
     let count = |hit: &Hit| limits.iter().any(|limit| limit.covers(hit));
     Columns::<Hit>::new()
-        .ours(rule, |hit| hit.rule.as_str().to_owned())
+        .ours(rule, |hit| match whom {
+            For::People => text.rule_word(hit.rule),
+            For::Spreadsheet => hit.rule.as_str().to_owned(),
+        })
         .ours(flag, |hit| level(hit.level, whom, text))
         .ours(at, |hit| format!("{:.0}", hit.t_ms))
         .ours(value, |hit| measured(hit.rule, hit.value, whom))
@@ -495,6 +523,47 @@ mod tests {
     }
 
     #[test]
+    fn what_is_stored_is_told_with_names_units_and_few_digits() {
+        let weld = || OneWeld {
+            stored: vec![
+                ("decided_by", "soft_and".to_owned()),
+                ("defect", "ml,expulsion".to_owned()),
+                ("diameter", "4.85294117".to_owned()),
+                ("indentation", "nan".to_owned()),
+                ("stack_thickness", "2".to_owned()),
+            ],
+            ..one("NOK", Review::default())
+        };
+        for (text, told) in [
+            (
+                &ENGLISH,
+                [
+                    "<td>decided_by</td><td>soft_and</td>",
+                    "<td>defect</td><td>ml,expulsion</td>",
+                    "<td>nugget diameter, mm</td><td>4.853</td>",
+                    "<td>indentation, mm</td><td>nan</td>",
+                    "<td>stack left, mm</td><td>2</td>",
+                ],
+            ),
+            (
+                &CHINESE,
+                [
+                    "<td>decided_by</td><td>模型+规则</td>",
+                    "<td>defect</td><td>模型（ml）、飞溅（expulsion）</td>",
+                    "<td>焊核直径，mm</td><td>4.853</td>",
+                    "<td>压痕深度，mm</td><td>nan</td>",
+                    "<td>总剩余厚度，mm</td><td>2</td>",
+                ],
+            ),
+        ] {
+            let html = page(Ok(Some(weld())), Ok(None), text);
+            for told in told {
+                assert!(html.contains(told), "{told}: {html}");
+            }
+        }
+    }
+
+    #[test]
     fn how_far_a_hit_is_beyond_its_limit_is_above_zero_whatever_the_rule() {
         let hit = |rule, value, limit| Hit {
             rule,
@@ -564,6 +633,10 @@ mod tests {
             told(For::Spreadsheet, &CHINESE),
             ["flag: 是", "warn: 否", "flag: 否"]
         );
-        assert_eq!(limits_table(&limits, &CHINESE).rows[0][1], "缺陷级");
+        let row = &limits_table(&limits, &CHINESE).rows[0];
+        assert_eq!(row[..2], ["飞溅（expulsion）", "缺陷级"]);
+        let first = |whom| hits(&all, &limits, whom, &CHINESE).rows[2][0].clone();
+        assert_eq!(first(For::People), "脉冲过短（short_pulse）");
+        assert_eq!(first(For::Spreadsheet), "short_pulse");
     }
 }

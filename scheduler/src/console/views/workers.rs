@@ -5,6 +5,7 @@ use std::time::Duration;
 use askama::{Error, Template as _};
 use weldfleet_queue::WorkerEntry;
 use weldfleet_service::output::grouped;
+use weldfleet_words::Language;
 
 use super::{
     frame::{Frame, View},
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::{
     console::{page_request::PageRequest, words::Text},
+    events::fault_in_chinese,
     status::report::{Report, gpu},
 };
 
@@ -79,7 +81,13 @@ pub fn table(report: &Report, whom: For, text: &Text) -> Table {
                 _ => room,
             }
         })
-        .ours(waits, field("waits_for"))
+        .ours(waits, |worker| {
+            let waits = told(worker, "waits_for");
+            match (whom, text.lang) {
+                (For::People, Language::Chinese) => fault_in_chinese(&waits),
+                _ => waits,
+            }
+        })
         .ours(address, field("address"))
         .table(report.workers.iter().flatten())
 }

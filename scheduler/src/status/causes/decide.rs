@@ -6,6 +6,7 @@
 
 use jiff::tz::TimeZone;
 use weldfleet_queue::{State, WorkerEntry};
+use weldfleet_stores::clickhouse::RunState;
 
 use super::{Cause, MIRROR, UNREACHED};
 use crate::{
@@ -231,7 +232,7 @@ fn circumstances(report: &Report, found: &mut Vec<Cause>) {
         }
     }
     for run in report.runs.iter().flatten() {
-        if run.state == "held" && run.left.is_some_and(|rows| rows > 0) {
+        if run.state == RunState::Held && run.left.is_some_and(|rows| rows > 0) {
             found.push(Cause::RunHeld {
                 run: run.run,
                 by: run.changed_by.clone(),
@@ -324,7 +325,7 @@ fn still(report: &Report, zone: &TimeZone) -> Option<Cause> {
     let left: u64 = live.iter().map(|day| day.left).sum();
     let open = report.runs.iter().flatten();
     let wanted: Vec<&RunLine> = open
-        .filter(|run| run.state == "open" && run.left != Some(0))
+        .filter(|run| run.is_open() && run.left != Some(0))
         .collect();
     if pending == 0 && left == 0 && wanted.is_empty() {
         let later = report.rows_later.filter(|rows| *rows > 0);
@@ -729,7 +730,7 @@ mod tests {
             codes(|report| {
                 jobs(report, State::Leased, 1);
                 report.runs = Some(vec![RunLine {
-                    state: "held",
+                    state: RunState::Held,
                     left: Some(left),
                     ..RunLine::default()
                 }]);
@@ -763,7 +764,7 @@ mod tests {
                 queue(report).dead_rows = 10_000;
                 left(report, rows);
                 report.runs = Some(vec![RunLine {
-                    state: "open",
+                    state: RunState::Open,
                     left: Some(of_run),
                     ..RunLine::default()
                 }]);
@@ -806,7 +807,7 @@ mod tests {
         let open = |report: &mut Report| {
             left(report, 0);
             report.runs = Some(vec![RunLine {
-                state: "open",
+                state: RunState::Open,
                 left: Some(7),
                 ..RunLine::default()
             }]);

@@ -4,7 +4,10 @@ use weldfleet_service::output::grouped;
 use weldfleet_words::Words;
 
 use super::Cause;
-use crate::{events::fault_in_chinese, status::report::CauseLine};
+use crate::{
+    events::{breakers_pause, fault_in_chinese},
+    status::report::CauseLine,
+};
 
 /// How the mirror says that MySQL takes it, save some records.
 const REFUSES: &str = "mysql refuses ";
@@ -63,31 +66,31 @@ impl Cause {
         match self {
             Self::StoreAway { store, why, leader: Some(leader) } => [
                 format!("{store} is away for the leader, {leader}: {why}"),
-                format!("主调度器 {leader} 无法连接 {store}：{why}"),
+                format!("主调度器 {leader} 无法连接 {}：{}", named(store), fault_in_chinese(why)),
                 "see the network between them; a standby that asks takes over by itself".to_owned(),
                 "请检查两者之间的网络；备用调度器会自动接管".to_owned(),
             ],
             Self::StoreAway { store, why, leader: None } => [
                 format!("{store} is away: {why}"),
-                format!("{store} 无法连接：{}", fault_in_chinese(why)),
+                format!("无法连接 {}：{}", named(store), fault_in_chinese(why)),
                 "bring it back; nothing is lost, no attempt is spent, and work goes on by itself".to_owned(),
                 "请恢复它；不会丢失数据，也不消耗尝试次数，恢复后自动继续".to_owned(),
             ],
             Self::StoreRefuses { store, why } => [
                 format!("{store} answers but refuses what the fleet needs: {why}"),
-                format!("{store} 有应答，但拒绝所需的操作：{}", fault_in_chinese(why)),
+                format!("{} 有应答，但拒绝所需的操作：{}", named(store), fault_in_chinese(why)),
                 "fix what it says; work goes on by itself".to_owned(),
                 "按提示修复；之后自动继续".to_owned(),
             ],
             Self::StoreSlow { store, why } => [
                 format!("{store} answers, too slowly for anybody to say how the fleet is: {why}"),
-                format!("{store} 有应答，但太慢，无法得知系统状态：{}", fault_in_chinese(why)),
+                format!("{} 有应答，但太慢，无法得知系统状态：{}", named(store), fault_in_chinese(why)),
                 "see what keeps it busy (`SHOW PROCESSLIST`, its disks); judging goes on as far as it lets".to_owned(),
                 "请查看其负载（`SHOW PROCESSLIST`、磁盘）；判定会尽量继续".to_owned(),
             ],
             Self::MirrorAway { why } if why.starts_with(REFUSES) => [
                 why.clone(),
-                format!("MySQL 拒绝镜像的部分记录：{why}"),
+                fault_in_chinese(why),
                 "see what of the table refuses them (a foreign key, a CHECK, a trigger, a lock, a narrow column); all others are mirrored, \
                  and these are tried again after 10 minutes".to_owned(),
                 "请检查该表为何拒绝（外键、CHECK、触发器、锁、列太窄）；其余记录照常镜像，这些每 10 分钟重试".to_owned(),
@@ -106,7 +109,7 @@ impl Cause {
             ],
             Self::DiskFull { place, why } => [
                 format!("a disk is full ({place}): {why}"),
-                format!("磁盘已满（{place}）：{why}"),
+                format!("磁盘已满（{place}）：{}", fault_in_chinese(why)),
                 "make room (`df -h`, `df -i`); work goes on by itself".to_owned(),
                 "请腾出空间（`df -h`、`df -i`）；之后自动继续".to_owned(),
             ],
@@ -114,16 +117,22 @@ impl Cause {
                 let percent = bytes.saturating_mul(100) / limit.max(&1);
                 [
                     format!("patch parts of days that are not settled take {percent} % of what clickhouse allows; at 100 % no verdict can be written"),
-                    format!("未整理日期的补丁 part 已占 ClickHouse 上限的 {percent} %；达到 100 % 时无法写入判定"),
+                    format!("未整理（settle）日期的补丁 part 已占 ClickHouse 上限的 {percent} %；达到 100 % 时无法写入判定"),
                     "`scheduler settle --from D --to D --wait` settles finished days; the leader's log says why it has not".to_owned(),
                     "用 `scheduler settle --from D --to D --wait` 整理已完成的日期；未整理的原因见主调度器日志".to_owned(),
                 ]
             }
             Self::ClockDiffers { store, seconds } => [
                 format!("the clock here is not that of {store}, so that a scheduler here may look at another day than the plant ({seconds} s)"),
-                format!("本机时钟与 {store} 不一致，本机的调度器可能处理错误的日期（{seconds} 秒）"),
+                format!("本机时钟与 {} 不一致，本机的调度器可能处理错误的日期（{seconds} 秒）", named(store)),
                 "set the clocks of both hosts (NTP); rows of a day that was missed are judged then".to_owned(),
-                "请校准两台主机的时钟（NTP）；之后自动补判遗漏日期的数据".to_owned(),
+                "请校准两台主机的时钟（NTP）；之后会自动判定遗漏日期的数据".to_owned(),
+            ],
+            Self::Paused { by, reason } if let Some((why, remedy)) = breakers_pause(reason) => [
+                format!("paused by {by}: {}", why.en),
+                format!("已由熔断器暂停：{}", why.zh),
+                remedy.en,
+                remedy.zh,
             ],
             Self::Paused { by, reason } => [
                 match (by.as_str(), reason.as_str()) {
@@ -154,7 +163,7 @@ impl Cause {
             ],
             Self::LeaderWaits { component, why } => [
                 format!("the leader waits: {component}: {why}"),
-                format!("主调度器在等待：{component}：{}", fault_in_chinese(why)),
+                format!("主调度器在等待：{}：{}", named(component), fault_in_chinese(why)),
                 "fix what it says; the leader's `/readyz` has all of it".to_owned(),
                 "按提示修复；全文见主调度器的 `/readyz`".to_owned(),
             ],
@@ -172,19 +181,19 @@ impl Cause {
             ],
             Self::AfterOutage { leases, until } => [
                 format!("redis, or the whole fleet, was away: {leases} leases that ran out are kept until {until}, since their holders may still renew them"),
-                format!("Redis 或整个系统曾中断：{leases} 个过期租约保留到 {until}，持有者仍可续租"),
+                format!("Redis 或系统曾中断：{leases} 个过期租约保留到 {until}，持有者仍可续租"),
                 "nothing; then they are claimed again".to_owned(),
                 "无需处理；到时会重新领取".to_owned(),
             ],
             Self::BackPressure { live: true, jobs, .. } => [
                 format!("{} ranges of live work are in the queue, all that scheduler.max_outstanding allows; further rows wait for room", grouped(*jobs)),
-                format!("实时作业已有 {} 个，达到 scheduler.max_outstanding 上限；其余数据等待", grouped(*jobs)),
+                format!("实时作业数已达到 scheduler.max_outstanding 上限（{}）；其余数据等待", grouped(*jobs)),
                 "more workers; `scheduler status` shows the pace".to_owned(),
                 "增加工作进程；`scheduler status` 显示速率".to_owned(),
             ],
             Self::BackPressure { live: false, jobs, .. } => [
                 format!("{} ranges of backfills are in the queue, all that scheduler.max_outstanding allows", grouped(*jobs)),
-                format!("补跑作业已有 {} 个，达到 scheduler.max_outstanding 上限", grouped(*jobs)),
+                format!("补跑作业数已达到 scheduler.max_outstanding 上限（{}）", grouped(*jobs)),
                 "nothing; they go on when live work leaves room".to_owned(),
                 "无需处理；实时作业空闲后继续".to_owned(),
             ],
@@ -205,32 +214,35 @@ impl Cause {
                 let days = if first == last { first.clone() } else { format!("{first}..{last}") };
                 [
                     format!("{days}: complete, and not settled for long; a backup would leave the verdicts out"),
-                    format!("{days}：已完成但长时间未整理；此时备份不含判定"),
+                    format!("{days}：已完成但长时间未整理（settle）；此时备份不含判定"),
                     format!("`scheduler settle --from {first} --to {last} --wait`; the leader's log says why it has not"),
                     format!("用 `scheduler settle --from {first} --to {last} --wait`；原因见主调度器日志"),
                 ]
             }
             Self::OnlyDelayed { jobs, until } => [
-                format!("all {jobs} jobs failed and wait for their next attempt, the first until {until}"),
-                format!("全部 {jobs} 个作业失败过，等待下次尝试，最早 {until}"),
+                format!("all {} jobs failed and wait for their next attempt, the first until {until}", grouped(*jobs)),
+                format!("全部 {} 个作业失败过，等待下次尝试，最早 {until}", grouped(*jobs)),
                 "`scheduler jobs list --state delayed` shows why they failed".to_owned(),
                 "用 `scheduler jobs list --state delayed` 查看失败原因".to_owned(),
             ],
             Self::OnlyIsolated { jobs } => [
-                format!("{jobs} jobs may have killed a worker and run isolated: each waits for a worker that has nothing else in hand"),
-                format!("{jobs} 个作业可能曾使工作进程崩溃，需单独运行：等待空闲的工作进程"),
+                format!(
+                    "{} jobs may have killed a worker and run isolated: each waits for a worker that has nothing else in hand",
+                    grouped(*jobs)
+                ),
+                format!("{} 个作业可能曾使工作进程崩溃，需单独运行：等待空闲的工作进程", grouped(*jobs)),
                 "`scheduler jobs list --state pending` shows what happened to them".to_owned(),
                 "用 `scheduler jobs list --state pending` 查看经过".to_owned(),
             ],
             Self::OnlySplitting { jobs } => [
-                format!("{jobs} jobs wait for the leader to cut them in halves, to find the row that kills workers"),
-                format!("{jobs} 个作业等待主调度器二分，以找出使工作进程崩溃的数据行"),
+                format!("{} jobs wait for the leader to cut them in halves, to find the row that kills workers", grouped(*jobs)),
+                format!("{} 个作业等待主调度器二分，以找出使工作进程崩溃的数据行", grouped(*jobs)),
                 "if it lasts: `scheduler jobs list --state splitting`, and the leader's log".to_owned(),
                 "若持续不动：`scheduler jobs list --state splitting`，并查看主调度器日志".to_owned(),
             ],
             Self::OnlyDead { jobs } => [
-                format!("rows are left, and {jobs} dead letters need a person before theirs are judged"),
-                format!("还有数据未处理，{jobs} 个死信作业需要人工处理"),
+                format!("rows are left, and {} dead letters need a person before theirs are judged", grouped(*jobs)),
+                format!("还有数据未处理，{} 个死信作业需要人工处理", grouped(*jobs)),
                 "`scheduler jobs list --state dead` says why; then `jobs retry` or `jobs drop`".to_owned(),
                 "用 `scheduler jobs list --state dead` 查原因，再 `jobs retry` 或 `jobs drop`".to_owned(),
             ],
@@ -261,24 +273,38 @@ impl Cause {
                 };
                 [
                     format!("{rows} rows are dated after {day} and wait for their day; every other row of the live days has a verdict or a reason"),
-                    format!("{rows} 行数据的日期晚于{day_zh}，等待到期；实时日期里的其他数据都已有判定或原因"),
+                    format!("{rows} 行数据的日期晚于{day_zh}，到该日期才会判定；实时日期里的其他数据都已有判定或原因"),
                     remedy.to_owned(),
                     remedy_zh.to_owned(),
                 ]
             }
             Self::NothingToDo => [
                 "nothing to do: every row of the live days and of open backfills has a verdict or a reason".to_owned(),
-                "没有待处理的数据：实时日期（当天及回看的日期）和进行中的补跑里，每一行都已有判定或原因".to_owned(),
+                "没有待处理的数据：实时日期（当天、之前 lookback_days 天，设了 lookahead_days 时还有明天）和进行中的补跑里，每一行都已有判定或原因".to_owned(),
                 "nothing; new rows are judged as they come".to_owned(),
                 "无需处理；新数据到达后自动判定".to_owned(),
             ],
             Self::Unexplained { rows, jobs } => [
-                format!("{} rows and {jobs} pending jobs are left, nothing moves, and none of the known causes explains it", grouped(*rows)),
-                format!("还有 {} 行数据和 {jobs} 个待领取作业，没有进展，且不属于已知原因", grouped(*rows)),
+                format!(
+                    "{} rows and {} pending jobs are left, nothing moves, and none of the known causes explains it",
+                    grouped(*rows),
+                    grouped(*jobs)
+                ),
+                format!("还有 {} 行数据和 {} 个待领取作业，没有进展，且不属于已知原因", grouped(*rows), grouped(*jobs)),
                 "look at `/readyz` and the logs of the leader and of a worker".to_owned(),
                 "请查看主调度器和工作进程的 `/readyz` 与日志".to_owned(),
             ],
         }
+    }
+}
+
+/// A store as Chinese texts name it.
+fn named(store: &str) -> &str {
+    match store {
+        "clickhouse" => "ClickHouse",
+        "redis" => "Redis",
+        "mysql" => "MySQL",
+        other => other,
     }
 }
 
@@ -448,7 +474,15 @@ mod tests {
     /// What is left of a sentence without its names and numbers.
     fn fixed_words(sentence: &str) -> Vec<String> {
         let mut sentence = sentence.to_owned();
-        for name in ["X", "redis", "clickhouse", "ana@desk", "tip dress"] {
+        for name in [
+            "X",
+            "redis",
+            "Redis",
+            "clickhouse",
+            "ClickHouse",
+            "ana@desk",
+            "tip dress",
+        ] {
             sentence = sentence.replace(name, "0");
         }
         let pieces = sentence.split(|letter: char| letter.is_ascii_digit());
@@ -478,7 +512,7 @@ mod tests {
         );
         assert_eq!(
             told.zh,
-            "主调度器 press-1 无法连接 clickhouse：connection refused"
+            "主调度器 press-1 无法连接 ClickHouse：connection refused"
         );
     }
 
@@ -488,6 +522,31 @@ mod tests {
         let line = Cause::MirrorAway { why: why.clone() }.line();
         assert_eq!(line.what.en, why);
         assert!(!line.remedy.en.contains("bring it back"));
+    }
+
+    #[test]
+    fn a_pause_of_the_breaker_says_what_to_look_at() {
+        let cause = Cause::Paused {
+            by: "press-1-a".to_owned(),
+            reason: "breaker: the last 5000 verdicts are all OK (limit 5000); check the model, nok_threshold and the rules, \
+                     then `scheduler resume`"
+                .to_owned(),
+        };
+        let told = cause.line();
+        assert_eq!(
+            told.what.en,
+            "paused by press-1-a: breaker: the last 5000 verdicts are all OK (limit 5000)"
+        );
+        assert_eq!(
+            told.what.zh,
+            "已由熔断器暂停：最近 5000 个判定全都是 OK（上限 5000 个）"
+        );
+        assert!(
+            told.remedy.en.starts_with("check the model")
+                && told.remedy.zh.contains("nok_threshold"),
+            "{told:?}"
+        );
+        assert_eq!(told.nameless.zh, "已暂停");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use weldfleet_stores::{
     mysql::Mirror,
 };
 
-use super::{Gatherer, LONGEST, SOON, silent};
+use super::{Gatherer, LONGEST, SOON, store_line};
 use crate::{
     clock::mirrored_from,
     status::{
@@ -66,12 +66,7 @@ impl Counted {
 impl Gatherer {
     pub(super) async fn try_clickhouse(&self) -> StoreLine {
         let server = Server::new(&self.settings.clickhouse).with_patience(SOON);
-        match tokio::time::timeout(SOON, server.ping()).await {
-            Ok(Ok(())) => StoreLine::Works,
-            Ok(Err(error)) if error.is_outage() => StoreLine::Away(error.chain()),
-            Ok(Err(error)) => StoreLine::Refuses(error.chain_and_remedy()),
-            Err(_) => StoreLine::Away(silent(SOON)),
-        }
+        store_line(server.ping()).await
     }
 
     /// What costs the same however many runs and days there are. Returns what remains to be asked.
@@ -83,7 +78,7 @@ impl Gatherer {
         if let Some(table) = &self.table
             && self.known.watch.sees_another(table).await?
         {
-            (self.table, self.mirror, self.known) = (None, None, Known::default());
+            self.forget_clickhouse();
         }
         let table = match &self.table {
             Some(table) => table.clone(),
@@ -209,7 +204,7 @@ fn run_lines(runs: &[Run]) -> Vec<RunLine> {
         from: run.from.to_string(),
         to: run.to.to_string(),
         selection: run.selection.to_string(),
-        state: run.state.name(),
+        state: run.state,
         order: run.order.name(),
         left: None,
         days: run.days().len() as u64,

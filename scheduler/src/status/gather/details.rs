@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use weldfleet_stores::{Day, mysql::MirrorLag};
+use weldfleet_stores::{Day, clickhouse::RunState, mysql::MirrorLag};
 
 use super::Gatherer;
 use crate::status::{
     details::{Details, Question},
-    report::{DayLine, MirrorLine, Report, StoreLine},
+    report::{DayLine, MirrorLine, Report, RunLine, StoreLine},
 };
 
 impl Gatherer {
@@ -69,18 +69,19 @@ impl Gatherer {
         let mut left = live_left;
         for line in report.runs.iter_mut().flatten() {
             let wanted = details.wanted.get(&line.run);
-            let Some(wanted) = wanted.filter(|_| matches!(line.state, "open" | "held")) else {
+            let goes_on = matches!(line.state, RunState::Open | RunState::Held);
+            let Some(wanted) = wanted.filter(|_| goes_on) else {
                 continue;
             };
             (line.left, line.days_left) = (Some(wanted.rows), Some(wanted.days));
             line.gone = wanted.gone;
-            left += if line.state == "open" { wanted.rows } else { 0 };
+            left += if line.is_open() { wanted.rows } else { 0 };
         }
         let is_recent = details.is_recent();
         let of_days = (is_recent || details.days.is_empty()).then_some(details.pace);
         report.rows_per_second = pace(report.rows_per_second, of_days);
         // Rows of runs are as old as their pace.
-        let open = report.runs.iter().flatten().any(|run| run.state == "open");
+        let open = report.runs.iter().flatten().any(RunLine::is_open);
         report.eta_seconds = match report.rows_per_second {
             Some(pace)
                 if left > 0 && pace > 0.0 && (is_recent || !open) && report.paused.is_none() =>

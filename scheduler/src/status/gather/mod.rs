@@ -18,7 +18,7 @@ use weldfleet_queue::Queue;
 use weldfleet_service::Failure;
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
-    Day,
+    Day, StoreError,
     clickhouse::SourceTable,
     mysql::{Mirror, NokTable},
 };
@@ -113,7 +113,7 @@ impl Gatherer {
         if let StoreLine::Away(why) = report.stores.clickhouse.clone() {
             report.note_problem("clickhouse", &why);
             // It may come back with other settings, or other tables.
-            (self.table, self.mirror, self.known) = (None, None, Known::default());
+            self.forget_clickhouse();
         } else {
             let looking = self.look_at_clickhouse(&live, &mut report);
             let looked = tokio::time::timeout(LONGEST, looking).await;
@@ -129,7 +129,7 @@ impl Gatherer {
             };
             if let Some(line) = failed {
                 // It may have changed since it was looked at.
-                (self.table, self.mirror, self.known) = (None, None, Known::default());
+                self.forget_clickhouse();
                 report.note_problem("clickhouse", line.why());
                 report.stores.clickhouse = line;
                 // It answers the next look or it does not; it is no slower for being asked.
@@ -171,19 +171,17 @@ impl Gatherer {
             nok.check().await?;
             nok.server().check_writable().await
         };
-        match tokio::time::timeout(SOON, trying).await {
-            Ok(Ok(())) => StoreLine::Works,
-            Ok(Err(error)) if error.is_outage() => StoreLine::Away(error.chain()),
-            Ok(Err(error)) => StoreLine::Refuses(error.chain_and_remedy()),
-            Err(_) => StoreLine::Away(silent(SOON)),
-        }
+        store_line(trying).await
+    }
+
+    fn forget_clickhouse(&mut self) {
+        (self.table, self.mirror, self.known) = (None, None, Known::default());
     }
 
     /// Whose the queue is; asked for until ClickHouse has answered.
     async fn learn_owner(&mut self) {
         if self.queue.options().owner.is_none()
-            && let Ok(Some(owner)) = weldfleet_fleet::owner(&self.settings).await
-            && let Ok(queue) = self.queue.owned_by(owner)
+            && let Ok(Ok(queue)) = weldfleet_fleet::owned(self.queue.clone(), &self.settings).await
         {
             self.queue = queue;
         }
@@ -207,7 +205,7 @@ impl Gatherer {
 /// What the newest open run wants is wanted since it was requested or resumed.
 fn note_runs(report: &mut Report) {
     let runs = report.runs.iter().flatten();
-    let open = runs.filter(|run| run.state == "open");
+    let open = runs.filter(|run| run.is_open());
     let newest = open.map(|run| run.requested_ms.max(run.since_ms)).max();
     if let (Some(since), Some(queue)) = (newest, &mut report.queue) {
         // By the clock that said since when.
@@ -217,12 +215,24 @@ fn note_runs(report: &mut Report) {
     }
 }
 
+/// How a store takes a small question.
+async fn store_line(trying: impl Future<Output = Result<(), StoreError>>) -> StoreLine {
+    match tokio::time::timeout(SOON, trying).await {
+        Ok(Ok(())) => StoreLine::Works,
+        Ok(Err(error)) if error.is_outage() => StoreLine::Away(error.chain()),
+        Ok(Err(error)) => StoreLine::Refuses(error.chain_and_remedy()),
+        Err(_) => StoreLine::Away(silent(SOON)),
+    }
+}
+
 fn silent(patience: Duration) -> String {
     format!("no answer for {} s", patience.as_secs())
 }
 
 #[cfg(test)]
 mod tests {
+    use weldfleet_stores::clickhouse::RunState;
+
     use super::*;
     use crate::status::report::{QueueFacts, RunLine};
 
@@ -248,9 +258,13 @@ mod tests {
             note_runs(&mut report);
             report.queue.unwrap().still_ms
         };
-        assert_eq!(still_ms("open", 98_000, 98_000), 2_000);
-        assert_eq!(still_ms("open", 1_000, 70_000), 30_000, "resumed");
-        assert_eq!(still_ms("held", 98_000, 98_000), 90_000);
-        assert_eq!(still_ms("open", 100_500, 0), 0, "by a clock that is ahead");
+        assert_eq!(still_ms(RunState::Open, 98_000, 98_000), 2_000);
+        assert_eq!(still_ms(RunState::Open, 1_000, 70_000), 30_000, "resumed");
+        assert_eq!(still_ms(RunState::Held, 98_000, 98_000), 90_000);
+        assert_eq!(
+            still_ms(RunState::Open, 100_500, 0),
+            0,
+            "by a clock that is ahead"
+        );
     }
 }

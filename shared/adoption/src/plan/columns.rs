@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weldfleet_settings::columns::{NOK_WORDS, OK_WORDS, RESULT_COLUMNS, TRUTH_COLUMNS};
-use weldfleet_words::words;
+use weldfleet_words::{Words, words};
 
 use crate::{
     AdoptError, Facts, OldConfig,
@@ -11,8 +11,8 @@ use crate::{
 };
 
 use super::{
-    Adoption, filter, number,
-    targets::{Form, TARGETS, Target, fits, names_of, same},
+    Adoption, filter, listed, number,
+    targets::{Form, TARGETS, Target, Wanted, fits, names_of, same},
 };
 
 /// Where the old service's verdict is, for people to compare with.
@@ -106,15 +106,15 @@ fn no_such(
     section: &'static str,
     (ours, key): (&'static str, &str),
     path: &str,
-    names: String,
+    Words { en, zh }: Words,
 ) {
     adoption.question(
         section,
         ours,
         key,
         words!(
-            "`{path}` names `{key}`, which the table has not; of this kind it has: {names}",
-            "`{path}` 指定了 `{key}`，但表中没有；同类的列有：{names}",
+            "`{path}` names `{key}`, which the table has not; of this kind it has: {en}",
+            "`{path}` 指定了 `{key}`，但表中没有；同类的列有：{zh}",
         ),
     );
 }
@@ -216,18 +216,19 @@ fn guess(
         }
     }
     let Some(first) = candidates.first() else {
-        if target.required {
-            let (ours, names) = (target.ours, of_kind(table, target.form));
-            adoption.question(
-                target.section,
-                target.ours,
-                "",
-                words!(
-                    "which column is `{ours}`? of its kind the table has: {names}",
-                    "哪一列是 `{ours}`？同类的列有：{names}",
-                ),
-            );
-        }
+        let (ours, Words { en, zh }) = (target.ours, of_kind(table, target.form));
+        let why = match target.wanted {
+            Wanted::Needed => words!(
+                "which column is `{ours}`? of its kind the table has: {en}",
+                "哪一列是 `{ours}`？同类的列有：{zh}",
+            ),
+            Wanted::Asked => words!(
+                "which column is `{ours}`? leave it out if there is none; of its kind the table has: {en}",
+                "哪一列是 `{ours}`？没有则不必填写；同类的列有：{zh}",
+            ),
+            Wanted::IfThere => return,
+        };
+        adoption.question(target.section, target.ours, "", why);
         return;
     };
     taken.insert(first.name.clone());
@@ -242,8 +243,8 @@ fn guess(
         && !others.is_empty()
     {
         let others: Vec<&str> = others.iter().map(|column| column.name.as_str()).collect();
-        let others = others.join(", ");
-        why = why.and(&words!("it might be {others} too", "也可能是 {others}"));
+        let Words { en, zh } = listed(&others);
+        why = why.and(&words!("it might be {en} too", "也可能是 {zh}"));
     }
     adoption.guessed(target.section, target.ours, first.name.as_str(), why);
 }
@@ -307,7 +308,7 @@ fn previous_result(
         (Some((_, path, theirs)), ..) => {
             let names = match by_values.is_empty() {
                 true => of_kind(table, Form::Text),
-                false => by_values.join(", "),
+                false => listed(&by_values),
             };
             no_such(adoption, "columns", (PREVIOUS, theirs), path, names);
             None
@@ -329,10 +330,10 @@ fn previous_result(
             None
         }
         (None, None, [first, ..]) => {
-            let names = by_values.join(", ");
+            let Words { en, zh } = listed(&by_values);
             let why = words!(
-                "which column is the verdict of the old service? nothing but OK and NOK is in: {names}",
-                "哪一列是旧服务的判定？只有 OK 和 NOK 的列有：{names}",
+                "which column is the verdict of the old service? nothing but OK and NOK is in: {en}",
+                "哪一列是旧服务的判定？只有 OK 和 NOK 的列有：{zh}",
             );
             adoption.question("columns", PREVIOUS, *first, why);
             None
@@ -373,26 +374,26 @@ fn note_unreadable(adoption: &mut Adoption, table: &SourceTable, map: &ColumnMap
         if unreadable > 0 {
             adoption.notes.push(words!(
                 "{unreadable} of the last {rows} rows have no `{name}` above 0: they will be `invalid`",
-                "最近 {rows} 行中有 {unreadable} 行没有大于 0 的 `{name}`：将判为 `invalid`",
+                "最近 {rows} 行中有 {unreadable} 行没有大于 0 的 `{name}`：将标为 `invalid`（无效）",
             ));
         }
     }
 }
 
 /// Names of columns that could be it.
-fn of_kind(table: &SourceTable, form: Form) -> String {
+fn of_kind(table: &SourceTable, form: Form) -> Words {
     let columns = table.columns.iter().filter(|column| fits(form, column));
-    listed(columns.map(|column| column.name.as_str()).collect())
+    first_of(columns.map(|column| column.name.as_str()).collect())
 }
 
 /// At most twelve of the names.
-pub(super) fn listed(mut names: Vec<&str>) -> String {
+pub(super) fn first_of(mut names: Vec<&str>) -> Words {
     if names.is_empty() {
-        return "-".to_owned();
+        return Words::new("-", "无");
     }
     if names.len() > 12 {
         names.truncate(12);
         names.push("…");
     }
-    names.join(", ")
+    listed(&names)
 }

@@ -170,7 +170,7 @@ fn units(adoption: &mut Adoption, quantity: &Quantity, read: &Read) {
         let (scale, unit) = (own.scale, own.unit);
         let why = words!(
             "stored values are {scale} {unit} each",
-            "存储的值每 1 为 {scale} {unit}",
+            "存储值的 1 相当于 {scale} {unit}",
         );
         adoption.guessed("curves", quantity.maximum_scale, own.scale, why);
     }
@@ -245,7 +245,7 @@ fn curve_unit(
     if scale != 1.0 {
         let why = words!(
             "samples are {scale} {unit} each",
-            "每个采样值 1 为 {scale} {unit}"
+            "存储值的 1 相当于 {scale} {unit}"
         );
         adoption.guessed("curves", quantity.curve_scale, scale, why);
     }
@@ -339,7 +339,7 @@ fn lengths(adoption: &mut Adoption, table: &SourceTable, map: &ColumnMap) {
         i64::try_from(largest).unwrap_or(i64::MAX),
         words!(
             "{unequal} of {rows} rows have curves that differ by more than {usual} samples and will be `invalid`; cut up to {largest}?",
-            "{rows} 行中有 {unequal} 行两条曲线长度相差超过 {usual} 点，将判为 `invalid`；最多允许截去 {largest} 点吗？",
+            "{rows} 行中有 {unequal} 行两条曲线长度相差超过 {usual} 点，将标为 `invalid`（无效）；最多允许截去 {largest} 点吗？",
         ),
     );
 }

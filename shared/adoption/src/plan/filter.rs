@@ -7,7 +7,7 @@ use weldfleet_words::{Words, words};
 
 use super::{
     Adoption,
-    columns::{ColumnMap, listed},
+    columns::{ColumnMap, first_of},
     short,
     targets::{Form, fits},
 };
@@ -179,8 +179,8 @@ fn candidates(table: Option<&SourceTable>, map: &ColumnMap) -> Words {
         fits(Form::Number, column) && !map.uses(&column.name) && values.len() <= MOST_PROGRAMS
     };
     let columns = table.columns.iter().filter(may_be);
-    let names = listed(columns.map(|column| column.name.as_str()).collect());
-    words!("it may be one of {names}", "可能是：{names}")
+    let Words { en, zh } = first_of(columns.map(|column| column.name.as_str()).collect());
+    words!("it may be one of {en}", "可能是：{zh}")
 }
 
 /// Asks about a condition by which the old service knew what it had judged.

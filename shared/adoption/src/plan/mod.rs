@@ -8,12 +8,19 @@ mod mysql;
 mod servers;
 mod targets;
 
+use std::borrow::Borrow;
+
 pub use columns::{newest, program};
 use toml::Value;
 use weldfleet_settings::{Secret, Settings};
 use weldfleet_words::{Words, words};
 
 use crate::{AdoptError, Facts, OldConfig, facts, old};
+
+/// Names as each language lists them.
+pub(crate) fn listed<S: Borrow<str>>(names: &[S]) -> Words {
+    Words::new(names.join(", "), names.join("、"))
+}
 
 /// Where a setting comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +97,8 @@ impl Adoption {
         for (path, first, others) in old.further() {
             adoption.notes.push(words!(
                 "`{path}` names several; {first} was taken, not {others}",
-                "`{path}` 有多个值；采用了 {first}，未用 {others}",
+                "`{path}` 有多个值；采用了 {first}，未用 {others_zh}",
+                others_zh = others.replace(", ", "、"),
             ));
         }
         for (unused, used) in old.repeated() {

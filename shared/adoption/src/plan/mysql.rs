@@ -76,7 +76,7 @@ pub(super) fn plan(adoption: &mut Adoption, old: &OldConfig, facts: &Facts, map:
         adoption.notes.push(words!(
             "a record of the fleet's in MySQL is removed once its weld is judged OK, with what people wrote into it; one whose \
              review columns are mapped in [mysql.columns] (review_note = \"…\") and filled stays",
-            "焊点改判 OK 后，weldfleet 写入 MySQL 的记录会被删除，人员在其中填写的内容也一并删除；如果在 [mysql.columns] 中对应了\
+            "焊点改判 OK 后，weldfleet 写入 MySQL 的记录会被删除，人员在其中填写的内容也一并删除；如果在 [mysql.columns] 中映射了\
              复核列（review_note = \"…\"）且已填写，则保留",
         ));
     }
@@ -112,7 +112,7 @@ fn key(adoption: &mut Adoption, table: &MySqlTable) {
             ),
             false => words!(
                 "the application has a `{ours}` of its own; `scheduler migrate` adds this one",
-                "应用自己已有 `{ours}`；`scheduler migrate` 会增加本列",
+                "应用程序自己已有 `{ours}`；`scheduler migrate` 会增加本列",
             ),
         };
         adoption.guessed("mysql.columns", ours, name, why);

@@ -263,7 +263,7 @@ fn tables(adoption: &mut Adoption, old: &OldConfig, facts: &Facts) {
     let why = words!(
         "from `{path}`; MySQL was not asked for its columns. If an application reads the table, [mysql.columns] must map them first: \
          without it `scheduler migrate` takes the table for the fleet's own and changes it",
-        "来自 `{path}`；没有向 MySQL 查询列。如果有应用读取该表，必须先用 [mysql.columns] 对应其列，\
+        "来自 `{path}`；没有向 MySQL 查询列。如果有应用程序读取该表，必须先用 [mysql.columns] 映射其列，\
          否则 `scheduler migrate` 会把它当作 weldfleet 自己的表并加以修改",
     );
     adoption.question("tables", "result_table", found.value, why);

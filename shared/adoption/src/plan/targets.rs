@@ -16,23 +16,35 @@ pub(super) enum Form {
     Curve,
 }
 
+/// What is done where no column is taken for ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// It is asked for: a weld cannot be judged without it.
+    Needed,
+    /// It is asked for, and may be left out: people find a weld by it.
+    Asked,
+    IfThere,
+}
+
 /// One of our columns and what plants call it, the likeliest name first.
 pub(super) struct Target {
     pub section: &'static str,
     pub ours: &'static str,
     pub form: Form,
-    /// A weld cannot be judged without it.
-    pub required: bool,
+    pub wanted: Wanted,
     pub names: &'static str,
 }
 
 const fn input(ours: &'static str, form: Form, names: &'static str) -> Target {
-    let required = !matches!(form, Form::Text);
+    let wanted = match form {
+        Form::Text => Wanted::Asked,
+        _ => Wanted::Needed,
+    };
     Target {
         section: "columns",
         ours,
         form,
-        required,
+        wanted,
         names,
     }
 }
@@ -47,7 +59,7 @@ const fn further(
         section,
         ours,
         form,
-        required: false,
+        wanted: Wanted::IfThere,
         names,
     }
 }
@@ -64,20 +76,29 @@ pub(super) const TARGETS: &[Target] = &[
     input(
         "part_no",
         Form::Text,
-        "part_all part part_number part_name 零件号 车型",
+        "part_all part part_number part_name 零件号 零件编号 件号 零件 车型",
     ),
     input(
         "spot_name",
         Form::Text,
-        "spot_tag spot spot_no spot_id weld_spot 焊点 焊点号",
+        "spot_tag spot spot_no spot_id weld_spot 焊点号 焊点编号 焊点名称 焊点",
     ),
-    input(
+    further(
+        "columns",
         "timer_name",
         Form::Text,
-        "serial_no timer timer_no controller controller_no 控制器",
+        "serial_no timer timer_no controller controller_no 控制器 焊接控制器 控制器编号",
     ),
-    input("umax", Form::Number, "u_max voltage_max max_voltage"),
-    input("imax", Form::Number, "i_max current_max max_current"),
+    input(
+        "umax",
+        Form::Number,
+        "u_max voltage_max max_voltage 最大电压 电压最大值",
+    ),
+    input(
+        "imax",
+        Form::Number,
+        "i_max current_max max_current 最大电流 电流最大值",
+    ),
     input(
         "u_curve",
         Form::Curve,
@@ -92,31 +113,31 @@ pub(super) const TARGETS: &[Target] = &[
         "columns.scalars",
         "program",
         Form::Number,
-        "prog_no program_no prog 程序号",
+        "prog_no program_no prog 程序号 焊接程序 程序",
     ),
     further(
         "columns.scalars",
         "wear_percent",
         Form::Number,
-        "wear electrode_wear",
+        "wear electrode_wear 电极磨损 磨损率",
     ),
     further(
         "columns.scalars",
         "tip_dress_count",
         Form::Number,
-        "tipdresscounter tip_dress_counter dress_count",
+        "tipdresscounter tip_dress_counter dress_count 修磨次数",
     ),
     further(
         "columns.scalars",
         "energy",
         Form::Number,
-        "energie energy_j",
+        "energie energy_j 能量 焊接能量",
     ),
     further(
         "columns.scalars",
         "force_kn",
         Form::Number,
-        "force weld_force 电极力",
+        "force weld_force 电极力 电极压力 焊接压力",
     ),
     further(
         "columns.carried",

@@ -55,9 +55,10 @@ impl Order {
 }
 
 /// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RunState {
     /// Passes slice it.
+    #[default]
     Open,
     /// Nobody works on it until it is resumed.
     Held,
