@@ -34,8 +34,8 @@ Examples:
   scheduler status --watch                            days, jobs, workers, rate; redrawn every 2 s
   scheduler jobs list --state dead                    what needs a person
 
-Exit codes: 0 done; 1 failed; 2 wrong usage or config; 3 a dependency could not be reached;
-4 finished with rows or dead letters left over."
+Exit codes: 0 done; 1 failed; 2 wrong usage or config; 3 a dependency could not be reached; 4 finished with rows or \
+dead letters left over."
 )]
 pub struct Args {
     /// Arguments of every subcommand.
@@ -51,14 +51,16 @@ pub struct Args {
 pub enum Command {
     /// Create or upgrade the ClickHouse and MySQL tables; safe to repeat
     #[command(after_help = "\
-Columns are added to a plant's own table. An INSERT into it that names no columns fails from then on, or stores values in the wrong
-columns; migrate says which kinds and, where system.query_log may be read, which inserts of the last week, and asks first.
+Columns are added to a plant's own table. An INSERT into it that names no columns fails from then on, or stores values \
+in the wrong columns; migrate says which kinds and, where system.query_log may be read, which inserts of the last \
+week, and asks first.
 
 Examples:
   scheduler migrate --dry-run    what would be done, and what would break
   scheduler migrate --yes        on a plant's table with rows, without a question
-  scheduler migrate --grants     accounts with the least rights; replace each PASSWORD_OF_…, then give the SQL to an
-                                 admin of ClickHouse and of MySQL, and the ACL lines to redis-cli")]
+  scheduler migrate --grants     accounts with the least rights; replace each PASSWORD_OF_…, then
+                                 give the SQL to an admin of ClickHouse and of MySQL, and the ACL
+                                 lines to redis-cli")]
     Migrate {
         /// Print the SQL and change nothing
         #[arg(long)]
@@ -117,13 +119,13 @@ pub enum UsersCommand {
     List,
     /// Let somebody in
     #[command(after_help = "\
-Roles: a viewer looks; a reviewer reviews NOK welds too; an operator pauses the fleet, steers backfills, retries and drops
-jobs too. console.users_file names the file; it is made where there is none.
+Roles: a viewer looks; a reviewer reviews NOK welds too; an operator pauses the fleet, steers backfills, retries and \
+drops jobs too. console.users_file names the file; it is made where there is none.
 
 Examples:
-  scheduler users add li --role reviewer                                    asks for the password
+  scheduler users add li --role reviewer                         asks for the password
   scheduler users add ben --role operator --password-stdin < password
-  scheduler users add 'Wang Fang' --role viewer --no-password               signed in by a trusted proxy")]
+  scheduler users add 'Wang Fang' --role viewer --no-password    signed in by a trusted proxy")]
     Add {
         /// What they sign in as; 64 characters at most
         #[arg(value_name = "NAME")]
@@ -209,8 +211,8 @@ Examples:
   scheduler backfill order 20261128210501123 newest
   scheduler backfill cancel 20261128210501123 --reason 'wrong week'
 
-With --wait the exit code is 0 when every row is done, 4 when dead letters, or rows that are poison
-or in error, are left, rows that were to be judged again are gone, or the run was cancelled."
+With --wait the exit code is 0 when every row is done, 4 when dead letters, or rows that are poison or in error, are \
+left, rows that were to be judged again are gone, or the run was cancelled."
 )]
 pub struct Backfill {
     /// What to do to a run that is there
@@ -274,7 +276,7 @@ impl From<DayOrder> for Order {
 pub enum Steer {
     /// End a run unfinished; a new one over the same days may follow
     #[command(after_help = "\
-Its jobs leave the queue at once, those that a worker has in hand too, and dead letters: nothing of it is claimed any
+Its jobs leave the queue at once, those that a worker has in hand too, and dead letters: nothing of it is claimed any \
 more. Rows keep the verdicts they have. Live work and other runs go on.
 
 Examples:
@@ -282,7 +284,7 @@ Examples:
     Cancel(SteerWhat),
     /// Let a run wait, for as long as it takes
     #[command(after_help = "\
-Its jobs leave the queue, so that other runs have the room; those that a worker has in hand are finished, dead letters
+Its jobs leave the queue, so that other runs have the room; those that a worker has in hand are finished, dead letters \
 stay. Resumed, its rows are sliced anew; what is judged is not judged again.
 
 Examples:
@@ -296,7 +298,7 @@ Examples:
     Resume(SteerWhat),
     /// Judge the days of a run in another order
     #[command(after_help = "\
-Jobs that nobody has begun leave the queue and come back in the new order; those that a worker has in hand, or that
+Jobs that nobody has begun leave the queue and come back in the new order; those that a worker has in hand, or that \
 failed before, stay. What is judged is not judged again.
 
 Examples:
@@ -341,9 +343,9 @@ fn parse_redo_status(text: &str) -> Result<Status, String> {
 /// `settle`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Verdicts are written as patches, which BACKUP and FREEZE leave out, and for which MOVE and DETACH PARTITION are refused (344).
-The leader settles each day by itself once it is over, complete and quiet (tables.settle_after); this does it at once.
-The fleet stands still meanwhile, as a rule for seconds. Days with rows or jobs left are not settled.
+Verdicts are written as patches, which BACKUP and FREEZE leave out, and for which MOVE and DETACH PARTITION are \
+refused (344). The leader settles each day by itself once it is over, complete and quiet (tables.settle_after); this \
+does it at once. The fleet stands still meanwhile, as a rule for seconds. Days with rows or jobs left are not settled.
 
 Examples:
   scheduler settle --from 20261101 --to yesterday --wait && clickhouse-client -q 'BACKUP TABLE …'
@@ -370,8 +372,8 @@ pub struct Settle {
 /// `status`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-At the top it says why nothing moves, or what is in the way, each with the remedy; GET /api/v1/status
-and /readyz of any scheduler say the same. Nothing is said there while all goes as it should.
+At the top it says why nothing moves, or what is in the way, each with the remedy; GET /api/v1/status and /readyz of \
+any scheduler say the same. Nothing is said there while all goes as it should.
 
 Examples:
   scheduler status --watch
@@ -397,12 +399,12 @@ pub struct StatusArgs {
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
-  scheduler jobs list                                dead letters, then everything else outstanding
+  scheduler jobs list                             dead letters, then everything else outstanding
   scheduler jobs list --state leased --json
   scheduler jobs show 20261122-0-1795309200000-1f2e3d4c
-  scheduler jobs retry --all --day 20261122          every dead letter of a day
-  scheduler jobs drop --all --state dead --yes       give their rows up: alg_status invalid, reason dropped
-  scheduler jobs repair                              what keys changed by hand have broken; --yes repairs it")]
+  scheduler jobs retry --all --day 20261122       every dead letter of a day
+  scheduler jobs drop --all --state dead --yes    give rows up: alg_status invalid, reason dropped
+  scheduler jobs repair                           what keys changed by hand broke; --yes repairs it")]
 pub enum Jobs {
     /// Jobs by state, the dead first
     List {
@@ -457,8 +459,8 @@ pub enum Jobs {
     },
     /// Find jobs whose record and lists disagree, since somebody changed keys of the queue by hand, and repair them
     #[command(after_help = "\
-Without --yes it only says what is wrong. A job is repaired in one step, so the fleet may go on meanwhile.
-A job whose record is gone is forgotten: the next pass makes it again from its rows.")]
+Without --yes it only says what is wrong. A job is repaired in one step, so the fleet may go on meanwhile. A job whose \
+record is gone is forgotten: the next pass makes it again from its rows.")]
     Repair {
         /// Repair what is found
         #[arg(long)]
@@ -471,9 +473,8 @@ A job whose record is gone is forgotten: the next pass makes it again from its r
     },
     /// Make the queue this table's own, after the table was moved or restored onto another server
     #[command(after_help = "\
-A queue belongs to the table whose fleet used it first; another fleet refuses to start. Stop every
-scheduler and worker of the queue first. Its outstanding jobs are forgotten: the next pass makes them
-again from the rows.")]
+A queue belongs to the table whose fleet used it first; another fleet refuses to start. Stop every scheduler and \
+worker of the queue first. Its outstanding jobs are forgotten: the next pass makes them again from the rows.")]
     TakeQueue {
         #[command(flatten)]
         why: Reason,
@@ -508,15 +509,14 @@ pub struct DeadFilter {
 /// `simulate`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Record ids go on behind the day's largest, so that repeating the command adds rows. The same seed
-on an empty day makes the same rows. Columns, units and types are the configured table's.
+Record ids go on behind the day's largest, so that repeating the command adds rows. The same seed on an empty day \
+makes the same rows. Columns, units and types are the configured table's.
 
-With --like plant the table is one of an older system's shape: ReplacingMergeTree by day, spot and
-id; maxima and program as text ('0', 'None' and '' occur), umax in V, imax in tens of ampere; curves
-in counts of 1 % of them, one a millisecond, now and then a sample or two apart in length; dry shots
-(spot_tag '0') and tip dresses (prog_no 41 and 51). It is made if it does not exist; a table of
-another shape is left alone. Its welds are those of our own table with the same seed, day and
-number; with --counts that one holds the same counts too.
+With --like plant the table is one of an older system's shape: ReplacingMergeTree by day, spot and id; maxima and \
+program as text ('0', 'None' and '' occur), umax in V, imax in tens of ampere; curves in counts of 1 % of them, one a \
+millisecond, now and then a sample or two apart in length; dry shots (spot_tag '0') and tip dresses (prog_no 41 and \
+51). It is made if it does not exist; a table of another shape is left alone. Its welds are those of our own table \
+with the same seed, day and number; with --counts that one holds the same counts too.
 
 Examples:
   scheduler simulate --day today --rows 50000
@@ -628,8 +628,8 @@ fn parse_time(text: &str) -> Result<u32, String> {
 /// `evaluate`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Counts rows that have a verdict and a label. NOK is the positive class. --json also has the model's
-figures over all days as `classification` and `regression`.
+Counts rows that have a verdict and a label. NOK is the positive class. --json also has the model's figures over all \
+days as `classification` and `regression`.
 
 Examples:
   scheduler evaluate --from 20261101 --to 20261107
@@ -663,9 +663,9 @@ pub enum Against {
 /// `drift`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-KS is the largest gap between the two cumulative distributions (0 equal, 1 disjoint); PSI sums
-over the reference's deciles (below 0.1 stable, above 0.25 moved). With fewer than 200 values on
-one of the days chance alone could move it: there is none.
+KS is the largest gap between the two cumulative distributions (0 equal, 1 disjoint); PSI sums over the reference's \
+deciles (below 0.1 stable, above 0.25 moved). With fewer than 200 values on one of the days chance alone could move \
+it: there is none.
 
 Examples:
   scheduler drift --reference 20261101 --day today")]
@@ -684,16 +684,16 @@ pub struct Drift {
 /// `adopt`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Reads the old YAML, asks ClickHouse and MySQL for the columns and the last 1,000 rows, and writes a
-commented file: what was mapped and why, what was guessed, what a person must say. Passwords go to
-files of mode 600 in the folder `secrets` beside it, never into the file nor on the screen. Nothing
-in the plant is changed. Then `worker check` is run, if it is beside this program.
+Reads the old YAML, asks ClickHouse and MySQL for the columns and the last 1,000 rows, and writes a commented file: \
+what was mapped and why, what was guessed, what a person must say. Passwords go to files of mode 600 in the folder \
+`secrets` beside it, never into the file nor on the screen. Nothing in the plant is changed. Then `worker check` is \
+run, if it is beside this program.
 
 Examples:
-  scheduler adopt OLD.yaml --dry-run                     what would be written, on the screen
+  scheduler adopt OLD.yaml --dry-run              what would be written, on the screen
   scheduler adopt OLD.yaml --out plant/weldfleet.toml
-  scheduler adopt OLD.yaml --lang both --force           in Chinese and English; what is there becomes
-                                                         weldfleet.toml.before
+  scheduler adopt OLD.yaml --lang both --force    in Chinese and English; what is there becomes
+                                                  weldfleet.toml.before
 
 Exit code 0 when the file is written, 3 when it is but a server could not be asked.")]
 pub struct Adopt {

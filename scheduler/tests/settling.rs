@@ -355,7 +355,7 @@ async fn nobody_resumes_while_a_day_is_settled_and_a_persons_pause_stays() {
     assert_eq!(pauser().await, None);
 }
 
-/// Whoever settles gives the fleet back, whatever does not end: a lease that is renewed on and on, or the server's work.
+/// Whoever settles gives the fleet back, whatever does not end: a lease renewed on and on, or the server's work.
 #[tokio::test]
 async fn the_fleet_stands_still_no_longer_than_it_may() {
     let fleet = Fleet::with(&[("tables.settle_after", "1h")]).await;

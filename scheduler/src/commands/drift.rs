@@ -67,8 +67,8 @@ impl Models {
         })
     }
 
-    /// What makes the days comparable, where no model judged on both (parts of one day alone may have models of their own): what a model says of them then tells the
-    /// models apart, not the welds.
+    /// What makes the days comparable, where no model judged on both (parts of one day alone may have models of their
+    /// own): what a model says of them then tells the models apart, not the welds.
     fn judge_anew(&self, reference: Day) -> Option<String> {
         let versions = |models: &[ModelRows]| -> BTreeSet<String> {
             models.iter().map(|one| one.model_version.clone()).collect()

@@ -18,32 +18,59 @@ use super::progress::Progress;
 /// Rows made and inserted at a time.
 const BLOCK: u64 = 8192;
 
-/// The simulation behind the rows that the day has.
-pub fn follow_on(
-    mut simulation: SimulationOptions,
-    before: u64,
-    day: Day,
-) -> Result<Arc<Simulator>, Failure> {
-    before.checked_add(simulation.rows).ok_or_else(|| {
-        anyhow::anyhow!(
-            "day {day} has a record_id of {before}, and {} more would pass {}, the last there is; simulate another day",
-            grouped(simulation.rows),
-            u64::MAX
-        )
-    })?;
-    simulation.first_record_id = before + 1;
-    // The same seed again must not make the same welds under new ids.
-    simulation.seed = simulation.seed.wrapping_add(before);
-    Ok(Arc::new(Simulator::new(simulation).or_exit(Exit::Usage)?))
+/// What is inserted on a day, from when on.
+#[derive(Clone)]
+pub struct Filling {
+    pub simulator: Arc<Simulator>,
+    pub day: Day,
+    /// Where `ck_local_time` is printed, in ms since 1970, so that the printed times are of that day.
+    midnight_ms: i64,
+    began: Instant,
 }
 
-pub fn told(simulator: &Simulator, day: Day, began: Instant, json: bool) -> Result<(), Failure> {
-    let seconds = began.elapsed().as_secs_f64();
+impl Filling {
+    /// Behind the rows that the day has; `zone` is that of `ck_local_time`.
+    pub fn begin(
+        mut simulation: SimulationOptions,
+        before: u64,
+        day: Day,
+        zone: &str,
+    ) -> Result<Self, Failure> {
+        before.checked_add(simulation.rows).ok_or_else(|| {
+            anyhow::anyhow!(
+                "day {day} has a record_id of {before}, and {} more would pass {}, the last there is; simulate another day",
+                grouped(simulation.rows),
+                u64::MAX
+            )
+        })?;
+        simulation.first_record_id = before + 1;
+        // The same seed again must not make the same welds under new ids.
+        simulation.seed = simulation.seed.wrapping_add(before);
+        let zone =
+            TimeZone::get(zone).with_context(|| format!("time zone `{zone}` of ck_local_time"))?;
+        let midnight = zone.to_ambiguous_zoned(day.date().to_datetime(Time::midnight()));
+        Ok(Self {
+            simulator: Arc::new(Simulator::new(simulation).or_exit(Exit::Usage)?),
+            day,
+            midnight_ms: midnight.compatible()?.timestamp().as_millisecond(),
+            began: Instant::now(),
+        })
+    }
+
+    /// Times of the day, in ms since 1970.
+    pub fn times(&self, of_day_ms: &[u32]) -> Vec<i64> {
+        let times = of_day_ms.iter().map(|ms| self.midnight_ms + i64::from(*ms));
+        times.collect()
+    }
+}
+
+pub fn told(filling: &Filling, json: bool) -> Result<(), Failure> {
+    let (day, seconds) = (filling.day, filling.began.elapsed().as_secs_f64());
     let SimulationOptions {
         rows,
         first_record_id: first,
         ..
-    } = *simulator.options();
+    } = *filling.simulator.options();
     let last = first - 1 + rows;
     let rate = rows as f64 / seconds.max(1e-9);
     if json {
@@ -88,14 +115,4 @@ where
     }
     progress.end();
     Ok(())
-}
-
-/// Midnight of the day where `ck_local_time` is printed, in ms since 1970, so that the printed times are of that day.
-pub fn midnight(name: &str, day: Day) -> Result<i64, Failure> {
-    let zone =
-        TimeZone::get(name).with_context(|| format!("time zone `{name}` of ck_local_time"))?;
-    let midnight = zone
-        .to_ambiguous_zoned(day.date().to_datetime(Time::midnight()))
-        .compatible()?;
-    Ok(midnight.timestamp().as_millisecond())
 }

@@ -1,11 +1,11 @@
 //! `scheduler simulate`: demo rows, made on every core, inserted by column.
 
-use std::{ops::Range, sync::Arc, time::Instant};
+use std::ops::Range;
 
 use tokio::task::spawn_blocking;
 use weldfleet_service::{Exit, Failure, OrExit, errln, output::grouped};
 use weldfleet_settings::Settings;
-use weldfleet_simulator::{SimulatedBlock, SimulationOptions, Simulator, plant_table::ID_PREFIX};
+use weldfleet_simulator::{SimulatedBlock, SimulationOptions, plant_table::ID_PREFIX};
 use weldfleet_stores::{
     Day,
     clickhouse::{IdType, SimulatedRows, SourceTable},
@@ -13,7 +13,7 @@ use weldfleet_stores::{
 use weldfleet_weld::units::{CurveCurrentUnit, CurveUnits, CurveVoltageUnit};
 
 use super::{
-    filling::{follow_on, insert_all, midnight, told},
+    filling::{Filling, insert_all, told},
     simulate_plant,
 };
 use crate::{
@@ -61,24 +61,14 @@ pub async fn run(settings: &Settings, options: Simulate) -> Result<Exit, Failure
         .last_record_number(day, &simulation.id_prefix)
         .await
         .map_err(store_failure)?;
-    let simulator = follow_on(simulation, before, day)?;
     let zone = table.time_zone().await.map_err(store_failure)?;
-    let midnight_ms = midnight(&zone, day)?;
-
-    let began = Instant::now();
+    let filling = Filling::begin(simulation, before, day, &zone)?;
     let (units, counts) = (settings.curves, options.counts);
-    insert_all(&simulator, |chunk| {
-        insert(
-            table.clone(),
-            simulator.clone(),
-            units,
-            counts,
-            chunk,
-            midnight_ms,
-        )
+    insert_all(&filling.simulator, |chunk| {
+        insert(table.clone(), filling.clone(), units, counts, chunk)
     })
     .await?;
-    told(&simulator, day, began, options.json)?;
+    told(&filling, options.json)?;
     Ok(Exit::Done)
 }
 
@@ -93,12 +83,12 @@ fn in_percents(units: &CurveUnits) -> bool {
 
 async fn insert(
     table: SourceTable,
-    simulator: Arc<Simulator>,
+    filling: Filling,
     units: CurveUnits,
     counts: bool,
     chunk: Range<u64>,
-    midnight_ms: i64,
 ) -> Result<u64, Failure> {
+    let simulator = filling.simulator.clone();
     let block = spawn_blocking(move || {
         let mut block = simulator.block(chunk);
         if counts {
@@ -110,11 +100,7 @@ async fn insert(
         block
     })
     .await?;
-    let times: Vec<i64> = block
-        .time_ms
-        .iter()
-        .map(|ms| midnight_ms + i64::from(*ms))
-        .collect();
+    let times = filling.times(&block.time_ms);
     let labels: Vec<&str> = block.label.iter().map(|label| label.as_str()).collect();
     let defects: Vec<&str> = block.defect.iter().map(|defect| defect.as_str()).collect();
     let rows = columns(&block, &times, &labels, &defects)?;

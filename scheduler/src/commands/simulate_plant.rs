@@ -1,13 +1,13 @@
 //! `scheduler simulate --like plant`: the same welds into a table of an older system's shape, first what arrives in
 //! time, then what is late or sent again.
 
-use std::{ops::Range, sync::Arc, time::Instant};
+use std::ops::Range;
 
 use tokio::task::spawn_blocking;
 use weldfleet_service::{Exit, Failure, OrExit};
 use weldfleet_settings::Settings;
 use weldfleet_simulator::{
-    CurveLength, Delivery, PlantTableOptions, PlantTableRows, SimulationOptions, Simulator,
+    CurveLength, Delivery, PlantTableOptions, PlantTableRows, SimulationOptions,
     plant_table::{ID_PREFIX, MAX_POINTS},
 };
 use weldfleet_stores::{
@@ -15,7 +15,7 @@ use weldfleet_stores::{
     clickhouse::{CurveForm, PlantRows, PlantTable},
 };
 
-use super::filling::{follow_on, insert_all, midnight, told};
+use super::filling::{Filling, insert_all, told};
 use crate::{
     args::{PlantCurves, Simulate},
     dependencies::store_failure,
@@ -27,12 +27,12 @@ pub async fn run(
     day: Day,
     mut simulation: SimulationOptions,
 ) -> Result<Exit, Failure> {
-    let mut filling = PlantTableOptions {
+    let mut plant = PlantTableOptions {
         seed: options.seed,
         resent_share: options.resent,
         late_share: options.late,
     };
-    filling.check().or_exit(Exit::Usage)?;
+    plant.check().or_exit(Exit::Usage)?;
     refuse(options, &simulation)?;
     let form = match options.curves {
         PlantCurves::Integers => CurveForm::Integers,
@@ -48,30 +48,20 @@ pub async fn run(
         .last_number(day, ID_PREFIX)
         .await
         .map_err(store_failure)?;
-    let simulator = follow_on(simulation, before, day)?;
-    filling.seed = simulator.options().seed;
     let zone = table.time_zone().await.map_err(store_failure)?;
-    let midnight_ms = midnight(&zone, day)?;
-
-    let began = Instant::now();
+    let filling = Filling::begin(simulation, before, day, &zone)?;
+    plant.seed = filling.simulator.options().seed;
     for delivery in [Delivery::First, Delivery::Later] {
         if delivery == Delivery::Later {
             tokio::time::sleep(options.later_after).await;
             weldfleet_failpoints::reach("scheduler::later_delivery").await;
         }
-        insert_all(&simulator, |chunk| {
-            insert(
-                table.clone(),
-                simulator.clone(),
-                filling,
-                delivery,
-                chunk,
-                midnight_ms,
-            )
+        insert_all(&filling.simulator, |chunk| {
+            insert(table.clone(), filling.clone(), plant, delivery, chunk)
         })
         .await?;
     }
-    told(&simulator, day, began, options.json)?;
+    told(&filling, options.json)?;
     Ok(Exit::Done)
 }
 
@@ -97,24 +87,19 @@ fn refuse(options: &Simulate, simulation: &SimulationOptions) -> Result<(), Fail
 
 async fn insert(
     table: PlantTable,
-    simulator: Arc<Simulator>,
-    filling: PlantTableOptions,
+    filling: Filling,
+    plant: PlantTableOptions,
     delivery: Delivery,
     chunk: Range<u64>,
-    midnight_ms: i64,
 ) -> Result<u64, Failure> {
     let count = chunk.end - chunk.start;
-    let day = Day::new(simulator.options().day).map_err(anyhow::Error::from)?;
+    let simulator = filling.simulator.clone();
     let rows = spawn_blocking(move || {
         let counted = simulator.block(chunk).into_counts();
-        PlantTableRows::new(&counted, &filling, delivery)
+        PlantTableRows::new(&counted, &plant, delivery)
     })
     .await?;
-    let times: Vec<i64> = rows
-        .time_ms
-        .iter()
-        .map(|ms| midnight_ms + i64::from(*ms))
-        .collect();
+    let times = filling.times(&rows.time_ms);
     let columns = [
         ("id", texts(&rows.id)),
         ("serial_no", rows.serial_no.clone()),
@@ -130,7 +115,7 @@ async fn insert(
         ("area", texts(&rows.area)),
     ];
     let block = PlantRows {
-        day,
+        day: filling.day,
         time_unix_ms: &times,
         ver: &rows.ver,
         spot_tag: &rows.spot_tag,

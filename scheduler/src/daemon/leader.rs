@@ -139,7 +139,7 @@ impl Turns {
         let queue = &self.daemon.queue;
         let mut standing = Standing {
             leads,
-            blind: self.daemon.telling.blind_for(),
+            unreached: self.daemon.telling.unreached_for(),
             resigned: self.resigned.map(|at| at.elapsed()),
             ..Standing::default()
         };

@@ -182,7 +182,7 @@ struct Open {
     /// By day, the rows that MySQL lacked before the day was looked at in this round.
     looked: BTreeMap<Day, u64>,
     older_due: Instant,
-    /// When a day of a backfill may be checked again, whichever: however many there are, they have one share of the time.
+    /// When a day of a backfill may be checked again: however many there are, they have one share of the time.
     backfilled_due: Instant,
     /// By day, the records that MySQL refused at the last look; days without are not there.
     refused: BTreeMap<Day, Refusals>,

@@ -3,7 +3,8 @@
 //! - [`owning`]: the queue is this table's, before anything else;
 //! - [`leader`]: who leads; renewed on a task of its own, so that a long pass does not lose leadership; [`standing`]:
 //!   whether to ask for it; [`telling`]: what the leader tells the fleet of itself;
-//! - [`slicing`]: a pass each `poll_interval`, or as soon as a waiting range is due or a job must be split;
+//! - [`slicing`]: a pass each `poll_interval` or `max_wait`, whichever is shorter, or as soon as a waiting range is due
+//!   or a job must be split;
 //! - [`collecting`]: expired leases and due jobs, more often than passes;
 //! - [`mirror_reconciler`]: the MySQL mirror, apart from passes, so that a slow or absent MySQL delays no slicing;
 //! - [`settling`]: finished days, whose patch parts are applied;

@@ -28,7 +28,7 @@ const SHARE: u32 = 20;
 const FORBEAR: Duration = Duration::from_secs(120);
 /// Least and longest time between two tries after one that did not do.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
-/// How long the fleet may stand still for it at the most; each try that did not do doubles what the table seems to need.
+/// How long the fleet may stand still for it at most; each try that did not do doubles what the table seems to need.
 const STANDSTILL: Duration = Duration::from_secs(3600);
 
 pub async fn run(daemon: Daemon) {

@@ -287,8 +287,8 @@ fn show(daemon: &Daemon, summary: &Summary) {
     gauge!("weldfleet_jobs_unreadable").set(summary.unreadable.len() as f64);
 }
 
-/// A pause by the breaker, which a worker cannot keep in `weld_events`; a person's is kept by the command. Answers since
-/// when the pause lasts that needs no more telling.
+/// A pause by the breaker, which a worker cannot keep in `weld_events`; a person's is kept by the command. Answers
+/// since when the pause lasts that needs no more telling.
 async fn keep_breakers_pause(
     daemon: &Daemon,
     pause: Option<&Pause>,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use weldfleet_queue::Candidate;
 
 /// How long ClickHouse may be out of reach before another one may try.
-const BLIND: Duration = Duration::from_secs(10);
+const OUT_OF_REACH: Duration = Duration::from_secs(10);
 /// How long whoever resigned does not ask: of two that both do not reach ClickHouse none leads for less.
 const STANDS_BACK: Duration = Duration::from_secs(60);
 /// How long nobody leads before whoever resigned asks all the same: those that ask do so every second.
@@ -28,7 +28,7 @@ pub enum Turn {
 pub struct Standing {
     pub leads: bool,
     /// For how long passes have not reached ClickHouse.
-    pub blind: Option<Duration>,
+    pub unreached: Option<Duration>,
     /// Somebody else asks for leadership.
     pub another_asks: bool,
     /// How long ago it resigned.
@@ -40,7 +40,7 @@ pub struct Standing {
 impl Standing {
     /// It leads, and would rather not: who else asks makes the difference.
     pub fn would_resign(&self) -> bool {
-        self.leads && self.blind.is_some_and(|blind| blind >= BLIND)
+        self.leads && self.unreached.is_some_and(|since| since >= OUT_OF_REACH)
     }
 
     /// It does not ask, as long as somebody leads.
@@ -77,11 +77,11 @@ mod tests {
     }
 
     #[test]
-    fn a_blind_leader_resigns_where_somebody_else_asks() {
-        let turn = |blind, another_asks| {
+    fn a_leader_without_clickhouse_resigns_where_somebody_else_asks() {
+        let turn = |unreached, another_asks| {
             let standing = Standing {
                 leads: true,
-                blind,
+                unreached,
                 another_asks,
                 ..Standing::default()
             };

@@ -1,7 +1,7 @@
-//! Hits of a rule at one spot of a part and one timer, several welds in a row, told while this scheduler leads: as an event and a line of the
-//! log, once, and as a metric. Nothing is decided by them and no verdict changes. Everything is read from the rows'
-//! stored hits, so a new leader finds the streaks of the live days again; an event of the same spot, rule and first
-//! weld is not kept twice.
+//! Hits of a rule at one spot of a part and one timer, several welds in a row, told while this scheduler leads: as an
+//! event and a line of the log, once, and as a metric. Nothing is decided by them and no verdict changes. Everything is
+//! read from the rows' stored hits, so a new leader finds the streaks of the live days again; an event of the same
+//! spot, rule and first weld is not kept twice.
 
 use std::time::Instant;
 

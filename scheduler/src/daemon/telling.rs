@@ -23,7 +23,7 @@ const UNTOLD: [&str; 2] = ["paused", "start"];
 #[derive(Debug, Default)]
 pub struct Telling {
     /// Since when passes have not reached ClickHouse.
-    blind: Mutex<Option<Instant>>,
+    unreached: Mutex<Option<Instant>>,
     /// Whether a day alone keeps the leader from being ready.
     day_fails: AtomicBool,
     /// Why the mirror is not looked after.
@@ -33,10 +33,10 @@ pub struct Telling {
 impl Telling {
     /// Whether a pass has reached ClickHouse.
     pub fn reached(&self, reached: bool) {
-        let mut blind = locked(&self.blind);
+        let mut unreached = locked(&self.unreached);
         match reached {
-            true => *blind = None,
-            false => _ = blind.get_or_insert_with(Instant::now),
+            true => *unreached = None,
+            false => _ = unreached.get_or_insert_with(Instant::now),
         }
     }
 
@@ -45,8 +45,8 @@ impl Telling {
         self.day_fails.store(fails, Ordering::Relaxed);
     }
 
-    pub fn blind_for(&self) -> Option<Duration> {
-        locked(&self.blind).map(|since| since.elapsed())
+    pub fn unreached_for(&self) -> Option<Duration> {
+        locked(&self.unreached).map(|since| since.elapsed())
     }
 
     /// Why MySQL does not take the mirror; `None`: it does, or somebody else looks after it.
@@ -56,13 +56,13 @@ impl Telling {
 
     /// `component: reason`, a line each. What was wrong with Redis is over where it can be told, if `redis_is_back`.
     pub fn lines(&self, health: &Health, redis_is_back: bool) -> Vec<String> {
-        let is_blind = locked(&self.blind).is_some();
+        let is_unreached = locked(&self.unreached).is_some();
         let day_fails = self.day_fails.load(Ordering::Relaxed);
         let reasons = health.reasons().into_iter().filter(|reason| {
             !(UNTOLD.contains(&reason.component) || redis_is_back && reason.component == REDIS)
         });
         let own = reasons.map(|reason| match reason.component {
-            CLICKHOUSE if is_blind => (UNREACHED, reason.reason),
+            CLICKHOUSE if is_unreached => (UNREACHED, reason.reason),
             CLICKHOUSE if day_fails => ("day", reason.reason),
             component => (component, reason.reason),
         });
@@ -109,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn blindness_lasts_from_its_first_pass_to_one_that_sees() {
+    fn clickhouse_is_unreached_from_the_first_such_pass_to_one_that_reaches_it() {
         let telling = Telling::default();
-        assert_eq!(telling.blind_for(), None);
+        assert_eq!(telling.unreached_for(), None);
         telling.reached(false);
-        let before = telling.blind_for();
+        let before = telling.unreached_for();
         telling.reached(false);
-        assert!(before.is_some() && telling.blind_for() >= before);
+        assert!(before.is_some() && telling.unreached_for() >= before);
         telling.reached(true);
-        assert_eq!(telling.blind_for(), None);
+        assert_eq!(telling.unreached_for(), None);
     }
 }

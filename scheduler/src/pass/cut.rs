@@ -17,8 +17,8 @@ pub struct Cut {
 ///
 /// A range never reaches over a covered range: the rows of the one would be in the other too. Rows with equal keys are
 /// never parted, since a key cannot name only one of them; so a range may hold more than `batch` rows. Where a gap is
-/// given no range reaches over a longer one: rows of a clock that is ahead are ranges of their own, and what comes until
-/// then does not lie under a job. Holds one open range, however long the stream is.
+/// given no range reaches over a longer one: rows of a clock that is ahead are ranges of their own, and what comes
+/// until then does not lie under a job. Holds one open range, however long the stream is.
 #[derive(Debug)]
 pub struct Cutter<'c> {
     covered: &'c [KeyRange],

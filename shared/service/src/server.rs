@@ -2,8 +2,8 @@
 //!
 //! Whoever connects costs a file descriptor that ranges need too, and may send half a request and fall silent. So
 //! connections are few: a newcomer takes the place of the one that has been idle longest, and one whose body does not
-//! come is idle. A request's head must come in time, no connection lasts for ever, and at the end clients are waited for
-//! but briefly. The time that a *body* may take in all is for the route that reads one to say.
+//! come is idle. A request's head must come in time, no connection lasts for ever, and at the end clients are waited
+//! for but briefly. The time that a *body* may take in all is for the route that reads one to say.
 
 use std::{
     collections::BTreeMap,

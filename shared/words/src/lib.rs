@@ -45,7 +45,8 @@ pub struct Words {
     pub zh: String,
 }
 
-/// One sentence, formatted like `format!`: `words!("{n} rows", "{n} 行")`, `words!("{n} {what}", "{n} 行", what = "rows")`.
+/// One sentence, formatted like `format!`: `words!("{n} rows", "{n} 行")`. What needs a name is given one behind both:
+/// `words!("it is {is}", "{zh}", is = state.name(), zh = in_chinese(state))`.
 #[macro_export]
 macro_rules! words {
     ($en:literal, $zh:literal $(, $name:ident = $value:expr)* $(,)?) => {{
