@@ -289,11 +289,6 @@ impl Runs {
             .await
     }
 
-    /// Runs that passes have to slice, oldest first.
-    pub async fn open(&self) -> Result<Vec<Run>, StoreError> {
-        self.read("state = 'open' ORDER BY run").await
-    }
-
     /// Runs that a pass must know: open ones to slice them, held and lately cancelled ones to keep them off the queue.
     /// Oldest first.
     pub async fn for_pass(&self) -> Result<Vec<Run>, StoreError> {

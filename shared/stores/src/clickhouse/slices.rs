@@ -133,7 +133,7 @@ impl SourceTable {
     ///
     /// Rows inside the covered ranges are left out as far as the server can tell cheaply: in the order of time those
     /// whose time lies strictly between a range's ends, so that only rows at the very ticks of its ends remain; along a
-    /// sorting key none. The caller checks the rest with [`Coverage::contains`].
+    /// sorting key none. The caller leaves out the rest.
     pub fn unprocessed_keys(
         &self,
         run: u64,
