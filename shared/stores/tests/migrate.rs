@@ -207,7 +207,7 @@ async fn a_table_with_data_only_gets_what_it_lacks() {
         )
         .await
         .unwrap();
-    assert_eq!(marked.marked, 1, "one row in the first second");
+    assert_eq!(marked, 1, "one row in the first second");
     let mirror = plant.mirror().await;
     mirror.mirror_day(day()).await.unwrap();
     assert_eq!(

@@ -99,7 +99,7 @@ pub use plant_table::{CurveForm, PlantRows, PlantTable};
 pub use probes::Capability;
 pub use quality::{Confusion, FEWEST_VALUES, LeftOut, ModelRows, Quality, Shift, drifting};
 pub use reports::Pace;
-pub use results::{Attempt, EncodedResults, MarkOutcome};
+pub use results::{Attempt, EncodedResults};
 pub use row_policy::RowPolicy;
 pub use runs::{Change, NewRun, Order, Run, RunState, Runs};
 pub use schema::{FurtherNames, IdType, Schema};
