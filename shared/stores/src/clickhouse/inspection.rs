@@ -21,12 +21,6 @@ pub struct PartRows {
 /// Rows of parts that are looked at in one go.
 const MOST_OF_PARTS: u32 = 1000;
 
-#[derive(Row, Deserialize)]
-struct RowKey {
-    ticks: i64,
-    id: String,
-}
-
 /// A weld that was found by its id.
 pub struct WeldById {
     pub block: RowBlock,
@@ -211,8 +205,8 @@ impl SourceTable {
         let parts: Vec<String> = parts.iter().map(|part| quote::literal(part)).collect();
         // By their keys: sorting whole rows would read every curve of these parts.
         let sql = format!(
-            "SELECT f_ticks AS ticks, f_id AS id FROM (SELECT {ticks} AS f_ticks, toValidUTF8({id}) AS f_id FROM {source} \
-             WHERE {on_days} AND {part} IN ({parts}) ORDER BY {time} DESC LIMIT {each} BY {part} LIMIT {MOST_OF_PARTS})",
+            "SELECT {ticks}, toValidUTF8({id}) FROM {source} WHERE {on_days} AND {part} IN ({parts}) \
+             ORDER BY {time} DESC LIMIT {each} BY {part} LIMIT {MOST_OF_PARTS}",
             ticks = schema.ticks(),
             id = schema.id_text(),
             source = schema.rows(),
@@ -221,8 +215,8 @@ impl SourceTable {
             parts = parts.join(", "),
             time = schema.column("ck_local_time"),
         );
-        let keys: Vec<RowKey> = self.server.all("find rows of parts", &sql).await?;
-        let keys = keys.iter().map(|key| (key.ticks, key.id.as_str()));
+        let keys: Vec<(i64, String)> = self.server.all("find rows of parts", &sql).await?;
+        let keys = keys.iter().map(|(ticks, id)| (*ticks, id.as_str()));
         let conditions = format!("{} AND {}", days.condition, schema.has_key(keys));
         self.rows_where(days.newest, &conditions).await
     }
