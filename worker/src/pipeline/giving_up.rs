@@ -21,54 +21,36 @@ use crate::inference::pool::{ModelFailure, PoolError};
 const MOST_EXCUSED: usize = 10_000;
 
 /// How the lease of a range ends that did not come through: never with an ack.
-pub struct GivenUp {
-    settlement: Settlement,
-    outcome: &'static str,
-}
+pub struct GivenUp(Settlement, &'static str);
 
 impl GivenUp {
     fn lost() -> Self {
-        Self {
-            settlement: Settlement::release("lease lost"),
-            outcome: "lost",
-        }
+        Self(Settlement::release("lease lost"), "lost")
     }
 
     fn released(reason: String) -> Self {
-        Self {
-            settlement: Settlement::release(reason),
-            outcome: "released",
-        }
+        Self(Settlement::release(reason), "released")
     }
 
     fn retried(reason: String) -> Self {
-        Self {
-            settlement: Settlement::retry(reason),
-            outcome: "retried",
-        }
+        Self(Settlement::retry(reason), "retried")
     }
 
     fn split(reason: String) -> Self {
-        Self {
-            settlement: Settlement::split(reason),
-            outcome: "split",
-        }
+        Self(Settlement::split(reason), "split")
     }
 
     pub(super) fn buried(reason: String) -> Self {
-        Self {
-            settlement: Settlement::bury(reason),
-            outcome: "buried",
-        }
+        Self(Settlement::bury(reason), "buried")
     }
 
     /// As `weldfleet_ranges_total` has it.
     pub(super) fn outcome(&self) -> &'static str {
-        self.outcome
+        self.1
     }
 
     pub fn settlement(self) -> Settlement {
-        self.settlement
+        self.0
     }
 }
 
