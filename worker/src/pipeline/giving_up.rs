@@ -15,7 +15,10 @@ use super::{
     stages::Stopped,
     step::Step,
 };
-use crate::inference::pool::{ModelFailure, PoolError};
+use crate::{
+    inference::pool::{ModelFailure, PoolError},
+    needs::Needs,
+};
 
 /// Ranges of which it is remembered how often they were given back.
 const MOST_EXCUSED: usize = 10_000;
@@ -124,10 +127,7 @@ impl Pipeline {
         let mut decision = blame::decide(&case);
         let mut reason = error.chain();
         if decision == Decision::Ask {
-            let asked = match step.capability() {
-                Some(capability) => self.needs.probe(capability).await,
-                None => self.needs.probe_save_dir(bytes_of(error)).await,
-            };
+            let asked = probe(&self.needs, step, bytes_of(error)).await;
             case.works = Some(asked.is_ok());
             if let Err(refusal) = asked {
                 // What the server says to a plain statement of the kind says more than what it said to this range.
@@ -167,24 +167,16 @@ impl Pipeline {
 
     /// Closes the gate until what the step needs works.
     fn wait_for(&self, step: Step, error: &StoreError, reason: &str) {
-        let needs = self.needs.clone();
-        let Some(capability) = step.capability() else {
-            let bytes = bytes_of(error);
-            self.gate
-                .close("save_dir", step.name(), reason.to_owned(), move || {
-                    let needs = needs.clone();
-                    async move {
-                        let probed = needs.probe_save_dir(bytes).await;
-                        probed.map_err(|error| error.chain_and_remedy())
-                    }
-                });
-            return;
+        let dependency = match step.capability() {
+            Some(_) => "clickhouse",
+            None => "save_dir",
         };
+        let (needs, bytes) = (self.needs.clone(), bytes_of(error));
         self.gate
-            .close("clickhouse", step.name(), reason.to_owned(), move || {
+            .close(dependency, step.name(), reason.to_owned(), move || {
                 let needs = needs.clone();
                 async move {
-                    let probed = needs.probe(capability).await;
+                    let probed = probe(&needs, step, bytes).await;
                     probed.map_err(|error| error.chain_and_remedy())
                 }
             });
@@ -200,6 +192,14 @@ impl Pipeline {
             excused.clear();
         }
         *excused.entry(job.to_owned()).or_default() += 1;
+    }
+}
+
+/// Whether what the step needs works; where that is a file, one of so many bytes.
+async fn probe(needs: &Needs, step: Step, bytes: u64) -> Result<(), StoreError> {
+    match step.capability() {
+        Some(capability) => needs.probe(capability).await,
+        None => needs.probe_save_dir(bytes).await,
     }
 }
 
