@@ -1,11 +1,7 @@
 //! What becomes of the lease of a range that did not come through: carries out what [`blame`] decides.
 
-use std::{
-    collections::HashMap,
-    sync::{MutexGuard, PoisonError},
-};
-
 use weldfleet_queue::{Lease, Settlement};
+use weldfleet_service::lock;
 use weldfleet_stores::{Class, StoreError};
 use weldfleet_weld::judge::ModelId;
 
@@ -115,7 +111,7 @@ impl Pipeline {
             step,
             class,
             works: None,
-            excused: self.excused().get(&job.id).copied().unwrap_or(0),
+            excused: lock(&self.excused).get(&job.id).copied().unwrap_or(0),
             one_weld: job.weight <= 1,
             attempt: job.attempts,
             max_attempts: job.max_attempts,
@@ -182,12 +178,8 @@ impl Pipeline {
             });
     }
 
-    pub(super) fn excused(&self) -> MutexGuard<'_, HashMap<String, u32>> {
-        self.excused.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn excuse(&self, job: &str) {
-        let mut excused = self.excused();
+        let mut excused = lock(&self.excused);
         if excused.len() >= MOST_EXCUSED {
             excused.clear();
         }
