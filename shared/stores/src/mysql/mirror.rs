@@ -28,7 +28,7 @@ use std::{
 use super::{
     NokTable, Refusals,
     refusals::LeftOuts,
-    row::StoredRow,
+    row::{StoredRow, millionths, same},
     table::{Put, Retimed},
 };
 use crate::{
@@ -732,22 +732,6 @@ fn differs_in<'a>(layout: &'a MirrorLayout, a: &NokRow, b: &NokRow) -> Option<&'
         Array::Integers => integers.next().is_some_and(|(a, b)| a != b),
     });
     column.map(|column| column.theirs.as_str())
-}
-
-fn millionths(x: &f64) -> Option<i64> {
-    x.is_finite()
-        .then(|| (x.clamp(-1e9, 1e9) * 1e6 + 0.5).floor() as i64)
-}
-
-/// Whether two rows of a weld say the same, in whatever words its time, numbers to a millionth.
-pub(super) fn same(a: &NokRow, b: &NokRow) -> bool {
-    a.weld() == b.weld()
-        && a.integers == b.integers
-        && a.texts == b.texts
-        && a.floats
-            .iter()
-            .map(millionths)
-            .eq(b.floats.iter().map(millionths))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::row::same;
 use crate::{Class, StoreError, clickhouse::nok::NokRow, lock, range::Day};
 
 /// When a refused record is tried again: a person has to do something first.
@@ -159,7 +160,7 @@ impl LeftOuts {
             return false;
         };
         let is_same = match (&left_out.row, row) {
-            (Some(then), Some(now)) => super::mirror::same(then, now),
+            (Some(then), Some(now)) => same(then, now),
             (then, now) => then.is_none() && now.is_none(),
         };
         let holds = is_same && left_out.until > Instant::now();
