@@ -20,28 +20,17 @@ pub struct Pace {
 impl SourceTable {
     /// Every day the table has rows of, whatever their version, in order. Reads one column; not for every pass.
     pub async fn days(&self) -> Result<Vec<Day>, StoreError> {
-        let sql = format!(
-            "SELECT DISTINCT toUInt32({}) FROM {} ORDER BY 1",
-            self.schema.day_number(),
-            self.schema.source,
-        );
-        let rows: Vec<u32> = self.server.all("list the days", &sql).await?;
-        Ok(rows
-            .into_iter()
-            .filter_map(|day| Day::new(day).ok())
-            .collect())
+        self.days_where("1").await
     }
 
-    /// Those of the given days that the table has rows of, whatever their version.
-    pub async fn days_there(&self, days: &[Day]) -> Result<Vec<Day>, StoreError> {
+    async fn days_where(&self, condition: &str) -> Result<Vec<Day>, StoreError> {
         let sql = format!(
-            "SELECT DISTINCT toUInt32({}) FROM {} WHERE {}",
+            "SELECT DISTINCT toUInt32({}) FROM {} WHERE {condition} ORDER BY 1",
             self.schema.day_number(),
             self.schema.source,
-            self.schema.on_days(days),
         );
-        let rows: Vec<u32> = self.server.all("look for days", &sql).await?;
-        Ok(rows
+        let days: Vec<u32> = self.server.all("list the days", &sql).await?;
+        Ok(days
             .into_iter()
             .filter_map(|day| Day::new(day).ok())
             .collect())
@@ -58,7 +47,7 @@ impl SourceTable {
             return Ok(Vec::new());
         }
         let days: Vec<Day> = must.iter().map(|(day, _)| *day).collect();
-        let there = self.days_there(&days).await?;
+        let there = self.days_where(&self.schema.on_days(&days)).await?;
         let mut away: Vec<(Day, u64)> = must.to_vec();
         away.retain(|(day, _)| !there.contains(day));
         if away.is_empty() {
