@@ -10,7 +10,7 @@ use jiff::{ToSpan as _, civil::DateTime};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day,
-    clickhouse::{LineShares, SourceTable},
+    clickhouse::{LINE, LineShares, SourceTable},
 };
 
 use super::{problem::Problem, welds::bound};
@@ -133,7 +133,7 @@ async fn read(settings: &Settings, now: DateTime) -> Result<ShiftShares, Problem
         since,
         read_at: now,
         lines,
-        by_line: table.names_lines(),
+        by_line: table.carries(LINE),
     })
 }
 

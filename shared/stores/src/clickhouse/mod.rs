@@ -140,6 +140,15 @@ impl SourceTable {
         self
     }
 
+    /// Whether it has this carried column.
+    pub fn carries(&self, ours: &str) -> bool {
+        self.schema
+            .further()
+            .carried
+            .iter()
+            .any(|name| name == ours)
+    }
+
     /// The same table, for people who look: see [`Server::for_looking`].
     pub fn for_looking(mut self, longest: Option<Duration>) -> Self {
         self.server = self.server.for_looking(longest);

@@ -182,12 +182,6 @@ impl SourceTable {
         self.server.all("list nok welds", &sql).await
     }
 
-    /// Whether the table says which body a weld is of.
-    pub fn names_bodies(&self) -> bool {
-        let carried = &self.schema.further().carried;
-        carried.iter().any(|name| name == BODY)
-    }
-
     /// NOK welds by defect, this many of them.
     pub async fn nok_by_defect(
         &self,
