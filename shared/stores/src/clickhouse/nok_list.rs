@@ -151,7 +151,9 @@ impl SourceTable {
         limit: u32,
     ) -> Result<Vec<NokWeld>, StoreError> {
         let schema = &self.schema;
-        let before = before.map_or_else(String::new, |key| format!(" AND {}", schema.before(key)));
+        let before = before.map_or_else(String::new, |key| {
+            format!(" AND {}", schema.not_after(key, false))
+        });
         let inner = format!(
             "SELECT toUInt32({day}) AS f_day, {ticks} AS f_ticks, toString({time}) AS f_time, toValidUTF8({id}) AS f_id, toValidUTF8({part}) AS f_part, \
              toValidUTF8({spot}) AS f_spot, toValidUTF8({timer}) AS f_timer, toValidUTF8({body}) AS f_body, {defect} AS f_defect, \

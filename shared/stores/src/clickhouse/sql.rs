@@ -224,7 +224,7 @@ impl Schema {
         format!(
             "({} AND {})",
             self.not_before(&keys.from, true),
-            self.not_after(&keys.to)
+            self.not_after(&keys.to, true)
         )
     }
 
@@ -285,11 +285,12 @@ impl Schema {
         self.led_by(key, later, LeadingColumn::from)
     }
 
-    /// Rows at or before a key.
-    pub(crate) fn not_after(&self, key: &Key) -> String {
+    /// Rows before a key, or at it.
+    pub(crate) fn not_after(&self, key: &Key, inclusive: bool) -> String {
         let (time, id) = (self.column("ck_local_time"), self.column("record_id"));
         let (at, value) = (self.instant(key.ticks), self.id_value(key.id.as_ref()));
-        let earlier = format!("{time} <= {at} AND ({time} < {at} OR {id} <= {value})");
+        let sign = if inclusive { "<=" } else { "<" };
+        let earlier = format!("{time} <= {at} AND ({time} < {at} OR {id} {sign} {value})");
         self.led_by(key, earlier, LeadingColumn::to)
     }
 
@@ -314,13 +315,6 @@ impl Schema {
                 side(column, value, false)
             ),
         }
-    }
-
-    /// Rows before a key.
-    pub(crate) fn before(&self, key: &Key) -> String {
-        let (time, id) = (self.column("ck_local_time"), self.column("record_id"));
-        let (at, value) = (self.instant(key.ticks), self.id_value(key.id.as_ref()));
-        format!("{time} <= {at} AND ({time} < {at} OR {id} < {value})")
     }
 
     /// Rows of [`Hours::days`] whose time is of these hours, which begin on that day by the plant's clock and end on the
