@@ -302,7 +302,7 @@ async fn of_versions_the_one_that_final_returns_is_judged_and_counted() {
             .unwrap();
         let mut sliced = 0;
         while let Some(block) = keys.next().await.unwrap() {
-            sliced += block.len();
+            sliced += block.keys().count();
         }
         assert_eq!(sliced, 20, "{engine}");
 

@@ -30,7 +30,7 @@ async fn left(table: &SourceTable, covered: &Coverage, limit: u64) -> (usize, Ve
         .unwrap();
     let (mut seen, mut keys) = (0, Vec::new());
     while let Some(block) = stream.next().await.unwrap() {
-        seen += block.len();
+        seen += block.keys().count();
         keys.extend(
             block
                 .keys()
