@@ -3,7 +3,9 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{LatestDays, OutcomeCounts, RowBlock, SourceTable, latest_days::latest_days, quote};
+use super::{
+    LatestDays, OutcomeCounts, RowBlock, SourceTable, latest_days::latest_days, quote, sql::renamed,
+};
 use crate::{
     IdRef,
     errors::StoreError,
@@ -94,23 +96,27 @@ impl SourceTable {
              countIf({complete} IS NULL) AS waiting FROM {from}",
             complete = schema.column("alg_complete_time"),
         );
-        let welds = format!(
-            "SELECT {day} AS f_day, toString({time}) AS f_time, {ticks} AS f_ticks, toValidUTF8({id}) AS f_id, toValidUTF8({part}) AS f_part, \
-             toValidUTF8({spot}) AS f_spot, toValidUTF8({timer}) AS f_timer, {status} AS f_status, {result} AS f_result, {defect} AS f_defect \
-             FROM {from} ORDER BY f_result = 'NOK' DESC, f_status IN ('invalid', 'poison', 'error') DESC, f_day DESC, f_ticks DESC, f_id \
-             LIMIT {limit}",
-            day = schema.day_number(),
-            time = schema.column("ck_local_time"),
-            ticks = schema.ticks(),
-            id = schema.id_text(),
-            part = schema.text("part_no"),
-            spot = schema.text("spot_name"),
-            timer = schema.text("timer_name"),
-            defect = schema.text("defect"),
-        );
-        let welds = format!(
-            "SELECT toUInt32(f_day) AS day, f_time AS time, f_ticks AS ticks, f_id AS record_id, f_part AS part_no, f_spot AS spot_name, \
-             f_timer AS timer_name, f_status AS status, f_result AS result, f_defect AS defect FROM ({welds})"
+        let text = |ours| format!("toValidUTF8({})", schema.text(ours));
+        let welds = renamed(
+            &[
+                ("day", format!("toUInt32({})", schema.day_number())),
+                (
+                    "time",
+                    format!("toString({})", schema.column("ck_local_time")),
+                ),
+                ("ticks", schema.ticks()),
+                ("record_id", format!("toValidUTF8({})", schema.id_text())),
+                ("part_no", text("part_no")),
+                ("spot_name", text("spot_name")),
+                ("timer_name", text("timer_name")),
+                ("status", status),
+                ("result", result),
+                ("defect", schema.text("defect")),
+            ],
+            &format!(
+                "FROM {from} ORDER BY f_result = 'NOK' DESC, f_status IN ('invalid', 'poison', 'error') DESC, f_day DESC, \
+                 f_ticks DESC, f_record_id LIMIT {limit}"
+            ),
         );
         Ok(CarriedWelds {
             counts: self.server.one(what, &counts).await?,

@@ -37,6 +37,22 @@ pub(super) fn newest_day(day: &str, source: &str, is_text: bool) -> String {
     format!("SELECT max({day}) FROM {source}{dated}")
 }
 
+/// A SELECT of these expressions by their names, with `rest` behind them. Inside a name is `f_…`: the plant may have a
+/// column of that name, and an expression that uses it.
+pub(super) fn renamed(columns: &[(&str, String)], rest: &str) -> String {
+    let outer = columns
+        .iter()
+        .map(|(name, _)| format!("f_{name} AS {name}"));
+    let inner = columns
+        .iter()
+        .map(|(name, sql)| format!("{sql} AS f_{name}"));
+    format!(
+        "SELECT {} FROM (SELECT {} {rest})",
+        outer.collect::<Vec<_>>().join(", "),
+        inner.collect::<Vec<_>>().join(", "),
+    )
+}
+
 impl Schema {
     /// Where rows are read: of a table that keeps versions, the version that counts.
     ///
