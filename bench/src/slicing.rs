@@ -62,7 +62,7 @@ pub async fn look(
     let (mut keys, mut first) = (0, None);
     while let Some(block) = stream.next().await? {
         first.get_or_insert_with(|| began.elapsed());
-        keys += block.len() as u64;
+        keys += block.keys().count() as u64;
     }
     if order == KeyOrder::SortingKey {
         table.has_repeated_keys(day).await?;

@@ -4,12 +4,12 @@ use std::{
     collections::BTreeMap,
     future::poll_fn,
     pin::pin,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
 use nix::time::{ClockId, clock_gettime};
-use weldfleet_service::metrics;
+use weldfleet_service::{lock, metrics};
 
 /// CPU time of the calling thread so far.
 pub fn thread_cpu() -> Duration {
@@ -21,18 +21,14 @@ pub fn thread_cpu() -> Duration {
 /// CPU time by stage since the start of the process, ns.
 static STAGES: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
 
-fn stage_times() -> MutexGuard<'static, BTreeMap<&'static str, u64>> {
-    STAGES.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// CPU time by stage since the start of the process, ns.
 pub fn stages() -> BTreeMap<&'static str, u64> {
-    stage_times().clone()
+    lock(&STAGES).clone()
 }
 
 /// Counts CPU time for a stage.
 pub fn count_cpu(stage: &'static str, spent: Duration) {
-    *stage_times().entry(stage).or_default() += spent.as_nanos() as u64;
+    *lock(&STAGES).entry(stage).or_default() += spent.as_nanos() as u64;
     metrics::histogram!("weldfleet_stage_cpu_seconds", "stage" => stage).record(spent);
 }
 

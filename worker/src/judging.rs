@@ -4,7 +4,7 @@ use std::{sync::Arc, thread};
 
 use serde_json::{Value, json};
 use weldfleet_fleet::{
-    Agreement,
+    SettingsDigest,
     judging::{judge, rules_file},
 };
 use weldfleet_service::output::exact;
@@ -31,7 +31,7 @@ pub struct Judging {
     /// How inference is laid out.
     pub layout: ChosenLayout,
     /// What other workers must have alike.
-    pub agreement: Agreement,
+    pub settings_digest: SettingsDigest,
 }
 
 impl Judging {
@@ -58,14 +58,14 @@ impl Judging {
         let of_models = models
             .as_ref()
             .map(|models| (models.catalog.content(), models.runtime.precision()));
-        let agreement = Agreement::of(settings)
+        let settings_digest = SettingsDigest::of(settings)
             .with("rules", &rules)
             .with("model", &(of_models, settings.model.nok_threshold));
         Ok(Self {
             judge: Arc::new(judge(settings, set, rules.as_ref())?),
             models,
             layout,
-            agreement,
+            settings_digest,
         })
     }
 

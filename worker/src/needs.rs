@@ -8,7 +8,6 @@ use weldfleet_settings::Settings;
 use weldfleet_stores::{
     StoreError, audit_csv,
     clickhouse::{Capability, SourceTable, TableWatch},
-    mysql::NokTable,
 };
 
 /// Looks at what the worker needs while it runs.
@@ -95,30 +94,6 @@ pub async fn clickhouse(source: &SourceTable) -> (Vec<Need>, Vec<Need>) {
         works.clear();
     }
     (grants, works)
-}
-
-/// Whether the mirror's table and this account's rights are what they must be; nothing where MySQL is switched off.
-pub async fn mysql(settings: &Settings) -> Result<Vec<Need>, StoreError> {
-    match NokTable::new(settings)? {
-        Some(table) => Ok(table.check_all().await),
-        None => Ok(Vec::new()),
-    }
-}
-
-/// Which texts an application's own table in MySQL cannot hold whole, in words.
-pub async fn texts_cut_in_mysql(settings: &Settings) -> Result<Option<String>, StoreError> {
-    match NokTable::new(settings)? {
-        Some(table) => table.cut_texts().await,
-        None => Ok(None),
-    }
-}
-
-/// Why the console cannot write reviews into an application's own table, in words.
-pub async fn unfit_reviews_in_mysql(settings: &Settings) -> Result<Option<String>, StoreError> {
-    match NokTable::new(settings)? {
-        Some(table) => table.unfit_reviews().await,
-        None => Ok(None),
-    }
 }
 
 /// Whether audit files can be written.

@@ -260,6 +260,6 @@ async fn give_rows_up(
     let marked = deps
         .table
         .mark(token, &job.id, &range, Status::Invalid, DROPPED);
-    let rows = marked.await.map_err(store_failure)?.marked;
+    let rows = marked.await.map_err(store_failure)?;
     Ok(GivenUp { rows, kept })
 }

@@ -17,7 +17,7 @@ use refused::Refused;
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     StoreError,
-    clickhouse::{Event, Events},
+    clickhouse::{Event, Events, Server},
 };
 
 /// Characters of a reason, as of a review's note.
@@ -61,8 +61,8 @@ impl By {
 
 /// Keeps them. What was done is done: without ClickHouse, or its table, the person is told why it is not kept.
 pub async fn keep(settings: &Settings, events: &[Event]) -> Option<Refused> {
-    let kept = Events::new(settings).with_patience(PATIENCE);
-    let why = kept.record(events).await.err()?;
+    let server = Server::new(&settings.clickhouse).with_patience(PATIENCE);
+    let why = Events::on(server).record(events).await.err()?;
     Some(match why {
         // It may have been read, and be kept once the server goes on.
         StoreError::ClickHouseSilent { .. } => Refused::PerhapsKept(why.chain()),

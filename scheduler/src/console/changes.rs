@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -23,6 +23,7 @@ use axum::{
 };
 use futures::stream::{self, StreamExt as _};
 use tokio::time::sleep;
+use weldfleet_service::lock;
 
 use super::{Console, PATIENCE, access, visitor::Visitor};
 
@@ -50,7 +51,7 @@ impl Streams {
     }
 
     fn open(&self, who: Who) -> Option<Open> {
-        let mut open = self.locked();
+        let mut open = lock(&self.0);
         let (all, own) = (open.values().sum::<usize>(), open.get(&who).copied());
         let own = own.unwrap_or_default();
         if all >= self.1 || own >= OF_ONE {
@@ -59,16 +60,11 @@ impl Streams {
         open.insert(who.clone(), own + 1);
         Some(Open(self.clone(), who))
     }
-
-    fn locked(&self) -> MutexGuard<'_, HashMap<Who, usize>> {
-        // Each change is one assignment.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let mut open = self.0.locked();
+        let mut open = lock(&self.0.0);
         if let Some(own) = open.get_mut(&self.1) {
             *own -= 1;
             if *own == 0 {
@@ -128,6 +124,6 @@ mod tests {
         drop(own);
         assert!(streams.open(who("li", 1)).is_some());
         drop((all, elsewhere));
-        assert!(streams.locked().is_empty());
+        assert!(lock(&streams.0).is_empty());
     }
 }

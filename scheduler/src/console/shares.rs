@@ -2,15 +2,16 @@
 //! that the page never waits for it.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use jiff::{ToSpan as _, civil::DateTime};
+use weldfleet_service::lock;
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day,
-    clickhouse::{LineShares, SourceTable},
+    clickhouse::{LINE, LineShares, SourceTable},
 };
 
 use super::{problem::Problem, welds::bound};
@@ -84,13 +85,9 @@ impl Shares {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// As last read; `None` until something was.
     pub fn latest(&self) -> Option<Result<Arc<ShiftShares>, Problem>> {
-        let mut known = self.known();
+        let mut known = lock(&self.known);
         if known.is_due() {
             known.asked = Some(Instant::now());
             let shares = self.clone();
@@ -105,8 +102,8 @@ impl Shares {
     /// The same for a file, which nobody puts in again: waits where what was read is old.
     pub async fn recent(&self) -> Option<Result<Arc<ShiftShares>, Problem>> {
         let turn = self.turn.lock().await;
-        if self.known().is_old() {
-            self.known().asked = Some(Instant::now());
+        if lock(&self.known).is_old() {
+            lock(&self.known).asked = Some(Instant::now());
             self.read().await;
         }
         drop(turn);
@@ -117,7 +114,7 @@ impl Shares {
         let now = plant_time(&self.settings.scheduler.timezone);
         let began = Instant::now();
         let read = read(&self.settings, now).await;
-        let mut known = self.known();
+        let mut known = lock(&self.known);
         known.took = read.as_ref().map_or(Duration::ZERO, |_| began.elapsed());
         known.shares = Some(read.map(Arc::new));
         known.read = Some(Instant::now());
@@ -139,7 +136,7 @@ async fn read(settings: &Settings, now: DateTime) -> Result<ShiftShares, Problem
         since,
         read_at: now,
         lines,
-        by_line: table.names_lines(),
+        by_line: table.carries(LINE),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -16,6 +16,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use weldfleet_queue::WorkerEntry;
+use weldfleet_service::lock;
 
 use crate::status::{cache::Cache, report::Report};
 
@@ -58,7 +59,7 @@ impl Missed {
 async fn everybody(State((cache, missed)): State<(Cache, Arc<Mutex<Missed>>)>) -> Response {
     let no_store = [(header::CACHE_CONTROL, "no-store")];
     let seen = cache.get(PATIENCE).await;
-    let mut missed = missed.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut missed = lock(&missed);
     let groups = seen.and_then(|(report, _)| {
         missed.note(&report, Instant::now());
         targets(&report, &missed)

@@ -120,15 +120,15 @@ impl Pass {
         weldfleet_failpoints::reach("scheduler::before_resolve").await;
         self.deps.queue.resolve(&job.id, &outcome(told)).await?;
         let counts = RangeCounts {
-            unjudged: marked.marked,
+            unjudged: marked,
             ..RangeCounts::default()
         };
         let limits = weldfleet_fleet::breaker_limits(&self.deps.settings);
         Tally::new(self.deps.queue.clone())
             .add(counts, &limits, "scheduler, marking rows")
             .await;
-        tracing::error!(job = job.id, record = %row.from, rows = marked.marked, reason, "row marked; it is not judged");
-        Ok(marked.marked)
+        tracing::error!(job = job.id, record = %row.from, rows = marked, reason, "row marked; it is not judged");
+        Ok(marked)
     }
 }
 

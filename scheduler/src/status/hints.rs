@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use weldfleet_fleet::{Agreement, agreement};
+use weldfleet_fleet::{SettingsDigest, settings_digest};
 use weldfleet_queue::{State, WorkerEntry};
 use weldfleet_service::output::grouped;
 use weldfleet_settings::Scheduler;
@@ -24,7 +24,7 @@ const NEIGHBOURS: i32 = 31;
 const ASKS_STILL_MS: u64 = 60_000;
 
 /// Those that need a person first. `scheduler` and `ours` are what this program has in its settings.
-pub fn hints(report: &Report, scheduler: &Scheduler, ours: &Agreement) -> Vec<Hint> {
+pub fn hints(report: &Report, scheduler: &Scheduler, ours: &SettingsDigest) -> Vec<Hint> {
     let (later_alone, later) = match (later(report, scheduler), nothing_is_left(report)) {
         (words, true) => (words, None),
         (words, false) => (None, words),
@@ -237,11 +237,11 @@ fn later(report: &Report, scheduler: &Scheduler) -> Option<Words> {
 }
 
 /// Workers that can be compared with this program, and what they have in their settings.
-fn told_settings(report: &Report) -> impl Iterator<Item = (&WorkerEntry, Agreement)> {
+fn told_settings(report: &Report) -> impl Iterator<Item = (&WorkerEntry, SettingsDigest)> {
     report.living_workers().filter_map(|worker| {
-        let told = worker.fields.get(Agreement::FIELD)?;
+        let told = worker.fields.get(SettingsDigest::FIELD)?;
         let version = worker.fields.get("version")?;
-        (*version == *VERSION).then(|| (worker, Agreement::parse(told)))
+        (*version == *VERSION).then(|| (worker, SettingsDigest::parse(told)))
     })
 }
 
@@ -257,12 +257,12 @@ fn sections<'a>(names: impl IntoIterator<Item = &'a str>) -> Words {
 }
 
 /// Workers that do not see the rows which this scheduler slices: they settle a range without a verdict for those rows.
-fn other_rows(report: &Report, ours: &Agreement) -> Option<Words> {
+fn other_rows(report: &Report, ours: &SettingsDigest) -> Option<Words> {
     let mut ids = Vec::new();
     let mut names: BTreeSet<String> = BTreeSet::new();
     for (worker, theirs) in told_settings(report) {
         let differing = ours.differing(&theirs);
-        let of_rows = differing.filter(|name| agreement::ROWS.contains(name));
+        let of_rows = differing.filter(|name| settings_digest::ROWS.contains(name));
         let of_rows: Vec<String> = of_rows.map(str::to_owned).collect();
         if !of_rows.is_empty() {
             ids.push(worker.id.to_string());
@@ -286,8 +286,11 @@ fn other_rows(report: &Report, ours: &Agreement) -> Option<Words> {
 }
 
 /// Workers whose leases last another time than this scheduler takes them to.
-fn other_leases(report: &Report, ours: &Agreement) -> Option<Words> {
-    let differs = |theirs: &Agreement| ours.differing(theirs).any(|name| name == agreement::LEASE);
+fn other_leases(report: &Report, ours: &SettingsDigest) -> Option<Words> {
+    let differs = |theirs: &SettingsDigest| {
+        ours.differing(theirs)
+            .any(|name| name == settings_digest::LEASE)
+    };
     let mut others = told_settings(report).filter(|(_, theirs)| differs(theirs));
     let (first, _) = others.next()?;
     let (id, more) = (&first.id, others.count());
@@ -303,10 +306,10 @@ fn other_leases(report: &Report, ours: &Agreement) -> Option<Words> {
 
 /// What to say where workers have the same model and judge by other settings.
 fn other_settings(report: &Report) -> Option<Words> {
-    let told: Vec<Agreement> = told_settings(report).map(|(_, told)| told).collect();
+    let told: Vec<SettingsDigest> = told_settings(report).map(|(_, told)| told).collect();
     let first = told.first()?;
     let differing = told.iter().flat_map(|other| first.differing(other));
-    let differing = differing.filter(|name| *name != agreement::LEASE);
+    let differing = differing.filter(|name| *name != settings_digest::LEASE);
     let Words { en, zh } = sections(differing);
     (!en.is_empty()).then(|| {
         words!(
@@ -376,7 +379,7 @@ mod tests {
         };
         report.thresholds.silent_ms = 15_000;
         assert_eq!(
-            hints(&report, &Scheduler::default(), &Agreement::default()),
+            hints(&report, &Scheduler::default(), &SettingsDigest::default()),
             []
         );
         let providers = [worker("cpu", "m-1", 0), worker("openvino", "m-1", 0)];
@@ -407,7 +410,9 @@ mod tests {
 
     #[test]
     fn settings_that_differ_are_named_where_versions_are_the_same() {
-        let ours = Agreement::default().with("tables", &1).with("columns", &1);
+        let ours = SettingsDigest::default()
+            .with("tables", &1)
+            .with("columns", &1);
         let worker = |version: &str, tables: u8, rules: u8| {
             let told = ours
                 .clone()
@@ -417,7 +422,7 @@ mod tests {
             worker_entry(&[
                 ("device", "cpu"),
                 ("version", version),
-                (Agreement::FIELD, told.as_str()),
+                (SettingsDigest::FIELD, told.as_str()),
             ])
         };
         let said = |workers: Vec<WorkerEntry>| {
@@ -450,13 +455,13 @@ mod tests {
 
     #[test]
     fn a_worker_with_another_ttl_than_the_scheduler_is_named_alone() {
-        let with = |ttl: &str| Agreement::default().with(agreement::LEASE, &ttl);
+        let with = |ttl: &str| SettingsDigest::default().with(settings_digest::LEASE, &ttl);
         let told = ["30s", "6s"].map(|ttl| with(ttl).to_string());
         let worker = |told: &str| {
             worker_entry(&[
                 ("device", "cpu"),
                 ("version", VERSION.as_str()),
-                (Agreement::FIELD, told),
+                (SettingsDigest::FIELD, told),
             ])
         };
         let report = Report {
@@ -473,19 +478,21 @@ mod tests {
     #[test]
     fn two_models_of_one_version_text_are_told_apart_by_their_content() {
         let with = |weights: &str| {
-            let told = Agreement::default().with("model", &weights).to_string();
+            let told = SettingsDigest::default()
+                .with("model", &weights)
+                .to_string();
             worker_entry(&[
                 ("device", "cpu"),
                 ("version", VERSION.as_str()),
                 ("model_version", "global-1"),
-                (Agreement::FIELD, told.as_str()),
+                (SettingsDigest::FIELD, told.as_str()),
             ])
         };
         let report = Report {
             workers: Some(vec![with("these"), with("others")]),
             ..Report::default()
         };
-        let told = hints(&report, &Scheduler::default(), &Agreement::default());
+        let told = hints(&report, &Scheduler::default(), &SettingsDigest::default());
         let told: Vec<&str> = told.iter().map(|hint| hint.words.en.as_str()).collect();
         assert!(
             told.len() == 1 && told[0].contains("workers have different [model],"),
@@ -504,7 +511,7 @@ mod tests {
             }]),
             ..Report::default()
         };
-        let told = hints(&report, &Scheduler::default(), &Agreement::default());
+        let told = hints(&report, &Scheduler::default(), &SettingsDigest::default());
         let told: Vec<(&str, bool)> = told
             .iter()
             .map(|hint| (&hint.words.en[..7], hint.needs_a_person))

@@ -5,7 +5,7 @@ use std::{
     io::{ErrorKind, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::SystemTime,
 };
 
@@ -164,7 +164,7 @@ impl UsersFile {
         let version = fs::metadata(&self.path)
             .and_then(|file| Ok((file.modified()?, file.len())))
             .map_err(|_| missing())?;
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = weldfleet_service::lock(&self.seen);
         if let Some((of, users)) = &*seen
             && *of == version
         {

@@ -5,7 +5,7 @@
 //! [`reach_blocking`]), and one that reads the `FAILPOINTS` variable at start, [`setup`]. Without the feature
 //! `failpoints` all are empty.
 //!
-//! Actions, in the syntax of the `fail` crate (`FAILPOINTS="worker::after_csv=1*return(abort)"`):
+//! Actions, in the syntax of the `fail` crate (`FAILPOINTS="worker::audited=1*return(abort)"`):
 //! - `return(abort)` ends the process at once, as `kill -9` would;
 //! - `return(wait:/some/path)` creates `/some/path.reached`, then waits until `/some/path` exists;
 //! - the crate's own (`sleep(ms)`, `panic`, `print`), which block the thread.

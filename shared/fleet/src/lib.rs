@@ -9,15 +9,15 @@
 //! - [`queue_failure`], [`store_failure`]: with which exit code and words a program ends for its queue, for a store;
 //! - [`breaker_limits`]: when the fleet stops itself;
 //! - [`DayArg`]: a day on the command line, [`today`]: which one it is in the plant;
-//! - [`Agreement`]: what all processes of a fleet must have alike in their settings;
+//! - [`SettingsDigest`]: what all processes of a fleet must have alike in their settings;
 //! - [`judging`]: the judge as the settings have it.
 //!
 //! What must never live here: behaviour of either binary.
 
-pub mod agreement;
 mod day_arg;
 mod day_group;
 pub mod judging;
+pub mod settings_digest;
 
 use std::time::Duration;
 
@@ -27,9 +27,9 @@ use weldfleet_service::{Exit, Failure};
 use weldfleet_settings::{Settings, secret::without_credentials};
 use weldfleet_stores::{KeyOrder, Range, RangeError, StoreError, clickhouse::Server};
 
-pub use agreement::Agreement;
 pub use day_arg::{DayArg, plant_time, today};
 pub use day_group::{DayGroup, NoDayGroup};
+pub use settings_digest::SettingsDigest;
 
 /// How long leadership lasts without renewal: what a standby waits for after a leader was killed.
 pub const LEADER_TTL: Duration = Duration::from_secs(10);

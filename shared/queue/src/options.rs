@@ -31,7 +31,8 @@ impl Owner {
 pub struct Options {
     /// Where Redis is: `redis://` or `rediss://` with `[user:password@]host:port/db`; several comma-separated
     /// `host:port` are tried in turn. `redis+sentinel://host:port,host:port/<master>[/<db>]` asks Sentinel for the
-    /// primary, with the same user and password if it wants some; `redis+cluster://host:port,host:port` finds the node that serves the queue's slot.
+    /// primary, with the same user and password if it wants some; `redis+cluster://host:port,host:port` finds the node
+    /// that serves the queue's slot.
     pub url: String,
     /// Whom to trust and who we are, where `url` begins with `rediss`. Default: this machine's authorities.
     pub tls: Option<Tls>,

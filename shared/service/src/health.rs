@@ -2,10 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
 };
 
 use serde::Serialize;
+
+use crate::lock;
 
 /// Reasons why a process is not ready, by the component that gives them; ready when there are none.
 #[derive(Debug, Clone, Default)]
@@ -23,26 +25,21 @@ pub struct Reason {
 }
 
 impl Health {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
-        // A reader that panicked left the map whole: every change is one insert or remove.
-        self.reasons
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
     /// The component is not ready; answers whether that is news.
     pub fn not_ready(&self, component: &'static str, reason: impl Into<String>) -> bool {
-        self.lock().insert(component, reason.into()).is_none()
+        lock(&self.reasons)
+            .insert(component, reason.into())
+            .is_none()
     }
 
     /// The component is ready; answers whether that is news.
     pub fn ready(&self, component: &'static str) -> bool {
-        self.lock().remove(component).is_some()
+        lock(&self.reasons).remove(component).is_some()
     }
 
     /// Why the process is not ready; empty when it is.
     pub fn reasons(&self) -> Vec<Reason> {
-        self.lock()
+        lock(&self.reasons)
             .iter()
             .map(|(component, reason)| Reason {
                 component,

@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`CommonArgs`]: `--config` and `--log-format`, before or after the subcommand;
+//! - [`lock`]: a mutex that outlives a panic;
 //! - [`stdio`]: the one way to standard output and standard error; [`output`]: tables, JSON, numbers for people, colour
 //!   only on a terminal;
 //! - [`exit`]: exit codes, the error that carries one, an error and its causes in one line;
@@ -36,7 +37,10 @@ pub mod server;
 pub mod signals;
 pub mod stdio;
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 pub use backoff::Backoff;
 pub use exit::{Exit, Failure, OrExit};
@@ -49,6 +53,11 @@ pub fn version(package: &str, build: Option<&str>) -> String {
         Some(build) => format!("{package}+{build}"),
         None => package.to_owned(),
     }
+}
+
+/// What the mutex holds, whoever panicked while holding it: what the programs keep behind one is whole at any time.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Arguments that every subcommand accepts.

@@ -10,7 +10,7 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
@@ -34,6 +34,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
+
+use crate::lock;
 
 /// The most connections at a time, if file descriptors allow.
 const CONNECTIONS: u64 = 128;
@@ -230,12 +232,6 @@ struct Seat {
     idle_since: Mutex<Option<Instant>>,
     /// Tells the connection to end at once.
     cut: CancellationToken,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl Seat {

@@ -16,9 +16,7 @@ use std::{
 static FAILURE: Mutex<Option<io::Error>> = Mutex::new(None);
 
 fn failure() -> MutexGuard<'static, Option<io::Error>> {
-    FAILURE
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    crate::lock(&FAILURE)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that may")]

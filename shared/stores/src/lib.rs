@@ -29,9 +29,16 @@ pub mod mysql;
 pub mod range;
 mod statement;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 pub use errors::{Class, StoreError};
 pub use range::{
     Coverage, Day, Key, KeyOrder, KeyRange, KeyRef, LIVE_RUN, Leading, LeadingRef, Range,
     RangeError, Selection,
 };
 pub use weldfleet_weld::{IdRef, RecordId};
+
+/// What the mutex holds, whoever panicked while holding it: what is kept behind one here is whole at any time.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -6,7 +6,7 @@ mod common;
 
 use mysql_async::prelude::Queryable;
 
-use common::{Plant, changed, commit, day, insert, nok, ok, range, verdicts_by_id};
+use common::{Plant, changed, commit, day, insert, mirror_range, nok, ok, range, verdicts_by_id};
 use weldfleet_settings::Constant;
 use weldfleet_stores::{
     Range, Selection,
@@ -129,7 +129,7 @@ async fn what_is_mapped_arrives_and_the_applications_rows_stay_as_they_are() {
     judge(&table, 1, &range(0, 29), &[3, 5, 7]).await;
     let mirror = plant.mirror().await;
     assert_eq!(
-        mirror.mirror(&range(0, 29)).await.unwrap(),
+        mirror_range(&mirror, &range(0, 29)).await.unwrap(),
         changed(3, 0, 0)
     );
     let equal = async || {
@@ -177,7 +177,10 @@ async fn what_is_mapped_arrives_and_the_applications_rows_stay_as_they_are() {
         ..range(0, 29)
     };
     judge(&table, 2, &force, &[]).await;
-    assert_eq!(mirror.mirror(&force).await.unwrap(), changed(0, 1, 2));
+    assert_eq!(
+        mirror_range(&mirror, &force).await.unwrap(),
+        changed(0, 1, 2)
+    );
     assert_eq!(equal().await, (0, 0));
     let left = "SELECT record_id, atlas_info, rec_cause, defect_type_alg, diameter FROM weld_confirm WHERE ck_ticks IS NOT NULL";
     assert_eq!(plant.mysql(left).await, ["3|OK|假报警||5.10"]);
@@ -700,7 +703,10 @@ async fn a_review_is_compared_byte_by_byte_whatever_the_column_takes_for_equal()
     };
     judge(&source, 1, &range(0, 9), &[3]).await;
     let mirror = plant.mirror().await;
-    assert_eq!(mirror.mirror(&range(0, 9)).await.unwrap(), changed(1, 0, 0));
+    assert_eq!(
+        mirror_range(&mirror, &range(0, 9)).await.unwrap(),
+        changed(1, 0, 0)
+    );
 
     let table = NokTable::new(&plant.settings).unwrap().unwrap();
     let none = table.review(&key).await.unwrap().unwrap();

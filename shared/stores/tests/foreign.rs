@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{MIDNIGHT_MS, Plant, commit, insert_at, verdicts};
+use common::{MIDNIGHT_MS, Plant, commit, insert_at, mirror_range, verdicts};
 use weldfleet_stores::{
     Coverage, Day, Key, KeyOrder, KeyRange, LIVE_RUN, Range, RecordId, Selection,
     clickhouse::{Hours, NokFilter, SourceTable},
@@ -171,7 +171,7 @@ async fn a_foreign_table_is_completed_and_judged() {
     );
 
     let mirror = plant.mirror().await;
-    let done = mirror.mirror(&range).await.unwrap();
+    let done = mirror_range(&mirror, &range).await.unwrap();
     assert_eq!((done.inserted, done.updated, done.removed), (5, 0, 0));
     assert_eq!(
         plant

@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::{BTreeSet, HashMap};
 
-use common::{Plant, day, nok, ok, range, store, verdicts_by_id};
+use common::{Plant, day, mirror_range, nok, ok, range, store, verdicts_by_id};
 use weldfleet_stores::{
     Coverage, Key, KeyOrder, KeyRange, Leading, Range, RecordId, Selection,
     clickhouse::{Attempt, RowBlock, SourceTable, Split},
@@ -233,7 +233,7 @@ async fn a_day_is_cut_read_written_and_mirrored_along_its_sorting_key() {
         let mut done = MirrorChange::default();
         for (place, range) in forced.iter().enumerate() {
             judge(&table, 100 + place as u64, range, '5').await;
-            done += mirror.mirror(range).await.unwrap();
+            done += mirror_range(&mirror, range).await.unwrap();
         }
         assert_eq!(done, changed(6, 0, 0), "{spot}");
         assert_eq!(

@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Plant, changed, commit, day, insert, nok, ok, range, verdicts_by_id};
+use common::{Plant, changed, commit, day, insert, mirror_range, nok, ok, range, verdicts_by_id};
 use mysql_async::prelude::Queryable;
 use weldfleet_stores::{
     Range, Selection,
@@ -37,11 +37,11 @@ async fn mysql_follows_what_is_committed() {
     insert(&table, day(), 0..100).await;
     judge(&table, 1, &range(0, 99), &[3, 40, 41, 77], &ok()).await;
     assert_eq!(
-        mirror.mirror(&range(0, 49)).await.unwrap(),
+        mirror_range(&mirror, &range(0, 49)).await.unwrap(),
         changed(3, 0, 0)
     );
     assert_eq!(
-        mirror.mirror(&range(0, 49)).await.unwrap(),
+        mirror_range(&mirror, &range(0, 49)).await.unwrap(),
         changed(0, 0, 0)
     );
     let lag = mirror.lag(&[day()]).await.unwrap();
@@ -284,7 +284,10 @@ async fn a_review_outlives_the_verdict_it_was_of() {
     )
     .await;
     assert!(!mirror.lag(&[day()]).await.unwrap()[0].equal);
-    assert_eq!(mirror.mirror(&force).await.unwrap(), changed(1, 4, 1));
+    assert_eq!(
+        mirror_range(&mirror, &force).await.unwrap(),
+        changed(1, 4, 1)
+    );
     assert!(mirror.lag(&[day()]).await.unwrap()[0].equal);
     let rows = plant
         .mysql("SELECT record_id, final_result, ml_nok_prob, alg_token, review_result, reviewed_by, reviewed_at IS NULL, review_note \
@@ -348,7 +351,7 @@ async fn another_time_zone_doubles_no_record_and_loses_no_review() {
     plant.mysql(elsewhere).await;
     // As a worker mirrors its range, by keys and by their span, and as the leader goes through the day.
     assert_eq!(
-        mirror.mirror(&range(0, 9)).await.unwrap(),
+        mirror_range(&mirror, &range(0, 9)).await.unwrap(),
         changed(0, 10, 0)
     );
     let first = CommittedRange {
@@ -429,7 +432,7 @@ async fn a_restored_backup_and_a_day_that_left_empty_nothing() {
     // A mirror that knows nothing, as after a restart, and one that remembers what it had found equal.
     for mirror in [plant.mirror().await, mirror] {
         let kept = with_kept(110, changed(0, 0, 0));
-        assert_eq!(mirror.mirror(&range(0, 199)).await.unwrap(), kept);
+        assert_eq!(mirror_range(&mirror, &range(0, 199)).await.unwrap(), kept);
         assert_eq!(mirror.survey_day(day()).await.unwrap(), kept);
         assert_eq!(mirror.mirror_day(day()).await.unwrap(), kept);
         assert_eq!(equal_with(&mirror).await, (true, 0, 0, 110));

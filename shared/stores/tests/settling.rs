@@ -26,7 +26,7 @@ async fn mark(table: &SourceTable, token: u64, from: u64, to: u64) {
         .mark(token, "job", &range(from, to), Status::Invalid, "dropped")
         .await
         .unwrap();
-    assert_eq!(marked.marked, to - from + 1);
+    assert_eq!(marked, to - from + 1);
 }
 
 async fn settle(table: &SourceTable) {

@@ -14,8 +14,11 @@ use serde_json::{Value, json};
 use weldfleet_queue::{Queue, QueueError};
 use weldfleet_service::{Exit, Failure, exit::chain, output};
 use weldfleet_settings::{Precision, Settings, secret::without_credentials};
-use weldfleet_stores::clickhouse::{
-    LatestDays, PartRows, RowBlock, SourceTable, empty_filter, repeated_keys, several_servers,
+use weldfleet_stores::{
+    clickhouse::{
+        LatestDays, PartRows, RowBlock, SourceTable, empty_filter, repeated_keys, several_servers,
+    },
+    mysql::NokTable,
 };
 use weldfleet_weld::{Verdict, rules::RuleSet};
 
@@ -210,17 +213,17 @@ async fn check_clickhouse(settings: &Settings, report: &mut Report) -> Option<So
 }
 
 async fn check_mysql(settings: &Settings, report: &mut Report) {
-    let found = match needs::mysql(settings).await {
-        Ok(found) if found.is_empty() => {
+    let table = match NokTable::new(settings) {
+        Ok(Some(table)) => table,
+        Ok(None) => {
             return report.warning(
                 "mysql",
                 "switched off, NOK rows are in ClickHouse and the CSV only",
             );
         }
-        Ok(found) => found,
         Err(error) => return report.failed("mysql", error.chain()),
     };
-    for (what, result) in found {
+    for (what, result) in table.check_all().await {
         match result {
             Ok(()) => report.ok("mysql", what),
             Err(error) => {
@@ -230,10 +233,10 @@ async fn check_mysql(settings: &Settings, report: &mut Report) {
         }
     }
     // a table that cannot be asked has had its line
-    if let Ok(Some(cut)) = needs::texts_cut_in_mysql(settings).await {
+    if let Ok(Some(cut)) = table.cut_texts().await {
         report.warning("mysql", cut);
     }
-    if let Ok(Some(unfit)) = needs::unfit_reviews_in_mysql(settings).await {
+    if let Ok(Some(unfit)) = table.unfit_reviews().await {
         report.warning(
             "mysql",
             format!("no weld can be reviewed in the console: {unfit}"),

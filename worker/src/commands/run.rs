@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use weldfleet_breaker::Tally;
-use weldfleet_fleet::Agreement;
+use weldfleet_fleet::SettingsDigest;
 use weldfleet_queue::{
     Consumer, Job, Lease, Pause, Settlement, WorkerInfo,
     apalis::{LeasedBackend, Slot},
@@ -311,7 +311,7 @@ fn worker_info(judging: &Judging) -> WorkerInfo {
         .field("precision", judging.precision())
         .field("model_version", judging.model_version())
         .field("nok_threshold", judging.nok_threshold())
-        .field(Agreement::FIELD, judging.agreement.to_string())
+        .field(SettingsDigest::FIELD, judging.settings_digest.to_string())
         .field("version", VERSION.as_str())
 }
 

@@ -8,13 +8,13 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use weldfleet_service::metrics;
+use weldfleet_service::{lock, metrics};
 
 use super::{
     catalog::Catalog,
@@ -43,10 +43,7 @@ pub struct FileChanges(Arc<Mutex<BTreeMap<PathBuf, Change>>>);
 
 impl FileChanges {
     pub fn all(&self) -> BTreeMap<PathBuf, Change> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.0).clone()
     }
 
     /// Says what is new, and keeps it.
@@ -65,7 +62,7 @@ impl FileChanges {
             tracing::info!(file = %file.display(), "a model's file is again what this worker has read");
         }
         metrics::gauge!("weldfleet_model_files_changed").set(now.len() as f64);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        *lock(&self.0) = now;
     }
 }
 

@@ -5,11 +5,11 @@ use std::{
     any::Any,
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
-use weldfleet_service::metrics::counter;
+use weldfleet_service::{lock, metrics::counter};
 use weldfleet_weld::{Verdict, judge::ModelId};
 
 use super::{compute::Compute, pool_error::ModelFailure, welds::Welds};
@@ -48,7 +48,7 @@ pub fn judge(
 
 fn is_time_to_warn() -> bool {
     static WARNED: Mutex<Option<Instant>> = Mutex::new(None);
-    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut warned = lock(&WARNED);
     let is_time = warned.is_none_or(|at| at.elapsed() >= WARNS_EVERY);
     if is_time {
         *warned = Some(Instant::now());

@@ -8,13 +8,13 @@ use std::{
     collections::BTreeMap,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use tokio_util::sync::CancellationToken;
 use weldfleet_queue::Consumer;
-use weldfleet_service::{Health, backoff::doubled, outage};
+use weldfleet_service::{Health, backoff::doubled, lock, outage};
 
 /// Time between two looks at a dependency that does not work; doubled after each time that it seemed to and did not.
 const PROBE_EVERY: Duration = Duration::from_millis(500);
@@ -52,13 +52,6 @@ impl Gate {
         }
     }
 
-    fn dependencies(&self) -> MutexGuard<'_, BTreeMap<&'static str, DependencyState>> {
-        // A panic elsewhere leaves the map whole: every change is one insert or remove.
-        self.dependencies
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
     /// Closes the gate for what `dependency` cannot do and probes that in the background until it can; a probe says why
     /// not yet. Further calls for the same only refresh the reason.
     pub fn close<Asked, Asking>(
@@ -74,7 +67,7 @@ impl Gate {
         let probe: Probe = Arc::new(move || Box::pin(probe()));
         let pause = {
             // As one step: an `open` in between would leave the gate open and say that it is closed.
-            let mut dependencies = self.dependencies();
+            let mut dependencies = lock(&self.dependencies);
             self.consumer
                 .hold(format!("{dependency} is away: {reason}"));
             outage::begins(&self.health, dependency, &reason);
@@ -121,14 +114,14 @@ impl Gate {
     }
 
     fn failing(&self, dependency: &'static str) -> Option<(&'static str, Probe)> {
-        let dependencies = self.dependencies();
+        let dependencies = lock(&self.dependencies);
         let (what, probe) = dependencies.get(dependency)?.failing.first_key_value()?;
         Some((what, probe.clone()))
     }
 
     /// A probe passed; whether it was the dependency's last one, which opens the gate.
     fn passed(&self, dependency: &'static str, what: &'static str) -> bool {
-        let mut dependencies = self.dependencies();
+        let mut dependencies = lock(&self.dependencies);
         let Some(state) = dependencies.get_mut(dependency) else {
             return true;
         };
@@ -145,7 +138,7 @@ impl Gate {
 
     /// A range came through: whatever seemed to work does.
     pub fn worked(&self) {
-        self.dependencies().retain(|_, one| !one.failing.is_empty());
+        lock(&self.dependencies).retain(|_, one| !one.failing.is_empty());
     }
 }
 

@@ -1,11 +1,7 @@
 //! What becomes of the lease of a range that did not come through: carries out what [`blame`] decides.
 
-use std::{
-    collections::HashMap,
-    sync::{MutexGuard, PoisonError},
-};
-
 use weldfleet_queue::{Lease, Settlement};
+use weldfleet_service::lock;
 use weldfleet_stores::{Class, StoreError};
 use weldfleet_weld::judge::ModelId;
 
@@ -15,60 +11,45 @@ use super::{
     stages::Stopped,
     step::Step,
 };
-use crate::inference::pool::{ModelFailure, PoolError};
+use crate::{
+    inference::pool::{ModelFailure, PoolError},
+    needs::Needs,
+};
 
 /// Ranges of which it is remembered how often they were given back.
 const MOST_EXCUSED: usize = 10_000;
 
 /// How the lease of a range ends that did not come through: never with an ack.
-pub struct GivenUp {
-    settlement: Settlement,
-    outcome: &'static str,
-}
+pub struct GivenUp(Settlement, &'static str);
 
 impl GivenUp {
     fn lost() -> Self {
-        Self {
-            settlement: Settlement::release("lease lost"),
-            outcome: "lost",
-        }
+        Self(Settlement::release("lease lost"), "lost")
     }
 
     fn released(reason: String) -> Self {
-        Self {
-            settlement: Settlement::release(reason),
-            outcome: "released",
-        }
+        Self(Settlement::release(reason), "released")
     }
 
     fn retried(reason: String) -> Self {
-        Self {
-            settlement: Settlement::retry(reason),
-            outcome: "retried",
-        }
+        Self(Settlement::retry(reason), "retried")
     }
 
     fn split(reason: String) -> Self {
-        Self {
-            settlement: Settlement::split(reason),
-            outcome: "split",
-        }
+        Self(Settlement::split(reason), "split")
     }
 
     pub(super) fn buried(reason: String) -> Self {
-        Self {
-            settlement: Settlement::bury(reason),
-            outcome: "buried",
-        }
+        Self(Settlement::bury(reason), "buried")
     }
 
     /// As `weldfleet_ranges_total` has it.
     pub(super) fn outcome(&self) -> &'static str {
-        self.outcome
+        self.1
     }
 
     pub fn settlement(self) -> Settlement {
-        self.settlement
+        self.0
     }
 }
 
@@ -130,7 +111,7 @@ impl Pipeline {
             step,
             class,
             works: None,
-            excused: self.excused().get(&job.id).copied().unwrap_or(0),
+            excused: lock(&self.excused).get(&job.id).copied().unwrap_or(0),
             one_weld: job.weight <= 1,
             attempt: job.attempts,
             max_attempts: job.max_attempts,
@@ -142,10 +123,7 @@ impl Pipeline {
         let mut decision = blame::decide(&case);
         let mut reason = error.chain();
         if decision == Decision::Ask {
-            let asked = match step.capability() {
-                Some(capability) => self.needs.probe(capability).await,
-                None => self.needs.probe_save_dir(bytes_of(error)).await,
-            };
+            let asked = probe(&self.needs, step, bytes_of(error)).await;
             case.works = Some(asked.is_ok());
             if let Err(refusal) = asked {
                 // What the server says to a plain statement of the kind says more than what it said to this range.
@@ -185,39 +163,35 @@ impl Pipeline {
 
     /// Closes the gate until what the step needs works.
     fn wait_for(&self, step: Step, error: &StoreError, reason: &str) {
-        let needs = self.needs.clone();
-        let Some(capability) = step.capability() else {
-            let bytes = bytes_of(error);
-            self.gate
-                .close("save_dir", step.name(), reason.to_owned(), move || {
-                    let needs = needs.clone();
-                    async move {
-                        let probed = needs.probe_save_dir(bytes).await;
-                        probed.map_err(|error| error.chain_and_remedy())
-                    }
-                });
-            return;
+        let dependency = match step.capability() {
+            Some(_) => "clickhouse",
+            None => "save_dir",
         };
+        let (needs, bytes) = (self.needs.clone(), bytes_of(error));
         self.gate
-            .close("clickhouse", step.name(), reason.to_owned(), move || {
+            .close(dependency, step.name(), reason.to_owned(), move || {
                 let needs = needs.clone();
                 async move {
-                    let probed = needs.probe(capability).await;
+                    let probed = probe(&needs, step, bytes).await;
                     probed.map_err(|error| error.chain_and_remedy())
                 }
             });
     }
 
-    pub(super) fn excused(&self) -> MutexGuard<'_, HashMap<String, u32>> {
-        self.excused.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn excuse(&self, job: &str) {
-        let mut excused = self.excused();
+        let mut excused = lock(&self.excused);
         if excused.len() >= MOST_EXCUSED {
             excused.clear();
         }
         *excused.entry(job.to_owned()).or_default() += 1;
+    }
+}
+
+/// Whether what the step needs works; where that is a file, one of so many bytes.
+async fn probe(needs: &Needs, step: Step, bytes: u64) -> Result<(), StoreError> {
+    match step.capability() {
+        Some(capability) => needs.probe(capability).await,
+        None => needs.probe_save_dir(bytes).await,
     }
 }
 

@@ -271,9 +271,7 @@ mod tests {
         let grouping = Grouping::start(limits, upstream.clone(), move |group: Vec<Arc<u32>>| {
             let group: Vec<u32> = group.iter().map(|item| **item).collect();
             let unlucky = group.contains(&13);
-            log.lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
-                .push(group);
+            weldfleet_service::lock(&log).push(group);
             async move {
                 if unlucky {
                     Err(StoreError::HashCollision {

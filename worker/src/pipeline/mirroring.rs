@@ -5,11 +5,11 @@
 //! accepts connections and answers nothing does not cost every range its patience.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use weldfleet_service::metrics;
+use weldfleet_service::{lock, metrics};
 use weldfleet_stores::{
     StoreError,
     mysql::{CommittedRange, Mirror, NokTable},
@@ -37,7 +37,7 @@ struct FailedAt(Arc<Mutex<Option<Instant>>>);
 
 impl FailedAt {
     fn age(&self) -> Option<Duration> {
-        let at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = *lock(&self.0);
         at.map(|at| at.elapsed())
     }
 
@@ -45,7 +45,7 @@ impl FailedAt {
     fn note(&self, at: Option<Instant>) -> bool {
         let up = if at.is_none() { 1.0 } else { 0.0 };
         metrics::gauge!("weldfleet_dependency_up", "dependency" => "mysql").set(up);
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.0);
         std::mem::replace(&mut *known, at).is_none()
     }
 

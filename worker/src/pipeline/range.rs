@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tracing::Instrument;
 use weldfleet_queue::{Lease, apalis::Slot};
-use weldfleet_service::metrics;
+use weldfleet_service::{lock, metrics};
 use weldfleet_stores::{Range, audit_csv};
 
 use super::{
@@ -52,7 +52,7 @@ impl Pipeline {
                     "range judged"
                 );
                 self.gate.worked();
-                self.excused().remove(&lease.job().id);
+                lock(&self.excused).remove(&lease.job().id);
                 Ok(counted)
             }
             Err(stopped) => Err(self.give_up(lease, stopped).await),

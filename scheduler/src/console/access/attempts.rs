@@ -3,11 +3,12 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
 use tokio::sync::Semaphore;
+use weldfleet_service::lock;
 
 /// Wrong passwords in a row after which somebody waits.
 const WRONG: u32 = 5;
@@ -41,7 +42,7 @@ impl Default for Attempts {
 
 impl Attempts {
     pub fn must_wait(&self, address: IpAddr, name: &str, now: Instant) -> bool {
-        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        let wrong = lock(&self.wrong);
         let (one, all) = who(address, name);
         [(one, WRONG), (all, WRONG_OF_ADDRESS)]
             .iter()
@@ -52,7 +53,7 @@ impl Attempts {
     }
 
     pub fn was(&self, right: bool, address: IpAddr, name: &str, now: Instant) {
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wrong = lock(&self.wrong);
         wrong.retain(|_, (_, last)| now < *last + WAIT);
         let (one, all) = who(address, name);
         if right {

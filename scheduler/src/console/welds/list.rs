@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use weldfleet_stores::{
     Key,
-    clickhouse::{NokFilter, NokWeld, Pareto, SourceTable},
+    clickhouse::{BODY, NokFilter, NokWeld, Pareto, SourceTable},
     mysql::Review,
 };
 
@@ -79,7 +79,7 @@ impl Welds {
             let mut page = NokPage {
                 list,
                 pareto: None,
-                has_bodies: table.names_bodies(),
+                has_bodies: table.carries(BODY),
                 in_mysql: 0,
                 other_zone: table.schema().other_zone().map(str::to_owned),
             };

@@ -14,7 +14,7 @@ use tokio::{
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     StoreError,
-    clickhouse::{EventKey, EventLine, Events, SourceTable, TableWatch},
+    clickhouse::{EventKey, EventLine, Events, Server, SourceTable, TableWatch},
     mysql::NokTable,
 };
 
@@ -117,8 +117,8 @@ impl Welds {
         limit: u32,
         before: Option<EventKey>,
     ) -> Result<Vec<EventLine>, Problem> {
-        let events = Events::new(&self.settings).with_patience(PATIENCE);
-        let events = events.for_looking(bound(&self.settings, PATIENCE));
+        let server = Server::new(&self.settings.clickhouse).with_patience(PATIENCE);
+        let events = Events::on(server.for_looking(bound(&self.settings, PATIENCE)));
         let read = async { Ok(events.latest(limit, before).await?) };
         self.in_turn(&self.event_turns, read).await
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use tokio::task::JoinHandle;
-use weldfleet_fleet::Agreement;
+use weldfleet_fleet::SettingsDigest;
 use weldfleet_queue::Queue;
 use weldfleet_service::Failure;
 use weldfleet_settings::Settings;
@@ -47,7 +47,7 @@ const SILENT: Duration = Duration::from_secs(15);
 pub struct Gatherer {
     settings: Arc<Settings>,
     /// What workers must have alike.
-    agreement: Agreement,
+    settings_digest: SettingsDigest,
     day: Option<Day>,
     queue: Queue,
     table: Option<SourceTable>,
@@ -76,7 +76,7 @@ impl Gatherer {
         Ok(Self {
             queue: dependencies::queue(&settings)?,
             nok: NokTable::new(&settings).map_err(dependencies::store_failure)?,
-            agreement: Agreement::of(&settings),
+            settings_digest: SettingsDigest::of(&settings),
             settings,
             day,
             table: None,
@@ -136,7 +136,7 @@ impl Gatherer {
                 took = Duration::ZERO;
             }
         }
-        report.hints = hints(&report, &self.settings.scheduler, &self.agreement);
+        report.hints = hints(&report, &self.settings.scheduler, &self.settings_digest);
         let zone = self.settings.scheduler.timezone.rules();
         report.causes = causes::causes(&report, zone)
             .iter()

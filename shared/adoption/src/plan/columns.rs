@@ -11,7 +11,7 @@ use crate::{
 };
 
 use super::{
-    Adoption, filter, listed, number,
+    Adoption, listed, number,
     targets::{Form, TARGETS, Target, Wanted, fits, names_of, same},
 };
 
@@ -57,11 +57,12 @@ impl ColumnMap {
     }
 }
 
+/// Also columns that may hold the old service's verdicts.
 pub(super) fn plan(
     adoption: &mut Adoption,
     old: &OldConfig,
     facts: &Facts,
-) -> Result<ColumnMap, AdoptError> {
+) -> Result<(ColumnMap, Vec<String>), AdoptError> {
     let told = told(adoption, old)?;
     let mut map = ColumnMap::default();
     let seen = facts.source.told();
@@ -96,8 +97,7 @@ pub(super) fn plan(
         results(adoption, table, seen);
     }
     let verdicts = previous_result(adoption, &told, table, &map);
-    filter::plan(adoption, old, table, &map, &verdicts);
-    Ok(map)
+    Ok((map, verdicts))
 }
 
 /// A told column that the table has not.

@@ -12,7 +12,7 @@ use super::{
     targets::{Form, fits},
 };
 use crate::{
-    OldConfig,
+    Facts, OldConfig,
     facts::{SourceColumn, SourceTable},
     old::{Located, Old},
 };
@@ -20,10 +20,12 @@ use crate::{
 pub(super) fn plan(
     adoption: &mut Adoption,
     old: &OldConfig,
-    table: Option<&SourceTable>,
+    facts: &Facts,
     map: &ColumnMap,
     verdicts: &[String],
 ) {
+    let plants = facts.source.told().map(SourceTable::before_the_fleet);
+    let table = plants.as_ref();
     let mut clauses = Vec::new();
     let mut sources = Vec::new();
     let mut progress = None;

@@ -85,7 +85,8 @@ impl Adoption {
             ..Self::default()
         };
         servers::plan(&mut adoption, old, facts, secrets)?;
-        let map = columns::plan(&mut adoption, old, facts)?;
+        let (map, verdicts) = columns::plan(&mut adoption, old, facts)?;
+        filter::plan(&mut adoption, old, facts, &map, &verdicts);
         curves::plan(&mut adoption, old, facts, &map);
         mysql::plan(&mut adoption, old, facts, &map);
         judging::plan(&mut adoption, old, rules);

@@ -7,7 +7,8 @@
 //! - `sentinel`, `cluster`: primaries that die, a slot that moves
 //! - `trial`: one fleet at work, with its owner (`owner`) and store (`store`); `verdict`: what must be true afterwards
 //!
-//! Of each a small variant runs with every `make test`. Long ones: `make test-faults`. Their sizes: `JOBS`, `MEMBERS`, `KILLS`, `ZOMBIES`, `RESTARTS`, `FAILOVERS`, `MOVES`.
+//! Of each a small variant runs with every `make test`. Long ones: `make test-faults`. Their sizes: `JOBS`, `MEMBERS`,
+//! `KILLS`, `ZOMBIES`, `RESTARTS`, `FAILOVERS`, `MOVES`.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 

@@ -22,7 +22,7 @@ async fn stage(queue: &Queue, quick: &Queue) {
         let fields = [
             ("host", format!("press-{n}")),
             ("device", "cuda:0".into()),
-            ("model", "2026.11-a".into()),
+            ("model_version", "2026.11-a".into()),
         ];
         let fields = fields
             .into_iter()

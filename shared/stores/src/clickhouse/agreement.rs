@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{
     SourceTable,
+    quality::share,
     verdict_words::{UnreadableText, VerdictWords},
 };
 use crate::{errors::StoreError, range::Day};
@@ -35,8 +36,7 @@ impl Verdicts {
 
     /// Share of them with the same verdict; `None` if there are none.
     pub fn agreement(&self) -> Option<f64> {
-        let all = self.compared();
-        (all > 0).then(|| (self.both_ok + self.both_nok) as f64 / all as f64)
+        share(self.both_ok + self.both_nok, self.compared())
     }
 
     fn add(&mut self, other: &Self) {
@@ -84,16 +84,11 @@ impl SourceTable {
     /// Compares `final_result` with `previous_result` on these days.
     pub async fn agreement(&self, days: &[Day]) -> Result<VerdictAgreement, StoreError> {
         let schema = &self.schema;
-        if !schema.has("previous_result") {
-            return Err(StoreError::refused(
-                format!(
-                    "table `{}` has no column `previous_result` to compare verdicts with{}",
-                    schema.table,
-                    schema.why_passed_over("previous_result")
-                ),
-                "map the column of the service before with columns.previous_result",
-            ));
-        }
+        schema.require(
+            "previous_result",
+            " to compare verdicts with",
+            "map the column of the service before with columns.previous_result",
+        )?;
         let words = VerdictWords::of(schema, "previous_result");
         let (is_nok, is_ok) = (&words.is_nok, &words.is_ok);
         let ours = format!(

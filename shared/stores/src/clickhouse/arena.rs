@@ -1,7 +1,9 @@
 //! The memory of curves, used again: a range's samples fill some ten megabytes, and fresh pages for them cost as much
 //! as copying the samples.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::lock;
 
 /// An arena that grew beyond this for an unusual range is not kept.
 const MOST_BYTES: usize = 64 << 20;
@@ -37,21 +39,14 @@ pub(crate) struct Spare(Arc<Mutex<Vec<Arena>>>);
 impl Spare {
     /// An empty arena, a used one if there is one.
     pub(crate) fn take(&self) -> Arena {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop()
-            .unwrap_or_default()
+        lock(&self.0).pop().unwrap_or_default()
     }
 
     /// Gives an arena back.
     pub(crate) fn put(&self, mut arena: Arena) {
         if (1..=MOST_BYTES).contains(&arena.bytes()) {
             arena.clear();
-            self.0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(arena);
+            lock(&self.0).push(arena);
         }
     }
 }

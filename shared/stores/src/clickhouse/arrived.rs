@@ -5,7 +5,11 @@ use std::{cmp::Ordering, sync::Arc};
 use super::{
     arena::Arena, native::Texts, schema::FurtherNames, sql::LONGEST_ID, stored::UnreadableRows,
 };
-use crate::{IdRef, errors::StoreError, range::KeyRef};
+use crate::{
+    IdRef,
+    errors::StoreError,
+    range::{KeyRef, hex},
+};
 
 /// Record ids of a column.
 #[derive(Debug, Clone)]
@@ -39,12 +43,7 @@ impl Ids {
         match texts.first_invalid().or_else(too_long) {
             None => Ok(()),
             Some(row) => Err(StoreError::RecordId {
-                hex: texts
-                    .bytes(row)
-                    .iter()
-                    .take(32)
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect(),
+                hex: hex(texts.bytes(row).get(..32).unwrap_or(texts.bytes(row))),
             }),
         }
     }

@@ -150,11 +150,6 @@ impl RowBlock {
         self.order.is_empty()
     }
 
-    /// Rows left out because another has the same whole key and the same content.
-    pub fn duplicates(&self) -> usize {
-        self.twins.len()
-    }
-
     /// Whether it has rows with one key and different content, one of which has a verdict that must not stand.
     pub fn overrules(&self) -> bool {
         self.overrules
@@ -268,11 +263,6 @@ impl RowBlock {
     pub fn scalars(&self, row: usize) -> &[f32] {
         self.arrived.further.scalars(self.at(row))
     }
-
-    /// Bytes of memory held.
-    pub fn bytes(&self) -> usize {
-        self.arrived.curves.bytes() + self.order.len() * 120
-    }
 }
 
 #[cfg(test)]
@@ -341,7 +331,7 @@ mod tests {
             let block = RowBlock::new(day, arrived(&rows)).unwrap();
             let found: Vec<f32> = (0..block.len()).map(|row| block.weld(row).u[0]).collect();
             assert_eq!(found, [3.5, 1.5, 0.5, 2.5, 2.5]);
-            assert_eq!((block.duplicates(), block.overrules()), (1, false));
+            assert!(!block.overrules());
             let mut results: Vec<(u64, usize)> = block.results().collect();
             results.sort_unstable();
             let rows_of: Vec<f32> = results.iter().map(|(_, row)| found[*row]).collect();

@@ -1,8 +1,5 @@
 //! How many rows there are, and how many are left.
 
-use clickhouse::Row;
-use serde::Deserialize;
-
 use super::{OutcomeCounts, SourceTable};
 use crate::{errors::StoreError, range::Day};
 
@@ -26,12 +23,6 @@ pub struct LeftElsewhere {
     pub later: u64,
     /// With a `data_date` that is no day of any calendar; nothing judges them.
     pub on_no_day: u64,
-}
-
-#[derive(Row, Deserialize)]
-struct LeftRow {
-    day: u32,
-    left: u64,
 }
 
 impl SourceTable {
@@ -99,20 +90,20 @@ impl SourceTable {
             String::new()
         };
         let sql = format!(
-            "SELECT toUInt32({number}) AS day, count() AS left FROM {source} WHERE {days}{left} GROUP BY 1 ORDER BY 1",
+            "SELECT toUInt32({number}), count() FROM {source} WHERE {days}{left} GROUP BY 1 ORDER BY 1",
             number = schema.day_number(),
             source = schema.rows(),
         );
-        let rows: Vec<LeftRow> = self
+        let rows: Vec<(u32, u64)> = self
             .server
             .all("count the rows of other days", &sql)
             .await?;
         let mut found = LeftElsewhere::default();
-        for row in rows {
-            match Day::new(row.day) {
-                Ok(day) if day < oldest => found.older.push((day, row.left)),
-                Ok(_) => found.later += row.left,
-                Err(_) => found.on_no_day += row.left,
+        for (day, left) in rows {
+            match Day::new(day) {
+                Ok(day) if day < oldest => found.older.push((day, left)),
+                Ok(_) => found.later += left,
+                Err(_) => found.on_no_day += left,
             }
         }
         Ok(found)

@@ -1,6 +1,6 @@
 //! What people and the fleet itself did, in `weld_events`.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr};
 
 use clickhouse::Row;
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use super::{
 use crate::errors::StoreError;
 
 /// What is written; the server adds the time.
-const COLUMNS: &str = "who, what, on_what, why, detail";
+const COLUMNS: [&str; 5] = ["who", "what", "on_what", "why", "detail"];
 /// Rows of one INSERT.
 const CHUNK: usize = 500;
 
@@ -97,18 +97,6 @@ impl Events {
         Self { server, table }
     }
 
-    /// The same events, their server waited for at most this long.
-    pub fn with_patience(mut self, patience: Duration) -> Self {
-        self.server = self.server.with_patience(patience);
-        self
-    }
-
-    /// The same events, for people who look: see [`Server::for_looking`].
-    pub fn for_looking(mut self, longest: Option<Duration>) -> Self {
-        self.server = self.server.for_looking(longest);
-        self
-    }
-
     /// The latest first, `before` this one.
     pub async fn latest(
         &self,
@@ -130,16 +118,14 @@ impl Events {
         Ok(self.list(1, &condition).await?.into_iter().next())
     }
 
-    const NAMES: [&str; 5] = ["who", "what", "on_what", "why", "detail"];
-
     fn id() -> String {
-        let names = Self::NAMES.map(|name| format!("e.{name}"));
+        let names = COLUMNS.map(|name| format!("e.{name}"));
         format!("cityHash64({})", names.join(", "))
     }
 
     async fn list(&self, limit: u32, condition: &str) -> Result<Vec<EventLine>, StoreError> {
         let id = Self::id();
-        let texts = Self::NAMES.map(|name| format!("toValidUTF8(toString({name})) AS {name}"));
+        let texts = COLUMNS.map(|name| format!("toValidUTF8(toString({name})) AS {name}"));
         let sql = format!(
             "SELECT toUnixTimestamp64Milli(e.at) AS at_ms, {id} AS id, {} FROM {} AS e {condition} \
              ORDER BY e.at DESC, id DESC LIMIT {limit}",
@@ -153,8 +139,9 @@ impl Events {
     pub async fn record(&self, events: &[Event]) -> Result<(), StoreError> {
         for chunk in events.chunks(CHUNK) {
             let sql = format!(
-                "INSERT INTO {} ({COLUMNS}) VALUES {}",
+                "INSERT INTO {} ({}) VALUES {}",
                 self.table,
+                COLUMNS.join(", "),
                 rows(chunk)
             );
             self.server.execute("record an event", &sql).await?;
@@ -166,9 +153,10 @@ impl Events {
     pub async fn record_once(&self, events: &[Event]) -> Result<(), StoreError> {
         for chunk in events.chunks(CHUNK) {
             let sql = format!(
-                "INSERT INTO {table} ({COLUMNS}) SELECT new.1, new.2, new.3, new.4, new.5 FROM (SELECT arrayJoin([{rows}]) AS new) \
+                "INSERT INTO {table} ({columns}) SELECT new.1, new.2, new.3, new.4, new.5 FROM (SELECT arrayJoin([{rows}]) AS new) \
                  WHERE (new.2, new.3, new.4) NOT IN (SELECT toString(what), on_what, why FROM {table})",
                 table = self.table,
+                columns = COLUMNS.join(", "),
                 rows = rows(chunk)
             );
             self.server.execute("record an event", &sql).await?;

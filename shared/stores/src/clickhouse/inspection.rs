@@ -3,7 +3,9 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{LatestDays, OutcomeCounts, RowBlock, SourceTable, latest_days::latest_days, quote};
+use super::{
+    LatestDays, OutcomeCounts, RowBlock, SourceTable, latest_days::latest_days, quote, sql::renamed,
+};
 use crate::{
     IdRef,
     errors::StoreError,
@@ -20,12 +22,6 @@ pub struct PartRows {
 
 /// Rows of parts that are looked at in one go.
 const MOST_OF_PARTS: u32 = 1000;
-
-#[derive(Row, Deserialize)]
-struct RowKey {
-    ticks: i64,
-    id: String,
-}
 
 /// A weld that was found by its id.
 pub struct WeldById {
@@ -100,23 +96,27 @@ impl SourceTable {
              countIf({complete} IS NULL) AS waiting FROM {from}",
             complete = schema.column("alg_complete_time"),
         );
-        let welds = format!(
-            "SELECT {day} AS f_day, toString({time}) AS f_time, {ticks} AS f_ticks, toValidUTF8({id}) AS f_id, toValidUTF8({part}) AS f_part, \
-             toValidUTF8({spot}) AS f_spot, toValidUTF8({timer}) AS f_timer, {status} AS f_status, {result} AS f_result, {defect} AS f_defect \
-             FROM {from} ORDER BY f_result = 'NOK' DESC, f_status IN ('invalid', 'poison', 'error') DESC, f_day DESC, f_ticks DESC, f_id \
-             LIMIT {limit}",
-            day = schema.day_number(),
-            time = schema.column("ck_local_time"),
-            ticks = schema.ticks(),
-            id = schema.id_text(),
-            part = schema.text("part_no"),
-            spot = schema.text("spot_name"),
-            timer = schema.text("timer_name"),
-            defect = schema.text("defect"),
-        );
-        let welds = format!(
-            "SELECT toUInt32(f_day) AS day, f_time AS time, f_ticks AS ticks, f_id AS record_id, f_part AS part_no, f_spot AS spot_name, \
-             f_timer AS timer_name, f_status AS status, f_result AS result, f_defect AS defect FROM ({welds})"
+        let text = |ours| format!("toValidUTF8({})", schema.text(ours));
+        let welds = renamed(
+            &[
+                ("day", format!("toUInt32({})", schema.day_number())),
+                (
+                    "time",
+                    format!("toString({})", schema.column("ck_local_time")),
+                ),
+                ("ticks", schema.ticks()),
+                ("record_id", format!("toValidUTF8({})", schema.id_text())),
+                ("part_no", text("part_no")),
+                ("spot_name", text("spot_name")),
+                ("timer_name", text("timer_name")),
+                ("status", status),
+                ("result", result),
+                ("defect", schema.text("defect")),
+            ],
+            &format!(
+                "FROM {from} ORDER BY f_result = 'NOK' DESC, f_status IN ('invalid', 'poison', 'error') DESC, f_day DESC, \
+                 f_ticks DESC, f_record_id LIMIT {limit}"
+            ),
         );
         Ok(CarriedWelds {
             counts: self.server.one(what, &counts).await?,
@@ -211,8 +211,8 @@ impl SourceTable {
         let parts: Vec<String> = parts.iter().map(|part| quote::literal(part)).collect();
         // By their keys: sorting whole rows would read every curve of these parts.
         let sql = format!(
-            "SELECT f_ticks AS ticks, f_id AS id FROM (SELECT {ticks} AS f_ticks, toValidUTF8({id}) AS f_id FROM {source} \
-             WHERE {on_days} AND {part} IN ({parts}) ORDER BY {time} DESC LIMIT {each} BY {part} LIMIT {MOST_OF_PARTS})",
+            "SELECT {ticks}, toValidUTF8({id}) FROM {source} WHERE {on_days} AND {part} IN ({parts}) \
+             ORDER BY {time} DESC LIMIT {each} BY {part} LIMIT {MOST_OF_PARTS}",
             ticks = schema.ticks(),
             id = schema.id_text(),
             source = schema.rows(),
@@ -221,8 +221,8 @@ impl SourceTable {
             parts = parts.join(", "),
             time = schema.column("ck_local_time"),
         );
-        let keys: Vec<RowKey> = self.server.all("find rows of parts", &sql).await?;
-        let keys = keys.iter().map(|key| (key.ticks, key.id.as_str()));
+        let keys: Vec<(i64, String)> = self.server.all("find rows of parts", &sql).await?;
+        let keys = keys.iter().map(|(ticks, id)| (*ticks, id.as_str()));
         let conditions = format!("{} AND {}", days.condition, schema.has_key(keys));
         self.rows_where(days.newest, &conditions).await
     }

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use clickhouse::Row;
-use serde::Deserialize;
 use weldfleet_settings::Settings;
 
 use super::{LatestDays, Schema, Server, block::DUPLICATE_KEY, latest_days::latest_days};
@@ -38,13 +36,6 @@ impl fmt::Display for RepeatedKeys {
     }
 }
 
-#[derive(Row, Deserialize)]
-struct Repeated {
-    keys: u64,
-    rows: u64,
-    example: String,
-}
-
 /// Looks at the latest days with rows; `None` where its keys are unique, or there is no row or no table.
 ///
 /// # Errors
@@ -60,7 +51,7 @@ pub async fn repeated_keys(settings: &Settings) -> Result<Option<RepeatedKeys>, 
     };
     let (time, id) = (schema.column("ck_local_time"), schema.column("record_id"));
     let sql = format!(
-        "SELECT count() AS keys, sum(n) AS rows, min(concat(toString({time}), ' ', toString({id}))) AS example FROM \
+        "SELECT count(), sum(n), min(concat(toString({time}), ' ', toString({id}))) FROM \
          (SELECT {time}, {id}, count() AS n FROM \
          (SELECT {day} AS f_day, {time}, {id} FROM {source} WHERE {on_days} ORDER BY {time} DESC LIMIT {ROWS}) \
          GROUP BY f_day, {time}, {id} HAVING n > 1)",
@@ -68,11 +59,12 @@ pub async fn repeated_keys(settings: &Settings) -> Result<Option<RepeatedKeys>, 
         source = schema.rows(),
         on_days = days.condition,
     );
-    let found: Repeated = server.one("look for repeated keys", &sql).await?;
-    Ok((found.keys > 0).then_some(RepeatedKeys {
+    let (keys, rows, example): (u64, u64, String) =
+        server.one("look for repeated keys", &sql).await?;
+    Ok((keys > 0).then_some(RepeatedKeys {
         days,
-        keys: found.keys,
-        rows: found.rows,
-        example: found.example,
+        keys,
+        rows,
+        example,
     }))
 }

@@ -99,7 +99,7 @@ pub use plant_table::{CurveForm, PlantRows, PlantTable};
 pub use probes::Capability;
 pub use quality::{Confusion, FEWEST_VALUES, LeftOut, ModelRows, Quality, Shift, drifting};
 pub use reports::Pace;
-pub use results::{Attempt, EncodedResults, MarkOutcome};
+pub use results::{Attempt, EncodedResults};
 pub use row_policy::RowPolicy;
 pub use runs::{Change, NewRun, Order, Run, RunState, Runs};
 pub use schema::{FurtherNames, IdType, Schema};
@@ -138,6 +138,15 @@ impl SourceTable {
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.server = self.server.with_patience(patience);
         self
+    }
+
+    /// Whether it has this carried column.
+    pub fn carries(&self, ours: &str) -> bool {
+        self.schema
+            .further()
+            .carried
+            .iter()
+            .any(|name| name == ours)
     }
 
     /// The same table, for people who look: see [`Server::for_looking`].

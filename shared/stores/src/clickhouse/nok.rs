@@ -49,12 +49,6 @@ impl std::ops::AddAssign for Checksum {
 /// A mirrored key: ticks, time as text, id as text.
 pub(crate) type TextKey = (i64, String, String);
 
-#[derive(Row, Deserialize)]
-struct NokOfDay {
-    day: u32,
-    nok: u64,
-}
-
 /// Keys that one statement names.
 pub(crate) const KEYS: usize = 5000;
 
@@ -288,13 +282,13 @@ impl SourceTable {
     ) -> Result<HashMap<u32, u64>, StoreError> {
         let schema = &self.schema;
         let sql = format!(
-            "SELECT toUInt32({}) AS day, uniqExact({}, {}) AS nok FROM {rows} WHERE {filter} GROUP BY 1",
+            "SELECT toUInt32({}), uniqExact({}, {}) FROM {rows} WHERE {filter} GROUP BY 1",
             schema.day_number(),
             schema.ticks(),
             schema.id_text(),
         );
-        let rows: Vec<NokOfDay> = self.server.all("count the nok rows by day", &sql).await?;
-        Ok(rows.into_iter().map(|row| (row.day, row.nok)).collect())
+        let rows: Vec<(u32, u64)> = self.server.all("count the nok rows by day", &sql).await?;
+        Ok(rows.into_iter().collect())
     }
 
     /// The checksum of the day's NOK rows, and of the given welds that have a verdict.

@@ -6,7 +6,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 use weldfleet_weld::columns::RESULT_COLUMNS;
 
-use super::{SourceTable, quote::literal};
+use super::{SourceTable, quote::literal, sql::renamed};
 use crate::{
     errors::StoreError,
     range::{Day, Key},
@@ -151,41 +151,41 @@ impl SourceTable {
         limit: u32,
     ) -> Result<Vec<NokWeld>, StoreError> {
         let schema = &self.schema;
-        let before = before.map_or_else(String::new, |key| format!(" AND {}", schema.before(key)));
-        let inner = format!(
-            "SELECT toUInt32({day}) AS f_day, {ticks} AS f_ticks, toString({time}) AS f_time, toValidUTF8({id}) AS f_id, toValidUTF8({part}) AS f_part, \
-             toValidUTF8({spot}) AS f_spot, toValidUTF8({timer}) AS f_timer, toValidUTF8({body}) AS f_body, {defect} AS f_defect, \
-             {decided} AS f_decided, toFloat64(ifNull({probability}, nan)) AS f_probability, {model} AS f_model, \
-             {judged} AS f_judged FROM {from}{before} ORDER BY {time} DESC, {record_id} DESC \
-             LIMIT 1 BY f_day, f_ticks, f_id LIMIT {limit}",
-            time = schema.column("ck_local_time"),
-            record_id = schema.column("record_id"),
-            day = schema.day_number(),
-            ticks = schema.ticks(),
-            id = schema.id_text(),
-            part = schema.text("part_no"),
-            spot = schema.text("spot_name"),
-            timer = schema.text("timer_name"),
-            body = schema.carried_text(BODY),
-            defect = self.result_text("defect"),
-            decided = self.result_text("decided_by"),
-            probability = schema.column("ml_nok_prob"),
-            model = self.result_text("model_version"),
-            judged = self.result_text("alg_complete_time"),
-            from = self.nok_rows(filter),
-        );
-        let sql = format!(
-            "SELECT f_day AS day, f_ticks AS ticks, f_time AS time, f_id AS record_id, f_part AS part_no, f_spot AS spot_name, \
-             f_timer AS timer_name, f_body AS body_no, f_defect AS defect, f_decided AS decided_by, \
-             f_probability AS probability, f_model AS model_version, f_judged AS judged FROM ({inner})"
+        let before = before.map_or_else(String::new, |key| {
+            format!(" AND {}", schema.not_after(key, false))
+        });
+        let time = schema.column("ck_local_time");
+        let text = |ours| format!("toValidUTF8({})", schema.text(ours));
+        let probability = schema.column("ml_nok_prob");
+        let sql = renamed(
+            &[
+                ("day", format!("toUInt32({})", schema.day_number())),
+                ("ticks", schema.ticks()),
+                ("time", format!("toString({time})")),
+                ("record_id", format!("toValidUTF8({})", schema.id_text())),
+                ("part_no", text("part_no")),
+                ("spot_name", text("spot_name")),
+                ("timer_name", text("timer_name")),
+                (
+                    "body_no",
+                    format!("toValidUTF8({})", schema.carried_text(BODY)),
+                ),
+                ("defect", self.result_text("defect")),
+                ("decided_by", self.result_text("decided_by")),
+                (
+                    "probability",
+                    format!("toFloat64(ifNull({probability}, nan))"),
+                ),
+                ("model_version", self.result_text("model_version")),
+                ("judged", self.result_text("alg_complete_time")),
+            ],
+            &format!(
+                "FROM {}{before} ORDER BY {time} DESC, {} DESC LIMIT 1 BY f_day, f_ticks, f_record_id LIMIT {limit}",
+                self.nok_rows(filter),
+                schema.column("record_id"),
+            ),
         );
         self.server.all("list nok welds", &sql).await
-    }
-
-    /// Whether the table says which body a weld is of.
-    pub fn names_bodies(&self) -> bool {
-        let carried = &self.schema.further().carried;
-        carried.iter().any(|name| name == BODY)
     }
 
     /// NOK welds by defect, this many of them.

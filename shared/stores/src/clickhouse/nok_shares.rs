@@ -24,12 +24,6 @@ pub struct LineShares {
 }
 
 impl SourceTable {
-    /// Whether the table says which line made a weld.
-    pub fn names_lines(&self) -> bool {
-        let carried = &self.schema.further().carried;
-        carried.iter().any(|name| name == LINE)
-    }
-
     /// Welds of these days since a time by the plant's clock, and before it; lines with the most NOK first. Neither are
     /// welds that a wrong clock puts there: more than an hour after `now`, or since then and of a day long before.
     pub async fn nok_shares(

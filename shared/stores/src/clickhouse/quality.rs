@@ -46,6 +46,18 @@ pub struct Confusion {
     pub true_negative: u64,
 }
 
+impl From<[u64; 4]> for Confusion {
+    fn from(counts: [u64; 4]) -> Self {
+        let [true_positive, false_positive, false_negative, true_negative] = counts;
+        Self {
+            true_positive,
+            false_positive,
+            false_negative,
+            true_negative,
+        }
+    }
+}
+
 impl Confusion {
     /// Share of its NOKs that are labelled so; `None` if it said none.
     pub fn precision(&self) -> Option<f64> {
@@ -58,7 +70,7 @@ impl Confusion {
     }
 }
 
-fn share(some: u64, all: u64) -> Option<f64> {
+pub(super) fn share(some: u64, all: u64) -> Option<f64> {
     (all > 0).then(|| some as f64 / all as f64)
 }
 
@@ -152,9 +164,9 @@ impl QualityRow {
             day: Day::new(self.day).map_err(|error| wrong(&error.to_string()))?,
             rows: self.rows,
             labelled_nok: self.labelled_nok,
-            fused: confusion(*fused),
-            model: confusion(*model),
-            rules: confusion(*rules),
+            fused: Confusion::from(*fused),
+            model: Confusion::from(*model),
+            rules: Confusion::from(*rules),
             auc_pr: number(self.auc_pr),
             mean_absolute_error: errors.map(number),
         })
@@ -173,30 +185,15 @@ impl SourceTable {
     /// Verdicts against labels and measured values, by day; days on which no judged row has either are left out.
     pub async fn quality(&self, days: &[Day]) -> Result<Vec<Quality>, StoreError> {
         let schema = &self.schema;
-        if !schema.has("label") {
-            return Err(StoreError::refused(
-                format!(
-                    "table `{}` has no column `label` to compare verdicts with{}",
-                    schema.table,
-                    schema.why_passed_over("label")
-                ),
-                "map one with columns.label (a text: OK or NOK; other rows are not counted)",
-            ));
-        }
+        schema.require(
+            "label",
+            " to compare verdicts with",
+            "map one with columns.label (a text: OK or NOK; other rows are not counted)",
+        )?;
         let words = VerdictWords::of(schema, "label");
-        let (is_nok, is_ok) = (&words.is_nok, &words.is_ok);
-        let mut counts = Vec::new();
-        for judge in ["final_result", "ml_result", "rule_result"] {
-            let verdict = schema.column(judge);
-            for (said, labelled) in [
-                ("NOK", is_nok),
-                ("NOK", is_ok),
-                ("OK", is_nok),
-                ("OK", is_ok),
-            ] {
-                counts.push(format!("countIf({verdict} = '{said}' AND {labelled})"));
-            }
-        }
+        let is_nok = &words.is_nok;
+        let counts = ["final_result", "ml_result", "rule_result"]
+            .map(|judge| words.confusion_counts(schema.column(judge)));
         let mut comparable = vec![words.is_either()];
         let errors: Vec<String> = MEASURE_NAMES
             .iter()
@@ -289,16 +286,7 @@ impl SourceTable {
         day: Day,
     ) -> Result<Shift, StoreError> {
         let schema = &self.schema;
-        if !schema.has(column) {
-            return Err(StoreError::refused(
-                format!(
-                    "table `{}` has no column `{column}`{}",
-                    schema.table,
-                    schema.why_passed_over(column)
-                ),
-                format!("map one with columns.{column}"),
-            ));
-        }
+        schema.require(column, "", format!("map one with columns.{column}"))?;
         let value = schema.number(column, "Float64");
         let usable = |days: &str| format!("{days} AND isFinite({value})");
         let is_reference = schema.on_day(reference);
@@ -352,17 +340,6 @@ impl SourceTable {
             psi: (values[0].min(values[1]) >= FEWEST_VALUES)
                 .then(|| stability(&row.reference_bins, &row.day_bins)),
         })
-    }
-}
-
-fn confusion(
-    [true_positive, false_positive, false_negative, true_negative]: [u64; 4],
-) -> Confusion {
-    Confusion {
-        true_positive,
-        false_positive,
-        false_negative,
-        true_negative,
     }
 }
 
@@ -438,7 +415,7 @@ mod tests {
     #[test]
     fn precision_and_recall_of_nothing_are_none() {
         assert_eq!(Confusion::default().precision(), None);
-        let some = confusion([3, 1, 2, 94]);
+        let some = Confusion::from([3, 1, 2, 94]);
         assert_eq!((some.precision(), some.recall()), (Some(0.75), Some(0.6)));
     }
 }

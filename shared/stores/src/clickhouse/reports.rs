@@ -1,7 +1,6 @@
 //! Questions that people ask: what a run wants and did, how fast it goes, and what simulated rows follow on.
 
-use clickhouse::Row;
-use serde::Deserialize;
+use std::collections::BTreeMap;
 
 use super::{OutcomeCounts, Run, SourceTable, quote, schema::IdType};
 use crate::{
@@ -18,50 +17,22 @@ pub struct Pace {
     pub rows_per_second: f64,
 }
 
-#[derive(Row, Deserialize)]
-struct DayRow {
-    day: u32,
-}
-
-#[derive(Row, Deserialize)]
-struct DayRows {
-    day: u32,
-    rows: u64,
-}
-
-#[derive(Row, Deserialize)]
-struct PaceRow {
-    rows: u64,
-    seconds: f64,
-}
-
 impl SourceTable {
     /// Every day the table has rows of, whatever their version, in order. Reads one column; not for every pass.
     pub async fn days(&self) -> Result<Vec<Day>, StoreError> {
-        let sql = format!(
-            "SELECT DISTINCT toUInt32({}) AS day FROM {} ORDER BY 1",
-            self.schema.day_number(),
-            self.schema.source,
-        );
-        let rows: Vec<DayRow> = self.server.all("list the days", &sql).await?;
-        Ok(rows
-            .into_iter()
-            .filter_map(|row| Day::new(row.day).ok())
-            .collect())
+        self.days_where("1").await
     }
 
-    /// Those of the given days that the table has rows of, whatever their version.
-    pub async fn days_there(&self, days: &[Day]) -> Result<Vec<Day>, StoreError> {
+    async fn days_where(&self, condition: &str) -> Result<Vec<Day>, StoreError> {
         let sql = format!(
-            "SELECT DISTINCT toUInt32({}) AS day FROM {} WHERE {}",
+            "SELECT DISTINCT toUInt32({}) FROM {} WHERE {condition} ORDER BY 1",
             self.schema.day_number(),
             self.schema.source,
-            self.schema.on_days(days),
         );
-        let rows: Vec<DayRow> = self.server.all("look for days", &sql).await?;
-        Ok(rows
+        let days: Vec<u32> = self.server.all("list the days", &sql).await?;
+        Ok(days
             .into_iter()
-            .filter_map(|row| Day::new(row.day).ok())
+            .filter_map(|day| Day::new(day).ok())
             .collect())
     }
 
@@ -76,7 +47,7 @@ impl SourceTable {
             return Ok(Vec::new());
         }
         let days: Vec<Day> = must.iter().map(|(day, _)| *day).collect();
-        let there = self.days_there(&days).await?;
+        let there = self.days_where(&self.schema.on_days(&days)).await?;
         let mut away: Vec<(Day, u64)> = must.to_vec();
         away.retain(|(day, _)| !there.contains(day));
         if away.is_empty() {
@@ -87,16 +58,14 @@ impl SourceTable {
             .map(|(day, _)| day.number().to_string())
             .collect();
         let sql = format!(
-            "SELECT day, uniqExact(key_hash) AS rows FROM {} WHERE run = {} AND day IN ({}) GROUP BY day",
+            "SELECT day, uniqExact(key_hash) FROM {} WHERE run = {} AND day IN ({}) GROUP BY day",
             self.schema.results,
             run.run,
             numbers.join(", "),
         );
-        let judged: Vec<DayRows> = self.server.all("count the results of a run", &sql).await?;
-        away.retain(|(day, rows)| {
-            let of_day = judged.iter().find(|judged| judged.day == day.number());
-            of_day.is_none_or(|judged| judged.rows < *rows)
-        });
+        let judged: Vec<(u32, u64)> = self.server.all("count the results of a run", &sql).await?;
+        let judged: BTreeMap<u32, u64> = judged.into_iter().collect();
+        away.retain(|(day, rows)| judged.get(&day.number()).is_none_or(|judged| judged < rows));
         Ok(away)
     }
 
@@ -114,17 +83,17 @@ impl SourceTable {
         selection: &Selection,
     ) -> Result<Vec<(Day, u64)>, StoreError> {
         let sql = format!(
-            "SELECT toUInt32({day}) AS day, count() AS rows FROM {source} WHERE {days} AND {wanted} \
+            "SELECT toUInt32({day}), count() FROM {source} WHERE {days} AND {wanted} \
              GROUP BY 1 ORDER BY 1",
             day = self.schema.day_number(),
             source = self.schema.rows(),
             days = self.schema.on_days(days),
             wanted = self.schema.wanted(run, selection),
         );
-        let rows: Vec<DayRows> = self.server.all("count the rows a run wants", &sql).await?;
+        let rows: Vec<(u32, u64)> = self.server.all("count the rows a run wants", &sql).await?;
         Ok(rows
             .into_iter()
-            .filter_map(|row| Some((Day::new(row.day).ok()?, row.rows)))
+            .filter_map(|(day, rows)| Some((Day::new(day).ok()?, rows)))
             .collect())
     }
 
@@ -144,19 +113,18 @@ impl SourceTable {
     pub async fn pace(&self, days: &[Day], seconds: u32) -> Result<Pace, StoreError> {
         let complete = self.schema.column("alg_complete_time");
         let sql = format!(
-            "SELECT count() AS rows, \
-             toFloat64(dateDiff('millisecond', assumeNotNull(min({complete})), now64(3))) / 1000 AS seconds \
+            "SELECT count(), toFloat64(dateDiff('millisecond', assumeNotNull(min({complete})), now64(3))) / 1000 \
              FROM {source} WHERE {days} AND {complete} > now64(3) - toIntervalSecond({seconds})",
             source = self.schema.rows(),
             days = self.schema.on_days(days),
         );
-        let row: PaceRow = self.server.one("measure the pace", &sql).await?;
-        if row.rows == 0 {
+        let (rows, taken): (u64, f64) = self.server.one("measure the pace", &sql).await?;
+        if rows == 0 {
             return Ok(Pace::default());
         }
         Ok(Pace {
-            rows: row.rows,
-            rows_per_second: row.rows as f64 / row.seconds.clamp(1.0, f64::from(seconds)),
+            rows,
+            rows_per_second: rows as f64 / taken.clamp(1.0, f64::from(seconds)),
         })
     }
 

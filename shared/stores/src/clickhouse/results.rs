@@ -91,15 +91,6 @@ impl EncodedResults {
     }
 }
 
-/// What [`SourceTable::mark`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MarkOutcome {
-    /// Rows that were to be marked.
-    pub wanted: u64,
-    /// Rows that now carry the mark; less where another attempt was there first.
-    pub marked: u64,
-}
-
 /// Columns of `weld_results` that say whose a result is, in the order in which they are written.
 const ATTEMPT_COLUMNS: [&str; 5] = ["token", "key_hash", "run", "day", "job"];
 
@@ -230,6 +221,7 @@ impl SourceTable {
 
     /// Gives the range's wanted rows a status and a reason without judging them (poison, dropped),
     /// through the same results and commit as a judgement. The rows never leave the server.
+    /// Returns how many have it now; less than there are where another attempt was there first.
     pub async fn mark(
         &self,
         token: u64,
@@ -237,7 +229,7 @@ impl SourceTable {
         range: &Range,
         status: Status,
         reason: &str,
-    ) -> Result<MarkOutcome, StoreError> {
+    ) -> Result<u64, StoreError> {
         let schema = &self.schema;
         let verdict = Verdict::unjudged(status, reason);
         let attempt = [
@@ -262,16 +254,6 @@ impl SourceTable {
             wanted = schema.judgeable(range.run, &range.selection),
         );
         self.server.execute("mark rows", &insert).await?;
-        let wanted = self
-            .server
-            .one(
-                "count marks",
-                &format!(
-                    "SELECT count() FROM {} WHERE token = {token}",
-                    schema.results
-                ),
-            )
-            .await?;
         weldfleet_failpoints::reach("stores::mark_before_commit").await;
         self.commit(&[Attempt {
             token,
@@ -279,8 +261,7 @@ impl SourceTable {
             overrules: false,
         }])
         .await?;
-        let marked = self.committed(range, token).await?;
-        Ok(MarkOutcome { wanted, marked })
+        self.committed(range, token).await
     }
 }
 

@@ -69,6 +69,8 @@ pub enum RunState {
 }
 
 impl RunState {
+    const ALL: [Self; 4] = [Self::Open, Self::Held, Self::Cancelled, Self::Closed];
+
     /// The text in `weld_runs`.
     pub fn name(self) -> &'static str {
         match self {
@@ -243,18 +245,9 @@ impl Runs {
     }
 
     async fn record(&self, run: &NewRun, request: &str) -> Result<u64, StoreError> {
-        let (force, status) = match &run.selection {
-            Selection::New => (0, String::new()),
-            Selection::Force => (1, String::new()),
-            Selection::Status(statuses) => (
-                0,
-                statuses
-                    .iter()
-                    .map(|status| status.as_str())
-                    .collect::<Vec<_>>()
-                    .join(","),
-            ),
-        };
+        let force = u8::from(run.selection == Selection::Force);
+        let selection = run.selection.to_string();
+        let status = selection.strip_prefix("status:").unwrap_or_default();
         let table = &self.table;
         let (days, rows): (Vec<Day>, Vec<u64>) = run.announced.iter().copied().unzip();
         self.server
@@ -270,7 +263,7 @@ impl Runs {
                     request = literal(request),
                     from = run.from,
                     to = run.to,
-                    status = literal(&status),
+                    status = literal(status),
                     order = literal(run.order.name()),
                     note = literal(&run.note),
                     by = literal(&run.by),
@@ -288,11 +281,6 @@ impl Runs {
                 ),
             )
             .await
-    }
-
-    /// Runs that passes have to slice, oldest first.
-    pub async fn open(&self) -> Result<Vec<Run>, StoreError> {
-        self.read("state = 'open' ORDER BY run").await
     }
 
     /// Runs that a pass must know: open ones to slice them, held and lately cancelled ones to keep them off the queue.
@@ -437,18 +425,13 @@ impl Run {
                 .map_err(|error: crate::RangeError| wrong(error.to_string()))?,
             _ => Selection::Force,
         };
-        let state = match row.state.as_str() {
-            "open" => RunState::Open,
-            "held" => RunState::Held,
-            "cancelled" => RunState::Cancelled,
-            "closed" => RunState::Closed,
-            other => return Err(wrong(format!("state `{other}`"))),
-        };
+        let mut states = RunState::ALL.into_iter();
+        let state = states.find(|state| state.name() == row.state);
+        let state = state.ok_or_else(|| wrong(format!("state `{}`", row.state)))?;
         // A run of an earlier version has none.
-        let order = match row.order.as_str() {
-            "newest" => Order::Newest,
-            _ => Order::Oldest,
-        };
+        let order = [Order::Oldest, Order::Newest]
+            .into_iter()
+            .find(|order| order.name() == row.order);
         let announced = row.announced_days.into_iter().zip(row.announced_rows);
         Ok(Self {
             announced: announced
@@ -458,7 +441,7 @@ impl Run {
             from: Day::new(row.from).map_err(|error| wrong(error.to_string()))?,
             to: Day::new(row.to).map_err(|error| wrong(error.to_string()))?,
             selection,
-            order,
+            order: order.unwrap_or_default(),
             state,
             requested_ms: row.requested_ms,
             closed_ms: row.closed_ms,

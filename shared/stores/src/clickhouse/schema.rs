@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use weldfleet_settings::{Columns, columns::INPUT_COLUMNS};
 
 use super::{ColumnType, Version, leading::LeadingColumn, quote::literal};
+use crate::errors::StoreError;
 
 pub(crate) use load::supported_version;
 
@@ -197,10 +198,23 @@ impl Schema {
         self.passed_over.values().map(String::as_str)
     }
 
-    /// The same for one of them, behind what a person is told of its absence; else nothing.
-    pub(crate) fn why_passed_over(&self, ours: &str) -> String {
+    /// Refuses what cannot be done without this column: `purpose` is what it is for, ` to …`, or nothing.
+    pub(crate) fn require(
+        &self,
+        ours: &str,
+        purpose: &str,
+        remedy: impl Into<String>,
+    ) -> Result<(), StoreError> {
+        if self.has(ours) {
+            return Ok(());
+        }
         let why = self.passed_over.get(ours);
-        why.map_or_else(String::new, |why| format!(" ({why})"))
+        let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+        let table = &self.table;
+        Err(StoreError::refused(
+            format!("table `{table}` has no column `{ours}`{purpose}{why}"),
+            remedy,
+        ))
     }
 
     /// The column's type, if the table has it.

@@ -9,7 +9,11 @@ use clickhouse::Row;
 use serde::Deserialize;
 use weldfleet_weld::columns::MEASURE_NAMES;
 
-use super::{Confusion, SourceTable, quality::measured, verdict_words::VerdictWords};
+use super::{
+    Confusion, SourceTable,
+    quality::{measured, share},
+    verdict_words::VerdictWords,
+};
 use crate::{errors::StoreError, range::Day};
 
 /// The model's verdicts against labels.
@@ -62,28 +66,23 @@ impl Confusion {
 
     /// Share of right verdicts.
     pub fn accuracy(&self) -> Option<f64> {
-        self.share(self.true_positive + self.true_negative)
+        share(self.true_positive + self.true_negative, self.rows())
     }
 
     /// Harmonic mean of precision and recall: 2·TP / (2·TP + FP + FN).
     pub fn f1(&self) -> Option<f64> {
         let whole = 2 * self.true_positive + self.false_positive + self.false_negative;
-        (whole > 0).then(|| 2.0 * self.true_positive as f64 / whole as f64)
+        share(2 * self.true_positive, whole)
     }
 
     /// Share of rows that are labelled NOK.
     pub fn labelled_share(&self) -> Option<f64> {
-        self.share(self.true_positive + self.false_negative)
+        share(self.true_positive + self.false_negative, self.rows())
     }
 
     /// Share of rows that are said to be NOK.
     pub fn said_share(&self) -> Option<f64> {
-        self.share(self.true_positive + self.false_positive)
-    }
-
-    fn share(&self, some: u64) -> Option<f64> {
-        let all = self.rows();
-        (all > 0).then(|| some as f64 / all as f64)
+        share(self.true_positive + self.false_positive, self.rows())
     }
 }
 
@@ -106,14 +105,6 @@ impl SourceTable {
         let words = VerdictWords::of(schema, "label");
         let (is_nok, is_ok) = (&words.is_nok, &words.is_ok);
         let (verdict, probability) = (schema.column("ml_result"), schema.column("ml_nok_prob"));
-        let counts: Vec<String> = [
-            ("NOK", is_nok),
-            ("NOK", is_ok),
-            ("OK", is_nok),
-            ("OK", is_ok),
-        ]
-        .map(|(said, labelled)| format!("countIf({verdict} = '{said}' AND {labelled})"))
-        .to_vec();
         let judged = format!(
             "{} AND {} = 'ok'",
             schema.on_days(days),
@@ -129,13 +120,13 @@ impl SourceTable {
                      toFloat64(arrayROCAUC(groupArray(assumeNotNull({probability})), groupArray(toUInt8({is_nok}))))) AS auc \
                      FROM {} WHERE {judged} AND {either} AND {verdict} IN ('OK', 'NOK') \
                      AND {probability} IS NOT NULL",
-                    counts.join(", "),
+                    words.confusion_counts(verdict),
                     schema.rows(),
                     either = words.is_either(),
                 ),
             )
             .await?;
-        let [true_positive, false_positive, false_negative, true_negative] = row.counts[..] else {
+        let Ok(counts) = <[u64; 4]>::try_from(row.counts) else {
             return Err(StoreError::answer(what, "not four counts"));
         };
         let mut regressions = [Regression::default(); 4];
@@ -164,12 +155,7 @@ impl SourceTable {
             *regression = Regression::new(rows, mae, mse, variance);
         }
         Ok(Scores {
-            confusion: Confusion {
-                true_positive,
-                false_positive,
-                false_negative,
-                true_negative,
-            },
+            confusion: Confusion::from(counts),
             auc: row.auc.is_finite().then_some(row.auc),
             regressions,
         })
@@ -182,12 +168,7 @@ mod tests {
 
     #[test]
     fn figures_of_a_known_table() {
-        let table = Confusion {
-            true_positive: 3,
-            false_positive: 1,
-            false_negative: 2,
-            true_negative: 94,
-        };
+        let table = Confusion::from([3, 1, 2, 94]);
         assert_eq!(table.accuracy(), Some(0.97));
         assert_eq!(table.f1(), Some(6.0 / 9.0));
         assert_eq!(table.labelled_share(), Some(0.05));

@@ -95,13 +95,6 @@ struct PartitionRow {
     parts: u64,
 }
 
-#[derive(Row, Deserialize)]
-struct UnsettledDayRow {
-    partition: String,
-    day: u32,
-    left: u64,
-}
-
 impl SourceTable {
     /// What is not settled. Reads the partitions concerned: two narrow columns of each row.
     pub async fn patches(&self) -> Result<Patches, StoreError> {
@@ -147,32 +140,29 @@ impl SourceTable {
         let complete = schema.column("alg_complete_time");
         // Moved to PREWHERE, the condition alone is read of parts whose patches differ; 26.7 then misses a column.
         let sql = format!(
-            "SELECT CAST(_partition_id AS String) AS partition, toUInt32({day}) AS day, countIf({complete} IS NULL) AS left \
+            "SELECT CAST(_partition_id AS String), toUInt32({day}), countIf({complete} IS NULL) \
              FROM {source} WHERE _partition_id IN ({ids}) GROUP BY 1, 2 HAVING countIf({complete} IS NOT NULL) > 0 ORDER BY 1, 2 \
              SETTINGS optimize_move_to_prewhere = 0",
             day = schema.day_number(),
             source = schema.source,
             ids = ids.join(", "),
         );
-        let days: Vec<UnsettledDayRow> = self
+        let days: Vec<(String, u32, u64)> = self
             .server
             .all("read the days of patch parts", &sql)
             .await?;
-        for row in days {
+        for (id, day, left) in days {
             // What is no day is judged by nobody, so its rows are never complete.
             let (Ok(day), Some(partition)) = (
-                Day::new(row.day),
+                Day::new(day),
                 patches
                     .partitions
                     .iter_mut()
-                    .find(|partition| partition.id == row.partition),
+                    .find(|partition| partition.id == id),
             ) else {
                 continue;
             };
-            partition.days.push(PatchedDay {
-                day,
-                left: row.left,
-            });
+            partition.days.push(PatchedDay { day, left });
         }
         Ok(patches)
     }

@@ -29,26 +29,13 @@ pub struct KeyBlock {
 }
 
 impl KeyBlock {
-    pub fn len(&self) -> usize {
-        self.ticks.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.ticks.is_empty()
-    }
-
-    pub fn key(&self, row: usize) -> KeyRef<'_> {
-        KeyRef {
+    /// The keys in order. Rows with the same whole key repeat it.
+    pub fn keys(&self) -> impl Iterator<Item = KeyRef<'_>> {
+        (0..self.ticks.len()).map(|row| KeyRef {
             leading: self.leading.as_ref().map(|values| values.get(row)),
             ticks: self.ticks[row],
             id: self.ids.get(row),
-        }
-    }
-
-    /// The keys in order. Rows with the same whole key repeat it.
-    pub fn keys(&self) -> impl Iterator<Item = KeyRef<'_>> {
-        (0..self.len()).map(|row| self.key(row))
+        })
     }
 }
 
@@ -133,7 +120,7 @@ impl SourceTable {
     ///
     /// Rows inside the covered ranges are left out as far as the server can tell cheaply: in the order of time those
     /// whose time lies strictly between a range's ends, so that only rows at the very ticks of its ends remain; along a
-    /// sorting key none. The caller checks the rest with [`Coverage::contains`].
+    /// sorting key none. The caller leaves out the rest.
     pub fn unprocessed_keys(
         &self,
         run: u64,

@@ -37,6 +37,22 @@ pub(super) fn newest_day(day: &str, source: &str, is_text: bool) -> String {
     format!("SELECT max({day}) FROM {source}{dated}")
 }
 
+/// A SELECT of these expressions by their names, with `rest` behind them. Inside a name is `f_…`: the plant may have a
+/// column of that name, and an expression that uses it.
+pub(super) fn renamed(columns: &[(&str, String)], rest: &str) -> String {
+    let outer = columns
+        .iter()
+        .map(|(name, _)| format!("f_{name} AS {name}"));
+    let inner = columns
+        .iter()
+        .map(|(name, sql)| format!("{sql} AS f_{name}"));
+    format!(
+        "SELECT {} FROM (SELECT {} {rest})",
+        outer.collect::<Vec<_>>().join(", "),
+        inner.collect::<Vec<_>>().join(", "),
+    )
+}
+
 impl Schema {
     /// Where rows are read: of a table that keeps versions, the version that counts.
     ///
@@ -224,7 +240,7 @@ impl Schema {
         format!(
             "({} AND {})",
             self.not_before(&keys.from, true),
-            self.not_after(&keys.to)
+            self.not_after(&keys.to, true)
         )
     }
 
@@ -285,11 +301,12 @@ impl Schema {
         self.led_by(key, later, LeadingColumn::from)
     }
 
-    /// Rows at or before a key.
-    pub(crate) fn not_after(&self, key: &Key) -> String {
+    /// Rows before a key, or at it.
+    pub(crate) fn not_after(&self, key: &Key, inclusive: bool) -> String {
         let (time, id) = (self.column("ck_local_time"), self.column("record_id"));
         let (at, value) = (self.instant(key.ticks), self.id_value(key.id.as_ref()));
-        let earlier = format!("{time} <= {at} AND ({time} < {at} OR {id} <= {value})");
+        let sign = if inclusive { "<=" } else { "<" };
+        let earlier = format!("{time} <= {at} AND ({time} < {at} OR {id} {sign} {value})");
         self.led_by(key, earlier, LeadingColumn::to)
     }
 
@@ -314,13 +331,6 @@ impl Schema {
                 side(column, value, false)
             ),
         }
-    }
-
-    /// Rows before a key.
-    pub(crate) fn before(&self, key: &Key) -> String {
-        let (time, id) = (self.column("ck_local_time"), self.column("record_id"));
-        let (at, value) = (self.instant(key.ticks), self.id_value(key.id.as_ref()));
-        format!("{time} <= {at} AND ({time} < {at} OR {id} < {value})")
     }
 
     /// Rows of [`Hours::days`] whose time is of these hours, which begin on that day by the plant's clock and end on the

@@ -28,12 +28,6 @@ struct CellsRow {
     cells: Vec<Option<String>>,
 }
 
-#[derive(Row, Deserialize)]
-struct CountRow {
-    value: Option<String>,
-    welds: u64,
-}
-
 /// A table's columns in their order; none where there is no such table.
 pub async fn columns(server: &Server, table: &str) -> Result<Vec<SurveyedColumn>, StoreError> {
     let sql = format!(
@@ -107,8 +101,7 @@ pub async fn counted(
         "SELECT CAST(toValidUTF8(toString({value})) AS Nullable(String)) AS value, count() AS welds FROM {source} \
          WHERE {newest} GROUP BY value ORDER BY welds DESC, value LIMIT {limit}"
     );
-    let rows: Vec<CountRow> = server.all("count the weld programs", &sql).await?;
-    Ok(rows.into_iter().map(|row| (row.value, row.welds)).collect())
+    server.all("count the weld programs", &sql).await
 }
 
 /// The condition of the newest days that have been, as many as have `least` rows, and how many rows are dated later.

@@ -36,6 +36,19 @@ impl VerdictWords {
         }
     }
 
+    /// How the verdicts of a column compare with these, as [`Confusion`](super::Confusion) is read from them.
+    pub fn confusion_counts(&self, verdict: &str) -> String {
+        let (is_nok, is_ok) = (&self.is_nok, &self.is_ok);
+        let counts = [
+            ("NOK", is_nok),
+            ("NOK", is_ok),
+            ("OK", is_nok),
+            ("OK", is_ok),
+        ]
+        .map(|(said, is_so)| format!("countIf({verdict} = '{said}' AND {is_so})"));
+        counts.join(", ")
+    }
+
     /// Rows with one of the two.
     pub fn is_either(&self) -> String {
         format!("({} OR {})", self.is_nok, self.is_ok)

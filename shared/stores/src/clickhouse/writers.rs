@@ -117,26 +117,20 @@ impl fmt::Display for Notice {
     }
 }
 
-#[derive(Row, Deserialize)]
-struct Facts {
-    rows: u64,
-    ours: u8,
-}
-
 /// Rows of a table that is not of our own making.
 async fn foreign_rows(server: &Server, schema: &Schema) -> Result<u64, StoreError> {
     let (database, table) = (literal(&schema.database), literal(&schema.table));
-    let facts: Facts = server
+    let (rows, is_ours): (u64, u8) = server
         .one(
             "look at the source table",
             &format!(
-                "SELECT CAST(assumeNotNull((SELECT count() FROM {})) AS UInt64) AS rows, toUInt8(count() > 0) AS ours FROM system.columns \
+                "SELECT CAST(assumeNotNull((SELECT count() FROM {})) AS UInt64), toUInt8(count() > 0) FROM system.columns \
                  WHERE database = {database} AND table = {table} AND comment = '{OWN_RECORD_ID}'",
                 schema.source
             ),
         )
         .await?;
-    Ok(if facts.ours == 1 { 0 } else { facts.rows })
+    Ok(if is_ours == 1 { 0 } else { rows })
 }
 
 impl SourceTable {

@@ -21,14 +21,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use super::{
     NokTable, Refusals,
     refusals::LeftOuts,
-    row::StoredRow,
+    row::{StoredRow, millionths, same},
     table::{Put, Retimed},
 };
 use crate::{
@@ -38,6 +38,7 @@ use crate::{
         nok::{Array, Checksum, JudgedStamp, NokRow, TextKey, TickSpan},
     },
     errors::StoreError,
+    lock,
     mirror_layout::MirrorLayout,
     range::{Day, KeyOrder, KeyRange, KeyRef, Range, neighbours},
 };
@@ -88,9 +89,11 @@ struct Kept {
 impl Kept {
     fn add(&mut self, record: &StoredRow) {
         if record.counts() {
-            self.sums.rows += 1;
-            self.sums.nok += u64::from(record.row.is_nok());
-            self.sums.sum = self.sums.sum.wrapping_add(record.crc);
+            self.sums += Checksum {
+                rows: 1,
+                nok: record.row.is_nok().into(),
+                sum: record.crc,
+            };
         }
     }
 }
@@ -250,17 +253,9 @@ impl Mirror {
         })
     }
 
-    /// Makes MySQL equal to the committed NOK rows between the range's keys, whoever committed them.
-    pub async fn mirror(&self, range: &Range) -> Result<MirrorChange, StoreError> {
-        let committed = CommittedRange {
-            range: range.clone(),
-            first_token: None,
-        };
-        self.mirror_all(&[&committed]).await
-    }
-
-    /// The same for several ranges, neighbours together with what lies between them. ClickHouse is asked once a day,
-    /// however far apart its ranges are: a question costs it more than the rows of a range.
+    /// Makes MySQL equal to the committed NOK rows between the ranges' keys, whoever committed them, neighbours together
+    /// with what lies between them. ClickHouse is asked once a day, however far apart its ranges are: a question costs it
+    /// more than the rows of a range.
     pub async fn mirror_all(
         &self,
         committed: &[&CommittedRange],
@@ -391,7 +386,7 @@ impl Mirror {
             }
             rest.from = step.to + 1;
         }
-        let mut days = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut days = lock(&self.kept);
         if kept.sums.rows > 0 || kept.surplus > 0 {
             days.insert(day, kept);
         } else {
@@ -567,10 +562,7 @@ impl Mirror {
         let stored = self.table.days().await?;
         let source = self.source.clone().for_looking(Some(LONGEST_COUNT));
         let committed = source.nok_by_day().await?;
-        let mut totals = {
-            let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            compared(&known, stored, committed)
-        };
+        let mut totals = compared(&lock(&self.kept), stored, committed);
         if self.source.schema().keeps_versions && !totals.behind.is_empty() {
             // A version that no longer counts was counted, too.
             let behind = std::mem::take(&mut totals.behind);
@@ -601,7 +593,7 @@ impl Mirror {
         reviewed: Vec<(i64, String)>,
     ) -> Result<Checksum, StoreError> {
         let source = self.source.parts().await?.source;
-        let sums = || self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        let sums = || lock(&self.sums);
         if let Some(known) = sums().get(&day)
             && (known.source, &known.reviewed) == (source, &reviewed)
             && known.computed.elapsed() < SUM_IS_GOOD_FOR
@@ -631,10 +623,7 @@ impl Mirror {
 
     /// How far a day's mirror is behind. Reads the whole day on both sides.
     pub async fn lag_of(&self, day: Day) -> Result<MirrorLag, StoreError> {
-        let kept = {
-            let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            known.get(&day).copied()
-        };
+        let kept = lock(&self.kept).get(&day).copied();
         let may_have_to_go = match kept {
             Some(kept) => self.source.judged_stamp(day).await? != kept.judged,
             None => false,
@@ -743,22 +732,6 @@ fn differs_in<'a>(layout: &'a MirrorLayout, a: &NokRow, b: &NokRow) -> Option<&'
         Array::Integers => integers.next().is_some_and(|(a, b)| a != b),
     });
     column.map(|column| column.theirs.as_str())
-}
-
-fn millionths(x: &f64) -> Option<i64> {
-    x.is_finite()
-        .then(|| (x.clamp(-1e9, 1e9) * 1e6 + 0.5).floor() as i64)
-}
-
-/// Whether two rows of a weld say the same, in whatever words its time, numbers to a millionth.
-pub(super) fn same(a: &NokRow, b: &NokRow) -> bool {
-    a.weld() == b.weld()
-        && a.integers == b.integers
-        && a.texts == b.texts
-        && a.floats
-            .iter()
-            .map(millionths)
-            .eq(b.floats.iter().map(millionths))
 }
 
 #[cfg(test)]

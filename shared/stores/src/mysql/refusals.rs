@@ -7,11 +7,12 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use crate::{Class, StoreError, clickhouse::nok::NokRow, range::Day};
+use super::row::same;
+use crate::{Class, StoreError, clickhouse::nok::NokRow, lock, range::Day};
 
 /// When a refused record is tried again: a person has to do something first.
 const REFUSED_FOR: Duration = Duration::from_secs(600);
@@ -101,14 +102,10 @@ type ByWeld = BTreeMap<(Day, i64, String), LeftOut>;
 pub(super) struct LeftOuts(Arc<Mutex<ByWeld>>);
 
 impl LeftOuts {
-    fn locked(&self) -> MutexGuard<'_, ByWeld> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Forgets what is to be tried again.
     pub(super) fn expire(&self) {
         let now = Instant::now();
-        self.locked().retain(|_, left_out| left_out.until > now);
+        lock(&self.0).retain(|_, left_out| left_out.until > now);
     }
 
     /// Counts a refused record, and leaves it out for a while. `row` is what was to be written; `None`: it was to go, or
@@ -140,7 +137,7 @@ impl LeftOuts {
         why: Arc<str>,
         left_out: Duration,
     ) {
-        let mut known = self.locked();
+        let mut known = lock(&self.0);
         if !left_out.is_zero() && known.len() < MOST {
             let (row, until) = (row.cloned(), Instant::now() + left_out);
             known.insert((day, ticks, id.to_owned()), LeftOut { row, why, until });
@@ -155,7 +152,7 @@ impl LeftOuts {
         row: Option<&NokRow>,
         refused: &mut Refusals,
     ) -> bool {
-        let known = self.locked();
+        let known = lock(&self.0);
         if known.is_empty() {
             return false;
         }
@@ -163,7 +160,7 @@ impl LeftOuts {
             return false;
         };
         let is_same = match (&left_out.row, row) {
-            (Some(then), Some(now)) => super::mirror::same(then, now),
+            (Some(then), Some(now)) => same(then, now),
             (then, now) => then.is_none() && now.is_none(),
         };
         let holds = is_same && left_out.until > Instant::now();

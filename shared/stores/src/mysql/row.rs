@@ -28,6 +28,22 @@ impl StoredRow {
     }
 }
 
+pub(super) fn millionths(x: &f64) -> Option<i64> {
+    x.is_finite()
+        .then(|| (x.clamp(-1e9, 1e9) * 1e6 + 0.5).floor() as i64)
+}
+
+/// Whether two rows of a weld say the same, in whatever words its time, numbers to a millionth.
+pub(super) fn same(a: &NokRow, b: &NokRow) -> bool {
+    a.weld() == b.weld()
+        && a.integers == b.integers
+        && a.texts == b.texts
+        && a.floats
+            .iter()
+            .map(millionths)
+            .eq(b.floats.iter().map(millionths))
+}
+
 /// Every column that a row is written with, quoted: the key, what is held behind it, constants.
 pub(super) fn written(layout: &MirrorLayout) -> Vec<String> {
     let constants = layout.constants.iter().map(|(name, _)| identifier(name));

@@ -98,11 +98,6 @@ impl Server {
         }
         Ok(())
     }
-
-    /// Closes the connections.
-    pub async fn close(self) -> Result<(), StoreError> {
-        in_time("disconnect", self.pool.disconnect()).await
-    }
 }
 
 /// Whoever cannot reach the server wants to know which one was meant, and where that is written.

@@ -1,7 +1,7 @@
 //! Reading and writing rows of the result table, in batches.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     clickhouse::nok::{Checksum, NokRow, TextKey, TickSpan},
     errors::{Class, StoreError},
+    lock,
     mirror_layout::{MirrorColumn, MirrorLayout, MirrorType},
     range::Day,
 };
@@ -112,7 +113,7 @@ impl NokTable {
         if let Some(fitted) = &self.of_look {
             return Ok(fitted.clone());
         }
-        let known = || self.fitted.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = || lock(&self.fitted);
         if let Some((_, fitted)) = &*known() {
             return Ok(fitted.clone());
         }
@@ -126,10 +127,7 @@ impl NokTable {
     /// The same table for one look at both stores: its rows are all read and written alike, whoever asks anew meanwhile
     /// what an application's columns can hold. That is asked here if it was asked long ago.
     pub(super) async fn for_a_look(&self) -> Result<Self, StoreError> {
-        self.fitted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take_if(|(asked, _)| asked.elapsed() >= FITS_FOR);
+        lock(&self.fitted).take_if(|(asked, _)| asked.elapsed() >= FITS_FOR);
         let layout = self.layout().await?;
         Ok(Self {
             of_look: Some(layout),
@@ -429,7 +427,7 @@ impl NokTable {
         }
         if !refused.is_empty() {
             // The application may have made a column narrower: for the next look.
-            *self.fitted.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *lock(&self.fitted) = None;
         }
         Ok((changed, refused))
     }

@@ -10,7 +10,7 @@ use weldfleet_stores::{
     Day, Key, LIVE_RUN, Range, RecordId, Selection, StoreError,
     clickhouse::{Attempt, EncodedResults, RowBlock, Server, SimulatedRows, SourceTable},
     migrate,
-    mysql::{Mirror, MirrorChange, NokTable},
+    mysql::{CommittedRange, Mirror, MirrorChange, NokTable},
 };
 use weldfleet_testkit::{Service, Services};
 use weldfleet_weld::{DecidedBy, Outcome, Status, Verdict};
@@ -271,6 +271,15 @@ pub async fn commit(
 ) {
     let attempt = store(table, token, range, block, verdicts).await;
     table.commit(&[attempt]).await.unwrap();
+}
+
+/// Mirrors the range, whoever committed it.
+pub async fn mirror_range(mirror: &Mirror, range: &Range) -> Result<MirrorChange, StoreError> {
+    let committed = CommittedRange {
+        range: range.clone(),
+        first_token: None,
+    };
+    mirror.mirror_all(&[&committed]).await
 }
 
 pub fn changed(inserted: u64, updated: u64, removed: u64) -> MirrorChange {

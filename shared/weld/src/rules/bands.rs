@@ -1,11 +1,11 @@
 //! Rules that compare one number of the main pulse with a band: `short_pulse`, `low_energy`, `resistance_end_high`,
 //! and `interruption`, which compares each gap.
 
-use super::{Hit, Level, Pulse, Rule, RuleError, Segments, hit::rounded, stepped::SteppedSettings};
+use super::{
+    Hit, Level, Pulse, Rule, RuleError, Segments, hit::rounded, pulses::dot,
+    stepped::SteppedSettings,
+};
 use crate::{curves::Curves, vectors::widest};
-
-/// Products summed side by side.
-const LANES: usize = 8;
 
 /// `interruption`: every gap inside a pulse that is long enough.
 pub(super) fn interruption(segments: &Segments, stepped: &SteppedSettings, hits: &mut Vec<Hit>) {
@@ -137,20 +137,6 @@ fn measurable(rule: Rule, value: f64, unit: &str) -> Result<(), RuleError> {
         rule,
         problem: format!("measured {value} {unit}"),
     })
-}
-
-#[inline(always)]
-pub(super) fn dot(x: &[f32], y: &[f32]) -> f64 {
-    let mut sums = [0.0_f64; LANES];
-    let (mut xs, mut ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
-    for (x, y) in (&mut xs).zip(&mut ys) {
-        for k in 0..LANES {
-            sums[k] += f64::from(x[k]) * f64::from(y[k]);
-        }
-    }
-    let rest = xs.remainder().iter().zip(ys.remainder());
-    let rest: f64 = rest.map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
-    sums.iter().sum::<f64>() + rest
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 //! Differences between neighbouring samples do not tell it from noise (a clean weld reaches 3.1 %, an expulsion
 //! 2.2 to 6.0 %); medians of five steps some ms apart do.
 
-use super::{Hit, Level, Rule, stepped::SteppedSettings};
+use super::{
+    Hit, Level, Rule,
+    stepped::{MEDIAN, SteppedSettings},
+};
 use crate::vectors::widest;
-
-/// Steps a median is taken of.
-pub(super) const MEDIAN: usize = 5;
 
 /// What the rule looks at: one pulse.
 pub(super) struct Signal<'a> {

@@ -1,10 +1,12 @@
 //! Where current flows: pulses, and the gaps inside them.
 
-use super::{bands::dot, hit::rounded, stepped::SteppedSettings};
+use super::{hit::rounded, stepped::SteppedSettings};
 use crate::vectors::widest;
 
 /// Steps looked at together.
 const BLOCK: usize = 32;
+/// Products summed side by side.
+const LANES: usize = 8;
 
 /// A stretch of steps, `start` inclusive, `end` exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +131,20 @@ fn is_pause(before: Pulse, until: usize, stepped: &SteppedSettings) -> bool {
         .into_iter()
         .any(|length| within(before.steps(), length));
     may_end && within(until - before.end, stepped.pause)
+}
+
+#[inline(always)]
+pub(super) fn dot(x: &[f32], y: &[f32]) -> f64 {
+    let mut sums = [0.0_f64; LANES];
+    let (mut xs, mut ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
+    for (x, y) in (&mut xs).zip(&mut ys) {
+        for k in 0..LANES {
+            sums[k] += f64::from(x[k]) * f64::from(y[k]);
+        }
+    }
+    let rest = xs.remainder().iter().zip(ys.remainder());
+    let rest: f64 = rest.map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
+    sums.iter().sum::<f64>() + rest
 }
 
 #[cfg(test)]

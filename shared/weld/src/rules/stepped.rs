@@ -1,7 +1,6 @@
 //! Settings as rules use them: times in steps of the [`grid`](super::grid).
 
 use super::{
-    expulsion::MEDIAN,
     grid::Grid,
     settings::{PeakMeasure, RuleSettings},
 };
@@ -9,6 +8,9 @@ use crate::{
     peaks::PeakQuery,
     rounding::{samples, single},
 };
+
+/// Steps a median is taken of.
+pub(super) const MEDIAN: usize = 5;
 
 /// Settings of one part in steps.
 #[derive(Debug, Clone)]

@@ -95,8 +95,9 @@ async fn meet_needs(
 
 /// A mirror that is away costs a lag; one that is wrong would cost it for ever.
 async fn meet_mirror(settings: &Settings) -> Result<(), Failure> {
-    let found = needs::mysql(settings).await;
-    for (what, result) in found.map_err(|error| unmet("mysql", error))? {
+    let table = NokTable::new(settings).map_err(|error| unmet("mysql", error))?;
+    let Some(table) = table else { return Ok(()) };
+    for (what, result) in table.check_all().await {
         match result {
             Err(error) if !goes_by_itself(&error) => {
                 return Err(unmet(&format!("mysql: {what}"), error));

@@ -14,9 +14,9 @@ pub const LEASE: &str = "lease";
 
 /// Digests by section of the configuration. They can be compared between processes of one version only.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Agreement(BTreeMap<String, String>);
+pub struct SettingsDigest(BTreeMap<String, String>);
 
-impl Agreement {
+impl SettingsDigest {
     /// The field of a worker's entry that holds it.
     pub const FIELD: &str = "settings";
 
@@ -61,7 +61,7 @@ impl Agreement {
     }
 }
 
-impl fmt::Display for Agreement {
+impl fmt::Display for SettingsDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, (section, digest)) in self.0.iter().enumerate() {
             let space = if place == 0 { "" } else { " " };
@@ -84,18 +84,18 @@ mod tests {
         theirs.tables.settle_after *= 2;
         theirs.worker.ranges_in_flight += 1;
         theirs.lease.job_timeout *= 2;
-        let ours = Agreement::of(&ours).with("rules", &["a"]);
-        let theirs = Agreement::of(&theirs).with("rules", &["b"]);
-        let told = Agreement::parse(&theirs.to_string());
+        let ours = SettingsDigest::of(&ours).with("rules", &["a"]);
+        let theirs = SettingsDigest::of(&theirs).with("rules", &["b"]);
+        let told = SettingsDigest::parse(&theirs.to_string());
         assert_eq!(told, theirs);
         assert_eq!(
             ours.differing(&told).collect::<Vec<_>>(),
             ["rules", "tables"]
         );
-        assert_eq!(Agreement::parse("").differing(&ours).count(), 0);
+        assert_eq!(SettingsDigest::parse("").differing(&ours).count(), 0);
         let mut shorter = Settings::default();
         shorter.lease.ttl /= 2;
-        let shorter = Agreement::of(&shorter);
+        let shorter = SettingsDigest::of(&shorter);
         assert_eq!(ours.differing(&shorter).collect::<Vec<_>>(), [LEASE]);
     }
 }
