@@ -41,6 +41,7 @@ mod users;
 
 use std::{process::ExitCode, sync::Arc};
 
+use weldfleet_fleet::with_store_remedy;
 use weldfleet_service::logs;
 use weldfleet_service::{
     Exit, Failure, LogFormat, OrExit, environment,
@@ -53,7 +54,7 @@ use args::{Args, Command};
 fn main() -> ExitCode {
     weldfleet_failpoints::setup();
     match arguments::<Args>() {
-        Ok(args) => finish(start(args)),
+        Ok(args) => finish(start(args).map_err(with_store_remedy)),
         Err(code) => code,
     }
 }

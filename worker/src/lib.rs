@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
     weldfleet_service::environment::silence_onnx_runtime();
     weldfleet_failpoints::setup();
     match arguments::<Args>() {
-        Ok(args) => finish(run(args)),
+        Ok(args) => finish(run(args).map_err(weldfleet_fleet::with_store_remedy)),
         Err(code) => code,
     }
 }

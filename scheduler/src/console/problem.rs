@@ -259,6 +259,10 @@ impl Problem {
                 )
             }
             Self::Store { class, said } => words!("{said}", "{zh}", zh = of_store(*class, said)),
+            // What to do about it is said.
+            Self::ReviewRefused { class, said } if said.contains("--grants") => {
+                words!("{said}", "未写入，{zh}", zh = of_store(*class, said))
+            }
             Self::ReviewRefused { class, said } => words!(
                 "{said}; `worker check` says what the columns of reviews must hold",
                 "未写入，{zh}；`worker check` 会说明复核列须保存的内容",

@@ -76,8 +76,12 @@ impl Memory {
                 Err(error) => tracing::debug!(error = error.chain(), "no event of a pause is read"),
             }
         }
+        let lost = match (&self.pause, &stats.paused) {
+            (Some(pause), None) if stats.resumed_at < pause.since => !is_resumed(deps, pause).await,
+            _ => false,
+        };
         match (&self.pause, &stats.paused) {
-            (Some(pause), None) if stats.resumed_at < pause.since => {
+            (Some(pause), None) if lost => {
                 tracing::warn!(
                     reason = pause.reason,
                     by = pause.by,
@@ -117,6 +121,13 @@ impl Memory {
         }
         Since::Same
     }
+}
+
+/// Whether the events end with a resume of this pause: one by a program that leaves no mark of it in Redis.
+async fn is_resumed(deps: &Dependencies, pause: &Pause) -> bool {
+    let last = Events::new(&deps.settings).last_of(&OF_PAUSES).await;
+    let since = i64::try_from(pause.since).unwrap_or(i64::MAX);
+    last.is_ok_and(|last| last.is_some_and(|last| last.what == "resume" && last.at_ms >= since))
 }
 
 /// The pause that the events end with, if nobody has resumed since.

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use weldfleet_breaker::Limits;
 use weldfleet_queue::{Job, NewJob, Options, Owner, Queue, QueueError};
-use weldfleet_service::{Exit, Failure};
+use weldfleet_service::{Exit, Failure, exit::chain};
 use weldfleet_settings::{Settings, secret::without_credentials};
 use weldfleet_stores::{KeyOrder, Range, RangeError, StoreError, clickhouse::Server};
 
@@ -120,6 +120,19 @@ pub fn store_failure(error: StoreError) -> Failure {
         false => Exit::Failed,
     };
     Failure::new(exit, error)
+}
+
+/// The failure as a program ends with it: a store's says what a person can do about it.
+#[must_use]
+pub fn with_store_remedy(mut failure: Failure) -> Failure {
+    let store = failure.error.downcast_ref::<StoreError>();
+    if let Some(remedy) = store.and_then(StoreError::remedy) {
+        let said = chain(&failure.error);
+        if !said.contains(remedy) {
+            failure.error = anyhow::anyhow!("{said}; {remedy}");
+        }
+    }
+    failure
 }
 
 /// Why a job names no rows.

@@ -302,6 +302,9 @@ const MIRROR_REMEDY: &str = "the mirror's table is missing or lacks a column: re
 /// Codes of a table or a column that is not what it was.
 const NOT_WHAT_IT_WAS: &[i32] = &[8, 10, 15, 16, 43, 44, 47, 50, 53, 60, 81, 218, 352, 420];
 
+const GRANTS_REMEDY: &str =
+    "give the account its grants back: `scheduler migrate --grants` prints all of them";
+
 /// What a person can do about a code of ClickHouse that waits for one.
 const REMEDIES: &[(&[i32], &str)] = &[
     (
@@ -310,7 +313,7 @@ const REMEDIES: &[(&[i32], &str)] = &[
     ),
     (
         &[164, 291, 446, 497, 508, 511, 512, 620, 673],
-        "give the account its grants back: `scheduler migrate --grants` prints all of them",
+        GRANTS_REMEDY,
     ),
     (
         NOT_WHAT_IT_WAS,
@@ -443,7 +446,13 @@ impl StoreError {
             Self::MySql {
                 source: mysql_async::Error::Server(server),
                 ..
-            } => return matches!(server.code, 1054 | 1146).then_some(MIRROR_REMEDY),
+            } => {
+                return match server.code {
+                    1054 | 1146 => Some(MIRROR_REMEDY),
+                    1044 | 1142 | 1143 | 1227 | 1370 => Some(GRANTS_REMEDY),
+                    _ => None,
+                };
+            }
             _ => return None,
         };
         if NOT_WHAT_IT_WAS.contains(&code) {

@@ -185,6 +185,10 @@ impl Queue {
                 view.outstanding.insert(group.to_owned(), ids);
             } else if let Some(worker) = name.strip_prefix("worker:") {
                 if let Some(worker) = worker.strip_suffix(":leases") {
+                    // One that is no hash lists nothing; the jobs' records say who holds them.
+                    if !self.is_hash(&name).await? {
+                        continue;
+                    }
                     let leases = self.listed_in("HSCAN", &name, 2).await?;
                     let leases = leases
                         .into_iter()
@@ -214,6 +218,12 @@ impl Queue {
             isolated,
             counts: still.then_some(counts),
         })
+    }
+
+    async fn is_hash(&self, name: &str) -> Result<bool, QueueError> {
+        let mut kind = redis::cmd("TYPE");
+        let kind = self.command(kind.arg(self.keys().named(name))).await?;
+        Ok(Reply::of(OPERATION).text(&kind)? == "hash")
     }
 
     async fn counts(&self) -> Result<BTreeMap<String, String>, QueueError> {

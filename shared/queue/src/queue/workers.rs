@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use redis::Value;
+
 use super::{Queue, WorkerEntry};
 use crate::{QueueError, WorkerId, conn::Arg, reply::Reply, scripts::Operation, timing::millis};
 
@@ -81,7 +83,7 @@ impl Queue {
             .arg(self.keys().named("workers"))
             .arg(0)
             .arg(MOST_LISTED - 1);
-        let values = self.inner.link.send_all("workers", &pipeline).await?;
+        let values = self.inner.link.send_each("workers", &pipeline).await?;
         let (Some(time), Some(ids)) = (values.first(), values.get(1)) else {
             return Ok(Vec::new());
         };
@@ -103,8 +105,12 @@ impl Queue {
         let values = self.inner.link.send_all("workers", &pipeline).await?;
         let mut workers = Vec::with_capacity(ids.len());
         for (id, answers) in ids.iter().zip(values.chunks_exact(2)) {
-            let mut fields: BTreeMap<String, String> =
-                reply.pairs(&answers[0])?.into_iter().collect();
+            // What is no hash, of an older release or by hand, hides no other worker.
+            let [told, held] = answers else { continue };
+            if let Value::ServerError(_) = told {
+                continue;
+            }
+            let mut fields: BTreeMap<String, String> = reply.pairs(told)?.into_iter().collect();
             // the hash expires by itself when the worker falls silent
             let Some(seen_at) = fields
                 .remove("seen_at")
@@ -113,7 +119,10 @@ impl Queue {
                 continue;
             };
             fields.remove("leases");
-            let mut jobs = reply.texts(&answers[1])?;
+            let mut jobs = match held {
+                Value::ServerError(_) => Vec::new(),
+                held => reply.texts(held)?,
+            };
             let leases = jobs.len() as u64;
             jobs.truncate(MOST_JOBS_LISTED);
             jobs.sort();

@@ -1,4 +1,4 @@
--- @include prelude refuse_foreign note_activity held_until
+-- @include prelude refuse_foreign note_activity held_until ask_leases
 -- A worker joins the list, also after Redis came back.
 --
 -- ARGV[5] worker
@@ -15,6 +15,6 @@ call('SET', prefix .. 'born', time_us, 'NX')
 held_until() -- notices a restart or a failover now, not when the first lease runs out
 call('ZADD', prefix .. 'workers', now, worker)
 call('HSETNX', worker_key, 'started_at', now)
-call('HSET', worker_key, 'seen_at', now, 'leases', call('HLEN', worker_key .. ':leases'), unpack(ARGV, 8))
+call('HSET', worker_key, 'seen_at', now, 'leases', ask_leases(worker, 'HLEN'), unpack(ARGV, 8))
 call('PEXPIRE', worker_key, expiry)
 return tonumber(call('GET', prefix .. 'born'))

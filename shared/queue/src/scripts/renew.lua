@@ -1,4 +1,4 @@
--- @include prelude constants note_activity read_job
+-- @include prelude constants note_activity read_job ask_leases
 -- A worker lives: renews its leases, its reservation and its place in the list of workers.
 --
 -- ARGV[5] worker
@@ -30,7 +30,7 @@ if reservation and tonumber(reservation) < FREE then
   call('PEXPIRE', worker_key .. ':reserved', ttl_ms)
 end
 
-local held, registered = call('HLEN', worker_key .. ':leases'), call('EXISTS', worker_key)
+local held, registered = ask_leases(worker, 'HLEN'), call('EXISTS', worker_key)
 if owner ~= '' and stamped ~= owner then registered = 0 end -- it registers again and is told whose the queue is
 if registered == 1 then
   call('ZADD', prefix .. 'workers', now, worker)

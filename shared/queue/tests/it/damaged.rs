@@ -151,6 +151,71 @@ async fn no_script_breaks_off_for_one_damaged_job() {
     }
 }
 
+/// A list of another type is of an older release, or by hand. The job's record is the truth.
+#[tokio::test]
+async fn a_workers_list_of_another_type_costs_no_job() {
+    let server = RedisServer::start();
+    let queue = server.queue_with(|options| {
+        options.ttl = Duration::from_millis(2000);
+        options.renew_every = Duration::from_millis(500);
+    });
+    let mut redis = server.cli().await;
+    for (n, (verb, member)) in [
+        ("SET", vec![]),
+        ("SADD", vec!["x"]),
+        ("ZADD", vec!["1", "x"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let value = if member.is_empty() {
+            vec!["by hand"]
+        } else {
+            member
+        };
+        let names = ["acked", "renewed", "repaired", "expired"].map(|name| format!("{n}-{name}"));
+        let jobs = names.clone().map(NewJob::new);
+        queue.enqueue(&jobs).await.unwrap();
+        let (w, v) = (worker(&format!("w{n}")), worker(&format!("v{n}")));
+        for id in [&w, &v] {
+            queue.register(id, &BTreeMap::new()).await.unwrap();
+        }
+        let claimed = queue.claim(&w, 10).await.unwrap().jobs;
+        assert_eq!(claimed.len(), names.len(), "{verb}");
+        let key = queue.keys().worker_leases(w.as_str());
+        let mut overwrite = redis::pipe();
+        overwrite.del(&key).cmd(verb).arg(&key).arg(&value);
+        let () = overwrite.query_async(&mut redis).await.unwrap();
+
+        let listed = queue.workers().await.unwrap();
+        assert!(
+            listed.iter().any(|entry| entry.id == v),
+            "{verb}: {listed:?}"
+        );
+        let found = queue.repair(false).await.unwrap();
+        assert!(!found.jobs.is_empty(), "{verb}: {found:?}");
+        queue.repair(true).await.unwrap();
+        let listed = queue.workers().await.unwrap();
+        let entry = listed.iter().find(|entry| entry.id == w).unwrap();
+        assert_eq!(entry.leases, 4, "{verb}: repaired");
+        let () = overwrite.query_async(&mut redis).await.unwrap();
+        queue.ack(&lease(&claimed[0]), &Vec::new()).await.unwrap();
+        let () = overwrite.query_async(&mut redis).await.unwrap();
+        eventually("the others are handed out again", || async {
+            queue.collect().await.unwrap();
+            let again = queue.claim(&v, 10).await.unwrap().jobs;
+            for job in &again {
+                queue.ack(&lease(job), &Vec::new()).await.unwrap();
+            }
+            let stats = queue.stats().await.unwrap();
+            (stats.count(State::Done) == 4 * (n as u64 + 1)).then_some(())
+        })
+        .await;
+        let stats = queue.stats().await.unwrap();
+        assert_eq!(stats.outstanding(0), 0, "{verb}: {stats:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_job_without_fields_or_of_another_type_is_named_and_can_be_dropped() {
     let server = RedisServer::start();

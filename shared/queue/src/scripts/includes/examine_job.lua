@@ -48,7 +48,11 @@ local function examine_job(id, workers, groups)
   -- the workers' lists
   if state == 'leased' then
     local leases_key = prefix .. 'worker:' .. job.worker .. ':leases'
-    if call('HGET', leases_key, id) ~= job.token then
+    local listing = call('TYPE', leases_key).ok
+    if listing ~= 'hash' and listing ~= 'none' then
+      step("its worker's list is a " .. listing .. ', not a hash', 'DEL', leases_key)
+    end
+    if listing ~= 'hash' or call('HGET', leases_key, id) ~= job.token then
       step('its worker does not list it', 'HSET', leases_key, id, job.token)
     end
   end

@@ -1,4 +1,4 @@
--- @include token_after constants
+-- @include token_after constants ask_leases
 -- Leases jobs that were taken out of the pending set, under tokens that follow `token`. Returns of each its `id`,
 -- `token`, `attempts` with this one, and `fields` before it, names and values in turn; nil if none was leased. One that
 -- has no record is no job any more, and is counted as that; `popped` are ids, each followed by its score, where known.
@@ -19,7 +19,7 @@ local function lease_jobs(ids, popped, worker, token, lease_until, isolate)
       call('HSET', key, 'state', 'leased', 'worker', worker, 'token', token, 'lease_until', lease_until,
         'started_at', time, 'attempts', attempts)
       call('ZADD', prefix .. 'leased', lease_until, id)
-      call('HSET', worker_key .. ':leases', id, token)
+      ask_leases(worker, 'HSET', id, token)
       if isolate then
         call('HSET', key, 'isolated', 1)
         call('SET', worker_key .. ':isolated', id)

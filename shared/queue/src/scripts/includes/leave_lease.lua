@@ -1,7 +1,7 @@
+-- @include ask_leases
 -- A lease is in force no more: it leaves the leased set and its worker's list.
 local function leave_lease(id, worker, isolated)
-  local worker_key = prefix .. 'worker:' .. (worker or '')
   call('ZREM', prefix .. 'leased', id)
-  call('HDEL', worker_key .. ':leases', id)
-  if isolated == '1' then call('DEL', worker_key .. ':isolated') end
+  ask_leases(worker or '', 'HDEL', id)
+  if isolated == '1' then call('DEL', prefix .. 'worker:' .. (worker or '') .. ':isolated') end
 end
