@@ -816,8 +816,8 @@ impl Plant {
         self.run(account, "scheduler", arguments).1
     }
 
-    /// What is said somewhere in a day without a command: by a check, or by a pass and a worker; of the console's account
-    /// by what shows something.
+    /// What is said somewhere in a day without a command: by a check, or by a pass and a worker; of the console's
+    /// account by what shows something.
     async fn redis_refusal(&self, account: &str) -> String {
         let base = |binary: &str, arguments: &[&str]| {
             let mut command = self.fleet.command(binary, arguments);

@@ -27,8 +27,8 @@ impl Tally {
         }
     }
 
-    /// Adds a finished range, and pauses the fleet in this name where the window says so (law 8 of `docs/CONTRACT.md`). A
-    /// tally that cannot be kept must not stop judging.
+    /// Adds a finished range, and pauses the fleet in this name where the window says so (law 8 of `docs/CONTRACT.md`).
+    /// A tally that cannot be kept must not stop judging.
     pub async fn add(&self, counts: RangeCounts, limits: &Limits, by: &str) {
         let reason = match self.record(counts, limits).await {
             Ok(window) => decide(limits, &window),

@@ -5,8 +5,8 @@
 //! - [`columns`]: the plant's column names, ours to theirs;
 //! - `address`: URLs of the stores and the credentials in them; `duration`: durations and their bound;
 //! - [`secret`]: values that never reach a log or an error;
-//! - [`load`]: the file, `environment`: `WELDFLEET__SECTION__KEY` over it, `secret_files`: `*_file`, `certificates`, all
-//!   merged; `checks`: ranges, and keys that must go together; `error`: what is wrong with a key.
+//! - [`load`]: the file, `environment`: `WELDFLEET__SECTION__KEY` over it, `secret_files`: `*_file`, `certificates`,
+//!   all merged; `checks`: ranges, and keys that must go together; `error`: what is wrong with a key.
 //!
 //! What must never live here: I/O beyond reading the configuration's own files, and any behaviour
 //! that depends on a value. A setting is described and checked here and obeyed elsewhere.

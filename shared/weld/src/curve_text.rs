@@ -1,8 +1,8 @@
 //! Curves that are stored as text: `[1, 2.5]`, `1,2.5`, `1;2.5`, JSON.
 //!
 //! Samples are decimal numbers, as many as there are separators plus one. White space around them, one pair of quotes
-//! around each and one pair of brackets around all of them mean nothing. Where a `;` occurs it is the separator, so that
-//! `1,5;2,5` is two samples that cannot be read, never four that can. What cannot be read is told, never guessed:
+//! around each and one pair of brackets around all of them mean nothing. Where a `;` occurs it is the separator, so
+//! that `1,5;2,5` is two samples that cannot be read, never four that can. What cannot be read is told, never guessed:
 //! `null`, `nan` and nothing are no samples.
 
 use std::fmt;

@@ -104,8 +104,8 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
         .or_exit(Exit::Usage)
 }
 
-/// One record, however many lines it takes, or one a line. It is one of several lines where the whole text is an object,
-/// or where no line is one: a line that was cut costs that line alone.
+/// One record, however many lines it takes, or one a line. It is one of several lines where the whole text is an
+/// object, or where no line is one: a line that was cut costs that line alone.
 ///
 /// # Errors
 /// If it holds nothing, or one record of several lines that is wrong as a whole.

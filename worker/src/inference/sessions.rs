@@ -1,9 +1,9 @@
 //! The sessions of one compute thread, opened as rows need them.
 //!
-//! A session takes about as much memory as its model's files, on a GPU its buffers besides, and every thread has its own:
-//! a hundred parts on sixteen threads would be 1,600 of them. So the sessions of all threads share half of the memory
-//! that the process may have, or that the GPU had free at the start if that is less. A thread that is at the end of its
-//! share closes the one that it has not used for longest. The global model's stays.
+//! A session takes about as much memory as its model's files, on a GPU its buffers besides, and every thread has its
+//! own: a hundred parts on sixteen threads would be 1,600 of them. So the sessions of all threads share half of the
+//! memory that the process may have, or that the GPU had free at the start if that is less. A thread that is at the end
+//! of its share closes the one that it has not used for longest. The global model's stays.
 
 use std::{collections::HashMap, path::PathBuf};
 

@@ -150,8 +150,8 @@ impl Pipeline {
         }
     }
 
-    /// Claims nothing more once the table is another: statements may go on without an error, and read the wrong columns.
-    /// If it can be worked with, `needs.changed` is cancelled; else the gate is closed until it can.
+    /// Claims nothing more once the table is another: statements may go on without an error, and read the wrong
+    /// columns. If it can be worked with, `needs.changed` is cancelled; else the gate is closed until it can.
     pub async fn watch_table(&self) {
         let stop = &self.needs.changed;
         while let Some(error) = stop.run_until_cancelled(self.needs.until_another()).await {

@@ -48,8 +48,8 @@ pub enum Old {
     Charset,
 }
 
-/// Every key that is understood, in its normal form (see [`normal`]). A further spelling is a word here, unless it differs
-/// in case and `_` alone.
+/// Every key that is understood, in its normal form (see [`normal`]). A further spelling is a word here, unless it
+/// differs in case and `_` alone.
 const KEYS: &[(Old, &str)] = &[
     (
         Old::ClickHouseUrl,

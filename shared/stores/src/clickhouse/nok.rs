@@ -127,8 +127,8 @@ impl TickSpan {
 }
 
 impl SourceTable {
-    /// Committed NOK rows of these ranges of keys and around them, see [`Schema::around`]; with `tokens` only those that
-    /// one of these attempts found NOK.
+    /// Committed NOK rows of these ranges of keys and around them, see [`Schema::around`]; with `tokens` only those
+    /// that one of these attempts found NOK.
     ///
     /// Result columns of a judged day lie in patches, and applying them to every row of the ranges is most of the cost.
     /// So rows are picked first, by columns that no patch has.

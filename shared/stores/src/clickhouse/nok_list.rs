@@ -249,9 +249,9 @@ impl SourceTable {
             schema.rows(),
             schema.on_day(day),
         );
-        let found: Vec<Stored> = self.server.all("read a weld's verdict", &sql).await?;
+        let found: Vec<Vec<String>> = self.server.all("read a weld's verdict", &sql).await?;
         let first = found.into_iter().next();
-        Ok(first.map(|stored| names().zip(stored.values).collect()))
+        Ok(first.map(|stored| names().zip(stored).collect()))
     }
 
     fn result_text(&self, ours: &'static str) -> String {
@@ -288,11 +288,6 @@ impl SourceTable {
         }
         format!("{} WHERE {}", schema.rows(), conditions.join(" AND "))
     }
-}
-
-#[derive(Row, Deserialize)]
-struct Stored {
-    values: Vec<String>,
 }
 
 #[cfg(test)]

@@ -344,8 +344,8 @@ impl Schema {
             && attempt.overrules
         {
             let own = attempt.token;
-            // Along a sorting key an attempt does not look for rivals elsewhere unless its range has grown: a larger token
-            // of the run has seen no more.
+            // Along a sorting key an attempt does not look for rivals elsewhere unless its range has grown: a larger
+            // token of the run has seen no more.
             let unseen = match attempt.refuses_elsewhere() {
                 true => format!(" OR {} = {run}", self.column("alg_run")),
                 false => String::new(),

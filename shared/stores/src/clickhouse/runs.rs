@@ -137,8 +137,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// Days whose rows it is to judge again, and their rows then: nothing else tells once they have left the table. What
-    /// comes back to a run of new rows is without a verdict, and told as rows of older days.
+    /// Days whose rows it is to judge again, and their rows then: nothing else tells once they have left the table.
+    /// What comes back to a run of new rows is without a verdict, and told as rows of older days.
     pub fn must_find(&self) -> &[(Day, u64)] {
         match self.selection {
             Selection::New => &[],

@@ -92,11 +92,6 @@ struct ClassificationRow {
     auc: f64,
 }
 
-#[derive(Row, Deserialize)]
-struct RegressionRow {
-    figures: Vec<f64>,
-}
-
 impl SourceTable {
     /// The model's figures on these days: over rows with a label, a probability and the model's verdict, and over rows
     /// with a measured value.
@@ -137,7 +132,7 @@ impl SourceTable {
             let (ours, measured) = (schema.column(measure), schema.column(measured));
             let values = |column: &str| format!("assumeNotNull(toFloat64({column}))");
             let (said, true_value) = (values(ours), values(measured));
-            let row: RegressionRow = self
+            let figures: Vec<f64> = self
                 .server
                 .one(
                     what,
@@ -149,7 +144,7 @@ impl SourceTable {
                     ),
                 )
                 .await?;
-            let [rows, mae, mse, variance] = row.figures[..] else {
+            let [rows, mae, mse, variance] = figures[..] else {
                 return Err(StoreError::answer(what, "not four figures"));
             };
             *regression = Regression::new(rows, mae, mse, variance);

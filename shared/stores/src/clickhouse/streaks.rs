@@ -28,9 +28,9 @@ impl SourceTable {
         self.schema.has("spot_name")
     }
 
-    /// Welds of these days that have a hit of `rule`, at least `least` of a spot in a row; by spot, then in the order of
-    /// welding. A weld without a verdict yet has its place; one that cannot be judged has none. Dry shots and
-    /// welds without a spot (empty, `0`, `None`) are of many robots, so they are no welds in a row.
+    /// Welds of these days that have a hit of `rule`, at least `least` of a spot in a row; by spot, then in the order
+    /// of welding. A weld without a verdict yet has its place; one that cannot be judged has none. Dry shots and welds
+    /// without a spot (empty, `0`, `None`) are of many robots, so they are no welds in a row.
     pub async fn spot_hits(
         &self,
         rule: Rule,

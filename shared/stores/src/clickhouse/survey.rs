@@ -23,11 +23,6 @@ pub struct SurveyedColumn {
     pub kind: String,
 }
 
-#[derive(Row, Deserialize)]
-struct CellsRow {
-    cells: Vec<Option<String>>,
-}
-
 /// A table's columns in their order; none where there is no such table.
 pub async fn columns(server: &Server, table: &str) -> Result<Vec<SurveyedColumn>, StoreError> {
     let sql = format!(
@@ -82,8 +77,7 @@ pub async fn latest_rows(
         "SELECT CAST([{}] AS Array(Nullable(String))) AS cells FROM {source} WHERE {on_latest_days} AND {since} LIMIT {limit}",
         cells.join(", ")
     );
-    let rows: Vec<CellsRow> = server.all("read the latest rows", &sql).await?;
-    Ok((rows.into_iter().map(|row| row.cells).collect(), left_out))
+    Ok((server.all("read the latest rows", &sql).await?, left_out))
 }
 
 /// The values of a column on the newest day by how often they are, the most frequent first.

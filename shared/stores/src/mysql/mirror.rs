@@ -253,9 +253,9 @@ impl Mirror {
         })
     }
 
-    /// Makes MySQL equal to the committed NOK rows between the ranges' keys, whoever committed them, neighbours together
-    /// with what lies between them. ClickHouse is asked once a day, however far apart its ranges are: a question costs it
-    /// more than the rows of a range.
+    /// Makes MySQL equal to the committed NOK rows between the ranges' keys, whoever committed them, neighbours
+    /// together with what lies between them. ClickHouse is asked once a day, however far apart its ranges are: a
+    /// question costs it more than the rows of a range.
     pub async fn mirror_all(
         &self,
         committed: &[&CommittedRange],

@@ -108,8 +108,8 @@ impl LeftOuts {
         lock(&self.0).retain(|_, left_out| left_out.until > now);
     }
 
-    /// Counts a refused record, and leaves it out for a while. `row` is what was to be written; `None`: it was to go, or
-    /// to have its time in other words.
+    /// Counts a refused record, and leaves it out for a while. `row` is what was to be written; `None`: it was to go,
+    /// or to have its time in other words.
     pub(super) fn add<T>(
         &self,
         day: Day,

@@ -35,8 +35,8 @@ impl Review {
         *self == Self::default()
     }
 
-    /// Whether it was said of a verdict before the one of `judged`; both are UTC, and a review is kept to the second. What
-    /// is no time is of this one.
+    /// Whether it was said of a verdict before the one of `judged`; both are UTC, and a review is kept to the second.
+    /// What is no time is of this one.
     pub fn is_of_another_verdict(&self, judged: &str) -> bool {
         let second = |text: &str| {
             let at = text.parse::<DateTime>().ok()?;

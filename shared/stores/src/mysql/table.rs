@@ -163,8 +163,8 @@ impl NokTable {
         migrate::check_columns(&mut conn, database, table, &self.declared).await
     }
 
-    /// Why the console cannot write reviews into an application's columns, for people; `None` if they hold what reviewers
-    /// say. Those that do not are asked again.
+    /// Why the console cannot write reviews into an application's columns, for people; `None` if they hold what
+    /// reviewers say. Those that do not are asked again.
     pub async fn unfit_reviews(&self) -> Result<Option<String>, StoreError> {
         if !self.declared.is_applications || self.reviewable.initialized() {
             return Ok(None);
@@ -390,8 +390,8 @@ impl NokTable {
         Ok(written.await?.1)
     }
 
-    /// Writes rows in batches. Where MySQL refuses a batch for its rows, each half of it is tried, down to the rows that
-    /// it refuses. Returns how many rows were changed, and the refused ones.
+    /// Writes rows in batches. Where MySQL refuses a batch for its rows, each half of it is tried, down to the rows
+    /// that it refuses. Returns how many rows were changed, and the refused ones.
     async fn write_each<T: Clone>(
         &self,
         what: &str,

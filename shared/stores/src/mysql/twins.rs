@@ -34,8 +34,8 @@ impl NokTable {
     }
 }
 
-/// What removes the records of the fleet's own table that are there twice, one statement each. Of those that people have
-/// reviewed all stay, or else one.
+/// What removes the records of the fleet's own table that are there twice, one statement each. Of those that people
+/// have reviewed all stay, or else one.
 pub fn remove_twins(settings: &Settings) -> [String; 3] {
     let table = identifier(&settings.tables.result_table);
     let reviewed = |of: &str| {

@@ -27,8 +27,8 @@ struct Drop {
     depth: f64,
 }
 
-/// Appends the hits; `medians` is scratch. Answers whether anything could be told: false if the pulse is long enough, but
-/// no stretch of it can be trusted.
+/// Appends the hits; `medians` is scratch. Answers whether anything could be told: false if the pulse is long enough,
+/// but no stretch of it can be trusted.
 pub(super) fn judge(
     signal: &Signal<'_>,
     stepped: &SteppedSettings,
