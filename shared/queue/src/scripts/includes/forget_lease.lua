@@ -1,3 +1,4 @@
+-- @include ask_leases
 -- A lease that is not in force is off its worker's list, too: somebody removed or overwrote the job's record, and a worker
 -- that seems to hold something is never given a job that must run isolated.
 local function forget_lease(ending, worker)
