@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export ORT_DISABLE_TELEMETRY=1
+unset WELDFLEET_BUILD
 
 # The same features everywhere, so that nothing is compiled twice and the programs under test have their fail points.
 readonly FEATURES=(--workspace --locked --features failpoints)

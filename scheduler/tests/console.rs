@@ -172,14 +172,15 @@ async fn what_is_asked_for_wrongly_is_no_failure_of_ours() {
         ("nok.csv?day=tomorrow", 400, "day = tomorrow: "),
         ("pareto.csv?shift=noon", 400, "shift = noon: "),
         ("nok.csv?review=perhaps", 400, "review = perhaps: "),
-        ("nok.csv?Day=20261101", 400, "no list is asked for by `day`"),
         (
-            "days.csv?from=20261101",
+            "nok.csv?Day=20261101",
             400,
-            "no list is asked for by `from`",
+            "not asked for by `day`, but by day, shift",
         ),
+        ("days.csv?from=20261101", 400, "not asked for by `from`"),
+        ("jobs.csv?day=20261101", 400, "not asked for by `day`"),
         ("hits.csv?day=20261101&id=1", 404, "no such weld"),
-        ("welds.csv", 404, "no such page or list"),
+        ("welds.csv?day=20261101", 404, "no such page or list"),
         ("weldx", 404, "no such page or list"),
     ] {
         let answer = get(&scheduler, &format!("/ui/{list}")).await;

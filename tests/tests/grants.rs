@@ -272,7 +272,7 @@ async fn what_only_the_leader_is_refused_is_named() {
     let mut leader = plant.process(&without, "scheduler");
     let mut worker = plant.process(WORKER, "worker");
     fleet.judged(MINUTES).await;
-    let cause = named(&leader, "store_refuses", MINUTES).await;
+    let cause = named(&leader, "leader_waits", MINUTES).await;
     let what = cause["what"]["en"].as_str().expect("words");
     assert!(what.contains("weld_runs"), "{what}");
     let remedy = "`scheduler migrate --grants` prints all of them";
@@ -280,7 +280,7 @@ async fn what_only_the_leader_is_refused_is_named() {
     let told = status(&leader).await;
     assert!(!codes(&told).contains(&"nothing_to_do"), "{told}");
     let standby = plant.process(SCHEDULER, "scheduler");
-    named(&standby, "store_refuses", MINUTES).await;
+    named(&standby, "leader_waits", MINUTES).await;
     leader.kill();
     named(&standby, "nothing_to_do", MINUTES).await;
 

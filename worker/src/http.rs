@@ -12,7 +12,7 @@ use axum::{
     Json, Router,
     body::{Body, HttpBody as _},
     extract::{Request, State},
-    http::{Method, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -146,8 +146,12 @@ async fn answered(
     State(predict): State<Predict>,
     request: Request,
 ) -> Result<Json<Value>, Refused> {
+    // Whoever asks before sending has sent nothing yet.
+    let asks_first = request.headers().contains_key(header::EXPECT);
     if let Some(refused) = predict.refuses(&request) {
-        swallow(request).await;
+        if !asks_first {
+            swallow(request).await;
+        }
         return Err(refused);
     }
     let Ok(pool) = timeout(LOADING_TIME, predict.pool.wait()).await else {
@@ -188,7 +192,10 @@ impl Predict {
     /// What its head says already that cannot be taken.
     fn refuses(&self, request: &Request) -> Option<Refused> {
         let encoding = request.headers().get(header::CONTENT_ENCODING);
-        let encoding = encoding.filter(|encoding| *encoding != "identity");
+        let plain = |encoding: &HeaderValue| {
+            encoding.is_empty() || encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+        };
+        let encoding = encoding.filter(|encoding| !plain(encoding));
         if let Some(encoding) = encoding {
             let said = String::from_utf8_lossy(encoding.as_bytes());
             return Some(Refused(
@@ -263,12 +270,8 @@ impl Predict {
     }
 }
 
-/// Reads a body that is not wanted: a client that is still sending may not see what it is told. One that asks before it
-/// sends sends none.
+/// Reads a body that is not wanted: a client that is still sending may not see what it is told.
 async fn swallow(request: Request) {
-    if request.headers().contains_key(header::EXPECT) {
-        return;
-    }
     let mut body = Limited::new(request.into_body(), REFUSED_BYTES);
     let rest = async { while let Some(Ok(_)) = body.frame().await {} };
     let _ = timeout(REFUSED_TIME, rest).await;

@@ -36,9 +36,14 @@ pub async fn list(
     Query(typed): Query<Vec<(String, String)>>,
     request: PageRequest,
 ) -> Response {
-    let mut names = typed.iter().map(|(name, _)| name.as_str());
-    if let Some(name) = WeldQuery::unknown(&mut names) {
-        let why = Problem::UnknownField(name.to_owned());
+    let known = fields_of(&list);
+    let unknown = typed.iter().find(|(name, _)| {
+        let is_known = known.contains(&name.as_str()) || name == "lang";
+        !known.is_empty() && !is_known
+    });
+    if let Some((name, _)) = unknown {
+        let (name, known) = (name.clone(), known.to_vec());
+        let why = Problem::UnknownField { name, known };
         return plain(why.status(), &why, request.text);
     }
     let table = console.table(&list, query, behind.before, &request).await;
@@ -58,6 +63,19 @@ pub async fn list(
             (headers, bytes).into_response()
         }
         Err(why) => plain(why.status(), &why, request.text),
+    }
+}
+
+/// What a list may be asked for by, besides the language. Whoever mistypes `day` must not get today's welds for those of
+/// another day.
+fn fields_of(list: &str) -> &'static [&'static str] {
+    match list {
+        "nok.csv" | "pareto.csv" => &WeldQuery::FIELDS,
+        "hits.csv" | "attempts.csv" => &WeldQuery::OF_A_WELD,
+        "events.csv" => &["before"],
+        "jobs.csv" | "shares.csv" | "days.csv" | "backfills.csv" | "workers.csv" => &["lang"],
+        // There is no such list.
+        _ => &[],
     }
 }
 

@@ -8,10 +8,7 @@ use weldfleet_service::{Failure, exit::chain};
 use weldfleet_stores::{Class, StoreError};
 use weldfleet_words::{Language, Words, words};
 
-use super::{
-    weld_query::WeldQuery,
-    words::{CHINESE, ENGLISH},
-};
+use super::words::{CHINESE, ENGLISH};
 use crate::{actions::refused::Refused, events::fault_in_chinese, users::Role};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +28,10 @@ pub enum Problem {
         known: String,
     },
     /// A list is asked for by something that no list knows.
-    UnknownField(String),
+    UnknownField {
+        name: String,
+        known: Vec<&'static str>,
+    },
     /// Welds are asked for by their reviews, and there are none.
     NoReviews,
     Busy,
@@ -171,7 +171,7 @@ impl Problem {
             | Self::NoTicks(_)
             | Self::UnknownShift { .. }
             | Self::UnknownReview { .. }
-            | Self::UnknownField(_)
+            | Self::UnknownField { .. }
             | Self::TooMany { .. }
             | Self::TooManyJobs { .. } => StatusCode::BAD_REQUEST,
             Self::NoWeld | Self::NoPage => StatusCode::NOT_FOUND,
@@ -207,11 +207,11 @@ impl Problem {
                 "review = {typed}：应为 {known_zh} 之一；留空表示全部",
                 known_zh = known.replace(", ", "、")
             ),
-            Self::UnknownField(name) => words!(
-                "no list is asked for by `{name}`; a filter is {fields}",
-                "没有名为 `{name}` 的参数；可用的筛选参数：{fields_zh}",
-                fields = WeldQuery::FIELDS.join(", "),
-                fields_zh = WeldQuery::FIELDS.join("、")
+            Self::UnknownField { name, known } => words!(
+                "this list is not asked for by `{name}`, but by {fields}",
+                "此列表没有名为 `{name}` 的参数；可用的参数：{fields_zh}",
+                fields = known.join(", "),
+                fields_zh = known.join("、")
             ),
             Self::NoReviews => words!(
                 "nothing can be reviewed: mysql.enabled is off, or [mysql.columns] maps no review_result",
@@ -438,7 +438,10 @@ mod tests {
                 typed: text(),
                 known: text(),
             },
-            Problem::UnknownField(text()),
+            Problem::UnknownField {
+                name: text(),
+                known: vec!["day"],
+            },
             Problem::NoReviews,
             Problem::Busy,
             Problem::Slow { seconds: 3 },

@@ -92,8 +92,10 @@ impl Shares {
             known.asked = Some(Instant::now());
             let shares = self.clone();
             tokio::spawn(async move {
-                let _turn = shares.turn.lock().await;
-                shares.read().await;
+                // Whoever reads now does it for all.
+                if let Ok(_turn) = shares.turn.try_lock() {
+                    shares.read().await;
+                }
             });
         }
         known.shares.clone()
@@ -118,6 +120,7 @@ impl Shares {
         known.took = read.as_ref().map_or(Duration::ZERO, |_| began.elapsed());
         known.shares = Some(read.map(Arc::new));
         known.read = Some(Instant::now());
+        known.asked = known.read;
     }
 }
 

@@ -69,16 +69,11 @@ impl WeldQuery {
         "day", "shift", "part", "spot", "timer", "body", "defect", "review",
     ];
 
-    /// What else an address may say of welds and lists.
-    const PLACE: [&'static str; 8] = [
-        "ticks", "id", "date", "time", "attempts", "note", "before", "lang",
+    /// All that the address of one weld says: the filter that it was found by, and which it is.
+    pub const OF_A_WELD: [&'static str; 14] = [
+        "day", "shift", "part", "spot", "timer", "body", "defect", "review", "ticks", "id", "date",
+        "time", "attempts", "note",
     ];
-
-    /// The first name that no page and no list knows: whoever mistypes `day` must not get today's welds for those of
-    /// another day.
-    pub fn unknown<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-        names.find(|name| !Self::FIELDS.contains(name) && !Self::PLACE.contains(name))
-    }
 
     /// Their values, in the same order.
     pub fn values(&self) -> [&str; 8] {

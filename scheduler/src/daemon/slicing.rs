@@ -22,15 +22,13 @@ use crate::{
     clock::{live_days, today},
     dependencies::{Dependencies, DependencyError},
     pass::{Moment, Pass, Summary},
-    status::causes::Cause,
+    status::causes::{Cause, RUN},
 };
 
 /// How far the clocks of the stores may differ.
 const CLOCKS_MAY_DIFFER_MS: i64 = 60_000;
 /// Events among which an earlier leader's is looked for.
 const LATEST_EVENTS: u32 = 100;
-/// A day of a backfill waits; all else goes on.
-const BACKFILL_DAY: &str = "backfill_day";
 /// No two passes are closer than this, whatever is due.
 const SHORTEST: Duration = Duration::from_millis(20);
 
@@ -83,15 +81,9 @@ pub async fn run(daemon: Daemon) {
                 let failed = summary.failed.take();
                 // The others are judged on.
                 daemon.telling.day_fails(failed.is_some());
-                match (&failed, summary.not_closed.take()) {
-                    (Some(_), _) => {}
-                    (None, Some(error)) => {
-                        outage::begins(&daemon.health, CLICKHOUSE, &advice(&error))
-                    }
-                    (None, None) => outage::ends(&daemon.health, CLICKHOUSE),
-                }
                 if failed.is_none() {
                     backoff.worked();
+                    outage::ends(&daemon.health, CLICKHOUSE);
                 }
                 failed.map(|error| (CLICKHOUSE, advice(&error)))
             }
@@ -130,7 +122,7 @@ fn forget(health: &Health, queue_failed: bool) {
         outage::ends(health, REDIS);
     }
     outage::ends(health, CLICKHOUSE);
-    for component in ["clock", "paused", "jobs", BACKFILL_DAY] {
+    for component in ["clock", "paused", "jobs", RUN] {
         health.ready(component);
     }
 }
@@ -280,9 +272,9 @@ fn show(daemon: &Daemon, summary: &Summary) {
             daemon.health.ready("jobs");
         }
     }
-    match &summary.day_of_run_waits {
-        Some(why) => daemon.health.not_ready(BACKFILL_DAY, why.clone()),
-        None => daemon.health.ready(BACKFILL_DAY),
+    match &summary.backfill_waits {
+        Some(why) => daemon.health.not_ready(RUN, why.clone()),
+        None => daemon.health.ready(RUN),
     };
     gauge!("weldfleet_jobs_unreadable").set(summary.unreadable.len() as f64);
 }
@@ -338,7 +330,7 @@ mod tests {
     #[test]
     fn who_leads_no_longer_keeps_no_reason_of_a_pass() {
         let health = Health::default();
-        for component in [REDIS, CLICKHOUSE, "clock", "paused", "jobs", BACKFILL_DAY] {
+        for component in [REDIS, CLICKHOUSE, "clock", "paused", "jobs", RUN] {
             health.not_ready(component, "X");
         }
         forget(&health, false);

@@ -95,10 +95,8 @@ pub struct Summary {
     pub failed_days: u64,
     /// The live day that could not; the others were.
     pub failed: Option<StoreError>,
-    /// Why a day of a run waits; the others do not.
-    pub day_of_run_waits: Option<String>,
-    /// Why a run that is done is not closed; others go on.
-    pub not_closed: Option<StoreError>,
+    /// Why a run waits, at a day or to be closed; others do not.
+    pub backfill_waits: Option<String>,
     /// The queue when the pass began.
     pub stats: Stats,
 }

@@ -22,12 +22,28 @@ pub struct KnownRuns {
     next: Option<(u64, Day)>,
 }
 
+impl KnownRuns {
+    /// The first run that is done, and open still.
+    fn first_not_closed(&self) -> Option<String> {
+        let told = self.runs.iter().filter_map(|(run, known)| {
+            let why = known.not_closed.as_ref()?;
+            Some((
+                *run,
+                format!("run {run} is done and cannot be closed: {why}"),
+            ))
+        });
+        told.min().map(|(_, why)| why)
+    }
+}
+
 #[derive(Debug, Default)]
 struct KnownRun {
     /// Days in which nothing was left when they were last looked at. A hint that saves queries.
     finished: HashSet<Day>,
     /// Each day that was looked at since nothing was known was finished. A run is closed only when that holds of all.
     all_finished: bool,
+    /// Why it could not be closed, done as it is.
+    not_closed: Option<String>,
 }
 
 /// Live days are looked at between two passes, so backfills have so much time in one; a day that was begun is ended.
@@ -48,21 +64,29 @@ pub struct FailingDays(HashMap<(u64, Day), FailingDay>);
 struct FailingDay {
     /// Until when it is left alone.
     until: Instant,
-    why: String,
+    /// `None` where its rows are away: status tells that of the run.
+    why: Option<String>,
 }
 
 impl FailingDays {
     /// True if it is the first time.
-    fn note(&mut self, run: u64, day: Day, until: Instant, why: &str) -> bool {
-        let why = why.to_owned();
+    fn note(&mut self, run: u64, day: Day, until: Instant, why: Option<String>) -> bool {
         let day = self.0.insert((run, day), FailingDay { until, why });
         day.is_none()
     }
 
-    /// Why the day is left alone, if it is.
-    fn waits(&self, run: u64, day: Day, now: Instant) -> Option<&str> {
-        let failing = self.0.get(&(run, day))?;
-        (now < failing.until).then_some(failing.why.as_str())
+    fn waits(&self, run: u64, day: Day, now: Instant) -> bool {
+        let failing = self.0.get(&(run, day));
+        failing.is_some_and(|failing| now < failing.until)
+    }
+
+    /// The first day that could not be looked at, and has not been since.
+    fn first(&self) -> Option<String> {
+        let told = self.0.iter().filter_map(|((run, day), failing)| {
+            let why = failing.why.as_ref()?;
+            Some(((*run, *day), format!("run {run}, {day}: {why}")))
+        });
+        told.min().map(|(_, why)| why)
     }
 }
 
@@ -131,13 +155,17 @@ impl Pass {
                 }
             }
             let is_done = known.all_finished && known.finished.len() == days.len();
-            if !is_done || !self.close(run, summary).await? {
+            if !is_done || !self.close(run, &mut known, summary).await? {
                 self.known.runs.insert(run.run, known);
             }
             if summary.more {
                 break;
             }
         }
+        summary.backfill_waits = self
+            .failing
+            .first()
+            .or_else(|| self.known.first_not_closed());
         Ok(())
     }
 
@@ -151,8 +179,7 @@ impl Pass {
         moment: Moment,
         summary: &mut Summary,
     ) -> Result<Looked, DependencyError> {
-        if let Some(why) = self.failing.waits(run.run, day, moment.at) {
-            summary.day_waits(run.run, day, why);
+        if self.failing.waits(run.run, day, moment.at) {
             return Ok(Looked::Unfinished);
         }
         let day_of_run = DayOfRun {
@@ -166,65 +193,70 @@ impl Pass {
         let looked = async {
             let slicing = self.slice_day(day_of_run, leader, free, moment, summary);
             let sliced = slicing.await?;
-            let away = match sliced.is_finished() {
-                true => self.away(run, day, moment).await?,
-                false => None,
-            };
-            Ok((sliced, away))
+            let is_away = sliced.is_finished() && self.is_away(run, day, moment).await?;
+            Ok((sliced, is_away))
         };
-        let (sliced, away) = match looked.await {
+        let (sliced, is_away) = match looked.await {
             Ok(looked) => looked,
             Err(DependencyError::Store(error))
                 if summary.failed_days < MOST_FAILING && self.is_the_days(&error).await =>
             {
                 let why = error.chain_and_remedy();
                 tracing::warn!(run = run.run, %day, why, "a day cannot be looked at; others go on");
-                self.failing
-                    .note(run.run, day, moment.at + LEFT_ALONE, &why);
-                summary.day_waits(run.run, day, &why);
+                let until = moment.at + LEFT_ALONE;
+                self.failing.note(run.run, day, until, Some(why));
                 summary.failed_days += 1;
                 return Ok(Looked::Unfinished);
             }
             Err(error) => return Err(error),
         };
+        if !is_away {
+            self.failing.0.remove(&(run.run, day));
+        }
         summary.backfill_ranges += sliced.enqueued;
         if summary.deposed {
             return Ok(Looked::Deposed);
         }
-        if let Some(why) = &away {
-            summary.day_waits(run.run, day, why);
-        }
         Ok(match sliced.ended {
             SliceEnd::Conflict => Looked::Steered,
-            _ if sliced.is_finished() && away.is_none() => Looked::Finished,
+            _ if sliced.is_finished() && !is_away => Looked::Finished,
             _ => Looked::Unfinished,
         })
     }
 
     /// False where it cannot be closed now, and others go on.
-    async fn close(&self, run: &Run, summary: &mut Summary) -> Result<bool, DependencyError> {
+    async fn close(
+        &self,
+        run: &Run,
+        known: &mut KnownRun,
+        summary: &mut Summary,
+    ) -> Result<bool, DependencyError> {
         match self.deps.runs.close(run.run).await {
             Ok(()) => {
                 tracing::info!(run = run.run, from = %run.from, to = %run.to, "run done");
                 Ok(true)
             }
             Err(error) if self.is_the_days(&error).await => {
-                tracing::debug!(run = run.run, "the run cannot be closed; others go on");
-                summary.not_closed.get_or_insert(error);
+                let why = error.chain_and_remedy();
+                if known.not_closed.is_none() {
+                    tracing::warn!(run = run.run, why, "the run cannot be closed; others go on");
+                }
+                known.not_closed = Some(why);
+                summary.failed_days += 1;
                 Ok(false)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// A run is to judge rows of the day again, and the table has none of it: nobody would know, once they are back,
-    /// that they were to be judged. Answers why the run waits.
-    async fn away(
+    /// Whether a run is to judge rows of the day again, and the table has none of it: nobody would know, once they are
+    /// back, that they were to be judged.
+    async fn is_away(
         &mut self,
         run: &Run,
         day: Day,
         moment: Moment,
-    ) -> Result<Option<String>, DependencyError> {
+    ) -> Result<bool, DependencyError> {
         let of_day: Vec<(Day, u64)> = run
             .must_find()
             .iter()
@@ -233,23 +265,14 @@ impl Pass {
             .collect();
         let away = self.deps.table.away(run, &of_day).await?;
         let Some((_, rows)) = away.first() else {
-            return Ok(None);
+            return Ok(false);
         };
-        let why = format!(
-            "{rows} rows of the run are gone: the table has none of this day; the run waits for them, `scheduler backfill cancel` ends it"
-        );
-        let until = moment.at + AWAY;
-        if self.failing.note(run.run, day, until, &why) {
-            tracing::warn!(run = run.run, %day, why, "a day of a run is away");
+        if self.failing.note(run.run, day, moment.at + AWAY, None) {
+            tracing::warn!(
+                run = run.run, %day, rows,
+                "rows of the run are gone: the table has none of this day; the run waits for them, `scheduler backfill cancel` ends it"
+            );
         }
-        Ok(Some(why))
-    }
-}
-
-impl Summary {
-    /// A day of a run waits; the first one is told.
-    fn day_waits(&mut self, run: u64, day: Day, why: &str) {
-        let told = || format!("run {run}, {day}: {why}");
-        self.day_of_run_waits.get_or_insert_with(told);
+        Ok(true)
     }
 }

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use weldfleet_queue::{State, WorkerEntry};
 use weldfleet_stores::clickhouse::RunState;
 
-use super::{Cause, MIRROR, UNREACHED};
+use super::{Cause, MIRROR, RUN, UNREACHED};
 use crate::{
     clock::time_of_day,
     pass::{BACKFILL, LIVE},
@@ -36,12 +36,19 @@ pub fn causes(report: &Report, zone: &TimeZone) -> Vec<Cause> {
     let mut found = Vec::new();
     stores(report, &mut found);
     fleet(report, zone, &mut found);
-    let explains =
-        |cause: &Cause| cause.stops_everything() || matches!(cause, Cause::LeaderWaits { .. });
+    // Where a backfill waits all else goes on.
+    let is_backfill =
+        |cause: &Cause| matches!(cause, Cause::LeaderWaits { component, .. } if component == RUN);
+    let explains = |cause: &Cause| {
+        let waits = matches!(cause, Cause::LeaderWaits { .. }) && !is_backfill(cause);
+        cause.stops_everything() || waits
+    };
     let explained = found.iter().any(explains);
+    let backfill_waits = found.iter().any(is_backfill);
     circumstances(report, &mut found);
     if !explained && leased(report) == 0 {
-        found.extend(still(report, zone));
+        let still = still(report, zone);
+        found.extend(still.filter(|cause| !(backfill_waits && *cause == Cause::NothingToDo)));
     }
     found
 }
@@ -584,6 +591,11 @@ mod tests {
             said(&["jobs: job 7: its day waits"], long),
             ["leader_waits"]
         );
+        // A run that waits holds nothing up, and hides no other cause.
+        let run = "backfill: run 7, 20261101: no such part";
+        assert_eq!(said(&[run], nothing), ["leader_waits"]);
+        assert_eq!(said(&[run], dead), ["leader_waits", "only_dead"]);
+        assert_eq!(said(&[run], long), ["leader_waits", "unexplained"]);
         let moves: fn(&mut Report) = |report| jobs(report, State::Leased, 3);
         assert_eq!(
             said(&["jobs: job 7: its day waits"], moves),

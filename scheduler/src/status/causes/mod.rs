@@ -18,6 +18,8 @@ use crate::{clock::time_of_day, settle};
 /// What the leader calls the mirror, and a ClickHouse that it does not reach, where it says what it waits for.
 pub const MIRROR: &str = "mysql";
 pub const UNREACHED: &str = "clickhouse unreached";
+/// What it calls a run that waits while all else goes on.
+pub const RUN: &str = "backfill";
 
 /// Every code with whether it is alarming, for whoever counts causes.
 pub const CODES: [(&str, bool); 26] = [

@@ -172,6 +172,11 @@ fn told(
             });
         }
         if let Some((_, _, first)) = told.iter().find(|(known, ..)| *known == ours) {
+            // Only a name of ours surely means it.
+            if !same(ours, &key) {
+                adoption.unknown.push(path);
+                continue;
+            }
             return Err(AdoptError::MappedTwice {
                 key: map.path,
                 ours: ours.to_owned(),

@@ -83,7 +83,7 @@ impl Queue {
             .arg(self.keys().named("workers"))
             .arg(0)
             .arg(MOST_LISTED - 1);
-        let values = self.inner.link.send_each("workers", &pipeline).await?;
+        let values = self.inner.link.send_all("workers", &pipeline).await?;
         let (Some(time), Some(ids)) = (values.first(), values.get(1)) else {
             return Ok(Vec::new());
         };
@@ -102,7 +102,7 @@ impl Queue {
             pipeline.cmd("HGETALL").arg(self.keys().worker(id));
             pipeline.cmd("HKEYS").arg(self.keys().worker_leases(id));
         }
-        let values = self.inner.link.send_all("workers", &pipeline).await?;
+        let values = self.inner.link.send_each("workers", &pipeline).await?;
         let mut workers = Vec::with_capacity(ids.len());
         for (id, answers) in ids.iter().zip(values.chunks_exact(2)) {
             // What is no hash, of an older release or by hand, hides no other worker.
