@@ -202,7 +202,7 @@ async fn fifty_open_tabs_cost_less_than_a_hundredth() {
     fleet.migrate();
     let (first, last) = (common::day_before(5), common::day_before(3));
     for days in 3..=5 {
-        fleet.simulate(&common::day_before(days), 30_000, &[]);
+        fleet.simulate(&common::day_before(days), 70_000, &[]);
     }
     let (scheduler, worker) = (fleet.scheduler(), fleet.worker());
     worker.ready().await;
