@@ -54,9 +54,11 @@ use args::{Args, Command};
 fn main() -> ExitCode {
     weldfleet_failpoints::setup();
     match arguments::<Args>() {
-        // What else is wrong `migrate` mends, and it cannot send anybody to itself.
-        Ok(args) if matches!(args.command, Command::Migrate { .. }) => finish(start(args)),
-        Ok(args) => finish(start(args).map_err(with_store_remedy)),
+        Ok(args) => {
+            let is_migrate = matches!(args.command, Command::Migrate { .. });
+            let itself = is_migrate.then_some("`scheduler migrate");
+            finish(start(args).map_err(|failure| with_store_remedy(failure, itself)))
+        }
         Err(code) => code,
     }
 }

@@ -165,7 +165,9 @@ async fn answered(
         ));
     };
     let Ok(_turn) = predict.turns.clone().try_acquire_owned() else {
-        swallow(request).await;
+        if !asks_first {
+            swallow(request).await;
+        }
         return Err(Refused(
             StatusCode::TOO_MANY_REQUESTS,
             Refusal::new(

@@ -35,6 +35,7 @@ mod records;
 
 use std::process::ExitCode;
 
+use weldfleet_fleet::with_store_remedy;
 use weldfleet_service::{
     Exit, Failure, LogFormat, OrExit,
     exit::{arguments, finish},
@@ -47,7 +48,7 @@ pub fn main() -> ExitCode {
     weldfleet_service::environment::silence_onnx_runtime();
     weldfleet_failpoints::setup();
     match arguments::<Args>() {
-        Ok(args) => finish(run(args).map_err(weldfleet_fleet::with_store_remedy)),
+        Ok(args) => finish(run(args).map_err(|failure| with_store_remedy(failure, None))),
         Err(code) => code,
     }
 }

@@ -27,7 +27,7 @@ pub enum Problem {
         typed: String,
         known: String,
     },
-    /// A list is asked for by something that no list knows.
+    /// A list is asked for by something that it does not know.
     UnknownField {
         name: String,
         known: Vec<&'static str>,

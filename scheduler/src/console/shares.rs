@@ -103,9 +103,14 @@ impl Shares {
 
     /// The same for a file, which nobody puts in again: waits where what was read is old.
     pub async fn recent(&self) -> Option<Result<Arc<ShiftShares>, Problem>> {
+        let came = Instant::now();
         let turn = self.turn.lock().await;
-        if lock(&self.known).is_old() {
-            lock(&self.known).asked = Some(Instant::now());
+        // Whoever had the turn before may have read it for this one, too.
+        let is_wanted = {
+            let known = lock(&self.known);
+            known.is_old() && known.read.is_none_or(|read| read < came)
+        };
+        if is_wanted {
             self.read().await;
         }
         drop(turn);

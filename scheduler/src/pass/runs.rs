@@ -26,7 +26,7 @@ impl KnownRuns {
     /// The first run that is done, and open still.
     fn first_not_closed(&self) -> Option<String> {
         let told = self.runs.iter().filter_map(|(run, known)| {
-            let why = known.not_closed.as_ref()?;
+            let (_, why) = known.not_closed.as_ref()?;
             Some((
                 *run,
                 format!("run {run} is done and cannot be closed: {why}"),
@@ -42,8 +42,8 @@ struct KnownRun {
     finished: HashSet<Day>,
     /// Each day that was looked at since nothing was known was finished. A run is closed only when that holds of all.
     all_finished: bool,
-    /// Why it could not be closed, done as it is.
-    not_closed: Option<String>,
+    /// When it could not be closed, done as it is, and why.
+    not_closed: Option<(Instant, String)>,
 }
 
 /// Live days are looked at between two passes, so backfills have so much time in one; a day that was begun is ended.
@@ -125,6 +125,11 @@ impl Pass {
             let first = next.and_then(|next| days.iter().position(|day| (run.run, *day) == next));
             days.rotate_left(first.unwrap_or_default());
             let mut known = self.known.runs.remove(&run.run).unwrap_or_default();
+            let waits = |(since, _): &(Instant, String)| since.elapsed() < LEFT_ALONE;
+            if known.not_closed.as_ref().is_some_and(waits) {
+                self.known.runs.insert(run.run, known);
+                continue;
+            }
             if known.finished.is_empty() || days.iter().all(|day| known.finished.contains(day)) {
                 known.finished.clear();
                 known.all_finished = true;
@@ -146,7 +151,10 @@ impl Pass {
                 let looking = self.look_at_day(run, *day, leader, free, moment, summary);
                 match looking.await? {
                     Looked::Finished => _ = known.finished.insert(*day),
-                    Looked::Unfinished => known.all_finished = false,
+                    Looked::Unfinished => {
+                        known.all_finished = false;
+                        known.not_closed = None;
+                    }
                     Looked::Steered => {
                         known.all_finished = false;
                         break;
@@ -155,7 +163,7 @@ impl Pass {
                 }
             }
             let is_done = known.all_finished && known.finished.len() == days.len();
-            if !is_done || !self.close(run, &mut known, summary).await? {
+            if !is_done || !self.close(run, &mut known).await? {
                 self.known.runs.insert(run.run, known);
             }
             if summary.more {
@@ -210,7 +218,8 @@ impl Pass {
             }
             Err(error) => return Err(error),
         };
-        if !is_away {
+        // It was read, as far as there was room.
+        if !is_away && (sliced.ended == SliceEnd::Seen || sliced.enqueued > 0) {
             self.failing.0.remove(&(run.run, day));
         }
         summary.backfill_ranges += sliced.enqueued;
@@ -225,12 +234,7 @@ impl Pass {
     }
 
     /// False where it cannot be closed now, and others go on.
-    async fn close(
-        &self,
-        run: &Run,
-        known: &mut KnownRun,
-        summary: &mut Summary,
-    ) -> Result<bool, DependencyError> {
+    async fn close(&self, run: &Run, known: &mut KnownRun) -> Result<bool, DependencyError> {
         match self.deps.runs.close(run.run).await {
             Ok(()) => {
                 tracing::info!(run = run.run, from = %run.from, to = %run.to, "run done");
@@ -241,8 +245,7 @@ impl Pass {
                 if known.not_closed.is_none() {
                     tracing::warn!(run = run.run, why, "the run cannot be closed; others go on");
                 }
-                known.not_closed = Some(why);
-                summary.failed_days += 1;
+                known.not_closed = Some((Instant::now(), why));
                 Ok(false)
             }
             Err(error) => Err(error.into()),

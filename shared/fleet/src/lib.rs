@@ -122,13 +122,14 @@ pub fn store_failure(error: StoreError) -> Failure {
     Failure::new(exit, error)
 }
 
-/// The failure as a program ends with it: a store's says what a person can do about it.
+/// The failure as a program ends with it: a store's says what a person can do about it, if that is not to call the
+/// program again in the same way (`itself`).
 #[must_use]
-pub fn with_store_remedy(mut failure: Failure) -> Failure {
+pub fn with_store_remedy(mut failure: Failure, itself: Option<&str>) -> Failure {
     let store = failure.error.downcast_ref::<StoreError>();
     if let Some(remedy) = store.and_then(StoreError::remedy) {
         let said = chain(&failure.error);
-        if !said.contains(remedy) {
+        if !said.contains(remedy) && itself.is_none_or(|itself| !remedy.contains(itself)) {
             failure.error = anyhow::anyhow!("{said}; {remedy}");
         }
     }

@@ -47,7 +47,7 @@ pub fn causes(report: &Report, zone: &TimeZone) -> Vec<Cause> {
     let backfill_waits = found.iter().any(is_backfill);
     circumstances(report, &mut found);
     if !explained && leased(report) == 0 {
-        let still = still(report, zone);
+        let still = still(report, zone, backfill_waits);
         found.extend(still.filter(|cause| !(backfill_waits && *cause == Cause::NothingToDo)));
     }
     found
@@ -293,7 +293,7 @@ fn on_the_way_ms(thresholds: &Thresholds) -> u64 {
 }
 
 /// Why a fleet that could work does not; `None` if days were not all looked at.
-fn still(report: &Report, zone: &TimeZone) -> Option<Cause> {
+fn still(report: &Report, zone: &TimeZone, backfill_waits: bool) -> Option<Cause> {
     let (queue, days) = (report.queue.as_ref()?, report.days.as_ref()?);
     let thresholds = &report.thresholds;
     let on_the_way = on_the_way_ms(thresholds);
@@ -331,8 +331,9 @@ fn still(report: &Report, zone: &TimeZone) -> Option<Cause> {
     let live: Vec<&DayLine> = days.iter().filter(|day| day.live).collect();
     let left: u64 = live.iter().map(|day| day.left).sum();
     let open = report.runs.iter().flatten();
+    // What runs wait for is told already, if one of them does.
     let wanted: Vec<&RunLine> = open
-        .filter(|run| run.is_open() && run.left != Some(0))
+        .filter(|run| !backfill_waits && run.is_open() && run.left != Some(0))
         .collect();
     if pending == 0 && left == 0 && wanted.is_empty() {
         let later = report.rows_later.filter(|rows| *rows > 0);
@@ -596,6 +597,15 @@ mod tests {
         assert_eq!(said(&[run], nothing), ["leader_waits"]);
         assert_eq!(said(&[run], dead), ["leader_waits", "only_dead"]);
         assert_eq!(said(&[run], long), ["leader_waits", "unexplained"]);
+        let open: fn(&mut Report) = |report| {
+            let run = |left| RunLine {
+                left,
+                ..RunLine::default()
+            };
+            report.runs = Some(vec![run(Some(100)), run(None)]);
+            queue(report).still_ms = UNEXPLAINED_MS;
+        };
+        assert_eq!(said(&[run], open), ["leader_waits"]);
         let moves: fn(&mut Report) = |report| jobs(report, State::Leased, 3);
         assert_eq!(
             said(&["jobs: job 7: its day waits"], moves),

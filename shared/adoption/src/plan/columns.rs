@@ -171,18 +171,29 @@ fn told(
                 theirs,
             });
         }
-        if let Some((_, _, first)) = told.iter().find(|(known, ..)| *known == ours) {
-            // Only a name of ours surely means it.
-            if !same(ours, &key) {
-                adoption.unknown.push(path);
-                continue;
+        let before = told.iter_mut().find(|(known, ..)| *known == ours);
+        if let Some((_, known_path, first)) = before {
+            // A name of ours surely means it, and another may.
+            let surely = known_path
+                .rsplit('.')
+                .next()
+                .is_some_and(|key| same(ours, key));
+            match (surely, same(ours, &key)) {
+                (true, false) => adoption.unknown.push(path),
+                (false, true) => {
+                    adoption.unknown.push(std::mem::replace(known_path, path));
+                    *first = theirs;
+                }
+                _ => {
+                    return Err(AdoptError::MappedTwice {
+                        key: map.path,
+                        ours: ours.to_owned(),
+                        first: first.clone(),
+                        second: theirs,
+                    });
+                }
             }
-            return Err(AdoptError::MappedTwice {
-                key: map.path,
-                ours: ours.to_owned(),
-                first: first.clone(),
-                second: theirs,
-            });
+            continue;
         }
         told.push((ours, path, theirs));
     }
