@@ -723,6 +723,9 @@ fn a_map_of_columns_is_read_in_each_form_or_named() {
             "",
         ),
         ("[umax: u, imax: i]", "umax=\"u\" imax=\"i\"", ""),
+        // A name of ours surely means it; another, of the same, may.
+        ("{id: a, record_id: b}", "record_id=\"b\"", "columns.id"),
+        ("{record_id: b, id: a}", "record_id=\"b\"", "columns.id"),
         ("[id, umax]", "", "columns"),
         ("all", "", "columns"),
         (
@@ -1204,7 +1207,7 @@ fn what_is_refused_is_told_with_the_remedy() {
         "batch_size: 5\n",
         "clickhouse: {host: ck}\nmysql: {user: app, password: hunter2}\n",
         "clickhouse: {host: ck}\ncolumns: {u_curve: curve, i_curve: curve}\n",
-        "clickhouse: {host: ck}\ncolumns: {id: a, record_id: b}\n",
+        "clickhouse: {host: ck}\ncolumns: {id: a, uuid: b}\n",
     ];
     for text in planned {
         let old = OldConfig::read(text).unwrap();
