@@ -79,6 +79,17 @@ impl Tls {
                 schemes.plain
             ));
         }
+        // With TLS 1.3 a client is content before the server has looked for its certificate. The alert may then be lost.
+        if self.0.client.is_none()
+            && says(&[
+                "connection was not ready",
+                "connection closed before message completed",
+            ])
+        {
+            return Some(format!(
+                "the server closed the connection at once, as one does that wants a client's certificate; give {files}"
+            ));
+        }
         // Redis waits for the end of what it takes for a line of text.
         if says(&["timed out"]) {
             return Some(format!(
@@ -188,6 +199,15 @@ mod tests {
                 &anonymous,
                 "received fatal alert: CertificateRequired",
                 ["redis.tls_cert_file", "redis.tls_key_file", "give"],
+            ),
+            (
+                &anonymous,
+                "operation was canceled: connection was not ready",
+                [
+                    "redis.tls_cert_file",
+                    "redis.tls_key_file",
+                    "wants a client's certificate",
+                ],
             ),
             (
                 &known,
