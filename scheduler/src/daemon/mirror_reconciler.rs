@@ -9,12 +9,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
 use tokio::time::sleep;
-use weldfleet_service::metrics::{counter, gauge};
+use weldfleet_service::{
+    lock,
+    metrics::{counter, gauge},
+};
 use weldfleet_stores::{
     Day, StoreError,
     clickhouse::{SourceTable, TableWatch},
@@ -58,7 +61,7 @@ struct Days {
 impl TouchedDays {
     /// Notes what a pass saw.
     pub fn note(&self, live: Vec<Day>, summary: &Summary) {
-        let mut days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut days = lock(&self.0);
         days.live = live;
         days.busy.clone_from(&summary.busy_days);
         let now = Instant::now();
@@ -69,7 +72,7 @@ impl TouchedDays {
 
     /// Days to check, the live ones first.
     fn wanted(&self) -> Vec<WantedDay> {
-        let days = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let days = lock(&self.0);
         let mut backfilled: Vec<Day> = days.backfilled.keys().copied().collect();
         backfilled.sort_unstable();
         backfilled.retain(|day| !days.live.contains(day));

@@ -3,13 +3,13 @@
 
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use weldfleet_service::Health;
+use weldfleet_service::{Health, lock};
 
 use super::outage::{CLICKHOUSE, REDIS};
 use crate::status::causes::{MIRROR, UNREACHED};
@@ -33,7 +33,7 @@ pub struct Telling {
 impl Telling {
     /// Whether a pass has reached ClickHouse.
     pub fn reached(&self, reached: bool) {
-        let mut unreached = locked(&self.unreached);
+        let mut unreached = lock(&self.unreached);
         match reached {
             true => *unreached = None,
             false => _ = unreached.get_or_insert_with(Instant::now),
@@ -46,17 +46,17 @@ impl Telling {
     }
 
     pub fn unreached_for(&self) -> Option<Duration> {
-        locked(&self.unreached).map(|since| since.elapsed())
+        lock(&self.unreached).map(|since| since.elapsed())
     }
 
     /// Why MySQL does not take the mirror; `None`: it does, or somebody else looks after it.
     pub fn mirror(&self, why: Option<String>) {
-        *locked(&self.mirror) = why;
+        *lock(&self.mirror) = why;
     }
 
     /// `component: reason`, a line each. What was wrong with Redis is over where it can be told, if `redis_is_back`.
     pub fn lines(&self, health: &Health, redis_is_back: bool) -> Vec<String> {
-        let is_unreached = locked(&self.unreached).is_some();
+        let is_unreached = lock(&self.unreached).is_some();
         let day_fails = self.day_fails.load(Ordering::Relaxed);
         let reasons = health.reasons().into_iter().filter(|reason| {
             !(UNTOLD.contains(&reason.component) || redis_is_back && reason.component == REDIS)
@@ -66,7 +66,7 @@ impl Telling {
             CLICKHOUSE if day_fails => ("day", reason.reason),
             component => (component, reason.reason),
         });
-        let mirror = locked(&self.mirror).clone().map(|why| (MIRROR, why));
+        let mirror = lock(&self.mirror).clone().map(|why| (MIRROR, why));
         own.chain(mirror)
             .map(|(component, why)| {
                 let why: String = why.chars().take(MOST).collect();
@@ -74,11 +74,6 @@ impl Telling {
             })
             .collect()
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Each change is one assignment.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
