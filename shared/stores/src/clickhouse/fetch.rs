@@ -5,8 +5,8 @@ use super::{
     arrived::{Arrived, Further, Ids},
     block::RowBlock,
     native::{ChunkSource, Reader, Texts},
-    nok::KEYS,
     schema::{IdType, TimeType},
+    sql::MOST_KEYS,
     stored::{UnreadableRows, read_curves, read_maxima, read_scalars},
 };
 use crate::{
@@ -69,7 +69,7 @@ impl SourceTable {
             }
             _ => format!("{within} AND NOT {wanted}"),
         };
-        for keys in keys.chunks(KEYS) {
+        for keys in keys.chunks(MOST_KEYS) {
             let keys = schema.has_key(keys.iter().map(|(ticks, id)| (*ticks, id.as_str())));
             let rivals = format!("{rivals} AND {keys}");
             self.read(&mut arrived, "toUInt8(0)", &rivals, &rivals)

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{Schema, SourceTable, quote::list};
+use super::{Schema, SourceTable, quote::list, sql::MOST_KEYS};
 use crate::{
     errors::StoreError,
     mirror_layout::{MirrorColumn, MirrorType},
@@ -48,9 +48,6 @@ impl std::ops::AddAssign for Checksum {
 
 /// A mirrored key: ticks, time as text, id as text.
 pub(crate) type TextKey = (i64, String, String);
-
-/// Keys that one statement names.
-pub(crate) const KEYS: usize = 5000;
 
 /// A day's judged rows and their tokens and times, summed up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Row, Deserialize)]
@@ -198,7 +195,7 @@ impl SourceTable {
         columns: &[MirrorColumn],
     ) -> Result<Vec<NokRow>, StoreError> {
         let mut found = Vec::new();
-        for welds in welds.chunks(KEYS) {
+        for welds in welds.chunks(MOST_KEYS) {
             let picked = self.schema.has_key(welds.iter().copied());
             let complete = self.schema.column("alg_complete_time");
             let judged = format!("{picked} AND {complete} IS NOT NULL");
@@ -228,21 +225,12 @@ impl SourceTable {
         filter: &str,
         columns: &[MirrorColumn],
     ) -> Result<Vec<NokRow>, StoreError> {
-        let sql = self.schema.mirrored(day, picked, filter, columns);
-        self.rows_of(&sql, columns).await
-    }
-
-    /// The rows that a statement of [`Schema::mirrored`] finds.
-    async fn rows_of(
-        &self,
-        mirrored: &str,
-        columns: &[MirrorColumn],
-    ) -> Result<Vec<NokRow>, StoreError> {
         let sql = format!(
-            "SELECT ticks, ck_local_time, record_id, nok, {} AS texts, {} AS floats, {} AS integers FROM ({mirrored})",
+            "SELECT ticks, ck_local_time, record_id, nok, {} AS texts, {} AS floats, {} AS integers FROM ({})",
             Array::Texts.sql(columns),
             Array::Floats.sql(columns),
             Array::Integers.sql(columns),
+            self.schema.mirrored(day, picked, filter, columns),
         );
         self.server.all("read committed rows", &sql).await
     }

@@ -6,7 +6,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 use weldfleet_weld::columns::RESULT_COLUMNS;
 
-use super::{SourceTable, quote::literal, sql::renamed};
+use super::{Schema, SourceTable, quote::literal, sql::renamed};
 use crate::{
     errors::StoreError,
     range::{Day, Key},
@@ -287,6 +287,25 @@ impl SourceTable {
             )),
         }
         format!("{} WHERE {}", schema.rows(), conditions.join(" AND "))
+    }
+}
+
+impl Schema {
+    /// Rows of [`Hours::days`] whose time is of these hours, which begin on that day by the plant's clock and end on the
+    /// same or the next, wherever the plant's `data_date` changes.
+    fn within(&self, hours: Hours, day: Day) -> String {
+        let column = self.column("ck_local_time");
+        let (_, zone) = self.plant_clock();
+        let at = |day: Day, clock: jiff::civil::Time| {
+            let time = literal(&format!("{} {clock}", day.iso()));
+            format!("toDateTime({time}{zone})")
+        };
+        let last = match hours.from < hours.to {
+            true => day,
+            false => day.offset(1).unwrap_or(day),
+        };
+        let (from, to) = (at(day, hours.from), at(last, hours.to));
+        format!("({column} >= {from} AND {column} < {to})")
     }
 }
 

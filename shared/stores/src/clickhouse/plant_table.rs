@@ -3,13 +3,18 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use clickhouse::Row;
-use serde::Deserialize;
 use weldfleet_settings::Settings;
 
-use super::{Server, native::Writer, quote};
+use super::{
+    Server,
+    native::Writer,
+    quote,
+    schema::table_fault,
+    sql::number_behind,
+    survey::{SurveyedColumn, columns},
+};
 use crate::{
-    errors::{SchemaError, SchemaFault, StoreError},
+    errors::{SchemaFault, StoreError, refuse_faults},
     range::Day,
 };
 
@@ -81,12 +86,6 @@ pub struct PlantTable {
     form: CurveForm,
 }
 
-#[derive(Row, Deserialize)]
-struct ColumnRow {
-    name: String,
-    r#type: String,
-}
-
 impl PlantTable {
     /// Makes the table where there is none; refuses one of another shape. Columns more than these, as
     /// `scheduler migrate` adds them, do no harm.
@@ -94,46 +93,23 @@ impl PlantTable {
         let server = Server::new(&settings.clickhouse);
         let (database, table) = (server.database(), settings.tables.source_table.as_str());
         let name = quote::qualified(database, table);
-        let columns: Vec<ColumnRow> = server
-            .all(
-                "read system.columns",
-                &format!(
-                    "SELECT name, type FROM system.columns WHERE database = {} AND table = {}",
-                    quote::literal(database),
-                    quote::literal(table)
-                ),
-            )
-            .await?;
+        let columns = columns(&server, table).await?;
         if columns.is_empty() {
             create(&server, &name, form).await?;
         } else {
-            let engine: String = server
-                .one(
-                    "read system.tables",
-                    &format!(
-                        "SELECT engine FROM system.tables WHERE database = {} AND name = {}",
-                        quote::literal(database),
-                        quote::literal(table)
-                    ),
-                )
-                .await?;
-            let faults = differences(&engine, columns, form);
-            if !faults.is_empty() {
-                return Err(StoreError::Schema(SchemaError {
-                    table: table.to_owned(),
-                    faults,
-                }));
-            }
+            let about = quote::about_table("name", database, table);
+            let sql = format!("SELECT engine FROM system.tables WHERE {about}");
+            let engine: String = server.one("read system.tables", &sql).await?;
+            refuse_faults(table, differences(&engine, columns, form))?;
         }
         Ok(Self { server, name, form })
     }
 
     /// The largest number behind `prefix` among the day's ids, 0 if there is none.
     pub async fn last_number(&self, day: Day, prefix: &str) -> Result<u64, StoreError> {
-        let prefix = quote::literal(prefix);
         let sql = format!(
-            "SELECT max(if(startsWith(id, {prefix}), toUInt64OrZero(substring(id, length({prefix}) + 1)), toUInt64(0))) \
-             FROM {} WHERE data_date = {}",
+            "SELECT max({}) FROM {} WHERE data_date = {}",
+            number_behind(prefix, "id"),
             self.name,
             quote::literal(&day.to_string())
         );
@@ -142,9 +118,7 @@ impl PlantTable {
 
     /// The time zone in which `ck_local_time` is printed.
     pub async fn time_zone(&self) -> Result<String, StoreError> {
-        self.server
-            .one("read the server's time zone", "SELECT timezone()")
-            .await
+        self.server.time_zone().await
     }
 
     /// Inserts the rows in one block.
@@ -236,23 +210,18 @@ async fn create(server: &Server, name: &str, form: CurveForm) -> Result<(), Stor
     server.execute("create the plant's table", &sql).await
 }
 
-fn differences(engine: &str, columns: Vec<ColumnRow>, form: CurveForm) -> Vec<SchemaFault> {
-    let fault = |problem: String, remedy: &str| SchemaFault {
-        key: "tables.source_table".into(),
-        problem,
-        remedy: remedy.into(),
-    };
+fn differences(engine: &str, columns: Vec<SurveyedColumn>, form: CurveForm) -> Vec<SchemaFault> {
     let elsewhere = "name a table that does not exist yet, and simulate makes it";
     let mut faults = Vec::new();
     if !engine.ends_with("ReplacingMergeTree") {
-        faults.push(fault(
+        faults.push(table_fault(
             format!("its engine is {engine}, not ReplacingMergeTree"),
             elsewhere,
         ));
     }
     let types: BTreeMap<String, String> = columns
         .into_iter()
-        .map(|column| (column.name, column.r#type))
+        .map(|column| (column.name, column.kind))
         .collect();
     for (name, wanted) in shape(form) {
         let remedy = if CURVES.contains(&name) {
@@ -262,11 +231,11 @@ fn differences(engine: &str, columns: Vec<ColumnRow>, form: CurveForm) -> Vec<Sc
         };
         match types.get(name) {
             Some(found) if found == wanted => {}
-            Some(found) => faults.push(fault(
+            Some(found) => faults.push(table_fault(
                 format!("column `{name}` is {found}, not {wanted}"),
                 remedy,
             )),
-            None => faults.push(fault(format!("it has no column `{name}`"), elsewhere)),
+            None => faults.push(table_fault(format!("it has no column `{name}`"), elsewhere)),
         }
     }
     faults

@@ -59,6 +59,15 @@ pub(crate) fn list(numbers: impl IntoIterator<Item = u64>) -> String {
         .join(",")
 }
 
+/// Rows of one of the server's own tables that are about this table, whose name is in the column `named`.
+pub(crate) fn about_table(named: &str, database: &str, table: &str) -> String {
+    format!(
+        "database = {} AND {named} = {}",
+        literal(database),
+        literal(table)
+    )
+}
+
 /// A table's quoted name with its database.
 pub(crate) fn qualified(database: &str, table: &str) -> String {
     format!("{}.{}", identifier(database), identifier(table))

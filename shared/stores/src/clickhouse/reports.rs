@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{OutcomeCounts, Run, SourceTable, quote, schema::IdType};
+use super::{OutcomeCounts, Run, SourceTable, schema::IdType, sql::number_behind};
 use crate::{
     errors::StoreError,
     range::{Day, Selection},
@@ -134,12 +134,7 @@ impl SourceTable {
         let id = self.schema.column("record_id");
         let number = match self.schema.id {
             IdType::Number => format!("toUInt64({id})"),
-            IdType::Text => {
-                let prefix = quote::literal(prefix);
-                format!(
-                    "if(startsWith({id}, {prefix}), toUInt64OrZero(substring({id}, length({prefix}) + 1)), toUInt64(0))"
-                )
-            }
+            IdType::Text => number_behind(prefix, id),
         };
         let sql = format!(
             "SELECT max({number}) FROM {} WHERE {}",
@@ -153,11 +148,7 @@ impl SourceTable {
     pub async fn time_zone(&self) -> Result<String, StoreError> {
         match &self.schema.time_zone {
             Some(zone) => Ok(zone.clone()),
-            None => {
-                self.server
-                    .one("read the server's time zone", "SELECT timezone()")
-                    .await
-            }
+            None => self.server.time_zone().await,
         }
     }
 }

@@ -11,7 +11,7 @@ use weldfleet_settings::Settings;
 
 use super::{
     Server,
-    quote::{list, literal, qualified},
+    quote::{literal, qualified},
 };
 use crate::{
     errors::StoreError,
@@ -344,11 +344,10 @@ impl Runs {
             "INSERT INTO {table} ({KEPT}, state, closed_at, version, changed_by, changed_why) \
              SELECT {kept}, state, closed_at, version + 1, if(state = {held}, changed_by, {by}), \
              if(state = {held}, changed_why, {why}) FROM {table} FINAL \
-             WHERE run IN ({run}) AND state IN ({open}, {held}) AND toString(`order`) != {order}",
+             WHERE run = {run} AND state IN ({open}, {held}) AND toString(`order`) != {order}",
             kept = KEPT.replace("`order`", &order),
             by = literal(by),
             why = literal(why),
-            run = list([run]),
         );
         self.server.execute("change a run's order", &sql).await?;
         self.get(run).await
@@ -376,11 +375,10 @@ impl Runs {
                 &format!(
                     "INSERT INTO {table} ({KEPT}, state, closed_at, version, changed_by, changed_why) \
                      SELECT {KEPT}, {to}, {closed_at}, greatest(version + 1, toUInt64(toUnixTimestamp64Micro(now64(6)))), {changed} \
-                     FROM {table} FINAL WHERE run IN ({run}) AND state IN ({from}) {condition}",
+                     FROM {table} FINAL WHERE run = {run} AND state IN ({from}) {condition}",
                     to = literal(to),
                     closed_at = if ends { "now64(3)" } else { "NULL" },
-                    run = list([run]),
-                    from = from.join(", "),
+                            from = from.join(", "),
                 ),
             )
             .await

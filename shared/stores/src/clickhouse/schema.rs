@@ -8,9 +8,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use weldfleet_settings::{Columns, columns::INPUT_COLUMNS};
 
-use super::{ColumnType, Version, leading::LeadingColumn, quote::literal};
+use super::{
+    ColumnType, Version,
+    leading::LeadingColumn,
+    quote::{about_table, literal},
+};
 use crate::errors::StoreError;
 
+pub(crate) use description::table_fault;
 pub(crate) use load::supported_version;
 
 /// The comment that our own CREATE TABLE gives `record_id`: what tells such a table from a plant's.
@@ -167,6 +172,11 @@ impl Schema {
             })
             .collect();
         format!("{}: {}", self.source, columns.join(", "))
+    }
+
+    /// Rows of one of the server's own tables that are about this one; see [`about_table`].
+    pub(crate) fn about(&self, named: &str) -> String {
+        about_table(named, &self.database, &self.table)
     }
 
     /// Whether the table has the column.

@@ -166,6 +166,12 @@ impl Server {
         self.one::<u8>("ping", "SELECT 1").await.map(|_| ())
     }
 
+    /// The time zone in which it prints times of none.
+    pub(crate) async fn time_zone(&self) -> Result<String, StoreError> {
+        self.one("read the server's time zone", "SELECT timezone()")
+            .await
+    }
+
     pub async fn version(&self) -> Result<Version, StoreError> {
         match self.version_by(&self.client).await {
             // A server that is too old to know them must still be able to say so.

@@ -104,15 +104,12 @@ impl SourceTable {
             "SELECT partition, sumIf(data_uncompressed_bytes, is_patch) AS bytes, \
              toUInt64(greatest(0, toInt64(now()) - toInt64(maxIf(modification_time, is_patch)))) AS quiet_seconds, \
              toUInt8(countIf(NOT is_patch) > 0 AND maxIf(data_version, is_patch) > minIf(data_version, NOT is_patch)) AS unapplied, \
-             assumeNotNull((SELECT count() FROM system.parts WHERE active AND database = {} AND table = {})) AS parts \
+             assumeNotNull((SELECT count() FROM system.parts WHERE active AND {about})) AS parts \
              FROM (SELECT startsWith(partition_id, 'patch-') AS is_patch, data_version, data_uncompressed_bytes, modification_time, \
              CAST(if(is_patch, replaceRegexpOne(partition_id, '^patch-[0-9a-f]+-', ''), partition_id) AS String) AS partition \
-             FROM system.parts WHERE active AND database = {} AND table = {}) \
+             FROM system.parts WHERE active AND {about}) \
              GROUP BY partition HAVING countIf(is_patch) > 0 ORDER BY partition",
-            literal(&schema.database),
-            literal(&schema.table),
-            literal(&schema.database),
-            literal(&schema.table),
+            about = schema.about("table"),
         );
         let found: Vec<PartitionRow> = self.server.all("read patch parts", &sql).await?;
         let mut patches = Patches {
@@ -171,11 +168,9 @@ impl SourceTable {
     /// The table's own text says it, or else the server's default for tables of its kind.
     pub async fn patch_limit(&self) -> Result<u64, StoreError> {
         let what = "read the limit of patch parts";
-        let (database, table) = (&self.schema.database, &self.schema.table);
         let sql = format!(
-            "SELECT engine, create_table_query FROM system.tables WHERE database = {} AND name = {}",
-            literal(database),
-            literal(table)
+            "SELECT engine, create_table_query FROM system.tables WHERE {}",
+            self.schema.about("name")
         );
         let tables: Vec<(String, String)> = self.server.all(what, &sql).await?;
         let (engine, text) = tables.into_iter().next().unwrap_or_default();
@@ -233,9 +228,8 @@ impl SourceTable {
 
     fn unfinished(&self) -> String {
         format!(
-            "database = {} AND table = {} AND NOT is_done AND command LIKE '%APPLY PATCHES%'",
-            literal(&self.schema.database),
-            literal(&self.schema.table)
+            "{} AND NOT is_done AND command LIKE '%APPLY PATCHES%'",
+            self.schema.about("table")
         )
     }
 

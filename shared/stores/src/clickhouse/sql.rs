@@ -1,7 +1,6 @@
 //! Where rows of the source table are read, and conditions on them: bounds and guards.
 
 use super::{
-    Hours,
     leading::LeadingColumn,
     quote::literal,
     schema::{DayType, IdType, Schema, TimeType},
@@ -13,6 +12,9 @@ use crate::{
 
 /// Bytes of the longest `record_id` there is room for in MySQL's unique key.
 pub(crate) const LONGEST_ID: usize = 512;
+
+/// Keys that one statement names.
+pub(super) const MOST_KEYS: usize = 5000;
 
 /// Spans in order, those that touch as one.
 fn joined<T: Copy + Ord>(mut spans: Vec<(T, T)>) -> Vec<(T, T)> {
@@ -35,6 +37,14 @@ pub(super) fn newest_day(day: &str, source: &str, is_text: bool) -> String {
         String::new()
     };
     format!("SELECT max({day}) FROM {source}{dated}")
+}
+
+/// The number behind a prefix in a text column; 0 where the text is not so.
+pub(super) fn number_behind(prefix: &str, column: &str) -> String {
+    let prefix = literal(prefix);
+    format!(
+        "if(startsWith({column}, {prefix}), toUInt64OrZero(substring({column}, length({prefix}) + 1)), toUInt64(0))"
+    )
 }
 
 /// A SELECT of these expressions by their names, with `rest` behind them. Inside a name is `f_…`: the plant may have a
@@ -331,23 +341,6 @@ impl Schema {
                 side(column, value, false)
             ),
         }
-    }
-
-    /// Rows of [`Hours::days`] whose time is of these hours, which begin on that day by the plant's clock and end on the
-    /// same or the next, wherever the plant's `data_date` changes.
-    pub(crate) fn within(&self, hours: Hours, day: Day) -> String {
-        let column = self.column("ck_local_time");
-        let (_, zone) = self.plant_clock();
-        let at = |day: Day, clock: jiff::civil::Time| {
-            let time = literal(&format!("{} {clock}", day.iso()));
-            format!("toDateTime({time}{zone})")
-        };
-        let last = match hours.from < hours.to {
-            true => day,
-            false => day.offset(1).unwrap_or(day),
-        };
-        let (from, to) = (at(day, hours.from), at(last, hours.to));
-        format!("({column} >= {from} AND {column} < {to})")
     }
 
     /// Rows that are the fleet's, for an UPDATE, to which the server does not add the filter by itself.

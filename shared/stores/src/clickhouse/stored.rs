@@ -58,14 +58,6 @@ impl StoredForm {
     }
 }
 
-/// Whether a curve can be read from a column of this type.
-pub(super) fn curve_fits(kind: &ColumnType) -> bool {
-    match kind.array_item() {
-        Some(item) => item.is_number() || item.is_text(),
-        None => kind.is_text(),
-    }
-}
-
 /// What was read of some rows, and what could not be: the row, and why it is invalid.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UnreadableRows {
@@ -308,44 +300,16 @@ async fn read_widened<S: ChunkSource>(
     reader: &mut Reader<S>,
     name: &str,
     count: usize,
-    values: &mut Vec<f32>,
+    into: &mut Vec<f32>,
 ) -> Result<(), StoreError> {
     match name {
-        "Float64" => {
-            reader
-                .widened(count, values, |value: f64| value as f32)
-                .await
-        }
-        "UInt8" => {
-            reader
-                .widened(count, values, |value: u8| f32::from(value))
-                .await
-        }
-        "Int8" => {
-            reader
-                .widened(count, values, |value: i8| f32::from(value))
-                .await
-        }
-        "UInt16" => {
-            reader
-                .widened(count, values, |value: u16| f32::from(value))
-                .await
-        }
-        "Int16" => {
-            reader
-                .widened(count, values, |value: i16| f32::from(value))
-                .await
-        }
-        "UInt32" => {
-            reader
-                .widened(count, values, |value: u32| value as f32)
-                .await
-        }
-        "Int32" => {
-            reader
-                .widened(count, values, |value: i32| value as f32)
-                .await
-        }
-        _ => reader.numbers(count, values).await,
+        "Float64" => reader.widened(count, into, |x: f64| x as f32).await,
+        "UInt8" => reader.widened(count, into, |x: u8| x.into()).await,
+        "Int8" => reader.widened(count, into, |x: i8| x.into()).await,
+        "UInt16" => reader.widened(count, into, |x: u16| x.into()).await,
+        "Int16" => reader.widened(count, into, |x: i16| x.into()).await,
+        "UInt32" => reader.widened(count, into, |x: u32| x as f32).await,
+        "Int32" => reader.widened(count, into, |x: i32| x as f32).await,
+        _ => reader.numbers(count, into).await,
     }
 }

@@ -7,7 +7,7 @@ use super::{
     Server,
     column_type::ColumnType,
     latest_days::latest_days,
-    quote::{identifier, literal, qualified},
+    quote::{about_table, identifier, qualified},
     sql::newest_day,
 };
 use crate::errors::StoreError;
@@ -26,9 +26,8 @@ pub struct SurveyedColumn {
 /// A table's columns in their order; none where there is no such table.
 pub async fn columns(server: &Server, table: &str) -> Result<Vec<SurveyedColumn>, StoreError> {
     let sql = format!(
-        "SELECT name, type AS kind FROM system.columns WHERE database = {} AND table = {} ORDER BY position",
-        literal(server.database()),
-        literal(table)
+        "SELECT name, type AS kind FROM system.columns WHERE {} ORDER BY position",
+        about_table("table", server.database(), table)
     );
     server.all("read system.columns", &sql).await
 }

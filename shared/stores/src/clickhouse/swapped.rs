@@ -15,11 +15,10 @@ impl SourceTable {
         let schema = &self.schema;
         let sql = format!(
             "SELECT toUInt8(toString(uuid) = {} AND create_table_query = {}) FROM system.tables \
-             WHERE database = {} AND name = {}",
+             WHERE {}",
             literal(&schema.table_id),
             literal(&schema.create_table_query),
-            literal(&schema.database),
-            literal(&schema.table),
+            schema.about("name"),
         );
         let same: Vec<u8> = self
             .server

@@ -119,14 +119,14 @@ impl fmt::Display for Notice {
 
 /// Rows of a table that is not of our own making.
 async fn foreign_rows(server: &Server, schema: &Schema) -> Result<u64, StoreError> {
-    let (database, table) = (literal(&schema.database), literal(&schema.table));
     let (rows, is_ours): (u64, u8) = server
         .one(
             "look at the source table",
             &format!(
                 "SELECT CAST(assumeNotNull((SELECT count() FROM {})) AS UInt64), toUInt8(count() > 0) FROM system.columns \
-                 WHERE database = {database} AND table = {table} AND comment = '{OWN_RECORD_ID}'",
-                schema.source
+                 WHERE {} AND comment = '{OWN_RECORD_ID}'",
+                schema.source,
+                schema.about("table")
             ),
         )
         .await?;
@@ -158,7 +158,8 @@ pub(crate) async fn notice(
                  (SELECT database, name FROM system.tables WHERE engine LIKE '%MergeTree') \
                  GROUP BY database, table HAVING (database, table) != ({database}, {table}) \
                  AND arraySort(groupArray((name, type))) = (SELECT arraySort(groupArray((name, type))) FROM system.columns \
-                 WHERE database = {database} AND table = {table}) ORDER BY 1 LIMIT 20"
+                 WHERE {}) ORDER BY 1 LIMIT 20",
+                schema.about("table")
             ),
         )
         .await?;
