@@ -5,10 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use mysql_async::{Conn, prelude::Queryable};
 
 use super::server::in_time;
-use crate::errors::StoreError;
+use crate::{
+    errors::{SchemaFault, StoreError},
+    mirror_layout::MirrorLayout,
+};
+
+/// Why a column is of no use.
+pub(super) const GENERATED: &str = "is generated, so nothing can be written into it";
+
+/// What brings what is lacking.
+pub(super) const MIGRATE: &str = "run `scheduler migrate`";
+
+/// A fault of no column that the settings name.
+pub(super) fn table_fault(problem: impl Into<String>, remedy: impl Into<String>) -> SchemaFault {
+    SchemaFault::new("tables.result_table", problem, remedy)
+}
 
 /// Collations that compare by bytes and do not pad with blanks, newest first.
-pub(super) const EXACT_COLLATIONS: &[&str] = &["utf8mb4_0900_bin", "utf8mb4_nopad_bin"];
+const EXACT_COLLATIONS: &[&str] = &["utf8mb4_0900_bin", "utf8mb4_nopad_bin"];
 
 /// Name, type, the type with its size, collation, nullable, default, extra, comment.
 type InformationRow = (
@@ -107,42 +121,64 @@ impl ExistingTable {
         })
     }
 
-    /// Why the table cannot get a unique key over these columns, or cannot use the one that it has; and what to do.
-    pub(super) fn unfit_for_key(&self, key: &BTreeSet<String>) -> Option<(String, &'static str)> {
+    /// The unique key over a weld's key.
+    fn unique_key(&self, layout: &MirrorLayout) -> Option<&UniqueKey> {
+        let key = layout.key_in_lower_case();
         let mut keys = self.unique_keys.iter();
-        if let Some(found) = keys.find(|unique| unique.whole && unique.columns == *key) {
-            let problem = format!(
-                "unique key `{}` is a HASH index, which finds no rows of a day",
-                found.name
-            );
-            return found
-                .is_hash
-                .then_some((problem, "drop it, and let the table be InnoDB with ROW_FORMAT=DYNAMIC; `scheduler migrate` then adds one"));
+        keys.find(|unique| unique.whole && unique.columns == key)
+    }
+
+    /// What `migrate` has yet to do about a table without the unique key.
+    pub(super) fn lacks_unique_key(&self, layout: &MirrorLayout) -> Option<SchemaFault> {
+        if self.unique_key(layout).is_some() {
+            return None;
         }
+        let problem = format!(
+            "no unique key over ({}), so a weld could be there twice",
+            layout.key.join(", ")
+        );
+        Some(table_fault(problem, MIGRATE))
+    }
+
+    /// Why the table cannot get the unique key, or cannot use the one that it has.
+    pub(super) fn unfit_for_key(&self, layout: &MirrorLayout) -> Option<SchemaFault> {
         let TableKind {
             kind,
             engine,
             row_format,
             options,
         } = &self.kind;
-        if kind.contains("view") {
+        let (problem, remedy) = if let Some(found) = self.unique_key(layout) {
+            if !found.is_hash {
+                return None;
+            }
+            let problem = format!(
+                "unique key `{}` is a HASH index, which finds no rows of a day",
+                found.name
+            );
+            (
+                problem,
+                "drop it, and let the table be InnoDB with ROW_FORMAT=DYNAMIC; `scheduler migrate` then adds one",
+            )
+        } else if kind.contains("view") {
             let problem = "is a view, which can have no unique key".to_owned();
-            Some((problem, "name the table that it shows"))
+            (problem, "name the table that it shows")
         } else if !engine.is_empty() && engine != "innodb" {
             let problem = format!("is of the engine {engine}, and a weld's key needs InnoDB");
-            Some((
+            (
                 problem,
                 "ALTER TABLE … ENGINE=InnoDB, or name another table",
-            ))
+            )
         } else if options.contains("partitioned") {
             let problem = "is partitioned, so that a unique key over a weld's key alone is refused";
-            Some((problem.to_owned(), "name a table without partitions"))
+            (problem.to_owned(), "name a table without partitions")
         } else if ["compact", "redundant"].contains(&row_format.as_str()) {
             let problem = format!("has ROW_FORMAT={row_format}, in which a weld's key is too long");
-            Some((problem, "ALTER TABLE … ROW_FORMAT=DYNAMIC"))
+            (problem, "ALTER TABLE … ROW_FORMAT=DYNAMIC")
         } else {
-            None
-        }
+            return None;
+        };
+        Some(table_fault(problem, remedy))
     }
 
     /// A column by its name, whatever its case.
@@ -274,6 +310,38 @@ fn enum_words(column_type: &str) -> Vec<String> {
     };
     let words = list.trim_matches('\'').split("','");
     words.map(|word| word.replace("''", "'")).collect()
+}
+
+impl ExistingColumn {
+    /// Whether a row that says nothing of the column has a value in it.
+    pub(super) fn has_value_by_itself(&self) -> bool {
+        self.fills_itself
+            || self
+                .default
+                .as_deref()
+                .is_some_and(|text| !["NULL", "", "''"].contains(&text))
+    }
+
+    /// Why a row that nobody reviewed would look reviewed, or could not be made to look as before.
+    pub(super) fn looks_reviewed(&self) -> Option<&'static str> {
+        if self.has_value_by_itself() {
+            Some("has a default, so that every row would look reviewed")
+        } else if self.changes_itself {
+            Some("changes by itself (ON UPDATE), so that a corrected row would look reviewed")
+        } else if self.demands_value {
+            Some("takes no NULL and has no default, so that no row can be without a review")
+        } else {
+            None
+        }
+    }
+
+    /// Why it cannot be a column of the key: keys must compare by bytes, or two welds become one row.
+    pub(super) fn confuses_keys(&self) -> Option<String> {
+        let collation = self.collation.as_deref()?;
+        let is_exact = EXACT_COLLATIONS.contains(&collation);
+        (!is_exact)
+            .then(|| format!("compares by {collation}, for which different keys may be equal"))
+    }
 }
 
 /// Whether a column of the type `found` can hold, without loss, what one of the type `ours` of the same family can.

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use jiff::civil::DateTime;
-use mysql_async::{Row, Value, prelude::Queryable};
+use mysql_async::{Row, Value};
 
-use super::{NokTable, quote::identifier, server::in_time};
+use super::{NokTable, quote::identifier};
 use crate::{errors::StoreError, range::Day};
 
 /// What names a weld in every store.
@@ -109,8 +109,8 @@ impl NokTable {
             days.join(", "),
             layout.is_reviewed(),
         );
-        let mut conn = self.server().connect().await?;
-        let rows: Vec<Row> = in_time("read reviews", conn.exec(sql, (from, to))).await?;
+        let server = self.server();
+        let rows: Vec<Row> = server.all("read reviews", &sql, (from, to)).await?;
         let read = rows.into_iter().map(|row| {
             let mut values = row.unwrap().into_iter();
             let ticks = match values.next() {
@@ -131,10 +131,8 @@ impl NokTable {
             self.name,
             self.is_weld(),
         );
-        let mut conn = self.server().connect().await?;
-        let row: Option<Row> =
-            in_time("read a review", conn.exec_first(sql, key_values(key))).await?;
-        Ok(row.map(|row| self.review_of(row.unwrap().into_iter().skip(1))))
+        self.first_review("read a review", &sql, key_values(key))
+            .await
     }
 
     /// The review of a day's weld of this id, and of this time unless that is empty; of the latest where there are
@@ -151,10 +149,19 @@ impl NokTable {
             self.review_texts(),
             self.name,
         );
-        let mut conn = self.server().connect().await?;
-        let values = (day.number(), record_id, time);
-        let row: Option<Row> =
-            in_time("read a weld's record", conn.exec_first(sql, values)).await?;
+        let values = vec![day.number().into(), record_id.into(), time.into()];
+        self.first_review("read a weld's record", &sql, values)
+            .await
+    }
+
+    /// The first review of an answer whose rows are `1` and [`Self::review_texts`].
+    async fn first_review(
+        &self,
+        what: &str,
+        sql: &str,
+        values: Vec<Value>,
+    ) -> Result<Option<Review>, StoreError> {
+        let row: Option<Row> = self.server().first(what, sql, values).await?;
         Ok(row.map(|row| self.review_of(row.unwrap().into_iter().skip(1))))
     }
 

@@ -28,7 +28,7 @@ impl StoredRow {
     }
 }
 
-pub(super) fn millionths(x: &f64) -> Option<i64> {
+fn millionths(x: &f64) -> Option<i64> {
     x.is_finite()
         .then(|| (x.clamp(-1e9, 1e9) * 1e6 + 0.5).floor() as i64)
 }
@@ -42,6 +42,22 @@ pub(super) fn same(a: &NokRow, b: &NokRow) -> bool {
             .iter()
             .map(millionths)
             .eq(b.floats.iter().map(millionths))
+}
+
+/// The first of MySQL's columns in which two rows differ.
+pub(super) fn differs_in<'a>(layout: &'a MirrorLayout, a: &NokRow, b: &NokRow) -> Option<&'a str> {
+    let mut texts = a.texts.iter().zip(&b.texts);
+    let mut floats = a.floats.iter().zip(&b.floats);
+    let mut integers = a.integers.iter().zip(&b.integers);
+    let mut columns = layout.columns.iter();
+    let column = columns.find(|column| match Array::of(column) {
+        Array::Texts => texts.next().is_some_and(|(a, b)| a != b),
+        Array::Floats => floats
+            .next()
+            .is_some_and(|(a, b)| millionths(a) != millionths(b)),
+        Array::Integers => integers.next().is_some_and(|(a, b)| a != b),
+    });
+    column.map(|column| column.theirs.as_str())
 }
 
 /// Every column that a row is written with, quoted: the key, what is held behind it, constants.
