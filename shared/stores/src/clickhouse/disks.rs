@@ -25,10 +25,9 @@ impl SourceTable {
              ORDER BY free_bytes DESC LIMIT 1",
             self.schema.about("name"),
         );
-        match self.server.all("look at the disks", &sql).await {
-            Ok(disks) => Ok(disks.into_iter().next()),
-            Err(error) if error.is_outage() => Err(error),
-            Err(_) => Ok(None),
+        match self.server.first("look at the disks", &sql).await {
+            Err(error) if !error.is_outage() => Ok(None),
+            answered => answered,
         }
     }
 }

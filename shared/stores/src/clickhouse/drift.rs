@@ -5,7 +5,7 @@ use serde::Deserialize;
 use weldfleet_weld::columns::MEASURE_NAMES;
 
 use super::{SourceTable, quality::number};
-use crate::{errors::StoreError, range::Day};
+use crate::{commas, errors::StoreError, range::Day};
 
 /// Columns whose distributions are compared.
 pub fn drifting() -> impl Iterator<Item = &'static str> {
@@ -63,9 +63,6 @@ impl SourceTable {
         let usable = |days: &str| format!("{days} AND isFinite({value})");
         let is_reference = schema.on_day(reference);
         let is_day = schema.on_day(day);
-        let deciles: Vec<String> = (1..BINS)
-            .map(|tenth| format!("{}", tenth as f64 / BINS as f64))
-            .collect();
         let bins = |wanted: &str| {
             format!(
                 "sumForEach(arrayMap(b -> toUInt64({wanted} AND bin = b), range({})))",
@@ -78,7 +75,7 @@ impl SourceTable {
              [avgIf(v, is_reference), avgIf(v, is_day)] AS means, {reference_bins} AS reference_bins, {day_bins} AS day_bins \
              FROM (SELECT {value} AS v, {is_reference} AS is_reference, {is_day} AS is_day, \
              arrayCount(x -> v > x, cuts) + arrayCount(x -> v >= x, cuts) AS bin FROM {source} WHERE {both})",
-            deciles = deciles.join(", "),
+            deciles = commas((1..BINS).map(|tenth| tenth as f64 / BINS as f64)),
             source = schema.rows(),
             reference_rows = usable(&is_reference),
             reference_bins = bins("is_reference"),

@@ -16,8 +16,9 @@ impl Server {
             "SELECT toString(uuid), toString(serverUUID()) FROM system.tables WHERE {}",
             about_table("name", database, table)
         );
-        let found: Vec<(String, String)> = self.all("ask for the table's UUID", &sql).await?;
-        Ok(found.into_iter().next().map(|(table_id, server)| {
+        let what = "ask for the table's UUID";
+        let found: Option<(String, String)> = self.first(what, &sql).await?;
+        Ok(found.map(|(table_id, server)| {
             let mut marks = Vec::new();
             if table_id != NONE {
                 marks.push(format!("table {table_id}"));

@@ -208,7 +208,6 @@ impl SourceTable {
         let Some(days) = self.latest_days(MOST_OF_PARTS).await? else {
             return self.rows_where(Day::EPOCH, "0").await;
         };
-        let parts: Vec<String> = parts.iter().map(|part| quote::literal(part)).collect();
         // By their keys: sorting whole rows would read every curve of these parts.
         let sql = format!(
             "SELECT {ticks}, toValidUTF8({id}) FROM {source} WHERE {on_days} AND {part} IN ({parts}) \
@@ -218,7 +217,7 @@ impl SourceTable {
             source = schema.rows(),
             on_days = days.condition,
             part = schema.text("part_no"),
-            parts = parts.join(", "),
+            parts = quote::literals(parts),
             time = schema.column("ck_local_time"),
         );
         let keys: Vec<(i64, String)> = self.server.all("find rows of parts", &sql).await?;

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     columns::{results_type, source_type},
+    commas,
     errors::StoreError,
     statement::{Statement, Store, without_comments},
 };
@@ -130,18 +131,11 @@ impl Steps {
             return Ok(None);
         };
         if !schema.missing_settings.is_empty() {
-            let on: Vec<String> = schema
-                .missing_settings
-                .iter()
-                .map(|name| format!("{name} = 1"))
-                .collect();
+            let missing = schema.missing_settings.iter();
+            let on = commas(missing.map(|name| format!("{name} = 1")));
             self.add(
                 format!("turn on lightweight UPDATE of `{source}`"),
-                format!(
-                    "ALTER TABLE {} MODIFY SETTING {}",
-                    schema.source,
-                    on.join(", ")
-                ),
+                format!("ALTER TABLE {} MODIFY SETTING {on}", schema.source),
             );
         }
         if has_patch_formats
@@ -163,14 +157,13 @@ impl Steps {
         if schema.missing_results.is_empty() {
             return Ok(None);
         }
-        let columns: Vec<String> = RESULT_COLUMNS
+        let columns = RESULT_COLUMNS
             .iter()
             .filter(|column| schema.missing_results.contains(&column.name))
-            .map(|column| format!("ADD COLUMN IF NOT EXISTS {}", in_source(column, settings)))
-            .collect();
+            .map(|column| format!("ADD COLUMN IF NOT EXISTS {}", in_source(column, settings)));
         self.add(
             format!("add result columns to `{source}`"),
-            format!("ALTER TABLE {} {}", schema.source, columns.join(", ")),
+            format!("ALTER TABLE {} {}", schema.source, commas(columns)),
         );
         writers::notice(server, &schema, schema.missing_results.len()).await
     }
@@ -296,8 +289,7 @@ impl OwnTable {
             about_table("table", server.database(), name),
             about_table("name", server.database(), name),
         );
-        let found: Vec<Self> = server.all("read system.tables", &sql).await?;
-        Ok(found.into_iter().next())
+        server.first("read system.tables", &sql).await
     }
 }
 

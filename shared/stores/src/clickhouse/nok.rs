@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{Schema, SourceTable, quote::list, sql::MOST_KEYS};
+use super::{Schema, SourceTable, sql::MOST_KEYS};
 use crate::{
+    commas,
     errors::StoreError,
     mirror_layout::{MirrorColumn, MirrorType},
     range::{Day, KeyRange},
@@ -94,18 +95,17 @@ impl Array {
 
     /// The columns by their place.
     fn sql(self, columns: &[MirrorColumn]) -> String {
-        let values: Vec<String> = columns
+        let values = columns
             .iter()
             .enumerate()
             .filter(|(_, column)| Self::of(column) == self)
-            .map(|(place, _)| format!("m_{place}"))
-            .collect();
+            .map(|(place, _)| format!("m_{place}"));
         let item = match self {
             Self::Texts => "String",
             Self::Floats => "Float64",
             Self::Integers => "UInt64",
         };
-        format!("CAST([{}] AS Array({item}))", values.join(", "))
+        format!("CAST([{}] AS Array({item}))", commas(values))
     }
 }
 
@@ -143,7 +143,7 @@ impl SourceTable {
                 "{picked} AND {} IN (SELECT key_hash FROM {} WHERE token IN ({}) AND final_result = 'NOK')",
                 schema.row_hash(),
                 schema.results,
-                list(tokens.iter().copied())
+                commas(tokens)
             );
         }
         let nok = format!("{picked} AND {}", schema.is_nok());
@@ -169,22 +169,16 @@ impl SourceTable {
         skip: usize,
     ) -> Result<Option<i64>, StoreError> {
         let schema = &self.schema;
-        let ticks: Vec<i64> = self
-            .server
-            .all(
-                "read a nok row's tick",
-                &format!(
-                    "SELECT {} AS ticks FROM {} WHERE {} AND {} AND {} ORDER BY {} LIMIT 1 OFFSET {skip}",
-                    schema.ticks(),
-                    schema.rows(),
-                    schema.on_day(day),
-                    schema.in_span(span),
-                    schema.is_nok(),
-                    schema.column("ck_local_time"),
-                ),
-            )
-            .await?;
-        Ok(ticks.first().copied())
+        let sql = format!(
+            "SELECT {} AS ticks FROM {} WHERE {} AND {} AND {} ORDER BY {} LIMIT 1 OFFSET {skip}",
+            schema.ticks(),
+            schema.rows(),
+            schema.on_day(day),
+            schema.in_span(span),
+            schema.is_nok(),
+            schema.column("ck_local_time"),
+        );
+        self.server.first("read a nok row's tick", &sql).await
     }
 
     /// Rows of these welds that have a verdict or reason, whatever it is.

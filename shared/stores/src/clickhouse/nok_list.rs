@@ -8,6 +8,7 @@ use weldfleet_weld::columns::RESULT_COLUMNS;
 
 use super::{Schema, SourceTable, quote::literal, sql::renamed};
 use crate::{
+    commas,
     errors::StoreError,
     range::{Day, Key},
 };
@@ -240,18 +241,17 @@ impl SourceTable {
         key: &Key,
     ) -> Result<Option<Vec<(&'static str, String)>>, StoreError> {
         let names = || RESULT_COLUMNS.iter().map(|column| column.name);
-        let values: Vec<String> = names().map(|name| self.result_text(name)).collect();
         let schema = &self.schema;
         let this = schema.is_key(key);
         let sql = format!(
             "SELECT [{}] AS values FROM {} WHERE {} AND {this} LIMIT 1",
-            values.join(", "),
+            commas(names().map(|name| self.result_text(name))),
             schema.rows(),
             schema.on_day(day),
         );
-        let found: Vec<Vec<String>> = self.server.all("read a weld's verdict", &sql).await?;
-        let first = found.into_iter().next();
-        Ok(first.map(|stored| names().zip(stored).collect()))
+        let what = "read a weld's verdict";
+        let stored: Option<Vec<String>> = self.server.first(what, &sql).await?;
+        Ok(stored.map(|stored| names().zip(stored).collect()))
     }
 
     fn result_text(&self, ours: &'static str) -> String {

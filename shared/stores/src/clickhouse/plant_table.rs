@@ -1,7 +1,7 @@
 //! A table of the shape of an older system's, made and filled with made-up rows. The fleet itself never comes here: to
 //! it such a table is any plant's.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
 use weldfleet_settings::Settings;
 
@@ -14,6 +14,7 @@ use super::{
     survey::{SurveyedColumn, columns},
 };
 use crate::{
+    commas,
     errors::{SchemaFault, StoreError, refuse_faults},
     range::Day,
 };
@@ -158,13 +159,9 @@ impl PlantTable {
             names.push(name);
         }
         debug_assert_eq!(names.len(), COLUMNS.len() + CURVES.len());
-        let sql = format!(
-            "INSERT INTO {} ({}) FORMAT Native",
-            self.name,
-            names.join(", ")
-        );
+        let target = (self.name.as_str(), &*names.join(", "));
         self.server
-            .insert_native("insert simulated rows", &sql, out.finish())
+            .insert_native("insert simulated rows", target, out.finish())
             .await
     }
 }
@@ -172,14 +169,9 @@ impl PlantTable {
 fn whole_texts(ends: &[u64], counts: &[u16]) -> Vec<String> {
     let mut start = 0;
     let text = |end: &u64| {
-        let mut text = String::from("[");
-        for (place, count) in counts[start..*end as usize].iter().enumerate() {
-            let between = if place > 0 { ", " } else { "" };
-            let _ = write!(text, "{between}{count}");
-        }
+        let counts = &counts[start..*end as usize];
         start = *end as usize;
-        text.push(']');
-        text
+        format!("[{}]", commas(counts))
     };
     ends.iter().map(text).collect()
 }
@@ -192,20 +184,14 @@ fn shape(form: CurveForm) -> impl Iterator<Item = (&'static str, &'static str)> 
 
 async fn create(server: &Server, name: &str, form: CurveForm) -> Result<(), StoreError> {
     let database = quote::identifier(server.database());
-    server
-        .execute(
-            "create the database",
-            &format!("CREATE DATABASE IF NOT EXISTS {database}"),
-        )
-        .await?;
-    let columns: Vec<String> = shape(form)
-        .map(|(name, sql_type)| format!("{name} {sql_type}"))
-        .collect();
+    let sql = format!("CREATE DATABASE IF NOT EXISTS {database}");
+    server.execute("create the database", &sql).await?;
+    let columns = shape(form).map(|(name, sql_type)| format!("{name} {sql_type}"));
     // Ordered as older systems order theirs, although a key with NULL in it has to be allowed.
     let sql = format!(
         "CREATE TABLE IF NOT EXISTS {name} ({}) ENGINE = ReplacingMergeTree(ver) PARTITION BY data_date \
          ORDER BY (data_date, spot_tag, id) SETTINGS allow_nullable_key = 1",
-        columns.join(", ")
+        commas(columns)
     );
     server.execute("create the plant's table", &sql).await
 }

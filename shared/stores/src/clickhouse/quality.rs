@@ -5,13 +5,19 @@ use serde::Deserialize;
 use weldfleet_settings::columns::TRUTH_COLUMNS;
 use weldfleet_weld::columns::MEASURE_NAMES;
 
-use super::{SourceTable, verdict_words::VerdictWords};
+use super::{Schema, SourceTable, verdict_words::VerdictWords};
 use crate::{errors::StoreError, range::Day};
 
-/// The column of the truth that a measure is compared with.
-pub(super) fn measured(measure: &str) -> Option<&'static str> {
-    let mut columns = TRUTH_COLUMNS.iter().copied();
-    columns.find(|column| column.strip_prefix("measured_") == Some(measure))
+impl Schema {
+    /// The column of the truth that a measure is compared with, if the table has it.
+    pub(super) fn measured(&self, measure: &str) -> Option<&str> {
+        let mut columns = TRUTH_COLUMNS.iter().copied();
+        let of_measure = |column: &&str| column.strip_prefix("measured_") == Some(measure);
+        let column = columns.find(of_measure);
+        column
+            .filter(|column| self.has(column))
+            .map(|column| self.column(column))
+    }
 }
 
 /// One judge against the labels; NOK is positive.
@@ -156,14 +162,12 @@ impl SourceTable {
         let errors: Vec<String> = MEASURE_NAMES
             .iter()
             .map(|measure| {
-                let measured = measured(measure).filter(|column| schema.has(column));
-                let Some(measured) = measured else {
+                let Some(measured) = schema.measured(measure) else {
                     return "nan".to_owned();
                 };
                 let distance = format!(
-                    "abs(toFloat64({}) - toFloat64({}))",
-                    schema.column(measure),
-                    schema.column(measured)
+                    "abs(toFloat64({}) - toFloat64({measured}))",
+                    schema.column(measure)
                 );
                 // NULL or NaN where one of the two is missing. An average of nothing is NULL.
                 let is_known = format!("ifNull(isFinite({distance}), 0)");
@@ -222,16 +226,17 @@ impl SourceTable {
         labelled: bool,
     ) -> Result<Vec<ModelRows>, StoreError> {
         let schema = &self.schema;
-        let label = labelled.then(|| VerdictWords::of(schema, "label").is_either());
+        let labelled = match labelled {
+            true => format!(" AND {}", VerdictWords::of(schema, "label").is_either()),
+            false => String::new(),
+        };
         let sql = format!(
-            "SELECT {version} AS model_version, count() AS rows FROM {source} WHERE {days} AND {status} = 'ok'{and}{label} \
+            "SELECT {version} AS model_version, count() AS rows FROM {source} WHERE {days} AND {status} = 'ok'{labelled} \
              GROUP BY 1 ORDER BY 2 DESC, 1",
             version = schema.text("model_version"),
             source = schema.rows(),
             days = schema.on_days(days),
             status = schema.column("alg_status"),
-            and = if labelled { " AND " } else { "" },
-            label = label.unwrap_or_default(),
         );
         self.server.all("list models", &sql).await
     }

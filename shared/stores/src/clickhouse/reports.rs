@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{OutcomeCounts, Run, SourceTable, schema::IdType, sql::number_behind};
 use crate::{
+    commas,
     errors::StoreError,
     range::{Day, Selection},
 };
@@ -53,15 +54,11 @@ impl SourceTable {
         if away.is_empty() {
             return Ok(away);
         }
-        let numbers: Vec<String> = away
-            .iter()
-            .map(|(day, _)| day.number().to_string())
-            .collect();
         let sql = format!(
             "SELECT day, uniqExact(key_hash) FROM {} WHERE run = {} AND day IN ({}) GROUP BY day",
             self.schema.results,
             run.run,
-            numbers.join(", "),
+            commas(away.iter().map(|(day, _)| day.number())),
         );
         let judged: Vec<(u32, u64)> = self.server.all("count the results of a run", &sql).await?;
         let judged: BTreeMap<u32, u64> = judged.into_iter().collect();

@@ -28,14 +28,10 @@ use weldfleet_weld::{
     },
 };
 
-use super::{
-    RowBlock, Schema, SourceTable,
-    block::DUPLICATE_KEY,
-    native::Writer,
-    quote::{list, literal},
-};
+use super::{RowBlock, Schema, SourceTable, block::DUPLICATE_KEY, native::Writer, quote::literal};
 use crate::{
     columns::{results_type, source_type},
+    commas,
     errors::StoreError,
     range::{Day, KeyOrder, LIVE_RUN, Range, Selection, neighbours},
 };
@@ -137,14 +133,12 @@ impl SourceTable {
 
     /// Inserts one body of `Native` blocks of results.
     pub(super) async fn insert_block(&self, body: Vec<u8>) -> Result<(), StoreError> {
-        let columns: Vec<&str> = verdict_columns().map(|(column, _)| column.name).collect();
-        let sql = format!(
-            "INSERT INTO {} ({}, {}) FORMAT Native",
-            self.schema.results,
-            ATTEMPT_COLUMNS.join(", "),
-            columns.join(", ")
-        );
-        self.server.insert_native("store results", &sql, body).await
+        let verdict = verdict_columns().map(|(column, _)| column.name);
+        let columns = commas(ATTEMPT_COLUMNS.into_iter().chain(verdict));
+        let target = (self.schema.results.as_str(), columns.as_str());
+        self.server
+            .insert_native("store results", target, body)
+            .await
     }
 
     /// Copies stored results to their rows: one UPDATE for all attempts of one run and day.
@@ -173,18 +167,14 @@ impl SourceTable {
     /// Rows of the range that carry the token.
     pub async fn committed(&self, range: &Range, token: u64) -> Result<u64, StoreError> {
         let schema = &self.schema;
-        self.server
-            .one(
-                "count committed rows",
-                &format!(
-                    "SELECT count() FROM {} WHERE {} AND {} AND {} = {token}",
-                    schema.rows(),
-                    schema.on_day(range.day),
-                    schema.between(&range.keys()),
-                    schema.column("alg_token"),
-                ),
-            )
-            .await
+        let sql = format!(
+            "SELECT count() FROM {} WHERE {} AND {} AND {} = {token}",
+            schema.rows(),
+            schema.on_day(range.day),
+            schema.between(&range.keys()),
+            schema.column("alg_token"),
+        );
+        self.server.one("count committed rows", &sql).await
     }
 
     /// Of a run that overwrites verdicts: rows of the range that have one keep it, and the run wants them no more.
@@ -274,7 +264,7 @@ impl Attempt {
 
 impl Schema {
     fn commit_sql(&self, run: u64, day: Day, group: &[&Attempt]) -> String {
-        let tokens = list(group.iter().map(|attempt| attempt.token));
+        let tokens = commas(group.iter().map(|attempt| attempt.token));
         let columns = RESULT_COLUMNS
             .iter()
             .map(|column| (column, ValueSource::of(column)));

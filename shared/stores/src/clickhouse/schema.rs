@@ -13,7 +13,7 @@ use super::{
     leading::LeadingColumn,
     quote::{about_table, literal},
 };
-use crate::errors::StoreError;
+use crate::{commas, errors::StoreError};
 
 pub(crate) use description::table_fault;
 pub(crate) use load::supported_version;
@@ -157,7 +157,7 @@ impl Schema {
 
     /// The table for people: its name, and each mapped column as `ours = theirs type`.
     pub fn describe(&self) -> String {
-        let columns: Vec<String> = self
+        let columns = self
             .columns
             .iter()
             .filter(|(ours, _)| INPUT_COLUMNS.contains(ours))
@@ -169,9 +169,8 @@ impl Schema {
                 } else {
                     format!("{ours} = `{}` {}", column.plain, column.kind.full)
                 }
-            })
-            .collect();
-        format!("{}: {}", self.source, columns.join(", "))
+            });
+        format!("{}: {}", self.source, commas(columns))
     }
 
     /// Rows of one of the server's own tables that are about this one; see [`about_table`].
@@ -273,21 +272,14 @@ impl Schema {
         number_of(self.columns.get(ours), to)
     }
 
-    /// A curve as `Array(Float32)`, NaN for NULL.
+    /// A curve as `Array(Float32)`; empty where the table lacks it.
     pub(crate) fn curve(&self, ours: &'static str) -> String {
         let Some(column) = self.columns.get(ours) else {
             return "emptyArrayFloat32()".to_owned();
         };
-        let nullable_items = column.kind.array_item().is_some_and(|item| item.nullable);
-        if column.kind.full == "Array(Float32)" {
-            column.quoted.clone()
-        } else if nullable_items {
-            format!(
-                "CAST(arrayMap(x -> ifNull(toFloat32(x), nan), {}) AS Array(Float32))",
-                column.quoted
-            )
-        } else {
-            format!("CAST({} AS Array(Float32))", column.quoted)
+        match column.kind.full.as_str() {
+            "Array(Float32)" => column.quoted.clone(),
+            _ => format!("CAST({} AS Array(Float32))", column.quoted),
         }
     }
 }

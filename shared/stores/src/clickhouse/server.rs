@@ -277,6 +277,14 @@ impl Server {
         self.in_time(what, query.fetch_one::<T>()).await
     }
 
+    /// The first row of an answer that may have none.
+    pub(crate) async fn first<T>(&self, what: &str, sql: &str) -> Result<Option<T>, StoreError>
+    where
+        T: RowOwned + RowRead,
+    {
+        Ok(self.all(what, sql).await?.into_iter().next())
+    }
+
     /// A stream of `Native` blocks.
     pub(crate) fn native(
         &self,
@@ -301,13 +309,14 @@ impl Server {
         ))
     }
 
-    /// Inserts one body of `Native` blocks; `sql` ends in `FORMAT Native`.
+    /// Inserts one body of `Native` blocks of these columns.
     pub(crate) async fn insert_native(
         &self,
         what: &str,
-        sql: &str,
+        (table, columns): (&str, &str),
         body: Vec<u8>,
     ) -> Result<(), StoreError> {
+        let sql = format!("INSERT INTO {table} ({columns}) FORMAT Native");
         let mut insert = self.client.insert_formatted_with(sql);
         let work = async {
             insert.send(Bytes::from(body)).await?;

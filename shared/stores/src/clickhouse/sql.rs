@@ -2,11 +2,11 @@
 
 use super::{
     leading::LeadingColumn,
-    quote::literal,
+    quote::{literal, literals},
     schema::{DayType, IdType, Schema, TimeType},
 };
 use crate::{
-    IdRef, RecordId,
+    IdRef, RecordId, commas,
     range::{Day, Key, KeyOrder, KeyRange, Leading, LeadingRef, Selection},
 };
 
@@ -58,8 +58,8 @@ pub(super) fn renamed(columns: &[(&str, String)], rest: &str) -> String {
         .map(|(name, sql)| format!("{sql} AS f_{name}"));
     format!(
         "SELECT {} FROM (SELECT {} {rest})",
-        outer.collect::<Vec<_>>().join(", "),
-        inner.collect::<Vec<_>>().join(", "),
+        commas(outer),
+        commas(inner)
     )
 }
 
@@ -230,19 +230,12 @@ impl Schema {
 
     /// Rows of the day with any of these keys, given as ticks and id.
     pub(crate) fn has_key<'k>(&self, keys: impl IntoIterator<Item = (i64, &'k str)>) -> String {
-        let list: Vec<String> = keys
-            .into_iter()
-            .map(|(ticks, id)| format!("({ticks}, {})", literal(id)))
-            .collect();
+        let keys = keys.into_iter();
+        let list = commas(keys.map(|(ticks, id)| format!("({ticks}, {})", literal(id))));
         if list.is_empty() {
             return "0".to_owned();
         }
-        format!(
-            "({}, {}) IN (({}))",
-            self.ticks(),
-            self.id_text(),
-            list.join(", ")
-        )
+        format!("({}, {}) IN (({list}))", self.ticks(), self.id_text())
     }
 
     /// Rows from the first key to the last. The bounds on time alone come first and use the primary key.
@@ -360,20 +353,12 @@ impl Schema {
             Selection::New => format!("{} IS NULL", self.column("alg_complete_time")),
             Selection::Force => self.guard(run),
             Selection::Status(statuses) => {
-                let list: Vec<String> = statuses
-                    .iter()
-                    .map(|status| literal(status.as_str()))
-                    .collect();
-                let list = if list.is_empty() {
-                    "NULL".to_owned()
-                } else {
-                    list.join(", ")
+                let status = self.column("alg_status");
+                let list = match statuses.as_slice() {
+                    [] => "NULL".to_owned(),
+                    some => literals(some.iter().map(|status| status.as_str())),
                 };
-                format!(
-                    "{} IN ({list}) AND {}",
-                    self.column("alg_status"),
-                    self.guard(run)
-                )
+                format!("{status} IN ({list}) AND {}", self.guard(run))
             }
         }
     }

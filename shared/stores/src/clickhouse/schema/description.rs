@@ -9,6 +9,7 @@ use weldfleet_settings::Settings;
 use super::{OLD_TRUTH, OWN_RECORD_ID};
 use crate::{
     clickhouse::{ColumnType, Server, quote::about_table},
+    commas,
     errors::{SchemaFault, StoreError},
 };
 
@@ -52,8 +53,7 @@ impl<'a> TableDescription<'a> {
             "SELECT toString(uuid) AS table_id, engine, sorting_key, create_table_query FROM system.tables WHERE {}",
             about("name")
         );
-        let tables: Vec<TableRow> = server.all("read system.tables", &sql).await?;
-        let Some(table_row) = tables.into_iter().next() else {
+        let Some(table) = server.first("read system.tables", &sql).await? else {
             return Ok(None);
         };
         let sql = format!(
@@ -72,7 +72,7 @@ impl<'a> TableDescription<'a> {
             server.all("read system.merge_tree_settings", &sql).await?;
         Ok(Some(Self {
             settings,
-            table: table_row,
+            table,
             columns,
             on_by_default,
         }))
@@ -80,11 +80,8 @@ impl<'a> TableDescription<'a> {
 
     pub(super) fn no_column(&self, key: String, theirs: &str) -> SchemaFault {
         let known: BTreeSet<&str> = self.columns.iter().map(|row| row.name.as_str()).collect();
-        let known: Vec<&str> = known.into_iter().collect();
-        let remedy = format!(
-            "map it to the plant's name; the table has: {}",
-            known.join(", ")
-        );
+        let known = commas(known);
+        let remedy = format!("map it to the plant's name; the table has: {known}");
         SchemaFault::new(key, format!("no column `{theirs}`"), remedy)
     }
 

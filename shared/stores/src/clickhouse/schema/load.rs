@@ -18,6 +18,7 @@ use crate::{
         quote::{identifier, qualified},
         versions,
     },
+    commas,
     errors::{Class, SchemaFault, StoreError, refuse_faults},
     mirror_layout::MirrorLayout,
 };
@@ -152,17 +153,14 @@ async fn check_filter(server: &Server, settings: &Settings) -> Result<(), StoreE
     let results = RESULT_COLUMNS
         .iter()
         .map(|ours| settings.columns.name(ours));
-    let used: Vec<String> = results
-        .filter(|name| reads_column(&tree, name))
-        .map(|name| format!("`{name}`"))
-        .collect();
+    let used = results.filter(|name| reads_column(&tree, name));
+    let used = commas(used.map(|name| format!("`{name}`")));
     if used.is_empty() {
         return Ok(());
     }
     refuse(
         format!(
-            " depends on the result column {}: a row would leave the fleet once it has a verdict, or never reach MySQL",
-            used.join(", ")
+            " depends on the result column {used}: a row would leave the fleet once it has a verdict, or never reach MySQL"
         ),
         "leave that condition out; which rows have a verdict the fleet knows by itself",
     )
