@@ -37,9 +37,9 @@ pub struct WeldById {
 pub struct CarriedWeld {
     /// 0 where it is none.
     pub day: u32,
-    /// `ck_local_time` as ClickHouse prints it, and as it stores it.
-    pub time: String,
+    /// `ck_local_time` as ClickHouse stores it, and as it prints it.
     pub ticks: i64,
+    pub time: String,
     pub record_id: String,
     pub part_no: String,
     pub spot_name: String,
@@ -96,23 +96,14 @@ impl SourceTable {
              countIf({complete} IS NULL) AS waiting FROM {from}",
             complete = schema.column("alg_complete_time"),
         );
-        let text = |ours| format!("toValidUTF8({})", schema.text(ours));
+        let mut columns = schema.named_weld();
+        columns.extend([
+            ("status", status),
+            ("result", result),
+            ("defect", schema.text("defect")),
+        ]);
         let welds = renamed(
-            &[
-                ("day", format!("toUInt32({})", schema.day_number())),
-                (
-                    "time",
-                    format!("toString({})", schema.column("ck_local_time")),
-                ),
-                ("ticks", schema.ticks()),
-                ("record_id", format!("toValidUTF8({})", schema.id_text())),
-                ("part_no", text("part_no")),
-                ("spot_name", text("spot_name")),
-                ("timer_name", text("timer_name")),
-                ("status", status),
-                ("result", result),
-                ("defect", schema.text("defect")),
-            ],
+            &columns,
             &format!(
                 "FROM {from} ORDER BY f_result = 'NOK' DESC, f_status IN ('invalid', 'poison', 'error') DESC, f_day DESC, \
                  f_ticks DESC, f_record_id LIMIT {limit}"

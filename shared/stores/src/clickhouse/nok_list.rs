@@ -156,30 +156,22 @@ impl SourceTable {
             format!(" AND {}", schema.not_after(key, false))
         });
         let time = schema.column("ck_local_time");
-        let text = |ours| format!("toValidUTF8({})", schema.text(ours));
+        let body = schema.carried_text(BODY);
         let probability = schema.column("ml_nok_prob");
+        let mut columns = schema.named_weld();
+        columns.extend([
+            ("body_no", format!("toValidUTF8({body})")),
+            ("defect", self.result_text("defect")),
+            ("decided_by", self.result_text("decided_by")),
+            (
+                "probability",
+                format!("toFloat64(ifNull({probability}, nan))"),
+            ),
+            ("model_version", self.result_text("model_version")),
+            ("judged", self.result_text("alg_complete_time")),
+        ]);
         let sql = renamed(
-            &[
-                ("day", format!("toUInt32({})", schema.day_number())),
-                ("ticks", schema.ticks()),
-                ("time", format!("toString({time})")),
-                ("record_id", format!("toValidUTF8({})", schema.id_text())),
-                ("part_no", text("part_no")),
-                ("spot_name", text("spot_name")),
-                ("timer_name", text("timer_name")),
-                (
-                    "body_no",
-                    format!("toValidUTF8({})", schema.carried_text(BODY)),
-                ),
-                ("defect", self.result_text("defect")),
-                ("decided_by", self.result_text("decided_by")),
-                (
-                    "probability",
-                    format!("toFloat64(ifNull({probability}, nan))"),
-                ),
-                ("model_version", self.result_text("model_version")),
-                ("judged", self.result_text("alg_complete_time")),
-            ],
+            &columns,
             &format!(
                 "FROM {}{before} ORDER BY {time} DESC, {} DESC LIMIT 1 BY f_day, f_ticks, f_record_id LIMIT {limit}",
                 self.nok_rows(filter),

@@ -64,6 +64,21 @@ pub(super) fn renamed(columns: &[(&str, String)], rest: &str) -> String {
 }
 
 impl Schema {
+    /// What names a weld in a list for people, for [`renamed`].
+    pub(super) fn named_weld(&self) -> Vec<(&'static str, String)> {
+        let text = |ours| (ours, format!("toValidUTF8({})", self.text(ours)));
+        let time = self.column("ck_local_time");
+        vec![
+            ("day", format!("toUInt32({})", self.day_number())),
+            ("ticks", self.ticks()),
+            ("time", format!("toString({time})")),
+            ("record_id", format!("toValidUTF8({})", self.id_text())),
+            text("part_no"),
+            text("spot_name"),
+            text("timer_name"),
+        ]
+    }
+
     /// Where rows are read: of a table that keeps versions, the version that counts.
     ///
     /// `FINAL` is the table's own notion of it, deleted rows included. Writes name the table itself: a result is of one

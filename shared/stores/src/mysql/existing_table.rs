@@ -102,19 +102,13 @@ impl ExistingTable {
             ),
         )
         .await?;
-        let rows: Vec<InformationRow> = in_time(
-            "read columns",
-            conn.exec(
-                "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, COLLATION_NAME, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, COLUMN_COMMENT \
-                 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
-                (database, table),
-            ),
-        )
-        .await?;
+        let columns = columns(conn, database, table).await?.into_iter();
         Ok(Self {
             collation: exact_collation(conn).await?,
             has_database: !databases.is_empty(),
-            columns: rows.into_iter().map(ExistingColumn::described).collect(),
+            columns: columns
+                .map(|(name, column)| (name.to_lowercase(), column))
+                .collect(),
             unique_keys: unique_keys(conn, database, table).await?,
             kind: kind(conn, database, table).await?,
             referring: referring(conn, database, table).await?,
@@ -185,6 +179,24 @@ impl ExistingTable {
     pub(super) fn column(&self, name: &str) -> Option<&ExistingColumn> {
         self.columns.get(&name.to_lowercase())
     }
+}
+
+/// Names and columns of a table in their order; none where there is no such table.
+pub(super) async fn columns(
+    conn: &mut Conn,
+    database: &str,
+    table: &str,
+) -> Result<Vec<(String, ExistingColumn)>, StoreError> {
+    let rows: Vec<InformationRow> = in_time(
+        "read columns",
+        conn.exec(
+            "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, COLLATION_NAME, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, COLUMN_COMMENT \
+             FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION",
+            (database, table),
+        ),
+    )
+    .await?;
+    Ok(rows.into_iter().map(ExistingColumn::described).collect())
 }
 
 /// The best that the server has.
@@ -272,7 +284,7 @@ async fn unique_keys(
 }
 
 impl ExistingColumn {
-    /// Its name in lower case, and what it is.
+    /// Its name, and what it is.
     fn described(row: InformationRow) -> (String, Self) {
         let (name, data_type, column_type, collation, nullable, default, extra, comment) = row;
         let extra = extra.to_ascii_lowercase();
@@ -295,7 +307,7 @@ impl ExistingColumn {
             default,
             comment,
         };
-        (name.to_lowercase(), column)
+        (name, column)
     }
 }
 
