@@ -132,17 +132,14 @@ impl SchemaFault {
 
 impl std::fmt::Display for SchemaError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (place, fault) in self.faults.iter().enumerate() {
-            if place > 0 {
-                f.write_str("\n")?;
-            }
-            write!(
-                f,
-                "{}: table `{}`: {}; {}",
-                fault.key, self.table, fault.problem, fault.remedy
-            )?;
-        }
-        Ok(())
+        let faults = self.faults.iter().map(|fault| {
+            let (key, table) = (&fault.key, &self.table);
+            format!(
+                "{key}: table `{table}`: {}; {}",
+                fault.problem, fault.remedy
+            )
+        });
+        f.write_str(&faults.collect::<Vec<_>>().join("\n"))
     }
 }
 

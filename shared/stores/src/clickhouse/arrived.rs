@@ -100,20 +100,17 @@ impl Arrived {
     /// An order over what a row says, so that the same one of several duplicates is always taken.
     pub(super) fn compare_content(&self, a: usize, b: usize) -> Ordering {
         let bits = |values: &[f32]| -> Vec<u32> { values.iter().map(|v| v.to_bits()).collect() };
-        (
-            self.umax[a].to_bits(),
-            self.imax[a].to_bits(),
-            self.part_no.bytes(a),
-            self.spot_name.bytes(a),
-            self.timer_name.bytes(a),
-        )
-            .cmp(&(
-                self.umax[b].to_bits(),
-                self.imax[b].to_bits(),
-                self.part_no.bytes(b),
-                self.spot_name.bytes(b),
-                self.timer_name.bytes(b),
-            ))
+        let short = |row: usize| {
+            (
+                self.umax[row].to_bits(),
+                self.imax[row].to_bits(),
+                self.part_no.bytes(row),
+                self.spot_name.bytes(row),
+                self.timer_name.bytes(row),
+            )
+        };
+        short(a)
+            .cmp(&short(b))
             .then_with(|| bits(self.u(a)).cmp(&bits(self.u(b))))
             .then_with(|| bits(self.i(a)).cmp(&bits(self.i(b))))
             .then_with(|| {

@@ -61,6 +61,7 @@ impl SourceTable {
         schema.require(column, "", format!("map one with columns.{column}"))?;
         let value = schema.number(column, "Float64");
         let usable = |days: &str| format!("{days} AND isFinite({value})");
+        let (source, both) = (schema.rows(), usable(&schema.on_days(&[reference, day])));
         let is_reference = schema.on_day(reference);
         let is_day = schema.on_day(day);
         let bins = |wanted: &str| {
@@ -76,11 +77,9 @@ impl SourceTable {
              FROM (SELECT {value} AS v, {is_reference} AS is_reference, {is_day} AS is_day, \
              arrayCount(x -> v > x, cuts) + arrayCount(x -> v >= x, cuts) AS bin FROM {source} WHERE {both})",
             deciles = commas((1..BINS).map(|tenth| tenth as f64 / BINS as f64)),
-            source = schema.rows(),
             reference_rows = usable(&is_reference),
             reference_bins = bins("is_reference"),
             day_bins = bins("is_day"),
-            both = usable(&schema.on_days(&[reference, day])),
         );
         let what = "compare distributions";
         let row: ShiftRow = self.server.one(what, &sql).await?;
@@ -96,8 +95,6 @@ impl SourceTable {
             let sql = format!(
                 "SELECT toFloat64(kolmogorovSmirnovTest('two-sided', 'asymp')({value}, toUInt8({is_day})).1) \
                  FROM {source} WHERE {both}",
-                source = schema.rows(),
-                both = usable(&schema.on_days(&[reference, day])),
             );
             ks = number(self.server.one(what, &sql).await?);
         }

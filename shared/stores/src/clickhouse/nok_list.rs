@@ -6,7 +6,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 use weldfleet_weld::columns::RESULT_COLUMNS;
 
-use super::{Schema, SourceTable, quote::literal, sql::renamed};
+use super::{Schema, SourceTable, leading::Side, quote::literal, sql::renamed};
 use crate::{
     commas,
     errors::StoreError,
@@ -153,7 +153,7 @@ impl SourceTable {
     ) -> Result<Vec<NokWeld>, StoreError> {
         let schema = &self.schema;
         let before = before.map_or_else(String::new, |key| {
-            format!(" AND {}", schema.not_after(key, false))
+            format!(" AND {}", schema.on_side(Side::Before, key, false))
         });
         let time = schema.column("ck_local_time");
         let body = schema.carried_text(BODY);

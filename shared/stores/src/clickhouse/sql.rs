@@ -1,13 +1,13 @@
 //! Where rows of the source table are read, and conditions on them: bounds and guards.
 
 use super::{
-    leading::LeadingColumn,
+    leading::Side,
     quote::{literal, literals},
     schema::{DayType, IdType, Schema, TimeType},
 };
 use crate::{
     IdRef, RecordId, commas,
-    range::{Day, Key, KeyOrder, KeyRange, Leading, LeadingRef, Selection},
+    range::{Day, Key, KeyOrder, KeyRange, Leading, Selection},
 };
 
 /// Bytes of the longest `record_id` there is room for in MySQL's unique key.
@@ -257,8 +257,8 @@ impl Schema {
     pub(crate) fn between(&self, keys: &KeyRange) -> String {
         format!(
             "({} AND {})",
-            self.not_before(&keys.from, true),
-            self.not_after(&keys.to, true)
+            self.on_side(Side::Behind, &keys.from, true),
+            self.on_side(Side::Before, &keys.to, true)
         )
     }
 
@@ -284,7 +284,8 @@ impl Schema {
             });
             let spans = joined(spans.filter(|(from, _)| column.fits(*from)).collect());
             alternatives.extend(spans.into_iter().map(|(from, to)| {
-                format!("({} AND {})", column.from(from, true), column.to(to, true))
+                let from = column.on_side(Side::Behind, from, true);
+                format!("({from} AND {})", column.on_side(Side::Before, to, true))
             }));
         }
         match alternatives.as_slice() {
@@ -310,43 +311,24 @@ impl Schema {
         Some(format!("({hull} AND ({}))", each.join(" OR ")))
     }
 
-    /// Rows at or behind a key (strictly behind it unless `inclusive`).
-    pub(crate) fn not_before(&self, key: &Key, inclusive: bool) -> String {
-        let (time, id) = (self.column("ck_local_time"), self.column("record_id"));
-        let (at, value) = (self.instant(key.ticks), self.id_value(key.id.as_ref()));
-        let sign = if inclusive { ">=" } else { ">" };
-        let later = format!("{time} >= {at} AND ({time} > {at} OR {id} {sign} {value})");
-        self.led_by(key, later, LeadingColumn::from)
-    }
-
-    /// Rows before a key, or at it.
-    pub(crate) fn not_after(&self, key: &Key, inclusive: bool) -> String {
-        let (time, id) = (self.column("ck_local_time"), self.column("record_id"));
-        let (at, value) = (self.instant(key.ticks), self.id_value(key.id.as_ref()));
-        let sign = if inclusive { "<=" } else { "<" };
-        let earlier = format!("{time} <= {at} AND ({time} < {at} OR {id} {sign} {value})");
-        self.led_by(key, earlier, LeadingColumn::to)
-    }
-
-    /// Rows on one side of the key's leading value, at the value itself those that meet the condition; the condition
-    /// alone in the order of time.
+    /// Rows on one side of a key, and at it if that is `inclusive`.
     ///
     /// A range along a sorting key that the table has no more names no row; the pass cuts its rows anew.
-    fn led_by(
-        &self,
-        key: &Key,
-        at_the_value: String,
-        side: impl Fn(&LeadingColumn, LeadingRef<'_>, bool) -> String,
-    ) -> String {
+    pub(super) fn on_side(&self, side: Side, key: &Key, inclusive: bool) -> String {
+        let (time, id) = (self.column("ck_local_time"), self.column("record_id"));
+        let (at, value) = (self.instant(key.ticks), self.id_value(key.id.as_ref()));
+        let [from, beyond, last] = [true, false, inclusive].map(|inclusive| side.sign(inclusive));
+        let by_time =
+            format!("{time} {from} {at} AND ({time} {beyond} {at} OR {id} {last} {value})");
         let Some(value) = key.leading.as_ref().map(Leading::as_ref) else {
-            return at_the_value;
+            return by_time;
         };
         match self.leading.as_ref().filter(|column| column.fits(value)) {
             None => "0".to_owned(),
             Some(column) => format!(
-                "{} AND ({} OR ({at_the_value}))",
-                side(column, value, true),
-                side(column, value, false)
+                "{} AND ({} OR ({by_time}))",
+                column.on_side(side, value, true),
+                column.on_side(side, value, false)
             ),
         }
     }

@@ -83,11 +83,15 @@ pub(super) fn row_values(layout: &MirrorLayout, day: Day, row: &NokRow) -> Vec<V
         (row.texts.iter(), row.floats.iter(), row.integers.iter());
     values.extend(layout.columns.iter().map(|column| {
         let value = match Array::of(column) {
-            Array::Texts => texts.next().map(|text| match text.as_str() {
-                "" if !column.takes_null => Value::from(""),
-                text => text_value(text),
-            }),
-            Array::Floats => floats.next().map(|number| float_value(*number)),
+            Array::Texts => {
+                let text = texts.next().map(String::as_str);
+                let is_value = |text: &&str| !text.is_empty() || !column.takes_null;
+                text.filter(is_value).map(Value::from)
+            }
+            Array::Floats => {
+                let number = floats.next().filter(|number| number.is_finite());
+                number.map(|number| Value::from(*number))
+            }
             Array::Integers => integers.next().map(|number| Value::from(*number)),
         };
         value.unwrap_or(Value::NULL)
@@ -114,22 +118,6 @@ pub(super) fn values_of((ticks, time, id): &TextKey) -> [Value; 3] {
         Value::from(time.as_str()),
         Value::from(id.as_str()),
     ]
-}
-
-fn text_value(text: &str) -> Value {
-    if text.is_empty() {
-        Value::NULL
-    } else {
-        Value::from(text)
-    }
-}
-
-fn float_value(number: f64) -> Value {
-    if number.is_finite() {
-        Value::from(number)
-    } else {
-        Value::NULL
-    }
 }
 
 pub(super) fn stored_row(layout: &MirrorLayout, mut row: Row) -> Result<StoredRow, StoreError> {
