@@ -5,9 +5,13 @@ use weldfleet_settings::Settings;
 pub use crate::statement::Store;
 use crate::{
     clickhouse::quote,
+    commas,
     errors::StoreError,
     mirror_layout::MirrorLayout,
-    mysql::{quote::identifier, server::Server},
+    mysql::{
+        quote::{identifier, qualified},
+        server::Server,
+    },
 };
 
 /// Whose account it is.
@@ -151,21 +155,9 @@ fn clickhouse(settings: &Settings) -> Vec<Privilege> {
 }
 
 fn mysql(settings: &Settings, database: &str) -> Vec<Privilege> {
-    let on = format!(
-        "{}.{}",
-        identifier(database),
-        identifier(&settings.tables.result_table)
-    );
+    let on = qualified(database, &settings.tables.result_table);
     let layout = MirrorLayout::of(settings);
-    let columns = |names: &[&String]| -> String {
-        let quoted: Vec<String> = names.iter().map(|name| identifier(name)).collect();
-        quoted.join(", ")
-    };
-    let held = layout.columns.iter().map(|column| &column.theirs);
-    let written: Vec<&String> = layout.key.iter().chain(held).collect();
-    let constants = layout.constants.iter().map(|(name, _)| name);
-    let inserted: Vec<&String> = written.iter().copied().chain(constants).collect();
-    let reviewed: Vec<&String> = layout.review.iter().map(|(_, name)| name).collect();
+    let reviewed = commas(layout.review.iter().map(|(_, name)| identifier(name)));
     let mut all = Vec::new();
     let mut add = |role, what: String, why| {
         all.push(Privilege {
@@ -184,12 +176,12 @@ fn mysql(settings: &Settings, database: &str) -> Vec<Privilege> {
         );
         add(
             role,
-            format!("INSERT ({})", columns(&inserted)),
+            format!("INSERT ({})", commas(layout.written())),
             "adds NOK welds",
         );
         add(
             role,
-            format!("UPDATE ({})", columns(&written)),
+            format!("UPDATE ({})", commas(layout.held())),
             "changes a weld that was judged again",
         );
         add(
@@ -201,11 +193,7 @@ fn mysql(settings: &Settings, database: &str) -> Vec<Privilege> {
     add(Role::Console, "SELECT".to_owned(), "shows reviews");
     if !reviewed.is_empty() {
         for role in REVIEWERS {
-            add(
-                role,
-                format!("UPDATE ({})", columns(&reviewed)),
-                "keeps a review",
-            );
+            add(role, format!("UPDATE ({reviewed})"), "keeps a review");
         }
     }
     all

@@ -13,6 +13,8 @@ use weldfleet_settings::{
 };
 use weldfleet_weld::columns::{RESULT_COLUMNS, ValueKind};
 
+use crate::commas;
+
 /// Characters of a carried text in a table of the fleet's own.
 const CARRIED: u16 = 255;
 
@@ -177,19 +179,12 @@ impl MirrorLayout {
 
     /// Which texts the columns cannot hold whole, for people; `None` if they hold all.
     pub fn cut_texts(&self) -> Option<String> {
-        let cut: Vec<String> = self
-            .columns
-            .iter()
-            .filter_map(|column| {
-                let most = column.cuts_at()?;
-                Some(format!(
-                    "`{}` holds {most} characters of `{}`",
-                    column.theirs,
-                    column.ours()
-                ))
-            })
-            .collect();
-        (!cut.is_empty()).then(|| format!("longer texts are cut: {}", cut.join(", ")))
+        let cut = commas(self.columns.iter().filter_map(|column| {
+            let (theirs, ours) = (&column.theirs, column.ours());
+            let most = column.cuts_at()?;
+            Some(format!("`{theirs}` holds {most} characters of `{ours}`"))
+        }));
+        (!cut.is_empty()).then(|| format!("longer texts are cut: {cut}"))
     }
 
     /// The key's columns as MySQL compares names.

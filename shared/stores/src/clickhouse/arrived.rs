@@ -3,7 +3,11 @@
 use std::{cmp::Ordering, sync::Arc};
 
 use super::{
-    arena::Arena, native::Texts, schema::FurtherNames, sql::LONGEST_ID, stored::UnreadableRows,
+    arena::Arena,
+    native::{Texts, Values},
+    schema::FurtherNames,
+    sql::LONGEST_ID,
+    stored::UnreadableRows,
 };
 use crate::{
     IdRef,
@@ -12,24 +16,13 @@ use crate::{
 };
 
 /// Record ids of a column.
-#[derive(Debug, Clone)]
-pub(crate) enum Ids {
-    Numbers(Vec<u64>),
-    Texts(Texts),
-}
+pub(crate) type Ids = Values<u64>;
 
 impl Ids {
     pub(crate) fn get(&self, row: usize) -> IdRef<'_> {
         match self {
             Self::Numbers(numbers) => IdRef::Number(numbers[row]),
             Self::Texts(texts) => IdRef::Text(texts.get(row)),
-        }
-    }
-
-    pub(crate) fn clear(&mut self) {
-        match self {
-            Self::Numbers(numbers) => numbers.clear(),
-            Self::Texts(texts) => *texts = Texts::default(),
         }
     }
 

@@ -4,14 +4,11 @@ use std::cmp::Ordering;
 
 use super::{
     column_type::ColumnType,
-    native::{ChunkSource, Reader, Texts},
+    native::Values,
     quote::{identifier, literal},
     versions::members,
 };
-use crate::{
-    errors::StoreError,
-    range::{LeadingRef, hex},
-};
+use crate::range::{LeadingRef, hex};
 
 /// On which side of a value rows are.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +66,7 @@ impl LeadingColumn {
         })
     }
 
-    /// Its value as the reader of [`Values`] expects it, by which rows are put in order.
+    /// Its value as the reader of [`LeadingValues`] expects it, by which rows are put in order.
     pub(super) fn value(&self) -> String {
         let column = &self.quoted;
         let (null, to) = match self.is_text {
@@ -112,46 +109,19 @@ impl LeadingColumn {
         }
     }
 
-    pub(super) fn no_values(&self) -> Values {
-        match self.is_text {
-            true => Values::Texts(Texts::default()),
-            false => Values::Numbers(Vec::new()),
-        }
+    pub(super) fn no_values(&self) -> LeadingValues {
+        Values::empty(self.is_text)
     }
 }
 
 /// Values of the column.
-#[derive(Debug)]
-pub(super) enum Values {
-    Numbers(Vec<i128>),
-    Texts(Texts),
-}
+pub(super) type LeadingValues = Values<i128>;
 
-impl Values {
+impl LeadingValues {
     pub(super) fn get(&self, row: usize) -> LeadingRef<'_> {
         match self {
             Self::Numbers(numbers) => LeadingRef::Number(numbers[row]),
             Self::Texts(texts) => LeadingRef::Text(texts.bytes(row)),
-        }
-    }
-
-    /// Reads the values of a block in place of those that are there.
-    pub(super) async fn read<S: ChunkSource>(
-        &mut self,
-        reader: &mut Reader<S>,
-        rows: usize,
-    ) -> Result<(), StoreError> {
-        match self {
-            Self::Numbers(numbers) => {
-                numbers.clear();
-                reader.column("Int128").await?;
-                reader.numbers(rows, numbers).await
-            }
-            Self::Texts(texts) => {
-                *texts = Texts::default();
-                reader.column("String").await?;
-                reader.texts(rows, texts).await
-            }
         }
     }
 }

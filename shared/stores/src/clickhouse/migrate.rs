@@ -242,12 +242,10 @@ impl Steps {
         let missing = columns
             .iter()
             .filter(|column| !table.columns.iter().any(|found| found == column.name));
-        let missing: Vec<String> = missing
-            .map(|column| format!("ADD COLUMN IF NOT EXISTS {}", column.sql))
-            .collect();
+        let missing =
+            commas(missing.map(|column| format!("ADD COLUMN IF NOT EXISTS {}", column.sql)));
         if !missing.is_empty() {
-            let sql = format!("ALTER TABLE {target} {}", missing.join(", "));
-            self.add(what.to_owned(), sql);
+            self.add(what.to_owned(), format!("ALTER TABLE {target} {missing}"));
         }
     }
 

@@ -3,11 +3,11 @@
 use super::{
     SourceTable,
     arrived::Ids,
-    fetch::{empty_ids, read_ids, read_ticks},
-    leading::{LeadingColumn, Values},
+    fetch::read_ticks,
+    leading::{LeadingColumn, LeadingValues},
     native::Reader,
     quote,
-    schema::TimeType,
+    schema::{IdType, TimeType},
     server::HttpSource,
     sql,
 };
@@ -24,7 +24,7 @@ const MAX_EXCLUDED: usize = 20_000;
 #[derive(Debug)]
 pub struct KeyBlock {
     /// In the order of time there are none.
-    leading: Option<Values>,
+    leading: Option<LeadingValues>,
     ticks: Vec<i64>,
     ids: Ids,
 }
@@ -55,13 +55,15 @@ impl KeyStream {
             return Ok(None);
         };
         if let Some(values) = &mut self.block.leading {
-            values.read(&mut self.reader, rows).await?;
+            values.clear();
+            values.read(&mut self.reader, "Int128", rows).await?;
         }
         self.block.ticks.clear();
         self.block.ids.clear();
         read_ticks(&mut self.reader, self.time, rows, &mut self.block.ticks).await?;
-        read_ids(&mut self.reader, rows, &mut self.block.ids).await?;
-        self.block.ids.check()?;
+        let ids = &mut self.block.ids;
+        ids.read(&mut self.reader, "UInt64", rows).await?;
+        ids.check()?;
         Ok(Some(&self.block))
     }
 }
@@ -216,7 +218,7 @@ impl SourceTable {
             block: KeyBlock {
                 leading: leading.map(LeadingColumn::no_values),
                 ticks: Vec::new(),
-                ids: empty_ids(schema.id),
+                ids: Ids::empty(schema.id == IdType::Text),
             },
         })
     }

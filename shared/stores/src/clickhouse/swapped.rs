@@ -20,11 +20,9 @@ impl SourceTable {
             literal(&schema.create_table_query),
             schema.about("name"),
         );
-        let same: Vec<u8> = self
-            .server
-            .all("look whether the table is the same", &sql)
-            .await?;
-        Ok(same == [1])
+        let what = "look whether the table is the same";
+        let same: Option<u8> = self.server.first(what, &sql).await?;
+        Ok(same == Some(1))
     }
 }
 

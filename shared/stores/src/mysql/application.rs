@@ -15,6 +15,7 @@ use super::{
     quote::identifier,
 };
 use crate::{
+    commas,
     errors::SchemaFault,
     mirror_layout::{Characters, MirrorColumn, MirrorLayout, MirrorType, Precision, Source},
 };
@@ -54,14 +55,11 @@ impl ExistingTable {
     /// What `migrate` has yet to do.
     fn yet_to_do(&self, layout: &MirrorLayout) -> Option<SchemaFault> {
         let missing = layout.key.iter().filter(|name| self.column(name).is_none());
-        let missing: Vec<String> = missing.map(|name| format!("`{name}`")).collect();
+        let missing = commas(missing.map(|name| format!("`{name}`")));
         if missing.is_empty() {
             return self.lacks_unique_key(layout);
         }
-        let problem = format!(
-            "lacks {}, by which the fleet knows the rows that it made",
-            missing.join(", ")
-        );
+        let problem = format!("lacks {missing}, by which the fleet knows the rows that it made");
         Some(table_fault(problem, MIGRATE))
     }
 
@@ -118,8 +116,7 @@ impl ExistingTable {
     }
 
     fn names(&self) -> String {
-        let names: Vec<&str> = self.columns.keys().map(String::as_str).collect();
-        names.join(", ")
+        commas(self.columns.keys())
     }
 
     fn check_key(&self, layout: &MirrorLayout, faults: &mut Vec<SchemaFault>) {
@@ -180,12 +177,11 @@ impl ExistingTable {
             if is_weld || unique.columns.iter().any(differs_by_itself) {
                 continue;
             }
-            let columns: Vec<&str> = unique.columns.iter().map(String::as_str).collect();
             faults.push(table_fault(
                 format!(
                     "unique key `{}` over ({}) would let a weld change another row",
                     unique.name,
-                    columns.join(", ")
+                    commas(&unique.columns)
                 ),
                 "leave one of its columns out of [mysql.columns] and [mysql.constants] where it may be NULL or counts by itself, or make \
                  the key an ordinary index",

@@ -2,7 +2,7 @@
 
 use mysql_async::prelude::Queryable;
 
-use super::{NokTable, row::written, server::in_time};
+use super::{NokTable, server::in_time};
 use crate::errors::{StoreError, refuse_faults};
 
 impl NokTable {
@@ -69,7 +69,7 @@ impl NokTable {
     async fn check_write(&self) -> Result<(), StoreError> {
         let layout = self.layout().await?;
         let mut conn = self.server().connect().await?;
-        let (name, names) = (&self.name, written(&layout).join(", "));
+        let (name, names) = (&self.name, layout.written().join(", "));
         let insert = format!("INSERT INTO {name} ({names}) SELECT {names} FROM {name} WHERE 1 = 0");
         in_time("insert into the result table", conn.query_drop(insert)).await?;
         let [day, ..] = layout.quoted_key();
@@ -85,7 +85,7 @@ impl NokTable {
         let mut conn = self.server().connect().await?;
         let sql = format!(
             "SELECT {}, {} FROM {} LIMIT 0",
-            written(&layout).join(", "),
+            layout.written().join(", "),
             layout.is_reviewed(),
             self.name
         );

@@ -102,16 +102,17 @@ impl ExistingTable {
             ),
         )
         .await?;
-        let columns = columns(conn, database, table).await?.into_iter();
+        let named = (database, table);
+        let columns = columns(conn, named).await?.into_iter();
         Ok(Self {
             collation: exact_collation(conn).await?,
             has_database: !databases.is_empty(),
             columns: columns
                 .map(|(name, column)| (name.to_lowercase(), column))
                 .collect(),
-            unique_keys: unique_keys(conn, database, table).await?,
-            kind: kind(conn, database, table).await?,
-            referring: referring(conn, database, table).await?,
+            unique_keys: unique_keys(conn, named).await?,
+            kind: kind(conn, named).await?,
+            referring: referring(conn, named).await?,
         })
     }
 
@@ -181,18 +182,17 @@ impl ExistingTable {
     }
 }
 
-/// Names and columns of a table in their order; none where there is no such table.
+/// Names and columns of a table, `named` with its database, in their order; none where there is no such table.
 pub(super) async fn columns(
     conn: &mut Conn,
-    database: &str,
-    table: &str,
+    named: (&str, &str),
 ) -> Result<Vec<(String, ExistingColumn)>, StoreError> {
     let rows: Vec<InformationRow> = in_time(
         "read columns",
         conn.exec(
             "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, COLLATION_NAME, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, COLUMN_COMMENT \
              FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION",
-            (database, table),
+            named,
         ),
     )
     .await?;
@@ -216,13 +216,13 @@ async fn exact_collation(conn: &mut Conn) -> Result<String, StoreError> {
     })
 }
 
-async fn kind(conn: &mut Conn, database: &str, table: &str) -> Result<TableKind, StoreError> {
+async fn kind(conn: &mut Conn, named: (&str, &str)) -> Result<TableKind, StoreError> {
     let found: Option<(String, String, String, String)> = in_time(
         "read the table's kind",
         conn.exec_first(
             "SELECT TABLE_TYPE, IFNULL(ENGINE, ''), IFNULL(ROW_FORMAT, ''), IFNULL(CREATE_OPTIONS, '') \
              FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
-            (database, table),
+            named,
         ),
     )
     .await?;
@@ -235,17 +235,13 @@ async fn kind(conn: &mut Conn, database: &str, table: &str) -> Result<TableKind,
     })
 }
 
-async fn referring(
-    conn: &mut Conn,
-    database: &str,
-    table: &str,
-) -> Result<Vec<String>, StoreError> {
+async fn referring(conn: &mut Conn, named: (&str, &str)) -> Result<Vec<String>, StoreError> {
     let found: Vec<(String, String, String)> = in_time(
         "read foreign keys",
         conn.exec(
             "SELECT TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS \
              WHERE UNIQUE_CONSTRAINT_SCHEMA = ? AND REFERENCED_TABLE_NAME = ? ORDER BY 1, 2",
-            (database, table),
+            named,
         ),
     )
     .await?;
@@ -254,18 +250,14 @@ async fn referring(
     Ok(found.collect())
 }
 
-async fn unique_keys(
-    conn: &mut Conn,
-    database: &str,
-    table: &str,
-) -> Result<Vec<UniqueKey>, StoreError> {
+async fn unique_keys(conn: &mut Conn, named: (&str, &str)) -> Result<Vec<UniqueKey>, StoreError> {
     // An expression is a column without a name.
     let keys: Vec<(String, String, bool, String)> = in_time(
         "read keys",
         conn.exec(
             "SELECT INDEX_NAME, IFNULL(COLUMN_NAME, ''), SUB_PART IS NULL, INDEX_TYPE FROM information_schema.STATISTICS \
              WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0",
-            (database, table),
+            named,
         ),
     )
     .await?;

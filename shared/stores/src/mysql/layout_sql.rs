@@ -15,6 +15,18 @@ impl MirrorLayout {
         self.key.each_ref().map(|name| identifier(name))
     }
 
+    /// The key, and what is held behind it, quoted.
+    pub fn held(&self) -> Vec<String> {
+        let columns = self.columns.iter().map(MirrorColumn::quoted);
+        self.quoted_key().into_iter().chain(columns).collect()
+    }
+
+    /// Every column that a row is written with, quoted: what is held, and constants.
+    pub fn written(&self) -> Vec<String> {
+        let constants = self.constants.iter().map(|(name, _)| identifier(name));
+        self.held().into_iter().chain(constants).collect()
+    }
+
     fn final_result(&self) -> Option<&MirrorColumn> {
         let mut columns = self.columns.iter();
         columns.find(|column| column.ours() == "final_result")
@@ -43,22 +55,18 @@ impl MirrorLayout {
 
     /// Whether a person has written into the row (SQL). Such a row is never removed.
     pub fn is_reviewed(&self) -> String {
-        let written: Vec<String> = self
-            .review
-            .iter()
-            .map(|(_, name)| {
-                let name = identifier(name);
-                if self.is_applications {
-                    // It may take no NULL.
-                    format!("IFNULL(CONCAT({name}, ''), '') <> ''")
-                } else {
-                    format!("{name} IS NOT NULL")
-                }
-            })
-            .collect();
-        if written.is_empty() {
-            return "FALSE".to_owned();
+        let written = self.review.iter().map(|(_, name)| {
+            let name = identifier(name);
+            match self.is_applications {
+                // It may take no NULL.
+                true => format!("IFNULL(CONCAT({name}, ''), '') <> ''"),
+                false => format!("{name} IS NOT NULL"),
+            }
+        });
+        let written: Vec<String> = written.collect();
+        match written.is_empty() {
+            true => "FALSE".to_owned(),
+            false => format!("({})", written.join(" OR ")),
         }
-        format!("({})", written.join(" OR "))
     }
 }

@@ -8,7 +8,7 @@ use weldfleet_settings::Settings;
 use super::{
     existing_table::ExistingTable,
     own_table::creation,
-    quote::identifier,
+    quote::{identifier, qualified},
     server::{Server, in_time},
 };
 use crate::{
@@ -100,7 +100,7 @@ impl ExistingTable {
         table: &str,
         layout: &MirrorLayout,
     ) -> Result<(Vec<Statement>, Option<TableNotice>), StoreError> {
-        let target = format!("{}.{}", identifier(database), identifier(table));
+        let target = qualified(database, table);
         let mut statements = Vec::new();
         let mut add = |what: String, sql: String| {
             statements.push(Statement {

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     columns::{mysql_type, result_column},
+    commas,
     errors::SchemaFault,
     mirror_layout::{MirrorLayout, Source},
     statement::without_comments,
@@ -218,11 +219,10 @@ impl ExistingTable {
         let unique = self.unique_keys.iter().map(|unique| &unique.columns);
         let narrower = unique.filter(move |columns| columns.is_subset(&key) && **columns != key);
         narrower.map(|columns| {
-            let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
             table_fault(
                 format!(
                     "unique key over ({}) is narrower than a weld's key",
-                    columns.join(", ")
+                    commas(columns)
                 ),
                 "drop it: an id of one day is another weld on another day",
             )

@@ -6,7 +6,7 @@ use jiff::civil::DateTime;
 use mysql_async::{Row, Value};
 
 use super::{NokTable, quote::identifier};
-use crate::{errors::StoreError, range::Day};
+use crate::{commas, errors::StoreError, range::Day};
 
 /// What names a weld in every store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,12 +101,11 @@ impl NokTable {
     ) -> Result<HashMap<(i64, String), Review>, StoreError> {
         let layout = &self.declared;
         let [on_day, ticks, _, id] = layout.quoted_key();
-        let days: Vec<String> = days.iter().map(Day::to_string).collect();
         let sql = format!(
             "SELECT {ticks}, {id}{} FROM {} WHERE {on_day} IN ({}) AND {ticks} BETWEEN ? AND ? AND {}",
             self.review_texts(),
             self.name,
-            days.join(", "),
+            commas(days),
             layout.is_reviewed(),
         );
         let server = self.server();
@@ -185,14 +184,13 @@ impl NokTable {
                 }
             }
         });
-        let sets: Vec<String> = sets.collect();
+        let sets = commas(sets);
         let as_seen = columns
             .iter()
             .map(|(_, theirs)| format!(" AND {} = CAST(? AS BINARY)", bytes_of(theirs)));
         let sql = format!(
-            "UPDATE {} SET {} WHERE {}{}",
+            "UPDATE {} SET {sets} WHERE {}{}",
             self.name,
-            sets.join(", "),
             self.is_weld(),
             as_seen.collect::<String>(),
         );

@@ -3,11 +3,10 @@
 use mysql_async::{Row, Value};
 use weldfleet_settings::Constant;
 
-use super::quote::identifier;
 use crate::{
     clickhouse::nok::{Array, NokRow, TextKey},
     errors::StoreError,
-    mirror_layout::{MirrorColumn, MirrorLayout, MirrorType},
+    mirror_layout::{MirrorLayout, MirrorType},
     range::Day,
 };
 
@@ -60,18 +59,7 @@ pub(super) fn differs_in<'a>(layout: &'a MirrorLayout, a: &NokRow, b: &NokRow) -
     column.map(|column| column.theirs.as_str())
 }
 
-/// Every column that a row is written with, quoted: the key, what is held behind it, constants.
-pub(super) fn written(layout: &MirrorLayout) -> Vec<String> {
-    let constants = layout.constants.iter().map(|(name, _)| identifier(name));
-    layout
-        .quoted_key()
-        .into_iter()
-        .chain(layout.columns.iter().map(MirrorColumn::quoted))
-        .chain(constants)
-        .collect()
-}
-
-/// In the order of [`written`].
+/// In the order of [`MirrorLayout::written`].
 pub(super) fn row_values(layout: &MirrorLayout, day: Day, row: &NokRow) -> Vec<Value> {
     let mut values = vec![
         Value::from(day.number()),

@@ -22,7 +22,7 @@ pub async fn columns(
     table: &str,
 ) -> Result<Vec<SurveyedMySqlColumn>, StoreError> {
     let (mut conn, database) = Server::without_database(settings).await?;
-    let columns = existing_table::columns(&mut conn, &database, table).await?;
+    let columns = existing_table::columns(&mut conn, (&database, table)).await?;
     let _ = conn.disconnect().await;
     let surveyed = columns
         .into_iter()

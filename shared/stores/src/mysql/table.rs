@@ -11,15 +11,14 @@ use weldfleet_settings::Settings;
 
 use super::{
     existing_table::ExistingTable,
-    quote::identifier,
+    quote::qualified,
     refusals::{RecordChange, Refused},
-    row::{
-        StoredRow, checksum_text, key_values, row_values, stored_row, time_text, values_of, written,
-    },
+    row::{StoredRow, checksum_text, key_values, row_values, stored_row, time_text, values_of},
     server::{Server, in_time},
 };
 use crate::{
     clickhouse::nok::{Checksum, NokRow, TextKey, TickSpan},
+    commas,
     errors::{Class, StoreError, refuse_faults},
     lock,
     mirror_layout::{MirrorColumn, MirrorLayout, MirrorType},
@@ -98,15 +97,10 @@ impl NokTable {
             return Ok(None);
         }
         let server = Server::new(&settings.mysql)?;
-        let name = format!(
-            "{}.{}",
-            identifier(server.database()),
-            identifier(&settings.tables.result_table)
-        );
         let table = settings.tables.result_table.clone();
         Ok(Some(Self {
+            name: qualified(server.database(), &table),
             server,
-            name,
             table,
             declared: Arc::new(MirrorLayout::of(settings)),
             fitted: Arc::default(),
@@ -263,21 +257,19 @@ impl NokTable {
         rows: &[Put],
     ) -> Result<Vec<Refused<Put>>, StoreError> {
         let layout = self.layout().await?;
-        let names = written(&layout);
+        let names = layout.written();
         // A row that is there has this key: something must be set.
         let [on_day, ..] = layout.quoted_key();
-        let updates: Vec<String> = std::iter::once(on_day)
-            .chain(layout.columns.iter().map(MirrorColumn::quoted))
-            .map(|name| format!("{name} = VALUES({name})"))
-            .collect();
+        let updated =
+            std::iter::once(on_day).chain(layout.columns.iter().map(MirrorColumn::quoted));
+        let updates = commas(updated.map(|name| format!("{name} = VALUES({name})")));
         let marks = format!("({})", vec!["?"; names.len()].join(", "));
         let put = |batch: &[Put]| {
             let sql = format!(
-                "INSERT INTO {} ({}) VALUES {} ON DUPLICATE KEY UPDATE {}",
+                "INSERT INTO {} ({}) VALUES {} ON DUPLICATE KEY UPDATE {updates}",
                 self.name,
                 names.join(", "),
                 vec![marks.as_str(); batch.len()].join(", "),
-                updates.join(", ")
             );
             let values = batch
                 .iter()

@@ -3,6 +3,7 @@
 use weldfleet_settings::columns::{LONGEST_NOTE, LONGEST_REVIEWER, REVIEW_RESULTS};
 
 use crate::{
+    commas,
     errors::SchemaFault,
     mirror_layout::MirrorLayout,
     mysql::existing_table::{ExistingColumn, ExistingTable, GENERATED, MySqlType, family},
@@ -75,8 +76,8 @@ impl ExistingColumn {
             let lacking = REVIEW_RESULTS
                 .into_iter()
                 .filter(|word| !self.words.iter().any(|known| known == word));
-            let lacking: Vec<String> = lacking.map(|word| format!("`{word}`")).collect();
-            return (!lacking.is_empty()).then(|| format!("it lacks {}", lacking.join(", ")));
+            let lacking = commas(lacking.map(|word| format!("`{word}`")));
+            return (!lacking.is_empty()).then(|| format!("it lacks {lacking}"));
         }
         if ours == "reviewed_at" && family(&self.data_type) == "time" {
             return None;
