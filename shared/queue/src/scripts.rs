@@ -95,6 +95,13 @@ impl Operation {
     }
 }
 
+/// One argument of a script.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Arg<'a> {
+    Text(&'a str),
+    Number(u64),
+}
+
 /// One script, ready for `EVALSHA`.
 #[derive(Debug)]
 pub(crate) struct Script {
