@@ -69,7 +69,7 @@ pub async fn jobs_by_day(queue: &Queue) -> Result<BTreeMap<Day, u64>, QueueError
 
 /// When a partition may be settled.
 #[derive(Debug, Clone, Copy)]
-pub struct Rule {
+pub struct Criteria {
     /// Days from this one on are not over yet; `None`: whoever asks knows that they are.
     pub not_over: Option<Day>,
     /// Time without a new patch.
@@ -77,9 +77,9 @@ pub struct Rule {
 }
 
 /// Why a partition cannot be settled now; `None`: it can.
-pub fn obstacle(partition: &PatchedPartition, seen: &Unsettled, rule: Rule) -> Option<String> {
+pub fn obstacle(partition: &PatchedPartition, seen: &Unsettled, when: Criteria) -> Option<String> {
     let days = || partition.days.iter();
-    let late = |day: &Day| rule.not_over.is_some_and(|first| *day >= first);
+    let late = |day: &Day| when.not_over.is_some_and(|first| *day >= first);
     if let Some(day) = days().find(|day| late(&day.day)) {
         return Some(format!("{} is not over", day.day));
     }
@@ -92,11 +92,11 @@ pub fn obstacle(partition: &PatchedPartition, seen: &Unsettled, rule: Rule) -> O
     if let Some((day, jobs)) = days().find_map(|day| Some((day.day, *seen.jobs.get(&day.day)?))) {
         return Some(format!("{day} has {jobs} outstanding jobs"));
     }
-    if partition.quiet_seconds < rule.quiet.as_secs() {
+    if partition.quiet_seconds < when.quiet.as_secs() {
         return Some(format!(
             "was written {} s ago, and {} s must pass",
             partition.quiet_seconds,
-            rule.quiet.as_secs()
+            when.quiet.as_secs()
         ));
     }
     None
@@ -104,11 +104,11 @@ pub fn obstacle(partition: &PatchedPartition, seen: &Unsettled, rule: Rule) -> O
 
 /// Partitions that can be settled. A table whose patches come near the server's limit would soon take no verdict at
 /// all: then all of them.
-pub fn ready(seen: &Unsettled, rule: Rule) -> Vec<String> {
+pub fn ready(seen: &Unsettled, when: Criteria) -> Vec<String> {
     let all = seen.patches.are_many();
     let partitions = seen.patches.partitions.iter();
     partitions
-        .filter(|partition| all || obstacle(partition, seen, rule).is_none())
+        .filter(|partition| all || obstacle(partition, seen, when).is_none())
         .map(|partition| partition.id.clone())
         .collect()
 }
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn only_complete_quiet_days_that_are_over_are_settled() {
-        let rule = Rule {
+        let when = Criteria {
             not_over: Some(day(20_261_128)),
             quiet: QUIET,
         };
@@ -326,7 +326,7 @@ mod tests {
                 jobs: jobs.iter().map(|(of, jobs)| (day(*of), *jobs)).collect(),
                 ..Unsettled::default()
             };
-            obstacle(partition, &seen, rule).unwrap_or_default()
+            obstacle(partition, &seen, when).unwrap_or_default()
         };
         let quiet = partition(&[(20_261_126, 0), (20_261_127, 0)], 600);
         assert_eq!(why(&quiet, &[]), "");
@@ -349,7 +349,7 @@ mod tests {
                 format!("{later} is not over")
             );
         }
-        let asked = Rule {
+        let asked = Criteria {
             not_over: None,
             quiet: Duration::ZERO,
         };
@@ -373,7 +373,7 @@ mod tests {
 
     #[test]
     fn near_the_limit_everything_is_settled() {
-        let rule = Rule {
+        let when = Criteria {
             not_over: Some(day(20_261_128)),
             quiet: QUIET,
         };
@@ -386,8 +386,8 @@ mod tests {
             },
             jobs: BTreeMap::from([(day(20_261_128), 5)]),
         };
-        assert_eq!(ready(&seen, rule), Vec::<String>::new());
+        assert_eq!(ready(&seen, when), Vec::<String>::new());
         seen.patches.bytes = 50;
-        assert_eq!(ready(&seen, rule), ["p"]);
+        assert_eq!(ready(&seen, when), ["p"]);
     }
 }

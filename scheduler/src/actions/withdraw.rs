@@ -13,6 +13,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
 use weldfleet_fleet::DayGroup;
 use weldfleet_queue::{Job, Queue, QueueError, State};
 use weldfleet_stores::{
@@ -26,7 +27,7 @@ use crate::dependencies::{DependencyError, day_groups};
 const MOST_LOOKS: u32 = 10;
 
 /// Jobs that left the queue.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Withdrawn {
     /// Nobody had begun them.
     pub waiting: u64,

@@ -18,7 +18,7 @@ use crate::{
     clock::today,
     dependencies::{DependencyError, WatchedTable},
     events,
-    settle::{self, Applied, Rule, Unsettled},
+    settle::{self, Applied, Criteria, Unsettled},
 };
 
 /// Least and longest time between two looks.
@@ -76,11 +76,11 @@ impl DaySettling {
         let Ok(today) = today(&daemon.settings.scheduler.timezone) else {
             return Ok(LOOK_EVERY.1);
         };
-        let rule = Rule {
+        let when = Criteria {
             not_over: Some(today),
             quiet: daemon.settings.tables.settle_after,
         };
-        let ready = settle::ready(&seen, rule);
+        let ready = settle::ready(&seen, when);
         if ready.is_empty() {
             self.ready_since = None;
             let often = daemon.settings.tables.settle_after / 4;

@@ -6,14 +6,12 @@
 use std::time::Instant;
 
 use weldfleet_service::{exit::causes, metrics::gauge};
-use weldfleet_stores::{
-    Day, StoreError,
-    clickhouse::{Event, Events},
-};
+use weldfleet_stores::{Day, StoreError, clickhouse::Events};
 use weldfleet_weld::rules::{Rule, Spot, SpotHit, Streak, streaks};
 
 use super::Daemon;
 use crate::{
+    actions::By,
     clock::{live_days, today},
     dependencies::WatchedTable,
     events,
@@ -99,6 +97,7 @@ fn of_live_days(mut found: Vec<Streak<'_>>, oldest: Day) -> Vec<Streak<'_>> {
 
 /// Tells `weld_events`; without it the log has it.
 async fn keep(daemon: &Daemon, rule: Rule, news: &[&Streak<'_>]) {
+    let by = By::new(&*daemon.id, &events::STREAK_OF.words(&[rule.as_str()]).en);
     let event = |streak: &&Streak<'_>| {
         let (first, last) = (streak.first, streak.last);
         let Spot {
@@ -108,19 +107,15 @@ async fn keep(daemon: &Daemon, rule: Rule, news: &[&Streak<'_>]) {
         } = &first.spot;
         let from = format!("{} {}", first.time, first.record_id);
         let welds = streak.welds.to_string();
-        Event {
-            who: daemon.id.to_string(),
-            what: "hit streak",
-            on_what: events::STREAK_AT
-                .words(&[spot_name, named(part_no), named(timer_name), &from])
-                .en,
-            why: events::STREAK_OF.words(&[rule.as_str()]).en,
-            detail: events::STREAK
-                .words(&[&welds, &last.time, &last.record_id])
-                .en,
-        }
+        let at = [spot_name, named(part_no), named(timer_name), &from];
+        let detail = [&*welds, &last.time, &last.record_id];
+        by.event(
+            "hit streak",
+            events::STREAK_AT.words(&at).en,
+            events::STREAK.words(&detail).en,
+        )
     };
-    let events: Vec<Event> = news.iter().map(event).collect();
+    let events: Vec<_> = news.iter().map(event).collect();
     if let Err(error) = Events::new(&daemon.settings).record_once(&events).await {
         tracing::warn!(
             error = error.chain(),

@@ -22,7 +22,7 @@ use crate::{
     clock::now_ms,
     dependencies::day_groups,
     events::is_pause_lost,
-    settle::{self, Rule},
+    settle::{self, Criteria},
 };
 
 /// How long each of the two halves may take.
@@ -295,14 +295,14 @@ impl Question {
             jobs: jobs.unwrap_or_default(),
         };
         let today = self.subject.live.first().copied();
-        let rule = Rule {
+        let when = Criteria {
             not_over: today,
             quiet: Duration::ZERO,
         };
         let patience = self.settled_within + settle::may_wait(&seen.patches);
         let partitions = seen.patches.partitions.iter();
         let waiting = partitions
-            .filter(|partition| knows_jobs && settle::obstacle(partition, &seen, rule).is_none());
+            .filter(|partition| knows_jobs && settle::obstacle(partition, &seen, when).is_none());
         let mut due: BTreeMap<Day, i64> = BTreeMap::new();
         for partition in waiting {
             let quiet = Duration::from_secs(partition.quiet_seconds);
