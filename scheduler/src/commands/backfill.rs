@@ -41,17 +41,11 @@ pub async fn run(settings: Arc<Settings>, mut options: Backfill) -> Result<Exit,
         "run": Value::Null,
         "run_id": Value::Null,
     });
-    if options.dry_run {
+    if options.dry_run || rows == 0 {
         if options.json {
             output::json(&outcome)?;
-        } else {
+        } else if options.dry_run {
             print_days(&counts, rows);
-        }
-        return Ok(Exit::Done);
-    }
-    if rows == 0 {
-        if options.json {
-            output::json(&outcome)?;
         } else {
             outln!("nothing to do: {}", nothing(&selection, from, to));
         }

@@ -22,7 +22,7 @@ use crate::{
     args::Settle,
     dependencies::{Dependencies, DependencyError, store_failure},
     events::STOOD_STILL_LEFT,
-    settle::{self, Applied, Rule, Unsettled},
+    settle::{self, Applied, Criteria, Unsettled},
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ const STANDSTILL: Duration = Duration::from_secs(3600);
 /// Days that are written meanwhile may need more than one.
 const MOST_ROUNDS: u32 = 3;
 /// Whoever asks says that the days are over, and does not want to wait.
-const RULE: Rule = Rule {
+const CRITERIA: Criteria = Criteria {
     not_over: None,
     quiet: Duration::ZERO,
 };
@@ -147,7 +147,7 @@ fn ready(seen: &Unsettled, from: Day, to: Day, first: bool) -> Vec<String> {
                 .days
                 .iter()
                 .any(|day| day.day >= from && day.day <= to);
-            asked && (all || settle::obstacle(partition, seen, RULE).is_none())
+            asked && (all || settle::obstacle(partition, seen, CRITERIA).is_none())
         })
         .map(|partition| partition.id.clone())
         .collect()
@@ -157,7 +157,7 @@ fn ready(seen: &Unsettled, from: Day, to: Day, first: bool) -> Vec<String> {
 fn left_over(seen: &Unsettled, from: Day, to: Day) -> BTreeMap<Day, String> {
     let mut left = BTreeMap::new();
     for partition in &seen.patches.partitions {
-        let why = settle::obstacle(partition, seen, RULE);
+        let why = settle::obstacle(partition, seen, CRITERIA);
         for day in &partition.days {
             if day.day >= from && day.day <= to {
                 let why = why

@@ -12,7 +12,7 @@ use weldfleet_stores::clickhouse::Change;
 
 use super::{keep, operator, plain};
 use crate::{
-    actions::{refused::OfRun, runs, withdraw::Withdrawn},
+    actions::{refused::OfRun, runs},
     args::{Steer, SteerWhat},
     dependencies::Dependencies,
 };
@@ -30,15 +30,10 @@ pub async fn run(settings: Arc<Settings>, steer: Steer) -> Result<Exit, Failure>
         && let Some((withdrawn, event)) = runs::cancel_unknown(&deps, run, &by).await?
     {
         keep(&settings, &[event]).await;
-        let Withdrawn {
-            waiting,
-            leased,
-            dead,
-        } = withdrawn;
         if json {
             output::json(&json!({
                 "run": run, "run_id": run.to_string(), "state": "unknown", "order": null, "changed": true,
-                "withdrawn": { "waiting": waiting, "leased": leased, "dead": dead },
+                "withdrawn": withdrawn,
             }))?;
         } else {
             let jobs = grouped(withdrawn.jobs());
@@ -57,10 +52,9 @@ pub async fn run(settings: Arc<Settings>, steer: Steer) -> Result<Exit, Failure>
         return Err(failure);
     }
     if json {
-        let withdrawn = steered.withdrawn;
         output::json(&json!({
             "run": run, "run_id": run.to_string(), "state": steered.run.state.name(), "order": steered.run.order.name(), "changed": steered.event.is_some(),
-            "withdrawn": { "waiting": withdrawn.waiting, "leased": withdrawn.leased, "dead": withdrawn.dead },
+            "withdrawn": steered.withdrawn,
         }))?;
         return Ok(Exit::Done);
     }

@@ -5,17 +5,15 @@
 
 use std::time::Instant;
 
-use tokio::time::sleep;
 use weldfleet_service::{exit::causes, metrics::gauge};
-use weldfleet_stores::{
-    Day, StoreError,
-    clickhouse::{Event, Events, SourceTable, TableWatch},
-};
+use weldfleet_stores::{Day, StoreError, clickhouse::Events};
 use weldfleet_weld::rules::{Rule, Spot, SpotHit, Streak, streaks};
 
 use super::Daemon;
 use crate::{
+    actions::By,
     clock::{live_days, today},
+    dependencies::WatchedTable,
     events,
 };
 
@@ -28,53 +26,38 @@ pub async fn run(daemon: Daemon) {
     if rules.is_empty() {
         return;
     }
-    let mut table: Option<SourceTable> = None;
-    let mut watch = TableWatch::default();
+    let mut table = WatchedTable::default();
     let mut reported = Reported::default();
     let pause = daemon.settings.scheduler.poll_interval * POLLS;
     while !daemon.stop.is_cancelled() {
         let began = Instant::now();
-        if let Some(known) = &table
-            && let Ok(true) = watch.sees_another(known).await
-        {
-            table = None;
-        }
         if daemon.leads.borrow().is_none() {
             for (rule, _) in &rules {
                 gauge!("weldfleet_hit_streaks", "rule" => rule.as_str()).set(f64::NAN);
             }
         } else if let Err(error) = look(&daemon, &mut table, &rules, &mut reported).await {
             // The table may have changed; outages are told by slicing.
-            table = None;
+            table.forget();
             if !error.is_outage() {
                 tracing::warn!(reason = causes(&error), "hits in a row are not looked for");
             }
         }
-        daemon
-            .stop
-            .run_until_cancelled(sleep(pause.max(began.elapsed() * SHARE)))
-            .await;
+        daemon.sleep(pause.max(began.elapsed() * SHARE)).await;
     }
 }
 
 async fn look(
     daemon: &Daemon,
-    table: &mut Option<SourceTable>,
+    table: &mut WatchedTable,
     rules: &[(Rule, u32)],
     reported: &mut Reported,
 ) -> Result<(), StoreError> {
-    let table = match table {
-        Some(table) => table,
-        None => {
-            let found = SourceTable::inspect(&daemon.settings).await?;
-            if !found.has_spots() {
-                tracing::warn!(
-                    "scheduler.hit_streaks finds nothing: the source table has no column for `spot_name`; map it under [columns]"
-                );
-            }
-            table.insert(found)
-        }
-    };
+    let (table, is_new) = table.get(&daemon.settings).await?;
+    if is_new && !table.has_spots() {
+        tracing::warn!(
+            "scheduler.hit_streaks finds nothing: the source table has no column for `spot_name`; map it under [columns]"
+        );
+    }
     let Ok(today) = today(&daemon.settings.scheduler.timezone) else {
         return Ok(());
     };
@@ -114,6 +97,7 @@ fn of_live_days(mut found: Vec<Streak<'_>>, oldest: Day) -> Vec<Streak<'_>> {
 
 /// Tells `weld_events`; without it the log has it.
 async fn keep(daemon: &Daemon, rule: Rule, news: &[&Streak<'_>]) {
+    let by = By::new(&*daemon.id, &events::STREAK_OF.words(&[rule.as_str()]).en);
     let event = |streak: &&Streak<'_>| {
         let (first, last) = (streak.first, streak.last);
         let Spot {
@@ -123,19 +107,15 @@ async fn keep(daemon: &Daemon, rule: Rule, news: &[&Streak<'_>]) {
         } = &first.spot;
         let from = format!("{} {}", first.time, first.record_id);
         let welds = streak.welds.to_string();
-        Event {
-            who: daemon.id.to_string(),
-            what: "hit streak",
-            on_what: events::STREAK_AT
-                .words(&[spot_name, named(part_no), named(timer_name), &from])
-                .en,
-            why: events::STREAK_OF.words(&[rule.as_str()]).en,
-            detail: events::STREAK
-                .words(&[&welds, &last.time, &last.record_id])
-                .en,
-        }
+        let at = [spot_name, named(part_no), named(timer_name), &from];
+        let detail = [&*welds, &last.time, &last.record_id];
+        by.event(
+            "hit streak",
+            events::STREAK_AT.words(&at).en,
+            events::STREAK.words(&detail).en,
+        )
     };
-    let events: Vec<Event> = news.iter().map(event).collect();
+    let events: Vec<_> = news.iter().map(event).collect();
     if let Err(error) = Events::new(&daemon.settings).record_once(&events).await {
         tracing::warn!(
             error = error.chain(),

@@ -46,23 +46,6 @@ impl Cause {
 
     /// What it is and what to do, each in English and in Chinese.
     fn words(&self) -> [String; 4] {
-        let [what, zh, mut remedy, mut remedy_zh] = self.usual_words();
-        if let Self::BackPressure { miscounted, .. } = self
-            && *miscounted > 0
-        {
-            remedy = format!(
-                "{} of them are counted and not there, since records were removed by hand: `scheduler jobs repair`",
-                grouped(*miscounted)
-            );
-            remedy_zh = format!(
-                "其中 {} 个只有计数而作业已不存在（记录被手工删除）：用 `scheduler jobs repair`",
-                grouped(*miscounted)
-            );
-        }
-        [what, zh, remedy, remedy_zh]
-    }
-
-    fn usual_words(&self) -> [String; 4] {
         match self {
             Self::StoreAway { store, why, leader: Some(leader) } => [
                 format!("{store} is away for the leader, {leader}: {why}"),
@@ -134,21 +117,20 @@ impl Cause {
                 remedy.en,
                 remedy.zh,
             ],
-            Self::Paused { by, reason } => [
-                match (by.as_str(), reason.as_str()) {
-                    ("", "") => "paused".to_owned(),
+            Self::Paused { by, reason } => {
+                let (what, zh) = match (by.as_str(), reason.as_str()) {
+                    ("", "") => ("paused".to_owned(), "已暂停".to_owned()),
                     // Made by hand: nobody knows by whom.
-                    ("", reason) => format!("paused: {reason}"),
-                    (by, reason) => format!("paused by {by}: {reason}"),
-                },
-                match (by.as_str(), reason.as_str()) {
-                    ("", "") => "已暂停".to_owned(),
-                    ("", reason) => format!("已暂停：{reason}"),
-                    (by, reason) => format!("已由 {by} 暂停：{reason}"),
-                },
-                "`scheduler resume` lets the fleet go on".to_owned(),
-                "用 `scheduler resume` 恢复".to_owned(),
-            ],
+                    ("", reason) => (format!("paused: {reason}"), format!("已暂停：{reason}")),
+                    (by, reason) => (format!("paused by {by}: {reason}"), format!("已由 {by} 暂停：{reason}")),
+                };
+                [
+                    what,
+                    zh,
+                    "`scheduler resume` lets the fleet go on".to_owned(),
+                    "用 `scheduler resume` 恢复".to_owned(),
+                ]
+            }
             Self::Settling { until } => [
                 format!("a finished day is settled, and the fleet stands still for it until {until} at the latest"),
                 format!("正在整理已完成的日期，全部暂停，最迟到 {until}"),
@@ -185,6 +167,17 @@ impl Cause {
                 "nothing; then they are claimed again".to_owned(),
                 "无需处理；到时会重新领取".to_owned(),
             ],
+            Self::BackPressure { live, jobs, miscounted: miscounted @ 1.. } => {
+                let counted_right = Self::BackPressure { live: *live, jobs: *jobs, miscounted: 0 };
+                let [what, zh, ..] = counted_right.words();
+                let miscounted = grouped(*miscounted);
+                [
+                    what,
+                    zh,
+                    format!("{miscounted} of them are counted and not there, since records were removed by hand: `scheduler jobs repair`"),
+                    format!("其中 {miscounted} 个只有计数而作业已不存在（记录被手工删除）：用 `scheduler jobs repair`"),
+                ]
+            }
             Self::BackPressure { live: true, jobs, .. } => [
                 format!("{} ranges of live work are in the queue, all that scheduler.max_outstanding allows; further rows wait for room", grouped(*jobs)),
                 format!("实时作业数已达到 scheduler.max_outstanding 上限（{}）；其余数据等待", grouped(*jobs)),
