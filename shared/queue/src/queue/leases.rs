@@ -5,9 +5,8 @@ use std::collections::HashSet;
 use super::{Collected, Ending, LeaseRef, Outcome, Queue, Renewal, Renewals, Settlement};
 use crate::{
     QueueError, WorkerId,
-    reply::Reply,
     scripts::{Arg, Operation},
-    timing::millis,
+    timing::{chance, millis},
 };
 
 /// Leases that one script renews.
@@ -86,16 +85,22 @@ impl Queue {
         Ok(renewals)
     }
 
-    /// Ends a lease. Asking again with the same token changes nothing and answers with the job's state then. A retry
-    /// without a delay waits as the policy says for a first attempt.
+    /// Ends a lease. Asking again with the same token changes nothing and answers with the job's state then. For a
+    /// retry without a delay the job's attempts are read first.
     ///
     /// # Errors
     /// [`QueueError::InvalidJob`] if a result field's name belongs to the protocol; else see [`QueueError`].
     pub async fn settle(
         &self,
         lease: &LeaseRef,
-        settlement: Settlement,
+        mut settlement: Settlement,
     ) -> Result<Outcome, QueueError> {
+        if let Settlement::Retry { delay, .. } = &mut settlement
+            && delay.is_none()
+        {
+            let attempts = self.get(&lease.id).await?.map_or(1, |job| job.attempts);
+            *delay = Some(self.options().retry.delay(attempts, chance()));
+        }
         let ending = Ending {
             lease: lease.clone(),
             settlement,
@@ -107,8 +112,8 @@ impl Queue {
         })
     }
 
-    /// Gives back what a worker holds besides `keep`, which it must not be working on; returns how many. No attempt is
-    /// spent.
+    /// Gives back what a worker holds, save `keep`, without spending an attempt; returns how many. The worker must not
+    /// be working on any of those: `&[]` is for one that has ended.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -127,18 +132,15 @@ impl Queue {
         Ok(released)
     }
 
-    /// What Redis thinks a worker holds.
+    /// What Redis thinks a worker holds. What is no token is nobody's, as 0 is: giving it back takes it off the list.
     async fn leases_of(&self, worker: &WorkerId) -> Result<Vec<LeaseRef>, QueueError> {
-        let reply = Reply::of("leases");
         let key = self.keys().worker_leases(worker.as_str());
         let pairs = self.scan("leases", "HSCAN", &key).await?;
-        let leases = pairs.as_chunks().0.iter().map(|[id, token]| {
-            Ok(LeaseRef {
-                id: id.clone(),
-                token: reply.token(token)?,
-            })
+        let leases = pairs.as_chunks().0.iter().map(|[id, token]| LeaseRef {
+            id: id.clone(),
+            token: token.parse().unwrap_or(0),
         });
-        leases.collect()
+        Ok(leases.collect())
     }
 
     /// Collects expired leases, promotes due delayed jobs, trims finished ones; bounded, call it again if `more`.

@@ -166,6 +166,31 @@ async fn no_script_breaks_off_for_one_damaged_job() {
     }
 }
 
+#[tokio::test]
+async fn what_is_no_token_in_a_workers_list_stops_no_worker() {
+    let server = RedisServer::start();
+    let queue = server.queue();
+    let w = worker("w");
+    queue.register(&w, &BTreeMap::new()).await.unwrap();
+    let key = queue.keys().worker_leases(w.as_str());
+    let mut redis = server.cli().await;
+    let () = redis::cmd("HSET")
+        .arg(&key)
+        .arg(&["stray", "junk"])
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    queue.enqueue(&[NewJob::new("j")]).await.unwrap();
+    let job = queue.claim(&w, 1).await.unwrap().jobs.remove(0);
+    assert_eq!(queue.give_back(&w, &[lease(&job)]).await.unwrap(), 0);
+    let left: Vec<String> = redis::cmd("HKEYS")
+        .arg(&key)
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    assert_eq!(left, ["j"]);
+}
+
 /// A list of another type is of an older release, or by hand. The job's record is the truth.
 #[tokio::test]
 async fn a_workers_list_of_another_type_costs_no_job() {

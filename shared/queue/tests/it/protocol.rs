@@ -716,6 +716,34 @@ async fn a_dead_job_that_runs_again_is_done_without_its_old_error() {
 }
 
 #[tokio::test]
+async fn a_retry_without_a_delay_waits_longer_each_time() {
+    let server = RedisServer::start();
+    let queue = server.queue_with(|options| {
+        options.retry.base = Duration::from_millis(50);
+        options.retry.factor = 100.0;
+        options.retry.jitter = 0.0;
+    });
+    let mut redis = server.cli().await;
+    queue.enqueue(&[NewJob::new("j")]).await.unwrap();
+    for wanted in [50, 5000] {
+        let job = eventually("the delay to pass", || async {
+            queue.claim(&worker("w"), 1).await.unwrap().jobs.pop()
+        })
+        .await;
+        let (seconds, micros): (u64, u64) =
+            redis::cmd("TIME").query_async(&mut redis).await.unwrap();
+        let before = 1000 * seconds + micros / 1000;
+        queue
+            .settle(&lease(&job), Settlement::retry("flaky"))
+            .await
+            .unwrap();
+        let delayed = queue.get("j").await.unwrap().unwrap();
+        let waits = delayed.not_before - before;
+        assert!((wanted..wanted + 2000).contains(&waits), "{waits}");
+    }
+}
+
+#[tokio::test]
 async fn retry_waits_and_ends_in_dead_when_attempts_are_used_up() {
     let server = RedisServer::start();
     let queue = server.queue_with(|options| options.max_attempts = 2);
