@@ -56,15 +56,28 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The anchors of a document's headings, as GitHub makes them.
+/// The anchors of a document's headings, as GitHub makes them, and those that are written out.
 fn anchors(document: &str) -> BTreeSet<String> {
-    let headings = document.lines().filter_map(|line| {
+    // Every second piece is code.
+    let text = document.split("```").step_by(2);
+    let found = text.flat_map(str::lines).filter_map(|line| {
+        if let Some(written) = line.strip_prefix("<a id=\"") {
+            return written.strip_suffix("\"></a>").map(str::to_owned);
+        }
         let (marks, heading) = line.split_once(' ')?;
-        (!marks.is_empty() && marks.chars().all(|mark| mark == '#')).then_some(heading)
+        (!marks.is_empty() && marks.chars().all(|mark| mark == '#'))
+            .then(|| heading.to_lowercase().replace(' ', "-"))
     });
-    headings
-        .map(|heading| heading.to_lowercase().replace(' ', "-"))
-        .collect()
+    found.collect()
+}
+
+/// What is left of an alert's sentence without what Prometheus fills in.
+fn fixed_words(sentence: &str) -> Vec<&str> {
+    let pieces = sentence.split("{{").map(|piece| {
+        let after = piece.split_once("}}").map_or(piece, |(_, after)| after);
+        after.trim_matches(|letter| " '：；".contains(letter))
+    });
+    pieces.filter(|piece| piece.chars().count() > 1).collect()
 }
 
 /// Each alert with the lines that say what it is.
@@ -89,6 +102,13 @@ fn every_alert_says_what_it_is_in_both_languages_and_where_its_runbook_is_and_is
         read("monitoring/alerts_test.yml"),
         anchors(&read("docs/OPERATIONS.md")),
     );
+    let chinese = read("docs/OPERATIONS.zh-CN.md");
+    let in_chinese = anchors(&chinese);
+    assert_eq!(
+        runbooks.difference(&in_chinese).collect::<Vec<_>>(),
+        ["operations"],
+        "its title alone has no anchor in the Chinese runbook"
+    );
     let (_, here) = include_str!("monitoring.rs")
         .split_once("fn read(")
         .expect("what comes after NO_REAL_FAULT");
@@ -104,6 +124,16 @@ fn every_alert_says_what_it_is_in_both_languages_and_where_its_runbook_is_and_is
         assert!(!after("summary_zh: ").is_ascii(), "{name}");
         let runbook = after("runbook_url: docs/OPERATIONS.md#");
         assert!(runbooks.contains(runbook), "no heading for #{runbook}");
+        let (_, section) = chinese
+            .split_once(&format!("### {name}\n"))
+            .unwrap_or_else(|| panic!("the Chinese runbook has no {name}"));
+        let section = section.split("\n#").next().unwrap_or(section);
+        for words in fixed_words(after("summary_zh: ")) {
+            assert!(
+                section.contains(words),
+                "{name}: {words:?} is not in the Chinese runbook"
+            );
+        }
         assert!(tests.contains(&format!("- name: {name}\n")), "{name}");
         let fires = faults.contains(&format!("\"{name}\""));
         let exempt = NO_REAL_FAULT.contains(&name.as_str());
@@ -302,6 +332,10 @@ async fn a_real_prometheus_finds_everybody_is_silent_on_a_quiet_day_and_fires_fo
             .flat_map(|(_, expression)| metrics_in(expression)),
     );
     named_elsewhere.extend(metrics_in(&operations));
+    let chinese = metrics_in(&read("docs/OPERATIONS.zh-CN.md"));
+    let of_both = metrics_in(&operations);
+    let differing: Vec<_> = chinese.symmetric_difference(&of_both).collect();
+    assert!(differing.is_empty(), "{differing:?} are in one runbook");
     let unknown: Vec<_> = named_elsewhere.difference(&known).collect();
     assert!(unknown.is_empty(), "{unknown:?} are nobody's metrics");
 
