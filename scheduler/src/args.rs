@@ -438,7 +438,7 @@ pub enum Jobs {
         why: Reason,
         /// Which jobs
         #[command(flatten)]
-        filter: DeadFilter,
+        of: JobsOf,
     },
     /// Give jobs up: their rows without a verdict become `invalid`, reason `dropped`
     Drop {
@@ -487,17 +487,14 @@ pub struct JobFilter {
     /// pending, leased, delayed, splitting, dead or done
     #[arg(long, value_name = "STATE")]
     pub state: Option<State>,
-    /// Their day: YYYYMMDD, today or yesterday
-    #[arg(long, value_name = "DAY")]
-    pub day: Option<DayArg>,
-    /// Their run; 0 is live
-    #[arg(long, value_name = "RUN")]
-    pub run: Option<u64>,
+    /// Of what
+    #[command(flatten)]
+    pub of: JobsOf,
 }
 
-/// Which dead jobs.
+/// Jobs of a day, of a run, of both.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct DeadFilter {
+pub struct JobsOf {
     /// Their day: YYYYMMDD, today or yesterday
     #[arg(long, value_name = "DAY")]
     pub day: Option<DayArg>,

@@ -2,7 +2,7 @@
 //! ClickHouse, and read back by its message where a page is in Chinese. What people have typed, and why a job died,
 //! stay as they are.
 
-use weldfleet_stores::clickhouse::EventLine;
+use weldfleet_stores::clickhouse::{EventLine, Events};
 use weldfleet_words::Words;
 
 use crate::{
@@ -138,6 +138,12 @@ const REASONS: [(&str, Message); 5] = [
     ("settle", QUIET),
     ("hit streak", STREAK_OF),
 ];
+
+/// Whether a pause was lost, and nobody has paused or resumed since; not where the events cannot be read.
+pub async fn is_pause_lost(events: &Events) -> bool {
+    let last = events.last_of(&OF_PAUSES).await;
+    last.is_ok_and(|last| last.is_some_and(|last| last.what == PAUSE_LOST))
+}
 
 /// The same in Chinese; what is no message of ours stays.
 pub fn in_chinese(mut event: EventLine) -> EventLine {

@@ -39,7 +39,7 @@ mod settle;
 mod status;
 mod users;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{path::Path, process::ExitCode, sync::Arc};
 
 use weldfleet_fleet::with_store_remedy;
 use weldfleet_service::logs;
@@ -71,42 +71,37 @@ fn start(args: Args) -> Result<Exit, Failure> {
         "warn"
     };
     logs::init(args.common.log_format == LogFormat::Json, level)?;
-    // What makes the configuration cannot need it.
-    if let Command::Adopt(options) = args.command {
-        return runtime()?.block_on(commands::adopt::run(args.common.config.as_deref(), options));
-    }
-    let settings = Settings::load(args.common.config.as_deref()).or_exit(Exit::Usage)?;
-    runtime()?.block_on(dispatch(Arc::new(settings), args.command))
-}
-
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()
+        .build()?;
+    runtime.block_on(dispatch(args.common.config.as_deref(), args.command))
 }
 
-async fn dispatch(settings: Arc<Settings>, command: Command) -> Result<Exit, Failure> {
+async fn dispatch(config: Option<&Path>, command: Command) -> Result<Exit, Failure> {
+    let settings = || Settings::load(config).or_exit(Exit::Usage);
     match command {
-        Command::Migrate { grants: true, .. } => commands::grants::run(&settings),
+        // What makes the configuration cannot need it.
+        Command::Adopt(options) => commands::adopt::run(config, options).await,
+        Command::Migrate { grants: true, .. } => commands::grants::run(&settings()?),
         Command::Migrate { dry_run, yes, .. } => {
-            commands::migrate::run(&settings, dry_run, yes).await
+            commands::migrate::run(&settings()?, dry_run, yes).await
         }
         Command::Run => {
+            let settings = Arc::new(settings()?);
             let queue = dependencies::queue(&settings)?;
             dependencies::check_mirror(&settings).await?;
             daemon::run(settings, queue, &environment::host()).await?;
             Ok(Exit::Done)
         }
-        Command::Backfill(options) => commands::backfill::run(settings, options).await,
-        Command::Settle(options) => commands::settle::run(settings, options).await,
-        Command::Status(options) => commands::status::run(settings, options).await,
-        Command::Jobs(what) => commands::jobs::run(settings, what).await,
-        Command::Pause { reason } => commands::pause::pause(&settings, &reason).await,
-        Command::Resume { why } => commands::pause::resume(&settings, &why.reason).await,
-        Command::Users(what) => commands::users::run(&settings, what).await,
-        Command::Simulate(options) => commands::simulate::run(&settings, options).await,
-        Command::Evaluate(options) => commands::evaluate::run(&settings, options).await,
-        Command::Adopt(options) => commands::adopt::run(None, options).await,
-        Command::Drift(options) => commands::drift::run(&settings, options).await,
+        Command::Backfill(options) => commands::backfill::run(settings()?.into(), options).await,
+        Command::Settle(options) => commands::settle::run(settings()?.into(), options).await,
+        Command::Status(options) => commands::status::run(settings()?.into(), options).await,
+        Command::Jobs(what) => commands::jobs::run(settings()?.into(), what).await,
+        Command::Pause { reason } => commands::pause::pause(&settings()?, &reason).await,
+        Command::Resume { why } => commands::pause::resume(&settings()?, &why.reason).await,
+        Command::Users(what) => commands::users::run(&settings()?, what).await,
+        Command::Simulate(options) => commands::simulate::run(&settings()?, options).await,
+        Command::Evaluate(options) => commands::evaluate::run(&settings()?, options).await,
+        Command::Drift(options) => commands::drift::run(&settings()?, options).await,
     }
 }

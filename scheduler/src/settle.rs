@@ -4,7 +4,7 @@
 //! between change nothing. Patches are applied while nothing writes to the table, since a write-back that is under way
 //! meanwhile may be acknowledged and lost (`settling` of `weldfleet_stores` tells why). So the fleet is paused for that
 //! moment ([`apply`]): claims stop, leases end, the statement runs, claims go on. Nobody resumes meanwhile
-//! ([`keeps_still`]); whoever pauses takes the pause over, and it stays. A process that dies in between leaves the
+//! (`actions::pause`); whoever pauses takes the pause over, and it stays. A process that dies in between leaves the
 //! pause behind; whoever leads lifts it ([`lift_abandoned`]).
 
 use std::{
@@ -13,15 +13,13 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
-use weldfleet_fleet::DayGroup;
-use weldfleet_queue::{Pause, Queue, QueueError, State, Stats};
-use weldfleet_settings::Settings;
+use weldfleet_queue::{Pause, Queue, QueueError, State};
 use weldfleet_stores::{
     Class, Day,
-    clickhouse::{PatchedPartition, Patches, SourceTable},
+    clickhouse::{Applying, PatchedPartition, Patches, SourceTable},
 };
 
-use crate::{actions::refused::Refused, clock::time_of_day, dependencies::DependencyError};
+use crate::dependencies::{DependencyError, day_groups};
 
 /// Who is said to have paused the fleet, in front of the process's own id.
 const PAUSED_BY: &str = "settling, ";
@@ -34,15 +32,14 @@ fn drain(queue: &Queue) -> Duration {
     queue.options().ttl
 }
 
-/// Age at which such a pause is nobody's any more, unless patches are being applied. Longer than [`drain`], so that
-/// none is lifted from under its owner.
-fn abandoned_after(queue: &Queue) -> Duration {
-    drain(queue) * 2
+/// Whether such a pause is nobody's any more, unless patches are being applied. That takes longer than [`drain`], so
+/// that none is lifted from under its owner.
+pub fn is_abandoned(pause: &Pause, queue: &Queue, now_ms: u64) -> bool {
+    let age_ms = now_ms.saturating_sub(pause.since);
+    u128::from(age_ms) >= (drain(queue) * 2).as_millis()
 }
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long ClickHouse is asked whether it applies patches.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What both stores say.
 #[derive(Debug, Default)]
@@ -64,12 +61,8 @@ pub async fn look(table: &SourceTable, queue: &Queue) -> Result<Unsettled, Depen
 /// Outstanding jobs by day, dead ones included, of any run.
 pub async fn jobs_by_day(queue: &Queue) -> Result<BTreeMap<Day, u64>, QueueError> {
     let mut jobs: BTreeMap<Day, u64> = BTreeMap::new();
-    for group in queue.groups().await? {
-        if let Ok(DayGroup { day, .. }) = group.name.parse()
-            && group.outstanding > 0
-        {
-            *jobs.entry(day).or_default() += group.outstanding;
-        }
+    for (group, outstanding) in day_groups(queue).await? {
+        *jobs.entry(group.day).or_default() += outstanding;
     }
     Ok(jobs)
 }
@@ -247,7 +240,7 @@ async fn while_still(
     Ok(Applied::Done(began.elapsed()))
 }
 
-fn under_way(applying: &weldfleet_stores::clickhouse::Applying) -> String {
+fn under_way(applying: &Applying) -> String {
     let mut text = format!(
         "the server has been applying patches for {} s, {} parts are left",
         applying.seconds, applying.parts_left
@@ -262,10 +255,9 @@ fn under_way(applying: &weldfleet_stores::clickhouse::Applying) -> String {
 /// Lets the fleet go on if whoever paused it for settling is gone and the server is not at it.
 pub async fn lift_abandoned(table: &SourceTable, queue: &Queue) -> Result<(), DependencyError> {
     let stats = queue.stats().await?;
-    let age = abandoned_after(queue).as_millis() as u64;
-    let abandoned =
-        |pause: &&Pause| ends_ms(pause).is_some() && stats.now.saturating_sub(pause.since) >= age;
-    if let Some(pause) = stats.paused.as_ref().filter(abandoned)
+    if let Some(pause) = &stats.paused
+        && ends_ms(pause).is_some()
+        && is_abandoned(pause, queue, stats.now)
         && table.applying().await?.is_none()
     {
         tracing::warn!("a process that settled days is gone; the fleet goes on");
@@ -280,26 +272,6 @@ pub fn ends_ms(pause: &Pause) -> Option<u64> {
     let told = pause.reason.strip_prefix(REASON);
     let told = told.and_then(|rest| rest.trim().strip_suffix(" s")?.parse().ok());
     Some(pause.since + told.unwrap_or(UNTOLD.as_secs()) * 1000)
-}
-
-/// Why the fleet must not go on now; `None`: it may. While ClickHouse cannot be asked nothing is written either.
-pub async fn keeps_still(settings: &Settings, queue: &Queue, stats: &Stats) -> Option<Refused> {
-    let pause = stats.paused.as_ref()?;
-    if let Some(ends) = ends_ms(pause)
-        && stats.now.saturating_sub(pause.since) < abandoned_after(queue).as_millis() as u64
-    {
-        let until = time_of_day(ends, settings.scheduler.timezone.rules());
-        return Some(Refused::Settling { until });
-    }
-    let applying = async { SourceTable::inspect(settings).await?.applying().await };
-    let applying = tokio::time::timeout(PATIENCE, applying)
-        .await
-        .ok()?
-        .ok()??;
-    Some(Refused::Applying {
-        seconds: applying.seconds,
-        parts: applying.parts_left,
-    })
 }
 
 #[cfg(test)]

@@ -1,12 +1,17 @@
 //! Nothing new is claimed, fleet-wide, until somebody resumes.
 
+use std::time::Duration;
+
 use weldfleet_breaker::Tally;
-use weldfleet_queue::{Pause, Queue, QueueError};
+use weldfleet_queue::{Pause, Queue, QueueError, Stats};
 use weldfleet_settings::Settings;
-use weldfleet_stores::clickhouse::Event;
+use weldfleet_stores::clickhouse::{Event, SourceTable};
 
 use super::{By, refused::Refused};
-use crate::{events::RESUMED, settle};
+use crate::{clock::time_of_day, events::RESUMED, settle};
+
+/// How long ClickHouse is asked whether it applies patches.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What came of it.
 pub enum Paused {
@@ -41,7 +46,7 @@ pub async fn pause(queue: &Queue, by: &By) -> Result<Paused, QueueError> {
 
 pub async fn resume(settings: &Settings, queue: &Queue, by: &By) -> Result<Resumed, QueueError> {
     let stats = queue.stats().await?;
-    if let Some(refused) = settle::keeps_still(settings, queue, &stats).await {
+    if let Some(refused) = keeps_still(settings, queue, &stats).await {
         return Ok(Resumed::Refused(refused));
     }
     // First the breaker's counts, or it would trip again at the next range for what it tripped for.
@@ -54,4 +59,22 @@ pub async fn resume(settings: &Settings, queue: &Queue, by: &By) -> Result<Resum
     }
     let was = RESUMED.words(&[&pause.by, &pause.reason]).en;
     Ok(Resumed::Now(by.event("resume", "fleet", was)))
+}
+
+/// Why the fleet must not go on now; `None`: it may. While ClickHouse cannot be asked nothing is written either.
+async fn keeps_still(settings: &Settings, queue: &Queue, stats: &Stats) -> Option<Refused> {
+    let pause = stats.paused.as_ref()?;
+    if let Some(ends) = settle::ends_ms(pause)
+        && !settle::is_abandoned(pause, queue, stats.now)
+    {
+        let until = time_of_day(ends, settings.scheduler.timezone.rules());
+        return Some(Refused::Settling { until });
+    }
+    let applying = async { SourceTable::inspect(settings).await?.applying().await };
+    let applying = tokio::time::timeout(PATIENCE, applying).await;
+    let applying = applying.ok()?.ok()??;
+    Some(Refused::Applying {
+        seconds: applying.seconds,
+        parts: applying.parts_left,
+    })
 }

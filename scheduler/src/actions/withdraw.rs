@@ -11,7 +11,7 @@
 //!
 //! A job that leaves takes its attempts and deaths with it: resumed, its rows are sliced anew.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use weldfleet_fleet::DayGroup;
 use weldfleet_queue::{Job, Queue, QueueError, State};
@@ -20,7 +20,7 @@ use weldfleet_stores::{
     clickhouse::{Run, RunState, Runs},
 };
 
-use crate::dependencies::DependencyError;
+use crate::dependencies::{DependencyError, day_groups};
 
 /// Looks at the queue, at most; each finds what came back during the one before.
 const MOST_LOOKS: u32 = 10;
@@ -61,16 +61,10 @@ pub async fn stop(queue: &Queue, run: &Run) -> Result<Withdrawn, QueueError> {
 
 /// Of a run that `weld_runs` does not know, so that no pass adds to it: whatever is there leaves, in whoever's hand.
 pub async fn stop_unknown(queue: &Queue, number: u64) -> Result<Withdrawn, QueueError> {
-    let mut withdrawn = Withdrawn::default();
-    for group in queue.groups().await? {
-        if !matches!(group.name.parse(), Ok(DayGroup { run, .. }) if run == number) {
-            continue;
-        }
-        for job in queue.plan(&group.name).await?.jobs {
-            take_off(queue, RunState::Cancelled, &job, &mut withdrawn).await?;
-        }
-    }
-    Ok(withdrawn)
+    sweep_days(queue, |group| {
+        (group.run == number).then_some(RunState::Cancelled)
+    })
+    .await
 }
 
 /// Right after the order of an open run was changed: a pass that has the old one adds nothing more, and what it added
@@ -103,25 +97,14 @@ fn groups_of(run: &Run) -> Vec<String> {
 
 /// Takes off the queue what is there of stopped runs. Costs one look at the groups, and nothing if no run is stopped.
 pub async fn sweep(queue: &Queue, stopped: &[Run]) -> Result<Withdrawn, QueueError> {
-    let mut withdrawn = Withdrawn::default();
     if stopped.is_empty() {
-        return Ok(withdrawn);
+        return Ok(Withdrawn::default());
     }
-    for group in queue.groups().await? {
-        let Ok(DayGroup { run, day }) = group.name.parse() else {
-            continue;
-        };
+    sweep_days(queue, |DayGroup { run, day }| {
         let of_day = |other: &&Run| other.run == run && day >= other.from && day <= other.to;
-        let Some(run) = stopped.iter().find(of_day) else {
-            continue;
-        };
-        for job in queue.plan(&group.name).await?.jobs {
-            if leaves(run.state, job.state) {
-                take_off(queue, run.state, &job, &mut withdrawn).await?;
-            }
-        }
-    }
-    Ok(withdrawn)
+        stopped.iter().find(of_day).map(|run| run.state)
+    })
+    .await
 }
 
 /// After Redis went back to an older file: takes off the queue what came back of runs that have ended, of which `known`
@@ -131,30 +114,38 @@ pub async fn sweep_ended(
     runs: &Runs,
     known: &[Run],
 ) -> Result<u64, DependencyError> {
-    let (mut states, mut jobs) = (BTreeMap::new(), 0);
-    for group in queue.groups().await? {
-        let Ok(DayGroup { run, .. }) = group.name.parse() else {
-            continue;
-        };
-        if run == LIVE_RUN || known.iter().any(|other| other.run == run) {
-            continue;
-        }
-        let state = match states.get(&run) {
-            Some(state) => *state,
-            None => {
-                let state = runs.get(run).await?.map(|run| run.state);
-                states.insert(run, state);
-                state
-            }
-        };
+    let there = day_groups(queue).await?.into_iter();
+    let mut ended: BTreeSet<u64> = there.map(|(group, _)| group.run).collect();
+    ended.retain(|run| *run != LIVE_RUN && !known.iter().any(|other| other.run == *run));
+    for run in ended.clone() {
+        let state = runs.get(run).await?.map(|run| run.state);
         if !matches!(state, Some(RunState::Closed | RunState::Cancelled)) {
-            continue;
-        }
-        for job in queue.plan(&group.name).await?.jobs {
-            jobs += u64::from(queue.cancel(&job.id).await?);
+            ended.remove(&run);
         }
     }
-    Ok(jobs)
+    let swept = sweep_days(queue, |group| {
+        ended.contains(&group.run).then_some(RunState::Cancelled)
+    });
+    Ok(swept.await?.jobs())
+}
+
+/// Takes off the queue what leaves it of each day whose run is in the state that `state_of` tells.
+async fn sweep_days(
+    queue: &Queue,
+    state_of: impl Fn(DayGroup) -> Option<RunState>,
+) -> Result<Withdrawn, QueueError> {
+    let mut withdrawn = Withdrawn::default();
+    for (group, _) in day_groups(queue).await? {
+        let Some(state) = state_of(group) else {
+            continue;
+        };
+        for job in queue.plan(&group.to_string()).await?.jobs {
+            if leaves(state, job.state) {
+                take_off(queue, state, &job, &mut withdrawn).await?;
+            }
+        }
+    }
+    Ok(withdrawn)
 }
 
 fn leaves(run: RunState, job: State) -> bool {

@@ -21,7 +21,8 @@ use weldfleet_settings::Settings;
 use weldfleet_stores::{clickhouse, mysql};
 use weldfleet_words::{Language, Words, words};
 
-use crate::args::{Adopt, Lang};
+use super::languages;
+use crate::args::Adopt;
 
 /// Rows that units are told from.
 const ROWS: u32 = 1000;
@@ -51,11 +52,10 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
     })?;
     let in_file = |error| Failure::new(Exit::Usage, anyhow!("`{shown}`: {error}"));
     let old = OldConfig::read(&text).map_err(in_file)?;
-    let folder = options.out.parent().unwrap_or(Path::new("")).join(SECRETS);
+    let files = Files::beside(options.out);
     let no_utf8 = || Failure::usage("--out is not UTF-8; give a path that is");
-    let secrets = folder.to_str().ok_or_else(no_utf8)?;
-    let rules_file = folder.with_file_name(RULES);
-    let rules = rules_file.to_str().ok_or_else(no_utf8)?;
+    let secrets = files.secrets.to_str().ok_or_else(no_utf8)?;
+    let rules = files.rules.to_str().ok_or_else(no_utf8)?;
     let languages = &languages(options.lang);
 
     let address = old.clickhouse_urls().map_err(in_file)?;
@@ -66,8 +66,8 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
     };
     // What the old configuration says alone is enough to ask the servers with.
     let first = Adoption::make(&old, &facts, secrets, rules).map_err(in_file)?;
-    if !options.dry_run {
-        refuse_existing(&options, &folder, &rules_file, &first)?;
+    if !options.dry_run && !options.force {
+        files.refuse_existing(&first)?;
     }
     let settings = load(&first, languages)?;
     (facts.clickhouse_url, facts.source) =
@@ -87,20 +87,18 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
         out!("{document}");
         errln!("{}", summary.trim_end());
     } else {
-        let kept = write(&options, &folder, &rules_file, &plan, &document)?;
+        let kept = files.write(&plan, &document, options.force)?;
         out!("{summary}");
-        written(&options, &folder, &rules_file, &plan, languages);
+        say(&files.written(&plan), languages);
         for (path, before) in kept {
             let (path, before) = (path.display(), before.display());
             let said = words!(
                 "what was in {path} is {before} now",
                 "{path} 原来的内容已保存为 {before}"
             );
-            for line in said.lines(languages) {
-                outln!("{line}");
-            }
+            say(&said, languages);
         }
-        check(&options.out, languages);
+        say(&check(&files.out), languages);
     }
     Ok(if plan.unasked.is_empty() {
         Exit::Done
@@ -109,18 +107,9 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
     })
 }
 
-/// `--lang`, else what the environment speaks.
-pub(super) fn languages(asked: Option<Lang>) -> Vec<Language> {
-    match asked {
-        Some(Lang::Zh) => vec![Language::Chinese],
-        Some(Lang::En) => vec![Language::English],
-        Some(Lang::Both) => vec![Language::Chinese, Language::English],
-        None => {
-            let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
-                .into_iter()
-                .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-            vec![Language::of_locale(&locale.unwrap_or_default())]
-        }
+fn say(words: &Words, languages: &[Language]) {
+    for line in words.lines(languages) {
+        outln!("{line}");
     }
 }
 
@@ -234,74 +223,90 @@ async fn ask_mysql(settings: &Settings, old: &OldConfig) -> Answer<MySqlTable> {
     }
 }
 
-/// Everything that would be written over, before a server is asked.
-fn refuse_existing(
-    options: &Adopt,
-    folder: &Path,
-    rules: &Path,
-    plan: &Adoption,
-) -> Result<(), Failure> {
-    if options.force {
-        return Ok(());
-    }
-    let secrets = plan.secrets.iter().map(|file| folder.join(file.name));
-    let existing: Vec<String> = [options.out.clone()]
-        .into_iter()
-        .chain(secrets)
-        .chain(plan.rules.as_ref().map(|_| rules.to_owned()))
-        .filter(|path| path.symlink_metadata().is_ok())
-        .map(|path| format!("`{}`", path.display()))
-        .collect();
-    if existing.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::usage(format!(
-        "{} there already; --force writes over, --out names another file, --dry-run only shows",
-        match existing.as_slice() {
-            [one] => format!("{one} is"),
-            several => format!("{} are", several.join(", ")),
-        }
-    )))
+/// The files to write.
+struct Files {
+    out: PathBuf,
+    /// The folder of the secret ones.
+    secrets: PathBuf,
+    rules: PathBuf,
 }
 
-/// Secrets first: a configuration that names a file which is not there would not load. Answers which files were there
-/// and what they are called now.
-fn write(
-    options: &Adopt,
-    folder: &Path,
-    rules: &Path,
-    plan: &Adoption,
-    document: &str,
-) -> Result<Vec<(PathBuf, PathBuf)>, Failure> {
-    if let Some(parent) = options
-        .out
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    {
-        fs::create_dir_all(parent)
-            .with_context(|| format!("cannot make folder `{}`", parent.display()))?;
-    }
-    if !plan.secrets.is_empty() {
-        match DirBuilder::new().mode(0o700).create(folder) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                return Err(anyhow!(error)
-                    .context(format!("cannot make folder `{}`", folder.display()))
-                    .into());
-            }
-            _ => {}
+impl Files {
+    fn beside(out: PathBuf) -> Self {
+        Self {
+            secrets: out.with_file_name(SECRETS),
+            rules: out.with_file_name(RULES),
+            out,
         }
     }
-    for file in &plan.secrets {
-        let path = folder.join(file.name);
-        write_file(&path, file.secret.expose(), 0o600, options.force)?;
+
+    /// Everything that would be written over, before a server is asked.
+    fn refuse_existing(&self, plan: &Adoption) -> Result<(), Failure> {
+        let secrets = plan.secrets.iter().map(|file| self.secrets.join(file.name));
+        let existing: Vec<String> = [self.out.clone()]
+            .into_iter()
+            .chain(secrets)
+            .chain(plan.rules.as_ref().map(|_| self.rules.clone()))
+            .filter(|path| path.symlink_metadata().is_ok())
+            .map(|path| format!("`{}`", path.display()))
+            .collect();
+        let there = match existing.as_slice() {
+            [] => return Ok(()),
+            [one] => format!("{one} is"),
+            several => format!("{} are", several.join(", ")),
+        };
+        Err(Failure::usage(format!(
+            "{there} there already; --force writes over, --out names another file, --dry-run only shows"
+        )))
     }
-    let rules = plan.rules.as_deref().map(|text| (rules, text));
-    let mut kept = Vec::new();
-    for (path, text) in rules.into_iter().chain([(options.out.as_path(), document)]) {
-        let before = write_file(path, text, 0o644, options.force)?;
-        kept.extend(before.map(|before| (path.to_owned(), before)));
+
+    /// Secrets first: a configuration that names a file which is not there would not load. Answers which files were
+    /// there and what they are called now.
+    fn write(
+        &self,
+        plan: &Adoption,
+        document: &str,
+        force: bool,
+    ) -> Result<Vec<(PathBuf, PathBuf)>, Failure> {
+        let parent = self.out.parent();
+        if let Some(parent) = parent.filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::create_dir_all(parent)
+                .with_context(|| format!("cannot make folder `{}`", parent.display()))?;
+        }
+        if !plan.secrets.is_empty() {
+            match DirBuilder::new().mode(0o700).create(&self.secrets) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                made => made
+                    .with_context(|| format!("cannot make folder `{}`", self.secrets.display()))?,
+            }
+        }
+        for file in &plan.secrets {
+            let path = self.secrets.join(file.name);
+            write_file(&path, file.secret.expose(), 0o600, force)?;
+        }
+        let rules = plan.rules.as_deref().map(|text| (&self.rules, text));
+        let mut kept = Vec::new();
+        for (path, text) in rules.into_iter().chain([(&self.out, document)]) {
+            let before = write_file(path, text, 0o644, force)?;
+            kept.extend(before.map(|before| (path.clone(), before)));
+        }
+        Ok(kept)
     }
-    Ok(kept)
+
+    fn written(&self, plan: &Adoption) -> Words {
+        let out = self.out.display();
+        let mut said = words!("written: {out}", "已写入：{out}");
+        for file in &plan.secrets {
+            let path = self.secrets.join(file.name);
+            let path = path.display();
+            said = said.and(&words!("{path} (mode 600)", "{path}（权限 600）"));
+        }
+        if plan.rules.is_some() {
+            let path = self.rules.display();
+            said = said.and(&words!("{path}", "{path}"));
+        }
+        said
+    }
 }
 
 /// A new file under its own name, so that no other mode and no link stays. What was there gets another name first,
@@ -348,42 +353,22 @@ fn name_before(path: &Path) -> PathBuf {
     before
 }
 
-fn written(options: &Adopt, folder: &Path, rules: &Path, plan: &Adoption, languages: &[Language]) {
-    let out = options.out.display();
-    let mut said = words!("written: {out}", "已写入：{out}");
-    for file in &plan.secrets {
-        let path = folder.join(file.name);
-        let path = path.display();
-        said = said.and(&words!("{path} (mode 600)", "{path}（权限 600）"));
-    }
-    if plan.rules.is_some() {
-        let path = rules.display();
-        said = said.and(&words!("{path}", "{path}"));
-    }
-    for line in said.lines(languages) {
-        outln!("{line}");
-    }
-}
-
 /// Runs `worker check` with the new file and lets it speak for itself.
-fn check(out: &Path, languages: &[Language]) {
+fn check(out: &Path) -> Words {
     let worker = std::env::current_exe()
         .ok()
         .and_then(|program| Some(program.parent()?.join("worker")))
         .filter(|worker| worker.is_file());
-    let said = match worker {
+    match worker {
         None => words!(
             "`worker` is not beside this program; run `worker check` yourself",
             "`worker` 不在本程序旁；请自己运行 `worker check`",
         ),
         Some(worker) => run_check(&worker, out),
-    };
-    for line in said.lines(languages) {
-        outln!("{line}");
     }
 }
 
-fn run_check(worker: &PathBuf, out: &Path) -> Words {
+fn run_check(worker: &Path, out: &Path) -> Words {
     outln!("\n$ worker --config {} check", out.display());
     let output = Command::new(worker)
         .arg("--config")

@@ -14,7 +14,7 @@ use weldfleet_stores::{
 };
 
 use super::{
-    evaluate::{in_words, models_json},
+    evaluate::{in_words, models_json, number},
     long_question::{self, answer},
 };
 use crate::args::Drift;
@@ -103,8 +103,6 @@ fn as_json(shift: &Shift) -> Value {
 }
 
 fn draw(shifts: &[Shift], day: Day, reference: Day, paint: Paint) -> String {
-    let number =
-        |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
     let mean = |rows: u64, mean: f64| number((rows > 0).then_some(mean));
     let rows: Vec<Vec<String>> = shifts
         .iter()

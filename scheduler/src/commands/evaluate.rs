@@ -198,7 +198,7 @@ fn as_json(quality: &Quality) -> Value {
     })
 }
 
-fn number(value: Option<f64>) -> String {
+pub fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"))
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 use weldfleet_fleet::queue_failure;
-use weldfleet_queue::{Job, Queue, State, Taken};
+use weldfleet_queue::{Job, Queue, QueueError, State, Taken};
 use weldfleet_service::{
     Exit, Failure, errln, out, outln,
     output::{self, grouped, table},
@@ -39,16 +39,10 @@ pub async fn run(settings: Arc<Settings>, what: Jobs) -> Result<Exit, Failure> {
             json,
         } => list(&settings, &filter, limit, json).await,
         Jobs::Show { id, json } => show(&settings, &id, json).await,
-        Jobs::Retry {
-            ids,
-            all,
-            why,
-            filter,
-        } => {
+        Jobs::Retry { ids, all, why, of } => {
             let filter = JobFilter {
                 state: Some(State::Dead),
-                day: filter.day,
-                run: filter.run,
+                of,
             };
             retry(&settings, ids, all, &filter, &why.reason).await
         }
@@ -74,6 +68,7 @@ struct JobQuery {
 impl JobQuery {
     fn new(filter: &JobFilter, settings: &Settings, otherwise: &[State]) -> Result<Self, Failure> {
         let day = filter
+            .of
             .day
             .map(|day| day.resolve(&settings.scheduler.timezone))
             .transpose()?;
@@ -82,7 +77,7 @@ impl JobQuery {
                 .state
                 .map_or_else(|| otherwise.to_vec(), |state| vec![state]),
             day,
-            run: filter.run,
+            run: filter.of.run,
         })
     }
 
@@ -95,13 +90,23 @@ impl JobQuery {
     }
 }
 
+/// How many dead jobs a run has.
+pub async fn dead_of(queue: &Queue, run: u64) -> Result<u64, QueueError> {
+    let query = JobQuery {
+        states: vec![State::Dead],
+        day: None,
+        run: Some(run),
+    };
+    Ok(find(queue, &query, usize::MAX).await?.len() as u64)
+}
+
 /// Jobs that the filter lets through, `limit` at most.
-async fn find(queue: &Queue, query: &JobQuery, limit: usize) -> Result<Vec<Job>, Failure> {
+async fn find(queue: &Queue, query: &JobQuery, limit: usize) -> Result<Vec<Job>, QueueError> {
     let mut found = Vec::new();
     for state in &query.states {
         let mut cursor = Some(0);
         while let Some(at) = cursor {
-            let page = queue.list(*state, at, PAGE).await.map_err(queue_failure)?;
+            let page = queue.list(*state, at, PAGE).await?;
             for job in page.jobs {
                 if found.len() == limit {
                     return Ok(found);
@@ -125,7 +130,8 @@ async fn list(
     let queue = own_queue(settings).await?;
     let query = JobQuery::new(filter, settings, &OUTSTANDING)?;
     // One more than shown, to know whether there is more.
-    let mut jobs = find(&queue, &query, limit.saturating_add(1)).await?;
+    let found = find(&queue, &query, limit.saturating_add(1)).await;
+    let mut jobs = found.map_err(queue_failure)?;
     let more = jobs.len() > limit;
     jobs.truncate(limit);
     if json {
@@ -289,7 +295,8 @@ async fn chosen(
 ) -> Result<Vec<String>, Failure> {
     if all {
         let query = JobQuery::new(filter, settings, &[State::Dead])?;
-        let found = find(queue, &query, usize::MAX).await?;
+        let found = find(queue, &query, usize::MAX).await;
+        let found = found.map_err(queue_failure)?;
         return Ok(found.into_iter().map(|job| job.id).collect());
     }
     for id in &ids {

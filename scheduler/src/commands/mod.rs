@@ -23,8 +23,12 @@ mod wait;
 use weldfleet_service::{environment::host, errln};
 use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::Event;
+use weldfleet_words::Language;
 
-use crate::actions::{self, By};
+use crate::{
+    actions::{self, By},
+    args::Lang,
+};
 
 /// Says who types commands, where `USER` does not: in a container, or for a shared account.
 const OPERATOR: &str = "WELDFLEET_OPERATOR";
@@ -39,6 +43,21 @@ fn operator(why: &str) -> By {
     let user = told(OPERATOR).or_else(|| told("USER"));
     let user = user.unwrap_or_else(|| "operator".to_owned());
     By::new(format!("{user}@{}", host()), why)
+}
+
+/// `--lang`, else what the environment speaks.
+fn languages(asked: Option<Lang>) -> Vec<Language> {
+    match asked {
+        Some(Lang::Zh) => vec![Language::Chinese],
+        Some(Lang::En) => vec![Language::English],
+        Some(Lang::Both) => vec![Language::Chinese, Language::English],
+        None => {
+            let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
+                .into_iter()
+                .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+            vec![Language::of_locale(&locale.unwrap_or_default())]
+        }
+    }
 }
 
 /// People, and servers, wrote it; a terminal must not obey it.

@@ -9,7 +9,7 @@ use super::{keep, operator, plain};
 use crate::{
     actions::pause::{self, Paused, Resumed},
     dependencies::steered_queue,
-    events::{OF_PAUSES, PAUSE_LOST},
+    events::is_pause_lost,
 };
 
 pub async fn pause(settings: &Settings, reason: &str) -> Result<Exit, Failure> {
@@ -42,8 +42,7 @@ pub async fn resume(settings: &Settings, reason: &str) -> Result<Exit, Failure> 
         Resumed::WasNot => {
             outln!("was not paused");
             // Somebody has seen that it goes on, so that nobody need be told any more.
-            let lost = Events::new(settings).last_of(&OF_PAUSES).await;
-            if lost.is_ok_and(|last| last.is_some_and(|last| last.what == PAUSE_LOST)) {
+            if is_pause_lost(&Events::new(settings)).await {
                 keep(settings, &[operator(reason).event("resume", "fleet", "")]).await;
             }
         }

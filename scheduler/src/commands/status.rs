@@ -14,7 +14,7 @@ use weldfleet_service::{
 };
 use weldfleet_settings::Settings;
 
-use super::adopt::languages;
+use super::languages;
 use crate::{
     args::StatusArgs,
     status::{

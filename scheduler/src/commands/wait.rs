@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::time::sleep;
-use weldfleet_fleet::DayGroup;
 use weldfleet_queue::{QueueError, State};
 use weldfleet_service::{
     Exit, Failure, errln, outln,
@@ -16,8 +15,8 @@ use weldfleet_stores::{
     clickhouse::{OutcomeCounts, RunState},
 };
 
-use super::{plain, progress::Progress};
-use crate::dependencies::{Dependencies, store_failure};
+use super::{jobs, plain, progress::Progress};
+use crate::dependencies::{Dependencies, day_groups, store_failure};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -138,16 +137,15 @@ fn say(run: u64, days: &[Day], outcome: &OutcomeCounts, end: End, took: Duration
              `scheduler jobs retry --all --run {run}` tries again"
         );
     }
-    if outcome.error > 0
-        && let (Some(first), Some(last)) = (days.first(), days.last())
-    {
+    let (Some(first), Some(last)) = (days.first(), days.last()) else {
+        return;
+    };
+    if outcome.error > 0 {
         outln!(
             "rows in error have the reason in alg_error; `scheduler backfill --from {first} --to {last} --status error` judges them again"
         );
     }
-    if outcome.poison > 0
-        && let (Some(first), Some(last)) = (days.first(), days.last())
-    {
+    if outcome.poison > 0 {
         outln!(
             "rows that are poison killed their worker; `scheduler backfill --from {first} --to {last} --status poison` judges them again"
         );
@@ -155,6 +153,7 @@ fn say(run: u64, days: &[Day], outcome: &OutcomeCounts, end: End, took: Duration
 }
 
 /// What one look saw.
+#[derive(Default)]
 struct RunProgress {
     state: RunState,
     left: u64,
@@ -199,35 +198,19 @@ async fn look(
         return Ok(RunProgress {
             state,
             left,
-            outstanding: 0,
-            dead: 0,
-            led: false,
-            remark: String::new(),
+            ..RunProgress::default()
         });
     }
     let stats = deps.queue.stats().await?;
-    let groups = deps.queue.groups().await?.into_iter();
+    let groups = day_groups(&deps.queue).await?.into_iter();
     let outstanding = groups
-        .filter(|group| {
-            let of_day = group.name.parse::<DayGroup>();
-            of_day.is_ok_and(|of| of.run == run && days.contains(&of.day))
-        })
-        .map(|group| group.outstanding)
+        .filter(|(group, _)| group.run == run && days.contains(&group.day))
+        .map(|(_, outstanding)| outstanding)
         .sum();
-    let mut dead = 0;
-    if stats.count(State::Dead) > 0 {
-        let run = run.to_string();
-        let mut cursor = Some(0);
-        while let Some(at) = cursor {
-            let page = deps.queue.list(State::Dead, at, 500).await?;
-            dead += page
-                .jobs
-                .iter()
-                .filter(|job| job.get("run") == Some(&run))
-                .count() as u64;
-            cursor = page.next;
-        }
-    }
+    let dead = match stats.count(State::Dead) {
+        0 => 0,
+        _ => jobs::dead_of(&deps.queue, run).await?,
+    };
     let led = deps.queue.leader().await?.is_some();
     let gone = match &recorded {
         Some(run) if left + outstanding == 0 => deps.table.gone(run).await?,

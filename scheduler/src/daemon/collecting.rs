@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
-
 use super::Daemon;
 
 /// Longest time between two looks.
@@ -32,6 +30,6 @@ pub async fn run(daemon: Daemon) {
         if again {
             continue;
         }
-        daemon.stop.run_until_cancelled(sleep(every)).await;
+        daemon.sleep(every).await;
     }
 }

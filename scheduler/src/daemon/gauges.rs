@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use weldfleet_queue::State;
 use weldfleet_service::{
     http::BeforeScrape,
-    metrics::{IntoF64, counter, gauge},
+    metrics::{counter, gauge},
     recorder::{self, Kind, describe},
 };
 use weldfleet_stores::clickhouse::{OutcomeCounts, RunState};
@@ -145,8 +145,8 @@ pub fn of_fleet(cache: Cache) -> BeforeScrape {
 }
 
 /// The number, or NaN where it is not known.
-fn known<N: IntoF64>(number: Option<N>) -> f64 {
-    number.map_or(f64::NAN, IntoF64::into_f64)
+fn known(number: Option<u64>) -> f64 {
+    number.map_or(f64::NAN, |number| number as f64)
 }
 
 fn show(report: &Report) {
@@ -160,40 +160,39 @@ fn show(report: &Report) {
     show_rows(report);
     let patches = report.patches.as_ref();
     gauge!("weldfleet_dates_unsettled")
-        .set(known(patches.map(|line| line.days_unsettled.len() as f64)));
-    gauge!("weldfleet_patch_bytes").set(known(patches.map(|line| line.bytes as f64)));
-    gauge!("weldfleet_patch_limit_bytes").set(known(patches.map(|line| line.limit_bytes as f64)));
+        .set(known(patches.map(|line| line.days_unsettled.len() as u64)));
+    gauge!("weldfleet_patch_bytes").set(known(patches.map(|line| line.bytes)));
+    gauge!("weldfleet_patch_limit_bytes").set(known(patches.map(|line| line.limit_bytes)));
     let disk = report.disk.as_ref();
-    gauge!("weldfleet_disk_free_bytes").set(known(disk.map(|disk| disk.free_bytes as f64)));
+    gauge!("weldfleet_disk_free_bytes").set(known(disk.map(|disk| disk.free_bytes)));
 }
 
 fn show_queue(report: &Report) {
     for state in State::ALL {
         let jobs = report.jobs.as_ref();
-        let count = jobs.map(|jobs| jobs.get(&state).copied().unwrap_or(0) as f64);
+        let count = jobs.map(|jobs| jobs.get(&state).copied().unwrap_or(0));
         gauge!("weldfleet_jobs", "state" => state.as_str()).set(known(count));
     }
     let queue = report.queue.as_ref();
     for (class, priority) in [("live", LIVE), ("backfill", BACKFILL)] {
         let count = queue.map(|queue| queue.outstanding.get(&priority).copied().unwrap_or(0));
-        gauge!("weldfleet_jobs_outstanding", "class" => class)
-            .set(known(count.map(|count| count as f64)));
+        gauge!("weldfleet_jobs_outstanding", "class" => class).set(known(count));
     }
-    let living = report.workers.as_ref();
-    let living = living.map(|_| report.living_workers().count() as f64);
-    gauge!("weldfleet_workers").set(known(living));
-    let paused = queue.map(|_| f64::from(u8::from(report.paused.is_some())));
+    let living = report.living_count();
+    gauge!("weldfleet_workers").set(known(living.map(|count| count as u64)));
+    let paused = queue.map(|_| u64::from(report.paused.is_some()));
     gauge!("weldfleet_paused").set(known(paused));
     let waiting = OldestWaits::of(report);
     for (class, seconds) in [("live", waiting.for_a_worker), ("backfill", waiting.behind)] {
-        gauge!("weldfleet_oldest_pending_seconds", "class" => class).set(known(seconds));
+        gauge!("weldfleet_oldest_pending_seconds", "class" => class)
+            .set(seconds.unwrap_or(f64::NAN));
     }
     for (by, seconds) in [
         ("pause", waiting.for_resume),
         ("delay", waiting.for_its_delay),
         ("run", waiting.for_its_run),
     ] {
-        gauge!("weldfleet_oldest_held_seconds", "by" => by).set(known(seconds));
+        gauge!("weldfleet_oldest_held_seconds", "by" => by).set(seconds.unwrap_or(f64::NAN));
     }
 }
 
@@ -261,7 +260,7 @@ fn show_rows(report: &Report) {
     let runs = report.runs.as_ref();
     let in_runs = runs.map(|runs| runs.iter().filter_map(|run| run.left).sum::<u64>());
     for (class, rows) in [
-        ("live", live().map(|days| days.map(|day| day.left).sum())),
+        ("live", report.live_rows_left()),
         ("backfill", in_runs),
         (
             "older",
@@ -270,7 +269,7 @@ fn show_rows(report: &Report) {
         ("later", report.rows_later),
         ("no_day", report.rows_on_no_day),
     ] {
-        gauge!("weldfleet_rows_left", "class" => class).set(known(rows.map(|rows| rows as f64)));
+        gauge!("weldfleet_rows_left", "class" => class).set(known(rows));
     }
     for (class, dates) in [
         (
@@ -280,7 +279,7 @@ fn show_rows(report: &Report) {
         ("older", older.map(Vec::len)),
     ] {
         gauge!("weldfleet_dates_left", "class" => class)
-            .set(known(dates.map(|dates| dates as f64)));
+            .set(known(dates.map(|dates| dates as u64)));
     }
     let mut sums = OutcomeCounts::default()
         .named()
@@ -291,13 +290,12 @@ fn show_rows(report: &Report) {
         }
     }
     for (verdict, sum) in sums {
-        gauge!("weldfleet_day_rows", "verdict" => verdict)
-            .set(known(sum.map(|sum: u64| sum as f64)));
+        gauge!("weldfleet_day_rows", "verdict" => verdict).set(known(sum));
     }
-    gauge!("weldfleet_rows_per_second").set(known(report.rows_per_second));
+    gauge!("weldfleet_rows_per_second").set(report.rows_per_second.unwrap_or(f64::NAN));
     let count = |state| {
         let runs = runs?.iter().filter(|run| run.state == state);
-        Some(runs.count() as f64)
+        Some(runs.count() as u64)
     };
     gauge!("weldfleet_runs_open").set(known(count(RunState::Open)));
     gauge!("weldfleet_runs_held").set(known(count(RunState::Held)));

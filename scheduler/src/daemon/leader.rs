@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::{sync::watch, time::sleep};
+use tokio::sync::watch;
 use weldfleet_fleet::{LEADER_RENEWS_EVERY, LEADER_TTL};
 use weldfleet_queue::{LeaderToken, QueueError};
 use weldfleet_service::{exit::causes, metrics::gauge};
@@ -27,7 +27,6 @@ pub(super) async fn keep(
     address: String,
     lead: watch::Sender<Option<LeaderToken>>,
 ) {
-    let id = daemon.id.to_string();
     let mut turns = Turns::new(daemon.clone(), address);
     let mut backoff = Backoff::default();
     let mut last_renewed = Instant::now();
@@ -67,9 +66,9 @@ pub(super) async fn keep(
                 backoff.failed()
             }
         };
-        daemon.stop.run_until_cancelled(sleep(wait)).await;
+        daemon.sleep(wait).await;
     }
-    if let Err(error) = daemon.queue.withdraw(&id).await {
+    if let Err(error) = daemon.queue.withdraw(&daemon.id).await {
         tracing::debug!(error = causes(&error), "stays listed for a while");
     }
     let token = *lead.borrow();
@@ -88,7 +87,6 @@ pub(super) async fn keep(
 /// Asks for leadership, gives it up or leaves it to others, in turns.
 struct Turns {
     daemon: Daemon,
-    id: String,
     address: String,
     /// Said by this task; what a pass found out is for the next pass to take back.
     down: bool,
@@ -100,7 +98,6 @@ struct Turns {
 impl Turns {
     fn new(daemon: Daemon, address: String) -> Self {
         Self {
-            id: daemon.id.to_string(),
             daemon,
             address,
             down: true,
@@ -125,7 +122,7 @@ impl Turns {
             }
             (Turn::StandBack, _) => Ok((None, "another scheduler leads now")),
             _ => {
-                let (id, address) = (&self.id, &self.address);
+                let (id, address) = (&*self.daemon.id, &self.address);
                 let mut says = self.daemon.telling.lines(&self.daemon.health, self.down);
                 says.push(days_told(&self.daemon.settings.scheduler));
                 let token = queue.try_lead_from(id, address, &says, LEADER_TTL).await?;
@@ -144,7 +141,7 @@ impl Turns {
             ..Standing::default()
         };
         if standing.would_resign() {
-            standing.another_asks = another_asks(&queue.candidates().await?, &self.id);
+            standing.another_asks = another_asks(&queue.candidates().await?, &self.daemon.id);
         }
         if standing.stands_back() {
             match queue.leader().await? {

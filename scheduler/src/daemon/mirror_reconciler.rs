@@ -8,24 +8,19 @@
 //! what was purged there would come back without its reviews.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    sync::Mutex,
+    collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
-use tokio::time::sleep;
-use weldfleet_service::{
-    lock,
-    metrics::{counter, gauge},
-};
+use weldfleet_service::metrics::{counter, gauge};
 use weldfleet_stores::{
     Day, StoreError,
     clickhouse::{SourceTable, TableWatch},
     mysql::{DayBehind, Mirror, MirrorLag, MirrorTotals, NokTable, Refusals},
 };
 
-use super::{Daemon, gauges, outage::Backoff};
-use crate::{clock::mirrored_from, pass::Summary};
+use super::{Daemon, gauges, outage::Backoff, touched::WantedDay};
+use crate::clock::mirrored_from;
 
 /// Least time between two checks of a day whose ranges are being judged: workers are writing it.
 const BUSY_EVERY: Duration = Duration::from_secs(10);
@@ -36,8 +31,6 @@ const LIST_EVERY: Duration = Duration::from_secs(10);
 /// Least time between two counts of the NOK rows of all days, and between two looks at the table's unique key.
 const COUNT_EVERY: Duration = Duration::from_secs(60);
 const KEY_EVERY: Duration = Duration::from_secs(60);
-/// How long a backfilled day is checked like a live one after its run was done.
-const AFTER_RUN: Duration = Duration::from_secs(60);
 
 /// What a standby cannot tell.
 const OF_LEADER: [&str; 4] = [
@@ -47,59 +40,27 @@ const OF_LEADER: [&str; 4] = [
     "weldfleet_mirror_older_rows_missing",
 ];
 
-/// Days that passes touched, for this task.
-#[derive(Debug, Default)]
-pub struct TouchedDays(Mutex<Days>);
-
-#[derive(Debug, Default)]
-struct Days {
-    live: Vec<Day>,
-    busy: BTreeSet<Day>,
-    backfilled: HashMap<Day, Instant>,
+/// Days that are looked after: some that are checked often, and all others since `from` in turn.
+struct Wanted {
+    often: Vec<WantedDay>,
+    from: Option<Day>,
 }
 
-impl TouchedDays {
-    /// Notes what a pass saw.
-    pub fn note(&self, live: Vec<Day>, summary: &Summary) {
-        let mut days = lock(&self.0);
-        days.live = live;
-        days.busy.clone_from(&summary.busy_days);
-        let now = Instant::now();
-        days.backfilled
-            .extend(summary.backfill_days.iter().map(|day| (*day, now)));
-        days.backfilled.retain(|_, seen| seen.elapsed() < AFTER_RUN);
+impl Wanted {
+    fn now(daemon: &Daemon) -> Self {
+        let from = mirrored_from(&daemon.settings);
+        let mut often = daemon.touched.wanted();
+        often.retain(|wanted| Some(wanted.day) >= from);
+        Self { often, from }
     }
 
-    /// Days to check, the live ones first.
-    fn wanted(&self) -> Vec<WantedDay> {
-        let days = lock(&self.0);
-        let mut backfilled: Vec<Day> = days.backfilled.keys().copied().collect();
-        backfilled.sort_unstable();
-        backfilled.retain(|day| !days.live.contains(day));
-        let all = days.live.iter().copied().chain(backfilled);
-        let wanted = all.enumerate().map(|(place, day)| WantedDay {
-            day,
-            is_live: place < days.live.len(),
-            is_busy: days.busy.contains(&day),
-        });
-        wanted.collect()
+    fn is_often(&self, day: Day) -> bool {
+        self.often.iter().any(|wanted| wanted.day == day)
     }
-}
 
-#[derive(Debug, Clone, Copy)]
-struct WantedDay {
-    day: Day,
-    is_live: bool,
-    /// Its ranges are being judged.
-    is_busy: bool,
-}
-
-/// Days to check that are looked after.
-fn wanted(daemon: &Daemon) -> Vec<WantedDay> {
-    let from = mirrored_from(&daemon.settings);
-    let mut wanted = daemon.touched.wanted();
-    wanted.retain(|wanted| Some(wanted.day) >= from);
-    wanted
+    fn is_in_turn(&self, day: Day) -> bool {
+        Some(day) >= self.from && !self.is_often(day)
+    }
 }
 
 /// What a day's last check found, and when the next one is due.
@@ -163,7 +124,7 @@ pub async fn run(daemon: Daemon) {
             gauges::forget(&OF_LEADER);
             daemon.telling.mirror(None);
         }
-        daemon.stop.run_until_cancelled(sleep(wait)).await;
+        daemon.sleep(wait).await;
     }
 }
 
@@ -255,20 +216,19 @@ async fn reconcile(daemon: &Daemon, open: &mut Option<Open>) -> Result<Duration,
         open.mirror.table().check_key().await?;
         open.key_due = Instant::now() + KEY_EVERY;
     }
-    let wanted = wanted(daemon);
-    open.checked
-        .retain(|day, _| wanted.iter().any(|wanted| wanted.day == *day));
+    let wanted = Wanted::now(daemon);
+    open.checked.retain(|day, _| wanted.is_often(*day));
     let mut failed = Ok(());
-    for wanted in wanted.iter().filter(|wanted| wanted.is_live) {
+    for wanted in wanted.often.iter().filter(|wanted| wanted.is_live) {
         if open.is_due(wanted) && !daemon.stop.is_cancelled() {
             let checked = check(open, wanted).await;
             failed = failed.and(of_the_day(checked)?);
         }
     }
     show_lag(open);
-    let next = of_the_day(check_next_backfilled(open, &wanted).await)?;
+    let next = of_the_day(check_next_backfilled(open, &wanted.often).await)?;
     show_lag(open);
-    let older = reconcile_next_older(open, &wanted, mirrored_from(&daemon.settings)).await;
+    let older = reconcile_next_older(open, &wanted).await;
     show_lag(open);
     failed.and(older).and(next)
 }
@@ -311,10 +271,9 @@ async fn check_next_backfilled(
 async fn check(open: &mut Open, wanted: &WantedDay) -> Result<(), StoreError> {
     let began = Instant::now();
     let found = of_the_day(reconcile_day(open, wanted.day).await)?;
-    let least = if wanted.is_busy {
-        BUSY_EVERY
-    } else {
-        Duration::ZERO
+    let least = match wanted.is_busy {
+        true => BUSY_EVERY,
+        false => Duration::ZERO,
     };
     let checked = Checked {
         due: Instant::now() + least.max(began.elapsed() * SHARE),
@@ -401,7 +360,7 @@ impl EstimatedLag {
 
     async fn count(daemon: &Daemon, open: &Open) -> Option<u64> {
         let mut behind = 0;
-        for WantedDay { day, .. } in wanted(daemon) {
+        for WantedDay { day, .. } in Wanted::now(daemon).often {
             let committed = open.table.nok_count(day).await.ok()?;
             let mirrored = open
                 .checked
@@ -415,20 +374,16 @@ impl EstimatedLag {
 }
 
 /// One older day a time, in turn; the list of them is read anew after each round.
-async fn reconcile_next_older(
-    open: &mut Open,
-    wanted: &[WantedDay],
-    from: Option<Day>,
-) -> Result<(), StoreError> {
+async fn reconcile_next_older(open: &mut Open, wanted: &Wanted) -> Result<(), StoreError> {
     let began = Instant::now();
     if began < open.older_due {
         return Ok(());
     }
     if !open.older.is_empty() && began >= open.counted_due {
-        return count(open, wanted, from).await;
+        return count(open, wanted).await;
     }
     while let Some(day) = open.older.pop_front() {
-        if Some(day) >= from && !wanted.iter().any(|wanted| wanted.day == day) {
+        if wanted.is_in_turn(day) {
             let looked = reconcile_day(open, day).await;
             match &looked {
                 Ok(lag) if lag.equal => _ = open.totals.behind.remove(&day),
@@ -444,19 +399,14 @@ async fn reconcile_next_older(
         }
     }
     let days = open.table.days().await?.into_iter().rev();
-    open.older = days.filter(|day| Some(*day) >= from).collect();
+    open.older = days.filter(|day| Some(*day) >= wanted.from).collect();
     open.looked.clear();
     open.older_due = Instant::now() + LIST_EVERY;
     open.refused.retain(|day, _| open.older.contains(day));
-    count(open, wanted, from).await?;
-    let live_only = open
-        .older
-        .iter()
-        .all(|day| wanted.iter().any(|wanted| wanted.day == *day));
-    let least = if live_only {
-        LIST_EVERY
-    } else {
-        Duration::ZERO
+    count(open, wanted).await?;
+    let least = match open.older.iter().all(|day| wanted.is_often(*day)) {
+        true => LIST_EVERY,
+        false => Duration::ZERO,
     };
     open.older_due = Instant::now() + least.max(began.elapsed() * SHARE);
     Ok(())
@@ -464,7 +414,7 @@ async fn reconcile_next_older(
 
 /// Counts the NOK rows of all days, and puts the older ones first of which MySQL lacks some. On a large table this may
 /// not be done in time, and the mirror is well without it.
-async fn count(open: &mut Open, wanted: &[WantedDay], from: Option<Day>) -> Result<(), StoreError> {
+async fn count(open: &mut Open, wanted: &Wanted) -> Result<(), StoreError> {
     let began = Instant::now();
     open.counted_due = began + COUNT_EVERY;
     match open.mirror.totals().await {
@@ -484,7 +434,7 @@ async fn count(open: &mut Open, wanted: &[WantedDay], from: Option<Day>) -> Resu
         ),
     }
     let behind = &mut open.totals.behind;
-    behind.retain(|day, _| Some(*day) >= from && !wanted.iter().any(|wanted| wanted.day == *day));
+    behind.retain(|day, _| wanted.is_in_turn(*day));
     behind_first(&mut open.older, behind, &open.looked);
     open.counted_due = Instant::now() + COUNT_EVERY.max(began.elapsed() * SHARE);
     Ok(())

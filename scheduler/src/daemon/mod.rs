@@ -7,6 +7,7 @@
 //!   or a job must be split;
 //! - [`collecting`]: expired leases and due jobs, more often than passes;
 //! - [`mirror_reconciler`]: the MySQL mirror, apart from passes, so that a slow or absent MySQL delays no slicing;
+//!   [`touched`]: which days it checks often;
 //! - [`settling`]: finished days, whose patch parts are applied;
 //! - [`streaks`]: hits of a spot in a row, told to people;
 //! - [`status_page`]: what `GET /` shows; [`api`]: the status of the fleet; [`outage`]: what is away, logged once;
@@ -28,19 +29,23 @@ mod standing;
 mod status_page;
 mod streaks;
 mod telling;
+mod touched;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::middleware::{from_fn, from_fn_with_state};
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 use weldfleet_queue::{LeaderToken, Queue, WorkerId};
 use weldfleet_service::{Failure, Health, http, http::StatusPage, signals};
 use weldfleet_settings::Settings;
 
 use crate::{console, status::cache::Cache};
-use mirror_reconciler::TouchedDays;
 use telling::Telling;
+use touched::TouchedDays;
 
 /// What the tasks share.
 #[derive(Clone)]
@@ -59,6 +64,13 @@ struct Daemon {
     /// This process, for others.
     id: Arc<str>,
     stop: CancellationToken,
+}
+
+impl Daemon {
+    /// Waits for so long, or until it is to stop.
+    async fn sleep(&self, wait: Duration) {
+        self.stop.run_until_cancelled(sleep(wait)).await;
+    }
 }
 
 /// Runs until SIGTERM or SIGINT; resigns before it returns.
@@ -102,25 +114,26 @@ pub async fn run(settings: Arc<Settings>, queue: Queue, host: &str) -> Result<()
         .merge(console::router(&daemon.settings, status, stop.clone())?)
         .layer(from_fn(console::browsers_to_console));
     let server = tokio::spawn(http::serve(listener, router, stop.clone()));
-    match owning::own(&daemon).await? {
-        Some(queue) => daemon.queue = queue,
-        None => {
-            server.await.map_err(anyhow::Error::from)??;
-            return Ok(());
-        }
-    }
-    let leading = tokio::spawn(leader::keep(daemon.clone(), address, lead));
-    let collecting = tokio::spawn(collecting::run(daemon.clone()));
-    let reconciling = tokio::spawn(mirror_reconciler::run(daemon.clone()));
-    let settling = tokio::spawn(settling::run(daemon.clone()));
-    let streaks = tokio::spawn(streaks::run(daemon.clone()));
-    slicing::run(daemon).await;
+    let Some(deps) = owning::own(&daemon).await? else {
+        server.await.map_err(anyhow::Error::from)??;
+        return Ok(());
+    };
+    daemon.queue = deps.queue.clone();
+    let tasks = [
+        tokio::spawn(leader::keep(daemon.clone(), address, lead)),
+        tokio::spawn(collecting::run(daemon.clone())),
+        tokio::spawn(mirror_reconciler::run(daemon.clone())),
+        tokio::spawn(settling::run(daemon.clone())),
+        tokio::spawn(streaks::run(daemon.clone())),
+    ];
+    slicing::run(daemon, deps).await;
 
     // A task that panicked has said so on standard error; the others still get their orderly end.
-    let ended = tokio::join!(leading, collecting, reconciling, settling, streaks);
-    for end in [ended.0, ended.1, ended.2, ended.3, ended.4] {
-        end?;
+    let mut ended = Ok(());
+    for task in tasks {
+        ended = ended.and(task.await);
     }
+    ended?;
     server.await??;
     tracing::info!("scheduler stopped");
     Ok(())

@@ -1,4 +1,4 @@
-//! Outages as the daemon tells them: whose an error is, and the error in one line.
+//! Outages as the daemon tells them: whose an error is, and the error in one line with what to do.
 
 pub use weldfleet_service::{
     Backoff,
@@ -13,6 +13,23 @@ use crate::dependencies::DependencyError;
 pub fn begins(health: &Health, dependency: &'static str, reason: &str) {
     health.ready("start");
     outage::begins(health, dependency, reason);
+}
+
+/// What is wrong with a store, and what to do.
+pub fn advice(error: &StoreError) -> String {
+    let mut text = error.chain_and_remedy();
+    // No such table, no such database.
+    let missing = matches!(
+        error,
+        StoreError::ClickHouse {
+            code: Some(60 | 81),
+            ..
+        }
+    );
+    if missing && !text.contains("`scheduler migrate`") {
+        text.push_str("; `scheduler migrate` creates and upgrades the tables");
+    }
+    text
 }
 
 /// Which dependency an error of a pass comes from, and the error in one line.

@@ -3,19 +3,20 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::time::sleep;
+use weldfleet_queue::State;
 use weldfleet_service::{
     backoff::doubled,
     exit::causes,
     metrics::{counter, histogram},
     output::spoken,
 };
-use weldfleet_stores::clickhouse::{Event, Events, SourceTable, TableWatch};
+use weldfleet_stores::clickhouse::{Events, SourceTable};
 
 use super::Daemon;
 use crate::{
+    actions::By,
     clock::today,
-    dependencies::DependencyError,
+    dependencies::{DependencyError, WatchedTable},
     events,
     settle::{self, Applied, Rule, Unsettled},
 };
@@ -32,7 +33,7 @@ const AGAIN: (Duration, Duration) = (Duration::from_secs(60), Duration::from_sec
 const STANDSTILL: Duration = Duration::from_secs(3600);
 
 pub async fn run(daemon: Daemon) {
-    let mut table: Option<SourceTable> = None;
+    let mut table = WatchedTable::default();
     let mut settling = DaySettling::default();
     while !daemon.stop.is_cancelled() {
         let mut wait = LOOK_EVERY.0;
@@ -40,15 +41,11 @@ pub async fn run(daemon: Daemon) {
             match settling.step(&daemon, &mut table).await {
                 Ok(idle) => wait = idle,
                 // Outages are told by slicing.
-                Err(DependencyError::Store(error)) if error.is_outage() => wait = LOOK_EVERY.1,
-                Err(DependencyError::Queue(error)) if error.is_outage() => wait = LOOK_EVERY.1,
-                Err(error) => {
-                    let reason = causes(&error);
-                    wait = settling.did_not(&reason, Duration::ZERO);
-                }
+                Err(error) if error.is_outage() => wait = LOOK_EVERY.1,
+                Err(error) => wait = settling.did_not(&causes(&error), Duration::ZERO),
             }
         }
-        daemon.stop.run_until_cancelled(sleep(wait)).await;
+        daemon.sleep(wait).await;
     }
 }
 
@@ -62,7 +59,6 @@ struct DaySettling {
     /// When the next try may be made where the patches come near the server's limit, and where they do not.
     soonest: Option<Instant>,
     not_before: Option<Instant>,
-    watch: TableWatch,
 }
 
 impl DaySettling {
@@ -70,17 +66,9 @@ impl DaySettling {
     async fn step(
         &mut self,
         daemon: &Daemon,
-        table: &mut Option<SourceTable>,
+        table: &mut WatchedTable,
     ) -> Result<Duration, DependencyError> {
-        if let Some(known) = table.as_ref()
-            && self.watch.sees_another(known).await?
-        {
-            *table = None;
-        }
-        let table = match table {
-            Some(table) => table,
-            None => table.insert(SourceTable::inspect(&daemon.settings).await?),
-        };
+        let (table, _) = table.get(&daemon.settings).await?;
         settle::lift_abandoned(table, &daemon.queue).await?;
         let began = Instant::now();
         let seen = settle::look(table, &daemon.queue).await?;
@@ -106,11 +94,7 @@ impl DaySettling {
             return Ok(LOOK_EVERY.1.max(cost));
         }
         let waited = self.ready_since.get_or_insert_with(Instant::now).elapsed();
-        let leased = daemon
-            .queue
-            .stats()
-            .await?
-            .count(weldfleet_queue::State::Leased);
+        let leased = daemon.queue.stats().await?.count(State::Leased);
         if leased > 0 && waited < FORBEAR {
             return Ok(LOOK_EVERY.0.max(cost));
         }
@@ -175,13 +159,10 @@ impl DaySettling {
 
 /// Tells `weld_events`; without it the log has it.
 async fn keep(daemon: &Daemon, partitions: &[String], took: Duration) {
-    let event = Event {
-        who: daemon.id.to_string(),
-        what: "settle",
-        on_what: format!("partitions {}", partitions.join(", ")),
-        why: events::QUIET.words(&[]).en,
-        detail: events::STOOD_STILL.words(&[&spoken(took)]).en,
-    };
+    let by = By::new(&*daemon.id, events::QUIET.en);
+    let partitions = format!("partitions {}", partitions.join(", "));
+    let detail = events::STOOD_STILL.words(&[&spoken(took)]).en;
+    let event = by.event("settle", partitions, detail);
     if let Err(error) = Events::new(&daemon.settings).record(&[event]).await {
         tracing::warn!(error = error.chain(), "settling is not kept in weld_events");
     }

@@ -32,82 +32,123 @@ const LATEST_EVENTS: u32 = 100;
 /// No two passes are closer than this, whatever is due.
 const SHORTEST: Duration = Duration::from_millis(20);
 
-pub async fn run(daemon: Daemon) {
-    let Some(deps) = open(&daemon).await else {
-        return;
-    };
-    let mut pass = Pass::new(deps);
-    let mut watch = TableWatch::default();
+pub async fn run(daemon: Daemon, deps: Dependencies) {
+    warn_of_tables(&deps).await;
     let mut leads = daemon.leads.clone();
-    let mut backoff = Backoff::default();
-    let mut queue_failed = false;
-    let mut deaths: Option<u64> = None;
-    let mut told: Option<u64> = None;
+    let mut slicing = Slicing {
+        daemon: daemon.clone(),
+        pass: Pass::new(deps),
+        watch: TableWatch::default(),
+        backoff: Backoff::default(),
+        queue_failed: false,
+        deaths: None,
+        told: None,
+    };
     while !daemon.stop.is_cancelled() {
         let token = *leads.borrow_and_update();
         let Some(token) = token else {
-            gauges::forget(&["weldfleet_jobs_unreadable"]);
-            forget(&daemon.health, std::mem::take(&mut queue_failed));
-            daemon.telling.reached(true);
-            deaths = None;
+            slicing.forget();
             tokio::select! {
                 _ = leads.changed() => {}
                 () = daemon.stop.cancelled() => {}
             }
             continue;
         };
-        // Where ClickHouse does not answer the pass says so.
-        if let Ok(true) = watch.sees_another(&pass.deps().table).await
-            && let Some(deps) = changed(&daemon, pass.deps()).await
-        {
-            pass = Pass::new(deps);
-        }
-        let began = Instant::now();
-        let mut wait = SHORTEST;
-        let failed = match one(&daemon, &mut pass, token).await {
-            Ok(mut summary) => {
-                queue_failed = false;
-                daemon.telling.reached(true);
-                histogram!("weldfleet_pass_duration_seconds").record(began.elapsed());
-                show(&daemon, &summary);
-                told = keep_breakers_pause(&daemon, summary.stats.paused.as_ref(), told).await;
-                let died = summary.stats.totals.get("deaths").copied().unwrap_or(0);
-                counter!("weldfleet_leases_expired_total").increment(more_than(deaths, died));
-                deaths = Some(died);
-                wait = until_next(&daemon, &summary, began);
-                if summary.failed_days > 0 {
-                    count_failed(CLICKHOUSE);
-                }
-                let failed = summary.failed.take();
-                // The others are judged on.
-                daemon.telling.day_fails(failed.is_some());
-                if failed.is_none() {
-                    backoff.worked();
-                    outage::ends(&daemon.health, CLICKHOUSE);
-                }
-                failed.map(|error| (CLICKHOUSE, advice(&error)))
-            }
-            Err(error) => {
-                daemon.telling.day_fails(false);
-                Some(error)
-            }
-        };
-        if let Some((dependency, reason)) = failed {
-            queue_failed |= dependency == REDIS;
-            outage::begins(&daemon.health, dependency, &reason);
-            count_failed(dependency);
-            if dependency == CLICKHOUSE
-                && let Some(deps) = changed(&daemon, pass.deps()).await
-            {
-                pass = Pass::new(deps);
-            }
-            wait = backoff.failed();
-        }
+        let wait = slicing.step(token).await;
         tokio::select! {
             () = sleep(wait) => {}
             () = daemon.wake.notified() => {}
             _ = leads.changed() => {}
             () = daemon.stop.cancelled() => {}
+        }
+    }
+}
+
+struct Slicing {
+    daemon: Daemon,
+    pass: Pass,
+    watch: TableWatch,
+    backoff: Backoff,
+    /// A pass said that Redis does not work.
+    queue_failed: bool,
+    /// Leases that had run out when the last pass looked.
+    deaths: Option<u64>,
+    /// See [`keep_breakers_pause`].
+    told: Option<u64>,
+}
+
+impl Slicing {
+    /// Who does not lead knows nothing of passes.
+    fn forget(&mut self) {
+        gauges::forget(&["weldfleet_jobs_unreadable"]);
+        forget(&self.daemon.health, std::mem::take(&mut self.queue_failed));
+        self.daemon.telling.reached(true);
+        self.deaths = None;
+    }
+
+    /// One pass; how long to wait for the next.
+    async fn step(&mut self, token: LeaderToken) -> Duration {
+        // Where ClickHouse does not answer the pass says so.
+        if let Ok(true) = self.watch.sees_another(&self.pass.deps().table).await {
+            self.look_at_table().await;
+        }
+        let began = Instant::now();
+        let mut wait = SHORTEST;
+        let failed = match one(&self.daemon, &mut self.pass, token).await {
+            Ok(mut summary) => {
+                self.went_through(&summary, began).await;
+                wait = until_next(&self.daemon, &summary, began);
+                let failed = summary.failed.take();
+                // The others are judged on.
+                self.daemon.telling.day_fails(failed.is_some());
+                if failed.is_none() {
+                    self.backoff.worked();
+                    outage::ends(&self.daemon.health, CLICKHOUSE);
+                }
+                failed.map(|error| (CLICKHOUSE, outage::advice(&error)))
+            }
+            Err(error) => {
+                self.daemon.telling.day_fails(false);
+                Some(error)
+            }
+        };
+        if let Some((dependency, reason)) = failed {
+            self.queue_failed |= dependency == REDIS;
+            outage::begins(&self.daemon.health, dependency, &reason);
+            count_failed(dependency);
+            if dependency == CLICKHOUSE {
+                self.look_at_table().await;
+            }
+            wait = self.backoff.failed();
+        }
+        wait
+    }
+
+    async fn went_through(&mut self, summary: &Summary, began: Instant) {
+        self.queue_failed = false;
+        self.daemon.telling.reached(true);
+        histogram!("weldfleet_pass_duration_seconds").record(began.elapsed());
+        show(&self.daemon, summary);
+        let paused = summary.stats.paused.as_ref();
+        self.told = keep_breakers_pause(&self.daemon, paused, self.told).await;
+        let died = summary.stats.totals.get("deaths").copied().unwrap_or(0);
+        counter!("weldfleet_leases_expired_total").increment(more_than(self.deaths, died));
+        self.deaths = Some(died);
+        if summary.failed_days > 0 {
+            count_failed(CLICKHOUSE);
+        }
+    }
+
+    /// Works on with the source table as it is now, if it can be worked with and is not what it was.
+    async fn look_at_table(&mut self) {
+        let deps = self.pass.deps();
+        let Ok(table) = SourceTable::inspect(&deps.settings).await else {
+            return;
+        };
+        if table.schema() != deps.table.schema() {
+            tracing::warn!("the source table has changed, reading it anew");
+            let (settings, queue) = (deps.settings.clone(), deps.queue.clone());
+            self.pass = Pass::new(Dependencies::of(settings, queue, table));
         }
     }
 }
@@ -132,62 +173,17 @@ fn more_than(before: Option<u64>, now: u64) -> u64 {
     before.map_or(0, |before| now.checked_sub(before).unwrap_or(now))
 }
 
-/// Waits until ClickHouse answers and the tables are what they must be; `None` when stopped.
-async fn open(daemon: &Daemon) -> Option<Dependencies> {
-    let mut backoff = Backoff::default();
-    loop {
-        match SourceTable::inspect(&daemon.settings).await {
-            Ok(table) => {
-                outage::ends(&daemon.health, CLICKHOUSE);
-                daemon.telling.reached(true);
-                // Nothing would ever be judged, and nothing else says why.
-                if let Ok(Some(empty)) = empty_filter(&daemon.settings).await {
-                    tracing::warn!("{empty}");
-                }
-                if let Ok(Some(policy)) = table.row_policy().await {
-                    tracing::warn!("{policy}");
-                }
-                for lacking in own_tables(&daemon.settings).await.unwrap_or_default() {
-                    tracing::warn!(lacking, "`scheduler migrate` has something to do");
-                }
-                let (settings, queue) = (daemon.settings.clone(), daemon.queue.clone());
-                return Some(Dependencies::of(settings, queue, table));
-            }
-            Err(error) => {
-                daemon.telling.reached(!outage::is_out_of_reach(&error));
-                outage::begins(&daemon.health, CLICKHOUSE, &advice(&error));
-            }
-        }
-        let wait = sleep(backoff.failed());
-        daemon.stop.run_until_cancelled(wait).await?;
+/// What keeps rows from being judged, and nothing else says.
+async fn warn_of_tables(deps: &Dependencies) {
+    if let Ok(Some(empty)) = empty_filter(&deps.settings).await {
+        tracing::warn!("{empty}");
     }
-}
-
-/// The dependencies with the source table as it is now, if it can be worked with and is not what it was.
-async fn changed(daemon: &Daemon, deps: &Dependencies) -> Option<Dependencies> {
-    let table = SourceTable::inspect(&daemon.settings).await.ok()?;
-    if table.schema() == deps.table.schema() {
-        return None;
+    if let Ok(Some(policy)) = deps.table.row_policy().await {
+        tracing::warn!("{policy}");
     }
-    tracing::warn!("the source table has changed, reading it anew");
-    let (settings, queue) = (daemon.settings.clone(), daemon.queue.clone());
-    Some(Dependencies::of(settings, queue, table))
-}
-
-pub fn advice(error: &StoreError) -> String {
-    let mut text = error.chain_and_remedy();
-    // No such table, no such database.
-    let missing = matches!(
-        error,
-        StoreError::ClickHouse {
-            code: Some(60 | 81),
-            ..
-        }
-    );
-    if missing && !text.contains("`scheduler migrate`") {
-        text.push_str("; `scheduler migrate` creates and upgrades the tables");
+    for lacking in own_tables(&deps.settings).await.unwrap_or_default() {
+        tracing::warn!(lacking, "`scheduler migrate` has something to do");
     }
-    text
 }
 
 async fn one(

@@ -67,7 +67,7 @@ fn page(daemon: &Daemon, seen: Option<&Report>) -> Value {
             "days": seen.and_then(|report| report.days.as_deref()),
             "jobs": seen.and_then(|report| report.jobs.as_ref()),
             "outstanding": queue.map(|queue| &queue.outstanding),
-            "workers": seen.and_then(living),
+            "workers": seen.and_then(Report::living_count),
             "open_runs": open_runs,
         },
         "paused": paused,
@@ -92,12 +92,6 @@ fn mirror(report: &Report) -> Value {
         "kept_rows": report.mirror_kept_rows,
         "days": days,
     })
-}
-
-/// How many workers live; `None` if Redis was not read.
-fn living(report: &Report) -> Option<usize> {
-    report.workers.as_ref()?;
-    Some(report.living_workers().count())
 }
 
 /// What the living workers have, each once; `None` if nobody lives.

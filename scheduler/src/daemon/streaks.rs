@@ -5,17 +5,17 @@
 
 use std::time::Instant;
 
-use tokio::time::sleep;
 use weldfleet_service::{exit::causes, metrics::gauge};
 use weldfleet_stores::{
     Day, StoreError,
-    clickhouse::{Event, Events, SourceTable, TableWatch},
+    clickhouse::{Event, Events},
 };
 use weldfleet_weld::rules::{Rule, Spot, SpotHit, Streak, streaks};
 
 use super::Daemon;
 use crate::{
     clock::{live_days, today},
+    dependencies::WatchedTable,
     events,
 };
 
@@ -28,53 +28,38 @@ pub async fn run(daemon: Daemon) {
     if rules.is_empty() {
         return;
     }
-    let mut table: Option<SourceTable> = None;
-    let mut watch = TableWatch::default();
+    let mut table = WatchedTable::default();
     let mut reported = Reported::default();
     let pause = daemon.settings.scheduler.poll_interval * POLLS;
     while !daemon.stop.is_cancelled() {
         let began = Instant::now();
-        if let Some(known) = &table
-            && let Ok(true) = watch.sees_another(known).await
-        {
-            table = None;
-        }
         if daemon.leads.borrow().is_none() {
             for (rule, _) in &rules {
                 gauge!("weldfleet_hit_streaks", "rule" => rule.as_str()).set(f64::NAN);
             }
         } else if let Err(error) = look(&daemon, &mut table, &rules, &mut reported).await {
             // The table may have changed; outages are told by slicing.
-            table = None;
+            table.forget();
             if !error.is_outage() {
                 tracing::warn!(reason = causes(&error), "hits in a row are not looked for");
             }
         }
-        daemon
-            .stop
-            .run_until_cancelled(sleep(pause.max(began.elapsed() * SHARE)))
-            .await;
+        daemon.sleep(pause.max(began.elapsed() * SHARE)).await;
     }
 }
 
 async fn look(
     daemon: &Daemon,
-    table: &mut Option<SourceTable>,
+    table: &mut WatchedTable,
     rules: &[(Rule, u32)],
     reported: &mut Reported,
 ) -> Result<(), StoreError> {
-    let table = match table {
-        Some(table) => table,
-        None => {
-            let found = SourceTable::inspect(&daemon.settings).await?;
-            if !found.has_spots() {
-                tracing::warn!(
-                    "scheduler.hit_streaks finds nothing: the source table has no column for `spot_name`; map it under [columns]"
-                );
-            }
-            table.insert(found)
-        }
-    };
+    let (table, is_new) = table.get(&daemon.settings).await?;
+    if is_new && !table.has_spots() {
+        tracing::warn!(
+            "scheduler.hit_streaks finds nothing: the source table has no column for `spot_name`; map it under [columns]"
+        );
+    }
     let Ok(today) = today(&daemon.settings.scheduler.timezone) else {
         return Ok(());
     };

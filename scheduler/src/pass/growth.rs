@@ -83,7 +83,7 @@ impl Pass {
     }
 
     async fn grown(&self, jobs: Vec<Job>, stopped: &[Run]) -> Result<Vec<Job>, DependencyError> {
-        let mut days: BTreeMap<String, (Range, Vec<(Job, KeyRange)>)> = BTreeMap::new();
+        let mut days: BTreeMap<String, (Range, Vec<KeyRange>, Vec<Job>)> = BTreeMap::new();
         for job in jobs {
             // One that names no range is told elsewhere; another row with one weld's key is that weld.
             let Ok(range) = weldfleet_fleet::range_of(&job) else {
@@ -95,22 +95,20 @@ impl Pass {
             let keys = range.keys();
             let day = days
                 .entry(job.group.clone())
-                .or_insert_with(|| (range, Vec::new()));
-            day.1.push((job, keys));
+                .or_insert_with(|| (range, Vec::new(), Vec::new()));
+            day.1.push(keys);
+            day.2.push(job);
         }
         let mut grown = Vec::new();
-        for (range, jobs) in days.into_values() {
-            let keys: Vec<KeyRange> = jobs.iter().map(|(_, keys)| keys.clone()).collect();
+        for (range, keys, jobs) in days.into_values() {
             let counts = self
                 .deps
                 .table
                 .count_wanted(range.run, range.day, &range.selection, &keys)
                 .await?;
             let jobs = jobs.into_iter().zip(counts);
-            grown.extend(
-                jobs.filter(|((job, _), rows)| *rows > job.weight)
-                    .map(|((job, _), _)| job),
-            );
+            let jobs = jobs.filter(|(job, rows)| *rows > job.weight);
+            grown.extend(jobs.map(|(job, _)| job));
         }
         Ok(grown)
     }

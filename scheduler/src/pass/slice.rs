@@ -43,9 +43,10 @@ pub struct DayOfRun<'s> {
 }
 
 /// How slicing a day ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SliceEnd {
     /// Every wanted row was seen.
+    #[default]
     Seen,
     /// The priority class is full.
     Full,
@@ -57,7 +58,7 @@ pub enum SliceEnd {
 }
 
 /// What slicing a day did and saw.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Sliced {
     /// Jobs that were outstanding before.
     pub outstanding: u64,
@@ -96,23 +97,17 @@ pub async fn slice(
     let plan = deps.queue.plan(&group).await?;
     let mut sliced = Sliced {
         outstanding: plan.jobs.len() as u64,
-        enqueued: 0,
-        waiting: 0,
-        ended: SliceEnd::Seen,
-        unreadable: Vec::new(),
+        ..Sliced::default()
     };
     if *free == 0 {
         sliced.ended = SliceEnd::Full;
         return Ok(sliced);
     }
-    let covered = match covered(&plan.jobs) {
-        Ok(covered) => covered,
-        Err(unreadable) => {
-            sliced.unreadable = unreadable;
-            sliced.ended = SliceEnd::Unreadable;
-            return Ok(sliced);
-        }
-    };
+    let covered = covered(&plan.jobs, &mut sliced.unreadable);
+    if !sliced.unreadable.is_empty() {
+        sliced.ended = SliceEnd::Unreadable;
+        return Ok(sliced);
+    }
     // One weld alone is a range of either order; a dead one must not hold a day in the other.
     let (mut welds, mut covered): (Vec<KeyRange>, Vec<KeyRange>) = covered
         .into_iter()
@@ -144,7 +139,7 @@ pub async fn slice(
             KeyOrder::SortingKey => plan.jobs.iter().map(|job| job.weight).sum(),
         },
         now,
-        backlog: (is_free && order != deps.table.cheapest_order()).then_some(BACKLOG),
+        seeks_backlog: is_free && order != deps.table.cheapest_order(),
     };
     let mut progress = Progress {
         sliced,
@@ -158,26 +153,23 @@ pub async fn slice(
     };
     if reading.cut(partial, &mut progress).await? == Cutting::Backlog {
         reading.order = deps.table.cheapest_order();
-        reading.backlog = None;
+        reading.seeks_backlog = false;
         progress.ready.clear();
         reading.cut(partial, &mut progress).await?;
     }
     Ok(progress.sliced)
 }
 
-/// The keys that jobs cover; `Err`: jobs of which it cannot be told, and why.
-fn covered(jobs: &[Job]) -> Result<Vec<KeyRange>, Vec<(String, String)>> {
-    let (mut covered, mut unreadable) = (Vec::with_capacity(jobs.len()), Vec::new());
+/// The keys that jobs cover, and `unreadable` jobs of which it cannot be told, each with the reason.
+fn covered(jobs: &[Job], unreadable: &mut Vec<(String, String)>) -> Vec<KeyRange> {
+    let mut covered = Vec::with_capacity(jobs.len());
     for job in jobs {
         match weldfleet_fleet::range_of(job) {
             Ok(range) => covered.push(range.keys()),
             Err(error) => unreadable.push((job.id.clone(), error.to_string())),
         }
     }
-    match unreadable.is_empty() {
-        true => Ok(covered),
-        false => Err(unreadable),
-    }
+    covered
 }
 
 /// Whether so many jobs of a day wait that it need not be looked at yet: see [`SHARE_OF_ROOM`].
@@ -208,8 +200,8 @@ struct Reading<'l> {
     /// Rows that are read although they are covered.
     covered_rows: u64,
     now: Instant,
-    /// So many full ranges are a backlog, which costs less in the other order.
-    backlog: Option<usize>,
+    /// A [`BACKLOG`] costs less in the other order.
+    seeks_backlog: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -292,8 +284,7 @@ impl Reading<'_> {
                 }
                 let full = || progress.ready.iter().filter(|cut| cut.full).count();
                 // What was enqueued by time is gone on with by time.
-                let is_backlog = |most| progress.sliced.enqueued == 0 && full() >= most;
-                if self.backlog.is_some_and(is_backlog) {
+                if self.seeks_backlog && progress.sliced.enqueued == 0 && full() >= BACKLOG {
                     return Ok(Cutting::Backlog);
                 }
                 if progress.ready.len() as u64 == *progress.free {

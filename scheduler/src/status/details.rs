@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use weldfleet_fleet::DayGroup;
 use weldfleet_queue::Queue;
 use weldfleet_stores::{
     Class, Day, LIVE_RUN, StoreError,
@@ -21,7 +20,8 @@ use super::{
 };
 use crate::{
     clock::now_ms,
-    events::{OF_PAUSES, PAUSE_LOST},
+    dependencies::day_groups,
+    events::is_pause_lost,
     settle::{self, Rule},
 };
 
@@ -38,7 +38,7 @@ const SHARE_OF_CHANGES: u32 = 5;
 const MOST_DAYS: usize = 31;
 
 /// What it depends on: if this changes, it is read anew at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Subject {
     pub live: Vec<Day>,
     /// Runs that are open or held.
@@ -75,9 +75,11 @@ pub struct RunLeft {
     pub gone: u64,
 }
 
+#[derive(Default)]
 pub struct Details {
     subject: Subject,
-    ended: Instant,
+    /// `None` until it has.
+    ended: Option<Instant>,
     took: Duration,
     /// When it was begun, ms since 1970 by this machine's clock; for people.
     pub at_ms: i64,
@@ -124,24 +126,9 @@ impl Details {
     fn begun(subject: Subject, covered: Vec<(Day, Day)>) -> Self {
         Self {
             subject,
-            ended: Instant::now(),
-            took: Duration::ZERO,
-            at_ms: now_ms(),
-            days: Vec::new(),
-            not_selected: None,
             covered,
-            elsewhere: None,
-            wanted: BTreeMap::new(),
-            pace: 0.0,
-            settling: None,
-            mirror: None,
-            mirror_kept: None,
-            mirror_older: None,
-            unknown_runs: Vec::new(),
-            pause_lost: false,
-            problems: Vec::new(),
-            refused: None,
-            mirror_away: None,
+            at_ms: now_ms(),
+            ..Self::default()
         }
     }
 
@@ -167,13 +154,17 @@ impl Details {
 
     /// Whether its pace is one of the last minute still.
     pub fn is_recent(&self) -> bool {
-        self.ended.elapsed() < Duration::from_secs(PACE_SECONDS.into())
+        self.age() < Duration::from_secs(PACE_SECONDS.into())
+    }
+
+    fn age(&self) -> Duration {
+        self.ended.map_or(Duration::ZERO, |ended| ended.elapsed())
     }
 
     pub fn is_due(&self, subject: &Subject) -> bool {
         let failed =
             !self.problems.is_empty() || self.refused.is_some() || self.mirror_away.is_some();
-        self.ended.elapsed() >= good_for(self.took, failed, self.is_of_other(subject))
+        self.age() >= good_for(self.took, failed, self.is_of_other(subject))
     }
 }
 
@@ -213,7 +204,7 @@ impl Question {
             }
         }
         details.took = began.elapsed();
-        details.ended = Instant::now();
+        details.ended = Some(Instant::now());
         details
     }
 
@@ -233,9 +224,7 @@ impl Question {
             Err(error) => details.blame(&error),
         }
         // Nothing else hangs on it, and the events may not be there yet.
-        let last = Events::on(table.server().clone()).last_of(&OF_PAUSES).await;
-        details.pause_lost =
-            last.is_ok_and(|last| last.is_some_and(|last| last.what == PAUSE_LOST));
+        details.pause_lost = is_pause_lost(&Events::on(table.server().clone())).await;
         match self.unknown_runs().await {
             Ok(unknown) => details.unknown_runs = unknown,
             Err(error) => details.blame(&error),
@@ -281,11 +270,10 @@ impl Question {
         if self.queue.check_owner().await.is_err() {
             return Ok(Vec::new());
         }
-        let groups = self.queue.groups().await.unwrap_or_default().into_iter();
-        let of_jobs = groups.filter(|group| group.outstanding > 0);
-        let of_jobs: BTreeSet<u64> = of_jobs
-            .filter_map(|group| group.name.parse::<DayGroup>().ok())
-            .map(|of| of.run)
+        let groups = day_groups(&self.queue).await.unwrap_or_default();
+        let of_jobs: BTreeSet<u64> = groups
+            .iter()
+            .map(|(group, _)| group.run)
             .filter(|run| *run != LIVE_RUN && !self.runs.iter().any(|known| known.run == *run))
             .collect();
         let runs = Runs::on(self.table.server().clone());

@@ -256,32 +256,37 @@ fn sections<'a>(names: impl IntoIterator<Item = &'a str>) -> Words {
     listed(&names)
 }
 
+/// The first of these workers, and how many more there are.
+fn first_of(workers: &[&WorkerEntry]) -> Option<Words> {
+    let id = &workers.first()?.id;
+    Some(match workers.len() {
+        1 => words!("{id}", "{id}"),
+        all => words!("{id} and {more} more", "{id} 等 {all} 个", more = all - 1),
+    })
+}
+
 /// Workers that do not see the rows which this scheduler slices: they settle a range without a verdict for those rows.
 fn other_rows(report: &Report, ours: &SettingsDigest) -> Option<Words> {
-    let mut ids = Vec::new();
+    let mut workers = Vec::new();
     let mut names: BTreeSet<String> = BTreeSet::new();
     for (worker, theirs) in told_settings(report) {
         let differing = ours.differing(&theirs);
         let of_rows = differing.filter(|name| settings_digest::ROWS.contains(name));
         let of_rows: Vec<String> = of_rows.map(str::to_owned).collect();
         if !of_rows.is_empty() {
-            ids.push(worker.id.to_string());
+            workers.push(worker);
             names.extend(of_rows);
         }
     }
-    let first = ids.first()?;
-    let whose = match ids.len() {
-        1 => first.clone(),
-        more => format!("{first} and {} more", more - 1),
-    };
-    let whose_zh = match ids.len() {
-        1 => first.clone(),
-        more => format!("{first} 等 {more} 个"),
-    };
-    let Words { en, zh } = sections(names.iter().map(String::as_str));
+    let Words {
+        en: who,
+        zh: who_zh,
+    } = first_of(&workers)?;
+    let names = names.iter().map(String::as_str);
+    let Words { en, zh } = sections(names);
     Some(words!(
-        "worker {whose} has another {en} than this scheduler, so that rows may stay without a verdict; give all the same file and restart them",
-        "工作进程 {whose_zh} 的 {zh} 配置与本调度器不同，部分数据可能一直没有判定；请统一配置文件并重启"
+        "worker {who} has another {en} than this scheduler, so that rows may stay without a verdict; give all the same file and restart them",
+        "工作进程 {who_zh} 的 {zh} 配置与本调度器不同，部分数据可能一直没有判定；请统一配置文件并重启"
     ))
 }
 
@@ -291,16 +296,12 @@ fn other_leases(report: &Report, ours: &SettingsDigest) -> Option<Words> {
         ours.differing(theirs)
             .any(|name| name == settings_digest::LEASE)
     };
-    let mut others = told_settings(report).filter(|(_, theirs)| differs(theirs));
-    let (first, _) = others.next()?;
-    let (id, more) = (&first.id, others.count());
-    let (and, and_zh) = match more {
-        0 => Default::default(),
-        more => (format!(" and {more} more"), format!(" 等 {} 个", more + 1)),
-    };
+    let others = told_settings(report).filter(|(_, theirs)| differs(theirs));
+    let others: Vec<&WorkerEntry> = others.map(|(worker, _)| worker).collect();
+    let Words { en, zh } = first_of(&others)?;
     Some(words!(
-        "worker {id}{and} has another lease.ttl than this scheduler, so that a silence may be taken for a death; give all the same file and restart them",
-        "工作进程 {id}{and_zh} 的 lease.ttl 与本调度器不同，短暂无响应可能被当作崩溃；请统一配置文件并重启"
+        "worker {en} has another lease.ttl than this scheduler, so that a silence may be taken for a death; give all the same file and restart them",
+        "工作进程 {zh} 的 lease.ttl 与本调度器不同，短暂无响应可能被当作崩溃；请统一配置文件并重启"
     ))
 }
 

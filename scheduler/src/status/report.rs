@@ -94,6 +94,12 @@ impl Report {
         workers.filter(|worker| worker.silent_ms <= self.thresholds.silent_ms)
     }
 
+    /// How many those are; `None` if Redis was not read.
+    pub fn living_count(&self) -> Option<usize> {
+        self.workers.as_ref()?;
+        Some(self.living_workers().count())
+    }
+
     /// Rows of the live days without a verdict; `None` if they could not be counted.
     pub fn live_rows_left(&self) -> Option<u64> {
         let live = self.days.as_ref()?.iter().filter(|day| day.live);

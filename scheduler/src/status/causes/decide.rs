@@ -221,20 +221,14 @@ fn circumstances(report: &Report, found: &mut Vec<Cause>) {
     if let Some(queue) = &report.queue
         && most > 0
     {
-        let jobs = |class| queue.outstanding.get(&class).copied().unwrap_or(0);
-        let miscounted = miscounted(report);
-        if jobs(LIVE) >= most {
+        let [live, backfill] =
+            [LIVE, BACKFILL].map(|class| queue.outstanding.get(&class).copied().unwrap_or(0));
+        // With somebody at it, that is what a large backfill looks like.
+        if live >= most || (backfill >= most && leased(report) == 0) {
             found.push(Cause::BackPressure {
-                live: true,
-                jobs: jobs(LIVE),
-                miscounted,
-            });
-        } else if jobs(BACKFILL) >= most && leased(report) == 0 {
-            // With somebody at it, that is what a large backfill looks like.
-            found.push(Cause::BackPressure {
-                live: false,
-                jobs: jobs(BACKFILL),
-                miscounted,
+                live: live >= most,
+                jobs: if live >= most { live } else { backfill },
+                miscounted: miscounted(report),
             });
         }
     }

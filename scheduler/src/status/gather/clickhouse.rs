@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use weldfleet_stores::{
     Day, StoreError,
-    clickhouse::{DayCounts, Disk, Pace, Run, RunState, Runs, Server, SourceTable, TableWatch},
+    clickhouse::{DayCounts, Disk, Pace, Run, RunState, Runs, Server, SourceTable},
     mysql::Mirror,
 };
 
@@ -42,7 +42,6 @@ pub struct Known {
     counted: Option<Remembered<Counted>>,
     disk: Option<Remembered<Option<Disk>>>,
     patch_limit: Option<Remembered<u64>>,
-    watch: TableWatch,
 }
 
 /// The rows of some days.
@@ -75,18 +74,11 @@ impl Gatherer {
         live: &[Day],
         report: &mut Report,
     ) -> Result<Question, StoreError> {
-        if let Some(table) = &self.table
-            && self.known.watch.sees_another(table).await?
-        {
-            self.forget_clickhouse();
+        let (table, is_new) = self.table.get(&self.settings).await?;
+        let table = table.clone();
+        if is_new {
+            (self.mirror, self.known) = (None, Known::default());
         }
-        let table = match &self.table {
-            Some(table) => table.clone(),
-            None => {
-                let table = SourceTable::inspect(&self.settings).await?;
-                self.table.insert(table).clone()
-            }
-        };
         let looking = table.clone().for_looking(Some(LONGEST));
         let parts = looking.parts().await?;
         report.clickhouse_ms = Some(parts.now_ms);
@@ -206,16 +198,14 @@ fn run_lines(runs: &[Run]) -> Vec<RunLine> {
         selection: run.selection.to_string(),
         state: run.state,
         order: run.order.name(),
-        left: None,
         days: run.days().len() as u64,
-        days_left: None,
-        gone: 0,
         requested_ms: run.requested_ms,
         since_ms: run.since_ms,
         by: run.by.clone(),
         note: run.note.clone(),
         changed_by: run.changed_by.clone(),
         changed_why: run.changed_why.clone(),
+        ..RunLine::default()
     };
     shown.map(line).collect()
 }

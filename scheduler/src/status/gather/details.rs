@@ -57,7 +57,6 @@ impl Gatherer {
             .iter()
             .filter(|counts| !live.contains(&counts.day));
         let days = report.days.get_or_insert_default();
-        let live_left: u64 = days.iter().filter(|day| day.live).map(|day| day.left).sum();
         days.extend(others.map(|counts| DayLine::of(counts, live)));
         days.sort_by(|a, b| a.day.cmp(&b.day));
         report.not_selected = details.not_selected;
@@ -66,7 +65,7 @@ impl Gatherer {
             report.rows_later = Some(elsewhere.later);
             report.rows_on_no_day = Some(elsewhere.on_no_day);
         }
-        let mut left = live_left;
+        let mut left = report.live_rows_left().unwrap_or_default();
         for line in report.runs.iter_mut().flatten() {
             let wanted = details.wanted.get(&line.run);
             let goes_on = matches!(line.state, RunState::Open | RunState::Held);

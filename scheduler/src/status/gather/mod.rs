@@ -19,7 +19,6 @@ use weldfleet_service::Failure;
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day, StoreError,
-    clickhouse::SourceTable,
     mysql::{Mirror, NokTable},
 };
 
@@ -31,7 +30,7 @@ use super::{
 };
 use crate::{
     clock::{live_days, now_ms, today},
-    dependencies,
+    dependencies::{self, WatchedTable},
 };
 use clickhouse::{Known, line_of, unanswered};
 
@@ -50,7 +49,7 @@ pub struct Gatherer {
     settings_digest: SettingsDigest,
     day: Option<Day>,
     queue: Queue,
-    table: Option<SourceTable>,
+    table: WatchedTable,
     /// The table of NOK welds; `None` where `mysql.enabled` is off.
     nok: Option<NokTable>,
     mirror: Option<Mirror>,
@@ -79,7 +78,7 @@ impl Gatherer {
             settings_digest: SettingsDigest::of(&settings),
             settings,
             day,
-            table: None,
+            table: WatchedTable::default(),
             mirror: None,
             details: None,
             reading: None,
@@ -113,7 +112,7 @@ impl Gatherer {
         if let StoreLine::Away(why) = report.stores.clickhouse.clone() {
             report.note_problem("clickhouse", &why);
             // It may come back with other settings, or other tables.
-            self.forget_clickhouse();
+            self.table.forget();
         } else {
             let looking = self.look_at_clickhouse(&live, &mut report);
             let looked = tokio::time::timeout(LONGEST, looking).await;
@@ -129,7 +128,7 @@ impl Gatherer {
             };
             if let Some(line) = failed {
                 // It may have changed since it was looked at.
-                self.forget_clickhouse();
+                self.table.forget();
                 report.note_problem("clickhouse", line.why());
                 report.stores.clickhouse = line;
                 // It answers the next look or it does not; it is no slower for being asked.
@@ -172,10 +171,6 @@ impl Gatherer {
             nok.server().check_writable().await
         };
         store_line(trying).await
-    }
-
-    fn forget_clickhouse(&mut self) {
-        (self.table, self.mirror, self.known) = (None, None, Known::default());
     }
 
     /// Whose the queue is; asked for until ClickHouse has answered.
