@@ -65,14 +65,12 @@ impl Fusion {
         if !model_on && !rules_on {
             return Err(FusionError::NoJudge);
         }
-        if !(override_threshold > 0.0 && override_threshold <= 1.0) {
-            return Err(BadValue::new(
-                "override_threshold",
-                override_threshold,
-                "give a probability above 0, at most 1",
-            )
-            .into());
-        }
+        BadValue::unless(
+            override_threshold > 0.0 && override_threshold <= 1.0,
+            "override_threshold",
+            override_threshold,
+            "give a probability above 0, at most 1",
+        )?;
         Ok(Self {
             model_on,
             rules_on,
