@@ -126,7 +126,7 @@ fn check_memory(judging: &Judging, report: &mut Report) {
         return;
     };
     let layout = judging.layout.layout;
-    let (files, threads) = (models.bytes(models.ids()), layout.sessions as u64);
+    let (files, threads) = (models.bytes(), layout.sessions as u64);
     let all = files + threads * models.session_bytes(models.ids(), layout);
     let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
     let mut text = format!(

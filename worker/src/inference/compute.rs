@@ -71,7 +71,7 @@ impl Compute {
             busy("infer", || {
                 prepared
                     .batches(self.batch_rows)
-                    .try_for_each(|batch| infer(sessions.as_mut(), batch))
+                    .try_for_each(|(model, batch)| infer(sessions.as_mut(), model, batch))
             })?;
             busy("conclude", || judge.conclude(prepared, &mut verdicts));
         }
@@ -130,11 +130,15 @@ impl Compute {
     }
 }
 
-fn infer(sessions: Option<&mut Sessions>, batch: Batch<'_>) -> Result<(), ModelFailure> {
-    let (model, started) = (batch.model, Instant::now());
+fn infer(
+    sessions: Option<&mut Sessions>,
+    model: ModelId,
+    batch: Batch<'_>,
+) -> Result<(), ModelFailure> {
+    let started = Instant::now();
     let inferred = sessions
         .context("a batch to infer although the model is off")
-        .and_then(|sessions| sessions.session(model)?.infer(batch));
+        .and_then(|sessions| sessions.session(model)?.run(batch));
     inferred.map_err(|error| failure(model, &error))?;
     metrics::histogram!("weldfleet_inference_seconds").record(started.elapsed());
     Ok(())

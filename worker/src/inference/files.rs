@@ -212,7 +212,7 @@ mod tests {
     use weldfleet_weld::features::REGRESSIONS;
 
     use super::*;
-    use crate::inference::{Models, layout::Layout, tuning::probe::Probe};
+    use crate::inference::{Models, layout::Layout, probe::Probe};
 
     fn copy(from: &str, to: &Path) {
         fs::create_dir_all(to).unwrap();

@@ -137,7 +137,7 @@ mod tests {
     use weldfleet_testkit::{openvino_plugin, skip};
     use weldfleet_weld::features::REGRESSIONS;
 
-    use crate::inference::{Models, layout::Layout, tuning::probe::Probe};
+    use crate::inference::{Models, layout::Layout, probe::Probe};
 
     /// The committed models by OpenVINO; `None` where its plugin is not published.
     fn models(precision: Precision) -> Option<Models> {

@@ -21,7 +21,9 @@ use weldfleet_weld::{
 };
 
 pub use super::pool_error::{ModelFailure, PoolError};
-use super::{Models, compute::Compute, first_then_rest, isolation, layout::Layout, welds::Welds};
+use super::{
+    Models, compute::Compute, isolation, layout::Layout, models::first_then_rest, welds::Welds,
+};
 use crate::lease::HeldLease;
 
 /// Rows a thread takes at a time, at least: whole batches.

@@ -13,8 +13,7 @@ use anyhow::bail;
 use weldfleet_weld::features::{InferenceConfig, REGRESSIONS};
 
 use super::{
-    files::ModelFiles, layout::Layout, runtime::Runtime, session::ModelSession,
-    tuning::probe::Probe,
+    files::ModelFiles, layout::Layout, probe::Probe, runtime::Runtime, session::ModelSession,
 };
 
 /// Most by which a row's values may differ from those it gets alone.

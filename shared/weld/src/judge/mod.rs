@@ -1,8 +1,8 @@
 //! Everything between a decoded weld and its verdict, the same for `run`, `check`, `predict` and `explain`.
 //!
 //! Three steps, so that a worker can spread them: [`Judge::prepare`] (validation, rules, features; CPU),
-//! inference of [`Prepared::batches`] (whoever holds the model), [`Judge::conclude`] (fusion). [`Judge::judge`] does
-//! all three. A `Judge` is immutable and shared; each thread has its own [`Workspace`] and [`Prepared`].
+//! inference of [`Prepared::batches`] (whoever holds the model), [`Judge::conclude`] (fusion). A `Judge` is immutable
+//! and shared; each thread has its own [`Workspace`] and [`Prepared`].
 
 mod models;
 mod prepared;
@@ -37,27 +37,6 @@ fn scalars_of(spec: &ModelSpec, weld: &Weld<'_>, curves: &Curves) -> impl Iterat
         };
         if number.is_finite() { number } else { missing }
     })
-}
-
-/// Runs a model on a batch.
-pub trait Infer {
-    /// Why a batch failed as a whole; no row's own fault.
-    type Error;
-
-    /// Fills `batch.nok_prob` and `batch.regression`. Both hold NaN before: a row that is left so, or set so, becomes
-    /// an `error` verdict by itself.
-    ///
-    /// # Errors
-    /// What is not the fault of one row: the caller gets it and no verdicts.
-    fn infer(&mut self, batch: Batch<'_>) -> Result<(), Self::Error>;
-}
-
-impl<E, F: FnMut(Batch<'_>) -> Result<(), E>> Infer for F {
-    type Error = E;
-
-    fn infer(&mut self, batch: Batch<'_>) -> Result<(), E> {
-        self(batch)
-    }
 }
 
 /// Reusable buffers of one thread.
@@ -296,27 +275,6 @@ impl Judge {
             stack_thickness,
             model_version: model.map(|(spec, ..)| spec.version()),
         })
-    }
-
-    /// Prepares, infers in batches of at most `batch_rows` and concludes: one verdict per weld, in order, appended.
-    ///
-    /// # Errors
-    /// Whatever `infer` fails with; `verdicts` is as before then.
-    pub fn judge<'a, I: Infer>(
-        &self,
-        welds: impl IntoIterator<Item = Weld<'a>>,
-        batch_rows: usize,
-        infer: &mut I,
-        workspace: &mut Workspace,
-        prepared: &mut Prepared,
-        verdicts: &mut Vec<Verdict>,
-    ) -> Result<(), I::Error> {
-        self.prepare(welds, workspace, prepared);
-        for batch in prepared.batches(batch_rows) {
-            infer.infer(batch)?;
-        }
-        self.conclude(prepared, verdicts);
-        Ok(())
     }
 
     /// What there is to see of a weld that nothing can judge: its curves as they were recorded, in V and kA. `None`

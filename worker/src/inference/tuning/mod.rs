@@ -7,7 +7,6 @@
 mod cache;
 mod choice;
 mod measure;
-pub mod probe;
 
 use std::{
     fmt, thread,
