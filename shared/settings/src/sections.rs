@@ -445,6 +445,10 @@ pub enum Provider {
 }
 
 impl Provider {
+    pub fn is_gpu(self) -> bool {
+        matches!(self, Self::Cuda | Self::Tensorrt)
+    }
+
     /// The name used in configuration and on screens.
     pub fn name(self) -> &'static str {
         match self {

@@ -57,7 +57,7 @@ impl fmt::Display for Layout {
 /// The layouts that may suit, the usual one first; only one where nothing is left to choose. What is configured stands
 /// in all of them.
 pub fn candidates(provider: Provider, cores: usize, model: &Model) -> Vec<Layout> {
-    let gpu = matches!(provider, Provider::Cuda | Provider::Tensorrt);
+    let gpu = provider.is_gpu();
     let sessions = match model.threads {
         0 if gpu => cores.clamp(GPU_FEEDERS.0, GPU_FEEDERS.1),
         0 => cores.max(1),

@@ -2,8 +2,8 @@
 //!
 //! # Layout
 //! - [`Models`]: the models on their device, opened;
-//! - [`runtime`]: loads ONNX Runtime once and answers which providers it has; [`openvino`]: the one that is a plugin;
-//!   [`engines`]: TensorRT's files; [`remedy`]: what to do where a session cannot be had;
+//! - [`runtime`]: ONNX Runtime, loaded once, and a provider; `provider`: which one; [`openvino`]: the one that is a
+//!   plugin; [`engines`]: TensorRT's files; [`remedy`]: what to do where a session cannot be had;
 //! - [`catalog`]: the models of `model_export_dir`: `global/` and those of parts; [`parts`]: which folder judges which
 //!   part;
 //! - [`files`]: what a model consists of, read once; [`external`]: which files those are; [`changes`]: what became of
@@ -38,6 +38,7 @@ pub(crate) mod parts;
 pub(crate) mod pool;
 mod pool_error;
 pub(crate) mod probe;
+mod provider;
 mod remedy;
 pub(crate) mod runtime;
 pub(crate) mod session;

@@ -14,6 +14,7 @@ use weldfleet_weld::{
 };
 
 use super::fonts;
+use crate::commands::words;
 
 const SIZE: (u32, u32) = (1280, 860);
 const INK: RGBColor = RGBColor(38, 44, 54);
@@ -276,13 +277,7 @@ fn mark_hits(
             colour.stroke_width(2),
         ))?;
         if with_text {
-            let text = format!(
-                "{} {:.3} (limit {:.3}) at {:.0} ms",
-                hit.rule.as_str(),
-                hit.value,
-                hit.limit,
-                hit.t_ms
-            );
+            let text = words::hit(hit);
             let at = (
                 hit.t_ms + 4.0,
                 y.end - height * (0.04 + 0.1 * (index % 4) as f64),
