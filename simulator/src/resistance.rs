@@ -61,7 +61,6 @@ impl ResistanceModel {
     /// R at `t` ms, µΩ.
     #[must_use]
     pub fn at(&self, t: f64) -> f64 {
-        let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
         self.bulk
             + self.contact * (-t / self.contact_tau).exp()
             + self.heating * logistic((t - self.heating_at) / self.heating_width)
@@ -149,7 +148,6 @@ impl Hill {
     }
 
     fn shape(&self, t: f64) -> f64 {
-        let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
         logistic((t - self.rises_at) / self.rise_width)
             - logistic((t - self.falls_at) / self.fall_width)
     }
@@ -191,6 +189,10 @@ impl Expulsion {
         let recovered = self.recovery * ((since - self.fall_ms) / 60.0).clamp(0.0, 1.0);
         1.0 - self.depth * fallen * (1.0 - recovered)
     }
+}
+
+fn logistic(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
 }
 
 fn smooth_step(x: f64) -> f64 {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use weldfleet_weld::validation::Reason;
 
-use crate::block::SimulatedBlock;
+use crate::block::{SimulatedBlock, maximum};
 use crate::corrupt;
 use crate::noise::RowNoise;
 use crate::options::{OptionsError, SimulationOptions};
@@ -100,8 +100,7 @@ impl Simulator {
             &mut block.i_values,
         );
         let mut reported_maximum = |curve: &[f32]| {
-            let maximum = curve.iter().copied().fold(0.0, f32::max);
-            maximum * (1.0 + 0.003 * noise.normal()) as f32
+            maximum(curve) * (1.0 + 0.003 * noise.normal()) as f32
         };
         block
             .umax
