@@ -99,9 +99,8 @@ impl Simulator {
             &mut block.u_values,
             &mut block.i_values,
         );
-        let mut reported_maximum = |curve: &[f32]| {
-            maximum(curve) * (1.0 + 0.003 * noise.normal()) as f32
-        };
+        let mut reported_maximum =
+            |curve: &[f32]| maximum(curve) * (1.0 + 0.003 * noise.normal()) as f32;
         block
             .umax
             .push(reported_maximum(&block.u_values[u_start..]));
