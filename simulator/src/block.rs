@@ -23,7 +23,6 @@ pub struct SimulatedBlock {
     pub part_no: Vec<&'static str>,
     /// Name of the spot, unique in the plant.
     pub spot_name: Vec<&'static str>,
-    /// Name of the weld timer.
     pub timer_name: Vec<&'static str>,
     /// Maximum voltage as the timer reports it, V.
     pub umax: Vec<f32>,
@@ -38,7 +37,6 @@ pub struct SimulatedBlock {
     /// Current samples, kA.
     pub i_values: Vec<f32>,
     pub label: Vec<Label>,
-    /// Why it is NOK.
     pub defect: Vec<Defect>,
     /// Nugget diameter as measured, mm.
     pub measured_diameter: Vec<f32>,

@@ -47,7 +47,6 @@ impl Simulator {
         })
     }
 
-    /// The options it was made with.
     #[must_use]
     pub fn options(&self) -> &SimulationOptions {
         &self.options

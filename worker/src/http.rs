@@ -57,7 +57,6 @@ struct Predict {
     further: Arc<FurtherNames>,
 }
 
-/// The page's routes and `/predict`.
 pub fn router(page: StatusPage, pool: Arc<SetOnce<Pool>>, settings: &Settings) -> Router {
     let worker = &settings.worker;
     let at_once = worker.predict_at_once;

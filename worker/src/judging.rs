@@ -139,7 +139,6 @@ impl Judging {
             .then(|| part_batches(of_parts, rows, models.runtime.provider()))?
     }
 
-    /// The device in use.
     pub fn device(&self) -> String {
         self.models
             .as_ref()

@@ -84,9 +84,6 @@ pub fn is_object(text: &[u8]) -> bool {
 }
 
 /// One JSON object.
-///
-/// # Errors
-/// What is wrong with it.
 pub fn one(text: &str, further: &FurtherNames) -> Result<Record, Refusal> {
     let text = bare(text);
     let keys: Keys = serde_json::from_str(text).map_err(|error| match error.classify() {

@@ -8,9 +8,7 @@ use std::fmt::Display;
 pub struct BadValue {
     /// The key inside its section or file, dotted.
     pub key: String,
-    /// What it is set to.
     pub value: String,
-    /// What would be right.
     pub remedy: String,
 }
 

@@ -65,7 +65,6 @@ pub struct Explanation {
     pub pulses: Vec<Span>,
     /// Index of the main pulse in `pulses`.
     pub main_pulse: Option<usize>,
-    /// Gaps without current inside pulses.
     pub gaps: Vec<Span>,
     /// Peaks of smoothed R, hits or not.
     pub peaks: Vec<PeakMark>,

@@ -78,13 +78,11 @@ impl Fusion {
         })
     }
 
-    /// Whether the model is asked.
     #[must_use]
     pub fn model_on(&self) -> bool {
         self.model_on
     }
 
-    /// Whether the rules are asked.
     #[must_use]
     pub fn rules_on(&self) -> bool {
         self.rules_on

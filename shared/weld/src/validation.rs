@@ -52,26 +52,19 @@ pub struct Measured {
     pub umax: f32,
     /// `imax`, kA.
     pub imax: f32,
-    /// Of the voltage curve.
     pub u: Extent,
-    /// Of the current curve.
     pub i: Extent,
 }
 
 /// Why a row is `invalid`. A closed set: dashboards group by [`Reason::code`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// A curve has no samples.
     EmptyCurve,
-    /// The curves differ in length.
     UnequalCurves,
-    /// Fewer samples than `min_points`.
     TooShort,
     /// NaN or infinity in a curve or a maximum.
     NonFinite,
-    /// `umax` is outside `u_max_range`.
     UmaxOutOfRange,
-    /// `imax` is outside `i_max_range`.
     ImaxOutOfRange,
     /// The voltage curve's maximum is too far from `umax`.
     UmaxMismatch,
@@ -197,7 +190,6 @@ impl ValidationLimits {
         }
     }
 
-    /// Checks the measured curves.
     pub(crate) fn check_measured(&self, measured: &Measured) -> Result<(), Invalid> {
         let refuse = |reason, detail| Err(Invalid { reason, detail });
         let Measured { umax, imax, u, i } = measured;

@@ -50,7 +50,6 @@ use stores::Stores;
 /// Time between two looks at what `/readyz` tells.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
 
-/// Runs until SIGTERM or ctrl-c.
 pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     let stop = signals::stop()?;
     let metrics_handle = crate::described::install()?;

@@ -39,7 +39,6 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// The smallest buffer of samples.
     pub const LEAST_SAMPLES: usize = 4096;
 
     /// Buffers for batches of up to `rows` rows: pinned for this CUDA device, or plain memory.
@@ -106,7 +105,6 @@ impl Bound {
         self.device
     }
 
-    /// Rows a batch may have.
     pub fn rows(&self) -> usize {
         self.rows
     }

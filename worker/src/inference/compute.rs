@@ -25,9 +25,6 @@ pub struct Compute {
 
 impl Compute {
     /// Opens the global model, if models are on.
-    ///
-    /// # Errors
-    /// If it cannot be opened.
     pub fn new(judge: Arc<Judge>, models: Option<Models>, layout: Layout) -> anyhow::Result<Self> {
         let mut sessions = models.map(|models| Sessions::new(models, layout));
         if let Some(sessions) = &mut sessions {
@@ -79,9 +76,6 @@ impl Compute {
     }
 
     /// Whether a model judges a made-up weld; in a new session, if the open one does not.
-    ///
-    /// # Errors
-    /// Why it does not.
     pub fn try_model(&mut self, model: ModelId) -> Result<(), ModelFailure> {
         let Some(sessions) = &mut self.sessions else {
             return Ok(());

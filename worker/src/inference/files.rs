@@ -61,9 +61,6 @@ pub struct Stamp {
 
 impl Stamp {
     /// Of the file that is there now.
-    ///
-    /// # Errors
-    /// If there is none, or it cannot be looked at.
     pub fn of(path: &Path) -> std::io::Result<Self> {
         let about = fs::metadata(path)?;
         Ok(Self {
@@ -178,9 +175,6 @@ impl ModelFiles {
     }
 
     /// What the first trial of this model found; later ones are answered the same.
-    ///
-    /// # Errors
-    /// The trial's.
     pub fn tried(&self, trial: impl FnOnce() -> anyhow::Result<bool>) -> anyhow::Result<bool> {
         let tried = self
             .tried

@@ -18,9 +18,7 @@ const GPU_FEEDERS: (usize, usize) = (2, 8);
 pub struct Layout {
     /// Sessions, and so compute threads; on a GPU also batches in flight.
     pub sessions: usize,
-    /// Threads inside each session.
     pub threads: usize,
-    /// Rows of one inference.
     pub batch_rows: usize,
 }
 
@@ -30,7 +28,6 @@ impl Layout {
         candidates(Provider::Cpu, cores, model)[0]
     }
 
-    /// The same with one session.
     pub fn one_session(self) -> Self {
         Self {
             sessions: 1,

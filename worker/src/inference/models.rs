@@ -93,9 +93,6 @@ impl Models {
     }
 
     /// A session of the global model.
-    ///
-    /// # Errors
-    /// As of [`Models::open`].
     pub fn open_global(&self, layout: Layout) -> anyhow::Result<ModelSession> {
         self.open(ModelId::GLOBAL, layout)
     }
@@ -120,7 +117,6 @@ impl Models {
         Ok(session)
     }
 
-    /// Every model.
     pub fn ids(&self) -> impl Iterator<Item = ModelId> {
         self.catalog.set().specs().map(|(id, _)| id)
     }

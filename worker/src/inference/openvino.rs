@@ -89,9 +89,6 @@ pub fn options(threads: usize, precision: Precision) -> Vec<(String, String)> {
 }
 
 /// Whether this processor computes bf16 itself; elsewhere OpenVINO would compute in f32 and say nothing.
-///
-/// # Errors
-/// If it does not.
 pub fn check_bf16() -> anyhow::Result<()> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     ensure!(

@@ -51,9 +51,6 @@ struct Chunk {
 
 impl Pool {
     /// Starts the layout's threads and opens the global model in each.
-    ///
-    /// # Errors
-    /// If a model cannot be opened or a thread cannot be started.
     pub fn start(
         judge: Arc<Judge>,
         models: Option<Models>,
@@ -133,9 +130,6 @@ impl Pool {
     }
 
     /// Whether the compute thread that is free next judges by this model.
-    ///
-    /// # Errors
-    /// Why not.
     pub async fn try_model(&self, model: ModelId) -> Result<(), PoolError> {
         let (done, mut tried) = mpsc::unbounded_channel();
         let chunk = Chunk {

@@ -41,9 +41,6 @@ fn devices(dev: &Path) -> u32 {
 }
 
 /// The provider that models run on; what is asked for by name refuses to fall back.
-///
-/// # Errors
-/// If it is not there.
 pub fn choose(model: &Model, host: &HostSupport) -> anyhow::Result<Provider> {
     let device = model.device_id < host.devices;
     let available = match model.provider {

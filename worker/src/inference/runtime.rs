@@ -58,9 +58,6 @@ impl Runtime {
     }
 
     /// [`Runtime::load`] from this library.
-    ///
-    /// # Errors
-    /// As there.
     pub fn with_library(library: &Path, model: &Model) -> anyhow::Result<Self> {
         let environment = load_library(library)?;
         let provider = provider::choose(model, &HostSupport::on_this_host())?;
@@ -114,7 +111,6 @@ impl Runtime {
         Ok(())
     }
 
-    /// The environment sessions are made in.
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
@@ -124,7 +120,6 @@ impl Runtime {
         self.provider
     }
 
-    /// Whether models run on a GPU.
     pub fn is_gpu(&self) -> bool {
         self.provider.is_gpu()
     }
@@ -143,7 +138,6 @@ impl Runtime {
         self.gpu_free_bytes.filter(|_| self.is_gpu())
     }
 
-    /// Index of the GPU.
     pub fn device_id(&self) -> i32 {
         i32::try_from(self.device_id).unwrap_or(i32::MAX)
     }

@@ -77,9 +77,6 @@ impl ModelSession {
     }
 
     /// Changes the size of the batches it is prepared for.
-    ///
-    /// # Errors
-    /// If the buffers cannot be had.
     pub fn use_batch(&mut self, rows: usize) -> anyhow::Result<()> {
         if let Some(bound) = &mut self.bound
             && bound.rows() != rows

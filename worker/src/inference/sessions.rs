@@ -97,9 +97,6 @@ impl Sessions {
     }
 
     /// Asks a model about a weld that was made up.
-    ///
-    /// # Errors
-    /// As of [`Sessions::session`]; or what the model says.
     pub fn try_made_up(&mut self, id: ModelId) -> anyhow::Result<()> {
         let probe = Probe::new(self.models.catalog.set().spec(id).config(), 1);
         let (mut nok_prob, mut regression) = ([f32::NAN], [f32::NAN; REGRESSIONS]);

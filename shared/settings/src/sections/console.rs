@@ -22,7 +22,6 @@ pub struct Console {
 }
 
 impl Console {
-    /// Whether people can sign in.
     pub fn has_users(&self) -> bool {
         !self.users_file.as_os_str().is_empty()
     }

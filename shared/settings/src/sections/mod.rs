@@ -28,11 +28,9 @@ pub struct Settings {
     pub redis: Redis,
     /// Where the people who act on NOK welds look.
     pub mysql: MySql,
-    /// Names of the tables.
     pub tables: Tables,
     /// Names of the source table's columns.
     pub columns: Columns,
-    /// How the curves are stored.
     pub curves: CurveUnits,
     /// What a weld must look like to be judged.
     pub validation: ValidationLimits,
@@ -127,7 +125,6 @@ impl Zone {
         &self.0
     }
 
-    /// The zone's IANA name.
     pub fn name(&self) -> &str {
         self.0.iana_name().unwrap_or("UTC")
     }

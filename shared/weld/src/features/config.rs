@@ -75,7 +75,6 @@ pub struct InferenceConfig {
     pub input_kind: InputKind,
     /// Points a channel, L.
     pub target_len: usize,
-    /// How curves become `target_len` points.
     pub fit: Fit,
     /// Must be `["U", "I", "R", "P"]`: said so that a model of another order is refused and not misfed.
     pub channels: Vec<Channel>,

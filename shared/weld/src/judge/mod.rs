@@ -105,7 +105,6 @@ impl Judge {
         &self.fusion
     }
 
-    /// How the curves are stored.
     #[must_use]
     pub fn units(&self) -> &CurveUnits {
         &self.units

@@ -207,13 +207,11 @@ impl ModelSet {
             .unwrap_or(ModelId::GLOBAL)
     }
 
-    /// A model by its index.
     #[must_use]
     pub fn spec(&self, id: ModelId) -> &ModelSpec {
         &self.specs[id.0]
     }
 
-    /// Every model, by index.
     pub fn specs(&self) -> impl Iterator<Item = (ModelId, &ModelSpec)> {
         self.specs
             .iter()

@@ -111,7 +111,6 @@ impl Prepared {
         self.rows.len()
     }
 
-    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()

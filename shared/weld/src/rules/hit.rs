@@ -76,7 +76,6 @@ pub struct Hit {
     pub t_ms: f64,
     /// Measured: relative drop, ms, mΩ or J, as the rule's limit.
     pub value: f64,
-    /// The limit that it passed.
     pub limit: f64,
 }
 

@@ -28,7 +28,6 @@ pub struct Findings {
     pub hits: Vec<Hit>,
     /// NOK if any hit is in `nok_on`.
     pub outcome: Outcome,
-    /// The rules of those hits.
     pub nok_rules: NokRules,
 }
 

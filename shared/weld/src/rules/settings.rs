@@ -11,7 +11,6 @@ use crate::BadValue;
 pub struct RuleSettings {
     /// Which hits make the rules say NOK.
     pub nok_on: Vec<NokOn>,
-    /// What a pulse is.
     pub pulses: PulseSettings,
     pub expulsion: ExpulsionSettings,
     pub interruption: InterruptionSettings,
@@ -82,7 +81,6 @@ impl Default for PulseSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExpulsionSettings {
-    /// Whether the rule is asked.
     pub enabled: bool,
     /// Drop from which it is a flag.
     pub flag: f64,
@@ -125,7 +123,6 @@ impl Default for ExpulsionSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InterruptionSettings {
-    /// Whether the rule is asked.
     pub enabled: bool,
     /// Gap from which it is a flag, ms.
     pub flag_ms: f64,
@@ -155,7 +152,6 @@ pub enum PeakMeasure {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResistancePeakSettings {
-    /// Whether the rule is asked.
     pub enabled: bool,
     /// What `flag_mohm` and `warn_mohm` are compared with.
     pub measure: PeakMeasure,
@@ -207,7 +203,6 @@ impl Default for ResistancePeakSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShortPulseSettings {
-    /// Whether the rule is asked.
     pub enabled: bool,
     /// A shorter one is a flag, ms.
     pub flag_below_ms: f64,
@@ -229,7 +224,6 @@ impl Default for ShortPulseSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LowEnergySettings {
-    /// Whether the rule is asked.
     pub enabled: bool,
     /// Less is a flag, J.
     pub flag_below_j: f64,
@@ -251,7 +245,6 @@ impl Default for LowEnergySettings {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResistanceEndHighSettings {
-    /// Whether the rule is asked.
     pub enabled: bool,
     /// More is a flag, mΩ; 0 for none.
     pub flag_above_mohm: f64,

@@ -36,9 +36,6 @@ type Chart<'a, 'b> =
     ChartContext<'b, BitMapBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// Draws the weld into a PNG file.
-///
-/// # Errors
-/// If the file cannot be written.
 pub fn picture(
     png: &Path,
     heading: &str,

@@ -50,7 +50,6 @@ pub enum Origin {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChosenLayout {
     pub layout: Layout,
-    /// Where it comes from.
     pub origin: Origin,
     /// Rows a second of the model alone, where it was measured.
     pub rows_per_second: Option<f64>,
@@ -59,7 +58,6 @@ pub struct ChosenLayout {
 }
 
 impl ChosenLayout {
-    /// A layout that nobody measured.
     pub fn unmeasured(layout: Layout, origin: Origin) -> Self {
         Self {
             layout,
