@@ -26,11 +26,14 @@ pub const CONFIG: &str = "inference_config.json";
 
 /// What a model consists of, in memory.
 pub struct ModelFiles {
-    path: PathBuf,
-    graph: Vec<u8>,
-    weights: Vec<Weights>,
-    digest: String,
-    read: Vec<ReadFile>,
+    /// Where the graph was read from.
+    pub path: PathBuf,
+    pub graph: Vec<u8>,
+    /// The files beside it that it names.
+    pub weights: Vec<Weights>,
+    /// SHA-256 of the graph with its weights, in hexadecimal; where all is in one file, of that file.
+    pub digest: String,
+    pub read_files: Vec<ReadFile>,
     tried: OnceLock<Result<bool, String>>,
     opened: AtomicBool,
 }
@@ -132,41 +135,17 @@ impl ModelFiles {
             graph,
             weights,
             digest,
-            read,
+            read_files: read,
             tried: OnceLock::new(),
             opened: AtomicBool::new(false),
         };
         Ok((files, config))
     }
 
-    /// Where the graph was read from.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub fn graph(&self) -> &[u8] {
-        &self.graph
-    }
-
-    /// The files beside it that it names.
-    pub fn weights(&self) -> &[Weights] {
-        &self.weights
-    }
-
     /// Bytes of the graph and its weights.
     pub fn bytes(&self) -> u64 {
         let weights: usize = self.weights.iter().map(|file| file.bytes.len()).sum();
         (self.graph.len() + weights) as u64
-    }
-
-    /// SHA-256 of the graph with its weights, in hexadecimal; where all is in one file, of that file.
-    pub fn digest(&self) -> &str {
-        &self.digest
-    }
-
-    /// Every file that was read.
-    pub fn read_files(&self) -> &[ReadFile] {
-        &self.read
     }
 
     /// Whether this process opens a session of it for the first time: true once.
@@ -223,9 +202,9 @@ mod tests {
             threads: 1,
             batch_rows: 1,
         };
-        let id = models.catalog.set().for_part(part);
+        let id = models.catalog.set.for_part(part);
         let mut session = models.open(id, layout).unwrap();
-        let probe = Probe::new(models.catalog.set().spec(id).config(), 1);
+        let probe = Probe::new(models.catalog.set.spec(id).config(), 1);
         let mut regression = vec![f32::NAN; REGRESSIONS];
         session
             .run(probe.rows(&mut [f32::NAN], &mut regression))
@@ -241,7 +220,7 @@ mod tests {
         copy("bench/models/near-free", &part);
         let read = || Models::in_folder(&onnxruntime_library(), folder.path());
         let before = read();
-        let (as_read, digest) = (answer(&before, "A"), before.catalog.all_files()[1].digest());
+        let (as_read, digest) = (answer(&before, "A"), &before.catalog.files[1].digest);
         copy("bench/models/near-free-b", &part);
         // No session of the part is open any more: the next one is made of what was read.
         assert_eq!(answer(&before, "A"), as_read);
@@ -250,7 +229,7 @@ mod tests {
         copy("bench/models/near-free-b", &part);
         let after = read();
         assert_ne!(answer(&after, "A"), as_read);
-        assert_ne!(after.catalog.all_files()[1].digest(), digest);
+        assert_ne!(&after.catalog.files[1].digest, digest);
     }
 
     #[test]
@@ -271,8 +250,8 @@ mod tests {
         let after = read();
         assert_ne!(answer(&after, ""), as_read);
         assert_ne!(
-            after.catalog.global().digest(),
-            before.catalog.global().digest()
+            after.catalog.global().digest,
+            before.catalog.global().digest
         );
 
         fs::remove_file(&weights).unwrap();

@@ -54,7 +54,7 @@ impl Models {
 
     /// The models as judging sees them: rows judged in other numbers than f32 say so in their `model_version`.
     pub fn set(&self) -> ModelSet {
-        let set = self.catalog.set().clone();
+        let set = self.catalog.set.clone();
         set.with_version_suffix(&self.runtime.precision().suffix())
     }
 
@@ -82,7 +82,7 @@ impl Models {
     /// # Errors
     /// The first that cannot be opened, or does not keep to its interface.
     pub fn try_parts(&self, layout: Layout) -> anyhow::Result<()> {
-        for (id, _) in self.catalog.set().specs().skip(1) {
+        for (id, _) in self.catalog.set.specs().skip(1) {
             weldfleet_failpoints::reach_blocking("worker::try_part");
             self.try_once(id)?;
             if self.runtime.provider() != Provider::Cpu {
@@ -103,13 +103,13 @@ impl Models {
     /// If it cannot be opened, or does not keep to its interface.
     pub fn open(&self, id: ModelId, layout: Layout) -> anyhow::Result<ModelSession> {
         self.try_once(id)?;
-        let config = self.catalog.set().spec(id).config();
+        let config = self.catalog.set.spec(id).config();
         let files = self.catalog.files(id);
         if !self.runtime.is_gpu() || !files.is_first_opened() {
             return ModelSession::open(&self.runtime, files, config, layout);
         }
         // The first time may take minutes: TensorRT builds an engine.
-        let (model, device) = (files.path().display(), self.runtime.device());
+        let (model, device) = (files.path.display(), self.runtime.device());
         tracing::info!(%model, device, "opening a model");
         let began = Instant::now();
         let session = ModelSession::open(&self.runtime, files, config, layout)?;
@@ -118,12 +118,12 @@ impl Models {
     }
 
     pub fn ids(&self) -> impl Iterator<Item = ModelId> {
-        self.catalog.set().specs().map(|(id, _)| id)
+        self.catalog.set.specs().map(|(id, _)| id)
     }
 
     /// Bytes of all models' files.
     pub fn bytes(&self) -> u64 {
-        let files = self.catalog.all_files().iter();
+        let files = self.catalog.files.iter();
         files.map(ModelFiles::bytes).sum()
     }
 
@@ -132,7 +132,7 @@ impl Models {
     pub fn session_bytes(&self, ids: impl IntoIterator<Item = ModelId>, layout: Layout) -> u64 {
         let one = |id| {
             let buffers = match self.runtime.is_gpu() {
-                true => Bound::bytes(self.catalog.set().spec(id).config(), layout.batch_rows),
+                true => Bound::bytes(self.catalog.set.spec(id).config(), layout.batch_rows),
                 false => 0,
             };
             self.catalog.files(id).bytes() + buffers
@@ -142,14 +142,14 @@ impl Models {
 
     /// Models that answered no made-up row with numbers.
     pub fn without_answer(&self) -> impl Iterator<Item = &ModelSpec> {
-        let specs = self.catalog.set().specs();
+        let specs = self.catalog.set.specs();
         let silent = specs.filter(|(id, _)| self.try_once(*id).is_ok_and(|answers| !answers));
         silent.map(|(_, spec)| spec)
     }
 
     fn try_once(&self, id: ModelId) -> anyhow::Result<bool> {
         let files = self.catalog.files(id);
-        let config = self.catalog.set().spec(id).config();
+        let config = self.catalog.set.spec(id).config();
         files.tried(|| trial::run(&self.runtime, files, config))
     }
 }

@@ -182,7 +182,7 @@ mod tests {
             skip("openvino", "no OpenVINO for this processor");
             return;
         };
-        let probe = Probe::new(models.catalog.set().global().config(), ROWS);
+        let probe = Probe::new(models.catalog.set.global().config(), ROWS);
         let reference = outputs(&Models::for_test("models"), &probe, 1, 32);
         let ours = outputs(&models, &probe, 1, 32);
         let furthest = furthest(&reference, &ours);
@@ -205,13 +205,13 @@ mod tests {
         let version = models.set().global().version();
         assert_eq!(
             &*version,
-            format!("{}+bf16", models.catalog.set().global().version())
+            format!("{}+bf16", models.catalog.set.global().version())
         );
         if check_bf16().is_err() {
             skip("bf16", "this processor does not compute bf16");
             return;
         }
-        let probe = Probe::new(models.catalog.set().global().config(), ROWS);
+        let probe = Probe::new(models.catalog.set.global().config(), ROWS);
         let exact = outputs(&Models::for_test("models"), &probe, 1, 32);
         let furthest = furthest(&exact, &outputs(&models, &probe, 1, 32));
         assert!(furthest > 1e-4, "it computes in f32: {furthest}");

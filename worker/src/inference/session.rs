@@ -44,9 +44,9 @@ impl ModelSession {
         config: &InferenceConfig,
         layout: Layout,
     ) -> anyhow::Result<Self> {
-        let shown = files.path().display().to_string();
+        let shown = files.path.display().to_string();
         let session = match build(runtime, files, config, layout) {
-            Err(error) if runtime.set_engines_aside(files.digest(), &error) => {
+            Err(error) if runtime.set_engines_aside(&files.digest, &error) => {
                 build(runtime, files, config, layout)
             }
             built => built,
@@ -191,19 +191,19 @@ fn build(
         .map_err(step)?;
     let shapes = engine_shapes(config, layout.batch_rows);
     let mut builder = builder
-        .with_execution_providers(runtime.execution_providers(&shapes, files.digest()))
+        .with_execution_providers(runtime.execution_providers(&shapes, &files.digest))
         .map_err(step)
         .map_err(lacking)?;
     builder = runtime
         .with_processor(builder, layout.threads)
         .map_err(lacking)?;
-    for file in files.weights() {
+    for file in &files.weights {
         builder = builder
             .with_external_initializer_file_in_memory(&file.name, file.bytes.clone())
             .map_err(step)?;
     }
     builder
-        .commit_from_memory(files.graph())
+        .commit_from_memory(&files.graph)
         .map_err(anyhow::Error::from)
         .map_err(lacking)
 }
@@ -279,7 +279,7 @@ mod tests {
             "tests/tests/data/models/scalars",
         ] {
             let models = Models::for_test(folder);
-            let probe = Probe::new(models.catalog.set().global().config(), 48);
+            let probe = Probe::new(models.catalog.set.global().config(), 48);
             let (mut plain, mut bound) = (open(&models, 48), bound(&models, 48));
             for rows in [48, 5, 48, 1, 31] {
                 let expected = outputs(&mut plain, &probe, rows);
@@ -305,7 +305,7 @@ mod tests {
         const ROWS: usize = 32;
         for folder in ["bench/models/near-free", "models", "bench/models/cnn-raw"] {
             let models = Models::for_test(folder);
-            let probe = Probe::new(models.catalog.set().global().config(), ROWS);
+            let probe = Probe::new(models.catalog.set.global().config(), ROWS);
             let mut sessions = [open(&models, ROWS), bound(&models, ROWS)];
             let mut best = [Duration::MAX; 2];
             // In turn, and the best of many, so that neither meets the worse half of a busy machine.
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn more_rows_than_the_buffers_hold_are_refused() {
         let models = Models::for_test("models");
-        let probe = Probe::new(models.catalog.set().global().config(), 9);
+        let probe = Probe::new(models.catalog.set.global().config(), 9);
         let mut session = bound(&models, 8);
         let (mut nok_prob, mut regression) = (vec![0.0; 9], vec![0.0; 36]);
         let refused = session.run(probe.rows(&mut nok_prob, &mut regression));
@@ -340,19 +340,19 @@ mod tests {
     #[test]
     fn engines_are_made_for_one_batch_size() {
         let models = Models::for_test("models");
-        let shapes = engine_shapes(models.catalog.set().global().config(), 1024);
+        let shapes = engine_shapes(models.catalog.set.global().config(), 1024);
         assert_eq!(
             [&shapes.min, &shapes.opt, &shapes.max],
             ["curves:1024x4x1000"; 3]
         );
         let scalars = Models::for_test("tests/tests/data/models/scalars");
-        let shapes = engine_shapes(scalars.catalog.set().global().config(), 64);
+        let shapes = engine_shapes(scalars.catalog.set.global().config(), 64);
         assert_eq!(shapes.opt, "curves:64x4x100,scalars:64x2");
         let raw = Models::for_test("bench/models/cnn-raw");
-        let shapes = engine_shapes(raw.catalog.set().global().config(), 1024);
+        let shapes = engine_shapes(raw.catalog.set.global().config(), 1024);
         assert_eq!(shapes.min, "curves:4096,spans:1024x2");
         assert_eq!(shapes.opt, "curves:1228800,spans:1024x2");
-        let shapes = engine_shapes(raw.catalog.set().global().config(), 1);
+        let shapes = engine_shapes(raw.catalog.set.global().config(), 1);
         assert_eq!(
             shapes.opt, "curves:4096,spans:1x2",
             "never below the smallest"

@@ -98,7 +98,7 @@ impl Sessions {
 
     /// Asks a model about a weld that was made up.
     pub fn try_made_up(&mut self, id: ModelId) -> anyhow::Result<()> {
-        let probe = Probe::new(self.models.catalog.set().spec(id).config(), 1);
+        let probe = Probe::new(self.models.catalog.set.spec(id).config(), 1);
         let (mut nok_prob, mut regression) = ([f32::NAN], [f32::NAN; REGRESSIONS]);
         let session = self.session(id)?;
         session.run(probe.rows(&mut nok_prob, &mut regression))
@@ -145,7 +145,7 @@ impl Sessions {
         } else {
             while self.close_idlest(id) {}
         }
-        let model = self.models.catalog.files(id).path().display();
+        let model = self.models.catalog.files(id).path.display();
         let error = format!("{error:#}");
         tracing::warn!(%model, error, "a model fails, trying again without models of other parts");
         true
@@ -156,7 +156,7 @@ impl Sessions {
         let Some(idlest) = others.min_by_key(|part| self.open[part].asked) else {
             return false;
         };
-        let model = self.models.catalog.files(idlest).path().display();
+        let model = self.models.catalog.files(idlest).path.display();
         tracing::debug!(%model, "closed for the model of another part");
         self.close(idlest);
         true

@@ -91,7 +91,7 @@ fn compare(
             "model `{}`: a row's output `{output}` is {alone} where the row is alone and {together} in a batch of {rows}, so a \
              weld's verdict would depend on the welds beside it; a dynamically quantised model does that: quantise it \
              statically, or leave it as it was",
-            files.path().display()
+            files.path.display()
         );
     }
     Ok(())

@@ -139,14 +139,9 @@ impl Judge {
         if let Err(invalid) = curves.load(weld, &self.units, &self.limits) {
             return Row::Refused(Status::Invalid, invalid.to_string());
         }
-        let findings = match self
-            .rules
-            .as_ref()
-            .map(|set| set.judge(weld.part_no, curves, rules))
-        {
-            None => None,
-            Some(Ok(findings)) => Some(findings),
-            Some(Err(error)) => return Row::Refused(Status::Error, format!("rule_error: {error}")),
+        let findings = match self.findings(weld.part_no, curves, rules) {
+            Ok(findings) => findings,
+            Err(reason) => return Row::Refused(Status::Error, reason),
         };
         let model = self.models.as_ref().map(|models| {
             let id = models.for_part(weld.part_no);
@@ -170,6 +165,19 @@ impl Judge {
             (id, slot)
         });
         Row::Ready(Ready { findings, model })
+    }
+
+    /// What the rules say, where they are on; or why they cannot, as `alg_error` has it.
+    fn findings(
+        &self,
+        part_no: &str,
+        curves: &Curves,
+        scratch: &mut RuleScratch,
+    ) -> Result<Option<Findings>, String> {
+        let set = self.rules.as_ref();
+        let findings = set.map(|set| set.judge(part_no, curves, scratch));
+        let findings = findings.transpose();
+        findings.map_err(|error| format!("rule_error: {error}"))
     }
 
     /// Appends one verdict per prepared row, in order, and empties `prepared`.
@@ -296,12 +304,7 @@ impl Judge {
         curves
             .load(weld, &self.units, &self.limits)
             .map_err(|invalid| invalid.to_string())?;
-        let findings = self
-            .rules
-            .as_ref()
-            .map(|set| set.judge(weld.part_no, curves, rules))
-            .transpose()
-            .map_err(|error| format!("rule_error: {error}"))?;
+        let findings = self.findings(weld.part_no, curves, rules)?;
         let fed = self.models.as_ref().map(|models| {
             let id = models.for_part(weld.part_no);
             weld_span(curves, models.spec(id).config())

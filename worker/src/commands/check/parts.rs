@@ -44,7 +44,7 @@ pub async fn check(
     }
     let named_by_table = catalog.is_some_and(|catalog| catalog.table().is_some());
     let models = Own {
-        parts: catalog.map(Catalog::parts).unwrap_or_default(),
+        parts: catalog.map_or(&[], |catalog| &catalog.parts),
         what: "a model",
         instead: "the global model",
         remedy: match named_by_table {

@@ -75,7 +75,7 @@ pub async fn check(
         report.warning("rules", warning);
     }
     if let Some(models) = &judging.models {
-        let parts = models.catalog.parts();
+        let parts = &models.catalog.parts;
         check_part_rows(settings, judging, &pool, source, parts, report).await;
         check_batches(&pool, &block, &verdicts, layout.batch_rows, report).await;
         check_precision(settings, judging, source, report).await;

@@ -69,40 +69,19 @@ fn draw(
         Some(Outcome::Ok) => GOOD,
         None => WATCH,
     };
-    head.draw(&Text::new(
-        heading.to_owned(),
-        (24, 16),
-        (FONT, 22).into_font().color(&INK),
-    ))?;
-    head.draw(&Text::new(
-        summary.to_owned(),
-        (24, 48),
-        (FONT, 24).into_font().color(&colour),
-    ))?;
-    head.draw(&Text::new(
-        shortened(further),
-        (24, 74),
-        (FONT, 15).into_font().color(&FAINT),
-    ))?;
+    for (text, below, size, colour) in [
+        (heading.to_owned(), 16, 22, &INK),
+        (summary.to_owned(), 48, 24, &colour),
+        (shortened(further), 74, 15, &FAINT),
+    ] {
+        let font = (FONT, size).into_font().color(colour);
+        head.draw(&Text::new(text, (24, below), font))?;
+    }
     let panels = body.split_evenly((3, 1));
-    let end_ms = explanation.end_ms();
-    curve(
-        &panels[0],
-        "U, V",
-        &explanation.u,
-        end_ms,
-        VOLTAGE,
-        explanation,
-    )?;
-    curve(
-        &panels[1],
-        "I, kA",
-        &explanation.i,
-        end_ms,
-        CURRENT,
-        explanation,
-    )?;
-    resistance(&panels[2], end_ms, explanation)
+    let (u, i) = (&explanation.u, &explanation.i);
+    curve(&panels[0], "U, V", u, VOLTAGE, explanation)?;
+    curve(&panels[1], "I, kA", i, CURRENT, explanation)?;
+    resistance(&panels[2], explanation)
 }
 
 /// As much of a line as the picture is wide.
@@ -181,7 +160,6 @@ fn curve(
     area: &Area<'_>,
     label: &str,
     values: &[f32],
-    end_ms: f64,
     colour: RGBColor,
     explanation: &Explanation,
 ) -> anyhow::Result<()> {
@@ -190,7 +168,7 @@ fn curve(
     // Only a weld that nothing can judge goes below 0 by more than noise.
     let bottom = finite().fold(0.0, f32::min);
     let y = f64::from(bottom)..f64::from(top) * 1.12;
-    let mut chart = chart(area, label, 0.0..end_ms, y.clone())?;
+    let mut chart = chart(area, label, 0.0..explanation.end_ms(), y.clone())?;
     shade(&mut chart, explanation, &y)?;
     let dt = explanation.sample_interval_ms;
     let points = values
@@ -202,10 +180,10 @@ fn curve(
     mark_hits(&mut chart, explanation, &y, false)
 }
 
-fn resistance(area: &Area<'_>, end_ms: f64, explanation: &Explanation) -> anyhow::Result<()> {
+fn resistance(area: &Area<'_>, explanation: &Explanation) -> anyhow::Result<()> {
     let dt = explanation.step_ms;
     let y = resistance_range(explanation);
-    let mut chart = chart(area, "R, mOhm", 0.0..end_ms, y.clone())?;
+    let mut chart = chart(area, "R, mOhm", 0.0..explanation.end_ms(), y.clone())?;
     shade(&mut chart, explanation, &y)?;
     // R is drawn where it can be told; each stretch is a line of its own.
     let mut stretch: Vec<(f64, f64)> = Vec::new();

@@ -40,7 +40,7 @@ impl Key {
         let provider = models.runtime.provider();
         let device = hardware::name(provider, settings.device_id);
         Self {
-            model: models.catalog.global().digest().to_owned(),
+            model: models.catalog.global().digest.to_owned(),
             onnxruntime: onnxruntime().to_owned(),
             device: format!("{} {device}", models.runtime.device()),
             cores,

@@ -25,7 +25,7 @@ pub fn rates(
 ) -> anyhow::Result<Vec<Option<f64>>> {
     let began = Instant::now();
     let most_rows = layouts.iter().map(|layout| layout.batch_rows).max();
-    let config = models.catalog.set().global().config();
+    let config = models.catalog.set.global().config();
     let probe = Probe::new(config, most_rows.unwrap_or(1));
     let mut rates = vec![None; layouts.len()];
     let mut groups: Vec<Group> = Vec::new();
