@@ -1,5 +1,7 @@
 //! The certificates of the stores, read where a connection is encrypted.
 
+use std::path::Path;
+
 use weldfleet_tls::{Files, Tls};
 
 use crate::{Settings, SettingsError};
@@ -7,36 +9,40 @@ use crate::{Settings, SettingsError};
 impl Settings {
     /// Reads the certificates of each store whose connection is encrypted.
     pub(crate) fn read_certificates(&mut self) -> Result<(), SettingsError> {
-        let clickhouse = &mut self.clickhouse;
-        let files = Files {
-            ca: &clickhouse.tls_ca_file,
-            cert: &clickhouse.tls_cert_file,
-            key: &clickhouse.tls_key_file,
-        };
-        let encrypted = clickhouse.url.starts_with("https");
-        clickhouse.tls = certificates("clickhouse", encrypted, "https", files)?;
-        let redis = &mut self.redis;
-        let files = Files {
-            ca: &redis.tls_ca_file,
-            cert: &redis.tls_cert_file,
-            key: &redis.tls_key_file,
-        };
-        let encrypted = redis.url.expose().starts_with("rediss");
-        redis.tls = certificates("redis", encrypted, "rediss", files)?;
-        let mysql = &mut self.mysql;
-        if mysql.enabled {
-            let files = Files {
-                ca: &mysql.tls_ca_file,
-                cert: &mysql.tls_cert_file,
-                key: &mysql.tls_key_file,
-            };
+        let store = &mut self.clickhouse;
+        let files = files_of([
+            &store.tls_ca_file,
+            &store.tls_cert_file,
+            &store.tls_key_file,
+        ]);
+        let encrypted = store.url.starts_with("https");
+        store.tls = certificates("clickhouse", encrypted, "https", files)?;
+        let store = &mut self.redis;
+        let files = files_of([
+            &store.tls_ca_file,
+            &store.tls_cert_file,
+            &store.tls_key_file,
+        ]);
+        let encrypted = store.url.expose().starts_with("rediss");
+        store.tls = certificates("redis", encrypted, "rediss", files)?;
+        let store = &mut self.mysql;
+        if store.enabled {
+            let files = files_of([
+                &store.tls_ca_file,
+                &store.tls_cert_file,
+                &store.tls_key_file,
+            ]);
             // A session of MySQL begins in plain text whatever the address says, so no scheme tells the two apart.
             let encrypted =
-                mysql.url.expose().contains("require_ssl=true") || named(files).is_some();
-            mysql.tls = certificates("mysql", encrypted, "mysql", files)?;
+                store.url.expose().contains("require_ssl=true") || named(files).is_some();
+            store.tls = certificates("mysql", encrypted, "mysql", files)?;
         }
         Ok(())
     }
+}
+
+fn files_of([ca, cert, key]: [&Path; 3]) -> Files<'_> {
+    Files { ca, cert, key }
 }
 
 /// The certificates of a section; none where its address is not encrypted, and then none may be named.

@@ -5,15 +5,11 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use crate::{
-    Settings, SettingsError, address,
+    DEFAULT_PATH, ENV_PATH, Settings, SettingsError, address,
     environment::{ENV_PREFIX, overlay},
     secret_files::{BOM, is_secret_file, read_secret_files},
 };
 
-/// Where the configuration is when neither `--config` nor [`ENV_PATH`] says so.
-pub const DEFAULT_PATH: &str = "config/weldfleet.toml";
-/// Environment variable that names the configuration file.
-pub const ENV_PATH: &str = "WELDFLEET_CONFIG";
 /// Sections of which no error shows a value: a secret may have got into any of their keys, or into a key that is none.
 const GUARDED: &[&str] = &["clickhouse", "redis", "mysql"];
 
