@@ -1,13 +1,18 @@
 //! The least that each of a fleet's accounts must be allowed in ClickHouse and MySQL; made of the settings alone.
 
-use weldfleet_settings::{
-    Settings,
-    columns::{DESCRIBING_COLUMNS, MIRROR_KEY, REVIEW_COLUMNS},
-};
-use weldfleet_weld::columns::RESULT_COLUMNS;
+use weldfleet_settings::Settings;
 
 pub use crate::statement::Store;
-use crate::{clickhouse::quote, errors::StoreError, mysql};
+use crate::{
+    clickhouse::quote,
+    commas,
+    errors::StoreError,
+    mirror_layout::MirrorLayout,
+    mysql::{
+        quote::{identifier, qualified},
+        server::Server,
+    },
+};
 
 /// Whose account it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,171 +59,105 @@ pub struct Privilege {
 pub fn privileges(settings: &Settings) -> Result<Vec<Privilege>, StoreError> {
     let mut all = clickhouse(settings);
     if settings.mysql.enabled {
-        let server = mysql::server::Server::new(&settings.mysql)?;
+        let server = Server::new(&settings.mysql)?;
         all.extend(mysql(settings, server.database()));
     }
     Ok(all)
 }
 
 fn clickhouse(settings: &Settings) -> Vec<Privilege> {
-    use Role::{Console, Scheduler, Worker};
-    let table = |name: &str| quote::qualified(&settings.clickhouse.database, name);
-    let source = table(&settings.tables.source_table);
-    let (results, runs, events) = (
-        table("weld_results"),
-        table("weld_runs"),
-        table("weld_events"),
+    let source = settings.tables.source_table.as_str();
+    let tables = [source, "weld_results", "weld_runs", "weld_events"]
+        .map(|name| quote::qualified(&settings.clickhouse.database, name));
+    let [source, results, runs, events] = tables.each_ref().map(String::as_str);
+    let update_settings = (
+        "SELECT",
+        "system.merge_tree_settings",
+        "looks whether the table can be updated",
     );
-    let system = |name: &str| format!("system.{name}");
-    let wanted = [
+    let free_disk = ["system.disks", "system.storage_policies"]
+        .map(|of_disks| ("SELECT", of_disks, "shows the free disk"));
+    let marks = "marks rows that nobody can judge";
+    let scheduler = [
         (
-            Scheduler,
             "SELECT",
-            source.clone(),
+            source,
             "counts a day's rows and cuts them into ranges",
         ),
         // A lightweight UPDATE asks for the whole table, whichever columns it sets.
         (
-            Scheduler,
             "ALTER UPDATE",
-            source.clone(),
+            source,
             "marks rows that nobody can judge, applies the patches of finished days",
         ),
+        ("SELECT", results, marks),
+        ("INSERT", results, marks),
+        ("SELECT", runs, "reads backfills"),
+        ("INSERT", runs, "begins and ends backfills"),
+        ("SELECT", events, "shows what was done"),
+        ("INSERT", events, "keeps who did what"),
+        update_settings,
         (
-            Scheduler,
             "SELECT",
-            results.clone(),
-            "marks rows that nobody can judge",
-        ),
-        (
-            Scheduler,
-            "INSERT",
-            results.clone(),
-            "marks rows that nobody can judge",
-        ),
-        (Scheduler, "SELECT", runs.clone(), "reads backfills"),
-        (
-            Scheduler,
-            "INSERT",
-            runs.clone(),
-            "begins and ends backfills",
-        ),
-        (Scheduler, "SELECT", events.clone(), "shows what was done"),
-        (Scheduler, "INSERT", events.clone(), "keeps who did what"),
-        (
-            Scheduler,
-            "SELECT",
-            system("merge_tree_settings"),
-            "looks whether the table can be updated",
-        ),
-        (
-            Scheduler,
-            "SELECT",
-            system("parts"),
+            "system.parts",
             "sees which days have patches to apply",
         ),
         (
-            Scheduler,
             "SELECT",
-            system("mutations"),
+            "system.mutations",
             "follows patches that are being applied",
         ),
         (
-            Scheduler,
             "SELECT",
-            system("processes"),
+            "system.processes",
             "applies no patches beside UPDATEs, and waits for its own",
         ),
-        (Scheduler, "SELECT", system("disks"), "shows the free disk"),
+    ];
+    let worker = [
+        ("SELECT", source, "reads rows"),
+        ("ALTER UPDATE", source, "writes verdicts"),
+        ("SELECT", results, "copies an attempt's results to its rows"),
+        ("INSERT", results, "stores an attempt's results"),
+        update_settings,
         (
-            Scheduler,
             "SELECT",
-            system("storage_policies"),
-            "shows the free disk",
-        ),
-        (Worker, "SELECT", source.clone(), "reads rows"),
-        (Worker, "ALTER UPDATE", source.clone(), "writes verdicts"),
-        (
-            Worker,
-            "SELECT",
-            results.clone(),
-            "copies an attempt's results to its rows",
-        ),
-        (
-            Worker,
-            "INSERT",
-            results.clone(),
-            "stores an attempt's results",
-        ),
-        (
-            Worker,
-            "SELECT",
-            system("merge_tree_settings"),
-            "looks whether the table can be updated",
-        ),
-        (
-            Worker,
-            "SELECT",
-            system("processes"),
+            "system.processes",
             "waits for an UPDATE as long as it is in the line",
         ),
-        (Console, "SELECT", source, "shows welds"),
+    ];
+    let console = [
+        ("SELECT", source, "shows welds"),
+        ("SELECT", results, "shows what attempts made of a weld"),
+        ("SELECT", runs, "shows backfills"),
+        ("SELECT", events, "shows what was done"),
+        update_settings,
         (
-            Console,
             "SELECT",
-            results,
-            "shows what attempts made of a weld",
-        ),
-        (Console, "SELECT", runs, "shows backfills"),
-        (Console, "SELECT", events, "shows what was done"),
-        (
-            Console,
-            "SELECT",
-            system("merge_tree_settings"),
-            "looks whether the table can be updated",
-        ),
-        (
-            Console,
-            "SELECT",
-            system("parts"),
+            "system.parts",
             "shows which days have patches to apply",
         ),
-        (Console, "SELECT", system("disks"), "shows the free disk"),
-        (
-            Console,
-            "SELECT",
-            system("storage_policies"),
-            "shows the free disk",
-        ),
     ];
-    wanted
-        .into_iter()
-        .map(|(role, what, on, why)| Privilege {
+    let all = [
+        (Role::Scheduler, [&scheduler[..], &free_disk].concat()),
+        (Role::Worker, worker.to_vec()),
+        (Role::Console, [&console[..], &free_disk].concat()),
+    ];
+    let privileges = all.into_iter().flat_map(|(role, wanted)| {
+        wanted.into_iter().map(move |(what, on, why)| Privilege {
             store: Store::ClickHouse,
             role,
             what: what.to_owned(),
-            on,
+            on: on.to_owned(),
             why,
         })
-        .collect()
+    });
+    privileges.collect()
 }
 
 fn mysql(settings: &Settings, database: &str) -> Vec<Privilege> {
-    let on = format!(
-        "{}.{}",
-        mysql::quote::identifier(database),
-        mysql::quote::identifier(&settings.tables.result_table)
-    );
-    let columns = |names: &[String]| -> String {
-        let quoted: Vec<String> = names
-            .iter()
-            .map(|name| mysql::quote::identifier(name))
-            .collect();
-        quoted.join(", ")
-    };
-    let (written, reviewed) = mysql_columns(settings);
-    let constants: Vec<String> = settings.mysql.constants.keys().cloned().collect();
-    let inserted = [written.clone(), constants].concat();
+    let on = qualified(database, &settings.tables.result_table);
+    let layout = MirrorLayout::of(settings);
+    let reviewed = commas(layout.review.iter().map(|(_, name)| identifier(name)));
     let mut all = Vec::new();
     let mut add = |role, what: String, why| {
         all.push(Privilege {
@@ -237,12 +176,12 @@ fn mysql(settings: &Settings, database: &str) -> Vec<Privilege> {
         );
         add(
             role,
-            format!("INSERT ({})", columns(&inserted)),
+            format!("INSERT ({})", commas(layout.written())),
             "adds NOK welds",
         );
         add(
             role,
-            format!("UPDATE ({})", columns(&written)),
+            format!("UPDATE ({})", commas(layout.held())),
             "changes a weld that was judged again",
         );
         add(
@@ -254,31 +193,8 @@ fn mysql(settings: &Settings, database: &str) -> Vec<Privilege> {
     add(Role::Console, "SELECT".to_owned(), "shows reviews");
     if !reviewed.is_empty() {
         for role in REVIEWERS {
-            add(
-                role,
-                format!("UPDATE ({})", columns(&reviewed)),
-                "keeps a review",
-            );
+            add(role, format!("UPDATE ({reviewed})"), "keeps a review");
         }
     }
     all
-}
-
-/// The columns that the fleet writes, and those that people do, by their names in the table.
-fn mysql_columns(settings: &Settings) -> (Vec<String>, Vec<String>) {
-    let map = &settings.mysql.columns;
-    let theirs = |ours: &str| match map.is_empty() {
-        true => Some(ours.to_owned()),
-        false => map.get(ours).cloned(),
-    };
-    let mirrored = RESULT_COLUMNS.iter().filter(|column| column.mirrored);
-    let written = MIRROR_KEY
-        .into_iter()
-        .chain(DESCRIBING_COLUMNS.map(|(name, _)| name))
-        .chain(mirrored.map(|column| column.name))
-        .chain(settings.columns.carried().map(|(ours, _)| ours));
-    (
-        written.filter_map(theirs).collect(),
-        REVIEW_COLUMNS.into_iter().filter_map(theirs).collect(),
-    )
 }

@@ -29,7 +29,10 @@ pub mod mysql;
 pub mod range;
 mod statement;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    fmt::{Display, Write as _},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 pub use errors::{Class, StoreError};
 pub use range::{
@@ -37,6 +40,16 @@ pub use range::{
     RangeError, Selection,
 };
 pub use weldfleet_weld::{IdRef, RecordId};
+
+/// A list as people and SQL write it.
+fn commas(items: impl IntoIterator<Item = impl Display>) -> String {
+    let mut list = String::new();
+    for (place, item) in items.into_iter().enumerate() {
+        let between = if place > 0 { ", " } else { "" };
+        let _ = write!(list, "{between}{item}"); // writing to a String cannot fail
+    }
+    list
+}
 
 /// What the mutex holds, whoever panicked while holding it: what is kept behind one here is whole at any time.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -5,13 +5,15 @@
 //! its digits. That is done where the values are read, in ClickHouse, so that both stores hold the same and no
 //! difference is found for ever.
 
+use std::collections::BTreeSet;
+
 use weldfleet_settings::{
     Constant, Settings,
     columns::{DESCRIBING_COLUMNS, MIRROR_KEY, REVIEW_COLUMNS},
 };
 use weldfleet_weld::columns::{RESULT_COLUMNS, ValueKind};
 
-use crate::mysql::quote::identifier;
+use crate::commas;
 
 /// Characters of a carried text in a table of the fleet's own.
 const CARRIED: u16 = 255;
@@ -98,10 +100,6 @@ impl MirrorColumn {
         }
     }
 
-    pub fn quoted(&self) -> String {
-        identifier(&self.theirs)
-    }
-
     /// Characters it holds of a text that may be longer.
     fn cuts_at(&self) -> Option<u32> {
         let longest = match self.kind {
@@ -181,77 +179,23 @@ impl MirrorLayout {
 
     /// Which texts the columns cannot hold whole, for people; `None` if they hold all.
     pub fn cut_texts(&self) -> Option<String> {
-        let cut: Vec<String> = self
-            .columns
-            .iter()
-            .filter_map(|column| {
-                let most = column.cuts_at()?;
-                Some(format!(
-                    "`{}` holds {most} characters of `{}`",
-                    column.theirs,
-                    column.ours()
-                ))
-            })
-            .collect();
-        (!cut.is_empty()).then(|| format!("longer texts are cut: {}", cut.join(", ")))
+        let cut = commas(self.columns.iter().filter_map(|column| {
+            let (theirs, ours) = (&column.theirs, column.ours());
+            let most = column.cuts_at()?;
+            Some(format!("`{theirs}` holds {most} characters of `{ours}`"))
+        }));
+        (!cut.is_empty()).then(|| format!("longer texts are cut: {cut}"))
     }
 
-    /// The key's columns, quoted.
-    pub fn quoted_key(&self) -> [String; 4] {
-        self.key.each_ref().map(|name| identifier(name))
+    /// The key's columns as MySQL compares names.
+    pub fn key_in_lower_case(&self) -> BTreeSet<String> {
+        self.key.iter().map(|name| name.to_lowercase()).collect()
     }
 
     /// Whether there is a column for what a reviewer says.
     pub fn takes_reviews(&self) -> bool {
         let mut columns = self.review.iter();
         columns.any(|(ours, _)| *ours == "review_result")
-    }
-
-    fn final_result(&self) -> Option<&MirrorColumn> {
-        let mut columns = self.columns.iter();
-        columns.find(|column| column.ours() == "final_result")
-    }
-
-    /// Whether a row of ours says NOK (SQL). Where the verdict is not held, nothing else is there.
-    pub fn is_nok(&self) -> String {
-        self.final_result().map_or_else(
-            || "TRUE".to_owned(),
-            |column| format!("({} <=> 'NOK')", column.quoted()),
-        )
-    }
-
-    /// Whether a row of ours has a verdict (SQL).
-    pub fn is_judged(&self) -> String {
-        self.final_result().map_or_else(
-            || "TRUE".to_owned(),
-            |column| format!("(IFNULL({}, '') <> '')", column.quoted()),
-        )
-    }
-
-    /// Whether the fleet made the row (SQL): an application's own has no key of ours.
-    pub fn is_ours(&self) -> String {
-        format!("{} IS NOT NULL", identifier(&self.key[1]))
-    }
-
-    /// Whether a person has written into the row (SQL). Such a row is never removed.
-    pub fn is_reviewed(&self) -> String {
-        let written: Vec<String> = self
-            .review
-            .iter()
-            .map(|(_, name)| {
-                let name = identifier(name);
-                if self.is_applications {
-                    // It may take no NULL.
-                    format!("IFNULL(CONCAT({name}, ''), '') <> ''")
-                } else {
-                    format!("{name} IS NOT NULL")
-                }
-            })
-            .collect();
-        if written.is_empty() {
-            return "FALSE".to_owned();
-        }
-        format!("({})", written.join(" OR "))
     }
 }
 

@@ -5,6 +5,7 @@
 //! column's own integer (`ticks`): the text of an instant is ambiguous in the hour that a summer
 //! time repeats. Text is kept beside it for people who paste it into SQL.
 
+mod job_fields;
 mod leading;
 
 use std::{cmp::Ordering, fmt, str::FromStr};
@@ -231,27 +232,34 @@ impl KeyRange {
     }
 }
 
-/// Ranges in order, those as one where the gap between two is no longer than the longer of them: less to ask of every
-/// row, for few rows more. In the order of a sorting key a gap has no length, and each stays as it is.
-pub(crate) fn neighbours(mut ranges: Vec<KeyRange>) -> Vec<KeyRange> {
+/// Ranges in order, those as one that `touch`; the first of the two is what has become one before.
+fn joined(
+    mut ranges: Vec<KeyRange>,
+    touch: impl Fn(&KeyRange, &KeyRange) -> bool,
+) -> Vec<KeyRange> {
     ranges.sort_by(|a, b| a.from.cmp(&b.from));
-    let length = |keys: &KeyRange| keys.to.ticks.saturating_sub(keys.from.ticks);
-    let mut merged: Vec<KeyRange> = Vec::new();
-    for keys in ranges {
-        match merged.last_mut() {
-            Some(before)
-                if keys.order() == KeyOrder::Time
-                    && keys.from.ticks.saturating_sub(before.to.ticks)
-                        <= length(before).max(length(&keys)) =>
-            {
-                if before.to < keys.to {
-                    before.to = keys.to;
+    let mut joined: Vec<KeyRange> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match joined.last_mut() {
+            Some(before) if touch(before, &range) => {
+                if before.to < range.to {
+                    before.to = range.to;
                 }
             }
-            _ => merged.push(keys),
+            _ => joined.push(range),
         }
     }
-    merged
+    joined
+}
+
+/// Ranges in order, those as one where the gap between two is no longer than the longer of them: less to ask of every
+/// row, for few rows more. In the order of a sorting key a gap has no length, and each stays as it is.
+pub(crate) fn neighbours(ranges: Vec<KeyRange>) -> Vec<KeyRange> {
+    let length = |keys: &KeyRange| keys.to.ticks.saturating_sub(keys.from.ticks);
+    joined(ranges, |before, keys| {
+        let gap = keys.from.ticks.saturating_sub(before.to.ticks);
+        keys.order() == KeyOrder::Time && gap <= length(before).max(length(keys))
+    })
 }
 
 /// Every `alg_status`, in the order in which they are listed.
@@ -286,14 +294,8 @@ impl fmt::Display for Selection {
             Self::New => f.write_str("new"),
             Self::Force => f.write_str("force"),
             Self::Status(statuses) => {
-                f.write_str("status:")?;
-                for (place, status) in statuses.iter().enumerate() {
-                    if place > 0 {
-                        f.write_str(",")?;
-                    }
-                    f.write_str(status.as_str())?;
-                }
-                Ok(())
+                let names: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
+                write!(f, "status:{}", names.join(","))
             }
         }
     }
@@ -335,20 +337,8 @@ pub struct Coverage(Vec<KeyRange>);
 
 impl Coverage {
     /// Sorts the ranges and joins those that overlap.
-    pub fn new(mut ranges: Vec<KeyRange>) -> Self {
-        ranges.sort_by(|a, b| a.from.cmp(&b.from));
-        let mut joined: Vec<KeyRange> = Vec::with_capacity(ranges.len());
-        for range in ranges {
-            match joined.last_mut() {
-                Some(last) if range.from <= last.to => {
-                    if range.to > last.to {
-                        last.to = range.to;
-                    }
-                }
-                _ => joined.push(range),
-            }
-        }
-        Self(joined)
+    pub fn new(ranges: Vec<KeyRange>) -> Self {
+        Self(joined(ranges, |before, range| range.from <= before.to))
     }
 
     /// The ranges, disjoint and in order.
@@ -362,11 +352,6 @@ impl Coverage {
         behind > 0 && key <= self.0[behind - 1].to.as_ref()
     }
 }
-
-/// Job fields of a range that was cut in the order of the table's sorting key.
-const FROM_LEADING: &str = "from_leading";
-const TO_LEADING: &str = "to_leading";
-const REPEATED_KEYS: &str = "repeated_keys";
 
 /// The run of live slicing; backfills have larger numbers.
 pub const LIVE_RUN: u64 = 0;
@@ -398,97 +383,6 @@ impl Range {
             to: self.to.clone(),
         }
     }
-
-    /// The range as a job's plain fields, see [`Range::decode`].
-    pub fn encode(&self) -> Vec<(&'static str, String)> {
-        let mut fields = vec![
-            ("run", self.run.to_string()),
-            ("day", self.day.to_string()),
-            ("selection", self.selection.to_string()),
-            ("from", self.from.to_string()),
-            ("to", self.to.to_string()),
-            ("from_ticks", self.from.ticks.to_string()),
-            ("to_ticks", self.to.ticks.to_string()),
-            ("from_id", encode_id(&self.from.id)),
-            ("to_id", encode_id(&self.to.id)),
-            ("rows", self.rows.to_string()),
-        ];
-        if self.repeated_keys {
-            fields.push((REPEATED_KEYS, "1".to_owned()));
-        }
-        let leading = [(FROM_LEADING, &self.from), (TO_LEADING, &self.to)];
-        fields.extend(
-            leading
-                .into_iter()
-                .filter_map(|(name, key)| Some((name, key.leading.as_ref()?.encode()))),
-        );
-        fields
-    }
-
-    /// Reads a range back from a job's fields; every field must be there and hold what it should. The two of the
-    /// leading column are there together, or neither is.
-    pub fn decode<'a>(field: impl Fn(&str) -> Option<&'a str>) -> Result<Self, RangeError> {
-        let get = |name: &'static str| field(name).ok_or(RangeError::Missing(name));
-        let in_order_of_time = field(FROM_LEADING).or(field(TO_LEADING)).is_none();
-        let leading = |name| match in_order_of_time {
-            true => Ok(None),
-            false => Leading::decode(name, get(name)?).map(Some),
-        };
-        let range = Self {
-            run: decode_number("run", get("run")?)?,
-            day: get("day")?.parse()?,
-            selection: get("selection")?.parse()?,
-            from: Key {
-                leading: leading(FROM_LEADING)?,
-                ticks: decode_number("from_ticks", get("from_ticks")?)?,
-                id: decode_id("from_id", get("from_id")?)?,
-                text: get("from")?.to_owned(),
-            },
-            to: Key {
-                leading: leading(TO_LEADING)?,
-                ticks: decode_number("to_ticks", get("to_ticks")?)?,
-                id: decode_id("to_id", get("to_id")?)?,
-                text: get("to")?.to_owned(),
-            },
-            rows: decode_number("rows", get("rows")?)?,
-            repeated_keys: field(REPEATED_KEYS).is_some(),
-        };
-        if range.from > range.to {
-            return Err(RangeError::Backwards {
-                from: range.from.to_string(),
-                to: range.to.to_string(),
-            });
-        }
-        Ok(range)
-    }
-}
-
-/// `n:17` or `s:text`, so that a text id of digits stays text.
-fn encode_id(id: &RecordId) -> String {
-    match id {
-        RecordId::Number(number) => format!("n:{number}"),
-        RecordId::Text(text) => format!("s:{text}"),
-    }
-}
-
-fn decode_id(field: &'static str, value: &str) -> Result<RecordId, RangeError> {
-    match value.split_once(':') {
-        Some(("n", number)) => Ok(RecordId::Number(decode_number(field, number)?)),
-        Some(("s", text)) => Ok(RecordId::Text(text.to_owned())),
-        _ => Err(RangeError::Field {
-            field,
-            value: value.to_owned(),
-            expected: "n:<number> or s:<text>",
-        }),
-    }
-}
-
-fn decode_number<T: FromStr>(field: &'static str, value: &str) -> Result<T, RangeError> {
-    value.parse().map_err(|_| RangeError::Field {
-        field,
-        value: value.to_owned(),
-        expected: "a whole number",
-    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 //! file is never replaced. The line whose `alg_token` is the row's `alg_token` in ClickHouse counts.
 
 use std::{
-    borrow::Cow,
     fmt::Write as _,
     fs::{self, File},
     io::{ErrorKind, Write},
@@ -115,29 +114,17 @@ pub fn write(
     ));
     // Some 60 bytes a row, beside thousands of curves: packed first, so that whoever cannot write it knows how much it
     // is.
-    let packed = packed(file, block, verdicts).map_err(|source| StoreError::File {
-        what: "pack an audit file",
-        path: unfinished.clone(),
-        bytes: 0,
-        source,
-    })?;
+    let packed = packed(file, block, verdicts).map_err(StoreError::file(
+        "pack an audit file",
+        &unfinished,
+        0,
+    ))?;
     let bytes = packed.len() as u64;
-    write_durably(&unfinished, &packed).map_err(|source| {
-        let _ = fs::remove_file(&unfinished);
-        StoreError::File {
-            what: "write an audit file",
-            path: unfinished.clone(),
-            bytes,
-            source,
-        }
-    })?;
+    write_durably(&unfinished, &packed)
+        .inspect_err(|_| _ = fs::remove_file(&unfinished))
+        .map_err(StoreError::file("write an audit file", &unfinished, bytes))?;
     // No other attempt has this token, hence this name.
-    fs::rename(&unfinished, &path).map_err(|source| StoreError::File {
-        what: "name an audit file",
-        path: path.clone(),
-        bytes,
-        source,
-    })?;
+    fs::rename(&unfinished, &path).map_err(StoreError::file("name an audit file", &path, bytes))?;
     sync_folder(folder)?;
     Ok(Some(path))
 }
@@ -209,11 +196,12 @@ fn packed(
 /// Text that is packed at a time.
 const TEXT_BYTES: usize = 32 * 1024;
 
-/// Appends a comma and a field.
+/// Appends a comma and a field: in quotes where it holds a comma, a quote or a line break, as RFC 4180 wants it.
 fn field(text: &mut String, value: &str) {
     text.push(',');
-    if needs_quotes(value) {
-        text.push_str(&quoted(value));
+    let is_special = |byte| matches!(byte, b',' | b'"' | b'\n' | b'\r');
+    if value.bytes().any(is_special) {
+        let _ = write!(text, "\"{}\"", value.replace('"', "\"\""));
     } else {
         text.push_str(value);
     }
@@ -227,31 +215,15 @@ fn number(text: &mut String, value: Option<f32>) {
     }
 }
 
-/// A field as RFC 4180 wants it: in quotes where it holds a comma, a quote or a line break.
-fn quoted(value: &str) -> Cow<'_, str> {
-    if needs_quotes(value) {
-        Cow::Owned(format!("\"{}\"", value.replace('"', "\"\"")))
-    } else {
-        Cow::Borrowed(value)
-    }
-}
-
-fn needs_quotes(value: &str) -> bool {
-    value
-        .bytes()
-        .any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'))
-}
-
 fn make_folder(folder: &Path) -> Result<(), StoreError> {
     if folder.is_dir() {
         return Ok(());
     }
-    fs::create_dir_all(folder).map_err(|source| StoreError::File {
-        what: "make a folder for audit files",
-        path: folder.to_owned(),
-        bytes: 0,
-        source,
-    })?;
+    fs::create_dir_all(folder).map_err(StoreError::file(
+        "make a folder for audit files",
+        folder,
+        0,
+    ))?;
     // The folder's own name must be as durable as what is in it.
     folder.parent().map_or(Ok(()), sync_folder)
 }
@@ -267,13 +239,7 @@ fn sync_folder(folder: &Path) -> Result<(), StoreError> {
         {
             Ok(())
         }
-        Err(source) => Err(StoreError::File {
-            what: "make a folder durable",
-            path: folder.to_owned(),
-            bytes: 0,
-            source,
-        }),
-        Ok(()) => Ok(()),
+        synced => synced.map_err(StoreError::file("make a folder durable", folder, 0)),
     }
 }
 
@@ -288,21 +254,17 @@ pub const SMALL_FILE: u64 = 64 << 10;
 pub fn probe(folder: &Path, bytes: u64) -> Result<(), StoreError> {
     let path = folder.join(format!(".probe{UNFINISHED}{}", Uuid::new_v4()));
     let bytes = bytes.max(SMALL_FILE);
-    let failed = |source| StoreError::File {
-        what: "cannot write audit files; give another folder with worker.save_dir",
-        path: path.clone(),
-        bytes,
-        source,
-    };
-    fs::create_dir_all(folder).map_err(failed)?;
+    let what = "cannot write audit files; give another folder with worker.save_dir";
+    let failed = StoreError::file(what, &path, bytes);
+    fs::create_dir_all(folder).map_err(&failed)?;
     let written = write_durably(&path, &noise(bytes));
     let removed = match fs::remove_file(&path) {
         // Another worker swept it.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         removed => removed,
     };
-    written.map_err(failed)?;
-    removed.map_err(failed)?;
+    written.map_err(&failed)?;
+    removed.map_err(&failed)?;
     sync_folder(folder)
 }
 
@@ -324,32 +286,26 @@ pub fn sweep_leftovers(
     save_dir: &Path,
     is_alive: impl Fn(&str) -> bool,
 ) -> Result<usize, StoreError> {
-    let fail = |path: &Path| {
-        let path = path.to_owned();
-        move |source| StoreError::File {
-            what: "look for leftovers",
-            path,
-            bytes: 0,
-            source,
-        }
-    };
+    fn failed(path: &Path) -> impl Fn(std::io::Error) -> StoreError {
+        StoreError::file("look for leftovers", path, 0)
+    }
     let mut removed = 0;
     let days = match fs::read_dir(save_dir) {
         Ok(days) => days,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(fail(save_dir)(error)),
+        Err(error) => return Err(failed(save_dir)(error)),
     };
     // A probe's may lie in the folder itself.
     let mut folders = vec![save_dir.to_owned()];
     for day in days {
-        let folder = day.map_err(fail(save_dir))?.path();
+        let folder = day.map_err(failed(save_dir))?.path();
         if folder.is_dir() {
             folders.push(folder);
         }
     }
     for folder in folders {
-        for entry in fs::read_dir(&folder).map_err(fail(&folder))? {
-            let path = entry.map_err(fail(&folder))?.path();
+        for entry in fs::read_dir(&folder).map_err(failed(&folder))? {
+            let path = entry.map_err(failed(&folder))?.path();
             let name = path
                 .file_name()
                 .and_then(|name| name.to_str())
@@ -364,7 +320,7 @@ pub fn sweep_leftovers(
                 Ok(()) => removed += 1,
                 // Another worker sweeps too.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(fail(&path)(error)),
+                Err(error) => return Err(failed(&path)(error)),
             }
         }
     }

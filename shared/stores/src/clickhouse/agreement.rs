@@ -96,15 +96,14 @@ impl SourceTable {
             schema.column("alg_status"),
             schema.column("final_result")
         );
-        let counts: Vec<String> = [
+        let counts = [
             format!("{ours} = 'OK' AND {is_ok}"),
             format!("{ours} = 'NOK' AND {is_nok}"),
             format!("{ours} = 'NOK' AND {is_ok}"),
             format!("{ours} = 'OK' AND {is_nok}"),
             format!("{ours} = ''"),
         ]
-        .map(|condition| format!("countIf({condition})"))
-        .to_vec();
+        .map(|condition| format!("countIf({condition})"));
         let (day, part) = (
             schema.day_number(),
             format!("toValidUTF8({})", schema.text("part_no")),

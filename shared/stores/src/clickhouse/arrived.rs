@@ -3,7 +3,11 @@
 use std::{cmp::Ordering, sync::Arc};
 
 use super::{
-    arena::Arena, native::Texts, schema::FurtherNames, sql::LONGEST_ID, stored::UnreadableRows,
+    arena::Arena,
+    native::{Texts, Values},
+    schema::FurtherNames,
+    sql::LONGEST_ID,
+    stored::UnreadableRows,
 };
 use crate::{
     IdRef,
@@ -12,24 +16,13 @@ use crate::{
 };
 
 /// Record ids of a column.
-#[derive(Debug, Clone)]
-pub(crate) enum Ids {
-    Numbers(Vec<u64>),
-    Texts(Texts),
-}
+pub(crate) type Ids = Values<u64>;
 
 impl Ids {
     pub(crate) fn get(&self, row: usize) -> IdRef<'_> {
         match self {
             Self::Numbers(numbers) => IdRef::Number(numbers[row]),
             Self::Texts(texts) => IdRef::Text(texts.get(row)),
-        }
-    }
-
-    pub(crate) fn clear(&mut self) {
-        match self {
-            Self::Numbers(numbers) => numbers.clear(),
-            Self::Texts(texts) => *texts = Texts::default(),
         }
     }
 
@@ -100,20 +93,17 @@ impl Arrived {
     /// An order over what a row says, so that the same one of several duplicates is always taken.
     pub(super) fn compare_content(&self, a: usize, b: usize) -> Ordering {
         let bits = |values: &[f32]| -> Vec<u32> { values.iter().map(|v| v.to_bits()).collect() };
-        (
-            self.umax[a].to_bits(),
-            self.imax[a].to_bits(),
-            self.part_no.bytes(a),
-            self.spot_name.bytes(a),
-            self.timer_name.bytes(a),
-        )
-            .cmp(&(
-                self.umax[b].to_bits(),
-                self.imax[b].to_bits(),
-                self.part_no.bytes(b),
-                self.spot_name.bytes(b),
-                self.timer_name.bytes(b),
-            ))
+        let short = |row: usize| {
+            (
+                self.umax[row].to_bits(),
+                self.imax[row].to_bits(),
+                self.part_no.bytes(row),
+                self.spot_name.bytes(row),
+                self.timer_name.bytes(row),
+            )
+        };
+        short(a)
+            .cmp(&short(b))
             .then_with(|| bits(self.u(a)).cmp(&bits(self.u(b))))
             .then_with(|| bits(self.i(a)).cmp(&bits(self.i(b))))
             .then_with(|| {

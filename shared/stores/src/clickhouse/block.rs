@@ -175,8 +175,8 @@ impl RowBlock {
 
     /// The hash of every physical row that is to get a result, and the row of the block whose result that is.
     pub(crate) fn results(&self) -> impl Iterator<Item = (u64, usize)> {
-        let own = (0..self.len()).map(|row| (self.row_hash(row), row));
         let hashes = &self.arrived.hashes;
+        let own = (0..self.len()).map(|row| (hashes[self.at(row)], row));
         let of_twins = self
             .twins
             .iter()
@@ -202,11 +202,6 @@ impl RowBlock {
         self.arrived.key(self.at(row))
     }
 
-    /// ClickHouse's hash of the physical row; unique within the block.
-    pub fn row_hash(&self, row: usize) -> u64 {
-        self.arrived.hashes[self.at(row)]
-    }
-
     pub fn id(&self, row: usize) -> IdRef<'_> {
         self.arrived.ids.get(self.at(row))
     }
@@ -229,14 +224,6 @@ impl RowBlock {
     /// `timer_name`, empty where the plant has none.
     pub fn timer_name(&self, row: usize) -> &str {
         self.arrived.timer_name.get(self.at(row))
-    }
-
-    pub fn umax(&self, row: usize) -> f32 {
-        self.arrived.umax[self.at(row)]
-    }
-
-    pub fn imax(&self, row: usize) -> f32 {
-        self.arrived.imax[self.at(row)]
     }
 
     /// `umax` and `imax` as they are stored; `None` where there is no number.

@@ -48,6 +48,14 @@ impl ColumnType {
         self.bare.starts_with("DateTime")
     }
 
+    /// Whether a curve can be read from such a column.
+    pub(super) fn holds_curve(&self) -> bool {
+        match self.array_item() {
+            Some(item) => item.is_number() || item.is_text(),
+            None => self.is_text(),
+        }
+    }
+
     pub(super) fn array_item(&self) -> Option<ColumnType> {
         unwrap(&self.bare, "Array").map(Self::parse)
     }

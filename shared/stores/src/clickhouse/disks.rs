@@ -3,7 +3,7 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{SourceTable, quote::literal};
+use super::SourceTable;
 use crate::errors::StoreError;
 
 /// A disk of the server.
@@ -21,15 +21,13 @@ impl SourceTable {
         let sql = format!(
             "SELECT name, toUInt64(unreserved_space) AS free_bytes FROM system.disks WHERE name IN (\
              SELECT arrayJoin(disks) FROM system.storage_policies WHERE policy_name = (\
-             SELECT any(storage_policy) FROM system.tables WHERE database = {} AND name = {})) \
+             SELECT any(storage_policy) FROM system.tables WHERE {})) \
              ORDER BY free_bytes DESC LIMIT 1",
-            literal(&self.schema.database),
-            literal(&self.schema.table),
+            self.schema.about("name"),
         );
-        match self.server.all("look at the disks", &sql).await {
-            Ok(disks) => Ok(disks.into_iter().next()),
-            Err(error) if error.is_outage() => Err(error),
-            Err(_) => Ok(None),
+        match self.server.first("look at the disks", &sql).await {
+            Err(error) if !error.is_outage() => Ok(None),
+            answered => answered,
         }
     }
 }

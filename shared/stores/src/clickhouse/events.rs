@@ -8,9 +8,9 @@ use weldfleet_settings::Settings;
 
 use super::{
     Server,
-    quote::{literal, qualified},
+    quote::{literals, qualified},
 };
-use crate::errors::StoreError;
+use crate::{commas, errors::StoreError};
 
 /// What is written; the server adds the time.
 const COLUMNS: [&str; 5] = ["who", "what", "on_what", "why", "detail"];
@@ -113,8 +113,7 @@ impl Events {
 
     /// The latest that is one of these.
     pub async fn last_of(&self, whats: &[&str]) -> Result<Option<EventLine>, StoreError> {
-        let whats: Vec<String> = whats.iter().copied().map(literal).collect();
-        let condition = format!("WHERE toString(e.what) IN ({})", whats.join(", "));
+        let condition = format!("WHERE toString(e.what) IN ({})", literals(whats));
         Ok(self.list(1, &condition).await?.into_iter().next())
     }
 
@@ -166,20 +165,16 @@ impl Events {
 }
 
 fn rows(events: &[Event]) -> String {
-    let rows: Vec<String> = events.iter().map(row).collect();
-    rows.join(", ")
-}
-
-fn row(event: &Event) -> String {
-    let values = [
-        &event.who,
-        event.what,
-        &event.on_what,
-        &event.why,
-        &event.detail,
-    ];
-    let values: Vec<String> = values.into_iter().map(literal).collect();
-    format!("({})", values.join(", "))
+    commas(events.iter().map(|event| {
+        let values = [
+            &event.who,
+            event.what,
+            &event.on_what,
+            &event.why,
+            &event.detail,
+        ];
+        format!("({})", literals(values))
+    }))
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use super::{
     arrived::{Arrived, Further, Ids},
     block::RowBlock,
     native::{ChunkSource, Reader, Texts},
-    nok::KEYS,
     schema::{IdType, TimeType},
+    sql::MOST_KEYS,
     stored::{UnreadableRows, read_curves, read_maxima, read_scalars},
 };
 use crate::{
@@ -69,7 +69,7 @@ impl SourceTable {
             }
             _ => format!("{within} AND NOT {wanted}"),
         };
-        for keys in keys.chunks(KEYS) {
+        for keys in keys.chunks(MOST_KEYS) {
             let keys = schema.has_key(keys.iter().map(|(ticks, id)| (*ticks, id.as_str())));
             let rivals = format!("{rivals} AND {keys}");
             self.read(&mut arrived, "toUInt8(0)", &rivals, &rivals)
@@ -106,7 +106,7 @@ impl SourceTable {
             hashes: Vec::new(),
             wanted: Vec::new(),
             ticks: Vec::new(),
-            ids: empty_ids(self.schema.id),
+            ids: Ids::empty(self.schema.id == IdType::Text),
             times: Texts::default(),
             part_no: Texts::default(),
             spot_name: Texts::default(),
@@ -157,7 +157,7 @@ impl SourceTable {
             reader.column("UInt8").await?;
             reader.numbers(rows, &mut arrived.wanted).await?;
             read_ticks(&mut reader, schema.time, rows, &mut arrived.ticks).await?;
-            read_ids(&mut reader, rows, &mut arrived.ids).await?;
+            arrived.ids.read(&mut reader, "UInt64", rows).await?;
             for texts in [
                 &mut arrived.times,
                 &mut arrived.part_no,
@@ -199,13 +199,6 @@ impl SourceTable {
     }
 }
 
-pub(crate) fn empty_ids(id: IdType) -> Ids {
-    match id {
-        IdType::Number => Ids::Numbers(Vec::new()),
-        IdType::Text => Ids::Texts(Texts::default()),
-    }
-}
-
 /// Reads `ck_local_time` as its own integer; that is what the wire carries.
 pub(crate) async fn read_ticks<S: ChunkSource>(
     reader: &mut Reader<S>,
@@ -224,23 +217,6 @@ pub(crate) async fn read_ticks<S: ChunkSource>(
             reader.numbers(rows, &mut seconds).await?;
             into.extend(seconds.into_iter().map(i64::from));
             Ok(())
-        }
-    }
-}
-
-pub(crate) async fn read_ids<S: ChunkSource>(
-    reader: &mut Reader<S>,
-    rows: usize,
-    into: &mut Ids,
-) -> Result<(), StoreError> {
-    match into {
-        Ids::Numbers(numbers) => {
-            reader.column("UInt64").await?;
-            reader.numbers(rows, numbers).await
-        }
-        Ids::Texts(texts) => {
-            reader.column("String").await?;
-            reader.texts(rows, texts).await
         }
     }
 }

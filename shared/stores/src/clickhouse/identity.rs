@@ -1,6 +1,6 @@
 //! What makes the plant's table out among all others, whatever it is called and by whatever URL it is reached.
 
-use super::{Server, quote};
+use super::{Server, quote::about_table};
 use crate::errors::StoreError;
 
 /// A server that was given no UUID of its own, or a table in a database without them.
@@ -13,12 +13,12 @@ impl Server {
     pub async fn table_marks(&self, table: &str) -> Result<Option<Vec<String>>, StoreError> {
         let database = self.database();
         let sql = format!(
-            "SELECT toString(uuid), toString(serverUUID()) FROM system.tables WHERE database = {} AND name = {}",
-            quote::literal(database),
-            quote::literal(table)
+            "SELECT toString(uuid), toString(serverUUID()) FROM system.tables WHERE {}",
+            about_table("name", database, table)
         );
-        let found: Vec<(String, String)> = self.all("ask for the table's UUID", &sql).await?;
-        Ok(found.into_iter().next().map(|(table_id, server)| {
+        let what = "ask for the table's UUID";
+        let found: Option<(String, String)> = self.first(what, &sql).await?;
+        Ok(found.map(|(table_id, server)| {
             let mut marks = Vec::new();
             if table_id != NONE {
                 marks.push(format!("table {table_id}"));

@@ -37,9 +37,9 @@ pub struct WeldById {
 pub struct CarriedWeld {
     /// 0 where it is none.
     pub day: u32,
-    /// `ck_local_time` as ClickHouse prints it, and as it stores it.
-    pub time: String,
+    /// `ck_local_time` as ClickHouse stores it, and as it prints it.
     pub ticks: i64,
+    pub time: String,
     pub record_id: String,
     pub part_no: String,
     pub spot_name: String,
@@ -96,23 +96,14 @@ impl SourceTable {
              countIf({complete} IS NULL) AS waiting FROM {from}",
             complete = schema.column("alg_complete_time"),
         );
-        let text = |ours| format!("toValidUTF8({})", schema.text(ours));
+        let mut columns = schema.named_weld();
+        columns.extend([
+            ("status", status),
+            ("result", result),
+            ("defect", schema.text("defect")),
+        ]);
         let welds = renamed(
-            &[
-                ("day", format!("toUInt32({})", schema.day_number())),
-                (
-                    "time",
-                    format!("toString({})", schema.column("ck_local_time")),
-                ),
-                ("ticks", schema.ticks()),
-                ("record_id", format!("toValidUTF8({})", schema.id_text())),
-                ("part_no", text("part_no")),
-                ("spot_name", text("spot_name")),
-                ("timer_name", text("timer_name")),
-                ("status", status),
-                ("result", result),
-                ("defect", schema.text("defect")),
-            ],
+            &columns,
             &format!(
                 "FROM {from} ORDER BY f_result = 'NOK' DESC, f_status IN ('invalid', 'poison', 'error') DESC, f_day DESC, \
                  f_ticks DESC, f_record_id LIMIT {limit}"
@@ -208,7 +199,6 @@ impl SourceTable {
         let Some(days) = self.latest_days(MOST_OF_PARTS).await? else {
             return self.rows_where(Day::EPOCH, "0").await;
         };
-        let parts: Vec<String> = parts.iter().map(|part| quote::literal(part)).collect();
         // By their keys: sorting whole rows would read every curve of these parts.
         let sql = format!(
             "SELECT {ticks}, toValidUTF8({id}) FROM {source} WHERE {on_days} AND {part} IN ({parts}) \
@@ -218,7 +208,7 @@ impl SourceTable {
             source = schema.rows(),
             on_days = days.condition,
             part = schema.text("part_no"),
-            parts = parts.join(", "),
+            parts = quote::literals(parts),
             time = schema.column("ck_local_time"),
         );
         let keys: Vec<(i64, String)> = self.server.all("find rows of parts", &sql).await?;

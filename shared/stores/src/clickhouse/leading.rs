@@ -1,15 +1,41 @@
 //! The column that leads a table's sorting key: what lies between two of its values is found by the primary key.
 
+use std::cmp::Ordering;
+
 use super::{
     column_type::ColumnType,
-    native::{ChunkSource, Reader, Texts},
+    native::Values,
     quote::{identifier, literal},
     versions::members,
 };
-use crate::{
-    errors::StoreError,
-    range::{LeadingRef, hex},
-};
+use crate::range::{LeadingRef, hex};
+
+/// On which side of a value rows are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Side {
+    Behind,
+    Before,
+}
+
+impl Side {
+    pub(super) fn sign(self, inclusive: bool) -> &'static str {
+        match (self, inclusive) {
+            (Self::Behind, true) => ">=",
+            (Self::Behind, false) => ">",
+            (Self::Before, true) => "<=",
+            (Self::Before, false) => "<",
+        }
+    }
+
+    /// Whether what compares so with the value is there.
+    fn has(self, compared: Ordering, inclusive: bool) -> bool {
+        match self {
+            _ if compared.is_eq() => inclusive,
+            Self::Behind => compared.is_gt(),
+            Self::Before => compared.is_lt(),
+        }
+    }
+}
 
 /// The first column of a sorting key behind the day, where that is not the time.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +66,7 @@ impl LeadingColumn {
         })
     }
 
-    /// Its value as the reader of [`Values`] expects it, by which rows are put in order.
+    /// Its value as the reader of [`LeadingValues`] expects it, by which rows are put in order.
     pub(super) fn value(&self) -> String {
         let column = &self.quoted;
         let (null, to) = match self.is_text {
@@ -53,24 +79,21 @@ impl LeadingColumn {
         }
     }
 
-    /// Rows whose value is at least this one, or behind it. The column stands alone, so that the primary key is used.
-    pub(super) fn from(&self, at: LeadingRef<'_>, inclusive: bool) -> String {
-        let null = self.null();
-        let (sign, null) = match inclusive {
-            true => (">=", null >= at),
-            false => (">", null > at),
+    /// Rows whose value is on this side of one. The column stands alone, so that the primary key is used.
+    pub(super) fn on_side(&self, side: Side, at: LeadingRef<'_>, inclusive: bool) -> String {
+        let column = &self.quoted;
+        let sign = side.sign(inclusive);
+        let value = match at {
+            LeadingRef::Number(number) => number.to_string(),
+            LeadingRef::Text(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => literal(text),
+                Err(_) => format!("unhex('{}')", hex(bytes)),
+            },
         };
-        self.compared(sign, at, null)
-    }
-
-    /// Rows whose value is at most this one, or before it.
-    pub(super) fn to(&self, at: LeadingRef<'_>, inclusive: bool) -> String {
-        let null = self.null();
-        let (sign, null) = match inclusive {
-            true => ("<=", null <= at),
-            false => ("<", null < at),
-        };
-        self.compared(sign, at, null)
+        match self.nullable && side.has(self.null().cmp(&at), inclusive) {
+            true => format!("({column} {sign} {value} OR {column} IS NULL)"),
+            false => format!("{column} {sign} {value}"),
+        }
     }
 
     /// Whether a value is of the column's type.
@@ -86,61 +109,19 @@ impl LeadingColumn {
         }
     }
 
-    fn compared(&self, sign: &str, at: LeadingRef<'_>, null: bool) -> String {
-        let column = &self.quoted;
-        let value = match at {
-            LeadingRef::Number(number) => number.to_string(),
-            LeadingRef::Text(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) => literal(text),
-                Err(_) => format!("unhex('{}')", hex(bytes)),
-            },
-        };
-        match self.nullable && null {
-            true => format!("({column} {sign} {value} OR {column} IS NULL)"),
-            false => format!("{column} {sign} {value}"),
-        }
-    }
-
-    pub(super) fn no_values(&self) -> Values {
-        match self.is_text {
-            true => Values::Texts(Texts::default()),
-            false => Values::Numbers(Vec::new()),
-        }
+    pub(super) fn no_values(&self) -> LeadingValues {
+        Values::empty(self.is_text)
     }
 }
 
 /// Values of the column.
-#[derive(Debug)]
-pub(super) enum Values {
-    Numbers(Vec<i128>),
-    Texts(Texts),
-}
+pub(super) type LeadingValues = Values<i128>;
 
-impl Values {
+impl LeadingValues {
     pub(super) fn get(&self, row: usize) -> LeadingRef<'_> {
         match self {
             Self::Numbers(numbers) => LeadingRef::Number(numbers[row]),
             Self::Texts(texts) => LeadingRef::Text(texts.bytes(row)),
-        }
-    }
-
-    /// Reads the values of a block in place of those that are there.
-    pub(super) async fn read<S: ChunkSource>(
-        &mut self,
-        reader: &mut Reader<S>,
-        rows: usize,
-    ) -> Result<(), StoreError> {
-        match self {
-            Self::Numbers(numbers) => {
-                numbers.clear();
-                reader.column("Int128").await?;
-                reader.numbers(rows, numbers).await
-            }
-            Self::Texts(texts) => {
-                *texts = Texts::default();
-                reader.column("String").await?;
-                reader.texts(rows, texts).await
-            }
         }
     }
 }
@@ -197,19 +178,28 @@ mod tests {
         let spot = leading("spot_tag").unwrap();
         let [none, s1] = [b"".as_slice(), b"S'1"].map(LeadingRef::Text);
         assert_eq!(
-            spot.from(none, true),
+            spot.on_side(Side::Behind, none, true),
             "(`spot_tag` >= '' OR `spot_tag` IS NULL)"
         );
-        assert_eq!(spot.from(none, false), "`spot_tag` > ''");
-        assert_eq!(spot.from(s1, true), "`spot_tag` >= 'S\\'1'");
+        assert_eq!(spot.on_side(Side::Behind, none, false), "`spot_tag` > ''");
         assert_eq!(
-            spot.to(s1, false),
+            spot.on_side(Side::Behind, s1, true),
+            "`spot_tag` >= 'S\\'1'"
+        );
+        assert_eq!(
+            spot.on_side(Side::Before, s1, false),
             "(`spot_tag` < 'S\\'1' OR `spot_tag` IS NULL)"
         );
-        assert_eq!(spot.to(none, false), "`spot_tag` < ''");
+        assert_eq!(spot.on_side(Side::Before, none, false), "`spot_tag` < ''");
         let robot = leading("robot").unwrap();
-        assert_eq!(robot.to(LeadingRef::Number(-2), true), "`robot` <= -2");
+        assert_eq!(
+            robot.on_side(Side::Before, LeadingRef::Number(-2), true),
+            "`robot` <= -2"
+        );
         let gbk = LeadingRef::Text(b"\xba\xb8");
-        assert_eq!(spot.from(gbk, false), "`spot_tag` > unhex('bab8')");
+        assert_eq!(
+            spot.on_side(Side::Behind, gbk, false),
+            "`spot_tag` > unhex('bab8')"
+        );
     }
 }

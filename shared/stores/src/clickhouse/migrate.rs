@@ -12,13 +12,14 @@ use weldfleet_weld::columns::{RESULT_COLUMNS, ResultColumn, verdict_columns};
 
 use super::{
     Schema, Server,
-    quote::{identifier, literal, qualified},
+    quote::{about_table, identifier, literal, qualified},
     schema::{OLD_TRUTH, supported_version},
     settling,
     writers::{self, Notice},
 };
 use crate::{
     columns::{results_type, source_type},
+    commas,
     errors::StoreError,
     statement::{Statement, Store, without_comments},
 };
@@ -100,15 +101,11 @@ impl Steps {
 
     async fn database(&mut self, server: &Server) -> Result<(), StoreError> {
         let database = server.database();
-        let databases: u64 = server
-            .one(
-                "read system.databases",
-                &format!(
-                    "SELECT count() FROM system.databases WHERE name = {}",
-                    literal(database)
-                ),
-            )
-            .await?;
+        let sql = format!(
+            "SELECT count() FROM system.databases WHERE name = {}",
+            literal(database)
+        );
+        let databases: u64 = server.one("read system.databases", &sql).await?;
         if databases == 0 {
             self.add(
                 format!("create database `{database}`"),
@@ -134,18 +131,11 @@ impl Steps {
             return Ok(None);
         };
         if !schema.missing_settings.is_empty() {
-            let on: Vec<String> = schema
-                .missing_settings
-                .iter()
-                .map(|name| format!("{name} = 1"))
-                .collect();
+            let missing = schema.missing_settings.iter();
+            let on = commas(missing.map(|name| format!("{name} = 1")));
             self.add(
                 format!("turn on lightweight UPDATE of `{source}`"),
-                format!(
-                    "ALTER TABLE {} MODIFY SETTING {}",
-                    schema.source,
-                    on.join(", ")
-                ),
+                format!("ALTER TABLE {} MODIFY SETTING {on}", schema.source),
             );
         }
         if has_patch_formats
@@ -167,14 +157,13 @@ impl Steps {
         if schema.missing_results.is_empty() {
             return Ok(None);
         }
-        let columns: Vec<String> = RESULT_COLUMNS
+        let columns = RESULT_COLUMNS
             .iter()
             .filter(|column| schema.missing_results.contains(&column.name))
-            .map(|column| format!("ADD COLUMN IF NOT EXISTS {}", in_source(column, settings)))
-            .collect();
+            .map(|column| format!("ADD COLUMN IF NOT EXISTS {}", in_source(column, settings)));
         self.add(
             format!("add result columns to `{source}`"),
-            format!("ALTER TABLE {} {}", schema.source, columns.join(", ")),
+            format!("ALTER TABLE {} {}", schema.source, commas(columns)),
         );
         writers::notice(server, &schema, schema.missing_results.len()).await
     }
@@ -192,32 +181,27 @@ impl Steps {
     ) -> Result<(), StoreError> {
         let ttl = settings.tables.results_ttl.as_secs().max(1);
         let results = qualified(server.database(), "weld_results");
-        let columns = || {
-            verdict_columns()
-                .map(|(column, _)| (column.name, results_type(column.kind)))
-                .map(|(name, sql_type)| (name, format!("{name} {sql_type}")))
-        };
+        let columns = verdict_columns().map(|(column, _)| OwnColumn {
+            name: column.name,
+            sql: format!("{} {}", column.name, results_type(column.kind)),
+        });
+        let columns: Vec<OwnColumn> = columns.collect();
         let Some(table) = OwnTable::read(server, "weld_results").await? else {
-            let columns: Vec<String> = columns().map(|(_, column)| column).collect();
             self.add(
                 "create table `weld_results`".into(),
                 without_comments(WELD_RESULTS)
                     .replace("{weld_results}", &results)
-                    .replace("{result_columns}", &columns.join(",\n    "))
+                    .replace("{result_columns}", &listed(&columns))
                     .replace("{results_ttl}", &ttl.to_string()),
             );
             return Ok(());
         };
-        let missing: Vec<String> = columns()
-            .filter(|(name, _)| !table.columns.iter().any(|column| column == name))
-            .map(|(_, column)| format!("ADD COLUMN IF NOT EXISTS {column}"))
-            .collect();
-        if !missing.is_empty() {
-            self.add(
-                "add result columns to `weld_results`".into(),
-                format!("ALTER TABLE {results} {}", missing.join(", ")),
-            );
-        }
+        self.missing(
+            &table,
+            &columns,
+            &results,
+            "add result columns to `weld_results`",
+        );
         // Parts that are there already go without, until they are dropped.
         if !table.create_table_query.contains("INDEX day_range") {
             self.add(
@@ -237,29 +221,32 @@ impl Steps {
 
     async fn weld_runs(&mut self, server: &Server) -> Result<(), StoreError> {
         let runs = qualified(server.database(), "weld_runs");
-        let column = |(name, kind): &(&str, &str)| format!("{} {kind}", identifier(name));
-        let Some(table) = OwnTable::read(server, "weld_runs").await? else {
-            let columns: Vec<String> = STEERING_COLUMNS.iter().map(column).collect();
-            self.add(
+        let columns = STEERING_COLUMNS.map(|(name, kind)| OwnColumn {
+            name,
+            sql: format!("{} {kind}", identifier(name)),
+        });
+        match OwnTable::read(server, "weld_runs").await? {
+            None => self.add(
                 "create table `weld_runs`".into(),
                 without_comments(WELD_RUNS)
                     .replace("{weld_runs}", &runs)
-                    .replace("{steering_columns}", &columns.join(",\n    ")),
-            );
-            return Ok(());
-        };
-        let missing: Vec<String> = STEERING_COLUMNS
-            .iter()
-            .filter(|(name, _)| !table.columns.iter().any(|column| column == name))
-            .map(|missing| format!("ADD COLUMN IF NOT EXISTS {}", column(missing)))
-            .collect();
-        if !missing.is_empty() {
-            self.add(
-                "add columns to `weld_runs`".into(),
-                format!("ALTER TABLE {runs} {}", missing.join(", ")),
-            );
+                    .replace("{steering_columns}", &listed(&columns)),
+            ),
+            Some(table) => self.missing(&table, &columns, &runs, "add columns to `weld_runs`"),
         }
         Ok(())
+    }
+
+    /// Adds the columns that a table lacks; `target` is its name in SQL.
+    fn missing(&mut self, table: &OwnTable, columns: &[OwnColumn], target: &str, what: &str) {
+        let missing = columns
+            .iter()
+            .filter(|column| !table.columns.iter().any(|found| found == column.name));
+        let missing =
+            commas(missing.map(|column| format!("ADD COLUMN IF NOT EXISTS {}", column.sql)));
+        if !missing.is_empty() {
+            self.add(what.to_owned(), format!("ALTER TABLE {target} {missing}"));
+        }
     }
 
     async fn weld_events(&mut self, server: &Server) -> Result<(), StoreError> {
@@ -274,6 +261,17 @@ impl Steps {
     }
 }
 
+/// A column of such a table: its name, and the whole of it as SQL.
+struct OwnColumn {
+    name: &'static str,
+    sql: String,
+}
+
+fn listed(columns: &[OwnColumn]) -> String {
+    let columns: Vec<&str> = columns.iter().map(|column| column.sql.as_str()).collect();
+    columns.join(",\n    ")
+}
+
 /// A table beside the plant's, as it is.
 #[derive(Row, Deserialize)]
 struct OwnTable {
@@ -283,18 +281,13 @@ struct OwnTable {
 
 impl OwnTable {
     async fn read(server: &Server, name: &str) -> Result<Option<Self>, StoreError> {
-        let (database, name) = (literal(server.database()), literal(name));
-        let found: Vec<Self> = server
-            .all(
-                "read system.tables",
-                &format!(
-                    "SELECT create_table_query, (SELECT groupArray(name) FROM system.columns \
-                     WHERE database = {database} AND table = {name}) AS columns \
-                     FROM system.tables WHERE database = {database} AND name = {name}"
-                ),
-            )
-            .await?;
-        Ok(found.into_iter().next())
+        let sql = format!(
+            "SELECT create_table_query, (SELECT groupArray(name) FROM system.columns WHERE {}) AS columns \
+             FROM system.tables WHERE {}",
+            about_table("table", server.database(), name),
+            about_table("name", server.database(), name),
+        );
+        server.first("read system.tables", &sql).await
     }
 }
 
@@ -323,7 +316,7 @@ fn create_source_table(settings: &Settings) -> String {
         .replace("{record_id_type}", "UInt64")
         .replace("{result_columns}", &results.join(",\n    "))
         .replace("{truth_columns}", &others);
-    with_names(&sql, INPUT_COLUMNS.iter().chain(TRUTH_COLUMNS), settings)
+    with_names(sql, settings)
 }
 
 /// Carried columns and further numbers, each of theirs once.
@@ -342,15 +335,10 @@ fn further_columns(settings: &Settings) -> Vec<String> {
 }
 
 /// Puts the plant's column names where the file has `{ours}`.
-fn with_names<'n>(
-    sql: &str,
-    names: impl Iterator<Item = &'n &'n str>,
-    settings: &Settings,
-) -> String {
-    names.fold(sql.to_owned(), |sql, ours| {
-        sql.replace(
-            &format!("{{{ours}}}"),
-            &identifier(settings.columns.name(ours)),
-        )
+fn with_names(sql: String, settings: &Settings) -> String {
+    let names = INPUT_COLUMNS.iter().chain(TRUTH_COLUMNS);
+    names.fold(sql, |sql, ours| {
+        let theirs = identifier(settings.columns.name(ours));
+        sql.replace(&format!("{{{ours}}}"), &theirs)
     })
 }

@@ -10,8 +10,8 @@
 //! - `fetch`: a range's rows; `arrived`: as they come; `block`: in order, each weld once; in one arena, whose memory
 //!   (`arena`) is used again;
 //! - `results`: an attempt's results, and their commit to the rows;
-//! - `runs`: backfill runs; `events`: who did what; `reports`, `quality`, `scores`, `agreement`: questions that people
-//!   ask;
+//! - `runs`: backfill runs; `events`: who did what; `reports`, `quality`, `drift`, `scores`, `agreement`: questions that
+//!   people ask;
 //! - `versions`: what a sorting key tells of a row's versions;
 //! - `disks`: room on the server;
 //! - [`survey`]: a table that no settings describe yet;
@@ -34,6 +34,7 @@ pub(crate) mod block;
 mod column_type;
 mod counts;
 mod disks;
+mod drift;
 mod empty_filter;
 mod events;
 mod fetch;
@@ -85,6 +86,7 @@ pub use block::RowBlock;
 pub use column_type::ColumnType;
 pub use counts::{DayCounts, LeftElsewhere};
 pub use disks::Disk;
+pub use drift::{FEWEST_VALUES, Shift, drifting};
 pub use empty_filter::{EmptyFilter, empty_filter};
 pub use events::{Event, EventKey, EventLine, Events};
 pub use inspection::{CarriedWeld, CarriedWelds, PartRows, WeldById};
@@ -97,7 +99,7 @@ pub use outcomes::OutcomeCounts;
 pub use parts::Parts;
 pub use plant_table::{CurveForm, PlantRows, PlantTable};
 pub use probes::Capability;
-pub use quality::{Confusion, FEWEST_VALUES, LeftOut, ModelRows, Quality, Shift, drifting};
+pub use quality::{Confusion, LeftOut, ModelRows, Quality};
 pub use reports::Pace;
 pub use results::{Attempt, EncodedResults};
 pub use row_policy::RowPolicy;

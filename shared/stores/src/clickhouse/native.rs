@@ -9,12 +9,14 @@ mod reader;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod values;
 mod writer;
 
 use bytes::Bytes;
 
 pub use reader::Reader;
 pub use texts::Texts;
+pub(crate) use values::Values;
 pub use writer::Writer;
 
 use crate::errors::StoreError;

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{Schema, SourceTable, quote::list};
+use super::{Schema, SourceTable, sql::MOST_KEYS};
 use crate::{
+    commas,
     errors::StoreError,
     mirror_layout::{MirrorColumn, MirrorType},
     range::{Day, KeyRange},
@@ -48,9 +49,6 @@ impl std::ops::AddAssign for Checksum {
 
 /// A mirrored key: ticks, time as text, id as text.
 pub(crate) type TextKey = (i64, String, String);
-
-/// Keys that one statement names.
-pub(crate) const KEYS: usize = 5000;
 
 /// A day's judged rows and their tokens and times, summed up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Row, Deserialize)]
@@ -97,18 +95,17 @@ impl Array {
 
     /// The columns by their place.
     fn sql(self, columns: &[MirrorColumn]) -> String {
-        let values: Vec<String> = columns
+        let values = columns
             .iter()
             .enumerate()
             .filter(|(_, column)| Self::of(column) == self)
-            .map(|(place, _)| format!("m_{place}"))
-            .collect();
+            .map(|(place, _)| format!("m_{place}"));
         let item = match self {
             Self::Texts => "String",
             Self::Floats => "Float64",
             Self::Integers => "UInt64",
         };
-        format!("CAST([{}] AS Array({item}))", values.join(", "))
+        format!("CAST([{}] AS Array({item}))", commas(values))
     }
 }
 
@@ -146,7 +143,7 @@ impl SourceTable {
                 "{picked} AND {} IN (SELECT key_hash FROM {} WHERE token IN ({}) AND final_result = 'NOK')",
                 schema.row_hash(),
                 schema.results,
-                list(tokens.iter().copied())
+                commas(tokens)
             );
         }
         let nok = format!("{picked} AND {}", schema.is_nok());
@@ -172,22 +169,16 @@ impl SourceTable {
         skip: usize,
     ) -> Result<Option<i64>, StoreError> {
         let schema = &self.schema;
-        let ticks: Vec<i64> = self
-            .server
-            .all(
-                "read a nok row's tick",
-                &format!(
-                    "SELECT {} AS ticks FROM {} WHERE {} AND {} AND {} ORDER BY {} LIMIT 1 OFFSET {skip}",
-                    schema.ticks(),
-                    schema.rows(),
-                    schema.on_day(day),
-                    schema.in_span(span),
-                    schema.is_nok(),
-                    schema.column("ck_local_time"),
-                ),
-            )
-            .await?;
-        Ok(ticks.first().copied())
+        let sql = format!(
+            "SELECT {} AS ticks FROM {} WHERE {} AND {} AND {} ORDER BY {} LIMIT 1 OFFSET {skip}",
+            schema.ticks(),
+            schema.rows(),
+            schema.on_day(day),
+            schema.in_span(span),
+            schema.is_nok(),
+            schema.column("ck_local_time"),
+        );
+        self.server.first("read a nok row's tick", &sql).await
     }
 
     /// Rows of these welds that have a verdict or reason, whatever it is.
@@ -198,7 +189,7 @@ impl SourceTable {
         columns: &[MirrorColumn],
     ) -> Result<Vec<NokRow>, StoreError> {
         let mut found = Vec::new();
-        for welds in welds.chunks(KEYS) {
+        for welds in welds.chunks(MOST_KEYS) {
             let picked = self.schema.has_key(welds.iter().copied());
             let complete = self.schema.column("alg_complete_time");
             let judged = format!("{picked} AND {complete} IS NOT NULL");
@@ -228,21 +219,12 @@ impl SourceTable {
         filter: &str,
         columns: &[MirrorColumn],
     ) -> Result<Vec<NokRow>, StoreError> {
-        let sql = self.schema.mirrored(day, picked, filter, columns);
-        self.rows_of(&sql, columns).await
-    }
-
-    /// The rows that a statement of [`Schema::mirrored`] finds.
-    async fn rows_of(
-        &self,
-        mirrored: &str,
-        columns: &[MirrorColumn],
-    ) -> Result<Vec<NokRow>, StoreError> {
         let sql = format!(
-            "SELECT ticks, ck_local_time, record_id, nok, {} AS texts, {} AS floats, {} AS integers FROM ({mirrored})",
+            "SELECT ticks, ck_local_time, record_id, nok, {} AS texts, {} AS floats, {} AS integers FROM ({})",
             Array::Texts.sql(columns),
             Array::Floats.sql(columns),
             Array::Integers.sql(columns),
+            self.schema.mirrored(day, picked, filter, columns),
         );
         self.server.all("read committed rows", &sql).await
     }

@@ -6,8 +6,9 @@ use clickhouse::Row;
 use serde::Deserialize;
 use weldfleet_weld::columns::RESULT_COLUMNS;
 
-use super::{SourceTable, quote::literal, sql::renamed};
+use super::{Schema, SourceTable, leading::Side, quote::literal, sql::renamed};
 use crate::{
+    commas,
     errors::StoreError,
     range::{Day, Key},
 };
@@ -152,33 +153,25 @@ impl SourceTable {
     ) -> Result<Vec<NokWeld>, StoreError> {
         let schema = &self.schema;
         let before = before.map_or_else(String::new, |key| {
-            format!(" AND {}", schema.not_after(key, false))
+            format!(" AND {}", schema.on_side(Side::Before, key, false))
         });
         let time = schema.column("ck_local_time");
-        let text = |ours| format!("toValidUTF8({})", schema.text(ours));
+        let body = schema.carried_text(BODY);
         let probability = schema.column("ml_nok_prob");
+        let mut columns = schema.named_weld();
+        columns.extend([
+            ("body_no", format!("toValidUTF8({body})")),
+            ("defect", self.result_text("defect")),
+            ("decided_by", self.result_text("decided_by")),
+            (
+                "probability",
+                format!("toFloat64(ifNull({probability}, nan))"),
+            ),
+            ("model_version", self.result_text("model_version")),
+            ("judged", self.result_text("alg_complete_time")),
+        ]);
         let sql = renamed(
-            &[
-                ("day", format!("toUInt32({})", schema.day_number())),
-                ("ticks", schema.ticks()),
-                ("time", format!("toString({time})")),
-                ("record_id", format!("toValidUTF8({})", schema.id_text())),
-                ("part_no", text("part_no")),
-                ("spot_name", text("spot_name")),
-                ("timer_name", text("timer_name")),
-                (
-                    "body_no",
-                    format!("toValidUTF8({})", schema.carried_text(BODY)),
-                ),
-                ("defect", self.result_text("defect")),
-                ("decided_by", self.result_text("decided_by")),
-                (
-                    "probability",
-                    format!("toFloat64(ifNull({probability}, nan))"),
-                ),
-                ("model_version", self.result_text("model_version")),
-                ("judged", self.result_text("alg_complete_time")),
-            ],
+            &columns,
             &format!(
                 "FROM {}{before} ORDER BY {time} DESC, {} DESC LIMIT 1 BY f_day, f_ticks, f_record_id LIMIT {limit}",
                 self.nok_rows(filter),
@@ -240,18 +233,17 @@ impl SourceTable {
         key: &Key,
     ) -> Result<Option<Vec<(&'static str, String)>>, StoreError> {
         let names = || RESULT_COLUMNS.iter().map(|column| column.name);
-        let values: Vec<String> = names().map(|name| self.result_text(name)).collect();
         let schema = &self.schema;
         let this = schema.is_key(key);
         let sql = format!(
             "SELECT [{}] AS values FROM {} WHERE {} AND {this} LIMIT 1",
-            values.join(", "),
+            commas(names().map(|name| self.result_text(name))),
             schema.rows(),
             schema.on_day(day),
         );
-        let found: Vec<Vec<String>> = self.server.all("read a weld's verdict", &sql).await?;
-        let first = found.into_iter().next();
-        Ok(first.map(|stored| names().zip(stored).collect()))
+        let what = "read a weld's verdict";
+        let stored: Option<Vec<String>> = self.server.first(what, &sql).await?;
+        Ok(stored.map(|stored| names().zip(stored).collect()))
     }
 
     fn result_text(&self, ours: &'static str) -> String {
@@ -287,6 +279,25 @@ impl SourceTable {
             )),
         }
         format!("{} WHERE {}", schema.rows(), conditions.join(" AND "))
+    }
+}
+
+impl Schema {
+    /// Rows of [`Hours::days`] whose time is of these hours, which begin on that day by the plant's clock and end on the
+    /// same or the next, wherever the plant's `data_date` changes.
+    fn within(&self, hours: Hours, day: Day) -> String {
+        let column = self.column("ck_local_time");
+        let (_, zone) = self.plant_clock();
+        let at = |day: Day, clock: jiff::civil::Time| {
+            let time = literal(&format!("{} {clock}", day.iso()));
+            format!("toDateTime({time}{zone})")
+        };
+        let last = match hours.from < hours.to {
+            true => day,
+            false => day.offset(1).unwrap_or(day),
+        };
+        let (from, to) = (at(day, hours.from), at(last, hours.to));
+        format!("({column} >= {from} AND {column} < {to})")
     }
 }
 

@@ -1,15 +1,21 @@
 //! A table of the shape of an older system's, made and filled with made-up rows. The fleet itself never comes here: to
 //! it such a table is any plant's.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::collections::BTreeMap;
 
-use clickhouse::Row;
-use serde::Deserialize;
 use weldfleet_settings::Settings;
 
-use super::{Server, native::Writer, quote};
+use super::{
+    Server,
+    native::Writer,
+    quote,
+    schema::table_fault,
+    sql::number_behind,
+    survey::{SurveyedColumn, columns},
+};
 use crate::{
-    errors::{SchemaError, SchemaFault, StoreError},
+    commas,
+    errors::{SchemaFault, StoreError, refuse_faults},
     range::Day,
 };
 
@@ -81,12 +87,6 @@ pub struct PlantTable {
     form: CurveForm,
 }
 
-#[derive(Row, Deserialize)]
-struct ColumnRow {
-    name: String,
-    r#type: String,
-}
-
 impl PlantTable {
     /// Makes the table where there is none; refuses one of another shape. Columns more than these, as
     /// `scheduler migrate` adds them, do no harm.
@@ -94,46 +94,23 @@ impl PlantTable {
         let server = Server::new(&settings.clickhouse);
         let (database, table) = (server.database(), settings.tables.source_table.as_str());
         let name = quote::qualified(database, table);
-        let columns: Vec<ColumnRow> = server
-            .all(
-                "read system.columns",
-                &format!(
-                    "SELECT name, type FROM system.columns WHERE database = {} AND table = {}",
-                    quote::literal(database),
-                    quote::literal(table)
-                ),
-            )
-            .await?;
+        let columns = columns(&server, table).await?;
         if columns.is_empty() {
             create(&server, &name, form).await?;
         } else {
-            let engine: String = server
-                .one(
-                    "read system.tables",
-                    &format!(
-                        "SELECT engine FROM system.tables WHERE database = {} AND name = {}",
-                        quote::literal(database),
-                        quote::literal(table)
-                    ),
-                )
-                .await?;
-            let faults = differences(&engine, columns, form);
-            if !faults.is_empty() {
-                return Err(StoreError::Schema(SchemaError {
-                    table: table.to_owned(),
-                    faults,
-                }));
-            }
+            let about = quote::about_table("name", database, table);
+            let sql = format!("SELECT engine FROM system.tables WHERE {about}");
+            let engine: String = server.one("read system.tables", &sql).await?;
+            refuse_faults(table, differences(&engine, columns, form))?;
         }
         Ok(Self { server, name, form })
     }
 
     /// The largest number behind `prefix` among the day's ids, 0 if there is none.
     pub async fn last_number(&self, day: Day, prefix: &str) -> Result<u64, StoreError> {
-        let prefix = quote::literal(prefix);
         let sql = format!(
-            "SELECT max(if(startsWith(id, {prefix}), toUInt64OrZero(substring(id, length({prefix}) + 1)), toUInt64(0))) \
-             FROM {} WHERE data_date = {}",
+            "SELECT max({}) FROM {} WHERE data_date = {}",
+            number_behind(prefix, "id"),
             self.name,
             quote::literal(&day.to_string())
         );
@@ -142,9 +119,7 @@ impl PlantTable {
 
     /// The time zone in which `ck_local_time` is printed.
     pub async fn time_zone(&self) -> Result<String, StoreError> {
-        self.server
-            .one("read the server's time zone", "SELECT timezone()")
-            .await
+        self.server.time_zone().await
     }
 
     /// Inserts the rows in one block.
@@ -184,13 +159,9 @@ impl PlantTable {
             names.push(name);
         }
         debug_assert_eq!(names.len(), COLUMNS.len() + CURVES.len());
-        let sql = format!(
-            "INSERT INTO {} ({}) FORMAT Native",
-            self.name,
-            names.join(", ")
-        );
+        let target = (self.name.as_str(), &*names.join(", "));
         self.server
-            .insert_native("insert simulated rows", &sql, out.finish())
+            .insert_native("insert simulated rows", target, out.finish())
             .await
     }
 }
@@ -198,14 +169,9 @@ impl PlantTable {
 fn whole_texts(ends: &[u64], counts: &[u16]) -> Vec<String> {
     let mut start = 0;
     let text = |end: &u64| {
-        let mut text = String::from("[");
-        for (place, count) in counts[start..*end as usize].iter().enumerate() {
-            let between = if place > 0 { ", " } else { "" };
-            let _ = write!(text, "{between}{count}");
-        }
+        let counts = &counts[start..*end as usize];
         start = *end as usize;
-        text.push(']');
-        text
+        format!("[{}]", commas(counts))
     };
     ends.iter().map(text).collect()
 }
@@ -218,41 +184,30 @@ fn shape(form: CurveForm) -> impl Iterator<Item = (&'static str, &'static str)> 
 
 async fn create(server: &Server, name: &str, form: CurveForm) -> Result<(), StoreError> {
     let database = quote::identifier(server.database());
-    server
-        .execute(
-            "create the database",
-            &format!("CREATE DATABASE IF NOT EXISTS {database}"),
-        )
-        .await?;
-    let columns: Vec<String> = shape(form)
-        .map(|(name, sql_type)| format!("{name} {sql_type}"))
-        .collect();
+    let sql = format!("CREATE DATABASE IF NOT EXISTS {database}");
+    server.execute("create the database", &sql).await?;
+    let columns = shape(form).map(|(name, sql_type)| format!("{name} {sql_type}"));
     // Ordered as older systems order theirs, although a key with NULL in it has to be allowed.
     let sql = format!(
         "CREATE TABLE IF NOT EXISTS {name} ({}) ENGINE = ReplacingMergeTree(ver) PARTITION BY data_date \
          ORDER BY (data_date, spot_tag, id) SETTINGS allow_nullable_key = 1",
-        columns.join(", ")
+        commas(columns)
     );
     server.execute("create the plant's table", &sql).await
 }
 
-fn differences(engine: &str, columns: Vec<ColumnRow>, form: CurveForm) -> Vec<SchemaFault> {
-    let fault = |problem: String, remedy: &str| SchemaFault {
-        key: "tables.source_table".into(),
-        problem,
-        remedy: remedy.into(),
-    };
+fn differences(engine: &str, columns: Vec<SurveyedColumn>, form: CurveForm) -> Vec<SchemaFault> {
     let elsewhere = "name a table that does not exist yet, and simulate makes it";
     let mut faults = Vec::new();
     if !engine.ends_with("ReplacingMergeTree") {
-        faults.push(fault(
+        faults.push(table_fault(
             format!("its engine is {engine}, not ReplacingMergeTree"),
             elsewhere,
         ));
     }
     let types: BTreeMap<String, String> = columns
         .into_iter()
-        .map(|column| (column.name, column.r#type))
+        .map(|column| (column.name, column.kind))
         .collect();
     for (name, wanted) in shape(form) {
         let remedy = if CURVES.contains(&name) {
@@ -262,11 +217,11 @@ fn differences(engine: &str, columns: Vec<ColumnRow>, form: CurveForm) -> Vec<Sc
         };
         match types.get(name) {
             Some(found) if found == wanted => {}
-            Some(found) => faults.push(fault(
+            Some(found) => faults.push(table_fault(
                 format!("column `{name}` is {found}, not {wanted}"),
                 remedy,
             )),
-            None => faults.push(fault(format!("it has no column `{name}`"), elsewhere)),
+            None => faults.push(table_fault(format!("it has no column `{name}`"), elsewhere)),
         }
     }
     faults

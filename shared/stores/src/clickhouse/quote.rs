@@ -1,6 +1,6 @@
 //! Quoting: the only place where a name or a value becomes SQL text.
 
-use std::fmt::Write as _;
+use crate::commas;
 
 /// A quoted identifier; any UTF-8 name works.
 pub fn identifier(name: &str) -> String {
@@ -39,24 +39,21 @@ pub fn literal(text: &str) -> String {
 
 /// Numbers as `[1, 2]`, one literal however many.
 pub fn array(numbers: impl IntoIterator<Item = i64>) -> String {
-    let mut text = String::from("[");
-    for (place, number) in numbers.into_iter().enumerate() {
-        if place > 0 {
-            text.push(',');
-        }
-        let _ = write!(text, "{number}");
-    }
-    text.push(']');
-    text
+    format!("[{}]", commas(numbers))
 }
 
-/// Tokens as `1,2`.
-pub(crate) fn list(numbers: impl IntoIterator<Item = u64>) -> String {
-    numbers
-        .into_iter()
-        .map(|number| number.to_string())
-        .collect::<Vec<_>>()
-        .join(",")
+/// Texts as `'a', 'b'`.
+pub(super) fn literals(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    commas(texts.into_iter().map(|text| literal(text.as_ref())))
+}
+
+/// Rows of one of the server's own tables that are about this table, whose name is in the column `named`.
+pub(crate) fn about_table(named: &str, database: &str, table: &str) -> String {
+    format!(
+        "database = {} AND {named} = {}",
+        literal(database),
+        literal(table)
+    )
 }
 
 /// A table's quoted name with its database.

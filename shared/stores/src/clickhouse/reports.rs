@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{OutcomeCounts, Run, SourceTable, quote, schema::IdType};
+use super::{OutcomeCounts, Run, SourceTable, schema::IdType, sql::number_behind};
 use crate::{
+    commas,
     errors::StoreError,
     range::{Day, Selection},
 };
@@ -53,15 +54,11 @@ impl SourceTable {
         if away.is_empty() {
             return Ok(away);
         }
-        let numbers: Vec<String> = away
-            .iter()
-            .map(|(day, _)| day.number().to_string())
-            .collect();
         let sql = format!(
             "SELECT day, uniqExact(key_hash) FROM {} WHERE run = {} AND day IN ({}) GROUP BY day",
             self.schema.results,
             run.run,
-            numbers.join(", "),
+            commas(away.iter().map(|(day, _)| day.number())),
         );
         let judged: Vec<(u32, u64)> = self.server.all("count the results of a run", &sql).await?;
         let judged: BTreeMap<u32, u64> = judged.into_iter().collect();
@@ -134,12 +131,7 @@ impl SourceTable {
         let id = self.schema.column("record_id");
         let number = match self.schema.id {
             IdType::Number => format!("toUInt64({id})"),
-            IdType::Text => {
-                let prefix = quote::literal(prefix);
-                format!(
-                    "if(startsWith({id}, {prefix}), toUInt64OrZero(substring({id}, length({prefix}) + 1)), toUInt64(0))"
-                )
-            }
+            IdType::Text => number_behind(prefix, id),
         };
         let sql = format!(
             "SELECT max({number}) FROM {} WHERE {}",
@@ -153,11 +145,7 @@ impl SourceTable {
     pub async fn time_zone(&self) -> Result<String, StoreError> {
         match &self.schema.time_zone {
             Some(zone) => Ok(zone.clone()),
-            None => {
-                self.server
-                    .one("read the server's time zone", "SELECT timezone()")
-                    .await
-            }
+            None => self.server.time_zone().await,
         }
     }
 }

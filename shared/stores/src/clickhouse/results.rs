@@ -28,14 +28,10 @@ use weldfleet_weld::{
     },
 };
 
-use super::{
-    RowBlock, Schema, SourceTable,
-    block::DUPLICATE_KEY,
-    native::Writer,
-    quote::{list, literal},
-};
+use super::{RowBlock, Schema, SourceTable, block::DUPLICATE_KEY, native::Writer, quote::literal};
 use crate::{
-    columns::{results_type, source_type},
+    columns::{result_column, results_type, source_type},
+    commas,
     errors::StoreError,
     range::{Day, KeyOrder, LIVE_RUN, Range, Selection, neighbours},
 };
@@ -94,25 +90,13 @@ impl EncodedResults {
 /// Columns of `weld_results` that say whose a result is, in the order in which they are written.
 const ATTEMPT_COLUMNS: [&str; 5] = ["token", "key_hash", "run", "day", "job"];
 
-/// Where the UPDATE takes a column's values from.
-enum ValueSource {
-    /// This column of `weld_results`.
-    Stored(&'static str),
-    /// The clock, when it is committed.
-    Clock,
-    /// The run, or that of a verdict that is overruled, which the row may keep.
-    Run,
-}
-
-impl ValueSource {
-    fn of(column: &ResultColumn) -> Self {
-        match column.origin {
-            Origin::Verdict(_) => Self::Stored(column.name),
-            Origin::Attempt(AttemptField::Token) => Self::Stored("token"),
-            Origin::Attempt(AttemptField::Job) => Self::Stored("job"),
-            Origin::Attempt(AttemptField::Run) => Self::Run,
-            Origin::Commit => Self::Clock,
-        }
+/// The column of `weld_results` that the UPDATE takes a column's values from, if it does.
+fn stored(column: &ResultColumn) -> Option<&'static str> {
+    match column.origin {
+        Origin::Verdict(_) => Some(column.name),
+        Origin::Attempt(AttemptField::Token) => Some("token"),
+        Origin::Attempt(AttemptField::Job) => Some("job"),
+        Origin::Attempt(AttemptField::Run) | Origin::Commit => None,
     }
 }
 
@@ -137,14 +121,12 @@ impl SourceTable {
 
     /// Inserts one body of `Native` blocks of results.
     pub(super) async fn insert_block(&self, body: Vec<u8>) -> Result<(), StoreError> {
-        let columns: Vec<&str> = verdict_columns().map(|(column, _)| column.name).collect();
-        let sql = format!(
-            "INSERT INTO {} ({}, {}) FORMAT Native",
-            self.schema.results,
-            ATTEMPT_COLUMNS.join(", "),
-            columns.join(", ")
-        );
-        self.server.insert_native("store results", &sql, body).await
+        let verdict = verdict_columns().map(|(column, _)| column.name);
+        let columns = commas(ATTEMPT_COLUMNS.into_iter().chain(verdict));
+        let target = (self.schema.results.as_str(), columns.as_str());
+        self.server
+            .insert_native("store results", target, body)
+            .await
     }
 
     /// Copies stored results to their rows: one UPDATE for all attempts of one run and day.
@@ -173,18 +155,14 @@ impl SourceTable {
     /// Rows of the range that carry the token.
     pub async fn committed(&self, range: &Range, token: u64) -> Result<u64, StoreError> {
         let schema = &self.schema;
-        self.server
-            .one(
-                "count committed rows",
-                &format!(
-                    "SELECT count() FROM {} WHERE {} AND {} AND {} = {token}",
-                    schema.rows(),
-                    schema.on_day(range.day),
-                    schema.between(&range.keys()),
-                    schema.column("alg_token"),
-                ),
-            )
-            .await
+        let sql = format!(
+            "SELECT count() FROM {} WHERE {} AND {} AND {} = {token}",
+            schema.rows(),
+            schema.on_day(range.day),
+            schema.between(&range.keys()),
+            schema.column("alg_token"),
+        );
+        self.server.one("count committed rows", &sql).await
     }
 
     /// Of a run that overwrites verdicts: rows of the range that have one keep it, and the run wants them no more.
@@ -203,16 +181,12 @@ impl SourceTable {
         );
         let rows = format!("SELECT count() FROM {} WHERE {kept}", schema.rows());
         let rows: u64 = self.server.one("count verdicts to keep", &rows).await?;
-        let run = RESULT_COLUMNS
-            .iter()
-            .filter(|column| column.name == "alg_run");
-        let run: Vec<String> = run
-            .map(|column| schema.assign(column, &range.run.to_string()))
-            .collect();
+        let run =
+            result_column("alg_run").map(|column| schema.assign(column, &range.run.to_string()));
         let sql = format!(
             "UPDATE {} SET {} WHERE {kept} AND {}",
             schema.source,
-            run.concat(),
+            run.unwrap_or_default(),
             schema.selected(),
         );
         self.server.update("keep verdicts", &sql).await?;
@@ -274,22 +248,14 @@ impl Attempt {
 
 impl Schema {
     fn commit_sql(&self, run: u64, day: Day, group: &[&Attempt]) -> String {
-        let tokens = list(group.iter().map(|attempt| attempt.token));
-        let columns = RESULT_COLUMNS
-            .iter()
-            .map(|column| (column, ValueSource::of(column)));
-        let columns: Vec<(&ResultColumn, ValueSource)> = columns.collect();
+        let tokens = commas(group.iter().map(|attempt| attempt.token));
         // The first of each tuple is the hash.
-        let mut stored = vec!["key_hash"];
-        stored.extend(columns.iter().filter_map(|(_, source)| match source {
-            ValueSource::Stored(name) => Some(*name),
-            ValueSource::Clock | ValueSource::Run => None,
-        }));
+        let tuple = std::iter::once("key_hash").chain(RESULT_COLUMNS.iter().filter_map(stored));
         // One result a row, the same in every column, should two attempts of the group have judged it.
         let all = format!(
             "(SELECT groupArray(({})) FROM (SELECT * FROM {} WHERE token IN ({tokens}) \
              ORDER BY token, key_hash LIMIT 1 BY key_hash))",
-            stored.join(", "),
+            commas(tuple),
             self.results
         );
         // What lies between neighbours is none of these tokens'.
@@ -300,12 +266,11 @@ impl Schema {
              arrayEnumerate(tupleElement({RESULTS_ALIAS}, 1)), toUInt32(0)) AS {PLACE_ALIAS})"
         );
         let mut element = 1;
-        let mut assignments = Vec::with_capacity(columns.len());
-        for (column, source) in columns {
-            let value = match source {
-                ValueSource::Clock => "now64(3)".to_owned(),
-                ValueSource::Run => self.run_to_keep(run, group),
-                ValueSource::Stored(_) => {
+        let assignments = RESULT_COLUMNS.iter().map(|column| {
+            let value = match column.origin {
+                Origin::Commit => "now64(3)".to_owned(),
+                Origin::Attempt(AttemptField::Run) => self.run_to_keep(run, group),
+                Origin::Verdict(_) | Origin::Attempt(_) => {
                     element += 1;
                     let value =
                         format!("arrayElement(tupleElement({RESULTS_ALIAS}, {element}), {place})");
@@ -313,15 +278,15 @@ impl Schema {
                     null_if_none(column, &value)
                 }
             };
-            assignments.push(self.assign(column, &value));
-        }
+            self.assign(column, &value)
+        });
         format!(
             "UPDATE {source} SET {assignments} WHERE {day} AND {ranges} \
              AND {hash} IN (SELECT key_hash FROM {results} WHERE token IN ({tokens})) AND {guard} \
              AND {selected}",
             source = self.source,
             selected = self.selected(),
-            assignments = assignments.join(", "),
+            assignments = commas(assignments),
             day = self.on_day(day),
             ranges = match group {
                 // The rows that it refuses may lie in other ranges.

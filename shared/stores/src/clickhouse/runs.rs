@@ -11,9 +11,10 @@ use weldfleet_settings::Settings;
 
 use super::{
     Server,
-    quote::{list, literal, qualified},
+    quote::{literal, literals, qualified},
 };
 use crate::{
+    commas,
     errors::StoreError,
     range::{Day, Selection},
 };
@@ -214,27 +215,17 @@ impl Runs {
             let request = uuid::Uuid::new_v4();
             let name = request.to_string();
             let id = self.record(run, &name).await?;
-            let of_one_id: u64 = self
-                .server
-                .one(
-                    "read a run",
-                    &format!(
-                        "SELECT count() FROM {} FINAL WHERE run = {id} AND state != 'void'",
-                        self.table
-                    ),
-                )
-                .await?;
+            let sql = format!(
+                "SELECT count() FROM {} FINAL WHERE run = {id} AND state != 'void'",
+                self.table
+            );
+            let of_one_id: u64 = self.server.one("read a run", &sql).await?;
             if of_one_id == 1 {
                 return Ok(id);
             }
-            self.write_state(
-                id,
-                &[RunState::Open],
-                VOID,
-                &format!("AND request = {}", literal(&name)),
-                None,
-            )
-            .await?;
+            let this = format!("AND request = {}", literal(&name));
+            self.write_state(id, &[RunState::Open], VOID, &this, None)
+                .await?;
             let share = u32::from(request.as_bytes()[0]);
             tokio::time::sleep(LONGEST_WAIT * share * tries / (u32::from(u8::MAX) * TRIES)).await;
         }
@@ -250,37 +241,26 @@ impl Runs {
         let status = selection.strip_prefix("status:").unwrap_or_default();
         let table = &self.table;
         let (days, rows): (Vec<Day>, Vec<u64>) = run.announced.iter().copied().unzip();
-        self.server
-            .execute(
-                "record a run",
-                &format!(
-                    "INSERT INTO {table} (run, request, `from`, `to`, force, status, state, requested_at, version, `order`, note, requested_by, announced) \
-                     WITH now64(3, 'UTC') AS at SELECT greatest((SELECT max(run) + 1 FROM {table}), \
-                     toUInt64(toYYYYMMDDhhmmss(at)) * 1000 + toUInt64(toUnixTimestamp64Milli(at) % 1000)), \
-                     {request}, {from}, {to}, {force}, {status}, 'open', at, toUInt64(toUnixTimestamp64Micro(now64(6))), \
-                     {order}, {note}, {by}, \
-                     mapFromArrays(CAST([{days}], 'Array(UInt32)'), CAST([{rows}], 'Array(UInt64)'))",
-                    request = literal(request),
-                    from = run.from,
-                    to = run.to,
-                    status = literal(status),
-                    order = literal(run.order.name()),
-                    note = literal(&run.note),
-                    by = literal(&run.by),
-                    days = days.iter().map(Day::to_string).collect::<Vec<_>>().join(", "),
-                    rows = rows.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
-                ),
-            )
-            .await?;
-        self.server
-            .one(
-                "read a run",
-                &format!(
-                    "SELECT run FROM {table} WHERE request = {} LIMIT 1",
-                    literal(request)
-                ),
-            )
-            .await
+        let request = literal(request);
+        let sql = format!(
+            "INSERT INTO {table} (run, request, `from`, `to`, force, status, state, requested_at, version, `order`, note, requested_by, announced) \
+             WITH now64(3, 'UTC') AS at SELECT greatest((SELECT max(run) + 1 FROM {table}), \
+             toUInt64(toYYYYMMDDhhmmss(at)) * 1000 + toUInt64(toUnixTimestamp64Milli(at) % 1000)), \
+             {request}, {from}, {to}, {force}, {status}, 'open', at, toUInt64(toUnixTimestamp64Micro(now64(6))), \
+             {order}, {note}, {by}, \
+             mapFromArrays(CAST([{days}], 'Array(UInt32)'), CAST([{rows}], 'Array(UInt64)'))",
+            from = run.from,
+            to = run.to,
+            status = literal(status),
+            order = literal(run.order.name()),
+            note = literal(&run.note),
+            by = literal(&run.by),
+            days = commas(days),
+            rows = commas(rows),
+        );
+        self.server.execute("record a run", &sql).await?;
+        let sql = format!("SELECT run FROM {table} WHERE request = {request} LIMIT 1");
+        self.server.one("read a run", &sql).await
     }
 
     /// Runs that a pass must know: open ones to slice them, held and lately cancelled ones to keep them off the queue.
@@ -299,11 +279,8 @@ impl Runs {
     }
 
     pub async fn get(&self, run: u64) -> Result<Option<Run>, StoreError> {
-        Ok(self
-            .read(&format!("run = {run} AND state != 'void'"))
-            .await?
-            .into_iter()
-            .next())
+        let filter = format!("run = {run} AND state != 'void'");
+        Ok(self.read(&filter).await?.into_iter().next())
     }
 
     /// Closes a run; closing it again changes nothing.
@@ -344,11 +321,10 @@ impl Runs {
             "INSERT INTO {table} ({KEPT}, state, closed_at, version, changed_by, changed_why) \
              SELECT {kept}, state, closed_at, version + 1, if(state = {held}, changed_by, {by}), \
              if(state = {held}, changed_why, {why}) FROM {table} FINAL \
-             WHERE run IN ({run}) AND state IN ({open}, {held}) AND toString(`order`) != {order}",
+             WHERE run = {run} AND state IN ({open}, {held}) AND toString(`order`) != {order}",
             kept = KEPT.replace("`order`", &order),
             by = literal(by),
             why = literal(why),
-            run = list([run]),
         );
         self.server.execute("change a run's order", &sql).await?;
         self.get(run).await
@@ -364,26 +340,20 @@ impl Runs {
         changed: Option<(&str, &str)>,
     ) -> Result<(), StoreError> {
         let table = &self.table;
-        let from: Vec<String> = from.iter().map(|state| literal(state.name())).collect();
         let changed = changed.map_or_else(
             || "changed_by, changed_why".to_owned(),
             |(by, why)| format!("{}, {}", literal(by), literal(why)),
         );
         let ends = to != RunState::Open.name() && to != RunState::Held.name();
-        self.server
-            .execute(
-                "change a run's state",
-                &format!(
-                    "INSERT INTO {table} ({KEPT}, state, closed_at, version, changed_by, changed_why) \
-                     SELECT {KEPT}, {to}, {closed_at}, greatest(version + 1, toUInt64(toUnixTimestamp64Micro(now64(6)))), {changed} \
-                     FROM {table} FINAL WHERE run IN ({run}) AND state IN ({from}) {condition}",
-                    to = literal(to),
-                    closed_at = if ends { "now64(3)" } else { "NULL" },
-                    run = list([run]),
-                    from = from.join(", "),
-                ),
-            )
-            .await
+        let sql = format!(
+            "INSERT INTO {table} ({KEPT}, state, closed_at, version, changed_by, changed_why) \
+             SELECT {KEPT}, {to}, {closed_at}, greatest(version + 1, toUInt64(toUnixTimestamp64Micro(now64(6)))), {changed} \
+             FROM {table} FINAL WHERE run = {run} AND state IN ({from}) {condition}",
+            to = literal(to),
+            closed_at = if ends { "now64(3)" } else { "NULL" },
+            from = literals(from.iter().map(|state| state.name())),
+        );
+        self.server.execute("change a run's state", &sql).await
     }
 
     async fn read(&self, filter: &str) -> Result<Vec<Run>, StoreError> {

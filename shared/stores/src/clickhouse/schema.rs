@@ -8,9 +8,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use weldfleet_settings::{Columns, columns::INPUT_COLUMNS};
 
-use super::{ColumnType, Version, leading::LeadingColumn, quote::literal};
-use crate::errors::StoreError;
+use super::{
+    ColumnType, Version,
+    leading::LeadingColumn,
+    quote::{about_table, literal},
+};
+use crate::{commas, errors::StoreError};
 
+pub(crate) use description::table_fault;
 pub(crate) use load::supported_version;
 
 /// The comment that our own CREATE TABLE gives `record_id`: what tells such a table from a plant's.
@@ -152,7 +157,7 @@ impl Schema {
 
     /// The table for people: its name, and each mapped column as `ours = theirs type`.
     pub fn describe(&self) -> String {
-        let columns: Vec<String> = self
+        let columns = self
             .columns
             .iter()
             .filter(|(ours, _)| INPUT_COLUMNS.contains(ours))
@@ -164,9 +169,13 @@ impl Schema {
                 } else {
                     format!("{ours} = `{}` {}", column.plain, column.kind.full)
                 }
-            })
-            .collect();
-        format!("{}: {}", self.source, columns.join(", "))
+            });
+        format!("{}: {}", self.source, commas(columns))
+    }
+
+    /// Rows of one of the server's own tables that are about this one; see [`about_table`].
+    pub(crate) fn about(&self, named: &str) -> String {
+        about_table(named, &self.database, &self.table)
     }
 
     /// Whether the table has the column.
@@ -263,21 +272,14 @@ impl Schema {
         number_of(self.columns.get(ours), to)
     }
 
-    /// A curve as `Array(Float32)`, NaN for NULL.
+    /// A curve as `Array(Float32)`; empty where the table lacks it.
     pub(crate) fn curve(&self, ours: &'static str) -> String {
         let Some(column) = self.columns.get(ours) else {
             return "emptyArrayFloat32()".to_owned();
         };
-        let nullable_items = column.kind.array_item().is_some_and(|item| item.nullable);
-        if column.kind.full == "Array(Float32)" {
-            column.quoted.clone()
-        } else if nullable_items {
-            format!(
-                "CAST(arrayMap(x -> ifNull(toFloat32(x), nan), {}) AS Array(Float32))",
-                column.quoted
-            )
-        } else {
-            format!("CAST({} AS Array(Float32))", column.quoted)
+        match column.kind.full.as_str() {
+            "Array(Float32)" => column.quoted.clone(),
+            _ => format!("CAST({} AS Array(Float32))", column.quoted),
         }
     }
 }

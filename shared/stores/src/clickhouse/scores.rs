@@ -9,11 +9,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 use weldfleet_weld::columns::MEASURE_NAMES;
 
-use super::{
-    Confusion, SourceTable,
-    quality::{measured, share},
-    verdict_words::VerdictWords,
-};
+use super::{Confusion, SourceTable, quality::share, verdict_words::VerdictWords};
 use crate::{errors::StoreError, range::Day};
 
 /// The model's verdicts against labels.
@@ -106,44 +102,34 @@ impl SourceTable {
             schema.column("alg_status")
         );
         let what = "score the model";
-        let row: ClassificationRow = self
-            .server
-            .one(
-                what,
-                &format!(
-                    "SELECT [{}] AS counts, if(countIf({is_nok}) = 0 OR countIf({is_ok}) = 0, nan, \
-                     toFloat64(arrayROCAUC(groupArray(assumeNotNull({probability})), groupArray(toUInt8({is_nok}))))) AS auc \
-                     FROM {} WHERE {judged} AND {either} AND {verdict} IN ('OK', 'NOK') \
-                     AND {probability} IS NOT NULL",
-                    words.confusion_counts(verdict),
-                    schema.rows(),
-                    either = words.is_either(),
-                ),
-            )
-            .await?;
+        let sql = format!(
+            "SELECT [{}] AS counts, if(countIf({is_nok}) = 0 OR countIf({is_ok}) = 0, nan, \
+             toFloat64(arrayROCAUC(groupArray(assumeNotNull({probability})), groupArray(toUInt8({is_nok}))))) AS auc \
+             FROM {} WHERE {judged} AND {either} AND {verdict} IN ('OK', 'NOK') \
+             AND {probability} IS NOT NULL",
+            words.confusion_counts(verdict),
+            schema.rows(),
+            either = words.is_either(),
+        );
+        let row: ClassificationRow = self.server.one(what, &sql).await?;
         let Ok(counts) = <[u64; 4]>::try_from(row.counts) else {
             return Err(StoreError::answer(what, "not four counts"));
         };
         let mut regressions = [Regression::default(); 4];
         for (regression, measure) in regressions.iter_mut().zip(MEASURE_NAMES) {
-            let Some(measured) = measured(measure).filter(|column| schema.has(column)) else {
+            let Some(measured) = schema.measured(measure) else {
                 continue;
             };
-            let (ours, measured) = (schema.column(measure), schema.column(measured));
+            let ours = schema.column(measure);
             let values = |column: &str| format!("assumeNotNull(toFloat64({column}))");
             let (said, true_value) = (values(ours), values(measured));
-            let figures: Vec<f64> = self
-                .server
-                .one(
-                    what,
-                    &format!(
-                        "SELECT [toFloat64(count()), avg(abs({said} - {true_value})), avg(pow({said} - {true_value}, 2)), \
-                         varPopStable({true_value})] AS figures FROM {} WHERE {judged} AND {ours} IS NOT NULL \
-                         AND {measured} IS NOT NULL AND isFinite({said}) AND isFinite({true_value})",
-                        schema.rows(),
-                    ),
-                )
-                .await?;
+            let sql = format!(
+                "SELECT [toFloat64(count()), avg(abs({said} - {true_value})), avg(pow({said} - {true_value}, 2)), \
+                 varPopStable({true_value})] AS figures FROM {} WHERE {judged} AND {ours} IS NOT NULL \
+                 AND {measured} IS NOT NULL AND isFinite({said}) AND isFinite({true_value})",
+                schema.rows(),
+            );
+            let figures: Vec<f64> = self.server.one(what, &sql).await?;
             let [rows, mae, mse, variance] = figures[..] else {
                 return Err(StoreError::answer(what, "not four figures"));
             };

@@ -166,6 +166,12 @@ impl Server {
         self.one::<u8>("ping", "SELECT 1").await.map(|_| ())
     }
 
+    /// The time zone in which it prints times of none.
+    pub(crate) async fn time_zone(&self) -> Result<String, StoreError> {
+        self.one("read the server's time zone", "SELECT timezone()")
+            .await
+    }
+
     pub async fn version(&self) -> Result<Version, StoreError> {
         match self.version_by(&self.client).await {
             // A server that is too old to know them must still be able to say so.
@@ -271,6 +277,14 @@ impl Server {
         self.in_time(what, query.fetch_one::<T>()).await
     }
 
+    /// The first row of an answer that may have none.
+    pub(crate) async fn first<T>(&self, what: &str, sql: &str) -> Result<Option<T>, StoreError>
+    where
+        T: RowOwned + RowRead,
+    {
+        Ok(self.all(what, sql).await?.into_iter().next())
+    }
+
     /// A stream of `Native` blocks.
     pub(crate) fn native(
         &self,
@@ -295,13 +309,14 @@ impl Server {
         ))
     }
 
-    /// Inserts one body of `Native` blocks; `sql` ends in `FORMAT Native`.
+    /// Inserts one body of `Native` blocks of these columns.
     pub(crate) async fn insert_native(
         &self,
         what: &str,
-        sql: &str,
+        (table, columns): (&str, &str),
         body: Vec<u8>,
     ) -> Result<(), StoreError> {
+        let sql = format!("INSERT INTO {table} ({columns}) FORMAT Native");
         let mut insert = self.client.insert_formatted_with(sql);
         let work = async {
             insert.send(Bytes::from(body)).await?;

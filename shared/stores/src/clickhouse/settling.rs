@@ -13,8 +13,12 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::{Server, SourceTable, quote::literal};
+use super::{
+    Server, SourceTable,
+    quote::{literal, literals},
+};
 use crate::{
+    commas,
     errors::{Class, StoreError},
     range::Day,
 };
@@ -104,15 +108,12 @@ impl SourceTable {
             "SELECT partition, sumIf(data_uncompressed_bytes, is_patch) AS bytes, \
              toUInt64(greatest(0, toInt64(now()) - toInt64(maxIf(modification_time, is_patch)))) AS quiet_seconds, \
              toUInt8(countIf(NOT is_patch) > 0 AND maxIf(data_version, is_patch) > minIf(data_version, NOT is_patch)) AS unapplied, \
-             assumeNotNull((SELECT count() FROM system.parts WHERE active AND database = {} AND table = {})) AS parts \
+             assumeNotNull((SELECT count() FROM system.parts WHERE active AND {about})) AS parts \
              FROM (SELECT startsWith(partition_id, 'patch-') AS is_patch, data_version, data_uncompressed_bytes, modification_time, \
              CAST(if(is_patch, replaceRegexpOne(partition_id, '^patch-[0-9a-f]+-', ''), partition_id) AS String) AS partition \
-             FROM system.parts WHERE active AND database = {} AND table = {}) \
+             FROM system.parts WHERE active AND {about}) \
              GROUP BY partition HAVING countIf(is_patch) > 0 ORDER BY partition",
-            literal(&schema.database),
-            literal(&schema.table),
-            literal(&schema.database),
-            literal(&schema.table),
+            about = schema.about("table"),
         );
         let found: Vec<PartitionRow> = self.server.all("read patch parts", &sql).await?;
         let mut patches = Patches {
@@ -132,11 +133,6 @@ impl SourceTable {
         if patches.partitions.is_empty() {
             return Ok(patches);
         }
-        let ids: Vec<String> = patches
-            .partitions
-            .iter()
-            .map(|partition| literal(&partition.id))
-            .collect();
         let complete = schema.column("alg_complete_time");
         // Moved to PREWHERE, the condition alone is read of parts whose patches differ; 26.7 then misses a column.
         let sql = format!(
@@ -145,7 +141,7 @@ impl SourceTable {
              SETTINGS optimize_move_to_prewhere = 0",
             day = schema.day_number(),
             source = schema.source,
-            ids = ids.join(", "),
+            ids = literals(patches.partitions.iter().map(|partition| &partition.id)),
         );
         let days: Vec<(String, u32, u64)> = self
             .server
@@ -171,21 +167,19 @@ impl SourceTable {
     /// The table's own text says it, or else the server's default for tables of its kind.
     pub async fn patch_limit(&self) -> Result<u64, StoreError> {
         let what = "read the limit of patch parts";
-        let (database, table) = (&self.schema.database, &self.schema.table);
         let sql = format!(
-            "SELECT engine, create_table_query FROM system.tables WHERE database = {} AND name = {}",
-            literal(database),
-            literal(table)
+            "SELECT engine, create_table_query FROM system.tables WHERE {}",
+            self.schema.about("name")
         );
-        let tables: Vec<(String, String)> = self.server.all(what, &sql).await?;
-        let (engine, text) = tables.into_iter().next().unwrap_or_default();
+        let table: Option<(String, String)> = self.server.first(what, &sql).await?;
+        let (engine, text) = table.unwrap_or_default();
         if let Some(own) = own_limit(&text) {
             return Ok(own);
         }
         let default = async |defaults: &str| {
             let sql = format!("SELECT value FROM system.{defaults} WHERE name = '{PATCH_LIMIT}'");
-            let limits: Vec<String> = self.server.all(what, &sql).await?;
-            let limit = limits.first().and_then(|limit| limit.parse().ok());
+            let limit: Option<String> = self.server.first(what, &sql).await?;
+            let limit = limit.and_then(|limit| limit.parse().ok());
             Ok::<u64, StoreError>(limit.unwrap_or(0))
         };
         if engine.starts_with("Replicated") {
@@ -218,11 +212,9 @@ impl SourceTable {
              FROM system.mutations WHERE {} HAVING count() > 0",
             self.unfinished()
         );
-        let found: Vec<Applying> = self
-            .server
-            .all("look how patches are applied", &sql)
-            .await?;
-        Ok(found.into_iter().next())
+        self.server
+            .first("look how patches are applied", &sql)
+            .await
     }
 
     /// Stops applying patches. What was applied stays; the rest is as it was.
@@ -233,9 +225,8 @@ impl SourceTable {
 
     fn unfinished(&self) -> String {
         format!(
-            "database = {} AND table = {} AND NOT is_done AND command LIKE '%APPLY PATCHES%'",
-            literal(&self.schema.database),
-            literal(&self.schema.table)
+            "{} AND NOT is_done AND command LIKE '%APPLY PATCHES%'",
+            self.schema.about("table")
         )
     }
 
@@ -243,12 +234,8 @@ impl SourceTable {
     pub async fn updates_under_way(&self) -> Result<u64, StoreError> {
         // Spelt as the write-backs spell it; a plant's own UPDATE may spell the table's name otherwise, so any UPDATE
         // counts.
-        self.server
-            .one(
-                "look for updates",
-                "SELECT count() FROM system.processes WHERE query_kind = 'Update'",
-            )
-            .await
+        let sql = "SELECT count() FROM system.processes WHERE query_kind = 'Update'";
+        self.server.one("look for updates", sql).await
     }
 }
 
@@ -269,15 +256,14 @@ fn own_limit(create_table_query: &str) -> Option<u64> {
 }
 
 fn apply_sql(source: &str, partitions: &[String]) -> String {
-    let commands: Vec<String> = partitions
+    let commands = partitions
         .iter()
-        .map(|id| format!("APPLY PATCHES IN PARTITION ID {}", literal(id)))
-        .collect();
+        .map(|id| format!("APPLY PATCHES IN PARTITION ID {}", literal(id)));
     // The statement only asks: a client that waits for the end would learn of a failure late, and of nothing when it is
     // cut off.
     format!(
         "ALTER TABLE {source} {} SETTINGS mutations_sync = 0, alter_sync = 0",
-        commands.join(", ")
+        commas(commands)
     )
 }
 
@@ -287,15 +273,11 @@ pub(crate) const PATCH_FORMAT: (&str, &str) = ("patch_parts_version", "v1");
 
 /// Whether the server knows [`PATCH_FORMAT`].
 pub(crate) async fn has_patch_formats(server: &Server) -> Result<bool, StoreError> {
-    let known: u64 = server
-        .one(
-            "read system.merge_tree_settings",
-            &format!(
-                "SELECT count() FROM system.merge_tree_settings WHERE name = {}",
-                literal(PATCH_FORMAT.0)
-            ),
-        )
-        .await?;
+    let sql = format!(
+        "SELECT count() FROM system.merge_tree_settings WHERE name = {}",
+        literal(PATCH_FORMAT.0)
+    );
+    let known: u64 = server.one("read system.merge_tree_settings", &sql).await?;
     Ok(known > 0)
 }
 

@@ -7,7 +7,7 @@ use super::{
     native::Writer,
     schema::{DayType, IdType, TimeType},
 };
-use crate::{errors::StoreError, range::Day};
+use crate::{commas, errors::StoreError, range::Day};
 
 /// Made-up welds of one day by column; every slice has one entry a row. Values are in the units that
 /// `[curves]` says the table holds.
@@ -91,14 +91,10 @@ impl SourceTable {
                 }
             }
         }
-        let columns: Vec<&str> = names.iter().map(|name| schema.column(name)).collect();
-        let sql = format!(
-            "INSERT INTO {} ({}) FORMAT Native",
-            schema.source,
-            columns.join(", ")
-        );
+        let columns = commas(names.iter().map(|name| schema.column(name)));
+        let target = (schema.source.as_str(), columns.as_str());
         self.server
-            .insert_native("insert simulated rows", &sql, out.finish())
+            .insert_native("insert simulated rows", target, out.finish())
             .await
     }
 

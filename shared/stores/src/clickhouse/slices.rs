@@ -3,15 +3,16 @@
 use super::{
     SourceTable,
     arrived::Ids,
-    fetch::{empty_ids, read_ids, read_ticks},
-    leading::{LeadingColumn, Values},
+    fetch::read_ticks,
+    leading::{LeadingColumn, LeadingValues},
     native::Reader,
     quote,
-    schema::TimeType,
+    schema::{IdType, TimeType},
     server::HttpSource,
     sql,
 };
 use crate::{
+    commas,
     errors::StoreError,
     range::{Coverage, Day, Key, KeyOrder, KeyRange, KeyRef, Range, Selection},
 };
@@ -23,7 +24,7 @@ const MAX_EXCLUDED: usize = 20_000;
 #[derive(Debug)]
 pub struct KeyBlock {
     /// In the order of time there are none.
-    leading: Option<Values>,
+    leading: Option<LeadingValues>,
     ticks: Vec<i64>,
     ids: Ids,
 }
@@ -54,13 +55,15 @@ impl KeyStream {
             return Ok(None);
         };
         if let Some(values) = &mut self.block.leading {
-            values.read(&mut self.reader, rows).await?;
+            values.clear();
+            values.read(&mut self.reader, "Int128", rows).await?;
         }
         self.block.ticks.clear();
         self.block.ids.clear();
         read_ticks(&mut self.reader, self.time, rows, &mut self.block.ticks).await?;
-        read_ids(&mut self.reader, rows, &mut self.block.ids).await?;
-        self.block.ids.check()?;
+        let ids = &mut self.block.ids;
+        ids.read(&mut self.reader, "UInt64", rows).await?;
+        ids.check()?;
         Ok(Some(&self.block))
     }
 }
@@ -215,7 +218,7 @@ impl SourceTable {
             block: KeyBlock {
                 leading: leading.map(LeadingColumn::no_values),
                 ticks: Vec::new(),
-                ids: empty_ids(schema.id),
+                ids: Ids::empty(schema.id == IdType::Text),
             },
         })
     }
@@ -266,16 +269,11 @@ impl SourceTable {
             TimeType::Seconds => ("UInt32", format!("DateTime({})", &zone[2..])),
             TimeType::Ticks(precision) => ("Int64", format!("DateTime64({precision}{zone})")),
         };
-        let texts: Vec<String> = self
-            .server
-            .one(
-                "print times",
-                &format!(
-                    "SELECT arrayMap(x -> toString(reinterpret(x, {})), CAST({ticks} AS Array({integer})))",
-                    quote::literal(&kind)
-                ),
-            )
-            .await?;
+        let sql = format!(
+            "SELECT arrayMap(x -> toString(reinterpret(x, {})), CAST({ticks} AS Array({integer})))",
+            quote::literal(&kind)
+        );
+        let texts: Vec<String> = self.server.one("print times", &sql).await?;
         if texts.len() != keys.len() {
             return Err(StoreError::answer("print times", "not one text a key"));
         }
@@ -335,29 +333,20 @@ impl SourceTable {
 
     /// The largest fencing token in `weld_results` and in the rows of the given days.
     pub async fn max_token(&self, recent: &[Day]) -> Result<u64, StoreError> {
-        let stored: Vec<u64> = self
-            .server
-            .all(
-                "read the largest token",
-                &format!(
-                    "SELECT token FROM {} ORDER BY token DESC LIMIT 1",
-                    self.schema.results
-                ),
-            )
-            .await?;
-        let rows: u64 = self
-            .server
-            .one(
-                "read the largest token",
-                &format!(
-                    "SELECT ifNull(max({}), toUInt64(0)) FROM {} WHERE {}",
-                    self.schema.column("alg_token"),
-                    self.schema.source,
-                    self.schema.on_days(recent),
-                ),
-            )
-            .await?;
-        Ok(stored.first().copied().unwrap_or(0).max(rows))
+        let (schema, what) = (&self.schema, "read the largest token");
+        let sql = format!(
+            "SELECT token FROM {} ORDER BY token DESC LIMIT 1",
+            schema.results
+        );
+        let stored: Option<u64> = self.server.first(what, &sql).await?;
+        let sql = format!(
+            "SELECT ifNull(max({}), toUInt64(0)) FROM {} WHERE {}",
+            schema.column("alg_token"),
+            schema.source,
+            schema.on_days(recent),
+        );
+        let rows: u64 = self.server.one(what, &sql).await?;
+        Ok(stored.unwrap_or(0).max(rows))
     }
 
     /// How many rows of each of these ranges of a day a run still wants, in one question. Counted as ranges are cut: of
@@ -370,14 +359,13 @@ impl SourceTable {
         ranges: &[KeyRange],
     ) -> Result<Vec<u64>, StoreError> {
         let schema = &self.schema;
-        let counts: Vec<String> = ranges
+        let counts = ranges
             .iter()
-            .map(|keys| format!("countIf({})", schema.between(keys)))
-            .collect();
+            .map(|keys| format!("countIf({})", schema.between(keys)));
         let what = "count what is left of ranges";
         let sql = format!(
             "SELECT CAST([{counts}] AS Array(UInt64)) FROM {source} WHERE {on_day} AND {within} AND {wanted}",
-            counts = counts.join(", "),
+            counts = commas(counts),
             source = schema.rows(),
             on_day = schema.on_day(day),
             within = schema.around(ranges),

@@ -1,18 +1,20 @@
 //! Where rows of the source table are read, and conditions on them: bounds and guards.
 
 use super::{
-    Hours,
-    leading::LeadingColumn,
-    quote::literal,
+    leading::Side,
+    quote::{literal, literals},
     schema::{DayType, IdType, Schema, TimeType},
 };
 use crate::{
-    IdRef, RecordId,
-    range::{Day, Key, KeyOrder, KeyRange, Leading, LeadingRef, Selection},
+    IdRef, RecordId, commas,
+    range::{Day, Key, KeyOrder, KeyRange, Leading, Selection},
 };
 
 /// Bytes of the longest `record_id` there is room for in MySQL's unique key.
 pub(crate) const LONGEST_ID: usize = 512;
+
+/// Keys that one statement names.
+pub(super) const MOST_KEYS: usize = 5000;
 
 /// Spans in order, those that touch as one.
 fn joined<T: Copy + Ord>(mut spans: Vec<(T, T)>) -> Vec<(T, T)> {
@@ -37,6 +39,14 @@ pub(super) fn newest_day(day: &str, source: &str, is_text: bool) -> String {
     format!("SELECT max({day}) FROM {source}{dated}")
 }
 
+/// The number behind a prefix in a text column; 0 where the text is not so.
+pub(super) fn number_behind(prefix: &str, column: &str) -> String {
+    let prefix = literal(prefix);
+    format!(
+        "if(startsWith({column}, {prefix}), toUInt64OrZero(substring({column}, length({prefix}) + 1)), toUInt64(0))"
+    )
+}
+
 /// A SELECT of these expressions by their names, with `rest` behind them. Inside a name is `f_…`: the plant may have a
 /// column of that name, and an expression that uses it.
 pub(super) fn renamed(columns: &[(&str, String)], rest: &str) -> String {
@@ -48,12 +58,27 @@ pub(super) fn renamed(columns: &[(&str, String)], rest: &str) -> String {
         .map(|(name, sql)| format!("{sql} AS f_{name}"));
     format!(
         "SELECT {} FROM (SELECT {} {rest})",
-        outer.collect::<Vec<_>>().join(", "),
-        inner.collect::<Vec<_>>().join(", "),
+        commas(outer),
+        commas(inner)
     )
 }
 
 impl Schema {
+    /// What names a weld in a list for people, for [`renamed`].
+    pub(super) fn named_weld(&self) -> Vec<(&'static str, String)> {
+        let text = |ours| (ours, format!("toValidUTF8({})", self.text(ours)));
+        let time = self.column("ck_local_time");
+        vec![
+            ("day", format!("toUInt32({})", self.day_number())),
+            ("ticks", self.ticks()),
+            ("time", format!("toString({time})")),
+            ("record_id", format!("toValidUTF8({})", self.id_text())),
+            text("part_no"),
+            text("spot_name"),
+            text("timer_name"),
+        ]
+    }
+
     /// Where rows are read: of a table that keeps versions, the version that counts.
     ///
     /// `FINAL` is the table's own notion of it, deleted rows included. Writes name the table itself: a result is of one
@@ -220,27 +245,20 @@ impl Schema {
 
     /// Rows of the day with any of these keys, given as ticks and id.
     pub(crate) fn has_key<'k>(&self, keys: impl IntoIterator<Item = (i64, &'k str)>) -> String {
-        let list: Vec<String> = keys
-            .into_iter()
-            .map(|(ticks, id)| format!("({ticks}, {})", literal(id)))
-            .collect();
+        let keys = keys.into_iter();
+        let list = commas(keys.map(|(ticks, id)| format!("({ticks}, {})", literal(id))));
         if list.is_empty() {
             return "0".to_owned();
         }
-        format!(
-            "({}, {}) IN (({}))",
-            self.ticks(),
-            self.id_text(),
-            list.join(", ")
-        )
+        format!("({}, {}) IN (({list}))", self.ticks(), self.id_text())
     }
 
     /// Rows from the first key to the last. The bounds on time alone come first and use the primary key.
     pub(crate) fn between(&self, keys: &KeyRange) -> String {
         format!(
             "({} AND {})",
-            self.not_before(&keys.from, true),
-            self.not_after(&keys.to, true)
+            self.on_side(Side::Behind, &keys.from, true),
+            self.on_side(Side::Before, &keys.to, true)
         )
     }
 
@@ -266,7 +284,8 @@ impl Schema {
             });
             let spans = joined(spans.filter(|(from, _)| column.fits(*from)).collect());
             alternatives.extend(spans.into_iter().map(|(from, to)| {
-                format!("({} AND {})", column.from(from, true), column.to(to, true))
+                let from = column.on_side(Side::Behind, from, true);
+                format!("({from} AND {})", column.on_side(Side::Before, to, true))
             }));
         }
         match alternatives.as_slice() {
@@ -292,62 +311,26 @@ impl Schema {
         Some(format!("({hull} AND ({}))", each.join(" OR ")))
     }
 
-    /// Rows at or behind a key (strictly behind it unless `inclusive`).
-    pub(crate) fn not_before(&self, key: &Key, inclusive: bool) -> String {
-        let (time, id) = (self.column("ck_local_time"), self.column("record_id"));
-        let (at, value) = (self.instant(key.ticks), self.id_value(key.id.as_ref()));
-        let sign = if inclusive { ">=" } else { ">" };
-        let later = format!("{time} >= {at} AND ({time} > {at} OR {id} {sign} {value})");
-        self.led_by(key, later, LeadingColumn::from)
-    }
-
-    /// Rows before a key, or at it.
-    pub(crate) fn not_after(&self, key: &Key, inclusive: bool) -> String {
-        let (time, id) = (self.column("ck_local_time"), self.column("record_id"));
-        let (at, value) = (self.instant(key.ticks), self.id_value(key.id.as_ref()));
-        let sign = if inclusive { "<=" } else { "<" };
-        let earlier = format!("{time} <= {at} AND ({time} < {at} OR {id} {sign} {value})");
-        self.led_by(key, earlier, LeadingColumn::to)
-    }
-
-    /// Rows on one side of the key's leading value, at the value itself those that meet the condition; the condition
-    /// alone in the order of time.
+    /// Rows on one side of a key, and at it if that is `inclusive`.
     ///
     /// A range along a sorting key that the table has no more names no row; the pass cuts its rows anew.
-    fn led_by(
-        &self,
-        key: &Key,
-        at_the_value: String,
-        side: impl Fn(&LeadingColumn, LeadingRef<'_>, bool) -> String,
-    ) -> String {
+    pub(super) fn on_side(&self, side: Side, key: &Key, inclusive: bool) -> String {
+        let (time, id) = (self.column("ck_local_time"), self.column("record_id"));
+        let (at, value) = (self.instant(key.ticks), self.id_value(key.id.as_ref()));
+        let [from, beyond, last] = [true, false, inclusive].map(|inclusive| side.sign(inclusive));
+        let by_time =
+            format!("{time} {from} {at} AND ({time} {beyond} {at} OR {id} {last} {value})");
         let Some(value) = key.leading.as_ref().map(Leading::as_ref) else {
-            return at_the_value;
+            return by_time;
         };
         match self.leading.as_ref().filter(|column| column.fits(value)) {
             None => "0".to_owned(),
             Some(column) => format!(
-                "{} AND ({} OR ({at_the_value}))",
-                side(column, value, true),
-                side(column, value, false)
+                "{} AND ({} OR ({by_time}))",
+                column.on_side(side, value, true),
+                column.on_side(side, value, false)
             ),
         }
-    }
-
-    /// Rows of [`Hours::days`] whose time is of these hours, which begin on that day by the plant's clock and end on the
-    /// same or the next, wherever the plant's `data_date` changes.
-    pub(crate) fn within(&self, hours: Hours, day: Day) -> String {
-        let column = self.column("ck_local_time");
-        let (_, zone) = self.plant_clock();
-        let at = |day: Day, clock: jiff::civil::Time| {
-            let time = literal(&format!("{} {clock}", day.iso()));
-            format!("toDateTime({time}{zone})")
-        };
-        let last = match hours.from < hours.to {
-            true => day,
-            false => day.offset(1).unwrap_or(day),
-        };
-        let (from, to) = (at(day, hours.from), at(last, hours.to));
-        format!("({column} >= {from} AND {column} < {to})")
     }
 
     /// Rows that are the fleet's, for an UPDATE, to which the server does not add the filter by itself.
@@ -367,20 +350,12 @@ impl Schema {
             Selection::New => format!("{} IS NULL", self.column("alg_complete_time")),
             Selection::Force => self.guard(run),
             Selection::Status(statuses) => {
-                let list: Vec<String> = statuses
-                    .iter()
-                    .map(|status| literal(status.as_str()))
-                    .collect();
-                let list = if list.is_empty() {
-                    "NULL".to_owned()
-                } else {
-                    list.join(", ")
+                let status = self.column("alg_status");
+                let list = match statuses.as_slice() {
+                    [] => "NULL".to_owned(),
+                    some => literals(some.iter().map(|status| status.as_str())),
                 };
-                format!(
-                    "{} IN ({list}) AND {}",
-                    self.column("alg_status"),
-                    self.guard(run)
-                )
+                format!("{status} IN ({list}) AND {}", self.guard(run))
             }
         }
     }

@@ -20,10 +20,8 @@ use crate::errors::StoreError;
 /// How a curve is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StoredForm {
-    /// An array of numbers of a fixed size; the type of one.
+    /// An array of numbers of a fixed size; the type of one. Of other numbers the server makes `Float32`.
     Numbers(&'static str),
-    /// An array of other numbers: the server makes `Float32` of them.
-    Converted,
     /// The same where some may be NULL.
     Nullable,
     /// An array of texts, one a sample.
@@ -34,13 +32,14 @@ enum StoredForm {
 
 /// The types that are widened here.
 const WIDENED: &[&str] = &[
-    "Float32", "Float64", "UInt8", "Int8", "UInt16", "Int16", "UInt32", "Int32",
+    "Float64", "UInt8", "Int8", "UInt16", "Int16", "UInt32", "Int32",
 ];
+const FLOAT: &str = "Float32";
 
 impl StoredForm {
     fn of(kind: Option<&ColumnType>) -> Self {
         let Some(kind) = kind else {
-            return Self::Converted;
+            return Self::Numbers(FLOAT);
         };
         let Some(item) = kind.array_item() else {
             return Self::Text;
@@ -51,18 +50,8 @@ impl StoredForm {
         if item.nullable {
             return Self::Nullable;
         }
-        WIDENED
-            .iter()
-            .find(|name| item.full == **name && kind.full == kind.bare)
-            .map_or(Self::Converted, |name| Self::Numbers(name))
-    }
-}
-
-/// Whether a curve can be read from a column of this type.
-pub(super) fn curve_fits(kind: &ColumnType) -> bool {
-    match kind.array_item() {
-        Some(item) => item.is_number() || item.is_text(),
-        None => kind.is_text(),
+        let mut widened = WIDENED.iter().filter(|_| kind.full == kind.bare);
+        Self::Numbers(widened.find(|name| item.full == **name).unwrap_or(&FLOAT))
     }
 }
 
@@ -102,8 +91,8 @@ impl Schema {
     /// A curve as [`read_curves`] takes it.
     pub(super) fn stored_curve(&self, ours: &'static str) -> String {
         match StoredForm::of(self.column_type(ours)) {
+            StoredForm::Numbers(FLOAT) => self.curve(ours),
             StoredForm::Numbers(_) => self.column(ours).to_owned(),
-            StoredForm::Converted => self.curve(ours),
             StoredForm::Nullable => {
                 format!("CAST({} AS Array(Nullable(Float32)))", self.column(ours))
             }
@@ -259,12 +248,6 @@ pub(super) async fn read_curves<S: ChunkSource>(
             let count = reader.array_ends(rows, base, ends).await?;
             read_widened(reader, name, count, values).await
         }
-        StoredForm::Converted => {
-            reader.column("Array(Float32)").await?;
-            let base = values.len() as u64;
-            let count = reader.array_ends(rows, base, ends).await?;
-            reader.numbers(count, values).await
-        }
         StoredForm::Nullable => {
             reader.column("Array(Nullable(Float32))").await?;
             let base = values.len();
@@ -308,44 +291,16 @@ async fn read_widened<S: ChunkSource>(
     reader: &mut Reader<S>,
     name: &str,
     count: usize,
-    values: &mut Vec<f32>,
+    into: &mut Vec<f32>,
 ) -> Result<(), StoreError> {
     match name {
-        "Float64" => {
-            reader
-                .widened(count, values, |value: f64| value as f32)
-                .await
-        }
-        "UInt8" => {
-            reader
-                .widened(count, values, |value: u8| f32::from(value))
-                .await
-        }
-        "Int8" => {
-            reader
-                .widened(count, values, |value: i8| f32::from(value))
-                .await
-        }
-        "UInt16" => {
-            reader
-                .widened(count, values, |value: u16| f32::from(value))
-                .await
-        }
-        "Int16" => {
-            reader
-                .widened(count, values, |value: i16| f32::from(value))
-                .await
-        }
-        "UInt32" => {
-            reader
-                .widened(count, values, |value: u32| value as f32)
-                .await
-        }
-        "Int32" => {
-            reader
-                .widened(count, values, |value: i32| value as f32)
-                .await
-        }
-        _ => reader.numbers(count, values).await,
+        "Float64" => reader.widened(count, into, |x: f64| x as f32).await,
+        "UInt8" => reader.widened(count, into, |x: u8| x.into()).await,
+        "Int8" => reader.widened(count, into, |x: i8| x.into()).await,
+        "UInt16" => reader.widened(count, into, |x: u16| x.into()).await,
+        "Int16" => reader.widened(count, into, |x: i16| x.into()).await,
+        "UInt32" => reader.widened(count, into, |x: u32| x as f32).await,
+        "Int32" => reader.widened(count, into, |x: i32| x as f32).await,
+        _ => reader.numbers(count, into).await,
     }
 }

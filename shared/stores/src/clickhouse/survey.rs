@@ -7,10 +7,10 @@ use super::{
     Server,
     column_type::ColumnType,
     latest_days::latest_days,
-    quote::{identifier, literal, qualified},
+    quote::{about_table, identifier, qualified},
     sql::newest_day,
 };
-use crate::errors::StoreError;
+use crate::{commas, errors::StoreError};
 
 /// Longest text of a value, in characters; a curve of 1,000 samples as text is shorter.
 const LONGEST: u32 = 20_000;
@@ -26,9 +26,8 @@ pub struct SurveyedColumn {
 /// A table's columns in their order; none where there is no such table.
 pub async fn columns(server: &Server, table: &str) -> Result<Vec<SurveyedColumn>, StoreError> {
     let sql = format!(
-        "SELECT name, type AS kind FROM system.columns WHERE database = {} AND table = {} ORDER BY position",
-        literal(server.database()),
-        literal(table)
+        "SELECT name, type AS kind FROM system.columns WHERE {} ORDER BY position",
+        about_table("table", server.database(), table)
     );
     server.all("read system.columns", &sql).await
 }
@@ -61,21 +60,16 @@ pub async fn latest_rows(
             )
         },
     );
-    let cells: Vec<String> = columns
-        .iter()
-        .map(|column| {
-            if column.kind.starts_with("AggregateFunction") {
-                return "NULL".to_owned();
-            }
-            format!(
-                "substringUTF8(toValidUTF8(toString({})), 1, {LONGEST})",
-                identifier(&column.name)
-            )
-        })
-        .collect();
+    let cells = columns.iter().map(|column| {
+        if column.kind.starts_with("AggregateFunction") {
+            return "NULL".to_owned();
+        }
+        let name = identifier(&column.name);
+        format!("substringUTF8(toValidUTF8(toString({name})), 1, {LONGEST})")
+    });
     let sql = format!(
         "SELECT CAST([{}] AS Array(Nullable(String))) AS cells FROM {source} WHERE {on_latest_days} AND {since} LIMIT {limit}",
-        cells.join(", ")
+        commas(cells)
     );
     Ok((server.all("read the latest rows", &sql).await?, left_out))
 }

@@ -15,17 +15,14 @@ impl SourceTable {
         let schema = &self.schema;
         let sql = format!(
             "SELECT toUInt8(toString(uuid) = {} AND create_table_query = {}) FROM system.tables \
-             WHERE database = {} AND name = {}",
+             WHERE {}",
             literal(&schema.table_id),
             literal(&schema.create_table_query),
-            literal(&schema.database),
-            literal(&schema.table),
+            schema.about("name"),
         );
-        let same: Vec<u8> = self
-            .server
-            .all("look whether the table is the same", &sql)
-            .await?;
-        Ok(same == [1])
+        let what = "look whether the table is the same";
+        let same: Option<u8> = self.server.first(what, &sql).await?;
+        Ok(same == Some(1))
     }
 }
 

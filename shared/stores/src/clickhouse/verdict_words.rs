@@ -4,7 +4,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 use weldfleet_settings::columns::{NOK_WORDS, OK_WORDS};
 
-use super::{Schema, SourceTable, quote::literal};
+use super::{Schema, SourceTable, quote::literals};
 use crate::{errors::StoreError, range::Day};
 
 /// A text that is neither verdict.
@@ -24,10 +24,7 @@ pub(super) struct VerdictWords {
 impl VerdictWords {
     pub fn of(schema: &Schema, column: &'static str) -> Self {
         let text = format!("lowerUTF8(trimBoth({}))", schema.text(column));
-        let among = |words: &[&str]| {
-            let words: Vec<String> = words.iter().map(|word| literal(word)).collect();
-            format!("({text} IN ({}))", words.join(", "))
-        };
+        let among = |words: &[&str]| format!("({text} IN ({}))", literals(words));
         let (is_ok, is_nok) = (among(OK_WORDS), among(NOK_WORDS));
         Self {
             text,

@@ -119,17 +119,13 @@ impl fmt::Display for Notice {
 
 /// Rows of a table that is not of our own making.
 async fn foreign_rows(server: &Server, schema: &Schema) -> Result<u64, StoreError> {
-    let (database, table) = (literal(&schema.database), literal(&schema.table));
-    let (rows, is_ours): (u64, u8) = server
-        .one(
-            "look at the source table",
-            &format!(
-                "SELECT CAST(assumeNotNull((SELECT count() FROM {})) AS UInt64), toUInt8(count() > 0) FROM system.columns \
-                 WHERE database = {database} AND table = {table} AND comment = '{OWN_RECORD_ID}'",
-                schema.source
-            ),
-        )
-        .await?;
+    let sql = format!(
+        "SELECT CAST(assumeNotNull((SELECT count() FROM {})) AS UInt64), toUInt8(count() > 0) FROM system.columns \
+         WHERE {} AND comment = '{OWN_RECORD_ID}'",
+        schema.source,
+        schema.about("table")
+    );
+    let (rows, is_ours): (u64, u8) = server.one("look at the source table", &sql).await?;
     Ok(if is_ours == 1 { 0 } else { rows })
 }
 
@@ -150,18 +146,16 @@ pub(crate) async fn notice(
         return Ok(None);
     }
     let (database, table) = (literal(&schema.database), literal(&schema.table));
-    let alike = server
-        .all(
-            "look for tables of the same columns",
-            &format!(
-                "SELECT concat(database, '.', table) FROM system.columns WHERE (database, table) IN \
-                 (SELECT database, name FROM system.tables WHERE engine LIKE '%MergeTree') \
-                 GROUP BY database, table HAVING (database, table) != ({database}, {table}) \
-                 AND arraySort(groupArray((name, type))) = (SELECT arraySort(groupArray((name, type))) FROM system.columns \
-                 WHERE database = {database} AND table = {table}) ORDER BY 1 LIMIT 20"
-            ),
-        )
-        .await?;
+    let sql = format!(
+        "SELECT concat(database, '.', table) FROM system.columns WHERE (database, table) IN \
+         (SELECT database, name FROM system.tables WHERE engine LIKE '%MergeTree') \
+         GROUP BY database, table HAVING (database, table) != ({database}, {table}) \
+         AND arraySort(groupArray((name, type))) = (SELECT arraySort(groupArray((name, type))) FROM system.columns \
+         WHERE {}) ORDER BY 1 LIMIT 20",
+        schema.about("table")
+    );
+    let alike = server.all("look for tables of the same columns", &sql);
+    let alike = alike.await?;
     Ok(Some(Notice {
         table: format!("{}.{}", schema.database, schema.table),
         columns,
@@ -171,13 +165,9 @@ pub(crate) async fn notice(
 }
 
 async fn logged(server: &Server, schema: &Schema) -> Result<Vec<LoggedInsert>, String> {
-    let there: u64 = server
-        .one(
-            "look for the query log",
-            "SELECT count() FROM system.tables WHERE database = 'system' AND name = 'query_log'",
-        )
-        .await
-        .map_err(|error| error.chain())?;
+    let sql = "SELECT count() FROM system.tables WHERE database = 'system' AND name = 'query_log'";
+    let there = server.one("look for the query log", sql).await;
+    let there: u64 = there.map_err(|error| error.chain())?;
     if there == 0 {
         return Err("the server keeps no system.query_log that this user may read".to_owned());
     }
@@ -188,17 +178,13 @@ async fn logged(server: &Server, schema: &Schema) -> Result<Vec<LoggedInsert>, S
          AND position(query, {}) > 0 GROUP BY user, normalized_query_hash ORDER BY times DESC, last DESC LIMIT {MOST_READ}",
         literal(&schema.table),
     );
-    let found: Vec<LoggedInsert> = server
-        .all("read the query log", &sql)
-        .await
-        .map_err(|error| error.chain())?;
-    Ok(found
-        .into_iter()
-        .filter_map(|insert| {
-            let query = without_columns(&insert.query, &schema.database, &schema.table)?;
-            Some(LoggedInsert { query, ..insert })
-        })
-        .collect())
+    let found = server.all("read the query log", &sql).await;
+    let found: Vec<LoggedInsert> = found.map_err(|error| error.chain())?;
+    let found = found.into_iter().filter_map(|insert| {
+        let query = without_columns(&insert.query, &schema.database, &schema.table)?;
+        Some(LoggedInsert { query, ..insert })
+    });
+    Ok(found.collect())
 }
 
 /// The beginning of an INSERT into the table that names no columns and whose format does not either; `None` for any

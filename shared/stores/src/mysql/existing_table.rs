@@ -5,10 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use mysql_async::{Conn, prelude::Queryable};
 
 use super::server::in_time;
-use crate::errors::StoreError;
+use crate::{
+    errors::{SchemaFault, StoreError},
+    mirror_layout::MirrorLayout,
+};
+
+/// Why a column is of no use.
+pub(super) const GENERATED: &str = "is generated, so nothing can be written into it";
+
+/// What brings what is lacking.
+pub(super) const MIGRATE: &str = "run `scheduler migrate`";
+
+/// A fault of no column that the settings name.
+pub(super) fn table_fault(problem: impl Into<String>, remedy: impl Into<String>) -> SchemaFault {
+    SchemaFault::new("tables.result_table", problem, remedy)
+}
 
 /// Collations that compare by bytes and do not pad with blanks, newest first.
-pub(super) const EXACT_COLLATIONS: &[&str] = &["utf8mb4_0900_bin", "utf8mb4_nopad_bin"];
+const EXACT_COLLATIONS: &[&str] = &["utf8mb4_0900_bin", "utf8mb4_nopad_bin"];
 
 /// Name, type, the type with its size, collation, nullable, default, extra, comment.
 type InformationRow = (
@@ -88,67 +102,101 @@ impl ExistingTable {
             ),
         )
         .await?;
-        let rows: Vec<InformationRow> = in_time(
-            "read columns",
-            conn.exec(
-                "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, COLLATION_NAME, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, COLUMN_COMMENT \
-                 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
-                (database, table),
-            ),
-        )
-        .await?;
+        let named = (database, table);
+        let columns = columns(conn, named).await?.into_iter();
         Ok(Self {
             collation: exact_collation(conn).await?,
             has_database: !databases.is_empty(),
-            columns: rows.into_iter().map(ExistingColumn::described).collect(),
-            unique_keys: unique_keys(conn, database, table).await?,
-            kind: kind(conn, database, table).await?,
-            referring: referring(conn, database, table).await?,
+            columns: columns
+                .map(|(name, column)| (name.to_lowercase(), column))
+                .collect(),
+            unique_keys: unique_keys(conn, named).await?,
+            kind: kind(conn, named).await?,
+            referring: referring(conn, named).await?,
         })
     }
 
-    /// Why the table cannot get a unique key over these columns, or cannot use the one that it has; and what to do.
-    pub(super) fn unfit_for_key(&self, key: &BTreeSet<String>) -> Option<(String, &'static str)> {
+    /// The unique key over a weld's key.
+    fn unique_key(&self, layout: &MirrorLayout) -> Option<&UniqueKey> {
+        let key = layout.key_in_lower_case();
         let mut keys = self.unique_keys.iter();
-        if let Some(found) = keys.find(|unique| unique.whole && unique.columns == *key) {
-            let problem = format!(
-                "unique key `{}` is a HASH index, which finds no rows of a day",
-                found.name
-            );
-            return found
-                .is_hash
-                .then_some((problem, "drop it, and let the table be InnoDB with ROW_FORMAT=DYNAMIC; `scheduler migrate` then adds one"));
+        keys.find(|unique| unique.whole && unique.columns == key)
+    }
+
+    /// What `migrate` has yet to do about a table without the unique key.
+    pub(super) fn lacks_unique_key(&self, layout: &MirrorLayout) -> Option<SchemaFault> {
+        if self.unique_key(layout).is_some() {
+            return None;
         }
+        let problem = format!(
+            "no unique key over ({}), so a weld could be there twice",
+            layout.key.join(", ")
+        );
+        Some(table_fault(problem, MIGRATE))
+    }
+
+    /// Why the table cannot get the unique key, or cannot use the one that it has.
+    pub(super) fn unfit_for_key(&self, layout: &MirrorLayout) -> Option<SchemaFault> {
         let TableKind {
             kind,
             engine,
             row_format,
             options,
         } = &self.kind;
-        if kind.contains("view") {
+        let (problem, remedy) = if let Some(found) = self.unique_key(layout) {
+            if !found.is_hash {
+                return None;
+            }
+            let problem = format!(
+                "unique key `{}` is a HASH index, which finds no rows of a day",
+                found.name
+            );
+            (
+                problem,
+                "drop it, and let the table be InnoDB with ROW_FORMAT=DYNAMIC; `scheduler migrate` then adds one",
+            )
+        } else if kind.contains("view") {
             let problem = "is a view, which can have no unique key".to_owned();
-            Some((problem, "name the table that it shows"))
+            (problem, "name the table that it shows")
         } else if !engine.is_empty() && engine != "innodb" {
             let problem = format!("is of the engine {engine}, and a weld's key needs InnoDB");
-            Some((
+            (
                 problem,
                 "ALTER TABLE … ENGINE=InnoDB, or name another table",
-            ))
+            )
         } else if options.contains("partitioned") {
             let problem = "is partitioned, so that a unique key over a weld's key alone is refused";
-            Some((problem.to_owned(), "name a table without partitions"))
+            (problem.to_owned(), "name a table without partitions")
         } else if ["compact", "redundant"].contains(&row_format.as_str()) {
             let problem = format!("has ROW_FORMAT={row_format}, in which a weld's key is too long");
-            Some((problem, "ALTER TABLE … ROW_FORMAT=DYNAMIC"))
+            (problem, "ALTER TABLE … ROW_FORMAT=DYNAMIC")
         } else {
-            None
-        }
+            return None;
+        };
+        Some(table_fault(problem, remedy))
     }
 
     /// A column by its name, whatever its case.
     pub(super) fn column(&self, name: &str) -> Option<&ExistingColumn> {
         self.columns.get(&name.to_lowercase())
     }
+}
+
+/// Names and columns of a table, `named` with its database, in their order; none where there is no such table.
+pub(super) async fn columns(
+    conn: &mut Conn,
+    named: (&str, &str),
+) -> Result<Vec<(String, ExistingColumn)>, StoreError> {
+    let rows: Vec<InformationRow> = in_time(
+        "read columns",
+        conn.exec(
+            "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, COLLATION_NAME, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, COLUMN_COMMENT \
+             FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION",
+            named,
+        ),
+    )
+    .await?;
+    Ok(rows.into_iter().map(ExistingColumn::described).collect())
 }
 
 /// The best that the server has.
@@ -168,13 +216,13 @@ async fn exact_collation(conn: &mut Conn) -> Result<String, StoreError> {
     })
 }
 
-async fn kind(conn: &mut Conn, database: &str, table: &str) -> Result<TableKind, StoreError> {
+async fn kind(conn: &mut Conn, named: (&str, &str)) -> Result<TableKind, StoreError> {
     let found: Option<(String, String, String, String)> = in_time(
         "read the table's kind",
         conn.exec_first(
             "SELECT TABLE_TYPE, IFNULL(ENGINE, ''), IFNULL(ROW_FORMAT, ''), IFNULL(CREATE_OPTIONS, '') \
              FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?",
-            (database, table),
+            named,
         ),
     )
     .await?;
@@ -187,17 +235,13 @@ async fn kind(conn: &mut Conn, database: &str, table: &str) -> Result<TableKind,
     })
 }
 
-async fn referring(
-    conn: &mut Conn,
-    database: &str,
-    table: &str,
-) -> Result<Vec<String>, StoreError> {
+async fn referring(conn: &mut Conn, named: (&str, &str)) -> Result<Vec<String>, StoreError> {
     let found: Vec<(String, String, String)> = in_time(
         "read foreign keys",
         conn.exec(
             "SELECT TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS \
              WHERE UNIQUE_CONSTRAINT_SCHEMA = ? AND REFERENCED_TABLE_NAME = ? ORDER BY 1, 2",
-            (database, table),
+            named,
         ),
     )
     .await?;
@@ -206,18 +250,14 @@ async fn referring(
     Ok(found.collect())
 }
 
-async fn unique_keys(
-    conn: &mut Conn,
-    database: &str,
-    table: &str,
-) -> Result<Vec<UniqueKey>, StoreError> {
+async fn unique_keys(conn: &mut Conn, named: (&str, &str)) -> Result<Vec<UniqueKey>, StoreError> {
     // An expression is a column without a name.
     let keys: Vec<(String, String, bool, String)> = in_time(
         "read keys",
         conn.exec(
             "SELECT INDEX_NAME, IFNULL(COLUMN_NAME, ''), SUB_PART IS NULL, INDEX_TYPE FROM information_schema.STATISTICS \
              WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0",
-            (database, table),
+            named,
         ),
     )
     .await?;
@@ -236,7 +276,7 @@ async fn unique_keys(
 }
 
 impl ExistingColumn {
-    /// Its name in lower case, and what it is.
+    /// Its name, and what it is.
     fn described(row: InformationRow) -> (String, Self) {
         let (name, data_type, column_type, collation, nullable, default, extra, comment) = row;
         let extra = extra.to_ascii_lowercase();
@@ -259,7 +299,7 @@ impl ExistingColumn {
             default,
             comment,
         };
-        (name.to_lowercase(), column)
+        (name, column)
     }
 }
 
@@ -274,6 +314,38 @@ fn enum_words(column_type: &str) -> Vec<String> {
     };
     let words = list.trim_matches('\'').split("','");
     words.map(|word| word.replace("''", "'")).collect()
+}
+
+impl ExistingColumn {
+    /// Whether a row that says nothing of the column has a value in it.
+    pub(super) fn has_value_by_itself(&self) -> bool {
+        self.fills_itself
+            || self
+                .default
+                .as_deref()
+                .is_some_and(|text| !["NULL", "", "''"].contains(&text))
+    }
+
+    /// Why a row that nobody reviewed would look reviewed, or could not be made to look as before.
+    pub(super) fn looks_reviewed(&self) -> Option<&'static str> {
+        if self.has_value_by_itself() {
+            Some("has a default, so that every row would look reviewed")
+        } else if self.changes_itself {
+            Some("changes by itself (ON UPDATE), so that a corrected row would look reviewed")
+        } else if self.demands_value {
+            Some("takes no NULL and has no default, so that no row can be without a review")
+        } else {
+            None
+        }
+    }
+
+    /// Why it cannot be a column of the key: keys must compare by bytes, or two welds become one row.
+    pub(super) fn confuses_keys(&self) -> Option<String> {
+        let collation = self.collation.as_deref()?;
+        let is_exact = EXACT_COLLATIONS.contains(&collation);
+        (!is_exact)
+            .then(|| format!("compares by {collation}, for which different keys may be equal"))
+    }
 }
 
 /// Whether a column of the type `found` can hold, without loss, what one of the type `ours` of the same family can.

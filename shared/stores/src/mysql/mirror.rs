@@ -19,27 +19,34 @@
 //! One weld, one record: ticks and id name the weld, and the time as text only repeats the ticks in the words of a time
 //! zone. Where these changed, on a new host as a rule, the record is given the new words and keeps its review.
 
+mod difference;
+mod lag;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+pub use difference::MirrorChange;
+use difference::{Difference, Kept};
+use lag::CommittedSum;
+pub use lag::{DayBehind, MirrorLag, MirrorTotals};
 
 use super::{
     NokTable, Refusals,
-    refusals::LeftOuts,
-    row::{StoredRow, millionths, same},
-    table::{Put, Retimed},
+    refusals::{LeftOuts, RecordChange},
+    row::{StoredRow, differs_in},
+    table::Put,
 };
 use crate::{
     IdRef, RecordId,
     clickhouse::{
         SourceTable,
-        nok::{Array, Checksum, JudgedStamp, NokRow, TextKey, TickSpan},
+        nok::{NokRow, TickSpan},
     },
     errors::StoreError,
     lock,
-    mirror_layout::MirrorLayout,
     range::{Day, KeyOrder, KeyRange, KeyRef, Range, neighbours},
 };
 
@@ -58,119 +65,6 @@ pub struct Mirror {
     left_out: LeftOuts,
 }
 
-/// A checksum, and what it is of. While that is the same, so is the checksum.
-struct CommittedSum {
-    /// Stamp of the source table's parts, read before.
-    source: u64,
-    /// Welds that are not NOK and counted nevertheless.
-    reviewed: Vec<(i64, String)>,
-    sum: Checksum,
-    computed: Instant,
-}
-
-/// How long ClickHouse may count the NOK rows of all days.
-const LONGEST_COUNT: Duration = Duration::from_secs(10);
-/// Days of a table that keeps versions that are counted again, the newest; of older ones it is not said what they lack.
-const MOST_RECOUNTED: usize = 92;
-/// Even where nothing is written a filter may select other rows after a while.
-const SUM_IS_GOOD_FOR: Duration = Duration::from_secs(60);
-
-/// Records that stay although the source has no verdict for their weld.
-#[derive(Debug, Clone, Copy, Default)]
-struct Kept {
-    /// What they add to the checksum.
-    sums: Checksum,
-    /// What was judged when that was found out.
-    judged: JudgedStamp,
-    /// Other records that say NOK, of welds that are not, and are there still: MySQL does not let them go.
-    surplus: u64,
-}
-
-impl Kept {
-    fn add(&mut self, record: &StoredRow) {
-        if record.counts() {
-            self.sums += Checksum {
-                rows: 1,
-                nok: record.row.is_nok().into(),
-                sum: record.crc,
-            };
-        }
-    }
-}
-
-/// What makes one side of a span equal to the other.
-#[derive(Default)]
-struct Difference {
-    /// Records to add or to change.
-    put: Vec<Put>,
-    /// Records whose time is in other words than the weld's is now.
-    retime: Vec<Retimed>,
-    /// Records whose weld says otherwise, or has another record, and that nobody has reviewed.
-    surplus: Vec<TextKey>,
-    /// What that comes to.
-    change: MirrorChange,
-    kept: Kept,
-}
-
-impl Difference {
-    /// Of a weld's records one is to say what the weld says: the one that has the review, or else today's words.
-    fn keep_one(&mut self, weld: &NokRow, mut records: Vec<&StoredRow>) {
-        let today = |record: &StoredRow| record.row.ck_local_time == weld.ck_local_time;
-        records.sort_by_cached_key(|record| {
-            let words = record.row.ck_local_time.clone();
-            (!record.reviewed, !today(record), words)
-        });
-        let mut records = records.into_iter();
-        let Some(record) = records.next() else { return };
-        if !today(record) {
-            self.retime.push(Retimed {
-                key: record.row.key(),
-                time: weld.ck_local_time.clone(),
-            });
-        }
-        let is_other = !same(&record.row, weld);
-        if is_other {
-            self.put.push(Put {
-                row: weld.clone(),
-                is_new: false,
-            });
-        }
-        self.change.updated += u64::from(is_other || !today(record));
-        for twin in records {
-            match twin.reviewed {
-                // People have written into both.
-                true => self.kept.add(twin),
-                false => self.surplus.push(twin.row.key()),
-            }
-        }
-    }
-}
-
-/// What a mirror changed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MirrorChange {
-    /// Rows that were missing.
-    pub inserted: u64,
-    /// Rows that said something else.
-    pub updated: u64,
-    /// Rows that are not NOK any more and that nobody has reviewed.
-    pub removed: u64,
-    /// Rows left alone although the source has no verdict for their weld.
-    pub kept: u64,
-    /// Rows that MySQL did not take, or let go.
-    pub refused: Refusals,
-}
-
-impl std::ops::AddAssign for MirrorChange {
-    fn add_assign(&mut self, other: Self) {
-        self.inserted += other.inserted;
-        self.updated += other.updated;
-        self.removed += other.removed;
-        self.kept += other.kept;
-        self.refused += other.refused;
-    }
-}
-
 /// What came of a difference.
 struct Written {
     change: MirrorChange,
@@ -178,40 +72,6 @@ struct Written {
     changed: Vec<NokRow>,
     /// Records that should have gone and are still there.
     surplus: u64,
-}
-
-/// How far a day's mirror is behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MirrorLag {
-    pub day: Day,
-    /// Committed NOK welds in ClickHouse.
-    pub committed: u64,
-    /// NOK rows in MySQL, save those that are kept.
-    pub mirrored: u64,
-    /// NOK rows in MySQL of whose weld the source has no row, or none with a verdict. No lag: nothing is to be done
-    /// about them.
-    pub kept: u64,
-    /// Whether all other rows are equal in content too.
-    pub equal: bool,
-}
-
-/// NOK rows of all days, as both sides count them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MirrorTotals {
-    /// Those of MySQL whose weld has no verdict in the source: as the last look at all rows of a day found, or as many
-    /// as MySQL has more than the source.
-    pub kept: u64,
-    /// Days of which MySQL lacks some.
-    pub behind: BTreeMap<Day, DayBehind>,
-    /// Why `behind` is not known, where it is not.
-    pub uncounted: Option<String>,
-}
-
-/// A day of which MySQL lacks rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DayBehind {
-    pub missing: u64,
-    pub committed: u64,
 }
 
 /// A range whose results are in the rows.
@@ -277,14 +137,10 @@ impl Mirror {
                 continue;
             }
             let spans = neighbours(ranges.clone());
-            done += match tokens {
-                // What lies between them is other workers', who mirror it: to ask what became of it would cost more.
-                Some(tokens) => {
-                    look.mirror_between(day, &spans, &ranges, Some(&tokens))
-                        .await?
-                }
-                None => look.mirror_between(day, &spans, &spans, None).await?,
-            };
+            // What lies between them is other workers', who mirror it: to ask what became of it would cost more.
+            let ranges = tokens.as_ref().map_or(&spans, |_| &ranges);
+            let tokens = tokens.as_deref();
+            done += look.mirror_between(day, &spans, ranges, tokens).await?;
         }
         Ok(done)
     }
@@ -375,8 +231,7 @@ impl Mirror {
                 let written = self.write(day, difference).await?;
                 kept.surplus += written.surplus;
                 done += written.change;
-                self.look_again(day, &written.changed, &mut done.refused)
-                    .await?;
+                done.refused += self.look_again(day, &written.changed).await?;
             } else {
                 kept.surplus += difference.surplus.len() as u64;
                 done += difference.change;
@@ -416,130 +271,76 @@ impl Mirror {
         committed: &[NokRow],
         stored: &[StoredRow],
     ) -> Result<Difference, StoreError> {
-        let mut found = Difference::default();
-        let mut there: BTreeMap<(i64, &str), Vec<&StoredRow>> = BTreeMap::new();
-        for stored in stored {
-            there.entry(stored.row.weld()).or_default().push(stored);
-        }
-        for row in committed {
-            match there.remove(&row.weld()) {
-                Some(records) => found.keep_one(row, records),
-                None => {
-                    found.change.inserted += 1;
-                    found.put.push(Put {
-                        row: row.clone(),
-                        is_new: true,
-                    });
-                }
-            }
-        }
-        // The rest is of no committed NOK row. It goes only where its weld has another verdict.
-        let welds: Vec<(i64, &str)> = there.keys().copied().collect();
-        let layout = self.table.layout().await?;
-        let verdicts = self
-            .source
-            .committed_at(day, &welds, &layout.columns)
-            .await?;
-        let verdicts: HashMap<(i64, &str), &NokRow> =
-            verdicts.iter().map(|row| (row.weld(), row)).collect();
-        for (weld, records) in there {
-            match verdicts.get(&weld) {
-                None => records.iter().for_each(|record| found.kept.add(record)),
-                Some(row) if row.is_nok() || records.iter().any(|record| record.reviewed) => {
-                    found.keep_one(row, records);
-                }
-                Some(_) => {
-                    let keys = records.iter().map(|record| record.row.key());
-                    found.surplus.extend(keys);
-                }
-            }
-        }
-        found.change.removed = found.surplus.len() as u64;
-        found.change.kept = found.kept.sums.rows;
-        // Writers that take rows in one order do not deadlock.
-        found.put.sort_by(|a, b| a.row.weld().cmp(&b.row.weld()));
-        Ok(found)
+        let (mut difference, others) = Difference::of_committed(committed, stored);
+        let welds: Vec<(i64, &str)> = others.keys().copied().collect();
+        let columns = &self.table.layout().await?.columns;
+        let verdicts = self.source.committed_at(day, &welds, columns).await?;
+        difference.add_others(others, &verdicts);
+        Ok(difference)
     }
 
     /// Writes what differs, save what MySQL refused a short while ago.
     async fn write(&self, day: Day, mut difference: Difference) -> Result<Written, StoreError> {
-        let (left_out, mut refused) = (&self.left_out, Refusals::default());
-        let mut stay = difference.surplus.len();
-        difference
-            .surplus
-            .retain(|key| !left_out.holds(day, weld_of(key), None, &mut refused));
-        stay -= difference.surplus.len();
+        let mut refusals = self.left_out.of_day(day);
+        let surplus = difference.surplus.len() as u64;
+        difference.surplus.retain(|key| !refusals.holds(key));
         // A record takes the words of a twin only once that is gone, and new values by its new words.
         let (removed, locked_in) = self.table.remove(day, &difference.surplus).await?;
-        stay += locked_in.len();
-        for one in &locked_in {
-            left_out.add(day, weld_of(&one.row), None, one, &mut refused);
-        }
+        let let_go = (difference.surplus.len() - locked_in.len()) as u64;
+        locked_in.iter().for_each(|one| refusals.add(one));
 
         let mut unchanged: BTreeSet<(i64, String)> = BTreeSet::new();
         let owned = |(ticks, id): (i64, &str)| (ticks, id.to_owned());
         difference.retime.retain(|record| {
-            let holds = left_out.holds(day, weld_of(&record.key), None, &mut refused);
-            holds.then(|| unchanged.insert(owned(weld_of(&record.key))));
+            let holds = refusals.holds(record);
+            holds.then(|| unchanged.insert(owned(record.weld())));
             !holds
         });
         for one in &self.table.retime(day, &difference.retime).await? {
-            left_out.add(day, weld_of(&one.row.key), None, one, &mut refused);
-            unchanged.insert(owned(weld_of(&one.row.key)));
+            refusals.add(one);
+            unchanged.insert(owned(one.change.weld()));
         }
 
         let untimed = unchanged.clone();
         let mut missing = 0;
         let mut miss = |put: &Put| match put.is_new {
             true => missing += 1,
-            false => _ = unchanged.insert(owned(put.row.weld())),
+            false => _ = unchanged.insert(owned(put.weld())),
         };
         difference.put.retain(|put| {
             // By its old words it would be added a second time.
-            let is_untimed = !untimed.is_empty() && untimed.contains(&owned(put.row.weld()));
-            let holds =
-                !is_untimed && left_out.holds(day, put.row.weld(), Some(&put.row), &mut refused);
+            let is_untimed = !untimed.is_empty() && untimed.contains(&owned(put.weld()));
+            let holds = !is_untimed && refusals.holds(put);
             holds.then(|| miss(put));
             !is_untimed && !holds
         });
         for one in &self.table.put(day, &difference.put).await? {
-            left_out.add(
-                day,
-                one.row.row.weld(),
-                Some(&one.row.row),
-                one,
-                &mut refused,
-            );
-            miss(&one.row);
+            refusals.add(one);
+            miss(&one.change);
         }
         let changed = difference.put.into_iter();
-        let changed =
-            changed.filter(|put| !put.is_new && !unchanged.contains(&owned(put.row.weld())));
+        let changed = changed.filter(|put| !put.is_new && !unchanged.contains(&owned(put.weld())));
+        let MirrorChange {
+            inserted, updated, ..
+        } = difference.change;
         Ok(Written {
             change: MirrorChange {
-                inserted: difference.change.inserted.saturating_sub(missing),
-                updated: difference
-                    .change
-                    .updated
-                    .saturating_sub(unchanged.len() as u64),
+                inserted: inserted.saturating_sub(missing),
+                updated: updated.saturating_sub(unchanged.len() as u64),
                 removed,
-                refused,
+                refused: refusals.refused,
                 ..difference.change
             },
             changed: changed.map(|put| put.row).collect(),
-            surplus: stay as u64,
+            surplus: surplus - let_go,
         })
     }
 
     /// Reads changed records back: a trigger may have made something else of them, and would at every look.
-    async fn look_again(
-        &self,
-        day: Day,
-        changed: &[NokRow],
-        refused: &mut Refusals,
-    ) -> Result<(), StoreError> {
+    async fn look_again(&self, day: Day, changed: &[NokRow]) -> Result<Refusals, StoreError> {
+        let mut refusals = self.left_out.of_day(day);
         if changed.is_empty() {
-            return Ok(());
+            return Ok(refusals.refused);
         }
         let layout = self.table.layout().await?;
         let welds: Vec<(i64, &str)> = changed.iter().map(NokRow::weld).collect();
@@ -551,151 +352,11 @@ impl Mirror {
                 && row.ck_local_time == stored.ck_local_time
                 && let Some(column) = differs_in(&layout, stored, row)
             {
-                self.left_out.add_unkept(day, row, column, refused);
+                refusals.add_unkept(row, column);
             }
         }
-        Ok(())
+        Ok(refusals.refused)
     }
-
-    /// NOK rows of all days on both sides. Reads one column of the source from end to end; not for every pass.
-    pub async fn totals(&self) -> Result<MirrorTotals, StoreError> {
-        let stored = self.table.days().await?;
-        let source = self.source.clone().for_looking(Some(LONGEST_COUNT));
-        let committed = source.nok_by_day().await?;
-        let mut totals = compared(&lock(&self.kept), stored, committed);
-        if self.source.schema().keeps_versions && !totals.behind.is_empty() {
-            // A version that no longer counts was counted, too.
-            let behind = std::mem::take(&mut totals.behind);
-            let newest: Vec<(Day, DayBehind)> =
-                behind.into_iter().rev().take(MOST_RECOUNTED).collect();
-            let days: Vec<Day> = newest.iter().map(|(day, _)| *day).collect();
-            match source.nok_of_days(&days).await {
-                Ok(counted) => totals.behind = recounted(newest, &counted),
-                Err(error) => totals.uncounted = Some(error.chain_and_remedy()),
-            }
-        }
-        Ok(totals)
-    }
-
-    /// The day's checksums, ClickHouse's and MySQL's; equal when the mirror is.
-    pub async fn checksums(&self, day: Day) -> Result<(Checksum, Checksum), StoreError> {
-        let look = self.for_a_look().await?;
-        // MySQL first: what is committed after that shows as a difference, never as a false match.
-        let reviewed = look.table.reviewed_not_nok(day).await?;
-        let mirrored = look.table.checksum(day).await?;
-        Ok((look.committed_sum(day, reviewed).await?, mirrored))
-    }
-
-    /// The checksum of the day's committed rows; computed anew if anything was written to the source table.
-    async fn committed_sum(
-        &self,
-        day: Day,
-        reviewed: Vec<(i64, String)>,
-    ) -> Result<Checksum, StoreError> {
-        let source = self.source.parts().await?.source;
-        let sums = || lock(&self.sums);
-        if let Some(known) = sums().get(&day)
-            && (known.source, &known.reviewed) == (source, &reviewed)
-            && known.computed.elapsed() < SUM_IS_GOOD_FOR
-        {
-            return Ok(known.sum);
-        }
-        let layout = self.table.layout().await?;
-        let sum = self
-            .source
-            .nok_checksum(day, &reviewed, &layout.columns)
-            .await?;
-        let mut sums = sums();
-        // Of days that nobody asks for any more nothing is kept.
-        sums.retain(|_, known| known.computed.elapsed() < SUM_IS_GOOD_FOR);
-        let computed = Instant::now();
-        sums.insert(
-            day,
-            CommittedSum {
-                source,
-                reviewed,
-                sum,
-                computed,
-            },
-        );
-        Ok(sum)
-    }
-
-    /// How far a day's mirror is behind. Reads the whole day on both sides.
-    pub async fn lag_of(&self, day: Day) -> Result<MirrorLag, StoreError> {
-        let kept = lock(&self.kept).get(&day).copied();
-        let may_have_to_go = match kept {
-            Some(kept) => self.source.judged_stamp(day).await? != kept.judged,
-            None => false,
-        };
-        let kept = kept.unwrap_or_default().sums;
-        let (committed, mirrored) = self.checksums(day).await?;
-        let mut expected = committed;
-        expected += kept;
-        Ok(MirrorLag {
-            day,
-            committed: committed.nok,
-            mirrored: mirrored.nok.saturating_sub(kept.nok),
-            kept: kept.nok,
-            equal: expected == mirrored && !may_have_to_go,
-        })
-    }
-
-    /// How far the days' mirrors are behind.
-    pub async fn lag(&self, days: &[Day]) -> Result<Vec<MirrorLag>, StoreError> {
-        let mut lags = Vec::with_capacity(days.len());
-        for day in days {
-            lags.push(self.lag_of(*day).await?);
-        }
-        Ok(lags)
-    }
-}
-
-/// NOK rows by day, MySQL's and ClickHouse's.
-fn compared(
-    known: &BTreeMap<Day, Kept>,
-    stored: Vec<(u32, u64)>,
-    committed: HashMap<u32, u64>,
-) -> MirrorTotals {
-    let known = |number| {
-        let day = Day::new(number).ok();
-        let found = day.and_then(|day| known.get(&day));
-        found.map_or((0, 0), |kept| (kept.sums.nok, kept.surplus))
-    };
-    let kept = stored.iter().map(|(number, stored)| {
-        let committed = committed.get(number).copied().unwrap_or(0);
-        let (known, surplus) = known(*number);
-        known.max(stored.saturating_sub(committed + surplus))
-    });
-    let kept = kept.sum();
-    let stored: HashMap<u32, u64> = stored.into_iter().collect();
-    let behind = committed.into_iter().filter_map(|(number, committed)| {
-        let stored = stored.get(&number).copied().unwrap_or(0);
-        // What MySQL did not let go at the last look may be gone since, and is not held against the day.
-        let (kept, _) = known(number);
-        let missing = committed.saturating_sub(stored.saturating_sub(kept));
-        let day = Day::new(number).ok().filter(|_| missing > 0)?;
-        Some((day, DayBehind { missing, committed }))
-    });
-    MirrorTotals {
-        kept,
-        behind: behind.collect(),
-        uncounted: None,
-    }
-}
-
-/// The days that lack rows still, by how many welds are NOK as their rows are now.
-fn recounted(
-    behind: Vec<(Day, DayBehind)>,
-    counted: &HashMap<u32, u64>,
-) -> BTreeMap<Day, DayBehind> {
-    let recounted = behind.into_iter().filter_map(|(day, was)| {
-        let committed = counted.get(&day.number()).copied().unwrap_or(0);
-        let not_now = was.committed.saturating_sub(committed);
-        let missing = was.missing.saturating_sub(not_now);
-        (missing > 0).then_some((day, DayBehind { missing, committed }))
-    });
-    recounted.collect()
 }
 
 /// Whether a stored row's key lies in the range. An id that cannot be one of the column's does not.
@@ -712,76 +373,4 @@ fn between(keys: &KeyRange, row: &NokRow) -> bool {
         ticks: row.ticks,
         id,
     })
-}
-
-fn weld_of((ticks, _, id): &TextKey) -> (i64, &str) {
-    (*ticks, id)
-}
-
-/// The first of MySQL's columns in which two rows differ.
-fn differs_in<'a>(layout: &'a MirrorLayout, a: &NokRow, b: &NokRow) -> Option<&'a str> {
-    let mut texts = a.texts.iter().zip(&b.texts);
-    let mut floats = a.floats.iter().zip(&b.floats);
-    let mut integers = a.integers.iter().zip(&b.integers);
-    let mut columns = layout.columns.iter();
-    let column = columns.find(|column| match Array::of(column) {
-        Array::Texts => texts.next().is_some_and(|(a, b)| a != b),
-        Array::Floats => floats
-            .next()
-            .is_some_and(|(a, b)| millionths(a) != millionths(b)),
-        Array::Integers => integers.next().is_some_and(|(a, b)| a != b),
-    });
-    column.map(|column| column.theirs.as_str())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn day(number: u32) -> Day {
-        Day::new(number).unwrap()
-    }
-
-    fn behind(missing: u64, committed: u64) -> DayBehind {
-        DayBehind { missing, committed }
-    }
-
-    #[test]
-    fn what_is_kept_stands_for_no_missing_row_and_what_is_not_let_go_for_no_kept_one() {
-        let known = Kept {
-            sums: Checksum {
-                rows: 2,
-                nok: 2,
-                sum: 0,
-            },
-            surplus: 3,
-            ..Kept::default()
-        };
-        let known = BTreeMap::from([(day(20_261_121), known)]);
-        let stored = vec![(20_261_121, 10), (20_261_122, 4)];
-        let committed = HashMap::from([(20_261_121, 9), (20_261_122, 4), (20_261_123, 1)]);
-        let totals = compared(&known, stored, committed);
-        assert_eq!(totals.kept, 2);
-        assert_eq!(
-            totals.behind,
-            BTreeMap::from([
-                (day(20_261_121), behind(1, 9)),
-                (day(20_261_123), behind(1, 1))
-            ])
-        );
-    }
-
-    #[test]
-    fn versions_that_no_longer_count_are_not_missing() {
-        let were = vec![
-            (day(20_261_123), behind(3, 9)),
-            (day(20_261_122), behind(2, 5)),
-            (day(20_261_121), behind(1, 1)),
-        ];
-        let counted = HashMap::from([(20_261_123, 8), (20_261_122, 3)]);
-        assert_eq!(
-            recounted(were, &counted),
-            BTreeMap::from([(day(20_261_123), behind(2, 8))])
-        );
-    }
 }

@@ -12,7 +12,12 @@ use std::{
 };
 
 use super::row::same;
-use crate::{Class, StoreError, clickhouse::nok::NokRow, lock, range::Day};
+use crate::{
+    Class, StoreError,
+    clickhouse::nok::{NokRow, TextKey},
+    lock,
+    range::Day,
+};
 
 /// When a refused record is tried again: a person has to do something first.
 const REFUSED_FOR: Duration = Duration::from_secs(600);
@@ -31,7 +36,7 @@ pub struct Refusals {
 }
 
 impl Refusals {
-    pub(super) fn add(&mut self, day: Day, id: &str, why: &str) {
+    fn add(&mut self, day: Day, id: &str, why: &str) {
         self.rows += 1;
         if self.named.len() < NAMED {
             self.named.push(format!("weld {id} of {day}: {why}"));
@@ -62,25 +67,42 @@ impl fmt::Display for Refusals {
     }
 }
 
-/// A row that was not written.
-pub(super) struct Refused<T> {
-    pub row: T,
-    pub why: Arc<str>,
-    /// How long it is left out. A row that only shared its statement with others is tried at the next look.
-    pub left_out: Duration,
+/// What is done to one record, which MySQL may refuse.
+pub(super) trait RecordChange: Clone {
+    /// Ticks and id of its weld.
+    fn weld(&self) -> (i64, &str);
+
+    /// What is to be written; `None`: it is to go, or to have its time in other words.
+    fn row(&self) -> Option<&NokRow> {
+        None
+    }
 }
 
-impl<T: Clone> Refused<T> {
-    /// Each row of a statement that MySQL refused.
-    pub(super) fn all(rows: &[T], error: &StoreError) -> Vec<Self> {
+impl RecordChange for TextKey {
+    fn weld(&self) -> (i64, &str) {
+        (self.0, &self.2)
+    }
+}
+
+/// A change that was not made.
+pub(super) struct Refused<T> {
+    pub change: T,
+    why: Arc<str>,
+    /// How long it is left out. One that only shared its statement with others is tried at the next look.
+    left_out: Duration,
+}
+
+impl<T: RecordChange> Refused<T> {
+    /// Each change of a statement that MySQL refused.
+    pub(super) fn all(changes: &[T], error: &StoreError) -> Vec<Self> {
         let why: Arc<str> = error.said().into();
-        let left_out = match (rows.len(), error.class()) {
+        let left_out = match (changes.len(), error.class()) {
             (1, Class::Retry) => LOCKED_FOR,
             (1, _) => REFUSED_FOR,
             _ => Duration::ZERO,
         };
-        let refused = rows.iter().map(|row| Self {
-            row: row.clone(),
+        let refused = changes.iter().map(|change| Self {
+            change: change.clone(),
             why: why.clone(),
             left_out,
         });
@@ -89,6 +111,7 @@ impl<T: Clone> Refused<T> {
 }
 
 struct LeftOut {
+    /// See [`RecordChange::row`].
     row: Option<NokRow>,
     why: Arc<str>,
     until: Instant,
@@ -108,64 +131,69 @@ impl LeftOuts {
         lock(&self.0).retain(|_, left_out| left_out.until > now);
     }
 
-    /// Counts a refused record, and leaves it out for a while. `row` is what was to be written; `None`: it was to go,
-    /// or to have its time in other words.
-    pub(super) fn add<T>(
-        &self,
-        day: Day,
-        weld: (i64, &str),
-        row: Option<&NokRow>,
-        one: &Refused<T>,
-        refused: &mut Refusals,
-    ) {
-        refused.add(day, weld.1, &one.why);
-        self.insert(day, weld, row, one.why.clone(), one.left_out);
+    /// For one write of this day.
+    pub(super) fn of_day(&self, day: Day) -> DayRefusals<'_> {
+        DayRefusals {
+            known: self,
+            day,
+            refused: Refusals::default(),
+        }
+    }
+}
+
+/// What one write of a day leaves out, and what MySQL refuses of it.
+pub(super) struct DayRefusals<'a> {
+    known: &'a LeftOuts,
+    day: Day,
+    pub refused: Refusals,
+}
+
+impl DayRefusals<'_> {
+    /// Counts a refused change, and leaves it out for a while.
+    pub(super) fn add<T: RecordChange>(&mut self, one: &Refused<T>) {
+        let (weld, row) = (one.change.weld(), one.change.row());
+        self.insert(weld, row, one.why.clone(), one.left_out);
     }
 
     /// The same of a record that keeps something else than what was written.
-    pub(super) fn add_unkept(&self, day: Day, row: &NokRow, column: &str, refused: &mut Refusals) {
+    pub(super) fn add_unkept(&mut self, row: &NokRow, column: &str) {
         let why = format!("column `{column}` does not keep what is written into it");
-        refused.add(day, row.weld().1, &why);
-        self.insert(day, row.weld(), Some(row), why.into(), REFUSED_FOR);
+        self.insert(row.weld(), Some(row), why.into(), REFUSED_FOR);
     }
 
     fn insert(
-        &self,
-        day: Day,
+        &mut self,
         (ticks, id): (i64, &str),
         row: Option<&NokRow>,
         why: Arc<str>,
         left_out: Duration,
     ) {
-        let mut known = lock(&self.0);
+        self.refused.add(self.day, id, &why);
+        let mut known = lock(&self.known.0);
         if !left_out.is_zero() && known.len() < MOST {
             let (row, until) = (row.cloned(), Instant::now() + left_out);
-            known.insert((day, ticks, id.to_owned()), LeftOut { row, why, until });
+            let weld = (self.day, ticks, id.to_owned());
+            known.insert(weld, LeftOut { row, why, until });
         }
     }
 
-    /// Whether the weld's record is left out, if the same is to be written; then it counts as refused.
-    pub(super) fn holds(
-        &self,
-        day: Day,
-        (ticks, id): (i64, &str),
-        row: Option<&NokRow>,
-        refused: &mut Refusals,
-    ) -> bool {
-        let known = lock(&self.0);
+    /// Whether the weld's record is left out, if the same is to be done to it; then it counts as refused.
+    pub(super) fn holds(&mut self, change: &impl RecordChange) -> bool {
+        let known = lock(&self.known.0);
         if known.is_empty() {
             return false;
         }
-        let Some(left_out) = known.get(&(day, ticks, id.to_owned())) else {
+        let (ticks, id) = change.weld();
+        let Some(left_out) = known.get(&(self.day, ticks, id.to_owned())) else {
             return false;
         };
-        let is_same = match (&left_out.row, row) {
+        let is_same = match (&left_out.row, change.row()) {
             (Some(then), Some(now)) => same(then, now),
             (then, now) => then.is_none() && now.is_none(),
         };
         let holds = is_same && left_out.until > Instant::now();
         if holds {
-            refused.add(day, id, &left_out.why);
+            self.refused.add(self.day, id, &left_out.why);
         }
         holds
     }

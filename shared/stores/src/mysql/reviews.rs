@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use jiff::civil::DateTime;
-use mysql_async::{Row, Value, prelude::Queryable};
+use mysql_async::{Row, Value};
 
-use super::{NokTable, quote::identifier, server::in_time};
-use crate::{errors::StoreError, range::Day};
+use super::{NokTable, quote::identifier};
+use crate::{commas, errors::StoreError, range::Day};
 
 /// What names a weld in every store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,16 +101,15 @@ impl NokTable {
     ) -> Result<HashMap<(i64, String), Review>, StoreError> {
         let layout = &self.declared;
         let [on_day, ticks, _, id] = layout.quoted_key();
-        let days: Vec<String> = days.iter().map(Day::to_string).collect();
         let sql = format!(
             "SELECT {ticks}, {id}{} FROM {} WHERE {on_day} IN ({}) AND {ticks} BETWEEN ? AND ? AND {}",
             self.review_texts(),
             self.name,
-            days.join(", "),
+            commas(days),
             layout.is_reviewed(),
         );
-        let mut conn = self.server().connect().await?;
-        let rows: Vec<Row> = in_time("read reviews", conn.exec(sql, (from, to))).await?;
+        let server = self.server();
+        let rows: Vec<Row> = server.all("read reviews", &sql, (from, to)).await?;
         let read = rows.into_iter().map(|row| {
             let mut values = row.unwrap().into_iter();
             let ticks = match values.next() {
@@ -131,10 +130,8 @@ impl NokTable {
             self.name,
             self.is_weld(),
         );
-        let mut conn = self.server().connect().await?;
-        let row: Option<Row> =
-            in_time("read a review", conn.exec_first(sql, key_values(key))).await?;
-        Ok(row.map(|row| self.review_of(row.unwrap().into_iter().skip(1))))
+        self.first_review("read a review", &sql, key_values(key))
+            .await
     }
 
     /// The review of a day's weld of this id, and of this time unless that is empty; of the latest where there are
@@ -151,10 +148,19 @@ impl NokTable {
             self.review_texts(),
             self.name,
         );
-        let mut conn = self.server().connect().await?;
-        let values = (day.number(), record_id, time);
-        let row: Option<Row> =
-            in_time("read a weld's record", conn.exec_first(sql, values)).await?;
+        let values = vec![day.number().into(), record_id.into(), time.into()];
+        self.first_review("read a weld's record", &sql, values)
+            .await
+    }
+
+    /// The first review of an answer whose rows are `1` and [`Self::review_texts`].
+    async fn first_review(
+        &self,
+        what: &str,
+        sql: &str,
+        values: Vec<Value>,
+    ) -> Result<Option<Review>, StoreError> {
+        let row: Option<Row> = self.server().first(what, sql, values).await?;
         Ok(row.map(|row| self.review_of(row.unwrap().into_iter().skip(1))))
     }
 
@@ -178,14 +184,13 @@ impl NokTable {
                 }
             }
         });
-        let sets: Vec<String> = sets.collect();
+        let sets = commas(sets);
         let as_seen = columns
             .iter()
             .map(|(_, theirs)| format!(" AND {} = CAST(? AS BINARY)", bytes_of(theirs)));
         let sql = format!(
-            "UPDATE {} SET {} WHERE {}{}",
+            "UPDATE {} SET {sets} WHERE {}{}",
             self.name,
-            sets.join(", "),
             self.is_weld(),
             as_seen.collect::<String>(),
         );

@@ -3,11 +3,10 @@
 use mysql_async::{Row, Value};
 use weldfleet_settings::Constant;
 
-use super::quote::identifier;
 use crate::{
     clickhouse::nok::{Array, NokRow, TextKey},
     errors::StoreError,
-    mirror_layout::{MirrorColumn, MirrorLayout, MirrorType},
+    mirror_layout::{MirrorLayout, MirrorType},
     range::Day,
 };
 
@@ -28,7 +27,7 @@ impl StoredRow {
     }
 }
 
-pub(super) fn millionths(x: &f64) -> Option<i64> {
+fn millionths(x: &f64) -> Option<i64> {
     x.is_finite()
         .then(|| (x.clamp(-1e9, 1e9) * 1e6 + 0.5).floor() as i64)
 }
@@ -44,18 +43,23 @@ pub(super) fn same(a: &NokRow, b: &NokRow) -> bool {
             .eq(b.floats.iter().map(millionths))
 }
 
-/// Every column that a row is written with, quoted: the key, what is held behind it, constants.
-pub(super) fn written(layout: &MirrorLayout) -> Vec<String> {
-    let constants = layout.constants.iter().map(|(name, _)| identifier(name));
-    layout
-        .quoted_key()
-        .into_iter()
-        .chain(layout.columns.iter().map(MirrorColumn::quoted))
-        .chain(constants)
-        .collect()
+/// The first of MySQL's columns in which two rows differ.
+pub(super) fn differs_in<'a>(layout: &'a MirrorLayout, a: &NokRow, b: &NokRow) -> Option<&'a str> {
+    let mut texts = a.texts.iter().zip(&b.texts);
+    let mut floats = a.floats.iter().zip(&b.floats);
+    let mut integers = a.integers.iter().zip(&b.integers);
+    let mut columns = layout.columns.iter();
+    let column = columns.find(|column| match Array::of(column) {
+        Array::Texts => texts.next().is_some_and(|(a, b)| a != b),
+        Array::Floats => floats
+            .next()
+            .is_some_and(|(a, b)| millionths(a) != millionths(b)),
+        Array::Integers => integers.next().is_some_and(|(a, b)| a != b),
+    });
+    column.map(|column| column.theirs.as_str())
 }
 
-/// In the order of [`written`].
+/// In the order of [`MirrorLayout::written`].
 pub(super) fn row_values(layout: &MirrorLayout, day: Day, row: &NokRow) -> Vec<Value> {
     let mut values = vec![
         Value::from(day.number()),
@@ -67,11 +71,15 @@ pub(super) fn row_values(layout: &MirrorLayout, day: Day, row: &NokRow) -> Vec<V
         (row.texts.iter(), row.floats.iter(), row.integers.iter());
     values.extend(layout.columns.iter().map(|column| {
         let value = match Array::of(column) {
-            Array::Texts => texts.next().map(|text| match text.as_str() {
-                "" if !column.takes_null => Value::from(""),
-                text => text_value(text),
-            }),
-            Array::Floats => floats.next().map(|number| float_value(*number)),
+            Array::Texts => {
+                let text = texts.next().map(String::as_str);
+                let is_value = |text: &&str| !text.is_empty() || !column.takes_null;
+                text.filter(is_value).map(Value::from)
+            }
+            Array::Floats => {
+                let number = floats.next().filter(|number| number.is_finite());
+                number.map(|number| Value::from(*number))
+            }
             Array::Integers => integers.next().map(|number| Value::from(*number)),
         };
         value.unwrap_or(Value::NULL)
@@ -98,22 +106,6 @@ pub(super) fn values_of((ticks, time, id): &TextKey) -> [Value; 3] {
         Value::from(time.as_str()),
         Value::from(id.as_str()),
     ]
-}
-
-fn text_value(text: &str) -> Value {
-    if text.is_empty() {
-        Value::NULL
-    } else {
-        Value::from(text)
-    }
-}
-
-fn float_value(number: f64) -> Value {
-    if number.is_finite() {
-        Value::from(number)
-    } else {
-        Value::NULL
-    }
 }
 
 pub(super) fn stored_row(layout: &MirrorLayout, mut row: Row) -> Result<StoredRow, StoreError> {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use mysql_async::{
-    ClientIdentity, Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, SslOpts,
-    prelude::Queryable,
+    ClientIdentity, Conn, Opts, OptsBuilder, Params, Pool, PoolConstraints, PoolOpts, SslOpts,
+    prelude::{FromRow, Queryable},
 };
 use weldfleet_settings::MySql;
 use weldfleet_tls::{Schemes, Tls, plain_advice};
@@ -74,6 +74,28 @@ impl Server {
         in_time(&self.connecting, self.pool.get_conn())
             .await
             .map_err(|error| advised(self.tls.as_ref(), error))
+    }
+
+    /// All rows of an answer.
+    pub(crate) async fn all<T: FromRow + Send + 'static>(
+        &self,
+        what: &str,
+        sql: &str,
+        values: impl Into<Params> + Send,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut conn = self.connect().await?;
+        in_time(what, conn.exec(sql, values)).await
+    }
+
+    /// The first row of an answer.
+    pub(crate) async fn first<T: FromRow + Send + 'static>(
+        &self,
+        what: &str,
+        sql: &str,
+        values: impl Into<Params> + Send,
+    ) -> Result<Option<T>, StoreError> {
+        let mut conn = self.connect().await?;
+        in_time(what, conn.exec_first(sql, values)).await
     }
 
     /// Answers when the server does, with these credentials and this database.
@@ -151,12 +173,11 @@ fn certificates(ssl: SslOpts, tls: &Tls) -> SslOpts {
 
 /// The error of a connection, with what it has to do with TLS.
 fn advised(tls: Option<&Tls>, error: StoreError) -> StoreError {
+    let refused = error.mysql_code() == Some(ACCESS_DENIED);
     let StoreError::MySql { what, source } = error else {
         return error;
     };
     let text = chain(&source);
-    let refused =
-        matches!(&source, mysql_async::Error::Server(server) if server.code == ACCESS_DENIED);
     let advice = match tls {
         Some(tls) if refused && tls.client_pem().is_none() => Some(
             "where user and password are right, the account may want a client's certificate (REQUIRE X509): give \

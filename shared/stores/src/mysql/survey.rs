@@ -1,9 +1,8 @@
 //! A table that no settings describe yet.
 
-use mysql_async::prelude::Queryable;
 use weldfleet_settings::MySql;
 
-use super::server::{Server, in_time};
+use super::{existing_table, server::Server};
 use crate::errors::StoreError;
 
 /// A column as the server describes it.
@@ -23,27 +22,15 @@ pub async fn columns(
     table: &str,
 ) -> Result<Vec<SurveyedMySqlColumn>, StoreError> {
     let (mut conn, database) = Server::without_database(settings).await?;
-    let rows: Vec<(String, String, String, Option<String>, String)> = in_time(
-        "read columns",
-        conn.exec(
-            "SELECT COLUMN_NAME, DATA_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA FROM information_schema.COLUMNS \
-             WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION",
-            (database, table),
-        ),
-    )
-    .await?;
+    let columns = existing_table::columns(&mut conn, (&database, table)).await?;
     let _ = conn.disconnect().await;
-    let columns = rows
+    let surveyed = columns
         .into_iter()
-        .map(|(name, kind, nullable, default, extra)| {
-            let extra = extra.to_lowercase();
-            let fills_itself = extra.contains("auto_increment") || extra.contains("generated");
-            SurveyedMySqlColumn {
-                name,
-                kind: kind.to_lowercase(),
-                nullable: nullable == "YES",
-                demanded: nullable == "NO" && default.is_none() && !fills_itself,
-            }
+        .map(|(name, column)| SurveyedMySqlColumn {
+            name,
+            kind: column.data_type,
+            nullable: column.nullable,
+            demanded: column.demands_value,
         });
-    Ok(columns.collect())
+    Ok(surveyed.collect())
 }

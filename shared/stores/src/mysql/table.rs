@@ -5,22 +5,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mysql_async::{Conn, Params, Row, Value, prelude::Queryable};
+use mysql_async::{Row, Value, prelude::Queryable};
 use tokio::sync::OnceCell;
 use weldfleet_settings::Settings;
 
 use super::{
-    migrate,
-    quote::identifier,
-    refusals::Refused,
-    row::{
-        StoredRow, checksum_text, key_values, row_values, stored_row, time_text, values_of, written,
-    },
+    existing_table::ExistingTable,
+    quote::qualified,
+    refusals::{RecordChange, Refused},
+    row::{StoredRow, checksum_text, key_values, row_values, stored_row, time_text, values_of},
     server::{Server, in_time},
 };
 use crate::{
     clickhouse::nok::{Checksum, NokRow, TextKey, TickSpan},
-    errors::{Class, StoreError},
+    commas,
+    errors::{Class, StoreError, refuse_faults},
     lock,
     mirror_layout::{MirrorColumn, MirrorLayout, MirrorType},
     range::Day,
@@ -55,7 +54,7 @@ pub struct NokTable {
     /// look.
     pub(super) search: Duration,
     /// There once an application's columns are known to hold what reviewers say.
-    reviewable: Arc<OnceCell<()>>,
+    pub(super) reviewable: Arc<OnceCell<()>>,
 }
 
 /// A layout, and when it was asked for.
@@ -68,11 +67,27 @@ pub(crate) struct Retimed {
     pub time: String,
 }
 
+impl RecordChange for Retimed {
+    fn weld(&self) -> (i64, &str) {
+        self.key.weld()
+    }
+}
+
 /// A record to add or to change.
 #[derive(Clone)]
 pub(crate) struct Put {
     pub row: NokRow,
     pub is_new: bool,
+}
+
+impl RecordChange for Put {
+    fn weld(&self) -> (i64, &str) {
+        self.row.weld()
+    }
+
+    fn row(&self) -> Option<&NokRow> {
+        Some(&self.row)
+    }
 }
 
 impl NokTable {
@@ -82,15 +97,10 @@ impl NokTable {
             return Ok(None);
         }
         let server = Server::new(&settings.mysql)?;
-        let name = format!(
-            "{}.{}",
-            identifier(server.database()),
-            identifier(&settings.tables.result_table)
-        );
         let table = settings.tables.result_table.clone();
         Ok(Some(Self {
+            name: qualified(server.database(), &table),
             server,
-            name,
             table,
             declared: Arc::new(MirrorLayout::of(settings)),
             fitted: Arc::default(),
@@ -117,11 +127,17 @@ impl NokTable {
         if let Some((_, fitted)) = &*known() {
             return Ok(fitted.clone());
         }
-        let mut conn = self.server.connect().await?;
-        let (database, table) = (self.server.database(), &self.table);
-        let fitted = migrate::fitted(&mut conn, database, table, &self.declared).await?;
+        let (fitted, faults) = self.existing().await?.fit(&self.declared);
+        refuse_faults(&self.table, faults)?;
+        let fitted = Arc::new(fitted);
         *known() = Some((Instant::now(), fitted.clone()));
         Ok(fitted)
+    }
+
+    /// The table as it is.
+    pub(super) async fn existing(&self) -> Result<ExistingTable, StoreError> {
+        let mut conn = self.server.connect().await?;
+        ExistingTable::read(&mut conn, self.server.database(), &self.table).await
     }
 
     /// The same table for one look at both stores: its rows are all read and written alike, whoever asks anew meanwhile
@@ -135,50 +151,6 @@ impl NokTable {
         })
     }
 
-    /// What a worker must be able to do, each with whether it can; the write is tried on no row.
-    pub async fn check_all(&self) -> Vec<(String, Result<(), StoreError>)> {
-        let mut answers = vec![("connect".to_owned(), self.server.ping().await)];
-        if answers[0].1.is_err() {
-            return answers;
-        }
-        let columns = (
-            format!("columns of {}", self.name),
-            self.check_columns().await,
-        );
-        if self.declared.is_applications && columns.1.is_err() {
-            // Everything at once, before the server names the first that it does not know.
-            answers.push(columns);
-            return answers;
-        }
-        answers.push((format!("read {}", self.name), self.check().await));
-        answers.push(columns);
-        answers.push((format!("write {}", self.name), self.check_write().await));
-        answers
-    }
-
-    /// Whether every column takes what is written into it, every fault named.
-    pub async fn check_columns(&self) -> Result<(), StoreError> {
-        let mut conn = self.server.connect().await?;
-        let (database, table) = (self.server.database(), &self.table);
-        migrate::check_columns(&mut conn, database, table, &self.declared).await
-    }
-
-    /// Why the console cannot write reviews into an application's columns, for people; `None` if they hold what
-    /// reviewers say. Those that do not are asked again.
-    pub async fn unfit_reviews(&self) -> Result<Option<String>, StoreError> {
-        if !self.declared.is_applications || self.reviewable.initialized() {
-            return Ok(None);
-        }
-        let mut conn = self.server.connect().await?;
-        let (database, table) = (self.server.database(), &self.table);
-        let unfit = migrate::unfit_reviews(&mut conn, database, table, &self.declared).await?;
-        if unfit.is_none() {
-            // Another request may have been faster.
-            let _ = self.reviewable.set(());
-        }
-        Ok(unfit.map(|unfit| unfit.to_string()))
-    }
-
     /// Which texts an application's columns cannot hold whole, for people.
     pub async fn cut_texts(&self) -> Result<Option<String>, StoreError> {
         Ok(self.layout().await?.cut_texts())
@@ -187,32 +159,6 @@ impl NokTable {
     /// Whether the table is one that an application reads.
     pub fn is_applications(&self) -> bool {
         self.declared.is_applications
-    }
-
-    async fn check_write(&self) -> Result<(), StoreError> {
-        let layout = self.layout().await?;
-        let mut conn = self.server.connect().await?;
-        let (name, names) = (&self.name, written(&layout).join(", "));
-        let insert = format!("INSERT INTO {name} ({names}) SELECT {names} FROM {name} WHERE 1 = 0");
-        in_time("insert into the result table", conn.query_drop(insert)).await?;
-        let [day, ..] = layout.quoted_key();
-        let update = format!("UPDATE {name} SET {day} = {day} WHERE 1 = 0");
-        in_time("update the result table", conn.query_drop(update)).await?;
-        let delete = format!("DELETE FROM {name} WHERE 1 = 0");
-        in_time("delete from the result table", conn.query_drop(delete)).await
-    }
-
-    /// Answers when the table can be read.
-    pub async fn check(&self) -> Result<(), StoreError> {
-        let layout = self.layout().await?;
-        let mut conn = self.server.connect().await?;
-        let sql = format!(
-            "SELECT {}, {} FROM {} LIMIT 0",
-            written(&layout).join(", "),
-            layout.is_reviewed(),
-            self.name
-        );
-        in_time("read the result table", conn.query_drop(sql)).await
     }
 
     /// Rows of a day in a span of ticks.
@@ -279,12 +225,7 @@ impl NokTable {
             checksum_text(&layout),
             self.name
         );
-        let mut conn = self.server.connect().await?;
-        let rows: Vec<Row> = in_time(
-            "read mirrored rows",
-            conn.exec(sql, Params::Positional(values)),
-        )
-        .await?;
+        let rows: Vec<Row> = self.server.all("read mirrored rows", &sql, values).await?;
         rows.into_iter()
             .map(|row| stored_row(&layout, row))
             .collect()
@@ -303,12 +244,9 @@ impl NokTable {
              ORDER BY {ticks} LIMIT 1 OFFSET {skip}",
             self.name
         );
-        let mut conn = self.server.connect().await?;
-        in_time(
-            "read a mirrored row's tick",
-            conn.exec_first(sql, (day.number(), span.from, span.to)),
-        )
-        .await
+        let values = (day.number(), span.from, span.to);
+        let what = "read a mirrored row's tick";
+        self.server.first(what, &sql, values).await
     }
 
     /// Adds rows, or gives those that are there these values; returns those that MySQL refuses. Columns that a reviewer
@@ -319,21 +257,19 @@ impl NokTable {
         rows: &[Put],
     ) -> Result<Vec<Refused<Put>>, StoreError> {
         let layout = self.layout().await?;
-        let names = written(&layout);
+        let names = layout.written();
         // A row that is there has this key: something must be set.
         let [on_day, ..] = layout.quoted_key();
-        let updates: Vec<String> = std::iter::once(on_day)
-            .chain(layout.columns.iter().map(MirrorColumn::quoted))
-            .map(|name| format!("{name} = VALUES({name})"))
-            .collect();
+        let updated =
+            std::iter::once(on_day).chain(layout.columns.iter().map(MirrorColumn::quoted));
+        let updates = commas(updated.map(|name| format!("{name} = VALUES({name})")));
         let marks = format!("({})", vec!["?"; names.len()].join(", "));
         let put = |batch: &[Put]| {
             let sql = format!(
-                "INSERT INTO {} ({}) VALUES {} ON DUPLICATE KEY UPDATE {}",
+                "INSERT INTO {} ({}) VALUES {} ON DUPLICATE KEY UPDATE {updates}",
                 self.name,
                 names.join(", "),
                 vec![marks.as_str(); batch.len()].join(", "),
-                updates.join(", ")
             );
             let values = batch
                 .iter()
@@ -392,7 +328,7 @@ impl NokTable {
 
     /// Writes rows in batches. Where MySQL refuses a batch for its rows, each half of it is tried, down to the rows
     /// that it refuses. Returns how many rows were changed, and the refused ones.
-    async fn write_each<T: Clone>(
+    async fn write_each<T: RecordChange>(
         &self,
         what: &str,
         rows: &[T],
@@ -446,8 +382,8 @@ impl NokTable {
             layout.is_reviewed(),
             layout.is_nok(),
         );
-        let mut conn = self.server.connect().await?;
-        in_time("read reviewed rows", conn.exec(sql, (day.number(),))).await
+        let values = (day.number(),);
+        self.server.all("read reviewed rows", &sql, values).await
     }
 
     /// The checksum of the day's rows, save reviewed ones without a verdict.
@@ -464,12 +400,8 @@ impl NokTable {
             layout.is_reviewed(),
             layout.is_judged(),
         );
-        let mut conn = self.server.connect().await?;
-        let found: Option<(u64, u64, u64)> = in_time(
-            "compute a day's checksum",
-            conn.exec_first(sql, (day.number(),)),
-        )
-        .await?;
+        let what = "compute a day's checksum";
+        let found: Option<(u64, u64, u64)> = self.server.first(what, &sql, (day.number(),)).await?;
         let (rows, nok, sum) = found.unwrap_or_default();
         Ok(Checksum { rows, nok, sum })
     }
@@ -484,8 +416,8 @@ impl NokTable {
             layout.is_ours(),
             layout.is_nok(),
         );
-        let mut conn = self.server.connect().await?;
-        in_time("list the days of the nok rows", conn.query(sql)).await
+        let what = "list the days of the nok rows";
+        self.server.all(what, &sql, ()).await
     }
 
     /// Rows of the day that say NOK.
@@ -498,9 +430,8 @@ impl NokTable {
             layout.is_ours(),
             layout.is_nok(),
         );
-        let mut conn = self.server.connect().await?;
-        let found: Option<u64> =
-            in_time("count nok rows", conn.exec_first(sql, (day.number(),))).await?;
+        let values = (day.number(),);
+        let found: Option<u64> = self.server.first("count nok rows", &sql, values).await?;
         Ok(found.unwrap_or_default())
     }
 
@@ -513,8 +444,7 @@ impl NokTable {
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut conn = self.server.connect().await?;
-            match write_once(&mut conn, what, sql, values.clone()).await {
+            match self.write_once(what, sql, values.clone()).await {
                 // A lock has been waited for already.
                 Err(error)
                     if error.class() == Class::Retry && !error.is_locked() && tries < TRIES =>
@@ -525,14 +455,15 @@ impl NokTable {
             }
         }
     }
-}
 
-async fn write_once(
-    conn: &mut Conn,
-    what: &str,
-    sql: &str,
-    values: Vec<Value>,
-) -> Result<u64, StoreError> {
-    in_time(what, conn.exec_drop(sql, Params::Positional(values))).await?;
-    Ok(conn.affected_rows())
+    async fn write_once(
+        &self,
+        what: &str,
+        sql: &str,
+        values: Vec<Value>,
+    ) -> Result<u64, StoreError> {
+        let mut conn = self.server.connect().await?;
+        in_time(what, conn.exec_drop(sql, values)).await?;
+        Ok(conn.affected_rows())
+    }
 }

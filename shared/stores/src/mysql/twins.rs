@@ -5,34 +5,7 @@ use weldfleet_settings::{
     columns::{MIRROR_KEY, REVIEW_COLUMNS},
 };
 
-use super::{NokTable, existing_table::ExistingTable, quote::identifier};
-use crate::errors::{SchemaError, SchemaFault, StoreError};
-
-impl NokTable {
-    /// Whether the fleet's own table has its unique key. An application's is looked at before the fleet starts; that
-    /// there is no table the first statement says.
-    pub async fn check_key(&self) -> Result<(), StoreError> {
-        if self.is_applications() {
-            return Ok(());
-        }
-        let mut conn = self.server().connect().await?;
-        let found = ExistingTable::read(&mut conn, self.server().database(), &self.table).await?;
-        if found.columns.is_empty() || found.has_own_key() {
-            return Ok(());
-        }
-        Err(StoreError::Schema(SchemaError {
-            table: self.table.clone(),
-            faults: vec![SchemaFault {
-                key: "tables.result_table".into(),
-                problem: format!(
-                    "no unique key over ({}), so a weld could be there twice",
-                    MIRROR_KEY.join(", ")
-                ),
-                remedy: "run `scheduler migrate`".into(),
-            }],
-        }))
-    }
-}
+use super::quote::identifier;
 
 /// What removes the records of the fleet's own table that are there twice, one statement each. Of those that people
 /// have reviewed all stay, or else one.

@@ -47,9 +47,9 @@ impl Sample {
         let rows = 0..block.len();
         let of = |value: &dyn Fn(usize) -> f32| span(rows.clone().map(value).collect());
         let maxima = [
-            ("umax", of(&|row| block.umax(row))),
+            ("umax", of(&|row| block.weld(row).umax)),
             ("u_curve maximum", of(&|row| top(block.weld(row).u))),
-            ("imax", of(&|row| block.imax(row))),
+            ("imax", of(&|row| block.weld(row).imax)),
             ("i_curve maximum", of(&|row| top(block.weld(row).i))),
         ];
         let count = |is: fn(&Verdict) -> bool| verdicts.iter().filter(|one| is(one)).count();

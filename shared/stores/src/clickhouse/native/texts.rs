@@ -42,7 +42,7 @@ impl Texts {
 
     /// The first text that is not UTF-8.
     pub fn first_invalid(&self) -> Option<usize> {
-        if std::str::from_utf8(&self.bytes).is_ok() && self.ends_on_letters() {
+        if self.is_valid() {
             return None;
         }
         (0..self.len()).find(|row| std::str::from_utf8(self.bytes(*row)).is_err())
@@ -59,7 +59,8 @@ impl Texts {
         }
     }
 
-    fn ends_on_letters(&self) -> bool {
+    /// Whether all are UTF-8: together, and none ends within a letter.
+    fn is_valid(&self) -> bool {
         std::str::from_utf8(&self.bytes).is_ok_and(|all| {
             self.ends
                 .iter()

@@ -5,7 +5,7 @@ use weldfleet_weld::columns::ValueKind;
 
 use super::description::{ColumnRow, TableDescription, table_fault};
 use crate::{
-    clickhouse::{ColumnType, quote::identifier, stored::curve_fits},
+    clickhouse::{ColumnType, quote::identifier},
     columns::{plain_type, result_column},
     errors::SchemaFault,
 };
@@ -51,11 +51,8 @@ pub(super) fn check_column(
     faults: &mut Vec<SchemaFault>,
 ) {
     let mut fault = |problem: String, remedy: String| {
-        faults.push(SchemaFault {
-            key: format!("columns.{ours}"),
-            problem: format!("column `{}` is {}: {problem}", row.name, kind.full),
-            remedy,
-        });
+        let problem = format!("column `{}` is {}: {problem}", row.name, kind.full);
+        faults.push(SchemaFault::new(format!("columns.{ours}"), problem, remedy));
     };
     let (fits, expected) = fits(ours, kind);
     if !fits {
@@ -105,15 +102,13 @@ pub(super) fn beside_its_own(
     if !RESULT_COLUMNS.contains(&ours) || theirs == own || !has(&own) {
         return None;
     }
-    Some(SchemaFault {
-        key: format!("columns.{ours}"),
-        problem: format!(
+    Some(SchemaFault::new(
+        format!("columns.{ours}"),
+        format!(
             "would be written into column `{theirs}`, and the table has `{own}`, which `scheduler migrate` added beside it"
         ),
-        remedy: format!(
-            "map {ours} = \"{own}\"; if `{theirs}` is the fleet's by now, drop column `{own}`"
-        ),
-    })
+        format!("map {ours} = \"{own}\"; if `{theirs}` is the fleet's by now, drop column `{own}`"),
+    ))
 }
 
 /// Whether people compare verdicts with it and nobody judges by it.
@@ -156,7 +151,10 @@ pub(super) fn fits(ours: &str, kind: &ColumnType) -> (bool, &'static str) {
                 || kind.is_number(),
             "String",
         ),
-        "u_curve" | "i_curve" => (curve_fits(kind), "an array of numbers or of text, or text"),
+        "u_curve" | "i_curve" => (
+            kind.holds_curve(),
+            "an array of numbers or of text, or text",
+        ),
         "label" | "label_defect" | "previous_result" => {
             (kind.is_text() || kind.bare.starts_with("Enum"), "String")
         }

@@ -8,7 +8,8 @@ use weldfleet_settings::Settings;
 
 use super::{OLD_TRUTH, OWN_RECORD_ID};
 use crate::{
-    clickhouse::{ColumnType, Server, quote::literal},
+    clickhouse::{ColumnType, Server, quote::about_table},
+    commas,
     errors::{SchemaFault, StoreError},
 };
 
@@ -47,18 +48,19 @@ impl<'a> TableDescription<'a> {
         server: &Server,
         settings: &'a Settings,
     ) -> Result<Option<Self>, StoreError> {
-        let [database, table] = [server.database(), &settings.tables.source_table].map(literal);
+        let about = |named| about_table(named, server.database(), &settings.tables.source_table);
         let sql = format!(
-            "SELECT toString(uuid) AS table_id, engine, sorting_key, create_table_query FROM system.tables WHERE database = {database} AND name = {table}"
+            "SELECT toString(uuid) AS table_id, engine, sorting_key, create_table_query FROM system.tables WHERE {}",
+            about("name")
         );
-        let tables: Vec<TableRow> = server.all("read system.tables", &sql).await?;
-        let Some(table_row) = tables.into_iter().next() else {
+        let Some(table) = server.first("read system.tables", &sql).await? else {
             return Ok(None);
         };
         let sql = format!(
             "SELECT name, type, default_kind, toUInt8(is_in_partition_key OR is_in_sorting_key OR is_in_primary_key \
              OR is_in_sampling_key) AS in_key, comment FROM system.columns \
-             WHERE database = {database} AND table = {table} ORDER BY position"
+             WHERE {} ORDER BY position",
+            about("table")
         );
         let columns: Vec<ColumnRow> = server.all("read system.columns", &sql).await?;
         // A setting may come from the server's defaults, which the table's own text does not show.
@@ -70,7 +72,7 @@ impl<'a> TableDescription<'a> {
             server.all("read system.merge_tree_settings", &sql).await?;
         Ok(Some(Self {
             settings,
-            table: table_row,
+            table,
             columns,
             on_by_default,
         }))
@@ -78,14 +80,9 @@ impl<'a> TableDescription<'a> {
 
     pub(super) fn no_column(&self, key: String, theirs: &str) -> SchemaFault {
         let known: BTreeSet<&str> = self.columns.iter().map(|row| row.name.as_str()).collect();
-        SchemaFault {
-            key,
-            problem: format!("no column `{theirs}`"),
-            remedy: format!(
-                "map it to the plant's name; the table has: {}",
-                known.into_iter().collect::<Vec<_>>().join(", ")
-            ),
-        }
+        let known = commas(known);
+        let remedy = format!("map it to the plant's name; the table has: {known}");
+        SchemaFault::new(key, format!("no column `{theirs}`"), remedy)
     }
 
     /// A column of the table, save one that `migrate` is to rename.
@@ -135,10 +132,6 @@ impl<'a> TableDescription<'a> {
 }
 
 /// A fault of no single column.
-pub(super) fn table_fault(problem: String, remedy: &str) -> SchemaFault {
-    SchemaFault {
-        key: "tables.source_table".into(),
-        problem,
-        remedy: remedy.into(),
-    }
+pub(crate) fn table_fault(problem: String, remedy: &str) -> SchemaFault {
+    SchemaFault::new("tables.source_table", problem, remedy)
 }

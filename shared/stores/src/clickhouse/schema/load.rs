@@ -18,7 +18,8 @@ use crate::{
         quote::{identifier, qualified},
         versions,
     },
-    errors::{Class, SchemaError, SchemaFault, StoreError},
+    commas,
+    errors::{Class, SchemaFault, StoreError, refuse_faults},
     mirror_layout::MirrorLayout,
 };
 
@@ -72,9 +73,7 @@ impl SourceTable {
                 )
             })
             .collect();
-        if !faults.is_empty() {
-            return Err(refused(settings, faults));
-        }
+        refuse_faults(&settings.tables.source_table, faults)?;
         Ok(Self {
             server,
             schema: schema.into(),
@@ -92,14 +91,10 @@ fn missing_table(settings: &Settings) -> StoreError {
     );
     let remedy = "name the plant's table, run `scheduler migrate` to make one, or GRANT SELECT on it: \
                   an account sees only what it may read";
-    refused(settings, vec![table_fault(problem, remedy)])
-}
-
-fn refused(settings: &Settings, faults: Vec<SchemaFault>) -> StoreError {
-    StoreError::Schema(SchemaError {
-        table: settings.tables.source_table.clone(),
-        faults,
-    })
+    StoreError::schema(
+        &settings.tables.source_table,
+        vec![table_fault(problem, remedy)],
+    )
 }
 
 /// Refuses a server that cannot run lightweight UPDATE, and an account that may not send the settings that are pinned.
@@ -139,14 +134,8 @@ async fn check_filter(server: &Server, settings: &Settings) -> Result<(), StoreE
         "EXPLAIN QUERY TREE SELECT count() FROM {source} WHERE ({filter}) AND NOT ignore(1)"
     );
     let refuse = |problem: String, remedy: &str| {
-        let (key, problem) = ("tables.filter".into(), format!("`{filter}`{problem}"));
-        let remedy = remedy.into();
-        let fault = SchemaFault {
-            key,
-            problem,
-            remedy,
-        };
-        Err(refused(settings, vec![fault]))
+        let fault = SchemaFault::new("tables.filter", format!("`{filter}`{problem}"), remedy);
+        refuse_faults(&settings.tables.source_table, vec![fault])
     };
     let mut tree = Vec::new();
     for sql in [alone, bracketed] {
@@ -164,17 +153,14 @@ async fn check_filter(server: &Server, settings: &Settings) -> Result<(), StoreE
     let results = RESULT_COLUMNS
         .iter()
         .map(|ours| settings.columns.name(ours));
-    let used: Vec<String> = results
-        .filter(|name| reads_column(&tree, name))
-        .map(|name| format!("`{name}`"))
-        .collect();
+    let used = results.filter(|name| reads_column(&tree, name));
+    let used = commas(used.map(|name| format!("`{name}`")));
     if used.is_empty() {
         return Ok(());
     }
     refuse(
         format!(
-            " depends on the result column {}: a row would leave the fleet once it has a verdict, or never reach MySQL",
-            used.join(", ")
+            " depends on the result column {used}: a row would leave the fleet once it has a verdict, or never reach MySQL"
         ),
         "leave that condition out; which rows have a verdict the fleet knows by itself",
     )
@@ -222,13 +208,14 @@ impl TableDescription<'_> {
             missing_results,
         } = self.known_columns(&mut faults);
         let further = self.further(&mut faults);
+        refuse_faults(&self.settings.tables.source_table, faults)?;
         let bare = |ours| {
             columns
                 .get(ours)
                 .map_or("", |column: &Column| column.kind.bare.as_str())
         };
         let (time, time_zone) = time_type(bare("ck_local_time"));
-        let schema = Schema {
+        Ok(Schema {
             database: server.database().to_owned(),
             table: self.settings.tables.source_table.clone(),
             source: qualified(server.database(), &self.settings.tables.source_table),
@@ -260,12 +247,7 @@ impl TableDescription<'_> {
             columns,
             passed_over,
             further,
-        };
-        if faults.is_empty() {
-            Ok(schema)
-        } else {
-            Err(refused(self.settings, faults))
-        }
+        })
     }
 
     /// Finds the columns that have a name of ours by themselves.
@@ -331,11 +313,9 @@ impl TableDescription<'_> {
                 names.push(ours.to_owned());
                 columns.push(column);
             } else {
-                faults.push(SchemaFault {
-                    key,
-                    problem: format!("column `{theirs}` is {}: expected {expected}", kind.full),
-                    remedy: "map another column, or remove the line".into(),
-                });
+                let problem = format!("column `{theirs}` is {}: expected {expected}", kind.full);
+                let remedy = "map another column, or remove the line";
+                faults.push(SchemaFault::new(key, problem, remedy));
             }
         }
         further.names = Arc::new(names);
