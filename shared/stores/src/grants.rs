@@ -198,3 +198,26 @@ fn mysql(settings: &Settings, database: &str) -> Vec<Privilege> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_columns_that_keep_their_names_in_an_applications_table_may_be_written_too() {
+        let mut settings = Settings::default();
+        for (ours, theirs) in [("ck_ticks", "t"), ("final_result", "verdict")] {
+            settings.mysql.columns.insert(ours.into(), theirs.into());
+        }
+        let granted: Vec<String> = mysql(&settings, "weld")
+            .into_iter()
+            .filter(|privilege| privilege.role == Role::Worker)
+            .map(|privilege| privilege.what)
+            .collect();
+        let columns = "(`data_date`, `t`, `ck_local_time`, `record_id`, `verdict`)";
+        for statement in ["INSERT", "UPDATE"] {
+            let wanted = format!("{statement} {columns}");
+            assert!(granted.contains(&wanted), "{granted:?}");
+        }
+    }
+}

@@ -92,8 +92,8 @@ impl Cause {
                 why.clone(),
                 fault_in_chinese(why),
                 "see what of the table refuses them (a foreign key, a CHECK, a trigger, a lock, a narrow column); all others are mirrored, \
-                 and these are tried again after 10 minutes".to_owned(),
-                "请检查该表为何拒绝（外键、CHECK、触发器、锁、列太窄）；其余记录照常镜像，这些每 10 分钟重试".to_owned(),
+                 and these are tried again within 10 minutes".to_owned(),
+                "请检查该表为何拒绝（外键、CHECK、触发器、锁、列太窄）；其余记录照常镜像，这些会在 10 分钟内重试".to_owned(),
             ],
             Self::MirrorAway { why } if why.contains("`scheduler migrate`") => [
                 format!("mysql does not take the mirror: {why}"),
