@@ -59,10 +59,15 @@ pub fn register(environment: &Environment, plugin: Option<&Path>) -> anyhow::Res
             format!("cannot load `{shown}`; it must be of a version that this ONNX Runtime takes, with the libraries that it came with")
         })?;
     if device(environment).is_none() {
-        bail!("`{shown}` has no device for this processor");
+        bail!(NoDevice(plugin.to_owned()));
     }
     Ok(())
 }
+
+/// The plugin is sound and not for this machine, as on a processor of AMD.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` has no device for this processor", .0.display())]
+pub struct NoDevice(PathBuf);
 
 /// OpenVINO's CPU, where its plugin is registered.
 pub fn device(environment: &Environment) -> Option<Device<'_>> {

@@ -102,11 +102,14 @@ impl Runtime {
                 self.precision == Precision::F32,
                 "model.precision = \"bf16\" needs OpenVINO: {error:#}"
             );
+            let nobodys_mistake =
+                self.openvino_plugin.is_none() || error.is::<openvino::NoDevice>();
             let error = format!("{error:#}");
-            tracing::warn!(
-                error,
-                "no GPU and no OpenVINO, using ONNX Runtime's own cpu provider"
-            );
+            let told = "no GPU and no OpenVINO, using ONNX Runtime's own cpu provider";
+            match nobodys_mistake {
+                true => tracing::info!(error, "{told}"),
+                false => tracing::warn!(error, "{told}"),
+            }
         }
         Ok(())
     }
