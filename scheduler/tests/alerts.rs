@@ -11,7 +11,7 @@ use std::{
 };
 
 use common::{Hands, SOON, configure, day_before, lease};
-use weldfleet_queue::State;
+use weldfleet_queue::{Settlement, State};
 use weldfleet_tests::{
     Fleet, Process, Service, eventually,
     prometheus::{FAULT, Prometheus},
@@ -101,7 +101,11 @@ async fn work_that_nobody_does_fires_its_alerts() {
     hands.pending_rows(300).await;
     let jobs = hands.claim(10).await;
     for job in &jobs {
-        hands.queue.bury(&lease(job), "broken").await.unwrap();
+        hands
+            .queue
+            .settle(&lease(job), Settlement::bury("broken"))
+            .await
+            .unwrap();
     }
     plant
         .prometheus

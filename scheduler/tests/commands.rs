@@ -18,7 +18,7 @@ use common::{Hands, SOON, day_before, lease, text};
 use nix::{sys::signal::Signal, unistd::Pid};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use weldfleet_queue::State;
+use weldfleet_queue::{Settlement, State};
 use weldfleet_tests::{Fleet, Service, eventually, process::without_services};
 use weldfleet_weld::Status;
 
@@ -98,7 +98,7 @@ async fn waiting_ends_with_0_when_done_and_4_when_dead_letters_are_left() {
     let job = hands.claim(1).await.remove(0);
     hands
         .queue
-        .bury(&lease(&job), "the model file is gone")
+        .settle(&lease(&job), Settlement::bury("the model file is gone"))
         .await
         .unwrap();
     hands.judge(&hands.claim(1).await.remove(0)).await;
@@ -176,7 +176,11 @@ async fn dropped_jobs_give_their_rows_up() {
     let (code, _, err) = text(&fleet.run("scheduler", &["jobs", "drop", &job.id]));
     assert_eq!(code, 1);
     assert!(err.contains("is leased"), "{err}");
-    hands.queue.bury(&lease(&job), "tired").await.unwrap();
+    hands
+        .queue
+        .settle(&lease(&job), Settlement::bury("tired"))
+        .await
+        .unwrap();
 
     let (code, _, err) = text(&fleet.run("scheduler", &["jobs", "drop", "--all"]));
     assert_eq!(code, 2, "{err}");
@@ -217,7 +221,11 @@ async fn a_dropped_job_of_a_forced_run_leaves_verdicts_as_they_were() {
     let run = json(&fleet.succeed("scheduler", &forced))["run"].to_string();
     hands.pending_rows(1000).await;
     for job in hands.claim(10).await {
-        hands.queue.bury(&lease(&job), "tired").await.unwrap();
+        hands
+            .queue
+            .settle(&lease(&job), Settlement::bury("tired"))
+            .await
+            .unwrap();
     }
     let dropped = fleet.succeed("scheduler", &["jobs", "drop", "--all", "--yes"]);
     let told = " jobs dropped, 300 rows marked invalid (dropped), 700 keep their verdict\n";

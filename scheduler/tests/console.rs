@@ -9,7 +9,7 @@ use std::time::Instant;
 use common::{SOON, lease};
 use nix::sys::signal::Signal;
 use reqwest::{Client, Response, redirect::Policy};
-use weldfleet_queue::NewJob;
+use weldfleet_queue::{NewJob, Settlement};
 use weldfleet_tests::{Fleet, Process, Service, eventually};
 
 /// The first view and what it needs must not be larger.
@@ -336,7 +336,11 @@ async fn all_dead_jobs_are_exported_and_the_page_says_how_many_it_shows() {
     let mut buried = 0;
     while buried < JOBS {
         for job in hands.claim(100).await {
-            hands.queue.bury(&lease(&job), "a test").await.unwrap();
+            hands
+                .queue
+                .settle(&lease(&job), Settlement::bury("a test"))
+                .await
+                .unwrap();
             buried += 1;
         }
     }

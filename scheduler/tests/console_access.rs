@@ -15,7 +15,7 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use weldfleet_queue::State;
+use weldfleet_queue::{Settlement, State};
 use weldfleet_tests::{Service, eventually};
 
 /// What changes something, and the least role that may.
@@ -210,7 +210,10 @@ async fn exactly_the_jobs_that_are_shown_are_retried_or_dropped() {
     let mut dead = hands.claim(3).await;
     for job in &dead {
         let lease = lease(job);
-        let buried = hands.queue.bury(&lease, "the model file is gone").await;
+        let buried = hands
+            .queue
+            .settle(&lease, Settlement::bury("the model file is gone"))
+            .await;
         buried.unwrap();
     }
     let (dropped, retried) = (dead.remove(0).id, dead.remove(0).id);
@@ -357,7 +360,7 @@ async fn what_has_begun_goes_on_where_the_browser_hangs_up() {
     for job in &dead {
         hands
             .queue
-            .bury(&lease(job), "no such column")
+            .settle(&lease(job), Settlement::bury("no such column"))
             .await
             .unwrap();
     }

@@ -16,6 +16,7 @@ use common::{
     console::{PASSWORD, Plant},
     ids, lease,
 };
+use weldfleet_queue::Settlement;
 use weldfleet_testkit::{browser_python, repository};
 use weldfleet_tests::{Fleet, eventually};
 
@@ -31,7 +32,11 @@ async fn dead_jobs(hands: &Hands) -> (Vec<String>, Vec<String>) {
         "the model file is gone",
     ];
     for (job, cause) in dead.iter().zip(causes) {
-        hands.queue.bury(&lease(job), cause).await.unwrap();
+        hands
+            .queue
+            .settle(&lease(job), Settlement::bury(cause))
+            .await
+            .unwrap();
     }
     let retried = dead.split_off(1);
     (ids(&retried), ids(&dead))

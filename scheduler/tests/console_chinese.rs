@@ -10,6 +10,7 @@ use common::{
     console::{Browser, Plant, said},
     ids, lease,
 };
+use weldfleet_queue::Settlement;
 use weldfleet_testkit::is_chinese;
 use weldfleet_tests::{Service, eventually};
 
@@ -126,7 +127,7 @@ async fn what_goes_wrong_is_said_in_chinese() {
     let dead = hands.claim(1).await;
     let buried = hands
         .queue
-        .bury(&lease(&dead[0]), "the model file is gone")
+        .settle(&lease(&dead[0]), Settlement::bury("the model file is gone"))
         .await;
     buried.unwrap();
     let browser = plant.signed_in("operator").await;

@@ -10,7 +10,7 @@ use common::{
     console::{Browser, Plant, said},
     day_before, lease,
 };
-use weldfleet_queue::State;
+use weldfleet_queue::{Settlement, State};
 use weldfleet_tests::eventually;
 
 const ROUNDS: usize = 20;
@@ -68,7 +68,11 @@ async fn of_two_operators_one_acts_and_the_other_is_told() {
     let bury_all = async |hands: &Hands| loop {
         let jobs = hands.claim(25).await;
         for job in &jobs {
-            hands.queue.bury(&lease(job), "broken").await.unwrap();
+            hands
+                .queue
+                .settle(&lease(job), Settlement::bury("broken"))
+                .await
+                .unwrap();
         }
         if jobs.is_empty() {
             break;

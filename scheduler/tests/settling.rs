@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use common::{Hands, SOON, day_before, lease, text};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use weldfleet_queue::{Job, Renewal};
+use weldfleet_queue::{Job, Renewal, Settlement};
 use weldfleet_tests::{
     Fleet, Process, Service, eventually,
     status::{codes, named, status},
@@ -59,7 +59,11 @@ async fn the_leader_settles_what_is_complete_and_goes_on_after_a_crash() {
         )
         .await
         .unwrap();
-    hands.queue.bury(&lease(&second), "wait").await.unwrap();
+    hands
+        .queue
+        .settle(&lease(&second), Settlement::bury("wait"))
+        .await
+        .unwrap();
     assert_eq!(unsettled(&fleet), serde_json::json!([yesterday]));
     let settle = ["settle", "--from", &older, "--to", "today"];
     let (code, out, err) = text(&fleet.run("scheduler", &settle));
@@ -371,7 +375,7 @@ async fn the_fleet_stands_still_no_longer_than_it_may() {
     let renewing = async {
         loop {
             let renewed = hands.queue.renew(&hands.worker, &[lease(&held)]).await;
-            assert!(matches!(renewed.unwrap()[..], [Renewal::Renewed]));
+            assert!(matches!(renewed.unwrap().renewals[..], [Renewal::Renewed]));
             tokio::time::sleep(TTL / 4).await;
         }
     };

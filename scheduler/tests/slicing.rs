@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Hands, SOON, day_before, ids, lease, range};
 use nix::sys::signal::Signal;
-use weldfleet_queue::{Job, NewJob, State};
+use weldfleet_queue::{Job, NewJob, Settlement, State};
 use weldfleet_stores::{Coverage, Day, Key, KeyOrder, Range, Selection};
 use weldfleet_tests::{Fleet, Process, eventually};
 
@@ -456,7 +456,7 @@ async fn rows_that_come_under_a_dead_job_are_sliced_and_the_dead_ones_stay_dead(
             for job in hands.claim(10).await {
                 hands
                     .queue
-                    .bury(&lease(&job), "what a person must look at")
+                    .settle(&lease(&job), Settlement::bury("what a person must look at"))
                     .await
                     .unwrap();
                 buried.set(buried.get() + job.weight);
@@ -478,7 +478,11 @@ async fn rows_that_come_under_a_dead_job_are_sliced_and_the_dead_ones_stay_dead(
     // One half dies again, the other is judged. Each runs isolated.
     let first = hands.claim(10).await;
     assert_eq!(first.len(), 1);
-    hands.queue.bury(&lease(&first[0]), "again").await.unwrap();
+    hands
+        .queue
+        .settle(&lease(&first[0]), Settlement::bury("again"))
+        .await
+        .unwrap();
     let second = hands.claim(10).await;
     assert_eq!(second.len(), 1);
     hands.judge(&second[0]).await;
@@ -609,10 +613,20 @@ async fn what_is_in_hand_of_a_cancelled_run_is_lost_to_its_worker_and_never_come
     let delay = Some(Duration::from_secs(1));
     hands
         .queue
-        .retry(&lease(&jobs[0]), "later", delay)
+        .settle(
+            &lease(&jobs[0]),
+            Settlement::Retry {
+                error: "later".to_owned(),
+                delay,
+            },
+        )
         .await
         .unwrap();
-    hands.queue.bury(&lease(&jobs[1]), "broken").await.unwrap();
+    hands
+        .queue
+        .settle(&lease(&jobs[1]), Settlement::bury("broken"))
+        .await
+        .unwrap();
 
     let said = fleet.succeed("scheduler", &["backfill", "cancel", &run]);
     assert_eq!(
@@ -683,10 +697,14 @@ async fn jobs_of_a_day_that_cannot_be_looked_at_hold_up_no_run() {
         let job = hands.claim(1).await.remove(0);
         breaks(&mut fleet, &broken).await;
         match dead {
-            true => hands.queue.bury(&lease(&job), "no use").await.unwrap(),
+            true => hands
+                .queue
+                .settle(&lease(&job), Settlement::bury("no use"))
+                .await
+                .unwrap(),
             false => hands
                 .queue
-                .hand_to_split(&lease(&job), "no use")
+                .settle(&lease(&job), Settlement::split("no use"))
                 .await
                 .unwrap(),
         };
@@ -797,7 +815,13 @@ async fn a_run_that_gets_another_order_goes_on_from_its_other_end() {
     let later = Some(Duration::from_secs(60));
     hands
         .queue
-        .retry(&lease(&failed), "later", later)
+        .settle(
+            &lease(&failed),
+            Settlement::Retry {
+                error: "later".to_owned(),
+                delay: later,
+            },
+        )
         .await
         .unwrap();
 
@@ -1087,7 +1111,11 @@ async fn a_dead_job_of_a_held_run_stays_dead_until_the_run_is_resumed() {
     let run = backfilled(&fleet, &day);
     hands.pending_rows(300).await;
     let job = hands.claim(1).await.remove(0);
-    hands.queue.bury(&lease(&job), "broken").await.unwrap();
+    hands
+        .queue
+        .settle(&lease(&job), Settlement::bury("broken"))
+        .await
+        .unwrap();
     fleet.succeed("scheduler", &["backfill", "hold", &run]);
 
     let retry = ["jobs", "retry", &job.id];

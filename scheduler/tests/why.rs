@@ -12,6 +12,7 @@ use std::{
 
 use common::{Hands, SOON, configure, day_before, lease};
 use serde_json::Value;
+use weldfleet_queue::Settlement;
 use weldfleet_tests::{
     Fleet, Process, Service, eventually,
     mysql::MySql,
@@ -308,7 +309,13 @@ async fn what_the_jobs_of_a_still_fleet_wait_for_is_named() {
     let minute = Some(Duration::from_secs(60));
     hands
         .queue
-        .retry(&lease(&job), "broken", minute)
+        .settle(
+            &lease(&job),
+            Settlement::Retry {
+                error: "broken".to_owned(),
+                delay: minute,
+            },
+        )
         .await
         .unwrap();
     living.named("only_delayed").await;
@@ -320,7 +327,11 @@ async fn what_the_jobs_of_a_still_fleet_wait_for_is_named() {
         hands.claim(1).await.remove(0)
     };
     let job = again(&job).await;
-    hands.queue.bury(&lease(&job), "broken").await.unwrap();
+    hands
+        .queue
+        .settle(&lease(&job), Settlement::bury("broken"))
+        .await
+        .unwrap();
     let dead = living.named("only_dead").await;
     assert_eq!(dead["alarming"], true);
 
@@ -348,7 +359,7 @@ async fn a_job_that_waits_to_be_split_is_named_while_the_leader_does_not() {
     let job = hands.claim(1).await.remove(0);
     hands
         .queue
-        .hand_to_split(&lease(&job), "cut it")
+        .settle(&lease(&job), Settlement::split("cut it"))
         .await
         .unwrap();
     let living = Living {

@@ -125,7 +125,7 @@ impl Turns {
                 let (id, address) = (&*self.daemon.id, &self.address);
                 let mut says = self.daemon.telling.lines(&self.daemon.health, self.down);
                 says.push(days_told(&self.daemon.settings.scheduler));
-                let token = queue.try_lead_from(id, address, &says, LEADER_TTL).await?;
+                let token = queue.try_lead(id, address, &says, LEADER_TTL).await?;
                 Ok((token, "another scheduler leads now"))
             }
         }

@@ -11,7 +11,7 @@ pub mod console;
 use std::{path::PathBuf, process::Output, time::Duration};
 
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
-use weldfleet_queue::{Job, LeaseRef, Options, Outcome, Queue, State, WorkerId};
+use weldfleet_queue::{Job, LeaseRef, Options, Outcome, Queue, Settlement, State, WorkerId};
 use weldfleet_settings::Settings;
 use weldfleet_stores::{Range, clickhouse::SourceTable};
 use weldfleet_tests::{Fleet, Process, Service, eventually};
@@ -102,7 +102,10 @@ impl Hands {
             .mark(job.token, &job.id, &range, status, "")
             .await
             .unwrap();
-        self.queue.ack(&lease(job), &Vec::new()).await.unwrap()
+        self.queue
+            .settle(&lease(job), Settlement::ack())
+            .await
+            .unwrap()
     }
 
     /// Judges whatever comes until nothing is outstanding.

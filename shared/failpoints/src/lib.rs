@@ -56,27 +56,23 @@ pub fn reach_blocking(name: &'static str) {
 
 /// The record whose inference aborts the process (`WELDFLEET_POISON_RECORD`), if one is named.
 pub fn poison_record() -> Option<String> {
-    if cfg!(feature = "failpoints") {
-        std::env::var("WELDFLEET_POISON_RECORD").ok()
-    } else {
-        None
-    }
+    told("WELDFLEET_POISON_RECORD")
 }
 
 /// The file (`WELDFLEET_SICK_MODEL`) during whose existence no model judges or opens, if one is named.
 pub fn sick_model() -> Option<std::path::PathBuf> {
-    if cfg!(feature = "failpoints") {
-        std::env::var_os("WELDFLEET_SICK_MODEL").map(Into::into)
-    } else {
-        None
-    }
+    told("WELDFLEET_SICK_MODEL").map(Into::into)
 }
 
 /// How long a complete day may wait for being settled (`WELDFLEET_SETTLED_WITHIN`, s), if a test says so.
 pub fn settled_within() -> Option<std::time::Duration> {
+    let seconds = told("WELDFLEET_SETTLED_WITHIN")?.parse().ok()?;
+    Some(std::time::Duration::from_secs(seconds))
+}
+
+fn told(variable: &str) -> Option<String> {
     if cfg!(feature = "failpoints") {
-        let told = std::env::var("WELDFLEET_SETTLED_WITHIN").ok()?;
-        told.parse().ok().map(std::time::Duration::from_secs)
+        std::env::var(variable).ok()
     } else {
         None
     }

@@ -82,26 +82,19 @@ pub async fn owned(
     Ok(owner.map_or_else(|| Ok(queue.clone()), |owner| queue.owned_by(owner)))
 }
 
-/// What is wrong with the options of [`queue_options`], by the key of the configuration.
-fn wrong_option(problem: &str) -> String {
-    match problem.starts_with("url") {
-        true => format!("redis.{problem}"),
-        false => format!("queue option {problem}"),
-    }
-}
-
 /// What to do when the queue is another fleet's.
-fn foreign_remedy() -> &'static str {
-    "two fleets with one queue would take each other's jobs: name another redis.queue for this one; if the table of that fleet is this one \
-     (it was moved, or restored onto another server), stop everything that uses the queue and run `scheduler jobs take-queue`"
-}
+const FOREIGN_REMEDY: &str = "two fleets with one queue would take each other's jobs: name another redis.queue for this one; if the table of that fleet is this one \
+     (it was moved, or restored onto another server), stop everything that uses the queue and run `scheduler jobs take-queue`";
 
 /// Exit code 2 when the queue is another fleet's or an option is wrong, 3 when Redis is away or refuses writes, else 1.
 pub fn queue_failure(error: QueueError) -> Failure {
     match error {
-        QueueError::Options(problem) => Failure::usage(wrong_option(&problem)),
+        QueueError::Options(problem) if problem.starts_with("url") => {
+            Failure::usage(format!("redis.{problem}"))
+        }
+        QueueError::Options(_) => Failure::usage(error),
         QueueError::Foreign { .. } => {
-            Failure::usage(format!("redis.queue: {error}; {}", foreign_remedy()))
+            Failure::usage(format!("redis.queue: {error}; {FOREIGN_REMEDY}"))
         }
         error => {
             let exit = match error.is_outage() && !error.is_denied() {
@@ -185,12 +178,9 @@ pub fn range_of(job: &Job) -> Result<Range, BadJob> {
         return Err(BadJob::Unreadable(job.unreadable.join(", ")));
     }
     let rows = job.weight.to_string();
-    Range::decode(|name| {
-        if name == ROWS {
-            Some(rows.as_str())
-        } else {
-            job.get(name)
-        }
+    Range::decode(|name| match name {
+        ROWS => Some(rows.as_str()),
+        _ => job.get(name),
     })
     .map_err(BadJob::Range)
 }

@@ -1,10 +1,9 @@
 //! One connection to Redis that survives outages: it reconnects on the next call, follows the primary (Sentinel,
-//! Cluster), and says since when Redis works: it answers, and refuses neither writes nor what the protocol asks for.
+//! Cluster), and says what each error means.
 
 use std::{
-    collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,23 +13,12 @@ use redis::{
 };
 
 use crate::{
-    QueueError,
+    Options, QueueError, RedisHealth,
     endpoint::Endpoint,
-    scripts::Script,
+    health::{Answers, Refusals},
+    scripts::{Arg, Script},
     server_error::{Meaning, ServerError},
 };
-
-/// Whether Redis works, and since when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
-    /// True if the last thing heard from Redis was an answer, and it refuses neither writes nor an operation of the
-    /// protocol.
-    pub up: bool,
-    /// How long it has been so; since the start if nothing was heard yet.
-    pub since: Duration,
-    /// The last error, also when Redis is up again.
-    pub last_error: Option<String>,
-}
 
 /// How often one call follows a redirection or loads a script before it gives up.
 const MOST_TRIES: usize = 4;
@@ -39,69 +27,11 @@ const SHARED_FAILURE: Duration = Duration::from_millis(20);
 
 pub(crate) struct Link {
     endpoint: Endpoint,
-    connect_timeout: Duration,
-    response_timeout: Duration,
+    config: AsyncConnectionConfig,
     connection: tokio::sync::Mutex<ConnState>,
-    health: Mutex<HealthState>,
+    answers: Answers,
     /// Shared by all connections of one member of the fleet.
     refusals: Arc<Refusals>,
-}
-
-/// What Redis refuses although it answers; each is told once when it begins and once when it ends.
-#[derive(Default)]
-pub(crate) struct Refusals(Mutex<Refused>);
-
-#[derive(Default)]
-struct Refused {
-    /// A write was refused, and none has gone through since.
-    writes: Option<String>,
-    /// Operations that were refused for another reason the last time.
-    operations: BTreeMap<&'static str, String>,
-    since: Option<Instant>,
-}
-
-impl Refusals {
-    fn writes(&self, endpoint: &Endpoint, said: &ServerError) {
-        let mut refused = lock(&self.0);
-        if refused.writes.replace(said.to_string()).is_none() {
-            refused.since.get_or_insert_with(Instant::now);
-            tracing::warn!(endpoint = %endpoint, error = %said, "redis refuses writes, so nothing is claimed or settled");
-        }
-    }
-
-    fn operation(&self, name: &'static str, error: &QueueError) {
-        let text = crate::error::chain(error);
-        let mut refused = lock(&self.0);
-        if refused.operations.get(name) != Some(&text) {
-            tracing::warn!(operation = name, error = text, "refused, trying again");
-            refused.since.get_or_insert_with(Instant::now);
-            refused.operations.insert(name, text);
-        }
-    }
-
-    fn worked(&self, endpoint: &Endpoint, script: &Script) {
-        let mut refused = lock(&self.0);
-        if refused.since.is_none() {
-            return;
-        }
-        if script.proves_writes && refused.writes.take().is_some() {
-            tracing::info!(endpoint = %endpoint, "redis takes writes again");
-        }
-        if refused.operations.remove(script.name).is_some() {
-            tracing::info!(operation = script.name, "works again");
-        }
-        if refused.writes.is_none() && refused.operations.is_empty() {
-            refused.since = None;
-        }
-    }
-
-    /// What is refused now, and since when something is.
-    fn now(&self) -> Option<(String, Instant)> {
-        let refused = lock(&self.0);
-        let text = refused.writes.as_ref();
-        let text = text.or_else(|| refused.operations.values().next());
-        Some((text?.clone(), refused.since?))
-    }
 }
 
 /// The connection in use, and what came of the last attempt to make one.
@@ -114,12 +44,6 @@ struct ConnState {
     failed: Option<(Instant, RedisError)>,
 }
 
-struct HealthState {
-    up: bool,
-    since: Instant,
-    last_error: Option<String>,
-}
-
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link")
@@ -129,24 +53,17 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    pub fn new(
-        endpoint: Endpoint,
-        connect_timeout: Duration,
-        response_timeout: Duration,
-        refusals: Arc<Refusals>,
-    ) -> Self {
-        Self {
-            endpoint,
-            refusals,
-            connect_timeout,
-            response_timeout,
+    pub fn new(options: &Options, refusals: Arc<Refusals>) -> Result<Self, QueueError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(options.connect_timeout))
+            .set_response_timeout(Some(options.response_timeout));
+        Ok(Self {
+            endpoint: Endpoint::of(options)?,
+            config,
             connection: tokio::sync::Mutex::default(),
-            health: Mutex::new(HealthState {
-                up: false,
-                since: Instant::now(),
-                last_error: None,
-            }),
-        }
+            answers: Answers::default(),
+            refusals,
+        })
     }
 
     pub fn endpoint(&self) -> String {
@@ -158,39 +75,12 @@ impl Link {
         self.refusals.clone()
     }
 
-    pub fn health(&self) -> Health {
-        let refused = self.refusals.now();
-        let state = lock(&self.health);
-        match refused {
-            Some((error, since)) if state.up => Health {
-                up: false,
-                since: since.elapsed(),
-                last_error: Some(error),
-            },
-            _ => Health {
-                up: state.up,
-                since: state.since.elapsed(),
-                last_error: state.last_error.clone(),
-            },
-        }
+    pub fn health(&self) -> RedisHealth {
+        self.answers.health(&self.refusals)
     }
 
     fn heard(&self, error: Option<&ServerError>) {
-        let mut state = lock(&self.health);
-        let up = error.is_none();
-        if state.up != up {
-            state.up = up;
-            state.since = Instant::now();
-            match error {
-                Some(error) => {
-                    tracing::warn!(endpoint = %self.endpoint, error = %error, "redis does not answer")
-                }
-                None => tracing::info!(endpoint = %self.endpoint, "redis answers"),
-            }
-        }
-        if let Some(error) = error {
-            state.last_error = Some(error.to_string());
-        }
+        self.answers.heard(&self.endpoint, error);
     }
 
     /// Runs a script; loads it if the server does not know it.
@@ -241,24 +131,18 @@ impl Link {
         loop {
             tries += 1;
             let (generation, mut connection) = self.connected().await?;
-            match connection.send_packed_command(cmd).await {
-                Ok(Value::ServerError(error)) => {
-                    let error = RedisError::from(error);
-                    if !self.react(generation, &error).await || tries >= MOST_TRIES {
-                        return Err(self.classify(operation, error));
-                    }
-                }
+            let error = match connection.send_packed_command(cmd).await {
+                Ok(Value::ServerError(error)) => RedisError::from(error),
                 Ok(value) => {
-                    if tries > 1 || !lock(&self.health).up {
+                    if tries > 1 || !self.answers.up() {
                         self.heard(None);
                     }
                     return Ok(value);
                 }
-                Err(error) => {
-                    if !self.react(generation, &error).await || tries >= MOST_TRIES {
-                        return Err(self.classify(operation, error));
-                    }
-                }
+                Err(error) => error,
+            };
+            if !self.react(generation, &error).await || tries >= MOST_TRIES {
+                return Err(self.classify(operation, error));
             }
         }
     }
@@ -270,11 +154,7 @@ impl Link {
         pipeline: &redis::Pipeline,
     ) -> Result<Vec<Value>, QueueError> {
         let values = self.send_each(operation, pipeline).await?;
-        let error = values.iter().find_map(|value| match value {
-            Value::ServerError(error) => Some(RedisError::from(error.clone())),
-            _ => None,
-        });
-        match error {
+        match values.iter().find_map(error_of) {
             Some(error) => Err(self.classify(operation, error)),
             None => Ok(values),
         }
@@ -291,24 +171,17 @@ impl Link {
             .send_packed_commands(pipeline, 0, pipeline.len())
             .await;
         let error = match sent {
-            Ok(values) => {
-                let of_all = values.iter().find_map(|value| match value {
-                    Value::ServerError(error) => {
-                        let error = RedisError::from(error.clone());
-                        (ServerError::from(error.clone()).meaning() != Meaning::Other)
-                            .then_some(error)
-                    }
-                    _ => None,
-                });
-                match of_all {
-                    Some(error) => error,
-                    None => {
-                        self.heard(None);
-                        return Ok(values);
-                    }
-                }
-            }
             Err(error) => error,
+            Ok(values) => {
+                let mut errors = values.iter().filter_map(error_of);
+                let of_all = errors
+                    .find(|error| ServerError::from(error.clone()).meaning() != Meaning::Other);
+                let Some(error) = of_all else {
+                    self.heard(None);
+                    return Ok(values);
+                };
+                error
+            }
         };
         self.react(generation, &error).await;
         Err(self.classify(operation, error))
@@ -390,7 +263,7 @@ impl Link {
             return Err(self.unconnected(error.clone()));
         }
         let moved_to = state.moved_to.take();
-        match self.connect(moved_to).await {
+        match self.endpoint.connect(&self.config, moved_to).await {
             Ok(connection) => {
                 state.generation += 1;
                 state.failed = None;
@@ -416,25 +289,11 @@ impl Link {
             _ => QueueError::Unavailable { endpoint, source },
         }
     }
+}
 
-    async fn connect(&self, moved_to: Option<String>) -> Result<MultiplexedConnection, RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.connect_timeout))
-            .set_response_timeout(Some(self.response_timeout));
-        self.endpoint.connect(&config, moved_to).await
+fn error_of(value: &Value) -> Option<RedisError> {
+    match value {
+        Value::ServerError(error) => Some(error.clone().into()),
+        _ => None,
     }
 }
-
-/// One argument of a script.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Arg<'a> {
-    Text(&'a str),
-    Number(u64),
-}
-
-/// Locks; a panic elsewhere does not make the data wrong here.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(crate) type SharedLink = Arc<Link>;

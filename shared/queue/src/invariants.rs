@@ -1,8 +1,6 @@
-//! What must always be true of the protocol, as plain functions without dependencies. The property tests call them
+//! What must be true of a queue at every moment, as plain functions without dependencies. The property tests call them
 //! after every step against a real Redis, the model after every transition, [`Queue::repair`](crate::Queue::repair)
 //! over a queue that somebody changed by hand.
-//!
-//! Two kinds: [`faults`] and [`snapshot`] look at one moment, [`Ledger`] follows what was promised over time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +8,7 @@ use std::{
 };
 
 /// Names of the states whose jobs are outstanding.
-pub const OUTSTANDING: [&str; 5] = ["pending", "leased", "delayed", "splitting", "dead"];
+const OUTSTANDING: [&str; 5] = ["pending", "leased", "delayed", "splitting", "dead"];
 
 /// One job at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,16 +66,6 @@ impl fmt::Display for Broken {
         }
         f.write_str(&self.text)
     }
-}
-
-impl std::error::Error for Broken {}
-
-/// What must be true at every moment.
-///
-/// # Errors
-/// The first invariant that is broken.
-pub fn snapshot(view: &View) -> Result<(), Broken> {
-    faults(view).into_iter().next().map_or(Ok(()), Err)
 }
 
 /// Every invariant of one moment that is broken, job by job, those of the whole queue at last.
@@ -220,119 +208,6 @@ fn check_holders(faults: &mut Faults, job: &JobView, places: &Places<'_>) {
     }
 }
 
-fn must(holds: bool, text: impl FnOnce() -> String) -> Result<(), Broken> {
-    if holds {
-        return Ok(());
-    }
-    let (job, text) = (None, text());
-    Err(Broken { job, text })
-}
-
-/// What was promised over time.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Ledger {
-    largest: u64,
-    /// The token that may end each job's lease now.
-    valid: BTreeMap<String, u64>,
-    acked: BTreeSet<String>,
-    needed: BTreeSet<String>,
-}
-
-impl Ledger {
-    /// A job was added.
-    pub fn enqueued(&mut self, id: &str) {
-        self.acked.remove(id);
-        self.valid.remove(id);
-        self.needed.insert(id.to_owned());
-    }
-
-    /// A claim handed out `token`.
-    ///
-    /// # Errors
-    /// Tokens only grow; an acked job is never claimed again.
-    pub fn claimed(&mut self, id: &str, token: u64) -> Result<(), Broken> {
-        must(token > self.largest, || {
-            format!("token {token} for {id} after {}", self.largest)
-        })?;
-        must(!self.acked.contains(id), || {
-            format!("job {id} was acked and is claimed again")
-        })?;
-        self.largest = token;
-        self.valid.insert(id.to_owned(), token);
-        Ok(())
-    }
-
-    /// Somebody ended or renewed a lease and was told that it worked.
-    ///
-    /// # Errors
-    /// Only the latest token may.
-    pub fn accepted(&self, id: &str, token: u64) -> Result<(), Broken> {
-        let valid = self.valid.get(id).copied();
-        must(valid == Some(token), || {
-            format!("token {token} was accepted for {id}, valid is {valid:?}")
-        })
-    }
-
-    /// An ack was accepted.
-    pub fn acked(&mut self, id: &str) {
-        self.acked.insert(id.to_owned());
-        self.needed.remove(id);
-    }
-
-    /// The owner or an operator took the job away.
-    pub fn resolved(&mut self, id: &str) {
-        self.needed.remove(id);
-        self.valid.remove(id);
-    }
-
-    /// Redis has forgotten everything. What it promised about jobs is void; its tokens still grow.
-    pub fn forgotten(&mut self) {
-        self.valid.clear();
-        self.acked.clear();
-        self.needed.clear();
-    }
-
-    /// After [`forgotten`](Self::forgotten): Redis still (or again) has this job outstanding, under this token if it is
-    /// leased.
-    pub fn remembered(&mut self, id: &str, lease: Option<u64>) {
-        self.needed.insert(id.to_owned());
-        if let Some(token) = lease {
-            self.valid.insert(id.to_owned(), token);
-        }
-    }
-
-    /// The largest token handed out.
-    #[must_use]
-    pub fn largest(&self) -> u64 {
-        self.largest
-    }
-
-    /// Renames tokens, keeping their order (a model makes equal situations equal). Valid tokens that `still_known` maps
-    /// to 0 are forgotten: nobody can ask with them any more.
-    pub fn rename(&mut self, order: impl Fn(u64) -> u64, still_known: impl Fn(u64) -> u64) {
-        self.largest = order(self.largest);
-        self.valid = std::mem::take(&mut self.valid)
-            .into_iter()
-            .map(|(id, token)| (id, still_known(token)))
-            .filter(|(_, token)| *token > 0)
-            .collect();
-    }
-
-    /// No outstanding job disappears.
-    ///
-    /// # Errors
-    /// The first job that is needed and not there.
-    pub fn all_there(&self, outstanding: &BTreeSet<String>) -> Result<(), Broken> {
-        self.needed
-            .iter()
-            .find(|id| !outstanding.contains(*id))
-            .map_or(Ok(()), |id| {
-                let (job, text) = (Some(id.clone()), "is outstanding and not there".to_owned());
-                Err(Broken { job, text })
-            })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -361,7 +236,7 @@ mod tests {
 
     #[test]
     fn every_invariant_can_be_broken() {
-        assert_eq!(snapshot(&leased()), Ok(()));
+        assert_eq!(faults(&leased()), []);
         type Breakage = (&'static str, fn(&mut View));
         let breakages: [Breakage; 11] = [
             ("listed in", |view| {
@@ -394,26 +269,8 @@ mod tests {
         for (words, breakage) in breakages {
             let mut view = leased();
             breakage(&mut view);
-            let broken = snapshot(&view).unwrap_err();
+            let broken = &faults(&view)[0];
             assert!(broken.text.contains(words), "{words}: {broken}");
         }
-    }
-
-    #[test]
-    fn the_ledger_notices_what_must_not_happen() {
-        let mut ledger = Ledger::default();
-        ledger.enqueued("j");
-        ledger.claimed("j", 7).unwrap();
-        assert!(ledger.claimed("j", 7).is_err());
-        ledger.claimed("j", 8).unwrap();
-        assert!(ledger.accepted("j", 7).is_err());
-        ledger.accepted("j", 8).unwrap();
-        assert!(ledger.all_there(&BTreeSet::new()).is_err());
-        ledger.acked("j");
-        ledger.all_there(&BTreeSet::new()).unwrap();
-        assert!(ledger.claimed("j", 9).is_err());
-        ledger.forgotten();
-        assert!(ledger.claimed("j", 8).is_err(), "tokens grow past a loss");
-        ledger.claimed("j", 9).unwrap();
     }
 }

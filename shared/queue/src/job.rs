@@ -32,12 +32,11 @@ pub const PROTOCOL_FIELDS: &[&str] = &[
 ];
 
 /// Where a job is. The name is also that of the sorted set which lists it.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Ready to be claimed.
+    #[default]
     Pending,
     /// Held by a worker under a lease.
     Leased,
@@ -93,7 +92,7 @@ impl FromStr for State {
 }
 
 /// A job to be enqueued.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewJob {
     /// Unique among outstanding jobs; filename-safe text that sorts by age. A job whose id is outstanding is not
     /// enqueued again.
@@ -119,12 +118,7 @@ impl NewJob {
     pub fn new(id: impl Into<String>) -> Self {
         Self {
             id: id.into(),
-            group: String::new(),
-            priority: 0,
-            weight: 0,
-            delay: Duration::ZERO,
-            max_attempts: None,
-            fields: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -158,7 +152,7 @@ impl NewJob {
 }
 
 /// A job as Redis holds it. Times are milliseconds of Redis time since 1970; 0 means "not yet".
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Job {
     /// Unique among outstanding jobs.
     pub id: String,
@@ -215,28 +209,7 @@ impl Job {
     pub fn named(id: &str) -> Self {
         Self {
             id: id.to_owned(),
-            state: State::Pending,
-            group: String::new(),
-            priority: 0,
-            weight: 0,
-            attempts: 0,
-            deaths: 0,
-            isolated_deaths: 0,
-            max_attempts: 0,
-            worker: String::new(),
-            token: 0,
-            lease_until: 0,
-            enqueued_at: 0,
-            started_at: 0,
-            finished_at: 0,
-            not_before: 0,
-            error: String::new(),
-            history: Vec::new(),
-            isolate: false,
-            poison: false,
-            parent: String::new(),
-            unreadable: Vec::new(),
-            fields: Vec::new(),
+            ..Self::default()
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -30,7 +30,8 @@ struct Handle {
 /// A lease as the consumer's threads see it.
 pub(crate) struct SharedLease {
     pub job: Job,
-    phase: AtomicU8,
+    /// Nobody has begun to settle it, and it is not known to be lost.
+    unsettled: AtomicBool,
     lost: CancellationToken,
     outcome: SetOnce<Settled>,
     /// Milliseconds after `epoch` of the last sign of life.
@@ -46,11 +47,6 @@ pub(crate) struct EndRequest {
     /// It may wait a moment for a claim to travel with.
     pub lingers: bool,
 }
-
-const HELD: u8 = 0;
-const SETTLING: u8 = 1;
-const LOST: u8 = 2;
-const SETTLED: u8 = 3;
 
 impl Lease {
     pub(crate) fn new(held: Arc<SharedLease>) -> Self {
@@ -133,7 +129,7 @@ impl std::fmt::Debug for Lease {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if self.held.phase.load(Ordering::Acquire) == HELD {
+        if self.held.is_held() {
             let settlement = if self.started.load(Ordering::Acquire) {
                 Settlement::retry("the handler ended without settling its lease")
             } else {
@@ -148,7 +144,7 @@ impl SharedLease {
     pub fn new(job: Job, endings: UnboundedSender<EndRequest>) -> Self {
         Self {
             job,
-            phase: AtomicU8::new(HELD),
+            unsettled: AtomicBool::new(true),
             lost: CancellationToken::new(),
             outcome: SetOnce::new(),
             progress: AtomicU64::new(0),
@@ -176,16 +172,12 @@ impl SharedLease {
             .saturating_sub(Duration::from_millis(self.progress.load(Ordering::Relaxed)))
     }
 
-    /// True while nobody has begun to settle it.
     pub fn is_held(&self) -> bool {
-        self.phase.load(Ordering::Acquire) == HELD
+        self.unsettled.load(Ordering::Acquire)
     }
 
     fn end(self: &Arc<Self>, settlement: Settlement, lingers: bool) {
-        let first = self
-            .phase
-            .compare_exchange(HELD, SETTLING, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok();
+        let first = self.unsettled.swap(false, Ordering::AcqRel);
         let ended = EndRequest {
             held: self.clone(),
             settlement,
@@ -198,24 +190,17 @@ impl SharedLease {
 
     /// Marks a lease lost unless its end is already under way (then the answer to that says what became of it).
     pub fn lose(&self) -> bool {
-        let lost = self
-            .phase
-            .compare_exchange(HELD, LOST, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok();
-        if lost {
-            self.lost.cancel();
-            let _ = self.outcome.set(Settled::Lost);
+        let first = self.unsettled.swap(false, Ordering::AcqRel);
+        if first {
+            self.finish(Settled::Lost);
         }
-        lost
+        first
     }
 
-    /// The end of a settlement.
+    /// Tells all who wait what became of it.
     pub fn finish(&self, settled: Settled) {
         if settled == Settled::Lost {
-            self.phase.store(LOST, Ordering::Release);
             self.lost.cancel();
-        } else {
-            self.phase.store(SETTLED, Ordering::Release);
         }
         let _ = self.outcome.set(settled);
     }

@@ -45,6 +45,14 @@ impl Reply {
         }
     }
 
+    /// A token that stands in a longer text.
+    pub fn token(&self, text: &str) -> Result<u64, QueueError> {
+        text.parse().map_err(|_| QueueError::Reply {
+            operation: self.operation,
+            detail: format!("token {text:?}"),
+        })
+    }
+
     pub fn text(&self, value: &Value) -> Result<String, QueueError> {
         match value {
             Value::BulkString(bytes) => Ok(String::from_utf8_lossy(bytes).into_owned()),

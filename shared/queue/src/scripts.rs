@@ -14,7 +14,7 @@ macro_rules! includes {
 
 includes! {
     "ask_leases" "add_job" "bump_plan" "check_guard" "claim" "collect_due" "constants" "count" "count_lost" "drop_lost" "due_at" "end_lease" "examine_job" "expire_lease" "expire_leases" "finish_job" "finish_undone"
-    "forget_lease" "free_reservations" "held_until" "history_with" "lease_jobs" "leave_group" "leave_lease" "next_due" "note_activity" "number" "pending_score"
+    "forget_lease" "free_reservations" "held_until" "history_with" "issue_token" "lease_jobs" "leave_group" "leave_lease" "next_due" "note_activity" "number" "pending_score"
     "prelude" "promote_delayed" "read_endings" "read_job" "read_jobs" "refuse_foreign" "reserve" "resolve_undone" "resolve_expired" "return_job"
     "take_isolated" "take_pending" "tend_queue" "token_after" "trim_done" "wake"
 }
@@ -93,6 +93,13 @@ impl Operation {
         });
         &SCRIPTS[self as usize]
     }
+}
+
+/// One argument of a script.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Arg<'a> {
+    Text(&'a str),
+    Number(u64),
 }
 
 /// One script, ready for `EVALSHA`.

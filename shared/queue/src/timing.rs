@@ -19,15 +19,23 @@ pub(crate) struct JitteredBackoff {
     most: Duration,
 }
 
+const FIRST: Duration = Duration::from_millis(20);
+
 impl JitteredBackoff {
     pub fn new(most: Duration) -> Self {
         Self {
-            next: Duration::from_millis(20),
-            most: most.max(Duration::from_millis(20)),
+            next: FIRST,
+            most: most.max(FIRST),
         }
     }
 
-    pub fn delay(&mut self) -> Duration {
+    /// The next wait is the first again.
+    pub fn worked(&mut self) {
+        self.next = FIRST;
+    }
+
+    /// How long to wait after one more failure.
+    pub fn failed(&mut self) -> Duration {
         let delay = self.next.mul_f64(0.5 + chance() / 2.0);
         self.next = (self.next * 2).min(self.most);
         delay

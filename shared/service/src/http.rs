@@ -1,4 +1,4 @@
-//! The status page of a binary: its routes. [`server`](crate::server) serves them.
+//! The status page of a binary: its routes; `server.rs` serves them.
 
 use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
 

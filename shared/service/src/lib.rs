@@ -11,7 +11,7 @@
 //!   once;
 //! - [`logs`]: tracing to standard error, text or JSON, level from `RUST_LOG`;
 //! - [`health`]: what the process waits for, with reasons: the source of `/readyz`;
-//! - [`http`]: the status page: `GET /`, `/healthz`, `/readyz`, `/metrics`, and whatever a program adds; [`server`]
+//! - [`http`]: the status page: `GET /`, `/healthz`, `/readyz`, `/metrics`, and whatever a program adds; `server.rs`
 //!   serves it so that no client can hold the process up;
 //! - [`recorder`]: metrics go through the `metrics` facade, named `weldfleet_*` with base units (seconds, bytes) in the
 //!   name.
@@ -33,7 +33,7 @@ pub mod logs;
 pub mod outage;
 pub mod output;
 pub mod recorder;
-pub mod server;
+mod server;
 pub mod signals;
 pub mod stdio;
 

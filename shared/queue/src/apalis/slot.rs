@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::conn::lock;
+use crate::lock;
 
 /// A handler's place among [`LeasedBackend::concurrency`](super::LeasedBackend::concurrency); free again when the task
 /// is gone, or earlier.

@@ -64,4 +64,8 @@ impl ClaimState {
             woken: Notify::new(),
         }
     }
+
+    pub fn stop(&self) {
+        self.control.send_modify(|control| control.stopped = true);
+    }
 }

@@ -66,11 +66,11 @@ pub(super) async fn next(shared: &Arc<Shared>, max: u32) -> Result<Vec<Lease>, Q
             Err(QueueError::ShutDown) => return Err(QueueError::ShutDown),
             // the connection has said why, once
             Err(_) => {
-                interruptible(&mut control, tokio::time::sleep(backoff.delay())).await;
+                interruptible(&mut control, tokio::time::sleep(backoff.failed())).await;
                 continue;
             }
         };
-        backoff = JitteredBackoff::new(most);
+        backoff.worked();
         if !claimed.leases.is_empty() {
             return Ok(claimed.leases);
         }

@@ -9,8 +9,7 @@ use tokio::time::Instant;
 
 use super::shared::Shared;
 use crate::{
-    Queue, QueueError, Renewal,
-    conn::lock,
+    Queue, QueueError, Renewal, lock,
     queue::BEAT_FIELD,
     timing::{JitteredBackoff, chance, millis},
 };
@@ -56,7 +55,7 @@ async fn keep(shared: &Weak<Shared>, queue: &Queue) {
         };
         let next = match round(&shared, queue, &mut surplus_before).await {
             Ok(()) => {
-                backoff = JitteredBackoff::new((renew_every / 4).min(Duration::from_millis(500)));
+                backoff.worked();
                 belongs(&shared, None);
                 started
                     + if !shared.membership.registered.load(Ordering::Acquire) {
@@ -73,7 +72,7 @@ async fn keep(shared: &Weak<Shared>, queue: &Queue) {
                 if let QueueError::Foreign { .. } = &error {
                     belongs(&shared, Some(error.to_string()));
                 }
-                Instant::now() + backoff.delay()
+                Instant::now() + backoff.failed()
             }
         };
         wait(&shared, queue, next).await;
@@ -98,7 +97,7 @@ async fn wait(shared: &Shared, queue: &Queue, mut next: Instant) {
         tokio::select! {
             () = tokio::time::sleep_until(next) => break,
             () = tokio::time::sleep_until(beat) => {
-                match queue.renew_and_count(&shared.id, &[]).await {
+                match queue.renew(&shared.id, &[]).await {
                     Ok(answer) if answer.registered => {
                         shared.membership.workers.store(answer.workers, Ordering::Relaxed);
                         continue;
@@ -157,7 +156,7 @@ async fn round(
 
     // Renewals first: registering is for people.
     let references: Vec<_> = kept.iter().map(|held| held.reference()).collect();
-    let answer = queue.renew_and_count(&shared.id, &references).await?;
+    let answer = queue.renew(&shared.id, &references).await?;
     shared
         .membership
         .workers
@@ -180,20 +179,21 @@ async fn round(
     *surplus_before = surplus;
 
     if !answer.registered || !shared.membership.registered.swap(true, Ordering::AcqRel) {
-        let mut fields = lock(&shared.membership.fields).clone();
-        fields.insert(BEAT_FIELD.to_owned(), millis(BEAT).to_string());
-        match queue.register(&shared.id, &fields).await {
-            Ok(born_at) => {
-                shared.note_birth(born_at);
-                if !shared.membership.checked.swap(true, Ordering::AcqRel) {
-                    queue.warn_of_settings().await;
-                }
-            }
-            Err(error) => {
-                shared.membership.registered.store(false, Ordering::Release);
-                return Err(error);
-            }
-        }
+        register(shared, queue).await?;
+    }
+    Ok(())
+}
+
+/// Tells people who this worker is.
+async fn register(shared: &Shared, queue: &Queue) -> Result<(), QueueError> {
+    let mut fields = lock(&shared.membership.fields).clone();
+    fields.insert(BEAT_FIELD.to_owned(), millis(BEAT).to_string());
+    let registered = queue.register(&shared.id, &fields).await;
+    let born_at =
+        registered.inspect_err(|_| shared.membership.registered.store(false, Ordering::Release))?;
+    shared.note_birth(born_at);
+    if !shared.membership.checked.swap(true, Ordering::AcqRel) {
+        queue.warn_of_settings().await;
     }
     Ok(())
 }

@@ -15,8 +15,8 @@ use tokio::{
 
 use crate::{
     Job, Lease, LeaseRef,
-    conn::lock,
     lease::{EndRequest, SharedLease},
+    lock,
 };
 
 pub(super) struct Leases {

@@ -25,7 +25,7 @@ use settler::Settler;
 use shared::Shared;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{Lease, Pause, Queue, QueueError, WorkerId, conn::lock};
+use crate::{Lease, Pause, Queue, QueueError, WorkerId, lock};
 
 /// What a consumer is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,10 +164,7 @@ impl Consumer {
 
     /// Stops claiming for good; handlers go on and their leases are renewed.
     pub fn stop_claiming(&self) {
-        self.shared
-            .claiming
-            .control
-            .send_modify(|control| control.stopped = true);
+        self.shared.claiming.stop();
     }
 
     /// Stops claiming, waits up to `grace` for the leases to be settled, releases the rest (they are lost to their

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     Claim, Ending, Outcome, QueueError, Settled, Settlement,
-    conn::lock,
     lease::{EndRequest, SharedLease},
+    lock,
     queue::MOST_ENDED,
     timing::{JitteredBackoff, chance},
 };
@@ -46,11 +46,12 @@ impl Settler {
     pub async fn run(mut self) {
         let stop = self.shared.stop.clone();
         let mut items = Vec::new();
-        let mut backoff = new_backoff(&self.shared);
+        let most = (self.shared.queue.options().ttl / 8).min(Duration::from_secs(1));
+        let mut backoff = JitteredBackoff::new(most);
         while let Some(request) = self.gather(&mut items).await {
             let request = request.filter(|request| !request.answer.is_closed());
             let Err(error) = self.carry(&mut items, request).await else {
-                backoff = new_backoff(&self.shared);
+                backoff.worked();
                 continue;
             };
             // it tries until it works again
@@ -59,7 +60,7 @@ impl Settler {
             self.shared.leases.reconcile.store(true, Ordering::Release);
             tracing::debug!(error = %crate::error::chain(&error), leases = items.len(), "settling failed, trying again");
             tokio::select! {
-                () = tokio::time::sleep(backoff.delay()) => {}
+                () = tokio::time::sleep(backoff.failed()) => {}
                 () = stop.cancelled() => break,
             }
         }
@@ -151,7 +152,7 @@ impl Settler {
         let shared = &self.shared;
         if shared.leases.reconcile.swap(false, Ordering::AcqRel) {
             let known = shared.leases.references();
-            let released = shared.queue.give_back_except(&shared.id, &known).await;
+            let released = shared.queue.give_back(&shared.id, &known).await;
             let released =
                 released.inspect_err(|_| shared.leases.reconcile.store(true, Ordering::Release))?;
             if released > 0 {
@@ -186,7 +187,7 @@ impl Settler {
         }
         let endings: Vec<_> = items.iter().map(|item| item.ending.clone()).collect();
         let shared = &self.shared;
-        match shared.queue.settle(Some(&shared.id), &endings).await {
+        match shared.queue.settle_all(Some(&shared.id), &endings).await {
             Ok(outcomes) => {
                 for (item, outcome) in items.drain(..).zip(outcomes) {
                     finish(shared, &item.held, outcome);
@@ -205,7 +206,7 @@ impl Settler {
         for mut item in std::mem::take(items) {
             match shared
                 .queue
-                .settle(Some(&shared.id), std::slice::from_ref(&item.ending))
+                .settle_all(Some(&shared.id), std::slice::from_ref(&item.ending))
                 .await
             {
                 Ok(outcomes) => {
@@ -233,10 +234,6 @@ impl Settler {
 fn again(items: &mut [Item], error: QueueError) -> Result<(), QueueError> {
     items.iter_mut().for_each(|item| item.lingers = false);
     Err(error)
-}
-
-fn new_backoff(shared: &Shared) -> JitteredBackoff {
-    JitteredBackoff::new((shared.queue.options().ttl / 8).min(Duration::from_secs(1)))
 }
 
 fn finish(shared: &Shared, held: &SharedLease, outcome: Outcome) {
@@ -272,7 +269,7 @@ fn take(shared: &Shared, claim: Claim) -> ClaimAnswer {
         leases,
         paused,
         draining: claim.draining,
-        next_due: claim.next_due.unwrap_or(Duration::MAX),
+        next_due: claim.next_due,
     }
 }
 

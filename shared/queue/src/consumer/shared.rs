@@ -11,7 +11,7 @@ use super::{
     leases::Leases,
     membership::Membership,
 };
-use crate::{Queue, WorkerId, conn::lock, lease::EndRequest};
+use crate::{Queue, WorkerId, lease::EndRequest, lock};
 
 /// A worker whose wake-up call is lost looks itself after so many `idle_poll`s at most, however large the fleet is.
 pub(super) const MOST_SHARED_LOOKS: u32 = 6;

@@ -11,10 +11,7 @@ use crate::{Outcome, Settlement, queue::MOST_ENDED, timing::JitteredBackoff};
 const LAST_CALLS: Duration = Duration::from_secs(3);
 
 pub(super) async fn run(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport {
-    shared
-        .claiming
-        .control
-        .send_modify(|control| control.stopped = true);
+    shared.claiming.stop();
     let deadline = Instant::now() + grace;
     // a claim under way ends first, so that nothing arrives after this
     drop(timeout_at(deadline + LAST_CALLS, shared.claiming.under_way.lock()).await);
@@ -38,14 +35,14 @@ pub(super) async fn run(shared: &Arc<Shared>, grace: Duration) -> ShutdownReport
         let said = timeout_at(last_calls, async {
             let mut backoff = JitteredBackoff::new(Duration::from_millis(500));
             loop {
-                match shared.queue.settle(Some(&shared.id), chunk).await {
+                match shared.queue.settle_all(Some(&shared.id), chunk).await {
                     Ok(outcomes) => {
                         return outcomes
                             .iter()
                             .filter(|outcome| matches!(outcome, Outcome::Settled(_)))
                             .count();
                     }
-                    Err(_) => tokio::time::sleep(backoff.delay()).await,
+                    Err(_) => tokio::time::sleep(backoff.failed()).await,
                 }
             }
         });

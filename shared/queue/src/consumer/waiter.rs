@@ -34,9 +34,9 @@ async fn wait(shared: Arc<Shared>, queue: Queue) {
             .send("wait", redis::cmd("BLPOP").arg(&key).arg(&seconds))
             .await
         {
-            Ok(Value::Nil) => backoff = JitteredBackoff::new(Duration::from_secs(1)),
+            Ok(Value::Nil) => backoff.worked(),
             Ok(_) => {
-                backoff = JitteredBackoff::new(Duration::from_secs(1));
+                backoff.worked();
                 shared.claiming.woken.notify_one();
                 // let the woken one run before blocking again, so that it does not take a second token for nothing
                 let _ = tokio::time::timeout(
@@ -49,7 +49,7 @@ async fn wait(shared: Arc<Shared>, queue: Queue) {
                 // whoever waits looks, and so gives back what a Redis that was away thinks we hold
                 shared.leases.reconcile.store(true, Ordering::Release);
                 shared.claiming.woken.notify_one();
-                tokio::time::sleep(backoff.delay()).await;
+                tokio::time::sleep(backoff.failed()).await;
             }
         }
     }

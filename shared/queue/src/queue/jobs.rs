@@ -3,10 +3,9 @@
 use super::{Enqueued, Group, GroupPlan, Guard, GuardedEnqueue, Queue, SplitOutcome};
 use crate::{
     Fields, Job, NewJob, QueueError,
-    conn::Arg,
     job::{PROTOCOL_FIELDS, State},
     reply::Reply,
-    scripts::Operation,
+    scripts::{Arg, Operation},
     timing::millis,
 };
 
@@ -97,8 +96,7 @@ impl Queue {
             Arg::Number(version),
         ];
         self.push_jobs(&mut args, jobs);
-        let value = self.run(Operation::Enqueue, &args).await?;
-        let reply = Reply::of("enqueue");
+        let (reply, value) = self.run(Operation::Enqueue, &args).await?;
         let [verdict, added, deduplicated, version] = reply.entries(&value)?;
         let enqueued = Enqueued {
             added: reply.number(added)?,
@@ -187,17 +185,14 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn plan(&self, group: &str) -> Result<GroupPlan, QueueError> {
-        let reply = Reply::of("plan");
         let mut get = redis::cmd("GET");
         get.arg(self.keys().plan(group));
         let version = self.inner.link.send("plan", &get).await?;
-        let version = reply.number(&version)?;
+        let version = Reply::of("plan").number(&version)?;
         let mut jobs = std::collections::BTreeMap::<String, Job>::new();
-        let listed = self
+        let ids = self
             .scan("plan", "SSCAN", &self.keys().outstanding(group))
             .await?;
-        let ids = listed.iter().map(|id| reply.text(id));
-        let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
         for some in ids.chunks(PAGE) {
             let found = self.jobs(some).await?;
             if found.len() < some.len() {
@@ -251,11 +246,10 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn groups(&self) -> Result<Vec<Group>, QueueError> {
-        let reply = Reply::of("groups");
         let mut groups = std::collections::BTreeMap::new();
         let mut cursor = "0".to_owned();
         loop {
-            let page = self.run(Operation::Groups, &[Arg::Text(&cursor)]).await?;
+            let (reply, page) = self.run(Operation::Groups, &[Arg::Text(&cursor)]).await?;
             let [next_cursor, some] = reply.entries(&page)?;
             for [name, version, outstanding] in reply.list(some)?.as_chunks().0 {
                 let name = reply.text(name)?;
@@ -311,8 +305,7 @@ impl Queue {
         }
         let mut args = vec![Arg::Text(parent)];
         self.push_jobs(&mut args, children);
-        let value = self.run(Operation::Split, &args).await?;
-        let reply = Reply::of("split");
+        let (reply, value) = self.run(Operation::Split, &args).await?;
         let [split, children] = reply.entries(&value)?;
         Ok(if reply.number(split)? == 1 {
             SplitOutcome::Split(reply.number(children)?)

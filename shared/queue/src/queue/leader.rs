@@ -3,31 +3,24 @@
 use std::time::Duration;
 
 use super::{Candidate, LeaderInfo, LeaderToken, Queue};
-use crate::{QueueError, conn::Arg, reply::Reply, scripts::Operation, timing::millis};
+use crate::{
+    QueueError,
+    reply::Reply,
+    scripts::{Arg, Operation},
+    timing::millis,
+};
 
 /// How long a candidate that asks no more stays listed: long enough for whoever watches it to notice.
 const LISTED: Duration = Duration::from_secs(600);
 
 impl Queue {
     /// Takes or keeps leadership for `ttl`. The same `id` keeps its token; a new leader gets a larger one. `None` if
-    /// somebody else leads.
+    /// somebody else leads. Whether it leads or not, who gives an `address` is one of the
+    /// [`candidates`](Self::candidates), reached there, and says of itself what `says` has.
     ///
     /// # Errors
     /// See [`QueueError`].
     pub async fn try_lead(
-        &self,
-        id: &str,
-        ttl: Duration,
-    ) -> Result<Option<LeaderToken>, QueueError> {
-        self.try_lead_from(id, "", &[], ttl).await
-    }
-
-    /// As [`try_lead`](Self::try_lead), and whether it leads or not it is one of the
-    /// [`candidates`](Self::candidates), reached at `address`, and says of itself what `says` has.
-    ///
-    /// # Errors
-    /// See [`QueueError`].
-    pub async fn try_lead_from(
         &self,
         id: &str,
         address: &str,
@@ -47,8 +40,7 @@ impl Queue {
             Arg::Text(&told),
             Arg::Number(millis(LISTED)),
         ];
-        let value = self.run(Operation::Lead, &args).await?;
-        let token = Reply::of("lead").number(&value)?;
+        let token = self.run_number(Operation::Lead, &args).await?;
         Ok((token > 0).then_some(LeaderToken(token)))
     }
 
@@ -94,7 +86,7 @@ impl Queue {
     pub async fn withdraw(&self, id: &str) -> Result<(), QueueError> {
         let mut command = redis::cmd("HDEL");
         command.arg(self.keys().named("candidates")).arg(id);
-        self.inner.link.send("withdraw", &command).await.map(|_| ())
+        self.inner.link.send("withdraw", &command).await.map(drop)
     }
 
     /// Who leads.
@@ -115,13 +107,9 @@ impl Queue {
             Some(redis::Value::Int(ms)) => Duration::from_millis(u64::try_from(*ms).unwrap_or(0)),
             _ => Duration::ZERO,
         };
-        let token = token.parse().map_err(|_| QueueError::Reply {
-            operation: "leader",
-            detail: format!("token {token:?}"),
-        })?;
         Ok(Some(LeaderInfo {
             id: id.to_owned(),
-            token: LeaderToken(token),
+            token: LeaderToken(reply.token(token)?),
             remaining,
         }))
     }

@@ -1,14 +1,13 @@
 //! For those who do jobs: renew, end a lease, collect; `turn.rs` claims.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
-use super::{Collected, Ending, LeaseRef, Outcome, Queue, Renewal, Settlement};
+use super::{Collected, Ending, LeaseRef, Outcome, Queue, Renewal, Renewals, Settlement};
 use crate::{
-    Fields, QueueError, WorkerId,
-    conn::Arg,
+    QueueError, WorkerId,
     reply::Reply,
-    scripts::Operation,
-    timing::{chance, millis},
+    scripts::{Arg, Operation},
+    timing::millis,
 };
 
 /// Leases that one script renews.
@@ -23,10 +22,8 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn raise_token(&self, floor: u64) -> Result<u64, QueueError> {
-        let value = self
-            .run(Operation::RaiseToken, &[Arg::Number(floor)])
-            .await?;
-        Reply::of("raise_token").number(&value)
+        self.run_number(Operation::RaiseToken, &[Arg::Number(floor)])
+            .await
     }
 
     /// A fencing token without a claim, larger than every one before it: for what an owner writes itself where its
@@ -35,12 +32,11 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn next_token(&self) -> Result<u64, QueueError> {
-        let value = self.run(Operation::NextToken, &[]).await?;
-        Reply::of("next_token").number(&value)
+        self.run_number(Operation::NextToken, &[]).await
     }
 
-    /// Extends leases by one `ttl` from now, also those that ran out but were not collected yet. Answers in the order
-    /// asked.
+    /// Extends leases by one `ttl` from now, also those that ran out but were not collected yet, and says that the
+    /// worker lives.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -48,16 +44,7 @@ impl Queue {
         &self,
         worker: &WorkerId,
         leases: &[LeaseRef],
-    ) -> Result<Vec<Renewal>, QueueError> {
-        Ok(self.renew_and_count(worker, leases).await?.renewals)
-    }
-
-    pub(crate) async fn renew_and_count(
-        &self,
-        worker: &WorkerId,
-        leases: &[LeaseRef],
     ) -> Result<Renewals, QueueError> {
-        let reply = Reply::of("renew");
         let owner = self.owner_text();
         let mut renewals = Renewals {
             registered: true,
@@ -78,7 +65,7 @@ impl Queue {
                 args.push(Arg::Text(&lease.id));
                 args.push(Arg::Number(lease.token));
             }
-            let value = self.run(Operation::Renew, &args).await?;
+            let (reply, value) = self.run(Operation::Renew, &args).await?;
             let [registered, held, workers, renewed] = reply.entries(&value)?;
             renewals.registered = reply.number(registered)? == 1;
             renewals.held = reply.number(held)?;
@@ -99,68 +86,12 @@ impl Queue {
         Ok(renewals)
     }
 
-    /// Ends a lease as done. Asking again with the same token changes nothing and answers with the job's state then.
+    /// Ends a lease. Asking again with the same token changes nothing and answers with the job's state then. A retry
+    /// without a delay waits as the policy says for a first attempt.
     ///
     /// # Errors
     /// [`QueueError::InvalidJob`] if a result field's name belongs to the protocol; else see [`QueueError`].
-    pub async fn ack(&self, lease: &LeaseRef, fields: &Fields) -> Result<Outcome, QueueError> {
-        let fields = fields.clone();
-        self.settle_one(lease, Settlement::Ack { fields }).await
-    }
-
-    /// Ends a lease as failed: delayed (by the policy if `delay` is `None`), or dead if attempts are used up.
-    ///
-    /// # Errors
-    /// See [`QueueError`].
-    pub async fn retry(
-        &self,
-        lease: &LeaseRef,
-        error: &str,
-        delay: Option<Duration>,
-    ) -> Result<Outcome, QueueError> {
-        let delay = match delay {
-            Some(delay) => delay,
-            None => {
-                let attempts = self.get(&lease.id).await?.map_or(1, |job| job.attempts);
-                self.options().retry.delay(attempts, chance())
-            }
-        };
-        let settlement = Settlement::Retry {
-            error: error.to_owned(),
-            delay: Some(delay),
-        };
-        self.settle_one(lease, settlement).await
-    }
-
-    /// Ends a lease as failed for good.
-    ///
-    /// # Errors
-    /// See [`QueueError`].
-    pub async fn bury(&self, lease: &LeaseRef, error: &str) -> Result<Outcome, QueueError> {
-        self.settle_one(lease, Settlement::bury(error)).await
-    }
-
-    /// Gives a lease back; no attempt is spent.
-    ///
-    /// # Errors
-    /// See [`QueueError`].
-    pub async fn release(&self, lease: &LeaseRef, reason: &str) -> Result<Outcome, QueueError> {
-        self.settle_one(lease, Settlement::release(reason)).await
-    }
-
-    /// Ends a lease by handing the job to its owner for splitting.
-    ///
-    /// # Errors
-    /// See [`QueueError`].
-    pub async fn hand_to_split(
-        &self,
-        lease: &LeaseRef,
-        reason: &str,
-    ) -> Result<Outcome, QueueError> {
-        self.settle_one(lease, Settlement::split(reason)).await
-    }
-
-    async fn settle_one(
+    pub async fn settle(
         &self,
         lease: &LeaseRef,
         settlement: Settlement,
@@ -169,28 +100,19 @@ impl Queue {
             lease: lease.clone(),
             settlement,
         };
-        let outcomes = self.settle(None, &[ending]).await?;
+        let outcomes = self.settle_all(None, &[ending]).await?;
         outcomes.first().copied().ok_or_else(|| QueueError::Reply {
             operation: "settle",
             detail: "an empty answer".to_owned(),
         })
     }
 
-    /// Gives back everything a worker holds (only do this for a worker that has ended); returns how many. No attempt is
-    /// spent. The script is `give_back.lua`.
+    /// Gives back what a worker holds besides `keep`, which it must not be working on; returns how many. No attempt is
+    /// spent.
     ///
     /// # Errors
     /// See [`QueueError`].
-    pub async fn give_back_all(&self, worker: &WorkerId) -> Result<u64, QueueError> {
-        self.give_back_except(worker, &[]).await
-    }
-
-    /// Gives back what a worker holds besides `keep`.
-    pub(crate) async fn give_back_except(
-        &self,
-        worker: &WorkerId,
-        keep: &[LeaseRef],
-    ) -> Result<u64, QueueError> {
+    pub async fn give_back(&self, worker: &WorkerId, keep: &[LeaseRef]) -> Result<u64, QueueError> {
         let keep: HashSet<&LeaseRef> = keep.iter().collect();
         let mut held = self.leases_of(worker).await?;
         held.retain(|lease| !keep.contains(lease));
@@ -200,8 +122,7 @@ impl Queue {
             for lease in some {
                 args.extend([Arg::Text(&lease.id), Arg::Number(lease.token)]);
             }
-            let value = self.run(Operation::GiveBack, &args).await?;
-            released += Reply::of("give_back").number(&value)?;
+            released += self.run_number(Operation::GiveBack, &args).await?;
         }
         Ok(released)
     }
@@ -211,10 +132,10 @@ impl Queue {
         let reply = Reply::of("leases");
         let key = self.keys().worker_leases(worker.as_str());
         let pairs = self.scan("leases", "HSCAN", &key).await?;
-        let leases = pairs.chunks_exact(2).map(|pair| {
+        let leases = pairs.as_chunks().0.iter().map(|[id, token]| {
             Ok(LeaseRef {
-                id: reply.text(&pair[0])?,
-                token: reply.number(&pair[1])?,
+                id: id.clone(),
+                token: reply.token(token)?,
             })
         });
         leases.collect()
@@ -226,8 +147,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn collect(&self) -> Result<Collected, QueueError> {
-        let value = self.run(Operation::Collect, &[]).await?;
-        let reply = Reply::of("collect");
+        let (reply, value) = self.run(Operation::Collect, &[]).await?;
         let [pending, dead, splitting, promoted, trimmed, held, more] = reply.entries(&value)?;
         Ok(Collected {
             expired: reply.number(pending)?,
@@ -239,16 +159,4 @@ impl Queue {
             more: reply.number(more)? == 1,
         })
     }
-}
-
-/// Answer to a renewal of everything a worker holds.
-#[derive(Debug)]
-pub(crate) struct Renewals {
-    /// False if Redis does not list the worker (any more).
-    pub registered: bool,
-    /// Leases that Redis holds for it.
-    pub held: u64,
-    /// Registered workers.
-    pub workers: u64,
-    pub renewals: Vec<Renewal>,
 }

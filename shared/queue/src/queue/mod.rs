@@ -29,11 +29,11 @@ pub use workers::beat_of;
 pub(crate) use workers::{BEAT_FIELD, rarer};
 
 use crate::{
-    Health, Keys, Options, QueueError, ServerCheck, State,
-    conn::{Arg, Link, Refusals, SharedLink},
-    endpoint::Endpoint,
+    Keys, Options, QueueError, RedisHealth, ServerCheck, State,
+    conn::Link,
+    health::Refusals,
     reply::Reply,
-    scripts::Operation,
+    scripts::{Arg, Operation},
     timing::millis,
 };
 
@@ -49,7 +49,7 @@ pub struct Queue {
 pub(crate) struct Inner {
     pub options: Options,
     pub keys: Keys,
-    pub link: SharedLink,
+    pub link: Link,
     /// The keys that every script call names.
     named_keys: [String; 2],
 }
@@ -65,13 +65,7 @@ impl Queue {
     }
 
     fn with_refusals(options: Options, refusals: Arc<Refusals>) -> Result<Self, QueueError> {
-        let endpoint = Endpoint::parse(&options.url)?.trusting(options.tls.clone());
-        let link = Arc::new(Link::new(
-            endpoint,
-            options.connect_timeout,
-            options.response_timeout,
-            refusals,
-        ));
+        let link = Link::new(&options, refusals)?;
         let keys = Keys::new(&options);
         // The first routes the call. The second is named and never there: while a Cluster moves the slot, some keys are
         // on either side and a script that meets one of the other side breaks in the middle; with a missing key among
@@ -117,7 +111,7 @@ impl Queue {
     /// Whether Redis works: it answers, and what was last asked of this handle and of those made from it was not
     /// refused.
     #[must_use]
-    pub fn health(&self) -> Health {
+    pub fn health(&self) -> RedisHealth {
         self.inner.link.health()
     }
 
@@ -145,7 +139,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError::Unavailable`], [`QueueError::RefusesWrites`] or [`QueueError::Denied`].
     pub async fn works(&self) -> Result<(), QueueError> {
-        self.run(Operation::Probe, &[]).await.map(|_| ())
+        self.run(Operation::Probe, &[]).await.map(drop)
     }
 
     /// Looks at the server's settings for what they put at risk.
@@ -171,7 +165,12 @@ impl Queue {
         }
     }
 
-    async fn run(&self, operation: Operation, args: &[Arg<'_>]) -> Result<Value, QueueError> {
+    /// Runs a script. Answers with what it replied, and with what reads that.
+    async fn run(
+        &self,
+        operation: Operation,
+        args: &[Arg<'_>],
+    ) -> Result<(Reply, Value), QueueError> {
         let options = self.options();
         // see `scripts/includes/prelude.lua`
         let mut all = vec![
@@ -188,31 +187,48 @@ impl Queue {
                 self.inner.link.refused(operation.name(), &error);
                 Err(error)
             }
-            answer => answer,
+            Ok(value) => Ok((Reply::of(operation.name()), value)),
         }
+    }
+
+    /// For scripts that answer a number.
+    async fn run_number(&self, operation: Operation, args: &[Arg<'_>]) -> Result<u64, QueueError> {
+        let (reply, value) = self.run(operation, args).await?;
+        reply.number(&value)
     }
 
     /// For scripts that answer 0 or 1.
     async fn run_flag(&self, operation: Operation, args: &[Arg<'_>]) -> Result<bool, QueueError> {
-        let reply = self.run(operation, args).await?;
-        Ok(Reply::of(operation.name()).number(&reply)? > 0)
+        Ok(self.run_number(operation, args).await? > 0)
     }
 
-    /// All that `HSCAN`, `SSCAN` or `ZSCAN` says of a key, page by page.
+    /// All that `HSCAN`, `SSCAN` or `ZSCAN` says of a key.
     async fn scan(
         &self,
         operation: &'static str,
         verb: &str,
         key: &str,
-    ) -> Result<Vec<Value>, QueueError> {
+    ) -> Result<Vec<String>, QueueError> {
+        let from = |cursor: &str| {
+            let mut command = redis::cmd(verb);
+            command.arg(key).arg(cursor).arg("COUNT").arg(500);
+            command
+        };
+        self.pages(operation, from).await
+    }
+
+    /// All that a command lists page by page, from a cursor on.
+    async fn pages(
+        &self,
+        operation: &'static str,
+        from: impl Fn(&str) -> redis::Cmd,
+    ) -> Result<Vec<String>, QueueError> {
         let reply = Reply::of(operation);
         let (mut found, mut cursor) = (Vec::new(), "0".to_owned());
         loop {
-            let mut command = redis::cmd(verb);
-            command.arg(key).arg(&cursor).arg("COUNT").arg(500);
-            let page = self.inner.link.send(operation, &command).await?;
+            let page = self.inner.link.send(operation, &from(&cursor)).await?;
             let [next_cursor, some] = reply.entries(&page)?;
-            found.extend_from_slice(reply.list(some)?);
+            found.extend(reply.texts(some)?);
             cursor = reply.text(next_cursor)?;
             if cursor == "0" {
                 return Ok(found);

@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use redis::Value;
 
 use super::{Page, Pause, Queue, Stats, Waiting};
-use crate::{Job, QueueError, State, conn::Arg, reply::Reply, scripts::Operation};
+use crate::{
+    Job, QueueError, State,
+    reply::Reply,
+    scripts::{Arg, Operation},
+};
 
-/// Width of one priority in the score of a pending job; see `scripts/pending.lua`.
+/// Width of one priority in the score of a pending job; see `pending_score.lua`.
 const PRIORITY_BAND: f64 = 1e13;
 
 impl Queue {
@@ -101,11 +105,7 @@ impl Queue {
                     .arg(last),
             )
             .await?;
-        let ids = reply
-            .list(&value)?
-            .iter()
-            .map(|id| reply.text(id))
-            .collect::<Result<Vec<_>, _>>()?;
+        let ids = reply.texts(&value)?;
         let next = (ids.len() as u64 > last - cursor).then_some(last + 1);
         let mut jobs = self.jobs(&ids).await?;
         for job in jobs.iter_mut().filter(|job| !job.unreadable.is_empty()) {
@@ -119,8 +119,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn stats(&self) -> Result<Stats, QueueError> {
-        let value = self.run(Operation::Stats, &[]).await?;
-        let reply = Reply::of("stats");
+        let (reply, value) = self.run(Operation::Stats, &[]).await?;
         let [
             now,
             token,
@@ -160,30 +159,11 @@ impl Queue {
             oldest_pending_priority: oldest.map(|score| score.div_euclid(PRIORITY_BAND) as u8),
             ..Stats::default()
         };
-        for (state, count) in [
-            (State::Pending, pending),
-            (State::Leased, leased),
-            (State::Delayed, delayed),
-            (State::Splitting, splitting),
-            (State::Dead, dead),
-            (State::Done, done),
-        ] {
+        let counted = [pending, leased, delayed, splitting, dead, done];
+        for (state, count) in State::ALL.into_iter().zip(counted) {
             stats.states.insert(state, reply.number(count)?);
         }
-        let mut open = BTreeMap::<u8, i64>::new();
-        for (name, text) in reply.pairs(counts)? {
-            let number: i64 = text.parse().unwrap_or(0);
-            let (what, priority) = name.split_once(':').unwrap_or((name.as_str(), ""));
-            *stats.totals.entry(what.to_owned()).or_default() += u64::try_from(number).unwrap_or(0);
-            if let Ok(priority) = priority.parse() {
-                *open.entry(priority).or_default() +=
-                    if what == "added" { number } else { -number };
-            }
-        }
-        stats.outstanding = open
-            .into_iter()
-            .map(|(priority, count)| (priority, u64::try_from(count).unwrap_or(0)))
-            .collect();
+        (stats.totals, stats.outstanding) = totals_and_outstanding(reply.pairs(counts)?);
         Ok(stats)
     }
 
@@ -192,8 +172,7 @@ impl Queue {
     /// # Errors
     /// See [`QueueError`].
     pub async fn waiting(&self) -> Result<Waiting, QueueError> {
-        let value = self.run(Operation::Waiting, &[]).await?;
-        let reply = Reply::of("waiting");
+        let (reply, value) = self.run(Operation::Waiting, &[]).await?;
         let [isolated, next_delayed, delayed_since, expired, kept_until] = reply.entries(&value)?;
         let time = |value| Ok::<_, QueueError>(Some(reply.number(value)?).filter(|ms| *ms > 0));
         Ok(Waiting {
@@ -237,4 +216,24 @@ impl Queue {
 
 fn age_of(score: f64, now: u64) -> u64 {
     now.saturating_sub(score.rem_euclid(PRIORITY_BAND) as u64)
+}
+
+/// What the hash `counts` says: how often each thing came about, and the outstanding jobs by priority.
+fn totals_and_outstanding(
+    counts: Vec<(String, String)>,
+) -> (BTreeMap<String, u64>, BTreeMap<u8, u64>) {
+    let mut totals = BTreeMap::<String, u64>::new();
+    let mut open = BTreeMap::<u8, i64>::new();
+    for (name, text) in counts {
+        let number: i64 = text.parse().unwrap_or(0);
+        let (what, priority) = name.split_once(':').unwrap_or((name.as_str(), ""));
+        *totals.entry(what.to_owned()).or_default() += u64::try_from(number).unwrap_or(0);
+        if let Ok(priority) = priority.parse() {
+            *open.entry(priority).or_default() += if what == "added" { number } else { -number };
+        }
+    }
+    let outstanding = open
+        .into_iter()
+        .map(|(priority, count)| (priority, u64::try_from(count).unwrap_or(0)));
+    (totals, outstanding.collect())
 }

@@ -2,7 +2,9 @@
 
 use super::{Queue, Taken};
 use crate::{
-    Owner, QueueError, State, conn::Arg, reply::Reply, scripts::Operation, timing::millis,
+    Owner, QueueError, State,
+    scripts::{Arg, Operation},
+    timing::millis,
 };
 
 impl Queue {
@@ -40,7 +42,7 @@ impl Queue {
             return Ok(());
         }
         let args = [Arg::Text(&owner), Arg::Text(stamp)];
-        self.run(Operation::Own, &args).await.map(|_| ())
+        self.run(Operation::Own, &args).await.map(drop)
     }
 
     /// Makes the queue this owner's, whoever had it, unless somebody still works on it. Its outstanding jobs are
@@ -54,8 +56,7 @@ impl Queue {
             Arg::Text(&owner),
             Arg::Number(millis(self.options().worker_expiry())),
         ];
-        let value = self.run(Operation::Take, &args).await?;
-        let reply = Reply::of("take");
+        let (reply, value) = self.run(Operation::Take, &args).await?;
         let [taken, workers, leader] = reply.entries(&value)?;
         if reply.number(taken)? == 0 {
             return Ok(Taken::InUse {
@@ -69,9 +70,8 @@ impl Queue {
             let listed = self
                 .scan("take", "ZSCAN", &self.keys().state(state))
                 .await?;
-            for member in listed.chunks_exact(2) {
-                let id = reply.text(&member[0])?;
-                self.cancel(&id).await?;
+            for [id, _score] in listed.as_chunks().0 {
+                self.cancel(id).await?;
                 forgotten += 1;
             }
         }

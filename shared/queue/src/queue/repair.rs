@@ -10,10 +10,9 @@ use redis::Value;
 use super::Queue;
 use crate::{
     QueueError, State,
-    conn::Arg,
     invariants::{JobView, View, faults},
     reply::Reply,
-    scripts::Operation,
+    scripts::{Arg, Operation},
 };
 
 /// Records that are read at a time.
@@ -111,8 +110,8 @@ impl Queue {
         ];
         args.extend(workers.into_iter().map(Arg::Text));
         args.extend(listing.map(|(group, _)| Arg::Text(group)));
-        let value = self.run(Operation::Repair, &args).await?;
-        Reply::of(OPERATION).texts(&value)
+        let (reply, value) = self.run(Operation::Repair, &args).await?;
+        reply.texts(&value)
     }
 
     /// Compares the counts with what is there; corrects them if `repair`.
@@ -136,10 +135,9 @@ impl Queue {
             }
         }
         for job in &survey.view.jobs {
-            let counts = !matches!(job.state.as_str(), "dead" | "done" | "");
             *there
                 .entry(u8::try_from(job.priority).unwrap_or(0))
-                .or_default() += i64::from(counts);
+                .or_default() += i64::from(counts_as_outstanding(job));
         }
         let [added, done, left] = ["added", "done", "left"];
         let mut miscounted = BTreeMap::new();
@@ -167,52 +165,49 @@ impl Queue {
         let mut view = View::default();
         let mut listed = BTreeMap::<String, Vec<String>>::new();
         for state in State::ALL {
-            let members = self
-                .scan(OPERATION, "ZSCAN", &self.keys().state(state))
-                .await?;
-            for member in members.chunks_exact(2) {
-                let id = Reply::of(OPERATION).text(&member[0])?;
-                listed.entry(id).or_default().push(state.to_string());
+            let key = self.keys().state(state);
+            let members = self.scan(OPERATION, "ZSCAN", &key).await?;
+            for [id, _score] in members.as_chunks().0 {
+                let listed_in = listed.entry(id.clone()).or_default();
+                listed_in.push(state.to_string());
             }
         }
         let mut isolated = BTreeMap::<String, BTreeSet<String>>::new();
         for name in self.names().await? {
+            let key = self.keys().named(&name);
             if let Some(id) = name.strip_prefix("job:") {
                 listed.entry(id.to_owned()).or_default();
             } else if let Some(group) = name.strip_prefix("outstanding:") {
-                let ids = self.listed_in("SSCAN", &name, 1).await?;
-                let ids = ids.into_iter().map(|id| id[0].clone()).collect();
+                let ids = self.scan(OPERATION, "SSCAN", &key).await?;
+                let ids = ids.into_iter().collect();
                 view.outstanding.insert(group.to_owned(), ids);
             } else if let Some(worker) = name.strip_prefix("worker:") {
                 if let Some(worker) = worker.strip_suffix(":leases") {
                     // One that is no hash lists nothing; the jobs' records say who holds them.
-                    if !self.is_hash(&name).await? {
-                        continue;
+                    if self.ask("TYPE", &key).await? == "hash" {
+                        let leases = self.scan(OPERATION, "HSCAN", &key).await?;
+                        view.held.insert(worker.to_owned(), tokens(&leases));
                     }
-                    let leases = self.listed_in("HSCAN", &name, 2).await?;
-                    let leases = leases
-                        .into_iter()
-                        .map(|lease| (lease[0].clone(), lease[1].parse().unwrap_or(0)));
-                    view.held.insert(worker.to_owned(), leases.collect());
                 } else if let Some(worker) = worker.strip_suffix(":isolated") {
-                    let mut get = redis::cmd("GET");
-                    let value = self.command(get.arg(self.keys().named(&name))).await?;
-                    let id = Reply::of(OPERATION).text(&value)?;
+                    let id = self.ask("GET", &key).await?;
                     isolated.entry(id).or_default().insert(worker.to_owned());
                 }
             }
         }
-        let mut get = redis::cmd("GET");
         for page in listed.into_iter().collect::<Vec<_>>().chunks(PAGE) {
             view.jobs.extend(self.job_views(page).await?);
         }
         // at last: tokens only grow
+        let mut get = redis::cmd("GET");
         let counter = self.command(get.arg(self.keys().named("token"))).await?;
         view.counter = Reply::of(OPERATION).number(&counter)?;
         let still = self.counts().await? == counts;
         // the counts are compared by priority, not in all
-        let counting = |job: &&JobView| !matches!(job.state.as_str(), "dead" | "done" | "");
-        view.counted = view.jobs.iter().filter(counting).count() as u64;
+        view.counted = view
+            .jobs
+            .iter()
+            .filter(|job| counts_as_outstanding(job))
+            .count() as u64;
         Ok(Survey {
             view,
             isolated,
@@ -220,10 +215,10 @@ impl Queue {
         })
     }
 
-    async fn is_hash(&self, name: &str) -> Result<bool, QueueError> {
-        let mut kind = redis::cmd("TYPE");
-        let kind = self.command(kind.arg(self.keys().named(name))).await?;
-        Ok(Reply::of(OPERATION).text(&kind)? == "hash")
+    /// What a command of one key answers, a text.
+    async fn ask(&self, verb: &str, key: &str) -> Result<String, QueueError> {
+        let value = self.command(redis::cmd(verb).arg(key)).await?;
+        Reply::of(OPERATION).text(&value)
     }
 
     async fn counts(&self) -> Result<BTreeMap<String, String>, QueueError> {
@@ -234,7 +229,7 @@ impl Queue {
 
     /// The names of all the queue's keys, without what all begin with.
     async fn names(&self) -> Result<BTreeSet<String>, QueueError> {
-        let (reply, base) = (Reply::of(OPERATION), self.keys().base());
+        let base = self.keys().base();
         let mut pattern = String::new();
         for letter in base.chars() {
             if matches!(letter, '*' | '?' | '[' | ']' | '\\' | '^') {
@@ -243,39 +238,15 @@ impl Queue {
             pattern.push(letter);
         }
         pattern.push('*');
-        let (mut names, mut cursor) = (BTreeSet::new(), "0".to_owned());
-        loop {
+        let from = |cursor: &str| {
             let mut scan = redis::cmd("SCAN");
-            scan.arg(&cursor)
-                .arg("MATCH")
-                .arg(&pattern)
-                .arg("COUNT")
-                .arg(PAGE);
-            let page = self.command(&scan).await?;
-            let [next_cursor, keys] = reply.entries(&page)?;
-            for key in reply.texts(keys)? {
-                names.extend(key.strip_prefix(base).map(str::to_owned));
-            }
-            cursor = reply.text(next_cursor)?;
-            if cursor == "0" {
-                return Ok(names);
-            }
-        }
-    }
-
-    /// What a key lists, `width` texts each.
-    async fn listed_in(
-        &self,
-        verb: &str,
-        name: &str,
-        width: usize,
-    ) -> Result<Vec<Vec<String>>, QueueError> {
-        let reply = Reply::of(OPERATION);
-        let found = self.scan(OPERATION, verb, &self.keys().named(name)).await?;
-        let entries = found.chunks_exact(width);
-        entries
-            .map(|entry| entry.iter().map(|text| reply.text(text)).collect())
-            .collect()
+            scan.arg(cursor).arg("MATCH").arg(&pattern);
+            scan.arg("COUNT").arg(PAGE);
+            scan
+        };
+        let keys = self.pages(OPERATION, from).await?;
+        let names = keys.iter().filter_map(|key| key.strip_prefix(base));
+        Ok(names.map(str::to_owned).collect())
     }
 
     /// Jobs with a record, or without one but listed somewhere.
@@ -327,4 +298,17 @@ impl Queue {
         }
         Ok(views)
     }
+}
+
+/// As the counts have it: a dead job has left.
+fn counts_as_outstanding(job: &JobView) -> bool {
+    !matches!(job.state.as_str(), "dead" | "done" | "")
+}
+
+/// By job, of a worker's list of leases.
+fn tokens(leases: &[String]) -> BTreeMap<String, u64> {
+    let leases = leases.as_chunks().0.iter();
+    leases
+        .map(|[id, token]| (id.clone(), token.parse().unwrap_or(0)))
+        .collect()
 }

@@ -8,9 +8,8 @@ use super::{
 };
 use crate::{
     Job, QueueError, State, WorkerId,
-    conn::Arg,
     reply::Reply,
-    scripts::Operation,
+    scripts::{Arg, Operation},
     timing::{chance, millis},
 };
 
@@ -33,7 +32,7 @@ impl Queue {
     }
 
     /// Ends leases and then claims up to `max` jobs (at most 32), in one step; at most 32 endings. Each ending is
-    /// answered as by [`ack`](Self::ack) and its like, in the order given.
+    /// answered as by [`settle`](Self::settle), in the order given.
     ///
     /// # Errors
     /// [`QueueError::InvalidJob`] if a result field's name belongs to the protocol or there are too many endings; else
@@ -47,12 +46,12 @@ impl Queue {
         let most = max.min(MOST_CLAIMED);
         let mut args = vec![Arg::Text(worker.as_str()), Arg::Number(u64::from(most))];
         self.push_endings(&mut args, endings)?;
-        let value = self.run(Operation::Turn, &args).await?;
-        let reply: TurnReply = Reply::of("turn").json(&value)?;
+        let (reply, value) = self.run(Operation::Turn, &args).await?;
+        let told: TurnReply = reply.json(&value)?;
         let mut turn = Turn {
-            outcomes: outcomes(&reply.outcomes, endings.len())
-                .ok_or_else(|| Reply::of("turn").wrong("an outcome for each ending", &value))?,
-            claim: self.read_claim(worker, reply),
+            outcomes: outcomes(&told.outcomes, endings.len())
+                .ok_or_else(|| reply.wrong("an outcome for each ending", &value))?,
+            claim: self.read_claim(worker, told),
         };
         self.bury_unreadable(worker, &mut turn.claim).await;
         Ok(turn)
@@ -60,15 +59,14 @@ impl Queue {
 
     /// Ends leases in one step, without a claim. Answers in the order asked. At most 32. `worker` is whose they are, if
     /// that is known.
-    pub(crate) async fn settle(
+    pub(crate) async fn settle_all(
         &self,
         worker: Option<&WorkerId>,
         endings: &[Ending],
     ) -> Result<Vec<Outcome>, QueueError> {
         let mut args = vec![Arg::Text(worker.map_or("", WorkerId::as_str))];
         self.push_endings(&mut args, endings)?;
-        let value = self.run(Operation::Settle, &args).await?;
-        let reply = Reply::of("settle");
+        let (reply, value) = self.run(Operation::Settle, &args).await?;
         outcomes(&reply.texts(&value)?, endings.len())
             .ok_or_else(|| reply.wrong("an outcome for each ending", &value))
     }
@@ -121,7 +119,7 @@ impl Queue {
                 by: pause.by,
             }),
             draining: reply.draining,
-            next_due: Some(Duration::from_millis(until_due)),
+            next_due: Duration::from_millis(until_due),
             born_at: number(&reply.born),
         }
     }
@@ -159,8 +157,8 @@ impl Queue {
             })
             .collect();
         // there may be more to claim behind them
-        claim.next_due = Some(Duration::ZERO);
-        let buried = self.settle(Some(worker), &endings).await;
+        claim.next_due = Duration::ZERO;
+        let buried = self.settle_all(Some(worker), &endings).await;
         for job in unreadable {
             let (job, reason) = (job.id, job.unreadable.join(", "));
             match &buried {

@@ -117,7 +117,7 @@ pub struct Claim {
     /// ended.
     pub draining: bool,
     /// When something becomes due (a delayed job, a lease that might run out), from now.
-    pub next_due: Option<Duration>,
+    pub next_due: Duration,
     /// When this Redis first knew the queue, µs; a change means that it forgot everything (a pause, too).
     pub born_at: u64,
 }
@@ -129,6 +129,19 @@ pub enum Renewal {
     Renewed,
     /// Another token holds the job, or it is gone: stop before the next write.
     Lost,
+}
+
+/// Answer to a renewal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewals {
+    /// False if Redis does not list the worker (any more).
+    pub registered: bool,
+    /// Leases that Redis holds for it.
+    pub held: u64,
+    /// Registered workers.
+    pub workers: u64,
+    /// What became of each lease, in the order asked.
+    pub renewals: Vec<Renewal>,
 }
 
 /// What became of a lease that its holder ended.

@@ -5,7 +5,12 @@ use std::{collections::BTreeMap, time::Duration};
 use redis::Value;
 
 use super::{Queue, WorkerEntry};
-use crate::{QueueError, WorkerId, conn::Arg, reply::Reply, scripts::Operation, timing::millis};
+use crate::{
+    QueueError, WorkerId,
+    reply::Reply,
+    scripts::{Arg, Operation},
+    timing::millis,
+};
 
 /// Workers that one listing shows.
 const MOST_LISTED: u64 = 10_000;
@@ -56,8 +61,7 @@ impl Queue {
             args.push(Arg::Text(name));
             args.push(Arg::Text(value));
         }
-        let value = self.run(Operation::Register, &args).await?;
-        Reply::of("register").number(&value)
+        self.run_number(Operation::Register, &args).await
     }
 
     /// Takes a worker off the list.
@@ -67,7 +71,7 @@ impl Queue {
     pub async fn deregister(&self, worker: &WorkerId) -> Result<(), QueueError> {
         self.run(Operation::Deregister, &[Arg::Text(worker.as_str())])
             .await
-            .map(|_| ())
+            .map(drop)
     }
 
     /// Registered workers that were heard of lately, by id.
@@ -89,11 +93,7 @@ impl Queue {
         };
         let [seconds, micros] = reply.entries(time)?;
         let now = reply.number(seconds)? * 1000 + reply.number(micros)? / 1000;
-        let ids = reply
-            .list(ids)?
-            .iter()
-            .map(|id| reply.text(id))
-            .collect::<Result<Vec<_>, _>>()?;
+        let ids = reply.texts(ids)?;
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -104,37 +104,45 @@ impl Queue {
         }
         let values = self.inner.link.send_each("workers", &pipeline).await?;
         let mut workers = Vec::with_capacity(ids.len());
-        for (id, answers) in ids.iter().zip(values.chunks_exact(2)) {
-            // What is no hash, of an older release or by hand, hides no other worker.
-            let [told, held] = answers else { continue };
-            if let Value::ServerError(_) = told {
-                continue;
-            }
-            let mut fields: BTreeMap<String, String> = reply.pairs(told)?.into_iter().collect();
-            // the hash expires by itself when the worker falls silent
-            let Some(seen_at) = fields
-                .remove("seen_at")
-                .and_then(|text| text.parse::<u64>().ok())
-            else {
-                continue;
-            };
-            fields.remove("leases");
-            let mut jobs = match held {
-                Value::ServerError(_) => Vec::new(),
-                held => reply.texts(held)?,
-            };
-            let leases = jobs.len() as u64;
-            jobs.truncate(MOST_JOBS_LISTED);
-            jobs.sort();
-            workers.push(WorkerEntry {
-                id: WorkerId::from_text(id.clone()),
-                silent_ms: now.saturating_sub(seen_at),
-                leases,
-                jobs,
-                fields,
-            });
+        for (id, [told, held]) in ids.iter().zip(values.as_chunks().0) {
+            workers.extend(worker_entry(&reply, id, told, held, now)?);
         }
         workers.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(workers)
     }
+}
+
+/// What a worker's record and its list of leases say at `now`; `None` if it is silent.
+fn worker_entry(
+    reply: &Reply,
+    id: &str,
+    told: &Value,
+    held: &Value,
+    now: u64,
+) -> Result<Option<WorkerEntry>, QueueError> {
+    // What is no hash, of an older release or by hand, hides no other worker.
+    if let Value::ServerError(_) = told {
+        return Ok(None);
+    }
+    let mut fields: BTreeMap<String, String> = reply.pairs(told)?.into_iter().collect();
+    // the hash expires by itself when the worker falls silent
+    let seen_at = fields.remove("seen_at");
+    let Some(seen_at) = seen_at.and_then(|text| text.parse::<u64>().ok()) else {
+        return Ok(None);
+    };
+    fields.remove("leases");
+    let mut jobs = match held {
+        Value::ServerError(_) => Vec::new(),
+        held => reply.texts(held)?,
+    };
+    let leases = jobs.len() as u64;
+    jobs.truncate(MOST_JOBS_LISTED);
+    jobs.sort();
+    Ok(Some(WorkerEntry {
+        id: WorkerId::from_text(id),
+        silent_ms: now.saturating_sub(seen_at),
+        leases,
+        jobs,
+        fields,
+    }))
 }

@@ -1,4 +1,4 @@
--- @include prelude refuse_foreign token_after
+-- @include prelude refuse_foreign issue_token
 -- Takes or keeps leadership.
 --
 -- ARGV[5] id of who asks
@@ -28,7 +28,6 @@ if leads then
   call('PEXPIRE', prefix .. 'leader', duration)
   return tonumber(token)
 end
-local token = token_after(call('GET', prefix .. 'token'))
-call('SET', prefix .. 'token', token)
+local token = issue_token()
 call('SET', prefix .. 'leader', token .. ' ' .. id, 'PX', duration)
 return tonumber(token)

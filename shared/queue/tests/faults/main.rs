@@ -15,6 +15,8 @@
 mod cluster;
 #[path = "../it/dump.rs"]
 mod dump;
+#[path = "../reference/ledger.rs"]
+mod ledger;
 mod member;
 mod owner;
 mod recovery;

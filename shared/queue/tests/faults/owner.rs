@@ -37,7 +37,7 @@ impl Owner {
     async fn pass(&self) -> Result<(), QueueError> {
         let lead = self
             .queue
-            .try_lead("owner", Duration::from_secs(10))
+            .try_lead("owner", "", &[], Duration::from_secs(10))
             .await?;
         let Some(leader) = lead else { return Ok(()) };
         let plan = self.queue.plan(GROUP).await?;

@@ -5,9 +5,7 @@ use std::{
     fmt,
 };
 
-use weldfleet_queue::invariants::Ledger;
-
-use crate::{store::Note, trial::Trial};
+use crate::{ledger::Ledger, store::Note, trial::Trial};
 
 /// May Redis have forgotten something that it had confirmed?
 #[derive(Clone, Copy, PartialEq, Eq)]

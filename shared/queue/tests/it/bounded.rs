@@ -141,7 +141,9 @@ async fn enqueue(
 async fn hold_many(watch: &mut Watch, queue: &Queue) -> usize {
     let few = worker("few");
     let leases = claim_up_to(watch, queue, &few, 50).await;
-    let released = watch.call("give_back_all", queue.give_back_all(&few)).await;
+    let released = watch
+        .call("give_back_all", queue.give_back(&few, &[]))
+        .await;
     assert_eq!(released.unwrap(), leases.len() as u64);
 
     let mut ended = 0;
@@ -150,7 +152,8 @@ async fn hold_many(watch: &mut Watch, queue: &Queue) -> usize {
         assert!((150..2000).contains(&leases.len()), "{}", leases.len());
         for chunk in leases.chunks(200) {
             let renewals = watch.call("renew", queue.renew(&me, chunk)).await;
-            assert!(renewals.unwrap().iter().all(|one| *one == Renewal::Renewed));
+            let renewals = renewals.unwrap().renewals;
+            assert!(renewals.iter().all(|one| *one == Renewal::Renewed));
         }
         for chunk in leases.chunks(MOST_AT_ONCE) {
             let endings = acks(chunk.iter().cloned());
@@ -306,12 +309,12 @@ async fn collect_expired_leases() -> Took {
             .remove(0);
         assert_eq!(job.deaths, 1);
         watch
-            .call("ack", queue.ack(&lease(&job), &Vec::new()))
+            .call("ack", queue.settle(&lease(&job), Settlement::ack()))
             .await
             .unwrap();
     }
     watch
-        .call("give_back_all", queue.give_back_all(&me))
+        .call("give_back_all", queue.give_back(&me, &[]))
         .await
         .unwrap();
     watch
@@ -349,7 +352,7 @@ async fn make_anew() -> Took {
     repair(&long, total).await;
     assert_eq!(long.stats().await.unwrap().outstanding(0), total as u64);
     for lease in &leases {
-        let outcome = long.ack(lease, &Vec::new()).await.unwrap();
+        let outcome = long.settle(lease, Settlement::ack()).await.unwrap();
         assert_eq!(outcome, Outcome::Lost);
     }
     assert_eq!(

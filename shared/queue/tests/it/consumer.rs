@@ -459,12 +459,12 @@ async fn a_flush_is_survived_and_the_worker_registers_again() {
     again.settle(Settlement::ack()).await;
     assert_eq!(
         queue
-            .ack(
+            .settle(
                 &LeaseRef {
                     id: "j".into(),
                     token: lease.token()
                 },
-                &Vec::new()
+                Settlement::ack()
             )
             .await
             .unwrap(),

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
-use weldfleet_queue::{LeaseRef, NewJob, Queue, WorkerId};
+use weldfleet_queue::{LeaseRef, NewJob, Queue, Settlement, WorkerId};
 
 use crate::server::{RedisServer, eventually, worker};
 
@@ -69,16 +69,29 @@ async fn stage(queue: &Queue, quick: &Queue) {
         ("rows_invalid", "0"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    queue.ack(&lease(0), &results.to_vec()).await.unwrap();
     queue
-        .bury(&lease(1), "column umax: unit looks like mV")
+        .settle(
+            &lease(0),
+            Settlement::Ack {
+                fields: results.to_vec(),
+            },
+        )
         .await
         .unwrap();
     queue
-        .retry(
+        .settle(
+            &lease(1),
+            Settlement::bury("column umax: unit looks like mV"),
+        )
+        .await
+        .unwrap();
+    queue
+        .settle(
             &lease(2),
-            "clickhouse: too many parts",
-            Some(Duration::from_secs(60)),
+            Settlement::Retry {
+                error: "clickhouse: too many parts".to_owned(),
+                delay: Some(Duration::from_secs(60)),
+            },
         )
         .await
         .unwrap();

@@ -61,7 +61,7 @@ async fn a_job_that_cannot_be_read_waits_in_dead_and_the_others_are_handed_out()
         assert_eq!(there.state, State::Dead, "{field} = {value:?}: {there:?}");
         assert!(there.error.contains(field), "{}", there.error);
         queue
-            .ack(&lease(&claim.jobs[0]), &Vec::new())
+            .settle(&lease(&claim.jobs[0]), Settlement::ack())
             .await
             .unwrap();
 
@@ -113,14 +113,29 @@ async fn no_script_breaks_off_for_one_damaged_job() {
             set(&mut redis, &queue, &job.id, field, value).await;
         }
         let of = |name: &str| lease(claimed.iter().find(|job| job.id == id(name)).unwrap());
-        queue.ack(&of("acked"), &Vec::new()).await.unwrap();
+        queue.settle(&of("acked"), Settlement::ack()).await.unwrap();
         queue
-            .retry(&of("retried"), "busy", Some(Duration::from_millis(1)))
+            .settle(
+                &of("retried"),
+                Settlement::Retry {
+                    error: "busy".to_owned(),
+                    delay: Some(Duration::from_millis(1)),
+                },
+            )
             .await
             .unwrap();
-        queue.release(&of("released"), "not now").await.unwrap();
-        queue.bury(&of("buried"), "no").await.unwrap();
-        queue.hand_to_split(&of("split"), "halves").await.unwrap();
+        queue
+            .settle(&of("released"), Settlement::release("not now"))
+            .await
+            .unwrap();
+        queue
+            .settle(&of("buried"), Settlement::bury("no"))
+            .await
+            .unwrap();
+        queue
+            .settle(&of("split"), Settlement::split("halves"))
+            .await
+            .unwrap();
         queue.requeue(&id("buried")).await.unwrap();
         queue
             .split(&id("split"), &[NewJob::new(id("half"))])
@@ -135,7 +150,7 @@ async fn no_script_breaks_off_for_one_damaged_job() {
                 .then_some(())
         })
         .await;
-        queue.give_back_all(&worker("w")).await.unwrap();
+        queue.give_back(&worker("w"), &[]).await.unwrap();
         for state in State::ALL {
             for job in queue.list(state, 0, 100).await.unwrap().jobs {
                 queue.cancel(&job.id).await.unwrap();
@@ -199,13 +214,16 @@ async fn a_workers_list_of_another_type_costs_no_job() {
         let entry = listed.iter().find(|entry| entry.id == w).unwrap();
         assert_eq!(entry.leases, 4, "{verb}: repaired");
         let () = overwrite.query_async(&mut redis).await.unwrap();
-        queue.ack(&lease(&claimed[0]), &Vec::new()).await.unwrap();
+        queue
+            .settle(&lease(&claimed[0]), Settlement::ack())
+            .await
+            .unwrap();
         let () = overwrite.query_async(&mut redis).await.unwrap();
         eventually("the others are handed out again", || async {
             queue.collect().await.unwrap();
             let again = queue.claim(&v, 10).await.unwrap().jobs;
             for job in &again {
-                queue.ack(&lease(job), &Vec::new()).await.unwrap();
+                queue.settle(&lease(job), Settlement::ack()).await.unwrap();
             }
             let stats = queue.stats().await.unwrap();
             (stats.count(State::Done) == 4 * (n as u64 + 1)).then_some(())
@@ -270,7 +288,7 @@ async fn an_id_that_no_answer_can_carry_is_set_aside() {
         let ids: Vec<_> = claim.jobs.iter().map(|job| job.id.as_str()).collect();
         assert_eq!(ids, [whole.as_str()], "{id:?}");
         queue
-            .ack(&lease(&claim.jobs[0]), &Vec::new())
+            .settle(&lease(&claim.jobs[0]), Settlement::ack())
             .await
             .unwrap();
         let dead = queue.list(State::Dead, 0, 10).await.unwrap().jobs;
@@ -324,7 +342,10 @@ async fn a_job_whose_record_is_gone_is_outstanding_no_more_whoever_meets_it() {
             .unwrap();
         let claimed = queue.claim(&me, 2).await.unwrap().jobs;
         for job in claimed.iter().filter(|job| job.id == "live") {
-            queue.release(&lease(job), "not now").await.unwrap();
+            queue
+                .settle(&lease(job), Settlement::release("not now"))
+                .await
+                .unwrap();
         }
         queue
             .enqueue(&[job("pending"), delayed.clone()])
@@ -364,7 +385,7 @@ async fn a_job_whose_record_is_gone_is_outstanding_no_more_whoever_meets_it() {
                 .unwrap();
             queue.collect().await.unwrap();
             for job in queue.claim(&me, 9).await.unwrap().jobs {
-                queue.ack(&lease(&job), &Vec::new()).await.unwrap();
+                queue.settle(&lease(&job), Settlement::ack()).await.unwrap();
             }
             let open = queue.stats().await.unwrap();
             let states = [State::Pending, State::Leased, State::Delayed];
@@ -402,7 +423,7 @@ async fn a_record_that_vanishes_while_leased_leaves_its_worker_free() {
             let held = lease(&queue.claim(&me, 1).await.unwrap().jobs[0]);
             let () = redis.del(queue.keys().job("gone")).await.unwrap();
             if gives_back {
-                assert_eq!(queue.give_back_all(&me).await.unwrap(), 0);
+                assert_eq!(queue.give_back(&me, &[]).await.unwrap(), 0);
             } else {
                 let turn = queue.turn(&me, &[ending(held)], 0).await.unwrap();
                 assert_eq!(turn.outcomes, [Outcome::Lost]);
@@ -413,7 +434,7 @@ async fn a_record_that_vanishes_while_leased_leaves_its_worker_free() {
             assert!(!claim.draining, "isolated {isolated}");
             assert_eq!(claim.jobs[0].id, "next");
             queue
-                .ack(&lease(&claim.jobs[0]), &Vec::new())
+                .settle(&lease(&claim.jobs[0]), Settlement::ack())
                 .await
                 .unwrap();
             queue.cancel("gone").await.unwrap();

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use weldfleet_queue::{LeaseRef, NewJob, Outcome, Queue, SplitOutcome, State, WorkerId};
+use weldfleet_queue::{
+    LeaseRef, NewJob, Outcome, Queue, Settlement, SplitOutcome, State, WorkerId,
+};
 
 use crate::server::{RedisServer, eventually, worker};
 
@@ -60,7 +62,7 @@ async fn innocents_of_a_shared_death_come_through_and_each_runs_isolated() {
             token: jobs[0].token,
         };
         assert_eq!(
-            queue.ack(&lease, &Vec::new()).await.unwrap(),
+            queue.settle(&lease, Settlement::ack()).await.unwrap(),
             Outcome::Settled(State::Done)
         );
         seen.insert(jobs[0].id.clone());
@@ -94,12 +96,12 @@ async fn a_busy_worker_reserves_a_job_that_must_run_isolated_and_cannot_starve_i
     let poor = queue.claim(&busy, 1).await.unwrap().jobs.remove(0);
     assert_eq!(poor.id, "poor");
     queue
-        .release(
+        .settle(
             &LeaseRef {
                 id: poor.id,
                 token: poor.token,
             },
-            "stage",
+            Settlement::release("stage"),
         )
         .await
         .unwrap();
@@ -113,7 +115,10 @@ async fn a_busy_worker_reserves_a_job_that_must_run_isolated_and_cannot_starve_i
         };
         let ordinary = queue.claim(&busy, 1).await.unwrap().jobs;
         assert_eq!(ordinary.len(), 1);
-        queue.release(&lease, "back").await.unwrap();
+        queue
+            .settle(&lease, Settlement::release("back"))
+            .await
+            .unwrap();
         ordinary
     };
     let meets = queue.claim(&busy, 2).await.unwrap();
@@ -128,12 +133,12 @@ async fn a_busy_worker_reserves_a_job_that_must_run_isolated_and_cannot_starve_i
         "a worker without leases takes even a reserved job"
     );
     queue
-        .release(
+        .settle(
             &LeaseRef {
                 id: n[0].id.clone(),
                 token: n[0].token,
             },
-            "back again",
+            Settlement::release("back again"),
         )
         .await
         .unwrap();
@@ -142,7 +147,7 @@ async fn a_busy_worker_reserves_a_job_that_must_run_isolated_and_cannot_starve_i
         id: reserved[0].id.clone(),
         token: reserved[0].token,
     };
-    queue.ack(&lease, &Vec::new()).await.unwrap();
+    queue.settle(&lease, Settlement::ack()).await.unwrap();
     let then = queue.claim(&busy, 2).await.unwrap().jobs;
     assert_eq!(
         (then.len(), then[0].id.as_str()),
@@ -211,12 +216,12 @@ async fn an_isolated_death_splits_and_a_unit_needs_two() {
         if death == 0 {
             assert_eq!(innocent[0].id, "right");
             queue
-                .ack(
+                .settle(
                     &LeaseRef {
                         id: "right".into(),
                         token: innocent[0].token,
                     },
-                    &Vec::new(),
+                    Settlement::ack(),
                 )
                 .await
                 .unwrap();
@@ -321,12 +326,12 @@ async fn one_poisoned_unit_of_4096_costs_fifteen_deaths_and_nothing_else() {
             } else {
                 assert_eq!(
                     queue
-                        .ack(
+                        .settle(
                             &LeaseRef {
                                 id: job.id,
                                 token: job.token
                             },
-                            &Vec::new()
+                            Settlement::ack()
                         )
                         .await
                         .unwrap(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use weldfleet_queue::{LeaseRef, NewJob, Outcome, QueueError, Renewal, State};
+use weldfleet_queue::{LeaseRef, NewJob, Outcome, QueueError, Renewal, Settlement, State};
 
 use crate::server::{RedisServer, eventually, worker};
 
@@ -21,12 +21,18 @@ async fn a_flush_forgets_everything_but_tokens_still_grow() {
         id: "j".into(),
         token: before.jobs[0].token,
     };
-    assert_eq!(queue.ack(&stale, &Vec::new()).await.unwrap(), Outcome::Lost);
+    assert_eq!(
+        queue.settle(&stale, Settlement::ack()).await.unwrap(),
+        Outcome::Lost
+    );
     queue.enqueue(&[NewJob::new("j")]).await.unwrap();
     let after = queue.claim(&worker("w"), 1).await.unwrap();
     assert!(after.jobs[0].token > before.jobs[0].token);
     assert_ne!(after.born_at, before.born_at, "the loss can be noticed");
-    assert_eq!(queue.ack(&stale, &Vec::new()).await.unwrap(), Outcome::Lost);
+    assert_eq!(
+        queue.settle(&stale, Settlement::ack()).await.unwrap(),
+        Outcome::Lost
+    );
 }
 
 #[tokio::test]
@@ -88,11 +94,12 @@ async fn after_a_restart_nothing_is_collected_for_one_ttl_and_a_late_lease_can_b
         queue
             .renew(&worker("w"), std::slice::from_ref(&lease))
             .await
-            .unwrap(),
+            .unwrap()
+            .renewals,
         [Renewal::Renewed]
     );
     assert_eq!(
-        queue.ack(&lease, &Vec::new()).await.unwrap(),
+        queue.settle(&lease, Settlement::ack()).await.unwrap(),
         Outcome::Settled(State::Done)
     );
     assert_eq!(queue.get("j").await.unwrap().unwrap().deaths, 0);
@@ -189,7 +196,7 @@ async fn a_frozen_redis_costs_no_lease() {
         "the lease ran out while nobody could renew it"
     );
     assert_eq!(
-        queue.renew(&worker("w"), &[lease]).await.unwrap(),
+        queue.renew(&worker("w"), &[lease]).await.unwrap().renewals,
         [Renewal::Renewed]
     );
 }

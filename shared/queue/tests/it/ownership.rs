@@ -43,7 +43,7 @@ async fn the_first_to_use_a_queue_owns_it_and_nobody_else_leads_or_works_there()
     ours.own().await.unwrap();
     assert_foreign(theirs.own().await, "north");
     assert_foreign(theirs.check_owner().await, "north");
-    assert_foreign(theirs.try_lead("s", TTL).await, "north");
+    assert_foreign(theirs.try_lead("s", "", &[], TTL).await, "north");
     assert_foreign(
         theirs.register(&worker("w"), &BTreeMap::new()).await,
         "north",
@@ -162,7 +162,7 @@ async fn a_queue_that_nobody_works_on_can_be_taken_and_forgets_its_jobs() {
         let key = ours.keys().job(&format!("j{n}"));
         let () = redis::AsyncCommands::del(&mut redis, key).await.unwrap();
     }
-    let token = ours.try_lead("s", TTL).await.unwrap().unwrap();
+    let token = ours.try_lead("s", "", &[], TTL).await.unwrap().unwrap();
     let in_use = Taken::InUse {
         workers: 0,
         leader: Some("s".to_owned()),

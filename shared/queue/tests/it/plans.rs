@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weldfleet_queue::{Guard, GuardedEnqueue, LeaderToken, LeaseRef, NewJob, Queue};
+use weldfleet_queue::{Guard, GuardedEnqueue, LeaderToken, LeaseRef, NewJob, Queue, Settlement};
 
 use crate::server::{RedisServer, eventually, worker};
 
@@ -30,7 +30,7 @@ async fn a_guarded_enqueue_is_compare_and_set() {
     let server = RedisServer::start();
     let queue = server.queue();
     let leader = queue
-        .try_lead("s1", Duration::from_secs(10))
+        .try_lead("s1", "", &[], Duration::from_secs(10))
         .await
         .unwrap()
         .unwrap();
@@ -76,12 +76,12 @@ async fn a_guarded_enqueue_is_compare_and_set() {
     assert!(after_plain > now);
     let job = queue.claim(&worker("w"), 1).await.unwrap().jobs.remove(0);
     queue
-        .ack(
+        .settle(
             &LeaseRef {
                 id: job.id,
                 token: job.token,
             },
-            &Vec::new(),
+            Settlement::ack(),
         )
         .await
         .unwrap();
@@ -95,7 +95,7 @@ async fn chunks_of_a_large_guarded_enqueue_follow_each_other() {
     let server = RedisServer::start();
     let queue = server.queue();
     let leader = queue
-        .try_lead("s1", Duration::from_secs(10))
+        .try_lead("s1", "", &[], Duration::from_secs(10))
         .await
         .unwrap()
         .unwrap();
@@ -119,10 +119,10 @@ async fn whoever_leads_or_waits_to_is_listed_where_it_is_reached_until_it_withdr
     let server = RedisServer::start();
     let queue = server.queue();
     let ttl = Duration::from_secs(10);
-    queue.try_lead("silent", ttl).await.unwrap();
+    queue.try_lead("silent", "", &[], ttl).await.unwrap();
     let ask = async |id, address, says: &[&str]| {
         let says: Vec<String> = says.iter().map(|line| (*line).to_owned()).collect();
-        let asked = queue.try_lead_from(id, address, &says, ttl).await;
+        let asked = queue.try_lead(id, address, &says, ttl).await;
         assert_eq!(asked.unwrap(), None);
     };
     ask("s1", "press-1:9100", &[]).await;
@@ -168,24 +168,30 @@ async fn a_deposed_leader_enqueues_nothing() {
     let server = RedisServer::start();
     let queue = server.queue();
     let old = queue
-        .try_lead("s1", Duration::from_millis(150))
+        .try_lead("s1", "", &[], Duration::from_millis(150))
         .await
         .unwrap()
         .unwrap();
     assert_eq!(
-        queue.try_lead("s2", Duration::from_secs(10)).await.unwrap(),
+        queue
+            .try_lead("s2", "", &[], Duration::from_secs(10))
+            .await
+            .unwrap(),
         None
     );
     assert_eq!(
         queue
-            .try_lead("s1", Duration::from_millis(150))
+            .try_lead("s1", "", &[], Duration::from_millis(150))
             .await
             .unwrap(),
         Some(old),
         "the same leader keeps its token"
     );
     let new = eventually("the old leader to fall silent", || async {
-        queue.try_lead("s2", Duration::from_secs(10)).await.unwrap()
+        queue
+            .try_lead("s2", "", &[], Duration::from_secs(10))
+            .await
+            .unwrap()
     })
     .await;
     assert!(new > old);
@@ -218,7 +224,7 @@ async fn a_deposed_leader_enqueues_nothing() {
 async fn who_read_a_plan_before_it_was_revoked_adds_nothing() {
     let server = RedisServer::start();
     let queue = server.queue();
-    let leader = queue.try_lead("s1", Duration::from_secs(10)).await;
+    let leader = queue.try_lead("s1", "", &[], Duration::from_secs(10)).await;
     let leader = leader.unwrap().unwrap();
     queue
         .enqueue_guarded(&guard(leader, 0), &jobs(&["a"]))

@@ -70,12 +70,20 @@ async fn a_job_lives_from_enqueue_to_ack_with_its_fields() {
     assert_eq!(job.get("from"), Some("a 1"));
     assert_eq!(queue.get("j1").await.unwrap().unwrap().worker, "w");
 
-    let renewals = queue.renew(&worker("w"), &[lease(&job)]).await.unwrap();
-    assert_eq!(renewals, [Renewal::Renewed]);
+    let answer = queue.renew(&worker("w"), &[lease(&job)]).await.unwrap();
+    assert_eq!(answer.renewals, [Renewal::Renewed]);
 
     let results = vec![("rows_ok".to_owned(), "7".to_owned())];
     assert_eq!(
-        queue.ack(&lease(&job), &results).await.unwrap(),
+        queue
+            .settle(
+                &lease(&job),
+                Settlement::Ack {
+                    fields: results.clone()
+                }
+            )
+            .await
+            .unwrap(),
         Outcome::Settled(State::Done)
     );
     let done = queue.get("j1").await.unwrap().unwrap();
@@ -91,11 +99,22 @@ async fn a_job_lives_from_enqueue_to_ack_with_its_fields() {
     );
     // the answer to the first ack was lost: the same answer
     assert_eq!(
-        queue.ack(&lease(&job), &results).await.unwrap(),
+        queue
+            .settle(
+                &lease(&job),
+                Settlement::Ack {
+                    fields: results.clone()
+                }
+            )
+            .await
+            .unwrap(),
         Outcome::Settled(State::Done)
     );
     assert_eq!(
-        queue.release(&lease(&job), "").await.unwrap(),
+        queue
+            .settle(&lease(&job), Settlement::release(""))
+            .await
+            .unwrap(),
         Outcome::Settled(State::Done)
     );
 }
@@ -122,29 +141,54 @@ async fn a_stale_token_changes_nothing() {
         queue
             .renew(&worker("zombie"), std::slice::from_ref(&stale))
             .await
-            .unwrap(),
+            .unwrap()
+            .renewals,
         [Renewal::Lost]
     );
-    assert_eq!(queue.ack(&stale, &Vec::new()).await.unwrap(), Outcome::Lost);
+    assert_eq!(
+        queue.settle(&stale, Settlement::ack()).await.unwrap(),
+        Outcome::Lost
+    );
     assert_eq!(
         queue
-            .retry(&stale, "no", Some(Duration::ZERO))
+            .settle(
+                &stale,
+                Settlement::Retry {
+                    error: "no".to_owned(),
+                    delay: Some(Duration::ZERO)
+                }
+            )
             .await
             .unwrap(),
         Outcome::Lost
     );
-    assert_eq!(queue.bury(&stale, "no").await.unwrap(), Outcome::Lost);
-    assert_eq!(queue.release(&stale, "no").await.unwrap(), Outcome::Lost);
     assert_eq!(
-        queue.hand_to_split(&stale, "no").await.unwrap(),
+        queue.settle(&stale, Settlement::bury("no")).await.unwrap(),
+        Outcome::Lost
+    );
+    assert_eq!(
+        queue
+            .settle(&stale, Settlement::release("no"))
+            .await
+            .unwrap(),
+        Outcome::Lost
+    );
+    assert_eq!(
+        queue.settle(&stale, Settlement::split("no")).await.unwrap(),
         Outcome::Lost
     );
     assert_eq!(queue.get("j").await.unwrap(), before);
     assert_eq!(
-        queue.ack(&lease(&heir), &Vec::new()).await.unwrap(),
+        queue
+            .settle(&lease(&heir), Settlement::ack())
+            .await
+            .unwrap(),
         Outcome::Settled(State::Done)
     );
-    assert_eq!(queue.ack(&stale, &Vec::new()).await.unwrap(), Outcome::Lost);
+    assert_eq!(
+        queue.settle(&stale, Settlement::ack()).await.unwrap(),
+        Outcome::Lost
+    );
 }
 
 #[tokio::test]
@@ -212,7 +256,9 @@ async fn a_job_replaced_by_hand_does_not_stop_the_other_endings_of_a_call() {
     let wanted = [Outcome::Lost, Outcome::Settled(State::Pending)];
     assert_eq!(turn.outcomes, wanted);
     // Asked by nobody in particular, it is looked up who holds the job.
-    let of_nobody = queue.ack(&lease(&claim.jobs[0]), &Vec::new()).await;
+    let of_nobody = queue
+        .settle(&lease(&claim.jobs[0]), Settlement::ack())
+        .await;
     assert_eq!(of_nobody.unwrap(), Outcome::Lost);
     let replaced: String = redis.get(queue.keys().job("replaced")).await.unwrap();
     assert_eq!(replaced, "by hand");
@@ -305,9 +351,9 @@ async fn a_job_made_anew_after_it_was_removed_by_hand_is_in_one_state_and_counte
         if !matches!(state, State::Pending | State::Delayed) {
             let lease = lease(&claim_one(&queue, "w").await);
             let ended = match state {
-                State::Splitting => queue.hand_to_split(&lease, "test").await,
-                State::Dead => queue.bury(&lease, "test").await,
-                _ => queue.ack(&lease, &Vec::new()).await,
+                State::Splitting => queue.settle(&lease, Settlement::split("test")).await,
+                State::Dead => queue.settle(&lease, Settlement::bury("test")).await,
+                _ => queue.settle(&lease, Settlement::ack()).await,
             };
             assert_eq!(ended.unwrap(), Outcome::Settled(state));
         }
@@ -330,7 +376,7 @@ async fn a_job_made_anew_after_it_was_removed_by_hand_is_in_one_state_and_counte
             assert_eq!(stats.count(state), 0, "it was {state}");
         }
         let lease = lease(&claim_one(&queue, "w").await);
-        queue.ack(&lease, &Vec::new()).await.unwrap();
+        queue.settle(&lease, Settlement::ack()).await.unwrap();
         let stats = queue.stats().await.unwrap();
         assert_eq!(
             (stats.outstanding(0), stats.count(State::Done)),
@@ -353,7 +399,7 @@ async fn a_lease_given_back_whose_job_was_removed_by_hand_leaves_nothing() {
         .del(queue.keys().job("gone"))
         .await
         .unwrap();
-    assert_eq!(queue.give_back_all(&worker("w")).await.unwrap(), 1);
+    assert_eq!(queue.give_back(&worker("w"), &[]).await.unwrap(), 1);
     repair(&queue, 1).await;
     let stats = queue.stats().await.unwrap();
     assert_eq!((stats.count(State::Leased), stats.outstanding(0)), (0, 1));
@@ -368,7 +414,10 @@ async fn a_long_reason_is_cut() {
     let queue = server.queue();
     queue.enqueue(&[NewJob::new("j")]).await.unwrap();
     let job = claim_one(&queue, "w").await;
-    queue.bury(&lease(&job), &"é".repeat(5000)).await.unwrap();
+    queue
+        .settle(&lease(&job), Settlement::bury("é".repeat(5000)))
+        .await
+        .unwrap();
     let job = queue.get("j").await.unwrap().unwrap();
     assert_eq!(job.error, "é".repeat(2048));
 }
@@ -387,7 +436,7 @@ async fn a_retry_is_due_for_the_worker_that_asked_for_it() {
         },
     };
     let turn = queue.turn(&worker("w"), &[ending], 1).await.unwrap();
-    let next = turn.claim.next_due.unwrap();
+    let next = turn.claim.next_due;
     assert!(next <= Duration::from_millis(300), "{next:?}");
 }
 
@@ -404,7 +453,10 @@ async fn results_are_checked_before_anything_is_sent() {
         (vec![field("ok"), field("ok")], "given twice"),
         (many, "at most 64"),
     ] {
-        let error = queue.ack(&lease(&job), &fields).await.unwrap_err();
+        let error = queue
+            .settle(&lease(&job), Settlement::Ack { fields })
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains(part), "{error}");
     }
     let job = queue.get("j").await.unwrap().unwrap();
@@ -499,12 +551,30 @@ async fn a_repeated_ending_is_answered_by_what_ended_the_lease() {
     queue.enqueue(&[NewJob::new("released")]).await.unwrap();
     let released = lease(&claim_one(&queue, "w").await);
     let pending = Outcome::Settled(State::Pending);
-    assert_eq!(queue.release(&released, "").await.unwrap(), pending);
-    assert_eq!(queue.release(&released, "").await.unwrap(), pending);
+    assert_eq!(
+        queue
+            .settle(&released, Settlement::release(""))
+            .await
+            .unwrap(),
+        pending
+    );
+    assert_eq!(
+        queue
+            .settle(&released, Settlement::release(""))
+            .await
+            .unwrap(),
+        pending
+    );
     let acked = lease(&claim_one(&queue, "w").await);
     for _ in 0..2 {
-        assert_eq!(queue.ack(&acked, &Vec::new()).await.unwrap(), done);
-        assert_eq!(queue.release(&released, "").await.unwrap(), Outcome::Lost);
+        assert_eq!(queue.settle(&acked, Settlement::ack()).await.unwrap(), done);
+        assert_eq!(
+            queue
+                .settle(&released, Settlement::release(""))
+                .await
+                .unwrap(),
+            Outcome::Lost
+        );
     }
 
     queue.enqueue(&[NewJob::new("ran out")]).await.unwrap();
@@ -516,19 +586,22 @@ async fn a_repeated_ending_is_answered_by_what_ended_the_lease() {
     })
     .await;
     assert_eq!(
-        queue.ack(&ran_out, &Vec::new()).await.unwrap(),
+        queue.settle(&ran_out, Settlement::ack()).await.unwrap(),
         Outcome::Lost
     );
     assert!(queue.requeue("ran out").await.unwrap());
     assert_eq!(
-        queue.ack(&ran_out, &Vec::new()).await.unwrap(),
+        queue.settle(&ran_out, Settlement::ack()).await.unwrap(),
         Outcome::Lost
     );
     let second = lease(&claim_one(&queue, "w").await);
     for _ in 0..2 {
-        assert_eq!(queue.ack(&second, &Vec::new()).await.unwrap(), done);
         assert_eq!(
-            queue.ack(&ran_out, &Vec::new()).await.unwrap(),
+            queue.settle(&second, Settlement::ack()).await.unwrap(),
+            done
+        );
+        assert_eq!(
+            queue.settle(&ran_out, Settlement::ack()).await.unwrap(),
             Outcome::Lost
         );
     }
@@ -545,7 +618,7 @@ async fn a_repeated_ending_is_answered_by_what_ended_the_lease() {
     })
     .await;
     assert_eq!(
-        queue.ack(&resolved, &Vec::new()).await.unwrap(),
+        queue.settle(&resolved, Settlement::ack()).await.unwrap(),
         Outcome::Lost
     );
 }
@@ -556,13 +629,13 @@ async fn an_ending_asked_for_again_after_a_requeue_took_effect() {
     let queue = server.queue();
     queue.enqueue(&[NewJob::new("j")]).await.unwrap();
     let buried = lease(&claim_one(&queue, "w").await);
-    queue.bury(&buried, "no").await.unwrap();
+    queue.settle(&buried, Settlement::bury("no")).await.unwrap();
     assert!(queue.requeue("j").await.unwrap());
-    let again = queue.bury(&buried, "no").await.unwrap();
+    let again = queue.settle(&buried, Settlement::bury("no")).await.unwrap();
     assert_eq!(again, Outcome::Settled(State::Pending));
     let acked = lease(&claim_one(&queue, "w").await);
     for _ in 0..2 {
-        let outcome = queue.ack(&acked, &Vec::new()).await.unwrap();
+        let outcome = queue.settle(&acked, Settlement::ack()).await.unwrap();
         assert_eq!(outcome, Outcome::Settled(State::Done));
     }
 }
@@ -577,10 +650,12 @@ async fn jobs_replaced_by_hand_stop_nobody() {
     queue.enqueue(&jobs).await.unwrap();
     let claimed = queue.claim(&worker("w"), 3).await.unwrap().jobs;
     let retried = queue
-        .retry(
+        .settle(
             &lease(&claimed[0]),
-            "flaky",
-            Some(Duration::from_millis(20)),
+            Settlement::Retry {
+                error: "flaky".to_owned(),
+                delay: Some(Duration::from_millis(20)),
+            },
         )
         .await
         .unwrap();
@@ -590,8 +665,8 @@ async fn jobs_replaced_by_hand_stop_nobody() {
     }
 
     let held: Vec<_> = claimed[1..].iter().map(lease).collect();
-    let renewed = queue.renew(&worker("w"), &held).await.unwrap();
-    assert_eq!(renewed, [Renewal::Lost, Renewal::Renewed]);
+    let answer = queue.renew(&worker("w"), &held).await.unwrap();
+    assert_eq!(answer.renewals, [Renewal::Lost, Renewal::Renewed]);
     eventually("the delayed job to be met", || async {
         assert_eq!(queue.claim(&worker("v"), 3).await.unwrap().jobs, []);
         (queue.stats().await.unwrap().count(State::Delayed) == 0).then_some(())
@@ -599,7 +674,7 @@ async fn jobs_replaced_by_hand_stop_nobody() {
     .await;
     assert!(queue.cancel("b").await.unwrap(), "a person gets rid of it");
     assert!(!queue.cancel("b").await.unwrap());
-    assert_eq!(queue.give_back_all(&worker("w")).await.unwrap(), 1);
+    assert_eq!(queue.give_back(&worker("w"), &[]).await.unwrap(), 1);
     let enqueued = queue.enqueue(&jobs).await.unwrap();
     assert_eq!((enqueued.added, enqueued.deduplicated), (2, 1));
     assert_eq!(queue.claim(&worker("v"), 3).await.unwrap().jobs.len(), 3);
@@ -627,11 +702,14 @@ async fn a_dead_job_that_runs_again_is_done_without_its_old_error() {
     let queue = server.queue();
     queue.enqueue(&[NewJob::new("j")]).await.unwrap();
     let job = claim_one(&queue, "w").await;
-    queue.bury(&lease(&job), "no disk").await.unwrap();
+    queue
+        .settle(&lease(&job), Settlement::bury("no disk"))
+        .await
+        .unwrap();
     assert!(queue.requeue("j").await.unwrap());
     let job = claim_one(&queue, "w").await;
     assert_eq!((job.attempts, job.history.len()), (1, 1), "{job:?}");
-    queue.ack(&lease(&job), &Vec::new()).await.unwrap();
+    queue.settle(&lease(&job), Settlement::ack()).await.unwrap();
     let done = queue.get("j").await.unwrap().unwrap();
     assert_eq!((done.state, done.error.as_str()), (State::Done, ""));
     assert!(done.history[0].contains("no disk"), "{done:?}");
@@ -648,7 +726,13 @@ async fn retry_waits_and_ends_in_dead_when_attempts_are_used_up() {
     let first = claim_one(&queue, "w").await;
     assert_eq!(
         queue
-            .retry(&lease(&first), "flaky", Some(Duration::from_millis(150)))
+            .settle(
+                &lease(&first),
+                Settlement::Retry {
+                    error: "flaky".to_owned(),
+                    delay: Some(Duration::from_millis(150))
+                }
+            )
             .await
             .unwrap(),
         Outcome::Settled(State::Delayed)
@@ -661,7 +745,13 @@ async fn retry_waits_and_ends_in_dead_when_attempts_are_used_up() {
     assert_eq!(second.attempts, 2);
     assert_eq!(
         queue
-            .retry(&lease(&second), "flaky again", None)
+            .settle(
+                &lease(&second),
+                Settlement::Retry {
+                    error: "flaky again".to_owned(),
+                    delay: None
+                }
+            )
             .await
             .unwrap(),
         Outcome::Settled(State::Dead)
@@ -677,7 +767,10 @@ async fn retry_waits_and_ends_in_dead_when_attempts_are_used_up() {
     let third = claim_one(&queue, "w").await;
     assert_eq!((third.attempts, third.history.len()), (1, 2));
     assert_eq!(
-        queue.bury(&lease(&third), "hopeless").await.unwrap(),
+        queue
+            .settle(&lease(&third), Settlement::bury("hopeless"))
+            .await
+            .unwrap(),
         Outcome::Settled(State::Dead)
     );
     assert!(queue.drop_job("j").await.unwrap());
@@ -695,7 +788,10 @@ async fn release_spends_no_attempt_and_keeps_the_age() {
     let a = claim_one(&queue, "w").await;
     assert_eq!(a.id, "a");
     assert_eq!(
-        queue.release(&lease(&a), "not now").await.unwrap(),
+        queue
+            .settle(&lease(&a), Settlement::release("not now"))
+            .await
+            .unwrap(),
         Outcome::Settled(State::Pending)
     );
     let again = claim_one(&queue, "w").await;
@@ -752,7 +848,10 @@ async fn a_job_is_deduplicated_only_while_outstanding() {
             .deduplicated,
         1
     );
-    queue.ack(&lease(&claimed), &Vec::new()).await.unwrap();
+    queue
+        .settle(&lease(&claimed), Settlement::ack())
+        .await
+        .unwrap();
     assert_eq!(queue.enqueue(&[job]).await.unwrap().added, 1);
     assert_eq!(queue.stats().await.unwrap().count(State::Done), 0);
     assert_eq!(claim_one(&queue, "w").await.attempts, 1);
@@ -807,11 +906,15 @@ async fn cancel_takes_a_job_from_its_worker() {
     );
     assert!(queue.cancel("j").await.unwrap());
     assert_eq!(
-        queue.renew(&worker("w"), &[lease(&job)]).await.unwrap(),
+        queue
+            .renew(&worker("w"), &[lease(&job)])
+            .await
+            .unwrap()
+            .renewals,
         [Renewal::Lost]
     );
     assert_eq!(
-        queue.ack(&lease(&job), &Vec::new()).await.unwrap(),
+        queue.settle(&lease(&job), Settlement::ack()).await.unwrap(),
         Outcome::Lost
     );
     assert!(queue.groups().await.unwrap().is_empty());
@@ -827,7 +930,7 @@ async fn finished_jobs_are_kept_by_count_and_age() {
             .collect();
         queue.enqueue(&jobs).await.unwrap();
         for job in queue.claim(&worker("w"), 30).await.unwrap().jobs {
-            queue.ack(&lease(&job), &Vec::new()).await.unwrap();
+            queue.settle(&lease(&job), Settlement::ack()).await.unwrap();
         }
     }
     let done = queue.stats().await.unwrap().count(State::Done);

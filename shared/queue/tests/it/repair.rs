@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use weldfleet_queue::{NewJob, Queue, State};
+use weldfleet_queue::{NewJob, Queue, Settlement, State};
 
 use crate::{
     dump::{assert_sound, dump},
@@ -25,9 +25,14 @@ async fn stage(queue: &Queue) {
         let job = queue.claim(&me, 1).await.unwrap().jobs.remove(0);
         let held = lease(&job);
         match id {
-            "done" => drop(queue.ack(&held, &Vec::new()).await.unwrap()),
-            "dead" => drop(queue.bury(&held, "no").await.unwrap()),
-            "splitting" => drop(queue.hand_to_split(&held, "halves").await.unwrap()),
+            "done" => drop(queue.settle(&held, Settlement::ack()).await.unwrap()),
+            "dead" => drop(queue.settle(&held, Settlement::bury("no")).await.unwrap()),
+            "splitting" => drop(
+                queue
+                    .settle(&held, Settlement::split("halves"))
+                    .await
+                    .unwrap(),
+            ),
             _ => {}
         }
     }
@@ -214,7 +219,7 @@ async fn a_repaired_lease_is_still_in_force() {
         .await
         .unwrap();
     assert_eq!(queue.repair(true).await.unwrap().jobs.len(), 1);
-    let outcome = queue.ack(&lease(&job), &Vec::new()).await.unwrap();
+    let outcome = queue.settle(&lease(&job), Settlement::ack()).await.unwrap();
     assert_eq!(outcome, weldfleet_queue::Outcome::Settled(State::Done));
     assert!(!dump(&queue).await.jobs["j"]["finished_at"].is_empty());
 }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stateright::{Model, Property};
-use weldfleet_queue::invariants::{Ledger, snapshot};
+use weldfleet_queue::invariants::faults;
 
-use crate::reference::{End, Id, Machine, Mutation, State};
+use crate::reference::{End, Id, Machine, Mutation, State, ledger::Ledger};
 
 const TTL: i64 = 2;
 const MAX_ATTEMPTS: u32 = 3;
@@ -556,7 +556,7 @@ impl Model for System {
             }
         }
         world.simplify();
-        let consistent = snapshot(&world.redis.view()).is_ok();
+        let consistent = faults(&world.redis.view()).is_empty();
         world.fail(consistent, AT_ONCE);
         let all_there = world.ledger.all_there(&world.outstanding()).is_ok();
         world.fail(all_there, ALL_THERE);

@@ -2,6 +2,8 @@
 //! model checker explores. All times are relative to now (`in`), in any unit, so that equal situations are equal
 //! states.
 
+pub mod ledger;
+
 use std::collections::BTreeMap;
 
 use weldfleet_queue::invariants::{JobView, View};

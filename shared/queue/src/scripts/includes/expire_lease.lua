@@ -14,10 +14,9 @@ local function expire_lease(id)
 
   local isolated = job.isolated == '1'
   local reason = 'the lease of ' .. (job.worker or '') .. ' ran out' .. (isolated and ' while it ran isolated' or '')
-  local line = string.format('%s attempt %s token %s: %s', time, job.attempts or 0, job.token or '', reason)
   local key = prefix .. 'job:' .. id
   call('HSET', key, 'state', state, 'deaths', number(job.deaths, COUNT_MOST, 0) + 1, 'isolate', 1, 'isolated', 0,
-    'settled', 0, 'error', reason, 'history', history_with(job.history, line))
+    'settled', 0, 'error', reason, 'history', history_with(job, job.token, reason))
   if isolated then call('HSET', key, 'isolated_deaths', number(job.isolated_deaths, COUNT_MOST, 0) + 1) end
   if poison then call('HSET', key, 'poison', 1) end
   call('HINCRBY', prefix .. 'counts', 'deaths', 1)

@@ -9,9 +9,8 @@ local function return_job(ending)
   if given_back or verb == 'release' then
     call('HSET', key, 'attempts', math.max(number(record.attempts, COUNT_MOST, 1) - 1, 0))
   else
-    local attempt = string.format('%s attempt %s token %s', time, record.attempts or 0, ending.token)
-    local line = string.format('%s: %s: %s', attempt, verb, ending.reason)
-    call('HSET', key, 'error', ending.reason, 'history', history_with(record.history, line))
+    local history = history_with(record, ending.token, verb .. ': ' .. ending.reason)
+    call('HSET', key, 'error', ending.reason, 'history', history)
     call('HINCRBY', prefix .. 'counts', verb, 1)
   end
   if state == 'pending' then
