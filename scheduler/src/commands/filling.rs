@@ -96,6 +96,10 @@ impl Filling {
 
     /// Says what a filling that did not end leaves in the table.
     fn cut_short(&self, mut failure: Failure) -> Failure {
+        let inserted = self.inserted.load(Ordering::Relaxed);
+        if inserted == 0 {
+            return failure;
+        }
         let SimulationOptions {
             rows,
             first_record_id: first,
@@ -103,7 +107,7 @@ impl Filling {
         } = *self.simulator.options();
         failure.error = failure.error.context(format!(
             "about {} of {} rows are inserted and stay on {}, with record ids from {first} to {}",
-            grouped(self.inserted.load(Ordering::Relaxed)),
+            grouped(inserted),
             grouped(rows),
             self.day,
             first - 1 + rows
