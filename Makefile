@@ -29,8 +29,8 @@ services: ## ClickHouse, Redis and MariaDB of this checkout's own, on free ports
 	tools/services.sh up
 
 .PHONY: services-down
-services-down: ## stop them; their data stays in .services
-	tools/services.sh down
+services-down: ## stop them, and what a demo left running on them; their data stays in .services
+	tools/demo.sh down
 
 .PHONY: build
 build: toolchain ## the two programs, optimised
@@ -99,7 +99,7 @@ lint: ## formatting, clippy, shell scripts, compose files
 	tools/test.sh lint
 
 .PHONY: clean
-clean: services-down ## remove build output and the services' data
+clean: demo-down ## remove build output and the services' data
 	rm -rf .services
 	cargo clean
 

@@ -15,7 +15,7 @@ source tools/demo-programs.sh
 readonly FOLDER=$RUN_DIR/plant
 export WELDFLEET_CONFIG
 
-clickhouse() { curl -sS --fail-with-body "http://127.0.0.1:$SERVICES_CLICKHOUSE_PORT/" --data-binary "$1"; }
+clickhouse() { query "http://127.0.0.1:$SERVICES_CLICKHOUSE_PORT/" "$1"; }
 mysql() { mariadb --no-defaults --host=127.0.0.1 --port="$SERVICES_MYSQL_PORT" --user=weld --password=weld --batch --skip-column-names --execute "$1"; }
 none_judged() { clickhouse "SELECT count() = 0 FROM $PLANT.$TABLE WHERE alg_complete_time IS NOT NULL"; }
 left() { clickhouse "SELECT count() FROM $PLANT.$TABLE FINAL WHERE alg_complete_time IS NULL AND prog_no NOT IN ('41', '51')"; }
@@ -86,8 +86,7 @@ wait_until() { # wait_until SECONDS COMMAND... : until it says 0
     shift
     while [[ $("$@") != 0 ]]; do
         if ((SECONDS > until)); then
-            printf 'error: still waiting; see %s/*.log\n' "$RUN_DIR" >&2
-            exit 1
+            fail "still waiting; see $RUN_DIR/*.log"
         fi
         sleep 0.2
     done
@@ -95,8 +94,10 @@ wait_until() { # wait_until SECONDS COMMAND... : until it says 0
 
 main() {
     local begun first
+    want_number ROWS 10 20000
+    [[ " integers texts whole-text " == *" $CURVES "* ]] || fail "CURVES=$CURVES is none of integers, texts, whole-text"
+    begin
     mkdir -p "$FOLDER"
-    stop_programs
     rm -rf "${FOLDER:?}"/*
     start_services
     # What the new configuration says is what counts.
@@ -150,7 +151,7 @@ summary() {
     typed target/release/worker explain --body "$body" | sed -n "1,12p"
     typed target/release/scheduler evaluate --from "$DAY" --to "$DAY" --against previous_result
     typed target/release/scheduler status
-    heading "Try next (first: export WELDFLEET_CONFIG=$WELDFLEET_CONFIG; unset WELDFLEET__CLICKHOUSE__URL WELDFLEET__REDIS__URL WELDFLEET__MYSQL__URL)"
+    heading "Try next ($(before_next "export WELDFLEET_CONFIG=$WELDFLEET_CONFIG; unset WELDFLEET__CLICKHOUSE__URL WELDFLEET__REDIS__URL WELDFLEET__MYSQL__URL"))"
     cat <<END
   target/release/scheduler evaluate --from $DAY --to $DAY --against previous_result --json
   target/release/scheduler backfill --from $DAY --to $DAY --status invalid --wait

@@ -23,8 +23,8 @@ usage: tools/parts.sh [PART...]      (default: the first eight)
 
 Fetches or installs what is missing, once:
   python           python3, which tools/services.sh is written in (apt)
-  redis            redis-server (apt)
-  mysql            mariadb-server (apt)
+  redis            redis-server and its client, redis-cli (apt)
+  mysql            mariadb-server and its client, mariadb (apt)
   clickhouse       the ClickHouse engine $CHDB_VERSION (npm, checked, on arm64 by npm alone; its launcher is built with cc)
   onnxruntime      libonnxruntime.so.$ONNXRUNTIME_VERSION (PyPI wheel, checked)
   prometheus       Prometheus $PROMETHEUS_VERSION and promtool (Debian package, checked; nothing is installed)
@@ -153,8 +153,8 @@ fetch_into() {
 
 # The server binary is outside a plain user's PATH on Debian.
 have_python() { command -v python3 >/dev/null; }
-have_redis() { [[ -x /usr/bin/redis-server ]] || command -v redis-server >/dev/null; }
-have_mysql() { [[ -x /usr/sbin/mariadbd ]] || command -v mariadbd >/dev/null; }
+have_redis() { command -v redis-cli >/dev/null && { [[ -x /usr/bin/redis-server ]] || command -v redis-server >/dev/null; }; }
+have_mysql() { command -v mariadb >/dev/null && { [[ -x /usr/sbin/mariadbd ]] || command -v mariadbd >/dev/null; }; }
 have_clickhouse() { [[ -x $(chdb_dir)/clickhouse ]]; }
 have_cc() { command -v cc >/dev/null; }
 have_curl() { command -v curl >/dev/null; }

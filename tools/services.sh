@@ -41,4 +41,6 @@ CLICKHOUSE_LIBRARY=${given[1]:-$CLICKHOUSE_LIBRARY}
 export CLICKHOUSE_LAUNCHER CLICKHOUSE_LIBRARY ORT_DYLIB_PATH OPENVINO_PLUGIN
 # The system's own Python where there is one: it starts faster than a version manager's.
 python=$(command -v /usr/bin/python3 || command -v python3)
+# Until Python is ready for it, an interrupt would be a traceback of its imports.
+trap '' INT
 exec "$python" "$TOOLS/services" "$@"

@@ -168,7 +168,8 @@ def run_in_process(engine: str) -> dict:
             scheduler("migrate")
             scheduler("simulate", "--day", "20261122", "--rows", "2000", "--seed", "7")
             request = urllib.request.Request(f"{url}/?database=weld", data=b"SELECT * FROM spot_records FORMAT Native")
-            with urllib.request.urlopen(request) as answer:
+            direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with direct.open(request) as answer:
                 native.write_bytes(answer.read())
         finally:
             services.stdin.close()

@@ -134,7 +134,7 @@ fn steps(criterion: &mut Criterion<CpuTime>) {
         bencher.iter_batched_ref(
             || {
                 judge.prepare(welds.iter().copied(), &mut workspace, &mut prepared);
-                for batch in prepared.batches(32) {
+                for (_, batch) in prepared.batches(32) {
                     batch.nok_prob.fill(0.1);
                     batch.regression.fill(1.0);
                 }

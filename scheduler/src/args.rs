@@ -513,19 +513,23 @@ With --like plant the table is one of an older system's shape: ReplacingMergeTre
 program as text ('0', 'None' and '' occur), umax in V, imax in tens of ampere; curves in counts of 1 % of them, one a \
 millisecond, now and then a sample or two apart in length; dry shots (spot_tag '0') and tip dresses (prog_no 41 and \
 51). It is made if it does not exist; a table of another shape is left alone. Its welds are those of our own table \
-with the same seed, day and number; with --counts that one holds the same counts too.
+with the same seed, day and number; with --counts that one holds the same counts too. `scheduler adopt` takes such a \
+table over, as it does a plant's.
+
+A table that has rows and was not made by weldfleet is a plant's: nothing goes into it without --yes.
 
 Examples:
   scheduler simulate --day today --rows 50000
   scheduler simulate --day 20261121 --rows 1000000 --seed 7 --invalid-share 0.01
-  scheduler simulate --day today --rows 3000 --like plant --curves whole-text
-  scheduler simulate --day today --rows 3000 --like plant --late 0.02 --later-after 30s")]
+  export WELDFLEET__TABLES__SOURCE_TABLE=weld_detail    # for --like plant, a table that is not ours
+  scheduler simulate --day today --rows 3000 --like plant --late 0.02 --later-after 30s
+  scheduler simulate --day today --rows 3000 --like plant")]
 pub struct Simulate {
     /// The day: YYYYMMDD, today or yesterday
     #[arg(long, value_name = "DAY")]
     pub day: DayArg,
     /// How many rows
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub rows: u64,
     /// Same seed, same rows
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -571,6 +575,9 @@ pub struct Simulate {
     /// How long those wait, as 30s or 5m
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_wait, requires = "like")]
     pub later_after: Duration,
+    /// Go on where the table has rows and was not made by weldfleet
+    #[arg(long)]
+    pub yes: bool,
     /// The outcome as JSON
     #[arg(long)]
     pub json: bool,

@@ -78,7 +78,12 @@ fn start(args: Args) -> Result<Exit, Failure> {
 }
 
 async fn dispatch(config: Option<&Path>, command: Command) -> Result<Exit, Failure> {
-    let settings = || Settings::load(config).or_exit(Exit::Usage);
+    let settings = || {
+        if let Some(unsaid) = Settings::only_defaults(config) {
+            tracing::warn!("{unsaid}");
+        }
+        Settings::load(config).or_exit(Exit::Usage)
+    };
     match command {
         // What makes the configuration cannot need it.
         Command::Adopt(options) => commands::adopt::run(config, options).await,

@@ -370,7 +370,12 @@ async fn simulated_rows_fit_a_foreign_table_and_are_added_to() {
         .await;
     fleet.migrate();
     let day = day_before(3);
-    fleet.simulate(&day, 100, &[]);
+    let simulate = ["simulate", "--day", &day, "--rows", "100", "--seed", "7"];
+    fleet.succeed("scheduler", &simulate);
+    let (code, said) = fleet.said("scheduler", &simulate);
+    assert_eq!(code, Some(2), "{said}");
+    let refused = "`焊点记录` has 100 rows and was not made by weldfleet";
+    assert!(said.contains(refused) && said.contains("--yes"), "{said}");
     fleet.simulate(&day, 50, &["--invalid-share", "0.5"]);
     let row = fleet
         .clickhouse

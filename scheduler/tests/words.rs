@@ -15,6 +15,8 @@ fn scheduler(arguments: &[&str]) -> (i32, String, String) {
     }
     let output = command
         .args(arguments)
+        // Without anything that is set it would warn of the folder.
+        .env("WELDFLEET__REDIS__QUEUE", "infer")
         .current_dir(folder.path())
         .output()
         .unwrap();
@@ -109,6 +111,27 @@ fn wrong_usage_is_refused_with_the_remedy() {
         ));
     }
     insta::assert_snapshot!("wrong-usage", told);
+}
+
+#[test]
+fn a_folder_without_configuration_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |set: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scheduler"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("WELDFLEET") {
+                command.env_remove(name);
+            }
+        }
+        command.envs(set.map(|name| (name, "infer")));
+        let days = ["backfill", "--from", "20261102", "--to", "20261101"];
+        let output = command.args(days).current_dir(folder.path()).output();
+        String::from_utf8(output.unwrap().stderr).unwrap()
+    };
+    let wanted = format!("no config/weldfleet.toml in {}", folder.path().display());
+    assert_eq!(said(None).matches(&wanted).count(), 1, "{}", said(None));
+    let configured = said(Some("WELDFLEET__REDIS__QUEUE"));
+    assert!(!configured.contains("weldfleet.toml"), "{configured}");
 }
 
 #[test]

@@ -23,7 +23,6 @@ pub struct SimulatedBlock {
     pub part_no: Vec<&'static str>,
     /// Name of the spot, unique in the plant.
     pub spot_name: Vec<&'static str>,
-    /// Name of the weld timer.
     pub timer_name: Vec<&'static str>,
     /// Maximum voltage as the timer reports it, V.
     pub umax: Vec<f32>,
@@ -38,7 +37,6 @@ pub struct SimulatedBlock {
     /// Current samples, kA.
     pub i_values: Vec<f32>,
     pub label: Vec<Label>,
-    /// Why it is NOK.
     pub defect: Vec<Defect>,
     /// Nugget diameter as measured, mm.
     pub measured_diameter: Vec<f32>,
@@ -152,7 +150,7 @@ fn percent_factor(maximum: f32, curve: &[f32]) -> f32 {
     let reference = if maximum > 0.0 {
         maximum
     } else {
-        curve.iter().copied().fold(0.0, f32::max)
+        self::maximum(curve)
     };
     if reference > 0.0 {
         100.0 / reference
@@ -167,11 +165,16 @@ fn scale(values: &mut [f32], factor: f32) {
     }
 }
 
-fn span(offsets: &[u64], row: usize) -> std::ops::Range<usize> {
+pub(crate) fn span(offsets: &[u64], row: usize) -> std::ops::Range<usize> {
     let start = if row == 0 {
         0
     } else {
         offsets[row - 1] as usize
     };
     start..offsets[row] as usize
+}
+
+/// The largest sample, at least 0.
+pub(crate) fn maximum(curve: &[f32]) -> f32 {
+    curve.iter().copied().fold(0.0, f32::max)
 }

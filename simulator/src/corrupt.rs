@@ -2,7 +2,7 @@
 
 use weldfleet_weld::validation::Reason;
 
-use crate::block::SimulatedBlock;
+use crate::block::{SimulatedBlock, span};
 use crate::noise::RowNoise;
 
 /// Spoils the last row of `block`, already written, so that validation with its default limits answers `reason`.
@@ -10,15 +10,8 @@ pub(crate) fn spoil_last(block: &mut SimulatedBlock, reason: Reason, noise: &mut
     let Some(row) = block.rows().checked_sub(1) else {
         return;
     };
-    let start = |offsets: &[u64]| {
-        if row == 0 {
-            0
-        } else {
-            offsets[row - 1] as usize
-        }
-    };
-    let (u_start, i_start) = (start(&block.u_offsets), start(&block.i_offsets));
-    let points = block.u_values.len() - u_start;
+    let (u, i) = (span(&block.u_offsets, row), span(&block.i_offsets, row));
+    let (u_start, i_start, points) = (u.start, i.start, u.len());
     match reason {
         Reason::EmptyCurve => keep(block, u_start, i_start),
         Reason::UnequalCurves => {

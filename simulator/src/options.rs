@@ -22,9 +22,7 @@ pub enum CurveLength {
 pub struct SimulationOptions {
     /// The day, `YYYYMMDD`; becomes `data_date`.
     pub day: u32,
-    /// Rows of the whole day.
     pub rows: u64,
-    /// Same seed, same rows.
     pub seed: u64,
     /// Share of NOK welds, 0 to 1. A plant has about 0.006.
     pub nok_rate: f64,
@@ -120,10 +118,8 @@ pub(crate) fn share(name: &'static str, value: f64) -> Result<(), OptionsError> 
 /// Options that cannot be simulated.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum OptionsError {
-    /// Not a calendar day.
     #[error("day {0} is no date, give YYYYMMDD")]
     Day(u32),
-    /// A share that is none.
     #[error("{name} is {value}, give a share from 0 to 1")]
     Share { name: &'static str, value: f64 },
     /// A curve that cannot hold a two-pulse weld, or an absurdly long one.

@@ -15,10 +15,8 @@ pub struct StackUp {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Program {
     pub preheat_ms: f64,
-    /// Pause between the pulses.
     pub pause_ms: f64,
     pub main_ms: f64,
-    /// Current of the main pulse.
     pub main_ka: f64,
     /// Time from 10 to 90 % of the current.
     pub rise_ms: f64,
@@ -110,7 +108,6 @@ pub struct Spot {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timer {
     pub name: String,
-    /// The part it welds.
     pub part_no: &'static str,
     /// Its spots in welding order.
     pub spots: Vec<Spot>,

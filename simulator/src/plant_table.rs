@@ -6,7 +6,7 @@
 //! [`SimulatedBlock`] of the same options, by its number. Verdicts can be compared to the last bit with those of our
 //! own table when that one holds the same counts: [`SimulatedBlock::into_counts`].
 
-use crate::block::SimulatedBlock;
+use crate::block::{SimulatedBlock, maximum};
 use crate::noise::RowNoise;
 use crate::options::{OptionsError, share};
 
@@ -264,11 +264,7 @@ impl ClosedCaps {
             // mΩ · kA is V.
             u.push((resistance * current_ka + 0.005 * noise.normal()) as f32);
         }
-        let maximum = |curve: &[f32]| {
-            let maximum = curve.iter().copied().fold(0.0, f32::max);
-            (maximum * 100.0).round() / 100.0
-        };
-        let (umax, imax) = (maximum(&u), maximum(&i));
+        let (umax, imax) = (hundredths(maximum(&u)), hundredths(maximum(&i)));
         let ends = [u.len() as u64];
         count(&mut u, &ends, &[umax]);
         count(&mut i, &ends, &[imax]);
@@ -288,6 +284,10 @@ fn part(ours: &'static str) -> &'static str {
         .iter()
         .find(|(part, _)| *part == ours)
         .map_or(ours, |(_, theirs)| theirs)
+}
+
+fn hundredths(value: f32) -> f32 {
+    (value * 100.0).round() / 100.0
 }
 
 fn count_of(count: f32) -> u16 {
@@ -317,7 +317,7 @@ impl SimulatedBlock {
     #[must_use]
     pub fn into_counts(mut self) -> CountedBlock {
         for maximum in self.umax.iter_mut().chain(&mut self.imax) {
-            *maximum = (*maximum * 100.0).round() / 100.0;
+            *maximum = hundredths(*maximum);
         }
         count(&mut self.u_values, &self.u_offsets, &self.umax);
         count(&mut self.i_values, &self.i_offsets, &self.imax);

@@ -40,7 +40,6 @@ pub struct Timing {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Geometry {
     pub diameter: f64,
-    /// Indentation of the front sheet.
     pub indentation: f64,
     /// What is left of the front sheet.
     pub front_thickness: f64,
@@ -59,9 +58,7 @@ pub struct Weld {
     pub preheat_ka: f64,
     /// Plateau of the main pulse, kA.
     pub main_ka: f64,
-    /// R(t) of the preheating pulse.
     pub preheat: ResistanceModel,
-    /// R(t) of the main pulse.
     pub main: ResistanceModel,
     /// Expulsions (or one harmless splash), in order of time.
     pub expulsions: Vec<Expulsion>,

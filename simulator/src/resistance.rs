@@ -58,16 +58,6 @@ impl ResistanceModel {
         self
     }
 
-    /// R at `t` ms, µΩ.
-    #[must_use]
-    pub fn at(&self, t: f64) -> f64 {
-        let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
-        self.bulk
-            + self.contact * (-t / self.contact_tau).exp()
-            + self.heating * logistic((t - self.heating_at) / self.heating_width)
-            - self.nugget * logistic((t - self.nugget_at) / self.nugget_width)
-    }
-
     /// R at 0, `step`, 2·`step` … ms without an exponential a sample.
     pub(crate) fn steps(&self, step_ms: f64) -> ResistanceSteps {
         ResistanceSteps {
@@ -149,7 +139,6 @@ impl Hill {
     }
 
     fn shape(&self, t: f64) -> f64 {
-        let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
         logistic((t - self.rises_at) / self.rise_width)
             - logistic((t - self.falls_at) / self.fall_width)
     }
@@ -193,6 +182,10 @@ impl Expulsion {
     }
 }
 
+fn logistic(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
 fn smooth_step(x: f64) -> f64 {
     let x = x.min(1.0);
     x * x * (3.0 - 2.0 * x)
@@ -201,6 +194,16 @@ fn smooth_step(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl ResistanceModel {
+        /// R at `t` ms, µΩ.
+        fn at(&self, t: f64) -> f64 {
+            self.bulk
+                + self.contact * (-t / self.contact_tau).exp()
+                + self.heating * logistic((t - self.heating_at) / self.heating_width)
+                - self.nugget * logistic((t - self.nugget_at) / self.nugget_width)
+        }
+    }
 
     fn landmarks(model: &ResistanceModel, main_ms: f64) -> (f64, (f64, f64), (f64, f64), f64) {
         let step = 0.25;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use weldfleet_weld::validation::Reason;
 
-use crate::block::SimulatedBlock;
+use crate::block::{SimulatedBlock, maximum};
 use crate::corrupt;
 use crate::noise::RowNoise;
 use crate::options::{OptionsError, SimulationOptions};
@@ -47,7 +47,6 @@ impl Simulator {
         })
     }
 
-    /// The options it was made with.
     #[must_use]
     pub fn options(&self) -> &SimulationOptions {
         &self.options
@@ -99,10 +98,8 @@ impl Simulator {
             &mut block.u_values,
             &mut block.i_values,
         );
-        let mut reported_maximum = |curve: &[f32]| {
-            let maximum = curve.iter().copied().fold(0.0, f32::max);
-            maximum * (1.0 + 0.003 * noise.normal()) as f32
-        };
+        let mut reported_maximum =
+            |curve: &[f32]| maximum(curve) * (1.0 + 0.003 * noise.normal()) as f32;
         block
             .umax
             .push(reported_maximum(&block.u_values[u_start..]));

@@ -154,10 +154,11 @@ impl Fleet {
         self.succeed("scheduler", &["migrate", "--yes"]);
     }
 
-    /// `scheduler simulate`, deterministic.
+    /// `scheduler simulate`, deterministic, whoever made the table.
     pub fn simulate(&self, day: &str, rows: u32, more: &[&str]) {
         let rows = rows.to_string();
         let mut arguments = vec!["simulate", "--day", day, "--rows", &rows, "--seed", "7"];
+        arguments.push("--yes");
         arguments.extend(more);
         self.succeed("scheduler", &arguments);
     }

@@ -202,6 +202,20 @@ async fn no_table_of_another_shape_is_touched() {
         assert!(all_of(&refused).contains(wanted), "{}", all_of(&refused));
     }
     assert_eq!(plant.clickhouse.count("detail FINAL").await, ROWS);
+
+    // The same table, as a plant has it.
+    let texts = ["--like", "plant", "--curves", "texts"];
+    plant
+        .clickhouse
+        .execute("ALTER TABLE detail MODIFY COMMENT ''")
+        .await;
+    let refused = plant.simulate("detail", &texts);
+    assert_eq!(refused.status.code(), Some(2));
+    let wanted = "rows and was not made by weldfleet";
+    assert!(all_of(&refused).contains(wanted), "{}", all_of(&refused));
+    assert_eq!(plant.clickhouse.count("detail FINAL").await, ROWS);
+    plant.filled("detail", &[&texts[..], &["--yes"]].concat());
+    assert_eq!(plant.clickhouse.count("detail FINAL").await, 2 * ROWS);
 }
 
 #[tokio::test]

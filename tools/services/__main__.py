@@ -10,6 +10,7 @@ they are gone, with the folder if `run` made it. `version SERVICE` is answered b
 import argparse
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -56,9 +57,25 @@ def arguments() -> argparse.Namespace:
 
 def up(instance: Instance) -> None:
     with instance.locked():
-        instance.up(list(KINDS))
+        try:
+            instance.up(list(KINDS))
+        except (ServiceError, KeyboardInterrupt):
+            say_running(instance)
+            raise
         print_status(instance, as_json=False)
-    print(f"source {os.path.relpath(instance.directory)}/env")
+    print(f"source {shown(instance)}/env")
+
+
+def shown(instance: Instance) -> str:
+    """Its folder, as a person types it."""
+    return shlex.quote(os.path.relpath(instance.directory))
+
+
+def say_running(instance: Instance) -> None:
+    """What a start that did not end well leaves behind."""
+    if running := [name for name in instance.names() if instance.process(name)]:
+        folder = shown(instance)
+        print(f"{', '.join(running)} of {folder} run; stop them with: tools/services.sh down {folder}", file=sys.stderr)
 
 
 def down(instance: Instance) -> None:
@@ -162,6 +179,10 @@ def main() -> None:
 
 
 try:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tools/services.sh has it ignored until here
     main()
 except ServiceError as error:
     sys.exit(f"error: {error}")
+except KeyboardInterrupt:
+    print("interrupted", file=sys.stderr)
+    sys.exit(128 + signal.SIGINT)

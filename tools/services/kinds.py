@@ -41,6 +41,10 @@ def account_for(name: str, folder: Path, server: str) -> Account | None:
     return Account(entry.pw_uid, entry.pw_gid)
 
 
+#: A proxy of the caller's environment is not for loopback.
+direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
 def certificates(name: str) -> Path | None:
     folder = os.environ.get(f"SERVICES_TLS_{name.upper()}")
     return Path(folder) if folder else None
@@ -212,13 +216,13 @@ class ClickHouse(Service):
 
     def ready(self, port: int) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=1) as answer:
+            with direct.open(f"http://127.0.0.1:{port}/ping", timeout=1) as answer:
                 return answer.read().startswith(b"Ok.")
         except urllib.error.HTTPError:
             return False
 
     def version(self, port: int) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/?query=SELECT+version()", timeout=5) as answer:
+        with direct.open(f"http://127.0.0.1:{port}/?query=SELECT+version()", timeout=5) as answer:
             return f"ClickHouse {answer.read().decode().strip()}"
 
 
@@ -255,14 +259,14 @@ GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
         return account_for("mysql", folder, self.server())
 
     def _common(self, folder: Path) -> list[str]:
+        # A tmpdir of its own: servers that share one give their temporary tables the same names.
+        return ["--no-defaults", f"--datadir={folder / 'data'}", f"--tmpdir={folder / 'tmp'}", *self._pathless(folder)]
+
+    def _pathless(self, folder: Path) -> list[str]:
         user = [] if self.account(folder) or os.getuid() != 0 else ["--user=root"]
-        # Of its own: servers that share a tmpdir give their temporary tables the same names.
-        tmpdir = f"--tmpdir={folder / 'tmp'}"
         if is_mariadb(self.server()):
-            own = ["--innodb-log-file-size=16M"]
-        else:
-            own = ["--innodb-redo-log-capacity=16M", "--mysqlx=OFF", "--secure-file-priv="]
-        return ["--no-defaults", f"--datadir={folder / 'data'}", tmpdir, *own, *user]
+            return ["--innodb-log-file-size=16M", *user]
+        return ["--innodb-redo-log-capacity=16M", "--mysqlx=OFF", "--secure-file-priv=", *user]
 
     def prepare(self, folder: Path) -> None:
         done = folder / "prepared"
@@ -286,13 +290,15 @@ GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
             self._run([*server, "--bootstrap"], folder, head + tables)
             self._run([*server, "--bootstrap"], folder, self.BOOTSTRAP.encode())
         else:
-            # --force: it would refuse a machine whose own name cannot be looked up, which nothing here needs.
-            install = [program("mariadb-install-db"), *self._common(folder), "--skip-test-db", "--force"]
-            self._run(install + ["--auth-root-authentication-method=normal"], folder, b"")
+            # --force: it would refuse a machine whose own name cannot be looked up, which nothing here needs. It is a
+            # shell script, and takes a path with a blank apart: hence a relative one, and tmpdir in the environment.
+            install = [program("mariadb-install-db"), "--no-defaults", "--datadir=./data", *self._pathless(folder)]
+            install += ["--skip-test-db", "--force", "--auth-root-authentication-method=normal"]
+            self._run(install, folder, b"", env=os.environ | {"TMPDIR": str(temporary)})
             self._run([*server, "--bootstrap"], folder, self.BOOTSTRAP.encode())
         done.touch()
 
-    def _run(self, argv: list[str], folder: Path, stdin: bytes) -> None:
+    def _run(self, argv: list[str], folder: Path, stdin: bytes, env: dict[str, str] | None = None) -> None:
         account = self.account(folder)
         result = subprocess.run(
             argv,
@@ -300,6 +306,7 @@ GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=folder,
+            env=env,
             **(account.popen() if account else {}),
         )
         if result.returncode != 0:

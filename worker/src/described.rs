@@ -38,9 +38,6 @@ weldfleet_gpu_memory_used_bytes memory of this worker's GPU that is taken, by wh
 weldfleet_gpu_memory_bytes memory of this worker's GPU";
 
 /// Installs the recorder of `worker run`.
-///
-/// # Errors
-/// If one is installed already.
 pub fn install() -> anyhow::Result<recorder::Handle> {
     let handle = recorder::install(&["weldfleet_range_seconds"])?;
     describe(Kind::Counter, COUNTERS);

@@ -4,6 +4,7 @@
 //! told to come again; a body has a size and must come in time; when a client hangs up its work is dropped.
 
 use std::{
+    fmt::Display,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,9 +30,8 @@ use weldfleet_stores::clickhouse::FurtherNames;
 use weldfleet_weld::Record;
 
 use crate::{
-    commands::predict::answer,
     inference::pool::Pool,
-    records::{Refusal, one_or_list},
+    records::{Refusal, answer, one_or_list},
 };
 
 /// Time that a body may take to arrive, and that it may stand still: it has one of few turns.
@@ -57,7 +57,6 @@ struct Predict {
     further: Arc<FurtherNames>,
 }
 
-/// The page's routes and `/predict`.
 pub fn router(page: StatusPage, pool: Arc<SetOnce<Pool>>, settings: &Settings) -> Router {
     let worker = &settings.worker;
     let at_once = worker.predict_at_once;
@@ -76,6 +75,12 @@ pub fn router(page: StatusPage, pool: Arc<SetOnce<Pool>>, settings: &Settings) -
 
 /// An answer that holds no verdict.
 struct Refused(StatusCode, Refusal);
+
+impl Refused {
+    fn new(status: StatusCode, problem: impl Display, remedy: &str) -> Self {
+        Self(status, Refusal::new(problem, remedy))
+    }
+}
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
@@ -99,11 +104,9 @@ impl From<JoinError> for Refused {
     }
 }
 
-fn failed(error: impl std::fmt::Display) -> Refused {
-    Refused(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        Refusal::new(error, "the worker's log may tell more"),
-    )
+fn failed(error: impl Display) -> Refused {
+    let remedy = "the worker's log may tell more";
+    Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error, remedy)
 }
 
 /// One request, counted however it ends.
@@ -124,9 +127,12 @@ impl Drop for CountedRequest {
 }
 
 async fn other_method() -> impl IntoResponse {
-    let refusal = Refusal::new("`/predict` takes POST only", "POST one record or a list");
-    let allow = [(header::ALLOW, Method::POST.as_str())];
-    (allow, Refused(StatusCode::METHOD_NOT_ALLOWED, refusal))
+    let refused = Refused::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "`/predict` takes POST only",
+        "POST one record or a list",
+    );
+    ([(header::ALLOW, Method::POST.as_str())], refused)
 }
 
 async fn predict(state: State<Predict>, request: Request) -> Result<Json<Value>, Refused> {
@@ -156,24 +162,20 @@ async fn answered(
     }
     let Ok(pool) = timeout(LOADING_TIME, predict.pool.wait()).await else {
         swallow(request).await;
-        return Err(Refused(
+        return Err(Refused::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            Refusal::new(
-                "the models are being loaded",
-                "come again when /readyz does not name `start`",
-            ),
+            "the models are being loaded",
+            "come again when /readyz does not name `start`",
         ));
     };
     let Ok(_turn) = predict.turns.clone().try_acquire_owned() else {
         if !asks_first {
             swallow(request).await;
         }
-        return Err(Refused(
+        return Err(Refused::new(
             StatusCode::TOO_MANY_REQUESTS,
-            Refusal::new(
-                format_args!("{} requests are read or judged already", predict.at_once),
-                "come again in a second, send several records as one list, or raise worker.predict_at_once",
-            ),
+            format_args!("{} requests are read or judged already", predict.at_once),
+            "come again in a second, send several records as one list, or raise worker.predict_at_once",
         ));
     };
     let body = predict.read(request).await?;
@@ -200,24 +202,20 @@ impl Predict {
         let encoding = encoding.filter(|encoding| !plain(encoding));
         if let Some(encoding) = encoding {
             let said = String::from_utf8_lossy(encoding.as_bytes());
-            return Some(Refused(
+            return Some(Refused::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                Refusal::new(
-                    format_args!("Content-Encoding: {said} is not taken"),
-                    "send JSON in UTF-8, not compressed",
-                ),
+                format_args!("Content-Encoding: {said} is not taken"),
+                "send JSON in UTF-8, not compressed",
             ));
         }
         (request.body().size_hint().lower() > self.max_bytes as u64).then(|| self.too_long())
     }
 
     fn too_long(&self) -> Refused {
-        Refused(
+        Refused::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            Refusal::new(
-                format_args!("the body is longer than {} bytes", self.max_bytes),
-                "send fewer records at a time, or raise worker.predict_max_bytes",
-            ),
+            format_args!("the body is longer than {} bytes", self.max_bytes),
+            "send fewer records at a time, or raise worker.predict_max_bytes",
         )
     }
 
@@ -230,12 +228,10 @@ impl Predict {
                 }
                 Err(refused)
             }
-            Err(_) => Err(Refused(
+            Err(_) => Err(Refused::new(
                 StatusCode::REQUEST_TIMEOUT,
-                Refusal::new(
-                    format_args!("the body did not come within {} s", BODY_TIME.as_secs()),
-                    "send it at once",
-                ),
+                format_args!("the body did not come within {} s", BODY_TIME.as_secs()),
+                "send it at once",
             )),
         }
     }
@@ -244,22 +240,18 @@ impl Predict {
         let mut bytes = Vec::new();
         loop {
             let next = timeout(BODY_PAUSE, body.frame()).await.map_err(|_| {
-                Refused(
+                Refused::new(
                     StatusCode::REQUEST_TIMEOUT,
-                    Refusal::new(
-                        format_args!("the body stood still for {} s", BODY_PAUSE.as_secs()),
-                        "send it at once",
-                    ),
+                    format_args!("the body stood still for {} s", BODY_PAUSE.as_secs()),
+                    "send it at once",
                 )
             })?;
             let Some(frame) = next else {
                 return Ok(bytes);
             };
             let frame = frame.map_err(|error| {
-                Refused(
-                    StatusCode::BAD_REQUEST,
-                    Refusal::new(format_args!("the body broke off: {error}"), "send it again"),
-                )
+                let problem = format_args!("the body broke off: {error}");
+                Refused::new(StatusCode::BAD_REQUEST, problem, "send it again")
             })?;
             let Ok(data) = frame.into_data() else {
                 continue;
@@ -283,16 +275,11 @@ async fn swallow(request: Request) {
 async fn judge(pool: &Pool, records: Vec<Record>, list: bool) -> Result<Value, Refused> {
     let records = Arc::new(records);
     let verdicts = pool.judge(records.clone(), None).await.map_err(failed)?;
-    let mut answers = Vec::with_capacity(verdicts.len());
-    for (record, verdict) in records.iter().zip(&verdicts) {
-        answers.push(answer(record, verdict).map_err(failed)?);
-    }
-    Ok(match answers.pop() {
-        Some(only) if !list => only,
-        Some(last) => {
-            answers.push(last);
-            Value::Array(answers)
-        }
-        None => Value::Array(answers),
+    let judged = records.iter().zip(&verdicts);
+    let answers = judged.map(|(record, verdict)| answer(record, verdict));
+    let mut answers = answers.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    Ok(match list {
+        true => Value::Array(answers),
+        false => answers.pop().unwrap_or_default(),
     })
 }

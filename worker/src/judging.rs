@@ -131,7 +131,7 @@ impl Judging {
 
     fn warning_of_part_batches(&self) -> Option<String> {
         let models = self.models.as_ref()?;
-        let of_parts = models.catalog.all_files().len() - 1;
+        let of_parts = models.catalog.files.len() - 1;
         let rows = self.layout.layout.batch_rows;
         models
             .runtime
@@ -139,7 +139,6 @@ impl Judging {
             .then(|| part_batches(of_parts, rows, models.runtime.provider()))?
     }
 
-    /// The device in use.
     pub fn device(&self) -> String {
         self.models
             .as_ref()
@@ -177,7 +176,7 @@ impl Judging {
         let set = self.judge.models();
         json!({
             "model_version": self.model_version(),
-            "model_sha256": self.models.as_ref().map(|models| models.catalog.global().digest()),
+            "model_sha256": self.models.as_ref().map(|models| &models.catalog.global().digest),
             "part_models": set.map_or(0, |set| set.len() - 1),
             "device": self.device(),
             "layout": self.layout.describe(),

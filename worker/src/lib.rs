@@ -61,7 +61,11 @@ fn run(args: Args) -> Result<Exit, Failure> {
         "warn,ort=error"
     };
     weldfleet_service::logs::init(args.common.log_format == LogFormat::Json, level)?;
-    let settings = Settings::load(args.common.config.as_deref()).or_exit(Exit::Usage)?;
+    let config = args.common.config.as_deref();
+    if let Some(unsaid) = Settings::only_defaults(config) {
+        tracing::warn!("{unsaid}");
+    }
+    let settings = Settings::load(config).or_exit(Exit::Usage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("io")

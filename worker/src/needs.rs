@@ -21,7 +21,6 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// What a worker on this table needs.
     pub fn new(settings: Arc<Settings>, source: SourceTable) -> Self {
         Self {
             settings,
@@ -31,9 +30,6 @@ impl Needs {
     }
 
     /// Whether the capability works now, on a table that is what it was.
-    ///
-    /// # Errors
-    /// Why not.
     pub async fn probe(&self, capability: Capability) -> Result<(), StoreError> {
         self.look().await?;
         self.source.probe(capability).await
@@ -67,9 +63,6 @@ impl Needs {
     }
 
     /// Whether an audit file of so many bytes can be written.
-    ///
-    /// # Errors
-    /// Why not.
     pub async fn probe_save_dir(&self, bytes: u64) -> Result<(), StoreError> {
         probe_folder(self.settings.worker.save_dir.clone(), bytes).await
     }
@@ -96,7 +89,6 @@ pub async fn clickhouse(source: &SourceTable) -> (Vec<Need>, Vec<Need>) {
     (grants, works)
 }
 
-/// Whether audit files can be written.
 pub async fn save_dir(settings: &Settings) -> Result<(), StoreError> {
     probe_folder(settings.worker.save_dir.clone(), audit_csv::SMALL_FILE).await
 }

@@ -1,5 +1,5 @@
-//! Records as somebody sends them: a file, standard input, the body of `POST /predict`. One way to read them and one
-//! way to say what is wrong with one.
+//! Records as somebody sends them: a file, standard input, the body of `POST /predict`. One way to read them, one way to
+//! say what is wrong with one, and one to answer.
 
 use std::{collections::HashMap, fmt};
 
@@ -10,12 +10,10 @@ use serde::{
 use serde_json::{Value, error::Category, value::RawValue};
 use weldfleet_settings::{Columns, columns::INPUT_COLUMNS};
 use weldfleet_stores::clickhouse::FurtherNames;
-use weldfleet_weld::{Record, Sample, curve_text};
+use weldfleet_weld::{Record, Sample, Verdict, curve_text};
 
 /// The mark that some editors write at the beginning of a text in UTF-8.
 const BOM: char = '\u{feff}';
-/// The most characters of a value that an error repeats.
-const SHOWN: usize = 40;
 
 /// Why a record, or what should hold one, cannot be judged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -86,9 +84,6 @@ pub fn is_object(text: &[u8]) -> bool {
 }
 
 /// One JSON object.
-///
-/// # Errors
-/// What is wrong with it.
 pub fn one(text: &str, further: &FurtherNames) -> Result<Record, Refusal> {
     let text = bare(text);
     let keys: Keys = serde_json::from_str(text).map_err(|error| match error.classify() {
@@ -178,6 +173,25 @@ pub fn one_or_list(text: &str, further: &FurtherNames) -> Result<(Vec<Record>, b
     Ok((records.collect::<Result<_, _>>()?, true))
 }
 
+/// The answer to one record: its key, then the result columns.
+pub fn answer(record: &Record, verdict: &Verdict) -> anyhow::Result<Value> {
+    let mut answer = serde_json::Map::new();
+    let key = [
+        ("record_id", &record.record_id),
+        ("data_date", &record.data_date),
+        ("ck_local_time", &record.ck_local_time),
+    ];
+    for (name, value) in key {
+        if let Some(value) = value {
+            answer.insert(name.to_owned(), serde_json::to_value(value)?);
+        }
+    }
+    if let Value::Object(results) = serde_json::to_value(verdict)? {
+        answer.extend(results);
+    }
+    Ok(Value::Object(answer))
+}
+
 fn field_refused(text: &str, path: &str, message: &str) -> Refusal {
     let named = |prefix: &str| message.strip_prefix(prefix)?.strip_suffix('`');
     if let Some(field) = named("missing field `") {
@@ -193,9 +207,10 @@ fn field_refused(text: &str, path: &str, message: &str) -> Refusal {
     let remedy = match path {
         "record_id" | "data_date" | "ck_local_time" => {
             let value = serde_json::from_str::<Value>(text).unwrap_or_default();
+            let shown = curve_text::shortened(value[path].to_string().as_bytes());
             return Refusal::of(
                 path,
-                format_args!("{} is neither a whole number nor text", shown(&value[path])),
+                format_args!("{shown} is neither a whole number nor text"),
                 "write a number from 0 to 18446744073709551615, or text in quotes",
             );
         }
@@ -206,14 +221,6 @@ fn field_refused(text: &str, path: &str, message: &str) -> Refusal {
         _ => "write a number",
     };
     Refusal::of(path, message, remedy)
-}
-
-fn shown(value: &Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() <= SHOWN {
-        return text;
-    }
-    text.chars().take(SHOWN).chain(['…']).collect()
 }
 
 /// The parser's words without its place, where the field says it better.

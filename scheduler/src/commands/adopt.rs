@@ -132,8 +132,13 @@ async fn ask_clickhouse(
 ) -> (String, Answer<SourceTable>) {
     let mut reasons = Vec::new();
     for url in urls {
-        let mut account = settings.clickhouse.clone();
-        account.url.clone_from(url);
+        let account = match settings.clickhouse.at(url) {
+            Ok(account) => account,
+            Err(error) => {
+                reasons.push(error.to_string());
+                continue;
+            }
+        };
         let server = clickhouse::Server::new(&account).with_patience(PATIENCE);
         match server.ping().await {
             Ok(()) => {
@@ -400,7 +405,35 @@ fn run_check(worker: &Path, out: &Path) -> Words {
 
 #[cfg(test)]
 mod tests {
+    use weldfleet_testkit::{Certificates, Service, Services, TlsProxy};
+
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn each_address_of_clickhouse_is_asked_in_its_own_way() {
+        let services = Services::start(&[Service::ClickHouse]);
+        let plain = services.port(Service::ClickHouse);
+        let certificates = Certificates::new();
+        let proxy = TlsProxy::start(plain, &certificates);
+        let mut settings = Settings::default();
+        let old = OldConfig::read("clickhouse: {host: h}").unwrap();
+        let asked = async |settings: &Settings, urls: [String; 2]| {
+            ask_clickhouse(settings, &old, &urls, &[Language::English])
+                .await
+                .0
+        };
+
+        let urls = ["https", "http"].map(|scheme| format!("{scheme}://127.0.0.1:{plain}"));
+        settings.clickhouse = settings.clickhouse.at(&urls[0]).unwrap();
+        assert_eq!(asked(&settings, urls.clone()).await, urls[1]);
+
+        let urls = ["http", "https"].map(|scheme| format!("{scheme}://127.0.0.1:{}", proxy.port()));
+        settings = Settings::default();
+        settings.clickhouse.tls_ca_file = certificates.path("ca.pem");
+        settings.clickhouse.tls_cert_file = certificates.path("client.pem");
+        settings.clickhouse.tls_key_file = certificates.path("client.key");
+        assert_eq!(asked(&settings, urls.clone()).await, urls[1]);
+    }
 
     #[test]
     fn nothing_that_a_person_has_answered_is_written_over() {

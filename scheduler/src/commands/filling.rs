@@ -1,14 +1,23 @@
 //! Filling a table with simulated rows, whatever its shape.
 
-use std::{ops::Range, sync::Arc, time::Instant};
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use jiff::{civil::Time, tz::TimeZone};
 use serde_json::json;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use weldfleet_service::{
     Exit, Failure, OrExit, outln,
     output::{self, grouped},
+    signals,
 };
 use weldfleet_simulator::{SimulationOptions, Simulator};
 use weldfleet_stores::Day;
@@ -26,6 +35,8 @@ pub struct Filling {
     /// Where `ck_local_time` is printed, in ms since 1970, so that the printed times are of that day.
     midnight_ms: i64,
     began: Instant,
+    stop: CancellationToken,
+    inserted: Arc<AtomicU64>,
 }
 
 impl Filling {
@@ -54,7 +65,54 @@ impl Filling {
             day,
             midnight_ms: midnight.compatible()?.timestamp().as_millisecond(),
             began: Instant::now(),
+            stop: signals::stop()?,
+            inserted: Arc::default(),
         })
+    }
+
+    /// Runs `insert` for every block, some at a time.
+    pub async fn insert_all<I, W>(&self, insert: I) -> Result<(), Failure>
+    where
+        I: Fn(Range<u64>) -> W,
+        W: Future<Output = Result<u64, Failure>> + Send + 'static,
+    {
+        let all = insert_all(&self.simulator, insert, &self.inserted);
+        let ended = self.stop.run_until_cancelled(all).await;
+        ended
+            .unwrap_or_else(interrupted)
+            .map_err(|failure| self.cut_short(failure))
+    }
+
+    pub async fn wait(&self, time: Duration) -> Result<(), Failure> {
+        let waited = self
+            .stop
+            .run_until_cancelled(tokio::time::sleep(time))
+            .await;
+        waited
+            .map(Ok)
+            .unwrap_or_else(interrupted)
+            .map_err(|failure| self.cut_short(failure))
+    }
+
+    /// Says what a filling that did not end leaves in the table.
+    fn cut_short(&self, mut failure: Failure) -> Failure {
+        let inserted = self.inserted.load(Ordering::Relaxed);
+        if inserted == 0 {
+            return failure;
+        }
+        let SimulationOptions {
+            rows,
+            first_record_id: first,
+            ..
+        } = *self.simulator.options();
+        failure.error = failure.error.context(format!(
+            "about {} of {} rows are inserted and stay on {}, with record ids from {first} to {}",
+            grouped(inserted),
+            grouped(rows),
+            self.day,
+            first - 1 + rows
+        ));
+        failure
     }
 
     /// Times of the day, in ms since 1970.
@@ -88,8 +146,15 @@ pub fn told(filling: &Filling, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs `insert` for every block, some at a time.
-pub async fn insert_all<I, W>(simulator: &Simulator, insert: I) -> Result<(), Failure>
+fn interrupted() -> Result<(), Failure> {
+    Err(anyhow::anyhow!("interrupted").into())
+}
+
+async fn insert_all<I, W>(
+    simulator: &Simulator,
+    insert: I,
+    known: &AtomicU64,
+) -> Result<(), Failure>
 where
     I: Fn(Range<u64>) -> W,
     W: Future<Output = Result<u64, Failure>> + Send + 'static,
@@ -105,12 +170,14 @@ where
             && let Some(done) = tasks.join_next().await
         {
             inserted += done??;
+            known.fetch_max(inserted, Ordering::Relaxed);
             progress.show(inserted, rows, "");
         }
         tasks.spawn(insert(chunk));
     }
     while let Some(done) = tasks.join_next().await {
         inserted += done??;
+        known.fetch_max(inserted, Ordering::Relaxed);
         progress.show(inserted, rows, "");
     }
     progress.end();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use tokio::task::spawn_blocking;
-use weldfleet_service::{Exit, Failure, OrExit, errln, output::grouped};
+use weldfleet_service::{Exit, Failure, OrExit, output::grouped};
 use weldfleet_settings::Settings;
 use weldfleet_simulator::{SimulatedBlock, SimulationOptions, plant_table::ID_PREFIX};
 use weldfleet_stores::{
@@ -13,7 +13,7 @@ use weldfleet_stores::{
 use weldfleet_weld::units::{CurveCurrentUnit, CurveUnits, CurveVoltageUnit};
 
 use super::{
-    filling::{Filling, insert_all, told},
+    filling::{Filling, told},
     simulate_plant,
 };
 use crate::{
@@ -24,7 +24,9 @@ use crate::{
 pub async fn run(settings: &Settings, options: Simulate) -> Result<Exit, Failure> {
     let day = options.day.resolve(&settings.scheduler.timezone)?;
     if options.since >= options.until {
-        return Err(Failure::usage("--since is not before --until; swap them"));
+        return Err(Failure::usage(
+            "--since is not before --until; swap them, or fill a night shift by two calls: until 24:00, and on the next day from 00:00",
+        ));
     }
     let mut simulation = SimulationOptions::new(day.number(), options.rows, options.seed);
     simulation.nok_rate = options.nok_rate;
@@ -47,13 +49,7 @@ pub async fn run(settings: &Settings, options: Simulate) -> Result<Exit, Failure
 
     let table = inspect(settings).await?;
     let there = table.foreign_rows().await.map_err(store_failure)?;
-    if there > 0 {
-        errln!(
-            "warning: {} has {} rows and was not made by weldfleet: invented welds go beside them, and the fleet judges these, too",
-            table.schema().source,
-            grouped(there)
-        );
-    }
+    refuse_foreign(&settings.tables.source_table, there, options.yes)?;
     if table.schema().id == IdType::Text {
         simulation.id_prefix = ID_PREFIX.to_owned();
     }
@@ -64,12 +60,22 @@ pub async fn run(settings: &Settings, options: Simulate) -> Result<Exit, Failure
     let zone = table.time_zone().await.map_err(store_failure)?;
     let filling = Filling::begin(simulation, before, day, &zone)?;
     let (units, counts) = (settings.curves, options.counts);
-    insert_all(&filling.simulator, |chunk| {
-        insert(table.clone(), filling.clone(), units, counts, chunk)
-    })
-    .await?;
+    let of_block = |chunk| insert(table.clone(), filling.clone(), units, counts, chunk);
+    filling.insert_all(of_block).await?;
     told(&filling, options.json)?;
     Ok(Exit::Done)
+}
+
+/// A plant's rows are not made up: nothing invented goes beside them unasked.
+pub(super) fn refuse_foreign(table: &str, rows: u64, yes: bool) -> Result<(), Failure> {
+    if rows == 0 || yes {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "nothing was inserted: `{table}` has {} rows and was not made by weldfleet; invented welds would stand beside them, and the \
+         fleet judge these, too: name another table in tables.source_table, or give --yes",
+        grouped(rows)
+    )))
 }
 
 fn in_percents(units: &CurveUnits) -> bool {

@@ -15,7 +15,10 @@ use weldfleet_stores::{
     clickhouse::{CurveForm, PlantRows, PlantTable},
 };
 
-use super::filling::{Filling, insert_all, told};
+use super::{
+    filling::{Filling, told},
+    simulate::refuse_foreign,
+};
 use crate::{
     args::{PlantCurves, Simulate},
     dependencies::store_failure,
@@ -43,6 +46,8 @@ pub async fn run(
     let table = PlantTable::open(settings, form)
         .await
         .map_err(store_failure)?;
+    let there = table.foreign_rows().await.map_err(store_failure)?;
+    refuse_foreign(&settings.tables.source_table, there, options.yes)?;
     simulation.id_prefix = ID_PREFIX.to_owned();
     let before = table
         .last_number(day, ID_PREFIX)
@@ -53,13 +58,11 @@ pub async fn run(
     plant.seed = filling.simulator.options().seed;
     for delivery in [Delivery::First, Delivery::Later] {
         if delivery == Delivery::Later {
-            tokio::time::sleep(options.later_after).await;
+            filling.wait(options.later_after).await?;
             weldfleet_failpoints::reach("scheduler::later_delivery").await;
         }
-        insert_all(&filling.simulator, |chunk| {
-            insert(table.clone(), filling.clone(), plant, delivery, chunk)
-        })
-        .await?;
+        let of_block = |chunk| insert(table.clone(), filling.clone(), plant, delivery, chunk);
+        filling.insert_all(of_block).await?;
     }
     told(&filling, options.json)?;
     Ok(Exit::Done)

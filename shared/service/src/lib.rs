@@ -63,7 +63,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Arguments that every subcommand accepts.
 #[derive(Debug, Clone, clap::Args)]
 pub struct CommonArgs {
-    /// Configuration file [default: $WELDFLEET_CONFIG, else config/weldfleet.toml]
+    /// Configuration file [default: $WELDFLEET_CONFIG, else config/weldfleet.toml, else none]
     #[arg(long, global = true, value_name = "PATH", help_heading = "Everywhere")]
     pub config: Option<PathBuf>,
     /// How log lines are written to standard error

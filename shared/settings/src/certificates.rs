@@ -1,42 +1,61 @@
 //! The certificates of the stores, read where a connection is encrypted.
 
+use std::path::Path;
+
 use weldfleet_tls::{Files, Tls};
 
-use crate::{Settings, SettingsError};
+use crate::{ClickHouse, Settings, SettingsError};
 
 impl Settings {
     /// Reads the certificates of each store whose connection is encrypted.
     pub(crate) fn read_certificates(&mut self) -> Result<(), SettingsError> {
-        let clickhouse = &mut self.clickhouse;
-        let files = Files {
-            ca: &clickhouse.tls_ca_file,
-            cert: &clickhouse.tls_cert_file,
-            key: &clickhouse.tls_key_file,
-        };
-        let encrypted = clickhouse.url.starts_with("https");
-        clickhouse.tls = certificates("clickhouse", encrypted, "https", files)?;
-        let redis = &mut self.redis;
-        let files = Files {
-            ca: &redis.tls_ca_file,
-            cert: &redis.tls_cert_file,
-            key: &redis.tls_key_file,
-        };
-        let encrypted = redis.url.expose().starts_with("rediss");
-        redis.tls = certificates("redis", encrypted, "rediss", files)?;
-        let mysql = &mut self.mysql;
-        if mysql.enabled {
-            let files = Files {
-                ca: &mysql.tls_ca_file,
-                cert: &mysql.tls_cert_file,
-                key: &mysql.tls_key_file,
-            };
+        self.clickhouse.read_certificates()?;
+        let store = &mut self.redis;
+        let files = files_of([
+            &store.tls_ca_file,
+            &store.tls_cert_file,
+            &store.tls_key_file,
+        ]);
+        let encrypted = store.url.expose().starts_with("rediss");
+        store.tls = certificates("redis", encrypted, "rediss", files)?;
+        let store = &mut self.mysql;
+        if store.enabled {
+            let files = files_of([
+                &store.tls_ca_file,
+                &store.tls_cert_file,
+                &store.tls_key_file,
+            ]);
             // A session of MySQL begins in plain text whatever the address says, so no scheme tells the two apart.
             let encrypted =
-                mysql.url.expose().contains("require_ssl=true") || named(files).is_some();
-            mysql.tls = certificates("mysql", encrypted, "mysql", files)?;
+                store.url.expose().contains("require_ssl=true") || named(files).is_some();
+            store.tls = certificates("mysql", encrypted, "mysql", files)?;
         }
         Ok(())
     }
+}
+
+impl ClickHouse {
+    /// The same account at another address, which may be encrypted where this one is not, and the other way round.
+    ///
+    /// # Errors
+    /// [`SettingsError`], naming the key of a certificate.
+    pub fn at(&self, url: &str) -> Result<Self, SettingsError> {
+        let mut other = self.clone();
+        url.clone_into(&mut other.url);
+        other.read_certificates()?;
+        Ok(other)
+    }
+
+    fn read_certificates(&mut self) -> Result<(), SettingsError> {
+        let files = files_of([&self.tls_ca_file, &self.tls_cert_file, &self.tls_key_file]);
+        let encrypted = self.url.starts_with("https");
+        self.tls = certificates("clickhouse", encrypted, "https", files)?;
+        Ok(())
+    }
+}
+
+fn files_of([ca, cert, key]: [&Path; 3]) -> Files<'_> {
+    Files { ca, cert, key }
 }
 
 /// The certificates of a section; none where its address is not encrypted, and then none may be named.
@@ -67,4 +86,21 @@ fn named(Files { ca, cert, key }: Files<'_>) -> Option<&'static str> {
     let mut files = [("ca", ca), ("cert", cert), ("key", key)].into_iter();
     let named = files.find(|(_, path)| !path.as_os_str().is_empty());
     named.map(|(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_address_has_its_own_encryption() {
+        let plain = ClickHouse::default();
+        let encrypted = plain
+            .at("https://h:8443")
+            .expect("this machine's authorities");
+        assert!(plain.tls.is_none() && encrypted.tls.is_some());
+        let again = encrypted.at("http://h:8123").expect("no certificates");
+        assert_eq!(again.url, "http://h:8123");
+        assert!(again.tls.is_none());
+    }
 }

@@ -1,6 +1,6 @@
 //! What one key's type cannot tell: ranges, and keys that must go together.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use weldfleet_weld::BadValue;
 
@@ -45,21 +45,17 @@ impl Settings {
             ("lease.job_timeout", lease.job_timeout),
             ("tables.results_ttl", self.tables.results_ttl),
         ] {
-            if time.is_zero() {
-                let problem = "must be longer than zero, such as \"5s\"";
-                return Err(SettingsError::key(key, problem));
-            }
+            let problem = "must be longer than zero, such as \"5s\"";
+            SettingsError::unless(!time.is_zero(), key, problem)?;
         }
-        if lease.renew_every * 3 > lease.ttl {
-            return Err(SettingsError::key(
-                "lease.renew_every",
-                format!(
-                    "{:?} is more than a third of lease.ttl ({:?}); two missed renewals would lose the lease",
-                    lease.renew_every, lease.ttl
-                ),
-            ));
-        }
-        Ok(())
+        SettingsError::unless(
+            lease.renew_every * 3 <= lease.ttl,
+            "lease.renew_every",
+            format_args!(
+                "{:?} is more than a third of lease.ttl ({:?}); two missed renewals would lose the lease",
+                lease.renew_every, lease.ttl
+            ),
+        )
     }
 
     fn check_counts(&self) -> Result<(), SettingsError> {
@@ -79,98 +75,76 @@ impl Settings {
             ("breaker.over_ranges", breaker.over_ranges.into()),
             ("breaker.same_verdict_rows", breaker.same_verdict_rows),
         ] {
-            if count == 0_u64 {
-                return Err(SettingsError::key(key, "must be at least 1"));
-            }
+            SettingsError::unless(count > 0_u64, key, "must be at least 1")?;
         }
-        if scheduler.lookahead_days > 1 {
-            let problem = format!(
+        SettingsError::unless(
+            scheduler.lookahead_days <= 1,
+            "scheduler.lookahead_days",
+            format_args!(
                 "{} days after today are too many: 1 where a night shift carries the next day's data_date, else 0",
                 scheduler.lookahead_days
-            );
-            return Err(SettingsError::key("scheduler.lookahead_days", problem));
-        }
+            ),
+        )?;
         let share = breaker.invalid_share;
-        if !(0.0..=1.0).contains(&share) {
-            let problem = format!("{share} is not between 0 and 1");
-            return Err(SettingsError::key("breaker.invalid_share", problem));
-        }
-        Ok(())
+        SettingsError::unless(
+            (0.0..=1.0).contains(&share),
+            "breaker.invalid_share",
+            format_args!("{share} is not between 0 and 1"),
+        )
     }
 
     fn check_judges(&self) -> Result<(), SettingsError> {
-        let of_model = self.model.nok_threshold;
+        let of_fusion = Some(self.fusion.override_threshold);
         for (key, threshold) in [
-            (
-                "fusion.override_threshold",
-                Some(self.fusion.override_threshold),
-            ),
-            ("model.nok_threshold", of_model),
+            ("fusion.override_threshold", of_fusion),
+            ("model.nok_threshold", self.model.nok_threshold),
         ] {
-            if let Some(value) = threshold
-                && !(value > 0.0 && value <= 1.0)
-            {
-                let problem = format!("{value} is not above 0 and at most 1");
-                return Err(SettingsError::key(key, problem));
-            }
+            let Some(value) = threshold else { continue };
+            let problem = format_args!("{value} is not above 0 and at most 1");
+            SettingsError::unless(value > 0.0 && value <= 1.0, key, problem)?;
         }
         self.check_model()?;
-        if !self.model.enabled && !self.rules.enabled {
-            return Err(SettingsError::key(
-                "model.enabled",
-                "model and rules are both off, so nothing could judge a weld; turn one on",
-            ));
-        }
-        Ok(())
+        SettingsError::unless(
+            self.model.enabled || self.rules.enabled,
+            "model.enabled",
+            "model and rules are both off, so nothing could judge a weld; turn one on",
+        )
     }
 
     fn check_names(&self) -> Result<(), SettingsError> {
         for (key, name) in [
-            ("clickhouse.database", &self.clickhouse.database),
-            ("tables.source_table", &self.tables.source_table),
-            ("tables.result_table", &self.tables.result_table),
-            ("redis.queue", &self.redis.queue),
-        ] {
-            if name.is_empty() {
-                return Err(SettingsError::key(key, "must not be empty"));
-            }
-        }
-        for (key, path) in [
+            ("clickhouse.database", Path::new(&self.clickhouse.database)),
+            ("tables.source_table", Path::new(&self.tables.source_table)),
+            ("tables.result_table", Path::new(&self.tables.result_table)),
+            ("redis.queue", Path::new(&self.redis.queue)),
             ("worker.save_dir", &self.worker.save_dir),
             ("model.cache_dir", &self.model.cache_dir),
         ] {
-            if path.as_os_str().is_empty() {
-                return Err(SettingsError::key(key, "must not be empty"));
-            }
+            SettingsError::unless(!name.as_os_str().is_empty(), key, "must not be empty")?;
         }
-        if self.redis.queue.contains(['{', '}']) {
-            return Err(SettingsError::key(
-                "redis.queue",
-                "holds a brace; the queue name is the hash tag of its keys",
-            ));
-        }
-        Ok(())
+        SettingsError::unless(
+            !self.redis.queue.contains(['{', '}']),
+            "redis.queue",
+            "holds a brace; the queue name is the hash tag of its keys",
+        )
     }
 
     fn check_console(&self) -> Result<(), SettingsError> {
         let console = &self.console;
         let of_a_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
-        if !console.user_header.chars().all(of_a_name) {
-            return Err(SettingsError::key(
-                "console.user_header",
-                format!(
-                    "`{}` is not the name of a header; \"\" if the proxies only forward",
-                    console.user_header
-                ),
-            ));
-        }
-        if !console.trusted_proxies.is_empty() && !console.has_users() {
-            return Err(SettingsError::key(
-                "console.trusted_proxies",
-                "needs console.users_file, which says what somebody whom the proxy names may do; `scheduler users add` writes it",
-            ));
-        }
-        Ok(())
+        SettingsError::unless(
+            console.user_header.chars().all(of_a_name),
+            "console.user_header",
+            format_args!(
+                "`{}` is not the name of a header; \"\" if the proxies only forward",
+                console.user_header
+            ),
+        )?;
+        SettingsError::unless(
+            console.trusted_proxies.is_empty() || console.has_users(),
+            "console.trusted_proxies",
+            "needs console.users_file, which says what somebody whom the proxy names may do; `scheduler users add` writes it",
+        )
     }
 
     fn check_addresses(&self) -> Result<(), SettingsError> {
@@ -182,12 +156,11 @@ impl Settings {
             console_password,
             ..
         } = &self.clickhouse;
-        if address::has_credentials(url) {
-            return Err(SettingsError::key(
-                "clickhouse.url",
-                "holds user or password; give them as clickhouse.user and clickhouse.password (or password_file)",
-            ));
-        }
+        SettingsError::unless(
+            !address::has_credentials(url),
+            "clickhouse.url",
+            "holds user or password; give them as clickhouse.user and clickhouse.password (or password_file)",
+        )?;
         // They travel in HTTP headers.
         let printable = |text: &str| text.chars().all(|c| c == ' ' || c.is_ascii_graphic());
         for (key, text) in [
@@ -196,19 +169,14 @@ impl Settings {
             ("clickhouse.console_user", console_user.as_str()),
             ("clickhouse.console_password", console_password.expose()),
         ] {
-            if !printable(text) {
-                return Err(SettingsError::key(
-                    key,
-                    "holds a character that ClickHouse's HTTP interface cannot be sent; use printable ASCII",
-                ));
-            }
+            let problem = "holds a character that ClickHouse's HTTP interface cannot be sent; use printable ASCII";
+            SettingsError::unless(printable(text), key, problem)?;
         }
-        if console_user.is_empty() && !console_password.expose().is_empty() {
-            return Err(SettingsError::key(
-                "clickhouse.console_password",
-                "needs clickhouse.console_user, whose password it is",
-            ));
-        }
+        SettingsError::unless(
+            !console_user.is_empty() || console_password.expose().is_empty(),
+            "clickhouse.console_password",
+            "needs clickhouse.console_user, whose password it is",
+        )?;
         let checked = |section: &str, url: &str, schemes: &[&str]| {
             address::check(section, url, schemes)
                 .map_err(|problem| SettingsError::key(format!("{section}.url"), problem))
@@ -261,31 +229,27 @@ impl Settings {
                 ));
             }
         }
-        if !problems.is_empty() {
-            let known = known.join(", ");
-            return Err(SettingsError::key(
-                "mysql.columns",
-                format!(
-                    "{}; map to one column each of: {known}",
-                    problems.join("; ")
-                ),
-            ));
-        }
+        SettingsError::unless(
+            problems.is_empty(),
+            "mysql.columns",
+            format_args!(
+                "{}; map to one column each of: {}",
+                problems.join("; "),
+                known.join(", ")
+            ),
+        )?;
         let has = |ours: &str| map.contains_key(ours);
-        if REVIEW_COLUMNS.into_iter().any(has) && !has("final_result") {
-            return Err(SettingsError::key(
-                "mysql.columns",
-                "maps a reviewer's column and not `final_result`; a reviewed row stays when its weld is no longer NOK, and must be able \
-                 to say so: map `final_result` too",
-            ));
-        }
-        if map.is_empty() && !self.mysql.constants.is_empty() {
-            return Err(SettingsError::key(
-                "mysql.constants",
-                "fills columns of an application's table, and [mysql.columns] maps none; map there what its people read",
-            ));
-        }
-        Ok(())
+        SettingsError::unless(
+            has("final_result") || !REVIEW_COLUMNS.into_iter().any(has),
+            "mysql.columns",
+            "maps a reviewer's column and not `final_result`; a reviewed row stays when its weld is no longer NOK, and must be able \
+             to say so: map `final_result` too",
+        )?;
+        SettingsError::unless(
+            !map.is_empty() || self.mysql.constants.is_empty(),
+            "mysql.constants",
+            "fills columns of an application's table, and [mysql.columns] maps none; map there what its people read",
+        )
     }
 
     fn check_model(&self) -> Result<(), SettingsError> {
@@ -294,30 +258,24 @@ impl Settings {
             ("model.threads", model.threads, MOST_THREADS),
             ("model.batch_rows", model.batch_rows, MOST_BATCH_ROWS),
         ] {
-            if value > most {
-                let problem = format!("{value} is more than {most}; 0 lets the worker choose");
-                return Err(SettingsError::key(key, problem));
-            }
+            let problem = format_args!("{value} is more than {most}; 0 lets the worker choose");
+            SettingsError::unless(value <= most, key, problem)?;
         }
-        if model.fp16 && model.provider != Provider::Tensorrt {
-            return Err(SettingsError::key(
-                "model.fp16",
-                format!(
-                    "only model.provider = \"tensorrt\" computes in half precision, and it is \"{}\"",
-                    model.provider.name()
-                ),
-            ));
-        }
+        let provider = model.provider.name();
+        SettingsError::unless(
+            !model.fp16 || model.provider == Provider::Tensorrt,
+            "model.fp16",
+            format_args!(
+                "only model.provider = \"tensorrt\" computes in half precision, and it is \"{provider}\""
+            ),
+        )?;
         let computes_bf16 = matches!(model.provider, Provider::Auto | Provider::Openvino);
-        if model.precision == Precision::Bf16 && !computes_bf16 {
-            return Err(SettingsError::key(
-                "model.precision",
-                format!(
-                    "only model.provider = \"openvino\" (or \"auto\", where it finds that) computes bf16, and it is \"{}\"",
-                    model.provider.name()
-                ),
-            ));
-        }
-        Ok(())
+        SettingsError::unless(
+            model.precision != Precision::Bf16 || computes_bf16,
+            "model.precision",
+            format_args!(
+                "only model.provider = \"openvino\" (or \"auto\", where it finds that) computes bf16, and it is \"{provider}\""
+            ),
+        )
     }
 }

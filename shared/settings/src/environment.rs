@@ -39,24 +39,18 @@ pub(crate) fn overlay(
             return Err(SettingsError::key(section, "must be a [section]"));
         };
         table.insert(key.to_owned(), value);
-        if let Some(other) = other_form(section, key)
-            && !set
-                .iter()
-                .any(|(key, _)| *key == format!("{section}.{other}"))
-        {
-            // A secret in the environment replaces the file's, in whichever of its two forms either is.
-            table.remove(&other);
-        }
+        // A secret in the environment replaces the file's, in whichever of its two forms either is.
+        let mut replaced: Vec<String> = other_form(section, key).into_iter().collect();
         if ["redis", "mysql"].contains(&section) && key == "url" && address::has_credentials(text) {
             // So does a whole URL.
-            for key in ["user", "password", "password_file"] {
-                if !set
-                    .iter()
-                    .any(|(known, _)| *known == format!("{section}.{key}"))
-                {
-                    table.remove(key);
-                }
-            }
+            replaced.extend(["user", "password", "password_file"].map(str::to_owned));
+        }
+        let is_set = |key: &String| {
+            let name = format!("{section}.{key}");
+            set.iter().any(|(known, _)| *known == name)
+        };
+        for key in replaced.iter().filter(|key| !is_set(key)) {
+            table.remove(key);
         }
         set.push((format!("{section}.{key}"), name.clone()));
     }

@@ -44,6 +44,15 @@ impl SettingsError {
             problem: problem.to_string(),
         }
     }
+
+    /// Refuses what does not hold.
+    pub(crate) fn unless(holds: bool, key: &str, problem: impl Display) -> Result<(), Self> {
+        match holds {
+            true => Ok(()),
+            false => Err(Self::key(key, problem)),
+        }
+    }
+
     /// The same with the variable that set the key, where one did; `set`: keys with their variable.
     pub(crate) fn with_variable(self, set: &[(String, String)]) -> Self {
         match self {

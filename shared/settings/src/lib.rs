@@ -31,6 +31,10 @@ pub mod sections;
 
 pub use columns::Columns;
 pub use error::SettingsError;
-pub use load::{DEFAULT_PATH, ENV_PATH};
 pub use secret::Secret;
 pub use sections::*;
+
+/// Where the configuration is when neither `--config` nor [`ENV_PATH`] says so.
+pub const DEFAULT_PATH: &str = "config/weldfleet.toml";
+/// Environment variable that names the configuration file.
+pub const ENV_PATH: &str = "WELDFLEET_CONFIG";

@@ -5,15 +5,11 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use crate::{
-    Settings, SettingsError, address,
+    DEFAULT_PATH, ENV_PATH, Settings, SettingsError, address,
     environment::{ENV_PREFIX, overlay},
     secret_files::{BOM, is_secret_file, read_secret_files},
 };
 
-/// Where the configuration is when neither `--config` nor [`ENV_PATH`] says so.
-pub const DEFAULT_PATH: &str = "config/weldfleet.toml";
-/// Environment variable that names the configuration file.
-pub const ENV_PATH: &str = "WELDFLEET_CONFIG";
 /// Sections of which no error shows a value: a secret may have got into any of their keys, or into a key that is none.
 const GUARDED: &[&str] = &["clickhouse", "redis", "mysql"];
 
@@ -55,6 +51,22 @@ impl Settings {
             }
         }
         Self::load_with(path, environment)
+    }
+
+    /// What to tell whoever runs a program of [`Settings::load`]'s defaults alone, perhaps in the wrong folder. Whoever
+    /// configures by the environment, as containers do, has said what is meant.
+    pub fn only_defaults(path: Option<&Path>) -> Option<String> {
+        let is_unsaid = path.is_none()
+            && !Path::new(DEFAULT_PATH).exists()
+            && !std::env::vars_os().any(|(name, value)| {
+                let name = name.to_string_lossy();
+                name.starts_with(ENV_PREFIX) || (name == ENV_PATH && !value.is_empty())
+            });
+        let folder = std::env::current_dir().ok().filter(|_| is_unsaid)?;
+        Some(format!(
+            "no {DEFAULT_PATH} in {}: every key has its default; name a file with --config or {ENV_PATH}",
+            folder.display()
+        ))
     }
 
     /// [`Settings::load`] with the environment injected.

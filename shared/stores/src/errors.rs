@@ -215,6 +215,12 @@ impl StoreError {
         self.mysql_code() == Some(1062)
     }
 
+    /// Whether what was to be made is there already: a table, a column, a key.
+    pub(crate) fn is_there_already(&self) -> bool {
+        matches!(self, Self::ClickHouse { code: Some(57), .. })
+            || matches!(self.mysql_code(), Some(1050 | 1060 | 1061))
+    }
+
     /// What a person can do about it, where the error's own text does not say.
     pub fn remedy(&self) -> Option<&'static str> {
         match self {

@@ -17,6 +17,9 @@ use crate::{
     mysql,
 };
 
+/// Most tables and columns at which two migrations of one moment meet.
+const COLLISIONS: u32 = 10;
+
 /// Everything that is missing, in the order in which it is added.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Migration {
@@ -68,7 +71,28 @@ pub async fn own_tables(settings: &Settings) -> Result<Vec<String>, StoreError> 
 }
 
 /// Adds what is missing. Safe to repeat after a failure: plan anew and apply that.
+///
+/// What another migration has made meanwhile is looked at as if it had always been there, so that a stranger's table is
+/// never taken for it.
 pub async fn apply(settings: &Settings, migration: &Migration) -> Result<(), StoreError> {
+    let mut done = statements(settings, migration).await;
+    for _ in 0..COLLISIONS {
+        if !matches!(&done, Err(error) if error.is_there_already()) {
+            break;
+        }
+        let anew = plan(settings).await?;
+        // Of what is asked, people have agreed to the first plan alone.
+        if !anew.asked().is_empty() {
+            break;
+        }
+        done = statements(settings, &anew).await;
+    }
+    done?;
+    // What was made must be what the fleet can work with.
+    SourceTable::inspect(settings).await.map(|_| ())
+}
+
+async fn statements(settings: &Settings, migration: &Migration) -> Result<(), StoreError> {
     let (clickhouse, mysql): (Vec<_>, Vec<_>) = migration
         .statements
         .iter()
@@ -77,6 +101,5 @@ pub async fn apply(settings: &Settings, migration: &Migration) -> Result<(), Sto
     if !mysql.is_empty() {
         mysql::migrate::apply(settings, &mysql).await?;
     }
-    // What was made must be what the fleet can work with.
-    SourceTable::inspect(settings).await.map(|_| ())
+    Ok(())
 }

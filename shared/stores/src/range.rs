@@ -22,6 +22,9 @@ pub enum RangeError {
     /// Not a calendar day.
     #[error("`{0}` is not a day; write YYYYMMDD, for example 20261122")]
     Day(String),
+    /// A day that a column of days cannot hold.
+    #[error("`{0}` is outside the years 1970 to 2149, those that ClickHouse's Date holds")]
+    Year(String),
     /// A job field that a range needs is absent.
     #[error("job field `{0}` is missing; the job was not made by this scheduler, drop it")]
     Missing(&'static str),
@@ -51,10 +54,10 @@ impl Day {
         let bad = || RangeError::Day(yyyymmdd.to_string());
         let year = i16::try_from(yyyymmdd / 10_000).map_err(|_| bad())?;
         let (month, day) = ((yyyymmdd / 100 % 100) as i8, (yyyymmdd % 100) as i8);
-        if !(1970..=2149).contains(&year) {
-            return Err(bad());
-        }
         Date::new(year, month, day).map_err(|_| bad())?;
+        if !(1970..=2149).contains(&year) {
+            return Err(RangeError::Year(yyyymmdd.to_string()));
+        }
         Ok(Self(yyyymmdd))
     }
 
@@ -119,7 +122,10 @@ impl FromStr for Day {
         if text.len() != 8 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(bad());
         }
-        Self::new(text.parse().map_err(|_| bad())?).map_err(|_| bad())
+        Self::new(text.parse().map_err(|_| bad())?).map_err(|error| match error {
+            RangeError::Year(_) => RangeError::Year(text.to_owned()),
+            _ => bad(),
+        })
     }
 }
 

@@ -61,6 +61,27 @@ fn whats(plan: &migrate::Migration) -> Vec<&str> {
 }
 
 #[tokio::test]
+async fn two_migrations_of_one_moment_both_end_well_and_no_strangers_table_is_taken() {
+    let mut plant = Plant::bare(true);
+    let plan = migrate::plan(&plant.settings).await.unwrap();
+    for _ in 0..2 {
+        migrate::apply(&plant.settings, &plan).await.unwrap();
+    }
+    assert_eq!(migrate::plan(&plant.settings).await.unwrap().statements, []);
+
+    plant.settings.clickhouse.database = "weld_other".into();
+    let plan = migrate::plan(&plant.settings).await.unwrap();
+    for sql in [
+        "CREATE DATABASE weld_other",
+        "CREATE TABLE weld_other.spot_records (a UInt8) ENGINE = MergeTree ORDER BY a",
+    ] {
+        plant.server.execute("stranger", sql).await.unwrap();
+    }
+    let error = migrate::apply(&plant.settings, &plan).await.unwrap_err();
+    assert!(matches!(error, StoreError::Schema(_)), "{}", error.chain());
+}
+
+#[tokio::test]
 async fn from_nothing_as_users_with_passwords_and_twice() {
     let mut plant = Plant::bare(true);
     plant.settings.clickhouse.user = "weld".into();

@@ -15,93 +15,109 @@ pub struct Schemes {
 impl Tls {
     /// What an error of a connection with TLS means, and the remedy; `None` where it is not about TLS.
     pub fn advice(&self, error: &str, schemes: Schemes) -> Option<String> {
+        if let Some((_, alert)) = error.split_once("received fatal alert: ") {
+            return Some(self.alert(alert));
+        }
+        self.of_certificate(error)
+            .or_else(|| self.of_handshake(error, schemes))
+    }
+
+    /// What is wrong with the server's certificate.
+    fn of_certificate(&self, error: &str) -> Option<String> {
         let section = &self.0.section;
         let says = |words: &[&str]| words.iter().any(|word| error.contains(word));
         let authorities = match &self.0.ca {
             Some(pem) => format!("{section}.tls_ca_file = `{}`", pem.path.display()),
             None => format!("this machine's own authorities ({section}.tls_ca_file is not set)"),
         };
-        let files = match &self.0.client {
+        Some(if says(&["UnknownIssuer"]) {
+            format!(
+                "the server's certificate is signed by nobody in {authorities}; name the file of the authority that signed it as \
+                 {section}.tls_ca_file"
+            )
+        } else if says(&["not valid for name", "NotValidForName"]) {
+            format!(
+                "the server's certificate is for another name than that in {section}.url; write a name that it has, or have it issued \
+                 for this one (trusted: {authorities})"
+            )
+        } else if says(&["certificate expired", "Expired"]) {
+            format!(
+                "the server's certificate has expired; renew it on the server, or set this machine's clock (trusted: {authorities})"
+            )
+        } else if says(&["not valid yet", "NotValidYet"]) {
+            format!(
+                "the server's certificate is not valid yet; set this machine's clock or the server's (trusted: {authorities})"
+            )
+        } else if says(&["invalid peer certificate"]) {
+            format!(
+                "the server's certificate is not one that can be accepted; have a new one issued for the server (trusted: \
+                 {authorities})"
+            )
+        } else {
+            return None;
+        })
+    }
+
+    /// What is wrong besides: mostly that TLS is not spoken there.
+    fn of_handshake(&self, error: &str, schemes: Schemes) -> Option<String> {
+        let section = &self.0.section;
+        let says = |words: &[&str]| words.iter().any(|word| error.contains(word));
+        Some(
+            if says(&[
+                "corrupt message",
+                "InvalidContentType",
+                "does not have this capability",
+            ]) {
+                format!(
+                    "what answers there does not speak TLS; turn TLS on there or name the port that has it, or write {} without {section}.tls_*",
+                    schemes.plain
+                )
+            } else if says(&[
+                "handshake eof",
+                "unexpected end of file",
+                "peer closed connection",
+            ]) {
+                format!(
+                    "the server closed the connection instead of speaking TLS; name the port that has TLS, or write {} without \
+                 {section}.tls_*",
+                    schemes.plain
+                )
+            // With TLS 1.3 a client is content before the server has looked for its certificate. The alert may then be lost.
+            } else if self.0.client.is_none()
+                && says(&[
+                    "connection was not ready",
+                    "connection closed before message completed",
+                ])
+            {
+                format!(
+                    "the server closed the connection at once, as one does that wants a client's certificate; give {}",
+                    self.client_files()
+                )
+            // Redis waits for the end of what it takes for a line of text.
+            } else if says(&["timed out"]) {
+                format!(
+                    "nobody finished the handshake; if what is at {section}.url does not speak TLS, write {} without {section}.tls_*",
+                    schemes.plain
+                )
+            } else {
+                return None;
+            },
+        )
+    }
+
+    fn client_files(&self) -> String {
+        let section = &self.0.section;
+        match &self.0.client {
             Some((cert, _)) => format!("{section}.tls_cert_file = `{}`", cert.path.display()),
             None => {
                 format!("{section}.tls_cert_file and {section}.tls_key_file, which are not set")
             }
-        };
-        if let Some((_, alert)) = error.split_once("received fatal alert: ") {
-            return Some(self.alert(alert, &files));
         }
-        if says(&["UnknownIssuer"]) {
-            return Some(format!(
-                "the server's certificate is signed by nobody in {authorities}; name the file of the authority that signed it as \
-                 {section}.tls_ca_file"
-            ));
-        }
-        if says(&["not valid for name", "NotValidForName"]) {
-            return Some(format!(
-                "the server's certificate is for another name than that in {section}.url; write a name that it has, or have it issued \
-                 for this one (trusted: {authorities})"
-            ));
-        }
-        if says(&["certificate expired", "Expired"]) {
-            return Some(format!(
-                "the server's certificate has expired; renew it on the server, or set this machine's clock (trusted: {authorities})"
-            ));
-        }
-        if says(&["not valid yet", "NotValidYet"]) {
-            return Some(format!(
-                "the server's certificate is not valid yet; set this machine's clock or the server's (trusted: {authorities})"
-            ));
-        }
-        if says(&["invalid peer certificate"]) {
-            return Some(format!(
-                "the server's certificate is not one that can be accepted; have a new one issued for the server (trusted: \
-                 {authorities})"
-            ));
-        }
-        if says(&[
-            "corrupt message",
-            "InvalidContentType",
-            "does not have this capability",
-        ]) {
-            return Some(format!(
-                "what answers there does not speak TLS; turn TLS on there or name the port that has it, or write {} without {section}.tls_*",
-                schemes.plain
-            ));
-        }
-        if says(&[
-            "handshake eof",
-            "unexpected end of file",
-            "peer closed connection",
-        ]) {
-            return Some(format!(
-                "the server closed the connection instead of speaking TLS; name the port that has TLS, or write {} without \
-                 {section}.tls_*",
-                schemes.plain
-            ));
-        }
-        // With TLS 1.3 a client is content before the server has looked for its certificate. The alert may then be lost.
-        if self.0.client.is_none()
-            && says(&[
-                "connection was not ready",
-                "connection closed before message completed",
-            ])
-        {
-            return Some(format!(
-                "the server closed the connection at once, as one does that wants a client's certificate; give {files}"
-            ));
-        }
-        // Redis waits for the end of what it takes for a line of text.
-        if says(&["timed out"]) {
-            return Some(format!(
-                "nobody finished the handshake; if what is at {section}.url does not speak TLS, write {} without {section}.tls_*",
-                schemes.plain
-            ));
-        }
-        None
     }
 
     /// What the server says of us.
-    fn alert(&self, alert: &str, files: &str) -> String {
+    fn alert(&self, alert: &str) -> String {
+        let files = self.client_files();
         let mut words = alert.split(|letter: char| !letter.is_ascii_alphanumeric());
         match (&self.0.client, words.next().unwrap_or_default()) {
             (None, "CertificateRequired" | "HandshakeFailure" | "BadCertificate" | "UnknownCA") => {

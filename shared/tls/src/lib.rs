@@ -74,33 +74,25 @@ impl Tls {
     /// [`TlsError`] names the key and the file; never what stands in it.
     pub fn read(section: &str, files: Files<'_>) -> Result<Self, TlsError> {
         let key = |name: &str| format!("{section}.tls_{name}_file");
-        let wrong = |name: &str, problem: String| TlsError {
-            key: key(name),
-            problem,
+        let wrong = |name: &str| {
+            let key = key(name);
+            |problem: String| TlsError { key, problem }
         };
-        let ca = read(files.ca).map_err(|problem| wrong("ca", problem))?;
-        let cert = read(files.cert).map_err(|problem| wrong("cert", problem))?;
-        let private = read(files.key).map_err(|problem| wrong("key", problem))?;
+        let ca = read(files.ca).map_err(wrong("ca"))?;
+        let cert = read(files.cert).map_err(wrong("cert"))?;
+        let private = read(files.key).map_err(wrong("key"))?;
+        let without = |other: &str| {
+            let other = key(other);
+            format!("is given without {other}; a client's certificate needs both")
+        };
         let client = match (cert, private) {
             (Some(cert), Some(private)) => Some((cert, private)),
             (None, None) => None,
-            (Some(_), None) => {
-                let problem = format!(
-                    "is given without {}; a client's certificate needs both",
-                    key("key")
-                );
-                return Err(wrong("cert", problem));
-            }
-            (None, Some(_)) => {
-                let problem = format!(
-                    "is given without {}; a client's certificate needs both",
-                    key("cert")
-                );
-                return Err(wrong("key", problem));
-            }
+            (Some(_), None) => return Err(wrong("cert")(without("key"))),
+            (None, Some(_)) => return Err(wrong("key")(without("cert"))),
         };
         let roots = match &ca {
-            Some(pem) => pem.certificates().map_err(|problem| wrong("ca", problem))?,
+            Some(pem) => pem.certificates().map_err(wrong("ca"))?,
             None => rustls_native_certs::load_native_certs().certs,
         };
         let mut store = RootCertStore::empty();
@@ -111,30 +103,26 @@ impl Tls {
                 None => "is not set, and this machine trusts no authority of its own: set it, or install ca-certificates"
                     .to_owned(),
             };
-            return Err(wrong("ca", problem));
+            return Err(wrong("ca")(problem));
         }
         let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| wrong("ca", error.to_string()))?
+            .map_err(|error| wrong("ca")(error.to_string()))?
             .with_root_certificates(store);
         let config = match &client {
             None => builder.with_no_client_auth(),
             Some((cert, private)) => {
-                let chain = cert
-                    .certificates()
-                    .map_err(|problem| wrong("cert", problem))?;
-                let private_key = private
-                    .private_key()
-                    .map_err(|problem| wrong("key", problem))?;
+                let chain = cert.certificates().map_err(wrong("cert"))?;
+                let private_key = private.private_key().map_err(wrong("key"))?;
                 builder
                     .with_client_auth_cert(chain, private_key)
                     .map_err(|error| {
                         let (cert, private) = (cert.path.display(), private.path.display());
-                        wrong(
-                            "key",
-                            format!("`{private}` is not the key of the certificate in `{cert}` ({}): {error}", key("cert")),
-                        )
+                        let of_cert = key("cert");
+                        wrong("key")(format!(
+                            "`{private}` is not the key of the certificate in `{cert}` ({of_cert}): {error}"
+                        ))
                     })?
             }
         };

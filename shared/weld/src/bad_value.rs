@@ -8,23 +8,26 @@ use std::fmt::Display;
 pub struct BadValue {
     /// The key inside its section or file, dotted.
     pub key: String,
-    /// What it is set to.
     pub value: String,
-    /// What would be right.
     pub remedy: String,
 }
 
 impl BadValue {
-    pub(crate) fn new(
-        key: impl Into<String>,
+    /// Refuses a value that does not fit.
+    pub(crate) fn unless(
+        fits: bool,
+        key: &str,
         value: impl Display,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self {
-            key: key.into(),
-            value: value.to_string(),
-            remedy: remedy.into(),
+        remedy: impl Display,
+    ) -> Result<(), Self> {
+        if fits {
+            return Ok(());
         }
+        Err(Self {
+            key: key.to_owned(),
+            value: value.to_string(),
+            remedy: remedy.to_string(),
+        })
     }
 
     /// The same problem with `prefix.` before its key.

@@ -19,9 +19,7 @@ use crate::{
 pub enum ValueKind {
     /// One of few texts, each of at most so many characters.
     Word(u16),
-    /// A text of any length.
     Text,
-    /// A single-precision number.
     Float,
     /// An unsigned number of 64 bits.
     Integer,
@@ -58,7 +56,6 @@ pub struct ResultColumn {
     /// Our name of it, whatever the plant calls it.
     pub name: &'static str,
     pub kind: ValueKind,
-    /// Where that comes from.
     pub origin: Origin,
     /// Whether the mirror has it. The mirror holds NOK welds, so why a weld was not judged is not in it.
     pub mirrored: bool,

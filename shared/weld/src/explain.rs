@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     Outcome, Weld,
     curves::Curves,
-    rules::{Basis, Findings, Hit, Pulse, RuleScratch, RuleSet},
+    rules::{Basis, Findings, Hit, RuleScratch, RuleSet, Stretch},
     units::CurveUnits,
 };
 
@@ -65,7 +65,6 @@ pub struct Explanation {
     pub pulses: Vec<Span>,
     /// Index of the main pulse in `pulses`.
     pub main_pulse: Option<usize>,
-    /// Gaps without current inside pulses.
     pub gaps: Vec<Span>,
     /// Peaks of smoothed R, hits or not.
     pub peaks: Vec<PeakMark>,
@@ -122,9 +121,9 @@ impl Explanation {
         let sample_interval_ms = curves.sample_interval_ms();
         let step_ms = rules.step_ms(part_no);
         let ms = |steps: usize| steps as f64 * step_ms;
-        let span = |pulse: &Pulse| Span {
-            start_ms: ms(pulse.start),
-            end_ms: ms(pulse.end),
+        let span = |stretch: &Stretch| Span {
+            start_ms: ms(stretch.start),
+            end_ms: ms(stretch.end),
         };
         let mut explanation = Self {
             sample_interval_ms,

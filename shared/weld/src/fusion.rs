@@ -65,14 +65,12 @@ impl Fusion {
         if !model_on && !rules_on {
             return Err(FusionError::NoJudge);
         }
-        if !(override_threshold > 0.0 && override_threshold <= 1.0) {
-            return Err(BadValue::new(
-                "override_threshold",
-                override_threshold,
-                "give a probability above 0, at most 1",
-            )
-            .into());
-        }
+        BadValue::unless(
+            override_threshold > 0.0 && override_threshold <= 1.0,
+            "override_threshold",
+            override_threshold,
+            "give a probability above 0, at most 1",
+        )?;
         Ok(Self {
             model_on,
             rules_on,
@@ -80,13 +78,11 @@ impl Fusion {
         })
     }
 
-    /// Whether the model is asked.
     #[must_use]
     pub fn model_on(&self) -> bool {
         self.model_on
     }
 
-    /// Whether the rules are asked.
     #[must_use]
     pub fn rules_on(&self) -> bool {
         self.rules_on

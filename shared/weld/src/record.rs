@@ -98,7 +98,6 @@ pub struct Record {
     pub part_no: String,
     #[serde(default, deserialize_with = "text")]
     pub spot_name: String,
-    /// Name of the weld timer.
     #[serde(default, deserialize_with = "text")]
     pub timer_name: String,
     #[serde(deserialize_with = "number")]

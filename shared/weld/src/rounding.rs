@@ -1,4 +1,4 @@
-//! From milliseconds to samples, and from `f64` to `f32`: rounded in one way everywhere.
+//! From milliseconds to samples, to six decimals, and from `f64` to `f32`: rounded in one way everywhere.
 
 /// Samples (or steps) of a time, to the nearest, halves upwards.
 #[expect(
@@ -10,6 +10,12 @@ pub(crate) fn samples(ms: f64, interval_ms: f64) -> usize {
     (ms / interval_ms + 0.5).floor() as usize
 }
 
+/// To six decimals, halves upwards: the same arithmetic as `numpy.floor(x * 1e6 + 0.5) / 1e6`.
+pub(crate) fn rounded(value: f64) -> f64 {
+    (value * 1e6 + 0.5).floor() / 1e6
+}
+
+#[inline]
 #[expect(
     clippy::cast_possible_truncation,
     reason = "rounding to f32 is what is wanted"

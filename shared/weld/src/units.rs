@@ -82,26 +82,24 @@ impl CurveUnits {
     /// # Errors
     /// If `sample_interval_ms` is not within 0.01 to 20, or a scale not within 1e-9 to 1e9.
     pub fn check(&self) -> Result<(), BadValue> {
-        if !(0.01..=20.0).contains(&self.sample_interval_ms) {
-            return Err(BadValue::new(
-                "sample_interval_ms",
-                self.sample_interval_ms,
-                "give the time between two samples in ms, from 0.01 to 20",
-            ));
-        }
+        BadValue::unless(
+            (0.01..=20.0).contains(&self.sample_interval_ms),
+            "sample_interval_ms",
+            self.sample_interval_ms,
+            "give the time between two samples in ms, from 0.01 to 20",
+        )?;
         for (key, scale) in [
             ("u_scale", self.u_scale),
             ("i_scale", self.i_scale),
             ("umax_scale", self.umax_scale),
             ("imax_scale", self.imax_scale),
         ] {
-            if !(1e-9..=1e9).contains(&scale) {
-                return Err(BadValue::new(
-                    key,
-                    scale,
-                    "give what a stored value is multiplied with to be in its unit, above 0",
-                ));
-            }
+            BadValue::unless(
+                (1e-9..=1e9).contains(&scale),
+                key,
+                scale,
+                "give what a stored value is multiplied with to be in its unit, above 0",
+            )?;
         }
         Ok(())
     }

@@ -52,26 +52,19 @@ pub struct Measured {
     pub umax: f32,
     /// `imax`, kA.
     pub imax: f32,
-    /// Of the voltage curve.
     pub u: Extent,
-    /// Of the current curve.
     pub i: Extent,
 }
 
 /// Why a row is `invalid`. A closed set: dashboards group by [`Reason::code`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// A curve has no samples.
     EmptyCurve,
-    /// The curves differ in length.
     UnequalCurves,
-    /// Fewer samples than `min_points`.
     TooShort,
     /// NaN or infinity in a curve or a maximum.
     NonFinite,
-    /// `umax` is outside `u_max_range`.
     UmaxOutOfRange,
-    /// `imax` is outside `i_max_range`.
     ImaxOutOfRange,
     /// The voltage curve's maximum is too far from `umax`.
     UmaxMismatch,
@@ -141,33 +134,29 @@ impl ValidationLimits {
     /// # Errors
     /// The first key that is out of its range.
     pub fn check(&self) -> Result<(), BadValue> {
-        if self.min_points < 2 {
-            return Err(BadValue::new(
-                "min_points",
-                self.min_points,
-                "a curve needs at least 2 points",
-            ));
-        }
+        BadValue::unless(
+            self.min_points >= 2,
+            "min_points",
+            self.min_points,
+            "a curve needs at least 2 points",
+        )?;
         for (key, [low, high]) in [
             ("u_max_range", self.u_max_range),
             ("i_max_range", self.i_max_range),
         ] {
-            if !(low >= 0.0 && low < high && high <= 1e6) {
-                return Err(BadValue::new(
-                    key,
-                    format!("[{low}, {high}]"),
-                    "give [lowest, highest] with 0 <= lowest < highest <= 1e6",
-                ));
-            }
+            BadValue::unless(
+                low >= 0.0 && low < high && high <= 1e6,
+                key,
+                format_args!("[{low}, {high}]"),
+                "give [lowest, highest] with 0 <= lowest < highest <= 1e6",
+            )?;
         }
-        if !(self.max_mismatch > 0.0 && self.max_mismatch <= 1.0) {
-            return Err(BadValue::new(
-                "max_mismatch",
-                self.max_mismatch,
-                "give a relative difference above 0, at most 1",
-            ));
-        }
-        Ok(())
+        BadValue::unless(
+            self.max_mismatch > 0.0 && self.max_mismatch <= 1.0,
+            "max_mismatch",
+            self.max_mismatch,
+            "give a relative difference above 0, at most 1",
+        )
     }
 
     /// Checks what needs no look at the samples.
@@ -201,7 +190,6 @@ impl ValidationLimits {
         }
     }
 
-    /// Checks the measured curves.
     pub(crate) fn check_measured(&self, measured: &Measured) -> Result<(), Invalid> {
         let refuse = |reason, detail| Err(Invalid { reason, detail });
         let Measured { umax, imax, u, i } = measured;

@@ -88,7 +88,6 @@ impl DecidedBy {
 /// The result columns of one weld that judging fills, under their contract names; see [`crate::columns`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// What became of the row.
     pub alg_status: Status,
     /// Why it was not judged: `reason_code: text`. None where it was.
     pub alg_error: Option<String>,

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+
 use std::convert::Infallible;
 
+use common::judged;
 use weldfleet_weld::{
     DecidedBy, Outcome, Status, Verdict, Weld,
     features::{InferenceConfig, InputKind},
-    judge::{Batch, Judge, ModelSet, Prepared, Workspace},
+    judge::{Batch, Judge, ModelId, ModelSet, Prepared, Workspace},
     rules::{Level, Rule, RuleSet, RulesFile, hits_json},
     units::CurveUnits,
     validation::ValidationLimits,
@@ -66,24 +69,15 @@ fn weld<'a>(part_no: &'a str, (u, i): &'a (Vec<f32>, Vec<f32>)) -> Weld<'a> {
 fn run<E>(
     judge: &Judge,
     welds: &[Weld<'_>],
-    mut model: impl FnMut(Batch<'_>) -> Result<(), E>,
+    model: impl FnMut(ModelId, Batch<'_>) -> Result<(), E>,
 ) -> Result<Vec<Verdict>, E> {
-    let mut verdicts = Vec::new();
     let (mut workspace, mut prepared) = (Workspace::default(), Prepared::default());
     let welds = welds.iter().copied();
-    judge.judge(
-        welds,
-        2,
-        &mut model,
-        &mut workspace,
-        &mut prepared,
-        &mut verdicts,
-    )?;
-    Ok(verdicts)
+    judged(judge, welds, 2, model, &mut workspace, &mut prepared)
 }
 
-fn says(nok_prob: f32) -> impl FnMut(Batch<'_>) -> Result<(), Infallible> {
-    move |batch| {
+fn says(nok_prob: f32) -> impl FnMut(ModelId, Batch<'_>) -> Result<(), Infallible> {
+    move |_, batch| {
         batch.nok_prob.fill(nok_prob);
         batch.regression.fill(1.25);
         Ok(())
@@ -112,7 +106,7 @@ fn a_raw_model_gets_each_batchs_own_curves() {
     let verdicts = run(
         &judge,
         &welds,
-        |batch: Batch<'_>| -> Result<(), Infallible> {
+        |_: ModelId, batch: Batch<'_>| -> Result<(), Infallible> {
             for &[start, points] in batch.spans {
                 let start = usize::try_from(start).unwrap();
                 let points = usize::try_from(points).unwrap();
@@ -152,11 +146,11 @@ fn each_row_goes_to_its_parts_model_and_comes_back_in_order() {
     let verdicts = run(
         &judge(true, true),
         &welds,
-        |batch: Batch<'_>| -> Result<(), Infallible> {
-            batches.push((batch.model.index(), batch.rows, batch.curves.len()));
-            for row in 0..batch.rows {
+        |model: ModelId, batch: Batch<'_>| -> Result<(), Infallible> {
+            batches.push((model.index(), batch.rows(), batch.curves.len()));
+            for row in 0..batch.rows() {
                 asked += 1.0;
-                batch.nok_prob[row] = batch.model.index() as f32 / 10.0;
+                batch.nok_prob[row] = model.index() as f32 / 10.0;
                 batch.regression[row * 4..row * 4 + 4].fill(asked);
             }
             Ok(())
@@ -199,8 +193,8 @@ fn a_row_without_a_usable_output_is_an_error_and_its_neighbours_are_not() {
     let verdicts = run(
         &judge(true, true),
         &welds,
-        |batch: Batch<'_>| -> Result<(), Infallible> {
-            for k in 0..batch.rows {
+        |_: ModelId, batch: Batch<'_>| -> Result<(), Infallible> {
+            for k in 0..batch.rows() {
                 let (nok_prob, regression) = match row {
                     0 => (f32::NAN, 1.0),
                     1 => (0.1, 1.0),
@@ -254,36 +248,20 @@ fn a_row_without_a_usable_output_is_an_error_and_its_neighbours_are_not() {
 fn what_a_model_leaves_out_is_an_error_even_in_reused_buffers() {
     let curves = curves();
     let judge = judge(true, true);
-    let (mut workspace, mut prepared, mut verdicts) =
-        (Workspace::default(), Prepared::default(), Vec::new());
+    let (mut workspace, mut prepared) = (Workspace::default(), Prepared::default());
     let welds = || [weld("", &curves); 2];
-    let _ = judge.judge(
-        welds(),
-        8,
-        &mut says(0.1),
-        &mut workspace,
-        &mut prepared,
-        &mut verdicts,
-    );
+    let Ok(verdicts) = judged(&judge, welds(), 8, says(0.1), &mut workspace, &mut prepared);
     assert!(
         verdicts
             .iter()
             .all(|verdict| verdict.alg_status == Status::Ok)
     );
-    verdicts.clear();
-    let mut half = |batch: Batch<'_>| -> Result<(), Infallible> {
+    let half = |_: ModelId, batch: Batch<'_>| -> Result<(), Infallible> {
         batch.nok_prob[0] = 0.1;
         batch.regression[4..].fill(1.0);
         Ok(())
     };
-    let _ = judge.judge(
-        welds(),
-        8,
-        &mut half,
-        &mut workspace,
-        &mut prepared,
-        &mut verdicts,
-    );
+    let Ok(verdicts) = judged(&judge, welds(), 8, half, &mut workspace, &mut prepared);
     let errors: Vec<_> = verdicts
         .iter()
         .map(|verdict| verdict.alg_error.as_deref())
@@ -300,9 +278,11 @@ fn what_a_model_leaves_out_is_an_error_even_in_reused_buffers() {
 #[test]
 fn a_failing_model_fails_the_call_and_gives_no_verdicts() {
     let curves = curves();
-    let failed = run(&judge(true, true), &[weld("", &curves)], |_: Batch<'_>| {
-        Err("device lost")
-    });
+    let failed = run(
+        &judge(true, true),
+        &[weld("", &curves)],
+        |_: ModelId, _: Batch<'_>| Err("device lost"),
+    );
     assert_eq!(failed.unwrap_err(), "device lost");
 }
 
@@ -322,7 +302,7 @@ fn switches_leave_out_what_is_off() {
     let only_rules = run(
         &judge(false, true),
         &[weld("", &curves)],
-        |_: Batch<'_>| -> Result<(), Infallible> {
+        |_: ModelId, _: Batch<'_>| -> Result<(), Infallible> {
             model_asked = true;
             Ok(())
         },
@@ -369,8 +349,8 @@ fn a_rule_that_cannot_judge_makes_an_error_and_asks_no_model() {
     let verdict = run(
         &judge(true, true),
         &[weld("", &curves)],
-        |batch: Batch<'_>| -> Result<(), Infallible> {
-            asked += batch.rows;
+        |_: ModelId, batch: Batch<'_>| -> Result<(), Infallible> {
+            asked += batch.rows();
             Ok(())
         },
     )
@@ -423,7 +403,7 @@ fn a_raw_model_gets_the_weld_without_idle_time_and_an_explanation_says_so() {
     run(
         &judge,
         &[weld("", &long)],
-        |batch: Batch<'_>| -> Result<(), Infallible> {
+        |_: ModelId, batch: Batch<'_>| -> Result<(), Infallible> {
             assert_eq!(batch.spans, [[0, 408]]);
             fed = batch.curves.to_vec();
             batch.nok_prob.fill(0.1);
@@ -578,7 +558,7 @@ fn a_model_that_asks_for_scalars_gets_each_batchs_own() {
     for _ in 0..2 {
         fed.clear();
         judge.prepare(welds.iter().copied(), &mut workspace, &mut prepared);
-        fed.extend(prepared.batches(2).map(|batch| batch.scalars.to_vec()));
+        fed.extend(prepared.batches(2).map(|(_, batch)| batch.scalars.to_vec()));
     }
     assert_eq!(
         fed,
@@ -618,7 +598,7 @@ fn a_weld_without_a_number_that_its_model_cannot_do_without_is_invalid_by_its_na
         scalars: numbers,
         ..weld("", &sound)
     });
-    let mut infer = |batch: Batch<'_>| -> Result<(), ()> {
+    let infer = |_: ModelId, batch: Batch<'_>| -> Result<(), ()> {
         for (row, numbers) in batch.scalars.chunks(3).enumerate() {
             let (wear, force) = (numbers[0], numbers[2]);
             let known = if wear < 0.2 { wear } else { wear * force };
@@ -627,18 +607,8 @@ fn a_weld_without_a_number_that_its_model_cannot_do_without_is_invalid_by_its_na
         }
         Ok(())
     };
-    let mut verdicts = Vec::new();
     let (mut workspace, mut prepared) = (Workspace::default(), Prepared::default());
-    judge
-        .judge(
-            welds,
-            8,
-            &mut infer,
-            &mut workspace,
-            &mut prepared,
-            &mut verdicts,
-        )
-        .unwrap();
+    let verdicts = judged(&judge, welds, 8, infer, &mut workspace, &mut prepared).unwrap();
     let told: Vec<_> = verdicts
         .iter()
         .map(|verdict| (verdict.alg_status, verdict.alg_error.as_deref()))

@@ -2,14 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+
 use std::convert::Infallible;
 
+use common::judged;
 use proptest::prelude::*;
 use weldfleet_weld::{
     Outcome, Status, Verdict, Weld,
     curves::Curves,
     features::InferenceConfig,
-    judge::{Batch, Judge, ModelSet, Prepared, Workspace},
+    judge::{Batch, Judge, ModelId, ModelSet, Prepared, Workspace},
     rules::{Findings, Rule, RuleScratch, RuleSet, RulesFile},
     units::CurveUnits,
     validation::ValidationLimits,
@@ -56,7 +59,7 @@ fn fed(judge: &Judge, (u, i): &(Vec<f32>, Vec<f32>)) -> (Vec<[i64; 2]>, Vec<u32>
     let (mut workspace, mut prepared) = (Workspace::default(), Prepared::default());
     judge.prepare([weld], &mut workspace, &mut prepared);
     let mut seen = (Vec::new(), Vec::new());
-    for batch in prepared.batches(1) {
+    for (_, batch) in prepared.batches(1) {
         seen.0.extend_from_slice(batch.spans);
         seen.1
             .extend(batch.curves.iter().map(|value| value.to_bits()));
@@ -82,24 +85,16 @@ fn judge(limits: ValidationLimits) -> Judge {
     .unwrap()
 }
 
-fn calm(batch: Batch<'_>) -> Result<(), Infallible> {
+fn calm(_: ModelId, batch: Batch<'_>) -> Result<(), Infallible> {
     batch.nok_prob.fill(0.25);
     batch.regression.fill(1.5);
     Ok(())
 }
 
 fn verdicts(judge: &Judge, welds: &[Weld<'_>]) -> Vec<Verdict> {
-    let mut verdicts = Vec::new();
     let (mut workspace, mut prepared) = (Workspace::default(), Prepared::default());
     let welds = welds.iter().copied();
-    let Ok(()) = judge.judge(
-        welds,
-        3,
-        &mut calm,
-        &mut workspace,
-        &mut prepared,
-        &mut verdicts,
-    );
+    let Ok(verdicts) = judged(judge, welds, 3, calm, &mut workspace, &mut prepared);
     verdicts
 }
 
@@ -239,7 +234,7 @@ proptest! {
         let judge = judge(ValidationLimits::default());
         let (mut workspace, mut prepared) = (Workspace::default(), Prepared::default());
         judge.prepare([weld], &mut workspace, &mut prepared);
-        for batch in prepared.batches(1) {
+        for (_, batch) in prepared.batches(1) {
             prop_assert!(batch.curves.iter().all(|value| value.is_finite()));
             prop_assert!(batch.nok_prob.iter().all(|value| value.is_nan()));
         }

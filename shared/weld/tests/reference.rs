@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+
 use std::{collections::HashMap, convert::Infallible, io::Read, path::PathBuf};
 
 use flate2::read::GzDecoder;
@@ -11,7 +13,7 @@ use weldfleet_weld::{
     Record, RecordId, Verdict,
     curves::Curves,
     features::{InferenceConfig, Resampling, write_row},
-    judge::{Batch, Judge, ModelSet, Prepared, Workspace},
+    judge::{Batch, Judge, ModelId, ModelSet, Prepared, Workspace},
     rules::{RuleSet, RulesFile, hits_json},
     units::CurveUnits,
     validation::ValidationLimits,
@@ -105,10 +107,10 @@ fn judged(units: CurveUnits, records: &[Record], expected: &[Expected]) -> Vec<V
     let rules = RuleSet::new(&rules, units.sample_interval_ms);
     let judge = Judge::new(units, limits(), Some(models), Some(rules), 0.9999).unwrap();
     let mut answers = expected.iter().filter_map(|expected| expected.model);
-    let mut model = |batch: Batch<'_>| -> Result<(), Infallible> {
-        assert_eq!(batch.curves.len(), batch.rows * 4000);
-        assert!(batch.rows <= 32);
-        for row in 0..batch.rows {
+    let mut model = |_: ModelId, batch: Batch<'_>| -> Result<(), Infallible> {
+        assert_eq!(batch.curves.len(), batch.rows() * 4000);
+        assert!(batch.rows() <= 32);
+        for row in 0..batch.rows() {
             let answer = answers
                 .next()
                 .expect("no more rows are asked about than the reference asked");
@@ -122,16 +124,8 @@ fn judged(units: CurveUnits, records: &[Record], expected: &[Expected]) -> Vec<V
         (Workspace::default(), Prepared::default(), Vec::new());
     for chunk in records.chunks(150) {
         let welds = chunk.iter().map(Record::weld);
-        judge
-            .judge(
-                welds,
-                32,
-                &mut model,
-                &mut workspace,
-                &mut prepared,
-                &mut verdicts,
-            )
-            .unwrap();
+        let judged = common::judged(&judge, welds, 32, &mut model, &mut workspace, &mut prepared);
+        verdicts.extend(judged.unwrap());
     }
     assert!(
         answers.next().is_none(),

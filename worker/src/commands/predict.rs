@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
-use serde_json::{Value, json};
+use serde_json::json;
 use weldfleet_service::{Exit, Failure, OrExit, errln, outln, stdio};
 use weldfleet_settings::Settings;
 use weldfleet_stores::clickhouse::FurtherNames;
@@ -69,7 +69,7 @@ pub fn run(settings: &Settings, file: &Path, json: bool) -> Result<Exit, Failure
         }
         let (record, verdict) = (&records[next], &verdicts[next % AT_ONCE]);
         if json {
-            outln!("{}", answer(record, verdict)?);
+            outln!("{}", records::answer(record, verdict)?);
         } else {
             let thresholds = Thresholds::of(&judge, record.weld().part_no);
             outln!("{}", in_words(record, verdict, thresholds));
@@ -137,25 +137,6 @@ fn parse(text: &[u8], further: &FurtherNames) -> Result<Vec<Result<Record, Bad>>
 fn utf8(text: &[u8]) -> Result<&str, Refusal> {
     str::from_utf8(text)
         .map_err(|error| Refusal::new(format_args!("not UTF-8: {error}"), "write it in UTF-8"))
-}
-
-/// The answer to one record: its key, then the result columns.
-pub fn answer(record: &Record, verdict: &Verdict) -> anyhow::Result<Value> {
-    let mut answer = serde_json::Map::new();
-    let key = [
-        ("record_id", &record.record_id),
-        ("data_date", &record.data_date),
-        ("ck_local_time", &record.ck_local_time),
-    ];
-    for (name, value) in key {
-        if let Some(value) = value {
-            answer.insert(name.to_owned(), serde_json::to_value(value)?);
-        }
-    }
-    if let Value::Object(results) = serde_json::to_value(verdict)? {
-        answer.extend(results);
-    }
-    Ok(Value::Object(answer))
 }
 
 fn in_words(record: &Record, verdict: &Verdict, thresholds: Thresholds) -> String {

@@ -13,6 +13,7 @@ use apalis::prelude::{BoxDynError, WorkerBuilder};
 use serde_json::{Value, json};
 use tokio::{
     sync::{SetOnce, oneshot},
+    task::JoinHandle,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -49,7 +50,6 @@ use stores::Stores;
 /// Time between two looks at what `/readyz` tells.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
 
-/// Runs until SIGTERM or ctrl-c.
 pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     let stop = signals::stop()?;
     let metrics_handle = crate::described::install()?;
@@ -71,7 +71,7 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     let router = crate::http::router(page, Arc::clone(&judges), &settings);
     let server = tokio::spawn(http::serve(listener, router, server_stop.clone()));
     // stores are asked while models load: both take a tenth of a second
-    let mut stores = tokio::spawn(stores::look(settings.clone(), health.clone()));
+    let stores = tokio::spawn(stores::look(settings.clone(), health.clone()));
     let (judging, pool) = tokio::select! {
         loaded = load(settings.clone()) => loaded.or_exit(Exit::Usage)?,
         () = stop.cancelled() => {
@@ -86,6 +86,8 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     let worker = info.id.to_string();
     let models = judging.models.as_ref();
     let changed = models.map(|models| changes::watch(models.catalog.clone()));
+    let on_gpu = models.is_some_and(|models| models.runtime.is_gpu());
+    let gpu = on_gpu.then_some(settings.model.device_id);
     let _ = answers.set(described(&judging, &worker, changed.unwrap_or_default()));
     let _ = judges.set(pool.clone());
     health.not_ready("start", "joining the fleet");
@@ -101,16 +103,33 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
     for warning in judging.warnings() {
         tracing::warn!("{warning}");
     }
+    stay_in_fleet(&settings, &health, &pool, &info, gpu, stores, &stop).await?;
+    server_stop.cancel();
+    server.await.context("http server")??;
+    tracing::info!(worker, "worker ends");
+    Ok(Exit::Done)
+}
+
+/// Judges until it is stopped, on another table where the table changes.
+async fn stay_in_fleet(
+    settings: &Arc<Settings>,
+    health: &Health,
+    pool: &Pool,
+    info: &WorkerInfo,
+    gpu: Option<u32>,
+    mut stores: JoinHandle<Result<Stores, Failure>>,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
     loop {
         let found = tokio::select! {
             found = &mut stores => found.context("looking at the stores")??,
-            () = stop.cancelled() => break,
+            () = stop.cancelled() => return Ok(()),
         };
         let (pipeline, consumer) =
-            join_fleet(&settings, &health, pool.clone(), info.clone(), found)?;
+            join_fleet(settings, health, pool.clone(), info.clone(), gpu, found)?;
         health.ready("start");
-        match work(&settings, pipeline, consumer, &stop).await? {
-            Ended::Stopped => break,
+        match work(settings, pipeline, consumer, stop).await? {
+            Ended::Stopped => return Ok(()),
             Ended::Changed => {
                 tracing::warn!("the source table has changed, reading it anew");
                 health.not_ready("start", "the source table has changed, reading it anew");
@@ -118,10 +137,6 @@ pub async fn run(settings: &Settings) -> Result<Exit, Failure> {
             }
         }
     }
-    server_stop.cancel();
-    server.await.context("http server")??;
-    tracing::info!(worker, "worker ends");
-    Ok(Exit::Done)
 }
 
 enum Ended {
@@ -169,6 +184,7 @@ fn join_fleet(
     health: &Health,
     pool: Pool,
     info: WorkerInfo,
+    gpu: Option<u32>,
     stores: Stores,
 ) -> Result<(Arc<Pipeline>, Consumer), Failure> {
     let Stores {
@@ -178,10 +194,6 @@ fn join_fleet(
     } = stores;
     let worker = info.id.to_string();
     let fields = info.fields.clone();
-    let on_gpu = fields
-        .get("provider")
-        .is_some_and(|provider| ["cuda", "tensorrt"].contains(&provider.as_str()));
-    let gpu = on_gpu.then_some(settings.model.device_id);
     let consumer = Consumer::start(queue.clone(), info)?;
     let needs = Needs::new(settings.clone(), source.clone());
     watch(health.clone(), consumer.clone(), needs.changed.clone());

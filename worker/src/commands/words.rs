@@ -1,4 +1,4 @@
-//! A verdict in words, as `predict` and `explain` say it.
+//! A verdict in words, as `predict` and `explain` say it and pictures show it.
 
 use weldfleet_weld::{Verdict, judge::Judge, rules::Hit, verdict::probability_beside};
 
@@ -42,13 +42,16 @@ impl Thresholds {
 }
 
 pub fn hits(verdict: &Verdict) -> impl Iterator<Item = String> + '_ {
-    verdict.rule_hits.iter().map(hit)
+    verdict
+        .rule_hits
+        .iter()
+        .map(|one| format!("[{}]", hit(one)))
 }
 
-fn hit(hit: &Hit) -> String {
+pub fn hit(hit: &Hit) -> String {
     let (rule, t_ms) = (hit.rule.as_str(), hit.t_ms);
     format!(
-        "[{rule} {:.3} (limit {:.3}) at {t_ms:.0} ms]",
+        "{rule} {:.3} (limit {:.3}) at {t_ms:.0} ms",
         hit.value, hit.limit
     )
 }

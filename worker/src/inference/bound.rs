@@ -11,11 +11,10 @@ use ort::{
     session::{IoBinding, Session},
     value::Tensor,
 };
-use weldfleet_weld::features::{
-    CHANNELS, InferenceConfig, InputKind, REGRESSIONS, SCALARS_INPUT, Span,
+use weldfleet_weld::{
+    features::{CHANNELS, InferenceConfig, InputKind, REGRESSIONS, SCALARS_INPUT, Span},
+    judge::Batch,
 };
-
-use super::rows::Rows;
 
 /// Usual points of a weld.
 pub const RAW_POINTS: usize = 600;
@@ -26,6 +25,8 @@ const NO_WELD: Span = [0, 1];
 pub struct Bound {
     binding: IoBinding,
     memory: Allocator,
+    /// The CUDA device that the memory is pinned for; `None`: plain memory.
+    device: Option<i32>,
     rows: usize,
     /// `[rows, 4, L]`, or samples with some room to spare.
     curves: Tensor<f32>,
@@ -38,7 +39,6 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// The smallest buffer of samples.
     pub const LEAST_SAMPLES: usize = 4096;
 
     /// Buffers for batches of up to `rows` rows: pinned for this CUDA device, or plain memory.
@@ -80,6 +80,7 @@ impl Bound {
         Ok(Self {
             binding,
             memory,
+            device,
             rows,
             curves,
             spans,
@@ -100,7 +101,10 @@ impl Bound {
         2 * (rows * numbers * size_of::<f32>()) as u64
     }
 
-    /// Rows a batch may have.
+    pub fn device(&self) -> Option<i32> {
+        self.device
+    }
+
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -113,27 +117,28 @@ impl Bound {
         &mut self,
         session: &mut Session,
         config: &InferenceConfig,
-        rows: Rows<'_>,
+        batch: Batch<'_>,
     ) -> anyhow::Result<()> {
-        let count = rows.nok_prob.len();
+        let count = batch.rows();
         if count > self.rows {
             bail!("{count} rows, but buffers for {}", self.rows);
         }
-        self.fill(rows.curves, rows.spans)?;
+        self.fill(batch.curves, batch.spans)?;
         self.binding.bind_input(&config.input, &self.curves)?;
         if let Some(spans) = &self.spans {
             self.binding.bind_input(&config.spans, spans)?;
         }
         if let Some(buffer) = &mut self.scalars {
             let (_, room) = buffer.try_extract_tensor_mut::<f32>()?;
-            room[..rows.scalars.len()].copy_from_slice(rows.scalars);
+            room[..batch.scalars.len()].copy_from_slice(batch.scalars);
             self.binding.bind_input(SCALARS_INPUT, &*buffer)?;
         }
         session.run_binding(&self.binding)?;
         let (_, nok_prob) = self.nok_prob.try_extract_tensor()?;
-        rows.nok_prob.copy_from_slice(&nok_prob[..count]);
+        batch.nok_prob.copy_from_slice(&nok_prob[..count]);
         let (_, regression) = self.regression.try_extract_tensor()?;
-        rows.regression
+        batch
+            .regression
             .copy_from_slice(&regression[..count * REGRESSIONS]);
         Ok(())
     }

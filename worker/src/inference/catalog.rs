@@ -18,11 +18,13 @@ use super::{
 /// Every model found: `global/` and those of parts, read as a whole. Cheap to clone.
 #[derive(Clone)]
 pub struct Catalog {
-    set: ModelSet,
-    folder: PathBuf,
-    /// By index of the set.
-    files: Arc<[ModelFiles]>,
-    parts: Arc<[String]>,
+    /// As judging sees them.
+    pub set: ModelSet,
+    pub folder: PathBuf,
+    /// What the models consist of, by index of the set.
+    pub files: Arc<[ModelFiles]>,
+    /// Those that a folder or the table names, in order.
+    pub parts: Arc<[String]>,
     table: Option<Arc<ReadFile>>,
 }
 
@@ -72,15 +74,6 @@ impl Catalog {
         })
     }
 
-    /// The models as judging sees them.
-    pub fn set(&self) -> &ModelSet {
-        &self.set
-    }
-
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// What a model consists of.
     pub fn files(&self, id: ModelId) -> &ModelFiles {
         &self.files[id.index()]
@@ -88,15 +81,6 @@ impl Catalog {
 
     pub fn global(&self) -> &ModelFiles {
         &self.files[0]
-    }
-
-    pub fn all_files(&self) -> &[ModelFiles] {
-        &self.files
-    }
-
-    /// Parts that a folder or the table names, in order.
-    pub fn parts(&self) -> &[String] {
-        &self.parts
     }
 
     /// The table of parts, where there is one.
@@ -107,7 +91,7 @@ impl Catalog {
     /// What tells these models from others, whatever folder they lie in.
     pub fn content(&self) -> impl std::fmt::Debug + use<> {
         let digests = |files: &ModelFiles| {
-            let read = files.read_files().iter();
+            let read = files.read_files.iter();
             read.map(|file| file.digest).collect::<Vec<_>>()
         };
         let of_part = |part: &String| {
@@ -120,7 +104,7 @@ impl Catalog {
 
     /// Folders in `parts/` with a model that judges nothing, since the table does not name them.
     pub fn unnamed(&self) -> Vec<PathBuf> {
-        let named = self.files.iter().filter_map(|files| files.path().parent());
+        let named = self.files.iter().filter_map(|files| files.path.parent());
         let named: Vec<PathBuf> = named.map(Path::to_owned).collect();
         match self.table {
             Some(_) => Parts::unnamed(&self.folder, &named),
@@ -166,9 +150,9 @@ mod tests {
             ..Model::default()
         };
         let catalog = Catalog::read(&settings).unwrap();
-        let set = catalog.set();
-        assert_eq!((set.len(), catalog.all_files().len()), (2, 2));
-        let model = |part: &str| catalog.files(set.for_part(part)).path().to_owned();
+        let set = &catalog.set;
+        assert_eq!((set.len(), catalog.files.len()), (2, 2));
+        let model = |part: &str| catalog.files(set.for_part(part)).path.clone();
         let of_part = folder.path().join("parts/7H0_809").join(MODEL);
         for (part, path) in [
             ("7H0/809", &of_part),
@@ -179,7 +163,7 @@ mod tests {
         ] {
             assert_eq!(model(part), *path, "{part:?}");
         }
-        assert_eq!(catalog.parts(), ["", "7H0/809", "7H0/810"]);
+        assert_eq!(*catalog.parts, ["", "7H0/809", "7H0/810"]);
         assert_eq!(catalog.unnamed(), [folder.path().join("parts/B")]);
         fs::remove_file(folder.path().join("parts/7H0_809").join(CONFIG)).unwrap();
         let refused = format!("{:#}", Catalog::read(&settings).err().unwrap());

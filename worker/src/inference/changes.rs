@@ -105,7 +105,7 @@ impl Watcher {
     fn look(&mut self) -> BTreeMap<PathBuf, Change> {
         let mut changes = BTreeMap::new();
         let catalog = self.catalog.clone();
-        let of_models = catalog.all_files().iter().flat_map(|one| one.read_files());
+        let of_models = catalog.files.iter().flat_map(|one| &one.read_files);
         for file in of_models.chain(catalog.table()) {
             if let Some(change) = self.change(file) {
                 changes.insert(file.path.clone(), change);
@@ -149,10 +149,10 @@ fn added(catalog: &Catalog) -> BTreeMap<PathBuf, Change> {
     if catalog.table().is_some() {
         return BTreeMap::new();
     }
-    let folders = part_folders(catalog.folder()).unwrap_or_default();
+    let folders = part_folders(&catalog.folder).unwrap_or_default();
     folders
         .into_iter()
-        .filter(|(part, _)| !catalog.parts().contains(part))
+        .filter(|(part, _)| !catalog.parts.contains(part))
         .map(|(_, folder)| folder.join(MODEL))
         .chain([catalog.table_path()])
         .filter(|file| file.is_file())

@@ -25,9 +25,6 @@ pub struct Compute {
 
 impl Compute {
     /// Opens the global model, if models are on.
-    ///
-    /// # Errors
-    /// If it cannot be opened.
     pub fn new(judge: Arc<Judge>, models: Option<Models>, layout: Layout) -> anyhow::Result<Self> {
         let mut sessions = models.map(|models| Sessions::new(models, layout));
         if let Some(sessions) = &mut sessions {
@@ -71,7 +68,7 @@ impl Compute {
             busy("infer", || {
                 prepared
                     .batches(self.batch_rows)
-                    .try_for_each(|batch| infer(sessions.as_mut(), batch))
+                    .try_for_each(|(model, batch)| infer(sessions.as_mut(), model, batch))
             })?;
             busy("conclude", || judge.conclude(prepared, &mut verdicts));
         }
@@ -79,9 +76,6 @@ impl Compute {
     }
 
     /// Whether a model judges a made-up weld; in a new session, if the open one does not.
-    ///
-    /// # Errors
-    /// Why it does not.
     pub fn try_model(&mut self, model: ModelId) -> Result<(), ModelFailure> {
         let Some(sessions) = &mut self.sessions else {
             return Ok(());
@@ -130,11 +124,15 @@ impl Compute {
     }
 }
 
-fn infer(sessions: Option<&mut Sessions>, batch: Batch<'_>) -> Result<(), ModelFailure> {
-    let (model, started) = (batch.model, Instant::now());
+fn infer(
+    sessions: Option<&mut Sessions>,
+    model: ModelId,
+    batch: Batch<'_>,
+) -> Result<(), ModelFailure> {
+    let started = Instant::now();
     let inferred = sessions
         .context("a batch to infer although the model is off")
-        .and_then(|sessions| sessions.session(model)?.infer(batch));
+        .and_then(|sessions| sessions.session(model)?.run(batch));
     inferred.map_err(|error| failure(model, &error))?;
     metrics::histogram!("weldfleet_inference_seconds").record(started.elapsed());
     Ok(())

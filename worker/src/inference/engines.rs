@@ -86,7 +86,6 @@ impl Engines {
         self.root.join(format!("{digest}-{}", self.made_for))
     }
 
-    /// Makes the folder.
     pub fn make_folder(&self, digest: &str) -> PathBuf {
         let folder = self.folder(digest);
         if let Err(error) = fs::create_dir_all(&folder) {

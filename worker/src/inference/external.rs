@@ -22,9 +22,8 @@ const EXTERNAL: u64 = 1;
 /// If the bytes are no ONNX model, or a file cannot be handed over as memory.
 pub fn files(model: &[u8]) -> anyhow::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
-    let mut fields = Fields(model);
-    while let Some((field, value)) = fields.next_field()? {
-        match (field, value) {
+    for field in Fields(model) {
+        match field? {
             (7, Value::Bytes(graph)) => self::graph(graph, true, DEEPEST, &mut names)?,
             (25, Value::Bytes(function)) => self::function(function, &mut names)?,
             _ => {}
@@ -39,9 +38,8 @@ fn graph(
     deeper: usize,
     names: &mut BTreeSet<String>,
 ) -> anyhow::Result<()> {
-    let mut fields = Fields(bytes);
-    while let Some((field, value)) = fields.next_field()? {
-        match (field, value) {
+    for field in Fields(bytes) {
+        match field? {
             (1, Value::Bytes(node)) => self::node(node, deeper, names)?,
             (5, Value::Bytes(initializer)) => tensor(initializer, main, names)?,
             (15, Value::Bytes(initializer)) => sparse_tensor(initializer, names)?,
@@ -52,9 +50,8 @@ fn graph(
 }
 
 fn function(bytes: &[u8], names: &mut BTreeSet<String>) -> anyhow::Result<()> {
-    let mut fields = Fields(bytes);
-    while let Some((field, value)) = fields.next_field()? {
-        match (field, value) {
+    for field in Fields(bytes) {
+        match field? {
             (7, Value::Bytes(node)) => self::node(node, DEEPEST, names)?,
             (11, Value::Bytes(default)) => attribute(default, DEEPEST, names)?,
             _ => {}
@@ -64,9 +61,8 @@ fn function(bytes: &[u8], names: &mut BTreeSet<String>) -> anyhow::Result<()> {
 }
 
 fn node(bytes: &[u8], deeper: usize, names: &mut BTreeSet<String>) -> anyhow::Result<()> {
-    let mut fields = Fields(bytes);
-    while let Some((field, value)) = fields.next_field()? {
-        if let (5, Value::Bytes(bytes)) = (field, value) {
+    for field in Fields(bytes) {
+        if let (5, Value::Bytes(bytes)) = field? {
             attribute(bytes, deeper, names)?;
         }
     }
@@ -75,9 +71,8 @@ fn node(bytes: &[u8], deeper: usize, names: &mut BTreeSet<String>) -> anyhow::Re
 
 fn attribute(bytes: &[u8], deeper: usize, names: &mut BTreeSet<String>) -> anyhow::Result<()> {
     ensure!(deeper > 0, "graphs are nested deeper than {DEEPEST}");
-    let mut fields = Fields(bytes);
-    while let Some((field, value)) = fields.next_field()? {
-        match (field, value) {
+    for field in Fields(bytes) {
+        match field? {
             (5 | 10, Value::Bytes(bytes)) => tensor(bytes, false, names)?,
             (6 | 11, Value::Bytes(bytes)) => graph(bytes, false, deeper - 1, names)?,
             (22 | 23, Value::Bytes(bytes)) => sparse_tensor(bytes, names)?,
@@ -88,9 +83,8 @@ fn attribute(bytes: &[u8], deeper: usize, names: &mut BTreeSet<String>) -> anyho
 }
 
 fn sparse_tensor(bytes: &[u8], names: &mut BTreeSet<String>) -> anyhow::Result<()> {
-    let mut fields = Fields(bytes);
-    while let Some((field, value)) = fields.next_field()? {
-        if let (1 | 2, Value::Bytes(bytes)) = (field, value) {
+    for field in Fields(bytes) {
+        if let (1 | 2, Value::Bytes(bytes)) = field? {
             tensor(bytes, false, names)?;
         }
     }
@@ -100,9 +94,8 @@ fn sparse_tensor(bytes: &[u8], names: &mut BTreeSet<String>) -> anyhow::Result<(
 /// `initializer`: whether it is one of the main graph, the only ones that are taken from memory.
 fn tensor(bytes: &[u8], initializer: bool, names: &mut BTreeSet<String>) -> anyhow::Result<()> {
     let (mut elsewhere, mut location) = (false, None);
-    let mut fields = Fields(bytes);
-    while let Some((field, value)) = fields.next_field()? {
-        match (field, value) {
+    for field in Fields(bytes) {
+        match field? {
             (13, Value::Bytes(entry)) => location = location_of(entry)?.or(location),
             (14, Value::Number(number)) => elsewhere = number == EXTERNAL,
             _ => {}
@@ -129,9 +122,8 @@ fn tensor(bytes: &[u8], initializer: bool, names: &mut BTreeSet<String>) -> anyh
 /// The value of an entry whose key is `location`.
 fn location_of(entry: &[u8]) -> anyhow::Result<Option<String>> {
     let (mut is_location, mut text) = (false, None);
-    let mut fields = Fields(entry);
-    while let Some((field, value)) = fields.next_field()? {
-        match (field, value) {
+    for field in Fields(entry) {
+        match field? {
             (1, Value::Bytes(key)) => is_location = key == b"location",
             (2, Value::Bytes(value)) => text = Some(value),
             _ => {}
@@ -160,12 +152,17 @@ enum Value<'a> {
     Fixed,
 }
 
+/// Number and value of each field; not to be asked again after an error.
+impl<'a> Iterator for Fields<'a> {
+    type Item = anyhow::Result<(u64, Value<'a>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (!self.0.is_empty()).then(|| self.field())
+    }
+}
+
 impl<'a> Fields<'a> {
-    /// Number and value of the next field.
-    fn next_field(&mut self) -> anyhow::Result<Option<(u64, Value<'a>)>> {
-        if self.0.is_empty() {
-            return Ok(None);
-        }
+    fn field(&mut self) -> anyhow::Result<(u64, Value<'a>)> {
         let tag = self.varint()?;
         let value = match tag & 7 {
             0 => Value::Number(self.varint()?),
@@ -177,7 +174,7 @@ impl<'a> Fields<'a> {
             5 => self.take(4).map(|_| Value::Fixed)?,
             _ => bail!("the file must be an ONNX model"),
         };
-        Ok(Some((tag >> 3, value)))
+        Ok((tag >> 3, value))
     }
 
     fn varint(&mut self) -> anyhow::Result<u64> {

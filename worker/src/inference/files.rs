@@ -26,11 +26,14 @@ pub const CONFIG: &str = "inference_config.json";
 
 /// What a model consists of, in memory.
 pub struct ModelFiles {
-    path: PathBuf,
-    graph: Vec<u8>,
-    weights: Vec<Weights>,
-    digest: String,
-    read: Vec<ReadFile>,
+    /// Where the graph was read from.
+    pub path: PathBuf,
+    pub graph: Vec<u8>,
+    /// The files beside it that it names.
+    pub weights: Vec<Weights>,
+    /// SHA-256 of the graph with its weights, in hexadecimal; where all is in one file, of that file.
+    pub digest: String,
+    pub read_files: Vec<ReadFile>,
     tried: OnceLock<Result<bool, String>>,
     opened: AtomicBool,
 }
@@ -61,9 +64,6 @@ pub struct Stamp {
 
 impl Stamp {
     /// Of the file that is there now.
-    ///
-    /// # Errors
-    /// If there is none, or it cannot be looked at.
     pub fn of(path: &Path) -> std::io::Result<Self> {
         let about = fs::metadata(path)?;
         Ok(Self {
@@ -135,25 +135,11 @@ impl ModelFiles {
             graph,
             weights,
             digest,
-            read,
+            read_files: read,
             tried: OnceLock::new(),
             opened: AtomicBool::new(false),
         };
         Ok((files, config))
-    }
-
-    /// Where the graph was read from.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub fn graph(&self) -> &[u8] {
-        &self.graph
-    }
-
-    /// The files beside it that it names.
-    pub fn weights(&self) -> &[Weights] {
-        &self.weights
     }
 
     /// Bytes of the graph and its weights.
@@ -162,25 +148,12 @@ impl ModelFiles {
         (self.graph.len() + weights) as u64
     }
 
-    /// SHA-256 of the graph with its weights, in hexadecimal; where all is in one file, of that file.
-    pub fn digest(&self) -> &str {
-        &self.digest
-    }
-
-    /// Every file that was read.
-    pub fn read_files(&self) -> &[ReadFile] {
-        &self.read
-    }
-
     /// Whether this process opens a session of it for the first time: true once.
     pub fn is_first_opened(&self) -> bool {
         !self.opened.swap(true, Ordering::AcqRel)
     }
 
     /// What the first trial of this model found; later ones are answered the same.
-    ///
-    /// # Errors
-    /// The trial's.
     pub fn tried(&self, trial: impl FnOnce() -> anyhow::Result<bool>) -> anyhow::Result<bool> {
         let tried = self
             .tried
@@ -212,7 +185,7 @@ mod tests {
     use weldfleet_weld::features::REGRESSIONS;
 
     use super::*;
-    use crate::inference::{Models, layout::Layout, tuning::probe::Probe};
+    use crate::inference::{Models, layout::Layout, probe::Probe};
 
     fn copy(from: &str, to: &Path) {
         fs::create_dir_all(to).unwrap();
@@ -229,9 +202,9 @@ mod tests {
             threads: 1,
             batch_rows: 1,
         };
-        let id = models.catalog.set().for_part(part);
+        let id = models.catalog.set.for_part(part);
         let mut session = models.open(id, layout).unwrap();
-        let probe = Probe::new(models.catalog.set().spec(id).config(), 1);
+        let probe = Probe::new(models.catalog.set.spec(id).config(), 1);
         let mut regression = vec![f32::NAN; REGRESSIONS];
         session
             .run(probe.rows(&mut [f32::NAN], &mut regression))
@@ -247,7 +220,7 @@ mod tests {
         copy("bench/models/near-free", &part);
         let read = || Models::in_folder(&onnxruntime_library(), folder.path());
         let before = read();
-        let (as_read, digest) = (answer(&before, "A"), before.catalog.all_files()[1].digest());
+        let (as_read, digest) = (answer(&before, "A"), &before.catalog.files[1].digest);
         copy("bench/models/near-free-b", &part);
         // No session of the part is open any more: the next one is made of what was read.
         assert_eq!(answer(&before, "A"), as_read);
@@ -256,7 +229,7 @@ mod tests {
         copy("bench/models/near-free-b", &part);
         let after = read();
         assert_ne!(answer(&after, "A"), as_read);
-        assert_ne!(after.catalog.all_files()[1].digest(), digest);
+        assert_ne!(&after.catalog.files[1].digest, digest);
     }
 
     #[test]
@@ -277,8 +250,8 @@ mod tests {
         let after = read();
         assert_ne!(answer(&after, ""), as_read);
         assert_ne!(
-            after.catalog.global().digest(),
-            before.catalog.global().digest()
+            after.catalog.global().digest,
+            before.catalog.global().digest
         );
 
         fs::remove_file(&weights).unwrap();

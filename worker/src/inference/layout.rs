@@ -18,9 +18,7 @@ const GPU_FEEDERS: (usize, usize) = (2, 8);
 pub struct Layout {
     /// Sessions, and so compute threads; on a GPU also batches in flight.
     pub sessions: usize,
-    /// Threads inside each session.
     pub threads: usize,
-    /// Rows of one inference.
     pub batch_rows: usize,
 }
 
@@ -30,7 +28,6 @@ impl Layout {
         candidates(Provider::Cpu, cores, model)[0]
     }
 
-    /// The same with one session.
     pub fn one_session(self) -> Self {
         Self {
             sessions: 1,
@@ -57,7 +54,7 @@ impl fmt::Display for Layout {
 /// The layouts that may suit, the usual one first; only one where nothing is left to choose. What is configured stands
 /// in all of them.
 pub fn candidates(provider: Provider, cores: usize, model: &Model) -> Vec<Layout> {
-    let gpu = matches!(provider, Provider::Cuda | Provider::Tensorrt);
+    let gpu = provider.is_gpu();
     let sessions = match model.threads {
         0 if gpu => cores.clamp(GPU_FEEDERS.0, GPU_FEEDERS.1),
         0 => cores.max(1),

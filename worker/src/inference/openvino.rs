@@ -59,10 +59,15 @@ pub fn register(environment: &Environment, plugin: Option<&Path>) -> anyhow::Res
             format!("cannot load `{shown}`; it must be of a version that this ONNX Runtime takes, with the libraries that it came with")
         })?;
     if device(environment).is_none() {
-        bail!("`{shown}` has no device for this processor");
+        bail!(NoDevice(plugin.to_owned()));
     }
     Ok(())
 }
+
+/// The plugin is sound and not for this machine, as on a processor of AMD.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` has no device for this processor", .0.display())]
+pub struct NoDevice(PathBuf);
 
 /// OpenVINO's CPU, where its plugin is registered.
 pub fn device(environment: &Environment) -> Option<Device<'_>> {
@@ -89,9 +94,6 @@ pub fn options(threads: usize, precision: Precision) -> Vec<(String, String)> {
 }
 
 /// Whether this processor computes bf16 itself; elsewhere OpenVINO would compute in f32 and say nothing.
-///
-/// # Errors
-/// If it does not.
 pub fn check_bf16() -> anyhow::Result<()> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     ensure!(
@@ -137,7 +139,7 @@ mod tests {
     use weldfleet_testkit::{openvino_plugin, skip};
     use weldfleet_weld::features::REGRESSIONS;
 
-    use crate::inference::{Models, layout::Layout, tuning::probe::Probe};
+    use crate::inference::{Models, layout::Layout, probe::Probe};
 
     /// The committed models by OpenVINO; `None` where its plugin is not published.
     fn models(precision: Precision) -> Option<Models> {
@@ -185,7 +187,7 @@ mod tests {
             skip("openvino", "no OpenVINO for this processor");
             return;
         };
-        let probe = Probe::new(models.catalog.set().global().config(), ROWS);
+        let probe = Probe::new(models.catalog.set.global().config(), ROWS);
         let reference = outputs(&Models::for_test("models"), &probe, 1, 32);
         let ours = outputs(&models, &probe, 1, 32);
         let furthest = furthest(&reference, &ours);
@@ -208,13 +210,13 @@ mod tests {
         let version = models.set().global().version();
         assert_eq!(
             &*version,
-            format!("{}+bf16", models.catalog.set().global().version())
+            format!("{}+bf16", models.catalog.set.global().version())
         );
         if check_bf16().is_err() {
             skip("bf16", "this processor does not compute bf16");
             return;
         }
-        let probe = Probe::new(models.catalog.set().global().config(), ROWS);
+        let probe = Probe::new(models.catalog.set.global().config(), ROWS);
         let exact = outputs(&Models::for_test("models"), &probe, 1, 32);
         let furthest = furthest(&exact, &outputs(&models, &probe, 1, 32));
         assert!(furthest > 1e-4, "it computes in f32: {furthest}");

@@ -21,7 +21,9 @@ use weldfleet_weld::{
 };
 
 pub use super::pool_error::{ModelFailure, PoolError};
-use super::{Models, compute::Compute, first_then_rest, isolation, layout::Layout, welds::Welds};
+use super::{
+    Models, compute::Compute, isolation, layout::Layout, models::first_then_rest, welds::Welds,
+};
 use crate::lease::HeldLease;
 
 /// Rows a thread takes at a time, at least: whole batches.
@@ -49,9 +51,6 @@ struct Chunk {
 
 impl Pool {
     /// Starts the layout's threads and opens the global model in each.
-    ///
-    /// # Errors
-    /// If a model cannot be opened or a thread cannot be started.
     pub fn start(
         judge: Arc<Judge>,
         models: Option<Models>,
@@ -131,9 +130,6 @@ impl Pool {
     }
 
     /// Whether the compute thread that is free next judges by this model.
-    ///
-    /// # Errors
-    /// Why not.
     pub async fn try_model(&self, model: ModelId) -> Result<(), PoolError> {
         let (done, mut tried) = mpsc::unbounded_channel();
         let chunk = Chunk {

@@ -17,7 +17,6 @@ use super::{
     interface,
     layout::Layout,
     remedy::with_remedy,
-    rows::Rows,
     runtime::{EngineShapes, Runtime},
 };
 
@@ -29,16 +28,9 @@ pub struct ModelSession {
     session: Session,
     config: InferenceConfig,
     path: String,
-    memory: Memory,
-}
-
-/// What a session reads its rows from.
-enum Memory {
-    /// The batch itself, of any size: nothing is copied or padded, which on a CPU would only cost time.
-    Batch,
-    /// Buffers of one size, bound to the session: the device copies from and to pinned memory, and no batch has a shape
-    /// of its own that something would have to be built for.
-    Bound { on_gpu: bool, bound: Box<Bound> },
+    /// On a GPU: the device copies from and to pinned memory, and no batch has a shape of its own that something would
+    /// have to be built for.
+    bound: Option<Box<Bound>>,
 }
 
 impl ModelSession {
@@ -52,31 +44,28 @@ impl ModelSession {
         config: &InferenceConfig,
         layout: Layout,
     ) -> anyhow::Result<Self> {
-        let shown = files.path().display().to_string();
+        let shown = files.path.display().to_string();
         let session = match build(runtime, files, config, layout) {
-            Err(error) if runtime.set_engines_aside(files.digest(), &error) => {
+            Err(error) if runtime.set_engines_aside(&files.digest, &error) => {
                 build(runtime, files, config, layout)
             }
             built => built,
         }
         .with_context(|| format!("cannot open model `{shown}`"))?;
         interface::check(&session, config, &shown)?;
-        let memory = if runtime.is_gpu() {
+        let bound = if runtime.is_gpu() {
             let device = Some(runtime.device_id());
             let bound = Bound::new(&session, config, layout.batch_rows, device)
                 .with_context(|| format!("cannot bind buffers to model `{shown}`"))?;
-            Memory::Bound {
-                on_gpu: true,
-                bound: Box::new(bound),
-            }
+            Some(Box::new(bound))
         } else {
-            Memory::Batch
+            None
         };
         let mut opened = Self {
             session,
             config: config.clone(),
             path: shown,
-            memory,
+            bound,
         };
         match opened.try_once() {
             // Some of a device's libraries are asked for only now.
@@ -88,15 +77,11 @@ impl ModelSession {
     }
 
     /// Changes the size of the batches it is prepared for.
-    ///
-    /// # Errors
-    /// If the buffers cannot be had.
-    pub fn use_batch(&mut self, rows: usize, runtime: &Runtime) -> anyhow::Result<()> {
-        if let Memory::Bound { on_gpu, bound } = &mut self.memory
+    pub fn use_batch(&mut self, rows: usize) -> anyhow::Result<()> {
+        if let Some(bound) = &mut self.bound
             && bound.rows() != rows
         {
-            let device = on_gpu.then(|| runtime.device_id());
-            **bound = Bound::new(&self.session, &self.config, rows, device)?;
+            **bound = Bound::new(&self.session, &self.config, rows, bound.device())?;
         }
         Ok(())
     }
@@ -107,7 +92,7 @@ impl ModelSession {
             InputKind::Features => (self.config.row_len(), &[]),
             InputKind::Raw => (2, &spans),
         };
-        self.run(Rows {
+        self.run(Batch {
             curves: &vec![0.0; len],
             spans,
             scalars: &vec![0.0; self.config.scalars.len()],
@@ -120,61 +105,48 @@ impl ModelSession {
     ///
     /// # Errors
     /// If the runtime fails or answers other shapes than `[N]` and `[N, 4]`.
-    pub fn infer(&mut self, batch: Batch<'_>) -> anyhow::Result<()> {
-        self.run(Rows {
-            curves: batch.curves,
-            spans: batch.spans,
-            scalars: batch.scalars,
-            nok_prob: batch.nok_prob,
-            regression: batch.regression,
-        })
-    }
-
-    /// [`ModelSession::infer`] for rows of any origin.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn run(&mut self, rows: Rows<'_>) -> anyhow::Result<()> {
+    pub fn run(&mut self, batch: Batch<'_>) -> anyhow::Result<()> {
         let Self {
             session,
             config,
             path,
-            memory,
+            bound,
         } = self;
-        let count = rows.nok_prob.len();
-        match memory {
-            Memory::Bound { bound, .. } => bound
-                .run(session, config, rows)
-                .with_context(|| format!("model `{path}` failed on {count} rows")),
-            Memory::Batch => run_on_batch(session, config, path, rows),
+        let rows = batch.rows();
+        match bound {
+            Some(bound) => bound
+                .run(session, config, batch)
+                .with_context(|| format!("model `{path}` failed on {rows} rows")),
+            None => run_unbound(session, config, path, batch),
         }
     }
 }
 
-fn run_on_batch(
+/// Of any size: nothing is copied or padded, which on a CPU would only cost time.
+fn run_unbound(
     session: &mut Session,
     config: &InferenceConfig,
     path: &str,
-    rows: Rows<'_>,
+    batch: Batch<'_>,
 ) -> anyhow::Result<()> {
-    let count = rows.nok_prob.len();
+    let count = batch.rows();
     let input = config.input.as_str();
     let mut inputs = match config.input_kind {
         InputKind::Features => {
             let shape = [count, CHANNELS, config.target_len];
-            inputs![input => TensorRef::from_array_view((shape, rows.curves))?]
+            inputs![input => TensorRef::from_array_view((shape, batch.curves))?]
         }
         InputKind::Raw => {
-            let spans = ([count, 2], rows.spans.as_flattened());
+            let spans = ([count, 2], batch.spans.as_flattened());
             inputs![
-                input => TensorRef::from_array_view(([rows.curves.len()], rows.curves))?,
+                input => TensorRef::from_array_view(([batch.curves.len()], batch.curves))?,
                 config.spans.as_str() => TensorRef::from_array_view(spans)?,
             ]
         }
     };
     if !config.scalars.is_empty() {
         let shape = [count, config.scalars.len()];
-        let scalars = TensorRef::from_array_view((shape, rows.scalars))?;
+        let scalars = TensorRef::from_array_view((shape, batch.scalars))?;
         inputs.push((SCALARS_INPUT.into(), scalars.into()));
     }
     let outputs = session
@@ -194,9 +166,9 @@ fn run_on_batch(
         Ok(())
     };
     let count = count as i64;
-    take(&config.outputs.nok_prob, &[count], rows.nok_prob)?;
+    take(&config.outputs.nok_prob, &[count], batch.nok_prob)?;
     let regressions = [count, REGRESSIONS as i64];
-    take(&config.outputs.regression, &regressions, rows.regression)
+    take(&config.outputs.regression, &regressions, batch.regression)
 }
 
 fn build(
@@ -219,19 +191,19 @@ fn build(
         .map_err(step)?;
     let shapes = engine_shapes(config, layout.batch_rows);
     let mut builder = builder
-        .with_execution_providers(runtime.execution_providers(&shapes, files.digest()))
+        .with_execution_providers(runtime.execution_providers(&shapes, &files.digest))
         .map_err(step)
         .map_err(lacking)?;
     builder = runtime
         .with_processor(builder, layout.threads)
         .map_err(lacking)?;
-    for file in files.weights() {
+    for file in &files.weights {
         builder = builder
             .with_external_initializer_file_in_memory(&file.name, file.bytes.clone())
             .map_err(step)?;
     }
     builder
-        .commit_from_memory(files.graph())
+        .commit_from_memory(&files.graph)
         .map_err(anyhow::Error::from)
         .map_err(lacking)
 }
@@ -270,16 +242,13 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::inference::{Models, tuning::probe::Probe};
+    use crate::inference::{Models, probe::Probe};
 
     /// Opens a checked-in model with buffers bound in plain memory, as a GPU has them in pinned memory.
     fn bound(models: &Models, rows: usize) -> ModelSession {
         let mut session = open(models, rows);
         let bound = Bound::new(&session.session, &session.config, rows, None).unwrap();
-        session.memory = Memory::Bound {
-            on_gpu: false,
-            bound: Box::new(bound),
-        };
+        session.bound = Some(Box::new(bound));
         session
     }
 
@@ -310,7 +279,7 @@ mod tests {
             "tests/tests/data/models/scalars",
         ] {
             let models = Models::for_test(folder);
-            let probe = Probe::new(models.catalog.set().global().config(), 48);
+            let probe = Probe::new(models.catalog.set.global().config(), 48);
             let (mut plain, mut bound) = (open(&models, 48), bound(&models, 48));
             for rows in [48, 5, 48, 1, 31] {
                 let expected = outputs(&mut plain, &probe, rows);
@@ -321,7 +290,7 @@ mod tests {
                     "{folder}: {rows} of 48 rows"
                 );
             }
-            bound.use_batch(64, &models.runtime).unwrap();
+            bound.use_batch(64).unwrap();
             assert_eq!(
                 outputs(&mut bound, &probe, 48),
                 outputs(&mut plain, &probe, 48),
@@ -336,7 +305,7 @@ mod tests {
         const ROWS: usize = 32;
         for folder in ["bench/models/near-free", "models", "bench/models/cnn-raw"] {
             let models = Models::for_test(folder);
-            let probe = Probe::new(models.catalog.set().global().config(), ROWS);
+            let probe = Probe::new(models.catalog.set.global().config(), ROWS);
             let mut sessions = [open(&models, ROWS), bound(&models, ROWS)];
             let mut best = [Duration::MAX; 2];
             // In turn, and the best of many, so that neither meets the worse half of a busy machine.
@@ -360,7 +329,7 @@ mod tests {
     #[test]
     fn more_rows_than_the_buffers_hold_are_refused() {
         let models = Models::for_test("models");
-        let probe = Probe::new(models.catalog.set().global().config(), 9);
+        let probe = Probe::new(models.catalog.set.global().config(), 9);
         let mut session = bound(&models, 8);
         let (mut nok_prob, mut regression) = (vec![0.0; 9], vec![0.0; 36]);
         let refused = session.run(probe.rows(&mut nok_prob, &mut regression));
@@ -371,19 +340,19 @@ mod tests {
     #[test]
     fn engines_are_made_for_one_batch_size() {
         let models = Models::for_test("models");
-        let shapes = engine_shapes(models.catalog.set().global().config(), 1024);
+        let shapes = engine_shapes(models.catalog.set.global().config(), 1024);
         assert_eq!(
             [&shapes.min, &shapes.opt, &shapes.max],
             ["curves:1024x4x1000"; 3]
         );
         let scalars = Models::for_test("tests/tests/data/models/scalars");
-        let shapes = engine_shapes(scalars.catalog.set().global().config(), 64);
+        let shapes = engine_shapes(scalars.catalog.set.global().config(), 64);
         assert_eq!(shapes.opt, "curves:64x4x100,scalars:64x2");
         let raw = Models::for_test("bench/models/cnn-raw");
-        let shapes = engine_shapes(raw.catalog.set().global().config(), 1024);
+        let shapes = engine_shapes(raw.catalog.set.global().config(), 1024);
         assert_eq!(shapes.min, "curves:4096,spans:1024x2");
         assert_eq!(shapes.opt, "curves:1228800,spans:1024x2");
-        let shapes = engine_shapes(raw.catalog.set().global().config(), 1);
+        let shapes = engine_shapes(raw.catalog.set.global().config(), 1);
         assert_eq!(
             shapes.opt, "curves:4096,spans:1x2",
             "never below the smallest"

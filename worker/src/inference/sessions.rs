@@ -12,7 +12,7 @@ use weldfleet_failpoints::sick_model;
 use weldfleet_weld::{features::REGRESSIONS, judge::ModelId};
 
 use super::{
-    Models, layout::Layout, remedy::is_out_of_memory, session::ModelSession, tuning::probe::Probe,
+    Models, layout::Layout, probe::Probe, remedy::is_out_of_memory, session::ModelSession,
 };
 use crate::memory::{self, Limit};
 
@@ -41,7 +41,7 @@ pub fn room(models: &Models, layout: Layout, memory: Option<u64>) -> u64 {
         return u64::MAX;
     };
     let threads = layout.sessions.max(1) as u64;
-    let files = models.bytes(models.ids());
+    let files = models.bytes();
     let global = models.session_bytes([ModelId::GLOBAL], layout);
     ((memory / 2).saturating_sub(files) / threads).saturating_sub(global)
 }
@@ -97,11 +97,8 @@ impl Sessions {
     }
 
     /// Asks a model about a weld that was made up.
-    ///
-    /// # Errors
-    /// As of [`Sessions::session`]; or what the model says.
     pub fn try_made_up(&mut self, id: ModelId) -> anyhow::Result<()> {
-        let probe = Probe::new(self.models.catalog.set().spec(id).config(), 1);
+        let probe = Probe::new(self.models.catalog.set.spec(id).config(), 1);
         let (mut nok_prob, mut regression) = ([f32::NAN], [f32::NAN; REGRESSIONS]);
         let session = self.session(id)?;
         session.run(probe.rows(&mut nok_prob, &mut regression))
@@ -148,7 +145,7 @@ impl Sessions {
         } else {
             while self.close_idlest(id) {}
         }
-        let model = self.models.catalog.files(id).path().display();
+        let model = self.models.catalog.files(id).path.display();
         let error = format!("{error:#}");
         tracing::warn!(%model, error, "a model fails, trying again without models of other parts");
         true
@@ -159,7 +156,7 @@ impl Sessions {
         let Some(idlest) = others.min_by_key(|part| self.open[part].asked) else {
             return false;
         };
-        let model = self.models.catalog.files(idlest).path().display();
+        let model = self.models.catalog.files(idlest).path.display();
         tracing::debug!(%model, "closed for the model of another part");
         self.close(idlest);
         true
@@ -224,7 +221,7 @@ mod tests {
     fn the_part_that_was_not_asked_for_longest_makes_room_and_the_global_model_stays() {
         let (_folder, models) = models(&[("A", "good"), ("B", "good"), ("C", "good")]);
         let id = |part: &str| models.set().for_part(part);
-        let one = models.bytes([id("A")]);
+        let one = models.catalog.files(id("A")).bytes();
         let mut sessions = sessions(&models, 2 * one);
         let open = |sessions: &Sessions| ["", "A", "B", "C"].map(|part| sessions.is_open(id(part)));
         for part in ["", "A", "B", "A", "C"] {
@@ -246,8 +243,8 @@ mod tests {
     #[test]
     fn threads_share_half_of_the_memory_less_the_files_and_the_global_sessions() {
         let (_folder, models) = models(&[("A", "good"), ("B", "good")]);
-        let one = models.bytes([ModelId::GLOBAL]);
-        assert_eq!(models.bytes(models.ids()), 3 * one);
+        let one = models.catalog.global().bytes();
+        assert_eq!(models.bytes(), 3 * one);
         assert_eq!(room(&models, LAYOUT, Some(2 * (3 + 2 * 5) * one)), 4 * one);
         assert_eq!(room(&models, LAYOUT, Some(one)), 0);
         assert_eq!(room(&models, LAYOUT, None), u64::MAX);
@@ -273,7 +270,7 @@ mod tests {
     #[test]
     fn a_session_on_a_gpu_takes_its_buffers_too() {
         let (_folder, mut models) = models(&[]);
-        let one = models.bytes([ModelId::GLOBAL]);
+        let one = models.catalog.global().bytes();
         assert_eq!(models.session_bytes([ModelId::GLOBAL], LAYOUT), one);
         models.runtime = models.runtime.forced(Provider::Cuda, false);
         // Eight rows of four channels of 100 points, and five results, on host and device.

@@ -13,8 +13,7 @@ use anyhow::bail;
 use weldfleet_weld::features::{InferenceConfig, REGRESSIONS};
 
 use super::{
-    files::ModelFiles, layout::Layout, runtime::Runtime, session::ModelSession,
-    tuning::probe::Probe,
+    files::ModelFiles, layout::Layout, probe::Probe, runtime::Runtime, session::ModelSession,
 };
 
 /// Most by which a row's values may differ from those it gets alone.
@@ -92,7 +91,7 @@ fn compare(
             "model `{}`: a row's output `{output}` is {alone} where the row is alone and {together} in a batch of {rows}, so a \
              weld's verdict would depend on the welds beside it; a dynamically quantised model does that: quantise it \
              statically, or leave it as it was",
-            files.path().display()
+            files.path.display()
         );
     }
     Ok(())

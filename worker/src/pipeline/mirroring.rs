@@ -68,7 +68,6 @@ impl FailedAt {
 }
 
 impl Mirroring {
-    /// Follows into this mirror.
     pub fn new(mirror: Mirror) -> Self {
         Self {
             mirror: mirror.searching_for(SEARCH),

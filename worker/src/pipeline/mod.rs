@@ -40,7 +40,6 @@ use std::{collections::HashMap, sync::Mutex};
 
 use weldfleet_breaker::{Limits, Tally};
 use weldfleet_queue::Queue;
-use weldfleet_stores::clickhouse::OutcomeCounts;
 
 use crate::{inference::pool::Pool, needs::Needs};
 
@@ -66,11 +65,4 @@ pub struct Pipeline {
     pub needs: Needs,
     /// Ranges given back for what looked like the server's failure, and how often.
     pub excused: Mutex<HashMap<String, u32>>,
-}
-
-impl Pipeline {
-    async fn trip_breaker(&self, counts: &OutcomeCounts) {
-        let counts = counts::for_breaker(counts);
-        self.tally.add(counts, &self.limits, &self.worker).await;
-    }
 }

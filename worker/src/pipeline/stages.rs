@@ -465,7 +465,15 @@ impl Stage<'_, Mirrored> {
         let counts = at.written.counts;
         counts::publish(&counts);
         if !matches!(under.range.selection, Selection::Status(_)) {
-            under.pipeline.trip_breaker(&counts).await;
+            let Pipeline {
+                tally,
+                limits,
+                worker,
+                ..
+            } = under.pipeline;
+            tally
+                .add(counts::for_breaker(&counts), limits, worker)
+                .await;
         }
         Ok(Counted { counts })
     }

@@ -81,14 +81,11 @@ impl Gatherer {
         report.rows_per_second = pace(report.rows_per_second, of_days);
         // Rows of runs are as old as their pace.
         let open = report.runs.iter().flatten().any(RunLine::is_open);
-        report.eta_seconds = match report.rows_per_second {
-            Some(pace)
-                if left > 0 && pace > 0.0 && (is_recent || !open) && report.paused.is_none() =>
-            {
-                Some(left as f64 / pace)
-            }
-            _ => None,
-        };
+        let goes_on = (is_recent || !open) && report.paused.is_none();
+        report.eta_seconds = report
+            .rows_per_second
+            .filter(|_| goes_on)
+            .and_then(|pace| time_left(left, pace));
         if let (Some(patches), Some(settling)) = (&mut report.patches, &details.settling) {
             let named = |days: &BTreeSet<Day>| days.iter().map(Day::to_string).collect();
             patches.days_unsettled = named(&settling.unsettled);
@@ -122,7 +119,24 @@ impl Gatherer {
     }
 }
 
+/// Below a row a second it would be said beside a pace of 0, and be none that anybody plans with.
+fn time_left(rows: u64, pace: f64) -> Option<f64> {
+    (rows > 0 && pace >= 1.0).then(|| rows as f64 / pace)
+}
+
 /// Of the live days and of others together; `None` if either is not known.
 fn pace(live: Option<f64>, others: Option<f64>) -> Option<f64> {
     Some(live? + others?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_time_is_left_beside_a_pace_of_nothing() {
+        assert_eq!(time_left(500, 250.0), Some(2.0));
+        assert_eq!(time_left(500, 0.9), None);
+        assert_eq!(time_left(0, 250.0), None);
+    }
 }

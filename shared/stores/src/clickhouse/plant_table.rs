@@ -40,6 +40,9 @@ impl CurveForm {
     }
 }
 
+/// Comment of a table that was made here, so that invented welds may go on in it.
+const INVENTED: &str = "invented welds, by scheduler simulate";
+
 const CURVES: [&str; 2] = ["u_curve", "i_curve"];
 
 /// Names and types of every other column.
@@ -82,6 +85,8 @@ pub struct PlantRows<'a> {
 #[derive(Clone)]
 pub struct PlantTable {
     server: Server,
+    database: String,
+    table: String,
     /// Quoted, with its database.
     name: String,
     form: CurveForm,
@@ -103,7 +108,18 @@ impl PlantTable {
             let engine: String = server.one("read system.tables", &sql).await?;
             refuse_faults(table, differences(&engine, columns, form))?;
         }
-        Ok(Self { server, name, form })
+        Ok(Self {
+            database: database.to_owned(),
+            table: table.to_owned(),
+            server,
+            name,
+            form,
+        })
+    }
+
+    /// Its rows where the table was not made here: a plant's own.
+    pub async fn foreign_rows(&self) -> Result<u64, StoreError> {
+        rows_of_a_plant(&self.server, &self.database, &self.table).await
     }
 
     /// The largest number behind `prefix` among the day's ids, 0 if there is none.
@@ -182,6 +198,21 @@ fn shape(form: CurveForm) -> impl Iterator<Item = (&'static str, &'static str)> 
     COLUMNS.into_iter().chain(curves)
 }
 
+/// Rows of a table that [`create`] did not make.
+pub(super) async fn rows_of_a_plant(
+    server: &Server,
+    database: &str,
+    table: &str,
+) -> Result<u64, StoreError> {
+    let name = quote::qualified(database, table);
+    let about = quote::about_table("name", database, table);
+    let sql = format!(
+        "SELECT CAST(if(comment = '{INVENTED}', 0, assumeNotNull((SELECT count() FROM {name}))) AS UInt64) \
+         FROM system.tables WHERE {about}"
+    );
+    server.one("look at the source table", &sql).await
+}
+
 async fn create(server: &Server, name: &str, form: CurveForm) -> Result<(), StoreError> {
     let database = quote::identifier(server.database());
     let sql = format!("CREATE DATABASE IF NOT EXISTS {database}");
@@ -190,7 +221,7 @@ async fn create(server: &Server, name: &str, form: CurveForm) -> Result<(), Stor
     // Ordered as older systems order theirs, although a key with NULL in it has to be allowed.
     let sql = format!(
         "CREATE TABLE IF NOT EXISTS {name} ({}) ENGINE = ReplacingMergeTree(ver) PARTITION BY data_date \
-         ORDER BY (data_date, spot_tag, id) SETTINGS allow_nullable_key = 1",
+         ORDER BY (data_date, spot_tag, id) SETTINGS allow_nullable_key = 1 COMMENT '{INVENTED}'",
         commas(columns)
     );
     server.execute("create the plant's table", &sql).await

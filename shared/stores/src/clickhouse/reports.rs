@@ -14,7 +14,8 @@ use crate::{
 pub struct Pace {
     /// Rows completed in the window.
     pub rows: u64,
-    /// Rows per second: over the window, or over the time since the first of them where that is shorter.
+    /// Rows per second over the whole window. Over the time since the first of them a burst would be a pace that nothing
+    /// keeps up.
     pub rows_per_second: f64,
 }
 
@@ -110,18 +111,14 @@ impl SourceTable {
     pub async fn pace(&self, days: &[Day], seconds: u32) -> Result<Pace, StoreError> {
         let complete = self.schema.column("alg_complete_time");
         let sql = format!(
-            "SELECT count(), toFloat64(dateDiff('millisecond', assumeNotNull(min({complete})), now64(3))) / 1000 \
-             FROM {source} WHERE {days} AND {complete} > now64(3) - toIntervalSecond({seconds})",
+            "SELECT count() FROM {source} WHERE {days} AND {complete} > now64(3) - toIntervalSecond({seconds})",
             source = self.schema.rows(),
             days = self.schema.on_days(days),
         );
-        let (rows, taken): (u64, f64) = self.server.one("measure the pace", &sql).await?;
-        if rows == 0 {
-            return Ok(Pace::default());
-        }
+        let rows: u64 = self.server.one("measure the pace", &sql).await?;
         Ok(Pace {
             rows,
-            rows_per_second: rows as f64 / taken.clamp(1.0, f64::from(seconds)),
+            rows_per_second: rows as f64 / f64::from(seconds),
         })
     }
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::{
     Server, SourceTable,
+    plant_table::rows_of_a_plant,
     quote::literal,
     schema::{OWN_RECORD_ID, Schema},
 };
@@ -130,9 +131,13 @@ async fn foreign_rows(server: &Server, schema: &Schema) -> Result<u64, StoreErro
 }
 
 impl SourceTable {
-    /// Rows of a plant, beside which invented welds would stand; 0 in a table of our own making.
+    /// Rows of a plant, beside which invented welds would stand; 0 in a table of our own making, and in one that was
+    /// made for invented welds.
     pub async fn foreign_rows(&self) -> Result<u64, StoreError> {
-        foreign_rows(&self.server, &self.schema).await
+        match foreign_rows(&self.server, &self.schema).await? {
+            0 => Ok(0),
+            _ => rows_of_a_plant(&self.server, &self.schema.database, &self.schema.table).await,
+        }
     }
 }
 

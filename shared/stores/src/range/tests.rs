@@ -22,7 +22,6 @@ fn days_are_calendar_days() {
         "202611222",
         "20260229",
         "00000000",
-        "19691231",
         "焊焊焊焊",
     ] {
         let error = bad.parse::<Day>().unwrap_err();
@@ -30,6 +29,11 @@ fn days_are_calendar_days() {
             error.to_string(),
             format!("`{bad}` is not a day; write YYYYMMDD, for example 20261122")
         );
+    }
+    for bad in ["19691231", "00010101", "21500101"] {
+        let error = bad.parse::<Day>().unwrap_err().to_string();
+        let wanted = format!("`{bad}` is outside the years 1970 to 2149");
+        assert!(error.starts_with(&wanted), "{error}");
     }
     let day: Day = "20240228".parse().unwrap();
     assert_eq!(day.offset(2).unwrap().to_string(), "20240301");

@@ -75,7 +75,6 @@ pub struct InferenceConfig {
     pub input_kind: InputKind,
     /// Points a channel, L.
     pub target_len: usize,
-    /// How curves become `target_len` points.
     pub fit: Fit,
     /// Must be `["U", "I", "R", "P"]`: said so that a model of another order is refused and not misfed.
     pub channels: Vec<Channel>,
@@ -151,84 +150,80 @@ impl InferenceConfig {
     /// # Errors
     /// The first key that is out of its range.
     pub fn check(&self) -> Result<(), BadValue> {
-        if self.model_version.trim().is_empty() {
-            let remedy = "give the text that tells this model from others";
-            return Err(BadValue::new("model_version", "empty", remedy));
+        BadValue::unless(
+            !self.model_version.trim().is_empty(),
+            "model_version",
+            "empty",
+            "give the text that tells this model from others",
+        )?;
+        BadValue::unless(
+            (2..=65_536).contains(&self.target_len),
+            "target_len",
+            self.target_len,
+            "give points a channel, 2 to 65536",
+        )?;
+        BadValue::unless(
+            self.channels == [Channel::U, Channel::I, Channel::R, Channel::P],
+            "channels",
+            format_args!("{:?}", self.channels),
+            "only [\"U\", \"I\", \"R\", \"P\"] is supported",
+        )?;
+        for scale in self.scale {
+            BadValue::unless(
+                scale.is_finite() && scale != 0.0,
+                "scale",
+                scale,
+                "give four finite factors other than 0, in channel order",
+            )?;
         }
-        if !(2..=65_536).contains(&self.target_len) {
-            let remedy = "give points a channel, 2 to 65536";
-            return Err(BadValue::new("target_len", self.target_len, remedy));
-        }
-        if self.channels != [Channel::U, Channel::I, Channel::R, Channel::P] {
-            let remedy = "only [\"U\", \"I\", \"R\", \"P\"] is supported";
-            return Err(BadValue::new(
-                "channels",
-                format!("{:?}", self.channels),
-                remedy,
-            ));
-        }
-        if let Some(scale) = self
-            .scale
-            .iter()
-            .find(|scale| !(scale.is_finite() && **scale != 0.0))
-        {
-            let remedy = "give four finite factors other than 0, in channel order";
-            return Err(BadValue::new("scale", scale, remedy));
-        }
-        if !(self.current_floor_ka > 0.0 && self.current_floor_ka <= 100.0) {
-            let remedy = "give kA above 0, at most 100";
-            return Err(BadValue::new(
-                "current_floor_ka",
-                self.current_floor_ka,
-                remedy,
-            ));
-        }
+        BadValue::unless(
+            self.current_floor_ka > 0.0 && self.current_floor_ka <= 100.0,
+            "current_floor_ka",
+            self.current_floor_ka,
+            "give kA above 0, at most 100",
+        )?;
         for (key, idle) in [
             ("idle_before_ms", self.idle_before_ms),
             ("idle_after_ms", self.idle_after_ms),
         ] {
-            if let Some(ms) = idle
-                && !(0.0..=1e6).contains(&ms)
-            {
+            if let Some(ms) = idle {
                 let remedy = "give ms from 0 to 1000000, or leave it out to cut nothing";
-                return Err(BadValue::new(key, ms, remedy));
+                BadValue::unless((0.0..=1e6).contains(&ms), key, ms, remedy)?;
             }
         }
-        if !(self.nok_threshold > 0.0 && self.nok_threshold <= 1.0) {
-            let remedy = "give a probability above 0, at most 1";
-            return Err(BadValue::new("nok_threshold", self.nok_threshold, remedy));
-        }
+        BadValue::unless(
+            self.nok_threshold > 0.0 && self.nok_threshold <= 1.0,
+            "nok_threshold",
+            self.nok_threshold,
+            "give a probability above 0, at most 1",
+        )?;
         for (key, name) in [
             ("input", &self.input),
             ("spans", &self.spans),
             ("outputs.nok_prob", &self.outputs.nok_prob),
             ("outputs.regression", &self.outputs.regression),
         ] {
-            if name.is_empty() {
-                let remedy = "give the tensor's name in the ONNX file";
-                return Err(BadValue::new(key, "empty", remedy));
-            }
+            let remedy = "give the tensor's name in the ONNX file";
+            BadValue::unless(!name.is_empty(), key, "empty", remedy)?;
         }
-        let twice = |name: &String| self.scalars.iter().filter(|other| *other == name).count() > 1;
-        if let Some(name) = self
-            .scalars
-            .iter()
-            .find(|name| name.is_empty() || twice(name))
-        {
-            let remedy = "give each number's name once, such as [\"umax\", \"tip_dress_count\"]";
-            return Err(BadValue::new(
+        for name in &self.scalars {
+            let times = self.scalars.iter().filter(|other| *other == name).count();
+            BadValue::unless(
+                !name.is_empty() && times == 1,
                 "scalars",
-                format!("{:?}, with `{name}` in it", self.scalars),
-                remedy,
-            ));
+                format_args!("{:?}, with `{name}` in it", self.scalars),
+                "give each number's name once, such as [\"umax\", \"tip_dress_count\"]",
+            )?;
         }
-        if let Some(missing) = self.scalars_missing
-            && (self.scalars.is_empty() || !missing.is_finite())
-        {
-            let remedy = "give a finite number, and in `scalars` what it stands for";
-            return Err(BadValue::new("scalars_missing", missing, remedy));
-        }
-        Ok(())
+        let Some(missing) = self.scalars_missing else {
+            return Ok(());
+        };
+        BadValue::unless(
+            !self.scalars.is_empty() && missing.is_finite(),
+            "scalars_missing",
+            missing,
+            "give a finite number, and in `scalars` what it stands for",
+        )
     }
 
     /// Whether a verdict of this model does not depend on how long the recorder ran.

@@ -1,8 +1,8 @@
 //! Everything between a decoded weld and its verdict, the same for `run`, `check`, `predict` and `explain`.
 //!
 //! Three steps, so that a worker can spread them: [`Judge::prepare`] (validation, rules, features; CPU),
-//! inference of [`Prepared::batches`] (whoever holds the model), [`Judge::conclude`] (fusion). [`Judge::judge`] does
-//! all three. A `Judge` is immutable and shared; each thread has its own [`Workspace`] and [`Prepared`].
+//! inference of [`Prepared::batches`] (whoever holds the model), [`Judge::conclude`] (fusion). A `Judge` is immutable
+//! and shared; each thread has its own [`Workspace`] and [`Prepared`].
 
 mod models;
 mod prepared;
@@ -37,27 +37,6 @@ fn scalars_of(spec: &ModelSpec, weld: &Weld<'_>, curves: &Curves) -> impl Iterat
         };
         if number.is_finite() { number } else { missing }
     })
-}
-
-/// Runs a model on a batch.
-pub trait Infer {
-    /// Why a batch failed as a whole; no row's own fault.
-    type Error;
-
-    /// Fills `batch.nok_prob` and `batch.regression`. Both hold NaN before: a row that is left so, or set so, becomes
-    /// an `error` verdict by itself.
-    ///
-    /// # Errors
-    /// What is not the fault of one row: the caller gets it and no verdicts.
-    fn infer(&mut self, batch: Batch<'_>) -> Result<(), Self::Error>;
-}
-
-impl<E, F: FnMut(Batch<'_>) -> Result<(), E>> Infer for F {
-    type Error = E;
-
-    fn infer(&mut self, batch: Batch<'_>) -> Result<(), E> {
-        self(batch)
-    }
 }
 
 /// Reusable buffers of one thread.
@@ -126,7 +105,6 @@ impl Judge {
         &self.fusion
     }
 
-    /// How the curves are stored.
     #[must_use]
     pub fn units(&self) -> &CurveUnits {
         &self.units
@@ -161,14 +139,9 @@ impl Judge {
         if let Err(invalid) = curves.load(weld, &self.units, &self.limits) {
             return Row::Refused(Status::Invalid, invalid.to_string());
         }
-        let findings = match self
-            .rules
-            .as_ref()
-            .map(|set| set.judge(weld.part_no, curves, rules))
-        {
-            None => None,
-            Some(Ok(findings)) => Some(findings),
-            Some(Err(error)) => return Row::Refused(Status::Error, format!("rule_error: {error}")),
+        let findings = match self.findings(weld.part_no, curves, rules) {
+            Ok(findings) => findings,
+            Err(reason) => return Row::Refused(Status::Error, reason),
         };
         let model = self.models.as_ref().map(|models| {
             let id = models.for_part(weld.part_no);
@@ -192,6 +165,19 @@ impl Judge {
             (id, slot)
         });
         Row::Ready(Ready { findings, model })
+    }
+
+    /// What the rules say, where they are on; or why they cannot, as `alg_error` has it.
+    fn findings(
+        &self,
+        part_no: &str,
+        curves: &Curves,
+        scratch: &mut RuleScratch,
+    ) -> Result<Option<Findings>, String> {
+        let set = self.rules.as_ref();
+        let findings = set.map(|set| set.judge(part_no, curves, scratch));
+        let findings = findings.transpose();
+        findings.map_err(|error| format!("rule_error: {error}"))
     }
 
     /// Appends one verdict per prepared row, in order, and empties `prepared`.
@@ -298,27 +284,6 @@ impl Judge {
         })
     }
 
-    /// Prepares, infers in batches of at most `batch_rows` and concludes: one verdict per weld, in order, appended.
-    ///
-    /// # Errors
-    /// Whatever `infer` fails with; `verdicts` is as before then.
-    pub fn judge<'a, I: Infer>(
-        &self,
-        welds: impl IntoIterator<Item = Weld<'a>>,
-        batch_rows: usize,
-        infer: &mut I,
-        workspace: &mut Workspace,
-        prepared: &mut Prepared,
-        verdicts: &mut Vec<Verdict>,
-    ) -> Result<(), I::Error> {
-        self.prepare(welds, workspace, prepared);
-        for batch in prepared.batches(batch_rows) {
-            infer.infer(batch)?;
-        }
-        self.conclude(prepared, verdicts);
-        Ok(())
-    }
-
     /// What there is to see of a weld that nothing can judge: its curves as they were recorded, in V and kA. `None`
     /// where there is nothing.
     #[must_use]
@@ -339,12 +304,7 @@ impl Judge {
         curves
             .load(weld, &self.units, &self.limits)
             .map_err(|invalid| invalid.to_string())?;
-        let findings = self
-            .rules
-            .as_ref()
-            .map(|set| set.judge(weld.part_no, curves, rules))
-            .transpose()
-            .map_err(|error| format!("rule_error: {error}"))?;
+        let findings = self.findings(weld.part_no, curves, rules)?;
         let fed = self.models.as_ref().map(|models| {
             let id = models.for_part(weld.part_no);
             weld_span(curves, models.spec(id).config())

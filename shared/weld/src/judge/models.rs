@@ -121,14 +121,13 @@ impl ModelSet {
         parts: impl IntoIterator<Item = (String, InferenceConfig)>,
         nok_threshold: Option<f32>,
     ) -> Result<Self, BadValue> {
-        if let Some(threshold) = nok_threshold
-            && !(threshold > 0.0 && threshold <= 1.0)
-        {
-            return Err(BadValue::new(
+        if let Some(threshold) = nok_threshold {
+            BadValue::unless(
+                threshold > 0.0 && threshold <= 1.0,
                 "nok_threshold",
                 threshold,
                 "give a probability above 0, at most 1",
-            ));
+            )?;
         }
         global.check().map_err(|problem| problem.within("global"))?;
         let mut specs = vec![ModelSpec::new(global, nok_threshold)];
@@ -208,13 +207,11 @@ impl ModelSet {
             .unwrap_or(ModelId::GLOBAL)
     }
 
-    /// A model by its index.
     #[must_use]
     pub fn spec(&self, id: ModelId) -> &ModelSpec {
         &self.specs[id.0]
     }
 
-    /// Every model, by index.
     pub fn specs(&self) -> impl Iterator<Item = (ModelId, &ModelSpec)> {
         self.specs
             .iter()
@@ -240,8 +237,8 @@ impl ModelSet {
 
     /// Models that call a weld NOK from a probability on that is above this one.
     pub fn with_threshold_above(&self, probability: f32) -> impl Iterator<Item = &ModelSpec> {
-        let mut specs = self.specs.iter();
-        std::iter::from_fn(move || specs.find(|spec| spec.nok_threshold > probability))
+        let is_above = move |spec: &&ModelSpec| spec.nok_threshold > probability;
+        self.specs.iter().filter(is_above)
     }
 
     /// Number of models, at least 1.
@@ -261,13 +258,12 @@ fn name(
     part: String,
     model: ModelId,
 ) -> Result<(), BadValue> {
-    if by_part.contains_key(&part) {
-        return Err(BadValue::new(
-            "parts",
-            format!("{part:?} twice"),
-            "give each part one model",
-        ));
-    }
+    BadValue::unless(
+        !by_part.contains_key(&part),
+        "parts",
+        format_args!("{part:?} twice"),
+        "give each part one model",
+    )?;
     by_part.insert(part, model);
     Ok(())
 }

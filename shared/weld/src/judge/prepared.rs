@@ -47,12 +47,10 @@ pub struct Prepared {
     tensors: Vec<Tensor>,
 }
 
-/// Rows for one call of one model.
+/// Rows for one call of one model, N of them. A row whose outputs are left NaN, or set so, becomes an `error` verdict by
+/// itself.
 #[derive(Debug)]
 pub struct Batch<'a> {
-    pub model: ModelId,
-    /// Number of rows, N.
-    pub rows: usize,
     /// `[N, 4, L]`, contiguous; of a raw model the samples, `[S]`.
     pub curves: &'a [f32],
     /// Of a raw model, one a row; else empty.
@@ -65,8 +63,15 @@ pub struct Batch<'a> {
     pub regression: &'a mut [f32],
 }
 
+impl Batch<'_> {
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.nok_prob.len()
+    }
+}
+
 impl Tensor {
-    fn batches(&mut self, model: ModelId, max_rows: usize) -> impl Iterator<Item = Batch<'_>> {
+    fn batches(&mut self, max_rows: usize) -> impl Iterator<Item = Batch<'_>> {
         let row_len = self.used / self.rows;
         let mut curves = &self.curves[..self.used];
         let mut spans = self.spans.as_mut_slice();
@@ -89,8 +94,6 @@ impl Tensor {
                 let (scalars_now, later) = scalars.split_at(rows * numbers);
                 scalars = later;
                 Batch {
-                    model,
-                    rows,
                     curves: now,
                     spans: of_batch,
                     scalars: scalars_now,
@@ -108,21 +111,23 @@ impl Prepared {
         self.rows.len()
     }
 
-    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Everything to infer, at most `max_rows` (at least 1) a batch. Batches do not overlap, so they may go to
-    /// different threads.
-    pub fn batches(&mut self, max_rows: usize) -> impl Iterator<Item = Batch<'_>> {
+    /// Everything to infer and by which model, at most `max_rows` (at least 1) a batch. Batches do not overlap, so they
+    /// may go to different threads.
+    pub fn batches(&mut self, max_rows: usize) -> impl Iterator<Item = (ModelId, Batch<'_>)> {
         let max_rows = max_rows.max(1);
         self.tensors
             .iter_mut()
             .enumerate()
             .filter(|(_, tensor)| tensor.rows > 0)
-            .flat_map(move |(index, tensor)| tensor.batches(ModelSet::id(index), max_rows))
+            .flat_map(move |(index, tensor)| {
+                let batches = tensor.batches(max_rows);
+                batches.map(move |batch| (ModelSet::id(index), batch))
+            })
     }
 
     pub(super) fn clear(&mut self, models: usize) {

@@ -2,10 +2,9 @@
 //! and `interruption`, which compares each gap.
 
 use super::{
-    Hit, Level, Pulse, Rule, RuleError, Segments, hit::rounded, pulses::dot,
-    stepped::SteppedSettings,
+    Hit, Level, Rule, RuleError, Segments, Stretch, pulses::dot, stepped::SteppedSettings,
 };
-use crate::{curves::Curves, vectors::widest};
+use crate::{curves::Curves, rounding::rounded, vectors::widest};
 
 /// `interruption`: every gap inside a pulse that is long enough.
 pub(super) fn interruption(segments: &Segments, stepped: &SteppedSettings, hits: &mut Vec<Hit>) {
@@ -13,35 +12,25 @@ pub(super) fn interruption(segments: &Segments, stepped: &SteppedSettings, hits:
         if gap.steps() >= stepped.interruption_flag {
             let limit = stepped.settings.interruption.flag_ms;
             let (t_ms, value) = (stepped.ms(gap.start), stepped.ms(gap.steps()));
-            hits.push(Hit::new(
-                Rule::Interruption,
-                Level::Flag,
-                t_ms,
-                value,
-                limit,
-            ));
+            let hit = Hit::new(Rule::Interruption, Level::Flag, t_ms, value, limit);
+            hits.push(hit);
         }
     }
 }
 
 /// `short_pulse`: length of the main pulse; a weld without any pulse has one of 0 ms.
-pub(super) fn short_pulse(main: Option<Pulse>, stepped: &SteppedSettings, hits: &mut Vec<Hit>) {
+pub(super) fn short_pulse(main: Option<Stretch>, stepped: &SteppedSettings, hits: &mut Vec<Hit>) {
     let (start, steps) = main.map_or((0, 0), |main| (main.start, main.steps()));
     let settings = &stepped.settings.short_pulse;
-    let found = if steps < stepped.short_pulse_flag {
+    let (level, limit) = if steps < stepped.short_pulse_flag {
         (Level::Flag, settings.flag_below_ms)
     } else if steps < stepped.short_pulse_warn {
         (Level::Warn, settings.warn_below_ms)
     } else {
         return;
     };
-    hits.push(Hit::new(
-        Rule::ShortPulse,
-        found.0,
-        stepped.ms(start),
-        stepped.ms(steps),
-        found.1,
-    ));
+    let (t_ms, value) = (stepped.ms(start), stepped.ms(steps));
+    hits.push(Hit::new(Rule::ShortPulse, level, t_ms, value, limit));
 }
 
 /// `low_energy`: ∫ U·I dt over the main pulse, J, of the samples and not the steps: a product of means would leave out
@@ -49,7 +38,7 @@ pub(super) fn short_pulse(main: Option<Pulse>, stepped: &SteppedSettings, hits: 
 /// without any pulse has one of 0 J.
 pub(super) fn low_energy(
     curves: &Curves,
-    main: Option<Pulse>,
+    main: Option<Stretch>,
     stepped: &SteppedSettings,
     hits: &mut Vec<Hit>,
 ) -> Result<(), RuleError> {
@@ -63,20 +52,11 @@ pub(super) fn low_energy(
     );
     let joules = rounded(sum * curves.sample_interval_ms());
     measurable(Rule::LowEnergy, joules, "J")?;
-    let found = if joules < settings.flag_below_j {
-        (Level::Flag, settings.flag_below_j)
-    } else if joules < settings.warn_below_j {
-        (Level::Warn, settings.warn_below_j)
-    } else {
-        return Ok(());
-    };
-    hits.push(Hit::new(
-        Rule::LowEnergy,
-        found.0,
-        stepped.ms(start),
-        joules,
-        found.1,
-    ));
+    let limits = [settings.flag_below_j, settings.warn_below_j];
+    if let Some((level, limit)) = passed(limits, |limit| joules < limit) {
+        let t_ms = stepped.ms(start);
+        hits.push(Hit::new(Rule::LowEnergy, level, t_ms, joules, limit));
+    }
     Ok(())
 }
 
@@ -86,7 +66,7 @@ pub(super) fn low_energy(
 pub(super) fn resistance_end_high(
     r: &[f32],
     trusted: Option<&[bool]>,
-    main: Pulse,
+    main: Stretch,
     stepped: &SteppedSettings,
     hits: &mut Vec<Hit>,
 ) -> Result<bool, RuleError> {
@@ -103,22 +83,11 @@ pub(super) fn resistance_end_high(
     }
     let mean = rounded(sum / f64::from(count));
     measurable(Rule::ResistanceEndHigh, mean, "mΩ")?;
-    let above = |limit: f64| limit > 0.0 && mean > limit;
-    let found = if above(settings.flag_above_mohm) {
-        (Level::Flag, settings.flag_above_mohm)
-    } else if above(settings.warn_above_mohm) {
-        (Level::Warn, settings.warn_above_mohm)
-    } else {
-        return Ok(true);
-    };
-    let t_ms = stepped.ms(main.start + from);
-    hits.push(Hit::new(
-        Rule::ResistanceEndHigh,
-        found.0,
-        t_ms,
-        mean,
-        found.1,
-    ));
+    let limits = [settings.flag_above_mohm, settings.warn_above_mohm];
+    if let Some((level, limit)) = passed(limits, |limit| limit > 0.0 && mean > limit) {
+        let t_ms = stepped.ms(main.start + from);
+        hits.push(Hit::new(Rule::ResistanceEndHigh, level, t_ms, mean, limit));
+    }
     Ok(true)
 }
 
@@ -126,6 +95,12 @@ pub(super) fn resistance_end_high(
 pub(super) fn end_window(steps: usize, stepped: &SteppedSettings) -> (usize, usize) {
     let to = steps.saturating_sub(stepped.end_guard);
     (to.saturating_sub(stepped.end_window), to)
+}
+
+/// The graver of the two limits that is passed.
+fn passed([flag, warn]: [f64; 2], is_passed: impl Fn(f64) -> bool) -> Option<(Level, f64)> {
+    let mut limits = [(Level::Flag, flag), (Level::Warn, warn)].into_iter();
+    limits.find(|(_, limit)| is_passed(*limit))
 }
 
 /// A comparison with NaN is false and would read as no hit.
@@ -152,7 +127,7 @@ mod tests {
         let level = |steps: usize| {
             let mut hits = Vec::new();
             let (start, end) = (20, 20 + steps);
-            short_pulse(Some(Pulse { start, end }), &stepped, &mut hits);
+            short_pulse(Some(Stretch { start, end }), &stepped, &mut hits);
             hits.first()
                 .map(|hit| (hit.level, hit.t_ms, hit.value, hit.limit))
         };

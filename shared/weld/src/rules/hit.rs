@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::rounding::rounded;
+
 /// A rule, in the order in which rules report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -31,6 +33,10 @@ impl Rule {
         Self::LowEnergy,
         Self::ResistanceEndHigh,
     ];
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| rule.as_str() == name)
+    }
 
     /// The name in `rules.toml` and in `rule_hits`.
     #[must_use]
@@ -70,7 +76,6 @@ pub struct Hit {
     pub t_ms: f64,
     /// Measured: relative drop, ms, mΩ or J, as the rule's limit.
     pub value: f64,
-    /// The limit that it passed.
     pub limit: f64,
 }
 
@@ -84,11 +89,6 @@ impl Hit {
             limit,
         }
     }
-}
-
-/// To six decimals, halves upwards: the same arithmetic as `numpy.floor(x * 1e6 + 0.5) / 1e6`.
-pub(super) fn rounded(value: f64) -> f64 {
-    (value * 1e6 + 0.5).floor() / 1e6
 }
 
 /// The JSON list that stores hold.
@@ -174,7 +174,7 @@ impl<'de> Deserialize<'de> for NokOn {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let (name, level) = text.split_once(':').unwrap_or((&text, "warn"));
-        let rule = Rule::ALL.into_iter().find(|rule| rule.as_str() == name);
+        let rule = Rule::named(name);
         let level = match level {
             "flag" => Some(Level::Flag),
             "warn" => Some(Level::Warn),

@@ -26,6 +26,8 @@ mod streaks;
 
 pub use file::{RulesFile, RulesFileError};
 pub use hit::{Hit, Level, NokOn, NokRules, Rule, RuleError, hits_json};
-pub use pulses::{Pulse, Segments};
-pub use set::{Basis, Findings, RuleScratch, RuleSet};
+pub use set::{Findings, RuleScratch, RuleSet};
 pub use streaks::{HitStreaks, HitStreaksError, Spot, SpotHit, Streak, streaks};
+
+pub(crate) use pulses::{Segments, Stretch};
+pub(crate) use set::Basis;

@@ -1,7 +1,7 @@
 //! Where current flows: pulses, and the gaps inside them.
 
-use super::{hit::rounded, stepped::SteppedSettings};
-use crate::vectors::widest;
+use super::stepped::SteppedSettings;
+use crate::{rounding::rounded, vectors::widest};
 
 /// Steps looked at together.
 const BLOCK: usize = 32;
@@ -10,14 +10,13 @@ const LANES: usize = 8;
 
 /// A stretch of steps, `start` inclusive, `end` exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pulse {
+pub(crate) struct Stretch {
     pub start: usize,
     /// One past the last step.
     pub end: usize,
 }
 
-impl Pulse {
-    #[must_use]
+impl Stretch {
     pub fn steps(&self) -> usize {
         self.end - self.start
     }
@@ -25,10 +24,10 @@ impl Pulse {
 
 /// A weld cut into pulses. Reusable.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Segments {
-    pub pulses: Vec<Pulse>,
+pub(crate) struct Segments {
+    pub pulses: Vec<Stretch>,
     /// Stretches without current inside a pulse, in time.
-    pub gaps: Vec<Pulse>,
+    pub gaps: Vec<Stretch>,
     /// Index of the main pulse in `pulses`: the one with the most ∫I²dt (∫U²dt where the weld is judged on U), of
     /// equals the first.
     pub main: Option<usize>,
@@ -37,13 +36,12 @@ pub struct Segments {
 }
 
 impl Segments {
-    #[must_use]
-    pub fn main(&self) -> Option<Pulse> {
+    pub fn main(&self) -> Option<Stretch> {
         self.main.map(|index| self.pulses[index])
     }
 
     /// The main pulse, and before it every other one with at least half of its ∫I²dt.
-    pub(super) fn hot_ones(&self) -> impl Iterator<Item = Pulse> + '_ {
+    pub(super) fn hot_ones(&self) -> impl Iterator<Item = Stretch> + '_ {
         let most = self.main.and_then(|main| self.squares.get(main));
         let is_hot = move |(index, squares): (usize, &f64)| {
             let is_hot =
@@ -74,15 +72,16 @@ impl Segments {
             let pulses = self.pulses.len();
             match self.pulses.last_mut() {
                 Some(pulse)
-                    if pulses >= stepped.max_pulses || !is_pause(*pulse, start, stepped) =>
+                    if pulses >= stepped.settings.pulses.max_pulses
+                        || !is_pause(*pulse, start, stepped) =>
                 {
-                    self.gaps.push(Pulse {
+                    self.gaps.push(Stretch {
                         start: pulse.end,
                         end: start,
                     });
                     pulse.end = end;
                 }
-                _ => self.pulses.push(Pulse { start, end }),
+                _ => self.pulses.push(Stretch { start, end }),
             }
         }
         self.find_main(x, stepped.grid.step_ms);
@@ -125,7 +124,7 @@ fn run(x: &[f32], threshold: f32, flows: bool) -> usize {
             .count()
 }
 
-fn is_pause(before: Pulse, until: usize, stepped: &SteppedSettings) -> bool {
+fn is_pause(before: Stretch, until: usize, stepped: &SteppedSettings) -> bool {
     let within = |samples: usize, [least, most]: [usize; 2]| (least..=most).contains(&samples);
     let may_end = [stepped.prepulse, stepped.main]
         .into_iter()
@@ -164,7 +163,7 @@ mod tests {
             .collect();
         let mut segments = Segments::default();
         segments.cut(&x, 0.1, &SteppedSettings::new(settings, 1.0));
-        let lengths = |pulses: &[Pulse]| pulses.iter().map(Pulse::steps).collect();
+        let lengths = |pulses: &[Stretch]| pulses.iter().map(Stretch::steps).collect();
         (lengths(&segments.pulses), lengths(&segments.gaps))
     }
 

@@ -1,6 +1,6 @@
 //! `resistance_peak`: a peak of smoothed R where a good weld has none.
 
-use super::{Hit, Level, Pulse, Rule, settings::PeakMeasure, stepped::SteppedSettings};
+use super::{Hit, Level, Rule, Stretch, settings::PeakMeasure, stepped::SteppedSettings};
 use crate::{
     peaks::{Peak, PeakScratch, crossing_left, crossing_right, find_peaks},
     vectors::widest,
@@ -36,7 +36,7 @@ impl Smoothed {
         &mut self,
         r: &[f32],
         trusted: Option<&[bool]>,
-        main: Pulse,
+        main: Stretch,
         stepped: &SteppedSettings,
         hits: &mut Vec<Hit>,
     ) -> bool {
@@ -82,13 +82,8 @@ impl Smoothed {
             } else {
                 (Level::Warn, settings.warn_mohm)
             };
-            hits.push(Hit::new(
-                Rule::ResistancePeak,
-                level,
-                stepped.ms(step),
-                value,
-                limit,
-            ));
+            let t_ms = stepped.ms(step);
+            hits.push(Hit::new(Rule::ResistancePeak, level, t_ms, value, limit));
         }
         told
     }
@@ -148,15 +143,15 @@ impl Hill {
 }
 
 /// Where the rule looks in a pulse of so many steps.
-pub(super) fn between_guards(steps: usize, stepped: &SteppedSettings) -> Pulse {
+pub(super) fn between_guards(steps: usize, stepped: &SteppedSettings) -> Stretch {
     let start = stepped.peak.start_guard.min(steps);
     let end = steps.saturating_sub(stepped.peak.end_guard).max(start);
-    Pulse { start, end }
+    Stretch { start, end }
 }
 
 /// Whether a peak of this stretch could be a hit: it is long enough and ends late enough.
 #[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
-pub(super) fn may_hold_a_peak(stretch: Pulse, stepped: &SteppedSettings) -> bool {
+pub(super) fn may_hold_a_peak(stretch: Stretch, stepped: &SteppedSettings) -> bool {
     let peak = &stepped.peak;
     stretch.steps() >= peak.smooth && {
         let last = stretch.end - peak.smooth + (peak.smooth - 1) / 2;
@@ -165,26 +160,21 @@ pub(super) fn may_hold_a_peak(stretch: Pulse, stepped: &SteppedSettings) -> bool
 }
 
 /// The longest stretch of trusted steps within `from..to`, of equals the first.
-fn longest_trusted(trusted: Option<&[bool]>, from: usize, to: usize) -> Pulse {
+fn longest_trusted(trusted: Option<&[bool]>, from: usize, to: usize) -> Stretch {
     let Some(trusted) = trusted else {
-        return Pulse {
+        return Stretch {
             start: from,
             end: to,
         };
     };
-    let mut longest = Pulse {
-        start: from,
-        end: from,
-    };
+    let empty = |at| Stretch { start: at, end: at };
+    let mut longest = empty(from);
     let mut stretch = longest;
     for (k, trusted) in trusted.iter().enumerate().take(to).skip(from) {
         if *trusted {
             stretch.end = k + 1;
         } else {
-            stretch = Pulse {
-                start: k + 1,
-                end: k + 1,
-            };
+            stretch = empty(k + 1);
         }
         if stretch.steps() > longest.steps() {
             longest = stretch;
@@ -246,7 +236,7 @@ mod tests {
         change(&mut settings);
         settings.check().unwrap();
         let (mut smoothed, mut hits) = (Smoothed::default(), Vec::new());
-        let main = Pulse { start: 7, end: 307 };
+        let main = Stretch { start: 7, end: 307 };
         let stepped = SteppedSettings::new(&settings, 1.0);
         assert!(smoothed.judge(r, None, main, &stepped, &mut hits));
         let rounded = |value: f64| (value * 1000.0).round() / 1000.0;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Hit, NokOn, NokRules, Rule, RuleError, RulesFile, Segments, bands,
+    Hit, NokOn, NokRules, Rule, RuleError, RulesFile, Segments, Stretch, bands,
     expulsion::{self, Signal},
     resistance_peak::{Smoothed, between_guards, may_hold_a_peak},
     settings::{PulseSettings, RuleSettings},
@@ -13,7 +13,7 @@ use crate::{Outcome, curves::Curves, rounding::single, vectors::widest};
 
 /// What a weld was judged on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Basis {
+pub(crate) enum Basis {
     /// R of the main pulse.
     #[default]
     Resistance,
@@ -28,7 +28,6 @@ pub struct Findings {
     pub hits: Vec<Hit>,
     /// NOK if any hit is in `nok_on`.
     pub outcome: Outcome,
-    /// The rules of those hits.
     pub nok_rules: NokRules,
 }
 
@@ -45,30 +44,38 @@ pub struct RuleScratch {
     pub(crate) basis: Basis,
     pub(crate) segments: Segments,
     pub(crate) smoothed: Smoothed,
-    /// R of a pulse, mΩ; 0 where it is not trusted.
-    r: Vec<f32>,
-    trusted: Vec<bool>,
-    medians: Vec<f32>,
+    signal: PulseSignal,
     /// The curves in steps, where a step is more than a sample.
     u_steps: Vec<f32>,
     i_steps: Vec<f32>,
+}
+
+/// One pulse, step by step.
+#[derive(Debug, Clone, Default)]
+struct PulseSignal {
+    /// R, mΩ; 0 where it is not trusted.
+    r: Vec<f32>,
+    /// Empty where all steps are.
+    trusted: Vec<bool>,
+    medians: Vec<f32>,
+}
+
+impl PulseSignal {
+    fn trusted(&self) -> Option<&[bool]> {
+        (!self.trusted.is_empty()).then_some(&self.trusted)
+    }
 }
 
 impl RuleSet {
     /// `file` must have been checked, as [`RulesFile::from_toml`] does.
     #[must_use]
     pub fn new(file: &RulesFile, sample_interval_ms: f64) -> Self {
+        let stepped = |settings| SteppedSettings::new(settings, sample_interval_ms);
+        let parts = file.parts.iter();
         Self {
-            all: SteppedSettings::new(&file.all, sample_interval_ms),
-            parts: file
-                .parts
-                .iter()
-                .map(|(part, settings)| {
-                    (
-                        part.clone(),
-                        SteppedSettings::new(settings, sample_interval_ms),
-                    )
-                })
+            all: stepped(&file.all),
+            parts: parts
+                .map(|(part, settings)| (part.clone(), stepped(settings)))
                 .collect(),
         }
     }
@@ -128,9 +135,7 @@ impl RuleSet {
             basis,
             segments,
             smoothed,
-            r,
-            trusted,
-            medians,
+            signal,
             u_steps,
             i_steps,
         } = scratch;
@@ -152,51 +157,16 @@ impl RuleSet {
         segments.cut(active, threshold, stepped);
 
         if let Some(main) = segments.main() {
-            let with_resistance = *basis == Basis::Resistance;
-            let floors = Floors::new(settings);
-            let mut all_told = true;
             // The main pulse comes last: the other rules look at its R.
-            for pulse in segments.hot_ones() {
-                let (u, i) = (&u[pulse.start..pulse.end], &i[pulse.start..pulse.end]);
-                if with_resistance {
-                    resistance(u, i, floors, r, trusted);
-                } else {
-                    trusted.clear();
-                    trusted.extend(u.iter().map(|u| *u >= floors.voltage));
-                }
-                if settings.expulsion.enabled {
-                    let signal = Signal {
-                        x: if with_resistance { r } else { u },
-                        i: with_resistance.then_some(i),
-                        trusted: (!trusted.is_empty()).then_some(trusted),
-                        start: pulse.start,
-                    };
-                    all_told &= expulsion::judge(&signal, stepped, medians, &mut hits);
-                }
+            let pulses = segments.hot_ones();
+            if !expulsions(u, i, *basis, pulses, stepped, signal, &mut hits) {
+                blind.insert(Rule::Expulsion);
             }
-            let trusted = (!trusted.is_empty()).then_some(trusted.as_slice());
-            let mut told = |rule, told: bool| {
-                if !told {
-                    blind.insert(rule);
+            match basis {
+                Basis::Resistance => {
+                    by_resistance(main, signal, stepped, smoothed, &mut hits, &mut blind)?;
                 }
-            };
-            told(Rule::Expulsion, all_told);
-            if with_resistance {
-                if settings.resistance_peak.enabled {
-                    let any = smoothed.judge(r, trusted, main, stepped, &mut hits);
-                    told(Rule::ResistancePeak, any);
-                }
-                if settings.resistance_end_high.enabled {
-                    let any = bands::resistance_end_high(r, trusted, main, stepped, &mut hits)?;
-                    told(Rule::ResistanceEndHigh, any);
-                }
-            } else {
-                // They say nothing of U alone, except that a pulse ends before the place where they look.
-                let looked_at = between_guards(main.steps(), stepped);
-                told(Rule::ResistancePeak, !may_hold_a_peak(looked_at, stepped));
-                told(Rule::LowEnergy, false);
-                let (from, to) = bands::end_window(main.steps(), stepped);
-                told(Rule::ResistanceEndHigh, from == to);
+                Basis::Voltage => by_voltage(main, stepped, &mut blind),
             }
         }
         if settings.low_energy.enabled && (*basis == Basis::Resistance || segments.main().is_none())
@@ -210,6 +180,84 @@ impl RuleSet {
             bands::short_pulse(segments.main(), stepped, &mut hits);
         }
         findings(settings, hits, *basis, blind)
+    }
+}
+
+/// Looks for expulsions in each of the pulses, of which `signal` keeps the last. Answers whether all of them could be
+/// told.
+fn expulsions(
+    u: &[f32],
+    i: &[f32],
+    basis: Basis,
+    pulses: impl Iterator<Item = Stretch>,
+    stepped: &SteppedSettings,
+    signal: &mut PulseSignal,
+    hits: &mut Vec<Hit>,
+) -> bool {
+    let floors = Floors::new(&stepped.settings);
+    let mut all_told = true;
+    for pulse in pulses {
+        let (u, i) = (&u[pulse.start..pulse.end], &i[pulse.start..pulse.end]);
+        let PulseSignal {
+            r,
+            trusted,
+            medians,
+        } = signal;
+        match basis {
+            Basis::Resistance => resistance(u, i, floors, r, trusted),
+            Basis::Voltage => {
+                trusted.clear();
+                trusted.extend(u.iter().map(|u| *u >= floors.voltage));
+            }
+        }
+        if stepped.settings.expulsion.enabled {
+            let (x, i) = match basis {
+                Basis::Resistance => (r.as_slice(), Some(i)),
+                Basis::Voltage => (u, None),
+            };
+            let signal = Signal {
+                x,
+                i,
+                trusted: (!trusted.is_empty()).then_some(trusted),
+                start: pulse.start,
+            };
+            all_told &= expulsion::judge(&signal, stepped, medians, hits);
+        }
+    }
+    all_told
+}
+
+/// The rules that look at R of the main pulse.
+fn by_resistance(
+    main: Stretch,
+    signal: &PulseSignal,
+    stepped: &SteppedSettings,
+    smoothed: &mut Smoothed,
+    hits: &mut Vec<Hit>,
+    blind: &mut NokRules,
+) -> Result<(), RuleError> {
+    let settings = &stepped.settings;
+    let (r, trusted) = (&signal.r, signal.trusted());
+    if settings.resistance_peak.enabled && !smoothed.judge(r, trusted, main, stepped, hits) {
+        blind.insert(Rule::ResistancePeak);
+    }
+    if settings.resistance_end_high.enabled
+        && !bands::resistance_end_high(r, trusted, main, stepped, hits)?
+    {
+        blind.insert(Rule::ResistanceEndHigh);
+    }
+    Ok(())
+}
+
+/// They say nothing of U alone, except that a pulse ends before the place where they look.
+fn by_voltage(main: Stretch, stepped: &SteppedSettings, blind: &mut NokRules) {
+    blind.insert(Rule::LowEnergy);
+    if may_hold_a_peak(between_guards(main.steps(), stepped), stepped) {
+        blind.insert(Rule::ResistancePeak);
+    }
+    let (from, to) = bands::end_window(main.steps(), stepped);
+    if from != to {
+        blind.insert(Rule::ResistanceEndHigh);
     }
 }
 

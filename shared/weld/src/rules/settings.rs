@@ -11,7 +11,6 @@ use crate::BadValue;
 pub struct RuleSettings {
     /// Which hits make the rules say NOK.
     pub nok_on: Vec<NokOn>,
-    /// What a pulse is.
     pub pulses: PulseSettings,
     pub expulsion: ExpulsionSettings,
     pub interruption: InterruptionSettings,
@@ -82,7 +81,6 @@ impl Default for PulseSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExpulsionSettings {
-    /// Whether the rule is asked.
     pub enabled: bool,
     /// Drop from which it is a flag.
     pub flag: f64,
@@ -125,7 +123,6 @@ impl Default for ExpulsionSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InterruptionSettings {
-    /// Whether the rule is asked.
     pub enabled: bool,
     /// Gap from which it is a flag, ms.
     pub flag_ms: f64,
@@ -155,7 +152,6 @@ pub enum PeakMeasure {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResistancePeakSettings {
-    /// Whether the rule is asked.
     pub enabled: bool,
     /// What `flag_mohm` and `warn_mohm` are compared with.
     pub measure: PeakMeasure,
@@ -207,7 +203,6 @@ impl Default for ResistancePeakSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShortPulseSettings {
-    /// Whether the rule is asked.
     pub enabled: bool,
     /// A shorter one is a flag, ms.
     pub flag_below_ms: f64,
@@ -229,7 +224,6 @@ impl Default for ShortPulseSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LowEnergySettings {
-    /// Whether the rule is asked.
     pub enabled: bool,
     /// Less is a flag, J.
     pub flag_below_j: f64,
@@ -251,7 +245,6 @@ impl Default for LowEnergySettings {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResistanceEndHighSettings {
-    /// Whether the rule is asked.
     pub enabled: bool,
     /// More is a flag, mΩ; 0 for none.
     pub flag_above_mohm: f64,
@@ -333,37 +326,36 @@ impl RuleSettings {
 impl PulseSettings {
     fn check(&self) -> Result<(), BadValue> {
         share("pulses.current_fraction", self.current_fraction)?;
-        if !(0.01..=100.0).contains(&self.current_floor_ka) {
-            let remedy = "give kA from 0.01 to 100";
-            return Err(BadValue::new(
-                "pulses.current_floor_ka",
-                self.current_floor_ka,
-                remedy,
-            ));
-        }
-        if !(0.001..=10.0).contains(&self.voltage_floor_v) {
-            let remedy = "give V from 0.001 to 10";
-            return Err(BadValue::new(
-                "pulses.voltage_floor_v",
-                self.voltage_floor_v,
-                remedy,
-            ));
-        }
+        BadValue::unless(
+            (0.01..=100.0).contains(&self.current_floor_ka),
+            "pulses.current_floor_ka",
+            self.current_floor_ka,
+            "give kA from 0.01 to 100",
+        )?;
+        BadValue::unless(
+            (0.001..=10.0).contains(&self.voltage_floor_v),
+            "pulses.voltage_floor_v",
+            self.voltage_floor_v,
+            "give V from 0.001 to 10",
+        )?;
         at_least_zero("pulses.min_pulse_ms", self.min_pulse_ms, MAX_MS)?;
-        if !(1..=100).contains(&self.max_pulses) {
-            let remedy = "give a number from 1 to 100";
-            return Err(BadValue::new("pulses.max_pulses", self.max_pulses, remedy));
-        }
+        BadValue::unless(
+            (1..=100).contains(&self.max_pulses),
+            "pulses.max_pulses",
+            self.max_pulses,
+            "give a number from 1 to 100",
+        )?;
         for (key, [low, high]) in [
             ("pulses.prepulse_ms", self.prepulse_ms),
             ("pulses.main_ms", self.main_ms),
             ("pulses.pause_ms", self.pause_ms),
         ] {
-            if !(low >= 0.0 && low <= high && high <= MAX_MS) {
-                let remedy =
-                    format!("give [shortest, longest] with 0 <= shortest <= longest <= {MAX_MS}");
-                return Err(BadValue::new(key, format!("[{low}, {high}]"), remedy));
-            }
+            BadValue::unless(
+                low >= 0.0 && low <= high && high <= MAX_MS,
+                key,
+                format_args!("[{low}, {high}]"),
+                format_args!("give [shortest, longest] with 0 <= shortest <= longest <= {MAX_MS}"),
+            )?;
         }
         Ok(())
     }
@@ -430,34 +422,17 @@ fn share(key: &str, value: f64) -> Result<(), BadValue> {
 }
 
 fn above_zero(key: &str, value: f64, most: f64) -> Result<(), BadValue> {
-    if value > 0.0 && value <= most {
-        return Ok(());
-    }
-    Err(BadValue::new(
-        key,
-        value,
-        format!("give a number above 0, at most {most}"),
-    ))
+    let fits = value > 0.0 && value <= most;
+    let remedy = format_args!("give a number above 0, at most {most}");
+    BadValue::unless(fits, key, value, remedy)
 }
 
 fn at_least_zero(key: &str, value: f64, most: f64) -> Result<(), BadValue> {
-    if (0.0..=most).contains(&value) {
-        return Ok(());
-    }
-    Err(BadValue::new(
-        key,
-        value,
-        format!("give a number from 0 to {most}"),
-    ))
+    let remedy = format_args!("give a number from 0 to {most}");
+    BadValue::unless((0.0..=most).contains(&value), key, value, remedy)
 }
 
 fn ordered((low_key, low): (&str, f64), (high_key, high): (&str, f64)) -> Result<(), BadValue> {
-    if low <= high {
-        return Ok(());
-    }
-    Err(BadValue::new(
-        low_key,
-        low,
-        format!("it may not be above `{high_key}`, which is {high}"),
-    ))
+    let remedy = format_args!("it may not be above `{high_key}`, which is {high}");
+    BadValue::unless(low <= high, low_key, low, remedy)
 }

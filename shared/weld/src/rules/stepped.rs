@@ -18,7 +18,6 @@ pub(super) struct SteppedSettings {
     pub settings: RuleSettings,
     pub grid: Grid,
     pub min_pulse: usize,
-    pub max_pulses: usize,
     pub prepulse: [usize; 2],
     pub main: [usize; 2],
     pub pause: [usize; 2],
@@ -69,7 +68,6 @@ impl SteppedSettings {
         Self {
             grid,
             min_pulse: steps(settings.pulses.min_pulse_ms),
-            max_pulses: settings.pulses.max_pulses,
             prepulse: settings.pulses.prepulse_ms.map(steps),
             main: settings.pulses.main_ms.map(steps),
             pause: settings.pulses.pause_ms.map(steps),

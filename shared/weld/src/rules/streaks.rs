@@ -41,7 +41,7 @@ impl TryFrom<BTreeMap<String, u32>> for HitStreaks {
             if !(FEWEST..=MOST).contains(&welds) {
                 return Err(HitStreaksError::Welds { name, welds });
             }
-            let rule = Rule::ALL.into_iter().find(|rule| rule.as_str() == name);
+            let rule = Rule::named(&name);
             Ok((rule.ok_or(HitStreaksError::Unknown { name })?, welds))
         };
         lengths

@@ -11,7 +11,6 @@ use crate::inference::{
     welds::Welds,
 };
 
-/// One row of a block.
 struct OneRow {
     block: Arc<RowBlock>,
     row: usize,
@@ -31,7 +30,6 @@ impl Welds for OneRow {
     }
 }
 
-/// What the comparison showed.
 #[derive(Debug, PartialEq)]
 pub enum Alike {
     /// Every value, but for this much.
@@ -41,9 +39,6 @@ pub enum Alike {
 }
 
 /// Judges each row alone and compares it with what it got in its batch.
-///
-/// # Errors
-/// If a row cannot be judged at all.
 pub async fn compare(
     pool: &Pool,
     block: &Arc<RowBlock>,

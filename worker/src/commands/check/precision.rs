@@ -42,9 +42,6 @@ pub fn both(judging: &Judging) -> Option<[Models; 2]> {
 }
 
 /// Judges the block in both.
-///
-/// # Errors
-/// If the models cannot be opened or fail.
 pub async fn compare(
     judging: &Judging,
     models: [Models; 2],

@@ -1,6 +1,11 @@
 //! What `worker check` found, line by line.
 
+use std::fmt::Display;
+
 use weldfleet_service::{Exit, outln, output::Paint};
+use weldfleet_stores::StoreError;
+
+use crate::needs::Need;
 
 /// How one thing was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -65,6 +70,39 @@ impl Report {
 
     pub fn failed(&mut self, check: &str, text: impl Into<String>) {
         self.add(check, State::Failed, text);
+    }
+
+    /// What was tried, each thing with what came of it; `words` says why one failed.
+    pub fn tried(
+        &mut self,
+        check: &str,
+        found: impl IntoIterator<Item = Need>,
+        words: impl Fn(&StoreError) -> String,
+    ) {
+        for (what, result) in found {
+            match result {
+                Ok(()) => self.ok(check, what),
+                Err(error) => {
+                    self.unreachable |= error.is_outage();
+                    self.failed(check, format!("{what}: {}", words(&error)));
+                }
+            }
+        }
+    }
+
+    /// What there is to object to, if anything; that it cannot be asked is a warning. Whether all is well.
+    pub fn objection(
+        &mut self,
+        check: &str,
+        state: State,
+        found: Result<Option<impl Display>, StoreError>,
+    ) -> bool {
+        match found {
+            Ok(None) => return true,
+            Ok(Some(objection)) => self.add(check, state, objection.to_string()),
+            Err(error) => self.warning(check, error.chain()),
+        }
+        false
     }
 
     pub fn exit(&self) -> Exit {

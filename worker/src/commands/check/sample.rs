@@ -22,7 +22,6 @@ pub struct Sample {
     judged: usize,
     nok: usize,
     invalid: usize,
-    /// Rows in error, in words.
     in_error: Vec<String>,
     reasons: BTreeMap<String, usize>,
     maxima: Vec<(&'static str, f32, f32)>,

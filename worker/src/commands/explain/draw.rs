@@ -14,6 +14,7 @@ use weldfleet_weld::{
 };
 
 use super::fonts;
+use crate::commands::words;
 
 const SIZE: (u32, u32) = (1280, 860);
 const INK: RGBColor = RGBColor(38, 44, 54);
@@ -35,9 +36,6 @@ type Chart<'a, 'b> =
     ChartContext<'b, BitMapBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// Draws the weld into a PNG file.
-///
-/// # Errors
-/// If the file cannot be written.
 pub fn picture(
     png: &Path,
     heading: &str,
@@ -71,40 +69,19 @@ fn draw(
         Some(Outcome::Ok) => GOOD,
         None => WATCH,
     };
-    head.draw(&Text::new(
-        heading.to_owned(),
-        (24, 16),
-        (FONT, 22).into_font().color(&INK),
-    ))?;
-    head.draw(&Text::new(
-        summary.to_owned(),
-        (24, 48),
-        (FONT, 24).into_font().color(&colour),
-    ))?;
-    head.draw(&Text::new(
-        shortened(further),
-        (24, 74),
-        (FONT, 15).into_font().color(&FAINT),
-    ))?;
+    for (text, below, size, colour) in [
+        (heading.to_owned(), 16, 22, &INK),
+        (summary.to_owned(), 48, 24, &colour),
+        (shortened(further), 74, 15, &FAINT),
+    ] {
+        let font = (FONT, size).into_font().color(colour);
+        head.draw(&Text::new(text, (24, below), font))?;
+    }
     let panels = body.split_evenly((3, 1));
-    let end_ms = explanation.end_ms();
-    curve(
-        &panels[0],
-        "U, V",
-        &explanation.u,
-        end_ms,
-        VOLTAGE,
-        explanation,
-    )?;
-    curve(
-        &panels[1],
-        "I, kA",
-        &explanation.i,
-        end_ms,
-        CURRENT,
-        explanation,
-    )?;
-    resistance(&panels[2], end_ms, explanation)
+    let (u, i) = (&explanation.u, &explanation.i);
+    curve(&panels[0], "U, V", u, VOLTAGE, explanation)?;
+    curve(&panels[1], "I, kA", i, CURRENT, explanation)?;
+    resistance(&panels[2], explanation)
 }
 
 /// As much of a line as the picture is wide.
@@ -183,7 +160,6 @@ fn curve(
     area: &Area<'_>,
     label: &str,
     values: &[f32],
-    end_ms: f64,
     colour: RGBColor,
     explanation: &Explanation,
 ) -> anyhow::Result<()> {
@@ -192,7 +168,7 @@ fn curve(
     // Only a weld that nothing can judge goes below 0 by more than noise.
     let bottom = finite().fold(0.0, f32::min);
     let y = f64::from(bottom)..f64::from(top) * 1.12;
-    let mut chart = chart(area, label, 0.0..end_ms, y.clone())?;
+    let mut chart = chart(area, label, 0.0..explanation.end_ms(), y.clone())?;
     shade(&mut chart, explanation, &y)?;
     let dt = explanation.sample_interval_ms;
     let points = values
@@ -204,10 +180,10 @@ fn curve(
     mark_hits(&mut chart, explanation, &y, false)
 }
 
-fn resistance(area: &Area<'_>, end_ms: f64, explanation: &Explanation) -> anyhow::Result<()> {
+fn resistance(area: &Area<'_>, explanation: &Explanation) -> anyhow::Result<()> {
     let dt = explanation.step_ms;
     let y = resistance_range(explanation);
-    let mut chart = chart(area, "R, mOhm", 0.0..end_ms, y.clone())?;
+    let mut chart = chart(area, "R, mOhm", 0.0..explanation.end_ms(), y.clone())?;
     shade(&mut chart, explanation, &y)?;
     // R is drawn where it can be told; each stretch is a line of its own.
     let mut stretch: Vec<(f64, f64)> = Vec::new();
@@ -276,13 +252,7 @@ fn mark_hits(
             colour.stroke_width(2),
         ))?;
         if with_text {
-            let text = format!(
-                "{} {:.3} (limit {:.3}) at {:.0} ms",
-                hit.rule.as_str(),
-                hit.value,
-                hit.limit,
-                hit.t_ms
-            );
+            let text = words::hit(hit);
             let at = (
                 hit.t_ms + 4.0,
                 y.end - height * (0.04 + 0.1 * (index % 4) as f64),

@@ -157,11 +157,10 @@ fn fatal(error: StoreError) -> Failure {
 /// Makes sure that the queue is this table's; waits while ClickHouse or Redis is away, ends where waiting cures
 /// nothing.
 async fn own_queue(settings: &Settings, queue: Queue, health: &Health) -> Result<Queue, Failure> {
-    let owner = from_clickhouse(health, || weldfleet_fleet::owner(settings)).await?;
-    let queue = match owner {
-        Some(owner) => queue.owned_by(owner).map_err(queue_failure)?,
-        None => queue,
-    };
+    let owned = || weldfleet_fleet::owned(queue.clone(), settings);
+    let queue = from_clickhouse(health, owned)
+        .await?
+        .map_err(queue_failure)?;
     loop {
         match queue.own().await {
             Ok(()) => return Ok(queue),

@@ -25,13 +25,10 @@ const MOST_ENTRIES: usize = 64;
 /// All that a choice depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
-    /// SHA-256 of the global model.
     model: String,
-    /// Build of ONNX Runtime.
     onnxruntime: String,
     /// Provider and what it runs on.
     device: String,
-    /// Cores this process may use.
     cores: usize,
     threads: u32,
     batch_rows: u32,
@@ -43,7 +40,7 @@ impl Key {
         let provider = models.runtime.provider();
         let device = hardware::name(provider, settings.device_id);
         Self {
-            model: models.catalog.global().digest().to_owned(),
+            model: models.catalog.global().digest.to_owned(),
             onnxruntime: onnxruntime().to_owned(),
             device: format!("{} {device}", models.runtime.device()),
             cores,
@@ -83,9 +80,6 @@ impl Cache {
     }
 
     /// What was chosen for this key.
-    ///
-    /// # Errors
-    /// If the file is there and cannot be read.
     pub fn find(&self, key: &Key) -> anyhow::Result<Option<Choice>> {
         let entries = self.read()?.entries.into_iter();
         let found = entries.rev().find(|entry| entry.key == *key);
@@ -93,9 +87,6 @@ impl Cache {
     }
 
     /// Keeps a choice; a file that cannot be read is replaced.
-    ///
-    /// # Errors
-    /// If it cannot be written.
     pub fn remember(&self, key: Key, choice: Choice) -> anyhow::Result<()> {
         let mut content = self.read().unwrap_or_default();
         content.entries.retain(|entry| entry.key != key);

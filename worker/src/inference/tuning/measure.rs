@@ -8,8 +8,9 @@ use std::{
 use anyhow::Context;
 use weldfleet_weld::features::REGRESSIONS;
 
-use super::probe::Probe;
-use crate::inference::{Models, first_then_rest, layout::Layout, session::ModelSession};
+use crate::inference::{
+    Models, layout::Layout, models::first_then_rest, probe::Probe, session::ModelSession,
+};
 
 /// Time of one look at one layout.
 const SLICE: Duration = Duration::from_millis(15);
@@ -24,7 +25,7 @@ pub fn rates(
 ) -> anyhow::Result<Vec<Option<f64>>> {
     let began = Instant::now();
     let most_rows = layouts.iter().map(|layout| layout.batch_rows).max();
-    let config = models.catalog.set().global().config();
+    let config = models.catalog.set.global().config();
     let probe = Probe::new(config, most_rows.unwrap_or(1));
     let mut rates = vec![None; layouts.len()];
     let mut groups: Vec<Group> = Vec::new();
@@ -34,7 +35,7 @@ pub fn rates(
                 return Ok(rates);
             }
             let group = Group::of(&mut groups, models, layout)?;
-            let found = group.rate(models, layout.batch_rows, &probe)?;
+            let found = group.rate(layout.batch_rows, &probe)?;
             *rate = Some(rate.map_or(found, |best: f64| best.max(found)));
         }
     }
@@ -69,9 +70,9 @@ impl Group {
     }
 
     /// Rows a second of all of them together.
-    fn rate(&mut self, models: &Models, rows: usize, probe: &Probe) -> anyhow::Result<f64> {
+    fn rate(&mut self, rows: usize, probe: &Probe) -> anyhow::Result<f64> {
         for session in &mut self.sessions {
-            session.use_batch(rows, &models.runtime)?;
+            session.use_batch(rows)?;
         }
         thread::scope(|scope| {
             let running: Vec<_> = self

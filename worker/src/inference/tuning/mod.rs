@@ -7,7 +7,6 @@
 mod cache;
 mod choice;
 mod measure;
-pub mod probe;
 
 use std::{
     fmt, thread,
@@ -51,7 +50,6 @@ pub enum Origin {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChosenLayout {
     pub layout: Layout,
-    /// Where it comes from.
     pub origin: Origin,
     /// Rows a second of the model alone, where it was measured.
     pub rows_per_second: Option<f64>,
@@ -60,7 +58,6 @@ pub struct ChosenLayout {
 }
 
 impl ChosenLayout {
-    /// A layout that nobody measured.
     pub fn unmeasured(layout: Layout, origin: Origin) -> Self {
         Self {
             layout,
@@ -146,9 +143,8 @@ pub fn choose(models: Models, settings: &Model, tuning: Tuning) -> (Models, Chos
     match on_openvino.try_parts(theirs.layout) {
         Ok(()) => (on_openvino, theirs),
         Err(error) => {
-            let error = format!("{error:#}");
             tracing::warn!(
-                error,
+                error = format!("{error:#}"),
                 "OpenVINO cannot run every model, using ONNX Runtime's own cpu provider"
             );
             (models, own)
@@ -180,9 +176,8 @@ fn choose_layout(models: &Models, settings: &Model, tuning: Tuning, rate: bool) 
         return usual;
     };
     if let Err(error) = cache.remember(key, choice) {
-        let error = format!("{error:#}");
         tracing::warn!(
-            error,
+            error = format!("{error:#}"),
             "the tuned layout cannot be kept, the next start measures again"
         );
     }
@@ -194,8 +189,10 @@ fn remembered(cache: &Cache, key: &Key, candidates: &[Layout]) -> Option<Choice>
     match cache.find(key) {
         Ok(choice) => choice.filter(|choice| candidates.contains(&choice.layout)),
         Err(error) => {
-            let error = format!("{error:#}");
-            tracing::warn!(error, "tuned layouts cannot be read, measuring anew");
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "tuned layouts cannot be read, measuring anew"
+            );
             None
         }
     }

@@ -5,7 +5,7 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 
-use crate::vectors::widest;
+use crate::{rounding::single, vectors::widest};
 
 /// Points that go through the vector unit together.
 const TOGETHER: usize = 8;
@@ -77,15 +77,6 @@ fn one_by_one(from: &[f32], lefts: &[u32], fractions: &[f64], to: &mut [f32]) {
         let (before, behind) = (f64::from(from[left]), f64::from(from[left + 1]));
         *to = single((behind - before) * fraction + before);
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "rounding to f32 is what is wanted"
-)]
-#[inline]
-fn single(value: f64) -> f32 {
-    value as f32
 }
 
 #[cfg(test)]

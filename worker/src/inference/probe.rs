@@ -1,8 +1,9 @@
 //! Rows to try a model on: plausible curves, since zeros and denormals have a speed of their own.
 
-use weldfleet_weld::features::{InferenceConfig, InputKind, Span, lay_out};
-
-use crate::inference::rows::Rows;
+use weldfleet_weld::{
+    features::{InferenceConfig, InputKind, Span, lay_out},
+    judge::Batch,
+};
 
 /// Points of a curve.
 const POINTS: usize = 600;
@@ -41,7 +42,7 @@ impl Probe {
     }
 
     /// As many of the rows as there is room for results.
-    pub fn rows<'a>(&'a self, nok_prob: &'a mut [f32], regression: &'a mut [f32]) -> Rows<'a> {
+    pub fn rows<'a>(&'a self, nok_prob: &'a mut [f32], regression: &'a mut [f32]) -> Batch<'a> {
         self.rows_from(0, nok_prob, regression)
     }
 
@@ -51,9 +52,9 @@ impl Probe {
         first: usize,
         nok_prob: &'a mut [f32],
         regression: &'a mut [f32],
-    ) -> Rows<'a> {
+    ) -> Batch<'a> {
         let rows = nok_prob.len();
-        Rows {
+        Batch {
             curves: &self.curves[first * self.row_len..][..rows * self.row_len],
             // All welds are of one length, so that the first spans lie where any would.
             spans: &self.spans[..rows.min(self.spans.len())],
