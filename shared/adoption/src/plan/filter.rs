@@ -7,12 +7,12 @@ use weldfleet_words::{Words, words};
 
 use super::{
     Adoption,
-    columns::{ColumnMap, first_of},
+    columns::ColumnMap,
     short,
-    targets::{Form, fits},
+    targets::{Form, first_of, fits},
 };
 use crate::{
-    Facts, OldConfig,
+    OldConfig,
     facts::{SourceColumn, SourceTable},
     old::{Located, Old},
 };
@@ -20,12 +20,10 @@ use crate::{
 pub(super) fn plan(
     adoption: &mut Adoption,
     old: &OldConfig,
-    facts: &Facts,
+    table: Option<&SourceTable>,
     map: &ColumnMap,
     verdicts: &[String],
 ) {
-    let plants = facts.source.told().map(SourceTable::before_the_fleet);
-    let table = plants.as_ref();
     let mut clauses = Vec::new();
     let mut sources = Vec::new();
     let mut progress = None;
