@@ -137,8 +137,10 @@ pub async fn steer(
         };
         let (done, events) = (steered.said(change), steered.event.as_slice());
         let kept = console.kept(done.of(text.lang), events, text).await;
-        let still_queued = steered.still_queued.as_ref();
-        still_queued.map_or(Ok(kept), |failure| Err(Problem::from(failure)))
+        match steered.still_queued {
+            Some(failure) => Err(failure.into()),
+            None => Ok(kept),
+        }
     };
     tell(steering.await, &request, "/ui/backfills")
 }
@@ -246,7 +248,7 @@ impl Console {
 
     async fn tried(&self, tried: Tried, done: &str, text: &Text) -> Flash {
         // The page that follows is to show it.
-        *self.dead.lock().await = None;
+        self.dead.forget().await;
         let counted = |words: &str, count: u64| words.replace("{n}", &grouped(count));
         let mut told = counted(done, tried.done);
         for (count, words) in [
@@ -264,14 +266,12 @@ impl Console {
             told.push_str(why.words().of(text.lang));
         }
         told.push_str(&unkept(tried.unkept.as_ref(), text));
-        if let Some(failure) = &tried.failure {
+        let well = tried.refused.is_empty() && tried.failure.is_none() && tried.gone == 0;
+        if let Some(failure) = tried.failure {
             told.push_str(text.semicolon);
             told.push_str(&Problem::from(failure).text(text.lang));
         }
-        match tried.refused.is_empty() && tried.failure.is_none() && tried.gone == 0 {
-            true => Flash::done(told),
-            false => Flash::failed(told),
-        }
+        Flash { well, text: told }
     }
 }
 

@@ -12,7 +12,12 @@ use super::{
     table::{Columns, Table},
 };
 use crate::{
-    console::{Dead, MOST_DEAD, actions::UNCONFIRMED, page_request::PageRequest, words::Text},
+    console::{
+        actions::UNCONFIRMED,
+        dead_jobs::{Dead, MOST_DEAD},
+        page_request::PageRequest,
+        words::Text,
+    },
     status::report::Report,
 };
 

@@ -18,7 +18,7 @@ use weldfleet_stores::{
     mysql::NokTable,
 };
 
-use super::{problem::Problem, words::Text};
+use super::problem::Problem;
 #[cfg(test)]
 pub use list::WeldList;
 pub use list::{Listed, NokPage};
@@ -43,29 +43,6 @@ pub struct Welds {
     turns: Arc<Semaphore>,
     /// Events are few: they wait for nobody who reads welds.
     event_turns: Arc<Semaphore>,
-}
-
-/// Why a weld cannot be reviewed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoReview {
-    /// `mysql.enabled` is off.
-    NoMySql,
-    /// `[mysql.columns]` maps no `review_result`.
-    NoColumn,
-    /// MySQL has no row of it: it is not NOK, or not mirrored yet.
-    NoRow,
-    Failed(Problem),
-}
-
-impl NoReview {
-    pub fn text(&self, text: &Text) -> String {
-        match self {
-            Self::NoMySql => text.no_mysql.to_owned(),
-            Self::NoColumn => text.no_review_column.to_owned(),
-            Self::NoRow => text.no_review_row.to_owned(),
-            Self::Failed(why) => why.text(text.lang),
-        }
-    }
 }
 
 /// Why something was not read.
@@ -102,12 +79,11 @@ impl Welds {
     }
 
     /// Where reviews are kept, or why there is no such place.
-    pub fn reviewed(&self) -> Result<&NokTable, NoReview> {
-        let records = self.records.as_ref().ok_or(NoReview::NoMySql)?;
-        if records.takes_reviews() {
-            Ok(records)
-        } else {
-            Err(NoReview::NoColumn)
+    pub fn reviewed(&self) -> Result<&NokTable, Problem> {
+        let records = self.records.as_ref().ok_or(Problem::NoMySql)?;
+        match records.takes_reviews() {
+            true => Ok(records),
+            false => Err(Problem::NoReviewColumn),
         }
     }
 
@@ -136,18 +112,12 @@ impl Welds {
         Ok(table)
     }
 
-    /// The table may have changed since it was looked at.
-    async fn forget_table(&self) {
-        *self.table.lock().await = None;
-    }
-
     /// Where reviews are kept, if the columns hold what is written there: MySQL might cut it.
-    pub async fn reviewable(&self) -> Result<&NokTable, NoReview> {
+    pub async fn reviewable(&self) -> Result<&NokTable, Problem> {
         let records = self.reviewed()?;
-        match in_time(records.unfit_reviews()).await {
-            Ok(None) => Ok(records),
-            Ok(Some(unfit)) => Err(NoReview::Failed(Problem::UnfitReviews(unfit))),
-            Err(why) => Err(NoReview::Failed(why)),
+        match in_time(records.unfit_reviews()).await? {
+            None => Ok(records),
+            Some(unfit) => Err(Problem::UnfitReviews(unfit)),
         }
     }
 
@@ -163,7 +133,8 @@ impl Welds {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(ReadError::Reviews(why))) => Err(why),
             Ok(Err(ReadError::Table(error))) => {
-                self.forget_table().await;
+                // The table may have changed since it was looked at.
+                *self.table.lock().await = None;
                 Err(error.into())
             }
             Err(_) => Err(Problem::Slow {
