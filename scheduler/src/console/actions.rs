@@ -228,8 +228,13 @@ impl Console {
 
     /// What was done, and whether it is kept.
     async fn kept(&self, done: &str, events: &[Event], text: &Text) -> Flash {
+        Flash::done(format!("{done}{}", self.keep(events, text).await))
+    }
+
+    /// Keeps events; why they are not kept, behind what is told of them.
+    pub async fn keep(&self, events: &[Event], text: &Text) -> String {
         let why = actions::keep(&self.settings, events).await;
-        Flash::done(format!("{done}{}", unkept(why.as_ref(), text)))
+        unkept(why.as_ref(), text)
     }
 
     async fn try_jobs(&self, ids: &Ids, by: &By) -> Result<Tried, Failure> {
@@ -276,7 +281,7 @@ impl Console {
 }
 
 /// Why what was done is not kept, behind what is told of it.
-pub fn unkept(why: Option<&Refused>, text: &Text) -> String {
+fn unkept(why: Option<&Refused>, text: &Text) -> String {
     why.map_or_else(String::new, |why| {
         let why = why.words();
         format!("{}{}{}", text.open, why.of(text.lang), text.close)

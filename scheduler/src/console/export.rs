@@ -8,7 +8,7 @@ use axum::{
 use weldfleet_stores::clickhouse::{EventKey, EventLine};
 
 use super::{
-    Console, EventsQuery, PATIENCE,
+    Console, EventsQuery,
     answers::plain,
     page_request::PageRequest,
     problem::Problem,
@@ -116,9 +116,7 @@ impl Console {
 
     /// A list that is in the status model; one that could not be read is no empty list.
     async fn of_report(&self, list: &str, text: &Text) -> Result<Table, Problem> {
-        let Some((report, _)) = self.cache.get(PATIENCE).await else {
-            return Err(Problem::NothingSeen);
-        };
+        let report = self.report().await?;
         let (is_read, table) = match list {
             "days.csv" => (
                 report.days.is_some(),

@@ -176,18 +176,16 @@ async fn without_slash(uri: Uri) -> Redirect {
 
 async fn now(State(console): State<Console>, request: PageRequest) -> Response {
     let shares = console.shares.latest();
-    page(&console, &request, |report| {
-        views::now::page(report, shares.as_ref(), &request)
-    })
-    .await
+    let report = console.report().await;
+    let page = report.map(|report| views::now::page(&report, shares.as_ref(), &request));
+    html_or_plain(page, &request)
 }
 
 async fn backfills(State(console): State<Console>, request: PageRequest) -> Response {
     let dead = console.dead.oldest().await;
-    page(&console, &request, |report| {
-        views::backfills::page(report, &dead, &request)
-    })
-    .await
+    let report = console.report().await;
+    let page = report.map(|report| views::backfills::page(&report, &dead, &request));
+    html_or_plain(page, &request)
 }
 
 async fn workers(
@@ -196,18 +194,16 @@ async fn workers(
     request: PageRequest,
 ) -> Response {
     let place = usize::try_from(query.page.unwrap_or(0).min(MOST_PAGES)).unwrap_or(0);
-    page(&console, &request, |report| {
-        views::workers::page(report, place, &request)
-    })
-    .await
+    let report = console.report().await;
+    let page = report.map(|report| views::workers::page(&report, place, &request));
+    html_or_plain(page, &request)
 }
 
 async fn jobs(State(console): State<Console>, request: PageRequest) -> Response {
     let dead = console.dead.oldest().await;
-    page(&console, &request, |report| {
-        views::jobs::page(report, &dead, &request)
-    })
-    .await
+    let report = console.report().await;
+    let page = report.map(|report| views::jobs::page(&report, &dead, &request));
+    html_or_plain(page, &request)
 }
 
 #[derive(Deserialize)]
@@ -216,7 +212,6 @@ struct PageQuery {
 }
 
 /// Behind which event a list goes on.
-#[derive(Default)]
 struct EventsQuery {
     before: Option<EventKey>,
 }
@@ -296,15 +291,14 @@ async fn weld(
     ))
 }
 
-async fn page(
-    console: &Console,
+fn html_or_plain(
+    page: Result<Result<String, askama::Error>, Problem>,
     request: &PageRequest,
-    draw: impl FnOnce(&Report) -> Result<String, askama::Error>,
 ) -> Response {
-    let Some((report, _)) = console.cache.get(PATIENCE).await else {
-        return plain(&Problem::NothingSeen, request.text);
-    };
-    html(draw(&report))
+    match page {
+        Ok(drawn) => html(drawn),
+        Err(why) => plain(&why, request.text),
+    }
 }
 
 async fn style() -> Response {
@@ -318,6 +312,12 @@ async fn script() -> Response {
 }
 
 impl Console {
+    /// The status, from a fresh look if there is one in time.
+    async fn report(&self) -> Result<Arc<Report>, Problem> {
+        let seen = self.cache.get(PATIENCE).await;
+        seen.map(|(report, _)| report).ok_or(Problem::NothingSeen)
+    }
+
     /// Where no day is given, today is meant, or that on which the shift began last.
     fn of_today(&self, mut query: WeldQuery) -> WeldQuery {
         let now = plant_time(&self.settings.scheduler.timezone);

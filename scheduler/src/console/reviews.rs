@@ -20,7 +20,6 @@ use weldfleet_stores::{
 use super::{
     Console,
     access::Access,
-    actions::unkept,
     cookies,
     flash::Flash,
     page_request::PageRequest,
@@ -28,11 +27,10 @@ use super::{
     undo::{self, Undo},
     visitor::Visitor,
     weld_query::{ReviewFilter, WeldQuery},
-    words::Text,
 };
 use crate::{
     actions::{
-        self, By,
+        By,
         reviews::{self, RESULTS},
     },
     clock::now_ms,
@@ -70,11 +68,8 @@ pub async fn review(
     let text = request.text;
     let here = query.link("/ui/weld", text.lang);
     if !RESULTS.contains(&form.result.as_str()) {
-        return Flash::failed(format!(
-            "{}{}{}",
-            form.result, text.colon, text.no_such_review
-        ))
-        .on(&here);
+        let said = format!("{}{}{}", form.result, text.colon, text.no_such_review);
+        return Flash::failed(said).on(&here);
     }
     let Ok(seen) = serde_json::from_str::<Review>(&form.was) else {
         return Flash::failed(text.not_from_here).on(&here);
@@ -106,7 +101,7 @@ pub async fn review(
     let undo = Undo::new(query.clone(), name, &written.now, seen);
     let (id, word) = (&query.id, text.review_word(&new.result));
     // Neither has to wait for the other.
-    let keeping = console.keep(&written, text);
+    let keeping = console.keep(written.event.as_slice(), text);
     let (unkept, (page, more)) = tokio::join!(keeping, console.to_next(&query, &request));
     let mut answer = Flash::done(format!("{id}{}{word}{unkept}{more}", text.colon)).on(&page);
     if let Ok(Some(users)) = console.access.users() {
@@ -133,9 +128,9 @@ pub async fn undo(
     let here = undo.query.link("/ui/weld", text.lang);
     match console.take_back(&undo).await {
         Ok(written) => {
-            let (id, unkept) = (&undo.query.id, console.keep(&written, text).await);
-            let mut answer =
-                Flash::done(format!("{id}{}{}{unkept}", text.colon, text.undone)).on(&here);
+            let unkept = console.keep(written.event.as_slice(), text).await;
+            let (id, colon, undone) = (&undo.query.id, text.colon, text.undone);
+            let mut answer = Flash::done(format!("{id}{colon}{undone}{unkept}")).on(&here);
             if let Ok(Some(users)) = console.access.users() {
                 cookies::put(&mut answer, undo::gone(&users));
             }
@@ -213,15 +208,6 @@ impl Console {
         }
     }
 
-    /// Keeps the event; why it is not kept, in words.
-    async fn keep(&self, written: &Written, text: &Text) -> String {
-        let why = match written.event.as_slice() {
-            [] => None,
-            event => actions::keep(&self.settings, event).await,
-        };
-        unkept(why.as_ref(), text)
-    }
-
     async fn take_back(&self, undo: &Undo) -> Result<Written, NotWritten> {
         let records = self.welds.reviewed()?;
         let there = records.review(&undo.query.weld()?).await;
@@ -248,11 +234,8 @@ impl Console {
                 (list, format!("{}{}", text.stop, text.no_more))
             }
             Err(why) => {
-                let here = query.link("/ui/weld", text.lang);
-                (
-                    here,
-                    format!("{}{}{}", text.open, why.text(text.lang), text.close),
-                )
+                let why = format!("{}{}{}", text.open, why.text(text.lang), text.close);
+                (query.link("/ui/weld", text.lang), why)
             }
         }
     }

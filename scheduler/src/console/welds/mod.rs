@@ -59,12 +59,18 @@ impl From<StoreError> for ReadError {
 
 /// How long ClickHouse may work on an answer that is waited for so long; an account of the console's own has its bound
 /// in its profile.
-pub fn bound(settings: &Settings, patience: Duration) -> Option<Duration> {
+fn bound(settings: &Settings, patience: Duration) -> Option<Duration> {
     settings
         .clickhouse
         .console_user
         .is_empty()
         .then_some(patience)
+}
+
+/// The table as the console looks at it.
+pub async fn inspect(settings: &Settings, patience: Duration) -> Result<SourceTable, StoreError> {
+    let table = SourceTable::inspect_within(patience, settings).await?;
+    Ok(table.for_looking(bound(settings, patience)))
 }
 
 impl Welds {
@@ -106,8 +112,7 @@ impl Welds {
         {
             return Ok(table.clone());
         }
-        let table = SourceTable::inspect_within(PATIENCE, &self.settings).await?;
-        let table = table.for_looking(bound(&self.settings, PATIENCE));
+        let table = inspect(&self.settings, PATIENCE).await?;
         *known = Some((table.clone(), TableWatch::default()));
         Ok(table)
     }

@@ -1,41 +1,36 @@
 //! Units, from the maxima of the latest rows.
 
+use std::ops::Range;
+
 use weldfleet_words::words;
 
 use crate::{Facts, OldConfig, facts::SourceTable, old::Old};
 
 use super::{Adoption, columns::ColumnMap, number};
 
-/// A unit that stored values may be in: `value × scale` is in `unit`, and a usual weld's is from `from` to `to`, as
-/// stored.
+/// A unit that stored values may be in: `value × scale` is in `unit`; what a usual weld has, as stored.
 struct Unit {
     unit: &'static str,
     scale: f64,
-    from: f64,
-    to: f64,
+    usual: Range<f64>,
 }
 
-const fn unit(unit: &'static str, scale: f64, from: f64, to: f64) -> Unit {
-    Unit {
-        unit,
-        scale,
-        from,
-        to,
-    }
+const fn unit(unit: &'static str, scale: f64, usual: Range<f64>) -> Unit {
+    Unit { unit, scale, usual }
 }
 
 /// Welds are made with 0.5 to 5 V and 3 to 30 kA; each decade is another unit.
 const UMAX: &[Unit] = &[
-    unit("V", 1.0, 0.5, 5.0),
-    unit("V", 0.1, 5.0, 50.0),
-    unit("mV", 10.0, 50.0, 500.0),
-    unit("mV", 1.0, 500.0, 5000.0),
+    unit("V", 1.0, 0.5..5.0),
+    unit("V", 0.1, 5.0..50.0),
+    unit("mV", 10.0, 50.0..500.0),
+    unit("mV", 1.0, 500.0..5000.0),
 ];
 const IMAX: &[Unit] = &[
-    unit("kA", 1.0, 3.0, 30.0),
-    unit("kA", 0.1, 30.0, 300.0),
-    unit("A", 10.0, 300.0, 3000.0),
-    unit("A", 1.0, 3000.0, 30000.0),
+    unit("kA", 1.0, 3.0..30.0),
+    unit("kA", 0.1, 30.0..300.0),
+    unit("A", 10.0, 300.0..3000.0),
+    unit("A", 1.0, 3000.0..30000.0),
 ];
 
 /// The small unit of a quantity in its base.
@@ -129,11 +124,8 @@ fn units(adoption: &mut Adoption, quantity: &Quantity, maxima: &[(f64, f64)]) {
     let top = median(maxima.iter().map(|pair| pair.1).collect());
     let name = quantity.maximum();
     let (unit_key, scale_key) = (format!("{name}_unit"), format!("{name}_scale"));
-    let fitting = quantity
-        .units
-        .iter()
-        .find(|unit| unit.from <= maximum && maximum < unit.to);
-    let Some(own) = fitting else {
+    let mut units = quantity.units.iter();
+    let Some(own) = units.find(|unit| unit.usual.contains(&maximum)) else {
         adoption.question(
             "curves",
             &unit_key,
