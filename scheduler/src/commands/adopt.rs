@@ -13,8 +13,8 @@ use anyhow::{Context as _, anyhow};
 use weldfleet_adoption::{
     Adoption, Answer, Facts, OldConfig,
     document::{self},
-    facts::{MySqlColumn, MySqlTable, SourceColumn, SourceTable},
-    plan::{newest, program},
+    facts::{MySqlColumn, SourceColumn, SourceTable},
+    plan::name_in,
 };
 use weldfleet_service::{Exit, Failure, OrExit, errln, out, outln};
 use weldfleet_settings::Settings;
@@ -61,8 +61,8 @@ pub async fn run(config: Option<&Path>, options: Adopt) -> Result<Exit, Failure>
     let address = old.clickhouse_urls().map_err(in_file)?;
     let mut facts = Facts {
         clickhouse_url: address.urls[0].clone(),
-        source: Answer::Unknown(String::new()),
-        mysql: Answer::Unknown(String::new()),
+        source: Err(String::new()),
+        mysql: Err(String::new()),
     };
     // What the old configuration says alone is enough to ask the servers with.
     let first = Adoption::make(&old, &facts, secrets, rules).map_err(in_file)?;
@@ -143,12 +143,12 @@ async fn ask_clickhouse(
         match server.ping().await {
             Ok(()) => {
                 let table = ask_source(&server, settings, old, languages).await;
-                return (url.clone(), table.unwrap_or_else(Answer::Unknown));
+                return (url.clone(), table);
             }
             Err(error) => reasons.push(error.chain()),
         }
     }
-    (urls[0].clone(), Answer::Unknown(reasons.join("; ")))
+    (urls[0].clone(), Err(reasons.join("; ")))
 }
 
 async fn ask_source(
@@ -156,10 +156,10 @@ async fn ask_source(
     settings: &Settings,
     old: &OldConfig,
     languages: &[Language],
-) -> Result<Answer<SourceTable>, String> {
+) -> Answer<SourceTable> {
     let Some((_, named)) = old.source_table() else {
         // Nobody tried; the plan itself says why.
-        return Ok(Answer::Unknown(String::new()));
+        return Err(String::new());
     };
     let table = named.value;
     let said = |error: weldfleet_stores::StoreError| error.chain();
@@ -183,7 +183,8 @@ async fn ask_source(
         rows: Vec::new(),
         programs: Vec::new(),
     };
-    let (day, time) = newest(old, &source);
+    let name = |ours| name_in(old, &source, ours);
+    let (day, time, program) = (name("data_date"), name("ck_local_time"), name("program"));
     let latest = (day.as_deref(), time.as_deref());
     let found = clickhouse::survey::latest_rows(server, &table, &columns, latest, ROWS).await;
     let left_out;
@@ -197,34 +198,32 @@ async fn ask_source(
             errln!("{line}");
         }
     }
-    if let (Some(day), Some(program)) = (&day, program(old, &source)) {
+    if let (Some(day), Some(program)) = (&day, program) {
         let asked = (day.as_str(), program.as_str());
         source.programs = clickhouse::survey::counted(server, &table, &columns, asked, PROGRAMS)
             .await
             .map_err(said)?;
     }
-    Ok(Answer::Told(source))
+    Ok(source)
 }
 
-async fn ask_mysql(settings: &Settings, old: &OldConfig) -> Answer<MySqlTable> {
+async fn ask_mysql(settings: &Settings, old: &OldConfig) -> Answer<Vec<MySqlColumn>> {
     if !old.wants_mysql() {
-        return Answer::Unknown(String::new());
+        return Err(String::new());
     }
     let named = old.result_table().map(|(_, found)| found.value);
     let table = named.unwrap_or_else(|| settings.tables.result_table.clone());
     match mysql::survey::columns(&settings.mysql, &table).await {
-        Ok(columns) => Answer::Told(MySqlTable {
-            columns: columns
-                .into_iter()
-                .map(|column| MySqlColumn {
-                    name: column.name,
-                    kind: column.kind,
-                    nullable: column.nullable,
-                    demanded: column.demanded,
-                })
-                .collect(),
-        }),
-        Err(error) => Answer::Unknown(error.chain()),
+        Ok(columns) => Ok(columns
+            .into_iter()
+            .map(|column| MySqlColumn {
+                name: column.name,
+                kind: column.kind,
+                nullable: column.nullable,
+                demanded: column.demanded,
+            })
+            .collect()),
+        Err(error) => Err(error.chain()),
     }
 }
 

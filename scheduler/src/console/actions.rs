@@ -137,8 +137,10 @@ pub async fn steer(
         };
         let (done, events) = (steered.said(change), steered.event.as_slice());
         let kept = console.kept(done.of(text.lang), events, text).await;
-        let still_queued = steered.still_queued.as_ref();
-        still_queued.map_or(Ok(kept), |failure| Err(Problem::from(failure)))
+        match steered.still_queued {
+            Some(failure) => Err(failure.into()),
+            None => Ok(kept),
+        }
     };
     tell(steering.await, &request, "/ui/backfills")
 }
@@ -226,8 +228,13 @@ impl Console {
 
     /// What was done, and whether it is kept.
     async fn kept(&self, done: &str, events: &[Event], text: &Text) -> Flash {
+        Flash::done(format!("{done}{}", self.keep(events, text).await))
+    }
+
+    /// Keeps events; why they are not kept, behind what is told of them.
+    pub async fn keep(&self, events: &[Event], text: &Text) -> String {
         let why = actions::keep(&self.settings, events).await;
-        Flash::done(format!("{done}{}", unkept(why.as_ref(), text)))
+        unkept(why.as_ref(), text)
     }
 
     async fn try_jobs(&self, ids: &Ids, by: &By) -> Result<Tried, Failure> {
@@ -246,7 +253,7 @@ impl Console {
 
     async fn tried(&self, tried: Tried, done: &str, text: &Text) -> Flash {
         // The page that follows is to show it.
-        *self.dead.lock().await = None;
+        self.dead.forget().await;
         let counted = |words: &str, count: u64| words.replace("{n}", &grouped(count));
         let mut told = counted(done, tried.done);
         for (count, words) in [
@@ -264,19 +271,17 @@ impl Console {
             told.push_str(why.words().of(text.lang));
         }
         told.push_str(&unkept(tried.unkept.as_ref(), text));
-        if let Some(failure) = &tried.failure {
+        let well = tried.refused.is_empty() && tried.failure.is_none() && tried.gone == 0;
+        if let Some(failure) = tried.failure {
             told.push_str(text.semicolon);
             told.push_str(&Problem::from(failure).text(text.lang));
         }
-        match tried.refused.is_empty() && tried.failure.is_none() && tried.gone == 0 {
-            true => Flash::done(told),
-            false => Flash::failed(told),
-        }
+        Flash { well, text: told }
     }
 }
 
 /// Why what was done is not kept, behind what is told of it.
-pub fn unkept(why: Option<&Refused>, text: &Text) -> String {
+fn unkept(why: Option<&Refused>, text: &Text) -> String {
     why.map_or_else(String::new, |why| {
         let why = why.words();
         format!("{}{}{}", text.open, why.of(text.lang), text.close)

@@ -25,8 +25,10 @@ use futures::stream::{self, StreamExt as _};
 use tokio::time::sleep;
 use weldfleet_service::lock;
 
-use super::{Console, PATIENCE, access, visitor::Visitor};
+use super::{Console, PATIENCE, visitor::Visitor};
 
+/// Where they are asked for.
+pub const PATH: &str = "/ui/changes";
 /// From one word to the next; longer where a look at the fleet takes long.
 const EVERY: Duration = Duration::from_secs(2);
 /// Then the browser connects anew.
@@ -81,9 +83,7 @@ pub(super) async fn changes(
     Extension(visitor): Extension<Visitor>,
     request: Request,
 ) -> Response {
-    let sits = console
-        .access
-        .client(request.headers(), access::peer(&request));
+    let sits = console.access.client_of(&request);
     let Some(open) = console.streams.open((visitor.name, sits)) else {
         return StatusCode::NO_CONTENT.into_response();
     };

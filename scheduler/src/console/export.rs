@@ -5,13 +5,12 @@ use axum::{
     http::header,
     response::{IntoResponse as _, Response},
 };
-use weldfleet_queue::{Job, State};
 use weldfleet_stores::clickhouse::{EventKey, EventLine};
 
 use super::{
-    Console, EventsQuery, PATIENCE,
+    Console, EventsQuery,
+    answers::plain,
     page_request::PageRequest,
-    plain,
     problem::Problem,
     views::{self, For::Spreadsheet, Table},
     weld_query::WeldQuery,
@@ -20,8 +19,6 @@ use super::{
 
 /// Events and jobs of an export.
 const MOST: u32 = 100_000;
-/// Jobs that are read at a time.
-const JOBS: u32 = 1000;
 /// Digits of a number beyond which a spreadsheet rounds it.
 const EXACT_DIGITS: usize = 15;
 /// U+FEFF in UTF-8.
@@ -36,24 +33,17 @@ pub async fn list(
     Query(typed): Query<Vec<(String, String)>>,
     request: PageRequest,
 ) -> Response {
-    let known = fields_of(&list);
-    let unknown = typed.iter().find(|(name, _)| {
-        let is_known = known.contains(&name.as_str()) || name == "lang";
-        !known.is_empty() && !is_known
-    });
-    if let Some((name, _)) = unknown {
-        let (name, known) = (name.clone(), known.to_vec());
-        let why = Problem::UnknownField { name, known };
-        return plain(why.status(), &why, request.text);
-    }
-    let table = console.table(&list, query, behind.before, &request).await;
-    let Some(table) = table else {
-        let why = Problem::NoPage;
-        return plain(why.status(), &why, request.text);
+    let exporting = async {
+        let known = fields_of(&list)?;
+        let is_known = |name: &str| known.contains(&name) || name == "lang";
+        if let Some((name, _)) = typed.iter().find(|(name, _)| !is_known(name)) {
+            let (name, known) = (name.clone(), known.to_vec());
+            return Err(Problem::UnknownField { name, known });
+        }
+        let table = console.table(&list, query, behind.before, &request);
+        csv(&table.await?).map_err(|error| Problem::Other(error.to_string()))
     };
-    let written =
-        table.and_then(|table| csv(&table).map_err(|error| Problem::Other(error.to_string())));
-    match written {
+    match exporting.await {
         Ok(bytes) => {
             let name = format!("attachment; filename=\"weldfleet-{list}\"");
             let headers = [
@@ -62,85 +52,71 @@ pub async fn list(
             ];
             (headers, bytes).into_response()
         }
-        Err(why) => plain(why.status(), &why, request.text),
+        Err(why) => plain(&why, request.text),
     }
 }
 
 /// What a list may be asked for by, besides the language. Whoever mistypes `day` must not get today's welds for those of
 /// another day.
-fn fields_of(list: &str) -> &'static [&'static str] {
-    match list {
-        "nok.csv" | "pareto.csv" => &WeldQuery::FIELDS,
-        "hits.csv" | "attempts.csv" => &WeldQuery::OF_A_WELD,
+fn fields_of(list: &str) -> Result<&'static [&'static str], Problem> {
+    Ok(match list {
+        "nok.csv" | "pareto.csv" => WeldQuery::FIELDS,
+        "hits.csv" | "attempts.csv" => WeldQuery::OF_A_WELD,
         "events.csv" => &["before"],
         "jobs.csv" | "shares.csv" | "days.csv" | "backfills.csv" | "workers.csv" => &["lang"],
-        // There is no such list.
-        _ => &[],
-    }
+        _ => return Err(Problem::NoPage),
+    })
 }
 
 impl Console {
-    /// `None`: there is no such list.
     async fn table(
         &self,
         list: &str,
         query: WeldQuery,
         before: Option<EventKey>,
         request: &PageRequest,
-    ) -> Option<Result<Table, Problem>> {
+    ) -> Result<Table, Problem> {
         let text = request.text;
-        let table = match list {
+        Ok(match list {
             "nok.csv" => {
-                let found = self.welds.all(&self.of_today(query)).await;
-                found.map(|found| views::nok::nok_table(&found.welds, text))
+                let found = self.welds.all(&self.of_today(query)).await?;
+                views::nok::nok_table(&found.welds, text)
             }
             "pareto.csv" => {
-                let found = self.welds.pareto(&self.of_today(query)).await;
-                found.map(|found| views::nok::pareto_table(&found, text))
+                let found = self.welds.pareto(&self.of_today(query)).await?;
+                views::nok::pareto_table(&found, text)
             }
             "hits.csv" | "attempts.csv" => {
                 let with_attempts = WeldQuery {
                     attempts: "1".to_owned(),
                     ..self.of_today(query)
                 };
-                let found = self.welds.one(&with_attempts).await;
-                found.and_then(|weld| {
-                    let weld = weld.ok_or(Problem::NoWeld)?;
-                    match list {
-                        "hits.csv" => views::weld::hits_table(&weld, text),
-                        _ => Ok(views::weld::attempts_table(
-                            weld.attempts.as_deref().unwrap_or_default(),
-                            Spreadsheet,
-                            request,
-                        )),
-                    }
-                })
-            }
-            "jobs.csv" => {
-                let dead = self.all_dead().await;
-                dead.map(|dead| views::jobs::table(&dead, text))
-            }
-            "events.csv" => {
-                let events = self.welds.events(MOST + 1, before).await;
-                events.map(|events| first_events(events, request))
-            }
-            "shares.csv" => match self.shares.recent().await {
-                Some(shares) => {
-                    shares.map(|shares| views::shares::table(&shares, Spreadsheet, text))
+                let weld = self.welds.one(&with_attempts).await?;
+                let weld = weld.ok_or(Problem::NoWeld)?;
+                let attempts = weld.attempts.as_deref().unwrap_or_default();
+                match list {
+                    "hits.csv" => views::hits::exported(&weld, text)?,
+                    _ => views::weld::attempts_table(attempts, Spreadsheet, request),
                 }
-                None => Err(Problem::NothingSeen),
-            },
-            "days.csv" | "backfills.csv" | "workers.csv" => self.of_report(list, text).await,
-            _ => return None,
-        };
-        Some(table)
+            }
+            "jobs.csv" => views::jobs::table(&self.dead.all(MOST).await?, text),
+            "events.csv" => {
+                let events = self.welds.events(MOST + 1, before).await?;
+                first_events(events, request)
+            }
+            "shares.csv" => {
+                let shares = self.shares.recent().await;
+                let shares = shares.ok_or(Problem::NothingSeen)??;
+                views::shares::table(&shares, Spreadsheet, text)
+            }
+            "days.csv" | "backfills.csv" | "workers.csv" => self.of_report(list, text).await?,
+            _ => return Err(Problem::NoPage),
+        })
     }
 
     /// A list that is in the status model; one that could not be read is no empty list.
     async fn of_report(&self, list: &str, text: &Text) -> Result<Table, Problem> {
-        let Some((report, _)) = self.cache.get(PATIENCE).await else {
-            return Err(Problem::NothingSeen);
-        };
+        let report = self.report().await?;
         let (is_read, table) = match list {
             "days.csv" => (
                 report.days.is_some(),
@@ -148,7 +124,7 @@ impl Console {
             ),
             "backfills.csv" => (
                 report.runs.is_some(),
-                views::backfills::table(&report, &self.dead_jobs().await, text),
+                views::backfills::table(&report, &self.dead.oldest().await, text),
             ),
             _ => (
                 report.workers.is_some(),
@@ -158,20 +134,6 @@ impl Console {
         is_read
             .then_some(table)
             .ok_or_else(|| Problem::NotReached(report.problems.clone()))
-    }
-
-    /// Dead jobs, the oldest first: all, or none.
-    async fn all_dead(&self) -> Result<Vec<Job>, Problem> {
-        let (mut dead, mut cursor) = (Vec::new(), Some(0));
-        while let Some(at) = cursor {
-            let page = self.queue.list(State::Dead, at, JOBS).await?;
-            dead.extend(page.jobs);
-            if dead.len() > MOST as usize {
-                return Err(Problem::TooManyJobs { most: MOST });
-            }
-            cursor = page.next;
-        }
-        Ok(dead)
     }
 }
 

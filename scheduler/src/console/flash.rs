@@ -1,13 +1,12 @@
 //! What came of an action, told on the page that follows it.
 
 use axum::{
-    http::{HeaderMap, header},
+    http::HeaderMap,
     response::{IntoResponse as _, Redirect, Response},
 };
-use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use serde::{Deserialize, Serialize};
 
-use super::{problem::Problem, words::Text};
+use super::{cookies, problem::Problem, words::Text};
 
 const COOKIE: &str = "weldfleet_said";
 /// Characters that are told; a cookie holds no more than 4 kB.
@@ -44,39 +43,26 @@ impl Flash {
             self.text = self.text.chars().take(MOST).chain(['…']).collect();
         }
         let mut answer = Redirect::to(page).into_response();
-        let text = serde_json::to_string(&self).unwrap_or_default();
-        let mut cookie = Cookie::new(COOKIE, text);
-        cookie.set_http_only(true);
-        cookie.set_same_site(SameSite::Strict);
-        put(&mut answer, cookie);
+        let cookie = cookies::holding(COOKIE, &self);
+        cookies::put(&mut answer, cookies::unsigned(cookie));
         answer
     }
 }
 
 /// What is to be told, once.
 pub fn of(headers: &HeaderMap) -> Option<Flash> {
-    let cookie = CookieJar::from_headers(headers).get(COOKIE).cloned()?;
-    serde_json::from_str(cookie.value()).ok()
+    cookies::read(COOKIE, headers)
 }
 
 pub fn clear(answer: &mut Response) {
-    let mut cookie = Cookie::new(COOKIE, "");
-    cookie.make_removal();
-    put(answer, cookie);
-}
-
-fn put(answer: &mut Response, mut cookie: Cookie<'static>) {
-    cookie.set_path("/ui");
-    let jar = CookieJar::new().add(cookie).into_response();
-    if let Some(value) = jar.headers().get(header::SET_COOKIE) {
-        answer
-            .headers_mut()
-            .append(header::SET_COOKIE, value.clone());
-    }
+    let cookie = cookies::forgetting(COOKIE);
+    cookies::put(answer, cookies::unsigned(cookie));
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
+
     use super::*;
 
     #[test]

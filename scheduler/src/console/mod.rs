@@ -2,18 +2,22 @@
 //! model, whole; a little script puts their content in again. Nothing comes from elsewhere.
 //!
 //! - [`access`]: who asks, the [`visitor`], and what they may do; [`page_request`]: what every page needs of them;
+//!   [`cookies`]: what their browser keeps;
 //! - [`changes`]: tells open pages that there is news;
 //! - [`actions`]: what buttons do; [`flash`]: how it is told;
 //! - [`weld_query`]: which welds a page is about; [`welds`]: what is read of them; [`reviews`]: what people say of
-//!   them;
-//! - [`shares`]: how many welds of this shift are NOK; [`svg`]: a weld's curves; [`limits`]: how far it is from being
-//!   NOK; [`export`]: lists for a spreadsheet;
+//!   them; [`undo`]: what of it can be taken back;
+//! - [`shares`]: how many welds of this shift are NOK; [`dead_jobs`]; [`svg`]: a weld's curves; [`limits`]: how far it
+//!   is from being NOK; [`export`]: lists for a spreadsheet;
 //! - [`words`]: what things are called, in both languages; [`problem`]: why something is not shown or done; [`views`]:
-//!   the content of each page, pure; `templates/`: their form.
+//!   the content of each page, pure; `templates/`: their form; [`answers`]: how it is sent.
 
 mod access;
 mod actions;
+mod answers;
 mod changes;
+mod cookies;
+mod dead_jobs;
 mod export;
 mod flash;
 mod limits;
@@ -22,29 +26,26 @@ mod problem;
 mod reviews;
 mod shares;
 mod svg;
+mod undo;
 mod views;
 mod visitor;
 mod weld_query;
 mod welds;
 pub mod words;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Extension, Router,
+    Router,
     extract::{FromRef, Query, Request, State},
-    http::{StatusCode, Uri, header},
+    http::{Uri, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
 use serde::{Deserialize, Deserializer};
-use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-use weldfleet_queue::{Job, Queue, State as JobState};
+use weldfleet_queue::Queue;
 use weldfleet_service::Failure;
 use weldfleet_settings::Settings;
 use weldfleet_stores::{Day, clickhouse::EventKey};
@@ -57,33 +58,21 @@ use crate::{
 };
 use access::sign_in;
 pub use access::{Access, under_no_name};
+use answers::{html, plain};
 use changes::Streams;
+use dead_jobs::DeadJobs;
 use page_request::PageRequest;
 use problem::Problem;
 use shares::Shares;
 use weld_query::WeldQuery;
 use welds::Welds;
-use words::Text;
 
-/// Where pages are told that there is news.
-const CHANGES: &str = "/ui/changes";
 /// How long a viewer waits for a fresh look.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// How old the list of dead jobs may be.
-const FRESH: Duration = Duration::from_secs(1);
-/// How long Redis may take to list them.
-const DEAD_PATIENCE: Duration = Duration::from_secs(2);
-/// Dead jobs that are grouped.
-const MOST_DEAD: u32 = 1000;
 /// Events on a page.
 const EVENTS: u32 = 100;
 /// Pages that are reached one after the other.
 const MOST_PAGES: u64 = 1000;
-
-/// Dead jobs, or why they cannot be read.
-type Dead = Result<Arc<Vec<Job>>, Problem>;
-/// When they were read last, and what was found.
-type DeadJobs = Arc<Mutex<Option<(Instant, Dead)>>>;
 
 #[derive(Clone)]
 struct Console {
@@ -113,14 +102,15 @@ pub fn router(
 ) -> Result<Router, Failure> {
     // By ClickHouse's account for the console.
     let looking = Arc::new(settings.for_console());
+    let queue = dependencies::queue(settings)?;
     let console = Console {
         settings: settings.clone(),
         access: Access::new(settings),
         welds: Welds::new(looking.clone()).map_err(dependencies::store_failure)?,
         shares: Shares::new(looking),
         cache,
-        queue: dependencies::queue(settings)?,
-        dead: DeadJobs::default(),
+        dead: DeadJobs::new(queue.clone()),
+        queue,
         streams: Streams::of(weldfleet_service::http::most_connections()),
         stop,
     };
@@ -133,7 +123,7 @@ pub fn router(
         .route("/ui/nok", get(nok))
         .route("/ui/weld", get(weld))
         .route("/ui/next", get(reviews::next))
-        .route(CHANGES, get(changes::changes))
+        .route(changes::PATH, get(changes::changes))
         .route("/ui/events", get(events))
         .route("/ui/{list}", get(export::list))
         .route("/ui/sign-in", get(sign_in::page).post(sign_in::sign_in))
@@ -186,18 +176,16 @@ async fn without_slash(uri: Uri) -> Redirect {
 
 async fn now(State(console): State<Console>, request: PageRequest) -> Response {
     let shares = console.shares.latest();
-    page(&console, &request, |report| {
-        views::now::page(report, shares.as_ref(), &request)
-    })
-    .await
+    let report = console.report().await;
+    let page = report.map(|report| views::now::page(&report, shares.as_ref(), &request));
+    html_or_plain(page, &request)
 }
 
 async fn backfills(State(console): State<Console>, request: PageRequest) -> Response {
-    let dead = console.dead_jobs().await;
-    page(&console, &request, |report| {
-        views::backfills::page(report, &dead, &request)
-    })
-    .await
+    let dead = console.dead.oldest().await;
+    let report = console.report().await;
+    let page = report.map(|report| views::backfills::page(&report, &dead, &request));
+    html_or_plain(page, &request)
 }
 
 async fn workers(
@@ -206,18 +194,16 @@ async fn workers(
     request: PageRequest,
 ) -> Response {
     let place = usize::try_from(query.page.unwrap_or(0).min(MOST_PAGES)).unwrap_or(0);
-    page(&console, &request, |report| {
-        views::workers::page(report, place, &request)
-    })
-    .await
+    let report = console.report().await;
+    let page = report.map(|report| views::workers::page(&report, place, &request));
+    html_or_plain(page, &request)
 }
 
 async fn jobs(State(console): State<Console>, request: PageRequest) -> Response {
-    let dead = console.dead_jobs().await;
-    page(&console, &request, |report| {
-        views::jobs::page(report, &dead, &request)
-    })
-    .await
+    let dead = console.dead.oldest().await;
+    let report = console.report().await;
+    let page = report.map(|report| views::jobs::page(&report, &dead, &request));
+    html_or_plain(page, &request)
 }
 
 #[derive(Deserialize)]
@@ -226,7 +212,6 @@ struct PageQuery {
 }
 
 /// Behind which event a list goes on.
-#[derive(Default)]
 struct EventsQuery {
     before: Option<EventKey>,
 }
@@ -306,38 +291,13 @@ async fn weld(
     ))
 }
 
-/// Of an answer that says in its reader's language what is wrong.
-#[derive(Clone)]
-struct Told;
-
-/// A problem without a page around it.
-fn plain(status: StatusCode, problem: &Problem, text: &Text) -> Response {
-    let said = format!("{}\n", problem.text(text.lang));
-    (status, Extension(Told), said).into_response()
-}
-
-async fn page(
-    console: &Console,
+fn html_or_plain(
+    page: Result<Result<String, askama::Error>, Problem>,
     request: &PageRequest,
-    draw: impl FnOnce(&Report) -> Result<String, askama::Error>,
 ) -> Response {
-    let Some((report, _)) = console.cache.get(PATIENCE).await else {
-        return plain(
-            StatusCode::SERVICE_UNAVAILABLE,
-            &Problem::NothingSeen,
-            request.text,
-        );
-    };
-    html(draw(&report))
-}
-
-fn html(drawn: Result<String, askama::Error>) -> Response {
-    match drawn {
-        Ok(html) => ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "a page of the console cannot be drawn");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
+    match page {
+        Ok(drawn) => html(drawn),
+        Err(why) => plain(&why, request.text),
     }
 }
 
@@ -352,6 +312,12 @@ async fn script() -> Response {
 }
 
 impl Console {
+    /// The status, from a fresh look if there is one in time.
+    async fn report(&self) -> Result<Arc<Report>, Problem> {
+        let seen = self.cache.get(PATIENCE).await;
+        seen.map(|(report, _)| report).ok_or(Problem::NothingSeen)
+    }
+
     /// Where no day is given, today is meant, or that on which the shift began last.
     fn of_today(&self, mut query: WeldQuery) -> WeldQuery {
         let now = plant_time(&self.settings.scheduler.timezone);
@@ -362,25 +328,5 @@ impl Console {
             query.day = day.to_string();
         }
         query
-    }
-
-    /// The oldest dead jobs, or why they cannot be read; asked for at most once a second, however many look.
-    async fn dead_jobs(&self) -> Dead {
-        let mut known = self.dead.lock().await;
-        if let Some((at, jobs)) = &*known
-            && at.elapsed() < FRESH
-        {
-            return jobs.clone();
-        }
-        let page = self.queue.list(JobState::Dead, 0, MOST_DEAD);
-        let jobs = match tokio::time::timeout(DEAD_PATIENCE, page).await {
-            Ok(page) => page.map(|page| Arc::new(page.jobs)).map_err(Problem::from),
-            Err(_) => Err(Problem::NotReached(vec![format!(
-                "redis: no answer for {} s",
-                DEAD_PATIENCE.as_secs()
-            )])),
-        };
-        *known = Some((Instant::now(), jobs.clone()));
-        jobs
     }
 }

@@ -13,6 +13,7 @@ use weldfleet_words::Language;
 
 use super::{
     flash::{self, Flash},
+    undo::Undo,
     visitor::Visitor,
     words::Text,
 };
@@ -25,19 +26,11 @@ pub struct PageRequest {
     /// What came of their last action.
     pub flash: Option<Flash>,
     /// The review that this browser can take back.
-    pub undo: Option<Undoable>,
+    pub undo: Option<Undo>,
     /// The plant's, by which times are told.
     pub zone: Zone,
     /// What the address asks for besides the language, as it goes on behind it.
     pub rest: String,
-}
-
-/// A review that pages offer to take back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undoable {
-    /// The weld, as the form that takes the review back names it.
-    pub of: String,
-    pub record_id: String,
 }
 
 impl PageRequest {
@@ -89,7 +82,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PageRequest {
             text: text_of(&parts.uri, &parts.headers),
             visitor: parts.extensions.get::<Visitor>().cloned(),
             flash: flash::of(&parts.headers),
-            undo: parts.extensions.get::<Undoable>().cloned(),
+            undo: parts.extensions.get::<Undo>().cloned(),
             zone: parts.extensions.get::<Zone>().cloned().unwrap_or_default(),
             rest: rest(parts.uri.query().unwrap_or_default()),
         })

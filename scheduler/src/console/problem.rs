@@ -8,7 +8,7 @@ use weldfleet_service::{Failure, exit::chain};
 use weldfleet_stores::{Class, StoreError};
 use weldfleet_words::{Language, Words, words};
 
-use super::words::{CHINESE, ENGLISH};
+use super::words::CHINESE;
 use crate::{actions::refused::Refused, events::fault_in_chinese, users::Role};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,12 @@ pub enum Problem {
     },
     /// Welds are asked for by their reviews, and there are none.
     NoReviews,
+    /// A weld cannot be reviewed: `mysql.enabled` is off.
+    NoMySql,
+    /// `[mysql.columns]` maps no `review_result`.
+    NoReviewColumn,
+    /// MySQL has no row of the weld: it is not NOK, or not mirrored yet.
+    NoReviewRow,
     Busy,
     Slow {
         seconds: u64,
@@ -94,7 +100,10 @@ pub enum Problem {
         seconds: u64,
     },
     /// An address or a form that no page of ours has.
-    NotUnderstood(String),
+    NotUnderstood {
+        status: StatusCode,
+        said: String,
+    },
     NotOnLoopback(IpAddr),
     OtherName,
     /// Through a proxy, as this header says.
@@ -125,19 +134,12 @@ impl From<StoreError> for Problem {
 
 impl From<QueueError> for Problem {
     fn from(error: QueueError) -> Self {
-        let failure = weldfleet_fleet::queue_failure(error);
-        Self::from(&failure)
+        weldfleet_fleet::queue_failure(error).into()
     }
 }
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
-        Self::from(&failure)
-    }
-}
-
-impl From<&Failure> for Problem {
-    fn from(failure: &Failure) -> Self {
         let error = &failure.error;
         if let Some(refused) = error.downcast_ref::<Refused>() {
             let (refused, said) = (refused.clone(), chain(error));
@@ -174,6 +176,19 @@ impl Problem {
             | Self::UnknownField { .. }
             | Self::TooMany { .. }
             | Self::TooManyJobs { .. } => StatusCode::BAD_REQUEST,
+            Self::SignInFirst => StatusCode::UNAUTHORIZED,
+            Self::ReadOnly
+            | Self::Role { .. }
+            | Self::NotFromHere
+            | Self::PageTooOld
+            | Self::NotOnLoopback(_)
+            | Self::OtherName
+            | Self::Forwarded(_)
+            | Self::ToldTwice(_)
+            | Self::UnknownToUs { .. } => StatusCode::FORBIDDEN,
+            Self::TooMuchSent => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::NotUnderstood { status, .. } => *status,
             Self::NoWeld | Self::NoPage => StatusCode::NOT_FOUND,
             // Asked for rightly, and will never be there.
             Self::NotDrawn(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -217,6 +232,18 @@ impl Problem {
                 "nothing can be reviewed: mysql.enabled is off, or [mysql.columns] maps no review_result",
                 "无法复核：mysql.enabled 未启用，或 [mysql.columns] 没有映射 review_result"
             ),
+            Self::NoMySql => words!(
+                "Welds are reviewed in MySQL, and mysql.enabled is off.",
+                "复核写入 MySQL，而 mysql.enabled 未启用。"
+            ),
+            Self::NoReviewColumn => words!(
+                "Welds cannot be reviewed: [mysql.columns] maps no review_result.",
+                "无法复核：[mysql.columns] 没有映射 review_result。"
+            ),
+            Self::NoReviewRow => words!(
+                "MySQL does not have this weld yet; it can be reviewed once it is mirrored.",
+                "MySQL 中还没有该焊点；镜像之后即可复核。"
+            ),
             Self::Busy => words!(
                 "others are reading the same at this moment; ask again",
                 "其他人正在读取，请稍后再试"
@@ -233,14 +260,11 @@ impl Problem {
                 "more than {most} dead jobs; `scheduler jobs list --state dead --day DAY` lists those of one day",
                 "死信作业超过 {most} 个；`scheduler jobs list --state dead --day DAY` 可按日期列出"
             ),
-            Self::NoWeld => Words::new(ENGLISH.no_weld, CHINESE.no_weld),
+            Self::NoWeld => words!("that day has no such weld", "该日期没有这个焊点"),
             Self::NoPage => words!("no such page or list", "没有此页面或列表"),
-            Self::NotDrawn(why) => words!(
-                "{en}: {why}",
-                "{zh}：{why}",
-                en = ENGLISH.not_drawn,
-                zh = CHINESE.not_drawn
-            ),
+            Self::NotDrawn(why) => {
+                words!("the curves cannot be drawn: {why}", "无法绘制曲线：{why}")
+            }
             Self::MySqlSilent { seconds } => words!(
                 "mysql has not answered for {seconds} s, so no review is shown",
                 "MySQL {seconds} 秒没有应答，不显示复核"
@@ -318,7 +342,7 @@ impl Problem {
                 "the form did not come within {seconds} s; send it again",
                 "提交的内容 {seconds} 秒内未到达；请重新提交"
             ),
-            Self::NotUnderstood(said) => words!(
+            Self::NotUnderstood { said, .. } => words!(
                 "this is not understood: {said}",
                 "{zh}",
                 zh = misread(said).map_or_else(
@@ -443,6 +467,9 @@ mod tests {
                 known: vec!["day"],
             },
             Problem::NoReviews,
+            Problem::NoMySql,
+            Problem::NoReviewColumn,
+            Problem::NoReviewRow,
             Problem::Busy,
             Problem::Slow { seconds: 3 },
             Problem::TooMany { most: 7 },
@@ -469,7 +496,7 @@ mod tests {
             Problem::PageTooOld,
             Problem::TooMuchSent,
             Problem::TooSlow { seconds: 3 },
-            Problem::NotUnderstood(text()),
+            not_understood(text()),
             Problem::NotOnLoopback(IpAddr::from([0, 0, 0, 0])),
             Problem::OtherName,
             Problem::Forwarded(text()),
@@ -483,6 +510,11 @@ mod tests {
         stores.chain(all).collect()
     }
 
+    fn not_understood(said: String) -> Problem {
+        let status = StatusCode::BAD_REQUEST;
+        Problem::NotUnderstood { status, said }
+    }
+
     #[test]
     fn every_problem_is_said_in_both_languages() {
         let mut kinds = HashSet::new();
@@ -492,7 +524,7 @@ mod tests {
             kinds.insert(discriminant(&problem));
         }
         // Which there are, `words` says; a new one is to be added to the samples.
-        assert_eq!(kinds.len(), 37);
+        assert_eq!(kinds.len(), 40);
     }
 
     #[test]
@@ -537,7 +569,7 @@ mod tests {
                 "无法识别该请求：Failed to deserialize query string: missing field `run`",
             ),
         ] {
-            assert_eq!(Problem::NotUnderstood(said.to_owned()).words().zh, zh);
+            assert_eq!(not_understood(said.to_owned()).words().zh, zh);
         }
     }
 
@@ -549,7 +581,7 @@ mod tests {
         };
         let below = anyhow::anyhow!("redis at 10.0.0.5:6379 is not available");
         let failure = Failure::new(weldfleet_service::Exit::Failed, below.context(failure));
-        let words = Problem::from(&failure).words();
+        let words = Problem::from(failure).words();
         assert!(
             words
                 .en
@@ -562,7 +594,7 @@ mod tests {
                     .ends_with("（redis at 10.0.0.5:6379 is not available）"),
             "{words:?}"
         );
-        let other = Problem::from(&Failure::usage("redis.queue is odd")).words();
+        let other = Problem::from(Failure::usage("redis.queue is odd")).words();
         assert_eq!(other.zh, "未执行：redis.queue is odd");
     }
 }

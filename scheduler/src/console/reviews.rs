@@ -1,42 +1,36 @@
 //! Reviewing NOK welds: what is said of one, taken back, and the way to the next.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
 use axum::{
     Extension,
     extract::{Query, Request, State},
-    http::{HeaderMap, HeaderValue},
+    http::HeaderMap,
     middleware::Next,
     response::{IntoResponse as _, Redirect, Response},
 };
-use axum_extra::extract::{
-    Form,
-    cookie::{Cookie, SignedCookieJar},
-};
+use axum_extra::extract::Form;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use weldfleet_settings::columns;
 use weldfleet_stores::{
     Class, StoreError,
     clickhouse::Event,
-    mysql::{Review, Reviewed, WeldKey},
+    mysql::{Review, Reviewed},
 };
 
 use super::{
     Console,
-    access::{Access, session},
-    actions::unkept,
+    access::Access,
+    cookies,
     flash::Flash,
-    page_request::{PageRequest, Undoable},
+    page_request::PageRequest,
     problem::Problem,
+    undo::{self, Undo},
     visitor::Visitor,
     weld_query::{ReviewFilter, WeldQuery},
-    welds::NoReview,
-    words::Text,
 };
 use crate::{
     actions::{
-        self, By,
+        By,
         reviews::{self, RESULTS},
     },
     clock::now_ms,
@@ -45,10 +39,6 @@ use crate::{
 
 /// Characters of a note.
 pub const LONGEST_NOTE: usize = columns::LONGEST_NOTE as usize;
-/// What the browser keeps so that the last review can be taken back.
-const UNDO: &str = "weldfleet_undo";
-/// Bytes of it; a cookie holds no more than 4 kB.
-const MOST_UNDO: usize = 1200;
 
 /// A form: what is said of the weld in the address, by somebody who saw `was`.
 #[derive(Debug, Deserialize)]
@@ -56,55 +46,8 @@ pub struct ReviewForm {
     result: String,
     #[serde(default)]
     note: String,
-    /// [`ReviewSnapshot`] in JSON: browsers change the ends of lines in a text.
+    /// [`Review`] in JSON: browsers change the ends of lines in a text.
     was: String,
-}
-
-/// A review as a page has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReviewSnapshot {
-    result: String,
-    by: String,
-    at: String,
-    note: String,
-}
-
-impl From<&Review> for ReviewSnapshot {
-    fn from(review: &Review) -> Self {
-        Self {
-            result: review.result.clone(),
-            by: review.by.clone(),
-            at: review.at.clone(),
-            note: review.note.clone(),
-        }
-    }
-}
-
-impl ReviewSnapshot {
-    /// As a form holds it.
-    pub fn text(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
-    }
-
-    fn review(self) -> Review {
-        Review {
-            result: self.result,
-            by: self.by,
-            at: self.at,
-            note: self.note,
-        }
-    }
-}
-
-/// The last review of a browser, and what it replaced.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Undo {
-    query: WeldQuery,
-    /// Who reviewed.
-    by: String,
-    /// Hash of what must be there still.
-    now: u64,
-    was: ReviewSnapshot,
 }
 
 /// A form that takes a review back.
@@ -125,16 +68,12 @@ pub async fn review(
     let text = request.text;
     let here = query.link("/ui/weld", text.lang);
     if !RESULTS.contains(&form.result.as_str()) {
-        return Flash::failed(format!(
-            "{}{}{}",
-            form.result, text.colon, text.no_such_review
-        ))
-        .on(&here);
+        let said = format!("{}{}{}", form.result, text.colon, text.no_such_review);
+        return Flash::failed(said).on(&here);
     }
-    let Ok(seen) = serde_json::from_str::<ReviewSnapshot>(&form.was) else {
+    let Ok(seen) = serde_json::from_str::<Review>(&form.was) else {
         return Flash::failed(text.not_from_here).on(&here);
     };
-    let seen = seen.review();
     let note: String = form.note.trim().chars().take(LONGEST_NOTE).collect();
     let name = visitor.name.clone().unwrap_or_default();
     let new = Review {
@@ -159,19 +98,14 @@ pub async fn review(
             return why.flash(&request).on(&again.link("/ui/weld", text.lang));
         }
     };
-    let undo = Undo {
-        query: query.clone(),
-        by: name,
-        now: hash(&written.now),
-        was: ReviewSnapshot::from(&seen),
-    };
+    let undo = Undo::new(query.clone(), name, &written.now, seen);
     let (id, word) = (&query.id, text.review_word(&new.result));
     // Neither has to wait for the other.
-    let keeping = console.keep(&written, text);
+    let keeping = console.keep(written.event.as_slice(), text);
     let (unkept, (page, more)) = tokio::join!(keeping, console.to_next(&query, &request));
     let mut answer = Flash::done(format!("{id}{}{word}{unkept}{more}", text.colon)).on(&page);
-    if let Some(cookie) = undo.cookie(&console.access) {
-        session::put(&mut answer, cookie);
+    if let Ok(Some(users)) = console.access.users() {
+        cookies::put(&mut answer, undo.cookie(&users));
     }
     answer
 }
@@ -186,7 +120,7 @@ pub async fn undo(
 ) -> Response {
     let text = request.text;
     // Another tab may have reviewed since, or somebody else have signed in.
-    let undo = Undo::sent(&headers, &console.access)
+    let undo = last_of(&headers, &console.access)
         .filter(|undo| undo.of() == form.of && Some(&undo.by) == visitor.name.as_ref());
     let Some(undo) = undo else {
         return Flash::failed(text.nothing_to_undo).on(&request.page("/ui/nok"));
@@ -194,11 +128,11 @@ pub async fn undo(
     let here = undo.query.link("/ui/weld", text.lang);
     match console.take_back(&undo).await {
         Ok(written) => {
-            let (id, unkept) = (&undo.query.id, console.keep(&written, text).await);
-            let mut answer =
-                Flash::done(format!("{id}{}{}{unkept}", text.colon, text.undone)).on(&here);
-            if let Some(gone) = gone(&console.access) {
-                session::put(&mut answer, gone);
+            let unkept = console.keep(written.event.as_slice(), text).await;
+            let (id, colon, undone) = (&undo.query.id, text.colon, text.undone);
+            let mut answer = Flash::done(format!("{id}{colon}{undone}{unkept}")).on(&here);
+            if let Ok(Some(users)) = console.access.users() {
+                cookies::put(&mut answer, undo::gone(&users));
             }
             answer
         }
@@ -214,15 +148,12 @@ pub async fn next(
 ) -> Response {
     let query = console.of_today(query);
     let lang = request.text.lang;
+    let list = || query.filter_only().link("/ui/nok", lang);
     let review_filter = query.review_filter().unwrap_or(ReviewFilter::Any);
     match console.welds.next(&query, review_filter).await {
         Ok(Some(weld)) => Redirect::to(&query.at(&weld).link("/ui/weld", lang)).into_response(),
-        Ok(None) => {
-            Flash::done(request.text.no_more).on(&query.filter_only().link("/ui/nok", lang))
-        }
-        Err(why) => {
-            Flash::problem(&why, request.text).on(&query.filter_only().link("/ui/nok", lang))
-        }
+        Ok(None) => Flash::done(request.text.no_more).on(&list()),
+        Err(why) => Flash::problem(&why, request.text).on(&list()),
     }
 }
 
@@ -234,26 +165,28 @@ struct Written {
 }
 
 /// Why a review was not written.
-enum NotReviewed {
-    /// MySQL refused it, or could not be asked.
-    Failed(Problem),
+enum NotWritten {
+    Problem(Problem),
     /// Somebody was faster.
     Otherwise(Review),
-    No(NoReview),
-    BadQuery(Problem),
 }
 
-impl NotReviewed {
+impl From<Problem> for NotWritten {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl NotWritten {
     fn flash(self, request: &PageRequest) -> Flash {
         let text = request.text;
         Flash::failed(match self {
-            Self::Failed(why) | Self::BadQuery(why) => why.text(text.lang),
+            Self::Problem(why) => why.text(text.lang),
             Self::Otherwise(there) if there.is_none() => text.review_gone.to_owned(),
             Self::Otherwise(there) => {
                 let there = in_words(&there, request);
                 format!("{}{}{there}", text.review_otherwise, text.colon)
             }
-            Self::No(why) => why.text(text),
         })
     }
 }
@@ -265,42 +198,25 @@ impl Console {
         seen: &Review,
         new: &Review,
         by: By,
-    ) -> Result<Written, NotReviewed> {
-        let records = self.welds.reviewable().await.map_err(NotReviewed::No)?;
-        let key = weld_key(query).map_err(NotReviewed::BadQuery)?;
-        let reviewed = reviews::review(records, &key, seen, new, &by).await;
-        let (reviewed, event) =
-            reviewed.map_err(|error| NotReviewed::Failed(not_written(&error)))?;
-        let now = match reviewed {
-            Reviewed::Kept { now, .. } => now,
-            Reviewed::Otherwise(there) => return Err(NotReviewed::Otherwise(there)),
-            Reviewed::NoRow => return Err(NotReviewed::No(NoReview::NoRow)),
-        };
-        Ok(Written { now, event })
-    }
-
-    /// Keeps the event; why it is not kept, in words.
-    async fn keep(&self, written: &Written, text: &Text) -> String {
-        let why = match written.event.as_slice() {
-            [] => None,
-            event => actions::keep(&self.settings, event).await,
-        };
-        unkept(why.as_ref(), text)
-    }
-
-    async fn take_back(&self, undo: &Undo) -> Result<Written, NotReviewed> {
-        let records = self.welds.reviewed().map_err(NotReviewed::No)?;
-        let key = weld_key(&undo.query).map_err(NotReviewed::BadQuery)?;
-        let there = records.review(&key).await;
-        let there = there
-            .map_err(|error| NotReviewed::Failed(error.into()))?
-            .ok_or(NotReviewed::No(NoReview::NoRow))?;
-        if undo.now != hash(&there) {
-            return Err(NotReviewed::Otherwise(there));
+    ) -> Result<Written, NotWritten> {
+        let records = self.welds.reviewable().await?;
+        let reviewed = reviews::review(records, &query.weld()?, seen, new, &by).await;
+        match reviewed.map_err(|error| not_written(&error))? {
+            (Reviewed::Kept { now, .. }, event) => Ok(Written { now, event }),
+            (Reviewed::Otherwise(there), _) => Err(NotWritten::Otherwise(there)),
+            (Reviewed::NoRow, _) => Err(Problem::NoReviewRow.into()),
         }
-        let was = undo.was.clone().review();
+    }
+
+    async fn take_back(&self, undo: &Undo) -> Result<Written, NotWritten> {
+        let records = self.welds.reviewed()?;
+        let there = records.review(&undo.query.weld()?).await;
+        let there = there.map_err(Problem::from)?.ok_or(Problem::NoReviewRow)?;
+        if !undo.left(&there) {
+            return Err(NotWritten::Otherwise(there));
+        }
         let by = By::new(undo.by.clone(), &TAKEN_BACK.words(&[]).en);
-        self.write_review(&undo.query, &there, &was, by).await
+        self.write_review(&undo.query, &there, &undo.was, by).await
     }
 
     /// Where the next weld of the list is, or the list itself behind the last, with what is to be told of it.
@@ -318,11 +234,8 @@ impl Console {
                 (list, format!("{}{}", text.stop, text.no_more))
             }
             Err(why) => {
-                let here = query.link("/ui/weld", text.lang);
-                (
-                    here,
-                    format!("{}{}{}", text.open, why.text(text.lang), text.close),
-                )
+                let why = format!("{}{}{}", text.open, why.text(text.lang), text.close);
+                (query.link("/ui/weld", text.lang), why)
             }
         }
     }
@@ -359,32 +272,6 @@ fn in_utc(ms: i64) -> String {
     )
 }
 
-/// Only compared with what another request of the same browser has made of the same row.
-fn hash(review: &Review) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    [&review.result, &review.by, &review.at, &review.note].hash(&mut hasher);
-    hasher.finish()
-}
-
-/// The weld in an address of ours.
-fn weld_key(query: &WeldQuery) -> Result<WeldKey, Problem> {
-    let ticks = query.ticks.parse();
-    Ok(WeldKey {
-        day: query.date()?,
-        ticks: ticks.map_err(|_| Problem::NoTicks(query.ticks.clone()))?,
-        time: query.time.clone(),
-        record_id: query.id.clone(),
-    })
-}
-
-/// There is nothing to be taken back any more.
-fn gone(access: &Access) -> Option<HeaderValue> {
-    let users = access.users().ok().flatten()?;
-    let mut cookie = Cookie::new(UNDO, "");
-    cookie.make_removal();
-    Some(session::signed(cookie, &users))
-}
-
 /// Around every route: tells the pages of the last review of this browser, where whoever made it is still signed in.
 pub async fn offer_undo(
     State(access): State<Access>,
@@ -393,35 +280,15 @@ pub async fn offer_undo(
 ) -> Response {
     let visitor = request.extensions().get::<Visitor>();
     let name = visitor.and_then(|visitor| visitor.name.as_ref());
-    let undo = Undo::sent(request.headers(), &access).filter(|undo| Some(&undo.by) == name);
+    let undo = last_of(request.headers(), &access).filter(|undo| Some(&undo.by) == name);
     if let Some(undo) = undo {
-        request.extensions_mut().insert(Undoable {
-            of: undo.of(),
-            record_id: undo.query.id,
-        });
+        request.extensions_mut().insert(undo);
     }
     next.run(request).await
 }
 
-impl Undo {
-    /// As the browser is to keep it; one that is more than a cookie holds takes the place of an older one, too.
-    fn cookie(&self, access: &Access) -> Option<HeaderValue> {
-        let users = access.users().ok().flatten()?;
-        let text = serde_json::to_string(self).ok()?;
-        if text.len() > MOST_UNDO {
-            return gone(access);
-        }
-        Some(session::signed(Cookie::new(UNDO, text), &users))
-    }
-
-    /// The weld, as its page names it.
-    fn of(&self) -> String {
-        format!("{} {}", self.query.ticks, self.query.id)
-    }
-
-    fn sent(headers: &HeaderMap, access: &Access) -> Option<Self> {
-        let users = access.users().ok().flatten()?;
-        let jar = SignedCookieJar::from_headers(headers, session::key(&users));
-        serde_json::from_str(jar.get(UNDO)?.value()).ok()
-    }
+/// The last review of this browser.
+fn last_of(headers: &HeaderMap, access: &Access) -> Option<Undo> {
+    let users = access.users().ok()??;
+    undo::sent(headers, &users)
 }

@@ -11,10 +11,10 @@ use weldfleet_service::lock;
 use weldfleet_settings::Settings;
 use weldfleet_stores::{
     Day,
-    clickhouse::{LINE, LineShares, SourceTable},
+    clickhouse::{LINE, LineShares},
 };
 
-use super::{problem::Problem, welds::bound};
+use super::{problem::Problem, welds::inspect};
 use crate::clock::plant_time;
 
 /// How old what is shown may be before it is read again.
@@ -136,8 +136,7 @@ async fn read(settings: &Settings, now: DateTime) -> Result<ShiftShares, Problem
         .map(|back| Day::from_date(now.date().saturating_sub(back.days())))
         .collect();
     let days = days.map_err(|error| Problem::Other(error.to_string()))?;
-    let table = SourceTable::inspect_within(PATIENCE, settings).await?;
-    let table = table.for_looking(bound(settings, PATIENCE));
+    let table = inspect(settings, PATIENCE).await?;
     let lines = table.nok_shares(&days, since, now).await?;
     Ok(ShiftShares {
         shift: shift.to_owned(),

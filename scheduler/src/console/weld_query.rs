@@ -5,6 +5,7 @@ use weldfleet_settings::Console as ConsoleSettings;
 use weldfleet_stores::{
     Day, Key,
     clickhouse::{Hours, NokFilter, NokWeld, Schema},
+    mysql::WeldKey,
 };
 use weldfleet_words::Language;
 
@@ -64,19 +65,17 @@ impl ReviewFilter {
 }
 
 impl WeldQuery {
-    /// Names of the filter's fields in the address, in the order in which they are shown.
-    pub const FIELDS: [&'static str; 8] = [
-        "day", "shift", "part", "spot", "timer", "body", "defect", "review",
-    ];
-
     /// All that the address of one weld says: the filter that it was found by, and which it is.
-    pub const OF_A_WELD: [&'static str; 14] = [
+    pub const OF_A_WELD: &[&'static str] = &[
         "day", "shift", "part", "spot", "timer", "body", "defect", "review", "ticks", "id", "date",
         "time", "attempts", "note",
     ];
 
-    /// Their values, in the same order.
-    pub fn values(&self) -> [&str; 8] {
+    /// Those of the filter, in the order in which they are shown.
+    pub const FIELDS: &[&'static str] = Self::OF_A_WELD.split_at(8).0;
+
+    /// The values of [`Self::OF_A_WELD`], in the same order.
+    pub fn values(&self) -> [&str; 14] {
         [
             &self.day,
             &self.shift,
@@ -86,6 +85,12 @@ impl WeldQuery {
             &self.body,
             &self.defect,
             &self.review,
+            &self.ticks,
+            &self.id,
+            &self.date,
+            &self.time,
+            &self.attempts,
+            &self.note,
         ]
     }
 
@@ -127,19 +132,8 @@ impl WeldQuery {
     pub fn link(&self, path: &str, language: Language) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("lang", &language.to_string());
-        let place = [
-            ("ticks", self.ticks.as_str()),
-            ("id", &self.id),
-            ("date", &self.date),
-            ("time", &self.time),
-            ("attempts", &self.attempts),
-            ("note", &self.note),
-        ];
-        for (name, value) in Self::FIELDS.into_iter().zip(self.values()).chain(place) {
-            if !value.is_empty() {
-                query.append_pair(name, value);
-            }
-        }
+        let said = Self::OF_A_WELD.iter().zip(self.values());
+        query.extend_pairs(said.filter(|(_, value)| !value.is_empty()));
         format!("{path}?{}", query.finish())
     }
 
@@ -185,6 +179,17 @@ impl WeldQuery {
                 typed: self.review.clone(),
                 known: names[1..].join(", "),
             }
+        })
+    }
+
+    /// The weld in an address of ours.
+    pub fn weld(&self) -> Result<WeldKey, Problem> {
+        let ticks = self.ticks.parse();
+        Ok(WeldKey {
+            day: self.date()?,
+            ticks: ticks.map_err(|_| Problem::NoTicks(self.ticks.clone()))?,
+            time: self.time.clone(),
+            record_id: self.id.clone(),
         })
     }
 

@@ -70,10 +70,8 @@ texts! {
     verdict: "Stored verdict", "已存判定";
     curves: "voltage, current and resistance of the weld over time", "焊点的电压、电流和电阻随时间的曲线";
     pulses: "pulses", "脉冲";
-    no_weld: "that day has no such weld", "该日期没有这个焊点";
     as_recorded: "the weld cannot be judged; its curves are shown as they were recorded",
         "该焊点无法判定；曲线按记录原样显示";
-    not_drawn: "the curves cannot be drawn", "无法绘制曲线";
     day: "day", "日期";
     shift: "shift", "班次";
     weld_id: "weld", "焊点";
@@ -189,13 +187,6 @@ texts! {
     no_such_review: "this cannot be said of a weld", "不是有效的复核结果";
     review_otherwise: "Not written, somebody was faster", "未写入，该焊点已有新的复核";
     review_gone: "Not written: the review that was here has been taken back.", "未写入：原有的复核已被撤销。";
-    no_mysql: "Welds are reviewed in MySQL, and mysql.enabled is off.", "复核写入 MySQL，而 mysql.enabled 未启用。";
-    no_review_column:
-        "Welds cannot be reviewed: [mysql.columns] maps no review_result.",
-        "无法复核：[mysql.columns] 没有映射 review_result。";
-    no_review_row:
-        "MySQL does not have this weld yet; it can be reviewed once it is mirrored.",
-        "MySQL 中还没有该焊点；镜像之后即可复核。";
     verdict_columns[2]: ["column", "value"], ["列", "值"];
     /// In the order of [`MEASURES`].
     measures[4]:

@@ -68,62 +68,99 @@ pub fn render(
     languages: &[Language],
     knows: IsKnownKey<'_>,
 ) -> String {
-    let mut text = String::new();
-    head(&mut text, adoption, source, languages);
+    let mut writer = Writer {
+        text: String::new(),
+        adoption,
+        languages,
+        knows,
+    };
+    writer.head(source);
     for (section, en, zh) in SECTIONS {
-        let items: Vec<&Item> = adoption
-            .items
-            .iter()
-            .filter(|item| item.section == *section)
-            .collect();
-        if items.is_empty() {
+        let items = adoption.items.iter();
+        let mut items = items.filter(|item| item.section == *section).peekable();
+        if items.peek().is_none() {
             continue;
         }
         let mark = if knows(section, None) { "" } else { "# " };
-        let about = Words::new(*en, *zh);
-        text.push('\n');
+        writer.text.push('\n');
         if !en.is_empty() {
-            comment(&mut text, &about, languages);
+            writer.comment(&Words::new(*en, *zh));
         }
-        let _ = writeln!(text, "{mark}[{section}]");
+        let _ = writeln!(writer.text, "{mark}[{section}]");
         for item in items {
-            write_item(&mut text, adoption, item, languages, knows);
+            writer.item(item);
         }
     }
-    text
+    writer.text
 }
 
-fn head(text: &mut String, adoption: &Adoption, source: &str, languages: &[Language]) {
-    comment(
-        text,
-        &words!(
+struct Writer<'a> {
+    text: String,
+    adoption: &'a Adoption,
+    languages: &'a [Language],
+    knows: IsKnownKey<'a>,
+}
+
+impl Writer<'_> {
+    fn head(&mut self, source: &str) {
+        self.comment(&words!(
             "Made by `scheduler adopt` from {source}. Keys that are missing have their defaults (config/weldfleet.toml)",
             "由 `scheduler adopt` 根据 {source} 生成。未列出的键取默认值（见 config/weldfleet.toml）",
-        ),
-        languages,
-    );
-    comment(
-        text,
-        &words!(
+        ));
+        self.comment(&words!(
             "\"mapped\" the old configuration says it; \"guessed\" please look; \"?\" a person must say it: remove the # before the key",
             "“沿用”旧配置已写明；“推测”请核对；“？”须由人决定：去掉键前的 #",
-        ),
-        languages,
-    );
-    let lists = [&adoption.unasked, &adoption.notes];
-    for words in lists.into_iter().flatten() {
-        comment(text, &titled(&words!("note", "说明"), words), languages);
-    }
-    if !adoption.unknown.is_empty() {
-        let Words { en, zh } = listed(&adoption.unknown);
-        comment(
-            text,
-            &words!(
+        ));
+        let adoption = self.adoption;
+        for words in adoption.unasked.iter().chain(&adoption.notes) {
+            self.comment(&titled(&words!("note", "说明"), words));
+        }
+        if !adoption.unknown.is_empty() {
+            let Words { en, zh } = listed(&adoption.unknown);
+            self.comment(&words!(
                 "old keys that nobody here knows, so that nothing was done with them: {en}",
                 "未识别、因而未处理的旧键：{zh}",
-            ),
-            languages,
-        );
+            ));
+        }
+    }
+
+    fn item(&mut self, item: &Item) {
+        let known = is_known(self.adoption, item, self.knows);
+        let mut why = match item.origin {
+            Origin::Mapped => titled(&words!("mapped", "沿用"), &item.why),
+            Origin::Guessed => titled(&words!("guessed", "推测"), &item.why),
+            Origin::Question => {
+                let (en, zh) = (&item.why.en, &item.why.zh);
+                words!("? {en}", "？{zh}")
+            }
+        };
+        if !known {
+            why = why.and(&words!(
+                "needs a later build: this one does not know the key, or the scale that it needs",
+                "需要更高版本的 weldfleet：本版本没有此键，或没有它所需的比例键",
+            ));
+        }
+        if replaces(self.adoption, item) {
+            let key = &item.key;
+            why = why.and(&words!(
+                "to say so, put this line in the place of the `{key}` above",
+                "如果是，请用下面这行替换上面的 `{key}`",
+            ));
+        }
+        self.comment(&why);
+        let mark = if known && item.origin != Origin::Question {
+            ""
+        } else {
+            "# "
+        };
+        let _ = writeln!(self.text, "{mark}{} = {}", key(&item.key), item.value);
+    }
+
+    /// The sentence in each of the wanted languages, wrapped.
+    fn comment(&mut self, words: &Words) {
+        for line in words.lines(self.languages).flat_map(wrapped) {
+            let _ = writeln!(self.text, "# {line}");
+        }
     }
 }
 
@@ -160,44 +197,6 @@ fn replaces(adoption: &Adoption, item: &Item) -> bool {
     item.origin == Origin::Question && before.into_iter().any(same)
 }
 
-fn write_item(
-    text: &mut String,
-    adoption: &Adoption,
-    item: &Item,
-    languages: &[Language],
-    knows: IsKnownKey<'_>,
-) {
-    let known = is_known(adoption, item, knows);
-    let mut why = match item.origin {
-        Origin::Mapped => titled(&words!("mapped", "沿用"), &item.why),
-        Origin::Guessed => titled(&words!("guessed", "推测"), &item.why),
-        Origin::Question => {
-            let (en, zh) = (&item.why.en, &item.why.zh);
-            words!("? {en}", "？{zh}")
-        }
-    };
-    if !known {
-        why = why.and(&words!(
-            "needs a later build: this one does not know the key, or the scale that it needs",
-            "需要更高版本的 weldfleet：本版本没有此键，或没有它所需的比例键",
-        ));
-    }
-    if replaces(adoption, item) {
-        let key = &item.key;
-        why = why.and(&words!(
-            "to say so, put this line in the place of the `{key}` above",
-            "如果是，请用下面这行替换上面的 `{key}`",
-        ));
-    }
-    comment(text, &why, languages);
-    let mark = if known && item.origin != Origin::Question {
-        ""
-    } else {
-        "# "
-    };
-    let _ = writeln!(text, "{mark}{} = {}", key(&item.key), item.value);
-}
-
 /// A key as TOML has it.
 fn key(name: &str) -> String {
     let bare = !name.is_empty()
@@ -208,15 +207,6 @@ fn key(name: &str) -> String {
         name.to_owned()
     } else {
         Value::from(name).to_string()
-    }
-}
-
-/// The sentence in each wanted languages, wrapped.
-fn comment(text: &mut String, words: &Words, languages: &[Language]) {
-    for line in words.lines(languages) {
-        for line in wrapped(line) {
-            let _ = writeln!(text, "# {line}");
-        }
     }
 }
 

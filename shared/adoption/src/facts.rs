@@ -1,26 +1,9 @@
 //! What the servers said about their tables; data alone.
 
 use weldfleet_settings::columns::RESULT_COLUMNS;
-use weldfleet_words::{Words, words};
 
-use crate::OldConfig;
-
-/// An answer, or why there is none.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer<T> {
-    Told(T),
-    /// In the words of whoever asked; no secret is in them.
-    Unknown(String),
-}
-
-impl<T> Answer<T> {
-    pub fn told(&self) -> Option<&T> {
-        match self {
-            Self::Told(value) => Some(value),
-            Self::Unknown(_) => None,
-        }
-    }
-}
+/// An answer, or why there is none: in the words of whoever asked, with no secret in them; empty where nobody asked.
+pub type Answer<T> = Result<T, String>;
 
 /// Everything that is known besides the old configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +11,8 @@ pub struct Facts {
     /// Which of the possible addresses of ClickHouse answered; the first where none did.
     pub clickhouse_url: String,
     pub source: Answer<SourceTable>,
-    pub mysql: Answer<MySqlTable>,
+    /// The columns of the table that the old service writes; none where it does not exist.
+    pub mysql: Answer<Vec<MySqlColumn>>,
 }
 
 /// The plant's table of welds.
@@ -115,12 +99,6 @@ pub(crate) fn name_beside(ours: &str) -> String {
     format!("weldfleet_{ours}")
 }
 
-/// The MySQL table that the old service writes; without columns where it does not exist.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MySqlTable {
-    pub columns: Vec<MySqlColumn>,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MySqlColumn {
     pub name: String,
@@ -129,41 +107,4 @@ pub struct MySqlColumn {
     pub nullable: bool,
     /// An INSERT that does not name it is refused.
     pub demanded: bool,
-}
-
-/// What could not be asked, for people.
-pub(crate) fn unasked(facts: &Facts, old: &OldConfig) -> Vec<Words> {
-    let mut told = Vec::new();
-    if old.source_table().is_none() {
-        let words = words!(
-            "the old configuration names no table of welds, so that its columns were not asked for: add `clickhouse.table: NAME` to it \
-             and run `scheduler adopt --force` again",
-            "旧配置没有焊点表名，因此没有查询列：请在旧配置中加上 `clickhouse.table: 表名`，再运行 `scheduler adopt --force`",
-        );
-        told.push(match old.may_be_table().join("`, `") {
-            keys if keys.is_empty() => words,
-            keys => words.and(&words!(
-                "unknown keys that may name it: `{keys}`",
-                "可能是表名的未识别键：`{keys}`",
-            )),
-        });
-    }
-    // Without a reason nobody tried.
-    if let Answer::Unknown(reason) = &facts.source
-        && !reason.is_empty()
-    {
-        told.push(words!(
-            "ClickHouse could not be asked for its columns: {reason}; run `scheduler adopt --force` again once it answers",
-            "无法向 ClickHouse 查询列：{reason}；恢复后请再运行 `scheduler adopt --force`",
-        ));
-    }
-    if let Answer::Unknown(reason) = &facts.mysql
-        && old.wants_mysql()
-    {
-        told.push(words!(
-            "MySQL could not be asked for its columns: {reason}; run `scheduler adopt --force` again once it answers",
-            "无法向 MySQL 查询列：{reason}；恢复后请再运行 `scheduler adopt --force`",
-        ));
-    }
-    told
 }

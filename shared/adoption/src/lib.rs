@@ -46,7 +46,7 @@ pub enum AdoptError {
     #[error("names no host of {server}; expected one of: {expected}")]
     NoHost {
         server: &'static str,
-        expected: String,
+        expected: &'static str,
     },
     #[error(
         "`{key}` is no host: expected a name or an address, with a port or without; a URL belongs under a key such as mysql.url, a user \

@@ -1,6 +1,6 @@
 //! YAML whose scalars stay the text that was written: a password `0123` is not a number.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
@@ -21,11 +21,44 @@ pub enum Node {
 }
 
 impl Node {
+    pub fn scalar(&self) -> Option<&str> {
+        match self {
+            Self::Scalar(text) => text.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Every text in it.
+    pub fn scalars(&self) -> Vec<&str> {
+        match self {
+            Self::Scalar(text) => text.as_deref().into_iter().collect(),
+            Self::List(items) => items.iter().flat_map(Self::scalars).collect(),
+            Self::Map(pairs) => pairs.iter().flat_map(|(_, node)| node.scalars()).collect(),
+        }
+    }
+
     fn size(&self) -> usize {
         1 + match self {
             Self::Scalar(_) => 0,
             Self::List(items) => items.iter().map(Self::size).sum(),
             Self::Map(entries) => entries.iter().map(|(_, node)| node.size()).sum(),
+        }
+    }
+}
+
+/// In one line.
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scalar(text) => f.write_str(text.as_deref().unwrap_or("null")),
+            Self::List(items) => {
+                let items: Vec<String> = items.iter().map(Self::to_string).collect();
+                write!(f, "[{}]", items.join(", "))
+            }
+            Self::Map(pairs) => {
+                let pairs = pairs.iter().map(|(key, node)| format!("{key}: {node}"));
+                write!(f, "{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 use weldfleet_adoption::{
     AdoptError, Adoption, Answer, Facts, OldConfig,
     document::{self, IsKnownKey},
-    facts::{MySqlColumn, MySqlTable, SourceColumn, SourceTable},
+    facts::{MySqlColumn, SourceColumn, SourceTable},
 };
 use weldfleet_settings::{Settings, columns::RESULT_COLUMNS as RESULT_COLUMN_NAMES};
 use weldfleet_words::Language;
@@ -135,7 +135,7 @@ fn curve(points: usize, top: usize) -> String {
 }
 
 /// The table that the plant's application reads.
-fn application() -> MySqlTable {
+fn application() -> Vec<MySqlColumn> {
     let columns = [
         ("nid", "int", false),
         ("workshop_section", "varchar", true),
@@ -158,9 +158,7 @@ fn application() -> MySqlTable {
         nullable: !demanded,
         demanded: *demanded,
     };
-    MySqlTable {
-        columns: columns.iter().map(column).collect(),
-    }
+    columns.iter().map(column).collect()
 }
 
 /// A plant that has text arrays in mV and A, everything called by names of its own.
@@ -225,7 +223,7 @@ struct Adopted {
 fn adopt(
     name: &str,
     source: Answer<SourceTable>,
-    mysql: Answer<MySqlTable>,
+    mysql: Answer<Vec<MySqlColumn>>,
     languages: Languages,
     knows: IsKnownKey<'_>,
 ) -> Adopted {
@@ -242,45 +240,38 @@ fn adopt(
 }
 
 fn away<T>() -> Answer<T> {
-    Answer::Unknown("connection refused".to_owned())
+    Err("connection refused".to_owned())
 }
 
-/// Every good configuration with what its servers say.
-fn cases() -> Vec<(
+/// A configuration's name, what the servers say, and in which languages it is adopted.
+type Case = (
     &'static str,
     Answer<SourceTable>,
-    Answer<MySqlTable>,
+    Answer<Vec<MySqlColumn>>,
     Languages,
-)> {
+);
+
+/// Every good configuration with what its servers say.
+fn cases() -> Vec<Case> {
     vec![
-        (
-            "plant",
-            Answer::Told(plant(300)),
-            Answer::Told(application()),
-            ENGLISH,
-        ),
+        ("plant", Ok(plant(300)), Ok(application()), ENGLISH),
         (
             "asked",
-            Answer::Told(plant(300)),
-            Answer::Unknown("not asked".to_owned()),
+            Ok(plant(300)),
+            Err("not asked".to_owned()),
             ENGLISH,
         ),
-        ("filters", Answer::Told(plant(300)), away(), ENGLISH),
+        ("filters", Ok(plant(300)), away(), ENGLISH),
         ("addresses", away(), away(), BOTH),
-        ("mapped", Answer::Told(chinese()), away(), CHINESE),
-        (
-            "verdicts",
-            Answer::Told(with_verdicts()),
-            Answer::Told(MySqlTable::default()),
-            ENGLISH,
-        ),
+        ("mapped", Ok(chinese()), away(), CHINESE),
+        ("verdicts", Ok(with_verdicts()), Ok(Vec::new()), ENGLISH),
         (
             "unusable",
-            Answer::Told(table(&[("id", "String"), ("v", "Float64")], Vec::new())),
+            Ok(table(&[("id", "String"), ("v", "Float64")], Vec::new())),
             away(),
             ENGLISH,
         ),
-        ("unknown", Answer::Told(plant(0)), away(), ENGLISH),
+        ("unknown", Ok(plant(0)), away(), ENGLISH),
     ]
 }
 
@@ -375,11 +366,11 @@ fn what_is_answered_loads() {
 fn a_table_that_nobody_saw_is_not_taken_for_ours() {
     let line = "result_table = \"weld_confirm\"";
     for (mysql, live) in [
-        (Answer::Told(application()), true),
-        (Answer::Told(MySqlTable::default()), true),
+        (Ok(application()), true),
+        (Ok(Vec::new()), true),
         (away(), false),
     ] {
-        let source = Answer::Told(plant(300));
+        let source = Ok(plant(300));
         let adopted = adopt("plant", source, mysql, ENGLISH, &Settings::knows);
         let is_live = adopted.file.lines().any(|written| written == line);
         assert_eq!(is_live, live, "{}", adopted.file);
@@ -390,7 +381,7 @@ fn a_table_that_nobody_saw_is_not_taken_for_ours() {
 }
 
 /// What becomes of a configuration's text, with everything that the plant's servers say.
-fn adopt_text(text: &str, source: Answer<SourceTable>, mysql: Answer<MySqlTable>) -> Adopted {
+fn adopt_text(text: &str, source: Answer<SourceTable>, mysql: Answer<Vec<MySqlColumn>>) -> Adopted {
     let old = OldConfig::read(text).unwrap();
     let facts = Facts {
         clickhouse_url: old.clickhouse_urls().unwrap().urls[0].clone(),
@@ -431,8 +422,8 @@ fn a_condition_over_old_verdicts_is_asked_about() {
         ("(ai_result='')", "ai_result"),
         ("area = 'alg_complete_time'", ""),
     ] {
-        for source in [Answer::Told(table.clone()), away()] {
-            let is_asked = source.told().is_some() || column == "alg_complete_time";
+        for source in [Ok(table.clone()), away()] {
+            let is_asked = source.is_ok() || column == "alg_complete_time";
             let text = format!("{ck}where: \"{filter}\"\n");
             let adopted = adopt_text(&text, source, away());
             let line = format!("filter = \"{filter}\"");
@@ -464,7 +455,7 @@ fn a_table_that_was_adopted_and_migrated_is_adopted_alike() {
         })
     };
     let text = "clickhouse: {host: ck, table: weld_detail}\ntip_dress_programs: [41]\n";
-    let adopted = |table: &SourceTable| adopt_text(text, Answer::Told(table.clone()), away());
+    let adopted = |table: &SourceTable| adopt_text(text, Ok(table.clone()), away());
     for theirs in [
         &[][..],
         &["final_result", "defect"],
@@ -524,7 +515,7 @@ fn chinese_names_are_known_and_a_missing_part_or_spot_is_asked_for() {
         ("force_kn", "电极压力", "Float64"),
     ];
     let columns = names.map(|(_, theirs, kind)| (theirs, kind));
-    let adopted = adopt_text(ck, Answer::Told(table(&columns, Vec::new())), away());
+    let adopted = adopt_text(ck, Ok(table(&columns, Vec::new())), away());
     for (ours, theirs, _) in names {
         let line = format!("{ours} = \"{theirs}\"");
         assert_eq!(lines(&adopted.file, ours), [line], "{}", adopted.file);
@@ -533,7 +524,7 @@ fn chinese_names_are_known_and_a_missing_part_or_spot_is_asked_for() {
     for column in &mut others.columns[3..6] {
         column.name = format!("{}?", column.name);
     }
-    let adopted = adopt_text(ck, Answer::Told(others), away());
+    let adopted = adopt_text(ck, Ok(others), away());
     for (ours, is_asked) in [
         ("part_no", true),
         ("spot_name", true),
@@ -556,7 +547,7 @@ fn programs_are_asked_about_wherever_the_old_file_says_nothing() {
         table.programs = programs
             .map(|(program, rows)| (program.map(str::to_owned), *rows))
             .collect();
-        adopt_text(&format!("{ck}{text}"), Answer::Told(table), away())
+        adopt_text(&format!("{ck}{text}"), Ok(table), away())
     };
     // The newest rows have one program alone; the day has tip dresses.
     let day = [(Some("12"), 90_000), (None, 7), (Some("51"), 3)];
@@ -590,7 +581,7 @@ fn programs_are_asked_about_wherever_the_old_file_says_nothing() {
     let mut table = plant(300);
     table.columns[4].name = "recipe".to_owned();
     for (source, names) in [
-        (Answer::Told(table), "it may be one of recipe, ver"),
+        (Ok(table), "it may be one of recipe, ver"),
         (away(), "the table was not seen"),
     ] {
         let adopted = adopt_text(ck, source.clone(), away());
@@ -623,7 +614,7 @@ fn a_verdict_column_of_any_name_is_found_by_its_words() {
     };
     let filter = "prog_no NOT IN (41, 51) AND judge IS NULL";
     let text = format!("{ck}where: \"{filter}\"\n");
-    let adopted = adopt_text(&text, Answer::Told(judged()), away());
+    let adopted = adopt_text(&text, Ok(judged()), away());
     assert_eq!(
         lines(&adopted.file, "previous_result"),
         ["previous_result = \"judge\""]
@@ -646,7 +637,7 @@ fn a_verdict_column_of_any_name_is_found_by_its_words() {
             &[Some("OK")],
         )
     };
-    let adopted = adopt_text(&text, Answer::Told(two()), away());
+    let adopted = adopt_text(&text, Ok(two()), away());
     assert_eq!(
         lines(&adopted.file, "previous_result"),
         ["# previous_result = \"judge\""]
@@ -664,9 +655,9 @@ fn a_verdict_column_of_any_name_is_found_by_its_words() {
 
     let told = format!("{text}columns: {{previous_result: check}}\n");
     for (source, line) in [
-        (Answer::Told(two()), "previous_result = \"check\""),
+        (Ok(two()), "previous_result = \"check\""),
         (away(), "previous_result = \"check\""),
-        (Answer::Told(judged()), "# previous_result = \"check\""),
+        (Ok(judged()), "# previous_result = \"check\""),
     ] {
         let adopted = adopt_text(&told, source, away());
         assert_eq!(lines(&adopted.file, "previous_result"), [line]);
@@ -685,7 +676,7 @@ fn a_key_of_our_own_name_is_not_taken_for_another() {
         "columns: {weld_time: weld_time, ck_local_time: ck_local_time}",
     ] {
         let text = format!("clickhouse: {{host: ck, table: weld_detail}}\n{text}\n");
-        let file = adopt_text(&text, Answer::Told(plant(300)), away()).file;
+        let file = adopt_text(&text, Ok(plant(300)), away()).file;
         let settings = Settings::from_text(&file, []).unwrap();
         assert_eq!(settings.columns.name("ck_local_time"), "ck_local_time");
         let carried: Vec<_> = settings.columns.carried().collect();
@@ -752,7 +743,7 @@ fn a_map_of_columns_is_read_in_each_form_or_named() {
 
 #[test]
 fn a_table_that_no_key_names_has_its_own_remedy() {
-    let no_answer = || Answer::Unknown(String::new());
+    let no_answer = || Err(String::new());
     let text = "clickhouse: {host: ck}\nwelds: {my_table: x}\n";
     let screen = adopt_text(text, no_answer(), away()).screen;
     assert!(
@@ -835,7 +826,7 @@ fn one_key_is_named_once_and_lengths_of_no_usual_weld_are_asked_about() {
     for row in &mut table.rows {
         row[12] = Some(curve(1200, 98));
     }
-    let adopted = adopt_text(text, Answer::Told(table), Answer::Told(application()));
+    let adopted = adopt_text(text, Ok(table), Ok(application()));
     assert!(
         adopted.file.contains("from `MYSQL_URL`\n"),
         "{}",
@@ -855,7 +846,7 @@ fn programs_that_nobody_named_are_proposed_only_where_they_dress_tips() {
             row[4] = Some(programs[at % 3].to_owned());
         }
         let text = "clickhouse: {host: ck, table: weld_detail}";
-        adopt_text(text, Answer::Told(table), away()).file
+        adopt_text(text, Ok(table), away()).file
     };
     let dry = "ifNull(spot_tag, '') NOT IN ('', '0')";
     for (programs, proposed) in [
@@ -876,7 +867,7 @@ fn a_result_table_may_name_its_database() {
     let with = |mysql: &str| {
         let text =
             format!("clickhouse: {{host: ck}}\nmysql: {{host: my, table: quality.nok{mysql}}}\n");
-        adopt_text(&text, away(), Answer::Told(application()))
+        adopt_text(&text, away(), Ok(application()))
     };
     for mysql in ["", ", database: quality"] {
         let file = with(mysql).file;
@@ -956,7 +947,7 @@ fn a_unit_that_cannot_be_told_has_the_true_reason() {
     let mut table = plant(300);
     table.columns[11].name = "wave".to_owned();
     let text = "clickhouse: {host: ck, table: weld_detail}";
-    let screen = adopt_text(text, Answer::Told(table), away()).screen;
+    let screen = adopt_text(text, Ok(table), away()).screen;
     let why = "the column of `u_curve`, which would tell it, was not found";
     assert!(screen.contains(why), "{screen}");
     assert!(!screen.contains("rows that would tell it"), "{screen}");
@@ -978,12 +969,12 @@ fn an_applications_table_stays_the_applications_once_it_was_adopted() {
     let key = ["data_date", "ck_ticks", "ck_local_time", "record_id"];
     let adopted = |own: &[(&str, &str)], key: &[(&str, &str)]| {
         let mut table = application();
-        table.columns.extend(mysql_columns(own));
-        table.columns.extend(mysql_columns(key));
+        table.extend(mysql_columns(own));
+        table.extend(mysql_columns(key));
         adopt(
             "plant",
-            Answer::Told(plant(300)),
-            Answer::Told(table),
+            Ok(plant(300)),
+            Ok(table),
             ENGLISH,
             &Settings::knows,
         )
@@ -1012,18 +1003,16 @@ fn an_applications_table_stays_the_applications_once_it_was_adopted() {
 fn a_column_of_mysql_that_migrate_would_refuse_is_asked_about() {
     let mut table = application();
     let refused = ["weld_time", "defect_type_alg", "diameter"];
-    table
-        .columns
-        .retain(|column| !refused.contains(&column.name.as_str()));
-    table.columns.extend(mysql_columns(&[
+    table.retain(|column| !refused.contains(&column.name.as_str()));
+    table.extend(mysql_columns(&[
         ("weld_time", "!datetime"),
         ("defect_type_alg", "!enum"),
         ("diameter", "int"),
     ]));
     let adopted = adopt(
         "plant",
-        Answer::Told(plant(300)),
-        Answer::Told(table),
+        Ok(plant(300)),
+        Ok(table),
         ENGLISH,
         &Settings::knows,
     );
@@ -1059,7 +1048,7 @@ fn a_column_of_old_verdicts_is_known_by_the_words_that_evaluate_knows() {
         for (at, row) in table.rows.iter_mut().enumerate() {
             row.push(Some(values[at % 2].to_owned()));
         }
-        let adopted = adopt("asked", Answer::Told(table), away(), ENGLISH, &knows_all);
+        let adopted = adopt("asked", Ok(table), away(), ENGLISH, &knows_all);
         let found = adopted.file.contains("previous_result = \"ai_result\"");
         assert_eq!(found, is_one, "{kind} {values:?}");
     }
@@ -1071,13 +1060,7 @@ fn a_key_that_the_build_lacks_is_a_comment() {
         section != "columns.carried"
             && !(section == "tables" && entry.is_some_and(|(key, _)| key == "filter"))
     };
-    let adopted = adopt(
-        "plant",
-        Answer::Told(plant(300)),
-        Answer::Told(application()),
-        ENGLISH,
-        &knows,
-    );
+    let adopted = adopt("plant", Ok(plant(300)), Ok(application()), ENGLISH, &knows);
     for line in [
         "# [columns.carried]",
         "# body_no = \"rfid\"",

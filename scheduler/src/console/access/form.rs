@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use axum::{
     body::{Body, Bytes, to_bytes},
-    http::StatusCode,
     response::Response,
 };
 use tokio::time::timeout;
 
-use crate::console::{plain, problem::Problem, words::Text};
+use crate::console::{answers::plain, problem::Problem, words::Text};
 
 /// Bytes of a form.
 pub const MOST: usize = 1 << 20;
@@ -20,14 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub async fn read(body: Body, most: usize, text: &Text) -> Result<Bytes, Response> {
     match timeout(PATIENCE, to_bytes(body, most)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => {
-            let status = StatusCode::PAYLOAD_TOO_LARGE;
-            Err(plain(status, &Problem::TooMuchSent, text))
-        }
+        Ok(Err(_)) => Err(plain(&Problem::TooMuchSent, text)),
         Err(_) => {
             let seconds = PATIENCE.as_secs();
-            let why = Problem::TooSlow { seconds };
-            Err(plain(StatusCode::REQUEST_TIMEOUT, &why, text))
+            Err(plain(&Problem::TooSlow { seconds }, text))
         }
     }
 }

@@ -10,6 +10,7 @@
 
 mod attempts;
 mod form;
+mod proxies;
 pub mod session;
 pub mod sign_in;
 
@@ -21,20 +22,25 @@ use std::{
 use axum::{
     body::{Body, to_bytes},
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use weldfleet_settings::{Settings, Zone};
 
 use super::{
-    CHANGES, Told, flash, page_request, plain, problem::Problem, visitor::Visitor, words::Text,
+    answers::{Told, plain},
+    changes, cookies, flash, page_request,
+    problem::Problem,
+    visitor::Visitor,
+    words::Text,
 };
 use crate::{
     clock::now_ms,
     users::{Role, Users, UsersFile},
 };
 use attempts::Attempts;
+use proxies::{Proxies, address};
 use session::Session;
 
 /// Nothing from elsewhere, no code in a page, no frame around it.
@@ -45,24 +51,13 @@ const RENEWS: &str = "x-renews";
 /// What may be had without signing in.
 const OPEN: [&str; 3] = ["/ui/sign-in", "/ui/style.css", "/ui/live.js"];
 
-/// Why a page is not shown.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Denied {
-    SignIn,
-    Forbidden(Problem),
-    /// The file of users cannot be read.
-    NoUsers(String),
-}
-
 /// The console's door. Cheap to clone.
 #[derive(Clone)]
 pub struct Access {
     /// Where the scheduler listens.
     listens: SocketAddr,
     file: Option<UsersFile>,
-    trusted_proxies: Arc<[IpAddr]>,
-    /// In which they name the user; `None`: they only forward.
-    user_header: Option<HeaderName>,
+    proxies: Proxies,
     zone: Zone,
     attempts: Arc<Attempts>,
 }
@@ -75,18 +70,16 @@ impl Access {
             file: console
                 .has_users()
                 .then(|| UsersFile::new(console.users_file.clone())),
-            trusted_proxies: console.trusted_proxies.clone().into(),
-            // The settings have looked at it: none only where it is empty.
-            user_header: HeaderName::from_bytes(console.user_header.as_bytes()).ok(),
+            proxies: Proxies::new(console),
             zone: settings.scheduler.timezone.clone(),
             attempts: Arc::default(),
         }
     }
 
     /// Who may sign in; `None`: nobody can.
-    pub fn users(&self) -> Result<Option<Arc<Users>>, Denied> {
+    pub fn users(&self) -> Result<Option<Arc<Users>>, Problem> {
         let users = self.file.as_ref().map(UsersFile::users).transpose();
-        users.map_err(Denied::NoUsers)
+        users.map_err(Problem::NoUsers)
     }
 
     /// Whether whoever asks may read what people are called and have written: without users anybody.
@@ -94,40 +87,32 @@ impl Access {
         self.file.is_none() || self.visitor(headers, peer).is_ok()
     }
 
-    fn is_proxy(&self, peer: IpAddr) -> bool {
-        let peer = peer.to_canonical();
-        let mut trusted = self.trusted_proxies.iter();
-        trusted.any(|proxy| proxy.to_canonical() == peer)
-    }
-
     /// Who asks, and a session that is to be begun.
     fn visitor(
         &self,
         headers: &HeaderMap,
         peer: IpAddr,
-    ) -> Result<(Visitor, Option<Session>), Denied> {
+    ) -> Result<(Visitor, Option<Session>), Problem> {
         let Some(users) = self.users()? else {
             return match refusal(self.listens.ip(), headers) {
-                Some(why) => Err(Denied::Forbidden(why)),
+                Some(why) => Err(why),
                 None => Ok((Visitor::onlooker(), None)),
             };
         };
         let session = session::of(headers, &users, now_ms());
-        let Some((header, name)) = self.told(headers, peer)? else {
+        let Some((header, name)) = self.proxies.user(headers, peer)? else {
             // What a proxy's word began, holds with its word alone.
             let session = session.filter(|session| !session.by_proxy);
-            let session = session.ok_or(Denied::SignIn)?;
-            let user = users.get(&session.name).ok_or(Denied::SignIn)?;
+            let session = session.ok_or(Problem::SignInFirst)?;
+            let user = users.get(&session.name).ok_or(Problem::SignInFirst)?;
             if !session.is_of(user) {
-                return Err(Denied::SignIn);
+                return Err(Problem::SignInFirst);
             }
             return Ok((session.visitor(user.role), None));
         };
-        let user = users.get(&name).ok_or_else(|| {
-            Denied::Forbidden(Problem::UnknownToUs {
-                header: header.to_string(),
-                name: name.clone(),
-            })
+        let user = users.get(&name).ok_or_else(|| Problem::UnknownToUs {
+            header: header.to_string(),
+            name: name.clone(),
         })?;
         match session.filter(|session| session.by_proxy && session.name == name) {
             Some(session) => Ok((session.visitor(user.role), None)),
@@ -138,72 +123,9 @@ impl Access {
         }
     }
 
-    /// The user whom a trusted proxy names, and the header in which it does.
-    fn told(
-        &self,
-        headers: &HeaderMap,
-        peer: IpAddr,
-    ) -> Result<Option<(&HeaderName, String)>, Denied> {
-        let Some(header) = self.user_header.as_ref().filter(|_| self.is_proxy(peer)) else {
-            return Ok(None);
-        };
-        let mut told = headers.get_all(header).iter();
-        let Some(name) = told.next() else {
-            return Ok(None);
-        };
-        // One is the proxy's, the other may be anybody's.
-        if told.next().is_some() {
-            return Err(Denied::Forbidden(Problem::ToldTwice(header.to_string())));
-        }
-        let name = String::from_utf8_lossy(name.as_bytes()).into_owned();
-        Ok(Some((header, name)))
-    }
-
-    /// Where whoever asks sits: behind trusted proxies what the outermost of them says, else the peer.
-    pub fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
-        if !self.is_proxy(peer) {
-            return peer.to_canonical();
-        }
-        let forwarded = headers.get_all("x-forwarded-for").iter();
-        let forwarded = forwarded.filter_map(|list| list.to_str().ok());
-        let mut addresses: Vec<&str> = forwarded.flat_map(|list| list.split(',')).collect();
-        addresses.reverse();
-        let parsed = addresses.into_iter().map_while(address);
-        let mut clients = parsed.filter(|client| !self.is_proxy(*client));
-        clients.next().unwrap_or(peer).to_canonical()
-    }
-
-    /// The address that the browser knows us by.
-    fn authority<'h>(&self, headers: &'h HeaderMap, peer: IpAddr) -> Option<&'h str> {
-        let forwarded = headers
-            .get("x-forwarded-host")
-            .filter(|_| self.is_proxy(peer));
-        forwarded.or(headers.get(header::HOST))?.to_str().ok()
-    }
-
-    /// Whether the browser speaks TLS with the proxy.
-    fn is_https(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
-        let proto = headers.get("x-forwarded-proto");
-        self.is_proxy(peer) && proto.is_some_and(|proto| proto == "https")
-    }
-
-    /// Whether the request comes from a page of this address.
-    fn is_from_here(&self, headers: &HeaderMap, peer: IpAddr) -> bool {
-        let origin = headers.get(header::ORIGIN).and_then(|it| it.to_str().ok());
-        let host = origin.and_then(|origin| origin.split_once("://"));
-        let asked = self.authority(headers, peer);
-        let is_from_here = host.is_some_and(|(_, host)| asked == Some(host));
-        if !is_from_here {
-            // A proxy that is not set up looks the same as an attack.
-            tracing::warn!(
-                origin = origin.unwrap_or("-"),
-                asked = asked.unwrap_or("-"),
-                %peer,
-                "refused: the request is not from a page of this console, or a proxy changes its address; is the peer in \
-                 console.trusted_proxies, and does it set X-Forwarded-Host with the port?"
-            );
-        }
-        is_from_here
+    /// Where whoever asks sits.
+    pub fn client_of(&self, request: &Request) -> IpAddr {
+        self.proxies.client(request.headers(), peer(request))
     }
 }
 
@@ -233,15 +155,8 @@ fn is_under_a_name(headers: &HeaderMap) -> bool {
     name != "localhost" && host != "localhost" && address(host).is_none()
 }
 
-/// An address as proxies write it, some of them with a port.
-fn address(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
-    let address = text.trim_matches(['[', ']']).parse().ok();
-    address.or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))
-}
-
-/// The client of a request, which the server put there.
-pub fn peer(request: &Request) -> IpAddr {
+/// The peer of a request, which the server put there.
+fn peer(request: &Request) -> IpAddr {
     let info = request.extensions().get::<ConnectInfo<SocketAddr>>();
     info.map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip())
 }
@@ -250,7 +165,7 @@ pub fn peer(request: &Request) -> IpAddr {
 pub async fn guard(State(access): State<Access>, mut request: Request, next: Next) -> Response {
     let peer = peer(&request);
     let headers = request.headers();
-    let secure = access.is_https(headers, peer);
+    let secure = access.proxies.is_https(headers, peer);
     let text = page_request::text_of(request.uri(), headers);
     let mut answer = match access.visitor(headers, peer) {
         Ok((visitor, begun)) => {
@@ -261,7 +176,7 @@ pub async fn guard(State(access): State<Access>, mut request: Request, next: Nex
             let renews = request.headers().contains_key(RENEWS);
             let path = request.uri().path();
             let is_page = request.method() == Method::GET && !OPEN.contains(&path);
-            let renews = renews || path == CHANGES;
+            let renews = renews || path == changes::PATH;
             let answer = next.run(request).await;
             let mut answer = in_words(answer, text).await;
             // What puts a page's content in again shows no more of it.
@@ -269,21 +184,19 @@ pub async fn guard(State(access): State<Access>, mut request: Request, next: Nex
                 flash::clear(&mut answer);
             }
             if let (Some(session), Ok(Some(users))) = (begun, access.users()) {
-                session::put(&mut answer, session.cookie(&users, secure));
+                cookies::put(&mut answer, session.cookie(&users, secure));
             }
             answer
         }
-        Err(Denied::SignIn) if OPEN.contains(&request.uri().path()) => next.run(request).await,
-        Err(Denied::SignIn) if request.method() == Method::GET => sign_in::lead(&request),
-        Err(Denied::SignIn) => plain(StatusCode::UNAUTHORIZED, &Problem::SignInFirst, text),
-        Err(Denied::Forbidden(why)) => plain(StatusCode::FORBIDDEN, &why, text),
-        Err(Denied::NoUsers(why)) => {
-            tracing::warn!(error = why, "nobody can sign in to the console");
-            plain(
-                StatusCode::SERVICE_UNAVAILABLE,
-                &Problem::NoUsers(why),
-                text,
-            )
+        Err(Problem::SignInFirst) if OPEN.contains(&request.uri().path()) => {
+            next.run(request).await
+        }
+        Err(Problem::SignInFirst) if request.method() == Method::GET => sign_in::lead(&request),
+        Err(why) => {
+            if let Problem::NoUsers(error) = &why {
+                tracing::warn!(error, "nobody can sign in to the console");
+            }
+            plain(&why, text)
         }
     };
     let headers = answer.headers_mut();
@@ -300,10 +213,10 @@ pub async fn guard(State(access): State<Access>, mut request: Request, next: Nex
 
 /// Around what needs no user: on loopback no page of another site reads it through a name that it points here.
 pub async fn under_no_name(State(access): State<Access>, request: Request, next: Next) -> Response {
-    let is_foreign = is_under_a_name(request.headers()) && !access.is_proxy(peer(&request));
+    let is_foreign = is_under_a_name(request.headers()) && !access.proxies.has(peer(&request));
     if access.listens.ip().is_loopback() && is_foreign {
         let text = page_request::text_of(request.uri(), request.headers());
-        return plain(StatusCode::FORBIDDEN, &Problem::OtherName, text);
+        return plain(&Problem::OtherName, text);
     }
     next.run(request).await
 }
@@ -322,7 +235,7 @@ async fn in_words(answer: Response, text: &Text) -> Response {
     }
     let said = to_bytes(answer.into_body(), form::MOST).await;
     let said = String::from_utf8_lossy(&said.unwrap_or_default()).into_owned();
-    plain(status, &Problem::NotUnderstood(said), text)
+    plain(&Problem::NotUnderstood { status, said }, text)
 }
 
 /// Around routes that change something: whoever asks may, and meant it.
@@ -332,7 +245,7 @@ pub async fn changing(
     next: Next,
 ) -> Response {
     let text = page_request::text_of(request.uri(), request.headers());
-    let refused = |why: Problem| plain(StatusCode::FORBIDDEN, &why, text);
+    let refused = |why: Problem| plain(&why, text);
     let Some(visitor) = request.extensions().get::<Visitor>().cloned() else {
         return refused(Problem::SignInFirst);
     };
@@ -341,7 +254,10 @@ pub async fn changing(
         let of = |name| Problem::Role { name, has, needs };
         return refused(visitor.name.map_or(Problem::ReadOnly, of));
     }
-    if !access.is_from_here(request.headers(), peer(&request)) {
+    if !access
+        .proxies
+        .is_from_here(request.headers(), peer(&request))
+    {
         return refused(Problem::NotFromHere);
     }
     let (head, body) = request.into_parts();
@@ -392,24 +308,6 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_proxy_says_who_and_under_which_name() {
-        let mut settings = Settings::default();
-        settings.console.trusted_proxies = vec![IpAddr::from([10, 0, 0, 5])];
-        let access = Access::new(&settings);
-        let mut headers = host("127.0.0.1:9100");
-        headers.insert("x-forwarded-host", HeaderValue::from_static("weld.plant"));
-        headers.insert("origin", HeaderValue::from_static("https://weld.plant"));
-        let proxy: IpAddr = "::ffff:10.0.0.5".parse().unwrap();
-        assert!(access.is_from_here(&headers, proxy));
-        assert!(!access.is_from_here(&headers, IpAddr::from([10, 0, 0, 6])));
-        headers.remove("origin");
-        assert!(
-            !access.is_from_here(&headers, proxy),
-            "a browser always says"
-        );
-    }
-
-    #[test]
     fn without_users_it_is_not_shown_through_a_proxy_on_this_host() {
         let loopback = IpAddr::from([127, 0, 0, 1]);
         for name in ["forwarded", "via", "x-real-ip", "x-forwarded-for"] {
@@ -418,56 +316,5 @@ mod tests {
             let why = refusal(loopback, &headers);
             assert_eq!(why, Some(Problem::Forwarded(name.to_owned())));
         }
-    }
-
-    fn behind(proxies: &[&str], user_header: &str) -> Access {
-        let mut settings = Settings::default();
-        let proxies = proxies.iter().map(|proxy| proxy.parse().unwrap());
-        settings.console.trusted_proxies = proxies.collect();
-        settings.console.user_header = user_header.to_owned();
-        Access::new(&settings)
-    }
-
-    #[test]
-    fn whom_a_proxy_names_twice_it_does_not_name() {
-        let (proxy, other) = (IpAddr::from([10, 0, 0, 5]), IpAddr::from([10, 0, 0, 6]));
-        let access = behind(&["10.0.0.5"], "X-Forwarded-User");
-        let mut headers = host("weld.plant");
-        assert_eq!(access.told(&headers, proxy), Ok(None));
-        headers.append("x-forwarded-user", HeaderValue::from_static("li"));
-        let (_, name) = access.told(&headers, proxy).unwrap().unwrap();
-        assert_eq!(name, "li");
-        assert_eq!(access.told(&headers, other), Ok(None));
-        // One that only forwards names nobody, whoever sent the header.
-        let forwards = behind(&["10.0.0.5"], "");
-        assert_eq!(forwards.told(&headers, proxy), Ok(None));
-        headers.append("x-forwarded-user", HeaderValue::from_static("mallory"));
-        let twice = Problem::ToldTwice("x-forwarded-user".to_owned());
-        assert_eq!(access.told(&headers, proxy), Err(Denied::Forbidden(twice)));
-    }
-
-    #[test]
-    fn behind_a_proxy_the_client_is_the_last_that_is_no_proxy() {
-        let access = behind(&["10.0.0.5", "::1"], "");
-        let client = |peer: &str, forwarded: &[&'static str]| {
-            let mut headers = HeaderMap::new();
-            for list in forwarded {
-                headers.append("x-forwarded-for", HeaderValue::from_static(list));
-            }
-            access.client(&headers, peer.parse().unwrap()).to_string()
-        };
-        let claimed = "1.2.3.4, 10.0.0.9";
-        assert_eq!(client("10.0.0.5", &[claimed]), "10.0.0.9");
-        assert_eq!(
-            client("10.0.0.5", &["10.0.0.9", "10.0.0.7:1234"]),
-            "10.0.0.7"
-        );
-        assert_eq!(
-            client("::1", &["[2001:db8::7]:80, 10.0.0.5"]),
-            "2001:db8::7"
-        );
-        assert_eq!(client("10.0.0.5", &["10.0.0.9, unknown"]), "10.0.0.5");
-        assert_eq!(client("10.0.0.5", &[]), "10.0.0.5");
-        assert_eq!(client("10.0.0.6", &[claimed]), "10.0.0.6", "not trusted");
     }
 }

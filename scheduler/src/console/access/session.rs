@@ -1,15 +1,11 @@
 //! The cookie of somebody who has signed in: signed with the secret of the file of users, so that every scheduler that
 //! has the file takes it, and a restart signs nobody out.
 
-use axum::{
-    http::{HeaderMap, HeaderValue, header},
-    response::Response,
-};
-use axum_extra::extract::cookie::{Cookie, Key, SameSite, SignedCookieJar};
+use axum::http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    console::visitor::Visitor,
+    console::{cookies, visitor::Visitor},
     users::{Role, User, Users},
 };
 
@@ -56,49 +52,26 @@ impl Session {
 
     /// As the browser is to keep it.
     pub fn cookie(&self, users: &Users, secure: bool) -> HeaderValue {
-        let text = serde_json::to_string(self).unwrap_or_default();
-        let mut cookie = Cookie::new(COOKIE, text);
+        let mut cookie = cookies::holding(COOKIE, self);
         cookie.set_secure(secure);
-        signed(cookie, users)
+        cookies::signed(cookie, users)
     }
 }
 
 /// A session that holds, `None` if there is none.
 pub fn of(headers: &HeaderMap, users: &Users, now_ms: i64) -> Option<Session> {
-    let cookie = SignedCookieJar::from_headers(headers, key(users)).get(COOKIE)?;
-    let session: Session = serde_json::from_str(cookie.value()).ok()?;
+    let session: Session = cookies::read_signed(COOKIE, headers, users)?;
     (session.until_ms > now_ms).then_some(session)
 }
 
 pub fn gone(users: &Users) -> HeaderValue {
-    let mut cookie = Cookie::new(COOKIE, "");
-    cookie.make_removal();
-    signed(cookie, users)
-}
-
-/// Adds a cookie to the answer.
-pub fn put(answer: &mut Response, cookie: HeaderValue) {
-    answer.headers_mut().append(header::SET_COOKIE, cookie);
-}
-
-/// A cookie that only a page of ours sends back, and no script reads.
-pub fn signed(mut cookie: Cookie<'static>, users: &Users) -> HeaderValue {
-    cookie.set_path("/ui");
-    cookie.set_http_only(true);
-    cookie.set_same_site(SameSite::Strict);
-    let jar = SignedCookieJar::new(key(users)).add(cookie);
-    let answer = axum::response::IntoResponse::into_response(jar);
-    let cookie = answer.headers().get(header::SET_COOKIE);
-    cookie.cloned().unwrap_or(HeaderValue::from_static(""))
-}
-
-/// What signs cookies.
-pub fn key(users: &Users) -> Key {
-    Key::derive_from(users.secret.as_bytes())
+    cookies::signed(cookies::forgetting(COOKIE), users)
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
+
     use super::*;
 
     fn user() -> User {

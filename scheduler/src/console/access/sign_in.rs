@@ -18,7 +18,8 @@ use super::{Access, form, peer, session, session::Session};
 use crate::{
     clock::now_ms,
     console::{
-        html,
+        answers::html,
+        cookies,
         page_request::{PageRequest, text_of},
         visitor::Visitor,
         words::Text,
@@ -110,11 +111,11 @@ pub async fn sign_in(State(access): State<Access>, request: Request) -> Response
         (status, html(page.render())).into_response()
     };
     let peer = peer(&request);
-    if !access.is_from_here(request.headers(), peer) {
+    if !access.proxies.is_from_here(request.headers(), peer) {
         return refused(StatusCode::FORBIDDEN, "/ui", t.not_from_here);
     }
-    let secure = access.is_https(request.headers(), peer);
-    let address = access.client(request.headers(), peer);
+    let secure = access.proxies.is_https(request.headers(), peer);
+    let address = access.client_of(&request);
     let form: Credentials = match credentials(request, t).await {
         Ok(form) => form,
         Err(answer) => return answer,
@@ -150,7 +151,7 @@ pub async fn sign_in(State(access): State<Access>, request: Request) -> Response
     tracing::info!(name = form.name, role = user.role.name(), %address, "signed in to the console");
     let session = Session::begin(&form.name, user, false, now_ms());
     let mut answer = Redirect::to(next).into_response();
-    session::put(&mut answer, session.cookie(&users, secure));
+    cookies::put(&mut answer, session.cookie(&users, secure));
     answer
 }
 
@@ -173,7 +174,7 @@ pub async fn sign_out(
     let lang = request.text.lang;
     let mut answer = Redirect::to(&format!("/ui?lang={lang}")).into_response();
     if let Ok(Some(users)) = access.users() {
-        session::put(&mut answer, session::gone(&users));
+        cookies::put(&mut answer, session::gone(&users));
     }
     tracing::info!(name = visitor.name, "signed out of the console");
     answer

@@ -13,7 +13,7 @@ use super::{
     table::{Columns, For, Table},
 };
 use crate::{
-    console::{Dead, page_request::PageRequest, words::Text},
+    console::{dead_jobs::Dead, page_request::PageRequest, words::Text},
     status::report::{Report, RunLine},
 };
 
@@ -144,11 +144,8 @@ fn failed_days(run: u64, dead: &Dead, whom: For) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{super::MOST_DEAD, fixtures::dead},
-        *,
-    };
-    use crate::console::words::ENGLISH;
+    use super::{super::fixtures::dead, *};
+    use crate::console::{dead_jobs::MOST_DEAD, words::ENGLISH};
 
     #[test]
     fn of_a_run_that_has_ended_every_day_is_done() {

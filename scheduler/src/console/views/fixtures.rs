@@ -8,7 +8,7 @@ use weldfleet_stores::clickhouse::{OutcomeCounts, RunState};
 use weldfleet_words::Words;
 
 use crate::{
-    console::{Dead, page_request::PageRequest, words::Text},
+    console::{dead_jobs::Dead, page_request::PageRequest, words::Text},
     status::{
         causes::Cause,
         report::{DayLine, Hint, Report, RunLine},

@@ -1,11 +1,7 @@
 //! What is around every page: where one is, who looks, and what he may do.
 
 use crate::{
-    console::{
-        flash::Flash,
-        page_request::{PageRequest, Undoable},
-        words::Text,
-    },
+    console::{page_request::PageRequest, undo::Undo, words::Text},
     users::Role,
 };
 
@@ -33,35 +29,16 @@ impl View {
         Self::Events,
     ];
 
-    fn path(self) -> &'static str {
+    /// Where it is, and what it is called.
+    fn path_and_name(self, text: &Text) -> (&'static str, &'static str) {
         match self {
-            Self::Now => "/ui",
-            Self::Backfills => "/ui/backfills",
-            Self::Workers => "/ui/workers",
-            Self::Jobs => "/ui/jobs",
-            Self::Nok => "/ui/nok",
-            Self::Events => "/ui/events",
-            Self::Weld => "/ui/weld",
-        }
-    }
-
-    /// Whether it shows what is at this moment. Lists of welds and of events are read by people, who go through them.
-    fn is_live(self) -> bool {
-        matches!(
-            self,
-            Self::Now | Self::Backfills | Self::Workers | Self::Jobs
-        )
-    }
-
-    fn name(self, text: &Text) -> &'static str {
-        match self {
-            Self::Now => text.now,
-            Self::Backfills => text.backfills,
-            Self::Workers => text.workers,
-            Self::Jobs => text.jobs,
-            Self::Nok => text.nok,
-            Self::Events => text.events,
-            Self::Weld => text.weld,
+            Self::Now => ("/ui", text.now),
+            Self::Backfills => ("/ui/backfills", text.backfills),
+            Self::Workers => ("/ui/workers", text.workers),
+            Self::Jobs => ("/ui/jobs", text.jobs),
+            Self::Nok => ("/ui/nok", text.nok),
+            Self::Events => ("/ui/events", text.events),
+            Self::Weld => ("/ui/weld", text.weld),
         }
     }
 }
@@ -72,8 +49,7 @@ pub struct Frame<'a> {
     pub links: Vec<Link>,
     /// When the stores were looked at.
     pub seen: String,
-    pub live: bool,
-    pub has_keys: bool,
+    view: View,
     pub request: &'a PageRequest,
 }
 
@@ -85,17 +61,16 @@ pub struct Link {
 
 impl<'a> Frame<'a> {
     pub fn at(view: View, ms: i64, request: &'a PageRequest) -> Self {
-        let links = View::LINKED.iter().map(|other| Link {
-            path: other.path(),
-            name: other.name(request.text),
-            here: *other == view,
+        let links = View::LINKED.into_iter().map(|other| {
+            let (path, name) = other.path_and_name(request.text);
+            let here = other == view;
+            Link { path, name, here }
         });
         Self {
-            title: view.name(request.text),
+            title: view.path_and_name(request.text).1,
             links: links.collect(),
             seen: request.time(ms),
-            live: view.is_live(),
-            has_keys: matches!(view, View::Nok | View::Weld),
+            view,
             request,
         }
     }
@@ -115,35 +90,25 @@ impl<'a> Frame<'a> {
         visitor.is_some_and(|visitor| visitor.name.is_some() && !visitor.by_proxy)
     }
 
-    pub fn flash(&self) -> Option<&Flash> {
-        self.request.flash.as_ref()
-    }
-
     /// What can be taken back here: where single keys do something.
-    pub fn undo(&self) -> Option<&Undoable> {
-        self.request.undo.as_ref().filter(|_| self.has_keys)
-    }
-
-    pub fn token(&self) -> &str {
-        self.request.token()
-    }
-
-    pub fn rest(&self) -> &str {
-        &self.request.rest
+    pub fn undo(&self) -> Option<&Undo> {
+        self.request.undo.as_ref().filter(|_| self.has_keys())
     }
 
     pub fn reviews(&self) -> bool {
         self.request.may(Role::Reviewer)
     }
 
-    /// Whether its content changes by itself.
+    /// Whether its content changes by itself: it shows what is at this moment. Lists of welds and of events are read by
+    /// people, who go through them.
     pub fn is_live(&self) -> bool {
-        self.live
+        use View::{Backfills, Jobs, Now, Workers};
+        matches!(self.view, Now | Backfills | Workers | Jobs)
     }
 
     /// Whether single keys do something on it.
     pub fn has_keys(&self) -> bool {
-        self.has_keys
+        matches!(self.view, View::Nok | View::Weld)
     }
 
     pub fn operates(&self) -> bool {

@@ -12,18 +12,14 @@ use super::{
     table::{Columns, Table},
 };
 use crate::{
-    console::{Dead, MOST_DEAD, actions::UNCONFIRMED, page_request::PageRequest, words::Text},
+    console::{
+        actions::UNCONFIRMED,
+        dead_jobs::{Dead, MOST_DEAD},
+        page_request::PageRequest,
+        words::Text,
+    },
     status::report::Report,
 };
-
-struct GroupRow {
-    jobs: String,
-    rows: String,
-    why: String,
-    ids: Vec<String>,
-    /// The number that must be typed; 0: none.
-    confirm: usize,
-}
 
 #[derive(Template)]
 #[template(path = "jobs.html")]
@@ -33,7 +29,7 @@ struct JobsPage<'a> {
     /// Why there is nothing to be shown.
     notes: Vec<String>,
     counts: String,
-    groups: Vec<GroupRow>,
+    groups: Vec<DeadCause>,
 }
 
 pub fn page(report: &Report, dead: &Dead, request: &PageRequest) -> Result<String, Error> {
@@ -49,18 +45,6 @@ pub fn page(report: &Report, dead: &Dead, request: &PageRequest) -> Result<Strin
         })
         .collect();
     let read = dead.as_deref().map(Vec::as_slice);
-    let groups = by_cause(read.unwrap_or_default(), text)
-        .into_iter()
-        .map(|group| GroupRow {
-            jobs: grouped(group.ids.len() as u64),
-            rows: grouped(group.rows),
-            why: group.why,
-            confirm: match group.ids.len() {
-                few if few <= UNCONFIRMED => 0,
-                many => many,
-            },
-            ids: group.ids,
-        });
     let page = JobsPage {
         t: text,
         frame: Frame::at(View::Jobs, report.at_ms, request),
@@ -72,7 +56,7 @@ pub fn page(report: &Report, dead: &Dead, request: &PageRequest) -> Result<Strin
             .into_iter()
             .collect(),
         counts: counts.join(text.between),
-        groups: groups.collect(),
+        groups: by_cause(read.unwrap_or_default(), text),
     };
     page.render()
 }
@@ -120,6 +104,21 @@ struct DeadCause {
     ids: Vec<String>,
     rows: u64,
     why: String,
+}
+
+impl DeadCause {
+    fn jobs(&self) -> String {
+        grouped(self.ids.len() as u64)
+    }
+
+    fn rows(&self) -> String {
+        grouped(self.rows)
+    }
+
+    /// The number that must be typed, if one must.
+    fn confirm(&self) -> Option<usize> {
+        Some(self.ids.len()).filter(|jobs| *jobs > UNCONFIRMED)
+    }
 }
 
 /// Errors that differ in numbers alone are one cause.

@@ -3,17 +3,19 @@
 //! - [`frame`]: what is around each; [`table`]: tables, for people and for spreadsheets; [`notes`]: what could not be
 //!   read;
 //! - [`now`] with [`shares`], [`backfills`], [`workers`], [`jobs`], [`events`], [`nok`] (the list), [`weld`] (one of
-//!   it) with [`verdict`] (why it was judged so): a page each.
+//!   it) with [`verdict`] (why it was judged so), [`hits`] and [`review`]: a page each.
 
 pub mod backfills;
 pub mod events;
 #[cfg(test)]
 mod fixtures;
 mod frame;
+pub mod hits;
 pub mod jobs;
 pub mod nok;
 mod notes;
 pub mod now;
+mod review;
 pub mod shares;
 mod table;
 mod verdict;
@@ -31,7 +33,7 @@ mod tests {
 
     use super::{
         super::{
-            Dead, MOST_DEAD,
+            dead_jobs::{Dead, MOST_DEAD},
             words::{CHINESE, ENGLISH},
         },
         fixtures::{dead, report, request},

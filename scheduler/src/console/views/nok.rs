@@ -72,21 +72,16 @@ pub fn page(
     request: &PageRequest,
 ) -> Result<String, Error> {
     let (text, names) = (request.text, &settings.fusion.defect_names);
-    let no_bodies = found.as_ref().is_ok_and(|page| !page.has_bodies);
-    let columns = match no_bodies {
-        true => columns(For::People, text, names).without(text.body),
-        false => columns(For::People, text, names),
+    let has_bodies = found.as_ref().ok().map(|page| page.has_bodies);
+    let columns = columns(For::People, text, names);
+    let columns = match has_bodies {
+        Some(false) => columns.without(text.body),
+        _ => columns,
     };
     let mut page = NokListPage {
         t: text,
         frame: Frame::at(View::Nok, seen_ms, request),
-        fields: fields(
-            query,
-            typed,
-            found.as_ref().is_ok_and(|page| page.has_bodies),
-            settings,
-            text,
-        ),
+        fields: fields(query, typed, has_bodies == Some(true), settings, text),
         notes: Vec::new(),
         is_empty: false,
         pareto: Vec::new(),
@@ -169,7 +164,7 @@ fn fields<'a>(
     settings: &Settings,
     text: &'static Text,
 ) -> Vec<Field<'a>> {
-    let fields = WeldQuery::FIELDS.into_iter().zip(query.values());
+    let fields = WeldQuery::FIELDS.iter().copied().zip(query.values());
     let fields = fields.map(|(name, value)| Field {
         label: word(name, text),
         name,

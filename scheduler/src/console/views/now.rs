@@ -25,16 +25,6 @@ const MOST_OLDER: usize = 10;
 /// Live jobs that wait for a worker longer than this are told of, as by the alert `WeldfleetWaitsLong`.
 const WAITS_LONG: Duration = Duration::from_secs(60);
 
-struct Figure {
-    name: &'static str,
-    value: String,
-}
-
-struct CauseText<'r> {
-    what: &'r str,
-    remedy: &'r str,
-}
-
 #[derive(Template)]
 #[template(path = "now.html")]
 struct NowPage<'a> {
@@ -42,18 +32,18 @@ struct NowPage<'a> {
     frame: Frame<'a>,
     /// Its colour, and what it says.
     outlook: (&'static str, &'static str),
-    causes: Vec<CauseText<'a>>,
+    /// What is the matter, and the remedy.
+    causes: Vec<(&'a str, &'a str)>,
     /// What else a person may want to know.
     hints: Vec<String>,
     /// How old what is read more rarely is; `None`: about as old as the rest.
     details_age: Option<String>,
     /// Whether there is something to resume.
     paused: bool,
-    figures: Vec<Figure>,
-    /// Why there are no NOK shares.
-    no_shares: Option<String>,
-    /// NOK shares by line, under what is compared.
-    shares: Option<(String, Table)>,
+    /// Name and value.
+    figures: Vec<(&'static str, String)>,
+    /// NOK shares by line, under what is compared, or why there are none.
+    shares: Option<Result<(String, Table), String>>,
     /// Why the days cannot be told.
     notes: Vec<String>,
     table: Table,
@@ -66,10 +56,8 @@ pub fn page(
     request: &PageRequest,
 ) -> Result<String, Error> {
     let text = request.text;
-    let causes = report.causes.iter().map(|cause| CauseText {
-        what: cause.what.of(text.lang),
-        remedy: cause.remedy.of(text.lang),
-    });
+    let causes = report.causes.iter();
+    let causes = causes.map(|cause| (cause.what.of(text.lang), cause.remedy.of(text.lang)));
     let hints = report
         .hints
         .iter()
@@ -94,15 +82,13 @@ pub fn page(
             .as_ref()
             .is_some_and(|pause| settle::ends_ms(pause).is_none()),
         figures: figures(report, text),
-        shares: shares
-            .and_then(|shares| shares.as_ref().ok())
-            .map(|shares| {
+        shares: shares.map(|shares| match shares {
+            Ok(shares) => {
                 let table = shares::table(shares, For::People, text);
-                (shares::heading(shares, text), table)
-            }),
-        no_shares: shares
-            .and_then(|shares| shares.as_ref().err())
-            .map(|why| why.text(text.lang)),
+                Ok((shares::heading(shares, text), table))
+            }
+            Err(why) => Err(why.text(text.lang)),
+        }),
         notes: unread(report.days.is_none(), report, text),
         table: days_table(report, For::People, text),
         of_the_days: of_the_days(report, text),
@@ -110,7 +96,7 @@ pub fn page(
     page.render()
 }
 
-fn figures(report: &Report, text: &Text) -> Vec<Figure> {
+fn figures(report: &Report, text: &Text) -> Vec<(&'static str, String)> {
     let jobs = |state| {
         let jobs = report.jobs.as_ref();
         jobs.map(|jobs| grouped(jobs.get(&state).copied().unwrap_or(0)))
@@ -138,10 +124,7 @@ fn figures(report: &Report, text: &Text) -> Vec<Figure> {
         ),
     ]
     .into_iter()
-    .map(|(name, value)| Figure {
-        name,
-        value: value.unwrap_or_else(|| "–".to_owned()),
-    })
+    .map(|(name, value)| (name, value.unwrap_or_else(|| For::People.nothing())))
     .collect()
 }
 

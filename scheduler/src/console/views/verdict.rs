@@ -38,9 +38,14 @@ pub fn value<'s>(stored: &'s [(&'static str, String)], name: &str) -> &'s str {
 /// Why the fusion decided so, in a sentence; `None` while there is no verdict.
 pub fn why(stored: &[(&'static str, String)], judges: Judges<'_>, text: &Text) -> Option<String> {
     let of = |name| value(stored, name);
-    let place = ["soft_and", "override", "ml", "rule"]
-        .iter()
-        .position(|known| *known == of("decided_by"))?;
+    let sentence = match (of("decided_by"), of("final_result")) {
+        ("soft_and", "NOK") => text.why_both,
+        ("soft_and", _) => text.why_not_both,
+        ("override", _) => text.why_override,
+        ("ml", _) => text.why_model,
+        ("rule", _) => text.why_rules,
+        _ => return None,
+    };
     let threshold = judges.threshold(of("model_version"));
     let threshold = threshold.unwrap_or_else(|| text.models_own.to_owned());
     let overrules = judges.settings.fusion.override_threshold.to_string();
@@ -52,13 +57,6 @@ pub fn why(stored: &[(&'static str, String)], judges: Judges<'_>, text: &Text) -
             probability_beside(value, limits.into_iter().flatten())
         },
     );
-    let sentence = match (place, of("final_result")) {
-        (0, "NOK") => text.why_both,
-        (0, _) => text.why_not_both,
-        (1, _) => text.why_override,
-        (2, _) => text.why_model,
-        _ => text.why_rules,
-    };
     let words = [
         ("{final}", of("final_result")),
         ("{model}", of("ml_result")),

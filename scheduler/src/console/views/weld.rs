@@ -2,67 +2,50 @@
 
 use askama::{Error, Template};
 use weldfleet_stores::{clickhouse::AttemptLine, mysql::Review};
-use weldfleet_weld::rules::{Hit, Level, Rule};
 
 use super::{
     frame::{Frame, View},
+    hits,
     nok::word,
+    review::{self, ReviewBox, in_mysql_alone},
     table::{Columns, For, Table},
-    verdict::{Judges, otherwise, value, why},
+    verdict::{Judges, otherwise, why},
 };
-use crate::{
-    actions::reviews::RESULTS,
-    console::{
-        limits::{self, Limit},
-        page_request::PageRequest,
-        problem::Problem,
-        reviews::{self, LONGEST_NOTE, ReviewSnapshot},
-        svg,
-        weld_query::WeldQuery,
-        welds::{NoReview, OneWeld, Unjudged},
-        words::{MEASURES, Text},
-    },
+use crate::console::{
+    page_request::PageRequest,
+    problem::Problem,
+    svg,
+    weld_query::WeldQuery,
+    welds::{OneWeld, Unjudged},
+    words::{MEASURES, Text},
 };
-
-/// Keys of [`RESULTS`].
-const KEYS: [&str; 3] = ["c", "f", "u"];
 
 #[derive(Template)]
 #[template(path = "weld.html")]
 struct WeldPage<'a> {
     t: &'static Text,
     frame: Frame<'a>,
-    /// Whether there is such a weld.
-    is_there: bool,
-    heading: Vec<(&'a str, &'a str)>,
-    svg: Option<String>,
+    list_link: String,
+    next_link: String,
     notes: Vec<String>,
+    /// `None`: the notes say why.
+    weld: Option<Shown<'a>>,
+}
+
+/// What there is to see of a weld.
+struct Shown<'a> {
+    heading: Vec<(&'a str, &'a str)>,
     why: Option<String>,
+    /// What people said; `None`: there is nowhere to say it.
+    review: Option<ReviewBox>,
+    svg: Option<String>,
     limits: Table,
     hits: Table,
+    hits_export: String,
     verdict: Table,
     attempts: Option<Table>,
     attempts_link: String,
-    hits_export: String,
     attempts_export: String,
-    list_link: String,
-    next_link: String,
-    /// What people said; `None`: there is nowhere to say it.
-    review: Option<ReviewBox>,
-}
-
-struct ReviewBox {
-    action: String,
-    /// What was said, in words; empty: nothing.
-    said: String,
-    /// That it was said of a verdict before this one.
-    of_another: Option<String>,
-    was: String,
-    /// What somebody has typed already; `None` where a note cannot be kept.
-    note: Option<String>,
-    /// Value, word and key of what can be said; none of a weld that is not NOK.
-    choices: Vec<(&'static str, &'static str, &'static str)>,
-    longest: usize,
 }
 
 /// One weld; `found`: it, or why it cannot be shown; `kept`: what MySQL has of one that ClickHouse does not have.
@@ -74,141 +57,96 @@ pub fn page(
     seen_ms: i64,
     request: &PageRequest,
 ) -> Result<String, Error> {
-    let text = request.text;
-    let mut page = WeldPage {
-        t: text,
-        frame: Frame::at(View::Weld, seen_ms, request),
-        is_there: false,
-        heading: Vec::new(),
-        svg: None,
-        notes: Vec::new(),
-        why: None,
-        limits: Table::default(),
-        hits: Table::default(),
-        verdict: Table::default(),
-        attempts: None,
-        attempts_link: String::new(),
-        hits_export: String::new(),
-        attempts_export: String::new(),
-        list_link: query.filter_only().link("/ui/nok", text.lang),
-        next_link: query.link("/ui/next", text.lang),
-        review: None,
+    let lang = request.text.lang;
+    let (mut here, mut notes) = (query.clone(), Vec::new());
+    let weld = match found {
+        Ok(Some(weld)) => {
+            // The address may have had the id alone.
+            here.ticks = weld.key.ticks.to_string();
+            here.time.clone_from(&weld.key.time);
+            let note = std::mem::take(&mut here.note);
+            Some(shown(weld, &here, note, judges, request, &mut notes))
+        }
+        Ok(None) => {
+            let no_weld = || Problem::NoWeld.text(lang);
+            notes.extend(match kept {
+                Ok(Some(review)) => vec![in_mysql_alone(review, request)],
+                Ok(None) => vec![no_weld()],
+                Err(why) => vec![no_weld(), why.text(lang)],
+            });
+            None
+        }
+        Err(why) => {
+            notes.push(why.text(lang));
+            None
+        }
     };
-    match found {
-        Ok(Some(weld)) => page.fill(query, weld, judges, request),
-        Ok(None) => page.notes.extend(match kept {
-            Ok(Some(review)) => vec![in_mysql_alone(review, request)],
-            Ok(None) => vec![text.no_weld.to_owned()],
-            Err(why) => vec![text.no_weld.to_owned(), why.text(text.lang)],
-        }),
-        Err(why) => page.notes.push(why.text(text.lang)),
-    }
+    let page = WeldPage {
+        t: request.text,
+        frame: Frame::at(View::Weld, seen_ms, request),
+        list_link: query.filter_only().link("/ui/nok", lang),
+        next_link: here.link("/ui/next", lang),
+        notes,
+        weld,
+    };
     page.render()
 }
 
-impl<'a> WeldPage<'a> {
-    fn fill(
-        &mut self,
-        query: &WeldQuery,
-        weld: &'a OneWeld,
-        judges: Judges<'_>,
-        request: &PageRequest,
-    ) {
-        let text = request.text;
-        // The address may have had the id alone.
-        let here = WeldQuery {
-            ticks: weld.key.ticks.to_string(),
-            time: weld.key.time.clone(),
-            note: String::new(),
-            ..query.clone()
-        };
-        self.next_link = here.link("/ui/next", text.lang);
-        self.hits_export = here.link("/ui/hits.csv", text.lang);
-        self.attempts_export = here.link("/ui/attempts.csv", text.lang);
-        self.attempts_link = WeldQuery {
-            attempts: "1".to_owned(),
-            ..here.clone()
+/// The weld of the address `here`; `note`: what somebody has typed already.
+fn shown<'a>(
+    weld: &'a OneWeld,
+    here: &WeldQuery,
+    note: String,
+    judges: Judges<'_>,
+    request: &PageRequest,
+    notes: &mut Vec<String>,
+) -> Shown<'a> {
+    let text = request.text;
+    let (svg, limits, hits) = match &weld.seen {
+        Ok(explanation) => (
+            Some(svg::curves(explanation, &weld.limits, text)),
+            hits::limits_table(&weld.limits, text),
+            hits::table(&explanation.hits, &weld.limits, For::People, text),
+        ),
+        Err(Unjudged { why, recorded }) => {
+            notes.push(match recorded {
+                Some(_) => format!("{}{}{why}", text.as_recorded, text.colon),
+                None => Problem::NotDrawn(why.clone()).text(text.lang),
+            });
+            let recorded = recorded.as_deref();
+            let svg = recorded.map(|recorded| svg::curves(recorded, &[], text));
+            (svg, Table::default(), Table::default())
         }
-        .link("/ui/weld", text.lang);
-        self.is_there = true;
-        let heading = weld.heading.iter();
-        self.heading = heading
+    };
+    let now = weld.seen.as_ref().ok().and_then(|seen| seen.rule_result);
+    notes.extend(otherwise(&weld.stored, now, judges, text));
+    let review = review::of(weld, here, note, request).unwrap_or_else(|why| {
+        notes.push(why.text(text.lang));
+        None
+    });
+    let heading = weld.heading.iter();
+    let with_attempts = WeldQuery {
+        attempts: "1".to_owned(),
+        ..here.clone()
+    };
+    Shown {
+        heading: heading
             .map(|(column, value)| (word(column, text), value.as_str()))
-            .collect();
-        match &weld.seen {
-            Ok(explanation) => {
-                self.svg = Some(svg::curves(explanation, &weld.limits, text));
-                self.limits = limits_table(&weld.limits, text);
-                self.hits = hits(&explanation.hits, &weld.limits, For::People, text);
-            }
-            Err(Unjudged { why, recorded }) => {
-                let recorded = recorded.as_deref();
-                self.svg = recorded.map(|recorded| svg::curves(recorded, &[], text));
-                let what = recorded.map_or(text.not_drawn, |_| text.as_recorded);
-                self.notes.push(format!("{what}{}{why}", text.colon));
-            }
-        }
-        self.why = why(&weld.stored, judges, text);
-        let now = weld.seen.as_ref().ok().and_then(|seen| seen.rule_result);
-        self.notes
-            .extend(otherwise(&weld.stored, now, judges, text));
-        self.verdict = verdict_table(&weld.stored, judges, request);
-        self.attempts = weld
+            .collect(),
+        why: why(&weld.stored, judges, text),
+        review,
+        svg,
+        limits,
+        hits,
+        hits_export: here.link("/ui/hits.csv", text.lang),
+        verdict: verdict_table(&weld.stored, judges, request),
+        attempts: weld
             .attempts
             .as_ref()
-            .map(|attempts| attempts_table(attempts, For::People, request));
-        match review_box(query, &here, weld, request) {
-            Ok(review) => self.review = review,
-            Err(why) => self.notes.push(why.text(text)),
-        }
+            .map(|attempts| attempts_table(attempts, For::People, request)),
+        attempts_link: with_attempts.link("/ui/weld", text.lang),
+        attempts_export: here.link("/ui/attempts.csv", text.lang),
     }
-}
-
-/// What was said of a weld and what can be said; `None` of one that is no matter of review: an OK one of which nobody
-/// said anything.
-fn review_box<'w>(
-    query: &WeldQuery,
-    here: &WeldQuery,
-    weld: &'w OneWeld,
-    request: &PageRequest,
-) -> Result<Option<ReviewBox>, &'w NoReview> {
-    let text = request.text;
-    let is_nok = value(&weld.stored, "final_result") == "NOK";
-    let review = match &weld.review {
-        Ok(review) if is_nok || !review.is_none() => review,
-        Ok(_) => return Ok(None),
-        Err(NoReview::NoRow) if !is_nok => return Ok(None),
-        Err(why) => return Err(why),
-    };
-    let judged = value(&weld.stored, "alg_complete_time");
-    let of_another = review.is_of_another_verdict(judged).then(|| {
-        let judged = request.time_of(judged);
-        text.of_another_verdict.replace("{judged}", &judged)
-    });
-    let choices = RESULTS.into_iter().zip(KEYS);
-    Ok(Some(ReviewBox {
-        action: here.link("/ui/review", text.lang),
-        said: reviews::in_words(review, request),
-        of_another,
-        was: ReviewSnapshot::from(review).text(),
-        note: weld.takes_notes.then(|| query.note.clone()),
-        choices: choices
-            .filter(|_| is_nok)
-            .zip(text.review_buttons)
-            .map(|((result, key), word)| (result, word, key))
-            .collect(),
-        longest: LONGEST_NOTE,
-    }))
-}
-
-/// Of a weld that is in MySQL and not in ClickHouse.
-fn in_mysql_alone(review: &Review, request: &PageRequest) -> String {
-    let text = request.text;
-    let said = match reviews::in_words(review, request) {
-        said if said.is_empty() => text.not_reviewed.to_owned(),
-        said => format!("{}{}{said}", text.reviewed_as, text.colon),
-    };
-    format!("{}{}{said}", text.in_mysql_alone, text.blank)
 }
 
 fn verdict_table(
@@ -242,83 +180,6 @@ fn significant(value: &str) -> String {
         .filter(|number| number.is_finite());
     let rounded = number.and_then(|number| format!("{number:.3e}").parse::<f64>().ok());
     rounded.map_or_else(|| value.to_owned(), |rounded| rounded.to_string())
-}
-
-fn limits_table(limits: &[Limit], text: &Text) -> Table {
-    let [rule, flag, at, worst, most, room] = text.limit_columns;
-    let people = For::People;
-    Columns::<Limit>::new()
-        .ours(rule, |limit| text.rule_word(limit.rule))
-        .ours(flag, |limit| level(limit.level, people, text))
-        .ours(at, |limit| match limit.worst {
-            Some((_, t_ms)) => format!("{t_ms:.0}"),
-            None => people.nothing(),
-        })
-        .ours(worst, |limit| match limit.worst {
-            Some((value, _)) => measured(limit.rule, value, people),
-            None => people.nothing(),
-        })
-        .ours(most, |limit| measured(limit.rule, limit.limit, people))
-        .ours(room, |limit| match limit.room() {
-            Some(room) => format!("{:+.0} %", room * 100.0),
-            None => people.nothing(),
-        })
-        .table(limits)
-}
-
-/// The hits for a spreadsheet.
-pub fn hits_table(weld: &OneWeld, text: &Text) -> Result<Table, Problem> {
-    let seen = weld.seen.as_ref();
-    let seen = seen.map_err(|unjudged| Problem::NotDrawn(unjudged.why.clone()))?;
-    Ok(hits(&seen.hits, &weld.limits, For::Spreadsheet, text))
-}
-
-fn hits(hits: &[Hit], limits: &[Limit], whom: For, text: &Text) -> Table {
-    let [rule, flag, at, value, limit, far, counts] = text.hit_columns;
-    let count = |hit: &Hit| limits.iter().any(|limit| limit.covers(hit));
-    Columns::<Hit>::new()
-        .ours(rule, |hit| match whom {
-            For::People => text.rule_word(hit.rule),
-            For::Spreadsheet => hit.rule.as_str().to_owned(),
-        })
-        .ours(flag, |hit| level(hit.level, whom, text))
-        .ours(at, |hit| format!("{:.0}", hit.t_ms))
-        .ours(value, |hit| measured(hit.rule, hit.value, whom))
-        .ours(limit, |hit| measured(hit.rule, hit.limit, whom))
-        .ours(far, |hit| beyond(hit, whom))
-        .ours(counts, |hit| {
-            if count(hit) { text.yes } else { text.no }.to_owned()
-        })
-        .table(hits)
-}
-
-/// How far the value is beyond its limit, as a share of it.
-fn beyond(hit: &Hit, whom: For) -> String {
-    let share = limits::room(hit.rule, hit.value, hit.limit).map(|room| 0.0 - room);
-    match (whom, share) {
-        (_, None) => whom.nothing(),
-        (For::People, Some(share)) => format!("{:+.0} %", share * 100.0),
-        (For::Spreadsheet, Some(share)) => format!("{share:.4}"),
-    }
-}
-
-/// A value of a rule, for people with its unit.
-fn measured(rule: Rule, value: f64, whom: For) -> String {
-    match (whom, limits::unit(rule)) {
-        (For::Spreadsheet, _) | (_, "") => value.to_string(),
-        (For::People, unit) => format!("{value} {unit}"),
-    }
-}
-
-/// For a spreadsheet as `rule_hits` has it.
-fn level(level: Level, whom: For, text: &Text) -> String {
-    let word = match (level, whom) {
-        (Level::Flag, For::People) => text.flag,
-        (Level::Warn, For::People) => text.warn,
-        (Level::Flag, For::Spreadsheet) => "flag",
-        (Level::Warn, For::Spreadsheet) => "warn",
-    };
-    word.to_owned()
 }
 
 pub fn attempts_table(attempts: &[AttemptLine], whom: For, request: &PageRequest) -> Table {
@@ -498,7 +359,7 @@ mod tests {
     fn what_clickhouse_has_no_more_is_told_from_mysql_and_what_is_not_known_is_not_empty() {
         for text in [&ENGLISH, &CHINESE] {
             let none = page(Ok(None), Ok(None), text);
-            assert!(none.contains(text.no_weld), "{none}");
+            assert!(none.contains(&Problem::NoWeld.text(text.lang)), "{none}");
             let kept = page(Ok(None), Ok(Some(confirmed("2026-11-29 03:00:00"))), text);
             assert!(
                 kept.contains(text.in_mysql_alone)
@@ -561,82 +422,5 @@ mod tests {
                 assert!(html.contains(told), "{told}: {html}");
             }
         }
-    }
-
-    #[test]
-    fn how_far_a_hit_is_beyond_its_limit_is_above_zero_whatever_the_rule() {
-        let hit = |rule, value, limit| Hit {
-            rule,
-            level: Level::Flag,
-            t_ms: 7.0,
-            value,
-            limit,
-        };
-        let all = [
-            hit(Rule::ShortPulse, 144.0, 200.0),
-            hit(Rule::Expulsion, 0.144, 0.1),
-            hit(Rule::LowEnergy, 1500.0, 1500.0),
-        ];
-        let told = |whom| {
-            let rows = hits(&all, &[], whom, &ENGLISH).rows.into_iter();
-            rows.map(|row| row[3..6].join(" ")).collect::<Vec<_>>()
-        };
-        assert_eq!(
-            told(For::People),
-            [
-                "144 ms 200 ms +28 %",
-                "0.144 0.1 +44 %",
-                "1500 J 1500 J +0 %"
-            ]
-        );
-        assert_eq!(
-            told(For::Spreadsheet),
-            ["144 200 0.2800", "0.144 0.1 0.4400", "1500 1500 0.0000"]
-        );
-    }
-
-    #[test]
-    fn a_level_is_no_verdict_and_what_counts_for_it_is_marked() {
-        let hit = |rule, level| Hit {
-            rule,
-            level,
-            t_ms: 7.0,
-            value: 0.144,
-            limit: 0.1,
-        };
-        let all = [
-            hit(Rule::Expulsion, Level::Flag),
-            hit(Rule::Expulsion, Level::Warn),
-            hit(Rule::ShortPulse, Level::Flag),
-        ];
-        // `nok_on = ["expulsion:flag"]`
-        let limits = [Limit {
-            rule: Rule::Expulsion,
-            level: Level::Flag,
-            limit: 0.1,
-            worst: None,
-        }];
-        let told = |whom, text| {
-            let rows = hits(&all, &limits, whom, text).rows.into_iter();
-            rows.map(|row| format!("{}: {}", row[1], row[6]))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            told(For::People, &ENGLISH),
-            ["flag: yes", "warning: no", "flag: no"]
-        );
-        assert_eq!(
-            told(For::People, &CHINESE),
-            ["缺陷级: 是", "警告: 否", "缺陷级: 否"]
-        );
-        assert_eq!(
-            told(For::Spreadsheet, &CHINESE),
-            ["flag: 是", "warn: 否", "flag: 否"]
-        );
-        let row = &limits_table(&limits, &CHINESE).rows[0];
-        assert_eq!(row[..2], ["飞溅（expulsion）", "缺陷级"]);
-        let first = |whom| hits(&all, &limits, whom, &CHINESE).rows[2][0].clone();
-        assert_eq!(first(For::People), "脉冲过短（short_pulse）");
-        assert_eq!(first(For::Spreadsheet), "short_pulse");
     }
 }

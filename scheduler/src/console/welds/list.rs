@@ -64,7 +64,7 @@ impl Welds {
         let read = async {
             let table = self.table().await?;
             let before = query.key(table.schema());
-            let list = self
+            let mut list = self
                 .list(&table, &filter, review_filter, before, PAGE)
                 .await?;
             let is_whole_day = *query == WeldQuery::of_day(&query.day);
@@ -76,22 +76,18 @@ impl Welds {
             };
             // Dearer than the list where verdicts are in patch parts still.
             let pareto = table.nok_by_defect(&filter, PARETO).await;
-            let mut page = NokPage {
+            let pareto = pareto.map_err(|why| list.notes.push(why.into())).ok();
+            let in_mysql = in_mysql.unwrap_or_else(|why| {
+                list.notes.push(why);
+                0
+            });
+            Ok(NokPage {
                 list,
-                pareto: None,
+                pareto,
                 has_bodies: table.carries(BODY),
-                in_mysql: 0,
+                in_mysql,
                 other_zone: table.schema().other_zone().map(str::to_owned),
-            };
-            match pareto {
-                Ok(pareto) => page.pareto = Some(pareto),
-                Err(why) => page.list.notes.push(why.into()),
-            }
-            match in_mysql {
-                Ok(welds) => page.in_mysql = welds,
-                Err(why) => page.list.notes.push(why),
-            }
-            Ok(page)
+            })
         };
         self.in_turn(&self.turns, read).await
     }

@@ -18,7 +18,7 @@ use weldfleet_stores::{
     mysql::NokTable,
 };
 
-use super::{problem::Problem, words::Text};
+use super::problem::Problem;
 #[cfg(test)]
 pub use list::WeldList;
 pub use list::{Listed, NokPage};
@@ -45,29 +45,6 @@ pub struct Welds {
     event_turns: Arc<Semaphore>,
 }
 
-/// Why a weld cannot be reviewed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoReview {
-    /// `mysql.enabled` is off.
-    NoMySql,
-    /// `[mysql.columns]` maps no `review_result`.
-    NoColumn,
-    /// MySQL has no row of it: it is not NOK, or not mirrored yet.
-    NoRow,
-    Failed(Problem),
-}
-
-impl NoReview {
-    pub fn text(&self, text: &Text) -> String {
-        match self {
-            Self::NoMySql => text.no_mysql.to_owned(),
-            Self::NoColumn => text.no_review_column.to_owned(),
-            Self::NoRow => text.no_review_row.to_owned(),
-            Self::Failed(why) => why.text(text.lang),
-        }
-    }
-}
-
 /// Why something was not read.
 enum ReadError {
     Table(StoreError),
@@ -82,12 +59,18 @@ impl From<StoreError> for ReadError {
 
 /// How long ClickHouse may work on an answer that is waited for so long; an account of the console's own has its bound
 /// in its profile.
-pub fn bound(settings: &Settings, patience: Duration) -> Option<Duration> {
+fn bound(settings: &Settings, patience: Duration) -> Option<Duration> {
     settings
         .clickhouse
         .console_user
         .is_empty()
         .then_some(patience)
+}
+
+/// The table as the console looks at it.
+pub async fn inspect(settings: &Settings, patience: Duration) -> Result<SourceTable, StoreError> {
+    let table = SourceTable::inspect_within(patience, settings).await?;
+    Ok(table.for_looking(bound(settings, patience)))
 }
 
 impl Welds {
@@ -102,12 +85,11 @@ impl Welds {
     }
 
     /// Where reviews are kept, or why there is no such place.
-    pub fn reviewed(&self) -> Result<&NokTable, NoReview> {
-        let records = self.records.as_ref().ok_or(NoReview::NoMySql)?;
-        if records.takes_reviews() {
-            Ok(records)
-        } else {
-            Err(NoReview::NoColumn)
+    pub fn reviewed(&self) -> Result<&NokTable, Problem> {
+        let records = self.records.as_ref().ok_or(Problem::NoMySql)?;
+        match records.takes_reviews() {
+            true => Ok(records),
+            false => Err(Problem::NoReviewColumn),
         }
     }
 
@@ -130,24 +112,17 @@ impl Welds {
         {
             return Ok(table.clone());
         }
-        let table = SourceTable::inspect_within(PATIENCE, &self.settings).await?;
-        let table = table.for_looking(bound(&self.settings, PATIENCE));
+        let table = inspect(&self.settings, PATIENCE).await?;
         *known = Some((table.clone(), TableWatch::default()));
         Ok(table)
     }
 
-    /// The table may have changed since it was looked at.
-    async fn forget_table(&self) {
-        *self.table.lock().await = None;
-    }
-
     /// Where reviews are kept, if the columns hold what is written there: MySQL might cut it.
-    pub async fn reviewable(&self) -> Result<&NokTable, NoReview> {
+    pub async fn reviewable(&self) -> Result<&NokTable, Problem> {
         let records = self.reviewed()?;
-        match in_time(records.unfit_reviews()).await {
-            Ok(None) => Ok(records),
-            Ok(Some(unfit)) => Err(NoReview::Failed(Problem::UnfitReviews(unfit))),
-            Err(why) => Err(NoReview::Failed(why)),
+        match in_time(records.unfit_reviews()).await? {
+            None => Ok(records),
+            Some(unfit) => Err(Problem::UnfitReviews(unfit)),
         }
     }
 
@@ -163,7 +138,8 @@ impl Welds {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(ReadError::Reviews(why))) => Err(why),
             Ok(Err(ReadError::Table(error))) => {
-                self.forget_table().await;
+                // The table may have changed since it was looked at.
+                *self.table.lock().await = None;
                 Err(error.into())
             }
             Err(_) => Err(Problem::Slow {

@@ -9,7 +9,7 @@ use weldfleet_stores::{
 };
 use weldfleet_weld::{explain::Explanation, judge::Workspace, rules::RulesFile};
 
-use super::{NoReview, Welds, in_time};
+use super::{Welds, in_time};
 use crate::console::{
     limits::{self, Limit},
     problem::Problem,
@@ -30,7 +30,7 @@ pub struct OneWeld {
     /// What decides by the rules, and what the weld has of it.
     pub limits: Vec<Limit>,
     /// What people said of it; `Err`: why there is nothing to be said.
-    pub review: Result<Review, NoReview>,
+    pub review: Result<Review, Problem>,
     /// Whether a note of it can be kept.
     pub takes_notes: bool,
     /// What attempts made of it; `None`: not asked for.
@@ -45,7 +45,7 @@ pub struct Unjudged {
 }
 
 /// What is stored of a weld's verdict, and what people said of it, as in [`OneWeld`].
-type Told = (Vec<(&'static str, String)>, Result<Review, NoReview>);
+type Told = (Vec<(&'static str, String)>, Result<Review, Problem>);
 
 impl Welds {
     /// The weld that is asked for; `None` if that day has none.
@@ -133,10 +133,10 @@ impl Welds {
         Ok((stored?.unwrap_or_default(), review))
     }
 
-    async fn review_of(&self, key: &WeldKey) -> Result<Review, NoReview> {
+    async fn review_of(&self, key: &WeldKey) -> Result<Review, Problem> {
         let read = in_time(self.reviewed()?.review(key));
         let (there, reviewable) = tokio::join!(read, self.reviewable());
-        let there = there.map_err(NoReview::Failed)?.ok_or(NoReview::NoRow)?;
+        let there = there?.ok_or(Problem::NoReviewRow)?;
         reviewable.map(|_| there)
     }
 

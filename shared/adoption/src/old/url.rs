@@ -37,10 +37,7 @@ impl Url {
         if !host.is_empty() && !is_host(host) {
             return Err(AdoptError::NoHostName { key: found.path });
         }
-        let (name, port) = match host.rsplit_once(':') {
-            Some((name, port)) if port.parse::<u16>().is_ok() && !is_ipv6(host) => (name, port),
-            _ => (host, ""),
-        };
+        let (name, port) = split_port(host);
         let decoded = |text: &str| {
             let text = percent_decode_str(text).decode_utf8_lossy().into_owned();
             (!text.is_empty()).then_some(text)
@@ -54,7 +51,7 @@ impl Url {
             secure: scheme.contains("https") || scheme.ends_with("clickhouses"),
             http: scheme.contains("http"),
             host: decoded(name),
-            port: decoded(port),
+            port: decoded(port.unwrap_or_default()),
             user: decoded(user),
             password: decoded(password).map(Secret::new),
             database,
@@ -94,16 +91,23 @@ fn credentials(rest: &str) -> Option<(&str, &str)> {
 
 /// A name or an address, with a port or without one: nothing that may hold a password.
 pub(super) fn is_host(text: &str) -> bool {
-    let name = match text.rsplit_once(':') {
-        _ if is_ipv6(text) => return true,
-        Some((name, port)) if port.parse::<u16>().is_ok() => name,
-        _ => text,
-    };
+    if is_ipv6(text) {
+        return true;
+    }
+    let (name, _) = split_port(text);
     let is_name = !name.is_empty()
         && name
             .chars()
             .all(|c| c.is_alphanumeric() || ['.', '-', '_'].contains(&c));
     is_name || (name.starts_with('[') && is_ipv6(name))
+}
+
+/// A host, and its port if it has one.
+pub(super) fn split_port(host: &str) -> (&str, Option<&str>) {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.parse::<u16>().is_ok() && !is_ipv6(host) => (name, Some(port)),
+        _ => (host, None),
+    }
 }
 
 /// An IPv6 address, in brackets or not, with its zone or without.

@@ -1,43 +1,40 @@
 //! Units, from the maxima of the latest rows.
 
+use std::ops::Range;
+
 use weldfleet_words::words;
 
 use crate::{Facts, OldConfig, facts::SourceTable, old::Old};
 
 use super::{Adoption, columns::ColumnMap, number};
 
-/// A unit that stored values may be in: `value × scale` is in `unit`, and a usual weld's is from `from` to `to`, as
-/// stored.
+/// A unit that stored values may be in: `value × scale` is in `unit`; what a usual weld has, as stored.
 struct Unit {
     unit: &'static str,
     scale: f64,
-    from: f64,
-    to: f64,
+    usual: Range<f64>,
 }
 
-const fn unit(unit: &'static str, scale: f64, from: f64, to: f64) -> Unit {
-    Unit {
-        unit,
-        scale,
-        from,
-        to,
-    }
+const fn unit(unit: &'static str, scale: f64, usual: Range<f64>) -> Unit {
+    Unit { unit, scale, usual }
 }
 
 /// Welds are made with 0.5 to 5 V and 3 to 30 kA; each decade is another unit.
 const UMAX: &[Unit] = &[
-    unit("V", 1.0, 0.5, 5.0),
-    unit("V", 0.1, 5.0, 50.0),
-    unit("mV", 10.0, 50.0, 500.0),
-    unit("mV", 1.0, 500.0, 5000.0),
+    unit("V", 1.0, 0.5..5.0),
+    unit("V", 0.1, 5.0..50.0),
+    unit("mV", 10.0, 50.0..500.0),
+    unit("mV", 1.0, 500.0..5000.0),
 ];
 const IMAX: &[Unit] = &[
-    unit("kA", 1.0, 3.0, 30.0),
-    unit("kA", 0.1, 30.0, 300.0),
-    unit("A", 10.0, 300.0, 3000.0),
-    unit("A", 1.0, 3000.0, 30000.0),
+    unit("kA", 1.0, 3.0..30.0),
+    unit("kA", 0.1, 30.0..300.0),
+    unit("A", 10.0, 300.0..3000.0),
+    unit("A", 1.0, 3000.0..30000.0),
 ];
 
+/// The small unit of a quantity in its base.
+const SMALL: f64 = 0.001;
 /// How far a curve's maximum may be from the row's own, relative, to be in a unit.
 const NEAR: f64 = 0.3;
 /// Rows from which a unit is told.
@@ -45,60 +42,55 @@ const FEWEST: usize = 10;
 /// What `validation.max_length_gap` is by default.
 const USUAL_GAP: usize = 2;
 
-/// One quantity: its curve, its maximum, their keys and units.
+/// Voltage or current: how our columns and keys of it begin, and its units.
 struct Quantity {
-    curve: &'static str,
-    maximum: &'static str,
-    curve_unit: &'static str,
-    curve_scale: &'static str,
-    maximum_unit: &'static str,
-    maximum_scale: &'static str,
+    letter: &'static str,
     units: &'static [Unit],
-    /// The unit in which the fleet reckons, a thousandth of it, and the word for percent.
+    /// The unit in which the fleet reckons, and a thousandth of it.
     base: &'static str,
-    small: (&'static str, f64),
-    percent: &'static str,
+    small: &'static str,
 }
 
 const QUANTITIES: [Quantity; 2] = [
     Quantity {
-        curve: "u_curve",
-        maximum: "umax",
-        curve_unit: "u_unit",
-        curve_scale: "u_scale",
-        maximum_unit: "umax_unit",
-        maximum_scale: "umax_scale",
+        letter: "u",
         units: UMAX,
         base: "V",
-        small: ("mV", 0.001),
-        percent: "percent_of_umax",
+        small: "mV",
     },
     Quantity {
-        curve: "i_curve",
-        maximum: "imax",
-        curve_unit: "i_unit",
-        curve_scale: "i_scale",
-        maximum_unit: "imax_unit",
-        maximum_scale: "imax_scale",
+        letter: "i",
         units: IMAX,
         base: "kA",
-        small: ("A", 0.001),
-        percent: "percent_of_imax",
+        small: "A",
     },
 ];
 
+impl Quantity {
+    /// The column of the curve.
+    fn curve(&self) -> String {
+        format!("{}_curve", self.letter)
+    }
+
+    /// The column of the row's own maximum.
+    fn maximum(&self) -> String {
+        format!("{}max", self.letter)
+    }
+}
+
 pub(super) fn plan(adoption: &mut Adoption, old: &OldConfig, facts: &Facts, map: &ColumnMap) {
-    let table = facts.source.told().filter(|table| !table.rows.is_empty());
+    let table = facts
+        .source
+        .as_ref()
+        .ok()
+        .filter(|table| !table.rows.is_empty());
     for quantity in &QUANTITIES {
-        let read = table.and_then(|table| Read::of(table, map, quantity));
-        match read {
-            Some(read) => units(adoption, quantity, &read),
+        match table.and_then(|table| maxima(table, map, quantity)) {
+            Some(maxima) => units(adoption, quantity, &maxima),
             None => {
-                let lacks = |ours| table.is_some() && map.get(ours).is_none();
-                let missing = [quantity.curve, quantity.maximum]
-                    .into_iter()
-                    .find(|ours| lacks(ours));
-                unknown(adoption, quantity, missing);
+                let mut ours = [quantity.curve(), quantity.maximum()].into_iter();
+                let missing = ours.find(|ours| table.is_some() && map.get(ours).is_none());
+                unknown(adoption, quantity, missing.as_deref());
             }
         }
     }
@@ -108,44 +100,35 @@ pub(super) fn plan(adoption: &mut Adoption, old: &OldConfig, facts: &Facts, map:
     }
 }
 
-/// The latest rows of one quantity: those that have both a curve and a maximum.
-struct Read {
-    /// The row's maximum and its curve's, as stored.
-    pairs: Vec<(f64, f64)>,
+/// Of the latest rows that have both a curve and a maximum: that maximum and the curve's, as stored.
+fn maxima(table: &SourceTable, map: &ColumnMap, quantity: &Quantity) -> Option<Vec<(f64, f64)>> {
+    let maxima = table.values(map.get(&quantity.maximum())?);
+    let curves = table.values(map.get(&quantity.curve())?);
+    let maxima: Vec<(f64, f64)> = maxima
+        .into_iter()
+        .zip(curves)
+        .filter_map(|(maximum, curve)| {
+            let maximum = number(maximum).filter(|value| *value > 0.0)?;
+            let top = samples(curve?)
+                .into_iter()
+                .fold(f64::NEG_INFINITY, f64::max);
+            (top > 0.0).then_some((maximum, top))
+        })
+        .collect();
+    (maxima.len() >= FEWEST).then_some(maxima)
 }
 
-impl Read {
-    fn of(table: &SourceTable, map: &ColumnMap, quantity: &Quantity) -> Option<Self> {
-        let maxima = table.values(map.get(quantity.maximum)?);
-        let curves = table.values(map.get(quantity.curve)?);
-        let pairs: Vec<(f64, f64)> = maxima
-            .into_iter()
-            .zip(curves)
-            .filter_map(|(maximum, curve)| {
-                let maximum = number(maximum).filter(|value| *value > 0.0)?;
-                let top = samples(curve?)
-                    .into_iter()
-                    .fold(f64::NEG_INFINITY, f64::max);
-                (top > 0.0).then_some((maximum, top))
-            })
-            .collect();
-        (pairs.len() >= FEWEST).then_some(Self { pairs })
-    }
-}
-
-fn units(adoption: &mut Adoption, quantity: &Quantity, read: &Read) {
-    let rows = read.pairs.len();
-    let maximum = median(read.pairs.iter().map(|pair| pair.0).collect());
-    let top = median(read.pairs.iter().map(|pair| pair.1).collect());
-    let name = quantity.maximum;
-    let fitting = quantity
-        .units
-        .iter()
-        .find(|unit| unit.from <= maximum && maximum < unit.to);
-    let Some(own) = fitting else {
+fn units(adoption: &mut Adoption, quantity: &Quantity, maxima: &[(f64, f64)]) {
+    let rows = maxima.len();
+    let maximum = median(maxima.iter().map(|pair| pair.0).collect());
+    let top = median(maxima.iter().map(|pair| pair.1).collect());
+    let name = quantity.maximum();
+    let (unit_key, scale_key) = (format!("{name}_unit"), format!("{name}_scale"));
+    let mut units = quantity.units.iter();
+    let Some(own) = units.find(|unit| unit.usual.contains(&maximum)) else {
         adoption.question(
             "curves",
-            quantity.maximum_unit,
+            &unit_key,
             quantity.base,
             words!(
                 "in which unit is `{name}`? its median of {rows} rows is {maximum}, which is no usual weld in any",
@@ -154,52 +137,54 @@ fn units(adoption: &mut Adoption, quantity: &Quantity, read: &Read) {
         );
         return;
     };
-    let base_per_stored = own.scale
-        * if own.unit == quantity.base {
-            1.0
-        } else {
-            quantity.small.1
-        };
+    let base_per_unit = if own.unit == quantity.base {
+        1.0
+    } else {
+        SMALL
+    };
+    let base_per_stored = own.scale * base_per_unit;
     let (base, real) = (quantity.base, rounded(maximum * base_per_stored));
     let why = words!(
         "the median `{name}` of {rows} rows is {maximum}, a usual weld's {real} {base} in this unit",
         "{rows} 行 `{name}` 的中位数为 {maximum}，按此单位是常见的 {real} {base}",
     );
-    adoption.guessed("curves", quantity.maximum_unit, own.unit, why);
+    adoption.guessed("curves", &unit_key, own.unit, why);
     if own.scale != 1.0 {
         let (scale, unit) = (own.scale, own.unit);
         let why = words!(
             "stored values are {scale} {unit} each",
             "存储值的 1 相当于 {scale} {unit}",
         );
-        adoption.guessed("curves", quantity.maximum_scale, own.scale, why);
+        adoption.guessed("curves", &scale_key, own.scale, why);
     }
-    curve_unit(adoption, quantity, read, base_per_stored, (maximum, top));
+    curve_unit(adoption, quantity, maxima, base_per_stored, (maximum, top));
 }
 
 fn curve_unit(
     adoption: &mut Adoption,
     quantity: &Quantity,
-    read: &Read,
+    maxima: &[(f64, f64)],
     base_per_stored: f64,
     (maximum, top): (f64, f64),
 ) {
-    let (name, curve) = (quantity.maximum, quantity.curve);
+    let (name, curve, letter) = (quantity.maximum(), quantity.curve(), quantity.letter);
+    let (unit_key, scale_key) = (format!("{letter}_unit"), format!("{letter}_scale"));
     // How far the curve's maximum is from the row's, if a sample were in this unit.
     let distance = |factor: &dyn Fn(f64) -> f64| {
-        let ratios = read.pairs.iter().map(|(maximum, top)| {
+        let ratios = maxima.iter().map(|(maximum, top)| {
             let own = maximum * base_per_stored;
             (top * factor(own) / own - 1.0).abs()
         });
         median(ratios.collect())
     };
-    let (small, per_small) = quantity.small;
+    let small = quantity.small;
+    let percent = format!("percent_of_{name}");
     let mut candidates = vec![
-        (quantity.percent, 1.0, distance(&|own| own / 100.0)),
+        (percent.as_str(), 1.0, distance(&|own| own / 100.0)),
         (quantity.base, 1.0, distance(&|_| 1.0)),
-        (small, 1.0, distance(&|_| per_small)),
+        (small, 1.0, distance(&|_| SMALL)),
         (quantity.base, 0.1, distance(&|_| 0.1)),
-        (small, 10.0, distance(&|_| 10.0 * per_small)),
+        (small, 10.0, distance(&|_| 10.0 * SMALL)),
     ];
     candidates.retain(|(_, _, distance)| *distance <= NEAR);
     // Of two that fit about alike, the one that is written more often.
@@ -214,7 +199,7 @@ fn curve_unit(
     else {
         adoption.question(
             "curves",
-            quantity.curve_unit,
+            &unit_key,
             quantity.base,
             words!(
                 "in which unit is `{curve}`? its maximum is {top} where `{name}` is {maximum}",
@@ -241,27 +226,26 @@ fn curve_unit(
             "{other} 也符合，请确认"
         ));
     }
-    adoption.guessed("curves", quantity.curve_unit, unit, why);
+    adoption.guessed("curves", &unit_key, unit, why);
     if scale != 1.0 {
         let why = words!(
             "samples are {scale} {unit} each",
             "存储值的 1 相当于 {scale} {unit}"
         );
-        adoption.guessed("curves", quantity.curve_scale, scale, why);
+        adoption.guessed("curves", &scale_key, scale, why);
     }
 }
 
 /// `missing` is the column that was not found, if that is why.
 fn unknown(adoption: &mut Adoption, quantity: &Quantity, missing: Option<&str>) {
-    let (curve, maximum) = (quantity.curve, quantity.maximum);
-    let least = FEWEST;
+    let (letter, least) = (quantity.letter, FEWEST);
     for (key, name) in [
-        (quantity.curve_unit, curve),
-        (quantity.maximum_unit, maximum),
+        (format!("{letter}_unit"), quantity.curve()),
+        (format!("{letter}max_unit"), quantity.maximum()),
     ] {
         adoption.question(
             "curves",
-            key,
+            &key,
             quantity.base,
             match missing {
                 Some(column) => words!(
@@ -298,15 +282,7 @@ fn interval(
         .filter(|length| *length > 0.0)
         .collect();
     let usual = 100.0..=1000.0;
-    let length = if lengths.is_empty() {
-        0.0
-    } else {
-        median(lengths)
-    };
-    let why = words!(
-        "how many ms are between two samples? a curve has {length} samples (median), a weld lasts 0.1 to 1 s",
-        "两个采样点相隔多少毫秒？曲线长 {length} 点（中位数），一个焊点持续 0.1 至 1 秒",
-    );
+    let length = median(lengths);
     if usual.contains(&length) {
         let why = words!(
             "curves have {length} samples (median), and a weld lasts 0.1 to 1 s",
@@ -314,6 +290,10 @@ fn interval(
         );
         adoption.guessed("curves", "sample_interval_ms", 1.0, why);
     } else {
+        let why = words!(
+            "how many ms are between two samples? a curve has {length} samples (median), a weld lasts 0.1 to 1 s",
+            "两个采样点相隔多少毫秒？曲线长 {length} 点（中位数），一个焊点持续 0.1 至 1 秒",
+        );
         adoption.question("curves", "sample_interval_ms", 1.0, why);
     }
 }

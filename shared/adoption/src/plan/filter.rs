@@ -7,12 +7,12 @@ use weldfleet_words::{Words, words};
 
 use super::{
     Adoption,
-    columns::{ColumnMap, first_of},
+    columns::ColumnMap,
     short,
-    targets::{Form, fits},
+    targets::{Form, first_of, fits},
 };
 use crate::{
-    Facts, OldConfig,
+    OldConfig,
     facts::{SourceColumn, SourceTable},
     old::{Located, Old},
 };
@@ -20,12 +20,10 @@ use crate::{
 pub(super) fn plan(
     adoption: &mut Adoption,
     old: &OldConfig,
-    facts: &Facts,
+    table: Option<&SourceTable>,
     map: &ColumnMap,
     verdicts: &[String],
 ) {
-    let plants = facts.source.told().map(SourceTable::before_the_fleet);
-    let table = plants.as_ref();
     let mut clauses = Vec::new();
     let mut sources = Vec::new();
     let mut progress = None;
@@ -64,9 +62,15 @@ pub(super) fn plan(
     match (column("program"), &skipped) {
         (Some(_), Some(_)) => {}
         (Some((table, column)), None) => {
-            let programs = Programs::of(table, &column.name);
-            if programs.counts.len() > 1 || !is_filtered {
-                ask(not_in(column, &programs.tip_dresses()), programs.question());
+            let (counts, rows) = programs(table, &column.name);
+            if counts.len() > 1 || !is_filtered {
+                let (name, shown) = (&column.name, in_words(&counts));
+                let why = words!(
+                    "which programs are tip dresses or tests, which nobody may judge? `{name}` {rows}: {shown}",
+                    "哪些程序是修磨或试焊，不得判定？{rows_zh} `{name}`：{shown}",
+                    rows_zh = &rows.zh,
+                );
+                ask(not_in(column, &tip_dresses(&counts)), why);
             }
         }
         (None, Some(skipped)) => {
@@ -114,53 +118,30 @@ pub(super) fn plan(
     }
 }
 
-/// The programs of a table's welds.
-struct Programs<'a> {
-    column: &'a str,
-    counts: Vec<(Option<String>, u64)>,
-    of_newest_days: bool,
+/// The programs of a table's welds, and of which rows.
+fn programs(table: &SourceTable, column: &str) -> (Vec<(Option<String>, u64)>, Words) {
+    match table.programs.as_slice() {
+        [] => (
+            counted(table, column),
+            Words::new("of the last rows", "最近各行的"),
+        ),
+        counts => (
+            counts.to_vec(),
+            Words::new("of the newest days", "最近几天各行的"),
+        ),
+    }
 }
 
-impl<'a> Programs<'a> {
-    fn of(table: &SourceTable, column: &'a str) -> Self {
-        let of_newest_days = !table.programs.is_empty();
-        let counts = match of_newest_days {
-            true => table.programs.clone(),
-            false => counted(table, column),
-        };
-        Self {
-            column,
-            counts,
-            of_newest_days,
-        }
-    }
-
-    fn tip_dresses(&self) -> Vec<String> {
-        let occurs = |program: &&str| {
-            let mut values = self.counts.iter().filter_map(|(value, _)| value.as_deref());
-            values.any(|value| value.trim() == *program)
-        };
-        let dresses: Vec<String> = TIP_DRESSES
-            .into_iter()
-            .filter(occurs)
-            .map(str::to_owned)
-            .collect();
-        if dresses.is_empty() {
-            return vec!["?".to_owned()];
-        }
-        dresses
-    }
-
-    fn question(&self) -> Words {
-        let (name, shown) = (self.column, in_words(&self.counts));
-        let (rows, rows_zh) = match self.of_newest_days {
-            true => ("of the newest days", "最近几天各行的"),
-            false => ("of the last rows", "最近各行的"),
-        };
-        words!(
-            "which programs are tip dresses or tests, which nobody may judge? `{name}` {rows}: {shown}",
-            "哪些程序是修磨或试焊，不得判定？{rows_zh} `{name}`：{shown}",
-        )
+/// Those of [`TIP_DRESSES`] that occur.
+fn tip_dresses(counts: &[(Option<String>, u64)]) -> Vec<String> {
+    let occurs = |program: &&str| {
+        let mut values = counts.iter().filter_map(|(value, _)| value.as_deref());
+        values.any(|value| value.trim() == *program)
+    };
+    let dresses = TIP_DRESSES.into_iter().filter(occurs).map(str::to_owned);
+    match dresses.collect::<Vec<_>>() {
+        none if none.is_empty() => vec!["?".to_owned()],
+        dresses => dresses,
     }
 }
 

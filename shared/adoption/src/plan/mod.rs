@@ -7,15 +7,18 @@ mod judging;
 mod mysql;
 mod servers;
 mod targets;
+mod told;
+mod verdicts;
 
 use std::borrow::Borrow;
 
-pub use columns::{newest, program};
+pub use columns::name_in;
 use toml::Value;
 use weldfleet_settings::{Secret, Settings};
 use weldfleet_words::{Words, words};
 
-use crate::{AdoptError, Facts, OldConfig, facts, old};
+use crate::{AdoptError, Facts, OldConfig, facts::SourceTable, old};
+use told::Told;
 
 /// Names as each language lists them.
 pub(crate) fn listed<S: Borrow<str>>(names: &[S]) -> Words {
@@ -81,12 +84,16 @@ impl Adoption {
         rules: &str,
     ) -> Result<Self, AdoptError> {
         let mut adoption = Self {
-            unasked: facts::unasked(facts, old),
+            unasked: unasked(facts, old),
             ..Self::default()
         };
         servers::plan(&mut adoption, old, facts, secrets)?;
-        let (map, verdicts) = columns::plan(&mut adoption, old, facts)?;
-        filter::plan(&mut adoption, old, facts, &map, &verdicts);
+        let told = Told::of(old)?;
+        let seen = facts.source.as_ref().ok();
+        let table = seen.map(SourceTable::before_the_fleet);
+        let map = columns::plan(&mut adoption, facts, table.as_ref(), &told);
+        let verdicts = verdicts::plan(&mut adoption, table.as_ref(), &told, &map);
+        filter::plan(&mut adoption, old, table.as_ref(), &map, &verdicts);
         curves::plan(&mut adoption, old, facts, &map);
         mysql::plan(&mut adoption, old, facts, &map);
         judging::plan(&mut adoption, old, rules);
@@ -184,6 +191,43 @@ impl Adoption {
             .filter(|item| item.origin == origin)
             .count()
     }
+}
+
+/// What could not be asked, for people.
+fn unasked(facts: &Facts, old: &OldConfig) -> Vec<Words> {
+    let mut told = Vec::new();
+    if old.source_table().is_none() {
+        let words = words!(
+            "the old configuration names no table of welds, so that its columns were not asked for: add `clickhouse.table: NAME` to it \
+             and run `scheduler adopt --force` again",
+            "旧配置没有焊点表名，因此没有查询列：请在旧配置中加上 `clickhouse.table: 表名`，再运行 `scheduler adopt --force`",
+        );
+        told.push(match old.may_be_table().join("`, `") {
+            keys if keys.is_empty() => words,
+            keys => words.and(&words!(
+                "unknown keys that may name it: `{keys}`",
+                "可能是表名的未识别键：`{keys}`",
+            )),
+        });
+    }
+    // Without a reason nobody tried.
+    if let Err(reason) = &facts.source
+        && !reason.is_empty()
+    {
+        told.push(words!(
+            "ClickHouse could not be asked for its columns: {reason}; run `scheduler adopt --force` again once it answers",
+            "无法向 ClickHouse 查询列：{reason}；恢复后请再运行 `scheduler adopt --force`",
+        ));
+    }
+    if let Err(reason) = &facts.mysql
+        && old.wants_mysql()
+    {
+        told.push(words!(
+            "MySQL could not be asked for its columns: {reason}; run `scheduler adopt --force` again once it answers",
+            "无法向 MySQL 查询列：{reason}；恢复后请再运行 `scheduler adopt --force`",
+        ));
+    }
+    told
 }
 
 /// A scalar as plants write it; nothing where it is none.

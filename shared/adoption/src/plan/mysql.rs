@@ -7,10 +7,7 @@ use weldfleet_settings::columns::{DESCRIBING_COLUMNS, MIRROR_KEY};
 use weldfleet_weld::columns::{RESULT_COLUMNS, ValueKind};
 use weldfleet_words::{Words, words};
 
-use crate::{
-    Facts, OldConfig,
-    facts::{MySqlColumn, MySqlTable},
-};
+use crate::{Facts, OldConfig, facts::MySqlColumn};
 
 use super::{
     Adoption,
@@ -31,10 +28,10 @@ const FURTHER_NAMES: [(&str, &str); 5] = [
 ];
 
 pub(super) fn plan(adoption: &mut Adoption, old: &OldConfig, facts: &Facts, map: &ColumnMap) {
-    let Some(table) = facts.mysql.told().filter(|_| old.wants_mysql()) else {
+    let Some(table) = facts.mysql.as_ref().ok().filter(|_| old.wants_mysql()) else {
         return;
     };
-    if table.columns.is_empty() || is_fleets(table) {
+    if table.is_empty() || is_fleets(table) {
         return;
     }
     key(adoption, table);
@@ -50,7 +47,7 @@ pub(super) fn plan(adoption: &mut Adoption, old: &OldConfig, facts: &Facts, map:
         // What the plant calls it in ClickHouse it probably calls so here.
         let theirs = map.get(ours).unwrap_or(ours);
         let named = |name: &str| {
-            table.columns.iter().find(|column| {
+            table.iter().find(|column| {
                 same(name, &column.name)
                     && !used.contains(column.name.as_str())
                     && may_hold(ours, &column.kind)
@@ -80,7 +77,7 @@ pub(super) fn plan(adoption: &mut Adoption, old: &OldConfig, facts: &Facts, map:
              复核列（review_note = \"…\"）且已填写，则保留",
         ));
     }
-    for column in &table.columns {
+    for column in table {
         if column.demanded && !used.contains(column.name.as_str()) {
             constant(adoption, column, used.is_empty());
         }
@@ -88,16 +85,16 @@ pub(super) fn plan(adoption: &mut Adoption, old: &OldConfig, facts: &Facts, map:
 }
 
 /// Whether the fleet made the table: in an application's, the key columns are NULL that `migrate` added.
-fn is_fleets(table: &MySqlTable) -> bool {
-    let column = |name: &str| table.columns.iter().find(|column| column.name == name);
+fn is_fleets(table: &[MySqlColumn]) -> bool {
+    let column = |name: &str| table.iter().find(|column| column.name == name);
     let mut key = MIRROR_KEY.into_iter();
     key.all(|ours| column(ours).is_some_and(|column| !column.nullable))
 }
 
 /// Columns of its own that are called like those of a weld's key are another thing's, unless an earlier `migrate` added
 /// them.
-fn key(adoption: &mut Adoption, table: &MySqlTable) {
-    let has = |name: &str| table.columns.iter().any(|column| column.name == name);
+fn key(adoption: &mut Adoption, table: &[MySqlColumn]) {
+    let has = |name: &str| table.iter().any(|column| column.name == name);
     let is_adopted = has("ck_ticks") || has("weldfleet_ck_ticks");
     for ours in MIRROR_KEY {
         let name = format!("weldfleet_{ours}");

@@ -1,8 +1,12 @@
 //! Addresses, accounts, tables, intervals: what the old configuration says outright.
 
+use weldfleet_settings::Secret;
 use weldfleet_words::words;
 
-use crate::{AdoptError, Facts, OldConfig, old::Old, old::switch};
+use crate::{
+    AdoptError, Facts, OldConfig,
+    old::{Located, Old, switch},
+};
 
 use super::{Adoption, Origin, SecretFile, short};
 
@@ -79,23 +83,17 @@ fn clickhouse(
             ),
         ),
     }
-    if let Some(found) = old.clickhouse_user() {
+    if let Some(found) = old.text(Old::ClickHouseUser) {
         adoption.mapped("clickhouse", "user", found.value, &found.path);
     }
     if let Some(found) = old.clickhouse_password() {
-        secret(
-            adoption,
-            "clickhouse",
-            "clickhouse-password",
-            found.value,
-            &found.path,
-            secrets,
-        );
+        let file = ("clickhouse", "clickhouse-password");
+        secret(adoption, file, found, secrets);
     }
     let named = old
         .source_table()
         .and_then(|(database, table)| Some((database?, table.path)));
-    match (named, old.clickhouse_database()) {
+    match (named, old.text(Old::ClickHouseDatabase)) {
         (Some((database, path)), _) => adoption.mapped("clickhouse", "database", database, &path),
         (None, Some(found)) => adoption.mapped("clickhouse", "database", found.value, &found.path),
         (None, None) => adoption.guessed(
@@ -159,18 +157,11 @@ fn mysql(adoption: &mut Adoption, old: &OldConfig, secrets: &str) -> Result<(), 
         format!("mysql://{}/{name}", host.value),
         &path,
     );
-    if let Some(found) = old.mysql_user() {
+    if let Some(found) = old.text(Old::MySqlUser) {
         adoption.mapped("mysql", "user", found.value, &found.path);
     }
     if let Some(found) = old.mysql_password() {
-        secret(
-            adoption,
-            "mysql",
-            "mysql-password",
-            found.value,
-            &found.path,
-            secrets,
-        );
+        secret(adoption, ("mysql", "mysql-password"), found, secrets);
     }
     Ok(())
 }
@@ -185,12 +176,14 @@ fn both(first: &str, second: &str) -> String {
 
 fn secret(
     adoption: &mut Adoption,
-    section: &'static str,
-    name: &'static str,
-    secret: weldfleet_settings::Secret,
-    path: &str,
+    (section, name): (&'static str, &'static str),
+    Located {
+        value: secret,
+        path,
+    }: Located<Secret>,
     folder: &str,
 ) {
+    let file = format!("{folder}/{name}");
     let text = secret.expose();
     // A password may begin with any of the other marks.
     if ["${", "!vault", "ENC("]
@@ -200,7 +193,7 @@ fn secret(
         adoption.question(
             section,
             "password_file",
-            format!("{folder}/{name}"),
+            file,
             words!(
                 "`{path}` is a reference, no password; write the password into a file with mode 600",
                 "`{path}` 只是引用，不是密码；请把密码写入权限 600 的文件",
@@ -212,13 +205,7 @@ fn secret(
         "from `{path}`; the password is in this file alone, mode 600",
         "来自 `{path}`；密码只在该文件里，权限 600",
     );
-    adoption.add(
-        super::Origin::Mapped,
-        section,
-        "password_file",
-        format!("{folder}/{name}"),
-        why,
-    );
+    adoption.add(Origin::Mapped, section, "password_file", file, why);
     adoption.secrets.push(SecretFile {
         section,
         name,
@@ -255,7 +242,7 @@ fn tables(adoption: &mut Adoption, old: &OldConfig, facts: &Facts) {
         return;
     }
     // A table whose columns nobody saw may be the application's: without [mysql.columns] it would be taken for ours.
-    if facts.mysql.told().is_some() {
+    if facts.mysql.as_ref().ok().is_some() {
         adoption.mapped("tables", "result_table", found.value, &found.path);
         return;
     }

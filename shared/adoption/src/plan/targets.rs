@@ -1,6 +1,9 @@
 //! Every column that is looked for, and what plants call it.
 
-use crate::facts::SourceColumn;
+use weldfleet_words::Words;
+
+use super::listed;
+use crate::facts::{SourceColumn, SourceTable};
 
 /// What a column must be to be taken for one of ours.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -194,4 +197,22 @@ pub(super) fn fits(form: Form, column: &SourceColumn) -> bool {
         Form::Number => is_number || is_text,
         Form::Curve => bare.starts_with("Array(") || bare == "String",
     }
+}
+
+/// Names of columns of this form.
+pub(super) fn of_kind(table: &SourceTable, form: Form) -> Words {
+    let columns = table.columns.iter().filter(|column| fits(form, column));
+    first_of(columns.map(|column| column.name.as_str()).collect())
+}
+
+/// At most twelve of the names.
+pub(super) fn first_of(mut names: Vec<&str>) -> Words {
+    if names.is_empty() {
+        return Words::new("-", "无");
+    }
+    if names.len() > 12 {
+        names.truncate(12);
+        names.push("…");
+    }
+    listed(&names)
 }

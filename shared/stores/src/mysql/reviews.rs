@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jiff::civil::DateTime;
 use mysql_async::{Row, Value};
+use serde::{Deserialize, Serialize};
 
 use super::{NokTable, quote::identifier};
 use crate::{commas, errors::StoreError, range::Day};
@@ -20,7 +21,7 @@ pub struct WeldKey {
 }
 
 /// The reviewer's columns of one row, as text; empty where there is nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
     pub result: String,
     pub by: String,
