@@ -17,7 +17,7 @@ export WELDFLEET_CONFIG
 
 clickhouse() { curl -sS --fail-with-body "http://127.0.0.1:$SERVICES_CLICKHOUSE_PORT/" --data-binary "$1"; }
 mysql() { mariadb --no-defaults --host=127.0.0.1 --port="$SERVICES_MYSQL_PORT" --user=weld --password=weld --batch --skip-column-names --execute "$1"; }
-judged() { clickhouse "SELECT count() FROM $PLANT.$TABLE WHERE alg_complete_time IS NOT NULL"; }
+none_judged() { clickhouse "SELECT count() = 0 FROM $PLANT.$TABLE WHERE alg_complete_time IS NOT NULL"; }
 left() { clickhouse "SELECT count() FROM $PLANT.$TABLE FINAL WHERE alg_complete_time IS NULL AND prog_no NOT IN ('41', '51')"; }
 
 # What a person types, shown and run.
@@ -92,7 +92,6 @@ wait_until() { # wait_until SECONDS COMMAND... : until it says 0
         sleep 0.2
     done
 }
-unjudged() { [[ $(judged) != 0 ]] && echo 0 || echo 1; }
 
 main() {
     local begun first
@@ -126,7 +125,7 @@ main() {
     printf '\n$ target/release/scheduler run &\n$ target/release/worker run &\n'
     start_program scheduler target/release/scheduler run
     start_program worker-1 target/release/worker run
-    wait_until 600 unjudged
+    wait_until 600 none_judged
     first=$((($(date +%s%N) - begun) / 1000000))
     clickhouse "SELECT id, rfid, final_result, decided_by, defect, alg_status, alg_error FROM $PLANT.$TABLE
         WHERE alg_complete_time IS NOT NULL ORDER BY alg_complete_time, final_result = 'NOK' DESC LIMIT 5 FORMAT PrettyCompactMonoBlock"

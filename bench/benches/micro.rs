@@ -63,21 +63,8 @@ impl Measurement for CpuTime {
     }
 }
 
-fn span(ends: &[u64], row: usize) -> std::ops::Range<usize> {
-    (if row == 0 { 0 } else { ends[row - 1] as usize })..ends[row] as usize
-}
-
 fn welds(block: &SimulatedBlock) -> Vec<Weld<'_>> {
-    (0..block.rows())
-        .map(|row| Weld {
-            part_no: block.part_no[row],
-            umax: block.umax[row],
-            imax: block.imax[row],
-            u: &block.u_values[span(&block.u_offsets, row)],
-            i: &block.i_values[span(&block.i_offsets, row)],
-            scalars: &[],
-        })
-        .collect()
+    (0..block.rows()).map(|row| block.weld(row)).collect()
 }
 
 fn steps(criterion: &mut Criterion<CpuTime>) {

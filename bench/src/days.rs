@@ -22,8 +22,6 @@ pub struct CurveDay {
     rows: u64,
     /// The table that is judged.
     table: &'static str,
-    /// The same rows as nobody has judged them.
-    fresh: &'static str,
 }
 
 impl CurveDay {
@@ -85,31 +83,24 @@ impl CurveDay {
             day,
             rows: first * copies,
             table: TABLE,
-            fresh: "fresh_records",
         };
         made.keep(plant).await
     }
 
     /// The same day in a table of another form, which exists.
-    pub async fn stored_in(
-        self,
-        plant: &Plant,
-        table: &'static str,
-        fresh: &'static str,
-    ) -> Result<Self> {
-        let stored = Self {
-            table,
-            fresh,
-            ..self
-        };
-        stored.keep(plant).await
+    pub async fn stored_in(self, plant: &Plant, table: &'static str) -> Result<Self> {
+        Self { table, ..self }.keep(plant).await
+    }
+
+    /// The table that keeps the same rows as nobody has judged them.
+    pub fn fresh(self) -> String {
+        format!("fresh_{}", self.table)
     }
 
     /// Keeps a copy of the rows, which nobody has judged.
     async fn keep(self, plant: &Plant) -> Result<Self> {
-        let Self {
-            day, table, fresh, ..
-        } = self;
+        let Self { day, table, .. } = self;
+        let fresh = self.fresh();
         plant
             .sql(&format!("CREATE TABLE IF NOT EXISTS {fresh} AS {table}"))
             .await?;
@@ -138,7 +129,9 @@ impl CurveDay {
         plant
             .sql(&format!(
                 "ALTER TABLE {} REPLACE PARTITION {} FROM {}",
-                self.table, self.day, self.fresh
+                self.table,
+                self.day,
+                self.fresh()
             ))
             .await?;
         let _ = std::fs::remove_dir_all(plant.save_dir());
@@ -165,7 +158,7 @@ impl CurveDay {
 
     /// Gives its room on the disk back.
     pub async fn drop(self, plant: &Plant) -> Result<()> {
-        for table in [self.table, self.fresh] {
+        for table in [self.table, &self.fresh()] {
             let sql = format!("ALTER TABLE {table} DROP PARTITION {}", self.day);
             plant.sql(&sql).await?;
         }

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use weldfleet_testkit::Service;
+use anyhow::{Result, ensure};
 
 use crate::{
     days::CurveDay,
     numbers::Section,
     plant::{Metrics, Plant, Program, until},
-    proc,
+    proc::{self, StoresCpu},
 };
 
 /// The day of the drains.
@@ -29,9 +28,7 @@ struct Marks {
     worker: Duration,
     io: Duration,
     compute: Duration,
-    clickhouse: Duration,
-    redis: Duration,
-    mysql: Duration,
+    stores: StoresCpu,
     metrics: Metrics,
     sent: f64,
     received: f64,
@@ -54,9 +51,7 @@ impl Marks {
             worker: proc::cpu(pid)?,
             io: proc::threads_cpu(pid, "io")?,
             compute: proc::threads_cpu(pid, "compute")?,
-            clickhouse: proc::cpu(plant.pid(Service::ClickHouse))?,
-            redis: proc::cpu(plant.pid(Service::Redis))?,
-            mysql: proc::cpu(plant.pid(Service::MySql))?,
+            stores: plant.stores_cpu()?,
         })
     }
 }
@@ -65,14 +60,7 @@ impl Marks {
 pub async fn run(plant: &Plant, day: CurveDay, section: &mut Section) -> Result<()> {
     day.reset(plant).await?;
     let worker = plant.spawn("worker", &["run"])?;
-    until(
-        "the worker sees the pause",
-        Duration::from_secs(30),
-        Duration::from_millis(20),
-        async || Ok(worker.log().contains("fleet is paused")),
-    )
-    .await
-    .with_context(|| worker.log())?;
+    worker.sees_the_pause().await?;
     tokio::time::sleep(Duration::from_millis(300)).await;
     let before = Marks::take(plant, &worker).await?;
     plant.run("scheduler", &["resume"])?;
@@ -85,10 +73,9 @@ pub async fn run(plant: &Plant, day: CurveDay, section: &mut Section) -> Result<
     ensure!(left == 0.0, "{left} rows have no verdict");
 
     let n = day.rows() as f64;
-    let a_row =
-        |after: Duration, before: Duration| (after.saturating_sub(before)).as_secs_f64() * 1e6 / n;
+    let a_row = |cpu: Duration| cpu.as_secs_f64() * 1e6 / n;
     section.push("rows/s", n * 1000.0 / (last - first));
-    let worker_cpu = a_row(after.worker, before.worker);
+    let worker_cpu = a_row(after.worker.saturating_sub(before.worker));
     section.push("worker CPU, µs a row", worker_cpu);
     let mut told = 0.0;
     let mut infer = 0.0;
@@ -113,13 +100,17 @@ pub async fn run(plant: &Plant, day: CurveDay, section: &mut Section) -> Result<
     );
     section.push(
         "compute threads, µs a row",
-        a_row(after.compute, before.compute),
+        a_row(after.compute.saturating_sub(before.compute)),
     );
-    section.push("io threads, µs a row", a_row(after.io, before.io));
-    let clickhouse = a_row(after.clickhouse, before.clickhouse);
+    section.push(
+        "io threads, µs a row",
+        a_row(after.io.saturating_sub(before.io)),
+    );
+    let stores = after.stores - before.stores;
+    let clickhouse = a_row(stores.clickhouse);
     section.push("ClickHouse CPU, µs a row", clickhouse);
-    section.push("Redis CPU, µs a row", a_row(after.redis, before.redis));
-    section.push("MySQL CPU, µs a row", a_row(after.mysql, before.mysql));
+    section.push("Redis CPU, µs a row", a_row(stores.redis));
+    section.push("MySQL CPU, µs a row", a_row(stores.mysql));
     let share = infer / (infer + 10.0 + clickhouse);
     section.push("model / (model + 10 µs + ClickHouse), %", 100.0 * share);
     section.push(

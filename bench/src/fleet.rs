@@ -5,16 +5,19 @@
 //! Workers, services and this program share the machine's cores, so the fleet bends where those are used up. That is
 //! why costs a row are measured beside the rate: from them follows where it would bend with cores for everybody.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::Sub,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
-use weldfleet_testkit::{Service, onnxruntime_library, repository};
+use weldfleet_testkit::{onnxruntime_library, repository};
 
 use crate::{
     days::CurveDay,
     numbers::Section,
-    plant::{Done, Plant, Program, until},
-    proc,
+    plant::{Done, Plant, Program},
+    proc::{self, StoresCpu},
 };
 
 /// The day of the fleets.
@@ -113,18 +116,8 @@ async fn run_in(plant: &Plant, fleet: Fleet) -> Result<()> {
 /// What was seen between two moments.
 struct Watched {
     rate: f64,
-    rows: f64,
-    time: Duration,
-    worker: Duration,
-    clickhouse: Duration,
-    redis: Duration,
-    mysql: Duration,
-    busy: Duration,
-    idle: Duration,
     ranges: f64,
-    updates: f64,
-    updating: Duration,
-    fetching: Duration,
+    spent: Marks,
 }
 
 async fn watch(plant: &Plant, day: CurveDay, fleet: Fleet) -> Result<Watched> {
@@ -134,14 +127,7 @@ async fn watch(plant: &Plant, day: CurveDay, fleet: Fleet) -> Result<Watched> {
         workers.push(plant.spawn("worker", &["run"])?);
     }
     for worker in &workers {
-        until(
-            "a worker sees the pause",
-            Duration::from_secs(60),
-            Duration::from_millis(50),
-            async || Ok(worker.log().contains("fleet is paused")),
-        )
-        .await
-        .with_context(|| worker.log())?;
+        worker.sees_the_pause().await?;
     }
     plant.run("scheduler", &["resume"])?;
     run_in(plant, fleet)
@@ -162,22 +148,21 @@ async fn watch(plant: &Plant, day: CurveDay, fleet: Fleet) -> Result<Watched> {
         .into_iter()
         .filter(|job| (before.at..after.at).contains(&job.finished_at))
         .collect();
+    let spent = after - before;
     let rate = rate(&done).with_context(|| {
         format!(
             "{} workers ended {} ranges in {:.1} s, too few for a rate; give more --fleet-rows or --fleet-seconds",
             fleet.workers,
             done.len(),
-            (after.at - before.at) / 1e3
+            spent.at / 1e3
         )
     })?;
-    let rows = after.rows - before.rows;
-    let inferring = after.inferring - before.inferring;
     ensure!(
-        inferring > Duration::ZERO,
+        spent.inferring > Duration::ZERO,
         "{} workers had judged all rows before they were watched; give more --fleet-rows",
         fleet.workers
     );
-    let waited = inferring.as_secs_f64() * 1e6 / rows;
+    let waited = spent.inferring.as_secs_f64() * 1e6 / spent.rows;
     ensure!(
         waited > 0.9 * fleet.device_us,
         "an inference took {waited:.1} µs a row on a device of {} µs: the timed device is not in use, or {} workers had judged \
@@ -187,28 +172,19 @@ async fn watch(plant: &Plant, day: CurveDay, fleet: Fleet) -> Result<Watched> {
     );
     Ok(Watched {
         rate,
-        rows,
-        time: Duration::from_secs_f64((after.at - before.at) / 1e3),
-        worker: after.worker - before.worker,
-        clickhouse: after.clickhouse - before.clickhouse,
-        redis: after.redis - before.redis,
-        mysql: after.mysql - before.mysql,
-        busy: after.busy - before.busy,
-        idle: after.idle - before.idle,
         ranges: done.len() as f64,
-        updates: after.updates - before.updates,
-        updating: after.updating - before.updating,
-        fetching: after.fetching - before.fetching,
+        spent,
     })
 }
 
+/// What was spent up to a moment, or between two.
+#[derive(Clone, Copy)]
 struct Marks {
+    /// Ms of Redis time.
     at: f64,
     rows: f64,
     worker: Duration,
-    clickhouse: Duration,
-    redis: Duration,
-    mysql: Duration,
+    stores: StoresCpu,
     busy: Duration,
     idle: Duration,
     inferring: Duration,
@@ -223,9 +199,7 @@ impl Marks {
             at: 0.0,
             rows: 0.0,
             worker: Duration::ZERO,
-            clickhouse: proc::cpu(plant.pid(Service::ClickHouse))?,
-            redis: proc::cpu(plant.pid(Service::Redis))?,
-            mysql: proc::cpu(plant.pid(Service::MySql))?,
+            stores: plant.stores_cpu()?,
             busy: Duration::ZERO,
             idle: Duration::ZERO,
             inferring: Duration::ZERO,
@@ -250,6 +224,25 @@ impl Marks {
         (marks.busy, marks.idle) = proc::machine()?;
         marks.at = plant.redis_time().await?;
         Ok(marks)
+    }
+}
+
+impl Sub for Marks {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            at: self.at - before.at,
+            rows: self.rows - before.rows,
+            worker: self.worker - before.worker,
+            stores: self.stores - before.stores,
+            busy: self.busy - before.busy,
+            idle: self.idle - before.idle,
+            inferring: self.inferring - before.inferring,
+            updates: self.updates - before.updates,
+            updating: self.updating - before.updating,
+            fetching: self.fetching - before.fetching,
+        }
     }
 }
 
@@ -281,36 +274,38 @@ fn rate(done: &[Done]) -> Option<f64> {
 }
 
 fn push(fleet: Fleet, watched: &Watched, section: &mut Section) {
-    let seconds = watched.time.as_secs_f64();
-    let cores = (watched.busy + watched.idle).as_secs_f64() / seconds;
-    let a_row = |cpu: Duration| cpu.as_secs_f64() * 1e6 / watched.rows;
+    let Watched {
+        rate,
+        ranges,
+        spent,
+    } = watched;
+    let seconds = spent.at / 1e3;
+    let cores = (spent.busy + spent.idle).as_secs_f64() / seconds;
+    let a_row = |cpu: Duration| cpu.as_secs_f64() * 1e6 / spent.rows;
     let share = |cpu: Duration| 100.0 * cpu.as_secs_f64() / (seconds * cores);
-    let devices = 100.0 * watched.rate * fleet.device_us / 1e6 / fleet.workers as f64;
-    let busy = share(watched.busy);
-    let waiting = watched.updating.as_secs_f64() / seconds;
+    let devices = 100.0 * rate * fleet.device_us / 1e6 / fleet.workers as f64;
+    let busy = share(spent.busy);
+    let waiting = spent.updating.as_secs_f64() / seconds;
     section.push("workers", fleet.workers as f64);
-    section.push("rows/s", watched.rate);
+    section.push("rows/s", *rate);
     section.push("devices busy, %", devices);
     section.push("cores busy, %", busy);
-    section.push("  by ClickHouse, %", share(watched.clickhouse));
-    section.push("  by the workers, %", share(watched.worker));
-    section.push("  by Redis, %", share(watched.redis));
-    section.push("  by MySQL, %", share(watched.mysql));
-    section.push("ClickHouse CPU, µs a row", a_row(watched.clickhouse));
-    section.push("worker CPU, µs a row", a_row(watched.worker));
+    section.push("  by ClickHouse, %", share(spent.stores.clickhouse));
+    section.push("  by the workers, %", share(spent.worker));
+    section.push("  by Redis, %", share(spent.stores.redis));
+    section.push("  by MySQL, %", share(spent.stores.mysql));
+    section.push("ClickHouse CPU, µs a row", a_row(spent.stores.clickhouse));
+    section.push("worker CPU, µs a row", a_row(spent.worker));
     section.push(
         "Redis CPU, µs a range",
-        watched.redis.as_secs_f64() * 1e6 / watched.ranges,
+        spent.stores.redis.as_secs_f64() * 1e6 / ranges,
     );
-    section.push(
-        "read of a range, ms",
-        mean_ms(watched.fetching, watched.ranges),
-    );
-    section.push("UPDATEs/s", watched.updates / seconds);
-    section.push("rows an UPDATE", watched.rows / watched.updates);
+    section.push("read of a range, ms", mean_ms(spent.fetching, *ranges));
+    section.push("UPDATEs/s", spent.updates / seconds);
+    section.push("rows an UPDATE", spent.rows / spent.updates);
     section.push(
         "UPDATE with its wait, ms",
-        mean_ms(watched.updating, watched.updates),
+        mean_ms(spent.updating, spent.updates),
     );
     section.push("UPDATEs under way or waiting", waiting);
     section.note("limit", limit(devices, busy, waiting));

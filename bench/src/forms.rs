@@ -14,14 +14,14 @@ use crate::{
     drain::{self, DAY},
     numbers::{Report, Section},
     plant::Plant,
-    proc, slicing,
+    proc::Meter,
+    slicing,
 };
 
 /// A table of one form.
 struct Form {
     name: &'static str,
     table: &'static str,
-    fresh: &'static str,
     /// Type of a curve, and how it is made of whole numbers `counts`.
     curve: (&'static str, &'static str),
     /// Whether it keeps versions of a weld, in an older system's order: by spot and id, with the server's granules.
@@ -32,28 +32,24 @@ const FORMS: [Form; 4] = [
     Form {
         name: "Array(Float32)",
         table: "float32_records",
-        fresh: "fresh_float32_records",
         curve: ("Array(Float32)", "arrayMap(x -> toFloat32(x), counts)"),
         versions: false,
     },
     Form {
         name: "Array(UInt16)",
         table: "uint16_records",
-        fresh: "fresh_uint16_records",
         curve: ("Array(UInt16)", "counts"),
         versions: false,
     },
     Form {
         name: "Array(String)",
         table: "texts_records",
-        fresh: "fresh_texts_records",
         curve: ("Array(String)", "arrayMap(x -> toString(x), counts)"),
         versions: false,
     },
     Form {
         name: "String",
         table: "text_records",
-        fresh: "fresh_text_records",
         curve: ("String", "replaceAll(toString(counts), ',', ', ')"),
         versions: false,
     },
@@ -63,7 +59,6 @@ const FORMS: [Form; 4] = [
 const VERSIONS: Form = Form {
     name: "versions",
     table: "version_records",
-    fresh: "fresh_version_records",
     curve: FORMS[0].curve,
     versions: true,
 };
@@ -122,7 +117,7 @@ impl Form {
                 .sql(&format!("{insert} AND record_id % {SENT_AGAIN} = 0"))
                 .await?;
         }
-        day.stored_in(plant, table, self.fresh).await
+        day.stored_in(plant, table).await
     }
 }
 
@@ -157,7 +152,7 @@ pub async fn run(args: &Args, plant: &mut Plant, report: &mut Report) -> Result<
             drain::run(plant, *day, section).await?;
             ensure_judged(plant, form).await?;
             if form.curve.0 == "String" {
-                parsed_by_the_server(plant, form, *day, section).await?;
+                parsed_by_the_server(plant, *day, section).await?;
             }
         }
     }
@@ -195,12 +190,7 @@ async fn ensure_judged(plant: &Plant, form: &Form) -> Result<()> {
 }
 
 /// What the server would need to read the texts itself, beside sending them as they are.
-async fn parsed_by_the_server(
-    plant: &Plant,
-    form: &Form,
-    day: CurveDay,
-    section: &mut Section,
-) -> Result<()> {
+async fn parsed_by_the_server(plant: &Plant, day: CurveDay, section: &mut Section) -> Result<()> {
     let ways = [
         ("sent as text", "u_curve, i_curve"),
         (
@@ -209,17 +199,16 @@ async fn parsed_by_the_server(
         ),
     ];
     for (name, columns) in ways {
-        let before = proc::cpu(plant.pid(Service::ClickHouse))?;
-        let table = form.fresh;
+        let server = Meter::start(plant.pid(Service::ClickHouse))?;
+        let table = day.fresh();
         plant
             .discard(&format!(
                 "SELECT {columns} FROM {table} WHERE data_date = {DAY} FORMAT Native"
             ))
             .await?;
-        let spent = proc::cpu(plant.pid(Service::ClickHouse))?.saturating_sub(before);
         section.push(
             &format!("ClickHouse CPU of curves {name}, µs a row"),
-            spent.as_secs_f64() * 1e6 / day.rows() as f64,
+            server.cpu()? * 1e6 / day.rows() as f64,
         );
     }
     Ok(())

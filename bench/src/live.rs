@@ -13,7 +13,7 @@ use weldfleet_testkit::Service;
 use crate::{
     numbers::Section,
     plant::{Plant, until},
-    proc,
+    proc::Meter,
 };
 
 /// Inserts a second.
@@ -33,18 +33,14 @@ pub async fn run(plant: &Plant, rate: u64, time: Duration, section: &mut Section
     let table = SourceTable::inspect(&plant.settings()?).await?;
     let total = rate * time.as_secs();
     let simulator = Simulator::new(SimulationOptions::new(today.parse()?, total, 11))?;
-    let measured = [
-        ("worker", worker.pid()),
-        ("scheduler", scheduler.pid()),
+    let meters = [
+        ("worker", Meter::start(worker.pid())?),
+        ("scheduler", Meter::start(scheduler.pid())?),
         (
             "ClickHouse, inserts included",
-            plant.pid(Service::ClickHouse),
+            Meter::start(plant.pid(Service::ClickHouse))?,
         ),
     ];
-    let mut before = Vec::new();
-    for (_, pid) in measured {
-        before.push(proc::cpu(pid)?);
-    }
     let began = Instant::now();
     for (tick, rows) in simulator.chunks(rate / TICKS).enumerate() {
         let at = began + Duration::from_secs_f64(tick as f64 / TICKS as f64);
@@ -80,10 +76,9 @@ pub async fn run(plant: &Plant, rate: u64, time: Duration, section: &mut Section
         "weld to verdict max, ms",
         plant.number(&latency("1")).await?,
     );
-    let lasted = began.elapsed().as_secs_f64();
-    for ((name, pid), before) in measured.into_iter().zip(before) {
-        let spent = proc::cpu(pid)?.saturating_sub(before).as_secs_f64();
-        section.push(&format!("{name}, % of a core"), 100.0 * spent / lasted);
+    for (name, meter) in meters {
+        let share = 100.0 * meter.cpu()? / meter.seconds();
+        section.push(&format!("{name}, % of a core"), share);
     }
     worker.stop().await?;
     scheduler.stop().await

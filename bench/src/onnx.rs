@@ -15,14 +15,13 @@ use ort::{
 };
 use weldfleet_simulator::{SimulationOptions, Simulator};
 use weldfleet_weld::{
-    Weld,
     curves::Curves,
     features::{CHANNELS, InferenceConfig, Resampling, write_row},
     units::CurveUnits,
     validation::ValidationLimits,
 };
 
-use crate::numbers::Section;
+use crate::{numbers::Section, proc::Meter};
 
 /// Rows that are kept in memory; each session goes round and round over them.
 const ROWS: usize = 2048;
@@ -48,21 +47,10 @@ impl Tensors {
             CurveUnits::default(),
             ValidationLimits::default(),
         );
-        let span = |ends: &[u64], row: usize| {
-            (if row == 0 { 0 } else { ends[row - 1] as usize })..ends[row] as usize
-        };
         let mut resampling = Resampling::default();
         let mut rows = 0;
         for row in 0..block.rows() {
-            let weld = Weld {
-                part_no: block.part_no[row],
-                umax: block.umax[row],
-                imax: block.imax[row],
-                u: &block.u_values[span(&block.u_offsets, row)],
-                i: &block.i_values[span(&block.i_offsets, row)],
-                scalars: &[],
-            };
-            if curves.load(&weld, &units, &limits).is_ok() {
+            if curves.load(&block.weld(row), &units, &limits).is_ok() {
                 write_row(
                     &curves,
                     &config,
@@ -203,7 +191,7 @@ fn rate(
         }));
     }
     barrier.wait();
-    let (began, cpu) = (Instant::now(), crate::proc::cpu(std::process::id())?);
+    let own = Meter::start(std::process::id())?;
     let mut rows = 0;
     for thread in threads {
         rows += thread
@@ -211,11 +199,7 @@ fn rate(
             .map_err(|_| anyhow::anyhow!("an inference thread panicked"))??;
     }
     let rows = rows as f64;
-    let cpu = crate::proc::cpu(std::process::id())?.saturating_sub(cpu);
-    Ok((
-        rows / began.elapsed().as_secs_f64(),
-        cpu.as_secs_f64() * 1e6 / rows,
-    ))
+    Ok((rows / own.seconds(), own.cpu()? * 1e6 / rows))
 }
 
 /// Some calls over rows that are in memory; how many rows.

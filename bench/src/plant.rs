@@ -13,7 +13,11 @@ use redis::AsyncCommands;
 use serde_json::Value;
 use tempfile::TempDir;
 use weldfleet_settings::Settings;
-use weldfleet_testkit::{Service, Services, onnxruntime_library, openvino_plugin, repository};
+use weldfleet_testkit::{
+    Service, Services, onnxruntime_library, openvino_plugin, repository, without_configuration,
+};
+
+use crate::proc::{self, StoresCpu};
 
 /// Services and settings; everything ends with it.
 pub struct Plant {
@@ -102,6 +106,15 @@ impl Plant {
         self.pids[&service]
     }
 
+    /// CPU time of the stores so far.
+    pub fn stores_cpu(&self) -> Result<StoresCpu> {
+        Ok(StoresCpu {
+            clickhouse: proc::cpu(self.pid(Service::ClickHouse))?,
+            redis: proc::cpu(self.pid(Service::Redis))?,
+            mysql: proc::cpu(self.pid(Service::MySql))?,
+        })
+    }
+
     /// Where audit files go.
     pub fn save_dir(&self) -> PathBuf {
         self.folder.path().join("csv")
@@ -116,12 +129,7 @@ impl Plant {
             path.display()
         );
         let mut command = Command::new(path);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("WELDFLEET") {
-                command.env_remove(name);
-            }
-        }
-        command
+        without_configuration(&mut command)
             .envs(&self.variables)
             .current_dir(repository())
             .args(arguments)
@@ -292,6 +300,18 @@ impl Program {
     /// What it has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until a worker has seen that the fleet is paused.
+    pub async fn sees_the_pause(&self) -> Result<()> {
+        until(
+            "the worker sees the pause",
+            Duration::from_secs(60),
+            Duration::from_millis(20),
+            async || Ok(self.log().contains("fleet is paused")),
+        )
+        .await
+        .with_context(|| self.log())
     }
 
     /// `/metrics`, read.

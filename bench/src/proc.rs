@@ -1,6 +1,10 @@
 //! What the kernel counts of a process: CPU time by thread, memory.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    ops::Sub,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 
@@ -22,6 +26,54 @@ pub fn cpu(pid: u32) -> Result<Duration> {
     };
     // utime and stime, in hundredths of a second.
     Ok(Duration::from_millis(10 * (ticks(11) + ticks(12))))
+}
+
+/// What a process spends from a moment on.
+pub struct Meter {
+    pid: u32,
+    began: Instant,
+    cpu: Duration,
+}
+
+impl Meter {
+    /// From now on.
+    pub fn start(pid: u32) -> Result<Self> {
+        Ok(Self {
+            pid,
+            cpu: cpu(pid)?,
+            began: Instant::now(),
+        })
+    }
+
+    /// Since the start.
+    pub fn seconds(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
+    /// Seconds of CPU since the start.
+    pub fn cpu(&self) -> Result<f64> {
+        Ok(cpu(self.pid)?.saturating_sub(self.cpu).as_secs_f64())
+    }
+}
+
+/// CPU time of the stores.
+#[derive(Clone, Copy)]
+pub struct StoresCpu {
+    pub clickhouse: Duration,
+    pub redis: Duration,
+    pub mysql: Duration,
+}
+
+impl Sub for StoresCpu {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            clickhouse: self.clickhouse.saturating_sub(before.clickhouse),
+            redis: self.redis.saturating_sub(before.redis),
+            mysql: self.mysql.saturating_sub(before.mysql),
+        }
+    }
 }
 
 /// CPU time of the living threads whose name starts so, to the nanosecond.

@@ -1,12 +1,14 @@
 //! A full, input-less look at a large day: light rows, a million of them without a verdict.
 
-use std::time::Instant;
-
 use anyhow::Result;
 use weldfleet_stores::{Coverage, Day, KeyOrder, LIVE_RUN, Selection, clickhouse::SourceTable};
 use weldfleet_testkit::Service;
 
-use crate::{numbers::Section, plant::Plant, proc};
+use crate::{
+    numbers::Section,
+    plant::Plant,
+    proc::{self, Meter},
+};
 
 /// Rows without a verdict, at the day's end.
 pub const LEFT: u64 = 1_000_000;
@@ -55,28 +57,22 @@ pub async fn look(
         proc::resident_mb(std::process::id())?,
         proc::resident_mb(pid)?,
     );
-    let (began, cpu) = (Instant::now(), proc::cpu(pid)?);
+    let server = Meter::start(pid)?;
     let coverage = Coverage::new(Vec::new());
     let mut stream =
         table.unprocessed_keys(LIVE_RUN, day, &Selection::New, order, &coverage, LIMIT)?;
     let (mut keys, mut first) = (0, None);
     while let Some(block) = stream.next().await? {
-        first.get_or_insert_with(|| began.elapsed());
+        first.get_or_insert_with(|| server.seconds());
         keys += block.keys().count() as u64;
     }
     if order == KeyOrder::SortingKey {
         table.has_repeated_keys(day).await?;
     }
     section.push("rows without a verdict", keys as f64);
-    section.push(
-        "first keys after, ms",
-        first.unwrap_or_default().as_secs_f64() * 1e3,
-    );
-    section.push("whole look, ms", began.elapsed().as_secs_f64() * 1e3);
-    section.push(
-        "ClickHouse CPU, ms",
-        proc::cpu(pid)?.saturating_sub(cpu).as_secs_f64() * 1e3,
-    );
+    section.push("first keys after, ms", first.unwrap_or_default() * 1e3);
+    section.push("whole look, ms", server.seconds() * 1e3);
+    section.push("ClickHouse CPU, ms", server.cpu()? * 1e3);
     section.push(
         "client memory grew by, MB",
         proc::resident_mb(std::process::id())? - own,

@@ -24,7 +24,7 @@ use weldfleet_weld::{DecidedBy, Outcome, Status, Verdict};
 use crate::{
     numbers::{Section, Series},
     plant::Plant,
-    proc,
+    proc::{self, Meter},
     slicing::{self, LEFT},
 };
 
@@ -49,8 +49,7 @@ pub async fn run(
     for tenth in 0..TENTHS {
         let first = FIRST + tenth * each * rows;
         let ticks = insert(plant, day, first, each * rows).await?;
-        let pid = plant.pid(Service::ClickHouse);
-        let (cpu, began) = (proc::cpu(pid)?, Instant::now());
+        let server = Meter::start(plant.pid(Service::ClickHouse))?;
         let course = Arc::new(Course {
             table: table.clone(),
             day,
@@ -69,11 +68,8 @@ pub async fn run(
             times.add(lane??);
         }
         let ms = 1e3 / each as f64;
-        section.push("write-backs/s", each as f64 / began.elapsed().as_secs_f64());
-        section.push(
-            "ClickHouse CPU, ms a write-back",
-            (proc::cpu(pid)? - cpu).as_secs_f64() * ms,
-        );
+        section.push("write-backs/s", each as f64 / server.seconds());
+        section.push("ClickHouse CPU, ms a write-back", server.cpu()? * ms);
         section.push("read of a range p50, ms", times.reads.quantile(0.5));
         section.push("read of a range p99, ms", times.reads.quantile(0.99));
         section.push("insert of results p50, ms", times.inserts.quantile(0.5));

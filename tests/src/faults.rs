@@ -13,6 +13,8 @@ use crate::{
     Fleet, Process,
     agree::{Counts, Truth},
     clickhouse::{ClickHouse, Row, undisturbed_columns},
+    fleet::parsed,
+    queue::UNDONE,
 };
 
 /// For everything whose duration says nothing about the product: the machine may be slow.
@@ -21,16 +23,30 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// The lease of [`Fleet::start`], in milliseconds.
 pub const LEASE_MS: u64 = 2000;
 
-/// Two thousand welds of today in ranges of 250, some NOK, some invalid.
+/// Ranges of 250 rows, one at a time.
+pub const ONE_AT_A_TIME: [(&str, &str); 2] = [
+    ("scheduler.batch_size", "250"),
+    ("worker.ranges_in_flight", "1"),
+];
+
+/// Two thousand welds of today in ranges of 250.
 pub async fn plant_of_eight_ranges() -> Fleet {
-    let fleet = Fleet::with(&[("scheduler.batch_size", "250")]).await;
+    plant(&[("scheduler.batch_size", "250")], "today", 2000).await
+}
+
+/// A migrated plant with so many welds of a day.
+pub async fn plant(settings: &[(&str, &str)], day: &str, rows: u64) -> Fleet {
+    let fleet = Fleet::with(settings).await;
     fleet.migrate();
-    fleet.simulate(
-        "today",
-        2000,
-        &["--invalid-share", "0.01", "--nok-rate", "0.03"],
-    );
+    simulate(&fleet, day, rows);
     fleet
+}
+
+/// Welds of which some are NOK and some invalid.
+pub fn simulate(fleet: &Fleet, day: &str, rows: u64) {
+    let rows = u32::try_from(rows).expect("few rows");
+    let spoiled = ["--invalid-share", "0.01", "--nok-rate", "0.03"];
+    fleet.simulate(day, rows, &spoiled);
 }
 
 /// A place in a program where it waits to be let go on.
@@ -174,7 +190,7 @@ pub async fn assert_whole(fleet: &Fleet, rows: u64) -> Counts {
     .await;
     truth.assert_mirrored(&fleet.mysql).await;
     truth.assert_audited(&fleet.save_dir());
-    for state in ["pending", "leased", "delayed", "splitting", "dead"] {
+    for state in UNDONE {
         let left = fleet.queue.jobs(state).await;
         assert!(left.is_empty(), "{state} jobs are left: {left:?}");
     }
@@ -192,7 +208,7 @@ pub async fn assert_no_attempt_spent(fleet: &Fleet) {
             "an attempt was spent: {job:?}"
         );
     }
-    for state in ["pending", "leased", "delayed", "splitting", "dead"] {
+    for state in UNDONE {
         assert_eq!(fleet.queue.count(state).await, 0, "{state}");
     }
 }
@@ -200,8 +216,7 @@ pub async fn assert_no_attempt_spent(fleet: &Fleet) {
 /// The id of a worker, as it tells it.
 pub async fn worker_id(worker: &Process) -> String {
     let (_, body) = worker.get("/").await;
-    let about: serde_json::Value = serde_json::from_str(&body).expect("json");
-    about["worker"].as_str().expect("an id").to_owned()
+    parsed(&body)["worker"].as_str().expect("an id").to_owned()
 }
 
 /// Which attempts a row's verdict came from, one after the other, as far as somebody looked.

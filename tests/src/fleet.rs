@@ -174,17 +174,20 @@ impl Fleet {
             "worker",
             &["predict", "--json", &file.display().to_string()],
         );
-        let answers = answers
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).expect("json"));
+        let answers = answers.lines().map(parsed);
         answers
             .map(|answer| (answer["record_id"].as_u64().expect("id"), answer))
             .collect()
     }
 
+    /// `scheduler backfill`, which must succeed; returns its standard output.
+    pub fn backfill(&self, from: &str, to: &str, more: &[&str]) -> String {
+        let arguments = [&["backfill", "--from", from, "--to", to], more].concat();
+        self.succeed("scheduler", &arguments)
+    }
+
     pub fn status(&self) -> Value {
-        let text = self.succeed("scheduler", &["status", "--json"]);
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+        parsed(&self.succeed("scheduler", &["status", "--json"]))
     }
 
     /// The day so many days before today, in the time zone of the plant, YYYYMMDD.
@@ -193,11 +196,20 @@ impl Fleet {
         self.clickhouse.value(&sql).await
     }
 
+    /// The newest day of the source table.
+    pub async fn newest_day(&self) -> String {
+        self.clickhouse
+            .value("SELECT max(data_date) FROM spot_records")
+            .await
+    }
+
     pub fn scheduler(&self) -> Process {
-        Process::start(
-            self.command("scheduler", &["run", "--log-format", "json"]),
-            self.folder(),
-        )
+        self.scheduler_with(&[])
+    }
+
+    /// Starts `scheduler run` with environment variables of its own (fail points).
+    pub fn scheduler_with(&self, environment: &[(&str, &str)]) -> Process {
+        self.running("scheduler", environment)
     }
 
     pub fn worker(&self) -> Process {
@@ -206,9 +218,30 @@ impl Fleet {
 
     /// Starts `worker run` with environment variables of its own (fail points).
     pub fn worker_with(&self, environment: &[(&str, &str)]) -> Process {
-        let mut command = self.command("worker", &["run", "--log-format", "json"]);
+        self.running("worker", environment)
+    }
+
+    fn running(&self, binary: &str, environment: &[(&str, &str)]) -> Process {
+        let mut command = self.command(binary, &["run", "--log-format", "json"]);
         command.envs(environment.iter().copied());
         Process::start(command, self.folder())
+    }
+
+    /// Changes the accounts of ClickHouse, which reads them when it starts.
+    pub fn change_accounts(&self, change: impl FnOnce(&str) -> String) {
+        let file = self.services.directory().join("clickhouse/users.xml");
+        let before = std::fs::read_to_string(&file).expect("users.xml");
+        let after = change(&before);
+        assert_ne!(before, after, "nothing was changed in {before}");
+        self.services.stop(Service::ClickHouse);
+        std::fs::write(&file, after).expect("users.xml");
+        self.services.start_again(Service::ClickHouse);
+    }
+
+    /// Waits until every row has a verdict or reason and nothing is outstanding in the queue.
+    pub async fn done(&self, within: Duration) {
+        self.judged(within).await;
+        self.idle(within).await;
     }
 
     /// Waits until no row of the source table lacks a verdict or reason.
@@ -241,14 +274,20 @@ impl Fleet {
     /// Waits until nothing is outstanding in the queue.
     pub async fn idle(&self, within: Duration) {
         weldfleet_testkit::eventually("the queue is empty", within, async || {
-            let mut outstanding = 0;
             for state in ["pending", "leased", "delayed", "splitting"] {
-                outstanding += self.queue.count(state).await;
+                if self.queue.count(state).await > 0 {
+                    return None;
+                }
             }
-            (outstanding == 0).then_some(())
+            Some(())
         })
         .await;
     }
+}
+
+/// What a program said in JSON.
+pub fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 /// Standard output and standard error.

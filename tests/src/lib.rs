@@ -3,12 +3,12 @@
 //! # Layout
 //! - [`fleet`]: one private plant: services, configuration, a folder; starts schedulers and workers;
 //! - [`process`]: a running binary: its log, its HTTP port, signals;
-//! - [`cable`]: one process' way to a service, which can be cut;
+//! - [`proxy`]: one process' way to a service, which can be cut;
 //! - [`clickhouse`], [`mysql`], [`queue`], [`audit`]: looking at each store from outside, with its own tools' protocols
 //!   and none of the product's code;
 //! - [`status`]: what a scheduler tells of the fleet; [`prometheus`]: what a real Prometheus makes of it;
 //! - [`agree`]: whether all of them tell the same about the same welds;
-//! - [`faults`]: what the fault tests share;
+//! - [`faults`]: what the fault tests share; [`poison`]: those of a row that kills its worker;
 //! - the scenarios are in `tests/tests/`, one file a theme.
 //!
 //! What must never live here: a use of the product's own crates, save for its list of result columns, so that none goes
@@ -18,13 +18,14 @@
 
 pub mod agree;
 pub mod audit;
-pub mod cable;
 pub mod clickhouse;
 pub mod faults;
 pub mod fleet;
 pub mod mysql;
+pub mod poison;
 pub mod process;
 pub mod prometheus;
+pub mod proxy;
 pub mod queue;
 pub mod status;
 

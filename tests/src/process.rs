@@ -18,12 +18,7 @@ use weldfleet_testkit::eventually;
 /// A command of one of the binaries that finds no service: nobody listens on port 1.
 pub fn without_services(binary: &str) -> Command {
     let mut command = Command::new(weldfleet_testkit::bin(binary));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("WELDFLEET") {
-            command.env_remove(name);
-        }
-    }
-    command
+    weldfleet_testkit::without_configuration(&mut command)
         .env("WELDFLEET__CLICKHOUSE__URL", "http://127.0.0.1:1")
         .env("WELDFLEET__REDIS__URL", "redis://127.0.0.1:1/0")
         .env(

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use redis::{AsyncCommands, aio::ConnectionManager};
 
+/// States of a job that is not done.
+pub const UNDONE: [&str; 5] = ["pending", "leased", "delayed", "splitting", "dead"];
+
 /// A connection to the queue `infer`.
 pub struct Queue {
     connection: ConnectionManager,
@@ -60,6 +63,19 @@ impl Queue {
             jobs.push(self.job(&id).await);
         }
         jobs
+    }
+
+    /// What a worker holds: the token of each lease by job id.
+    pub async fn held_by(&self, worker: &str) -> BTreeMap<String, u64> {
+        let mut held = BTreeMap::new();
+        for id in self.ids("leased").await {
+            let job = self.job(&id).await;
+            let is_leased = job.get("state").is_some_and(|state| state == "leased");
+            if is_leased && job["worker"] == worker {
+                held.insert(id, job["token"].parse().expect("a token"));
+            }
+        }
+        held
     }
 
     /// Ids of the workers that are listed as alive.

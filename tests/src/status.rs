@@ -5,12 +5,12 @@ use std::time::Duration;
 use serde_json::Value;
 use weldfleet_testkit::eventually;
 
-use crate::Process;
+use crate::{Process, fleet::parsed};
 
 pub async fn status(scheduler: &Process) -> Value {
     let (code, body) = scheduler.get("/api/v1/status").await;
     assert_eq!(code, 200, "{body}");
-    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
+    parsed(&body)
 }
 
 /// Codes of the causes why nothing moves.

@@ -15,6 +15,7 @@ use weldfleet_tests::{
     agree::Truth,
     clickhouse::{ClickHouse, Row},
     eventually,
+    fleet::parsed,
 };
 
 const MINUTES: Duration = Duration::from_secs(150);
@@ -37,10 +38,6 @@ fn backfill<'a>([from, to]: &'a [String; 2], more: &[&'a str]) -> Vec<&'a str> {
         more,
     ]
     .concat()
-}
-
-fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 /// Every row's run and token, by key.
@@ -110,8 +107,7 @@ async fn live_beside_a_backfill(in_flight: usize, settings: &[(&str, &str)]) {
         "the backfill has too few ranges left: this would prove nothing"
     );
     fleet.simulate("today", 500, &[]);
-    fleet.judged(MINUTES).await;
-    fleet.idle(MINUTES).await;
+    fleet.done(MINUTES).await;
 
     let field = |job: &BTreeMap<String, String>, name: &str| {
         job[name]
@@ -191,7 +187,7 @@ async fn a_backfill_is_done_once_and_again_only_by_force() {
         &["--dry-run", "--status", "invalid"],
     ] {
         let counted =
-            json(&fleet.succeed("scheduler", &backfill(&days, &[more, &["--json"]].concat())));
+            parsed(&fleet.succeed("scheduler", &backfill(&days, &[more, &["--json"]].concat())));
         let rows = if more.contains(&"--status") { 0 } else { 2100 };
         assert_eq!(
             (&counted["rows"], &counted["run"]),
@@ -206,7 +202,7 @@ async fn a_backfill_is_done_once_and_again_only_by_force() {
     );
     assert_eq!(runs(&fleet, "open").await + runs(&fleet, "closed").await, 0);
 
-    let done = json(&fleet.succeed("scheduler", &backfill(&days, &["--wait", "--json"])));
+    let done = parsed(&fleet.succeed("scheduler", &backfill(&days, &["--wait", "--json"])));
     fleet.idle(MINUTES).await;
     let truth = Truth::read(
         &fleet.clickhouse,
@@ -242,7 +238,7 @@ async fn a_backfill_is_done_once_and_again_only_by_force() {
     );
 
     // Run again, it does nothing.
-    let again = json(&fleet.succeed("scheduler", &backfill(&days, &["--wait", "--json"])));
+    let again = parsed(&fleet.succeed("scheduler", &backfill(&days, &["--wait", "--json"])));
     assert_eq!(
         (&again["rows"], &again["run"]),
         (&Value::from(0), &Value::Null)
@@ -254,7 +250,7 @@ async fn a_backfill_is_done_once_and_again_only_by_force() {
 
     // By force it judges every row of its days again, and only those.
     let before = verdicts(&fleet).await;
-    let forced = json(&fleet.succeed(
+    let forced = parsed(&fleet.succeed(
         "scheduler",
         &backfill(&days, &["--force", "--wait", "--json"]),
     ));
@@ -409,7 +405,7 @@ async fn only_rows_with_the_status_are_judged_again_after_the_units_are_repaired
             .succeed("scheduler", &backfill(&day, &["--status", "poison,error"]))
             .contains("no row")
     );
-    let done = json(&fleet.succeed(
+    let done = parsed(&fleet.succeed(
         "scheduler",
         &backfill(
             &day,
@@ -448,7 +444,7 @@ async fn only_rows_with_the_status_are_judged_again_after_the_units_are_repaired
 
 /// The run's number, of an answer with `--json`.
 fn number(answer: &str) -> String {
-    json(answer)["run"].to_string()
+    parsed(answer)["run"].to_string()
 }
 
 /// Jobs of a run in the states from which they are claimed, or in hand.
@@ -503,7 +499,7 @@ async fn a_cancelled_backfill_is_claimed_no_more_and_live_goes_on() {
     let run = fleet.status()["runs"][0]["run"].to_string();
     assert!(outstanding(&fleet, &run).await > 20, "nothing to cancel");
 
-    let cancelled = json(&cancel(&fleet, &run, &["--reason", "the wrong week", "--json"]).await);
+    let cancelled = parsed(&cancel(&fleet, &run, &["--reason", "the wrong week", "--json"]).await);
     assert_eq!(
         (&cancelled["state"], &cancelled["changed"]),
         (&Value::from("cancelled"), &Value::from(true))
@@ -555,7 +551,7 @@ async fn a_cancelled_backfill_is_claimed_no_more_and_live_goes_on() {
     );
 
     // A new run over the same days does what is left, once.
-    let done = json(&fleet.succeed("scheduler", &backfill(&days, &["--wait", "--json"])));
+    let done = parsed(&fleet.succeed("scheduler", &backfill(&days, &["--wait", "--json"])));
     assert_eq!(done["rows"], Value::from(left));
     fleet.idle(MINUTES).await;
     let truth = Truth::read(&fleet.clickhouse, "spot_records").await;
@@ -643,7 +639,7 @@ async fn live_verdicts_come_no_later_while_a_backfill_is_cancelled() {
     let mut stretches = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         let done = fleet.queue.count("done").await;
-        let asked = json(&fleet.succeed("scheduler", &backfill(&days, &["--force", "--json"])));
+        let asked = parsed(&fleet.succeed("scheduler", &backfill(&days, &["--force", "--json"])));
         let run = asked["run"].to_string();
         eventually("the backfill is under way", MINUTES, async || {
             (fleet.queue.count("done").await >= done + 10).then_some(())

@@ -42,6 +42,21 @@ async fn paused(fleet: &Fleet) -> String {
     .await
 }
 
+async fn judged_rows(fleet: &Fleet) -> u64 {
+    fleet
+        .clickhouse
+        .count("spot_records WHERE alg_complete_time IS NOT NULL")
+        .await
+}
+
+async fn judged_when_no_lease_is_held(fleet: &Fleet) -> u64 {
+    eventually("no lease is held", MINUTES, async || {
+        (fleet.queue.count("leased").await == 0).then_some(())
+    })
+    .await;
+    judged_rows(fleet).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_unit_pauses_the_fleet_within_its_bounds_and_it_says_why() {
     let mut fleet = plant(3000).await;
@@ -60,14 +75,7 @@ async fn a_wrong_unit_pauses_the_fleet_within_its_bounds_and_it_says_why() {
         assert!(reason.contains(part), "`{part}` is not in `{reason}`");
     }
     // What was claimed before the pause is finished, nothing else is begun.
-    eventually("no lease is held", MINUTES, async || {
-        (fleet.queue.count("leased").await == 0).then_some(())
-    })
-    .await;
-    let judged = fleet
-        .clickhouse
-        .count("spot_records WHERE alg_complete_time IS NOT NULL")
-        .await;
+    let judged = judged_when_no_lease_is_held(&fleet).await;
     let most = BATCH * (OVER_RANGES + WORKERS * IN_FLIGHT);
     assert!(
         judged >= BATCH * OVER_RANGES && judged <= most,
@@ -125,32 +133,11 @@ async fn a_wrong_unit_pauses_the_fleet_within_its_bounds_and_it_says_why() {
             .then_some(())
     })
     .await;
-    assert_eq!(
-        fleet
-            .clickhouse
-            .count("spot_records WHERE alg_complete_time IS NOT NULL")
-            .await,
-        judged
-    );
+    assert_eq!(judged_rows(&fleet).await, judged);
     fleet.succeed("scheduler", &["resume"]);
     fleet.judged(MINUTES).await;
-    let day = fleet
-        .clickhouse
-        .value("SELECT max(data_date) FROM spot_records")
-        .await;
-    fleet.succeed(
-        "scheduler",
-        &[
-            "backfill",
-            "--from",
-            &day,
-            "--to",
-            &day,
-            "--status",
-            "invalid,error",
-            "--wait",
-        ],
-    );
+    let day = fleet.newest_day().await;
+    fleet.backfill(&day, &day, &["--status", "invalid,error", "--wait"]);
     fleet.idle(MINUTES).await;
     let truth = Truth::read(&fleet.clickhouse, "spot_records").await;
     let counts = truth.counts();
@@ -180,14 +167,7 @@ async fn a_wrong_unit_pauses_the_fleet_within_its_bounds_where_write_backs_are_s
     let _workers = [fleet.worker(), fleet.worker()];
     let reason = paused(&fleet).await;
     assert!(reason.contains("invalid or in error"), "{reason}");
-    eventually("no lease is held", MINUTES, async || {
-        (fleet.queue.count("leased").await == 0).then_some(())
-    })
-    .await;
-    let judged = fleet
-        .clickhouse
-        .count("spot_records WHERE alg_complete_time IS NOT NULL")
-        .await;
+    let judged = judged_when_no_lease_is_held(&fleet).await;
     let most = BATCH * (OVER_RANGES + WORKERS * IN_FLIGHT_BY_DEFAULT);
     assert!(
         judged >= BATCH * OVER_RANGES && judged <= most,
@@ -214,14 +194,7 @@ async fn one_and_the_same_verdict_for_too_long_pauses_the_fleet() {
         reason.contains("verdicts are all OK (limit 500)") && reason.contains("nok_threshold"),
         "{reason}"
     );
-    eventually("no lease is held", MINUTES, async || {
-        (fleet.queue.count("leased").await == 0).then_some(())
-    })
-    .await;
-    let judged = fleet
-        .clickhouse
-        .count("spot_records WHERE alg_complete_time IS NOT NULL")
-        .await;
+    let judged = judged_when_no_lease_is_held(&fleet).await;
     assert!(
         (500..=500 + BATCH * IN_FLIGHT).contains(&judged),
         "{judged}"
@@ -230,11 +203,7 @@ async fn one_and_the_same_verdict_for_too_long_pauses_the_fleet() {
     // A resumed fleet starts counting anew: it is not paused for what it was paused for.
     fleet.succeed("scheduler", &["resume"]);
     eventually("it goes on", MINUTES, async || {
-        let more = fleet
-            .clickhouse
-            .count("spot_records WHERE alg_complete_time IS NOT NULL")
-            .await;
-        (more >= judged + 500).then_some(())
+        (judged_rows(&fleet).await >= judged + 500).then_some(())
     })
     .await;
 }

@@ -141,8 +141,7 @@ async fn half_sent_requests_cost_no_range_and_no_end() {
         }
     }
     fleet.simulate("today", 3000, &[]);
-    fleet.judged(MINUTES).await;
-    fleet.idle(MINUTES).await;
+    fleet.done(MINUTES).await;
     assert_eq!(fleet.queue.count("dead").await, 0);
     for process in [&scheduler, &worker] {
         // Bodies that do not come hold their places for some seconds, and they may hold all of them.

@@ -81,8 +81,7 @@ async fn rows_that_arrive_in_a_range_under_way_are_left_for_a_later_pass() {
         }
         gate.open();
     }
-    fleet.judged(MINUTES).await;
-    fleet.idle(MINUTES).await;
+    fleet.done(MINUTES).await;
 
     let truth = everything_agrees(&fleet).await;
     assert_eq!((truth.rows, truth.welds.len()), (608, 607));
@@ -122,8 +121,7 @@ async fn rows_equal_in_the_whole_key_are_one_weld() {
     }
     let _scheduler = fleet.scheduler();
     let worker = fleet.worker();
-    fleet.judged(MINUTES).await;
-    fleet.idle(MINUTES).await;
+    fleet.done(MINUTES).await;
 
     let truth = everything_agrees(&fleet).await;
     assert_eq!((truth.rows, truth.welds.len()), (600 + 200 + 20, 600));
@@ -176,8 +174,7 @@ impl TwoModels {
     async fn take_over(&mut self) {
         self.first.signal(Signal::SIGSTOP);
         self._second = Some(self.fleet.worker());
-        self.fleet.judged(MINUTES).await;
-        self.fleet.idle(MINUTES).await;
+        self.fleet.done(MINUTES).await;
         self.gate.open();
         self.first.signal(Signal::SIGCONT);
         self.first.logged("lease lost", MINUTES).await;

@@ -24,8 +24,7 @@ async fn a_day_of_20_000_rows_is_judged_once_and_every_place_agrees() {
         worker.ready().await;
     }
     let _scheduler = fleet.scheduler();
-    fleet.judged(MINUTES).await;
-    fleet.idle(MINUTES).await;
+    fleet.done(MINUTES).await;
 
     let counts = everything_agrees(&fleet, &[&workers[0], &workers[1]], 20_000).await;
     assert!(
@@ -65,8 +64,7 @@ async fn late_rows_in_a_range_that_is_done_are_judged() {
     fleet.simulate("today", 3000, &["--since", "06:00", "--until", "14:00"]);
     let _scheduler = fleet.scheduler();
     let worker = fleet.worker();
-    fleet.judged(MINUTES).await;
-    fleet.idle(MINUTES).await;
+    fleet.done(MINUTES).await;
     let before = fleet.clickhouse.verdicts("spot_records").await;
     let token = fleet
         .clickhouse
@@ -83,8 +81,7 @@ async fn late_rows_in_a_range_that_is_done_are_judged() {
              u_curve, i_curve, label, label_defect FROM spot_records WHERE alg_token IS NOT NULL ORDER BY ck_local_time LIMIT 300 OFFSET 500",
         )
         .await;
-    fleet.judged(MINUTES).await;
-    fleet.idle(MINUTES).await;
+    fleet.done(MINUTES).await;
 
     everything_agrees(&fleet, &[&worker], 4000).await;
     let untouched = fleet
@@ -118,8 +115,7 @@ async fn a_part_with_a_model_of_its_own_is_judged_by_that() {
     fleet.simulate("today", 1500, &["--nok-rate", "0.1"]);
     let _scheduler = fleet.scheduler();
     let worker = fleet.worker();
-    fleet.judged(MINUTES).await;
-    fleet.idle(MINUTES).await;
+    fleet.done(MINUTES).await;
     everything_agrees(&fleet, &[&worker], 1500).await;
 
     let (_, about) = worker.get("/").await;

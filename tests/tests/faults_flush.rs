@@ -2,26 +2,10 @@
 
 use weldfleet_tests::{
     Fleet, Process,
-    faults::{Commit, FailPoint, History, PATIENCE, assert_whole},
+    faults::{Commit, FailPoint, History, ONE_AT_A_TIME, PATIENCE, assert_whole, plant},
 };
 
 const ROWS: u64 = 3000;
-
-/// Ranges of 250 rows, one at a time.
-async fn plant(day: &str) -> Fleet {
-    let fleet = Fleet::with(&[
-        ("scheduler.batch_size", "250"),
-        ("worker.ranges_in_flight", "1"),
-    ])
-    .await;
-    fleet.migrate();
-    fleet.simulate(
-        day,
-        3000,
-        &["--invalid-share", "0.01", "--nok-rate", "0.03"],
-    );
-    fleet
-}
 
 /// Starts a worker that stops in the middle of the fifth range, with its results stored and not committed.
 async fn half_way(fleet: &Fleet, gate: &FailPoint) -> Process {
@@ -32,7 +16,7 @@ async fn half_way(fleet: &Fleet, gate: &FailPoint) -> Process {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn flushed_in_the_middle_of_the_day_nothing_is_lost_and_no_verdict_changes() {
-    let fleet = plant("today").await;
+    let fleet = plant(&ONE_AT_A_TIME, "today", ROWS).await;
     let _scheduler = fleet.scheduler();
     let gate = FailPoint::new(&fleet, "worker::stored");
     let _worker = half_way(&fleet, &gate).await;
@@ -77,22 +61,16 @@ async fn tokens_grew(fleet: &Fleet, before: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn flushed_in_the_middle_of_a_forced_run_it_ends_with_each_row_judged_once() {
     const DAY: &str = "20261001";
-    let fleet = plant(DAY).await;
+    let fleet = plant(&ONE_AT_A_TIME, DAY, ROWS).await;
     let _scheduler = fleet.scheduler();
     let first = fleet.worker();
-    fleet.succeed(
-        "scheduler",
-        &["backfill", "--from", DAY, "--to", DAY, "--wait"],
-    );
+    fleet.backfill(DAY, DAY, &["--wait"]);
     drop(first);
     let mut history = History::default();
     assert_eq!(history.look(&fleet.clickhouse).await as u64, ROWS);
     let first_run = newest_run(&fleet).await;
 
-    fleet.succeed(
-        "scheduler",
-        &["backfill", "--from", DAY, "--to", DAY, "--force"],
-    );
+    fleet.backfill(DAY, DAY, &["--force"]);
     let run = newest_run(&fleet).await;
     assert!(run > first_run, "{run} is not a new run");
     let gate = FailPoint::new(&fleet, "worker::stored");

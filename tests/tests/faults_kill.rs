@@ -6,7 +6,7 @@ use weldfleet_tests::{
     Fleet,
     agree::{Counts, text},
     audit, eventually,
-    faults::{EndState, FailPoint, LEASE_MS, PATIENCE, assert_whole, worker_id},
+    faults::{EndState, FailPoint, LEASE_MS, PATIENCE, assert_whole, simulate, worker_id},
 };
 
 /// After this long a range of a killed worker is claimed again: its lease, and a margin for a busy machine.
@@ -32,28 +32,6 @@ async fn plant(batch_size: &str) -> Fleet {
     fleet
 }
 
-fn simulate(fleet: &Fleet, day: &str, rows: u64) {
-    let rows = u32::try_from(rows).expect("few rows");
-    fleet.simulate(
-        day,
-        rows,
-        &["--invalid-share", "0.01", "--nok-rate", "0.03"],
-    );
-}
-
-/// The plant's day. Given by number, so that a midnight during the test changes nothing.
-async fn today(fleet: &Fleet) -> String {
-    fleet
-        .clickhouse
-        .value("SELECT toYYYYMMDD(now('Asia/Shanghai'))")
-        .await
-}
-
-async fn until_done(fleet: &Fleet) {
-    fleet.judged(PATIENCE).await;
-    fleet.idle(PATIENCE).await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_between_any_two_steps_the_range_comes_back_and_ends_as_if_nothing_had_happened() {
     let (day, undisturbed) = undisturbed_day().await;
@@ -68,10 +46,11 @@ async fn killed_between_any_two_steps_the_range_comes_back_and_ends_as_if_nothin
 
 async fn undisturbed_day() -> (String, EndState) {
     let fleet = plant("500").await;
-    let day = today(&fleet).await;
+    // By number, so that a midnight during the test changes nothing.
+    let day = fleet.day_before(0).await;
     simulate(&fleet, &day, ROWS);
     let (_scheduler, _worker) = (fleet.scheduler(), fleet.worker());
-    until_done(&fleet).await;
+    fleet.done(PATIENCE).await;
     let counts = assert_whole(&fleet, ROWS).await;
     assert!(
         counts.nok > 20 && counts.invalid > 5,
@@ -113,7 +92,7 @@ async fn killed_at(fleet: &Fleet, point: &str) {
         ("2", "1")
     );
 
-    until_done(fleet).await;
+    fleet.done(PATIENCE).await;
     let counts = assert_whole(fleet, ROWS).await;
     assert_eq!(
         Counts::of_done_jobs(&fleet.queue).await,
@@ -205,12 +184,12 @@ const BATCH: u64 = 1000;
 async fn killed_at_any_time_the_ranges_come_back_and_end_as_if_nothing_had_happened() {
     let (day, undisturbed) = {
         let fleet = plant("250").await;
-        let day = today(&fleet).await;
+        let day = fleet.day_before(0).await;
         for _ in MOMENTS_MS {
             simulate(&fleet, &day, BATCH);
         }
         let (_scheduler, _worker) = (fleet.scheduler(), fleet.worker());
-        until_done(&fleet).await;
+        fleet.done(PATIENCE).await;
         (day, EndState::read(&fleet).await)
     };
 
@@ -225,7 +204,7 @@ async fn killed_at_any_time_the_ranges_come_back_and_end_as_if_nothing_had_happe
         let id = worker_id(&victim).await;
         simulate(&fleet, &day, BATCH);
         eventually("the victim holds ranges", PATIENCE, async || {
-            (!held(&fleet, &id).await.is_empty()).then_some(())
+            (!fleet.queue.held_by(&id).await.is_empty()).then_some(())
         })
         .await;
         // Not waiting for something: the fault comes at this moment.
@@ -235,7 +214,7 @@ async fn killed_at_any_time_the_ranges_come_back_and_end_as_if_nothing_had_happe
         charged += come_back(&fleet, &id, killed_at).await;
         victim = fleet.worker();
     }
-    until_done(&fleet).await;
+    fleet.done(PATIENCE).await;
     eprintln!("{charged} ranges were in the victim's hands");
     assert!(
         charged >= MOMENTS_MS.len() / 2,
@@ -245,22 +224,9 @@ async fn killed_at_any_time_the_ranges_come_back_and_end_as_if_nothing_had_happe
     EndState::read(&fleet).await.assert_is(&undisturbed);
 }
 
-/// Ids and tokens of what a worker holds.
-async fn held(fleet: &Fleet, worker: &str) -> Vec<(String, u64)> {
-    let mut held = Vec::new();
-    for id in fleet.queue.ids("leased").await {
-        let job = fleet.queue.job(&id).await;
-        let is_leased = job.get("state").is_some_and(|state| state == "leased");
-        if is_leased && job["worker"] == worker {
-            held.push((id, job["token"].parse().expect("a token")));
-        }
-    }
-    held
-}
-
 /// Waits until whatever the killed worker held was claimed again, in time; answers how much that was.
 async fn come_back(fleet: &Fleet, victim: &str, killed_at: u64) -> usize {
-    let lost = held(fleet, victim).await;
+    let lost = fleet.queue.held_by(victim).await;
     for (id, token) in &lost {
         let again = eventually("the range is claimed again", PATIENCE, async || {
             let job = fleet.queue.job(id).await;
@@ -300,6 +266,6 @@ async fn workers_that_abort_leave_nothing_half_done() {
         assert!(!status.success(), "it was to abort and ended with {status}");
     }
     let _heir = fleet.worker();
-    until_done(&fleet).await;
+    fleet.done(PATIENCE).await;
     assert_whole(&fleet, ROWS).await;
 }

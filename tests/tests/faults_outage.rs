@@ -8,7 +8,9 @@ use weldfleet_tests::{
     Fleet, Process, Service,
     agree::Truth,
     eventually,
-    faults::{FailPoint, LEASE_MS, PATIENCE, assert_no_attempt_spent, assert_whole},
+    faults::{
+        FailPoint, LEASE_MS, ONE_AT_A_TIME, PATIENCE, assert_no_attempt_spent, assert_whole, plant,
+    },
     queue::Queue,
 };
 
@@ -34,17 +36,7 @@ struct HalfWay {
 
 impl HalfWay {
     async fn start() -> Self {
-        let fleet = Fleet::with(&[
-            ("scheduler.batch_size", "250"),
-            ("worker.ranges_in_flight", "1"),
-        ])
-        .await;
-        fleet.migrate();
-        fleet.simulate(
-            "today",
-            3000,
-            &["--invalid-share", "0.01", "--nok-rate", "0.03"],
-        );
+        let fleet = plant(&ONE_AT_A_TIME, "today", ROWS).await;
         let scheduler = fleet.scheduler();
         let gates =
             ["worker::fetched", "worker::stored"].map(|point| FailPoint::new(&fleet, point));
@@ -75,8 +67,7 @@ impl HalfWay {
     async fn until_done(&mut self) {
         // A connection of the test's own may have suffered from the outage.
         self.fleet.queue = Queue::connect(self.fleet.services.url(Service::Redis)).await;
-        self.fleet.judged(PATIENCE).await;
-        self.fleet.idle(PATIENCE).await;
+        self.fleet.done(PATIENCE).await;
     }
 
     /// Both programs say in `/readyz` that they wait for `part`.
@@ -200,7 +191,7 @@ async fn mysql_away(goes: impl Fn(&Fleet), comes_back: impl Fn(&Fleet)) {
     plant.until_done().await;
     assert_no_attempt_spent(&plant.fleet).await;
     plant.are_ready().await;
-    let shown = status(&plant.fleet);
+    let shown = plant.fleet.status();
     let causes = shown["causes"].as_array().expect("causes");
     let says_so = |cause: &Value| cause["code"] == "mirror_away";
     assert!(causes.iter().any(says_so), "the lag does not show: {shown}");
@@ -232,7 +223,7 @@ async fn mysql_away(goes: impl Fn(&Fleet), comes_back: impl Fn(&Fleet)) {
         "the outage left nothing to catch up with: {nok} NOK, {mirrored} were mirrored"
     );
     eventually("the mirror catches up", PATIENCE, async || {
-        let status = status(&plant.fleet);
+        let status = plant.fleet.status();
         let days = status["mirror"].as_array()?;
         let sum: u64 = days.iter().filter_map(|day| day["mirrored"].as_u64()).sum();
         let equal = days.iter().all(|day| day["equal"] == true);
@@ -250,8 +241,4 @@ async fn mysql_away(goes: impl Fn(&Fleet), comes_back: impl Fn(&Fleet)) {
         })
         .await;
     }
-}
-
-fn status(fleet: &Fleet) -> Value {
-    serde_json::from_str(&fleet.succeed("scheduler", &["status", "--json"])).expect("json")
 }

@@ -5,10 +5,11 @@ use std::{cell::Cell, fs, path::PathBuf, time::Duration};
 
 use serde_json::Value;
 use weldfleet_tests::{
-    Fleet, Process, Service,
+    Fleet, Process,
     clickhouse::ClickHouse,
     eventually,
     faults::{PATIENCE, assert_no_attempt_spent, assert_whole},
+    fleet::all_of,
 };
 
 const ROWS: u32 = 200;
@@ -86,8 +87,7 @@ impl Plant {
 
     /// It goes on by itself.
     async fn goes_on(&mut self) {
-        self.fleet.judged(PATIENCE).await;
-        self.fleet.idle(PATIENCE).await;
+        self.fleet.done(PATIENCE).await;
         self.worker.ready().await;
         assert_eq!(self.fleet.queue.count("dead").await, 0);
     }
@@ -96,21 +96,16 @@ impl Plant {
         self.fleet.clickhouse.execute(sql).await;
     }
 
-    /// The server's accounts, changed; it reads them when it starts.
+    /// The server's accounts, changed.
     fn accounts(&self, from: &str, to: &str) {
-        let file = self.fleet.services.directory().join("clickhouse/users.xml");
-        let users = fs::read_to_string(&file).expect("users.xml");
-        assert!(users.contains(from), "{users}");
-        self.fleet.services.stop(Service::ClickHouse);
-        fs::write(&file, users.replace(from, to)).expect("users.xml");
-        self.fleet.services.start_again(Service::ClickHouse);
+        self.fleet.change_accounts(|users| users.replace(from, to));
     }
 
     fn refuses_to_start(&self, key: &str, value: &str, words: &str) {
         let mut command = self.fleet.command("worker", &["run"]);
         let variable = format!("WELDFLEET__{}", key.replace('.', "__").to_uppercase());
         let output = command.env(variable, value).output().expect("worker");
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        let said = all_of(&output);
         assert_eq!(output.status.code(), Some(1), "{key} = {value}: {said}");
         assert!(said.contains(words), "{said}");
     }
@@ -307,21 +302,16 @@ async fn a_days_folder_that_takes_no_file_costs_that_day() {
 
     fs::remove_file(&folder).expect("remove");
     fleet.succeed("scheduler", &["jobs", "retry", &job]);
-    fleet.judged(PATIENCE).await;
-    fleet.idle(PATIENCE).await;
+    fleet.done(PATIENCE).await;
     assert_whole(&fleet, 2 * u64::from(ROWS)).await;
 }
 
 /// A table whose rows of one day are refused as a server refuses, whatever works for others; their curves are computed.
 async fn refusing(fleet: &Fleet, day: &str) {
-    let file = fleet.services.directory().join("clickhouse/users.xml");
-    let users = fs::read_to_string(&file).expect("users.xml");
     let profile = "<default><allow_custom_error_code_in_throwif>1</allow_custom_error_code_in_throwif></default>";
-    fleet.services.stop(Service::ClickHouse);
-    let users = users.replacen("<profiles><default/>", &format!("<profiles>{profile}"), 1);
-    assert!(users.contains(profile), "{users}");
-    fs::write(&file, users).expect("users.xml");
-    fleet.services.start_again(Service::ClickHouse);
+    fleet.change_accounts(|users| {
+        users.replacen("<profiles><default/>", &format!("<profiles>{profile}"), 1)
+    });
     for sql in [
         format!(
             "CREATE TABLE refusing (data_date UInt32, ck_local_time DateTime64(3), record_id UInt64, part_no String, spot_name String, \

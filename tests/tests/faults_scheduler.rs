@@ -7,12 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tokio::time::{Duration, Instant, sleep};
 use weldfleet_tests::{
-    Fleet, Process,
-    agree::{Truth, text},
-    clickhouse::Row,
+    Fleet,
     faults::{EndState, FailPoint, PATIENCE},
+    poison::{Supervisor, assert_costs_that_row, poison_rows},
     repository,
 };
 
@@ -25,56 +23,18 @@ async fn plant() -> Fleet {
     let fleet = Fleet::with(&[("scheduler.batch_size", "4")]).await;
     fleet.migrate();
     fleet.simulate(DAY, 12, &["--nok-rate", "0.3"]);
-    fleet.succeed("scheduler", &["backfill", "--from", DAY, "--to", DAY]);
+    fleet.backfill(DAY, DAY, &[]);
     fleet
 }
 
-/// A worker that the poison kills, and that is started again each time.
-struct Mortal<'f> {
-    fleet: &'f Fleet,
-    worker: Process,
-}
-
-impl<'f> Mortal<'f> {
-    fn start(fleet: &'f Fleet) -> Self {
-        Self {
-            fleet,
-            worker: Self::worker(fleet),
-        }
-    }
-
-    fn worker(fleet: &Fleet) -> Process {
-        fleet.worker_with(&[("WELDFLEET_POISON_RECORD", POISON)])
-    }
-
-    async fn until(&mut self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !holds().await {
-            assert!(Instant::now() < deadline, "waited in vain for: {what}");
-            if !self.worker.running() {
-                self.worker = Self::worker(self.fleet);
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// A scheduler that is killed at the fail point.
-    async fn scheduler_killed_at(&mut self, point: &str) {
-        let gate = FailPoint::new(self.fleet, point);
-        let mut command = self
-            .fleet
-            .command("scheduler", &["run", "--log-format", "json"]);
-        command.env("FAILPOINTS", gate.armed());
-        let mut scheduler = Process::start(command, self.fleet.folder());
-        self.until(point, async || gate.was_reached()).await;
-        scheduler.kill();
-    }
-}
-
-async fn poison_rows(fleet: &Fleet) -> Vec<Row> {
-    let poison =
-        "SELECT record_id, alg_error, final_result FROM spot_records WHERE alg_status = 'poison'";
-    fleet.clickhouse.rows(poison).await
+/// A scheduler that is killed at the fail point.
+async fn scheduler_killed_at(fleet: &Fleet, workers: &mut Supervisor<'_>, point: &str) {
+    let gate = FailPoint::new(fleet, point);
+    let mut scheduler = fleet.scheduler_with(&[("FAILPOINTS", &gate.armed())]);
+    workers
+        .until(point, PATIENCE, async || gate.was_reached())
+        .await;
+    scheduler.kill();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,30 +42,25 @@ async fn killed_at_any_step_of_taking_a_range_apart_the_next_scheduler_finishes_
     let undisturbed = {
         let fleet = plant().await;
         let (_scheduler, _worker) = (fleet.scheduler(), fleet.worker());
-        fleet.judged(PATIENCE).await;
-        fleet.idle(PATIENCE).await;
+        fleet.done(PATIENCE).await;
         EndState::read(&fleet).await
     };
 
     let fleet = plant().await;
-    let mut mortal = Mortal::start(&fleet);
+    let mut workers = Supervisor::start(&fleet, POISON, Vec::new());
 
-    mortal.scheduler_killed_at("scheduler::before_split").await;
+    scheduler_killed_at(&fleet, &mut workers, "scheduler::before_split").await;
     let splitting = fleet.queue.jobs("splitting").await;
     assert_eq!(splitting.len(), 1, "{splitting:?}");
     assert_eq!(splitting[0]["rows"], "4", "it is still whole");
 
-    mortal
-        .scheduler_killed_at("stores::mark_before_commit")
-        .await;
+    scheduler_killed_at(&fleet, &mut workers, "stores::mark_before_commit").await;
     let marks = "weld_results WHERE alg_status = 'poison'";
     assert_eq!(fleet.clickhouse.count(marks).await, 1, "the mark is stored");
     let poison = poison_rows(&fleet).await;
     assert!(poison.is_empty(), "and not committed: {poison:?}");
 
-    mortal
-        .scheduler_killed_at("scheduler::before_resolve")
-        .await;
+    scheduler_killed_at(&fleet, &mut workers, "scheduler::before_resolve").await;
     assert_eq!(poison_rows(&fleet).await.len(), 1, "the row is marked");
     assert_eq!(
         fleet.queue.count("splitting").await,
@@ -114,43 +69,11 @@ async fn killed_at_any_step_of_taking_a_range_apart_the_next_scheduler_finishes_
     );
 
     let _scheduler = fleet.scheduler();
-    mortal
-        .until("every row has a verdict or a reason", async || {
-            let left = "spot_records WHERE alg_complete_time IS NULL";
-            fleet.clickhouse.count(left).await == 0
-        })
-        .await;
+    workers.until_judged(PATIENCE).await;
     fleet.idle(PATIENCE).await;
     assert_eq!(fleet.queue.count("dead").await, 0, "dead letters");
 
-    let poison = poison_rows(&fleet).await;
-    assert_eq!(poison.len(), 1, "{poison:?}");
-    assert_eq!(text(&poison[0], "record_id"), POISON);
-    assert_eq!(text(&poison[0], "final_result"), "");
-    assert!(text(&poison[0], "alg_error").contains("killed its worker"));
-    others_are_as_if_nothing_had_happened(&EndState::read(&fleet).await, &undisturbed);
-    let judged = "(SELECT * FROM spot_records WHERE alg_status != 'poison')";
-    let truth = Truth::read(&fleet.clickhouse, judged).await;
-    assert_eq!(truth.rows, ROWS - 1);
-    truth.assert_mirrored(&fleet.mysql).await;
-    truth.assert_audited(&fleet.save_dir());
-}
-
-/// All but the poison row; a run is named after the moment it was asked for.
-fn others_are_as_if_nothing_had_happened(disturbed: &EndState, undisturbed: &EndState) {
-    let others = |state: &EndState| -> Vec<Row> {
-        let others = state.verdicts.iter();
-        others
-            .filter(|row| text(row, "record_id") != POISON)
-            .map(|row| {
-                let mut row = row.clone();
-                row.remove("alg_run");
-                row
-            })
-            .collect()
-    };
-    assert_eq!(disturbed.verdicts.len() as u64, ROWS);
-    assert_eq!(others(disturbed), others(undisturbed));
+    assert_costs_that_row(&fleet, POISON, ROWS, &undisturbed).await;
 }
 
 /// A fail point that no test arms proves nothing: the step behind it may be one that must not be interrupted.

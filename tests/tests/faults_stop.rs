@@ -22,7 +22,7 @@ async fn on_sigterm_it_finishes_what_it_holds() {
     let mut worker = fleet.worker_with(&[("FAILPOINTS", &gate.armed())]);
     gate.reached().await;
     let id = worker_id(&worker).await;
-    let held = held(&fleet, &id).await;
+    let held = fleet.queue.held_by(&id).await;
     assert!(!held.is_empty());
 
     worker.signal(Signal::SIGTERM);
@@ -30,7 +30,7 @@ async fn on_sigterm_it_finishes_what_it_holds() {
     gate.open();
     let status = worker.ended(PATIENCE).await;
     assert_eq!(status.code(), Some(0), "{status}");
-    for job in held {
+    for job in held.into_keys() {
         let job = fleet.queue.job(&job).await;
         assert_eq!(
             (
@@ -49,8 +49,7 @@ async fn on_sigterm_it_finishes_what_it_holds() {
     );
 
     let _next = fleet.worker();
-    fleet.judged(PATIENCE).await;
-    fleet.idle(PATIENCE).await;
+    fleet.done(PATIENCE).await;
     assert_whole(&fleet, ROWS).await;
     assert_no_attempt_spent(&fleet).await;
 }
@@ -111,7 +110,7 @@ async fn after_its_grace_period_it_gives_back_what_it_holds() {
     let mut worker = fleet.worker_with(&[("FAILPOINTS", &gate.armed())]);
     gate.reached().await;
     let id = worker_id(&worker).await;
-    let held = held(&fleet, &id).await;
+    let held = fleet.queue.held_by(&id).await;
     assert!(!held.is_empty());
 
     let asked = fleet.queue.now().await;
@@ -136,8 +135,7 @@ async fn after_its_grace_period_it_gives_back_what_it_holds() {
     }
 
     let next = fleet.worker();
-    fleet.judged(PATIENCE).await;
-    fleet.idle(PATIENCE).await;
+    fleet.done(PATIENCE).await;
     assert_ne!(
         worker_id(&next).await,
         id,
@@ -151,25 +149,13 @@ async fn after_its_grace_period_it_gives_back_what_it_holds() {
     assert_no_attempt_spent(&fleet).await;
 }
 
-/// Jobs that the worker holds.
-async fn held(fleet: &Fleet, worker: &str) -> Vec<String> {
-    let mut held = Vec::new();
-    for job in fleet.queue.ids("leased").await {
-        if fleet.queue.job(&job).await["worker"] == worker {
-            held.push(job);
-        }
-    }
-    held
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_workers_temporary_files_are_removed_and_a_living_ones_are_not() {
     let fleet = plant_of_eight_ranges().await;
     let _scheduler = fleet.scheduler();
     let mut killed = fleet.worker();
     let alive = fleet.worker();
-    fleet.judged(PATIENCE).await;
-    fleet.idle(PATIENCE).await;
+    fleet.done(PATIENCE).await;
     let (killed_id, alive_id) = (worker_id(&killed).await, worker_id(&alive).await);
 
     killed.kill();

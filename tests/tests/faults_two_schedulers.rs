@@ -6,32 +6,20 @@ use nix::sys::signal::Signal;
 use weldfleet_tests::{
     Fleet, Process, Service,
     agree::text,
-    cable::Cable,
     eventually,
-    faults::{FailPoint, PATIENCE, assert_no_attempt_spent, assert_whole},
+    faults::{FailPoint, PATIENCE, assert_no_attempt_spent, assert_whole, plant},
+    fleet::parsed,
+    proxy::Proxy,
     status::{codes, named, status},
 };
 
 const ROWS: u64 = 5000;
 /// 250 ranges: more than are enqueued in one step.
-const BATCH: &str = "20";
-
-async fn plant() -> Fleet {
-    let fleet = Fleet::with(&[("scheduler.batch_size", BATCH)]).await;
-    fleet.migrate();
-    fleet.simulate(
-        "today",
-        5000,
-        &["--invalid-share", "0.01", "--nok-rate", "0.03"],
-    );
-    fleet
-}
+const BATCH: [(&str, &str); 1] = [("scheduler.batch_size", "20")];
 
 /// A scheduler that leads and stands at `gate`.
 async fn leader(fleet: &Fleet, gate: &FailPoint) -> Process {
-    let mut command = fleet.command("scheduler", &["run", "--log-format", "json"]);
-    command.env("FAILPOINTS", gate.armed());
-    let leader = Process::start(command, fleet.folder());
+    let leader = fleet.scheduler_with(&[("FAILPOINTS", &gate.armed())]);
     gate.reached().await;
     leader
 }
@@ -46,8 +34,7 @@ async fn standby(fleet: &Fleet) -> Process {
 
 async fn role(scheduler: &Process) -> String {
     let (_, body) = scheduler.get("/").await;
-    let about: serde_json::Value = serde_json::from_str(&body).expect("json");
-    about["role"].as_str().expect("a role").to_owned()
+    parsed(&body)["role"].as_str().expect("a role").to_owned()
 }
 
 async fn leads(scheduler: &Process) {
@@ -108,8 +95,7 @@ async fn until_covered_once(fleet: &Fleet) {
 /// Two workers judge everything, each row once.
 async fn judged_once(fleet: &Fleet) {
     let _workers = [fleet.worker(), fleet.worker()];
-    fleet.judged(PATIENCE).await;
-    fleet.idle(PATIENCE).await;
+    fleet.done(PATIENCE).await;
     assert_whole(fleet, ROWS).await;
     assert_no_attempt_spent(fleet).await;
     let results = "SELECT count(), uniqExact(key_hash) FROM weld_results";
@@ -123,7 +109,7 @@ async fn judged_once(fleet: &Fleet) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_leader_killed_in_the_middle_of_a_plan_the_standby_completes_it() {
-    let fleet = plant().await;
+    let fleet = plant(&BATCH, "today", ROWS).await;
     let gate = FailPoint::new(&fleet, "scheduler::after_enqueue");
     let mut leader = leader(&fleet, &gate).await;
     let standby = standby(&fleet).await;
@@ -142,7 +128,7 @@ async fn the_leader_killed_in_the_middle_of_a_plan_the_standby_completes_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_comes_back_late_enqueues_nothing() {
-    let fleet = plant().await;
+    let fleet = plant(&BATCH, "today", ROWS).await;
     let gate = FailPoint::new(&fleet, "scheduler::before_enqueue");
     let late = leader(&fleet, &gate).await;
     let standby = standby(&fleet).await;
@@ -163,13 +149,11 @@ async fn a_leader_that_comes_back_late_enqueues_nothing() {
     );
 }
 
-/// A scheduler that reaches ClickHouse through this cable alone.
-async fn scheduler_behind(fleet: &Fleet, cable: &Cable) -> Process {
+/// A scheduler that reaches ClickHouse through this proxy alone.
+async fn scheduler_behind(fleet: &Fleet, proxy: &Proxy) -> Process {
     let url = fleet.services.url(Service::ClickHouse);
-    let url = cable.through(url, fleet.services.port(Service::ClickHouse));
-    let mut command = fleet.command("scheduler", &["run", "--log-format", "json"]);
-    command.env("WELDFLEET__CLICKHOUSE__URL", url);
-    let scheduler = Process::start(command, fleet.folder());
+    let url = proxy.through(url, fleet.services.port(Service::ClickHouse));
+    let scheduler = fleet.scheduler_with(&[("WELDFLEET__CLICKHOUSE__URL", &url)]);
     scheduler.ready().await;
     scheduler
 }
@@ -178,11 +162,11 @@ async fn scheduler_behind(fleet: &Fleet, cable: &Cable) -> Process {
 async fn a_leader_that_does_not_reach_clickhouse_leaves_the_lead_to_one_that_does() {
     let fleet = Fleet::start().await;
     fleet.migrate();
-    let cable = Cable::to(fleet.services.port(Service::ClickHouse)).await;
-    let blind = scheduler_behind(&fleet, &cable).await;
+    let proxy = Proxy::to(fleet.services.port(Service::ClickHouse)).await;
+    let blind = scheduler_behind(&fleet, &proxy).await;
     leads(&blind).await;
     let mut standby = standby(&fleet).await;
-    cable.cut();
+    proxy.cut();
     // Whoever sees ClickHouse says who does not.
     let cause = named(&standby, "store_away", PATIENCE).await;
     let what = cause["what"]["en"].as_str().expect("words");
@@ -202,7 +186,7 @@ async fn a_leader_that_does_not_reach_clickhouse_leaves_the_lead_to_one_that_doe
     // Where the other one dies it leads again, as blind as before, long before its minute is over; and alone it stays.
     standby.kill();
     leads(&blind).await;
-    cable.mend();
+    proxy.mend();
     let _worker = fleet.worker();
     fleet.judged(PATIENCE).await;
     assert_eq!(role(&blind).await, "leader");

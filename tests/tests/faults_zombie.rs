@@ -25,44 +25,28 @@ async fn rows(fleet: &Fleet) -> Vec<Row> {
         .await
 }
 
-async fn until_done(fleet: &Fleet) {
-    fleet.judged(PATIENCE).await;
-    fleet.idle(PATIENCE).await;
-}
-
-/// Jobs that the worker holds.
-async fn held(fleet: &Fleet, worker: &str) -> HashSet<String> {
-    let mut held = HashSet::new();
-    for job in fleet.queue.ids("leased").await {
-        if fleet.queue.job(&job).await["worker"] == worker {
-            held.insert(job);
-        }
-    }
-    held
-}
-
 /// Starts a worker that waits at `gate`, stops it there past its lease and lets another one finish everything. Returns
 /// both.
 async fn stopped_and_overtaken(fleet: &Fleet, gate: &FailPoint, more: &str) -> (Process, Process) {
     let zombie = fleet.worker_with(&[("FAILPOINTS", &format!("{}{more}", gate.armed()))]);
     gate.reached().await;
     let id = worker_id(&zombie).await;
-    let lost = held(fleet, &id).await;
+    let lost = fleet.queue.held_by(&id).await;
     assert!(!lost.is_empty(), "it holds nothing");
     zombie.signal(Signal::SIGSTOP);
     let heir = fleet.worker();
-    until_done(fleet).await;
+    fleet.done(PATIENCE).await;
     let heir_id = worker_id(&heir).await;
-    let last = held_by_heir(fleet, &heir_id).await;
+    let last = finished_by(fleet, &heir_id).await;
     assert!(
-        lost.iter().any(|job| last.contains(job)),
+        lost.keys().any(|job| last.contains(job)),
         "the other worker finished none of {lost:?}"
     );
     (zombie, heir)
 }
 
 /// Jobs that this worker finished.
-async fn held_by_heir(fleet: &Fleet, worker: &str) -> HashSet<String> {
+async fn finished_by(fleet: &Fleet, worker: &str) -> HashSet<String> {
     let done = fleet.queue.jobs("done").await;
     let ids = fleet.queue.ids("done").await;
     let both = ids.into_iter().zip(done);
@@ -96,7 +80,7 @@ async fn wakes_up_without_harm(point: &str) {
     .await;
     // It is a worker like any other again.
     fleet.simulate("today", 500, &[]);
-    until_done(&fleet).await;
+    fleet.done(PATIENCE).await;
 
     let after = rows(&fleet).await;
     let late: HashSet<String> = after.iter().map(key).collect();
@@ -167,7 +151,7 @@ async fn a_late_update_touches_no_row_and_its_ack_answers_lost() {
     fleet.queue = weldfleet_tests::queue::Queue::connect(fleet.services.url(Service::Redis)).await;
     fleet.idle(PATIENCE).await;
     assert_whole(&fleet, ROWS).await;
-    let lost = held_by_heir(&fleet, &worker_id(&zombie).await).await;
+    let lost = finished_by(&fleet, &worker_id(&zombie).await).await;
     assert!(lost.is_empty(), "its late ack was taken for {lost:?}");
 }
 
@@ -181,11 +165,11 @@ async fn a_range_that_gets_nowhere_for_job_timeout_is_anothers() {
     let gate = FailPoint::new(&fleet, "worker::fetched");
     let hung = fleet.worker_with(&[("FAILPOINTS", &gate.armed())]);
     gate.reached().await;
-    let lost = held(&fleet, &worker_id(&hung).await).await;
+    let lost = fleet.queue.held_by(&worker_id(&hung).await).await;
     assert_eq!(lost.len(), 1, "{lost:?}");
     let _other = fleet.worker();
-    until_done(&fleet).await;
-    for id in &lost {
+    fleet.done(PATIENCE).await;
+    for id in lost.keys() {
         // By whom does not matter: its own process may take it again, in another handler.
         let job = fleet.queue.job(id).await;
         assert!(job["deaths"] == "1" && job["attempts"] == "2", "{job:?}");

@@ -6,6 +6,7 @@ use serde_json::Value;
 use weldfleet_tests::{
     Fleet,
     agree::{Counts, Truth, text},
+    fleet::parsed,
 };
 
 const MINUTES: Duration = Duration::from_secs(200);
@@ -39,10 +40,9 @@ async fn a_table_of_the_plants_own_is_completed_and_judged() {
                       cityHash64(`电压曲线`, `电流曲线`), `班次`, `源` FROM `焊点记录` ORDER BY ALL";
     let before = fleet.clickhouse.execute(plants_own).await;
 
-    let refused = fleet.run("worker", &["check"]);
-    let said = String::from_utf8_lossy(&[refused.stdout, refused.stderr].concat()).into_owned();
+    let (code, said) = fleet.said("worker", &["check"]);
     assert!(
-        refused.status.code() == Some(1) && said.contains("scheduler migrate"),
+        code == Some(1) && said.contains("scheduler migrate"),
         "{said}"
     );
     fleet.migrate();
@@ -57,12 +57,7 @@ async fn a_table_of_the_plants_own_is_completed_and_judged() {
 
     let _scheduler = fleet.scheduler();
     let workers = [fleet.worker(), fleet.worker()];
-    fleet.succeed(
-        "scheduler",
-        &[
-            "backfill", "--from", LONG_NIGHT, "--to", LONG_NIGHT, "--wait",
-        ],
-    );
+    fleet.backfill(LONG_NIGHT, LONG_NIGHT, &["--wait"]);
     fleet.judged_in("`焊点记录`", MINUTES).await;
     fleet.idle(MINUTES).await;
 
@@ -89,8 +84,7 @@ async fn a_table_of_the_plants_own_is_completed_and_judged() {
         before,
         "the plant's own columns changed"
     );
-    let check: Value =
-        serde_json::from_str(&fleet.succeed("worker", &["check", "--json"])).expect("json");
+    let check: Value = parsed(&fleet.succeed("worker", &["check", "--json"]));
     assert!(!check.to_string().contains("\"failed\""), "{check}");
 }
 
@@ -111,13 +105,8 @@ async fn a_wrong_password_is_told_and_changes_nothing() {
         ("worker", &["check"]),
         ("worker", &["run"]),
     ] {
-        let output = fleet.run(binary, arguments);
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        assert_eq!(
-            output.status.code(),
-            Some(1),
-            "{binary} {arguments:?}: {said}"
-        );
+        let (code, said) = fleet.said(binary, arguments);
+        assert_eq!(code, Some(1), "{binary} {arguments:?}: {said}");
         assert!(
             said.contains("AUTHENTICATION_FAILED") || said.contains("clickhouse.password"),
             "{binary} {arguments:?}: {said}"

@@ -7,7 +7,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    fs,
     io::Write as _,
     process::{Command, Stdio},
     time::Duration,
@@ -18,6 +17,7 @@ use weldfleet_tests::{
     Fleet, Process, Service,
     agree::Truth,
     eventually,
+    fleet::all_of,
     mysql::MySql,
     status::{codes, named, status},
 };
@@ -84,8 +84,7 @@ async fn the_day_runs_under_the_three_accounts() {
     plant.fleet.simulate("today", 3000, &["--nok-rate", "0.05"]);
     let worker = plant.process(WORKER, "worker");
     let scheduler = plant.scheduler_and_console(CONSOLE);
-    plant.fleet.judged(MINUTES).await;
-    plant.fleet.idle(MINUTES).await;
+    plant.fleet.done(MINUTES).await;
     let truth = Truth::read(&plant.fleet.clickhouse, "spot_records").await;
     assert!(truth.counts().nok > 20, "{:?}", truth.counts());
     truth.assert_mirrored(&plant.fleet.mysql).await;
@@ -189,7 +188,7 @@ async fn each_privilege_in_clickhouse_is_needed() {
     let fleet = &plant.fleet;
     // A day with patches, and jobs that nobody takes.
     fleet.simulate(PAST, 500, &[]);
-    fleet.succeed("scheduler", &["backfill", "--from", PAST, "--to", PAST]);
+    fleet.backfill(PAST, PAST, &[]);
     let mut scheduler = fleet.scheduler();
     let mut worker = fleet.worker();
     fleet.judged_on(PAST, MINUTES).await;
@@ -318,8 +317,7 @@ async fn a_review_in_the_console_is_written_with_these_rights_and_without_them_s
     plant.fleet.simulate("today", 300, &lots);
     let mut worker = plant.process(WORKER, "worker");
     let leader = plant.process(SCHEDULER, "scheduler");
-    plant.fleet.judged(MINUTES).await;
-    plant.fleet.idle(MINUTES).await;
+    plant.fleet.done(MINUTES).await;
     worker.kill();
     drop(leader);
     let ids = "SELECT record_id FROM nok_records ORDER BY ck_ticks LIMIT 4";
@@ -716,17 +714,14 @@ impl Plant {
             );
         }
         let profile = profile_of(printed);
-        let file = self.fleet.services.directory().join("clickhouse/users.xml");
-        let before = fs::read_to_string(&file).expect("users.xml");
-        let after = before
-            .replace("</users>", &format!("{users}</users>"))
-            .replace(
-                "<profiles>",
-                &format!("<profiles><console>{profile}</console>"),
-            );
-        self.fleet.services.stop(Service::ClickHouse);
-        fs::write(&file, after).expect("users.xml");
-        self.fleet.services.start_again(Service::ClickHouse);
+        self.fleet.change_accounts(|before| {
+            before
+                .replace("</users>", &format!("{users}</users>"))
+                .replace(
+                    "<profiles>",
+                    &format!("<profiles><console>{profile}</console>"),
+                )
+        });
     }
 
     fn root(&self) -> MySql {
@@ -859,11 +854,7 @@ impl Plant {
 
 fn said(mut command: Command) -> (bool, String) {
     let output = command.output().expect("runs");
-    let text = [output.stdout, output.stderr].concat();
-    (
-        output.status.success(),
-        String::from_utf8_lossy(&text).into_owned(),
-    )
+    (output.status.success(), all_of(&output))
 }
 
 async fn set_user(fleet: &Fleet, account: &str, rules: &[String]) {

@@ -29,7 +29,7 @@ async fn purged_records_of_days_that_are_not_looked_after_do_not_come_back() {
     }
     let scheduler = fleet.scheduler();
     let _worker = fleet.worker();
-    fleet.succeed("scheduler", &["backfill", "--from", &purged, "--to", &kept]);
+    fleet.backfill(&purged, &kept, &[]);
     for day in [&kept, &purged] {
         fleet.judged_on(day, MINUTES).await;
     }
@@ -60,8 +60,7 @@ async fn purged_records_of_days_that_are_not_looked_after_do_not_come_back() {
 async fn judge_day(fleet: &Fleet, rows: u32) {
     fleet.migrate();
     fleet.simulate("today", rows, &["--nok-rate", "0.3"]);
-    fleet.judged(MINUTES).await;
-    fleet.idle(MINUTES).await;
+    fleet.done(MINUTES).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,8 +235,7 @@ async fn rows_of_one_key_that_differ_get_no_verdict_whenever_they_come() {
     between_looks.open();
     fleet.judged(MINUTES).await;
     rival(good[2]).await;
-    fleet.judged(MINUTES).await;
-    fleet.idle(MINUTES).await;
+    fleet.done(MINUTES).await;
 
     let ids = good.join(", ");
     let refused = fleet
@@ -284,10 +282,7 @@ async fn the_mirror_of_a_day_long_past_is_repaired_too() {
     {
         let _scheduler = fleet.scheduler();
         let _worker = fleet.worker();
-        fleet.succeed(
-            "scheduler",
-            &["backfill", "--from", &day, "--to", &day, "--wait"],
-        );
+        fleet.backfill(&day, &day, &["--wait"]);
         fleet.idle(MINUTES).await;
     }
     let before = mirrored(&fleet).await;
@@ -388,15 +383,7 @@ async fn force(fleet: &mut Fleet, worker: &mut Process, lenient: bool) {
     worker.kill();
     fleet.lenient(lenient);
     *worker = fleet.worker();
-    let day = fleet
-        .clickhouse
-        .value("SELECT max(data_date) FROM spot_records")
-        .await;
-    fleet.succeed(
-        "scheduler",
-        &[
-            "backfill", "--from", &day, "--to", &day, "--force", "--wait",
-        ],
-    );
+    let day = fleet.newest_day().await;
+    fleet.backfill(&day, &day, &["--force", "--wait"]);
     fleet.idle(MINUTES).await;
 }

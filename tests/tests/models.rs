@@ -147,8 +147,7 @@ async fn replaced(fleet: &Fleet, models: &Path) {
     .await;
 
     let _scheduler = fleet.scheduler();
-    fleet.judged(MINUTES).await;
-    fleet.idle(MINUTES).await;
+    fleet.done(MINUTES).await;
     let rows = "SELECT record_id, part_no, model_version, diameter FROM spot_records WHERE alg_status = 'ok'";
     let mut of_part = 0;
     for row in fleet.clickhouse.rows(rows).await {

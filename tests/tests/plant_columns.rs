@@ -70,15 +70,9 @@ async fn force(fleet: &mut Fleet, worker: &mut Process, lenient: bool) {
     worker.kill();
     fleet.lenient(lenient);
     *worker = fleet.worker();
-    let day = fleet
-        .clickhouse
-        .value("SELECT max(data_date) FROM spot_records")
-        .await;
+    let day = fleet.newest_day().await;
     let day = day.as_str();
-    fleet.succeed(
-        "scheduler",
-        &["backfill", "--from", day, "--to", day, "--force", "--wait"],
-    );
+    fleet.backfill(day, day, &["--force", "--wait"]);
     fleet.idle(MINUTES).await;
 }
 
@@ -156,8 +150,7 @@ async fn nok_welds_reach_an_applications_table_and_are_found_by_their_body() {
 
     let scheduler = fleet.scheduler();
     let mut worker = fleet.worker();
-    fleet.judged(MINUTES).await;
-    fleet.idle(MINUTES).await;
+    fleet.done(MINUTES).await;
     let nok = follows(&fleet, "the application's table has the NOK welds").await;
     assert!(nok.len() > 100, "{}", nok.len());
     let defects = |row: &Vec<String>| row[2].contains("小焊核") || row[2].contains("飞溅");
@@ -268,8 +261,7 @@ async fn a_model_is_fed_with_the_numbers_of_its_weld() {
     {
         let _scheduler = fleet.scheduler();
         let _worker = fleet.worker();
-        fleet.judged(MINUTES).await;
-        fleet.idle(MINUTES).await;
+        fleet.done(MINUTES).await;
     }
     let ok = fleet
         .clickhouse

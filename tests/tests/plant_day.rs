@@ -176,8 +176,7 @@ async fn seen_through_the_map(fleet: &Fleet) {
 async fn judged_in_our_own(fleet: &Fleet, day: &str) -> BTreeMap<String, Row> {
     fleet.simulate(day, ROWS, &["--counts", "--nok-rate", "0.05"]);
     let (_scheduler, _worker) = (fleet.scheduler(), fleet.worker());
-    fleet.judged(PATIENCE).await;
-    fleet.idle(PATIENCE).await;
+    fleet.done(PATIENCE).await;
     let verdicts = by_id(fleet, "concat('W', toString(record_id))", "spot_records").await;
     let nok = verdicts
         .values()

@@ -10,7 +10,7 @@ use std::{
 };
 
 use weldfleet_tests::{
-    Certificates, Fleet, Process, Service, Services, Shown, TlsProxy, agree::Truth,
+    Certificates, Fleet, Process, Service, Services, Shown, TlsProxy, agree::Truth, fleet::all_of,
 };
 
 const MINUTES: Duration = Duration::from_secs(120);
@@ -53,8 +53,7 @@ async fn a_day_goes_through_tls_to_all_three() {
     let worker = fleet.worker();
     worker.ready().await;
     let _scheduler = fleet.scheduler();
-    fleet.judged(MINUTES).await;
-    fleet.idle(MINUTES).await;
+    fleet.done(MINUTES).await;
 
     let truth = Truth::read(&fleet.clickhouse, "spot_records").await;
     assert!(truth.counts().nok > 20, "{:?}", truth.counts());
@@ -104,7 +103,7 @@ async fn each_wrong_certificate_is_told_by_key_file_and_remedy() {
         plant.show(shown);
         let settings = plant.encrypted(trusted, known);
         let check = plant.run("worker", &["check"], &settings);
-        assert_eq!(check.status.code(), Some(3), "{}", text(&check));
+        assert_eq!(check.status.code(), Some(3), "{}", all_of(&check));
         for store in STORES {
             let line = line_of(&check, store);
             for word in words {
@@ -116,12 +115,12 @@ async fn each_wrong_certificate_is_told_by_key_file_and_remedy() {
         }
         // ClickHouse comes first there.
         let migrate = plant.run("scheduler", &["migrate", "--yes"], &settings);
-        assert_eq!(migrate.status.code(), Some(3), "{}", text(&migrate));
+        assert_eq!(migrate.status.code(), Some(3), "{}", all_of(&migrate));
         for word in words {
             assert!(
-                text(&migrate).contains(word),
+                all_of(&migrate).contains(word),
                 "{shown:?}, migrate: {}",
-                text(&migrate)
+                all_of(&migrate)
             );
         }
         // Who runs for long waits for its stores, and says for what.
@@ -179,9 +178,9 @@ async fn each_wrong_certificate_is_told_by_key_file_and_remedy() {
     // All as it should be: nothing of this is said.
     let good = plant.encrypted("ca.pem", true);
     let migrate = plant.run("scheduler", &["migrate", "--yes"], &good);
-    assert!(migrate.status.success(), "{}", text(&migrate));
+    assert!(migrate.status.success(), "{}", all_of(&migrate));
     let check = plant.run("worker", &["check"], &good);
-    assert!(!text(&check).contains("tls_"), "{}", text(&check));
+    assert!(!all_of(&check).contains("tls_"), "{}", all_of(&check));
 }
 
 #[test]
@@ -238,15 +237,15 @@ fn a_file_that_cannot_be_read_ends_the_program_at_its_start() {
                 command.env(variable(name), value);
             }
             let output = command.output().expect("runs");
-            assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+            assert_eq!(output.status.code(), Some(2), "{}", all_of(&output));
             for word in says {
                 assert!(
-                    text(&output).contains(word),
+                    all_of(&output).contains(word),
                     "no `{word}` in {}",
-                    text(&output)
+                    all_of(&output)
                 );
             }
-            assert!(!text(&output).contains("PRIVATE"), "{}", text(&output));
+            assert!(!all_of(&output).contains("PRIVATE"), "{}", all_of(&output));
         }
     }
 }
@@ -336,18 +335,9 @@ fn identify(fleet: &mut Fleet, store: &str, certificates: &Certificates) {
     }
 }
 
-fn text(output: &Output) -> String {
-    let (stdout, stderr) = (&output.stdout, &output.stderr);
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(stdout),
-        String::from_utf8_lossy(stderr)
-    )
-}
-
 /// The line of a check that says what is wrong with a store.
 fn line_of(check: &Output, store: &str) -> String {
-    let all = text(check);
+    let all = all_of(check);
     let line = all
         .lines()
         .find(|line| line.split_whitespace().take(2).eq(["failed", store]));

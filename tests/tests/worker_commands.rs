@@ -12,14 +12,12 @@ use serde_json::{Value, json};
 use weldfleet_tests::{
     Fleet, Process, Service,
     agree::{Counts, Truth, text},
-    audit, repository,
+    audit,
+    fleet::parsed,
+    repository,
 };
 
 const MINUTES: Duration = Duration::from_secs(120);
-
-fn parsed(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
-}
 
 /// Exit code, standard output, standard error.
 fn said(fleet: &Fleet, arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -51,11 +49,7 @@ async fn check_names_a_row_policy_that_hides_rows_from_the_account() {
         account("some", "part_no = 'no such'"),
         account("every", "1")
     );
-    let file = fleet.services.directory().join("clickhouse/users.xml");
-    let users = fs::read_to_string(&file).expect("users.xml");
-    fleet.services.stop(Service::ClickHouse);
-    fs::write(&file, users.replace("</users>", &accounts)).expect("users.xml");
-    fleet.services.start_again(Service::ClickHouse);
+    fleet.change_accounts(|users| users.replace("</users>", &accounts));
 
     fleet.set("clickhouse.user", "every");
     let (_, out, _) = said(&fleet, &["check"]);
@@ -305,8 +299,7 @@ async fn half_judged() -> Fleet {
     fleet.simulate("today", 300, &morning);
     {
         let (_scheduler, _worker) = (fleet.scheduler(), fleet.worker());
-        fleet.judged(MINUTES).await;
-        fleet.idle(MINUTES).await;
+        fleet.done(MINUTES).await;
     }
     let evening = [&spoiled[..], &["--since", "18:00"]].concat();
     fleet.simulate("today", 300, &evening);
@@ -494,8 +487,7 @@ async fn both_programs_tell_who_they_are_and_what_they_did() {
     let spoiled = ["--nok-rate", "0.1", "--invalid-share", "0.02"];
     fleet.simulate("today", 600, &spoiled);
     let (scheduler, worker) = (fleet.scheduler(), fleet.worker());
-    fleet.judged(MINUTES).await;
-    fleet.idle(MINUTES).await;
+    fleet.done(MINUTES).await;
     let counts = Truth::read(&fleet.clickhouse, "spot_records")
         .await
         .counts();

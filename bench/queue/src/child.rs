@@ -95,6 +95,13 @@ impl Worker {
         }
     }
 
+    /// Started, and at work.
+    pub async fn at_work(spec: &Spec) -> Result<Self, Error> {
+        let mut worker = Self::start(spec).await?;
+        worker.go().await?;
+        Ok(worker)
+    }
+
     pub async fn go(&mut self) -> Result<(), Error> {
         Ok(self.stdin.write_all(b"go\n").await?)
     }

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use redis::aio::MultiplexedConnection;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -72,24 +73,13 @@ async fn reclaim(
     lease_ms: Option<u64>,
     patience: Duration,
 ) -> Result<Option<f64>, Error> {
-    let server = Server::start().await?;
-    let mut redis = server.connect().await?;
-    peer.enqueue(&server.url, 1).await?;
-    let spec = Spec {
-        peer,
-        url: server.url.clone(),
-        handler: Handler::Hold,
-        batch: 1,
-        lease_ms,
-    };
-    let mut holder = Worker::start(&spec).await?;
-    holder.go().await?;
+    let (_server, mut redis, spec) = one_job(peer, Handler::Hold, lease_ms).await?;
+    let mut holder = Worker::at_work(&spec).await?;
     if !holder.started().await? {
         return Err("the first worker ended instead of taking the job".into());
     }
     let alone = clients(&mut redis).await?;
-    let mut heir = Worker::start(&spec).await?;
-    heir.go().await?;
+    let mut heir = Worker::at_work(&spec).await?;
     while clients(&mut redis).await? <= alone {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -104,27 +94,36 @@ async fn reclaim(
     }
 }
 
-async fn clients(redis: &mut redis::aio::MultiplexedConnection) -> Result<usize, Error> {
+/// A Redis of its own with one job, and what a worker is to do with that.
+async fn one_job(
+    peer: Peer,
+    handler: Handler,
+    lease_ms: Option<u64>,
+) -> Result<(Server, MultiplexedConnection, Spec), Error> {
+    let server = Server::start().await?;
+    let redis = server.connect().await?;
+    peer.enqueue(&server.url, 1).await?;
+    let spec = Spec {
+        peer,
+        url: server.url.clone(),
+        handler,
+        batch: 1,
+        lease_ms,
+    };
+    Ok((server, redis, spec))
+}
+
+async fn clients(redis: &mut MultiplexedConnection) -> Result<usize, Error> {
     let list: String = redis::cmd("CLIENT").arg("LIST").query_async(redis).await?;
     Ok(list.lines().count())
 }
 
 /// A supervisor starts the worker again whenever it dies, as systemd or Kubernetes would.
 async fn crash_loop(peer: Peer, lease_ms: Option<u64>, patience: Duration) -> Result<Crash, Error> {
-    let server = Server::start().await?;
-    let mut redis = server.connect().await?;
-    peer.enqueue(&server.url, 1).await?;
-    let spec = Spec {
-        peer,
-        url: server.url.clone(),
-        handler: Handler::Abort,
-        batch: 1,
-        lease_ms,
-    };
+    let (_server, mut redis, spec) = one_job(peer, Handler::Abort, lease_ms).await?;
     let begun = Instant::now();
     let mut starts = 0;
-    let mut worker = Worker::start(&spec).await?;
-    worker.go().await?;
+    let mut worker = Worker::at_work(&spec).await?;
     loop {
         let given_up = peer.given_up(&mut redis).await?;
         if given_up || starts >= MOST_STARTS || begun.elapsed() > patience {
@@ -140,7 +139,6 @@ async fn crash_loop(peer: Peer, lease_ms: Option<u64>, patience: Duration) -> Re
         };
         starts += usize::from(started?);
         worker.ended().await?;
-        worker = Worker::start(&spec).await?;
-        worker.go().await?;
+        worker = Worker::at_work(&spec).await?;
     }
 }

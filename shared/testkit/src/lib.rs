@@ -18,7 +18,7 @@ pub mod tls;
 pub use eventually::eventually;
 pub use programs::{
     bin, browser_python, onnxruntime_gpu_library, onnxruntime_library, openvino_plugin, prometheus,
-    repository,
+    repository, without_configuration,
 };
 pub use services::{Service, Services};
 pub use tls::{Certificates, Shown, TlsProxy};

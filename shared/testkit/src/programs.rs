@@ -36,6 +36,16 @@ pub fn bin(name: &str) -> PathBuf {
     path
 }
 
+/// Takes the caller's own configuration out of a command's environment.
+pub fn without_configuration(command: &mut Command) -> &mut Command {
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("WELDFLEET") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// The ONNX Runtime library: `$ORT_DYLIB_PATH`, else the pinned one, which is fetched if it is missing.
 ///
 /// # Panics

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 
-use crate::programs::{bin, onnxruntime_library, repository};
+use crate::programs::{bin, onnxruntime_library, repository, without_configuration};
 use crate::tls::Certificates;
 
 /// One of the services a test may ask for.
@@ -161,15 +161,11 @@ impl Services {
     /// When it has not been built; see [`bin`].
     pub fn command(&self, binary: &str) -> Command {
         let mut command = Command::new(bin(binary));
-        for (name, _) in env::vars_os() {
-            if name.to_string_lossy().starts_with("WELDFLEET") {
-                command.env_remove(name);
-            }
-        }
         let urls = self.ready.env.iter();
-        command.envs(urls.filter(|(name, _)| name.starts_with("WELDFLEET__")));
-        command.env("ORT_DYLIB_PATH", onnxruntime_library());
-        command.current_dir(repository());
+        without_configuration(&mut command)
+            .envs(urls.filter(|(name, _)| name.starts_with("WELDFLEET__")))
+            .env("ORT_DYLIB_PATH", onnxruntime_library())
+            .current_dir(repository());
         command
     }
 

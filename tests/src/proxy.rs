@@ -7,12 +7,12 @@ use tokio::{
 };
 
 /// A port of its own in front of a service's. Until it is dropped.
-pub struct Cable {
+pub struct Proxy {
     port: u16,
     whole: watch::Sender<bool>,
 }
 
-impl Cable {
+impl Proxy {
     /// Listens on loopback, in front of `port` there.
     pub async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
