@@ -15,6 +15,7 @@ use weldfleet_queue::{Settlement, State};
 use weldfleet_tests::{
     Fleet, Process, Service, eventually,
     prometheus::{FAULT, Prometheus},
+    proxy::Proxy,
     queue::Queue,
 };
 
@@ -164,6 +165,15 @@ async fn work_that_nobody_does_fires_its_alerts() {
             ],
         )
         .await;
+    // Redis forgets the pause.
+    let _: u64 = fleet.queue.command(&["DEL", &Queue::key("paused")]).await;
+    eventually("somebody is told", SOON * 2, async || {
+        let fires =
+            r#"ALERTS{alertname="WeldfleetAttention", code="pause_lost", alertstate="firing"}"#;
+        let fires = plant.prometheus.query(fires).await;
+        (!fires.is_empty()).then_some(())
+    })
+    .await;
     fleet.succeed("scheduler", &["resume"]);
     let fault = Instant::now();
     assert_eq!(hands.claim(JOBS).await.len(), JOBS as usize);
@@ -171,6 +181,35 @@ async fn work_that_nobody_does_fires_its_alerts() {
         .prometheus
         .fires(fault, &["WeldfleetWorkersDie"])
         .await;
+}
+
+/// The standby's network to ClickHouse is cut: everything is judged, and nobody is to be woken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_is_cut_off_has_a_warning_of_its_own() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let (scheduler, _worker) = (fleet.scheduler(), fleet.worker());
+    scheduler.ready().await;
+    eventually("it leads", SOON, async || {
+        let leads = scheduler.metric("weldfleet_scheduler_leader", &[]).await;
+        (leads == 1.0).then_some(())
+    })
+    .await;
+    let port = fleet.services.port(Service::ClickHouse);
+    let proxy = Proxy::to(port).await;
+    let url = proxy.through(fleet.services.url(Service::ClickHouse), port);
+    let standby = fleet.scheduler_with(&[("WELDFLEET__CLICKHOUSE__URL", &url)]);
+    standby.ready().await;
+    let prometheus = Prometheus::start(&scheduler, fleet.folder(), &FAULT).await;
+    eventually("both are scraped", SOON, async || {
+        (prometheus.answering("scheduler").await.len() == 2).then_some(())
+    })
+    .await;
+    let fault = Instant::now();
+    proxy.cut();
+    prometheus.fires(fault, &["WeldfleetStandbyUnfit"]).await;
+    let fired = prometheus.fired_since(fault).await;
+    assert!(!fired.contains("WeldfleetStoreAway"), "{fired:?}");
 }
 
 /// A ClickHouse that answers, and counts no rows.

@@ -120,6 +120,12 @@ async fn a_pause_that_nobody_saw_lost_is_told_until_somebody_resumes() {
     .await;
     let said = hints(&fleet);
     assert!(said.contains("Redis forgot that"), "{said}");
+    eventually("it is counted", SOON, async || {
+        let code = ["\"pause_lost\""];
+        let told = scheduler.metric_if_any("weldfleet_attention", &code).await;
+        (told? == 1.0).then_some(())
+    })
+    .await;
     // Who leads next tells it no second time.
     scheduler.signal(Signal::SIGTERM);
     scheduler.ended(SOON).await;

@@ -96,10 +96,17 @@ async fn the_leader_tells_each_streak_once() {
         })
         .await;
     };
+    let told_at = async |scheduler: &Process| {
+        let gauge = "weldfleet_hit_streak_told_timestamp_seconds";
+        scheduler
+            .metric_if_any(gauge, &["\"resistance_peak\""])
+            .await
+    };
     // A: a weld that cannot be judged is no weld of the row. C: the one without a verdict may break it.
     shown(&scheduler, 3).await;
     let told = lines(&scheduler);
     assert_eq!(told.len(), 4, "{told:?}");
+    let first_told_at = told_at(&scheduler).await.unwrap();
     for (timer, spot, welds) in [("T1", "A", 3), ("T1", "D", 4), ("T1", "E", 3), ("", "G", 3)] {
         let facts = [
             format!("\"timer\":\"{timer}\""),
@@ -132,16 +139,18 @@ async fn the_leader_tells_each_streak_once() {
     shown(&scheduler, 4).await;
     let told = lines(&scheduler);
     assert_eq!(told.len(), 5, "{told:?}");
+    assert!(told_at(&scheduler).await.unwrap() > first_told_at);
     assert!(
         told[4].contains("\"spot\":\"B\"") && told[4].contains("\"welds\":5"),
         "{told:?}"
     );
     assert_eq!(events().await.len(), 5);
 
-    // The next leader tells its log, and keeps no event twice.
+    // The next leader tells its log, keeps no event twice, and alerts nobody.
     scheduler.kill();
     let scheduler = fleet.scheduler();
     shown(&scheduler, 4).await;
     assert_eq!(lines(&scheduler).len(), 5);
     assert_eq!(events().await.len(), 5);
+    assert_eq!(told_at(&scheduler).await, None);
 }

@@ -537,3 +537,39 @@ async fn a_disk_without_room_is_named() {
     );
     named(&scheduler, "disk_full").await;
 }
+
+/// A worker that does not see the rows, for a filter or a right of its own, acks its jobs all the same.
+#[tokio::test]
+async fn rows_that_no_job_gives_a_verdict_are_told() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    fleet.simulate("today", 8, &[]);
+    let hands = Hands::new(&fleet, TTL).await;
+    let scheduler = fleet.scheduler();
+    eventually("they are told", SOON * 2, async || {
+        for job in hands.claim(10).await {
+            hands
+                .queue
+                .settle(&lease(&job), Settlement::ack())
+                .await
+                .unwrap();
+        }
+        let code = ["\"rows_again\""];
+        let told = scheduler.metric_if_any("weldfleet_attention", &code).await;
+        (told? == 1.0).then_some(())
+    })
+    .await;
+    let report = fleet.status();
+    let said = report["hints"].to_string();
+    assert!(
+        said.contains("were given to workers again and again"),
+        "{said}"
+    );
+    let told = scheduler.log();
+    assert_eq!(
+        told.matches("a row was given to workers again and again")
+            .count(),
+        1,
+        "{told}"
+    );
+}

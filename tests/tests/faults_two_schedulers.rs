@@ -177,6 +177,14 @@ async fn a_leader_that_does_not_reach_clickhouse_leaves_the_lead_to_one_that_doe
     fleet.simulate("today", 2500, &[]);
     leads(&standby).await;
     assert_eq!(role(&blind).await, "standby");
+    // It asks ClickHouse nothing any more, so it knows nothing of it.
+    eventually("its gauge is unknown", PATIENCE, async || {
+        let gauge = "weldfleet_dependency_up";
+        let up = blind.metric(gauge, &["\"clickhouse\""]).await;
+        up.is_nan().then_some(())
+    })
+    .await;
+    assert!(!blind.log().contains("works again"), "{}", blind.log());
     until_covered_once(&fleet).await;
     eventually("nothing is away", PATIENCE, async || {
         (!codes(&status(&standby).await).contains(&"store_away")).then_some(())

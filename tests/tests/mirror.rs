@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weldfleet_tests::{Fleet, Process, agree::Truth, eventually, faults::FailPoint};
+use weldfleet_tests::{Fleet, Process, Service, agree::Truth, eventually, faults::FailPoint};
 
 const MINUTES: Duration = Duration::from_secs(120);
 /// A pass comes each 200 ms; this is generous to a slow machine.
@@ -55,6 +55,39 @@ async fn purged_records_of_days_that_are_not_looked_after_do_not_come_back() {
     }
     let lag = scheduler.metric("weldfleet_mirror_lag_rows", &[]).await;
     assert_eq!(lag, 0.0);
+}
+
+/// After a restart without MySQL nobody knows what it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_never_compared_tells_no_lag() {
+    let fleet = Fleet::start().await;
+    fleet.migrate();
+    let mut scheduler = fleet.scheduler();
+    let _worker = fleet.worker();
+    judge_day(&fleet, 1000).await;
+    let lag = async |scheduler: &Process| {
+        let gauge = "weldfleet_mirror_lag_rows";
+        scheduler.metric_if_any(gauge, &[]).await
+    };
+    eventually("the mirror is equal", NEXT_PASS, async || {
+        (lag(&scheduler).await? == 0.0).then_some(())
+    })
+    .await;
+    scheduler.kill();
+    fleet.services.kill(Service::MySql);
+    let scheduler = fleet.scheduler();
+    eventually("the mirror is away", MINUTES, async || {
+        let up = scheduler.metric_if_any("weldfleet_mirror_up", &[]).await;
+        (up? == 0.0).then_some(())
+    })
+    .await;
+    let told = lag(&scheduler).await;
+    assert!(told.is_some_and(f64::is_nan), "{told:?}");
+    fleet.services.start_again(Service::MySql);
+    eventually("the mirror is compared", MINUTES, async || {
+        (lag(&scheduler).await? == 0.0).then_some(())
+    })
+    .await;
 }
 
 async fn judge_day(fleet: &Fleet, rows: u32) {

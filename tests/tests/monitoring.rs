@@ -18,11 +18,12 @@ use weldfleet_tests::{
 };
 
 /// Described, and only there once something has happened that does not happen here.
-const NOT_HERE: [&str; 5] = [
+const NOT_HERE: [&str; 6] = [
     // where there is a GPU
     "weldfleet_gpu_busy_ratio",
     "weldfleet_gpu_memory_bytes",
     "weldfleet_gpu_memory_used_bytes",
+    "weldfleet_hit_streak_told_timestamp_seconds",
     "weldfleet_hit_streaks",
     "weldfleet_settling_duration_seconds",
 ];
@@ -177,24 +178,53 @@ fn every_alarming_cause_has_its_alert() {
     assert_eq!(alerts, codes);
 }
 
-/// The expressions of all panels, with the panel's title.
-fn panels() -> Vec<(String, String)> {
-    let mut panels = Vec::new();
+/// The targets of all panels, each with its panel.
+fn targets() -> Vec<(Value, Value)> {
+    let mut targets = Vec::new();
     for name in ["weldfleet-fleet", "weldfleet-workers"] {
         let text = read(&format!("monitoring/grafana/{name}.json"));
         let dashboard: Value = serde_json::from_str(&text).expect("json");
         assert_eq!(dashboard["uid"], *name);
         for panel in dashboard["panels"].as_array().expect("panels") {
-            let title = panel["title"].as_str().expect("a title");
-            assert_eq!(panel["datasource"]["uid"], "weldfleet", "{title}");
+            assert_eq!(panel["datasource"]["uid"], "weldfleet", "{panel}");
             for target in panel["targets"].as_array().expect("targets") {
-                let expression = target["expr"].as_str().expect("an expression");
-                panels.push((title.to_owned(), expression.to_owned()));
+                targets.push((panel.clone(), target.clone()));
             }
         }
     }
-    assert!(panels.len() > 30, "{panels:?}");
-    panels
+    assert!(targets.len() > 30, "{targets:?}");
+    targets
+}
+
+/// The expressions of all panels, with the panel's title.
+fn panels() -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let targets = targets().into_iter();
+    let panels = targets.map(|(panel, target)| (text(&panel["title"]), text(&target["expr"])));
+    panels.collect()
+}
+
+/// Over a range of time a tile shows what was so within it; without its name a series shows as "1".
+#[test]
+fn a_panel_of_this_moment_asks_for_this_moment_and_names_what_it_shows() {
+    let (mut stats, mut tables) = (0, 0);
+    for (panel, target) in targets() {
+        match panel["type"].as_str().expect("a type") {
+            "timeseries" => continue,
+            "stat" => {
+                assert_eq!(panel["options"]["textMode"], "name", "{panel}");
+                stats += 1;
+            }
+            "table" => {
+                assert_eq!(target["format"], "table", "{panel}");
+                tables += 1;
+            }
+            other => panic!("{other}"),
+        }
+        let asks = (&target["instant"], &target["range"]);
+        assert_eq!(asks, (&Value::Bool(true), &Value::Bool(false)), "{panel}");
+    }
+    assert!(stats > 0 && tables > 0);
 }
 
 /// One line of the table in `docs/OPERATIONS.md` for each metric that these texts have.

@@ -557,6 +557,8 @@ async fn both_programs_tell_who_they_are_and_what_they_did() {
             "weldfleet_stage_seconds",
             "weldfleet_leases",
             "weldfleet_dependency_up",
+            "weldfleet_build_info",
+            "weldfleet_compute_threads",
         ],
     )
     .await;
@@ -575,6 +577,8 @@ async fn both_programs_tell_who_they_are_and_what_they_did() {
             "weldfleet_dependency_up",
             "weldfleet_workers",
             "weldfleet_cause",
+            "weldfleet_attention",
+            "weldfleet_build_info",
             "weldfleet_oldest_held_seconds",
             "weldfleet_paused",
             "weldfleet_mirror_up",

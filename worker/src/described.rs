@@ -5,6 +5,8 @@ use weldfleet_service::{
     recorder::{self, Kind, describe},
 };
 
+use crate::args::VERSION;
+
 /// What is counted.
 const COUNTERS: &str = "\
 weldfleet_rows_total rows judged and written back, by outcome: ok, nok, invalid, error
@@ -29,6 +31,7 @@ weldfleet_predict_seconds time of a request to /predict, from its head to its an
 
 /// What is so now.
 const GAUGES: &str = "\
+weldfleet_compute_threads threads that judge
 weldfleet_leases ranges that this worker has in hand
 weldfleet_model_files_changed files of models that are not what this worker has read; it judges on with what it read
 weldfleet_save_dir_free_bytes room where the audit files go
@@ -43,6 +46,7 @@ pub fn install() -> anyhow::Result<recorder::Handle> {
     describe(Kind::Counter, COUNTERS);
     describe(Kind::Histogram, DURATIONS);
     describe(Kind::Gauge, GAUGES);
+    recorder::tell_build(&VERSION);
     from_zero();
     Ok(handle)
 }

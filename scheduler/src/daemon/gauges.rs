@@ -15,10 +15,12 @@ use weldfleet_service::{
 use weldfleet_stores::clickhouse::{OutcomeCounts, RunState};
 
 use crate::{
+    args::VERSION,
     pass::{BACKFILL, LIVE},
     status::{
         cache::Cache,
         causes::CODES,
+        hints::attention,
         report::{Report, RunLine},
     },
 };
@@ -54,11 +56,14 @@ weldfleet_mirror_kept_rows NOK rows of MySQL that stay although the source has n
     leader
 weldfleet_mirror_older_rows_missing NOK rows of older days that MySQL lacks, as last counted; of the leader
 weldfleet_hit_streaks times on the live days that a timer's spot of a part had hits of this rule in \
-    scheduler.hit_streaks welds in a row; of the leader";
+    scheduler.hit_streaks welds in a row; of the leader
+weldfleet_hit_streak_told_timestamp_seconds when this scheduler last told hits in a row that no leader had told \
+    before, by rule, in seconds since 1970";
 
 /// What every scheduler knows from the stores.
 const OF_FLEET: &str = "\
 weldfleet_cause 1 while this is why nothing moves, or in the way, by code and whether somebody should do something
+weldfleet_attention 1 while this needs a person and stops nothing, by code; NaN while nobody can tell
 weldfleet_status_age_seconds age of what this scheduler knows of the fleet
 weldfleet_jobs jobs in the queue by state: pending, leased, delayed, splitting, dead, done
 weldfleet_jobs_outstanding jobs that are not done and not dead, by class: live, backfill
@@ -96,12 +101,14 @@ pub fn install() -> anyhow::Result<recorder::Handle> {
     describe(Kind::Histogram, DURATIONS);
     describe(Kind::Gauge, OWN);
     describe(Kind::Gauge, OF_FLEET);
+    recorder::tell_build(&VERSION);
     from_zero();
     Ok(handle)
 }
 
 /// A counter that is not there before its first event hides that event from `increase`.
 fn from_zero() {
+    gauge!("weldfleet_scheduler_leader").set(0.0);
     for name in [
         "weldfleet_jobs_split_total",
         "weldfleet_rows_poison_total",
@@ -145,7 +152,7 @@ pub fn of_fleet(cache: Cache) -> BeforeScrape {
 }
 
 /// The number, or NaN where it is not known.
-fn known(number: Option<u64>) -> f64 {
+pub fn known(number: Option<u64>) -> f64 {
     number.map_or(f64::NAN, |number| number as f64)
 }
 
@@ -155,6 +162,9 @@ fn show(report: &Report) {
         let named = causes.any(|cause| (cause.code, cause.alarming) == (code, alarming));
         let alarming = if alarming { "true" } else { "false" };
         gauge!("weldfleet_cause", "code" => code, "alarming" => alarming).set(u8::from(named));
+    }
+    for (code, told) in attention(report) {
+        gauge!("weldfleet_attention", "code" => code).set(known(told.map(u64::from)));
     }
     show_queue(report);
     show_rows(report);

@@ -39,7 +39,8 @@ pub(super) async fn keep(
                 backoff.worked();
                 last_renewed = asked;
                 daemon.health.ready("start");
-                if std::mem::take(&mut turns.down) {
+                // No pass of a standby takes back what its last one said.
+                if std::mem::take(&mut turns.down) || token.is_none() {
                     outage::ends(&daemon.health, REDIS);
                 }
                 if !checked {

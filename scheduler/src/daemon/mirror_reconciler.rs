@@ -68,7 +68,8 @@ impl Wanted {
 struct Checked {
     due: Instant,
     was_busy: bool,
-    /// `None` where the check failed.
+    failed: bool,
+    /// As last compared; `None` if it never was.
     lag: Option<MirrorLag>,
 }
 
@@ -123,6 +124,8 @@ pub async fn run(daemon: Daemon) {
         } else {
             gauges::forget(&OF_LEADER);
             daemon.telling.mirror(None);
+            // What was compared is another leader's to know.
+            mirror = None;
         }
         daemon.sleep(wait).await;
     }
@@ -152,8 +155,9 @@ struct Open {
     refused: BTreeMap<Day, Refusals>,
     key_due: Instant,
     counted_due: Instant,
-    /// NOK rows of all days, as last counted.
+    /// NOK rows of all days, as last counted, if they were.
     totals: MirrorTotals,
+    is_counted: bool,
 }
 
 impl Open {
@@ -175,6 +179,7 @@ impl Open {
             key_due: Instant::now(),
             counted_due: Instant::now(),
             totals: MirrorTotals::default(),
+            is_counted: false,
         }))
     }
 
@@ -188,7 +193,7 @@ impl Open {
 
     /// Whether the last check of a live day, or of one of a backfill, failed.
     fn has_failed_day(&self) -> bool {
-        self.checked.values().any(|checked| checked.lag.is_none())
+        self.checked.values().any(|checked| checked.failed)
     }
 
     fn is_due(&self, wanted: &WantedDay) -> bool {
@@ -275,10 +280,12 @@ async fn check(open: &mut Open, wanted: &WantedDay) -> Result<(), StoreError> {
         true => BUSY_EVERY,
         false => Duration::ZERO,
     };
+    let before = open.checked.get(&wanted.day);
     let checked = Checked {
         due: Instant::now() + least.max(began.elapsed() * SHARE),
         was_busy: wanted.is_busy,
-        lag: found.as_ref().ok().copied(),
+        failed: found.is_err(),
+        lag: (found.as_ref().ok().copied()).or_else(|| before?.lag),
     };
     open.checked.insert(wanted.day, checked);
     found.map(|_| ())
@@ -333,10 +340,13 @@ fn show_lag(open: &Open) {
         let behind: u64 = lags.map(|lag| lag.committed.abs_diff(lag.mirrored)).sum();
         gauge!("weldfleet_mirror_lag_rows").set(behind as f64);
     }
-    gauge!("weldfleet_mirror_kept_rows").set(open.totals.kept as f64);
-    let older = open.totals.behind.values();
-    let missing: u64 = older.map(|day| day.missing).sum();
-    gauge!("weldfleet_mirror_older_rows_missing").set(missing as f64);
+    // Not counted yet, they are not none: the leader before may have told some.
+    if open.is_counted {
+        gauge!("weldfleet_mirror_kept_rows").set(open.totals.kept as f64);
+        let older = open.totals.behind.values();
+        let missing: u64 = older.map(|day| day.missing).sum();
+        gauge!("weldfleet_mirror_older_rows_missing").set(missing as f64);
+    }
 }
 
 /// The lag while MySQL does not answer, counted again as rarely as a day is checked.
@@ -346,28 +356,24 @@ struct EstimatedLag {
 }
 
 impl EstimatedLag {
-    /// What is committed by now, less what was mirrored when MySQL last answered.
+    /// What is committed by now, less what was mirrored when MySQL last answered; unknown where a day was never
+    /// compared.
     async fn tell(&mut self, daemon: &Daemon, open: Option<&Open>) {
         let began = Instant::now();
         let Some(open) = open.filter(|_| self.due.is_none_or(|due| began >= due)) else {
             return;
         };
-        if let Some(behind) = Self::count(daemon, open).await {
-            gauge!("weldfleet_mirror_lag_rows").set(behind as f64);
-        }
+        let behind = Self::count(daemon, open).await;
+        gauge!("weldfleet_mirror_lag_rows").set(gauges::known(behind));
         self.due = Some(Instant::now() + began.elapsed() * SHARE);
     }
 
     async fn count(daemon: &Daemon, open: &Open) -> Option<u64> {
         let mut behind = 0;
         for WantedDay { day, .. } in Wanted::now(daemon).often {
+            let compared = open.checked.get(&day)?.lag?;
             let committed = open.table.nok_count(day).await.ok()?;
-            let mirrored = open
-                .checked
-                .get(&day)
-                .and_then(|checked| checked.lag)
-                .map_or(0, |lag| lag.mirrored);
-            behind += committed.abs_diff(mirrored);
+            behind += committed.abs_diff(compared.mirrored);
         }
         Some(behind)
     }
@@ -423,7 +429,7 @@ async fn count(open: &mut Open, wanted: &Wanted) -> Result<(), StoreError> {
                 tracing::warn!(why, "rows that are missing in mysql are not counted");
                 totals.behind = std::mem::take(&mut open.totals.behind);
             }
-            open.totals = totals;
+            (open.totals, open.is_counted) = (totals, true);
         }
         Err(error) if error.is_outage() && !matches!(error, StoreError::MySqlSilent { .. }) => {
             return Err(error);

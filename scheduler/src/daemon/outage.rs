@@ -2,7 +2,7 @@
 
 pub use weldfleet_service::{
     Backoff,
-    outage::{CLICKHOUSE, REDIS, ends},
+    outage::{CLICKHOUSE, REDIS, ends, is_unknown},
 };
 use weldfleet_service::{Health, exit::causes, outage};
 use weldfleet_stores::StoreError;

@@ -40,7 +40,6 @@ pub async fn run(daemon: Daemon, deps: Dependencies) {
         pass: Pass::new(deps),
         watch: TableWatch::default(),
         backoff: Backoff::default(),
-        queue_failed: false,
         deaths: None,
         told: None,
     };
@@ -69,8 +68,6 @@ struct Slicing {
     pass: Pass,
     watch: TableWatch,
     backoff: Backoff,
-    /// A pass said that Redis does not work.
-    queue_failed: bool,
     /// Leases that had run out when the last pass looked.
     deaths: Option<u64>,
     /// See [`keep_breakers_pause`].
@@ -81,8 +78,9 @@ impl Slicing {
     /// Who does not lead knows nothing of passes.
     fn forget(&mut self) {
         gauges::forget(&["weldfleet_jobs_unreadable"]);
-        forget(&self.daemon.health, std::mem::take(&mut self.queue_failed));
+        forget(&self.daemon.health);
         self.daemon.telling.reached(true);
+        self.daemon.telling.again(None);
         self.deaths = None;
     }
 
@@ -113,7 +111,6 @@ impl Slicing {
             }
         };
         if let Some((dependency, reason)) = failed {
-            self.queue_failed |= dependency == REDIS;
             outage::begins(&self.daemon.health, dependency, &reason);
             count_failed(dependency);
             if dependency == CLICKHOUSE {
@@ -125,7 +122,6 @@ impl Slicing {
     }
 
     async fn went_through(&mut self, summary: &Summary, began: Instant) {
-        self.queue_failed = false;
         self.daemon.telling.reached(true);
         histogram!("weldfleet_pass_duration_seconds").record(began.elapsed());
         show(&self.daemon, summary);
@@ -157,13 +153,11 @@ fn count_failed(dependency: &'static str) {
     counter!("weldfleet_passes_failed_total", "dependency" => dependency).increment(1);
 }
 
-/// What passes found out is no longer true of this scheduler: whoever leads now says how its passes go.
-fn forget(health: &Health, queue_failed: bool) {
-    if queue_failed {
-        outage::ends(health, REDIS);
-    }
-    outage::ends(health, CLICKHOUSE);
-    for component in ["clock", "paused", "jobs", RUN] {
+/// What passes found out is no longer true of this scheduler: whoever leads now says how its passes go. Redis is asked
+/// on by the leadership task, ClickHouse by nobody here.
+fn forget(health: &Health) {
+    outage::is_unknown(CLICKHOUSE);
+    for component in [CLICKHOUSE, "clock", "paused", "jobs", RUN] {
         health.ready(component);
     }
 }
@@ -268,6 +262,13 @@ fn show(daemon: &Daemon, summary: &Summary) {
             daemon.health.ready("jobs");
         }
     }
+    if daemon.telling.again(summary.again.clone()) {
+        let row = summary.again.as_deref().unwrap_or_default();
+        tracing::warn!(
+            row,
+            "a row was given to workers again and again, and has no verdict"
+        );
+    }
     match &summary.backfill_waits {
         Some(why) => daemon.health.not_ready(RUN, why.clone()),
         None => daemon.health.ready(RUN),
@@ -329,11 +330,9 @@ mod tests {
         for component in [REDIS, CLICKHOUSE, "clock", "paused", "jobs", RUN] {
             health.not_ready(component, "X");
         }
-        forget(&health, false);
+        forget(&health);
         let left = health.reasons().into_iter().map(|reason| reason.component);
         assert_eq!(left.collect::<Vec<_>>(), [REDIS], "the leadership task's");
-        forget(&health, true);
-        assert!(health.reasons().is_empty());
     }
 
     #[test]

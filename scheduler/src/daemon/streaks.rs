@@ -1,5 +1,5 @@
 //! Hits of a rule at one spot of a part and one timer, several welds in a row, told while this scheduler leads: as an
-//! event and a line of the log, once, and as a metric. Nothing is decided by them and no verdict changes. Everything is
+//! event and a line of the log, once, and as metrics. Nothing is decided by them and no verdict changes. Everything is
 //! read from the rows' stored hits, so a new leader finds the streaks of the live days again; an event of the same
 //! spot, rule and first weld is not kept twice.
 
@@ -12,7 +12,7 @@ use weldfleet_weld::rules::{Rule, Spot, SpotHit, Streak, streaks};
 use super::Daemon;
 use crate::{
     actions::By,
-    clock::{live_days, today},
+    clock::{live_days, now_ms, today},
     dependencies::WatchedTable,
     events,
 };
@@ -68,7 +68,10 @@ async fn look(
         let hits = table.spot_hits(*rule, &days, *least).await?;
         let found = of_live_days(streaks(&hits, *least), oldest);
         let news = reported.news(*rule, &found);
-        keep(daemon, *rule, &news).await;
+        if keep(daemon, *rule, &news).await {
+            gauge!("weldfleet_hit_streak_told_timestamp_seconds", "rule" => rule.as_str())
+                .set(now_ms() as f64 / 1000.0);
+        }
         for streak in news {
             tracing::warn!(
                 rule = rule.as_str(),
@@ -95,8 +98,8 @@ fn of_live_days(mut found: Vec<Streak<'_>>, oldest: Day) -> Vec<Streak<'_>> {
     found
 }
 
-/// Tells `weld_events`; without it the log has it.
-async fn keep(daemon: &Daemon, rule: Rule, news: &[&Streak<'_>]) {
+/// Tells `weld_events`; without it the log has it. Whether there is one that no leader has told.
+async fn keep(daemon: &Daemon, rule: Rule, news: &[&Streak<'_>]) -> bool {
     let by = By::new(&*daemon.id, &events::STREAK_OF.words(&[rule.as_str()]).en);
     let event = |streak: &&Streak<'_>| {
         let (first, last) = (streak.first, streak.last);
@@ -116,11 +119,15 @@ async fn keep(daemon: &Daemon, rule: Rule, news: &[&Streak<'_>]) {
         )
     };
     let events: Vec<_> = news.iter().map(event).collect();
-    if let Err(error) = Events::new(&daemon.settings).record_once(&events).await {
-        tracing::warn!(
-            error = error.chain(),
-            "hits in a row are not kept in weld_events"
-        );
+    match Events::new(&daemon.settings).record_once(&events).await {
+        Ok(added) => added > 0,
+        Err(error) => {
+            tracing::warn!(
+                error = error.chain(),
+                "hits in a row are not kept in weld_events"
+            );
+            !news.is_empty()
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the leader tells the fleet of itself beside its address, so that everybody who says why nothing moves knows
-//! what the leader knows: why it is not ready, and whether it can look after the mirror.
+//! what the leader knows: why it is not ready, whether it can look after the mirror, and which rows come back without a
+//! verdict.
 
 use std::{
     sync::{
@@ -12,7 +13,7 @@ use std::{
 use weldfleet_service::{Health, lock};
 
 use super::outage::{CLICKHOUSE, REDIS};
-use crate::status::causes::{MIRROR, UNREACHED};
+use crate::status::causes::{AGAIN, MIRROR, UNREACHED};
 
 /// Letters of a reason that are told; all of it is in `/readyz`.
 const MOST: usize = 1000;
@@ -28,6 +29,8 @@ pub struct Telling {
     day_fails: AtomicBool,
     /// Why the mirror is not looked after.
     mirror: Mutex<Option<String>>,
+    /// Day and key of a row that comes back without a verdict.
+    again: Mutex<Option<String>>,
 }
 
 impl Telling {
@@ -54,6 +57,14 @@ impl Telling {
         *lock(&self.mirror) = why;
     }
 
+    /// See [`crate::pass::Summary`]; answers whether that is news.
+    pub fn again(&self, row: Option<String>) -> bool {
+        let mut again = lock(&self.again);
+        let is_news = row.is_some() && again.is_none();
+        *again = row;
+        is_news
+    }
+
     /// `component: reason`, a line each. What was wrong with Redis is over where it can be told, if `redis_is_back`.
     pub fn lines(&self, health: &Health, redis_is_back: bool) -> Vec<String> {
         let is_unreached = lock(&self.unreached).is_some();
@@ -67,7 +78,9 @@ impl Telling {
             component => (component, reason.reason),
         });
         let mirror = lock(&self.mirror).clone().map(|why| (MIRROR, why));
+        let again = lock(&self.again).clone().map(|row| (AGAIN, row));
         own.chain(mirror)
+            .chain(again)
             .map(|(component, why)| {
                 let why: String = why.chars().take(MOST).collect();
                 format!("{component}: {why}")
@@ -101,6 +114,10 @@ mod tests {
         assert_eq!(telling.lines(&health, true), ["clickhouse: X", "jobs: X"]);
         telling.day_fails(true);
         assert_eq!(telling.lines(&health, true), ["day: X", "jobs: X"]);
+        let row = || Some("20261122 t 7".to_owned());
+        assert!(telling.again(row()) && !telling.again(row()), "told once");
+        let told = telling.lines(&health, true);
+        assert_eq!(told[2], "rows again: 20261122 t 7");
     }
 
     #[test]

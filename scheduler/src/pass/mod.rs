@@ -18,8 +18,9 @@
 //! was changed nothing is added in the old one: see [`withdraw`].
 //!
 //! What is remembered is only about time and effort: since when a partial range has been waiting ([`partial_ranges`]),
-//! which days of a run were seen to be finished or could not be looked at ([`runs`]), and what Redis and the pause
-//! looked like last time ([`memory`]). Losing it costs a wait or a query.
+//! which days of a run were seen to be finished or could not be looked at ([`runs`]), what Redis and the pause looked
+//! like last time ([`memory`]), and which rows come back without a verdict ([`again`]). Losing it costs a wait or a
+//! query.
 //!
 //! What was rejected: telling the pass what to do ("a backfill was requested", "these rows came"), because a message
 //! that is lost or comes twice is then a bug; a cursor of how far a day was sliced, because late rows lie before it;
@@ -31,6 +32,7 @@
 //!   that came under a dead job;
 //! - [`memory`]: what must be announced when Redis forgot it.
 
+mod again;
 pub mod cut;
 mod growth;
 mod memory;
@@ -52,6 +54,7 @@ use crate::{
     clock::live_days,
     dependencies::{Dependencies, DependencyError},
 };
+use again::Again;
 use growth::Growth;
 use memory::Memory;
 use partial_ranges::PartialRanges;
@@ -97,6 +100,8 @@ pub struct Summary {
     pub failed: Option<StoreError>,
     /// Why a run waits, at a day or to be closed; others do not.
     pub backfill_waits: Option<String>,
+    /// Day and key of a row that comes back without a verdict.
+    pub again: Option<String>,
     /// The queue when the pass began.
     pub stats: Stats,
 }
@@ -111,6 +116,7 @@ pub struct Pass {
     failing: FailingDays,
     memory: Memory,
     growth: Growth,
+    again: Again,
 }
 
 impl Pass {
@@ -124,6 +130,7 @@ impl Pass {
             failing: FailingDays::default(),
             memory: Memory::default(),
             growth: Growth::default(),
+            again: Again::default(),
         }
     }
 
@@ -229,9 +236,11 @@ impl Pass {
         }
         self.slice_runs(&open_runs, leader, &mut backfill_free, moment, &mut summary)
             .await?;
+        let max_wait = self.deps.settings.scheduler.max_wait;
         if live_free > 0 {
-            summary.next_due = self.partial.next_due(self.deps.settings.scheduler.max_wait);
+            summary.next_due = self.partial.next_due(max_wait);
         }
+        summary.again = self.again.told(max_wait, moment.at);
         Ok(summary)
     }
 
@@ -250,7 +259,10 @@ impl Pass {
         summary: &mut Summary,
     ) -> Result<Sliced, DependencyError> {
         let (deps, partial) = (&self.deps, &mut self.partial);
-        let sliced = slice::slice(deps, partial, of, leader, free, moment.at).await?;
+        let mut sliced = slice::slice(deps, partial, of, leader, free, moment.at).await?;
+        if let Some(first) = sliced.first.take() {
+            self.again.note(of.run, of.day, first, moment.at);
+        }
         summary.unreadable.extend_from_slice(&sliced.unreadable);
         if sliced.is_busy() {
             summary.busy_days.insert(of.day);

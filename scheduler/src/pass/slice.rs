@@ -63,6 +63,8 @@ pub struct Sliced {
     /// Jobs that were outstanding before.
     pub outstanding: u64,
     pub enqueued: u64,
+    /// Where the first of these begins.
+    pub first: Option<Key>,
     /// Partial ranges that wait.
     pub waiting: u64,
     pub ended: SliceEnd,
@@ -356,6 +358,7 @@ impl Reading<'_> {
             .collect();
         deps.table.name_keys(&mut keys).await?;
         let order = cuts.first().map(|cut| cut.keys.order());
+        let first = cuts.first().map(|cut| cut.keys.from.clone());
         // After the keys were read: a row that comes later makes its range larger, and the worker looks by itself.
         let repeated_keys =
             order == Some(KeyOrder::SortingKey) && deps.table.has_repeated_keys(of.day).await?;
@@ -397,6 +400,9 @@ impl Reading<'_> {
                 jobs.added
             }
         };
+        if added > 0 {
+            sliced.first = sliced.first.take().or(first);
+        }
         sliced.enqueued += added;
         **free = free.saturating_sub(added);
         Ok(())

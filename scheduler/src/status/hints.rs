@@ -9,7 +9,10 @@ use weldfleet_settings::Scheduler;
 use weldfleet_stores::Day;
 use weldfleet_words::{Words, words};
 
-use super::report::{DayLine, Hint, OlderDay, OlderMirror, Report};
+use super::{
+    causes::AGAIN,
+    report::{DayLine, Hint, OlderDay, OlderMirror, Report},
+};
 use crate::{
     actions::runs::MOST_DAYS,
     args::VERSION,
@@ -29,33 +32,70 @@ pub fn hints(report: &Report, scheduler: &Scheduler, ours: &SettingsDigest) -> V
         (words, true) => (words, None),
         (words, false) => (None, words),
     };
-    let wanted = [
-        other_rows(report, ours),
-        other_leases(report, ours),
-        other_days(report, scheduler),
-        later_alone,
-        dead(report),
-        older(report),
-        no_day(report),
-        in_error(report),
-        gone(report),
-        pause_lost(report),
-        unknown_runs(report),
-        late(report),
-    ];
-    let needed = wanted.into_iter().flatten().map(|words| (words, true));
-    let told = [
-        mixed(report.living_workers()),
-        other_settings(report),
-        older_mirror(report),
-        later,
-    ];
-    let told = told.into_iter().flatten().map(|words| (words, false));
-    let hint = |(words, needs_a_person)| Hint {
-        words,
-        needs_a_person,
+    let hint = |needs_a_person| {
+        move |(code, words): (&'static str, Option<Words>)| {
+            Some(Hint {
+                code,
+                words: words?,
+                needs_a_person,
+            })
+        }
     };
-    needed.chain(told).map(hint).collect()
+    let wanted = [
+        ("other_rows", other_rows(report, ours)),
+        ("other_leases", other_leases(report, ours)),
+        ("other_days", other_days(report, scheduler)),
+        ("later", later_alone),
+        ("dead", dead(report)),
+        ("older", older(report)),
+        ("no_day", no_day(report)),
+        ("in_error", in_error(report)),
+        ("gone", gone(report)),
+        ("pause_lost", pause_lost(report)),
+        ("unknown_runs", unknown_runs(report)),
+        ("rows_again", rows_again(report)),
+        ("late", late(report)),
+    ];
+    let told = [
+        ("mixed", mixed(report.living_workers())),
+        ("other_settings", other_settings(report)),
+        ("older_mirror", older_mirror(report)),
+        ("later", later),
+    ];
+    let wanted = wanted.into_iter().filter_map(hint(true));
+    wanted
+        .chain(told.into_iter().filter_map(hint(false)))
+        .collect()
+}
+
+/// Whether each of what needs a person is told, by code; `None` where what it is read from is not known.
+pub fn attention(report: &Report) -> Vec<(&'static str, Option<bool>)> {
+    let (queue, details) = (report.workers.is_some(), report.details_at_ms.is_some());
+    let read_from = [
+        ("other_rows", queue),
+        ("other_leases", queue),
+        ("other_days", queue),
+        ("later", report.rows_later.is_some()),
+        ("dead", report.jobs.is_some()),
+        ("older", report.older_days.is_some()),
+        ("no_day", report.rows_on_no_day.is_some()),
+        ("in_error", report.days.is_some()),
+        ("gone", details),
+        ("pause_lost", details),
+        ("unknown_runs", details),
+        ("rows_again", queue),
+        ("late", report.mirror.is_some()),
+    ];
+    let told = |code| {
+        let mut hints = report.hints.iter();
+        hints.any(|hint| hint.needs_a_person && hint.code == code)
+    };
+    let problem = report.further_problems().next().is_some();
+    let hints = read_from.map(|(code, known)| (code, known.then(|| told(code))));
+    hints
+        .into_iter()
+        .chain([("problem", Some(problem))])
+        .collect()
 }
 
 fn dead(report: &Report) -> Option<Words> {
@@ -192,6 +232,17 @@ fn unknown_runs(report: &Report) -> Option<Words> {
     Some(words!(
         "jobs of run {run} are in the queue, and weld_runs does not know it; `scheduler backfill cancel {run}` takes them off",
         "队列中有补跑 {run} 的作业，但 weld_runs 中没有它；用 `scheduler backfill cancel {run}` 移出"
+    ))
+}
+
+/// What the leader says of rows that no job gives a verdict.
+fn rows_again(report: &Report) -> Option<Words> {
+    let mut says = report.leader_says.iter();
+    let row = says.find_map(|line| line.strip_prefix(AGAIN)?.strip_prefix(": "))?;
+    let (day, weld) = row.split_once(' ')?;
+    Some(words!(
+        "rows of {day} were given to workers again and again and have no verdict, the first is {weld}; give workers and schedulers the same [tables], clickhouse.url and rights (`worker check` on each host)",
+        "{day} 的数据多次交给工作进程，仍没有判定，第一行是 {weld}；请统一工作进程和调度器的 [tables]、clickhouse.url 和权限（在各主机上运行 `worker check`）"
     ))
 }
 
@@ -356,8 +407,15 @@ fn mixed<'a>(living: impl Iterator<Item = &'a WorkerEntry>) -> Option<Words> {
 #[cfg(test)]
 mod tests {
     use weldfleet_queue::Candidate;
+    use weldfleet_stores::clickhouse::OutcomeCounts;
 
-    use super::{super::worker_entry, *};
+    use super::{
+        super::{
+            report::{MirrorLine, RunLine},
+            worker_entry,
+        },
+        *,
+    };
 
     fn worker(device: &str, model_version: &str, silent_ms: u64) -> WorkerEntry {
         WorkerEntry {
@@ -521,6 +579,104 @@ mod tests {
             told,
             [("2 dead ", true), ("older d", true), ("7 rows ", false)]
         );
+    }
+
+    /// Every hint that needs a person.
+    fn all() -> Report {
+        let settings = SettingsDigest::default()
+            .with("tables", &2)
+            .with(settings_digest::LEASE, &"6s")
+            .to_string();
+        let worker = worker_entry(&[
+            ("version", VERSION.as_str()),
+            (SettingsDigest::FIELD, settings.as_str()),
+        ]);
+        let candidate = Candidate {
+            id: "b".to_owned(),
+            says: vec![format!("{DAYS_TOLD}lookback_days=7")],
+            ..Candidate::default()
+        };
+        let day = "20261101".to_owned();
+        Report {
+            workers: Some(vec![worker]),
+            leader_says: vec![
+                days_told(&Scheduler::default()),
+                format!("{AGAIN}: 20261101 2026-11-01 06:00:00.000 x: 7"),
+            ],
+            schedulers: vec![candidate],
+            rows_later: Some(7),
+            jobs: Some([(State::Dead, 2)].into()),
+            older_days: Some(vec![OlderDay {
+                day: day.clone(),
+                left: 3,
+            }]),
+            rows_on_no_day: Some(1),
+            days: Some(vec![DayLine {
+                outcomes: OutcomeCounts {
+                    error: 1,
+                    ..OutcomeCounts::default()
+                },
+                ..DayLine::default()
+            }]),
+            runs: Some(vec![RunLine {
+                gone: 3,
+                ..RunLine::default()
+            }]),
+            details_at_ms: Some(7),
+            pause_lost: true,
+            unknown_runs: vec![7],
+            mirror: Some(vec![MirrorLine {
+                day,
+                committed: 2,
+                mirrored: 1,
+                kept: 0,
+                equal: false,
+                late: 1,
+            }]),
+            problems: vec!["mysql: slow".to_owned()],
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn whatever_needs_a_person_is_counted_by_its_code() {
+        let ours = SettingsDigest::default()
+            .with("tables", &1)
+            .with(settings_digest::LEASE, &"30s");
+        let mut report = all();
+        report.hints = hints(&report, &Scheduler::default(), &ours);
+        let needed = report.hints.iter().filter(|hint| hint.needs_a_person);
+        let mut codes: Vec<&str> = needed.map(|hint| hint.code).collect();
+        codes.push("problem");
+        let told = |of: bool| codes.iter().map(|code| (*code, Some(of))).collect();
+        let wanted: Vec<(&str, Option<bool>)> = told(true);
+        assert_eq!(attention(&report), wanted);
+        let again = report.hints.iter().find(|hint| hint.code == "rows_again");
+        let said = &again.unwrap().words.en;
+        assert!(said.starts_with("rows of 20261101 "), "{said}");
+        assert!(said.contains("is 2026-11-01 06:00:00.000 x: 7;"), "{said}");
+        (report.hints, report.problems) = (Vec::new(), Vec::new());
+        let wanted: Vec<(&str, Option<bool>)> = told(false);
+        assert_eq!(attention(&report), wanted);
+        let known = attention(&Report::default()).into_iter();
+        let known: Vec<&str> = known
+            .filter_map(|(code, told)| told.and(Some(code)))
+            .collect();
+        assert_eq!(known, ["problem"], "where nothing was read");
+    }
+
+    #[test]
+    fn what_needs_a_person_has_one_alert() {
+        // By another metric.
+        let own = ["later", "dead", "older", "no_day", "in_error", "late"];
+        let codes = attention(&Report::default()).into_iter();
+        let others: Vec<&str> = codes
+            .map(|(code, _)| code)
+            .filter(|code| !own.contains(code))
+            .collect();
+        let alert = format!("weldfleet_attention{{code=~\"{}\"}}", others.join("|"));
+        let alerts = include_str!("../../../monitoring/alerts.yml");
+        assert!(alerts.contains(&alert), "{alert}");
     }
 
     #[test]

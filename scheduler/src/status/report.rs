@@ -163,6 +163,8 @@ pub enum Outlook {
 /// What a person may want to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hint {
+    /// For machines; does not change.
+    pub code: &'static str,
     pub words: Words,
     /// Somebody has to: it does not end by itself.
     pub needs_a_person: bool,
@@ -467,6 +469,7 @@ mod tests {
             with(None, &move |report| {
                 let words = Words::new("w", "w");
                 report.hints = vec![Hint {
+                    code: "w",
                     words,
                     needs_a_person,
                 }];

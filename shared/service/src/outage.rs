@@ -31,6 +31,11 @@ pub fn ends(health: &Health, dependency: &'static str) {
     }
 }
 
+/// Nobody asks this dependency any more.
+pub fn is_unknown(dependency: &'static str) {
+    gauge!("weldfleet_dependency_up", "dependency" => dependency).set(f64::NAN);
+}
+
 /// Notes that a dependency does not work, and waits a moment before the next try.
 pub async fn wait(health: &Health, dependency: &'static str, reason: &str) {
     begins(health, dependency, reason);

@@ -39,9 +39,18 @@ pub fn install(hours: &[&str]) -> anyhow::Result<Handle> {
     });
     describe(
         Kind::Gauge,
-        "weldfleet_dependency_up 1 while this process finds that the dependency does what it needs of it, else 0",
+        "weldfleet_dependency_up 1 while this process finds that the dependency does what it needs of it, else 0; NaN while it does not ask (ClickHouse, of a standby)",
     );
     Ok(handle)
+}
+
+/// Says which build this is.
+pub fn tell_build(version: &'static str) {
+    describe(
+        Kind::Gauge,
+        "weldfleet_build_info 1, with the version of this program as `--version` prints it",
+    );
+    metrics::gauge!("weldfleet_build_info", "version" => version).set(1.0);
 }
 
 /// What a metric is.

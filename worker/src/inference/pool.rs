@@ -62,6 +62,7 @@ impl Pool {
         let (chunks, ranges) = unbounded();
         let (unleased, rest) = unbounded();
         let chunk_rows = CHUNK_ROWS.next_multiple_of(layout.batch_rows);
+        metrics::gauge!("weldfleet_compute_threads").set(layout.sessions as f64);
         let ready = first_then_rest(layout.sessions, || {
             Compute::new(judge.clone(), models.clone(), layout)
         })?;

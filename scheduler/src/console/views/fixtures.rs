@@ -40,6 +40,7 @@ pub fn report() -> Report {
             .line(),
         ],
         hints: vec![Hint {
+            code: "dead",
             words: Words::new(HOSTILE, HOSTILE),
             needs_a_person: true,
         }],

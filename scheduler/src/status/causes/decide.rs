@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use weldfleet_queue::{State, WorkerEntry};
 use weldfleet_stores::clickhouse::RunState;
 
-use super::{Cause, MIRROR, RUN, UNREACHED};
+use super::{AGAIN, Cause, MIRROR, RUN, UNREACHED};
 use crate::{
     clock::time_of_day,
     pass::{BACKFILL, LIVE},
@@ -150,7 +150,7 @@ fn leader(report: &Report, found: &mut Vec<Cause>) {
         let why = why.to_owned();
         let cause = match component {
             // Judging goes on without it.
-            MIRROR => continue,
+            MIRROR | AGAIN => continue,
             "clickhouse" | UNREACHED if is_told(found, "clickhouse") => continue,
             "redis" if is_told(found, "redis") => continue,
             UNREACHED => Cause::StoreAway {
@@ -568,6 +568,9 @@ mod tests {
         let is_away: fn(&mut Report) =
             |report| report.stores.mysql = StoreLine::Away("refused".to_owned());
         assert_eq!(said(&[mirror], is_away), ["mirror_away", "nothing_to_do"]);
+        // A row that comes back keeps nothing else from being judged.
+        let again = "rows again: 20261122 2026-11-22 06:00:00.000 7";
+        assert_eq!(said(&[again], nothing), ["nothing_to_do"]);
         // A job that cannot be read is no dead letter, and holds one day.
         let dead: fn(&mut Report) = |report| {
             left(report, 1000);

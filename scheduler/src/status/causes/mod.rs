@@ -21,6 +21,9 @@ pub const UNREACHED: &str = "clickhouse unreached";
 /// What it calls a run that waits while all else goes on.
 pub const RUN: &str = "backfill";
 
+/// What it calls a row that comes back without a verdict, which keeps nothing else from being judged.
+pub const AGAIN: &str = "rows again";
+
 /// Every code with whether it is alarming, for whoever counts causes.
 pub const CODES: [(&str, bool); 26] = [
     ("store_away", true),

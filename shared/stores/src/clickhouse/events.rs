@@ -148,19 +148,26 @@ impl Events {
         Ok(())
     }
 
-    /// Adds those of which none is kept with the same `what`, `on_what` and `why`.
-    pub async fn record_once(&self, events: &[Event]) -> Result<(), StoreError> {
+    /// Adds those of which none is kept with the same `what`, `on_what` and `why`; returns how many these are.
+    pub async fn record_once(&self, events: &[Event]) -> Result<u64, StoreError> {
+        let (table, columns) = (&self.table, COLUMNS.join(", "));
+        let mut added = 0;
         for chunk in events.chunks(CHUNK) {
-            let sql = format!(
-                "INSERT INTO {table} ({columns}) SELECT new.1, new.2, new.3, new.4, new.5 FROM (SELECT arrayJoin([{rows}]) AS new) \
-                 WHERE (new.2, new.3, new.4) NOT IN (SELECT toString(what), on_what, why FROM {table})",
-                table = self.table,
-                columns = COLUMNS.join(", "),
-                rows = rows(chunk)
+            let news = format!(
+                "FROM (SELECT arrayJoin([{}]) AS new) WHERE (new.2, new.3, new.4) NOT IN (SELECT toString(what), on_what, why FROM {table})",
+                rows(chunk)
             );
-            self.server.execute("record an event", &sql).await?;
+            let sql = format!("SELECT count() {news}");
+            let count: u64 = self.server.one("look for events", &sql).await?;
+            if count > 0 {
+                let sql = format!(
+                    "INSERT INTO {table} ({columns}) SELECT new.1, new.2, new.3, new.4, new.5 {news}"
+                );
+                self.server.execute("record an event", &sql).await?;
+            }
+            added += count;
         }
-        Ok(())
+        Ok(added)
     }
 }
 
