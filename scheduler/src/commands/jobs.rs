@@ -97,28 +97,45 @@ pub async fn dead_of(queue: &Queue, run: u64) -> Result<u64, QueueError> {
         day: None,
         run: Some(run),
     };
-    Ok(find(queue, &query, usize::MAX).await?.len() as u64)
+    let mut dead = 0;
+    let count = |_| {
+        dead += 1;
+        true
+    };
+    each(queue, &query, count).await?;
+    Ok(dead)
 }
 
 /// Jobs that the filter lets through, `limit` at most.
 async fn find(queue: &Queue, query: &JobQuery, limit: usize) -> Result<Vec<Job>, QueueError> {
     let mut found = Vec::new();
+    let keep = |job| {
+        found.push(job);
+        found.len() < limit
+    };
+    each(queue, query, keep).await?;
+    Ok(found)
+}
+
+/// Takes the jobs that the filter lets through, until `take` wants no more.
+async fn each(
+    queue: &Queue,
+    query: &JobQuery,
+    mut take: impl FnMut(Job) -> bool,
+) -> Result<(), QueueError> {
     for state in &query.states {
         let mut cursor = Some(0);
         while let Some(at) = cursor {
             let page = queue.list(*state, at, PAGE).await?;
             for job in page.jobs {
-                if found.len() == limit {
-                    return Ok(found);
-                }
-                if query.takes(&job) {
-                    found.push(job);
+                if query.takes(&job) && !take(job) {
+                    return Ok(());
                 }
             }
             cursor = page.next;
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 async fn list(

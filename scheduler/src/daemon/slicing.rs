@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use weldfleet_breaker::is_breakers;
 use weldfleet_queue::{LeaderToken, Pause};
 use weldfleet_service::Health;
@@ -29,11 +30,13 @@ use crate::{
 const CLOCKS_MAY_DIFFER_MS: i64 = 60_000;
 /// Events among which an earlier leader's is looked for.
 const LATEST_EVENTS: u32 = 100;
+/// When what ClickHouse did not answer at the start is asked again.
+const ASKED_AGAIN: Duration = Duration::from_secs(10);
 /// No two passes are closer than this, whatever is due.
 const SHORTEST: Duration = Duration::from_millis(20);
 
 pub async fn run(daemon: Daemon, deps: Dependencies) {
-    warn_of_tables(&deps).await;
+    tokio::spawn(warn_of_tables(deps.clone(), daemon.stop.clone()));
     let mut leads = daemon.leads.clone();
     let mut slicing = Slicing {
         daemon: daemon.clone(),
@@ -167,17 +170,40 @@ fn more_than(before: Option<u64>, now: u64) -> u64 {
     before.map_or(0, |before| now.checked_sub(before).unwrap_or(now))
 }
 
-/// What keeps rows from being judged, and nothing else says.
-async fn warn_of_tables(deps: &Dependencies) {
-    if let Ok(Some(empty)) = empty_filter(&deps.settings).await {
-        tracing::warn!("{empty}");
+/// What keeps rows from being judged, and nothing else says. Beside the passes, which say when ClickHouse is away.
+async fn warn_of_tables(deps: Dependencies, stop: CancellationToken) {
+    let warnings = loop {
+        match table_warnings(&deps).await {
+            Ok(warnings) => break warnings,
+            Err(_) if stop.run_until_cancelled(sleep(ASKED_AGAIN)).await.is_none() => return,
+            Err(_) => {}
+        }
+    };
+    for warning in warnings {
+        tracing::warn!("{warning}");
     }
-    if let Ok(Some(policy)) = deps.table.row_policy().await {
-        tracing::warn!("{policy}");
-    }
-    for lacking in own_tables(&deps.settings).await.unwrap_or_default() {
-        tracing::warn!(lacking, "`scheduler migrate` has something to do");
-    }
+}
+
+async fn table_warnings(deps: &Dependencies) -> Result<Vec<String>, StoreError> {
+    let mut warnings = Vec::new();
+    warnings.extend(
+        empty_filter(&deps.settings)
+            .await?
+            .map(|empty| empty.to_string()),
+    );
+    warnings.extend(
+        deps.table
+            .row_policy()
+            .await?
+            .map(|policy| policy.to_string()),
+    );
+    let lacking = own_tables(&deps.settings).await?;
+    warnings.extend(
+        lacking
+            .iter()
+            .map(|lacking| format!("`scheduler migrate` has something to do: {lacking}")),
+    );
+    Ok(warnings)
 }
 
 async fn one(

@@ -102,8 +102,7 @@ impl Runtime {
                 self.precision == Precision::F32,
                 "model.precision = \"bf16\" needs OpenVINO: {error:#}"
             );
-            let nobodys_mistake =
-                self.openvino_plugin.is_none() || error.is::<openvino::NoDevice>();
+            let nobodys_mistake = error.is::<openvino::NoDevice>();
             let error = format!("{error:#}");
             let told = "no GPU and no OpenVINO, using ONNX Runtime's own cpu provider";
             match nobodys_mistake {
