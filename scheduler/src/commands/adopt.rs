@@ -123,7 +123,8 @@ fn load(plan: &Adoption, languages: &[Language]) -> Result<Settings, Failure> {
     Settings::from_text(&document, secrets).or_exit(Exit::Usage)
 }
 
-/// The address that answers, and what it says of the table; the first address where none answers.
+/// The address that answers, and what it says of the table; the first address where none answers. Who spoke TLS is never
+/// asked without: the password would go in clear text, though a certificate alone may have been refused.
 async fn ask_clickhouse(
     settings: &Settings,
     old: &OldConfig,
@@ -132,6 +133,12 @@ async fn ask_clickhouse(
 ) -> (String, Answer<SourceTable>) {
     let mut reasons = Vec::new();
     for url in urls {
+        if urls[0].starts_with("https:") && url.starts_with("http:") {
+            reasons.push(format!(
+                "{url} is not asked, since the old service spoke TLS: name the authority in clickhouse.tls_ca_file, or write clickhouse.url"
+            ));
+            continue;
+        }
         let account = match settings.clickhouse.at(url) {
             Ok(account) => account,
             Err(error) => {
@@ -424,7 +431,11 @@ mod tests {
 
         let urls = ["https", "http"].map(|scheme| format!("{scheme}://127.0.0.1:{plain}"));
         settings.clickhouse = settings.clickhouse.at(&urls[0]).unwrap();
-        assert_eq!(asked(&settings, urls.clone()).await, urls[1]);
+        assert_eq!(
+            asked(&settings, urls.clone()).await,
+            urls[0],
+            "no password in clear text"
+        );
 
         let urls = ["http", "https"].map(|scheme| format!("{scheme}://127.0.0.1:{}", proxy.port()));
         settings = Settings::default();

@@ -134,7 +134,9 @@ impl SourceTable {
     /// Rows of a plant, beside which invented welds would stand; 0 in a table of our own making, and in one that was
     /// made for invented welds.
     pub async fn foreign_rows(&self) -> Result<u64, StoreError> {
-        match foreign_rows(&self.server, &self.schema).await? {
+        // Also those that `tables.filter` leaves out.
+        let server = self.server.clone().selecting_all();
+        match foreign_rows(&server, &self.schema).await? {
             0 => Ok(0),
             _ => rows_of_a_plant(&self.server, &self.schema.database, &self.schema.table).await,
         }
