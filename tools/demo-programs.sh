@@ -31,7 +31,7 @@ want_number() { # want_number NAME LEAST EXAMPLE : of a variable that a person m
 begin() {
     mkdir -p "$RUN_DIR"
     exec 8>"$RUN_DIR/lock"
-    flock -n 8 || fail "another demo is at work in this checkout; wait until it has ended, or interrupt it"
+    flock -n -E 75 8 || { (($? == 75)) && fail "another demo is at work in this checkout; wait until it has ended, or interrupt it"; }
     trap 'left_behind $?' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM

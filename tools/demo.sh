@@ -88,7 +88,7 @@ summary() {
         "speed" "$speed" \
         "NOK rows in MySQL" "$(number "$(mysql_rows "SELECT count(*) FROM nok_records WHERE data_date = $DAY")")" \
         "audit files" "$csv_files in $SAVE_DIR/$DAY/"
-    printf '  %s\n' "A weld is NOK if model and rules both say so, or the model is nearly certain: the model alone finds more."
+    ((found == labelled)) || printf '  %s\n' "A weld is NOK if model and rules both say so, or the model is nearly certain: the model alone finds more."
     heading "A NOK weld, drawn"
     local worst
     worst=$(clickhouse "SELECT record_id FROM spot_records WHERE data_date = $DAY AND final_result = 'NOK' AND rule_hits LIKE '%expulsion%' ORDER BY ml_nok_prob DESC LIMIT 1")

@@ -22,7 +22,9 @@ pub enum CurveLength {
 pub struct SimulationOptions {
     /// The day, `YYYYMMDD`; becomes `data_date`.
     pub day: u32,
+    /// Rows of the whole day.
     pub rows: u64,
+    /// Same seed, same rows.
     pub seed: u64,
     /// Share of NOK welds, 0 to 1. A plant has about 0.006.
     pub nok_rate: f64,

@@ -68,6 +68,12 @@ pub fn gone(users: &Users) -> HeaderValue {
 /// Only compared with what another request of the same browser has made of the same row.
 fn hash(review: &Review) -> u64 {
     let mut hasher = DefaultHasher::new();
-    [&review.result, &review.by, &review.at, &review.note].hash(&mut hasher);
+    let Review {
+        result,
+        by,
+        at,
+        note,
+    } = review;
+    [result, by, at, note].hash(&mut hasher);
     hasher.finish()
 }

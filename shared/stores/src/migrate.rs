@@ -81,8 +81,9 @@ pub async fn apply(settings: &Settings, migration: &Migration) -> Result<(), Sto
             break;
         }
         let anew = plan(settings).await?;
-        // Of what is asked, people have agreed to the first plan alone.
-        if !anew.asked().is_empty() {
+        // People have agreed to the first plan alone.
+        let agreed = migration.asked();
+        if anew.asked().iter().any(|asked| !agreed.contains(asked)) {
             break;
         }
         done = statements(settings, &anew).await;
