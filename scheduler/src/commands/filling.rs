@@ -36,7 +36,8 @@ pub struct Filling {
     midnight_ms: i64,
     began: Instant,
     stop: CancellationToken,
-    inserted: Arc<AtomicU64>,
+    /// Rows up to here are inserted or on their way.
+    sent: Arc<AtomicU64>,
 }
 
 impl Filling {
@@ -66,7 +67,7 @@ impl Filling {
             midnight_ms: midnight.compatible()?.timestamp().as_millisecond(),
             began: Instant::now(),
             stop: signals::stop()?,
-            inserted: Arc::default(),
+            sent: Arc::default(),
         })
     }
 
@@ -76,7 +77,7 @@ impl Filling {
         I: Fn(Range<u64>) -> W,
         W: Future<Output = Result<u64, Failure>> + Send + 'static,
     {
-        let all = insert_all(&self.simulator, insert, &self.inserted);
+        let all = insert_all(&self.simulator, insert, &self.sent);
         let ended = self.stop.run_until_cancelled(all).await;
         ended
             .unwrap_or_else(interrupted)
@@ -96,8 +97,8 @@ impl Filling {
 
     /// Says what a filling that did not end leaves in the table.
     fn cut_short(&self, mut failure: Failure) -> Failure {
-        let inserted = self.inserted.load(Ordering::Relaxed);
-        if inserted == 0 {
+        let sent = self.sent.load(Ordering::Relaxed);
+        if sent == 0 {
             return failure;
         }
         let SimulationOptions {
@@ -106,8 +107,8 @@ impl Filling {
             ..
         } = *self.simulator.options();
         failure.error = failure.error.context(format!(
-            "about {} of {} rows are inserted and stay on {}, with record ids from {first} to {}",
-            grouped(inserted),
+            "up to {} of {} rows are inserted and stay on {}, with record ids between {first} and {}; count them",
+            grouped(sent),
             grouped(rows),
             self.day,
             first - 1 + rows
@@ -150,11 +151,7 @@ fn interrupted() -> Result<(), Failure> {
     Err(anyhow::anyhow!("interrupted").into())
 }
 
-async fn insert_all<I, W>(
-    simulator: &Simulator,
-    insert: I,
-    known: &AtomicU64,
-) -> Result<(), Failure>
+async fn insert_all<I, W>(simulator: &Simulator, insert: I, sent: &AtomicU64) -> Result<(), Failure>
 where
     I: Fn(Range<u64>) -> W,
     W: Future<Output = Result<u64, Failure>> + Send + 'static,
@@ -170,14 +167,13 @@ where
             && let Some(done) = tasks.join_next().await
         {
             inserted += done??;
-            known.fetch_max(inserted, Ordering::Relaxed);
             progress.show(inserted, rows, "");
         }
+        sent.fetch_max(chunk.end, Ordering::Relaxed);
         tasks.spawn(insert(chunk));
     }
     while let Some(done) = tasks.join_next().await {
         inserted += done??;
-        known.fetch_max(inserted, Ordering::Relaxed);
         progress.show(inserted, rows, "");
     }
     progress.end();

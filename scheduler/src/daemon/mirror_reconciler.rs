@@ -357,25 +357,30 @@ struct EstimatedLag {
 
 impl EstimatedLag {
     /// What is committed by now, less what was mirrored when MySQL last answered; unknown where a day was never
-    /// compared.
+    /// compared. Of a day that has begun since MySQL has nothing. What ClickHouse does not answer stays as it was.
     async fn tell(&mut self, daemon: &Daemon, open: Option<&Open>) {
         let began = Instant::now();
         let Some(open) = open.filter(|_| self.due.is_none_or(|due| began >= due)) else {
             return;
         };
-        let behind = Self::count(daemon, open).await;
-        gauge!("weldfleet_mirror_lag_rows").set(gauges::known(behind));
+        if let Ok(behind) = Self::count(daemon, open).await {
+            gauge!("weldfleet_mirror_lag_rows").set(gauges::known(behind));
+        }
         self.due = Some(Instant::now() + began.elapsed() * SHARE);
     }
 
-    async fn count(daemon: &Daemon, open: &Open) -> Option<u64> {
+    async fn count(daemon: &Daemon, open: &Open) -> Result<Option<u64>, StoreError> {
+        let mirrored = |day| Some(open.checked.get(&day)?.lag?.mirrored);
+        let newest = open.checked.keys().rfind(|day| mirrored(**day).is_some());
         let mut behind = 0;
         for WantedDay { day, .. } in Wanted::now(daemon).often {
-            let compared = open.checked.get(&day)?.lag?;
-            let committed = open.table.nok_count(day).await.ok()?;
-            behind += committed.abs_diff(compared.mirrored);
+            let began_since = newest.is_some_and(|newest| day > *newest);
+            let Some(mirrored) = mirrored(day).or(began_since.then_some(0)) else {
+                return Ok(None);
+            };
+            behind += open.table.nok_count(day).await?.abs_diff(mirrored);
         }
-        Some(behind)
+        Ok(Some(behind))
     }
 }
 

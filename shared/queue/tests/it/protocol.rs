@@ -74,18 +74,9 @@ async fn a_job_lives_from_enqueue_to_ack_with_its_fields() {
     assert_eq!(answer.renewals, [Renewal::Renewed]);
 
     let results = vec![("rows_ok".to_owned(), "7".to_owned())];
-    assert_eq!(
-        queue
-            .settle(
-                &lease(&job),
-                Settlement::Ack {
-                    fields: results.clone()
-                }
-            )
-            .await
-            .unwrap(),
-        Outcome::Settled(State::Done)
-    );
+    let acked = Settlement::Ack { fields: results };
+    let ack = || async { queue.settle(&lease(&job), acked.clone()).await.unwrap() };
+    assert_eq!(ack().await, Outcome::Settled(State::Done));
     let done = queue.get("j1").await.unwrap().unwrap();
     assert_eq!((done.state, done.get("rows_ok")), (State::Done, Some("7")));
     let stats = queue.stats().await.unwrap();
@@ -98,18 +89,7 @@ async fn a_job_lives_from_enqueue_to_ack_with_its_fields() {
         (1, 0, 0)
     );
     // the answer to the first ack was lost: the same answer
-    assert_eq!(
-        queue
-            .settle(
-                &lease(&job),
-                Settlement::Ack {
-                    fields: results.clone()
-                }
-            )
-            .await
-            .unwrap(),
-        Outcome::Settled(State::Done)
-    );
+    assert_eq!(ack().await, Outcome::Settled(State::Done));
     assert_eq!(
         queue
             .settle(&lease(&job), Settlement::release(""))
